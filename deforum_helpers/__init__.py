@@ -1,0 +1,1 @@
+"""Deforum: prompts and schedules become an animation."""

@@ -1,0 +1,1 @@
+"""The built-in landscape model: a diffusers pipeline folder and its depth network."""
