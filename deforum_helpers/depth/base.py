@@ -1,0 +1,24 @@
+"""What the loop knows of a depth model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from deforum_helpers.image.types import Depth, Image
+
+
+class DepthEstimator(Protocol):
+    """Tells how far each pixel is."""
+
+    name: str
+
+    def estimate(self, image: Image) -> Depth:
+        """Return the depth of `image`.
+
+        Args:
+            image: (3, H, W) float32 RGB, 0..1.
+
+        Returns:
+            (H, W) float32 on the same device, in the camera's scene units, larger = farther.
+        """
+        ...

@@ -1,0 +1,100 @@
+"""What the loop knows of a diffusion engine: one request in, one picture out."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+    from deforum_helpers.cancel import CancelToken
+    from deforum_helpers.image.types import Image
+
+
+@dataclass(frozen=True)
+class FreeU:
+    """FreeU's four factors: backbone `b1`, `b2`, skip `s1`, `s2`."""
+
+    b1: float
+    b2: float
+    s1: float
+    s2: float
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """All that one diffusion call depends on.
+
+    Args:
+        prompt: positive prompt in A1111 syntax.
+        negative_prompt: negative prompt in A1111 syntax.
+        width_px, height_px: size of the picture asked for; an engine pads to its multiple and crops.
+        seed: noise seed, 0..2**64-1.
+        steps: sampling steps of a full denoising, >= 1.
+        cfg_scale: classifier-free guidance, 1 = none.
+        sampler, scheduler: WebUI names; scheduler "Automatic" is the sampler's own.
+        denoising_strength: 0..1, share of the noise schedule that is run; only read with an init image.
+        init_image: (3, H, W) float32 RGB 0..1, or None for text to image.
+        subseed, subseed_strength: second noise and its share 0..1.
+        seed_resize_from_px: (width, height) whose noise is placed into this size, (0, 0) = off.
+        distilled_cfg_scale: guidance that Flux-like models were distilled with.
+        clip_skip: layers of the text encoder left out at the end, 1 = none.
+        noise_multiplier: scale of the init image's noise.
+        eta: noise share of DDIM and ancestral samplers, None = the sampler's own.
+        tiling: seamless borders.
+        checkpoint, vae: model names, None = the engine's own.
+        freeu: FreeU factors, None = off.
+    """
+
+    prompt: str
+    negative_prompt: str
+    width_px: int
+    height_px: int
+    seed: int
+    steps: int
+    cfg_scale: float
+    sampler: str
+    scheduler: str = "Automatic"
+    denoising_strength: float = 1.0
+    init_image: Image | None = None
+    subseed: int = -1
+    subseed_strength: float = 0.0
+    seed_resize_from_px: tuple[int, int] = (0, 0)
+    distilled_cfg_scale: float = 3.5
+    clip_skip: int = 1
+    noise_multiplier: float = 1.0
+    eta: float | None = None
+    tiling: bool = False
+    checkpoint: str | None = None
+    vae: str | None = None
+    freeu: FreeU | None = None
+
+
+class Engine(Protocol):
+    """Turns requests into pictures; holds a model and nothing of a job."""
+
+    name: str
+    device: torch.device
+
+    def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
+        """Return the picture of `request`, (3, H, W) float32 RGB 0..1 on `device`.
+
+        The same request gives the same picture, whatever came before. Asks `cancel.check_cancel()` between two
+        sampling steps.
+
+        Raises:
+            Cancelled: the token said so.
+            OutOfMemory: the device's memory did not suffice.
+            ModelError: a checkpoint, VAE or LoRA is missing or broken.
+        """
+        ...
+
+    def resting(self) -> AbstractContextManager[None]:
+        """Lend the engine's memory to other models inside the context."""
+        ...
+
+    def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
+        """Return what a person should know before `request` is rendered, as plain sentences."""
+        ...

@@ -1,0 +1,99 @@
+"""Every error of the animation, in one tree.
+
+    DeforumError
+    ├── SettingsError        one or more problems found before the first frame
+    ├── Stopped              the job was told to end
+    │   ├── Cancelled        for good
+    │   └── Parked           for now; it continues from its checkpoint
+    └── RenderError          something failed while working
+        ├── OutOfMemory      may succeed later
+        ├── DiskFull         may succeed later
+        ├── ModelError       a model is missing, foreign or broken
+        ├── MissingFeature   an optional package or program is not installed
+        ├── VideoError       ffmpeg failed, or made a film of another length
+        └── CheckpointError  a run cannot be continued from what is on disk
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a settings file, told so that a person can mend it.
+
+    Args:
+        message: one plain sentence that names the setting, what was found and what is allowed.
+        setting: name of the setting, or None when the whole body is meant.
+        frame: frame number at which a schedule fails, or None.
+        column: 1-based column inside the setting's text, or None.
+        found: what stands there.
+        allowed: what may stand there.
+    """
+
+    message: str
+    setting: str | None = None
+    frame: int | None = None
+    column: int | None = None
+    found: str | None = None
+    allowed: str | None = None
+
+
+class DeforumError(Exception):
+    """Root of all errors of this package."""
+
+
+class SettingsError(DeforumError):
+    """Settings that cannot be rendered; carries all problems found, never only the first."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__(" ".join(problem.message for problem in self.problems))
+
+
+class Stopped(DeforumError):
+    """The job was told to end; what was written stays."""
+
+
+class Cancelled(Stopped):
+    """The job was cancelled for good."""
+
+
+class Parked(Stopped):
+    """The job was stopped for now and can continue from its checkpoint."""
+
+
+class RenderError(DeforumError):
+    """Something failed while rendering. `retryable`: the same job may succeed later."""
+
+    retryable = False
+
+
+class OutOfMemory(RenderError):
+    """The device's memory did not suffice."""
+
+    retryable = True
+
+
+class DiskFull(RenderError):
+    """The output folder's disk is full."""
+
+    retryable = True
+
+
+class ModelError(RenderError):
+    """A model is missing, of a foreign kind, or broken."""
+
+
+class MissingFeature(RenderError):
+    """An optional package or program is not installed; the message has the line that installs it."""
+
+
+class VideoError(RenderError):
+    """ffmpeg failed, or its film has not the planned number of frames."""
+
+
+class CheckpointError(RenderError):
+    """A run cannot be continued from what is on disk."""

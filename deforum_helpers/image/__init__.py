@@ -1,0 +1,1 @@
+"""Operations on one picture: conversion, warp, colour, noise, adjustments."""
