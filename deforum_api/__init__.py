@@ -1,0 +1,1 @@
+"""HTTP: jobs, batches and their states. Knows jobs, not frames."""

@@ -1,0 +1,122 @@
+"""Bodies: bounded while they are read, strict where JSON is lax, and never a surprise further in."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.requests import Request
+
+from deforum_api.errors import InvalidBody, Refused
+
+PLAIN_LIMIT_BYTES = 2 * 2**20
+IMAGES_LIMIT_BYTES = 8 * 2**20
+MAX_DEPTH = 32
+MAX_DIGITS = 300
+
+_INLINE_IMAGE = re.compile(rb'data:image\\?/[^"&]*')
+
+
+class ReadRequest(Request):
+    """A request whose body was read, bounded and parsed before any route sees it."""
+
+    whole: bytes = b""
+    parsed: Any = None
+
+    async def body(self) -> bytes:
+        return self.whole
+
+    async def json(self) -> Any:
+        return self.parsed
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the body.
+
+    Raises:
+        Refused: 413, it is longer than 8 MiB, or without its inline images longer than 2 MiB.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > IMAGES_LIMIT_BYTES:
+        raise _too_big()
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > IMAGES_LIMIT_BYTES:
+            raise _too_big()
+        chunks.append(chunk)
+    whole = b"".join(chunks)
+    if size > PLAIN_LIMIT_BYTES and len(_INLINE_IMAGE.sub(b"", whole)) > PLAIN_LIMIT_BYTES:
+        raise _too_big()
+    return whole
+
+
+def parse_json(body: bytes | str, loc: tuple[str | int, ...] = ("body",)) -> Any:
+    """Return the value of a JSON text; of equal keys the last one holds.
+
+    Raises:
+        InvalidBody: not UTF-8, not JSON, numbers that no double holds, half surrogates, or nested too deep.
+    """
+    try:
+        text = body.decode("utf-8-sig") if isinstance(body, bytes) else body
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_float, parse_int=_int)
+        _check_depth(value, loc)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidBody(f"The body is not JSON: {error.msg} at {where}.", loc, "json_invalid") from None
+    except UnicodeError:
+        raise InvalidBody("The body is not valid UTF-8 text.", loc, "json_invalid") from None
+    except RecursionError:
+        raise _too_deep(loc) from None
+    except _NumberError as error:
+        raise InvalidBody(str(error), loc, "json_invalid") from None
+    return value
+
+
+class _NumberError(Exception):
+    """A number that JSON does not have or a double does not hold."""
+
+
+def _no_constant(name: str) -> Any:
+    raise _NumberError(f"The body has the number {name}, which JSON does not know.")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _NumberError(f"The body has the number {text[:20]}, which is too large.")
+    return value
+
+
+def _int(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise _NumberError(f"The body has a number of {len(text)} digits; {MAX_DIGITS} are allowed.")
+    return int(text)
+
+
+def _check_depth(value: Any, loc: tuple[str | int, ...]) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return
+    raise _too_deep(loc)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_deep(loc: tuple[str | int, ...]) -> InvalidBody:
+    return InvalidBody(f"The body is nested deeper than {MAX_DEPTH} levels.", loc, "json_invalid")
+
+
+def _too_big() -> Refused:
+    return Refused("The body is too big: 2 MiB are allowed, 8 MiB with inline images.", code=413)

@@ -1,0 +1,147 @@
+"""Every error of the API: what a client did, with the HTTP status that says so.
+
+ApiError                 code, message, and what else the error envelope has
+├── UnknownId            404
+├── AlreadyFinished      400
+├── NotResumable         409
+├── InvalidBatch         400, one problem per wrong setting
+├── InvalidBody          422, one entry per wrong field
+├── QueueFull            429, with Retry-After
+├── QueueClosed          503, with Retry-After
+└── Refused              401, 403, 413, 415, 421: the request is turned away at the door
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from deforum_helpers.errors import DeforumError, Problem
+
+STATUS_NAMES = {
+    400: "BAD REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT FOUND",
+    405: "METHOD NOT ALLOWED",
+    409: "CONFLICT",
+    413: "CONTENT TOO LARGE",
+    415: "UNSUPPORTED MEDIA TYPE",
+    416: "RANGE NOT SATISFIABLE",
+    421: "MISDIRECTED REQUEST",
+    422: "UNPROCESSABLE CONTENT",
+    429: "TOO MANY REQUESTS",
+    500: "INTERNAL SERVER ERROR",
+    503: "SERVICE UNAVAILABLE",
+}
+
+
+class ApiError(DeforumError):
+    """An answer other than success.
+
+    Args:
+        message: one plain sentence.
+        code: HTTP status.
+        id: the job or batch that is meant.
+        detail: for 422 the list of field errors; otherwise the message stands there too.
+        headers: more headers of the answer.
+    """
+
+    code = 500
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        id: str | None = None,
+        detail: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.code
+        self.id = id
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.errors: list[dict[str, Any]] = []
+
+    def envelope(self) -> dict[str, Any]:
+        """Return the body of the answer; all keys are always there."""
+        return {
+            "id": self.id,
+            "status": STATUS_NAMES.get(self.code, "ERROR"),
+            "message": self.message,
+            "detail": self.message if self.detail is None else self.detail,
+            "errors": self.errors,
+        }
+
+
+class UnknownId(ApiError):
+    code = 404
+
+    def __init__(self, what: str, id: str) -> None:
+        super().__init__(f"There is no {what} {id[:60]!r}.", id=id)
+
+
+class AlreadyFinished(ApiError):
+    code = 400
+
+    def __init__(self, id: str, status: str) -> None:
+        super().__init__(f"The job {id!r} has already finished with {status}.", id=id)
+
+
+class NotResumable(ApiError):
+    code = 409
+
+    def __init__(self, id: str, status: str) -> None:
+        super().__init__(f"Only a FAILED or CANCELLED job can be resumed; {id!r} is {status}.", id=id)
+
+
+class InvalidBatch(ApiError):
+    """Settings of a batch that cannot be rendered.
+
+    Args:
+        problems: (job number in the batch, or None for what all jobs share; what is wrong).
+    """
+
+    code = 400
+
+    def __init__(self, problems: Sequence[tuple[int | None, Problem]]) -> None:
+        more = f" ({len(problems) - 1} more in errors.)" if len(problems) > 1 else ""
+        super().__init__(problems[0][1].message + more)
+        self.errors = [problem_entry(job, problem) for job, problem in problems]
+
+
+class InvalidBody(ApiError):
+    """A body or parameter that is not what the route takes, told as one field error."""
+
+    code = 422
+
+    def __init__(self, message: str, loc: Sequence[str | int] = ("body",), type: str = "value_error") -> None:
+        super().__init__(message, detail=[{"loc": list(loc), "msg": message, "type": type}])
+
+
+class QueueFull(ApiError):
+    code = 429
+
+    def __init__(self, limit: int) -> None:
+        message = f"The queue is full: {limit} jobs wait already; send this again when some of them are done."
+        super().__init__(message, headers={"Retry-After": "30"})
+
+
+class QueueClosed(ApiError):
+    code = 503
+
+    def __init__(self) -> None:
+        super().__init__("The server is stopping and takes no more jobs.", headers={"Retry-After": "30"})
+
+
+class Refused(ApiError):
+    """A request that is turned away before its body is looked at."""
+
+
+def problem_entry(job: int | None, problem: Problem) -> dict[str, Any]:
+    """Return one entry of `errors`; absent values are None."""
+    return {"job": job, **asdict(problem)}

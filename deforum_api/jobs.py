@@ -1,0 +1,349 @@
+"""The job queue: checks, records, orders, cancels and resumes jobs; nothing else changes their status."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deforum_api import record
+from deforum_api.errors import (
+    AlreadyFinished,
+    ApiError,
+    InvalidBatch,
+    InvalidBody,
+    NotResumable,
+    QueueClosed,
+    QueueFull,
+    UnknownId,
+)
+from deforum_api.record import Event, IllegalTransition, Job, Reported
+from deforum_api.store import JobStore, MemoryStore
+from deforum_api.worker import Check, Render, Worker, attempt
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.errors import Problem, SettingsError
+
+if TYPE_CHECKING:
+    from deforum_helpers.job import Progress
+
+    from deforum_helpers.prepare import Prepared
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is taken: jobs waiting at once, jobs of one batch, finished jobs remembered."""
+
+    queued: int = 1000
+    batch: int = 100
+    finished: int = 10_000
+
+
+class JobQueue:
+    """All jobs of one server, worked off one at a time in the order of submission.
+
+    Args:
+        check: (settings, options_overrides) -> prepared job; raises `SettingsError`.
+        render: renders a prepared job.
+        store: keeps the records.
+        limits: how much is taken.
+        clock: Unix time in seconds.
+        draw: a random number for a batch id, 0 <= n < 10**9.
+    """
+
+    def __init__(
+        self,
+        check: Check,
+        render: Render,
+        *,
+        store: JobStore | None = None,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.time,
+        draw: Callable[[], int] = lambda: secrets.randbelow(10**9),
+    ) -> None:
+        self.check = check
+        self.limits = limits or Limits()
+        self.store: JobStore = store or MemoryStore()
+        self._render = render
+        self._clock = clock
+        self._draw = draw
+        self._adding = threading.Lock()
+        self._tokens: dict[str, CancelToken] = {}
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._closing = False
+        self._worker = Worker(self._work_next)
+        for _ in self.store.queued():
+            self._worker.wake()
+
+    @property
+    def closing(self) -> bool:
+        return self._closing
+
+    def submit(
+        self, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None = None
+    ) -> tuple[Job, ...]:
+        """Check, record and queue a batch; its jobs are returned as they were recorded.
+
+        Raises:
+            InvalidBatch: any of its settings is wrong; nothing of it is kept.
+            InvalidBody: no job at all.
+            ApiError: more jobs than a batch may have.
+            QueueFull, QueueClosed: not now.
+        """
+        self.check_size(settings)
+        checked = self._check_all(settings, overrides)
+        with self._adding:
+            if self._closing:
+                raise QueueClosed
+            if len(self.store.queued()) + len(checked) > self.limits.queued:
+                raise QueueFull(self.limits.queued)
+            jobs = self._records(settings, overrides, checked)
+            self.store.add(jobs)
+            for _ in jobs:
+                self._worker.wake()
+        return jobs
+
+    def job(self, job_id: str) -> Job:
+        """Return the job.
+
+        Raises:
+            UnknownId: there is none.
+        """
+        job = self.store.get(job_id)
+        if job is None:
+            raise UnknownId("job", job_id)
+        return job
+
+    def positions(self) -> dict[str, int]:
+        """Return the place in the queue of every waiting job, 0 = next."""
+        return {job_id: place for place, job_id in enumerate(self.store.queued())}
+
+    def batch(self, batch_id: str) -> tuple[Job, ...]:
+        """Return the jobs of a batch in the order of submission.
+
+        Raises:
+            UnknownId: there is no such batch.
+        """
+        jobs = self.store.batch(batch_id)
+        if not jobs:
+            raise UnknownId("batch", batch_id)
+        return jobs
+
+    def cancel(self, job_id: str) -> Job:
+        """End the job: a queued one now, a running one within one sampling step.
+
+        Raises:
+            UnknownId: there is no such job.
+            AlreadyFinished: it ended before.
+        """
+        while True:
+            job = self.job(job_id)
+            if job.cancel_requested and not job.finished:
+                return job
+            try:
+                changed = self._try(job, record.CancelAsked())
+            except IllegalTransition:
+                raise AlreadyFinished(job_id, job.status) from None
+            if changed:
+                token = self._tokens.get(job_id)
+                if token:
+                    token.cancel()
+                return changed
+
+    def cancel_batch(self, batch_id: str) -> tuple[str, ...]:
+        """End all unfinished jobs of a batch, last first so that none starts meanwhile; return their ids.
+
+        Raises:
+            UnknownId: there is no such batch.
+        """
+        cancelled = []
+        for job in reversed(self.batch(batch_id)):
+            if job.finished or job.cancel_requested:
+                continue
+            try:
+                cancelled.append(self.cancel(job.id).id)
+            except AlreadyFinished:
+                log.debug("%s finished before it could be cancelled", job.id)
+        return tuple(reversed(cancelled))
+
+    def resume(self, job_id: str) -> Job:
+        """Queue a failed or cancelled job once more, to go on from its last saved frame.
+
+        Raises:
+            UnknownId: there is no such job.
+            NotResumable: it did not fail and was not cancelled.
+            QueueClosed: not now.
+        """
+        if self._closing:
+            raise QueueClosed
+        while True:
+            job = self.job(job_id)
+            try:
+                changed = self._try(job, record.Resumed())
+            except IllegalTransition:
+                raise NotResumable(job_id, job.status) from None
+            if changed:
+                self._worker.wake()
+                return changed
+
+    @contextmanager
+    def listen(self, job_id: str, changed: Callable[[], None]) -> Iterator[None]:
+        """Call `changed` (from any thread) after every update of the job, and when the queue closes."""
+        self._listeners.setdefault(job_id, []).append(changed)
+        try:
+            yield
+        finally:
+            listeners = self._listeners[job_id]
+            listeners.remove(changed)
+            if not listeners:
+                self._listeners.pop(job_id, None)
+
+    def close(self, timeout: float) -> bool:
+        """Take no more jobs and park the running one; return whether it stopped within `timeout` seconds."""
+        with self._adding:
+            self._closing = True
+        for token in list(self._tokens.values()):
+            token.park()
+        stopped = self._worker.stop(timeout)
+        for job_id in list(self._listeners):
+            self._tell(job_id)
+        return stopped
+
+    def check_size(self, settings: Sequence[Mapping[str, Any]]) -> None:
+        """Raise `InvalidBody` or `ApiError` if a batch has no job or more than it may have."""
+        if not settings:
+            raise InvalidBody(
+                "deforum_settings is an empty list; send at least one job.", ("body", "deforum_settings")
+            )
+        if len(settings) > self.limits.batch:
+            message = (
+                f"A batch may have {self.limits.batch} jobs; this one has {len(settings)}. Send it in parts."
+            )
+            raise ApiError(message, code=400)
+
+    def _check_all(
+        self, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None
+    ) -> list[Prepared]:
+        checked: list[Prepared] = []
+        problems: dict[tuple[int | None, Problem], None] = {}
+        for number, submitted in enumerate(settings):
+            outcome = self._outcome(submitted, overrides)
+            if isinstance(outcome, SettingsError):
+                problems |= {(_job_number(number, problem), problem): None for problem in outcome.problems}
+            else:
+                checked.append(outcome)
+        if problems:
+            raise InvalidBatch(list(problems))
+        return checked
+
+    def _outcome(
+        self, submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None
+    ) -> Prepared | SettingsError:
+        try:
+            return self.check(submitted, overrides)
+        except SettingsError as error:
+            return error
+
+    def _records(
+        self,
+        settings: Sequence[Mapping[str, Any]],
+        overrides: Mapping[str, Any] | None,
+        checked: Sequence[Prepared],
+    ) -> tuple[Job, ...]:
+        now, order, batch_id = self._clock(), self.store.next_order(), self._fresh_batch_id()
+        return tuple(
+            Job(
+                id=f"{batch_id}-{number}",
+                batch_id=batch_id,
+                order=order + number,
+                settings_json=json.dumps(submitted, ensure_ascii=False),
+                overrides_json=json.dumps(overrides, ensure_ascii=False),
+                started_at=now,
+                last_updated=now,
+                max_frames=prepared.summary["frames"],
+                warnings=tuple(prepared.warnings),
+            )
+            for number, (submitted, prepared) in enumerate(zip(settings, checked, strict=True))
+        )
+
+    def _fresh_batch_id(self) -> str:
+        while True:
+            batch_id = f"batch({self._draw()})"
+            if not self.store.batch(batch_id):
+                return batch_id
+
+    def _try(self, job: Job, event: Event) -> Job | None:
+        """Apply `event` to the record `job`; None if the kept record is another one by now."""
+        changed = record.after(job, event, self._clock())
+        if not self.store.swap(job, changed):
+            return None
+        self._tell(job.id)
+        return changed
+
+    def _apply(self, job_id: str, event: Event) -> Job:
+        while True:
+            changed = self._try(self.job(job_id), event)
+            if changed:
+                return changed
+
+    def _tell(self, job_id: str) -> None:
+        for changed in tuple(self._listeners.get(job_id, ())):
+            changed()
+
+    def _work_next(self) -> None:
+        claimed = self._claim()
+        if claimed is None:
+            return
+        job, token = claimed
+        try:
+            event = attempt(
+                job, self.check, self._render, token, lambda progress: self._report(job.id, token, progress)
+            )
+            ended = self._apply(job.id, event)
+        finally:
+            del self._tokens[job.id]
+        log.info("%s ended: %s%s", job.id, ended.status, f" ({ended.message})" if ended.message else "")
+        self.store.prune(self.limits.finished)
+
+    def _claim(self) -> tuple[Job, CancelToken] | None:
+        """Take the first waiting job, with its token; None if none waits or the queue closes."""
+        while not self._closing:
+            waiting = self.store.queued()
+            job = self.store.get(waiting[0]) if waiting else None
+            if job is None:
+                return None
+            token = self._tokens[job.id] = CancelToken()
+            try:
+                claimed = self._try(job, record.Claimed())
+            except IllegalTransition:
+                claimed = None
+            if claimed:
+                if self._closing:
+                    token.park()
+                return claimed, token
+            del self._tokens[job.id]
+        return None
+
+    def _report(self, job_id: str, token: CancelToken, progress: Progress) -> None:
+        event = Reported(
+            progress.phase,
+            progress.fraction,
+            progress.frame,
+            progress.max_frames,
+            progress.outdir,
+            progress.timestring,
+        )
+        if self._apply(job_id, event).cancel_requested:
+            token.cancel()
+
+
+def _job_number(number: int, problem: Problem) -> int | None:
+    shared = (problem.setting or "").startswith("options_overrides")
+    return None if shared else number

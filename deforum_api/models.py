@@ -1,0 +1,209 @@
+"""Request and response bodies, in the subset of pydantic that 1.10 and 2 share."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+JsonObject = dict[str, Any]
+
+
+class JobStatusCategory(str, Enum):
+    """How a job stands."""
+
+    ACCEPTED = "ACCEPTED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class JobPhase(str, Enum):
+    """What a job is doing, or was doing when it ended."""
+
+    QUEUED = "QUEUED"
+    PREPARING = "PREPARING"
+    GENERATING = "GENERATING"
+    POST_PROCESSING = "POST_PROCESSING"
+    DONE = "DONE"
+
+
+class JobErrorType(str, Enum):
+    """Whether the same job may succeed later."""
+
+    NONE = "NONE"
+    RETRYABLE = "RETRYABLE"
+    TERMINAL = "TERMINAL"
+
+
+class Batch(BaseModel):
+    """One or more jobs to be rendered."""
+
+    # The list comes first: pydantic 1.10 would otherwise read a list of pairs as an object.
+    deforum_settings: list[JsonObject] | JsonObject = Field(
+        ...,
+        description="One settings object, or a list of them, one job each; what is left out has its default.",
+    )
+    options_overrides: JsonObject | None = Field(
+        None, description="Options of the host that hold for these jobs only."
+    )
+
+
+class SettingProblem(BaseModel):
+    """One thing wrong with one setting."""
+
+    job: int | None = Field(..., description="Number of the job in the batch, from 0.")
+    setting: str | None = Field(..., description="Name of the setting.")
+    frame: int | None = Field(..., description="Frame at which a schedule fails.")
+    column: int | None = Field(..., description="Place in the setting's text, from 1.")
+    found: str | None = Field(..., description="What stands there.")
+    allowed: str | None = Field(..., description="What may stand there.")
+    message: str = Field(..., description="The whole in one sentence.")
+
+
+class FieldProblem(BaseModel):
+    """One thing wrong with the form of a request."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class ErrorResponse(BaseModel):
+    """The body of every error."""
+
+    id: str | None = Field(..., description="The job or batch that is meant.")
+    status: str = Field(..., description="Name of the HTTP status.")
+    message: str = Field(..., description="What happened and what to do, in one plain sentence.")
+    detail: str | list[FieldProblem] = Field(
+        ..., description="The same sentence; for 422 the list of field errors."
+    )
+    errors: list[SettingProblem] = Field(..., description="Wrong settings, all of them.")
+
+
+class BatchSubmitResponse(BaseModel):
+    """A batch was recorded and queued."""
+
+    message: str
+    batch_id: str
+    job_ids: list[str]
+    warnings: dict[str, list[str]] = Field(..., description="What to know about each job, by its id.")
+
+
+class BatchCancelResponse(BaseModel):
+    """Which jobs of a batch were cancelled; older clients read the same message under "message:"."""
+
+    ids: list[str]
+    message: str
+    message_: str = Field(..., alias="message:", description="The same message; read by older clients.")
+
+
+class JobCancelResponse(BaseModel):
+    """A job was cancelled."""
+
+    id: str
+    message: str
+
+
+class DeforumJobStatus(BaseModel):
+    """All that is known of a job."""
+
+    id: str
+    status: JobStatusCategory
+    phase: JobPhase
+    error_type: JobErrorType
+    phase_progress: float = Field(..., ge=0, le=1, description="Share of the phase's work that is done.")
+    started_at: float = Field(..., description="Unix time in seconds at which the job was recorded.")
+    last_updated: float = Field(..., description="Unix time in seconds of the last update.")
+    execution_time: float = Field(..., description="last_updated - started_at, in seconds.")
+    update_interval_time: float = Field(..., description="Seconds between the last two updates.")
+    updates: int = Field(..., description="Number of updates so far.")
+    message: str | None = Field(..., description="What happened, if anything did.")
+    outdir: str | None = Field(..., description="Absolute folder of the outputs.")
+    timestring: str | None = Field(..., description="First part of the names of the outputs.")
+    deforum_settings: JsonObject = Field(
+        {}, description="The submitted settings; left out with summary=true."
+    )
+    options_overrides: JsonObject | None = Field(
+        None, description="As submitted; left out with summary=true."
+    )
+    queue_position: int | None = Field(..., description="0 = next; null unless queued.")
+    frame: int = Field(..., description="Frames written.")
+    max_frames: int = Field(..., description="Frames of the whole animation.")
+    eta_seconds: float = Field(..., description="Seconds until the last frame; 0 where unknown.")
+    warnings: list[str] = Field(..., description="What to know about the job.")
+
+
+class VersionResponse(BaseModel):
+    """A version."""
+
+    version: str
+
+
+class SimpleRunResponse(BaseModel):
+    """The job succeeded."""
+
+    outdir: str = Field(..., description="Absolute folder of the outputs.")
+    job_id: str
+
+
+class OutputFile(BaseModel):
+    """One finished file of a job."""
+
+    kind: str = Field(..., description="video, gif, subtitles, settings, frame or depth.")
+    name: str
+    size: int = Field(..., description="Bytes.")
+    link: str = Field(..., description="Path that sends the file.")
+
+
+class PlanSummary(BaseModel):
+    """What a job will cost."""
+
+    frames: int
+    diffused_frames: int
+    sampling_steps: int
+    disk_bytes: int
+
+
+class ValidatedJob(BaseModel):
+    """What would become of one job."""
+
+    errors: list[SettingProblem]
+    warnings: list[str]
+    settings: JsonObject | None = Field(..., description="Every setting as it was understood.")
+    plan: PlanSummary | None
+    series: dict[str, list[Any]] | None = Field(
+        None, description="With series=true: setting -> one value per frame."
+    )
+    prompts: list[str] | None = None
+    negative_prompts: list[str] | None = None
+    seeds: list[int] | None = None
+    poses: list[list[float]] | None = Field(
+        None, description="With series=true: per frame the 16 numbers of next_from_prev, row by row."
+    )
+
+
+class ValidateResponse(BaseModel):
+    """What would become of each job of a batch."""
+
+    jobs: list[ValidatedJob]
+
+
+class Unavailable(BaseModel):
+    """Something that this server cannot do."""
+
+    feature: str
+    reason: str
+
+
+class Health(BaseModel):
+    """How the server is."""
+
+    host: str
+    engine: str
+    model: str
+    versions: dict[str, str]
+    queue_length: int
+    free_disk_bytes: int
+    unavailable: list[Unavailable]

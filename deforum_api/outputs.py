@@ -1,0 +1,154 @@
+"""The files of a job, found by the names that the program gives; never by a path that a client sends."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from deforum_api.errors import ApiError
+from deforum_api.record import Job
+
+CHUNK_BYTES = 256 * 1024
+MEDIA_TYPES = {
+    "video": "video/mp4",
+    "gif": "image/gif",
+    "subtitles": "application/x-subrip",
+    "settings": "application/json",
+    "frame": "image/png",
+    "depth": "image/png",
+}
+_ENDINGS = {".mp4": "video", ".gif": "gif", ".srt": "subtitles", "_settings.txt": "settings"}
+_PICTURE = re.compile(r"(_depth)?_([0-9]{9})\.png")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+@dataclass(frozen=True)
+class Output:
+    """One finished file of a job; `frame` is None unless it is a picture."""
+
+    kind: str
+    path: Path
+    size: int
+    modified_ns: int
+    frame: int | None = None
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.modified_ns:x}-{self.size:x}"'
+
+
+def outputs(job: Job) -> list[Output]:
+    """Return the job's files by name. Links and whatever else is not a plain file are left out."""
+    if not job.outdir or not job.timestring:
+        return []
+    try:
+        with os.scandir(job.outdir) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.startswith(job.timestring))
+    except OSError:
+        return []
+    found = (_output(Path(job.outdir, name), name[len(job.timestring) :]) for name in names)
+    return [output for output in found if output]
+
+
+def output(job: Job, kind: str, frame: int | None = None) -> Output:
+    """Return one file of the job.
+
+    Raises:
+        ApiError: 404, there is none (yet).
+    """
+    for found in outputs(job):
+        if found.kind == kind and found.frame == frame:
+            return found
+    what = kind if frame is None else f"{kind} {frame}"
+    raise ApiError(f"The job {job.id!r} has no {what} yet.", code=404, id=job.id)
+
+
+def newest_frame(job: Job) -> Output:
+    """Return the frame with the highest number.
+
+    Raises:
+        ApiError: 404, there is none yet.
+    """
+    frames = [found for found in outputs(job) if found.kind == "frame"]
+    if not frames:
+        raise ApiError(f"The job {job.id!r} has no frame yet.", code=404, id=job.id)
+    return frames[-1]
+
+
+def file_answer(request: Request, found: Output) -> Response:
+    """Return the file, the range of it that was asked for, or 304 if the client has it."""
+    headers = _headers(found.etag, found.path.name)
+    if request.headers.get("if-none-match") == found.etag:
+        return Response(status_code=304, headers=headers)
+    media_type = MEDIA_TYPES[found.kind]
+    part = _range(request.headers.get("range", ""), found)
+    first, last = part or (0, found.size - 1)
+    headers |= {"Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}
+    if part:
+        headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
+    stream = _chunks(found.path, first, last - first + 1)
+    return StreamingResponse(stream, 206 if part else 200, headers, media_type)
+
+
+def preview_answer(request: Request, found: Output) -> Response:
+    """Return a frame as JPEG, or 304 if the client has it."""
+    headers = _headers(found.etag, f"{found.path.stem}.jpg")
+    if request.headers.get("if-none-match") == found.etag:
+        return Response(status_code=304, headers=headers)
+    from PIL import Image
+
+    jpeg = io.BytesIO()
+    with Image.open(found.path) as picture:
+        picture.convert("RGB").save(jpeg, "JPEG", quality=85)
+    return Response(jpeg.getvalue(), headers=headers, media_type="image/jpeg")
+
+
+def _output(path: Path, rest: str) -> Output | None:
+    picture = _PICTURE.fullmatch(rest)
+    kind = ("depth" if picture[1] else "frame") if picture else _ENDINGS.get(rest)
+    if kind is None:
+        return None
+    about = path.lstat()
+    if not stat.S_ISREG(about.st_mode):
+        return None
+    return Output(kind, path, about.st_size, about.st_mtime_ns, int(picture[2]) if picture else None)
+
+
+def _headers(etag: str, name: str) -> dict[str, str]:
+    return {
+        "ETag": etag,
+        "Cache-Control": "no-cache",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": f'attachment; filename="{name}"',
+    }
+
+
+def _range(header: str, found: Output) -> tuple[int, int] | None:
+    """Return the first and last byte of a single range; several ranges are answered with the whole file."""
+    asked = _RANGE.fullmatch(header.strip())
+    if not asked or not (asked[1] or asked[2]):
+        return None
+    if asked[1]:
+        first, last = int(asked[1]), min(int(asked[2] or found.size), found.size - 1)
+    else:
+        first, last = max(0, found.size - int(asked[2])), found.size - 1
+    if first > last:
+        headers = {"Content-Range": f"bytes */{found.size}"}
+        raise ApiError(f"The file has {found.size} bytes; the range lies outside.", code=416, headers=headers)
+    return first, last
+
+
+def _chunks(path: Path, first: int, count: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(first)
+        while count > 0 and (chunk := file.read(min(CHUNK_BYTES, count))):
+            count -= len(chunk)
+            yield chunk

@@ -1,0 +1,236 @@
+"""What is known of one job, and the only ways in which that may change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Status = Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED"]
+Phase = Literal["QUEUED", "PREPARING", "GENERATING", "POST_PROCESSING", "DONE"]
+ErrorType = Literal["NONE", "RETRYABLE", "TERMINAL"]
+
+STATUSES: tuple[Status, ...] = ("ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED")
+PHASES: tuple[Phase, ...] = ("QUEUED", "PREPARING", "GENERATING", "POST_PROCESSING", "DONE")
+WORKING: tuple[Phase, ...] = ("PREPARING", "GENERATING", "POST_PROCESSING")
+UNFINISHED: tuple[Phase, ...] = ("QUEUED", *WORKING)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as every client sees it.
+
+    Args:
+        id: `batch(N)-k`.
+        batch_id: `batch(N)`.
+        order: place in the order of submission over all batches.
+        settings_json: the submitted settings object as JSON text.
+        overrides_json: the submitted `options_overrides` as JSON text, or "null".
+        started_at, last_updated, generating_since: Unix seconds.
+        update_interval_time: seconds between the last two updates.
+        updates: number of updates so far; two records of one job with equal numbers are the same record.
+        attempt: 1 for the first, one more after each resume.
+        cancel_requested: the job is to end as CANCELLED as soon as it can.
+        max_frames: frames of the whole animation; `frame` of them are written.
+    """
+
+    id: str
+    batch_id: str
+    order: int
+    settings_json: str
+    overrides_json: str
+    started_at: float
+    last_updated: float
+    status: Status = "ACCEPTED"
+    phase: Phase = "QUEUED"
+    error_type: ErrorType = "NONE"
+    phase_progress: float = 0.0
+    update_interval_time: float = 0.0
+    updates: int = 0
+    attempt: int = 1
+    cancel_requested: bool = False
+    message: str | None = None
+    outdir: str | None = None
+    timestring: str | None = None
+    frame: int = 0
+    max_frames: int = 0
+    generating_since: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        return self.status != "ACCEPTED"
+
+    @property
+    def queued(self) -> bool:
+        return self.status == "ACCEPTED" and self.phase == "QUEUED"
+
+    @property
+    def eta_seconds(self) -> float:
+        """Seconds until the last frame at the pace so far; 0 where nothing is known."""
+        if self.finished or self.phase != "GENERATING" or not self.frame:
+            return 0.0
+        per_frame = max(0.0, self.last_updated - self.generating_since) / self.frame
+        return per_frame * max(0, self.max_frames - self.frame)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The worker takes the job."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The job moved on; `fraction` is the share of the phase's work done, 0..1."""
+
+    phase: Phase
+    fraction: float
+    frame: int = 0
+    max_frames: int = 0
+    outdir: str | None = None
+    timestring: str | None = None
+
+
+@dataclass(frozen=True)
+class CancelAsked:
+    """A client wants the job to end; a queued one ends at once."""
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """All outputs exist and were checked."""
+
+    outdir: str
+    timestring: str
+    frames: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The job ended with an error; `retryable`: the same job may succeed later."""
+
+    message: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The job stopped as it was asked to."""
+
+
+@dataclass(frozen=True)
+class Parked:
+    """The job was interrupted between two frames and waits again."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A client wants a failed or cancelled job to go on, as a new attempt."""
+
+
+Event = Claimed | Reported | CancelAsked | Succeeded | Failed | Cancelled | Parked | Resumed
+
+# Which events a job may meet, by its status and phase. What is not here cannot happen.
+TRANSITIONS: dict[type, frozenset[tuple[Status, Phase]]] = {
+    Claimed: frozenset({("ACCEPTED", "QUEUED")}),
+    Reported: frozenset({("ACCEPTED", phase) for phase in WORKING}),
+    CancelAsked: frozenset({("ACCEPTED", phase) for phase in UNFINISHED}),
+    Succeeded: frozenset({("ACCEPTED", phase) for phase in WORKING}),
+    Failed: frozenset({("ACCEPTED", phase) for phase in WORKING}),
+    Cancelled: frozenset({("ACCEPTED", phase) for phase in WORKING}),
+    Parked: frozenset({("ACCEPTED", phase) for phase in WORKING}),
+    Resumed: frozenset({(status, phase) for status in ("FAILED", "CANCELLED") for phase in UNFINISHED}),
+}
+
+
+class IllegalTransition(Exception):
+    """An event that the job's status and phase do not allow."""
+
+
+def after(job: Job, event: Event, now: float) -> Job:
+    """Return `job` after `event` at Unix time `now`.
+
+    Raises:
+        IllegalTransition: the table does not have it.
+    """
+    if (job.status, job.phase) not in TRANSITIONS[type(event)]:
+        raise IllegalTransition(f"{type(event).__name__} does not fit {job.id} ({job.status}, {job.phase}).")
+    now = max(now, job.last_updated)
+    return replace(
+        _changed(job, event, now),
+        updates=job.updates + 1,
+        last_updated=now,
+        update_interval_time=now - job.last_updated,
+    )
+
+
+def _changed(job: Job, event: Event, now: float) -> Job:
+    if job.cancel_requested and isinstance(event, Succeeded | Failed | Parked):
+        event = Cancelled()
+    if isinstance(event, Claimed):
+        return replace(job, phase="PREPARING", phase_progress=0.0)
+    if isinstance(event, Reported):
+        return _progressed(job, event, now)
+    if isinstance(event, CancelAsked):
+        if job.phase == "QUEUED":
+            return replace(
+                job, status="CANCELLED", message="Cancelled before it began.", cancel_requested=True
+            )
+        return replace(job, cancel_requested=True, message="Cancelling.")
+    if isinstance(event, Succeeded):
+        return _succeeded(job, event)
+    if isinstance(event, Failed):
+        error_type: ErrorType = "RETRYABLE" if event.retryable else "TERMINAL"
+        return replace(job, status="FAILED", error_type=error_type, message=event.message)
+    if isinstance(event, Cancelled):
+        return replace(
+            job, status="CANCELLED", message=f"Cancelled after {job.frame} of {job.max_frames} frames."
+        )
+    return _waiting_again(job, resumed=isinstance(event, Resumed))
+
+
+def _progressed(job: Job, event: Reported, now: float) -> Job:
+    phase, fraction = event.phase, min(max(event.fraction, 0.0), 1.0)
+    if PHASES.index(phase) < PHASES.index(job.phase):
+        phase, fraction = job.phase, job.phase_progress
+    if phase == job.phase:
+        fraction = max(fraction, job.phase_progress)
+    begins = phase == "GENERATING" and job.phase != "GENERATING"
+    return replace(
+        job,
+        phase=phase,
+        phase_progress=fraction,
+        frame=max(job.frame, event.frame),
+        max_frames=event.max_frames or job.max_frames,
+        outdir=event.outdir or job.outdir,
+        timestring=event.timestring or job.timestring,
+        generating_since=now if begins else job.generating_since,
+    )
+
+
+def _succeeded(job: Job, event: Succeeded) -> Job:
+    return replace(
+        job,
+        status="SUCCEEDED",
+        phase="DONE",
+        phase_progress=1.0,
+        outdir=event.outdir,
+        timestring=event.timestring,
+        frame=event.frames,
+        max_frames=event.frames,
+        message=None,
+        warnings=tuple(dict.fromkeys((*job.warnings, *event.warnings))),
+    )
+
+
+def _waiting_again(job: Job, resumed: bool) -> Job:
+    return replace(
+        job,
+        status="ACCEPTED",
+        phase="QUEUED",
+        error_type="NONE",
+        phase_progress=0.0,
+        cancel_requested=False,
+        message=None,
+        attempt=job.attempt + 1 if resumed else job.attempt,
+    )

@@ -1,0 +1,86 @@
+"""Batches: submit, list, look at, cancel, and check without submitting."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from deforum_api.jobs import JobQueue
+from deforum_api.models import (
+    Batch,
+    BatchCancelResponse,
+    BatchSubmitResponse,
+    DeforumJobStatus,
+    ValidateResponse,
+)
+from deforum_api.routing import JOBS, Router, changing_errors, errors, json_answer
+from deforum_api.validation import validated
+from deforum_api.views import jobs_json
+
+router = Router(prefix="/deforum_api", tags=["Batches"])
+
+
+@router.post(
+    "/batches",
+    status_code=202,
+    response_model=BatchSubmitResponse,
+    responses=changing_errors(400, 429, 503),
+    summary="Queue one or more jobs",
+)
+async def submit_batch(batch: Batch, jobs: JobQueue = JOBS) -> Response:
+    """Checks all jobs and queues them as one batch; if any of them is wrong, nothing is accepted."""
+    accepted = await run_in_threadpool(jobs.submit, _settings(batch), batch.options_overrides)
+    body = {
+        "message": "Job(s) accepted",
+        "batch_id": accepted[0].batch_id,
+        "job_ids": [job.id for job in accepted],
+        "warnings": {job.id: job.warnings for job in accepted},
+    }
+    return JSONResponse(body, 202)
+
+
+@router.get("/batches", response_model=dict[str, list[str]], responses=errors(), summary="List batches")
+async def list_batches(jobs: JobQueue = JOBS) -> Response:
+    """Every batch with the ids of its jobs, in the order of submission."""
+    return json_answer(json.dumps(jobs.store.batches()))
+
+
+@router.get(
+    "/batches/{id}", response_model=list[DeforumJobStatus], responses=errors(404), summary="Look at a batch"
+)
+async def get_batch(id: str, jobs: JobQueue = JOBS) -> Response:
+    """The jobs of the batch, in the order of submission."""
+    return json_answer(jobs_json(jobs.batch(id), jobs.positions()))
+
+
+@router.delete(
+    "/batches/{id}",
+    response_model=BatchCancelResponse,
+    responses=changing_errors(404),
+    summary="Cancel a batch",
+)
+async def cancel_batch(id: str, jobs: JobQueue = JOBS) -> Response:
+    """Cancels every job of the batch that has not finished; `ids` are those that were really cancelled."""
+    ids = await run_in_threadpool(jobs.cancel_batch, id)
+    message = f"{len(ids)} job(s) cancelled."
+    return JSONResponse({"ids": list(ids), "message": message, "message:": message})
+
+
+@router.post(
+    "/validate",
+    response_model=ValidateResponse,
+    responses=changing_errors(400),
+    summary="Check jobs without queueing them",
+)
+async def validate(batch: Batch, series: bool = False, jobs: JobQueue = JOBS) -> Response:
+    """What would become of each job: its errors, or its settings and what it costs; nothing is queued."""
+    answers = await run_in_threadpool(validated, jobs, _settings(batch), batch.options_overrides, series)
+    return json_answer(json.dumps({"jobs": answers}, ensure_ascii=False))
+
+
+def _settings(batch: Batch) -> list[dict[str, Any]]:
+    settings = batch.deforum_settings
+    return settings if isinstance(settings, list) else [settings]

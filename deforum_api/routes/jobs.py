@@ -1,0 +1,110 @@
+"""Jobs: list, look at, follow, cancel, resume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Header, Query
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from deforum_api.errors import InvalidBody
+from deforum_api.events import event_stream
+from deforum_api.jobs import JobQueue
+from deforum_api.models import DeforumJobStatus, JobCancelResponse, JobStatusCategory
+from deforum_api.routing import JOBS, Router, changing_errors, errors, json_answer
+from deforum_api.views import job_json, jobs_json_by_id
+
+router = Router(prefix="/deforum_api", tags=["Jobs"])
+
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "`status` when status or phase changed, else `progress`; data: DeforumJobStatus",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+ONLY_STATUS = Query(None, description="Only jobs of this status.")
+
+
+@router.get("/jobs", response_model=dict[str, DeforumJobStatus], responses=errors(), summary="List jobs")
+async def list_jobs(
+    status: JobStatusCategory | None = ONLY_STATUS,
+    limit: int | None = Query(None, ge=1, le=1000, description="At most so many jobs."),
+    cursor: str | None = Query(None, description="The X-Next-Cursor header of the page before."),
+    summary: bool = Query(False, description="Leave out deforum_settings and options_overrides."),
+    jobs: JobQueue = JOBS,
+) -> Response:
+    """All jobs by id, in the order of submission; if there are more, X-Next-Cursor leads to them."""
+    after = _order(cursor)
+    page = jobs.store.page(status.value if status else None, after, limit + 1 if limit else None)
+    headers = {}
+    if limit and len(page) > limit:
+        page = page[:limit]
+        headers["X-Next-Cursor"] = str(page[-1].order)
+    return json_answer(jobs_json_by_id(page, jobs.positions(), summary=summary), headers=headers)
+
+
+@router.get("/jobs/{id}", response_model=DeforumJobStatus, responses=errors(404), summary="Look at a job")
+async def get_job(id: str, jobs: JobQueue = JOBS) -> Response:
+    """All that is known of the job."""
+    job = jobs.job(id)
+    return json_answer(job_json(job, jobs.positions().get(id) if job.queued else None))
+
+
+@router.delete(
+    "/jobs/{id}",
+    response_model=JobCancelResponse,
+    responses=changing_errors(400, 404),
+    summary="Cancel a job",
+)
+async def cancel_job(id: str, jobs: JobQueue = JOBS) -> Response:
+    """A queued job ends at once, a running one within one sampling step; what it has written is kept."""
+    await run_in_threadpool(jobs.cancel, id)
+    return JSONResponse({"id": id, "message": "Job cancelled."})
+
+
+@router.post(
+    "/jobs/{id}/resume",
+    status_code=202,
+    response_model=DeforumJobStatus,
+    responses=changing_errors(404, 409, 503),
+    summary="Resume a job",
+)
+async def resume_job(id: str, jobs: JobQueue = JOBS) -> Response:
+    """Queues a FAILED or CANCELLED job again; it goes on from its last saved frame, as a new attempt."""
+    job = await run_in_threadpool(jobs.resume, id)
+    return json_answer(job_json(job, jobs.positions().get(id)), 202)
+
+
+@router.get(
+    "/jobs/{id}/events",
+    response_class=StreamingResponse,
+    responses={**errors(404), **EVENTS},
+    summary="Follow a job",
+)
+async def follow_job(
+    id: str,
+    request: Request,
+    last_event_id: str | None = Header(
+        None, description="Id of the last event seen; only newer ones are sent."
+    ),
+    jobs: JobQueue = JOBS,
+) -> Response:
+    """Server-Sent Events until the job ends; a comment line every 15 seconds keeps the connection."""
+    job = jobs.job(id)
+    seen = (
+        int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 16 else -1
+    )
+    headers = {"Cache-Control": "no-store", "Content-Encoding": "identity", "X-Accel-Buffering": "no"}
+    stream = event_stream(jobs, job.id, seen)
+    return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
+
+
+def _order(cursor: str | None) -> int:
+    if cursor is None:
+        return -1
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 16):
+        raise InvalidBody("cursor must be the X-Next-Cursor header of the page before.", ("query", "cursor"))
+    return int(cursor)

@@ -1,0 +1,120 @@
+"""The files that a job has written."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Path
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from deforum_api import outputs
+from deforum_api.jobs import JobQueue
+from deforum_api.models import OutputFile
+from deforum_api.routing import JOBS, Router, errors
+
+router = Router(prefix="/deforum_api", tags=["Outputs"])
+
+
+def file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """Return what the documentation says of a route that sends a file."""
+    content = {"content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
+    return {
+        **errors(404, 416),
+        200: {"description": "The file", **content},
+        206: {"description": "The range that was asked for", **content},
+        304: {"description": "The client has it already"},
+    }
+
+
+@router.get(
+    "/jobs/{id}/outputs", response_model=list[OutputFile], responses=errors(404), summary="List files"
+)
+async def list_outputs(id: str, jobs: JobQueue = JOBS) -> Response:
+    """Every finished file of the job, with the link that sends it."""
+    job = jobs.job(id)
+    found = await run_in_threadpool(outputs.outputs, job)
+    return JSONResponse(
+        [{"kind": one.kind, "name": one.path.name, "size": one.size, "link": _link(id, one)} for one in found]
+    )
+
+
+@router.get(
+    "/jobs/{id}/video", response_class=Response, responses=file_responses("video/mp4"), summary="The film"
+)
+async def get_video(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
+    """The job's mp4."""
+    return await _file(request, jobs, id, "video")
+
+
+@router.get(
+    "/jobs/{id}/gif", response_class=Response, responses=file_responses("image/gif"), summary="The GIF"
+)
+async def get_gif(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
+    """The job's animated GIF."""
+    return await _file(request, jobs, id, "gif")
+
+
+@router.get(
+    "/jobs/{id}/subtitles",
+    response_class=Response,
+    responses=file_responses("application/x-subrip"),
+    summary="The subtitles",
+)
+async def get_subtitles(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
+    """The job's srt file."""
+    return await _file(request, jobs, id, "subtitles")
+
+
+@router.get(
+    "/jobs/{id}/settings",
+    response_class=Response,
+    responses=file_responses("application/json"),
+    summary="The settings file",
+)
+async def get_settings(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
+    """The job's settings file, as it was saved."""
+    return await _file(request, jobs, id, "settings")
+
+
+@router.get(
+    "/jobs/{id}/frames/{n}",
+    response_class=Response,
+    responses=file_responses("image/png"),
+    summary="One frame",
+)
+async def get_frame(
+    id: str,
+    request: Request,
+    n: int = Path(..., ge=0, lt=10**9, description="Frame number, from 0."),
+    depth: bool = False,
+    jobs: JobQueue = JOBS,
+) -> Response:
+    """Frame `n` as PNG, or with depth=true its saved depth map."""
+    return await _file(request, jobs, id, "depth" if depth else "frame", n)
+
+
+@router.get(
+    "/jobs/{id}/preview",
+    response_class=Response,
+    responses=file_responses("image/jpeg"),
+    summary="The newest frame",
+)
+async def get_preview(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
+    """The newest frame as JPEG; with If-None-Match, only if it is a newer one."""
+    job = jobs.job(id)
+    return await run_in_threadpool(lambda: outputs.preview_answer(request, outputs.newest_frame(job)))
+
+
+async def _file(request: Request, jobs: JobQueue, id: str, kind: str, frame: int | None = None) -> Response:
+    job = jobs.job(id)
+    return await run_in_threadpool(lambda: outputs.file_answer(request, outputs.output(job, kind, frame)))
+
+
+def _link(id: str, found: outputs.Output) -> str:
+    base = f"/deforum_api/jobs/{quote(id, safe='()')}"
+    if found.frame is None:
+        return f"{base}/{found.kind}"
+    return f"{base}/frames/{found.frame}" + ("?depth=true" if found.kind == "depth" else "")

@@ -1,0 +1,172 @@
+"""The route class of every route of ours: guards, bounds the body, and answers every error in one shape."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from deforum_api.body import ReadRequest, parse_json, read_body
+from deforum_api.errors import ApiError
+from deforum_api.jobs import JobQueue
+from deforum_api.models import ErrorResponse
+from deforum_api.security import CHANGING_METHODS, FORM_TYPE, Access, guard
+
+log = logging.getLogger(__name__)
+
+_MEANINGS = {
+    400: "The request cannot be carried out; `errors` names the wrong settings",
+    401: "User name and password are needed",
+    403: "Asked for by a page of another origin",
+    404: "No such id",
+    405: "No such method here",
+    409: "The job's status does not allow it",
+    413: "The body is too big",
+    415: "The body's content type is not taken",
+    416: "The range lies outside the file",
+    421: "Asked for under a foreign host name",
+    422: "The request has not the form that it should have; `detail` names the fields",
+    429: "The queue is full",
+    500: "The job failed, or an error of the server",
+    503: "The server is stopping",
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the routes of one app work with; kept as `app.state.deforum`."""
+
+    jobs: JobQueue
+    access: Access
+    health: Callable[[], dict[str, Any]]
+
+
+def service_of(request: Request) -> Service:
+    """Return the service of the app that got the request."""
+    service: Service = request.app.state.deforum
+    return service
+
+
+def jobs_of(request: Request) -> JobQueue:
+    """Return the job queue of the app that got the request."""
+    return service_of(request).jobs
+
+
+SERVICE = Depends(service_of)
+JOBS = Depends(jobs_of)
+
+
+def errors(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the documentation of a route says of its errors; those of the door are in it."""
+    return {
+        code: {"model": ErrorResponse, "description": _MEANINGS[code]}
+        for code in sorted({*codes, 401, 421, 422})
+    }
+
+
+def changing_errors(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return the same for a route that changes something."""
+    return errors(403, 413, 415, *codes)
+
+
+def error_answer(error: ApiError) -> JSONResponse:
+    """Return the error envelope as an answer."""
+    return JSONResponse(error.envelope(), error.code, headers=error.headers)
+
+
+def json_answer(text: str, code: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return JSON text as an answer."""
+    return Response(text, code, headers, media_type="application/json")
+
+
+class Route(APIRoute):
+    """A route whose answers, errors included, are all of our own shape. No app-wide handler is touched."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+        path = self.path_format
+
+        async def guarded(request: Request) -> Response:
+            try:
+                guard(request, path, service_of(request).access)
+                return await answer(await _read(request))
+            except Exception as error:
+                return error_answer(_as_api_error(error, request))
+
+        return guarded
+
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        methods = METHODS.get(self.path_format, set())
+        if scope["method"] in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        allowed = ", ".join(sorted(methods))
+        error = ApiError(
+            f"{scope['method']} is not done here; {allowed} is.", code=405, headers={"Allow": allowed}
+        )
+        await error_answer(error)(scope, receive, send)
+
+
+METHODS: dict[str, set[str]] = {}
+
+
+class Router(APIRouter):
+    """A router of `Route`s that answers with and without a trailing slash."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(route_class=Route, **kwargs)
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **kwargs: Any) -> None:
+        super().add_api_route(path, endpoint, **kwargs)
+        super().add_api_route(f"{path}/", endpoint, **{**kwargs, "include_in_schema": False})
+        for full in (f"{self.prefix}{path}", f"{self.prefix}{path}/"):
+            METHODS.setdefault(full, set()).update(kwargs["methods"])
+
+
+async def _read(request: Request) -> ReadRequest:
+    read = ReadRequest(_with_content_type(request.scope), request.receive)
+    if request.method in CHANGING_METHODS:
+        read.whole = await read_body(request)
+        kind = request.headers.get("content-type", "")
+        if read.whole and not kind.lower().startswith(FORM_TYPE):
+            read.parsed = parse_json(read.whole)
+    return read
+
+
+def _with_content_type(scope: Any) -> Any:
+    """Published clients send JSON without saying so; newer FastAPI would not read it."""
+    if any(name == b"content-type" for name, _ in scope["headers"]):
+        return scope
+    return {**scope, "headers": [*scope["headers"], (b"content-type", b"application/json")]}
+
+
+def _as_api_error(error: Exception, request: Request) -> ApiError:
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, RequestValidationError):
+        return _field_errors(error)
+    if isinstance(error, HTTPException):
+        return ApiError(str(error.detail), code=error.status_code, headers=error.headers)
+    log.error("%s %s met an unexpected error", request.method, request.url.path, exc_info=error)
+    return ApiError(
+        f"The server met an unexpected {type(error).__name__}; its log has the details.", code=500
+    )
+
+
+def _field_errors(error: RequestValidationError) -> ApiError:
+    fields = [
+        {"loc": list(entry["loc"]), "msg": str(entry["msg"]), "type": str(entry["type"])}
+        for entry in error.errors()
+    ]
+    first = fields[0]
+    where = ".".join(str(part) for part in first["loc"])[:100]
+    more = f" ({len(fields) - 1} more in detail.)" if len(fields) > 1 else ""
+    return ApiError(f"The request has a wrong field: {where}: {first['msg']}.{more}", code=422, detail=fields)

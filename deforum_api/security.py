@@ -1,0 +1,122 @@
+"""Who may ask: the checks that every request of ours passes before its body is read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from deforum_api.errors import Refused
+
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+FORM_PATHS = frozenset({"/deforum/run", "/deforum/run/"})
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may ask for what.
+
+    Args:
+        accounts: "user:password" each; none = no login.
+        hosts: names besides those of this machine's loopback that a Host header may have.
+        any_address: a Host header may be any IP address, as the server listens on all of them.
+        origins: web origins besides our own that may change something; "*" = all.
+    """
+
+    accounts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    any_address: bool = False
+    origins: tuple[str, ...] = ()
+
+
+def guard(request: Request, path: str, access: Access) -> None:
+    """Let the request pass, or raise.
+
+    Args:
+        request: headers are read, the body is not.
+        path: the route's path.
+        access: who may ask.
+
+    Raises:
+        Refused: 421 a foreign Host, 403 a foreign Origin, 415 a content type, 401 no login.
+    """
+    check_host(request.headers.get("host", ""), access)
+    if request.method in CHANGING_METHODS:
+        check_origin(request.headers.get("origin"), request.headers.get("host", ""), access)
+        check_content_type(request.headers.get("content-type"), path)
+    if access.accounts:
+        check_login(request.headers.get("authorization", ""), access.accounts)
+
+
+def check_host(host: str, access: Access) -> None:
+    """A page whose foreign name resolves to this machine (DNS rebinding) shows itself in the Host header."""
+    name = host_name(host)
+    if name in LOCAL_HOSTS or name in access.hosts or (access.any_address and _is_address(name)):
+        return
+    raise Refused(f"This server does not answer for the host {host[:100]!r}.", code=421)
+
+
+def check_origin(origin: str | None, host: str, access: Access) -> None:
+    """A browser names the page that asks; programs send no Origin and pass."""
+    if origin is None or origin in access.origins or "*" in access.origins:
+        return
+    if _origin_host(origin) == host.lower():
+        return
+    raise Refused(f"Pages of the origin {origin[:100]!r} may not change anything here.", code=403)
+
+
+def check_content_type(content_type: str | None, path: str) -> None:
+    """A browser sends forms and plain text to foreign sites without asking them; JSON it does not."""
+    kind = (content_type or "application/json").split(";")[0].strip().lower()
+    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
+        return
+    if kind == FORM_TYPE and path in FORM_PATHS:
+        return
+    message = (
+        f"The content type {kind[:60]!r} is not taken here; send JSON with 'Content-Type: application/json'."
+    )
+    raise Refused(message, code=415)
+
+
+def check_login(authorization: str, accounts: Sequence[str]) -> None:
+    """Compare with every account in constant time, so that the time taken tells nothing."""
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        given = base64.b64decode(encoded.strip(), validate=True) if scheme.lower() == "basic" else b""
+    except (binascii.Error, ValueError):
+        given = b""
+    matches = [secrets.compare_digest(given, account.encode()) for account in accounts]
+    if not any(matches):
+        headers = {"WWW-Authenticate": 'Basic realm="Deforum", charset="UTF-8"'}
+        raise Refused("User name and password are needed.", code=401, headers=headers)
+
+
+def host_name(host: str) -> str:
+    """Return the name in a Host header: without port and brackets, in lower case."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if ":" in host else host
+
+
+def _origin_host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""Where jobs are kept: a small interface, and a store in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from itertools import islice
+from typing import Protocol
+
+from deforum_api.record import Job, Status
+
+
+class JobStore(Protocol):
+    """Keeps the records of jobs. Every method may be called from any thread."""
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Keep new jobs, all of them or, on an error, none; they are safe when this returns."""
+        ...
+
+    def get(self, job_id: str) -> Job | None:
+        """Return the job, or None."""
+        ...
+
+    def swap(self, old: Job, new: Job) -> bool:
+        """Put `new` in the place of `old`; False, and no change, if the kept record is not `old` any more."""
+        ...
+
+    def batch(self, batch_id: str) -> tuple[Job, ...]:
+        """Return the jobs of a batch in the order of submission; empty if there is no such batch."""
+        ...
+
+    def batches(self) -> dict[str, list[str]]:
+        """Return batch id -> job ids, both in the order of submission."""
+        ...
+
+    def page(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[Job, ...]:
+        """Return at most `limit` jobs of `status` (None = any) whose `order` is greater than `after`."""
+        ...
+
+    def queued(self) -> tuple[str, ...]:
+        """Return the ids of the jobs that wait, in the order in which they will be taken."""
+        ...
+
+    def next_order(self) -> int:
+        """Return a number greater than that of every job ever added."""
+        ...
+
+    def prune(self, keep: int) -> None:
+        """Forget the oldest finished jobs beyond `keep`."""
+        ...
+
+
+class MemoryStore:
+    """Keeps jobs as long as the program runs."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._batches: dict[str, list[str]] = {}
+        self._queued: dict[str, int] = {}
+        self._finished = 0
+        self._next_order = 0
+        self._lock = threading.Lock()
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        with self._lock:
+            known = [job.id for job in jobs if job.id in self._jobs]
+            if known:
+                raise ValueError(f"The job {known[0]} exists already.")
+            for job in jobs:
+                self._jobs[job.id] = job
+                self._batches.setdefault(job.batch_id, []).append(job.id)
+                self._count(job)
+                self._next_order = max(self._next_order, job.order + 1)
+
+    def get(self, job_id: str) -> Job | None:
+        return self._jobs.get(job_id)
+
+    def swap(self, old: Job, new: Job) -> bool:
+        with self._lock:
+            kept = self._jobs.get(old.id)
+            if kept is None or kept.updates != old.updates:
+                return False
+            self._finished -= kept.finished
+            self._queued.pop(kept.id, None)
+            self._jobs[new.id] = new
+            self._count(new)
+            return True
+
+    def batch(self, batch_id: str) -> tuple[Job, ...]:
+        with self._lock:
+            return tuple(self._jobs[job_id] for job_id in self._batches.get(batch_id, ()))
+
+    def batches(self) -> dict[str, list[str]]:
+        with self._lock:
+            return {batch_id: list(ids) for batch_id, ids in self._batches.items()}
+
+    def page(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[Job, ...]:
+        with self._lock:
+            jobs = self._jobs.values()
+            chosen = (job for job in jobs if job.order > after and status in (None, job.status))
+            return tuple(islice(chosen, limit))
+
+    def queued(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(sorted(self._queued, key=self._queued.__getitem__))
+
+    def next_order(self) -> int:
+        with self._lock:
+            return self._next_order
+
+    def prune(self, keep: int) -> None:
+        with self._lock:
+            excess = self._finished - keep
+            if excess <= 0:
+                return
+            oldest = sorted(
+                (job for job in self._jobs.values() if job.finished), key=lambda job: job.last_updated
+            )
+            for job in oldest[:excess]:
+                self._forget(job)
+
+    def _count(self, job: Job) -> None:
+        self._finished += job.finished
+        if job.queued:
+            self._queued[job.id] = job.order
+
+    def _forget(self, job: Job) -> None:
+        del self._jobs[job.id]
+        self._finished -= 1
+        ids = self._batches[job.batch_id]
+        ids.remove(job.id)
+        if not ids:
+            del self._batches[job.batch_id]

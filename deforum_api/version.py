@@ -1,0 +1,3 @@
+"""The version of the extension."""
+
+VERSION = "6.5.0"

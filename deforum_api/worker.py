@@ -1,0 +1,92 @@
+"""The single worker: one thread, one job at a time, every end of a job told as an event."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Protocol
+
+from deforum_api.record import Cancelled, Event, Failed, Job, Parked, Succeeded
+from deforum_helpers import errors
+
+if TYPE_CHECKING:
+    from deforum_helpers.job import Progress, RunResult
+
+    from deforum_helpers.cancel import CancelToken
+    from deforum_helpers.prepare import Prepared
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[Mapping[str, Any], Mapping[str, Any] | None], "Prepared"]
+
+
+class Render(Protocol):
+    """Renders a prepared job; `resume` is the timestring of the run to go on with."""
+
+    def __call__(
+        self,
+        prepared: Prepared,
+        cancel: CancelToken,
+        report: Callable[[Progress], None],
+        *,
+        resume: str | None = None,
+    ) -> RunResult: ...
+
+
+class Worker:
+    """A thread that calls `work_next` once for every `wake`, never twice at a time."""
+
+    def __init__(self, work_next: Callable[[], None]) -> None:
+        self._work_next = work_next
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="deforum-worker")
+        self._busy = threading.Lock()
+
+    def wake(self) -> None:
+        """Let the worker look for one more job."""
+        self._pool.submit(self._work)
+
+    def stop(self, timeout: float) -> bool:
+        """Take no more jobs; return whether the running one ended within `timeout` seconds."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        return self._busy.acquire(timeout=timeout)
+
+    def _work(self) -> None:
+        with self._busy:
+            try:
+                self._work_next()
+            except Exception:
+                log.exception("The worker met an error outside any job.")
+
+
+def attempt(
+    job: Job, check: Check, render: Render, cancel: CancelToken, report: Callable[[Progress], None]
+) -> Event:
+    """Render `job` and return the event that ends this attempt; never raises an `Exception`."""
+    resume = job.timestring if job.frame else None
+    try:
+        prepared = check(json.loads(job.settings_json), json.loads(job.overrides_json))
+        result = render(prepared, cancel, report, resume=resume)
+    except errors.Cancelled:
+        return Cancelled()
+    except errors.Parked:
+        return Parked()
+    except errors.SettingsError as error:
+        return Failed(f"invalid arguments: {error}")
+    except errors.RenderError as error:
+        log.warning("%s: %s", job.id, error, exc_info=error.__cause__)
+        return Failed(f"generation error: {error}", error.retryable)
+    except MemoryError:
+        log.exception("%s ran out of memory", job.id)
+        return Failed(
+            "generation error: there was not enough memory; choose a smaller W and H.", retryable=True
+        )
+    except Exception as error:
+        log.exception("%s ended with an unexpected error", job.id)
+        name = type(error).__name__
+        return Failed(
+            f"generation error: an unexpected {name}; the server's log has the details under {job.id}."
+        )
+    return Succeeded(result.outdir, result.timestring, result.frames, tuple(result.warnings))

@@ -1,0 +1,84 @@
+"""One contract for every store of jobs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deforum_api.record import Job
+from deforum_api.store import JobStore, MemoryStore
+
+
+def job(batch: int, number: int, order: int) -> Job:
+    return Job(f"batch({batch})-{number}", f"batch({batch})", order, "{}", "null", 1.0, 1.0)
+
+
+def done(old: Job, at: float) -> Job:
+    return replace(old, status="FAILED", phase="PREPARING", updates=old.updates + 1, last_updated=at)
+
+
+@pytest.fixture(params=[MemoryStore])
+def store(request: pytest.FixtureRequest) -> JobStore:
+    made: JobStore = request.param()
+    made.add([job(7, 0, 0), job(7, 1, 1)])
+    made.add([job(3, 0, 2)])
+    return made
+
+
+def test_jobs_are_found_by_id_and_batch_in_their_order(store: JobStore) -> None:
+    assert store.get("batch(7)-1") == job(7, 1, 1)
+    assert store.get("batch(7)-2") is None
+    assert [one.id for one in store.batch("batch(7)")] == ["batch(7)-0", "batch(7)-1"]
+    assert store.batch("batch(8)") == ()
+    assert list(store.batches().items()) == [
+        ("batch(7)", ["batch(7)-0", "batch(7)-1"]),
+        ("batch(3)", ["batch(3)-0"]),
+    ]
+
+
+def test_an_id_is_used_once_and_nothing_of_a_refused_batch_stays(store: JobStore) -> None:
+    with pytest.raises(ValueError, match=r"batch\(3\)-0"):
+        store.add([job(9, 0, 3), job(3, 0, 4)])
+    assert store.get("batch(9)-0") is None
+    assert store.next_order() == 3
+
+
+def test_swap_compares_and_sets(store: JobStore) -> None:
+    old = job(7, 0, 0)
+    assert store.swap(old, done(old, 2.0))
+    assert not store.swap(old, replace(old, message="late", updates=1))
+    assert store.get(old.id) == done(old, 2.0)
+
+
+def test_swap_of_an_unknown_job_changes_nothing(store: JobStore) -> None:
+    assert not store.swap(job(5, 0, 9), done(job(5, 0, 9), 2.0))
+    assert store.get("batch(5)-0") is None
+
+
+def test_queued_jobs_leave_the_queue_and_come_back_in_their_order(store: JobStore) -> None:
+    first = job(7, 0, 0)
+    taken = replace(first, phase="PREPARING", updates=1)
+    store.swap(first, taken)
+    assert store.queued() == ("batch(7)-1", "batch(3)-0")
+    store.swap(taken, replace(first, updates=2))
+    assert store.queued() == ("batch(7)-0", "batch(7)-1", "batch(3)-0")
+
+
+def test_pages_filter_and_go_on(store: JobStore) -> None:
+    store.swap(job(7, 1, 1), done(job(7, 1, 1), 2.0))
+    assert [one.order for one in store.page()] == [0, 1, 2]
+    assert [one.order for one in store.page("ACCEPTED")] == [0, 2]
+    assert [one.order for one in store.page(limit=2)] == [0, 1]
+    assert [one.order for one in store.page(after=1)] == [2]
+
+
+def test_the_oldest_finished_jobs_are_forgotten(store: JobStore) -> None:
+    store.swap(job(7, 0, 0), done(job(7, 0, 0), 3.0))
+    store.swap(job(7, 1, 1), done(job(7, 1, 1), 2.0))
+    store.prune(1)
+    assert [one.order for one in store.page()] == [0, 2]
+    assert store.batches()["batch(7)"] == ["batch(7)-0"]
+    store.prune(0)
+    assert list(store.batches()) == ["batch(3)"]
+    assert store.next_order() == 3
