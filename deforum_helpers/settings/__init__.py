@@ -1,0 +1,31 @@
+"""Settings: one declaration, and everything that is made from it."""
+
+from __future__ import annotations
+
+from deforum_helpers.settings.fields import FieldInfo
+from deforum_helpers.settings.files import (
+    defaults,
+    flat_settings,
+    parse_settings_text,
+    read_settings_file,
+    settings_text,
+)
+from deforum_helpers.settings.load import Loaded, load_settings
+from deforum_helpers.settings.model import FIELDS, Settings
+from deforum_helpers.settings.model_controlnet import ControlNetUnit
+from deforum_helpers.settings.schema import schema
+
+__all__ = [
+    "FIELDS",
+    "ControlNetUnit",
+    "FieldInfo",
+    "Loaded",
+    "Settings",
+    "defaults",
+    "flat_settings",
+    "load_settings",
+    "parse_settings_text",
+    "read_settings_file",
+    "schema",
+    "settings_text",
+]

@@ -1,0 +1,262 @@
+"""Rules that hold between settings, and what this version refuses because it does not build it yet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from deforum_helpers.errors import Problem
+from deforum_helpers.settings.model import FIELDS, UNITS, Settings
+from deforum_helpers.settings.values import shown
+
+MAX_BATCH_NAME = 300
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_TIMESTRING = re.compile(r"[0-9]{14}", re.ASCII)
+
+
+class Refusal(NamedTuple):
+    """A setting that asks for something which is not built yet.
+
+    Args:
+        setting: its flat name.
+        asks: whether these settings really ask for it.
+        allowed: what the setting may be now.
+        sentence: why, in one plain sentence.
+    """
+
+    setting: str
+    asks: Callable[[Settings], bool]
+    allowed: str
+    sentence: str
+
+
+def is_url(path: str) -> bool:
+    """Tell whether `path` is an address on the network."""
+    return path[:8].casefold().startswith(("http://", "https://"))
+
+
+def _on(name: str) -> Callable[[Settings], bool]:
+    return lambda settings: bool(getattr(settings, name))
+
+
+def _named(name: str) -> Callable[[Settings], bool]:
+    return lambda settings: getattr(settings, name) != "None"
+
+
+def _remote(name: str, used: Callable[[Settings], bool]) -> Refusal:
+    return Refusal(
+        name,
+        lambda settings: used(settings) and is_url(getattr(settings, name)),
+        "a local file or a data: URL",
+        "remote URLs are not fetched yet; give a local file.",
+    )
+
+
+def _unit_on(number: int) -> Callable[[Settings], bool]:
+    return lambda settings: settings.controlnet[number - 1].enabled
+
+
+def _plays_file(settings: Settings) -> bool:
+    return settings.add_soundtrack == "File"
+
+
+# A row goes when its feature comes.
+REFUSALS: tuple[Refusal, ...] = (
+    Refusal(
+        "animation_mode",
+        lambda settings: settings.animation_mode not in ("2D", "3D"),
+        "2D or 3D",
+        "this mode is not built yet.",
+    ),
+    Refusal("use_mask", _on("use_mask"), "false", "masks are not built yet."),
+    Refusal("use_noise_mask", _on("use_noise_mask"), "false", "masks are not built yet."),
+    Refusal("use_mask_video", _on("use_mask_video"), "false", "masks from a video are not built yet."),
+    Refusal("use_looper", _on("use_looper"), "false", "guided images are not built yet."),
+    Refusal(
+        "parseq_manifest",
+        lambda settings: bool(settings.parseq_manifest.strip()),
+        "empty",
+        "Parseq manifests are not read yet.",
+    ),
+    *(
+        Refusal(f"cn_{number}_enabled", _unit_on(number), "false", "ControlNet is not built yet.")
+        for number in range(1, UNITS + 1)
+    ),
+    Refusal("hybrid_composite", _named("hybrid_composite"), "None", "hybrid video is not built yet."),
+    Refusal("hybrid_motion", _named("hybrid_motion"), "None", "hybrid video is not built yet."),
+    Refusal(
+        "hybrid_generate_human_masks",
+        _named("hybrid_generate_human_masks"),
+        "None",
+        "finding people in a video is not built yet.",
+    ),
+    Refusal(
+        "optical_flow_cadence",
+        lambda settings: settings.optical_flow_cadence != "None" and settings.diffusion_cadence > 1,
+        "None",
+        "following the motion between diffused frames is not built yet.",
+    ),
+    Refusal(
+        "optical_flow_redo_generation",
+        _named("optical_flow_redo_generation"),
+        "None",
+        "diffusing again along the motion is not built yet.",
+    ),
+    Refusal(
+        "diffusion_redo", _on("diffusion_redo"), "0", "diffusing a frame several times is not built yet."
+    ),
+    Refusal(
+        "color_coherence",
+        lambda settings: settings.color_coherence == "Video Input",
+        "None, HSV, LAB, RGB or Image",
+        "colours cannot be taken from a video yet.",
+    ),
+    _remote("color_coherence_image_path", lambda settings: settings.color_coherence == "Image"),
+    Refusal(
+        "reroll_blank_frames",
+        lambda settings: settings.reroll_blank_frames != "ignore",
+        "ignore",
+        "blank frames cannot be tried again yet.",
+    ),
+    Refusal("restore_faces", _on("restore_faces"), "false", "mending faces is not built yet."),
+    Refusal(
+        "motion_preview_mode", _on("motion_preview_mode"), "false", "the preview of moves is not built yet."
+    ),
+    Refusal("store_frames_in_ram", _on("store_frames_in_ram"), "false", "frames are always written at once."),
+    Refusal("kohya_hrfix_enabled", _on("kohya_hrfix_enabled"), "false", "Kohya HRFix is not built yet."),
+    Refusal(
+        "frame_interpolation_engine",
+        lambda settings: settings.frame_interpolation_engine != "None" and not settings.skip_video_creation,
+        "None",
+        "frame interpolation is not built yet.",
+    ),
+    Refusal(
+        "r_upscale_video",
+        lambda settings: settings.r_upscale_video and not settings.skip_video_creation,
+        "false",
+        "upscaling is not built yet.",
+    ),
+    Refusal(
+        "add_soundtrack",
+        lambda settings: settings.add_soundtrack == "Init Video",
+        "None or File",
+        "the sound of a video cannot be taken yet.",
+    ),
+    _remote("soundtrack_path", _plays_file),
+    _remote("init_image", lambda settings: settings.use_init and not settings.init_image_box),
+    _remote("init_image_box", _on("use_init")),
+)
+
+
+def problems_of(settings: Settings) -> list[Problem]:
+    """Return what is wrong with `settings` as a whole; each value is right by itself already."""
+    return [problem for rule in RULES for problem in rule(settings)]
+
+
+def refused(settings: Settings) -> Iterator[Problem]:
+    """Yield a problem for every feature that is asked for and not built yet."""
+    for row in REFUSALS:
+        if row.asks(settings):
+            found = _value(settings, row.setting)
+            message = f"{row.setting} is {found}: {row.sentence} Allowed now: {row.allowed}."
+            yield Problem(message, setting=row.setting, found=found, allowed=row.allowed)
+
+
+def _value(settings: Settings, name: str) -> str:
+    if FIELDS[name].group == "ControlNetArgs":
+        _, number, field = name.split("_", 2)
+        return shown(getattr(settings.controlnet[int(number) - 1], field))
+    return shown(getattr(settings, name))
+
+
+def safe_batch_name(settings: Settings) -> Iterator[Problem]:
+    """A folder name has no control characters, ends, and is more than dots."""
+    name = settings.batch_name
+    allowed = ""
+    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+        allowed = "text without line breaks and control characters"
+    elif len(name) > MAX_BATCH_NAME:
+        allowed = f"text of at most {MAX_BATCH_NAME} characters, not {len(name)}"
+    elif not name.strip(" ./\\"):
+        allowed = "a name, not only dots and slashes"
+    if allowed:
+        message = f"batch_name is {shown(name)}, but must be {allowed}."
+        yield Problem(message, setting="batch_name", found=shown(name), allowed=allowed)
+
+
+def resumable(settings: Settings) -> Iterator[Problem]:
+    """A run to be continued is named by 14 digits."""
+    if settings.resume_from_timestring and not _TIMESTRING.fullmatch(settings.resume_timestring):
+        found = shown(settings.resume_timestring)
+        yield Problem(
+            f"resume_timestring is {found}, but must be the 14 digits that the run's file names begin with.",
+            setting="resume_timestring",
+            found=found,
+            allowed="14 digits",
+        )
+
+
+class PathUse(NamedTuple):
+    """A path setting, and when it is needed."""
+
+    setting: str
+    needed: Callable[[Settings], bool]
+    because: str
+
+
+PATHS = (
+    PathUse(
+        "init_image",
+        lambda settings: settings.use_init and not settings.init_image_box,
+        "use_init is on",
+    ),
+    PathUse(
+        "init_image_box",
+        lambda settings: settings.use_init and bool(settings.init_image_box),
+        "use_init is on",
+    ),
+    PathUse(
+        "color_coherence_image_path",
+        lambda settings: settings.color_coherence == "Image",
+        "color_coherence is Image",
+    ),
+    PathUse("soundtrack_path", _plays_file, "add_soundtrack is File"),
+)
+
+
+def paths_given(settings: Settings) -> Iterator[Problem]:
+    """A file that is needed is named, and not by a protocol of its own."""
+    for use in PATHS:
+        if not use.needed(settings):
+            continue
+        path = getattr(settings, use.setting)
+        if not path:
+            message = f"{use.setting} is empty, but {use.because}; name a file."
+        elif _SCHEME.match(path) and not is_url(path) and path[:5].casefold() != "data:":
+            message = f"{use.setting} is {shown(path)}, but only files and data: URLs are read."
+        else:
+            continue
+        yield Problem(message, setting=use.setting, found=shown(path), allowed="a file or a data: URL")
+
+
+def extraction_in_order(settings: Settings) -> Iterator[Problem]:
+    """The last extracted frame comes after the first."""
+    last = settings.extract_to_frame
+    if last != -1 and last <= settings.extract_from_frame:
+        yield Problem(
+            f"extract_to_frame is {last}, but must be -1 or above extract_from_frame, which is "
+            f"{settings.extract_from_frame}.",
+            setting="extract_to_frame",
+            found=str(last),
+            allowed="-1, or a number above extract_from_frame",
+        )
+
+
+RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
+    refused,
+    safe_batch_name,
+    resumable,
+    paths_given,
+    extraction_in_order,
+)

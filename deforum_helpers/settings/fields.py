@@ -1,0 +1,109 @@
+"""How a setting is declared: a dataclass field whose metadata says everything there is to know about it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+Kind = Literal[
+    "int", "float", "bool", "enum", "schedule", "string schedule", "text", "path", "prompts", "json", "record"
+]
+KINDS: Mapping[type, Kind] = {bool: "bool", int: "int", float: "float", str: "text", dict: "prompts"}
+_METADATA_KEY = "setting"
+
+
+@dataclass(frozen=True)
+class FieldInfo:
+    """Everything known of one setting.
+
+    Args:
+        name: its key in settings files.
+        kind: what its value is; a schedule is text, a record is written into files and never read from them.
+        default: the value where a file says nothing.
+        minimum, maximum: bounds of the number, or of each value of a schedule; None = free.
+        step: distance of a slider's stops.
+        unit: "px", "frames", "degrees/frame", or empty.
+        group: part of the settings file.
+        tab: place in the user interface, "Keyframes > Motion".
+        label: its name there.
+        help: what it does, in full sentences.
+        choices: the allowed names of an enum.
+        used_when: when it has an effect, empty = always.
+        loaded: whether files and requests may set it.
+        saved: whether it is written into settings files.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    unit: str = ""
+    group: str = ""
+    tab: str = ""
+    label: str = ""
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    used_when: str = ""
+    loaded: bool = True
+    saved: bool = True
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    tab: str = "",
+    label: str = "",
+    kind: Kind | None = None,
+    bounds: tuple[float, float] | None = None,
+    step: float | None = None,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    used_when: str = "",
+    loaded: bool = True,
+    saved: bool = True,
+) -> Any:
+    """Declare a setting as a dataclass field. The arguments are those of `FieldInfo`.
+
+    The kind follows from the default, and from choices, where it is not given.
+    """
+    info = FieldInfo(
+        name="",
+        kind=kind or ("enum" if choices else KINDS[type(default)]),
+        default=default,
+        minimum=bounds[0] if bounds else None,
+        maximum=bounds[1] if bounds else None,
+        step=step,
+        unit=unit,
+        tab=tab,
+        label=label,
+        help=help,
+        choices=choices,
+        used_when=used_when,
+        loaded=loaded,
+        saved=saved,
+    )
+    metadata = {_METADATA_KEY: info}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+schedule = partial(setting, kind="schedule")
+string_schedule = partial(setting, kind="string schedule")
+path = partial(setting, "", kind="path")
+record = partial(setting, kind="record", loaded=False)
+
+
+def declared(group: type, name: str) -> dict[str, FieldInfo]:
+    """Return the settings that the dataclass `group` itself declares, in order, as members of `name`."""
+    return {
+        entry.name: dataclasses.replace(entry.metadata[_METADATA_KEY], name=entry.name, group=name)
+        for entry in dataclasses.fields(group)
+        if entry.name in group.__annotations__
+    }

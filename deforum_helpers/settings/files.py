@@ -1,0 +1,99 @@
+"""Settings as text and as flat names: reading files, writing files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.settings.model import FIELDS, UNITS, Settings
+from deforum_helpers.settings.model_controlnet import ControlNetUnit
+
+MAX_FILE_BYTES = 16 << 20
+
+
+def parse_settings_text(text: str) -> dict[str, Any]:
+    """Return the object that the JSON `text` holds; of a key that stands there twice, the last value.
+
+    Raises:
+        SettingsError: no JSON, with line and column; or no object.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        message = f"The settings are not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        raise SettingsError([Problem(message, column=error.colno, allowed="a JSON object")]) from None
+    except (ValueError, RecursionError):
+        message = "The settings are not readable JSON: a number is too long, or brackets nest too deeply."
+        raise SettingsError([Problem(message, allowed="a JSON object")]) from None
+    if not isinstance(values, dict):
+        raise SettingsError(
+            [
+                Problem(
+                    "The settings are not a JSON object; they must begin with { and end with }.",
+                    allowed="a JSON object",
+                )
+            ]
+        )
+    return values
+
+
+def read_settings_file(path: Path) -> dict[str, Any]:
+    """Return the object that the settings file `path` (.txt or .json, UTF-8) holds.
+
+    Raises:
+        SettingsError: the file cannot be read, is too big, or holds no JSON object.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise SettingsError(
+                [Problem(f"The file {path.name} is larger than 16 MiB, too large for settings.")]
+            )
+        return parse_settings_text(content.decode("utf-8-sig"))
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise SettingsError([Problem(f"The settings file {path} cannot be read: {why}.")]) from None
+    except UnicodeDecodeError:
+        raise SettingsError(
+            [Problem(f"The file {path.name} is not text in UTF-8; save it as UTF-8.")]
+        ) from None
+
+
+def flat_settings(settings: Settings) -> dict[str, Any]:
+    """Return every setting by its flat name, in the order of a settings file, ready for JSON."""
+    units = {
+        f"cn_{number}_{entry.name}": getattr(unit, entry.name)
+        for number, unit in enumerate(settings.controlnet, 1)
+        for entry in dataclasses.fields(ControlNetUnit)
+    }
+    flat = {name: units[name] if name in units else getattr(settings, name) for name in FIELDS}
+    return flat | {"prompts": dict(settings.prompts)}
+
+
+def typed_settings(flat: dict[str, Any]) -> Settings:
+    """Return the settings of which `flat` has every name; the values must be of the right types."""
+    own = {
+        entry.name: flat[entry.name] for entry in dataclasses.fields(Settings) if entry.name != "controlnet"
+    }
+    units = tuple(
+        ControlNetUnit(
+            **{entry.name: flat[f"cn_{number}_{entry.name}"] for entry in dataclasses.fields(ControlNetUnit)}
+        )
+        for number in range(1, UNITS + 1)
+    )
+    return Settings(**own, controlnet=units)
+
+
+def defaults() -> dict[str, Any]:
+    """Return every setting's default by its flat name, in the order of a settings file."""
+    return flat_settings(Settings())
+
+
+def settings_text(settings: Settings) -> str:
+    """Return `settings` as a settings file: JSON of everything that is saved, indented by 4, UTF-8 kept."""
+    saved = {name: value for name, value in flat_settings(settings).items() if FIELDS[name].saved}
+    return json.dumps(saved, indent=4, ensure_ascii=False) + "\n"

@@ -1,0 +1,245 @@
+"""What files of other years and other programs call a setting, and how they write its value."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from deforum_helpers.settings.model import FIELDS, UNITS
+from deforum_helpers.settings.tables import CLASSIC_SAMPLERS, MASK_FILLS
+from deforum_helpers.settings.values import number_text, shown
+
+Values = Mapping[str, Any]
+
+
+class Change(NamedTuple):
+    """Values after a migration, and what a person should know of it."""
+
+    values: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+RENAMED = {
+    "flip_2d_perspective": "enable_perspective_flip",
+    "skip_video_for_run_all": "skip_video_creation",
+    "width": "W",
+    "height": "H",
+}
+REMOVED = {"histogram_matching": "colours are matched by color_coherence"}
+
+_OFF_OR_FINE: Mapping[Any, str] = {False: "None", True: "DIS Fine"}
+_RESIZE_MODES: Mapping[Any, str] = {
+    "Envelope (Outer Fit)": "Outer Fit (Shrink to Fit)",
+    "Scale to Fit (Inner Fit)": "Inner Fit (Scale to Fit)",
+}
+# Setting -> old value -> new value. True and false stand for 1 and 0 too, and for their words.
+VALUES: Mapping[str, Mapping[Any, str]] = {
+    "color_coherence": {f"Match Frame 0 {space}": space for space in ("HSV", "LAB", "RGB")},
+    "hybrid_composite": {False: "None", True: "Normal"},
+    "optical_flow_redo_generation": _OFF_OR_FINE,
+    "optical_flow_cadence": _OFF_OR_FINE,
+    "add_soundtrack": {False: "None", True: "File"},
+    **dict.fromkeys((f"cn_{number}_resize_mode" for number in range(1, UNITS + 1)), _RESIZE_MODES),
+}
+_WORDS = {"true": True, "false": False}
+
+_MULTIPLE = re.compile(r"[xX]([0-9]{1,4})")
+
+
+def modernised(submitted: Values) -> Change:
+    """Return `submitted` as the current version writes it: names, values and prompts of old files replaced.
+
+    Values that make no sense are left as they are; reading them finds the problem.
+    """
+    values = dict(submitted)
+    warnings: list[str] = []
+    for migrate in MIGRATIONS:
+        values, found = migrate(values)
+        warnings.extend(found)
+    return Change(values, tuple(warnings))
+
+
+def _old_colormatch(values: Values) -> Change:
+    """A file that does not know legacy_colormatch was made when colours were matched the old way."""
+    return Change({"legacy_colormatch": True, **values})
+
+
+def _removed(values: Values) -> Change:
+    return Change(
+        dict(values),
+        tuple(
+            f"{name} no longer exists and is ignored: {why}."
+            for name, why in REMOVED.items()
+            if name in values
+        ),
+    )
+
+
+def _renamed(values: Values) -> Change:
+    changed = dict(values)
+    warnings = []
+    for old, new in RENAMED.items():
+        if old not in changed:
+            continue
+        value = changed.pop(old)
+        if new in changed:
+            warnings.append(f"{old} is an old name of {new}; {new} is given too and is used.")
+        else:
+            changed[new] = value
+            warnings.append(f"{old} is now called {new}; it is read as that.")
+    return Change(changed, tuple(warnings))
+
+
+def _zoe_depth(values: Values) -> Change:
+    if "use_zoe_depth" not in values:
+        return Change(dict(values))
+    changed = dict(values)
+    algorithm = {"True": "Zoe+AdaBins (old)", "False": "Midas+AdaBins (old)"}.get(
+        _text(changed.pop("use_zoe_depth"))
+    )
+    if algorithm is None:
+        return Change(changed, ("use_zoe_depth no longer exists and is ignored.",))
+    changed["depth_algorithm"] = algorithm
+    return Change(changed, (f"use_zoe_depth is now part of depth_algorithm; it is read as {algorithm}.",))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value) if isinstance(value, bool) else ""
+
+
+def _old_values(values: Values) -> Change:
+    changed = dict(values)
+    warnings = []
+    for name, table in VALUES.items():
+        value = changed.get(name)
+        if isinstance(value, str) and True in table:
+            value = _WORDS.get(value.strip().casefold(), value)
+        if isinstance(value, (bool, int, float, str)) and value in table:
+            changed[name] = table[value]
+            warnings.append(f"{name} is {shown(values[name])}; it is read as {shown(table[value])}.")
+    return Change(changed, tuple(warnings))
+
+
+def _unit_numbers(values: Values) -> Change:
+    """Numbers in ControlNet's schedules, where old files even have true and false."""
+    changed = dict(values)
+    warnings = []
+    for number in range(1, UNITS + 1):
+        for field in ("weight", "guidance_start", "guidance_end"):
+            name = f"cn_{number}_{field}"
+            if isinstance(changed.get(name), bool):
+                changed[name] = f"0:({number_text(int(changed[name]))})"
+                warnings.append(f"{name} is {shown(values[name])}; it is read as {changed[name]}.")
+    return Change(changed, tuple(warnings))
+
+
+def _places_in_lists(values: Values) -> Change:
+    """Files of 2022 name the sampler, and all files the mask fill, by its place in a list."""
+    changed = dict(values)
+    warnings = []
+    for name, names in (("sampler", CLASSIC_SAMPLERS), ("fill", MASK_FILLS)):
+        place = changed.get(name)
+        if isinstance(place, int) and not isinstance(place, bool) and 0 <= place < len(names):
+            changed[name] = names[place]
+            if name == "sampler":
+                warnings.append(
+                    f"sampler is {place}, a place in an old list; it is read as {names[place]!r}."
+                )
+    return Change(changed, tuple(warnings))
+
+
+def _seed(values: Values) -> Change:
+    seed = values.get("seed", -1)
+    if seed is None or (isinstance(seed, str) and not seed.strip()):
+        return Change({**values, "seed": -1}, ("seed is empty; a random one is drawn.",))
+    if isinstance(seed, str) and re.fullmatch(r"\s*-?[0-9]{1,20}\.[0-9]{1,40}\s*", seed):
+        seed = float(seed)
+    if isinstance(seed, float) and abs(seed) < 2**63 and seed != int(seed):
+        return Change({**values, "seed": int(seed)}, (f"seed is {seed!r}; its fraction is cut off.",))
+    return Change(dict(values))
+
+
+def _multiples(values: Values) -> Change:
+    """Files of early 2023 write "x3" and "Disabled" for the interpolation's numbers."""
+    changed = dict(values)
+    warnings = []
+    for name in ("frame_interpolation_x_amount", "frame_interpolation_slow_mo_amount"):
+        text = changed.get(name)
+        if not isinstance(text, str):
+            continue
+        multiple = _MULTIPLE.fullmatch(text.strip())
+        if multiple:
+            changed[name] = int(multiple[1])
+        elif text.strip().casefold() == "disabled":
+            changed[name] = FIELDS[name].default
+        else:
+            continue
+        warnings.append(f"{name} is {shown(text)}; it is read as {changed[name]}.")
+    return Change(changed, tuple(warnings))
+
+
+def _empty_batch_name(values: Values) -> Change:
+    name = values.get("batch_name")
+    if not isinstance(name, str) or name.strip():
+        return Change(dict(values))
+    default = FIELDS["batch_name"].default
+    return Change({**values, "batch_name": default}, (f"batch_name is empty; {default} is used.",))
+
+
+def _prompts(values: Values) -> Change:
+    """Prompts under their two names, as an object, as its JSON text, as one text, or as a list."""
+    changed = dict(values)
+    warnings = []
+    other = changed.pop("animation_prompts", None)
+    if other is not None and other != "":
+        found = " prompts is given too and is left out." if "prompts" in changed else ""
+        warnings.append(f"animation_prompts is read as prompts.{found}")
+        changed["prompts"] = other
+    prompts = changed.get("prompts")
+    if isinstance(prompts, str):
+        prompts = _parsed(prompts)
+        warnings.append("prompts is text; it is read as JSON, or as one prompt for all frames.")
+    if isinstance(prompts, list) and prompts and all(isinstance(prompt, str) for prompt in prompts):
+        prompts = _spread(prompts, changed.get("max_frames"))
+        warnings.append(
+            f"prompts is a list; its entries begin at the frames {', '.join(list(prompts)[:20])}."
+        )
+    if prompts is not None:
+        changed["prompts"] = prompts
+    return Change(changed, tuple(warnings))
+
+
+def _parsed(text: str) -> Any:
+    stripped = text.strip()
+    if stripped[:1] not in ("{", "["):
+        return {"0": stripped} if stripped else {}
+    try:
+        return json.loads(stripped)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _spread(prompts: list[str], max_frames: object) -> dict[str, str]:
+    try:
+        frames = int(max_frames) if isinstance(max_frames, (int, float, str)) else None
+    except (ValueError, OverflowError):
+        frames = None
+    frames = frames or FIELDS["max_frames"].default
+    return {str(index * frames // len(prompts)): prompt for index, prompt in enumerate(prompts)}
+
+
+MIGRATIONS: tuple[Callable[[Values], Change], ...] = (
+    _old_colormatch,
+    _removed,
+    _renamed,
+    _old_values,
+    _zoe_depth,
+    _unit_numbers,
+    _places_in_lists,
+    _seed,
+    _multiples,
+    _empty_batch_name,
+    _prompts,
+)

@@ -1,0 +1,142 @@
+"""The door of the house: what someone submitted becomes checked settings, or all of its problems."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.settings.check import problems_of
+from deforum_helpers.settings.files import defaults, typed_settings
+from deforum_helpers.settings.legacy import REMOVED, modernised
+from deforum_helpers.settings.model import FIELDS, Settings
+from deforum_helpers.settings.values import read_value, shown
+
+MAX_KEYS = 5000
+MAX_NAMED = 30
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Checked settings and what a person should know of how they were read.
+
+    Args:
+        settings: everything, defaults filled in.
+        unknown: names that are no settings, as submitted; they change nothing.
+        warnings: plain sentences.
+    """
+
+    settings: Settings
+    unknown: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def load_settings(submitted: Mapping[str, Any]) -> Loaded:
+    """Read settings in any notation of any year and check them.
+
+    Raises:
+        SettingsError: all problems there are: types, bounds, names, missing features, contradictions.
+    """
+    _check_envelope(submitted)
+    values, warnings = modernised(submitted)
+    known = {name: values[name] for name in FIELDS if name in values}
+    unknown = {name: value for name, value in values.items() if name not in FIELDS}
+    read, found, problems = _read_all(known)
+    problems += _not_json(unknown)
+    settings = typed_settings(defaults() | read)
+    bad = {problem.setting for problem in problems}
+    problems += [problem for problem in problems_of(settings) if problem.setting not in bad]
+    if problems:
+        raise SettingsError(problems)
+    return Loaded(settings, unknown, (*warnings, *found, *_unknown_warnings(unknown)))
+
+
+def _check_envelope(submitted: object) -> None:
+    if not isinstance(submitted, Mapping):
+        message = f"The settings are {shown(submitted)}, but must be an object of names and values."
+        raise SettingsError(
+            [Problem(message, found=shown(submitted), allowed="an object of names and values")]
+        )
+    if len(submitted) > MAX_KEYS:
+        message = f"The settings have {len(submitted):,} names; at most {MAX_KEYS:,} are allowed."
+        raise SettingsError(
+            [Problem(message, found=str(len(submitted)), allowed=f"at most {MAX_KEYS} names")]
+        )
+    problems = [
+        Problem(
+            f"The name of a setting is {shown(name)}, but must be text that a file can hold.",
+            found=shown(name),
+            allowed="text",
+        )
+        for name in submitted
+        if not isinstance(name, str) or not _is_json(name)
+    ]
+    if problems:
+        raise SettingsError(problems)
+
+
+def _read_all(known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str], list[Problem]]:
+    read: dict[str, Any] = {}
+    warnings: list[str] = []
+    problems: list[Problem] = []
+    for name, value in known.items():
+        info = FIELDS[name]
+        if not info.loaded:
+            if info.kind != "record" and value != info.default:
+                warnings.append(f"{name} cannot be set by a file and is ignored.")
+            continue
+        try:
+            reading = read_value(info, value)
+        except SettingsError as error:
+            problems.extend(error.problems)
+            continue
+        read[name] = reading.value
+        if reading.warning:
+            warnings.append(reading.warning)
+    return read, warnings, problems
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _not_json(unknown: Mapping[str, Any]) -> list[Problem]:
+    return [
+        Problem(
+            f"{shown(name)} is no setting, and its value is none that JSON has; remove it.",
+            setting=name,
+            found=shown(value),
+            allowed="finite numbers, text, true, false, null, lists and objects of these",
+        )
+        for name, value in unknown.items()
+        if not _is_json(value)
+    ]
+
+
+def _unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
+    options = [name for name in unknown if name.startswith("deforum_")]
+    others = [name for name in unknown if name not in options and name not in REMOVED]
+    warnings = []
+    if options:
+        warnings.append(
+            f"Ignored: {_named(options)}. These are options, not settings; send them as options_overrides."
+        )
+    if others:
+        warnings.append(f"Unknown settings are kept but change nothing: {_named(others)}.")
+    return warnings
+
+
+def _named(names: list[str]) -> str:
+    texts = []
+    for name in names[:MAX_NAMED]:
+        near = difflib.get_close_matches(name[:100], FIELDS, n=1, cutoff=0.75)
+        texts.append(f"{shown(name)} (did you mean {near[0]}?)" if near else shown(name))
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(texts) + more

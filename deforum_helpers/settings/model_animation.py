@@ -1,0 +1,950 @@
+"""Settings of the animation: frames, camera, schedules, coherence, depth, videos. Group DeforumAnimArgs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deforum_helpers.settings.fields import path, schedule, setting, string_schedule
+from deforum_helpers.settings.tables import (
+    ANIMATION_MODES,
+    BORDER_MODES,
+    COLOR_COHERENCE,
+    DEPTH_ALGORITHMS,
+    FLOW_CHOICES,
+    FLOW_METHODS,
+    HUMAN_MASKS,
+    HYBRID_COMPOSITES,
+    HYBRID_EQUALIZE,
+    HYBRID_MASK_TYPES,
+    HYBRID_MOTIONS,
+    KEYFRAME_DISTRIBUTIONS,
+    NOISE_TYPES,
+    PADDING_MODES,
+    SAMPLING_MODES,
+    SHAKE_NAMES,
+)
+
+MAX_FRAMES = 100_000
+MAX_VIDEO_FRAMES = 10_000_000
+PER_FRAME_DEG = "degrees/frame"
+
+_MOTION = "Keyframes > Motion"
+_NOISE = "Keyframes > Noise"
+_STRENGTH = "Keyframes > Strength"
+_CFG = "Keyframes > CFG"
+_SUBSEED = "Keyframes > SubSeed"
+_COHERENCE = "Keyframes > Coherence"
+_ANTI_BLUR = "Keyframes > Anti Blur"
+_DEPTH = "Keyframes > Depth Warping & FOV"
+_MASKS = "Prompts > Composable Mask scheduling"
+_VIDEO = "Init > Video Init"
+_HYBRID = "Hybrid Video"
+_HYBRID_SCHEDULES = "Hybrid Video > Hybrid Schedules"
+_FLAT_OR_DEPTH = "animation_mode = 2D or 3D"
+_FLAT = "animation_mode = 2D"
+_CAMERA = "animation_mode = 3D"
+_FLIPPED = "enable_perspective_flip = true"
+_SHARPENED = "amount_schedule is above 0"
+_EXTRACTING = "frames of a video are extracted"
+_HYBRID_ON = "hybrid_composite or hybrid_motion is not None"
+_HYBRID_MASKED = "hybrid_comp_mask_type is not None"
+
+
+@dataclass(frozen=True)
+class AnimationSettings:
+    """Frames, camera, schedules, coherence, depth and videos."""
+
+    animation_mode: str = setting(
+        "2D",
+        "How one frame leads to the next: 2D moves the picture as a sheet, 3D moves a camera through its "
+        "depth, Video Input repaints a video frame by frame, Interpolation only passes from prompt to "
+        "prompt.",
+        tab="Keyframes",
+        label="Animation mode",
+        choices=ANIMATION_MODES,
+    )
+    max_frames: int = setting(
+        120,
+        "Number of frames of the film, counted from 0. `max_f` in schedules is one less: the last "
+        "frame's number. 120 frames at 15 fps last 8 seconds.",
+        tab="Keyframes",
+        label="Max frames",
+        bounds=(1, MAX_FRAMES),
+        step=1,
+        unit="frames",
+    )
+    border: str = setting(
+        "replicate",
+        "What comes in at the edges when the picture moves: its edge pixels drawn out, or its opposite side.",
+        tab="Keyframes",
+        label="Border mode",
+        choices=BORDER_MODES,
+        used_when="animation_mode = 2D, or enable_perspective_flip = true",
+    )
+    angle: str = schedule(
+        "0: (0)",
+        "Turns the picture around its transform centre; positive is counter-clockwise.",
+        tab=_MOTION,
+        label="Angle",
+        unit=PER_FRAME_DEG,
+        used_when=_FLAT,
+    )
+    zoom: str = schedule(
+        "0: (1.0025+0.002*sin(1.25*3.14*t/30))",
+        "Scales the picture around its transform centre: 1 stands still, above 1 zooms in, below 1 zooms "
+        "out. 1.02 doubles the picture in 35 frames.",
+        tab=_MOTION,
+        label="Zoom",
+        unit="factor/frame",
+        used_when=_FLAT,
+    )
+    translation_x: str = schedule(
+        "0: (0)",
+        "2D: moves the picture right by this many pixels. 3D: moves the camera right, so the picture "
+        "moves left, by 1/200 of the distance to the nearest things.",
+        tab=_MOTION,
+        label="Translation X",
+        unit="px/frame (2D), 1/200 scene unit/frame (3D)",
+        used_when=_FLAT_OR_DEPTH,
+    )
+    translation_y: str = schedule(
+        "0: (0)",
+        "Moves the picture down: in 2D by pixels, in 3D by moving the camera up.",
+        tab=_MOTION,
+        label="Translation Y",
+        unit="px/frame (2D), 1/200 scene unit/frame (3D)",
+        used_when=_FLAT_OR_DEPTH,
+    )
+    translation_z: str = schedule(
+        "0: (1.75)",
+        "Moves the camera forward; negative moves it back.",
+        tab=_MOTION,
+        label="Translation Z",
+        unit="1/200 scene unit/frame",
+        used_when=_CAMERA,
+    )
+    transform_center_x: str = schedule(
+        "0: (0.5)",
+        "Where angle and zoom have their centre, as a share of the width: 0 left, 0.5 middle, 1 right.",
+        tab=_MOTION,
+        label="Transform Center X",
+        unit="share of the width",
+        used_when=_FLAT,
+    )
+    transform_center_y: str = schedule(
+        "0: (0.5)",
+        "The same as a share of the height: 0 top, 1 bottom.",
+        tab=_MOTION,
+        label="Transform Center Y",
+        unit="share of the height",
+        used_when=_FLAT,
+    )
+    rotation_3d_x: str = schedule(
+        "0: (0)",
+        "Tilts the camera up, so the picture moves down.",
+        tab=_MOTION,
+        label="Rotation 3D X",
+        unit=PER_FRAME_DEG,
+        used_when=_CAMERA,
+    )
+    rotation_3d_y: str = schedule(
+        "0: (0)",
+        "Pans the camera right, so the picture moves left.",
+        tab=_MOTION,
+        label="Rotation 3D Y",
+        unit=PER_FRAME_DEG,
+        used_when=_CAMERA,
+    )
+    rotation_3d_z: str = schedule(
+        "0: (0)",
+        "Rolls the camera clockwise, so the picture turns counter-clockwise.",
+        tab=_MOTION,
+        label="Rotation 3D Z",
+        unit=PER_FRAME_DEG,
+        used_when=_CAMERA,
+    )
+    shake_name: str = setting(
+        "None",
+        "Adds the unrest of a hand-held camera to the 3D camera's moves. None = off.",
+        tab=_MOTION,
+        label="Camera shake",
+        choices=SHAKE_NAMES,
+        used_when=_CAMERA,
+    )
+    shake_intensity: float = setting(
+        1.0,
+        "How far the camera shakes; 1 = as recorded, 0 = not at all.",
+        tab=_MOTION,
+        label="Shake intensity",
+        bounds=(0, 3),
+        step=0.1,
+        unit="factor",
+        used_when="shake_name is not None",
+    )
+    shake_speed: float = setting(
+        1.0,
+        "How fast the camera shakes; 1 = as recorded.",
+        tab=_MOTION,
+        label="Shake speed",
+        bounds=(0, 3),
+        step=0.1,
+        unit="factor",
+        used_when="shake_name is not None",
+    )
+    enable_perspective_flip: bool = setting(
+        False,
+        "Tilts the picture like a card, on top of the 2D or 3D move.",
+        tab=_MOTION,
+        label="Enable perspective flip",
+        used_when=_FLAT_OR_DEPTH,
+    )
+    perspective_flip_theta: str = schedule(
+        "0: (0)",
+        "Turns the card in its own plane.",
+        tab=_MOTION,
+        label="Perspective flip theta",
+        unit=PER_FRAME_DEG,
+        used_when=_FLIPPED,
+    )
+    perspective_flip_phi: str = schedule(
+        "0: (0)",
+        "Tilts the card about its horizontal axis.",
+        tab=_MOTION,
+        label="Perspective flip phi",
+        unit=PER_FRAME_DEG,
+        used_when=_FLIPPED,
+    )
+    perspective_flip_gamma: str = schedule(
+        "0: (0)",
+        "Swings the card about its vertical axis.",
+        tab=_MOTION,
+        label="Perspective flip gamma",
+        unit=PER_FRAME_DEG,
+        used_when=_FLIPPED,
+    )
+    perspective_flip_fv: str = schedule(
+        "0: (53)",
+        "Field of view under which the card is seen; useful from about 30 to 160.",
+        tab=_MOTION,
+        label="Perspective flip fv",
+        unit="degrees",
+        used_when=_FLIPPED,
+    )
+    noise_schedule: str = schedule(
+        "0: (0.065)",
+        "How much noise is mixed into a frame before it is diffused, 0..1. It gives the model something "
+        "to make new detail of; too much makes the film boil.",
+        tab=_NOISE,
+        label="Noise schedule",
+        used_when=_FLAT_OR_DEPTH,
+    )
+    strength_schedule: str = schedule(
+        "0: (0.65)",
+        "How much of the previous frame is kept, 0..1: 1 keeps all, 0 draws a new picture. The model "
+        "then works at a denoising strength of 1 - strength. Holds from the second diffused frame on.",
+        tab=_STRENGTH,
+        label="Strength schedule",
+        used_when="animation_mode is not Interpolation",
+    )
+    keyframe_strength_schedule: str = schedule(
+        "0: (0.50)",
+        "The strength of frames at which a prompt begins, while keyframe_distribution is not Off.",
+        tab=_STRENGTH,
+        label="Keyframe strength schedule",
+        used_when="keyframe_distribution is not Off",
+    )
+    contrast_schedule: str = schedule(
+        "0: (1.0)",
+        "Multiplies the brightness of the moved frame before it is diffused; 1 leaves it unchanged.",
+        tab=_COHERENCE,
+        label="Contrast schedule",
+        unit="factor",
+        used_when=_FLAT_OR_DEPTH,
+    )
+    cfg_scale_schedule: str = schedule(
+        "0: (7)",
+        "How closely the model follows the prompt; 1 = freely, 7 is usual for SD, 1 to 2 for turbo and "
+        "LCM models.",
+        tab=_CFG,
+        label="CFG scale schedule",
+    )
+    distilled_cfg_scale_schedule: str = schedule(
+        "0: (3.5)",
+        "The guidance that Flux models were trained with. Other models do not know it.",
+        tab=_CFG,
+        label="Distilled CFG scale schedule",
+    )
+    enable_steps_scheduling: bool = setting(
+        False,
+        "Lets steps_schedule decide the number of steps.",
+        tab="Keyframes > Step",
+        label="Enable steps scheduling",
+    )
+    steps_schedule: str = schedule(
+        "0: (25)",
+        "Sampling steps at each frame, 1..200; fractions are cut off.",
+        tab="Keyframes > Step",
+        label="Steps schedule",
+        bounds=(1, 200),
+        unit="steps",
+        used_when="enable_steps_scheduling = true",
+    )
+    fov_schedule: str = schedule(
+        "0: (70)",
+        "Field of view of the 3D camera: small values make every move look larger. Must not be 0.",
+        tab=_DEPTH,
+        label="FOV schedule",
+        unit="degrees",
+        used_when=_CAMERA,
+    )
+    aspect_ratio_schedule: str = schedule(
+        "0: (1)",
+        "Divides the sideways part of 3D moves; 1 is right whatever the shape of the frame.",
+        tab=_DEPTH,
+        label="Aspect Ratio schedule",
+        unit="ratio",
+        used_when="animation_mode = 3D and aspect_ratio_use_old_formula = false",
+    )
+    aspect_ratio_use_old_formula: bool = setting(
+        False,
+        "Takes width divided by height for that ratio, as old versions did.",
+        tab=_DEPTH,
+        label="Use old aspect ratio formula",
+        used_when=_CAMERA,
+    )
+    near_schedule: str = schedule(
+        "0: (200)",
+        "Near plane of the 3D camera. It has no effect: it cancels out of the projection. Kept for files "
+        "that have it.",
+        tab=_DEPTH,
+        label="Near schedule",
+        used_when="never",
+    )
+    far_schedule: str = schedule(
+        "0: (10000)",
+        "Far plane of the 3D camera. It has no effect: it cancels out of the projection. Kept for files "
+        "that have it.",
+        tab=_DEPTH,
+        label="Far schedule",
+        used_when="never",
+    )
+    seed_schedule: str = schedule(
+        '0:(s), 1:(-1), "max_f-2":(-1), "max_f-1":(s)',
+        "The seed of each frame; `s` is the run's own seed, -1 a seed drawn from it. Fractions are cut off.",
+        tab="Keyframes > Seed",
+        label="Seed schedule",
+        used_when="seed_behavior = schedule",
+    )
+    pix2pix_img_cfg_scale_schedule: str = schedule(
+        "0:(1.5)",
+        "Image guidance of instruct-pix2pix models. Other models do not know it.",
+        tab="Run > Batch Mode, Resume and more",
+        label="Pix2Pix img CFG schedule",
+    )
+    enable_subseed_scheduling: bool = setting(
+        False,
+        "Mixes the noise of a second seed into that of the first.",
+        tab=_SUBSEED,
+        label="Enable Subseed scheduling",
+    )
+    subseed_schedule: str = schedule(
+        "0: (1)",
+        "The second seed; fractions are cut off.",
+        tab=_SUBSEED,
+        label="Subseed schedule",
+        used_when="enable_subseed_scheduling = true",
+    )
+    subseed_strength_schedule: str = schedule(
+        "0: (0)",
+        "Share of the second seed's noise, 0..1.",
+        tab=_SUBSEED,
+        label="Subseed strength schedule",
+        used_when="enable_subseed_scheduling = true",
+    )
+    enable_sampler_scheduling: bool = setting(
+        False,
+        "Lets sampler_schedule choose the sampler.",
+        tab="Keyframes > Sampler",
+        label="Enable sampler scheduling",
+    )
+    sampler_schedule: str = string_schedule(
+        '0: ("Euler a")',
+        'Sampler from each frame on: 0: ("Euler a"), 60: ("DPM++ 2M"). Any case is fine.',
+        tab="Keyframes > Sampler",
+        label="Sampler schedule",
+        used_when="enable_sampler_scheduling = true",
+    )
+    enable_scheduler_scheduling: bool = setting(
+        False,
+        "Lets scheduler_schedule choose the schedule type.",
+        tab="Keyframes > Scheduler",
+        label="Enable scheduler scheduling",
+    )
+    scheduler_schedule: str = string_schedule(
+        '0: ("Simple")',
+        'Schedule type from each frame on: 0: ("Karras").',
+        tab="Keyframes > Scheduler",
+        label="Scheduler schedule",
+        used_when="enable_scheduler_scheduling = true",
+    )
+    use_noise_mask: bool = setting(
+        False,
+        "Limits the added noise by noise_mask_schedule instead of mask_schedule.",
+        tab=_MASKS,
+        label="Use noise mask",
+    )
+    mask_schedule: str = string_schedule(
+        '0: ("{video_mask}")',
+        "Mask of each frame, put together from {video_mask}, {everywhere}, [files] and <words> by ! & | "
+        "^ \\ and brackets.",
+        tab=_MASKS,
+        label="Mask schedule",
+        used_when="use_mask = true",
+    )
+    noise_mask_schedule: str = string_schedule(
+        '0: ("{video_mask}")',
+        "The same for where noise is added.",
+        tab=_MASKS,
+        label="Noise mask schedule",
+        used_when="use_noise_mask = true",
+    )
+    enable_checkpoint_scheduling: bool = setting(
+        False,
+        "Lets checkpoint_schedule choose the model.",
+        tab="Keyframes > Checkpoint",
+        label="Enable checkpoint scheduling",
+    )
+    checkpoint_schedule: str = string_schedule(
+        '0: ("model1.ckpt"), 100: ("model2.safetensors")',
+        'Model from each frame on: 0: ("landscape.safetensors"), 100: ("ink.safetensors").',
+        tab="Keyframes > Checkpoint",
+        label="Checkpoint schedule",
+        used_when="enable_checkpoint_scheduling = true",
+    )
+    enable_clipskip_scheduling: bool = setting(
+        False,
+        "Lets clipskip_schedule decide how the prompt is read.",
+        tab=_CFG,
+        label="Enable CLIP skip scheduling",
+    )
+    clipskip_schedule: str = schedule(
+        "0: (2)",
+        "Which layer of the text encoder, counted from its end, the prompt is taken from: 1 = the last. "
+        "1..12.",
+        tab=_CFG,
+        label="CLIP skip schedule",
+        bounds=(1, 12),
+        unit="layers",
+        used_when="enable_clipskip_scheduling = true",
+    )
+    enable_noise_multiplier_scheduling: bool = setting(
+        True,
+        "Lets noise_multiplier_schedule scale the noise of the diffusion itself.",
+        tab=_NOISE,
+        label="Enable noise multiplier scheduling",
+    )
+    noise_multiplier_schedule: str = schedule(
+        "0: (1.05)",
+        "Scales the noise that a frame is diffused from; a little above 1 keeps detail from washing out.",
+        tab=_NOISE,
+        label="Noise multiplier schedule",
+        unit="factor",
+        used_when="enable_noise_multiplier_scheduling = true",
+    )
+    resume_from_timestring: bool = setting(
+        False,
+        "Continues the run of resume_timestring in the same batch folder, exactly as if it had never "
+        "stopped.",
+        tab="Run > Batch Mode, Resume and more",
+        label="Resume from timestring",
+    )
+    resume_timestring: str = setting(
+        "20230129210106",
+        "The 14 digits with which the names of that run's files begin: year, month, day, hour, minute, "
+        "second.",
+        tab="Run > Batch Mode, Resume and more",
+        label="Resume timestring",
+        used_when="resume_from_timestring = true",
+    )
+    enable_ddim_eta_scheduling: bool = setting(
+        False,
+        "Lets ddim_eta_schedule decide how much noise DDIM adds.",
+        tab="Run",
+        label="Enable DDIM ETA scheduling",
+        used_when="sampler = DDIM",
+    )
+    ddim_eta_schedule: str = schedule(
+        "0: (0)",
+        "Noise that DDIM adds at each step: 0 none, 1 as much as DDPM.",
+        tab="Run",
+        label="DDIM ETA Schedule",
+        unit="eta",
+        used_when="enable_ddim_eta_scheduling = true",
+    )
+    enable_ancestral_eta_scheduling: bool = setting(
+        False,
+        "Lets ancestral_eta_schedule decide how much noise ancestral samplers add (Euler a, DPM2 a, "
+        "DPM++ 2S a).",
+        tab="Run",
+        label="Enable Ancestral ETA scheduling",
+    )
+    ancestral_eta_schedule: str = schedule(
+        "0: (1)",
+        "Noise that an ancestral sampler adds at each step: 0 none, 1 its usual amount.",
+        tab="Run",
+        label="Ancestral ETA Schedule",
+        unit="eta",
+        used_when="enable_ancestral_eta_scheduling = true",
+    )
+    amount_schedule: str = schedule(
+        "0: (0.1)",
+        "How much the moved frame is sharpened before it is diffused, against the blur of many moves; 0 "
+        "= not at all.",
+        tab=_ANTI_BLUR,
+        label="Amount schedule",
+        unit="factor",
+        used_when=_FLAT_OR_DEPTH,
+    )
+    kernel_schedule: str = schedule(
+        "0: (5)",
+        "Width of the blur that sharpening compares with, an odd number; fractions are cut off.",
+        tab=_ANTI_BLUR,
+        label="Kernel schedule",
+        bounds=(1, 255),
+        unit="px",
+        used_when=_SHARPENED,
+    )
+    sigma_schedule: str = schedule(
+        "0: (1)",
+        "Sigma of that blur.",
+        tab=_ANTI_BLUR,
+        label="Sigma schedule",
+        unit="px",
+        used_when=_SHARPENED,
+    )
+    threshold_schedule: str = schedule(
+        "0: (0)",
+        "Differences smaller than this stay unsharpened, which spares smooth areas; 0 = all are sharpened.",
+        tab=_ANTI_BLUR,
+        label="Threshold schedule",
+        unit="levels of 0..255",
+        used_when=_SHARPENED,
+    )
+    color_coherence: str = setting(
+        "LAB",
+        "Keeps the colours from drifting by matching every frame to a reference: the first frame, "
+        "compared in HSV, LAB or RGB; the input video; or an image of yours. None = off.",
+        tab=_COHERENCE,
+        label="Color coherence",
+        choices=COLOR_COHERENCE,
+    )
+    color_coherence_image_path: str = path(
+        "The image whose colours the film takes.",
+        tab=_COHERENCE,
+        label="Color coherence image path",
+        used_when="color_coherence = Image",
+    )
+    color_coherence_video_every_N_frames: int = setting(
+        1,
+        "Takes new reference colours from the video at every Nth frame.",
+        tab=_COHERENCE,
+        label="Color coherence video every N frames",
+        bounds=(1, MAX_FRAMES),
+        step=1,
+        unit="frames",
+        used_when="color_coherence = Video Input",
+    )
+    color_force_grayscale: bool = setting(
+        False,
+        "Turns every frame grey.",
+        tab=_COHERENCE,
+        label="Color force Grayscale",
+        used_when="animation_mode is not Interpolation",
+    )
+    legacy_colormatch: bool = setting(
+        False,
+        "Matches colours before the diffusion only, as old versions did. A file without this setting is "
+        "an old one: it counts as true there.",
+        tab=_COHERENCE,
+        label="Legacy colormatch",
+        used_when="color_coherence is not None",
+    )
+    keyframe_distribution: str = setting(
+        "Off",
+        "Which frames are diffused: every diffusion_cadence-th (Off), those at which a prompt begins "
+        "(Keyframes Only), both (Additive), or as many as the cadence gives, moved onto the prompts "
+        "(Redistributed).",
+        tab="Keyframes",
+        label="Keyframe distribution",
+        choices=KEYFRAME_DISTRIBUTIONS,
+        used_when=_FLAT_OR_DEPTH,
+    )
+    diffusion_cadence: int = setting(
+        2,
+        "Diffuses every Nth frame; those between are moved and blended. 1 diffuses all; 2 to 4 is faster "
+        "and calmer.",
+        tab="Keyframes",
+        label="Cadence",
+        bounds=(1, 200),
+        step=1,
+        unit="frames",
+        used_when=_FLAT_OR_DEPTH,
+    )
+    optical_flow_cadence: str = setting(
+        "None",
+        "Follows the motion between two diffused frames when blending those between.",
+        tab=_COHERENCE,
+        label="Optical flow cadence",
+        choices=FLOW_CHOICES,
+        used_when="diffusion_cadence is above 1",
+    )
+    cadence_flow_factor_schedule: str = schedule(
+        "0: (1)",
+        "How far that motion is followed; 1 = fully.",
+        tab=_COHERENCE,
+        label="Cadence flow factor schedule",
+        unit="factor",
+        used_when="optical_flow_cadence is not None",
+    )
+    optical_flow_redo_generation: str = setting(
+        "None",
+        "Diffuses a frame, bends it back along the motion that this caused, and diffuses again, for "
+        "calmer films.",
+        tab=_COHERENCE,
+        label="Optical flow generation",
+        choices=FLOW_CHOICES,
+        used_when=_FLAT_OR_DEPTH,
+    )
+    redo_flow_factor_schedule: str = schedule(
+        "0: (1)",
+        "How far it is bent; 1 = fully.",
+        tab=_COHERENCE,
+        label="Generation flow factor schedule",
+        unit="factor",
+        used_when="optical_flow_redo_generation is not None",
+    )
+    diffusion_redo: int = setting(
+        0,
+        "Diffuses every frame this many times more, each time from the result before.",
+        tab=_COHERENCE,
+        label="Redo generation",
+        bounds=(0, 50),
+        step=1,
+        unit="passes",
+        used_when=_FLAT_OR_DEPTH,
+    )
+    noise_type: str = setting(
+        "perlin",
+        "uniform is even white noise; perlin comes and goes in clouds, which looks more natural.",
+        tab=_NOISE,
+        label="Noise type",
+        choices=NOISE_TYPES,
+        used_when=_FLAT_OR_DEPTH,
+    )
+    perlin_w: float = setting(
+        8.0,
+        "Clouds across the height of the frame in the first octave. Fixed at 8; files cannot set it.",
+        tab=_NOISE,
+        label="Perlin W",
+        bounds=(0.1, 16),
+        step=0.1,
+        unit="cells",
+        used_when="noise_type = perlin",
+        loaded=False,
+        saved=False,
+    )
+    perlin_h: float = setting(
+        8.0,
+        "Clouds across the width of the frame in the first octave. Fixed at 8; files cannot set it.",
+        tab=_NOISE,
+        label="Perlin H",
+        bounds=(0.1, 16),
+        step=0.1,
+        unit="cells",
+        used_when="noise_type = perlin",
+        loaded=False,
+        saved=False,
+    )
+    perlin_octaves: int = setting(
+        4,
+        "Layers of clouds, each half as large as the one before.",
+        tab=_NOISE,
+        label="Perlin octaves",
+        bounds=(1, 7),
+        step=1,
+        unit="octaves",
+        used_when="noise_type = perlin",
+    )
+    perlin_persistence: float = setting(
+        0.5,
+        "How strong each layer is beside the one before, 0..1.",
+        tab=_NOISE,
+        label="Perlin persistence",
+        bounds=(0, 1),
+        step=0.02,
+        used_when="noise_type = perlin",
+    )
+    use_depth_warping: bool = setting(
+        True,
+        "Estimates how far everything is, so that near things move more. Off = the picture is a flat wall.",
+        tab=_DEPTH,
+        label="Use depth warping",
+        used_when=_CAMERA,
+    )
+    depth_algorithm: str = setting(
+        "Midas-3-Hybrid",
+        "The model that estimates depth. One that is not at hand is served by the nearest that is, with "
+        "a warning. Plane needs no model.",
+        tab=_DEPTH,
+        label="Depth Algorithm",
+        choices=DEPTH_ALGORITHMS,
+        used_when="animation_mode = 3D or save_depth_maps = true",
+    )
+    midas_weight: float = setting(
+        0.2,
+        "Share of MiDaS or Zoe beside AdaBins in the two old algorithms; 1 = no AdaBins.",
+        tab=_DEPTH,
+        label="MiDaS/Zoe weight",
+        bounds=(0, 1),
+        step=0.05,
+        used_when="depth_algorithm ends with (old)",
+    )
+    padding_mode: str = setting(
+        "border",
+        "What comes in at the edges when the 3D camera moves: edge pixels drawn out, the mirrored "
+        "picture, or black.",
+        tab=_DEPTH,
+        label="Padding mode",
+        choices=PADDING_MODES,
+        used_when=_CAMERA,
+    )
+    sampling_mode: str = setting(
+        "bicubic",
+        "How pixels are read between pixels: bicubic is sharpest, nearest the coarsest.",
+        tab=_DEPTH,
+        label="Sampling mode",
+        choices=SAMPLING_MODES,
+        used_when=_CAMERA,
+    )
+    save_depth_maps: bool = setting(
+        False,
+        "Writes a grey picture of the depth beside every frame.",
+        tab="Output",
+        label="Save 3D depth maps",
+    )
+    video_init_path: str = path(
+        "The video that Video Input repaints, that hybrid video follows, and whose sound Init Video takes.",
+        tab=_VIDEO,
+        label="Video init path/ URL",
+    )
+    extract_nth_frame: int = setting(
+        1,
+        "Takes every Nth frame of the video; 0 counts as 1.",
+        tab=_VIDEO,
+        label="Extract nth frame",
+        bounds=(0, MAX_VIDEO_FRAMES),
+        step=1,
+        unit="frames",
+        used_when=_EXTRACTING,
+    )
+    extract_from_frame: int = setting(
+        0,
+        "First frame of the video that is taken.",
+        tab=_VIDEO,
+        label="Extract from frame",
+        bounds=(0, MAX_VIDEO_FRAMES),
+        step=1,
+        unit="frame",
+        used_when=_EXTRACTING,
+    )
+    extract_to_frame: int = setting(
+        -1,
+        "Last frame of the video that is taken; -1 = its end.",
+        tab=_VIDEO,
+        label="Extract to frame",
+        bounds=(-1, MAX_VIDEO_FRAMES),
+        step=1,
+        unit="frame",
+        used_when=_EXTRACTING,
+    )
+    overwrite_extracted_frames: bool = setting(
+        False,
+        "Extracts the frames again on every run.",
+        tab=_VIDEO,
+        label="Overwrite extracted frames",
+        used_when=_EXTRACTING,
+    )
+    use_mask_video: bool = setting(
+        False,
+        "Takes the masks from a video, one frame of it for each frame of the film.",
+        tab=_VIDEO,
+        label="Use mask video",
+    )
+    video_mask_path: str = path(
+        "The video of masks.",
+        tab=_VIDEO,
+        label="Video mask path",
+        used_when="use_mask_video = true",
+    )
+    hybrid_comp_alpha_schedule: str = schedule(
+        "0:(0.5)",
+        "Share of the video in the frame, 0..1.",
+        tab=_HYBRID_SCHEDULES,
+        label="Comp alpha schedule",
+        used_when="hybrid_composite is not None",
+    )
+    hybrid_comp_mask_blend_alpha_schedule: str = schedule(
+        "0:(0.5)",
+        "Share of the video in a Blend mask, 0..1.",
+        tab=_HYBRID_SCHEDULES,
+        label="Comp mask blend alpha schedule",
+        used_when="hybrid_comp_mask_type = Blend",
+    )
+    hybrid_comp_mask_contrast_schedule: str = schedule(
+        "0:(1)",
+        "Contrast of the composite mask; 1 = unchanged.",
+        tab=_HYBRID_SCHEDULES,
+        label="Comp mask contrast schedule",
+        unit="factor",
+        used_when=_HYBRID_MASKED,
+    )
+    hybrid_comp_mask_auto_contrast_cutoff_high_schedule: str = schedule(
+        "0:(100)",
+        "Percentile of the mask that becomes white.",
+        tab=_HYBRID_SCHEDULES,
+        label="Comp mask auto contrast cutoff high schedule",
+        unit="percentile",
+        used_when="hybrid_comp_mask_auto_contrast = true",
+    )
+    hybrid_comp_mask_auto_contrast_cutoff_low_schedule: str = schedule(
+        "0:(0)",
+        "Percentile of the mask that becomes black.",
+        tab=_HYBRID_SCHEDULES,
+        label="Comp mask auto contrast cutoff low schedule",
+        unit="percentile",
+        used_when="hybrid_comp_mask_auto_contrast = true",
+    )
+    hybrid_flow_factor_schedule: str = schedule(
+        "0:(1)",
+        "How far the video's motion is followed; 1 = fully, negative = backwards.",
+        tab=_HYBRID_SCHEDULES,
+        label="Flow factor schedule",
+        unit="factor",
+        used_when="hybrid_motion = Optical Flow",
+    )
+    hybrid_generate_inputframes: bool = setting(
+        False,
+        "Extracts the frames of video_init_path at the start.",
+        tab=_HYBRID,
+        label="Generate inputframes",
+        used_when=_HYBRID_ON,
+    )
+    hybrid_generate_human_masks: str = setting(
+        "None",
+        "Finds the people in the video and saves their masks as pictures, as a video, or both.",
+        tab="Hybrid Video > Humans Masking",
+        label="Generate human masks",
+        choices=HUMAN_MASKS,
+        used_when=_HYBRID_ON,
+    )
+    hybrid_use_first_frame_as_init_image: bool = setting(
+        True,
+        "Starts from the video's first frame.",
+        tab=_HYBRID,
+        label="First frame as init image",
+        used_when=_HYBRID_ON,
+    )
+    hybrid_motion: str = setting(
+        "None",
+        "Moves the frames as the input video moves.",
+        tab=_HYBRID,
+        label="Hybrid motion",
+        choices=HYBRID_MOTIONS,
+        used_when=_FLAT_OR_DEPTH,
+    )
+    hybrid_motion_use_prev_img: bool = setting(
+        False,
+        "Measures the motion from the previous frame of the film, not of the video.",
+        tab=_HYBRID,
+        label="Motion use prev img",
+        used_when="hybrid_motion is not None",
+    )
+    hybrid_flow_consistency: bool = setting(
+        False,
+        "Follows the motion only where it agrees with itself forwards and backwards.",
+        tab=_HYBRID,
+        label="Flow consistency mask",
+        used_when="hybrid_motion = Optical Flow",
+    )
+    hybrid_consistency_blur: int = setting(
+        2,
+        "Softens the border of where it agrees; 0 = not at all.",
+        tab=_HYBRID,
+        label="Consistency mask blur",
+        bounds=(0, 16),
+        step=1,
+        unit="px",
+        used_when="hybrid_flow_consistency = true",
+    )
+    hybrid_flow_method: str = setting(
+        "RAFT",
+        "How the motion is measured.",
+        tab=_HYBRID,
+        label="Flow method",
+        choices=FLOW_METHODS,
+        used_when="hybrid_motion = Optical Flow",
+    )
+    hybrid_composite: str = setting(
+        "None",
+        "Lays the input video over the frames, and when: after the move (Normal), before it, or after "
+        "the diffusion.",
+        tab=_HYBRID,
+        label="Hybrid composite",
+        choices=HYBRID_COMPOSITES,
+        used_when=_FLAT_OR_DEPTH,
+    )
+    hybrid_use_init_image: bool = setting(
+        False,
+        "Lays the init image over the frames, not a video.",
+        tab=_HYBRID,
+        label="Use init image as video",
+        used_when=_HYBRID_ON,
+    )
+    hybrid_comp_mask_type: str = setting(
+        "None",
+        "What decides where the video shows: depth of the frame, depth of the video, a blend, or the "
+        "difference of both.",
+        tab=_HYBRID,
+        label="Comp mask type",
+        choices=HYBRID_MASK_TYPES,
+        used_when="hybrid_composite is not None",
+    )
+    hybrid_comp_mask_inverse: bool = setting(
+        False,
+        "Swaps where the video shows and where it does not.",
+        tab=_HYBRID,
+        label="Comp mask inverse",
+        used_when=_HYBRID_MASKED,
+    )
+    hybrid_comp_mask_equalize: str = setting(
+        "None",
+        "Spreads the mask's greys evenly, before or after its contrast, or both.",
+        tab=_HYBRID,
+        label="Comp mask equalize",
+        choices=HYBRID_EQUALIZE,
+        used_when=_HYBRID_MASKED,
+    )
+    hybrid_comp_mask_auto_contrast: bool = setting(
+        False,
+        "Stretches the mask's greys between the two cutoff percentiles.",
+        tab=_HYBRID,
+        label="Comp mask auto contrast",
+        used_when=_HYBRID_MASKED,
+    )
+    hybrid_comp_save_extra_frames: bool = setting(
+        False,
+        "Saves masks, composites and pictures of the motion into hybridframes/.",
+        tab=_HYBRID,
+        label="Comp save extra frames",
+        used_when=_HYBRID_ON,
+    )

@@ -1,0 +1,88 @@
+"""One ControlNet unit. A settings file has five: cn_1_enabled, cn_2_enabled, ... Group ControlNetArgs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deforum_helpers.settings.fields import path, schedule, setting
+from deforum_helpers.settings.tables import CN_CONTROL_MODES, CN_RESIZE_MODES
+
+UNITS = 5
+
+
+@dataclass(frozen=True)
+class ControlNetUnit:
+    """A second model that steers what the first one draws, by a picture or video."""
+
+    overwrite_frames: bool = setting(
+        True,
+        "Extracts the frames of the input video again on every run.",
+        label="Overwrite input frames",
+    )
+    vid_path: str = path(
+        "Video, or picture (jpg, jpeg, png, bmp), that steers the frames.",
+        label="ControlNet Input Video/ Image Path",
+    )
+    mask_vid_path: str = path(
+        "Video or picture that limits where the unit acts: white is steered.",
+        label="ControlNet Mask Video/ Image Path",
+    )
+    enabled: bool = setting(False, "Turns the unit on.", label="Enable")
+    low_vram: bool = setting(False, "Uses less graphics memory and more time.", label="Low VRAM")
+    pixel_perfect: bool = setting(
+        False, "Runs the preprocessor at the size that fits the frame best.", label="Pixel Perfect"
+    )
+    module: str = setting(
+        "none", "Preprocessor that makes the control picture: canny, depth_midas, ...", label="Preprocessor"
+    )
+    model: str = setting("None", "The ControlNet model.", label="Model")
+    weight: str = schedule("0:(1)", "How strongly the unit steers; 1 = fully.", label="Weight schedule")
+    guidance_start: str = schedule(
+        "0:(0.0)",
+        "Share of sampling after which the unit begins to act, 0..1.",
+        label="Starting Control Step schedule",
+    )
+    guidance_end: str = schedule(
+        "0:(1.0)",
+        "Share of sampling after which it ceases to act, 0..1.",
+        label="Ending Control Step schedule",
+    )
+    processor_res: int = setting(
+        64,
+        "Size at which the preprocessor looks at the picture. -1 = its own.",
+        label="Annotator resolution",
+        bounds=(-1, 4096),
+        step=8,
+        unit="px",
+    )
+    threshold_a: float = setting(
+        64,
+        "First number of the preprocessor, if it has one: for canny the lower threshold. -1 = its own.",
+        label="Threshold A",
+        bounds=(-1, 10_000),
+        step=0.01,
+    )
+    threshold_b: float = setting(
+        64,
+        "Second number of the preprocessor, if it has one: for canny the upper threshold. -1 = its own.",
+        label="Threshold B",
+        bounds=(-1, 10_000),
+        step=0.01,
+    )
+    resize_mode: str = setting(
+        "Inner Fit (Scale to Fit)",
+        "How the control picture is fitted to the frame: with bars (outer), cropped (inner), or stretched.",
+        label="Resize Mode",
+        choices=CN_RESIZE_MODES,
+    )
+    control_mode: str = setting(
+        "Balanced",
+        "Who wins where prompt and control picture disagree.",
+        label="Control Mode",
+        choices=CN_CONTROL_MODES,
+    )
+    loopback_mode: bool = setting(
+        False,
+        "Steers each frame by the moved previous one instead of a video.",
+        label="LoopBack mode",
+    )

@@ -1,0 +1,216 @@
+"""Parseq, guided images, U-Net switches. Groups ParseqArgs, LoopArgs, FreeUArgs, KohyaHRFixArgs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deforum_helpers.settings.fields import schedule, setting
+from deforum_helpers.settings.tables import RESIZE_METHODS
+
+_PARSEQ = "Init > Parseq"
+_WITH_MANIFEST = "parseq_manifest is set"
+_GUIDED = "Keyframes > Guided Images"
+_LOOPER = "use_looper = true"
+_FREEU = "Keyframes > FreeU"
+_FREEU_ON = "freeu_enabled = true"
+_HRFIX = "Keyframes > Kohya HRFix"
+_HRFIX_ON = "kohya_hrfix_enabled = true"
+
+
+@dataclass(frozen=True)
+class ParseqSettings:
+    """Schedules and prompts that come from a Parseq manifest."""
+
+    parseq_manifest: str = setting(
+        "",
+        "A Parseq manifest as JSON text, or its http(s) address. Empty = off.",
+        kind="json",
+        tab=_PARSEQ,
+        label="Parseq manifest (JSON or URL)",
+    )
+    parseq_use_deltas: bool = setting(
+        True,
+        "Reads the manifest's changes per frame (the fields ending in _delta) for camera moves, not its "
+        "totals.",
+        tab=_PARSEQ,
+        label="Use Parseq deltas for camera moves",
+        used_when=_WITH_MANIFEST,
+    )
+    parseq_non_schedule_overrides: bool = setting(
+        True,
+        "Takes fps, max_frames and diffusion_cadence from the manifest.",
+        tab=_PARSEQ,
+        label="Take FPS, max frames and cadence from Parseq",
+        used_when=_WITH_MANIFEST,
+    )
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Pictures that the film is drawn towards at given frames."""
+
+    use_looper: bool = setting(
+        False,
+        "Blends pictures of yours into the frames, so that the film passes by each of them. The seed "
+        "then follows seed_schedule.",
+        tab=_GUIDED,
+        label="Enable guided images mode",
+        used_when="animation_mode = 2D or 3D",
+    )
+    init_images: str = setting(
+        "{}",
+        "The pictures by frame, as a JSON object; a key is a number or an expression: "
+        '{"0": "a.png", "max_f/2": "b.png"}.',
+        kind="json",
+        tab=_GUIDED,
+        label="Images to pass by",
+        used_when=_LOOPER,
+    )
+    image_strength_schedule: str = schedule(
+        "0:(0.75)",
+        "How much of the previous frame is kept while guided images are on, 0..1.",
+        tab=_GUIDED,
+        label="Image strength schedule",
+        used_when=_LOOPER,
+    )
+    image_keyframe_strength_schedule: str = schedule(
+        "0:(0.20)",
+        "The same for frames at which a prompt begins, while keyframe_distribution is not Off.",
+        tab=_GUIDED,
+        label="Image keyframe strength schedule",
+        used_when="use_looper = true and keyframe_distribution is not Off",
+    )
+    blendFactorMax: str = schedule(
+        "0:(0.35)",
+        "Middle of the share that a picture gets while the film passes by it, 0..1.",
+        tab=_GUIDED,
+        label="Blend factor max",
+        used_when=_LOOPER,
+    )
+    blendFactorSlope: str = schedule(
+        "0:(0.25)",
+        "How far that share swings up and down, 0..1.",
+        tab=_GUIDED,
+        label="Blend factor slope",
+        used_when=_LOOPER,
+    )
+    tweening_frames_schedule: str = schedule(
+        "0:(20)",
+        "For how many frames after its own a picture is blended in.",
+        tab=_GUIDED,
+        label="Tweening frames schedule",
+        unit="frames",
+        used_when=_LOOPER,
+    )
+    color_correction_factor: str = schedule(
+        "0:(0.075)",
+        "How far colours move towards those of the picture, 0..1.",
+        tab=_GUIDED,
+        label="Color correction factor",
+        used_when=_LOOPER,
+    )
+
+
+@dataclass(frozen=True)
+class FreeUSettings:
+    """FreeU: sharper structure from the same model, by weighting parts of its U-Net."""
+
+    freeu_enabled: bool = setting(
+        False,
+        "Weights the U-Net's backbone and skip connections. Models without a U-Net (SD3, Flux) are not "
+        "changed.",
+        tab=_FREEU,
+        label="Enable FreeU",
+    )
+    freeu_b1: str = schedule(
+        "0:(1.3)",
+        "Weight of the first backbone stage; 1 = unchanged.",
+        tab=_FREEU,
+        label="B1 schedule",
+        used_when=_FREEU_ON,
+    )
+    freeu_b2: str = schedule(
+        "0:(1.4)",
+        "Weight of the second backbone stage; 1 = unchanged.",
+        tab=_FREEU,
+        label="B2 schedule",
+        used_when=_FREEU_ON,
+    )
+    freeu_s1: str = schedule(
+        "0:(0.9)",
+        "Weight of the first skip connection; 1 = unchanged.",
+        tab=_FREEU,
+        label="S1 schedule",
+        used_when=_FREEU_ON,
+    )
+    freeu_s2: str = schedule(
+        "0:(0.2)",
+        "Weight of the second skip connection; 1 = unchanged.",
+        tab=_FREEU,
+        label="S2 schedule",
+        used_when=_FREEU_ON,
+    )
+
+
+@dataclass(frozen=True)
+class KohyaHRFixSettings:
+    """Kohya's fix for large frames: a part of sampling runs shrunk, so that nothing is drawn twice."""
+
+    kohya_hrfix_enabled: bool = setting(
+        False,
+        "Shrinks the picture inside the U-Net during the first steps, which keeps large frames in one piece.",
+        tab=_HRFIX,
+        label="Enable Kohya HRFix",
+    )
+    kohya_hrfix_block_number: str = schedule(
+        "0:(1)",
+        "The U-Net's input block at which the picture is shrunk.",
+        tab=_HRFIX,
+        label="Block number schedule",
+        used_when=_HRFIX_ON,
+    )
+    kohya_hrfix_downscale_factor: str = schedule(
+        "0:(2.0)",
+        "By how much it is shrunk.",
+        tab=_HRFIX,
+        label="Downscale factor schedule",
+        unit="factor",
+        used_when=_HRFIX_ON,
+    )
+    kohya_hrfix_start_percent: str = schedule(
+        "0:(0.0)",
+        "From which share of sampling on, 0..1.",
+        tab=_HRFIX,
+        label="Start percent schedule",
+        used_when=_HRFIX_ON,
+    )
+    kohya_hrfix_end_percent: str = schedule(
+        "0:(0.35)",
+        "Up to which share of sampling, 0..1.",
+        tab=_HRFIX,
+        label="End percent schedule",
+        used_when=_HRFIX_ON,
+    )
+    kohya_hrfix_downscale_after_skip: bool = setting(
+        True,
+        "Shrinks after the skip connection branches off, not before.",
+        tab=_HRFIX,
+        label="Downscale after skip",
+        used_when=_HRFIX_ON,
+    )
+    kohya_hrfix_downscale_method: str = setting(
+        "bicubic",
+        "How the picture is shrunk.",
+        tab=_HRFIX,
+        label="Downscale method",
+        choices=RESIZE_METHODS,
+        used_when=_HRFIX_ON,
+    )
+    kohya_hrfix_upscale_method: str = setting(
+        "bicubic",
+        "How it is enlarged again.",
+        tab=_HRFIX,
+        label="Upscale method",
+        choices=RESIZE_METHODS,
+        used_when=_HRFIX_ON,
+    )

@@ -1,0 +1,81 @@
+"""Prompts, and what a run records beside them. Groups prompts, metadata and ui_only of a settings file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deforum_helpers.settings.fields import record, setting
+
+DEFAULT_PROMPTS = {
+    "0": "a mountain lake at dawn, mist over the water, soft golden light",
+    "30": "a pine forest in autumn, red and orange leaves, sun between the trees",
+    "60": "a desert of tall dunes under a blue sky, long shadows --neg people, buildings",
+    "90": "a rocky coast at night, full moon over the sea, stars",
+}
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """What the frames show."""
+
+    prompts: Mapping[str, str] = setting(
+        DEFAULT_PROMPTS,
+        "What the frames show, by the frame from which it holds: a number, or an expression such as "
+        "max_f/2. Text after --neg is the negative prompt; an expression in back-ticks is replaced by "
+        'its value at each frame: {"0": "a lake", "max_f/2": "a lake in winter --neg people"}.',
+        tab="Prompts",
+        label="Prompts",
+    )
+    animation_prompts_positive: str = setting(
+        "",
+        "Text put in front of every prompt.",
+        tab="Prompts",
+        label="Prompts positive",
+    )
+    animation_prompts_negative: str = setting(
+        "",
+        "Text put after every prompt's negative part. It needs no --neg.",
+        tab="Prompts",
+        label="Prompts negative",
+    )
+    positive_prompts: str = record(
+        "", "The positive additions that the run was made with; written, never read."
+    )
+    negative_prompts: str = record(
+        "", "The negative additions that the run was made with; written, never read."
+    )
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run notes in its settings file; loading one leaves these at their defaults."""
+
+    sd_model_name: str | None = record(None, "Name of the model that drew the frames; written, never read.")
+    sd_model_hash: str | None = record(None, "Short hash of that model; written, never read.")
+    deforum_git_commit_id: str | None = record(None, "Version that rendered the film; written, never read.")
+    fetched_parseq_manifest_summary: Mapping[str, Any] | None = record(
+        None, "A Parseq manifest fetched from a URL, without its frames; written, never read."
+    )
+
+
+@dataclass(frozen=True)
+class TabOnly:
+    """Switches of the tab; they mean nothing in a file."""
+
+    override_settings_with_file: bool = record(
+        False,
+        "Runs the uploaded settings files instead of what the tab shows.",
+        tab="Run > Batch Mode",
+        label="Enable batch mode",
+        saved=False,
+    )
+    custom_settings_file: tuple[str, ...] | None = record(
+        None,
+        "Settings files to run, one after the other.",
+        tab="Run > Batch Mode",
+        label="Setting files",
+        used_when="override_settings_with_file = true",
+        saved=False,
+    )

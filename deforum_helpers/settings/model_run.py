@@ -1,0 +1,291 @@
+"""Settings of the run itself: size, sampler, seed, init image, mask. Group DeforumArgs of a settings file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deforum_helpers.settings.fields import path, setting
+from deforum_helpers.settings.tables import MASK_FILLS, REROLL_CHOICES, SAMPLERS, SCHEDULERS, SEED_BEHAVIORS
+
+MAX_SEED = 2**53 - 1  # the largest that schedules, which count in float64, still hold exactly
+
+_SUBSEED = "Keyframes > SubSeed"
+_SEED = "Keyframes > Seed"
+_IMAGE = "Init > Image Init"
+_MASK = "Init > Mask Init"
+_MASKED = "use_mask = true"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Size, sampler, seed, init image and mask."""
+
+    W: int = setting(
+        512,
+        "Width of every frame. Models draw best near the size that they were trained at: 512 for SD 1.x, "
+        "1024 for SDXL. An odd width is padded by one pixel in the video only.",
+        tab="Run",
+        label="Width",
+        bounds=(64, 4096),
+        step=8,
+        unit="px",
+    )
+    H: int = setting(
+        512,
+        "Height of every frame. An odd height is padded by one pixel in the video only.",
+        tab="Run",
+        label="Height",
+        bounds=(64, 4096),
+        step=8,
+        unit="px",
+    )
+    show_info_on_ui: bool = setting(
+        True,
+        "Shows the help text below each control. Changes nothing in the film.",
+        tab="Deforum",
+        label="Show more info",
+    )
+    tiling: bool = setting(
+        False,
+        "Draws pictures whose opposite edges fit together like tiles.",
+        tab="Run",
+        label="Tiling",
+    )
+    restore_faces: bool = setting(
+        False,
+        "Lets the WebUI mend the faces of every diffused frame.",
+        tab="Run",
+        label="Restore faces",
+    )
+    seed_resize_from_w: int = setting(
+        0,
+        "Takes the noise of a picture of this width and places it in the middle of the frame, so that a "
+        "seed found at another size keeps its composition. 0 = off; both sides must be set.",
+        tab=_SUBSEED,
+        label="Resize seed from width",
+        bounds=(-1, 4096),
+        step=64,
+        unit="px",
+    )
+    seed_resize_from_h: int = setting(
+        0,
+        "Height that belongs to seed_resize_from_w. 0 = off.",
+        tab=_SUBSEED,
+        label="Resize seed from height",
+        bounds=(-1, 4096),
+        step=64,
+        unit="px",
+    )
+    seed: int = setting(
+        -1,
+        "Number that all randomness starts from; `s` in schedules. The same seed and settings give the "
+        "same film. -1 draws one at the start of the run.",
+        tab="Run",
+        label="Seed",
+        bounds=(-1, MAX_SEED),
+        step=1,
+    )
+    sampler: str = setting(
+        "Euler a",
+        "Method that turns noise into a picture, the same for all frames unless sampler scheduling is "
+        "on. Any case is fine, and so are ComfyUI's names: dpmpp_2m is DPM++ 2M.",
+        tab="Run",
+        label="Sampler",
+        choices=SAMPLERS,
+    )
+    scheduler: str = setting(
+        "Automatic",
+        "How the sampler's steps are spread over the noise levels. Automatic is the one that suits the "
+        "sampler.",
+        tab="Run",
+        label="Schedule type",
+        choices=SCHEDULERS,
+    )
+    steps: int = setting(
+        25,
+        "Sampling steps of a full diffusion. A frame that starts from the previous one runs about steps "
+        "times (1 - strength) of them.",
+        tab="Run",
+        label="Steps",
+        bounds=(1, 200),
+        step=1,
+        unit="steps",
+        used_when="enable_steps_scheduling = false",
+    )
+    batch_name: str = setting(
+        "Deforum_{timestring}",
+        "Name of the folder that the film is written to. {timestring}, {date}, {time} and the name of "
+        "any setting in braces are filled in: dream_{seed}_{W}x{H}. At most 300 characters; it cannot "
+        "leave the output folder.",
+        tab="Run",
+        label="Batch name",
+    )
+    seed_behavior: str = setting(
+        "iter",
+        "How the seed moves from one diffused frame to the next: iter adds 1 every seed_iter_N frames, "
+        "fixed stays, random draws, ladder goes +2 -1 +2 -1, alternate goes +1 -1 +1 -1, schedule reads "
+        "seed_schedule.",
+        tab=_SEED,
+        label="Seed behavior",
+        choices=SEED_BEHAVIORS,
+    )
+    seed_iter_N: int = setting(
+        1,
+        "With seed_behavior iter, how many diffused frames share one seed. The very first seed is used once.",
+        tab=_SEED,
+        label="Seed iter N",
+        bounds=(1, 100_000),
+        step=1,
+        unit="frames",
+        used_when="seed_behavior = iter",
+    )
+    use_init: bool = setting(
+        False,
+        "Starts the film from an image of yours instead of a picture drawn from the prompt alone.",
+        tab=_IMAGE,
+        label="Use init",
+    )
+    strength: float = setting(
+        0.8,
+        "How much of the init image the first frame keeps, 0..1: 0 ignores it, 1 leaves it as it is. "
+        "Later frames follow strength_schedule.",
+        tab=_IMAGE,
+        label="Strength",
+        bounds=(0, 1),
+        step=0.01,
+        used_when="use_init = true",
+    )
+    strength_0_no_init: bool = setting(
+        True,
+        "Sets the first frame's strength to 0 where there is no init image.",
+        tab=_IMAGE,
+        label="Strength 0 no init",
+        used_when="use_init = false",
+    )
+    init_image: str = path(
+        "The init image: a file, or a data: URL with the picture itself. It is scaled to width and height.",
+        tab=_IMAGE,
+        label="Init image URL",
+        used_when="use_init = true",
+    )
+    init_image_box: str = path(
+        "The picture dropped into the tab, as a file or data: URL. It goes before init_image and is not "
+        "saved.",
+        tab=_IMAGE,
+        label="Init image box",
+        used_when="use_init = true",
+        saved=False,
+    )
+    use_mask: bool = setting(
+        False,
+        "Repaints only the part of each frame that is white in the mask (see mask_schedule).",
+        tab=_MASK,
+        label="Use mask",
+    )
+    use_alpha_as_mask: bool = setting(
+        False,
+        "Takes the init image's transparency as the mask.",
+        tab=_MASK,
+        label="Use alpha as mask",
+        used_when="use_init = true and use_mask = true",
+    )
+    mask_file: str = path(
+        "Mask picture: white is repainted, black is kept. It is scaled to width and height and turned grey.",
+        tab=_MASK,
+        label="Mask file",
+        used_when=_MASKED,
+    )
+    invert_mask: bool = setting(
+        False,
+        "Swaps the masked and the unmasked area.",
+        tab=_MASK,
+        label="Invert mask",
+        used_when="use_mask = true or use_noise_mask = true",
+    )
+    mask_contrast_adjust: float = setting(
+        1.0,
+        "Contrast of the mask, a factor; 1 leaves it unchanged.",
+        tab=_MASK,
+        label="Mask contrast adjust",
+        bounds=(0, 100),
+        step=0.01,
+        unit="factor",
+        used_when=_MASKED,
+    )
+    mask_brightness_adjust: float = setting(
+        1.0,
+        "Brightness of the mask, a factor; 1 leaves it unchanged.",
+        tab=_MASK,
+        label="Mask brightness adjust",
+        bounds=(0, 100),
+        step=0.01,
+        unit="factor",
+        used_when=_MASKED,
+    )
+    overlay_mask: bool = setting(
+        True,
+        "After diffusion, puts the original picture back where the mask is black.",
+        tab=_MASK,
+        label="Overlay mask",
+        used_when="use_mask = true or use_mask_video = true",
+    )
+    mask_overlay_blur: int = setting(
+        4,
+        "Softens the mask's edge by this radius.",
+        tab=_MASK,
+        label="Mask overlay blur",
+        bounds=(0, 64),
+        step=1,
+        unit="px",
+        used_when=_MASKED,
+    )
+    fill: str = setting(
+        "original",
+        "What the masked area holds before it is repainted: its surroundings smeared in (fill), the "
+        "picture itself (original), noise, or nothing. Files may store the place in this list, 0 to 3.",
+        tab=_MASK,
+        label="Mask fill",
+        choices=MASK_FILLS,
+        used_when=_MASKED,
+    )
+    full_res_mask: bool = setting(
+        True,
+        "Repaints the masked area alone, enlarged to the full size, and shrinks it back into place.",
+        tab=_MASK,
+        label="Full res mask",
+        used_when=_MASKED,
+    )
+    full_res_mask_padding: int = setting(
+        4,
+        "How much of the surroundings is enlarged together with the masked area.",
+        tab=_MASK,
+        label="Full res mask padding",
+        bounds=(0, 512),
+        step=1,
+        unit="px",
+        used_when="use_mask = true and full_res_mask = true",
+    )
+    reroll_blank_frames: str = setting(
+        "ignore",
+        "What happens when a diffused frame comes out black: reroll tries again with the next seed, "
+        "interrupt ends the run, ignore keeps the frame.",
+        tab="Keyframes > Coherence",
+        label="Reroll blank frames",
+        choices=REROLL_CHOICES,
+    )
+    reroll_patience: float = setting(
+        10.0,
+        "How many times a blank frame is tried again before the run ends.",
+        tab="Keyframes > Coherence",
+        label="Reroll patience",
+        bounds=(0, 1000),
+        step=1,
+        unit="attempts",
+        used_when="reroll_blank_frames = reroll",
+    )
+    motion_preview_mode: bool = setting(
+        False,
+        "Shows the camera moves on a test picture, without any diffusion.",
+        tab="Run",
+        label="Motion preview mode (dry run).",
+    )

@@ -1,0 +1,62 @@
+"""The settings as a JSON schema, for programs that make forms or check before they send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deforum_helpers.settings.fields import FieldInfo, Kind
+from deforum_helpers.settings.files import defaults
+from deforum_helpers.settings.model import FIELDS
+
+_TYPES: Mapping[Kind, dict[str, Any]] = {
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "enum": {"type": "string"},
+    "schedule": {"type": ["string", "number"]},
+    "string schedule": {"type": "string"},
+    "text": {"type": "string"},
+    "path": {"type": ["string", "null"]},
+    "prompts": {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string"}},
+    "json": {"type": ["string", "object", "null"]},
+    "record": {},
+}
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of a settings object, with help, bounds, units and choices.
+
+    Beside the standard words a property has `x-kind`, `x-group`, `x-tab` and, where there are any, `x-unit`,
+    `x-step`, `x-used-when`; `x-minimum` and `x-maximum` bound each value of a schedule.
+    """
+    values = defaults()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Deforum settings",
+        "description": "Everything has a default; unknown names are kept and change nothing.",
+        "type": "object",
+        "properties": {name: _property(info, values[name]) for name, info in FIELDS.items()},
+        "additionalProperties": True,
+    }
+
+
+def _property(info: FieldInfo, default: Any) -> dict[str, Any]:
+    numeric = info.kind in ("int", "float")
+    entries = {
+        "title": info.label or info.name,
+        "description": info.help,
+        **_TYPES[info.kind],
+        "default": default,
+        "enum": list(info.choices) or None,
+        "minimum" if numeric else "x-minimum": info.minimum,
+        "maximum" if numeric else "x-maximum": info.maximum,
+        "readOnly": True if not info.loaded else None,
+        "x-step": info.step,
+        "x-unit": info.unit or None,
+        "x-kind": info.kind,
+        "x-group": info.group,
+        "x-tab": info.tab or None,
+        "x-used-when": info.used_when or None,
+    }
+    return {key: value for key, value in entries.items() if value is not None or key == "default"}

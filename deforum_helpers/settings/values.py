@@ -1,0 +1,288 @@
+"""One submitted value becomes one typed value of its setting, or one problem."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.settings.fields import FieldInfo, Kind
+from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler, folded
+
+MAX_TEXT = 20_000
+MAX_SCHEDULE = 2 << 20
+MAX_PATH = 4096
+MAX_INLINE_IMAGE = 8 << 20
+MAX_PROMPTS = 10_000
+MAX_SHOWN = 60
+
+_NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
+_WORDS_OF_TRUTH = {"true": True, "false": False, "1": True, "0": False}
+
+
+class Reading(NamedTuple):
+    """A typed value, and the sentence that a person should see about how it was read."""
+
+    value: Any
+    warning: str | None = None
+
+
+def shown(value: object) -> str:
+    """Return `value` as a short printable text for a message."""
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number of more than 60 digits"
+    if isinstance(value, Mapping):
+        return f"an object of {len(value)} entries" if value else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)} values" if value else "[]"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if not isinstance(value, str):
+        return f"a {type(value).__name__}"
+    text = (
+        ascii(value[: MAX_SHOWN + 1])
+        if not value[: MAX_SHOWN + 1].isprintable()
+        else repr(value[: MAX_SHOWN + 1])
+    )
+    return text if len(value) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...{text[0]}"
+
+
+def bad_value(info: FieldInfo, value: object, allowed: str, hint: str = "") -> SettingsError:
+    """Return the error that says that `info` cannot be `value`, and what it can be."""
+    message = f"{info.name} is {shown(value)}, but must be {allowed}.{hint}"
+    return SettingsError([Problem(message, setting=info.name, found=shown(value), allowed=allowed)])
+
+
+def read_value(info: FieldInfo, value: object) -> Reading:
+    """Return the typed value that `value` means for the setting `info`.
+
+    Raises:
+        SettingsError: it means none; one problem, for prompts one per bad entry.
+    """
+    if value is None:
+        return Reading(info.default, f"{info.name} is null; its default {shown(info.default)} is used.")
+    return _READERS[info.kind](info, value)
+
+
+def number_text(number: float) -> str:
+    """Return a finite number as plain digits, without exponent: 1e-07 is "0.0000001"."""
+    return str(number) if isinstance(number, int) else format(Decimal(repr(number)), "f")
+
+
+def whole_text(info: FieldInfo, text: str, limit: int) -> str:
+    """Return `text` if a file can hold it.
+
+    Raises:
+        SettingsError: it is longer than `limit`, or has characters that no text file can hold.
+    """
+    if len(text) > limit:
+        raise bad_value(info, text, f"text of at most {limit:,} characters, not {len(text):,}")
+    if "\x00" in text or not _encodable(text):
+        raise bad_value(info, text, "text without null or half characters")
+    return text
+
+
+def json_text(info: FieldInfo, value: object) -> str:
+    """Return `value` as JSON text.
+
+    Raises:
+        SettingsError: it holds something that JSON does not have.
+    """
+    try:
+        text = json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError):
+        raise bad_value(info, value, "a JSON value of finite numbers and text") from None
+    return text
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _number(info: FieldInfo, value: object, allowed: str) -> Reading:
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        text = value.strip()
+        number = float(text) if re.search(r"[.eE]", text) else int(text)
+        return Reading(number, f"{info.name} is the text {shown(value)}; it is read as a number.")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise bad_value(info, value, allowed)
+    return Reading(value)
+
+
+def _range(info: FieldInfo) -> str:
+    what = "a whole number" if info.kind == "int" else "a number"
+    if info.minimum is None or info.maximum is None:
+        return what
+    unit = f" {info.unit}" if info.unit else ""
+    return f"{what} from {info.minimum:g} to {_bound(info.maximum)}{unit}"
+
+
+def _bound(number: float) -> str:
+    return str(int(number)) if number == int(number) else f"{number:g}"
+
+
+def _read_number(info: FieldInfo, value: object) -> Reading:
+    allowed = _range(info)
+    number, warning = _number(info, value, allowed)
+    if isinstance(number, float) and not math.isfinite(number):
+        raise bad_value(info, value, allowed)
+    if info.kind == "int":
+        if number != int(number):
+            raise bad_value(info, value, allowed)
+        number = int(number)
+    if not _within(info, number):
+        raise bad_value(info, value, allowed)
+    return Reading(number, warning)
+
+
+def _within(info: FieldInfo, number: float) -> bool:
+    return (info.minimum is None or number >= info.minimum) and (
+        info.maximum is None or number <= info.maximum
+    )
+
+
+def _read_bool(info: FieldInfo, value: object) -> Reading:
+    if isinstance(value, bool):
+        return Reading(value)
+    truth: bool | None = None
+    if isinstance(value, str):
+        truth = _WORDS_OF_TRUTH.get(value.strip().casefold())
+    elif isinstance(value, (int, float)) and value in (0, 1):
+        truth = bool(value)
+    if truth is None:
+        raise bad_value(info, value, "true or false")
+    return Reading(truth, f"{info.name} is {shown(value)}; it is read as {shown(truth)}.")
+
+
+def _known_choice(info: FieldInfo, name: str) -> str | None:
+    if info.name == "sampler":
+        return canonical_sampler(name)
+    if info.name == "scheduler":
+        return canonical_scheduler(name)
+    return {folded(choice): choice for choice in info.choices}.get(folded(name))
+
+
+def _read_choice(info: FieldInfo, value: object) -> Reading:
+    allowed = f"one of {', '.join(info.choices)}"
+    if not isinstance(value, str):
+        raise bad_value(info, value, allowed)
+    if value in info.choices:
+        return Reading(value)
+    known = _known_choice(info, value)
+    if known is not None:
+        return Reading(known, f"{info.name} is {shown(value)}; it is read as {shown(known)}.")
+    by_name = {choice.casefold(): choice for choice in info.choices}
+    near = difflib.get_close_matches(value[:MAX_SHOWN].casefold(), by_name, n=1)
+    raise bad_value(info, value, allowed, f" Did you mean {by_name[near[0]]}?" if near else "")
+
+
+def _read_schedule(info: FieldInfo, value: object) -> Reading:
+    allowed = (
+        f"a number, or text of frames and values as in {info.default if len(info.default) < 30 else '0: (1)'}"
+    )
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        return Reading(whole_text(info, value, MAX_SCHEDULE))
+    number, _ = _number(info, value, allowed)
+    if not -1e15 <= number <= 1e15:
+        raise bad_value(info, value, allowed)
+    text = f"0: ({number_text(number)})"
+    return Reading(text, f"{info.name} is {shown(value)}; it is read as {text}, the same for all frames.")
+
+
+def _read_string_schedule(info: FieldInfo, value: object) -> Reading:
+    if not isinstance(value, str):
+        raise bad_value(info, value, f"text of frames and names as in {info.default[:40]}")
+    return Reading(whole_text(info, value, MAX_SCHEDULE))
+
+
+def _read_text(info: FieldInfo, value: object) -> Reading:
+    if isinstance(value, str):
+        return Reading(whole_text(info, value, MAX_TEXT))
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e20 <= value <= 1e20:
+        raise bad_value(info, value, "text")
+    text = number_text(value)
+    return Reading(text, f"{info.name} is the number {text}; it is read as text.")
+
+
+def _read_path(info: FieldInfo, value: object) -> Reading:
+    if value is False:
+        return Reading("", f"{info.name} is false; it is read as empty.")
+    if not isinstance(value, str):
+        raise bad_value(info, value, "a path as text, or empty")
+    path = value.strip()
+    if len(path) > 1 and path[0] == path[-1] == '"':
+        path = path[1:-1]
+    whole_text(info, path, MAX_INLINE_IMAGE if path[:5].casefold() == "data:" else MAX_PATH)
+    if any(ord(character) < 32 for character in path):
+        raise bad_value(info, value, "a path without line breaks and control characters")
+    return Reading(path)
+
+
+def _read_json(info: FieldInfo, value: object) -> Reading:
+    if isinstance(value, str):
+        return Reading(whole_text(info, value, MAX_INLINE_IMAGE))
+    if value is False:
+        return Reading(info.default, f"{info.name} is false; it is read as empty.")
+    if not isinstance(value, Mapping):
+        raise bad_value(info, value, "a JSON object, or its text")
+    text = json_text(info, dict(value))
+    return Reading(
+        whole_text(info, text, MAX_INLINE_IMAGE), f"{info.name} is an object; it is read as its JSON text."
+    )
+
+
+def _read_prompts(info: FieldInfo, value: object) -> Reading:
+    allowed = 'an object of frames and texts, as in {"0": "a lake", "60": "a forest"}'
+    if not isinstance(value, Mapping) or not value or len(value) > MAX_PROMPTS:
+        raise bad_value(info, value, f"{allowed}, with 1 to {MAX_PROMPTS:,} entries")
+    prompts: dict[str, str] = {}
+    problems: list[Problem] = []
+    for key, prompt in value.items():
+        frame = str(key) if isinstance(key, int) and abs(key) < 1e12 and not isinstance(key, bool) else key
+        try:
+            prompts[_prompt_part(info, "a frame of it", frame)] = _prompt_part(
+                info, f"the prompt at {shown(frame)}", prompt
+            )
+        except SettingsError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise SettingsError(problems)
+    return Reading(prompts)
+
+
+def _prompt_part(info: FieldInfo, what: str, part: object) -> str:
+    if isinstance(part, str):
+        return whole_text(info, part, MAX_TEXT)
+    message = f"{info.name}: {what} is {shown(part)}, but must be text."
+    raise SettingsError([Problem(message, setting=info.name, found=shown(part), allowed="text")])
+
+
+def _read_record(info: FieldInfo, value: object) -> Reading:
+    return Reading(info.default)
+
+
+_READERS: Mapping[Kind, Callable[[FieldInfo, object], Reading]] = {
+    "int": _read_number,
+    "float": _read_number,
+    "bool": _read_bool,
+    "enum": _read_choice,
+    "schedule": _read_schedule,
+    "string schedule": _read_string_schedule,
+    "text": _read_text,
+    "path": _read_path,
+    "prompts": _read_prompts,
+    "json": _read_json,
+    "record": _read_record,
+}
