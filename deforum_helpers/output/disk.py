@@ -1,0 +1,67 @@
+"""Files that appear whole or not at all, and the operating system's errors in plain words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from deforum_helpers.errors import DiskFull, RenderError
+
+_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+
+@contextmanager
+def disk_errors(name: str) -> Iterator[None]:
+    """Turn an `OSError` met while writing `name` into one of our errors.
+
+    Raises:
+        DiskFull: no space, or the user's quota is used up.
+        RenderError: any other refusal of the operating system.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(
+                f"The disk is full: {name} could not be written; free some space and resume."
+            ) from error
+        reason = error.strerror or type(error).__name__
+        raise RenderError(
+            f"{name} could not be written ({reason}); check the output folder's rights."
+        ) from error
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; what was written there becomes `path` when the context ends well.
+
+    The temporary file is hidden and ends in `.part`, so that no pattern of finished files meets it; it is
+    removed when the context ends with an error.
+    """
+    part = part_path(path)
+    try:
+        yield part
+        with disk_errors(path.name):
+            os.replace(part, path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def part_path(path: Path) -> Path:
+    """Return the temporary path under which `path` is written."""
+    return path.with_name(f".{path.name}.part")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that a reader sees the old file or the new one, never a half.
+
+    Raises:
+        DiskFull, RenderError: as `disk_errors`.
+    """
+    with appearing(path) as part, disk_errors(path.name):
+        part.write_bytes(content)

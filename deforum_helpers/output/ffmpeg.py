@@ -1,0 +1,157 @@
+"""Finding ffmpeg, running it, and its failures in plain words."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.errors import DiskFull, MissingFeature, RenderError, VideoError
+
+FINISH_TIMEOUT_S = 3600.0
+INSTALL_LINE = "pip install imageio-ffmpeg"
+QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error", "-y")
+
+# Flags of Windows' CreateProcess; `subprocess` names them on Windows only.
+_NEW_PROCESS_GROUP = 0x00000200
+_NO_WINDOW = 0x08000000
+
+# Ctrl-C in a terminal is for us, not for an encoder that still has frames to finish.
+_OWN_GROUP: dict[str, Any] = (
+    {"creationflags": _NEW_PROCESS_GROUP | _NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
+)
+
+
+def find_ffmpeg(location: str | None) -> str:
+    """Return the ffmpeg to run: `location` if given, else imageio-ffmpeg's own, else the one on PATH.
+
+    Args:
+        location: the option deforum_ffmpeg_location: a path, a name on PATH, or None or "" for the search.
+
+    Raises:
+        MissingFeature: there is none; the message has the line that installs it.
+    """
+    if location:
+        found = shutil.which(location)
+        if found is None:
+            raise MissingFeature(
+                f"deforum_ffmpeg_location is {Path(location).name!r}, but no program is there; "
+                f"empty the option, or install ffmpeg with: {INSTALL_LINE}"
+            )
+        return found
+    found = _bundled() or shutil.which("ffmpeg")
+    if found is None:
+        raise MissingFeature(
+            f"Making a film needs ffmpeg, which was not found; install it with: {INSTALL_LINE}"
+        )
+    return found
+
+
+def input_file(path: Path, demuxer: str) -> list[str]:
+    """Return the arguments that make ffmpeg read the local file `path`, as `demuxer` alone understands it.
+
+    A fixed demuxer and protocol keep a playlist in sound's clothing from opening anything else.
+    """
+    return ["-protocol_whitelist", "file", "-f", demuxer, "-i", f"file:{path.resolve()}"]
+
+
+def run_ffmpeg(ffmpeg: str, arguments: Sequence[str], what: str, timeout_s: float) -> str:
+    """Run ffmpeg to its end and return its standard output.
+
+    Args:
+        ffmpeg: program.
+        arguments: after the program's name; no shell sees them.
+        what: what it does, as the subject of a sentence: "Adding the soundtrack".
+        timeout_s: seconds after which it counts as hung and is killed.
+
+    Raises:
+        VideoError: it failed or hung.
+        DiskFull: it failed for want of space.
+        MissingFeature: it cannot be started.
+    """
+    process = start(
+        ffmpeg, [*QUIET, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        out, err = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise VideoError(f"{what} failed: ffmpeg did not end within {timeout_s:g} seconds.") from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    if process.returncode:
+        raise failure(what, process.returncode, err)
+    return out.decode("utf-8", "replace")
+
+
+def start(ffmpeg: str, arguments: Sequence[str], **pipes: Any) -> subprocess.Popen[bytes]:
+    """Start ffmpeg in a process group of its own.
+
+    Raises:
+        MissingFeature: it cannot be started.
+    """
+    try:
+        return subprocess.Popen([ffmpeg, *arguments], **_OWN_GROUP, **pipes)
+    except OSError as error:
+        raise MissingFeature(
+            f"The ffmpeg program {Path(ffmpeg).name!r} cannot be started ({error.strerror}); "
+            f"install it with: {INSTALL_LINE}"
+        ) from error
+
+
+def count_frames(video: Path, ffmpeg: str) -> int:
+    """Return the number of frames in the mp4 file `video`, by reading all of it.
+
+    Raises:
+        VideoError: ffmpeg cannot read it.
+    """
+    arguments = [
+        *input_file(video, "mov"),
+        "-map",
+        "0:v:0",
+        "-c",
+        "copy",
+        "-f",
+        "null",
+        "-progress",
+        "pipe:1",
+        "-",
+    ]
+    said = run_ffmpeg(ffmpeg, arguments, "Counting the film's frames", FINISH_TIMEOUT_S)
+    counts = re.findall(r"^frame=\s*(\d+)", said, re.MULTILINE)
+    return int(counts[-1]) if counts else 0
+
+
+def failure(what: str, exit_status: int, stderr: bytes) -> RenderError:
+    """Return the error that tells why ffmpeg failed, with the last lines it said."""
+    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    if any("No space left on device" in line for line in lines):
+        return DiskFull(f"{what} failed: the disk is full; free some space and resume.")
+    said = " / ".join(_without_folders(line) for line in lines[-3:]) or "it said nothing"
+    return VideoError(f"{what} failed: ffmpeg ended with status {exit_status}: {said}")
+
+
+def _without_folders(line: str) -> str:
+    return " ".join(
+        f"{word[: len(word) - len(word.lstrip(_QUOTES))]}{os.path.basename(word.lstrip(_QUOTES))}"
+        if os.sep in word
+        else word
+        for word in line.split(" ")
+    )[:300]
+
+
+_QUOTES = "'\"(["
+
+
+def _bundled() -> str | None:
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
+        return None

@@ -1,0 +1,87 @@
+"""The list of what a run has written, beside its files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from deforum_helpers.errors import CheckpointError
+from deforum_helpers.output.disk import disk_errors, write_whole
+
+FileKind = Literal["video", "gif", "subtitles", "settings", "frame", "depth"]
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """One finished file.
+
+    Args:
+        kind: what it is.
+        name: file name inside the run's folder.
+        size: bytes.
+        frames: pictures in it; 1 for a picture, 0 for a text.
+    """
+
+    kind: FileKind
+    name: str
+    size: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a run has written.
+
+    Args:
+        timestring: of the run.
+        digest: of its plan.
+        files: finished files only.
+        version: of this format.
+    """
+
+    timestring: str
+    digest: str
+    files: tuple[OutputFile, ...]
+    version: int = VERSION
+
+
+def output_file(kind: FileKind, path: Path, frames: int = 0) -> OutputFile:
+    """Return the entry of the finished file `path`.
+
+    Raises:
+        RenderError: it is not there.
+    """
+    with disk_errors(path.name):
+        return OutputFile(kind, path.name, path.stat().st_size, frames)
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Replace the manifest at `path`.
+
+    Raises:
+        DiskFull, RenderError: it cannot be written.
+    """
+    write_whole(path, (json.dumps(asdict(manifest), ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest at `path`.
+
+    Raises:
+        CheckpointError: missing, broken, or of a newer version.
+    """
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        files = tuple(OutputFile(**entry) for entry in fields.pop("files"))
+        manifest = Manifest(files=files, **fields)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"The list of outputs {path.name} is missing or broken.") from error
+    if manifest.version != VERSION:
+        raise CheckpointError(
+            f"The list of outputs {path.name} has version {manifest.version}; "
+            f"this program reads version {VERSION}."
+        )
+    return manifest

@@ -1,0 +1,172 @@
+"""Settings that travel inside pictures and films, and how they are read back."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from deforum_helpers.errors import Problem, SettingsError
+
+SETTINGS_KEYWORD = "deforum_settings"
+MAX_SETTINGS_BYTES = 16 << 20
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COMPRESS_FROM_BYTES = 1024
+_COMMENT = b"\xa9cmt"
+
+
+def png_text_chunks(text: Mapping[str, str]) -> bytes:
+    """Return the PNG chunks that carry `text`: tEXt for short ASCII values, compressed iTXt for others.
+
+    Args:
+        text: keyword (1..79 printable ASCII characters) -> value.
+
+    Raises:
+        ValueError: a keyword that PNG does not allow.
+
+    The chunks are those of the PNG specification, section 11.3.3.
+    """
+    return b"".join(_text_chunk(keyword, value) for keyword, value in text.items())
+
+
+def with_png_text(png: bytes, chunks: bytes) -> bytes:
+    """Return the file `png` with `chunks` placed after its header chunk."""
+    after_header = len(_PNG_SIGNATURE) + 12 + 13
+    return b"".join((png[:after_header], chunks, png[after_header:]))
+
+
+def read_png_settings(path: Path) -> dict[str, Any]:
+    """Return the settings that a frame carries.
+
+    Raises:
+        SettingsError: not a PNG, or one without settings.
+    """
+    with _opened(path) as file:
+        if file.read(len(_PNG_SIGNATURE)) != _PNG_SIGNATURE:
+            raise _unreadable(path, "is not a PNG picture")
+        for kind, content in _png_chunks(file):
+            value = _text_value(kind, content)
+            if value is not None:
+                return _parsed(path, value)
+    raise _unreadable(path, "carries no settings of Deforum")
+
+
+def read_video_settings(path: Path) -> dict[str, Any]:
+    """Return the settings that an mp4 film of ours carries in its comment.
+
+    Raises:
+        SettingsError: not an mp4 file, or one without settings.
+
+    The boxes are those of ISO/IEC 14496-12; the item list is QuickTime's.
+    """
+    with _opened(path) as file:
+        file.seek(0, 2)
+        end = file.tell()
+        span: tuple[int, int] | None = (0, end)
+        for name in (b"moov", b"udta", b"meta", b"ilst", _COMMENT, b"data"):
+            if span is None:
+                break
+            # `meta` is a full box: its version and flags stand before its children.
+            start = span[0] + (4 if name == b"ilst" else 0)
+            span = _box(file, start, span[1], name)
+        if span is None or not 8 < span[1] - span[0] <= MAX_SETTINGS_BYTES:
+            raise _unreadable(path, "carries no settings of Deforum")
+        file.seek(span[0] + 8)  # type and locale of the text
+        return _parsed(path, file.read(span[1] - span[0] - 8))
+
+
+def ffmetadata(comment: str) -> str:
+    """Return an ffmpeg metadata file that sets the film's comment."""
+    escaped = "".join(f"\\{char}" if char in "=;#\\\n" else char for char in comment)
+    return f";FFMETADATA1\ncomment={escaped}\n"
+
+
+def _text_chunk(keyword: str, value: str) -> bytes:
+    if not (
+        0 < len(keyword) < 80 and keyword.isascii() and keyword.isprintable() and keyword == keyword.strip()
+    ):
+        raise ValueError(f"A PNG keyword has 1 to 79 printable ASCII characters; found {keyword[:90]!r}.")
+    name = keyword.encode("ascii")
+    value = value.replace("\x00", "")
+    if value.isascii() and len(value) < _COMPRESS_FROM_BYTES:
+        return _chunk(b"tEXt", name + b"\x00" + value.encode("ascii"))
+    packed = zlib.compress(value.encode("utf-8", "replace"), 1)
+    return _chunk(b"iTXt", name + b"\x00\x01\x00\x00\x00" + packed)
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return b"".join(
+        (struct.pack(">I", len(content)), kind, content, struct.pack(">I", zlib.crc32(kind + content)))
+    )
+
+
+def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind in (b"tEXt", b"iTXt") and length <= MAX_SETTINGS_BYTES:
+            yield kind, file.read(length)
+            file.seek(4, 1)
+        else:
+            file.seek(length + 4, 1)
+
+
+def _text_value(kind: bytes, content: bytes) -> bytes | None:
+    keyword, _, rest = content.partition(b"\x00")
+    if keyword != SETTINGS_KEYWORD.encode():
+        return None
+    if kind == b"tEXt":
+        return rest
+    compressed, parts = rest[:1] == b"\x01", rest[2:].split(b"\x00", 2)
+    if len(parts) < 3:
+        return None
+    if not compressed:
+        return parts[2]
+    unpacker = zlib.decompressobj()
+    try:
+        return unpacker.decompress(parts[2], MAX_SETTINGS_BYTES)
+    except zlib.error:
+        return None
+
+
+def _box(file: BinaryIO, start: int, end: int, name: bytes) -> tuple[int, int] | None:
+    while start + 8 <= end:
+        file.seek(start)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        head = 8
+        if size == 1:
+            size, head = struct.unpack(">Q", file.read(8).rjust(8, b"\x00"))[0], 16
+        elif size == 0:
+            size = end - start
+        if size < head or start + size > end:
+            return None
+        if kind == name:
+            return start + head, start + size
+        start += size
+    return None
+
+
+def _parsed(path: Path, text: bytes) -> dict[str, Any]:
+    try:
+        settings = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise _unreadable(path, "carries no settings of Deforum") from None
+    if not isinstance(settings, dict):
+        raise _unreadable(path, "carries no settings of Deforum")
+    return settings
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unreadable(path, f"cannot be opened ({error.strerror})") from error
+
+
+def _unreadable(path: Path, why: str) -> SettingsError:
+    return SettingsError(
+        [Problem(f"The file {path.name} {why}; give a settings file, or a frame or film of a run.")]
+    )

@@ -1,0 +1,278 @@
+"""Films: raw frames through a pipe into ffmpeg, sound and subtitles added, the frames counted at the end."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deforum_helpers.errors import RenderError, VideoError
+from deforum_helpers.output.audio import add_tracks, check_soundtrack
+from deforum_helpers.output.disk import appearing, disk_errors, part_path
+from deforum_helpers.output.ffmpeg import (
+    FINISH_TIMEOUT_S,
+    QUIET,
+    count_frames,
+    failure,
+    find_ffmpeg,
+    input_file,
+    run_ffmpeg,
+    start,
+)
+from deforum_helpers.output.metadata import ffmetadata
+
+__all__ = ["VideoWriter", "count_frames", "find_ffmpeg", "gif"]
+
+WRITE_TIMEOUT_S = 300.0
+
+# Films are tagged as what they are; untagged ones are guessed by their size and change colour.
+_BT709 = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
+_TO_BT709 = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int"
+_WHAT = "Making the film"
+
+
+class VideoWriter:
+    """Encodes frames to an H.264 mp4 file while they come.
+
+    ffmpeg runs beside the caller, with threads of its own; `write` returns as soon as the pipe has taken the
+    frame, so that a writer thread only waits when encoding is slower than rendering. The film appears under
+    its name in `finish`, complete and counted, or not at all.
+
+    Args:
+        path: of the film; its folder exists.
+        width, height: pixels of every frame; an odd size repeats its last column or row, in the film only.
+        fps: frames per second, > 0.
+        crf: x264 quality, 0 (lossless) .. 51.
+        preset: x264 preset, ultrafast .. veryslow.
+        ffmpeg: program, from `find_ffmpeg`.
+        settings_json: settings text carried as the film's comment, "" = none.
+        audio: local soundtrack; cut where the film ends, silence where it is shorter.
+        subtitles: srt file that is complete when `finish` is called.
+
+    Raises:
+        VideoError: bad size or rate, or a soundtrack that cannot be read.
+        MissingFeature: ffmpeg cannot be started.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        width: int,
+        height: int,
+        fps: float,
+        crf: int = 17,
+        preset: str = "slow",
+        ffmpeg: str,
+        settings_json: str = "",
+        audio: Path | None = None,
+        subtitles: Path | None = None,
+    ) -> None:
+        if width < 1 or height < 1 or not (math.isfinite(fps) and fps > 0):
+            raise VideoError(
+                f"A film needs a size and a frame rate above 0; found {width}x{height} at fps {fps}."
+            )
+        if audio is not None:
+            check_soundtrack(audio, ffmpeg)
+        self.path = path
+        self._shape = (height, width, 3)
+        self._fps = float(fps)
+        self._ffmpeg = ffmpeg
+        self._audio = audio
+        self._subtitles = subtitles
+        self._written = 0
+        self._ended = False
+        self._part = part_path(path)
+        self._scratch = tempfile.TemporaryDirectory(prefix="deforum-film-")
+        with disk_errors(path.name):
+            self._part.unlink(missing_ok=True)
+            comment = Path(self._scratch.name, "comment.txt")
+            comment.write_text(ffmetadata(settings_json), encoding="utf-8")
+            self._stderr: IO[bytes] = Path(self._scratch.name, "stderr.txt").open("w+b")  # noqa: SIM115 - ours until `abort`
+        self._process = self._started(comment, crf, preset)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and not self._ended:
+            self.finish()
+        self.abort()
+
+    def write(self, rgb_u8: NDArray[np.uint8]) -> None:
+        """Add one frame.
+
+        Args:
+            rgb_u8: (height, width, 3) RGB uint8; not kept after the call.
+
+        Raises:
+            VideoError: ffmpeg ended or hung; the message has its last words.
+            DiskFull: ffmpeg found no space.
+            ValueError: another shape or dtype.
+        """
+        if rgb_u8.shape != self._shape or rgb_u8.dtype != np.uint8:
+            raise ValueError(
+                f"The film's frames are uint8 {self._shape}; found {rgb_u8.dtype} {rgb_u8.shape}."
+            )
+        if self._ended:
+            raise VideoError(f"{_WHAT} failed: it had ended before frame {self._written}.")
+        frame = _evened(rgb_u8)
+        assert self._process.stdin is not None
+        try:
+            with _killed_after(self._process, WRITE_TIMEOUT_S):
+                self._process.stdin.write(frame.data)
+        except (OSError, ValueError) as error:
+            raise self._failed() from error
+        self._written += 1
+
+    def finish(self) -> int:
+        """Complete the film and return its number of frames, counted in the file.
+
+        Raises:
+            VideoError: ffmpeg failed or hung, no frame was written, or the file has another number of frames.
+            DiskFull: ffmpeg found no space.
+        """
+        if self._ended:
+            raise VideoError(f"{_WHAT} failed: it had already ended.")
+        try:
+            if not self._written:
+                raise VideoError(f"{_WHAT} failed: there is no frame to put into it.")
+            self._closed()
+            add_tracks(self._part, self._written / self._fps, self._audio, self._subtitles, self._ffmpeg)
+            count = count_frames(self._part, self._ffmpeg)
+            if count != self._written:
+                raise VideoError(
+                    f"{_WHAT} failed: {self._written} frames were written, but the file has {count}."
+                )
+            with disk_errors(self.path.name):
+                self._part.replace(self.path)
+        finally:
+            self.abort()
+        return count
+
+    def abort(self) -> None:
+        """End ffmpeg and remove what is unfinished; does nothing after `finish`. Callable from any thread."""
+        if self._ended:
+            return
+        self._ended = True
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdin is not None
+        with suppress(OSError, ValueError):
+            self._process.stdin.close()
+        self._stderr.close()
+        self._scratch.cleanup()
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
+    def _started(self, comment: Path, crf: int, preset: str) -> subprocess.Popen[bytes]:
+        height, width = _even(self._shape[0]), _even(self._shape[1])
+        raw = [
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-s",
+            f"{width}x{height}",
+            "-framerate",
+            repr(self._fps),
+        ]
+        faststart = [] if self._audio or self._subtitles else ["-movflags", "+faststart"]
+        arguments = [
+            *(option for option in QUIET if option != "-nostdin"),
+            *input_file(comment, "ffmetadata"),
+            *("-protocol_whitelist", "pipe", *raw, "-i", "pipe:0"),
+            *("-map", "1:v:0", "-map_metadata", "0", "-vf", _TO_BT709),
+            *("-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(crf), "-preset", preset, *_BT709),
+            *(*faststart, "-f", "mp4", f"file:{self._part.resolve()}"),
+        ]
+        try:
+            return start(
+                self._ffmpeg, arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._stderr
+            )
+        except RenderError:
+            self._stderr.close()
+            self._scratch.cleanup()
+            raise
+
+    def _closed(self) -> None:
+        assert self._process.stdin is not None
+        try:
+            with _killed_after(self._process, FINISH_TIMEOUT_S):
+                self._process.stdin.close()
+                self._process.wait()
+        except OSError as error:
+            raise self._failed() from error
+        if self._process.returncode:
+            raise self._failed()
+
+    def _failed(self) -> RenderError:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)
+        try:
+            self._stderr.seek(0)
+            said = self._stderr.read()
+        except ValueError:  # closed by an abort from another thread
+            return VideoError(f"{_WHAT} failed: it was aborted.")
+        return failure(_WHAT, self._process.returncode or 0, said)
+
+
+def gif(video: Path, path: Path, fps: float, ffmpeg: str) -> None:
+    """Make the animated GIF `path` of the mp4 film `video`, with a palette of its own.
+
+    Args:
+        video: finished film.
+        path: of the GIF.
+        fps: frames per second; a GIF's clock ticks 100 times a second.
+        ffmpeg: program.
+
+    Raises:
+        VideoError, DiskFull: ffmpeg failed.
+    """
+    palette = f"[0:v]fps={float(fps)!r},split[a][b];[a]palettegen[p];[b][p]paletteuse"
+    with appearing(path) as part:
+        arguments = [
+            *input_file(video, "mov"),
+            "-filter_complex",
+            palette,
+            "-f",
+            "gif",
+            f"file:{part.resolve()}",
+        ]
+        run_ffmpeg(ffmpeg, arguments, "Making the GIF", FINISH_TIMEOUT_S)
+
+
+def _even(size: int) -> int:
+    return size + size % 2
+
+
+def _evened(rgb_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    bottom, right = rgb_u8.shape[0] % 2, rgb_u8.shape[1] % 2
+    if bottom or right:
+        return np.asarray(
+            cv2.copyMakeBorder(rgb_u8, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8
+        )
+    return np.ascontiguousarray(rgb_u8)
+
+
+@contextmanager
+def _killed_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, process.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
