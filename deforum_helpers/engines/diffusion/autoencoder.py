@@ -1,0 +1,102 @@
+"""Pictures to latents and back: sizes that the model can draw, and the scale of its latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from deforum_helpers.errors import RenderError
+from deforum_helpers.image.types import Image
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The picture asked for inside the one that the model draws.
+
+    Args:
+        width_px, height_px: size asked for.
+        multiple_px: both sides of the drawn picture are multiples of this.
+    """
+
+    width_px: int
+    height_px: int
+    multiple_px: int
+
+    @property
+    def drawn_px(self) -> tuple[int, int]:
+        """(width, height) that is drawn."""
+        return self._rounded(self.width_px), self._rounded(self.height_px)
+
+    def _rounded(self, side: int) -> int:
+        return -(-side // self.multiple_px) * self.multiple_px
+
+    @property
+    def _margins(self) -> tuple[int, int]:
+        width, height = self.drawn_px
+        return (width - self.width_px) // 2, (height - self.height_px) // 2
+
+    def padded(self, image: Image) -> torch.Tensor:
+        """Return `image` (3, H, W) with its borders repeated outwards, (1, 3, drawn height, drawn width)."""
+        width, height = self.drawn_px
+        left, top = self._margins
+        right, bottom = width - self.width_px - left, height - self.height_px - top
+        batch = image.unsqueeze(0)
+        if (left, right, top, bottom) == (0, 0, 0, 0):
+            return batch
+        return torch.nn.functional.pad(batch, (left, right, top, bottom), mode="replicate")
+
+    def cropped(self, batch: torch.Tensor) -> Image:
+        """Return the picture asked for, (3, H, W) with channels_last strides, out of what was drawn."""
+        left, top = self._margins
+        image = batch[0, :, top : top + self.height_px, left : left + self.width_px]
+        return image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """A diffusers autoencoder, AutoencoderKL or AutoencoderTiny."""
+
+    vae: Any
+
+    @property
+    def factor(self) -> int:
+        """Pixels per latent cell and side."""
+        channels = (
+            getattr(self.vae.config, "block_out_channels", None) or self.vae.config.decoder_block_out_channels
+        )
+        return 2 ** (len(channels) - 1)
+
+    @property
+    def channels(self) -> int:
+        return int(self.vae.config.latent_channels)
+
+    @property
+    def _scale_and_shift(self) -> tuple[float, float]:
+        config = self.vae.config
+        return float(config.scaling_factor), float(getattr(config, "shift_factor", None) or 0.0)
+
+    def encode(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return the latent of pictures (N, 3, H, W) 0..1: the mean, float32 (N, C, h, w), without a random draw."""
+        pixels = (batch * 2 - 1).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
+        encoded = self.vae.encode(pixels)
+        latent = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+        scale, shift = self._scale_and_shift
+        return (latent.float() - shift) * scale
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return the pictures of latents (N, C, h, w), float32 (N, 3, H, W) 0..1.
+
+        Raises:
+            RenderError: the picture holds NaN or infinite values.
+        """
+        scale, shift = self._scale_and_shift
+        scaled = (latents / scale + shift).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
+        pictures = self.vae.decode(scaled, return_dict=False)[0].float()
+        if not bool(torch.isfinite(pictures).all()):
+            raise RenderError(
+                "The picture came out as NaN: the latents or the VAE ran over in half precision; choose a VAE made for "
+                "half precision, lower the CFG scale, or run the model in float32."
+            )
+        return (pictures / 2 + 0.5).clamp(0, 1)

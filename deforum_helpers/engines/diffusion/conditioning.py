@@ -1,0 +1,91 @@
+"""What the network is guided by, and a cache of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Embeddings of one text.
+
+    Args:
+        tokens: (1, T, width).
+        pooled: (1, width), or None where the model has none.
+    """
+
+    tokens: torch.Tensor
+    pooled: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What one sampling step is guided by.
+
+    Args:
+        towards: conditionings with their weights, which `AND` joins.
+        away: the negative prompt's, or None without guidance.
+    """
+
+    towards: tuple[tuple[Conditioning, float], ...]
+    away: Conditioning | None
+
+
+class EmbeddingCache:
+    """The last `size` embeddings by (text, clip skip, LoRAs); a film asks for the same few again and again."""
+
+    def __init__(self, size: int = 64) -> None:
+        self._size = size
+        self._entries: OrderedDict[Hashable, Conditioning] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Conditioning]) -> Conditioning:
+        """Return the entry of `key`, made by `make` if it is not there."""
+        if key in self._entries:
+            self._entries.move_to_end(key)
+            return self._entries[key]
+        value = make()
+        self._entries[key] = value
+        if len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+        return value
+
+    def clear(self) -> None:
+        """Forget everything, because the model has changed."""
+        self._entries.clear()
+
+
+def stacked(conditionings: Sequence[Conditioning]) -> Conditioning:
+    """Return one batch of conditionings whose token counts are equal."""
+    tokens = torch.cat([entry.tokens for entry in conditionings])
+    pooled = [entry.pooled for entry in conditionings if entry.pooled is not None]
+    return Conditioning(tokens, torch.cat(pooled) if pooled else None)
+
+
+def blended(entries: Sequence[tuple[Conditioning, float]]) -> Conditioning:
+    """Return the weighted mean of conditionings; shorter ones are repeated to the longest.
+
+    A negative prompt joined by `AND` is guided away from as one: its parts blend here, whereas those of the positive
+    prompt are evaluated one by one.
+    """
+    if len(entries) == 1:
+        return entries[0][0]
+    total = sum(weight for _, weight in entries)
+    shares = [weight / total if total else 1 / len(entries) for _, weight in entries]
+    length = max(entry.tokens.shape[1] for entry, _ in entries)
+    tokens = sum(
+        share * _lengthened(entry.tokens, length) for share, (entry, _) in zip(shares, entries, strict=True)
+    )
+    pooled = None
+    if entries[0][0].pooled is not None:
+        pooled = sum(share * entry.pooled for share, (entry, _) in zip(shares, entries, strict=True))
+    return Conditioning(tokens, pooled)
+
+
+def _lengthened(tokens: torch.Tensor, length: int) -> torch.Tensor:
+    last_block = tokens[:, -min(77, tokens.shape[1]) :]
+    missing = length - tokens.shape[1]
+    return torch.cat([tokens, *[last_block] * (-(-missing // last_block.shape[1]))], dim=1)[:, :length]

@@ -1,0 +1,253 @@
+"""The diffusion engine: requests in, pictures out, the same bits for the same request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.checkpoints import Checkpoint, describe_checkpoint
+from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas
+from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended
+from deforum_helpers.engines.diffusion.families import Scales
+from deforum_helpers.engines.diffusion.guidance import guided_output
+from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
+from deforum_helpers.engines.diffusion.lora import loras_applied
+from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
+from deforum_helpers.engines.diffusion.noise import seeded_noise
+from deforum_helpers.engines.diffusion.prompt_syntax import Lora, Prompt, parse_prompt, text_at_step
+from deforum_helpers.engines.diffusion.sampling import Sampling, plan_sampling
+from deforum_helpers.engines.diffusion.solvers import solver_of
+from deforum_helpers.engines.diffusion.vaes import load_vae
+from deforum_helpers.engines.names import split_sampler
+from deforum_helpers.errors import OutOfMemory
+
+if TYPE_CHECKING:
+    from deforum_helpers.cancel import CancelToken
+    from deforum_helpers.image.types import Image
+
+
+class DiffusionEngine:
+    """Draws with a Stable Diffusion or Flux model, which is loaded with the first picture.
+
+    Args:
+        checkpoint: a diffusers folder, a `.safetensors` file or a hub id.
+        vae: a VAE folder or `.safetensors` file instead of the checkpoint's own, or None.
+        lora_folder: where `<lora:name:weight>` finds `name.safetensors`.
+        allow_download: whether the hub may be asked.
+        device: "cpu", "cuda", ...; None takes CUDA where there is one.
+        latent_multiple: see `families.StableDiffusion`.
+
+    Raises:
+        ModelError: the checkpoint cannot be used.
+    """
+
+    name = "diffusers"
+
+    def __init__(
+        self,
+        checkpoint: str,
+        *,
+        vae: str | None = None,
+        lora_folder: str | Path | None = None,
+        allow_download: bool = False,
+        device: str | None = None,
+        latent_multiple: int = 1,
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._checkpoint = checkpoint
+        self._vae = vae
+        self._lora_folder = None if lora_folder is None else Path(lora_folder)
+        self._allow_download = allow_download
+        self._latent_multiple = latent_multiple
+        self._described: dict[str, Checkpoint] = {checkpoint: describe_checkpoint(checkpoint, allow_download)}
+        self._loaded: tuple[tuple[str, str | None], LoadedModel] | None = None
+
+    def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
+        """Return the picture of `request`; see `Engine.generate`."""
+        cancel.check_cancel()
+        with _memory_errors_named(request), torch.no_grad():
+            return self._drawn(request, cancel)
+
+    def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
+        """Return what of `request` this engine does another way than its name says."""
+        checkpoint = self._describe(request.checkpoint)
+        flow = checkpoint.kind in ("sd3", "flux")
+        sampler, _ = split_sampler(request.sampler, request.scheduler)
+        solver = solver_of(sampler, flow)
+        found = []
+        if solver.nearest is not None:
+            found.append(f"The sampler {sampler!r} is run as {solver.nearest}, the nearest that there is.")
+        if request.eta is not None and not solver.reads_eta:
+            found.append(f"The sampler {sampler!r} has no free eta; {request.eta:g} is not used.")
+        if flow and request.tiling:
+            found.append("Tiling has no effect on the network of SD3 and Flux models.")
+        if flow and request.freeu is not None:
+            found.append("FreeU has no effect on SD3 and Flux models.")
+        return tuple(found)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Move the model to main memory inside; on the CPU it stays where it is."""
+        model = None if self._loaded is None else self._loaded[1]
+        if model is None or self.device.type == "cpu":
+            yield
+            return
+        model.to(torch.device("cpu"))
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        try:
+            yield
+        finally:
+            model.to(self.device)
+
+    def _drawn(self, request: GenerateRequest, cancel: CancelToken) -> Image:
+        model = self._model(request.checkpoint, request.vae or self._vae)
+        positive, negative = parse_prompt(request.prompt), parse_prompt(request.negative_prompt)
+        loras = (*positive.loras, *negative.loras)
+        with ExitStack() as stack:
+            stack.enter_context(loras_applied(model, loras, self._lora_folder))
+            stack.enter_context(freeu_applied(model.network, request.freeu))
+            if request.tiling:
+                stack.enter_context(tiling_applied(model.modules()))
+            latents = self._sampled(model, request, positive, negative, loras, cancel)
+            canvas = self._canvas(model, request)
+            return canvas.cropped(model.autoencoder.decode(latents))
+
+    def _sampled(
+        self,
+        model: LoadedModel,
+        request: GenerateRequest,
+        positive: Prompt,
+        negative: Prompt,
+        loras: tuple[Lora, ...],
+        cancel: CancelToken,
+    ) -> torch.Tensor:
+        latents, sampling, generator = self._begun(model, request)
+        scales = Scales(request.cfg_scale, request.distilled_cfg_scale)
+        guides = request.cfg_scale != 1 and not model.family.guides_itself
+        evaluations = len(sampling.timesteps)
+        for i, timestep in enumerate(sampling.timesteps.to(self.device)):
+            cancel.check_cancel()
+            step = i * sampling.steps // evaluations
+            guidance = Guidance(
+                towards=self._towards(model, positive, request, loras, step),
+                away=self._away(model, negative, request, loras, step) if guides else None,
+            )
+            shown = sampling.model_input(latents, timestep)
+            guided, unguided = guided_output(
+                model.family, shown, timestep, guidance, scales, sampling.cfg_factor
+            )
+            latents = sampling.step(guided, unguided, timestep, latents, generator)
+        return latents
+
+    def _begun(
+        self, model: LoadedModel, request: GenerateRequest
+    ) -> tuple[torch.Tensor, Sampling, torch.Generator]:
+        """The latent to begin with, the planned run, and the generator of its further noise."""
+        canvas = self._canvas(model, request)
+        width, height = (side // model.autoencoder.factor for side in canvas.drawn_px)
+        noise, generator = seeded_noise(
+            (model.autoencoder.channels, height, width),
+            request.seed,
+            subseed=request.subseed,
+            subseed_strength=request.subseed_strength,
+            resize_from=self._latent_size(model, request.seed_resize_from_px),
+        )
+        noise = noise.unsqueeze(0).to(self.device)
+        strength = None if request.init_image is None else request.denoising_strength
+        sampling = plan_sampling(
+            model.family.noise_model((height, width)),
+            request.sampler,
+            request.scheduler,
+            request.steps,
+            strength,
+            request.eta,
+        )
+        if request.init_image is None:
+            return sampling.start(noise, None), sampling, generator
+        init = model.autoencoder.encode(canvas.padded(request.init_image.to(self.device)))
+        return sampling.start(noise * request.noise_multiplier, init), sampling, generator
+
+    def _towards(
+        self, model: LoadedModel, prompt: Prompt, request: GenerateRequest, loras: tuple[Lora, ...], step: int
+    ) -> tuple[tuple[Conditioning, float], ...]:
+        return tuple(
+            (self._embedded(model, text_at_step(text, step, request.steps), request.clip_skip, loras), weight)
+            for text, weight in prompt.parts
+        )
+
+    def _away(
+        self, model: LoadedModel, prompt: Prompt, request: GenerateRequest, loras: tuple[Lora, ...], step: int
+    ) -> Conditioning:
+        return blended(self._towards(model, prompt, request, loras, step))
+
+    def _embedded(
+        self, model: LoadedModel, text: str, clip_skip: int, loras: tuple[Lora, ...]
+    ) -> Conditioning:
+        key = (text, clip_skip, loras)
+        return model.embeddings.get(key, lambda: model.family.encode(text, clip_skip))
+
+    def _canvas(self, model: LoadedModel, request: GenerateRequest) -> Canvas:
+        multiple = model.autoencoder.factor * model.family.latent_multiple
+        return Canvas(request.width_px, request.height_px, multiple)
+
+    def _latent_size(self, model: LoadedModel, size_px: tuple[int, int]) -> tuple[int, int] | None:
+        """(height, width) in cells of a picture's size, or None where a side is 0."""
+        width, height = (side // model.autoencoder.factor for side in size_px)
+        return (height, width) if width > 0 and height > 0 else None
+
+    def _model(self, checkpoint: str | None, vae: str | None) -> LoadedModel:
+        """The model asked for; the one before it is let go first, so that two never share the memory."""
+        described = self._describe(checkpoint)
+        key = (described.location, vae)
+        if self._loaded is not None and self._loaded[0] == key:
+            return self._loaded[1]
+        self._loaded = None
+        model = load_model(
+            described,
+            self.device,
+            allow_download=self._allow_download,
+            latent_multiple=self._latent_multiple,
+        )
+        if vae is not None:
+            model.autoencoder = Autoencoder(load_vae(vae, model.autoencoder.vae, self.device))
+        self._loaded = (key, model)
+        return model
+
+    def _describe(self, checkpoint: str | None) -> Checkpoint:
+        name = self._checkpoint if checkpoint is None else self._located(checkpoint)
+        if name not in self._described:
+            self._described[name] = describe_checkpoint(name, self._allow_download)
+        return self._described[name]
+
+    def _located(self, checkpoint: str) -> str:
+        """A scheduled checkpoint's name may be that of a neighbour of the engine's own, with or without suffix."""
+        folder = Path(self._checkpoint).expanduser().parent
+        for candidate in (folder / checkpoint, folder / f"{checkpoint}.safetensors"):
+            if candidate.exists():
+                return str(candidate)
+        return checkpoint
+
+
+@contextmanager
+def _memory_errors_named(request: GenerateRequest) -> Iterator[None]:
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise _out_of_memory(request) from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        raise _out_of_memory(request) from error
+
+
+def _out_of_memory(request: GenerateRequest) -> OutOfMemory:
+    return OutOfMemory(
+        f"The memory did not suffice for a picture of {request.width_px}x{request.height_px}; "
+        "choose a smaller width and height, or close other programs."
+    )

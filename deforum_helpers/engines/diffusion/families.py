@@ -1,0 +1,273 @@
+"""The families of networks behind one face: encode a text, predict one step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from deforum_helpers.engines.checkpoints import Kind
+from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
+from deforum_helpers.engines.diffusion.conditioning import Conditioning
+from deforum_helpers.engines.diffusion.sampling import NoiseModel
+from deforum_helpers.engines.diffusion.sigmas import NoiseTable
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The guidance numbers that some networks take as an input."""
+
+    cfg: float
+    distilled_cfg: float
+
+
+class Family(Protocol):
+    """A diffusion network with its text encoders."""
+
+    kind: Kind
+    latent_multiple: int
+    guides_itself: bool
+
+    def encode(self, text: str, clip_skip: int) -> Conditioning:
+        """Return the embeddings of one text, without LoRA tags and step syntax."""
+        ...
+
+    def noise_model(self, latent_size: tuple[int, int]) -> NoiseModel:
+        """Return the model's noise for a latent of (height, width) cells."""
+        ...
+
+    def predict(
+        self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
+    ) -> torch.Tensor:
+        """Return the network's output for latents (N, C, h, w) at `timestep`, float32 of the same shape."""
+        ...
+
+
+@dataclass(frozen=True)
+class StableDiffusion:
+    """Stable Diffusion 1.x, 2.x (one text encoder) and XL (two), and their turbo and LCM kin.
+
+    Args:
+        unet: UNet2DConditionModel.
+        texts: one ClipText, or for XL the two whose embeddings are joined.
+        scheduler_config: of the model.
+        pixels_per_cell: of the autoencoder; XL is told the picture's size.
+        latent_multiple: the latent's sides are padded to multiples of this. A UNet copes with any size; one that was
+            only trained on multiples does better with them.
+    """
+
+    unet: Any
+    texts: tuple[ClipText, ...]
+    scheduler_config: Mapping[str, Any]
+    pixels_per_cell: int
+    latent_multiple: int = 1
+
+    @property
+    def kind(self) -> Kind:
+        return "sdxl" if len(self.texts) == 2 else "sd"
+
+    @property
+    def guides_itself(self) -> bool:
+        """LCM networks take the CFG scale as an input."""
+        return self.unet.config.time_cond_proj_dim is not None
+
+    def encode(self, text: str, clip_skip: int) -> Conditioning:
+        encoded = [encoder.encode(text, clip_skip) for encoder in self.texts]
+        tokens = torch.cat([tokens for tokens, _ in encoded], dim=-1)
+        return Conditioning(tokens, encoded[-1][1] if self.kind == "sdxl" else None)
+
+    def noise_model(self, latent_size: tuple[int, int]) -> NoiseModel:
+        return _noise_model_of_betas(self.scheduler_config, "sdxl" if self.kind == "sdxl" else "sd1")
+
+    def predict(
+        self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
+    ) -> torch.Tensor:
+        added = None
+        if self.kind == "sdxl":
+            height, width = (side * self.pixels_per_cell for side in latents.shape[2:])
+            sizes = torch.tensor([[height, width, 0, 0, height, width]], device=latents.device)
+            added = {"text_embeds": conditioning.pooled, "time_ids": sizes.repeat(len(latents), 1)}
+        told = None
+        if self.guides_itself:
+            told = _sines(scales.cfg - 1, self.unet.config.time_cond_proj_dim).to(
+                latents.device, self.unet.dtype
+            )
+        output = self.unet(
+            latents.to(self.unet.dtype).contiguous(memory_format=torch.channels_last),
+            timestep,
+            encoder_hidden_states=conditioning.tokens,
+            timestep_cond=None if told is None else told.repeat(len(latents), 1),
+            added_cond_kwargs=added,
+            return_dict=False,
+        )
+        return output[0].float()
+
+
+@dataclass(frozen=True)
+class StableDiffusion3:
+    """Stable Diffusion 3: a transformer, two CLIP encoders and, where the folder has it, T5.
+
+    Args:
+        transformer: SD3Transformer2DModel.
+        texts: the two CLIP encoders.
+        t5: T5, or None.
+        scheduler_config: of the model.
+    """
+
+    transformer: Any
+    texts: tuple[ClipText, ClipText]
+    t5: T5Text | None
+    scheduler_config: Mapping[str, Any]
+
+    kind: Kind = "sd3"
+    guides_itself: bool = False
+
+    @property
+    def latent_multiple(self) -> int:
+        return int(self.transformer.config.patch_size)
+
+    def encode(self, text: str, clip_skip: int) -> Conditioning:
+        encoded = [encoder.encode(text, clip_skip) for encoder in self.texts]
+        blocks = max(tokens.shape[1] for tokens, _ in encoded)
+        clip = torch.cat([_padded(tokens, blocks, 1) for tokens, _ in encoded], dim=-1)
+        clip = _padded(clip, int(self.transformer.config.joint_attention_dim), 2)
+        if self.t5 is None:
+            far = clip.new_zeros(1, 256, clip.shape[2])
+        else:
+            far = self.t5.encode(text).to(clip.dtype)
+        pooled = torch.cat([pooled for _, pooled in encoded if pooled is not None], dim=-1)
+        return Conditioning(torch.cat([clip, far], dim=1), pooled)
+
+    def noise_model(self, latent_size: tuple[int, int]) -> NoiseModel:
+        shift = float(self.scheduler_config.get("shift", 3.0))
+        return _noise_model_of_flow(shift, int(self.scheduler_config.get("num_train_timesteps", 1000)))
+
+    def predict(
+        self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
+    ) -> torch.Tensor:
+        output = self.transformer(
+            hidden_states=latents.to(self.transformer.dtype),
+            timestep=timestep.expand(len(latents)),
+            encoder_hidden_states=conditioning.tokens,
+            pooled_projections=conditioning.pooled,
+            return_dict=False,
+        )
+        return output[0].float()
+
+
+@dataclass(frozen=True)
+class Flux:
+    """Flux: a transformer over 2x2 patches of the latent, CLIP for the pooled text, T5 for the tokens.
+
+    Args:
+        transformer: FluxTransformer2DModel.
+        clip: the CLIP encoder.
+        t5: T5.
+        scheduler_config: of the model.
+    """
+
+    transformer: Any
+    clip: ClipText
+    t5: T5Text
+    scheduler_config: Mapping[str, Any]
+
+    kind: Kind = "flux"
+    guides_itself: bool = False
+    latent_multiple: int = 2
+
+    def encode(self, text: str, clip_skip: int) -> Conditioning:
+        return Conditioning(self.t5.encode(text), self.clip.encode(text, clip_skip)[1])
+
+    def noise_model(self, latent_size: tuple[int, int]) -> NoiseModel:
+        config = self.scheduler_config
+        shift = float(config.get("shift", 1.0))
+        if config.get("use_dynamic_shifting", False):
+            # The more patches, the more noise: exp of a line through two measured points (Flux's own numbers).
+            few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+            low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+            patches = latent_size[0] * latent_size[1] / 4
+            shift = math.exp(low + (high - low) * (patches - few) / (many - few))
+        return _noise_model_of_flow(shift, int(config.get("num_train_timesteps", 1000)))
+
+    def predict(
+        self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
+    ) -> torch.Tensor:
+        count, channels, height, width = latents.shape
+        patches = latents.reshape(count, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+        guidance = None
+        if self.transformer.config.guidance_embeds:
+            guidance = torch.full((count,), scales.distilled_cfg, device=latents.device)
+        output = self.transformer(
+            hidden_states=patches.reshape(count, -1, channels * 4).to(self.transformer.dtype),
+            timestep=timestep.expand(count).to(self.transformer.dtype) / 1000,
+            guidance=guidance,
+            pooled_projections=conditioning.pooled,
+            encoder_hidden_states=conditioning.tokens,
+            txt_ids=conditioning.tokens.new_zeros(conditioning.tokens.shape[1], 3),
+            img_ids=_patch_places(height // 2, width // 2, latents.device),
+            return_dict=False,
+        )[0].float()
+        patches = output.reshape(count, height // 2, width // 2, channels, 2, 2).permute(0, 3, 1, 4, 2, 5)
+        return patches.reshape(latents.shape)
+
+
+def _patch_places(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """(height * width, 3): 0, row and column of each patch."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    places = torch.stack([torch.zeros_like(rows), rows, columns], dim=-1).reshape(-1, 3)
+    return places.to(device, torch.float32)
+
+
+def _padded(tokens: torch.Tensor, length: int, dim: int) -> torch.Tensor:
+    shape = list(tokens.shape)
+    shape[dim] = length - shape[dim]
+    return torch.cat([tokens, tokens.new_zeros(shape)], dim=dim)
+
+
+def _sines(value: float, width: int) -> torch.Tensor:
+    """(1, width): sines, then cosines, of 1000 * value at falling frequencies, as LCM networks are told the scale."""
+    half = width // 2
+    angles = 1000 * value * torch.exp(-math.log(10000.0) / (half - 1) * torch.arange(half))
+    embedding = torch.cat([angles.sin(), angles.cos()])
+    return torch.nn.functional.pad(embedding, (0, width - 2 * half)).unsqueeze(0)
+
+
+def _betas(config: Mapping[str, Any]) -> np.ndarray:
+    if config.get("trained_betas") is not None:
+        return np.asarray(config["trained_betas"], np.float64)
+    count = int(config.get("num_train_timesteps", 1000))
+    start, end = float(config.get("beta_start", 0.00085)), float(config.get("beta_end", 0.012))
+    if config.get("beta_schedule", "scaled_linear") == "linear":
+        return np.linspace(start, end, count)
+    return np.linspace(start**0.5, end**0.5, count) ** 2
+
+
+def _noise_model_of_betas(config: Mapping[str, Any], kind: str) -> NoiseModel:
+    """sigma^2 = (1 - a) / a with a the running product of 1 - beta."""
+    alphas = np.cumprod(1 - _betas(config))
+    if config.get("rescale_betas_zero_snr", False):
+        # Lin et al. 2023, algorithm 1; the last step keeps a trace of signal so that its sigma stays finite.
+        roots = alphas**0.5
+        roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
+        alphas = np.maximum(roots**2, 2.0**-24)
+    betas = 1 - alphas / np.concatenate([[1.0], alphas[:-1]])
+    spaced = {
+        "num_train_timesteps": len(alphas),
+        "trained_betas": betas.tolist(),
+        "prediction_type": config.get("prediction_type", "epsilon"),
+        "timestep_spacing": config.get("timestep_spacing", "leading"),
+        "steps_offset": config.get("steps_offset", 1),
+        "set_alpha_to_one": config.get("set_alpha_to_one", False),
+    }
+    return NoiseModel(NoiseTable(np.sqrt((1 - alphas) / alphas), kind=kind), spaced)
+
+
+def _noise_model_of_flow(shift: float, count: int) -> NoiseModel:
+    share = np.arange(1, count + 1) / count
+    return NoiseModel(
+        NoiseTable(shift * share / (1 + (shift - 1) * share), flow=True), {"num_train_timesteps": count}
+    )

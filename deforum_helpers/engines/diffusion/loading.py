@@ -1,0 +1,217 @@
+"""Loads a checkpoint into a `Family` and an `Autoencoder`, without foreign code and without pickles."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deforum_helpers.engines.checkpoints import Checkpoint, Kind, folder_components, folder_kind
+from deforum_helpers.engines.diffusion.autoencoder import Autoencoder
+from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
+from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
+from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
+from deforum_helpers.errors import ModelError
+
+_log = logging.getLogger(__name__)
+
+# What of a hub repository is fetched: never Python files, never pickles.
+_HUB_PATTERNS = ["*.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"]
+
+
+@dataclass
+class LoadedModel:
+    """A checkpoint in memory.
+
+    Args:
+        family: its networks.
+        autoencoder: its VAE, or the one chosen instead.
+        parts: the loaded components by their diffusers names.
+        embeddings: cache of its prompts.
+    """
+
+    family: Family
+    autoencoder: Autoencoder
+    parts: dict[str, Any]
+    embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
+
+    @property
+    def network(self) -> Any:
+        """The denoising network."""
+        return self.parts.get("unet", self.parts.get("transformer"))
+
+    def modules(self) -> tuple[torch.nn.Module, ...]:
+        """All networks of the model."""
+        own = [part for part in self.parts.values() if isinstance(part, torch.nn.Module)]
+        return (*own, self.autoencoder.vae) if self.autoencoder.vae not in own else tuple(own)
+
+    def to(self, device: torch.device) -> None:
+        """Move all networks to `device`."""
+        for module in self.modules():
+            module.to(device)
+
+
+def load_model(
+    checkpoint: Checkpoint, device: torch.device, *, allow_download: bool = False, latent_multiple: int = 1
+) -> LoadedModel:
+    """Load `checkpoint` onto `device`: float32 on the CPU, half precision on an accelerator.
+
+    Args:
+        checkpoint: of `describe_checkpoint`.
+        device: where it will run.
+        allow_download: whether missing files may be fetched from the hub.
+        latent_multiple: see `StableDiffusion`.
+
+    Raises:
+        ModelError: files are missing, broken or foreign.
+    """
+    if checkpoint.source == "hub":
+        folder = _fetched(checkpoint.location)
+        checkpoint = Checkpoint("folder", str(folder), folder_kind(folder))
+    assert checkpoint.kind is not None, "only hub ids are described without their kind"
+    dtype = _working_dtype(checkpoint.kind, device)
+    _log.info("Loading %s (%s, %s).", checkpoint.location, checkpoint.kind, dtype)
+    with quiet_libraries():
+        if checkpoint.source == "folder":
+            parts = _parts_of_folder(Path(checkpoint.location), dtype)
+        else:
+            from deforum_helpers.engines.diffusion.single_file import parts_of_file
+
+            parts = parts_of_file(Path(checkpoint.location), checkpoint.kind, dtype, allow_download)
+    return _assembled(parts, checkpoint.kind, device, latent_multiple)
+
+
+def _assembled(parts: dict[str, Any], kind: Kind, device: torch.device, latent_multiple: int) -> LoadedModel:
+    _ready(parts, device)
+    autoencoder = Autoencoder(parts["vae"])
+    return LoadedModel(_family(parts, kind, autoencoder.factor, latent_multiple), autoencoder, parts)
+
+
+def _working_dtype(kind: Kind, device: torch.device) -> torch.dtype:
+    if device.type == "cpu":
+        return torch.float32
+    return torch.float16 if kind in ("sd", "sdxl") else torch.bfloat16
+
+
+def _ready(parts: Mapping[str, Any], device: torch.device) -> None:
+    for name, part in parts.items():
+        if not isinstance(part, torch.nn.Module):
+            continue
+        part.eval().requires_grad_(False)
+        if name == "vae":
+            prepare_vae(part, device)
+        else:
+            part.to(device)
+            if name == "unet":
+                part.to(memory_format=torch.channels_last)
+
+
+def prepare_vae(vae: Any, device: torch.device) -> None:
+    """Move a VAE to `device`; one that runs over in half precision works in float32."""
+    vae.eval().requires_grad_(False)
+    if getattr(vae.config, "force_upcast", False):
+        vae.to(torch.float32)
+    vae.to(device, memory_format=torch.channels_last)
+
+
+def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: int) -> Family:
+    config = parts["scheduler_config"]
+    if kind == "sd":
+        clip = ClipText(parts["tokenizer"], parts["text_encoder"])
+        return StableDiffusion(parts["unet"], (clip,), config, factor, latent_multiple)
+    if kind == "flux":
+        clip = ClipText(parts["tokenizer"], parts["text_encoder"])
+        length = 512 if parts["transformer"].config.guidance_embeds else 256
+        return Flux(
+            parts["transformer"], clip, T5Text(parts["tokenizer_2"], parts["text_encoder_2"], length), config
+        )
+    near, far = (
+        ClipText(parts[f"tokenizer{end}"], parts[f"text_encoder{end}"], least_skip=2, normed=False)
+        for end in ("", "_2")
+    )
+    if kind == "sdxl":
+        return StableDiffusion(parts["unet"], (near, far), config, factor, latent_multiple)
+    t5 = T5Text(parts["tokenizer_3"], parts["text_encoder_3"], 256) if parts.get("text_encoder_3") else None
+    return StableDiffusion3(parts["transformer"], (near, far), t5, config)
+
+
+def _parts_of_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    parts: dict[str, Any] = {"scheduler_config": scheduler_config(folder)}
+    for component, (library, class_name) in folder_components(folder)[1].items():
+        try:
+            parts[component] = _load_part(folder, component, library, class_name, dtype)
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise ModelError(
+                f"The {component} of the model {folder.name!r} cannot be loaded: {error}"
+            ) from error
+    return parts
+
+
+def scheduler_config(folder: Path) -> dict[str, Any]:
+    """Return the scheduler configuration of a diffusers folder, empty if it has none."""
+    path = folder / "scheduler" / "scheduler_config.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _load_part(folder: Path, component: str, library: str, class_name: str, dtype: torch.dtype) -> Any:
+    import diffusers
+    import transformers
+
+    loader = getattr(diffusers if library == "diffusers" else transformers, class_name)
+    options: dict[str, Any] = {"subfolder": component, "local_files_only": True}
+    if component.startswith("tokenizer"):
+        return loader.from_pretrained(str(folder), **options)
+    names = [path.name for path in (folder / component).glob("*.safetensors")]
+    if all(name.endswith(".fp16.safetensors") for name in names):
+        options["variant"] = "fp16"
+    return loader.from_pretrained(
+        str(folder), use_safetensors=True, **{dtype_argument(library): dtype}, **options
+    )
+
+
+def dtype_argument(library: str) -> str:
+    """Return what `from_pretrained` of this library's installed version calls the dtype."""
+    if library == "diffusers":
+        from diffusers.utils import deprecation_utils
+
+        return "dtype" if hasattr(deprecation_utils, "_resolve_dtype") else "torch_dtype"
+    import transformers
+
+    major, minor = (int(number) for number in transformers.__version__.split(".")[:2])
+    return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"
+
+
+def _fetched(hub_id: str) -> Path:
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=_HUB_PATTERNS))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The model {hub_id!r} cannot be downloaded: {error}") from error
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep the loaders' progress bars and hints off the terminal while a model loads, and only then."""
+    import diffusers
+    import transformers
+
+    libraries = (diffusers.utils.logging, transformers.utils.logging)
+    levels = [library.get_verbosity() for library in libraries]
+    bars = [library.is_progress_bar_enabled() for library in libraries]
+    for library in libraries:
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library, level, bar in zip(libraries, levels, bars, strict=True):
+            library.set_verbosity(level)
+            if bar:
+                library.enable_progress_bar()

@@ -1,0 +1,118 @@
+"""LoRA tags: found in a folder, laid over the model for one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.engines.diffusion.loading import LoadedModel
+from deforum_helpers.engines.diffusion.prompt_syntax import Lora
+from deforum_helpers.errors import ModelError
+from deforum_helpers.optional import require
+
+
+@contextmanager
+def loras_applied(model: LoadedModel, loras: tuple[Lora, ...], folder: Path | None) -> Iterator[None]:
+    """Run `model` with `loras` inside; without them it is bit for bit what it was.
+
+    Args:
+        model: the model.
+        loras: names and weights; a name that occurs twice counts with the sum of its weights.
+        folder: where `name.safetensors` lies, in it or below.
+
+    Raises:
+        ModelError: a LoRA is missing, or made for another kind of model.
+        MissingFeature: the package peft is not installed.
+    """
+    wanted = _summed(loras)
+    if not wanted:
+        yield
+        return
+    require("peft", "A LoRA in the prompt", "pip install peft")
+    files = {lora.name: _found(lora.name, folder) for lora in wanted}
+    pipeline = _pipeline_of(model)
+    try:
+        for lora in wanted:
+            _load(pipeline, lora.name, files[lora.name])
+        _set_weights(pipeline, wanted)
+        yield
+    finally:
+        pipeline.unload_lora_weights()
+
+
+def _summed(loras: tuple[Lora, ...]) -> tuple[Lora, ...]:
+    total: dict[str, Lora] = {}
+    for lora in loras:
+        before = total.get(lora.name, Lora(lora.name, 0.0, 0.0))
+        text = lora.weight if lora.text_weight is None else lora.text_weight
+        assert before.text_weight is not None
+        total[lora.name] = Lora(lora.name, before.weight + lora.weight, before.text_weight + text)
+    return tuple(lora for lora in total.values() if (lora.weight, lora.text_weight) != (0, 0))
+
+
+def _found(name: str, folder: Path | None) -> Path:
+    if folder is None:
+        raise ModelError(f"The prompt asks for the LoRA {name!r}, but no LoRA folder is set.")
+    # Tags are text of strangers: they are compared with what lies there, never joined to a path.
+    available = {path.stem: path for path in sorted(folder.rglob("*.safetensors"), reverse=True)}
+    if name not in available:
+        names = ", ".join(sorted(available)) or "none"
+        raise ModelError(f"The LoRA {name!r} was not found in the LoRA folder; there are: {names}.")
+    return available[name]
+
+
+def _adapter(name: str) -> str:
+    """An adapter becomes part of attribute names, where dots would separate."""
+    return "lora_" + name.encode().hex()
+
+
+def _load(pipeline: Any, name: str, path: Path) -> None:
+    try:
+        pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=_adapter(name))
+    except (ValueError, RuntimeError, KeyError, OSError, AttributeError) as error:
+        raise ModelError(f"The LoRA {name!r} does not fit this model: {error}") from error
+
+
+def _set_weights(pipeline: Any, loras: tuple[Lora, ...]) -> None:
+    """Text encoders may have a weight of their own; a LoRA without text layers is not there for them."""
+    present = pipeline.get_list_adapters()
+    for component, names in present.items():
+        is_text = component.startswith("text_encoder")
+        chosen = [lora for lora in loras if _adapter(lora.name) in names]
+        weights = [lora.text_weight if is_text else lora.weight for lora in chosen]
+        module = getattr(pipeline, component)
+        adapters = [_adapter(lora.name) for lora in chosen]
+        if is_text:
+            from diffusers.utils import set_weights_and_activate_adapters
+
+            set_weights_and_activate_adapters(module, adapters, weights)
+        else:
+            module.set_adapters(adapters, weights)
+
+
+def _pipeline_of(model: LoadedModel) -> Any:
+    """A pipeline around the loaded parts: diffusers' LoRA loaders are methods of pipelines."""
+    import diffusers
+
+    class_name = {
+        "sd": "StableDiffusionPipeline",
+        "sdxl": "StableDiffusionXLPipeline",
+        "sd3": "StableDiffusion3Pipeline",
+        "flux": "FluxPipeline",
+    }[model.family.kind]
+    foundry = getattr(diffusers, class_name)
+    parts = {name: part for name, part in model.parts.items() if name != "scheduler_config"}
+    empty = ("safety_checker", "feature_extractor", "image_encoder", "text_encoder_3", "tokenizer_3")
+    missing = {name: None for name in empty if name not in parts and _takes(foundry, name)}
+    if model.family.kind == "sd":
+        missing["requires_safety_checker"] = False
+    scheduler = diffusers.DDIMScheduler() if "unet" in parts else diffusers.FlowMatchEulerDiscreteScheduler()
+    return foundry(**parts, scheduler=scheduler, **missing)
+
+
+def _takes(foundry: Any, name: str) -> bool:
+    import inspect
+
+    return name in inspect.signature(foundry.__init__).parameters

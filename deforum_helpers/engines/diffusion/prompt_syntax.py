@@ -1,0 +1,240 @@
+"""The prompt language of WebUI hosts, read without any model.
+
+    (x)  ((x))  (x:1.3)     more attention: 1.1 per bracket, or the number
+    [x]                     less: 1 / 1.1 per bracket
+    [from:to:when]          `from` until step `when`, then `to`; below 1 `when` is a share of the steps
+    [to:when]  [from::when] nothing before, nothing after
+    [a|b|c]                 another one each step
+    a AND b:0.6             two prompts, guided to with their weights
+    BREAK                   begins a new block of 75 tokens
+    <lora:name:0.8>         a LoRA with its weight
+    \\( \\) \\[ \\] \\:         the characters themselves
+
+What cannot be read as one of these stands for itself: no prompt is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+_ROUND, _SQUARE = 1.1, 1 / 1.1
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
+_LORA = re.compile(rf"<(?:lora|lyco):([^:<>]+)(?::({_NUMBER}))?(?::({_NUMBER}))?>")
+_PART = re.compile(rf"(.*?)(?:\s*:\s*({_NUMBER}))?\s*", re.DOTALL)
+_BLOCK = re.compile(r"\s*\bBREAK\b\s*")
+_ATTENTION = re.compile(rf"\\.|\(|\[|:\s*({_NUMBER})\s*\)|\)|\]|[^\\()\[\]:]+|:|\\", re.DOTALL)
+_SCHEDULE = re.compile(r"\\.|[\[\]|:]|[^\\\[\]|:]+|\\", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A LoRA asked for in a prompt; `text_weight` is None where it is the same as `weight`."""
+
+    name: str
+    weight: float
+    text_weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt whose LoRA tags are taken out.
+
+    Args:
+        parts: (text, weight) of what `AND` joins; at least one.
+        loras: in the order of the text.
+    """
+
+    parts: tuple[tuple[str, float], ...]
+    loras: tuple[Lora, ...]
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A piece of text with its attention; `text` None is a BREAK."""
+
+    text: str | None
+    weight: float
+
+
+@lru_cache(maxsize=256)
+def parse_prompt(prompt: str) -> Prompt:
+    """Split `prompt` at `AND` and take its LoRA tags out.
+
+    >>> parse_prompt("a hill AND snow:0.5 <lora:ink:0.8>").parts
+    (('a hill', 1.0), ('snow', 0.5))
+    """
+    loras = []
+    for name, first, second in _LORA.findall(prompt):
+        # Hosts read one number as both weights and two as text encoder, then network.
+        weight = float(second or first or 1)
+        loras.append(Lora(name.strip(), weight, float(first) if second else None))
+    text = _LORA.sub("", prompt)
+    parts = []
+    for piece in re.split(r"\bAND\b", text):
+        match = _PART.fullmatch(piece)
+        assert match is not None, "the pattern matches every text"
+        parts.append((match[1].strip(), float(match[2] or 1)))
+    return Prompt(tuple(parts), tuple(loras))
+
+
+# --- what changes from step to step ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Switch:
+    before: tuple[_Node, ...]
+    after: tuple[_Node, ...]
+    when: float
+
+
+@dataclass(frozen=True)
+class _Cycle:
+    choices: tuple[tuple[_Node, ...], ...]
+
+
+_Node = str | _Switch | _Cycle
+
+
+def text_at_step(text: str, step: int, steps: int) -> str:
+    """Return `text` with its `[from:to:when]` and `[a|b]` resolved.
+
+    Args:
+        text: one part of a prompt.
+        step: the sampling step that runs, 0-based.
+        steps: steps of a full denoising: what a share `when` refers to.
+
+    >>> text_at_step("a [red:blue:0.5] hat", 4, 10), text_at_step("a [red:blue:0.5] hat", 5, 10)
+    ('a red hat', 'a blue hat')
+    """
+    return _resolved(_schedule_tree(text), step, steps)
+
+
+def _resolved(nodes: Sequence[_Node], step: int, steps: int) -> str:
+    pieces = []
+    for node in nodes:
+        if isinstance(node, str):
+            pieces.append(node)
+        elif isinstance(node, _Switch):
+            boundary = int(node.when * steps if node.when < 1 else node.when)
+            pieces.append(_resolved(node.after if step >= boundary else node.before, step, steps))
+        else:
+            pieces.append(_resolved(node.choices[step % len(node.choices)], step, steps))
+    return "".join(pieces)
+
+
+@lru_cache(maxsize=256)
+def _schedule_tree(text: str) -> tuple[_Node, ...]:
+    """Read nested square brackets with a stack; an unclosed one stands for itself."""
+    frames: list[_Bracket] = [_Bracket()]
+    for token in _SCHEDULE.findall(text):
+        if token == "[":
+            frames.append(_Bracket())
+        elif token == "]" and len(frames) > 1:
+            closed = frames.pop()
+            frames[-1].extend(closed.nodes())
+        elif token in "|:" and len(frames) > 1:
+            frames[-1].separate(token)
+        else:
+            frames[-1].extend((token,))
+    while len(frames) > 1:
+        unclosed = frames.pop()
+        frames[-1].extend(("[", *unclosed.plain()))
+    return tuple(frames[0].fields[0])
+
+
+class _Bracket:
+    """Fields of one square bracket while it is read, and the separators between them."""
+
+    def __init__(self) -> None:
+        self.fields: list[list[_Node]] = [[]]
+        self.separators: list[str] = []
+
+    def extend(self, nodes: Sequence[_Node]) -> None:
+        self.fields[-1].extend(nodes)
+
+    def separate(self, separator: str) -> None:
+        self.separators.append(separator)
+        self.fields.append([])
+
+    def plain(self) -> list[_Node]:
+        """The fields as they were written, without the brackets."""
+        result = list(self.fields[0])
+        for separator, nodes in zip(self.separators, self.fields[1:], strict=True):
+            result += [separator, *nodes]
+        return result
+
+    def nodes(self) -> list[_Node]:
+        """What the closed bracket means: a cycle, a switch, or (attention brackets) its own text."""
+        if self.separators and set(self.separators) == {"|"}:
+            return [_Cycle(tuple(tuple(choice) for choice in self.fields))]
+        when = "".join(node for node in self.fields[-1] if isinstance(node, str)).strip()
+        simple = all(isinstance(node, str) for node in self.fields[-1]) and re.fullmatch(_NUMBER, when)
+        if simple and self.separators in ([":"], [":", ":"]):
+            before = self.fields[0] if len(self.fields) == 3 else []
+            return [_Switch(tuple(before), tuple(self.fields[-2]), float(when))]
+        return ["[", *self.plain(), "]"]
+
+
+# --- attention ------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def parse_attention(text: str) -> tuple[Weighted, ...]:
+    """Return the pieces of `text` with their attention, neighbours of equal attention joined.
+
+    >>> parse_attention("a (red:1.3) hat")
+    (Weighted(text='a ', weight=1.0), Weighted(text='red', weight=1.3), Weighted(text=' hat', weight=1.0))
+    """
+    pieces: list[tuple[str | None, float]] = []
+    rounds: list[int] = []
+    squares: list[int] = []
+    for match in _ATTENTION.finditer(text):
+        token = match[0]
+        if token == "(":
+            rounds.append(len(pieces))
+        elif token == "[":
+            squares.append(len(pieces))
+        elif match[1] is not None and rounds:
+            _weigh(pieces, rounds.pop(), float(match[1]))
+        elif token == ")" and rounds:
+            _weigh(pieces, rounds.pop(), _ROUND)
+        elif token == "]" and squares:
+            _weigh(pieces, squares.pop(), _SQUARE)
+        else:
+            _append_text(pieces, token)
+    for start in rounds:
+        _weigh(pieces, start, _ROUND)
+    for start in squares:
+        _weigh(pieces, start, _SQUARE)
+    return _joined(pieces)
+
+
+def _weigh(pieces: list[tuple[str | None, float]], start: int, factor: float) -> None:
+    pieces[start:] = [(text, weight * factor) for text, weight in pieces[start:]]
+
+
+def _append_text(pieces: list[tuple[str | None, float]], token: str) -> None:
+    if len(token) == 2 and token[0] == "\\":
+        pieces.append((token[1] if token[1] in "()[]\\:" else token, 1.0))
+        return
+    for i, block in enumerate(_BLOCK.split(token)):
+        if i:
+            pieces.append((None, 1.0))
+        if block:
+            pieces.append((block, 1.0))
+
+
+def _joined(pieces: Sequence[tuple[str | None, float]]) -> tuple[Weighted, ...]:
+    joined: list[Weighted] = []
+    for text, weight in pieces:
+        last = joined[-1] if joined else None
+        if text is None:
+            joined.append(Weighted(None, 1.0))
+        elif last is not None and last.text is not None and last.weight == weight:
+            joined[-1] = Weighted(last.text + text, weight)
+        else:
+            joined.append(Weighted(text, weight))
+    return tuple(joined)

@@ -1,0 +1,66 @@
+"""Another VAE than the checkpoint's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deforum_helpers.engines.diffusion.loading import dtype_argument, prepare_vae, quiet_libraries
+from deforum_helpers.errors import ModelError
+
+
+def load_vae(name: str, own: Any, device: torch.device) -> Any:
+    """Return the VAE `name` on `device`.
+
+    Args:
+        name: a folder with config.json and `.safetensors` weights, or a `.safetensors` file.
+        own: the checkpoint's VAE; a file has no configuration and takes this one's.
+        device: where it runs.
+
+    Raises:
+        ModelError: missing, broken, or of another latent space than the checkpoint.
+    """
+    import diffusers
+
+    path = Path(name).expanduser()
+    dtype = {dtype_argument("diffusers"): own.dtype}
+    try:
+        with quiet_libraries():
+            if path.is_dir():
+                foundry = diffusers.AutoencoderTiny if _is_tiny(path) else diffusers.AutoencoderKL
+                vae = foundry.from_pretrained(str(path), use_safetensors=True, local_files_only=True, **dtype)
+            elif path.suffix == ".safetensors" and path.is_file():
+                vae = _from_file(path, own)
+            else:
+                raise ModelError(
+                    f"The VAE {name!r} was not found; allowed are a diffusers folder and a .safetensors file."
+                )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(f"The VAE {path.name!r} cannot be loaded: {error}") from error
+    if vae.config.latent_channels != own.config.latent_channels:
+        raise ModelError(
+            f"The VAE {path.name!r} has {vae.config.latent_channels} latent channels; "
+            f"this checkpoint has {own.config.latent_channels}."
+        )
+    prepare_vae(vae, device)
+    return vae
+
+
+def _is_tiny(folder: Path) -> bool:
+    return '"AutoencoderTiny"' in (folder / "config.json").read_text(encoding="utf-8")
+
+
+def _from_file(path: Path, own: Any) -> Any:
+    import json
+    import tempfile
+
+    import diffusers
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "config.json"
+        config.write_text(json.dumps(dict(own.config), default=list), encoding="utf-8")
+        return diffusers.AutoencoderKL.from_single_file(
+            str(path), config=folder, local_files_only=True, **{dtype_argument("diffusers"): own.dtype}
+        )

@@ -1,0 +1,127 @@
+"""Names of engines, samplers and schedulers, and what they mean for the number of steps. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deforum_helpers.registry import choose
+
+ENGINES: Mapping[str, str] = {
+    "null": "No model: draws a test chart from the seed and returns init images unchanged.",
+    "demo": "The built-in landscape model.",
+    "diffusers": "Stable Diffusion 1.x, 2.x, XL, 3 and Flux, from a diffusers folder or a .safetensors file.",
+}
+
+# Sampler name -> the scheduler that "Automatic" stands for.
+SAMPLERS: Mapping[str, str] = {
+    "DPM++ 2M": "Karras",
+    "DPM++ SDE": "Karras",
+    "DPM++ 2M SDE": "Exponential",
+    "DPM++ 2M SDE Heun": "Exponential",
+    "DPM++ 2S a": "Karras",
+    "DPM++ 3M SDE": "Exponential",
+    "Euler a": "Uniform",
+    "Euler": "Uniform",
+    "LMS": "Uniform",
+    "Heun": "Uniform",
+    "DPM2": "Karras",
+    "DPM2 a": "Karras",
+    "DPM fast": "Uniform",
+    "DPM adaptive": "Uniform",
+    "Restart": "Karras",
+    "HeunPP2": "Uniform",
+    "IPNDM": "Uniform",
+    "IPNDM_V": "Uniform",
+    "DEIS": "Uniform",
+    "DDIM": "DDIM",
+    "DDIM CFG++": "DDIM",
+    "PLMS": "DDIM",
+    "UniPC": "Uniform",
+    "LCM": "Uniform",
+    "DDPM": "Uniform",
+}
+
+# Label -> name, as WebUI hosts spell both.
+SCHEDULERS: Mapping[str, str] = {
+    "Automatic": "automatic",
+    "Uniform": "uniform",
+    "Karras": "karras",
+    "Exponential": "exponential",
+    "Polyexponential": "polyexponential",
+    "SGM Uniform": "sgm_uniform",
+    "KL Optimal": "kl_optimal",
+    "Align Your Steps": "align_your_steps",
+    "Simple": "simple",
+    "Normal": "normal",
+    "DDIM": "ddim",
+    "Beta": "beta",
+    "Turbo": "turbo",
+    "Align Your Steps GITS": "align_your_steps_GITS",
+    "Align Your Steps 11": "align_your_steps_11",
+    "Align Your Steps 32": "align_your_steps_32",
+}
+
+# These walk the model's own training steps; no scheduler applies to them.
+WITHOUT_SCHEDULER = frozenset({"DDIM", "DDIM CFG++", "PLMS"})
+
+# A settings file of an older WebUI has the scheduler inside the sampler's name.
+_SCHEDULER_SUFFIXES = ("Karras", "Exponential")
+
+_SAMPLERS_FOLDED = {name.casefold(): name for name in SAMPLERS}
+_SCHEDULERS_FOLDED = {
+    spelling.casefold(): label for label, name in SCHEDULERS.items() for spelling in (label, name)
+}
+
+
+def samplers(engine: str) -> tuple[str, ...]:
+    """Return the sampler names that `engine` knows; all engines know all of them."""
+    choose(ENGINES, engine, "engine")
+    return tuple(SAMPLERS)
+
+
+def schedulers(engine: str) -> tuple[str, ...]:
+    """Return the scheduler labels that `engine` knows; all engines know all of them."""
+    choose(ENGINES, engine, "engine")
+    return tuple(SCHEDULERS)
+
+
+def split_sampler(sampler: str, scheduler: str = "Automatic") -> tuple[str, str]:
+    """Return (sampler name, scheduler label) with "Automatic" resolved and joined names taken apart.
+
+    "DPM++ 2M Karras" with "Automatic" is ("DPM++ 2M", "Karras"); a scheduler that is given outranks the joined one.
+    Any case is accepted, for schedulers their names ("sgm_uniform") as well as their labels ("SGM Uniform").
+
+    Raises:
+        UnknownName: no such sampler or scheduler; the message lists the names there are.
+    """
+    name, joined = sampler, "Automatic"
+    for suffix in _SCHEDULER_SUFFIXES:
+        if name.casefold().endswith(f" {suffix}".casefold()):
+            name, joined = name[: -len(suffix) - 1], suffix
+    base = _SAMPLERS_FOLDED.get(name.casefold(), sampler)
+    automatic = choose(SAMPLERS, base, "sampler")
+    label = _SCHEDULERS_FOLDED.get(scheduler.casefold(), scheduler)
+    choose(SCHEDULERS, label, "scheduler")
+    if base in WITHOUT_SCHEDULER:
+        return base, automatic
+    for wanted in (label, joined):
+        if wanted != "Automatic":
+            return base, wanted
+    return base, automatic
+
+
+def steps_run(steps: int, denoising_strength: float | None) -> int:
+    """Return how many of `steps` sampling steps really run.
+
+    Image to image runs min(int(strength * steps), steps - 1) + 1 of them, as WebUI hosts do.
+
+    Args:
+        steps: steps of a full denoising, >= 1.
+        denoising_strength: 0..1, or None for text to image.
+
+    >>> steps_run(20, 0.35), steps_run(20, 0.0), steps_run(20, 1.0), steps_run(20, None)
+    (8, 1, 20, 20)
+    """
+    if denoising_strength is None:
+        return steps
+    return min(int(denoising_strength * steps), steps - 1) + 1
