@@ -57,8 +57,8 @@ def _unit_on(number: int) -> Callable[[Settings], bool]:
     return lambda settings: settings.controlnet[number - 1].enabled
 
 
-def _plays_file(settings: Settings) -> bool:
-    return settings.add_soundtrack == "File"
+def _plays(source: str) -> Callable[[Settings], bool]:
+    return lambda settings: settings.add_soundtrack == source and not settings.skip_video_creation
 
 
 # A row goes when its feature comes.
@@ -139,11 +139,11 @@ REFUSALS: tuple[Refusal, ...] = (
     ),
     Refusal(
         "add_soundtrack",
-        lambda settings: settings.add_soundtrack == "Init Video",
+        _plays("Init Video"),
         "None or File",
         "the sound of a video cannot be taken yet.",
     ),
-    _remote("soundtrack_path", _plays_file),
+    _remote("soundtrack_path", _plays("File")),
     _remote("init_image", lambda settings: settings.use_init and not settings.init_image_box),
     _remote("init_image_box", _on("use_init")),
 )
@@ -221,7 +221,7 @@ PATHS = (
         lambda settings: settings.color_coherence == "Image",
         "color_coherence is Image",
     ),
-    PathUse("soundtrack_path", _plays_file, "add_soundtrack is File"),
+    PathUse("soundtrack_path", _plays("File"), "add_soundtrack is File"),
 )
 
 

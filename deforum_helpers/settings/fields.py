@@ -101,9 +101,8 @@ record = partial(setting, kind="record", loaded=False)
 
 
 def declared(group: type, name: str) -> dict[str, FieldInfo]:
-    """Return the settings that the dataclass `group` itself declares, in order, as members of `name`."""
+    """Return the settings that the dataclass `group` declares, in order, as members of the group `name`."""
     return {
         entry.name: dataclasses.replace(entry.metadata[_METADATA_KEY], name=entry.name, group=name)
         for entry in dataclasses.fields(group)
-        if entry.name in group.__annotations__
     }

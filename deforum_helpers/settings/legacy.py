@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from deforum_helpers.errors import SettingsError
 from deforum_helpers.settings.model import FIELDS, UNITS
 from deforum_helpers.settings.tables import CLASSIC_SAMPLERS, MASK_FILLS
-from deforum_helpers.settings.values import number_text, shown
+from deforum_helpers.settings.values import number_text, read_value, shown
 
 Values = Mapping[str, Any]
 
@@ -85,10 +86,10 @@ def _renamed(values: Values) -> Change:
             continue
         value = changed.pop(old)
         if new in changed:
-            warnings.append(f"{old} is an old name of {new}; {new} is given too and is used.")
+            warnings.append(f"{old} means {new}; {new} is given too and is used.")
         else:
             changed[new] = value
-            warnings.append(f"{old} is now called {new}; it is read as that.")
+            warnings.append(f"{old} is read as {new}.")
     return Change(changed, tuple(warnings))
 
 
@@ -141,6 +142,8 @@ def _places_in_lists(values: Values) -> Change:
     warnings = []
     for name, names in (("sampler", CLASSIC_SAMPLERS), ("fill", MASK_FILLS)):
         place = changed.get(name)
+        if isinstance(place, str) and re.fullmatch("[0-9]{1,3}", place.strip()):
+            place = int(place)
         if isinstance(place, int) and not isinstance(place, bool) and 0 <= place < len(names):
             changed[name] = names[place]
             if name == "sampler":
@@ -222,11 +225,11 @@ def _parsed(text: str) -> Any:
 
 
 def _spread(prompts: list[str], max_frames: object) -> dict[str, str]:
+    info = FIELDS["max_frames"]
     try:
-        frames = int(max_frames) if isinstance(max_frames, (int, float, str)) else None
-    except (ValueError, OverflowError):
-        frames = None
-    frames = frames or FIELDS["max_frames"].default
+        frames = read_value(info, max_frames).value
+    except SettingsError:
+        frames = info.default
     return {str(index * frames // len(prompts)): prompt for index, prompt in enumerate(prompts)}
 
 

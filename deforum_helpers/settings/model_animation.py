@@ -642,10 +642,11 @@ class AnimationSettings:
         used_when=_FLAT_OR_DEPTH,
     )
     perlin_w: float = setting(
-        8.0,
+        8,
         "Clouds across the height of the frame in the first octave. Fixed at 8; files cannot set it.",
         tab=_NOISE,
         label="Perlin W",
+        kind="float",
         bounds=(0.1, 16),
         step=0.1,
         unit="cells",
@@ -654,10 +655,11 @@ class AnimationSettings:
         saved=False,
     )
     perlin_h: float = setting(
-        8.0,
+        8,
         "Clouds across the width of the frame in the first octave. Fixed at 8; files cannot set it.",
         tab=_NOISE,
         label="Perlin H",
+        kind="float",
         bounds=(0.1, 16),
         step=0.1,
         unit="cells",

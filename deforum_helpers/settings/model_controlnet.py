@@ -59,6 +59,7 @@ class ControlNetUnit:
         64,
         "First number of the preprocessor, if it has one: for canny the lower threshold. -1 = its own.",
         label="Threshold A",
+        kind="float",
         bounds=(-1, 10_000),
         step=0.01,
     )
@@ -66,6 +67,7 @@ class ControlNetUnit:
         64,
         "Second number of the preprocessor, if it has one: for canny the upper threshold. -1 = its own.",
         label="Threshold B",
+        kind="float",
         bounds=(-1, 10_000),
         step=0.01,
     )

@@ -33,6 +33,7 @@ class OutputSettings:
         "Frames per second of the video. `fps` in schedules; 23.976 is fine.",
         tab="Output",
         label="FPS",
+        kind="float",
         bounds=(1, 240),
         step=1,
         unit="frames/s",

@@ -274,10 +274,11 @@ class RunSettings:
         choices=REROLL_CHOICES,
     )
     reroll_patience: float = setting(
-        10.0,
+        10,
         "How many times a blank frame is tried again before the run ends.",
         tab="Keyframes > Coherence",
         label="Reroll patience",
+        kind="float",
         bounds=(0, 1000),
         step=1,
         unit="attempts",

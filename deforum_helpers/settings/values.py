@@ -66,8 +66,10 @@ def read_value(info: FieldInfo, value: object) -> Reading:
     Raises:
         SettingsError: it means none; one problem, for prompts one per bad entry.
     """
+    if value is None and "None" in info.choices:
+        return Reading("None", f"{info.name} is null; it is read as 'None'.")
     if value is None:
-        return Reading(info.default, f"{info.name} is null; its default {shown(info.default)} is used.")
+        return Reading(info.default, f"{info.name} is null; it counts as not given.")
     return _READERS[info.kind](info, value)
 
 

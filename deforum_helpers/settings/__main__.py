@@ -1,0 +1,32 @@
+"""Rewrites what is generated from the declaration of the settings: `python -m deforum_helpers.settings`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from deforum_helpers.settings.docs import settings_page
+from deforum_helpers.settings.files import settings_text
+from deforum_helpers.settings.model import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def generated() -> dict[Path, str]:
+    """Return the text of every generated file by its path."""
+    return {
+        ROOT / "config" / "default_settings.txt": settings_text(Settings()),
+        ROOT / "docs" / "settings.md": settings_page(),
+    }
+
+
+def main() -> None:
+    """Write the generated files."""
+    for path, text in generated().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+        sys.stdout.write(f"{path.relative_to(ROOT)}: {len(text.splitlines())} lines\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The page of all settings, made from their declaration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from deforum_helpers.settings.check import REFUSALS
+from deforum_helpers.settings.fields import FieldInfo
+from deforum_helpers.settings.model import FIELDS, UNITS
+
+INTRODUCTION = f"""\
+# Settings
+
+This page is made by `python -m deforum_helpers.settings`; edit the declarations, not the page.
+
+A settings file is a JSON object of the names below. Everything has a default, so a file needs only what it
+changes. [default_settings.txt](../config/default_settings.txt) has all of them.
+
+- A **schedule** gives values to frames: `0: (1), 60: (1.05)`. Between two numbers it runs straight; an expression
+  such as `0: (1 + 0.02*sin(t/10))` is worked out anew at every frame. A plain number holds for all frames.
+- A **string schedule** gives names to frames, each until the next: `0: ("Euler a"), 60: ("DPM++ 2M")`.
+- Files of older versions and of other programs are read too. What had to be taken over from another notation is
+  told as a warning, and so is a name that is no setting.
+- A value that cannot be used is an error that says what stands there and what is allowed; all errors of a file are
+  told at once, before the first frame.
+
+ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNITS}_weight`.
+"""
+HEADER = "| setting | value | default | what it does |\n|---|---|---|---|"
+REFUSED = """\
+## Not built yet
+
+A file that asks for one of these is refused before the first frame.
+
+| setting | may be now | why |
+|---|---|---|"""
+
+
+def settings_page() -> str:
+    """Return docs/settings.md: every setting with its kind, bounds, default and help, by its tab."""
+    sections: dict[str, list[FieldInfo]] = {}
+    for info in _once_per_unit():
+        sections.setdefault(_section(info), []).append(info)
+    parts = [INTRODUCTION]
+    for title, infos in sections.items():
+        rows = "\n".join(_row(info) for info in infos)
+        parts.append(
+            f"## {title}\n\n| setting | value | default | what it does |\n|---|---|---|---|\n{rows}\n"
+        )
+    return "\n".join(parts)
+
+
+def _refusals() -> Iterator[str]:
+    shown = {info.name for info in _once_per_unit()}
+    for row in REFUSALS:
+        if row.setting in shown:
+            yield f"| `{_unit_name(row.setting)}` | {row.allowed} | {row.sentence} |"
+
+
+def _unit_name(text: str) -> str:
+    return text.replace("cn_1_", "cn_N_")
+
+
+def _once_per_unit() -> Iterator[FieldInfo]:
+    for info in FIELDS.values():
+        if info.group != "ControlNetArgs" or info.name.startswith("cn_1_"):
+            yield info
+
+
+def _section(info: FieldInfo) -> str:
+    if info.group == "ControlNetArgs":
+        return "ControlNet"
+    return info.tab or "Written by a run"
+
+
+def _row(info: FieldInfo) -> str:
+    used = f" Used when {_unit_name(info.used_when)}." if info.used_when else ""
+    cells = (f"`{_unit_name(info.name)}`", ", ".join(_value(info)), _code(info.default), info.help + used)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _value(info: FieldInfo) -> Iterator[str]:
+    yield " · ".join(info.choices) if info.choices else info.kind
+    if info.minimum is not None and info.maximum is not None:
+        yield f"{info.minimum:g}..{info.maximum:.17g}"
+    if info.unit:
+        yield info.unit
+
+
+def _code(default: object) -> str:
+    if isinstance(default, dict):
+        return "four example prompts"
+    return f"`{default if isinstance(default, str) and default else json.dumps(default)}`"
