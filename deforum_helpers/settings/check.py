@@ -44,11 +44,15 @@ def _named(name: str) -> Callable[[Settings], bool]:
     return lambda settings: getattr(settings, name) != "None"
 
 
-def _remote(name: str, used: Callable[[Settings], bool]) -> Refusal:
+_FILE = "a local file"
+_IMAGE = "a local file or a data: URL"
+
+
+def _remote(name: str, used: Callable[[Settings], bool], allowed: str) -> Refusal:
     return Refusal(
         name,
         lambda settings: used(settings) and is_url(getattr(settings, name)),
-        "a local file or a data: URL",
+        allowed,
         "remote URLs are not fetched yet; give a local file.",
     )
 
@@ -112,7 +116,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "None, HSV, LAB, RGB or Image",
         "colours cannot be taken from a video yet.",
     ),
-    _remote("color_coherence_image_path", lambda settings: settings.color_coherence == "Image"),
+    _remote("color_coherence_image_path", lambda settings: settings.color_coherence == "Image", _IMAGE),
     Refusal(
         "reroll_blank_frames",
         lambda settings: settings.reroll_blank_frames != "ignore",
@@ -143,9 +147,9 @@ REFUSALS: tuple[Refusal, ...] = (
         "None or File",
         "the sound of a video cannot be taken yet.",
     ),
-    _remote("soundtrack_path", _plays("File")),
-    _remote("init_image", lambda settings: settings.use_init and not settings.init_image_box),
-    _remote("init_image_box", _on("use_init")),
+    _remote("soundtrack_path", _plays("File"), _FILE),
+    _remote("init_image", lambda settings: settings.use_init and not settings.init_image_box, _IMAGE),
+    _remote("init_image_box", _on("use_init"), _IMAGE),
 )
 
 
@@ -203,6 +207,7 @@ class PathUse(NamedTuple):
     setting: str
     needed: Callable[[Settings], bool]
     because: str
+    allowed: str = _IMAGE
 
 
 PATHS = (
@@ -221,7 +226,7 @@ PATHS = (
         lambda settings: settings.color_coherence == "Image",
         "color_coherence is Image",
     ),
-    PathUse("soundtrack_path", _plays("File"), "add_soundtrack is File"),
+    PathUse("soundtrack_path", _plays("File"), "add_soundtrack is File", _FILE),
 )
 
 
@@ -233,11 +238,16 @@ def paths_given(settings: Settings) -> Iterator[Problem]:
         path = getattr(settings, use.setting)
         if not path:
             message = f"{use.setting} is empty, but {use.because}; name a file."
-        elif _SCHEME.match(path) and not is_url(path) and path[:5].casefold() != "data:":
-            message = f"{use.setting} is {shown(path)}, but only files and data: URLs are read."
+        elif _foreign(path, use.allowed):
+            message = f"{use.setting} is {shown(path)}, but must be {use.allowed}."
         else:
             continue
-        yield Problem(message, setting=use.setting, found=shown(path), allowed="a file or a data: URL")
+        yield Problem(message, setting=use.setting, found=shown(path), allowed=use.allowed)
+
+
+def _foreign(path: str, allowed: str) -> bool:
+    inline = allowed == _IMAGE and path[:5].casefold() == "data:"
+    return bool(_SCHEME.match(path)) and not inline and not is_url(path)
 
 
 def extraction_in_order(settings: Settings) -> Iterator[Problem]:

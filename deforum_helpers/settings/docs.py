@@ -17,13 +17,14 @@ This page is made by `python -m deforum_helpers.settings`; edit the declarations
 A settings file is a JSON object of the names below. Everything has a default, so a file needs only what it
 changes. [default_settings.txt](../config/default_settings.txt) has all of them.
 
-- A **schedule** gives values to frames: `0: (1), 60: (1.05)`. Between two numbers it runs straight; an expression
-  such as `0: (1 + 0.02*sin(t/10))` is worked out anew at every frame. A plain number holds for all frames.
+- A **schedule** gives values to frames: `0: (1), 60: (1.05)`. Between two numbers it runs straight; an
+  expression such as `0: (1 + 0.02*sin(t/10))` is worked out anew at every frame. A plain number holds for
+  all.
 - A **string schedule** gives names to frames, each until the next: `0: ("Euler a"), 60: ("DPM++ 2M")`.
-- Files of older versions and of other programs are read too. What had to be taken over from another notation is
-  told as a warning, and so is a name that is no setting.
-- A value that cannot be used is an error that says what stands there and what is allowed; all errors of a file are
-  told at once, before the first frame.
+- Files of older versions and of other programs are read too. What had to be taken over from another
+  notation is told as a warning, and so is a name that is no setting.
+- A value that cannot be used is an error that says what stands there and what is allowed; all errors of a
+  file are told at once, before the first frame.
 
 ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNITS}_weight`.
 """
@@ -45,9 +46,9 @@ def settings_page() -> str:
     parts = [INTRODUCTION]
     for title, infos in sections.items():
         rows = "\n".join(_row(info) for info in infos)
-        parts.append(
-            f"## {title}\n\n| setting | value | default | what it does |\n|---|---|---|---|\n{rows}\n"
-        )
+        parts.append(f"## {title}\n\n{HEADER}\n{rows}\n")
+    if REFUSALS:
+        parts.append("\n".join((REFUSED, *_refusals())) + "\n")
     return "\n".join(parts)
 
 
