@@ -1,0 +1,74 @@
+"""Expressions evaluated over stretches of frames, within a bounded amount of work."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.schedule.expression import MAX_MAGNITUDE
+from deforum_helpers.schedule.reading import Reading
+from deforum_helpers.schedule.timeline import Timeline
+from deforum_helpers.schedule.tree import Expression
+
+MAX_WORK = 30_000_000
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+class Evaluation:
+    """Evaluates the expressions of one setting.
+
+    Args:
+        timeline: what the names in expressions mean.
+    """
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self._work = 0
+
+    def values(
+        self, reading: Reading, expression: Expression, first: int, end: int, *, extra_work: int = 0
+    ) -> Floats:
+        """Return the values over the frames `first` to `end` - 1, float64, shape (end - first,).
+
+        The first frame without a finite value up to 1e15 is noted in `reading` as a problem.
+
+        Args:
+            extra_work: what the caller does per frame with the value, in operations.
+
+        Raises:
+            SettingsError: the expressions so far take more than `MAX_WORK` operations.
+        """
+        frames = end - first
+        self._work += (expression.nodes + extra_work) * frames
+        if self._work > MAX_WORK:
+            allowed = f"at most {MAX_WORK} operations over all frames"
+            raise SettingsError([reading.problem(expression.root.place, "more work", allowed, frame=first)])
+        with np.errstate(all="ignore"):
+            values = np.broadcast_to(expression.at(self._timeline.scope(first, end)), (frames,))
+            if values.min() >= -MAX_MAGNITUDE and values.max() <= MAX_MAGNITUDE:
+                return values
+            bad = first + int(np.argmax(~(np.abs(values) <= MAX_MAGNITUDE)))
+            reading.refuse(self._no_number(reading, expression, bad))
+        return np.zeros(frames)
+
+    def printed(self, reading: Reading, expression: Expression, first: int, end: int) -> list[str]:
+        """Return the values over the frames as text: whole numbers without a point, others in full length."""
+        values = self.values(reading, expression, first, end, extra_work=20)
+        scope = self._timeline.scope(first, end)
+        with np.errstate(all="ignore"):
+            whole = np.broadcast_to(expression.whole(scope), (end - first,)) & (np.trunc(values) == values)
+        return [
+            str(int(value)) if is_whole else repr(value)
+            for value, is_whole in zip(values.tolist(), whole.tolist(), strict=True)
+        ]
+
+    def _no_number(self, reading: Reading, expression: Expression, frame: int) -> Problem:
+        scope = self._timeline.constants()
+        scope["t"] = scope["i"] = np.float64(frame)
+        place, account = expression.culprit(scope)
+        allowed = f"a finite real number up to {MAX_MAGNITUDE:g}"
+        return reading.problem(place, account, allowed, frame=frame)

@@ -1,0 +1,222 @@
+"""Expressions such as `1.02 + 0.1*sin(2*pi*t/fps)`: one tokenizer, one parser, one evaluator.
+
+The text becomes a small tree of our own (a Pratt parser), and the tree is walked once for all frames at
+a time. Precedence is Python's, without chained comparisons. Nothing of the text is ever executed by Python.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any, NoReturn
+
+import numpy as np
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule.functions import (
+    COMPARISON_POWER,
+    FUNCTIONS,
+    OPERATORS,
+    POWER_POWER,
+    UNARY_POWER,
+    inverted_bits,
+    inverted_truth,
+)
+from deforum_helpers.schedule.reading import Reading, shown
+from deforum_helpers.schedule.tree import Expression, Name, Node, Number, Operation, is_truth
+
+MAX_CHARACTERS = 8192
+MAX_NODES = 1000
+MAX_HEIGHT = 200
+MAX_NESTING = 50
+MAX_MAGNITUDE = 1e15
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+      | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
+      | (?P<operator>\*\*|//|<<|>>|<=|>=|==|!=|[-+*/%<>&|^~(),])
+      | (?P<other>\S)
+    )""",
+    re.VERBOSE,
+)
+
+_OPERAND = "a number, a name, a function or an opening bracket"
+_GO_ON = "an operator such as + - * / or the end of the expression"
+_ADVICE = {
+    "and": "write & with brackets around each comparison",
+    "or": "write | with brackets around each comparison",
+    "not": "write ~( )",
+    "if": "write where(condition, value if true, value if false)",
+    "else": "write where(condition, value if true, value if false)",
+    "=": "write == to compare",
+    ",": "a decimal number is written with a point",
+}
+
+
+def parse_expression(
+    reading: Reading,
+    start: int,
+    end: int,
+    names: Collection[str],
+    *,
+    frame: int | None = None,
+    close_brackets: bool = False,
+) -> Expression:
+    """Read an expression.
+
+    Args:
+        reading: holds the text.
+        start, end: where in the text the expression stands.
+        names: the variables it may use.
+        frame: the key frame it belongs to, for the error.
+        close_brackets: a bracket still open at the end counts as closed.
+
+    Raises:
+        SettingsError: with setting, frame, column, what was found and what is allowed.
+    """
+    while end > start and reading.text[end - 1].isspace():
+        end -= 1
+    return _Parser(reading, start, end, names, frame, close_brackets).parsed()
+
+
+class _Parser:
+    def __init__(
+        self, reading: Reading, start: int, end: int, names: Collection[str], frame: int | None, close: bool
+    ) -> None:
+        self._reading, self._end, self._names, self._frame, self._close = reading, end, names, frame, close
+        self._nodes = self._nesting = 0
+        self._matches = _TOKEN.finditer(reading.text, start, end)
+        self._kind, self._token, self._index = "", "", start
+        if end - start > MAX_CHARACTERS:
+            self._refuse(f"{end - start} characters", f"at most {MAX_CHARACTERS} characters", start)
+        self._advance()
+
+    def parsed(self) -> Expression:
+        root = self._expression(0)
+        if self._kind != "end":
+            self._refuse_token(_GO_ON)
+        return Expression(root, self._nodes)
+
+    def _advance(self) -> None:
+        match = next(self._matches, None)
+        if match is None:
+            self._kind, self._token, self._index = "end", "", self._end
+            return
+        kind = match.lastgroup or "other"
+        self._kind, self._token, self._index = kind, match[kind], match.start(kind)
+
+    def _refuse(self, found: str, allowed: str, index: int, advice: str = "") -> NoReturn:
+        raise SettingsError(
+            [self._reading.problem(index, found, allowed, frame=self._frame, advice=advice)]
+        ) from None
+
+    def _refuse_token(self, allowed: str) -> NoReturn:
+        found = "the end of the expression" if self._kind == "end" else shown(self._token)
+        advice = _ADVICE.get(self._token, "")
+        if allowed is _GO_ON and not advice and (self._kind in ("name", "number") or self._token == "("):
+            advice = "write * to multiply"
+        self._refuse(found, allowed, self._index, advice)
+
+    def _expression(self, power: int) -> Node:
+        self._nesting += 1
+        if self._nesting > MAX_NESTING:
+            self._refuse("deeper nesting", f"at most {MAX_NESTING} levels of brackets and signs", self._index)
+        left = self._prefix()
+        while self._kind == "operator" and (operator := OPERATORS.get(self._token)) is not None:
+            if operator.power <= power:
+                break
+            symbol, index = self._token, self._index
+            self._advance()
+            right = self._expression(operator.power - (operator.power == POWER_POWER))
+            left = self._operation(symbol, operator.apply, (left, right), index)
+            if operator.power == COMPARISON_POWER:
+                self._refuse_chain()
+        self._nesting -= 1
+        return left
+
+    def _refuse_chain(self) -> None:
+        following = OPERATORS.get(self._token)
+        if following is not None and following.power == COMPARISON_POWER:
+            advice = "write (a < b) & (b < c)"
+            self._refuse(shown(self._token), "one comparison without brackets", self._index, advice)
+
+    def _prefix(self) -> Node:
+        kind, token, index = self._kind, self._token, self._index
+        if kind == "number":
+            self._advance()
+            return self._number(token, index)
+        if kind == "name":
+            self._advance()
+            return self._call(token, index) if self._token == "(" else self._name(token, index)
+        if token == "(":
+            self._advance()
+            inner = self._expression(0)
+            self._close_bracket()
+            return inner
+        if token in ("+", "-", "~") and kind == "operator":
+            self._advance()
+            return self._signed(token, self._expression(UNARY_POWER), index)
+        return self._refuse_token(_OPERAND)
+
+    def _signed(self, sign: str, operand: Node, index: int) -> Node:
+        if sign == "~":
+            if is_truth(operand):
+                return self._operation("not", inverted_truth, (operand,), index)
+            return self._operation("~", inverted_bits, (operand,), index)
+        return self._operation("u" + sign, np.negative if sign == "-" else np.positive, (operand,), index)
+
+    def _number(self, token: str, index: int) -> Node:
+        self._count(index)
+        value = float(token)
+        if value > MAX_MAGNITUDE:
+            self._refuse(shown(token), f"a number up to {MAX_MAGNITUDE:g}", index)
+        return Number(np.float64(value), token.isdigit(), index)
+
+    def _name(self, name: str, index: int) -> Node:
+        self._count(index)
+        if name in self._names:
+            return Name(name, index)
+        allowed = "one of the names " + ", ".join(self._names)
+        if name in FUNCTIONS and name not in _ADVICE:
+            self._refuse(f"{shown(name)} without brackets", f"a function with its argument, {name}(t)", index)
+        return self._refuse(f"the unknown name {shown(name)}", allowed, index, _ADVICE.get(name, ""))
+
+    def _call(self, name: str, index: int) -> Node:
+        function = FUNCTIONS.get(name)
+        if function is None:
+            if name in self._names:
+                self._refuse_token(_GO_ON)
+            allowed = "one of the functions " + ", ".join(FUNCTIONS)
+            self._refuse(f"the unknown function {shown(name)}", allowed, index, _ADVICE.get(name, ""))
+        self._advance()
+        arguments = [self._expression(0)]
+        while self._token == ",":
+            self._advance()
+            arguments.append(self._expression(0))
+        self._close_bracket()
+        if not function.least <= len(arguments) <= function.most:
+            many = f"{function.least}" if function.least == function.most else f"1 to {function.most}"
+            self._refuse(f"{name} with {len(arguments)} arguments", f"{name} with {many}", index)
+        if name == "noise":
+            arguments.append(Name("s", index))
+        return self._operation(name, function.apply, tuple(arguments), index)
+
+    def _close_bracket(self) -> None:
+        if self._token == ")":
+            self._advance()
+        elif self._kind != "end" or not self._close:
+            self._refuse_token("an operator or a closing bracket")
+
+    def _operation(self, symbol: str, apply: Any, operands: tuple[Node, ...], index: int) -> Operation:
+        self._count(index)
+        heights = [operand.height for operand in operands if isinstance(operand, Operation)]
+        height = 1 + max(heights, default=0)
+        if height > MAX_HEIGHT:
+            self._refuse("deeper nesting", f"at most {MAX_HEIGHT} operations one inside the other", index)
+        return Operation(symbol, apply, operands, index, height)
+
+    def _count(self, index: int) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._refuse("a longer expression", f"at most {MAX_NODES} numbers, names and operations", index)

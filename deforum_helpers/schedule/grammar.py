@@ -1,0 +1,270 @@
+"""The text of a schedule, `0: (1), 30: (1.5*t)`, taken apart into frames and values.
+
+    schedule = entry { "," entry }          entry = frame ":" value
+
+Brackets and quotes around frames and values are free; commas and colons inside them belong to the value.
+What published files get wrong and still plainly means one thing is read as that, with a warning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule.expression import MAX_CHARACTERS, MAX_MAGNITUDE
+from deforum_helpers.schedule.reading import Reading, shown
+
+MAX_TEXT = 2_000_000
+MAX_KEY_FRAMES = 100_000
+MAX_MARKS = 100_000
+_ENTRY = "frame: (value), as in 0: (1)"
+
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+PLAIN_NUMBER = re.compile(_NUMBER)
+_PLAIN_ENTRY = re.compile(rf"\s*([0-9]{{1,9}})\s*:\s*(?:\(\s*({_NUMBER})\s*\)|({_NUMBER}))\s*(?:,|\Z)")
+_MARK = re.compile(r"""[(),:'"]""")
+_CLOSING_QUOTE = {quote: re.compile(rf"{quote}(?=\s*(?:[),:]|\Z))") for quote in "'\""}
+_TRAILING_FRAME = re.compile(r"""(?<=[\s)"'])(?:[0-9]{1,9}|"[^"]*"|'[^']*')\Z""")
+_TRAILING_NAME = re.compile(r"(?<=\))\s*([A-Za-z_][^()]*)\Z")
+_LONGEST_FRAME = 64
+
+
+class Span(NamedTuple):
+    """A piece of the text, `text[start:end]`."""
+
+    start: int
+    end: int
+
+
+class Entry(NamedTuple):
+    """One key frame; `frame` is None where the whole text is a value."""
+
+    frame: Span | None
+    value: Span
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Where the brackets and the separators of a text are.
+
+    Args:
+        closing: place of the closing bracket by that of its opening one.
+        unclosed: opening brackets without a closing one.
+        stray: closing brackets without an opening one.
+        separators: commas and colons outside of all brackets and quotes, as (place, character).
+    """
+
+    closing: dict[int, int]
+    unclosed: frozenset[int]
+    stray: frozenset[int]
+    separators: tuple[tuple[int, str], ...]
+
+
+def plain_entries(text: str) -> dict[int, float] | None:
+    """Return the numbers by frame if the text holds nothing but well-formed `frame: (number)`, else None.
+
+    The short way for the schedules that most files consist of; also None where a frame is given twice,
+    so that whatever deserves a warning goes the long way.
+    """
+    text = text.rstrip()
+    numbers: dict[int, float] = {}
+    count = place = 0
+    for match in _PLAIN_ENTRY.finditer(text):
+        if match.start() != place or count == MAX_KEY_FRAMES:
+            return None
+        frame, bracketed, bare = match.groups()
+        numbers[int(frame)] = float(bracketed or bare)
+        place = match.end()
+        count += 1
+    if not count or place != len(text) or len(numbers) != count:
+        return None
+    return numbers if max(map(abs, numbers.values())) <= MAX_MAGNITUDE else None
+
+
+def read_entries(reading: Reading, *, words: bool) -> tuple[list[Entry], Structure]:
+    """Take the text apart.
+
+    Args:
+        reading: the text; problems and warnings are noted there.
+        words: values are names and texts, which may hold commas and colons without quotes.
+
+    Raises:
+        SettingsError: the text is empty, or too long to be read.
+    """
+    _check_size(reading)
+    structure = structure_of(reading.text)
+    for place in sorted(structure.unclosed):
+        reading.warn(place, "this bracket is never closed; read as closed at the end of its value")
+    for place in sorted(structure.stray):
+        reading.warn(place, "this closing bracket has no opening one and is left out")
+    if not any(character == ":" for _, character in structure.separators):
+        reading.warn(None, f"{shown(reading.text.strip())} has no frame; read as 0: (value)")
+        return [Entry(None, Span(0, len(reading.text)))], structure
+    entries: list[Entry] = []
+    for chunk in _chunks(reading, structure):
+        _read_chunk(reading, chunk, entries, words)
+    return entries, structure
+
+
+def _check_size(reading: Reading) -> None:
+    text = reading.text
+    if not text.strip():
+        raise SettingsError([reading.problem(0, "nothing", _ENTRY)])
+    if len(text) > MAX_TEXT:
+        raise SettingsError([reading.problem(0, f"{len(text)} characters", f"at most {MAX_TEXT}")])
+    marks = sum(map(text.count, "(),:'\""))
+    if marks > MAX_MARKS:
+        found = f"{marks} brackets, quotes, commas and colons"
+        allowed = f"at most {MAX_MARKS}, or {MAX_KEY_FRAMES} key frames that are all plain numbers"
+        raise SettingsError([reading.problem(0, found, allowed)])
+
+
+def structure_of(text: str) -> Structure:
+    """Find brackets, quotes and separators in one pass; a bracket that is never closed encloses nothing."""
+    marks: list[tuple[int, str]] = []
+    closing: dict[int, int] = {}
+    opened: list[int] = []
+    stray: list[int] = []
+    resume, after = 0, 0
+    for match in _MARK.finditer(text):
+        place, character = match.start(), match[0]
+        if place < resume:
+            continue
+        if character in "'\"":
+            end = _quote_end(text, place, after)
+            resume = after = end
+            continue
+        if character == "(":
+            opened.append(place)
+        elif character == ")":
+            if opened:
+                closing[opened.pop()] = place
+            else:
+                stray.append(place)
+        marks.append((place, character))
+        after = place + 1 if character != ")" else -1
+    return Structure(closing, frozenset(opened), frozenset(stray), tuple(_outer(marks, closing)))
+
+
+def _quote_end(text: str, place: int, after: int) -> int:
+    """Return where the quoted text that begins at `place` ends; an apostrophe within a word ends at once."""
+    if after < 0 or text[after:place].strip():
+        return place + 1
+    match = _CLOSING_QUOTE[text[place]].search(text, place + 1)
+    return match.end() if match else place + 1
+
+
+def _outer(marks: list[tuple[int, str]], closing: dict[int, int]) -> Iterator[tuple[int, str]]:
+    resume = 0
+    for place, character in marks:
+        if place < resume:
+            continue
+        if character in ",:":
+            yield place, character
+        elif character == "(":
+            resume = closing.get(place, place)
+
+
+def _chunks(reading: Reading, structure: Structure) -> Iterator[list[int]]:
+    """Yield start, colons and end of each piece between two commas."""
+    chunk = [0]
+    for place, character in structure.separators:
+        chunk.append(place)
+        if character == ",":
+            if reading.text[chunk[0] : place].strip():
+                yield chunk
+            else:
+                reading.warn(place, "there is nothing before this comma")
+            chunk = [place + 1]
+    chunk.append(len(reading.text))
+    if reading.text[chunk[0] :].strip():
+        yield chunk
+
+
+def _read_chunk(reading: Reading, chunk: list[int], entries: list[Entry], words: bool) -> None:
+    start, *colons, end = chunk
+    if not colons:
+        if words and entries:
+            reading.warn(start - 1, "this comma is read as part of the value; put the value in quotes")
+            entries[-1] = entries[-1]._replace(value=Span(entries[-1].value.start, end))
+        else:
+            place = _first_place(reading.text, start, end)
+            reading.refuse(reading.problem(place, shown(reading.text[place:end].strip()), _ENTRY))
+        return
+    frame, value_start = Span(start, colons[0]), colons[0] + 1
+    for colon in colons[1:]:
+        middle = Span(value_start, colon)
+        if _is_doubled(reading.text, frame, middle):
+            reading.warn(colon, "the frame is given twice; read as once")
+            value_start = colon + 1
+        elif following := _missing_comma(reading.text, middle, words):
+            reading.warn(following, "a comma is missing before this key frame; read as if it were there")
+            entries.append(Entry(frame, Span(value_start, following)))
+            frame, value_start = Span(following, colon), colon + 1
+        elif not words or not reading.text[value_start:colon].strip():
+            reading.refuse(reading.problem(colon, "a second ':'", "a comma between two key frames"))
+            return
+    entries.append(Entry(frame, Span(value_start, end)))
+
+
+def _is_doubled(text: str, frame: Span, middle: Span) -> bool:
+    again = text[middle.start : middle.end].strip(" \t\r\n'\"")
+    return bool(again) and again == text[frame.start : frame.end].strip(" \t\r\n'\"")
+
+
+def _missing_comma(text: str, middle: Span, words: bool) -> int | None:
+    """Return where a key frame begins inside of a value, or None."""
+    end = middle.end
+    while end > middle.start and text[end - 1].isspace():
+        end -= 1
+    start = max(middle.start, end - _LONGEST_FRAME)
+    match = _TRAILING_FRAME.search(text, start, end)
+    if match is None and not words:
+        match = _TRAILING_NAME.search(text, start, end)
+    if match is None or not text[middle.start : match.start()].strip():
+        return None
+    return match.start(match.lastindex or 0)
+
+
+def _first_place(text: str, start: int, end: int) -> int:
+    while start < end and text[start].isspace():
+        start += 1
+    return start
+
+
+def unwrapped(text: str, span: Span, structure: Structure) -> Span:
+    """Return the span without blanks and without the brackets and the quotes that enclose all of it.
+
+    What stands inside quotes is left as it is; brackets that belong to the value stay.
+    """
+    start, end = span
+    while True:
+        start = _first_place(text, start, end)
+        while end > start and text[end - 1].isspace():
+            end -= 1
+        if end - start < 1:
+            return Span(start, end)
+        if text[start] == "(" and structure.closing.get(start) == end - 1:
+            start, end = start + 1, end - 1
+        elif start in structure.unclosed:
+            start += 1
+        elif end - 1 in structure.stray:
+            end -= 1
+        else:
+            break
+    quote = text[start]
+    if quote in "'\"" and end - start > 1 and text.find(quote, start + 1, end) == end - 1:
+        return Span(start + 1, end - 1)
+    return Span(start, end)
+
+
+def check_value_length(reading: Reading, span: Span, frame: int) -> bool:
+    """Tell whether a value is short enough to be read, and note a problem if not."""
+    length = span.end - span.start
+    if length > MAX_CHARACTERS:
+        found, allowed = f"a value of {length} characters", f"at most {MAX_CHARACTERS}"
+        reading.refuse(reading.problem(span.start, found, allowed, frame=frame))
+    return length <= MAX_CHARACTERS

@@ -1,0 +1,63 @@
+"""The frames at which something is keyed: what their texts say, and which of them lie within the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule.expression import parse_expression
+from deforum_helpers.schedule.grammar import PLAIN_NUMBER, Span, structure_of, unwrapped
+from deforum_helpers.schedule.reading import Reading
+from deforum_helpers.schedule.timeline import KEY_FRAME_NAMES, Timeline
+
+MAX_FRAME = 10**9
+MAX_KEY_CHARACTERS = 256
+
+
+def key_frame(text: str, timeline: Timeline, setting: str) -> int:
+    """Return the frame that a key such as `30`, `"max_f-2"` or `(max_f/4)` says, rounded towards zero.
+
+    Args:
+        text: the key.
+        timeline: gives the names that keys know, which are all but `t`.
+        setting: name of the setting, for messages.
+
+    Raises:
+        SettingsError: the key cannot be read, or is not a frame number.
+    """
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    reading = Reading(setting, text)
+    if len(text) > MAX_KEY_CHARACTERS:
+        found, allowed = f"a key of {len(text)} characters", f"a frame of at most {MAX_KEY_CHARACTERS}"
+        raise SettingsError([reading.problem(0, found, allowed)])
+    return frame_at(reading, unwrapped(text, Span(0, len(text)), structure_of(text)), timeline)
+
+
+def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
+    """Return the frame that the key at `span` says; it stands there without enclosing brackets and quotes.
+
+    Raises:
+        SettingsError: as `key_frame`.
+    """
+    key = reading.text[span.start : span.end]
+    if key.isascii() and key.isdigit() and len(key) < 10:
+        return int(key)
+    expression = parse_expression(reading, span.start, span.end, KEY_FRAME_NAMES)
+    with np.errstate(all="ignore"):
+        scope = timeline.constants()
+        number = float(expression.at(scope))
+        if abs(number) < MAX_FRAME:
+            if PLAIN_NUMBER.fullmatch(key) and number != int(number):
+                reading.warn(span.start, f"key frame {key} lies between two frames; read as {int(number)}")
+            return int(number)
+        place, account = expression.culprit(scope)
+    raise SettingsError([reading.problem(place, account, f"a frame number below {MAX_FRAME}")])
+
+
+def named_frames(frames: Iterable[int]) -> str:
+    """Return the first few of the frames, as text for a warning."""
+    named = [str(frame) for frame in frames]
+    return ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")

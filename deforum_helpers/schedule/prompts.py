@@ -1,0 +1,195 @@
+"""Prompts expanded to one text per frame.
+
+A prompt may hold `--neg`: everything after the first one is negative. Between two back-ticks stands an
+expression, replaced at every frame by its value: "a cat (asleep:`t/max_f`)".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, repeat
+from typing import NamedTuple
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule.evaluation import Evaluation
+from deforum_helpers.schedule.keyframes import named_frames
+from deforum_helpers.schedule.prompt_text import (
+    NEGATIVE_MARK,
+    SETTING,
+    Formula,
+    Piece,
+    Prompt,
+    check_size,
+    read_prompts,
+    split_negative,
+)
+from deforum_helpers.schedule.reading import Reading
+from deforum_helpers.schedule.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class PromptSeries:
+    """The prompts of a run; each tuple holds one text per frame.
+
+    Args:
+        texts: the prompt as written, with the additions, `--neg` and back-ticks.
+        positive: what is asked for, back-ticks evaluated.
+        negative: what is to be avoided, back-ticks evaluated; often empty.
+        key_frames: the key frames within the run, ascending.
+        warnings: sentences about what was read leniently.
+    """
+
+    texts: tuple[str, ...]
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+    key_frames: tuple[int, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class _Stretch(NamedTuple):
+    first: int
+    end: int
+    texts: list[str]
+    positive: list[Piece]
+    negative: list[Piece]
+
+
+def prompt_series(
+    prompts: Mapping[str, str], timeline: Timeline, positive: str = "", negative: str = ""
+) -> PromptSeries:
+    """Expand prompts to one per frame: each holds until the next key frame, the first one also before it.
+
+    Args:
+        prompts: prompt by key frame; keys are frame numbers or expressions such as "max_f/2".
+        timeline: the frames, and what the names in expressions mean.
+        positive: put before every prompt.
+        negative: put after every prompt, as part of what is to be avoided.
+
+    Raises:
+        SettingsError: no prompts, or keys or expressions that cannot be read or have no finite value.
+    """
+    keyed, warnings = read_prompts(prompts, timeline, positive, negative)
+    inside = sorted(frame for frame in keyed if 0 <= frame < timeline.frames)
+    outside = [frame for frame in sorted(keyed) if not 0 <= frame < timeline.frames]
+    if outside:
+        last = timeline.frames - 1
+        warnings.append(
+            f"{SETTING}: key frames outside of 0 to {last} change nothing: {named_frames(outside)}."
+        )
+    if any(prompt.formulas for prompt in keyed.values()):
+        check_size(keyed, timeline.frames)
+    shown = inside or [next(iter(keyed))]
+    ends = [*shown[1:], timeline.frames]
+    starts = [0, *shown[1:]]
+    stretches = [
+        _held(keyed[frame], first, end) for frame, first, end in zip(shown, starts, ends, strict=True)
+    ]
+    return _written(stretches, timeline, inside, warnings)
+
+
+def interpolated_prompt_series(
+    prompts: Mapping[str, str], timeline: Timeline, positive: str = "", negative: str = ""
+) -> PromptSeries:
+    """Expand prompts to one per frame, blended between two key frames by the weights of ` AND `.
+
+    Args and raises: as `prompt_series`. Key frames beyond the last frame count as the end of a blend.
+    """
+    keyed, warnings = read_prompts(prompts, timeline, positive, negative)
+    inside = sorted(frame for frame in keyed if 0 <= frame < timeline.frames)
+    check_size(keyed, timeline.frames)
+    stretches = _blended_stretches(keyed, timeline.frames)
+    return _written(stretches, timeline, inside, warnings)
+
+
+def interpolated_texts(prompts: Mapping[int, str], frames: int) -> tuple[str, ...]:
+    """Return the blended prompt of each frame as text, of prompts that hold their `--neg` already."""
+    keyed = {frame: Prompt(text, [], []) for frame, text in prompts.items()}
+    return tuple(text for stretch in _blended_stretches(keyed, frames) for text in stretch.texts)
+
+
+def _held(prompt: Prompt, first: int, end: int) -> _Stretch:
+    return _Stretch(first, end, [prompt.text] * (end - first), prompt.positive, prompt.negative)
+
+
+def _blended_stretches(keyed: Mapping[int, Prompt], frames: int) -> list[_Stretch]:
+    """Return the stretches in order, without gaps: key frames as written, blends between them."""
+    ordered = sorted(keyed)
+    if ordered[0] >= frames or ordered[-1] < 0:
+        return [_held(next(iter(keyed.values())), 0, frames)]
+    stretches = [_held(keyed[ordered[0]], 0, ordered[0])] if ordered[0] > 0 else []
+    for first, second in pairwise(ordered):
+        if 0 <= first < frames:
+            stretches.append(_held(keyed[first], first, first + 1))
+        start, end = max(first + 1, 0), min(second, frames)
+        if start < end:
+            stretches.append(_blend(keyed[first], keyed[second], first, second, range(start, end)))
+    if ordered[-1] < frames:
+        stretches.append(_held(keyed[ordered[-1]], ordered[-1], frames))
+    return stretches
+
+
+def _blend(from_prompt: Prompt, to_prompt: Prompt, first: int, second: int, frames: range) -> _Stretch:
+    weights_to = [(frame - first) * (1 / (second - first)) for frame in frames]
+    weights_from = [1 - weight for weight in weights_to]
+    words_from, words_to = list(map(str, weights_from)), list(map(str, weights_to))
+    sides = [split_negative(prompt.text) for prompt in (from_prompt, to_prompt)]
+    texts: list[list[str]] = []
+    blends: list[list[Piece]] = []
+    for side, least in ((0, 1), (1, 2)):
+        raw: list[str | Sequence[str]] = []
+        evaluated: list[Piece] = []
+        for prompt, parts, words in zip((from_prompt, to_prompt), sides, (words_from, words_to), strict=True):
+            if len(parts[side]) < least:
+                continue
+            joint = " AND " if raw else ""
+            raw += [f"{joint} ({parts[side]}):", words]
+            evaluated += [f"{joint} (", *(prompt.positive, prompt.negative)[side], "):", words]
+        texts.append(_joined(raw, len(frames)))
+        blends.append(evaluated)
+    whole = [
+        f"{positive} {NEGATIVE_MARK} {negative}" if negative else positive
+        for positive, negative in zip(*texts, strict=True)
+    ]
+    return _Stretch(frames.start, frames.stop, whole, *blends)
+
+
+def _written(
+    stretches: Sequence[_Stretch], timeline: Timeline, key_frames: Iterable[int], warnings: list[str]
+) -> PromptSeries:
+    """Evaluate what stands between back-ticks, and join the stretches."""
+    evaluation = Evaluation(timeline)
+    readings: dict[int, Reading] = {}
+    texts: list[str] = []
+    positive: list[str] = []
+    negative: list[str] = []
+    for stretch in stretches:
+        texts += stretch.texts
+        for pieces, side in ((stretch.positive, positive), (stretch.negative, negative)):
+            readings |= {id(piece.reading): piece.reading for piece in pieces if isinstance(piece, Formula)}
+            printed = [_printed(piece, evaluation, stretch) for piece in pieces]
+            side += _joined(printed, stretch.end - stretch.first)
+    problems = [problem for reading in readings.values() for problem in reading.problems]
+    if problems:
+        raise SettingsError(problems)
+    return PromptSeries(
+        tuple(texts),
+        tuple(map(str.strip, positive)),
+        tuple(map(str.strip, negative)),
+        tuple(key_frames),
+        tuple(warnings),
+    )
+
+
+def _printed(piece: Piece, evaluation: Evaluation, stretch: _Stretch) -> str | Sequence[str]:
+    if isinstance(piece, Formula):
+        return evaluation.printed(piece.reading, piece.expression, stretch.first, stretch.end)
+    return piece
+
+
+def _joined(columns: Sequence[str | Sequence[str]], frames: int) -> list[str]:
+    """Return one text per frame, of pieces that are the same at every frame or a sequence over the frames."""
+    if all(isinstance(column, str) for column in columns):
+        return ["".join(map(str, columns))] * frames
+    rows = zip(*[repeat(column) if isinstance(column, str) else column for column in columns], strict=False)
+    return list(map("".join, rows))

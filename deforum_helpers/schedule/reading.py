@@ -1,0 +1,77 @@
+"""What a reader of one text finds wrong or odd, collected with its columns."""
+
+from __future__ import annotations
+
+from deforum_helpers.errors import Problem, SettingsError
+
+MAX_PROBLEMS = 20
+MAX_WARNINGS = 20
+
+
+def shown(text: str, limit: int = 40) -> str:
+    """Return `text` quoted for a message: at most `limit` characters, control characters escaped."""
+    return repr(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+class Reading:
+    """Problems and warnings of one text while it is read.
+
+    Args:
+        setting: name of the setting that holds the text.
+        text: the whole text; every index given to the methods is 0-based in it.
+    """
+
+    def __init__(self, setting: str, text: str) -> None:
+        self.setting = setting
+        self.text = text
+        self._problems: list[Problem] = []
+        self._warnings: list[str] = []
+        self._unsaid = 0
+
+    def problem(
+        self, index: int, found: str, allowed: str, *, frame: int | None = None, advice: str = ""
+    ) -> Problem:
+        """Return the problem at `index`; `frame` is the key frame or frame it belongs to."""
+        where = f"column {index + 1}" if frame is None else f"frame {frame}, column {index + 1}"
+        message = f"{self.setting}, {where}: found {found}, allowed is {allowed}"
+        message += f"; {advice}." if advice else "."
+        return Problem(message, self.setting, frame, index + 1, found, allowed)
+
+    def refuse(self, *problems: Problem) -> None:
+        """Note problems; the reading ends here when there are too many to be of use.
+
+        Raises:
+            SettingsError: `MAX_PROBLEMS` are reached.
+        """
+        self._problems.extend(problems)
+        if len(self._problems) >= MAX_PROBLEMS:
+            self.finish()
+
+    def warn(self, index: int | None, sentence: str) -> None:
+        """Note a lenient reading at `index`, or one of the whole text."""
+        if len(self._warnings) >= MAX_WARNINGS:
+            self._unsaid += 1
+            return
+        where = self.setting if index is None else f"{self.setting}, column {index + 1}"
+        self._warnings.append(f"{where}: {sentence}.")
+
+    def finish(self) -> None:
+        """Raise what was noted.
+
+        Raises:
+            SettingsError: with all problems, if there is any.
+        """
+        if self._problems:
+            raise SettingsError(self._problems)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The problems noted so far."""
+        return tuple(self._problems)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The sentences noted so far; beyond `MAX_WARNINGS` only their number."""
+        if not self._unsaid:
+            return tuple(self._warnings)
+        return (*self._warnings, f"{self.setting}: {self._unsaid} more warnings like these.")

@@ -1,0 +1,227 @@
+"""Schedules expanded to one value per frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule.evaluation import Evaluation, Floats
+from deforum_helpers.schedule.expression import MAX_MAGNITUDE, parse_expression
+from deforum_helpers.schedule.grammar import (
+    PLAIN_NUMBER,
+    Entry,
+    Span,
+    Structure,
+    check_value_length,
+    plain_entries,
+    read_entries,
+    unwrapped,
+)
+from deforum_helpers.schedule.keyframes import frame_at, named_frames
+from deforum_helpers.schedule.reading import Reading, shown
+from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
+from deforum_helpers.schedule.tree import Expression
+
+MAX_NODES = 100_000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class NumericSeries:
+    """A schedule of numbers.
+
+    Args:
+        values: float64, shape (frames,), read-only.
+        key_frames: the key frames within the run, ascending.
+        warnings: sentences about what was read leniently.
+    """
+
+    values: Floats
+    key_frames: tuple[int, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StringSeries:
+    """A schedule of texts: one value per frame, the key frames within the run, warnings."""
+
+    values: tuple[str, ...]
+    key_frames: tuple[int, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def numeric_series(text: str, timeline: Timeline, setting: str) -> NumericSeries:
+    """Expand a schedule of numbers to one number per frame.
+
+    Between two key frames runs a straight line if the first one holds a plain number; an expression is
+    evaluated at every frame until the next key frame. `0: (1), 4: (3)` gives 1, 1.5, 2, 2.5, 3, 3, ...
+
+    Args:
+        text: the schedule.
+        timeline: the frames, and what the names in expressions mean.
+        setting: name of the setting, for messages.
+
+    Raises:
+        SettingsError: the text cannot be read, or a value is not a finite number up to 1e15.
+    """
+    reading = Reading(setting, text)
+    points: Mapping[int, float | Expression] | None = plain_entries(text)
+    if points is None:
+        points = _numeric_points(reading, timeline)
+        reading.finish()
+    used = points_in_range(reading, points, timeline.frames)
+    values = _expanded(reading, used, timeline)
+    reading.finish()
+    values.flags.writeable = False
+    inside = tuple(frame for frame in used if 0 <= frame < timeline.frames)
+    return NumericSeries(values, inside, reading.warnings)
+
+
+def string_series(text: str, timeline: Timeline, setting: str) -> StringSeries:
+    """Expand a schedule of texts, each held until the next key frame.
+
+    The brackets and quotes around a value go, those inside stay. A plain number repeats the value before.
+
+    Args:
+        text: the schedule, as `0: ("Euler a"), 30: (DDIM)`.
+        timeline: the frames, and what the names in key frames mean.
+        setting: name of the setting, for messages.
+
+    Raises:
+        SettingsError: the text cannot be read.
+    """
+    reading = Reading(setting, text)
+    points = _string_points(reading, timeline)
+    reading.finish()
+    used = points_in_range(reading, points, timeline.frames)
+    ends = [*list(used)[1:], timeline.frames]
+    values: list[str] = []
+    for (frame, span), end in zip(used.items(), ends, strict=True):
+        value = text[span.start : span.end]
+        if PLAIN_NUMBER.fullmatch(value):
+            if not values:
+                found, allowed = (
+                    f"the number {shown(value)}",
+                    "a name; a number only repeats the name before it",
+                )
+                raise SettingsError([reading.problem(span.start, found, allowed, frame=frame)])
+            value = values[-1]
+        values.extend([value] * (end - len(values)))
+    inside = tuple(frame for frame in used if 0 <= frame < timeline.frames)
+    return StringSeries(tuple(values), inside, reading.warnings)
+
+
+def points_in_range(reading: Reading, points: Mapping[int, T], frames: int) -> dict[int, T]:
+    """Return the key frames that count, ascending; the others are named in a warning.
+
+    Key frames outside of 0 .. `frames` - 1 change nothing, unless there are no others: then the one that
+    would come next (or came last) gives its value to all frames.
+    """
+    ordered = sorted(points)
+    inside = [frame for frame in ordered if 0 <= frame < frames]
+    if len(inside) < len(ordered):
+        outside = named_frames(frame for frame in ordered if not 0 <= frame < frames)
+        reading.warn(None, f"key frames outside of 0 to {frames - 1} change nothing: {outside}")
+    if not inside:
+        inside = [frame for frame in ordered if frame >= frames][:1] or ordered[-1:]
+    if inside[0] != 0:
+        reading.warn(None, f"there is no key frame 0; the value of key frame {inside[0]} is taken")
+    return {frame: points[frame] for frame in inside}
+
+
+def _frames_and_spans(
+    reading: Reading, entries: list[Entry], structure: Structure, timeline: Timeline
+) -> dict[int, Span]:
+    """Return the value of each key frame as it stands in the text; a frame given twice keeps the last."""
+    spans: dict[int, Span] = {}
+    for entry in entries:
+        try:
+            frame = 0
+            if entry.frame is not None:
+                frame = frame_at(reading, unwrapped(reading.text, entry.frame, structure), timeline)
+        except SettingsError as error:
+            reading.refuse(*error.problems)
+            continue
+        if frame in spans:
+            reading.warn(entry.value.start, f"key frame {frame} is given again; the last one counts")
+        if not reading.text[entry.value.start : entry.value.end].strip():
+            reading.refuse(reading.problem(entry.value.start, "nothing", "a value after ':'", frame=frame))
+        elif check_value_length(reading, entry.value, frame):
+            spans[frame] = entry.value
+    return spans
+
+
+def _string_points(reading: Reading, timeline: Timeline) -> dict[int, Span]:
+    entries, structure = read_entries(reading, words=True)
+    spans = _frames_and_spans(reading, entries, structure, timeline)
+    return {frame: unwrapped(reading.text, span, structure) for frame, span in spans.items()}
+
+
+def _numeric_points(reading: Reading, timeline: Timeline) -> dict[int, float | Expression]:
+    entries, structure = read_entries(reading, words=False)
+    points: dict[int, float | Expression] = {}
+    nodes = 0
+    for frame, span in _frames_and_spans(reading, entries, structure, timeline).items():
+        inner = unwrapped(reading.text, span, structure)
+        _warn_of_trailing_text(reading, inner, span, structure)
+        try:
+            point = _number_or_expression(reading, inner, frame)
+        except SettingsError as error:
+            reading.refuse(*error.problems)
+            continue
+        points[frame] = point
+        nodes += point.nodes if isinstance(point, Expression) else 0
+        if nodes > MAX_NODES:
+            allowed = f"at most {MAX_NODES} numbers, names and operations in all"
+            raise SettingsError([reading.problem(span.start, "a longer schedule", allowed, frame=frame)])
+    return points
+
+
+def _warn_of_trailing_text(reading: Reading, inner: Span, span: Span, structure: Structure) -> None:
+    text = reading.text
+    closing = structure.closing.get(inner.start)
+    if closing is not None and text[span.start : inner.start].strip() == "" and closing < inner.end - 1:
+        reading.warn(closing + 1, "the value goes on after its closing bracket; all of it is read")
+
+
+def _number_or_expression(reading: Reading, span: Span, frame: int) -> float | Expression:
+    text = reading.text[span.start : span.end]
+    if PLAIN_NUMBER.fullmatch(text) and abs(float(text)) <= MAX_MAGNITUDE:
+        return float(text)
+    expression = parse_expression(
+        reading, span.start, span.end, FRAME_NAMES, frame=frame, close_brackets=True
+    )
+    cleaned = text.translate(_NO_BRACKETS).strip()
+    return float(cleaned) if PLAIN_NUMBER.fullmatch(cleaned) else expression
+
+
+_NO_BRACKETS = str.maketrans("", "", "()'\"")
+
+
+def _expanded(reading: Reading, points: dict[int, float | Expression], timeline: Timeline) -> Floats:
+    """Hold the expressions, and draw straight lines from each plain number to the next key frame's value."""
+    ends = [*list(points)[1:], timeline.frames]
+    held: list[tuple[int, Floats]] = []
+    starts: list[float] = []
+    evaluation = Evaluation(timeline)
+    for (frame, point), end in zip(points.items(), ends, strict=True):
+        if not isinstance(point, Expression):
+            starts.append(point)
+            continue
+        end = end if 0 <= frame < end else frame + 1
+        values = evaluation.values(reading, point, frame, end)
+        held.append((frame, values))
+        starts.append(float(values[0]))
+    if len(starts) == 1:
+        values = np.full(timeline.frames, starts[0])
+    else:
+        values = np.interp(np.arange(timeline.frames), list(points), starts)
+    for frame, segment in held:
+        if 0 <= frame < timeline.frames:
+            values[frame : frame + len(segment)] = segment
+    return values
