@@ -49,7 +49,7 @@ def subtitle(
     shown = [
         f"{printed}: {_value_text(values[setting])}; "
         for setting, label, printed in table
-        if label in params and setting in values
+        if label in params and setting in values and label != PROMPT_LABEL
     ]
     if PROMPT_LABEL in params:
         shown.append(f"{PROMPT_LABEL}: {_one_line(prompt)}; ")

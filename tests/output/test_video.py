@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deforum_helpers.errors import DiskFull, MissingFeature, SettingsError, VideoError
+from deforum_helpers.output import ffmpeg as programs
+from deforum_helpers.output import video as films
+from deforum_helpers.output.audio import soundtrack_kind
+from deforum_helpers.output.metadata import read_video_settings
+from deforum_helpers.output.subtitles import SubtitleWriter
+from deforum_helpers.output.video import VideoWriter, count_frames, find_ffmpeg, gif
+from tests.output.films import FFMPEG, chart, decoded, false_ffmpeg, sound, streams
+
+COUNT_ONE = 'if "-progress" in sys.argv: print("frame=1"); sys.exit()\n'
+
+
+def film(path: Path, frames: int = 5, width: int = 32, height: int = 16, **options: object) -> int:
+    options = {"fps": 10, "preset": "ultrafast", "ffmpeg": FFMPEG} | options
+    with VideoWriter(path, width=width, height=height, **options) as writer:
+        for frame in range(frames):
+            writer.write(chart(width, height, frame * 5))
+        return writer.finish()
+
+
+def test_a_film_shows_the_frames(tmp_path: Path) -> None:
+    path = tmp_path / "Film – 城.mp4"
+    assert film(path, crf=0) == 5
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    assert count_frames(path, FFMPEG) == 5
+    shown = decoded(path, 32, 16).astype(int)
+    for frame, picture in enumerate(shown):
+        expected = chart(32, 16, frame * 5).astype(int)
+        assert np.abs(picture[:, :12] - expected[:, :12]).max() <= 4
+        assert np.abs(picture[:, 20:] - expected[:, 20:]).max() <= 4
+
+
+@pytest.mark.parametrize(("width", "height"), [(33, 16), (32, 17), (31, 15), (1, 1)])
+def test_odd_sizes_are_padded_in_the_film_only(tmp_path: Path, width: int, height: int) -> None:
+    assert film(tmp_path / "a.mp4", 3, width, height) == 3
+    even = (width + width % 2, height + height % 2)
+    assert f", {even[0]}x{even[1]}" in streams(tmp_path / "a.mp4")
+    assert decoded(tmp_path / "a.mp4", *even).shape[0] == 3
+
+
+def test_a_film_tells_its_colours_and_rate(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", fps=12.5)
+    said = streams(tmp_path / "a.mp4")
+    assert "yuv420p(tv, bt709" in said
+    assert "12.50 fps" in said
+    assert "h264" in said
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prompts": {"0": 'a; b # c = d \\ "e"\nnew line\r\n Schloß 城 🎬'}, "W": 32},
+        {"init_image": "data:" + "Aa0+/=;" * 300_000},
+        {},
+    ],
+    ids=["odd characters", "2 MB", "empty"],
+)
+def test_settings_travel_in_the_film(tmp_path: Path, settings: dict[str, object]) -> None:
+    film(tmp_path / "a.mp4", settings_json=json.dumps(settings, ensure_ascii=False))
+    assert read_video_settings(tmp_path / "a.mp4") == settings
+
+
+def test_settings_outlive_sound_and_subtitles(tmp_path: Path) -> None:
+    with SubtitleWriter(tmp_path / "a.srt", 10) as writer:
+        for frame in range(5):
+            writer.write(frame, "false", 1, {}, "", [], [])
+        subtitles = writer.finish()
+    tone = sound(tmp_path / "tone.wav", 3)
+    assert film(tmp_path / "a.mp4", settings_json='{"W": 32}', audio=tone, subtitles=subtitles) == 5
+    assert read_video_settings(tmp_path / "a.mp4") == {"W": 32}
+    said = streams(tmp_path / "a.mp4")
+    assert "Audio: aac" in said
+    assert "mov_text" in said
+    assert "Deforum Data" in said
+    assert "Duration: 00:00:00.5" in said
+
+
+def test_sound_shorter_than_the_film_costs_no_frame(tmp_path: Path) -> None:
+    assert film(tmp_path / "a.mp4", 30, audio=sound(tmp_path / "tone.mp3", 0.3)) == 30
+
+
+def test_a_film_without_settings_says_so(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4")
+    for path in (tmp_path / "a.mp4", tmp_path / "none.mp4"):
+        with pytest.raises(SettingsError, match=path.name):
+            read_video_settings(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["playlist.mp3", "concat.wav", "text.flac", "dash.ogg", "empty.mp3", "missing.mp3"]
+)
+def test_only_sound_is_a_soundtrack(tmp_path: Path, name: str) -> None:
+    secret = sound(tmp_path / "secret.wav", 0.2)
+    content = {
+        "playlist.mp3": f"#EXTM3U\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n",
+        "concat.wav": f"ffconcat version 1.0\nfile '{secret}'\n",
+        "text.flac": "hello",
+        "dash.ogg": '<?xml version="1.0"?><MPD></MPD>',
+        "empty.mp3": "",
+    }
+    if name in content:
+        (tmp_path / name).write_text(content[name])
+    with pytest.raises(VideoError, match="soundtrack_path"):
+        film(tmp_path / "a.mp4", audio=tmp_path / name)
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_a_playlist_behind_a_tag_is_not_followed(tmp_path: Path) -> None:
+    secret = sound(tmp_path / "secret.wav", 0.2)
+    trap = tmp_path / "trap.mp3"
+    trap.write_bytes(b"ID3\x04\x00\x00\x00\x00\x00\x00" + f"#EXTM3U\n#EXTINF:1,\n{secret}\n".encode())
+    with pytest.raises(VideoError, match=r"trap\.mp3"):
+        film(tmp_path / "a.mp4", audio=trap)
+
+
+KINDS = {
+    "mp3": "mp3",
+    "wav": "wav",
+    "flac": "flac",
+    "ogg": "ogg",
+    "m4a": "mov",
+    "mka": "matroska",
+    "aac": "aac",
+    "aiff": "aiff",
+    "ts": "mpegts",
+}
+
+
+@pytest.mark.parametrize(("end", "kind"), KINDS.items())
+def test_sound_of_every_kind_is_known(tmp_path: Path, end: str, kind: str) -> None:
+    path = sound(tmp_path / f"-dash {end}.{end}", 0.3)
+    assert soundtrack_kind(path) == kind
+    assert film(tmp_path / "a.mp4", audio=path) == 5
+
+
+def test_a_silent_film_is_no_soundtrack(tmp_path: Path) -> None:
+    film(tmp_path / "silent.mp4")
+    with pytest.raises(VideoError, match="soundtrack"):
+        film(tmp_path / "a.mp4", audio=tmp_path / "silent.mp4")
+
+
+def test_a_failing_ffmpeg_is_quoted_without_folders(tmp_path: Path) -> None:
+    program = false_ffmpeg(tmp_path, "sys.stdin.buffer.read(10); sys.exit('/home/me/x.mp4: no such codec')")
+    with pytest.raises(VideoError, match=r"status 1: x\.mp4: no such codec"):
+        film(tmp_path / "a.mp4", 50, 256, 256, ffmpeg=program)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["ffmpeg"]
+
+
+def test_an_ffmpeg_that_fails_at_the_end_is_an_error(tmp_path: Path) -> None:
+    program = false_ffmpeg(tmp_path, "sys.stdin.buffer.read(); sys.exit('Conversion failed!')")
+    with pytest.raises(VideoError, match="Conversion failed!"):
+        film(tmp_path / "a.mp4", ffmpeg=program)
+
+
+def test_a_full_disk_can_be_tried_again(tmp_path: Path) -> None:
+    program = false_ffmpeg(
+        tmp_path, "sys.stdin.buffer.read(); sys.exit('av_interleaved_write_frame(): No space left on device')"
+    )
+    with pytest.raises(DiskFull):
+        film(tmp_path / "a.mp4", ffmpeg=program)
+
+
+def test_a_film_of_another_length_is_an_error(tmp_path: Path) -> None:
+    body = COUNT_ONE + "sys.stdin.buffer.read(); open(sys.argv[-1][5:], 'w').close()"
+    with pytest.raises(VideoError, match="5 frames were written, but the file has 1"):
+        film(tmp_path / "a.mp4", ffmpeg=false_ffmpeg(tmp_path, body))
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_a_hung_ffmpeg_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(films, "WRITE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(films, "FINISH_TIMEOUT_S", 0.2)
+    program = false_ffmpeg(tmp_path, "time.sleep(60)")
+    with pytest.raises(VideoError, match="status -9"):
+        film(tmp_path / "a.mp4", 50, 256, 256, ffmpeg=program)
+    with pytest.raises(VideoError, match="status -9"):
+        film(tmp_path / "a.mp4", 1, 8, 8, ffmpeg=program)
+    with pytest.raises(VideoError, match="did not end"):
+        programs.run_ffmpeg(program, [], "Waiting", 0.2)
+
+
+@pytest.mark.parametrize("location", ["/nowhere/ffmpeg", "no-such-ffmpeg"])
+def test_a_wrong_location_is_named(location: str) -> None:
+    with pytest.raises(MissingFeature, match=r"deforum_ffmpeg_location .* pip install imageio-ffmpeg"):
+        find_ffmpeg(location)
+
+
+def test_a_missing_ffmpeg_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingFeature, match="pip install imageio-ffmpeg"):
+        find_ffmpeg(None)
+
+
+def test_ffmpeg_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = false_ffmpeg(tmp_path, "")
+    assert find_ffmpeg(program) == program
+    assert Path(find_ffmpeg("")).is_file()
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_ffmpeg(None) == program
+
+
+def test_a_program_that_does_not_start_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "ffmpeg").write_text("no program")
+    with pytest.raises(MissingFeature, match="cannot be started"):
+        film(tmp_path / "a.mp4", ffmpeg=str(tmp_path / "ffmpeg"))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["ffmpeg"]
+
+
+def test_an_abort_leaves_nothing(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / "a.mp4", width=32, height=16, fps=10, ffmpeg=FFMPEG)
+    writer.write(chart(32, 16))
+    writer.abort()
+    writer.abort()
+    with pytest.raises(VideoError):
+        writer.write(chart(32, 16))
+    with pytest.raises(VideoError):
+        writer.finish()
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_inside_the_context_aborts(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        _film_that_fails(tmp_path / "a.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def _film_that_fails(path: Path) -> None:
+    with VideoWriter(path, width=32, height=16, fps=10, ffmpeg=FFMPEG) as writer:
+        writer.write(chart(32, 16))
+        raise KeyError
+
+
+def test_leaving_the_context_finishes_the_film(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", width=32, height=16, fps=10, ffmpeg=FFMPEG) as writer:
+        writer.write(chart(32, 16))
+    assert count_frames(tmp_path / "a.mp4", FFMPEG) == 1
+
+
+def test_an_abort_frees_a_thread_that_writes(tmp_path: Path) -> None:
+    program = false_ffmpeg(tmp_path, "time.sleep(60)")
+    writer = VideoWriter(tmp_path / "a.mp4", width=512, height=512, fps=10, ffmpeg=program)
+    caught: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            writer.write(chart(512, 512))
+        except VideoError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    time.sleep(0.1)
+    writer.abort()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert len(caught) == 1
+
+
+def test_a_film_of_no_frames_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="no frame"):
+        film(tmp_path / "a.mp4", 0)
+
+
+@pytest.mark.parametrize("bad", [{"width": 0}, {"fps": 0}, {"fps": float("nan")}])
+def test_sizes_and_rates_are_above_zero(tmp_path: Path, bad: dict[str, float]) -> None:
+    with pytest.raises(VideoError, match="above 0"):
+        film(tmp_path / "a.mp4", **bad)
+
+
+def test_frames_have_the_film_s_size(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", width=32, height=16, fps=10, ffmpeg=FFMPEG) as writer:
+        for wrong in (chart(16, 16), chart(32, 16).astype(float)):
+            with pytest.raises(ValueError, match="uint8"):
+                writer.write(wrong)
+        writer.abort()
+
+
+def test_a_gif_has_the_film_s_frames(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4")
+    gif(tmp_path / "a.mp4", tmp_path / "a.gif", 10, FFMPEG)
+    with Image.open(tmp_path / "a.gif") as picture:
+        assert picture.n_frames == 5
+        assert picture.size == (32, 16)
+    with pytest.raises(VideoError, match="GIF"):
+        gif(tmp_path / "none.mp4", tmp_path / "b.gif", 10, FFMPEG)
+    assert not (tmp_path / "b.gif").exists()
