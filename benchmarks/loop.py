@@ -1,0 +1,76 @@
+"""The whole frame loop with a diffusion and a depth model that cost nothing: files, film and all image operations."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.rows import Row
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.names import samplers, schedulers
+from deforum_helpers.image.types import Depth, Image
+from deforum_helpers.job import run_job
+from deforum_helpers.prepare import HostFacts, prepare
+
+NAME = "loop"
+BAR = "<= 40 / 170 ms per written frame at cadence 1 (512 / 1024); goal 20 / 95"
+BARS_MS = {512: 40.0, 1024: 170.0}
+FRAMES = {512: 60, 1024: 24}
+
+
+class GivenDepth:
+    """A hilly landscape that was measured beforehand, the same for every picture."""
+
+    name = "given"
+
+    def __init__(self) -> None:
+        self._depths: dict[tuple[int, int], Depth] = {}
+
+    def estimate(self, image: Image) -> Depth:
+        height, width = image.shape[1:]
+        if (height, width) not in self._depths:
+            y, x = np.mgrid[0:height, 0:width] / height
+            hills = 1.5 + 0.4 * np.sin(6 * x) * np.cos(4 * y) - 0.3 * y
+            self._depths[height, width] = torch.from_numpy(hills.astype(np.float32))
+        return self._depths[height, width]
+
+
+def run(size: int = 512) -> list[Row]:
+    """Return one row for each cadence; the bar is for cadence 1, the others have it too."""
+    return [_row(size, cadence) for cadence in (1, 2, 4)]
+
+
+def _row(size: int, cadence: int) -> Row:
+    settings = {
+        "W": size,
+        "H": size,
+        "max_frames": FRAMES[size],
+        "animation_mode": "3D",
+        "translation_z": "0:(2)",
+        "rotation_3d_y": "0:(0.3)",
+        "color_coherence": "LAB",
+        "noise_type": "perlin",
+        "noise_schedule": "0:(0.04)",
+        "amount_schedule": "0:(0.1)",
+        "diffusion_cadence": cadence,
+        "seed": 1,
+        "legacy_colormatch": False,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        facts = HostFacts("benchmark", "null", None, Path(folder), samplers("null"), schedulers("null"))
+        prepared = prepare(settings, facts)
+        began = time.perf_counter()
+        result = run_job(
+            prepared,
+            make_engine("null"),
+            CancelToken(),
+            lambda progress: None,
+            estimator=lambda name, device: GivenDepth(),
+        )
+        milliseconds = (time.perf_counter() - began) * 1000 / result.frames
+    return Row(f"{size}x{size}, cadence {cadence}, per written frame", milliseconds, BARS_MS[size])

@@ -1,0 +1,64 @@
+"""Command line: `python -m deforum_helpers run|check|plot FILE...`.
+
+Exit codes: 0 all is well, 1 a job failed or was stopped, 2 the settings or the command are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deforum_helpers.commands import check, plot, run
+from deforum_helpers.engines.names import ENGINES
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    command = {"run": run.run, "check": check.check, "plot": plot.plot}[options.command]
+    return command(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deforum_helpers", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run|check|plot")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="settings file (.txt, .json), or a frame or film of a run",
+    )
+    shared.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="replace a setting; the value is JSON, or else taken as text; may be repeated",
+    )
+    shared.add_argument("--engine", choices=ENGINES, help="default: diffusers with --ckpt, else demo")
+    shared.add_argument("--ckpt", metavar="PATH_OR_NAME", help="model folder, .safetensors file or hub id")
+    shared.add_argument("--allow-download", action="store_true", help="fetch models that are not here")
+    shared.add_argument(
+        "--out", type=Path, metavar="PATH", help="output root; for plot: the SVG file or folder"
+    )
+    run_parser = commands.add_parser("run", parents=[shared], help="render films")
+    run_parser.add_argument(
+        "--resume", metavar="TIMESTRING", help="continue a run: the 14 digits its file names begin with"
+    )
+    commands.add_parser("check", parents=[shared], help="check settings without rendering")
+    plot_parser = commands.add_parser("plot", parents=[shared], help="draw schedules and prompts as SVG")
+    plot_parser.add_argument(
+        "--schedules", metavar="NAME,NAME", help="which; default: all that change and have an effect"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""What all commands share: reading settings files, the host that a command line is, and problems in plain text."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.engines.names import samplers, schedulers
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.prepare import HostFacts, Prepared, prepare
+from deforum_helpers.settings import read_settings_file
+
+DEFAULT_OUTPUT_ROOT = Path("outputs")
+
+
+def engine_name(options: argparse.Namespace) -> str:
+    """Return the engine asked for: by name, else diffusers where there is a checkpoint, else the built-in model."""
+    return options.engine or ("diffusers" if options.ckpt else "demo")
+
+
+def host_facts(options: argparse.Namespace, output_root: Path) -> HostFacts:
+    """Describe this command line as a host."""
+    engine = engine_name(options)
+    return HostFacts(
+        name="command line",
+        engine=engine,
+        model=options.ckpt,
+        output_root=output_root.resolve(),
+        samplers=samplers(engine),
+        schedulers=schedulers(engine),
+    )
+
+
+def read_submitted(path: Path, changes: list[str]) -> dict[str, Any]:
+    """Read a settings file and apply `NAME=VALUE` changes.
+
+    Raises:
+        SettingsError: the file cannot be read, or a change has no name.
+    """
+    submitted = read_settings_file(path)
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals or not name.strip():
+            raise SettingsError(
+                [
+                    Problem(
+                        f"--set takes NAME=VALUE, found {change[:80]!r}.",
+                        found=change[:80],
+                        allowed="NAME=VALUE",
+                    )
+                ]
+            )
+        try:
+            submitted[name.strip()] = json.loads(text)
+        except ValueError:
+            submitted[name.strip()] = text
+    return submitted
+
+
+def prepare_file(path: Path, options: argparse.Namespace, facts: HostFacts) -> Prepared | None:
+    """Prepare one file; prints its problems and returns None where it has any."""
+    try:
+        submitted = read_submitted(path, options.changes)
+        return prepare(submitted, facts, resume=getattr(options, "resume", None))
+    except SettingsError as error:
+        print_problems(path, error)
+        return None
+
+
+def print_problems(path: Path, error: SettingsError) -> None:
+    count = len(error.problems)
+    print(f"{path}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
+    for problem in error.problems:
+        place = problem.setting or "file"
+        if problem.frame is not None:
+            place += f", frame {problem.frame}"
+        if problem.column is not None:
+            place += f", column {problem.column}"
+        print(f"  {place}: {problem.message}", file=sys.stderr)
+
+
+def print_warnings(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        print(f"  warning: {warning}", file=sys.stderr)

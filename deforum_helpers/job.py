@@ -1,0 +1,246 @@
+"""One job from plan to files: what the command line, the HTTP routes and the tab all call."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.depth import make_estimator
+from deforum_helpers.depth.base import DepthEstimator
+from deforum_helpers.engines.base import Engine
+from deforum_helpers.errors import Cancelled, CheckpointError
+from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
+from deforum_helpers.image.types import Image
+from deforum_helpers.output.disk import write_whole
+from deforum_helpers.output.film import Film
+from deforum_helpers.output.names import Run, new_run, resumed_run
+from deforum_helpers.prepare import Prepared
+from deforum_helpers.render import checkpoint
+from deforum_helpers.render.loop import render
+from deforum_helpers.render.plan import Plan
+from deforum_helpers.render.stages import Eyes, Studio
+from deforum_helpers.render.state import State
+from deforum_helpers.settings import flat_settings
+
+logger = logging.getLogger(__name__)
+
+Phase = Literal["PREPARING", "GENERATING", "POST_PROCESSING"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a job stands.
+
+    Args:
+        phase: what it does.
+        fraction: share of the phase that is done, 0..1, never falling within a phase.
+        frame: number of frames finished.
+        max_frames: number of frames of the film.
+        outdir, timestring: where its files are and what their names begin with; empty until that is known.
+        warnings: what came up while rendering, as plain sentences.
+    """
+
+    phase: Phase
+    fraction: float
+    frame: int
+    max_frames: int
+    outdir: str = ""
+    timestring: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished job left behind.
+
+    Args:
+        outdir, timestring: where its files are and what their names begin with.
+        frames: number of frames written.
+        video: the film, or None where none was asked for.
+        warnings: all of the job's warnings.
+    """
+
+    outdir: Path
+    timestring: str
+    frames: int
+    video: Path | None
+    warnings: tuple[str, ...]
+
+
+def run_job(
+    prepared: Prepared,
+    engine: Engine,
+    cancel: CancelToken,
+    report: Callable[[Progress], None],
+    *,
+    resume: str | None = None,
+    now: Callable[[], datetime] = datetime.now,
+    estimator: Callable[[str, torch.device], DepthEstimator] = make_estimator,
+) -> RunResult:
+    """Render a prepared job.
+
+    Args:
+        prepared: from `prepare`.
+        engine: draws.
+        cancel: the wish to stop; a cancelled job's frames still become a film.
+        report: is told of every progress, on the calling thread.
+        resume: timestring of the run to continue; by default what the job was prepared with.
+        now: local time.
+        estimator: makes the depth model of a name, on a device; asked only where the film needs depth.
+
+    Raises:
+        Cancelled: the job was cancelled; its frames are kept and, if two or more, made into a film.
+        Parked: the job was stopped for now; calling again with `resume` continues it exactly.
+        RenderError: something failed; `retryable` tells whether the same job may succeed later.
+    """
+    plan, resume = prepared.plan, resume or prepared.resume
+    report(Progress("PREPARING", 0.0, 0, plan.frames))
+    run = (
+        resumed_run(prepared.output_root, prepared.settings, resume)
+        if resume
+        else new_run(prepared.output_root, prepared.settings, now())
+    )
+    job = _Job(prepared, engine, cancel, report, run, estimator)
+    job.tell("PREPARING", 0.1, 0)
+    start = job.resumed_start() if resume else job.fresh_start()
+    with Film(
+        prepared.settings, prepared.options, plan, run, job.saved_settings(), start.frames_done
+    ) as film:
+        try:
+            job.render(film, start.state, start.frames_done)
+            complete = True
+        except Cancelled:
+            complete = False
+        job.tell("POST_PROCESSING", 0.0, film.frames)
+        video = film.finish(lambda share: job.tell("POST_PROCESSING", share, film.frames))
+    if not complete:
+        raise Cancelled("The job was cancelled.")
+    return RunResult(run.outdir, run.timestring, plan.frames, video, (*prepared.warnings, *job.warnings))
+
+
+class _Job:
+    """The values that all parts of one attempt share."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        engine: Engine,
+        cancel: CancelToken,
+        report: Callable[[Progress], None],
+        run: Run,
+        estimator: Callable[[str, torch.device], DepthEstimator],
+    ) -> None:
+        self.prepared = prepared
+        self.plan: Plan = prepared.plan
+        self.engine = engine
+        self.cancel = cancel
+        self.run = run
+        self.warnings = self._engine_warnings()
+        self._report = report
+        self._estimator = estimator
+
+    def tell(self, phase: Phase, fraction: float, frames: int) -> None:
+        self._report(
+            Progress(
+                phase,
+                fraction,
+                frames,
+                self.plan.frames,
+                str(self.run.outdir),
+                self.run.timestring,
+                self.warnings,
+            )
+        )
+
+    def _engine_warnings(self) -> tuple[str, ...]:
+        warnings = (text for key in self.plan.key_frames for text in self.engine.warnings(key.request))
+        return tuple(dict.fromkeys(warnings))
+
+    def saved_settings(self) -> dict[str, Any]:
+        """Return the settings as they are written beside the frames: those submitted, seed and names resolved."""
+        return {
+            **flat_settings(self.prepared.settings),
+            "batch_name": self.run.outdir.name,
+            "sd_model_name": self.prepared.model or self.engine.name,
+        }
+
+    def fresh_start(self) -> checkpoint.Checkpoint:
+        content = json.dumps(self.saved_settings(), indent=4, ensure_ascii=False)
+        write_whole(self.run.settings_path, content.encode("utf-8"))
+        reference = None
+        if self.prepared.settings.color_coherence == "Image":
+            picture = self._picture("color_coherence_image_path")
+            reference = ColorReference(picture, "Image")
+        return checkpoint.Checkpoint(State(reference=reference), 0, self.plan.digest)
+
+    def resumed_start(self) -> checkpoint.Checkpoint:
+        """Read where the run stands, and see that everything before that is there.
+
+        Raises:
+            CheckpointError: it is not.
+        """
+        try:
+            content = self.run.checkpoint_path.read_bytes()
+        except OSError:
+            if self.run.settings_path.exists():  # it was stopped before its first frame was done
+                return self.fresh_start()
+            raise CheckpointError(
+                f"resume_timestring {self.run.timestring!r} names no run in {self.run.outdir.name!r}: there is no "
+                "checkpoint. Check resume_timestring and batch_name, or render anew."
+            ) from None
+        start = checkpoint.decoded(content, self.engine.device)
+        for frame in range(start.frames_done):
+            if not self.run.frame_path(frame).exists():
+                raise CheckpointError(
+                    f"The run {self.run.timestring} cannot be resumed: its frame {frame} is missing "
+                    f"({self.run.frame_path(frame).name}). Put it back, or render anew."
+                )
+        return start if start.digest == self.plan.digest else self._changed(start)
+
+    def _changed(self, start: checkpoint.Checkpoint) -> checkpoint.Checkpoint:
+        """Return where the run goes on with other settings than it was begun with.
+
+        Raises:
+            CheckpointError: the new settings have no key frame there.
+        """
+        places = [key.index for key in self.plan.key_frames]
+        if start.frames_done not in places and start.frames_done < self.plan.frames:
+            raise CheckpointError(
+                f"The run {self.run.timestring} has {start.frames_done} frames, but with the changed settings frame "
+                f"{start.frames_done} is no key frame. Resume with the diffusion_cadence it was begun with."
+            )
+        self.warnings += (
+            f"The settings differ from those that the run {self.run.timestring} was begun with; frames from "
+            f"{start.frames_done} on follow the new ones.",
+        )
+        done = sum(place < start.frames_done for place in places)
+        return replace(start, state=replace(start.state, steps_done=done), digest=self.plan.digest)
+
+    def _picture(self, setting: str) -> Image:
+        """Return the picture that `setting` names, at the size of the film, on the engine's device."""
+        settings = self.prepared.settings
+        picture = read_image(getattr(settings, setting), setting=setting, device=self.engine.device)
+        return on_8_bit_grid(resized(picture, settings.W, settings.H))
+
+    def render(self, film: Film, state: State, frames_done: int) -> None:
+        """Hand every outcome of the loop to `film`."""
+        settings = self.prepared.settings
+        init_image = self._picture("init_image") if settings.use_init and not frames_done else None
+        eyes = None
+        if self.plan.uses_depth:
+            estimator = self._estimator(settings.depth_algorithm, self.engine.device)
+            eyes = Eyes(estimator, self.engine)
+        studio = Studio(self.plan, self.engine, eyes, self.cancel)
+        self.tell("GENERATING", frames_done / self.plan.frames, frames_done)
+        for outcome in render(studio, state, init_image):
+            film.write(outcome)
+            self.tell("GENERATING", film.frames / self.plan.frames, film.frames)

@@ -1,0 +1,74 @@
+"""Work off the render thread: a bounded queue and one thread that empties it in order."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Background(Generic[T]):
+    """Calls `work` with each item, in order, on a thread of its own.
+
+    After an error of `work` the items that follow are dropped; the error is raised by the next `put` or by `close`.
+    Leaving the context works off what is queued, and raises nothing.
+
+    Args:
+        work: what is done with an item.
+        name: of the thread.
+        capacity: items that may wait; `put` waits when there are as many.
+        begin: done on the thread before the first item.
+    """
+
+    def __init__(
+        self, work: Callable[[T], None], name: str, capacity: int, begin: Callable[[], None] | None = None
+    ) -> None:
+        self._work = work
+        self._begin = begin
+        self._items: queue.Queue[T | None] = queue.Queue(capacity)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def __enter__(self) -> Background[T]:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread.is_alive():
+            self._items.put(None)
+            self._thread.join()
+
+    def put(self, item: T) -> None:
+        """Queue `item`; waits while the queue is full. Raises what `work` raised."""
+        self._raise()
+        self._items.put(item)
+
+    def close(self) -> None:
+        """Wait until all items are worked off. Raises what `work` raised."""
+        self._items.put(None)
+        self._thread.join()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            if self._begin is not None:
+                self._begin()
+        except BaseException as error:
+            self._error = error
+        while (item := self._items.get()) is not None:
+            if self._error is not None:
+                continue
+            try:
+                self._work(item)
+            except BaseException as error:
+                self._error = error

@@ -1,0 +1,233 @@
+"""Everything that a run writes: frames, depth maps, checkpoint, film, GIF, subtitles, manifest.
+
+Frames come in order and leave the render thread at once: one thread writes files, another feeds the encoder.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deforum_helpers.depth.maps import depth_bytes
+from deforum_helpers.errors import RenderError
+from deforum_helpers.image.convert import to_bytes
+from deforum_helpers.options import Options
+from deforum_helpers.output.background import Background
+from deforum_helpers.output.disk import disk_errors, write_whole
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.frames import read_frame, write_frame
+from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
+from deforum_helpers.output.metadata import SETTINGS_KEYWORD
+from deforum_helpers.output.names import Run
+from deforum_helpers.output.subtitles import SubtitleWriter
+from deforum_helpers.output.video import VideoWriter, gif
+from deforum_helpers.render.checkpoint import Checkpoint, encoded
+from deforum_helpers.render.loop import Outcome
+from deforum_helpers.render.plan import Plan
+from deforum_helpers.settings import Settings
+from deforum_helpers.settings.tables import SUBTITLE_PARAMS
+
+logger = logging.getLogger(__name__)
+
+Picture = NDArray[np.uint8]
+# Enough to keep the encoder busy through a slow frame; at 1024x1024 this is 50 MB.
+FRAMES_WAITING = 16
+# A picture given inside the settings would be repeated in every frame's file.
+MAX_TEXT_IN_FRAME = 64 * 1024
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What the file thread gets of one step."""
+
+    frames: tuple[tuple[int, Picture, Picture | None], ...]
+    checkpoint: Checkpoint
+
+
+class Film:
+    """Writes the files of one run; a context manager.
+
+    Args:
+        settings: of the run.
+        options: encoder and subtitles.
+        plan: gives size, rate and what subtitles say.
+        run: names the files; its folder exists.
+        saved_settings: travel inside frames and film.
+        frames_done: frames that an earlier attempt has written; they are read back for the film.
+
+    Raises:
+        MissingFeature: a film is asked for and there is no ffmpeg.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        options: Options,
+        plan: Plan,
+        run: Run,
+        saved_settings: dict[str, Any],
+        frames_done: int,
+    ) -> None:
+        self.frames = frames_done
+        self._settings = settings
+        self._options = options
+        self._plan = plan
+        self._run = run
+        self._first = frames_done
+        self._saved = saved_settings
+        self._text = {SETTINGS_KEYWORD: json.dumps(_without_pictures(saved_settings), ensure_ascii=False)}
+        self._stack = ExitStack()
+        self._files = Background(self._write_files, "deforum-files", FRAMES_WAITING)
+        self._video: VideoWriter | None = None
+        self._encoder: Background[Picture] | None = None
+
+    def __enter__(self) -> Film:
+        with ExitStack() as stack:
+            if not self._settings.skip_video_creation:
+                self._video = stack.enter_context(self._video_writer())
+                self._encoder = stack.enter_context(
+                    Background(
+                        self._video.write, "deforum-encoder", FRAMES_WAITING, self._feed_earlier_frames
+                    )
+                )
+            stack.enter_context(self._files)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._video is not None:
+            self._video.abort()  # does nothing to a finished film, and frees a thread that waits for the encoder
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, outcome: Outcome) -> None:
+        """Queue the frames of one step, and its checkpoint behind them.
+
+        Raises:
+            DiskFull, VideoError, RenderError: what writing earlier frames met.
+        """
+        name = self._settings.depth_algorithm
+        pictures = tuple(
+            (
+                frame.index,
+                to_bytes(frame.image),
+                depth_bytes(frame.depth, name) if frame.depth is not None else None,
+            )
+            for frame in outcome.frames
+        )
+        if pictures[0][0] != self.frames:
+            raise AssertionError(f"frame {pictures[0][0]} came where frame {self.frames} was due")
+        self.frames += len(pictures)
+        self._files.put(_Written(pictures, Checkpoint(outcome.state, self.frames, self._plan.digest)))
+        for _, picture, _ in pictures:
+            if self._encoder is not None:
+                self._encoder.put(picture)
+
+    def finish(self, report: Callable[[float], None]) -> Path | None:
+        """Complete all files and return the film, or None where there is none.
+
+        Fewer frames than planned are complete too: a cancelled run keeps what it has. A film needs two frames,
+        unless it was planned with one.
+
+        Raises:
+            DiskFull, VideoError, RenderError: a file could not be written, or the film is not what was written.
+        """
+        self._files.close()
+        report(0.2)
+        files = [output_file("settings", self._run.settings_path)]
+        if self._options.deforum_save_gen_info_as_srt:
+            files.append(output_file("subtitles", self._write_subtitles(), self.frames))
+        files += self._frame_files()
+        video = self._finish_video()
+        report(0.8)
+        if video is not None:
+            files.append(output_file("video", video, self.frames))
+            if self._settings.make_gif:
+                ffmpeg = find_ffmpeg(self._options.deforum_ffmpeg_location)
+                gif(video, self._run.gif_path, self._plan.fps, ffmpeg)
+                files.append(output_file("gif", self._run.gif_path, self.frames))
+        if self._settings.delete_imgs and video is not None and self.frames == self._plan.frames:
+            files = self._without_frames(files)
+        write_manifest(
+            self._run.manifest_path, Manifest(self._run.timestring, self._plan.digest, tuple(files))
+        )
+        report(1.0)
+        return video
+
+    def _video_writer(self) -> VideoWriter:
+        options, settings = self._options, self._settings
+        subtitles = options.deforum_save_gen_info_as_srt and options.deforum_embed_srt
+        soundtrack = settings.soundtrack_path.strip().strip('"')
+        return VideoWriter(
+            self._run.video_path,
+            width=settings.W,
+            height=settings.H,
+            fps=self._plan.fps,
+            crf=options.deforum_ffmpeg_crf,
+            preset=options.deforum_ffmpeg_preset,
+            ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
+            settings_json=json.dumps(self._saved, ensure_ascii=False),
+            audio=Path(soundtrack) if settings.add_soundtrack == "File" else None,
+            subtitles=self._run.srt_path if subtitles else None,
+        )
+
+    def _feed_earlier_frames(self) -> None:
+        for frame in range(self._first):
+            if self._video is not None:
+                self._video.write(read_frame(self._run.frame_path(frame)))
+
+    def _write_files(self, written: _Written) -> None:
+        for index, picture, depth in written.frames:
+            write_frame(self._run.frame_path(index), picture, self._text)
+            if depth is not None:
+                write_frame(self._run.depth_path(index), depth)
+        write_whole(self._run.checkpoint_path, encoded(written.checkpoint))
+
+    def _finish_video(self) -> Path | None:
+        if self._video is None or self._encoder is None:
+            return None
+        if self.frames < min(2, self._plan.frames):
+            return None
+        self._encoder.close()
+        counted = self._video.finish()
+        if counted != self.frames:
+            raise RenderError(f"The film has {counted} frames, but {self.frames} were rendered.")
+        return self._run.video_path
+
+    def _write_subtitles(self) -> Path:
+        plan, params = self._plan, self._options.deforum_save_gen_info_as_srt_params
+        with SubtitleWriter(self._run.srt_path, plan.fps) as writer:
+            for frame in range(self.frames):
+                label, seed = plan.subtitle_heads[frame]
+                values = {**plan.schedules.at(frame)}
+                writer.write(frame, label, seed, values, plan.prompts.texts[frame], params, SUBTITLE_PARAMS)
+            return writer.finish()
+
+    def _frame_files(self) -> list[OutputFile]:
+        files = [output_file("frame", self._run.frame_path(frame), 1) for frame in range(self.frames)]
+        if self._settings.save_depth_maps:
+            files += [output_file("depth", self._run.depth_path(frame), 1) for frame in range(self.frames)]
+        return files
+
+    def _without_frames(self, files: list[OutputFile]) -> list[OutputFile]:
+        for frame in range(self.frames):
+            with disk_errors(self._run.frame_path(frame).name):
+                self._run.frame_path(frame).unlink()
+        return [file for file in files if file.kind != "frame"]
+
+
+def _without_pictures(settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: "" if isinstance(value, str) and len(value) > MAX_TEXT_IN_FRAME else value
+        for name, value in settings.items()
+    }

@@ -1,0 +1,1 @@
+"""From settings to frames: the plan, the step, the loop and its checkpoint."""

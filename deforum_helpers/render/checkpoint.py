@@ -1,0 +1,81 @@
+"""The state of a run as a file: saved after every step, read to continue the run as if it had never stopped."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from deforum_helpers.errors import CheckpointError
+from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.convert import from_bytes, to_bytes
+from deforum_helpers.render.state import State
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saved state and what it belongs to.
+
+    Args:
+        state: where the run stands.
+        frames_done: number of frames on disk, 0 .. frames_done - 1.
+        digest: the plan's.
+    """
+
+    state: State
+    frames_done: int
+    digest: str
+
+
+def encoded(checkpoint: Checkpoint) -> bytes:
+    """Return the file that `decoded` reads: pictures as 8-bit arrays, the rest as JSON."""
+    state = checkpoint.state
+    about = {
+        "version": VERSION,
+        "steps_done": state.steps_done,
+        "frames_done": checkpoint.frames_done,
+        "digest": checkpoint.digest,
+        "color_mode": state.reference.mode if state.reference else None,
+    }
+    pictures = {}
+    if state.last is not None:
+        pictures["last"] = to_bytes(state.last)
+    if state.reference is not None:
+        pictures["reference"] = to_bytes(state.reference.image)
+    buffer = io.BytesIO()
+    np.savez(buffer, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **pictures)
+    return buffer.getvalue()
+
+
+def decoded(content: bytes, device: torch.device) -> Checkpoint:
+    """Read what `encoded` wrote, pictures onto `device`.
+
+    Raises:
+        CheckpointError: it is damaged or of another version.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+            about: dict[str, Any] = json.loads(saved["about"].tobytes())
+            pictures = {name: saved[name] for name in saved.files if name != "about"}
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"The run cannot be resumed: its checkpoint is damaged ({error}). Render it anew."
+        ) from error
+    if about.get("version") != VERSION:
+        raise CheckpointError(
+            f"The run cannot be resumed: its checkpoint has version {about.get('version')}, this program "
+            f"reads version {VERSION}. Render it anew."
+        )
+    last = from_bytes(pictures["last"], device) if "last" in pictures else None
+    reference = None
+    if "reference" in pictures:
+        reference = ColorReference(from_bytes(pictures["reference"], device), about["color_mode"])
+    state = State(about["steps_done"], last, reference)
+    return Checkpoint(state, about["frames_done"], about["digest"])

@@ -1,0 +1,75 @@
+"""Values of schedules that no frame can be made of, found before the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deforum_helpers.errors import Problem
+from deforum_helpers.render.plan import Plan
+from deforum_helpers.render.schedules import is_read
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What every frame's value of a schedule must be."""
+
+    holds: Callable[[Values], NDArray[np.bool_]]
+    allowed: str
+
+
+def _between(low: float, high: float) -> Limit:
+    return Limit(lambda values: (values >= low) & (values <= high), f"{low:g} to {high:g}")
+
+
+LIMITS = {
+    "zoom": Limit(lambda v: (np.abs(v) >= 1e-3) & (np.abs(v) <= 1e3), "0.001 to 1000"),
+    **dict.fromkeys(("translation_x", "translation_y", "translation_z"), _between(-1e5, 1e5)),
+    **dict.fromkeys(("transform_center_x", "transform_center_y"), _between(-1e3, 1e3)),
+    "fov_schedule": Limit(lambda v: (np.abs(v) >= 1) & (np.abs(v) <= 179), "1 to 179 degrees"),
+    "aspect_ratio_schedule": _between(0.01, 100),
+    "perspective_flip_fv": _between(1, 179),
+    "noise_schedule": _between(0, 1),
+    "contrast_schedule": _between(0, 100),
+    "cfg_scale_schedule": _between(0, 1000),
+    "distilled_cfg_scale_schedule": _between(0, 1000),
+    "steps_schedule": Limit(lambda v: (v >= 1) & (v < 1001), "1 to 1000"),
+    "amount_schedule": _between(0, 100),
+    "kernel_schedule": _between(0, 99),
+    "sigma_schedule": _between(0, 100),
+    "threshold_schedule": _between(0, 255),
+    "subseed_strength_schedule": _between(0, 1),
+    "clipskip_schedule": Limit(lambda v: (v >= 1) & (v < 13), "1 to 12"),
+    "noise_multiplier_schedule": _between(0, 10),
+    "ddim_eta_schedule": _between(0, 1),
+    "ancestral_eta_schedule": _between(0, 10),
+}
+
+
+def frame_problems(plan: Plan) -> list[Problem]:
+    """Return one problem for each schedule whose value is impossible at some frame, naming the first such frame."""
+    problems = []
+    for name, limit in LIMITS.items():
+        values = plan.schedules.values[name]
+        if not is_read(name, plan.settings):
+            continue
+        bad = np.flatnonzero(~limit.holds(values))
+        if bad.size == 0:
+            continue
+        frame = int(bad[0])
+        found = f"{values[frame]:g}"
+        problems.append(
+            Problem(
+                f"{name} is {found} at frame {frame}, but must be {limit.allowed}.",
+                setting=name,
+                frame=frame,
+                found=found,
+                allowed=limit.allowed,
+            )
+        )
+    return problems

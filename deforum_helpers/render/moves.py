@@ -1,0 +1,133 @@
+"""The camera's move into each frame, computed for the whole film before its first frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deforum_helpers.camera.flat import flat_matrix, perspective_flip_matrix
+from deforum_helpers.camera.pose import next_from_prev
+from deforum_helpers.camera.shake import shake_offsets
+from deforum_helpers.settings import Settings
+
+Series = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class FlatMove:
+    """A move of the picture plane.
+
+    Args:
+        dst_from_src: (3, 3) float64 homography in pixels.
+    """
+
+    dst_from_src: NDArray[np.float64]
+
+    @property
+    def still(self) -> bool:
+        return bool(np.array_equal(self.dst_from_src, np.eye(3)))
+
+    def pose(self) -> NDArray[np.float64]:
+        """Return the homography as a (4, 4) matrix that leaves the third axis alone."""
+        axes = [0, 1, 3]
+        pose = np.eye(4)
+        pose[np.ix_(axes, axes)] = self.dst_from_src
+        return pose
+
+
+@dataclass(frozen=True)
+class CameraMove:
+    """A move of the camera through the scene.
+
+    Args:
+        next_from_prev: (4, 4) float64 pose in scene units.
+        fov_deg: vertical field of view.
+        aspect: width / height of the view.
+        flip_dst_from_src: (3, 3) perspective flip of the picture before the move, or None.
+    """
+
+    next_from_prev: NDArray[np.float64]
+    fov_deg: float
+    aspect: float
+    flip_dst_from_src: NDArray[np.float64] | None = None
+
+    @property
+    def still(self) -> bool:
+        return self.flip_dst_from_src is None and bool(np.array_equal(self.next_from_prev, np.eye(4)))
+
+    def pose(self) -> NDArray[np.float64]:
+        return self.next_from_prev
+
+
+Move = FlatMove | CameraMove
+
+
+def plan_moves(settings: Settings, series: Series) -> tuple[Move, ...]:
+    """Return the move from frame k-1 to frame k for every frame k; the first is never used.
+
+    Args:
+        settings: gives the mode, the size and the switches.
+        series: schedule name -> (frames,) values.
+    """
+    frames = len(series["zoom"])
+    flips = _flips(settings, series, frames)
+    if settings.animation_mode == "2D":
+        return tuple(_flat_move(settings, series, frame, flips[frame]) for frame in range(frames))
+    shakes = shake_offsets(
+        settings.shake_name, settings.shake_intensity, settings.shake_speed, frames, settings.fps
+    )
+    return tuple(_camera_move(settings, series, frame, flips[frame], shakes) for frame in range(frames))
+
+
+def _flips(settings: Settings, series: Series, frames: int) -> list[NDArray[np.float64] | None]:
+    if not settings.enable_perspective_flip:
+        return [None] * frames
+    angles = [series[f"perspective_flip_{axis}"] for axis in ("theta", "phi", "gamma", "fv")]
+    flips: list[NDArray[np.float64] | None] = []
+    for theta, phi, gamma, fv in zip(*angles, strict=True):
+        flat = theta == phi == gamma == 0
+        flips.append(
+            None
+            if flat
+            else perspective_flip_matrix(
+                theta_deg=theta, phi_deg=phi, gamma_deg=gamma, fv_deg=fv, size_px=(settings.W, settings.H)
+            )
+        )
+    return flips
+
+
+def _flat_move(settings: Settings, series: Series, frame: int, flip: NDArray[np.float64] | None) -> FlatMove:
+    return FlatMove(
+        flat_matrix(
+            angle_deg=series["angle"][frame],
+            zoom=series["zoom"][frame],
+            translation_px=(series["translation_x"][frame], series["translation_y"][frame]),
+            center=(series["transform_center_x"][frame], series["transform_center_y"][frame]),
+            size_px=(settings.W, settings.H),
+            flip=flip,
+        )
+    )
+
+
+def _camera_move(
+    settings: Settings,
+    series: Series,
+    frame: int,
+    flip: NDArray[np.float64] | None,
+    shakes: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> CameraMove:
+    translation = np.array([series[f"translation_{axis}"][frame] for axis in "xyz"]) + shakes[0][frame]
+    rotation_deg = np.array([series[f"rotation_3d_{axis}"][frame] for axis in "xyz"]) + shakes[1][frame]
+    old_aspect = settings.aspect_ratio_use_old_formula
+    return CameraMove(
+        next_from_prev=next_from_prev(
+            (translation[0], translation[1], translation[2]),
+            (rotation_deg[0], rotation_deg[1], rotation_deg[2]),
+        ),
+        fov_deg=float(series["fov_schedule"][frame]),
+        aspect=settings.W / settings.H if old_aspect else float(series["aspect_ratio_schedule"][frame]),
+        flip_dst_from_src=flip,
+    )

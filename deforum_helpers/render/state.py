@@ -1,0 +1,38 @@
+"""What one step hands to the next, and the frames that it finishes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.types import Depth, Image
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that the next step depends on beside the plan.
+
+    Args:
+        steps_done: number of key frames rendered with all their in-between frames.
+        last: the newest frame, rounded to 8 bits so that the file on disk is the state; None before the first step.
+        reference: what colours are matched to, made of an 8-bit picture, or None.
+    """
+
+    steps_done: int = 0
+    last: Image | None = None
+    reference: ColorReference | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One finished frame.
+
+    Args:
+        index: frame number.
+        image: (3, H, W) float32 RGB 0..1.
+        depth: its depth map where maps are saved, else None.
+    """
+
+    index: int
+    image: Image
+    depth: Depth | None = None

@@ -1,0 +1,66 @@
+"""One step: a key frame is drawn, and the frames up to the next key frame are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from deforum_helpers.image.convert import on_8_bit_grid
+from deforum_helpers.image.types import Image
+from deforum_helpers.render.plan import KeyFrame, Stage
+from deforum_helpers.render.stages import STAGES, Apply, Draft, Studio
+from deforum_helpers.render.state import Frame, State
+
+
+def step(
+    state: State,
+    key: KeyFrame,
+    studio: Studio,
+    init_image: Image | None = None,
+    stages: Mapping[Stage, Apply] = STAGES,
+) -> tuple[State, tuple[Frame, ...]]:
+    """Draw the key frame `key` and finish the frames key.index .. key.stop - 1.
+
+    Args:
+        state: what the step before handed over.
+        key: the planned key frame.
+        studio: what the film is made with.
+        init_image: (3, H, W), the picture of a film that starts from one; read by the first key frame alone.
+        stages: what each stage's name means.
+
+    Returns:
+        The state for the next step, and the finished frames in order. Nothing is written, nothing global changed.
+    """
+    start = {"nothing": None, "init_image": init_image, "last_frame": state.last}[key.source]
+    draft = Draft(image=start, reference=state.reference)
+    for stage in key.stages:
+        draft = stages[stage](draft, key, studio)
+    if draft.image is None:
+        raise AssertionError("the plan has a key frame without a picture")
+    anchor = on_8_bit_grid(draft.image)
+    frames = tuple(_in_between(anchor, state.last, key, studio))
+    # The last frame of a group is the anchor alone, moved along: it is what the next key frame starts from.
+    return State(state.steps_done + 1, frames[-1].image, draft.reference), frames
+
+
+def _in_between(anchor: Image, fading: Image | None, key: KeyFrame, studio: Studio) -> Iterator[Frame]:
+    """Yield the frames of a group: the anchor moves along and replaces the picture before it step by step.
+
+    Frame number i of n is (1 - i/n) of the old picture and i/n of the anchor, i = 1..n. Both move with the camera,
+    through the depth of the anchor.
+    """
+    count = key.stop - key.index
+    for number, index in enumerate(range(key.index, key.stop), start=1):
+        studio.cancel.check_cancel()
+        seen = anchor
+        if number > 1:
+            anchor = studio.moved(anchor, index, seen)
+        if fading is None or number == count:
+            image = anchor
+        else:
+            fading = studio.moved(fading, index, seen)
+            image = torch.lerp(fading, anchor, number / count)
+        image = on_8_bit_grid(image) if number == count else image
+        wants_map = studio.plan.settings.save_depth_maps and studio.eyes is not None
+        yield Frame(index, image, studio.eyes.depth(image) if wants_map and studio.eyes else None)

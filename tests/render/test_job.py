@@ -1,0 +1,247 @@
+"""Whole jobs with the null engine and with one that draws noise: files, resume, cancel, subtitles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from films import NoisyEngine, frame_files, golden_traces, prepared
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines import make_engine
+from deforum_helpers.errors import Cancelled, CheckpointError, Parked, RenderError
+from deforum_helpers.job import Progress, RunResult, run_job
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.frames import read_frame
+from deforum_helpers.output.manifest import read_manifest
+from deforum_helpers.output.metadata import read_png_settings, read_video_settings
+from deforum_helpers.output.video import count_frames
+from deforum_helpers.prepare import Prepared
+from deforum_helpers.settings import load_settings
+
+NOW = datetime(2026, 1, 2, 3, 4, 5)
+QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
+
+
+def rendered(
+    job: Prepared, engine: Any = None, report: Callable[[Progress], None] = lambda progress: None, **more: Any
+) -> RunResult:
+    token = more.pop("cancel", None) or CancelToken()
+    return run_job(job, engine or NoisyEngine(), token, report, now=lambda: NOW, **more)
+
+
+def pictures(outdir: Path) -> list[np.ndarray]:
+    return [read_frame(path) for path in frame_files(outdir)]
+
+
+def stopped_at(frame: int, token: CancelToken, how: str) -> Callable[[Progress], None]:
+    def report(progress: Progress) -> None:
+        if progress.phase == "GENERATING" and progress.frame >= frame:
+            getattr(token, how)()
+
+    return report
+
+
+def test_a_job_leaves_all_its_files(tmp_path: Path) -> None:
+    result = rendered(prepared(tmp_path, QUICK, save_depth_maps=True, make_gif=True))
+    names = sorted(path.name for path in result.outdir.iterdir() if not path.name.startswith("."))
+    stem = result.timestring
+    assert stem == "20260102030405"
+    expected = [f"{stem}_{n:09d}.png" for n in range(5)] + [f"{stem}_depth_{n:09d}.png" for n in range(5)]
+    expected += [
+        f"{stem}.mp4",
+        f"{stem}.gif",
+        f"{stem}_settings.txt",
+        f"{stem}_manifest.json",
+        f"{stem}.checkpoint",
+    ]
+    assert names == sorted(expected)
+    assert count_frames(result.video, find_ffmpeg("")) == 5
+    assert result.frames == 5
+    kinds = [file.kind for file in read_manifest(result.outdir / f"{stem}_manifest.json").files]
+    assert [kinds.count(kind) for kind in ("frame", "depth", "video", "gif", "settings")] == [5, 5, 1, 1, 1]
+
+
+def test_settings_travel_in_frames_and_film(tmp_path: Path) -> None:
+    job = prepared(tmp_path, QUICK, seed=-1)
+    result = rendered(job)
+    text = json.loads((result.outdir / f"{result.timestring}_settings.txt").read_text(encoding="utf-8"))
+    for saved in (
+        text,
+        read_png_settings(next(frame_files(result.outdir))),
+        read_video_settings(result.video),
+    ):
+        assert saved["seed"] == 1234
+        again = load_settings(saved)
+        assert replace(again.settings, batch_name=job.settings.batch_name) == job.settings
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {
+            "animation_mode": "3D",
+            "translation_z": "0:(4)",
+            "depth_algorithm": "Plane",
+            "color_coherence": "HSV",
+        },
+        {"diffusion_cadence": 3, "max_frames": 8, "angle": "0:(2)"},
+        {"legacy_colormatch": True, "diffusion_cadence": 2, "max_frames": 6},
+        {"seed_behavior": "random", "diffusion_redo": 2},
+        {"keyframe_distribution": "Redistributed", "diffusion_cadence": 4, "max_frames": 8},
+    ],
+    ids=["2D", "3D", "cadence", "legacy", "random", "redistributed"],
+)
+@pytest.mark.parametrize("stop", [1, 2, 4])
+def test_a_resumed_run_is_the_run_that_never_stopped(
+    changes: dict[str, Any], stop: int, tmp_path: Path
+) -> None:
+    whole = rendered(prepared(tmp_path / "whole", QUICK, **changes))
+    token, engine = CancelToken(), NoisyEngine()
+    job = prepared(tmp_path / "parked", QUICK, **changes)
+    with pytest.raises(Parked):
+        rendered(job, engine, stopped_at(stop, token, "park"), cancel=token)
+    drawn = len(engine.requests)
+    result = rendered(job, engine, resume="20260102030405")
+    assert len(engine.requests) == sum(
+        1 + len(key.redo_seeds) * ("redo" in key.stages) for key in job.plan.key_frames
+    )
+    assert drawn < len(engine.requests)
+    for one, other in zip(pictures(whole.outdir), pictures(result.outdir), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert result.video.read_bytes()[-1000:] == whole.video.read_bytes()[-1000:]
+    assert result.frames == whole.frames == count_frames(result.video, find_ffmpeg(""))
+
+
+def test_resume_through_settings_keeps_the_drawn_seed(tmp_path: Path) -> None:
+    token = CancelToken()
+    job = prepared(tmp_path, QUICK, seed=-1)
+    with pytest.raises(Parked):
+        rendered(job, None, stopped_at(2, token, "park"), cancel=token)
+    again = prepared(
+        tmp_path, QUICK, seed=-1, resume_from_timestring=True, resume_timestring="20260102030405"
+    )
+    assert again.settings.seed == job.settings.seed
+    assert again.plan.digest == job.plan.digest
+    assert rendered(again).frames == 5
+
+
+def test_a_cancelled_run_keeps_its_frames_as_a_film(tmp_path: Path) -> None:
+    token = CancelToken()
+    with pytest.raises(Cancelled):
+        rendered(prepared(tmp_path, QUICK), None, stopped_at(3, token, "cancel"), cancel=token)
+    outdir = next((tmp_path / "img2img-images").iterdir())
+    assert len(list(frame_files(outdir))) == 3
+    assert count_frames(next(outdir.glob("*.mp4")), find_ffmpeg("")) == 3
+
+
+def test_a_run_cancelled_after_one_frame_has_no_film(tmp_path: Path) -> None:
+    token = CancelToken()
+    with pytest.raises(Cancelled):
+        rendered(prepared(tmp_path, QUICK), None, stopped_at(1, token, "cancel"), cancel=token)
+    outdir = next((tmp_path / "img2img-images").iterdir())
+    assert len(list(frame_files(outdir))) == 1
+    assert not list(outdir.glob("*.mp4"))
+
+
+def test_a_failing_engine_leaves_the_finished_frames_and_can_go_on(tmp_path: Path) -> None:
+    class Failing(NoisyEngine):
+        def generate(self, request, cancel):  # type: ignore[no-untyped-def]
+            if len(self.requests) == 3:
+                raise RenderError("the model burst")
+            return super().generate(request, cancel)
+
+    with pytest.raises(RenderError, match="burst"):
+        rendered(prepared(tmp_path, QUICK), Failing())
+    outdir = next((tmp_path / "img2img-images").iterdir())
+    assert len(list(frame_files(outdir))) == 3
+    assert not list(outdir.glob("*.mp4"))
+    assert not list(outdir.glob("*.part"))
+    whole = rendered(prepared(tmp_path / "whole", QUICK))
+    result = rendered(prepared(tmp_path, QUICK), resume="20260102030405")
+    for one, other in zip(pictures(whole.outdir), pictures(result.outdir), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_resume_without_a_checkpoint_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="resume_timestring"):
+        rendered(prepared(tmp_path, QUICK), resume="20200101000000")
+
+
+def test_resume_with_a_missing_frame_names_it(tmp_path: Path) -> None:
+    result = rendered(prepared(tmp_path, QUICK))
+    (result.outdir / f"{result.timestring}_000000002.png").unlink()
+    with pytest.raises(CheckpointError, match="frame 2"):
+        rendered(prepared(tmp_path, QUICK), resume=result.timestring)
+
+
+def test_a_damaged_checkpoint_says_so(tmp_path: Path) -> None:
+    result = rendered(prepared(tmp_path, QUICK))
+    (result.outdir / f"{result.timestring}.checkpoint").write_bytes(b"PK\x03\x04 not whole")
+    with pytest.raises(CheckpointError, match="damaged"):
+        rendered(prepared(tmp_path, QUICK), resume=result.timestring)
+
+
+def test_a_finished_run_can_be_made_longer(tmp_path: Path) -> None:
+    result = rendered(prepared(tmp_path, QUICK))
+    longer = rendered(prepared(tmp_path, QUICK, max_frames=9), resume=result.timestring)
+    assert count_frames(longer.video, find_ffmpeg("")) == 9
+    assert any("differ" in warning for warning in longer.warnings)
+
+
+def test_progress_only_grows_and_ends_at_one(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    rendered(prepared(tmp_path, QUICK), None, told.append)
+    for phase in ("PREPARING", "GENERATING", "POST_PROCESSING"):
+        fractions = [progress.fraction for progress in told if progress.phase == phase]
+        assert fractions == sorted(fractions)
+    assert told[-1].phase == "POST_PROCESSING"
+    assert told[-1].fraction == 1.0
+    assert [progress.frame for progress in told if progress.phase == "GENERATING"] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("name", ["cad1", "cad3_max10"])
+def test_subtitles_are_classics(name: str, tmp_path: Path) -> None:
+    traces = golden_traces()
+    scenario = next(scenario for scenario in traces["scenarios"] if scenario["name"] == name)
+    options = QUICK | {"deforum_save_gen_info_as_srt": True, "deforum_save_gen_info_as_srt_params": ["Zoom"]}
+    changes = traces["base"] | {"W": 64, "H": 64} | scenario["overrides"]
+    result = rendered(prepared(tmp_path, options, **changes))
+    lines = (result.outdir / f"{result.timestring}.srt").read_text(encoding="utf-8").split("\n")
+    kept = len(scenario["srt"]) - 1  # classic lost the frames after the last group
+    assert lines[:kept] == scenario["srt"][:kept]
+    assert sum(" --> " in line for line in lines) == result.frames
+
+
+def test_the_null_engine_returns_what_it_is_given(tmp_path: Path) -> None:
+    """Without motion, colour, noise and sharpening all frames are the first."""
+    still = {
+        "zoom": "0:(1)",
+        "color_coherence": "None",
+        "noise_schedule": "0:(0)",
+        "amount_schedule": "0:(0)",
+    }
+    result = rendered(prepared(tmp_path, QUICK, **still), make_engine("null"))
+    first, *rest = pictures(result.outdir)
+    for picture in rest:
+        np.testing.assert_array_equal(picture, first)
+
+
+def test_delete_imgs_leaves_the_film(tmp_path: Path) -> None:
+    result = rendered(prepared(tmp_path, QUICK, delete_imgs=True))
+    assert not list(frame_files(result.outdir))
+    assert count_frames(result.video, find_ffmpeg("")) == 5
+
+
+def test_skip_video_creation_makes_none(tmp_path: Path) -> None:
+    result = rendered(prepared(tmp_path, QUICK, skip_video_creation=True))
+    assert result.video is None
+    assert not list(result.outdir.glob("*.mp4"))
+    assert len(list(frame_files(result.outdir))) == 5

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deforum_helpers.render.keyframes import place_key_frames
+
+
+@pytest.mark.parametrize(
+    ("distribution", "expected"),
+    [
+        ("Off", (0, 4, 8, 9)),
+        ("Keyframes Only", (0, 3, 9)),
+        ("Additive", (0, 3, 4, 8, 9)),
+        ("Redistributed", (0, 3, 8, 9)),
+    ],
+)
+def test_distributions(distribution: str, expected: tuple[int, ...]) -> None:
+    assert place_key_frames(distribution, 10, 4, (0, 3)) == expected
+
+
+@given(
+    distribution=st.sampled_from(["Off", "Keyframes Only", "Additive", "Redistributed"]),
+    frames=st.integers(1, 60),
+    cadence=st.integers(1, 70),
+    prompts=st.lists(st.integers(-5, 80), max_size=8),
+)
+def test_first_and_last_frame_are_key_frames(
+    distribution: str, frames: int, cadence: int, prompts: list[int]
+) -> None:
+    places = place_key_frames(distribution, frames, cadence, prompts)
+    assert places[0] == 0
+    assert places[-1] == frames - 1
+    assert list(places) == sorted(set(places))
+    if distribution in ("Keyframes Only", "Additive", "Redistributed"):
+        assert {prompt for prompt in prompts if 0 <= prompt < frames} <= set(places)
+
+
+@given(
+    frames=st.integers(1, 60), cadence=st.integers(1, 70), prompts=st.lists(st.integers(0, 59), max_size=8)
+)
+def test_redistribution_keeps_the_number_of_key_frames(frames: int, cadence: int, prompts: list[int]) -> None:
+    """Only where prompts outnumber the places that may move does it grow."""
+    uniform = place_key_frames("Off", frames, cadence, ())
+    moved = place_key_frames("Redistributed", frames, cadence, prompts)
+    assert len(moved) <= max(len(uniform) + 1, len(set(prompts)) + 2)
