@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deforum_api import record
 from deforum_api.errors import (
     AlreadyFinished,
-    ApiError,
-    InvalidBatch,
-    InvalidBody,
     NotResumable,
     QueueClosed,
     QueueFull,
@@ -25,25 +20,14 @@ from deforum_api.errors import (
 )
 from deforum_api.record import Event, IllegalTransition, Job, Reported
 from deforum_api.store import JobStore, MemoryStore
+from deforum_api.submission import Limits, check_all, check_size, new_jobs
 from deforum_api.worker import Check, Render, Worker, attempt
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Problem, SettingsError
 
 if TYPE_CHECKING:
     from deforum_helpers.job import Progress
 
-    from deforum_helpers.prepare import Prepared
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much is taken: jobs waiting at once, jobs of one batch, finished jobs remembered."""
-
-    queued: int = 1000
-    batch: int = 100
-    finished: int = 10_000
 
 
 class JobQueue:
@@ -97,14 +81,15 @@ class JobQueue:
             ApiError: more jobs than a batch may have.
             QueueFull, QueueClosed: not now.
         """
-        self.check_size(settings)
-        checked = self._check_all(settings, overrides)
+        check_size(settings, self.limits.batch)
+        checked = check_all(self.check, settings, overrides)
         with self._adding:
             if self._closing:
                 raise QueueClosed
             if len(self.store.queued()) + len(checked) > self.limits.queued:
                 raise QueueFull(self.limits.queued)
-            jobs = self._records(settings, overrides, checked)
+            batch_id, order = self._fresh_batch_id(), self.store.next_order()
+            jobs = new_jobs(batch_id, order, self._clock(), settings, overrides, checked)
             self.store.add(jobs)
             for _ in jobs:
                 self._worker.wake()
@@ -211,67 +196,9 @@ class JobQueue:
             self._closing = True
         for token in list(self._tokens.values()):
             token.park()
-        stopped = self._worker.stop(timeout)
         for job_id in list(self._listeners):
             self._tell(job_id)
-        return stopped
-
-    def check_size(self, settings: Sequence[Mapping[str, Any]]) -> None:
-        """Raise `InvalidBody` or `ApiError` if a batch has no job or more than it may have."""
-        if not settings:
-            raise InvalidBody(
-                "deforum_settings is an empty list; send at least one job.", ("body", "deforum_settings")
-            )
-        if len(settings) > self.limits.batch:
-            message = (
-                f"A batch may have {self.limits.batch} jobs; this one has {len(settings)}. Send it in parts."
-            )
-            raise ApiError(message, code=400)
-
-    def _check_all(
-        self, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None
-    ) -> list[Prepared]:
-        checked: list[Prepared] = []
-        problems: dict[tuple[int | None, Problem], None] = {}
-        for number, submitted in enumerate(settings):
-            outcome = self._outcome(submitted, overrides)
-            if isinstance(outcome, SettingsError):
-                problems |= {(_job_number(number, problem), problem): None for problem in outcome.problems}
-            else:
-                checked.append(outcome)
-        if problems:
-            raise InvalidBatch(list(problems))
-        return checked
-
-    def _outcome(
-        self, submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None
-    ) -> Prepared | SettingsError:
-        try:
-            return self.check(submitted, overrides)
-        except SettingsError as error:
-            return error
-
-    def _records(
-        self,
-        settings: Sequence[Mapping[str, Any]],
-        overrides: Mapping[str, Any] | None,
-        checked: Sequence[Prepared],
-    ) -> tuple[Job, ...]:
-        now, order, batch_id = self._clock(), self.store.next_order(), self._fresh_batch_id()
-        return tuple(
-            Job(
-                id=f"{batch_id}-{number}",
-                batch_id=batch_id,
-                order=order + number,
-                settings_json=json.dumps(submitted, ensure_ascii=False),
-                overrides_json=json.dumps(overrides, ensure_ascii=False),
-                started_at=now,
-                last_updated=now,
-                max_frames=prepared.summary["frames"],
-                warnings=tuple(prepared.warnings),
-            )
-            for number, (submitted, prepared) in enumerate(zip(settings, checked, strict=True))
-        )
+        return self._worker.stop(timeout)
 
     def _fresh_batch_id(self) -> str:
         while True:
@@ -333,17 +260,13 @@ class JobQueue:
 
     def _report(self, job_id: str, token: CancelToken, progress: Progress) -> None:
         event = Reported(
-            progress.phase,
-            progress.fraction,
-            progress.frame,
-            progress.max_frames,
-            progress.outdir,
-            progress.timestring,
+            phase=progress.phase,
+            fraction=progress.fraction,
+            frame=progress.frame,
+            max_frames=progress.max_frames,
+            outdir=progress.outdir,
+            timestring=progress.timestring,
+            warnings=progress.warnings,
         )
         if self._apply(job_id, event).cancel_requested:
             token.cancel()
-
-
-def _job_number(number: int, problem: Problem) -> int | None:
-    shared = (problem.setting or "").startswith("options_overrides")
-    return None if shared else number

@@ -88,6 +88,7 @@ class Reported:
     max_frames: int = 0
     outdir: str | None = None
     timestring: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def _changed(job: Job, event: Event, now: float) -> Job:
 
 def _progressed(job: Job, event: Reported, now: float) -> Job:
     phase, fraction = event.phase, min(max(event.fraction, 0.0), 1.0)
-    if PHASES.index(phase) < PHASES.index(job.phase):
+    if job.cancel_requested or PHASES.index(phase) < PHASES.index(job.phase):
         phase, fraction = job.phase, job.phase_progress
     if phase == job.phase:
         fraction = max(fraction, job.phase_progress)
@@ -205,6 +206,7 @@ def _progressed(job: Job, event: Reported, now: float) -> Job:
         outdir=event.outdir or job.outdir,
         timestring=event.timestring or job.timestring,
         generating_since=now if begins else job.generating_since,
+        warnings=_joined(job.warnings, event.warnings),
     )
 
 
@@ -219,8 +221,12 @@ def _succeeded(job: Job, event: Succeeded) -> Job:
         frame=event.frames,
         max_frames=event.frames,
         message=None,
-        warnings=tuple(dict.fromkeys((*job.warnings, *event.warnings))),
+        warnings=_joined(job.warnings, event.warnings),
     )
+
+
+def _joined(*warnings: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for some in warnings for text in some))
 
 
 def _waiting_again(job: Job, resumed: bool) -> Job:

@@ -6,8 +6,10 @@ import base64
 import binascii
 import ipaddress
 import secrets
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -35,6 +37,26 @@ class Access:
     hosts: tuple[str, ...] = ()
     any_address: bool = False
     origins: tuple[str, ...] = ()
+
+
+def access_of(flags: Any) -> Access:
+    """Return who may ask for what, from the flags of the standalone host or of a WebUI."""
+    listen = bool(getattr(flags, "listen", False))
+    names = {str(getattr(flags, "server_name", None) or "").lower()}
+    if listen:
+        machine = socket.gethostname().lower()
+        names |= {machine, f"{machine}.local"}
+    return Access(
+        accounts=listed(getattr(flags, "api_auth", None)),
+        hosts=tuple(sorted(names - {""})),
+        any_address=listen,
+        origins=listed(getattr(flags, "cors_allow_origins", None)),
+    )
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """Return the parts of a comma-separated list."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 def guard(request: Request, path: str, access: Access) -> None:

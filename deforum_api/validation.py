@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from deforum_api.errors import problem_entry
 from deforum_api.jobs import JobQueue
+from deforum_api.submission import check_size, checked_or_error, job_number
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.settings import flat_settings
 
 if TYPE_CHECKING:
     from deforum_helpers.prepare import Prepared
@@ -27,7 +29,7 @@ def validated(
     Raises:
         ApiError: more jobs than a batch may have.
     """
-    jobs.check_size(settings)
+    check_size(settings, jobs.limits.batch)
     return [
         _validated(jobs, number, submitted, overrides, series) for number, submitted in enumerate(settings)
     ]
@@ -40,13 +42,10 @@ def _validated(
     overrides: Mapping[str, Any] | None,
     series: bool,
 ) -> dict[str, Any]:
-    from deforum_helpers.settings import flat_settings
-
-    try:
-        prepared = jobs.check(submitted, overrides)
-    except SettingsError as error:
-        problems = [problem_entry(number, problem) for problem in error.problems]
-        return {"errors": problems, "warnings": [], "settings": None, "plan": None}
+    prepared = checked_or_error(jobs.check, submitted, overrides)
+    if isinstance(prepared, SettingsError):
+        found = [problem_entry(job_number(number, problem), problem) for problem in prepared.problems]
+        return {"errors": found, "warnings": [], "settings": None, "plan": None}
     answer = {
         "errors": [],
         "warnings": list(prepared.warnings),

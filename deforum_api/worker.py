@@ -13,27 +13,26 @@ from deforum_api.record import Cancelled, Event, Failed, Job, Parked, Succeeded
 from deforum_helpers import errors
 
 if TYPE_CHECKING:
-    from deforum_helpers.job import Progress, RunResult
-
     from deforum_helpers.cancel import CancelToken
+    from deforum_helpers.job import Progress, RunResult
     from deforum_helpers.prepare import Prepared
 
 log = logging.getLogger(__name__)
 
-Check = Callable[[Mapping[str, Any], Mapping[str, Any] | None], "Prepared"]
 
-
-class Render(Protocol):
-    """Renders a prepared job; `resume` is the timestring of the run to go on with."""
+class Check(Protocol):
+    """Checks and plans a job; `resume` is the timestring of its run that goes on. Raises `SettingsError`."""
 
     def __call__(
         self,
-        prepared: Prepared,
-        cancel: CancelToken,
-        report: Callable[[Progress], None],
+        submitted: Mapping[str, Any],
+        overrides: Mapping[str, Any] | None,
         *,
         resume: str | None = None,
-    ) -> RunResult: ...
+    ) -> Prepared: ...
+
+
+Render = Callable[["Prepared", "CancelToken", Callable[["Progress"], None]], "RunResult"]
 
 
 class Worker:
@@ -67,8 +66,8 @@ def attempt(
     """Render `job` and return the event that ends this attempt; never raises an `Exception`."""
     resume = job.timestring if job.frame else None
     try:
-        prepared = check(json.loads(job.settings_json), json.loads(job.overrides_json))
-        result = render(prepared, cancel, report, resume=resume)
+        prepared = check(json.loads(job.settings_json), json.loads(job.overrides_json), resume=resume)
+        result = render(prepared, cancel, report)
     except errors.Cancelled:
         return Cancelled()
     except errors.Parked:
@@ -89,4 +88,4 @@ def attempt(
         return Failed(
             f"generation error: an unexpected {name}; the server's log has the details under {job.id}."
         )
-    return Succeeded(result.outdir, result.timestring, result.frames, tuple(result.warnings))
+    return Succeeded(str(result.outdir), result.timestring, result.frames, tuple(result.warnings))

@@ -15,8 +15,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from deforum_api.app import mount
-from deforum_api.jobs import JobQueue, Limits
+from deforum_api.jobs import JobQueue
 from deforum_api.security import Access
+from deforum_api.submission import Limits
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import Problem, SettingsError
 
@@ -34,6 +35,7 @@ class Step:
     max_frames: int
     outdir: str
     timestring: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -50,7 +52,13 @@ class Renderer:
     running: int = 0
     most_at_once: int = 0
 
-    def check(self, submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None) -> Any:
+    def check(
+        self,
+        submitted: Mapping[str, Any],
+        overrides: Mapping[str, Any] | None,
+        *,
+        resume: str | None = None,
+    ) -> Any:
         """Settings are good unless `max_frames` is not a number."""
         frames = submitted.get("max_frames", 4)
         problems = []
@@ -67,7 +75,11 @@ class Renderer:
         warnings = ("The setting 'unknown' is ignored.",) if "unknown" in submitted else ()
         summary = {"frames": frames, "diffused_frames": frames, "sampling_steps": frames, "disk_bytes": 10}
         return SimpleNamespace(
-            name=submitted.get("batch_name", "job"), summary=summary, warnings=warnings, frames=frames
+            name=submitted.get("batch_name", "job"),
+            summary=summary,
+            warnings=warnings,
+            frames=frames,
+            resume=resume,
         )
 
     def render(
@@ -75,12 +87,10 @@ class Renderer:
         prepared: Any,
         cancel: CancelToken,
         report: Callable[[Any], None],
-        *,
-        resume: str | None = None,
     ) -> Any:
         self.running += 1
         self.most_at_once = max(self.most_at_once, self.running)
-        self.runs.append((prepared.name, resume))
+        self.runs.append((prepared.name, prepared.resume))
         try:
             return self._render(prepared, cancel, report)
         finally:

@@ -1,0 +1,61 @@
+"""Swagger UI and ReDoc from files of an installed package: no page asks another server for anything."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from deforum_api.routing import Router
+
+FILES = "/docs-files"
+router = Router(include_in_schema=False)
+
+
+def add_docs(app: FastAPI) -> None:
+    """Serve `/docs`, `/redoc` and `/openapi.json`, guarded like every other route; `/` leads to `/docs`."""
+    package = importlib.util.find_spec("fastapi_offline")
+    if package is None or package.origin is None:
+        raise RuntimeError(
+            "The package fastapi-offline is missing; install it with: pip install fastapi-offline"
+        )
+    app.include_router(router)
+    app.mount(FILES, StaticFiles(directory=Path(package.origin).parent / "static"))
+
+
+@router.get("/docs")
+async def swagger(request: Request) -> Response:
+    return get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title="Deforum API",
+        swagger_js_url=f"{FILES}/swagger-ui-bundle.js",
+        swagger_css_url=f"{FILES}/swagger-ui.css",
+        swagger_favicon_url=f"{FILES}/favicon.png",
+        swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
+    )
+
+
+@router.get("/redoc")
+async def redoc(request: Request) -> Response:
+    return get_redoc_html(
+        openapi_url="openapi.json",
+        title="Deforum API",
+        redoc_js_url=f"{FILES}/redoc.standalone.js",
+        redoc_favicon_url=f"{FILES}/favicon.png",
+        with_google_fonts=False,
+    )
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request) -> Response:
+    return JSONResponse(request.app.openapi())
+
+
+@router.get("/")
+async def root(request: Request) -> Response:
+    return RedirectResponse("/docs")

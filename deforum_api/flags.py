@@ -1,0 +1,61 @@
+"""Command-line flags of the standalone host."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from deforum_api.security import listed
+from deforum_helpers.engines.names import ENGINES
+from preload import preload
+
+DEFAULT_PORT = 7860
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the standalone host."""
+    parser = argparse.ArgumentParser(
+        prog="webui.py", description="Deforum: prompts and schedules become films."
+    )
+    preload(parser)
+    add = parser.add_argument
+    add(
+        "--port", type=_port, default=DEFAULT_PORT, help="port to listen on; 0 = a free one, which is printed"
+    )
+    add("--listen", action="store_true", help="answer other machines too; needs --api-auth")
+    add("--api-auth", default="", metavar="USER:PASSWORD[,...]", help="ask for one of these logins")
+    add("--insecure", action="store_true", help="allow --listen without --api-auth")
+    add("--cors-allow-origins", default="", metavar="ORIGIN[,...]", help="web pages that may use the API")
+    add("--ckpt", default="", metavar="PATH_OR_NAME", help="model folder, .safetensors file, or hub id")
+    add("--allow-download", action="store_true", help="allow a hub id to be downloaded")
+    add("--deforum-engine", default="", choices=("", *ENGINES), metavar="|".join(ENGINES), help="what draws")
+    add("--deforum-outdir", default="outputs", metavar="DIR", help="folder for everything that is written")
+    return parser
+
+
+def flag_problem(flags: argparse.Namespace) -> str | None:
+    """Return what is wrong with the flags together, in one sentence, or None."""
+    accounts = listed(flags.api_auth)
+    if not all(":" in account.strip(":") for account in accounts):
+        return "--api-auth must be user:password, or several of them separated by commas."
+    if flags.listen and not accounts and not flags.insecure:
+        return (
+            "--listen lets every machine of the network use this server: add --api-auth user:password, or "
+            "--insecure if that is meant."
+        )
+    if flags.deforum_terminate_after_run_now and not flags.deforum_run_now:
+        return "--deforum-terminate-after-run-now needs --deforum-run-now with the settings files to render."
+    return None
+
+
+def log_level() -> str:
+    """Return the log level that the environment asks for."""
+    wanted = os.environ.get("DEFORUM_API_LOG_LEVEL") or os.environ.get("SD_WEBUI_LOG_LEVEL") or "INFO"
+    known = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
+    return wanted.upper() if wanted.upper() in known else "INFO"
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535, not {text!r}")

@@ -1,0 +1,107 @@
+"""The standalone host: its facts, its engine, and how it is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deforum_helpers.depth.names import DEPTH_NAMES, available_families
+
+from deforum_api.jobs import JobQueue
+from deforum_api.version import VERSION
+from deforum_helpers.engines.names import samplers, schedulers
+from deforum_helpers.errors import MissingFeature
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.prepare import HostFacts, Prepared, prepare
+
+if TYPE_CHECKING:
+    from deforum_helpers.cancel import CancelToken
+    from deforum_helpers.engines.base import Engine
+    from deforum_helpers.job import Progress, RunResult
+
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "fastapi", "pydantic")
+
+
+def standalone_facts(
+    engine: str, model: str | None, output_root: Path, name: str = "standalone"
+) -> HostFacts:
+    """Return what is known of a host that renders with one of our own engines.
+
+    Args:
+        engine: one of `engines.names.ENGINES`.
+        model: its checkpoint, or None.
+        output_root: folder for everything that is written.
+        name: the host's name.
+    """
+    return HostFacts(
+        name=name,
+        engine=engine,
+        model=model,
+        output_root=output_root.resolve(),
+        samplers=samplers(engine),
+        schedulers=schedulers(engine),
+    )
+
+
+def make_queue(facts: HostFacts, make_engine: Callable[[], Engine]) -> JobQueue:
+    """Return a job queue that renders with `make_engine()`, which is called for the first job and kept."""
+    engines: list[Engine] = []
+
+    def check(
+        submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, resume: str | None = None
+    ) -> Prepared:
+        return prepare(submitted, facts, overrides, resume=resume)
+
+    def render(prepared: Prepared, cancel: CancelToken, report: Callable[[Progress], None]) -> RunResult:
+        from deforum_helpers.job import run_job
+
+        if not engines:
+            engines.append(make_engine())
+        return run_job(prepared, engines[0], cancel, report)
+
+    return JobQueue(check, render)
+
+
+def health(facts: HostFacts) -> dict[str, Any]:
+    """Return how the host is, for `/deforum_api/health`."""
+    return {
+        "host": facts.name,
+        "engine": facts.engine,
+        "model": facts.model or "",
+        "versions": _versions(),
+        "free_disk_bytes": facts.free_disk(facts.output_root),
+        "unavailable": _unavailable(facts),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {package: _version(package) for package in PACKAGES}
+    installed = {package: version for package, version in found.items() if version}
+    return {"deforum": VERSION, "python": platform.python_version(), **installed}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
+    missing = []
+    try:
+        find_ffmpeg(facts.options.deforum_ffmpeg_location)
+    except MissingFeature as error:
+        missing.append({"feature": "films", "reason": str(error)})
+    for package in ("torch", "diffusers", "transformers"):
+        if importlib.util.find_spec(package) is None:
+            reason = f"The package {package} is not installed; install it with: pip install {package}"
+            missing.append({"feature": f"models that need {package}", "reason": reason})
+    families = available_families()
+    for family in sorted(set(DEPTH_NAMES.values()) - set(families)):
+        missing.append({"feature": f"{family} depth", "reason": f"There are only: {', '.join(families)}."})
+    return missing

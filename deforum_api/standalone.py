@@ -1,0 +1,187 @@
+"""The standalone host: one program that serves the API and its documentation, and renders."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from deforum_api.app import mount
+from deforum_api.docs_pages import add_docs
+from deforum_api.flags import flag_problem, log_level, make_parser
+from deforum_api.host import health, make_queue, standalone_facts
+from deforum_api.jobs import JobQueue
+from deforum_api.run_now import run_files
+from deforum_api.security import Access, access_of
+from deforum_api.version import VERSION
+from deforum_helpers.engines.checkpoints import describe_checkpoint
+from deforum_helpers.errors import DeforumError
+
+log = logging.getLogger(__name__)
+
+PARKING_TIME_S = 8.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; return the exit code."""
+    flags = make_parser().parse_args(arguments)
+    problem = flag_problem(flags)
+    if problem:
+        print(problem, file=sys.stderr)
+        return 2
+    configure_log()
+    try:
+        queue, app = build(flags)
+        listening = listen(flags.port, "0.0.0.0" if flags.listen else "127.0.0.1")
+    except (DeforumError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    server = Server(app, queue, listening, lambda: _start_run_now(flags, queue, server))
+    server.run(sockets=[listening])
+    sys.stdout.flush()
+    if not server.parked:
+        log.warning("The running job did not stop in time; its last checkpoint is kept.")
+        os._exit(server.exit_code)
+    return server.exit_code
+
+
+def build(flags: Namespace) -> tuple[JobQueue, FastAPI]:
+    """Return the job queue and the app that the flags ask for.
+
+    Raises:
+        ModelError: the checkpoint cannot be used.
+    """
+    engine = flags.deforum_engine or ("diffusers" if flags.ckpt else "demo")
+    if engine == "diffusers":
+        describe_checkpoint(flags.ckpt, flags.allow_download)
+    facts = standalone_facts(engine, flags.ckpt or None, Path(flags.deforum_outdir).expanduser())
+    queue = make_queue(facts, lambda: _engine(engine, flags))
+    both = flags.deforum_api or not flags.deforum_simple_api
+    return queue, make_app(queue, access_of(flags), lambda: health(facts), api=both)
+
+
+def make_app(
+    queue: JobQueue, access: Access, facts: Callable[[], dict[str, Any]], *, api: bool = True
+) -> FastAPI:
+    """Return our own app: the API, its documentation, and CORS where origins are allowed."""
+    app = FastAPI(title="Deforum", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    if access.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(access.origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["X-Next-Cursor"],
+        )
+    mount(app, queue, access, facts, api=api)
+    add_docs(app)
+    return app
+
+
+def listen(port: int, address: str) -> socket.socket:
+    """Return a socket that listens on `port`, 0 = a free one.
+
+    Raises:
+        OSError: the port is taken; the message says what to do.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name != "nt":
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((address, port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        raise OSError(
+            f"Port {port} cannot be used ({error.strerror}); choose another with --port N, or "
+            "a free one with --port 0."
+        ) from error
+    return listening
+
+
+class Server(uvicorn.Server):
+    """Serves, says so once it does, and parks the running job when it is told to stop."""
+
+    def __init__(
+        self, app: FastAPI, queue: JobQueue, listening: socket.socket, started: Callable[[], None]
+    ) -> None:
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2
+        )
+        super().__init__(config)
+        self.exit_code = 0
+        self.parked = True
+        self._queue = queue
+        self._listening = listening
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            address, port = self._listening.getsockname()[:2]
+            everywhere = " and on every address of this machine" if address == "0.0.0.0" else ""
+            print(f"Running on http://127.0.0.1:{port}{everywhere}", flush=True)
+            self._started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        parking = asyncio.create_task(asyncio.to_thread(self._queue.close, PARKING_TIME_S))
+        await super().shutdown(sockets=sockets)
+        self.parked = await parking
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Stop in order; uvicorn itself would end the program by the signal before the job is parked."""
+        self.should_exit = True
+
+
+class OneLineFormatter(logging.Formatter):
+    """Writes control characters of a message as escapes, so that no prompt can forge a line of the log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = "".join(
+            character if character.isprintable() else repr(character)[1:-1] for character in record.message
+        )
+        return super().formatMessage(record)
+
+
+def configure_log() -> None:
+    """Write the log of every module to standard error, from the level that the environment asks for."""
+    writer = logging.StreamHandler()
+    writer.setFormatter(OneLineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level="WARNING", handlers=[writer], force=True)
+    for name in ("deforum_api", "deforum_helpers"):
+        logging.getLogger(name).setLevel(log_level())
+
+
+def _engine(name: str, flags: Namespace) -> Any:
+    from deforum_helpers.engines import make_engine
+
+    return make_engine(name, checkpoint=flags.ckpt or None, allow_download=flags.allow_download)
+
+
+def _start_run_now(flags: Namespace, queue: JobQueue, server: Server) -> None:
+    files = [file for file in flags.deforum_run_now.split(",") if file.strip()]
+    if not files:
+        return
+
+    def run() -> None:
+        succeeded = run_files(queue, files)
+        if flags.deforum_terminate_after_run_now:
+            server.exit_code = 0 if succeeded else 1
+            server.should_exit = True
+
+    threading.Thread(target=run, name="deforum-run-now", daemon=True).start()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

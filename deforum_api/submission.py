@@ -1,0 +1,105 @@
+"""From submitted settings to the records of a new batch: sizes and settings checked, nothing kept yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deforum_api.errors import ApiError, InvalidBatch, InvalidBody
+from deforum_api.record import Job
+from deforum_helpers.errors import Problem, SettingsError
+
+if TYPE_CHECKING:
+    from deforum_api.worker import Check
+    from deforum_helpers.prepare import Prepared
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is taken: jobs waiting at once, jobs of one batch, finished jobs remembered."""
+
+    queued: int = 1000
+    batch: int = 100
+    finished: int = 10_000
+
+
+def check_size(settings: Sequence[Mapping[str, Any]], limit: int) -> None:
+    """Raise `InvalidBody` if a batch has no job, `ApiError` if it has more than `limit`."""
+    if not settings:
+        message = "deforum_settings is an empty list; send at least one job."
+        raise InvalidBody(message, ("body", "deforum_settings"))
+    if len(settings) > limit:
+        message = f"A batch may have {limit} jobs; this one has {len(settings)}: send it in parts."
+        raise ApiError(message, code=400)
+
+
+def check_all(
+    check: Check, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None
+) -> list[Prepared]:
+    """Check and plan all jobs of a batch.
+
+    Raises:
+        InvalidBatch: with the problems of all of them.
+    """
+    checked: list[Prepared] = []
+    problems: dict[tuple[int | None, Problem], None] = {}
+    for number, submitted in enumerate(settings):
+        outcome = checked_or_error(check, submitted, overrides)
+        if isinstance(outcome, SettingsError):
+            problems |= {(job_number(number, problem), problem): None for problem in outcome.problems}
+        else:
+            checked.append(outcome)
+    if problems:
+        raise InvalidBatch(list(problems))
+    return checked
+
+
+def checked_or_error(
+    check: Check, submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None
+) -> Prepared | SettingsError:
+    """Return the prepared job, or what is wrong with it."""
+    try:
+        return check(submitted, overrides)
+    except SettingsError as error:
+        return error
+
+
+def job_number(number: int, problem: Problem) -> int | None:
+    """Return the number of the job that a problem belongs to; options_overrides are of all jobs: None."""
+    shared = (problem.setting or "").startswith("options_overrides")
+    return None if shared else number
+
+
+def new_jobs(
+    batch_id: str,
+    order: int,
+    now: float,
+    settings: Sequence[Mapping[str, Any]],
+    overrides: Mapping[str, Any] | None,
+    checked: Sequence[Prepared],
+) -> tuple[Job, ...]:
+    """Return the records of a batch.
+
+    Args:
+        batch_id: of all of them.
+        order: of the first of them.
+        now: Unix seconds.
+        settings, overrides: as submitted.
+        checked: what the settings mean, one per job.
+    """
+    return tuple(
+        Job(
+            id=f"{batch_id}-{number}",
+            batch_id=batch_id,
+            order=order + number,
+            settings_json=json.dumps(submitted, ensure_ascii=False),
+            overrides_json=json.dumps(overrides, ensure_ascii=False),
+            started_at=now,
+            last_updated=now,
+            max_frames=prepared.summary["frames"],
+            warnings=tuple(prepared.warnings),
+        )
+        for number, (submitted, prepared) in enumerate(zip(settings, checked, strict=True))
+    )

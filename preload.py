@@ -1,0 +1,30 @@
+"""Command-line flags of the extension, for the parser of a WebUI host or of the standalone start."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def preload(parser: argparse.ArgumentParser) -> None:
+    """Add the flags to `parser`. No default is None: hosts derive each flag's type from it."""
+    parser.add_argument(
+        "--deforum-api",
+        action="store_true",
+        help="serve the job API under /deforum_api and the simple API under /deforum",
+    )
+    parser.add_argument(
+        "--deforum-simple-api",
+        action="store_true",
+        help="serve the simple API under /deforum only",
+    )
+    parser.add_argument(
+        "--deforum-run-now",
+        default="",
+        metavar="FILE[,FILE...]",
+        help="render these settings files, one after the other, once the server is up",
+    )
+    parser.add_argument(
+        "--deforum-terminate-after-run-now",
+        action="store_true",
+        help="exit after the files of --deforum-run-now: 0 if all succeeded, 1 if any failed",
+    )

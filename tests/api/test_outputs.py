@@ -1,0 +1,128 @@
+"""The files of a job over HTTP."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from fake_renderer import Renderer, ended, submit, until
+from fastapi.testclient import TestClient
+from PIL import Image
+
+FILM = bytes(range(200))
+
+
+@pytest.fixture
+def job_id(client: TestClient) -> str:
+    (made,) = submit(client, {"batch_name": "film"})
+    assert ended(client, made)["status"] == "SUCCEEDED"
+    return made
+
+
+def test_every_listed_file_is_sent_by_its_link(client: TestClient, job_id: str) -> None:
+    files = client.get(f"/deforum_api/jobs/{job_id}/outputs").json()
+    kinds = [file["kind"] for file in files]
+    assert sorted(kinds) == ["frame"] * 4 + ["gif", "settings", "subtitles", "video"]
+    for file in files:
+        answer = client.get(file["link"])
+        assert answer.status_code == 200
+        assert len(answer.content) == file["size"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-disposition"] == f'attachment; filename="{file["name"]}"'
+
+
+@pytest.mark.parametrize(
+    ("place", "media_type"),
+    [
+        ("video", "video/mp4"),
+        ("gif", "image/gif"),
+        ("subtitles", "application/x-subrip"),
+        ("settings", "application/json"),
+        ("frames/0", "image/png"),
+        ("preview", "image/jpeg"),
+    ],
+)
+def test_each_file_has_its_type(client: TestClient, job_id: str, place: str, media_type: str) -> None:
+    answer = client.get(f"/deforum_api/jobs/{job_id}/{place}")
+    assert answer.headers["content-type"].split(";")[0] == media_type
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "content"),
+    [
+        ("bytes=0-9", 206, FILM[:10]),
+        ("bytes=190-", 206, FILM[190:]),
+        ("bytes=-5", 206, FILM[-5:]),
+        ("bytes=190-999999", 206, FILM[190:]),
+        ("bytes=-999", 206, FILM),
+        ("bytes=0-0," * 10_000 + "1-1", 200, FILM),
+        ("bytes=5-2", 416, None),
+        ("bytes=200-", 416, None),
+        ("bytes=-0", 416, None),
+        ("bytes=-", 200, FILM),
+        ("lines=0-9", 200, FILM),
+    ],
+)
+def test_ranges(client: TestClient, job_id: str, asked: str, code: int, content: bytes | None) -> None:
+    answer = client.get(f"/deforum_api/jobs/{job_id}/video", headers={"Range": asked})
+    assert answer.status_code == code
+    if content is not None:
+        assert answer.content == content
+        assert answer.headers["content-length"] == str(len(content))
+    else:
+        assert answer.headers["content-range"] == "bytes */200"
+
+
+def test_what_a_client_has_is_not_sent_again(client: TestClient, job_id: str) -> None:
+    for place in ("video", "preview"):
+        path = f"/deforum_api/jobs/{job_id}/{place}"
+        tag = client.get(path).headers["etag"]
+        answer = client.get(path, headers={"If-None-Match": tag})
+        assert (answer.status_code, answer.content) == (304, b"")
+
+
+def test_the_preview_is_the_newest_frame(client: TestClient, job_id: str, renderer: Renderer) -> None:
+    folder = renderer.root / "img2img-images" / "film"
+    Image.new("RGB", (3, 2), (250, 10, 10)).save(folder / "20260102030405_000000007.png")
+    picture = Image.open(io.BytesIO(client.get(f"/deforum_api/jobs/{job_id}/preview").content))
+    assert (picture.format, picture.size) == ("JPEG", (3, 2))
+
+
+def test_a_saved_depth_map_is_sent(client: TestClient, job_id: str, renderer: Renderer) -> None:
+    (renderer.root / "img2img-images" / "film" / "20260102030405_depth_000000001.png").write_bytes(b"map")
+    path = f"/deforum_api/jobs/{job_id}/frames/1?depth=true"
+    assert client.get(path).content == b"map"
+    assert path in [file["link"] for file in client.get(f"/deforum_api/jobs/{job_id}/outputs").json()]
+
+
+@pytest.mark.parametrize("place", ["frames/4", "frames/0?depth=true"])
+def test_what_is_not_there_is_404(client: TestClient, job_id: str, place: str) -> None:
+    assert client.get(f"/deforum_api/jobs/{job_id}/{place}").status_code == 404
+
+
+@pytest.mark.parametrize("n", ["-1", "x", "1e3", "9999999999", "..%2f..%2fetc%2fpasswd"])
+def test_a_frame_is_asked_for_by_number_only(client: TestClient, job_id: str, n: str) -> None:
+    assert client.get(f"/deforum_api/jobs/{job_id}/frames/{n}").status_code in (404, 422)
+
+
+def test_a_queued_job_has_no_files(client: TestClient, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    first, second = submit(client, {}, {})
+    until(client, first, lambda job: job["phase"] == "PREPARING")
+    assert client.get(f"/deforum_api/jobs/{second}/outputs").json() == []
+    for place in ("video", "preview", "frames/0", "settings", "subtitles"):
+        assert client.get(f"/deforum_api/jobs/{second}/{place}").status_code == 404
+    renderer.gate.set()
+
+
+def test_links_in_the_folder_are_not_followed(
+    client: TestClient, job_id: str, renderer: Renderer, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    folder = renderer.root / "img2img-images" / "film"
+    (folder / "20260102030405_000000009.png").symlink_to(secret)
+    assert client.get(f"/deforum_api/jobs/{job_id}/frames/9").status_code == 404
+    names = [file["name"] for file in client.get(f"/deforum_api/jobs/{job_id}/outputs").json()]
+    assert "20260102030405_000000009.png" not in names
