@@ -1,0 +1,218 @@
+"""Start Deforum on a bare machine: `python webui.py --deforum-run-now config/quickstart.txt`.
+
+The first start makes the folder `venv` beside this file and installs the packages of requirements-standalone.txt
+into it, about 2 GB; later starts install only what changed. Then the server starts with the same flags.
+`python webui.py --tests` installs what the tests need as well, and runs them; what follows is passed to pytest.
+
+DEFORUM_NO_VENV=1 in the environment leaves all this out and uses the Python that runs this file as it is.
+"""
+
+# Old Pythons must be able to read this file, in order to be told that they are too old: no future annotations.
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+VENV = os.path.join(ROOT, "venv")
+STAMP = os.path.join(VENV, "deforum-installed.json")
+PACKAGES = "requirements-standalone.txt"
+TEST_PACKAGES = "requirements-tests.txt"
+OLDEST, NEWEST = (3, 10), (3, 13)
+NEEDED_GB = 4
+NO_VENV = "DEFORUM_NO_VENV"
+
+
+class StartFailed(Exception):
+    """The start cannot go on; the message is one sentence that says what to do."""
+
+
+def main(arguments: "list[str]") -> int:
+    """Prepare what is missing and start; return the exit code where the program is not replaced."""
+    if arguments in (["-h"], ["--help"]) and not os.path.exists(STAMP) and not os.environ.get(NO_VENV):
+        print(__doc__, "\nOnce the packages are installed, --help lists all flags.", sep="")
+        return 0
+    testing = "--tests" in arguments
+    wanted = [PACKAGES, TEST_PACKAGES] if testing else [PACKAGES]
+    try:
+        check_python(sys.version_info[:2])
+        python = sys.executable if os.environ.get(NO_VENV) else prepared_python(wanted)
+    except StartFailed as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; the next start goes on from here.", file=sys.stderr)
+        return 130
+    if testing:
+        os.chdir(ROOT)
+        return run([python, "-m", "pytest"] + [argument for argument in arguments if argument != "--tests"])
+    return run([python, "-m", "deforum_api.standalone", *arguments])
+
+
+def check_python(version: "tuple[int, int]") -> None:
+    """Raise `StartFailed` where this Python cannot run Deforum."""
+    if not OLDEST <= version <= NEWEST:
+        raise StartFailed(
+            "Deforum needs Python {}.{} to {}.{}, but this is Python {}.{}; install one of them from "
+            "https://www.python.org/downloads/ and start webui.py with it.".format(*OLDEST, *NEWEST, *version)
+        )
+
+
+def prepared_python(wanted: "list[str]") -> str:
+    """Return the Python of the virtual environment, in which the packages of the files `wanted` are installed."""
+    python = os.path.join(VENV, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))
+    usable = is_usable(python)
+    installed = read_stamp() if usable else {}
+    states = {name: fingerprint(os.path.join(ROOT, name)) for name in wanted}
+    if states.items() <= installed.items():
+        return python
+    check_room()
+    if not usable:
+        make_environment()
+    print(
+        "Installing the packages of {}; the first time this takes some minutes.".format(" and ".join(wanted)),
+        flush=True,
+    )
+    install(python, wanted)
+    with open(STAMP, "w", encoding="utf-8") as stamp:
+        json.dump({**installed, **states}, stamp)
+    print("All packages are installed.", flush=True)
+    return python
+
+
+def is_usable(python: str) -> bool:
+    """Tell whether the environment's Python is there, runs, and is of this version."""
+    if not os.path.exists(python):
+        return False
+    command = [
+        python,
+        "-c",
+        "import sys, pip; sys.exit(sys.version_info[:2] != ({}, {}))".format(*sys.version_info),
+    ]
+    return subprocess.call(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+
+
+def read_stamp() -> "dict[str, str]":
+    """Return which state of which file of packages was installed completely."""
+    try:
+        with open(STAMP, encoding="utf-8") as stamp:
+            return dict(json.load(stamp))
+    except (OSError, ValueError):
+        return {}
+
+
+def fingerprint(path: str) -> str:
+    """Return a text that changes with the content of `path`."""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def check_room() -> None:
+    """Raise `StartFailed` where the folder cannot be written or the disk is too small."""
+    if not os.access(ROOT, os.W_OK):
+        raise StartFailed(
+            f"The folder {ROOT} cannot be written, but the packages are installed there; "
+            "move it to a folder of your own and start again."
+        )
+    free_gb = shutil.disk_usage(ROOT).free / 1e9
+    if free_gb < NEEDED_GB:
+        raise StartFailed(
+            f"Installing the packages needs {NEEDED_GB} GB of free disk space, but {ROOT} has {free_gb:.1f} GB; "
+            "free some space and start again."
+        )
+
+
+def make_environment() -> None:
+    """Make the virtual environment anew."""
+    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+        raise StartFailed(
+            "This Python comes without its venv module; install it (on Debian and Ubuntu: "
+            "sudo apt install python{}.{}-venv) and start again.".format(*sys.version_info)
+        )
+    print(f"Making a virtual environment in {VENV} ...", flush=True)
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", VENV],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    if made.returncode:
+        said = made.stdout.decode("utf-8", "replace").strip().splitlines()
+        raise StartFailed(
+            "The virtual environment {} could not be made ({}); delete that folder and start again.".format(
+                VENV, said[-1] if said else "no reason was given"
+            )
+        )
+
+
+def install(python: str, wanted: "list[str]") -> None:
+    """Install the packages of the files `wanted`, with pip's progress shown."""
+    command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    for name in wanted:
+        command += ["-r", os.path.join(ROOT, name)]
+    pip = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    complaints = []
+
+    def listen() -> None:
+        for line in pip.stderr or ():
+            complaints.append(line.decode("utf-8", "replace"))
+            sys.stderr.write(complaints[-1])
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    try:
+        status = pip.wait()
+    finally:
+        pip.kill()
+        listener.join()
+    if status:
+        raise StartFailed(why_pip_failed("".join(complaints)))
+
+
+def why_pip_failed(complaints: str) -> str:
+    """Return one sentence about what pip wrote to its standard error."""
+    if "No space left" in complaints or "Errno 28" in complaints:
+        return "The disk became full while the packages were installed; free some space and start again."
+    unreachable = (
+        "NewConnectionError",
+        "ConnectTimeout",
+        "ConnectionError",
+        "name resolution",
+        "ProxyError",
+        "SSLError",
+        "from versions: none",
+    )
+    if any(sign in complaints for sign in unreachable):
+        return (
+            "The packages could not be downloaded; check the connection to the internet "
+            "(and the proxy, if there is one) and start again."
+        )
+    return "pip could not install the packages; its last lines above say why, and a new start tries again."
+
+
+def run(command: "list[str]") -> int:
+    """Replace this program by `command`, or, where a system cannot do that, wait for it; return its exit code."""
+    environment = dict(os.environ)
+    paths = [ROOT, environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.name != "nt":
+        os.execve(command[0], command, environment)
+    child = subprocess.Popen(command, env=environment)
+    while child.poll() is None:
+        with contextlib.suppress(
+            KeyboardInterrupt
+        ):  # the console sends Ctrl-C to the child too, which ends in order
+            child.wait()
+    return child.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
