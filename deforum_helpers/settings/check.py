@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from deforum_helpers.errors import Problem
 from deforum_helpers.settings.model import FIELDS, UNITS, Settings
-from deforum_helpers.settings.values import shown
+from deforum_helpers.settings.wording import shown
 
 MAX_BATCH_NAME = 300
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.settings.model import FIELDS, UNITS
 from deforum_helpers.settings.tables import CLASSIC_SAMPLERS, MASK_FILLS
-from deforum_helpers.settings.values import number_text, read_value, shown
+from deforum_helpers.settings.values import read_value
+from deforum_helpers.settings.wording import number_text, shown
 
 Values = Mapping[str, Any]
 
@@ -202,8 +203,8 @@ def _prompts(values: Values) -> Change:
         changed["prompts"] = other
     prompts = changed.get("prompts")
     if isinstance(prompts, str):
-        prompts = _parsed(prompts)
-        warnings.append("prompts is text; it is read as JSON, or as one prompt for all frames.")
+        prompts, warning = _parsed(prompts.strip())
+        warnings.append(warning)
     if isinstance(prompts, list) and prompts and all(isinstance(prompt, str) for prompt in prompts):
         prompts = _spread(prompts, changed.get("max_frames"))
         warnings.append(
@@ -214,14 +215,13 @@ def _prompts(values: Values) -> Change:
     return Change(changed, tuple(warnings))
 
 
-def _parsed(text: str) -> Any:
-    stripped = text.strip()
-    if stripped[:1] not in ("{", "["):
-        return {"0": stripped} if stripped else {}
+def _parsed(text: str) -> tuple[Any, str]:
+    if text[:1] not in ("{", "["):
+        return {"0": text} if text else {}, "prompts is one text; it is the prompt of all frames."
     try:
-        return json.loads(stripped)
+        return json.loads(text), "prompts is JSON text; it is read as what it holds."
     except (ValueError, RecursionError):
-        return text
+        return text, "prompts is text."
 
 
 def _spread(prompts: list[str], max_frames: object) -> dict[str, str]:

@@ -13,7 +13,8 @@ from deforum_helpers.settings.check import problems_of
 from deforum_helpers.settings.files import defaults, typed_settings
 from deforum_helpers.settings.legacy import REMOVED, modernised
 from deforum_helpers.settings.model import FIELDS, Settings
-from deforum_helpers.settings.values import read_value, shown
+from deforum_helpers.settings.values import read_value
+from deforum_helpers.settings.wording import shown
 
 MAX_KEYS = 5000
 MAX_NAMED = 30
@@ -136,7 +137,7 @@ def _unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
 def _named(names: list[str]) -> str:
     texts = []
     for name in names[:MAX_NAMED]:
-        near = difflib.get_close_matches(name[:100], FIELDS, n=1, cutoff=0.75)
+        near = difflib.get_close_matches(name[:100], FIELDS, n=1, cutoff=0.75 if len(name) < 6 else 0.85)
         texts.append(f"{shown(name)} (did you mean {near[0]}?)" if near else shown(name))
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return ", ".join(texts) + more

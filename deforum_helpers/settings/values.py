@@ -7,19 +7,18 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.fields import FieldInfo, Kind
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler, folded
+from deforum_helpers.settings.wording import MAX_SHOWN, bad_value, number_text, shown
 
 MAX_TEXT = 20_000
 MAX_SCHEDULE = 2 << 20
 MAX_PATH = 4096
 MAX_INLINE_IMAGE = 8 << 20
 MAX_PROMPTS = 10_000
-MAX_SHOWN = 60
 
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
 _WORDS_OF_TRUTH = {"true": True, "false": False, "1": True, "0": False}
@@ -30,34 +29,6 @@ class Reading(NamedTuple):
 
     value: Any
     warning: str | None = None
-
-
-def shown(value: object) -> str:
-    """Return `value` as a short printable text for a message."""
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    if isinstance(value, int) and value.bit_length() > 200:
-        return "a number of more than 60 digits"
-    if isinstance(value, Mapping):
-        return f"an object of {len(value)} entries" if value else "{}"
-    if isinstance(value, (list, tuple)):
-        return f"a list of {len(value)} values" if value else "[]"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if not isinstance(value, str):
-        return f"a {type(value).__name__}"
-    text = (
-        ascii(value[: MAX_SHOWN + 1])
-        if not value[: MAX_SHOWN + 1].isprintable()
-        else repr(value[: MAX_SHOWN + 1])
-    )
-    return text if len(value) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...{text[0]}"
-
-
-def bad_value(info: FieldInfo, value: object, allowed: str, hint: str = "") -> SettingsError:
-    """Return the error that says that `info` cannot be `value`, and what it can be."""
-    message = f"{info.name} is {shown(value)}, but must be {allowed}.{hint}"
-    return SettingsError([Problem(message, setting=info.name, found=shown(value), allowed=allowed)])
 
 
 def read_value(info: FieldInfo, value: object) -> Reading:
@@ -71,11 +42,6 @@ def read_value(info: FieldInfo, value: object) -> Reading:
     if value is None:
         return Reading(info.default, f"{info.name} is null; it counts as not given.")
     return _READERS[info.kind](info, value)
-
-
-def number_text(number: float) -> str:
-    """Return a finite number as plain digits, without exponent: 1e-07 is "0.0000001"."""
-    return str(number) if isinstance(number, int) else format(Decimal(repr(number)), "f")
 
 
 def whole_text(info: FieldInfo, text: str, limit: int) -> str:
@@ -247,6 +213,8 @@ def _read_json(info: FieldInfo, value: object) -> Reading:
 
 def _read_prompts(info: FieldInfo, value: object) -> Reading:
     allowed = 'an object of frames and texts, as in {"0": "a lake", "60": "a forest"}'
+    if isinstance(value, str):
+        raise _broken_json(info, value, allowed)
     if not isinstance(value, Mapping) or not value or len(value) > MAX_PROMPTS:
         raise bad_value(info, value, f"{allowed}, with 1 to {MAX_PROMPTS:,} entries")
     prompts: dict[str, str] = {}
@@ -262,6 +230,19 @@ def _read_prompts(info: FieldInfo, value: object) -> Reading:
     if problems:
         raise SettingsError(problems)
     return Reading(prompts)
+
+
+def _broken_json(info: FieldInfo, text: str, allowed: str) -> SettingsError:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        message = f"{info.name} is no JSON text: {error.msg} at line {error.lineno}, column {error.colno}."
+        return SettingsError(
+            [Problem(message, setting=info.name, column=error.pos + 1, found=shown(text), allowed=allowed)]
+        )
+    except (ValueError, RecursionError):
+        pass
+    return bad_value(info, text, allowed)
 
 
 def _prompt_part(info: FieldInfo, what: str, part: object) -> str:

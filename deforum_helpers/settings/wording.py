@@ -1,0 +1,45 @@
+"""How messages show values: short, printable, and the same in errors and warnings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.settings.fields import FieldInfo
+
+MAX_SHOWN = 60
+
+
+def shown(value: object) -> str:
+    """Return `value` as a short printable text for a message."""
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number of more than 60 digits"
+    if isinstance(value, Mapping):
+        return f"an object of {len(value)} entries" if value else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)} values" if value else "[]"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if not isinstance(value, str):
+        return f"a {type(value).__name__}"
+    text = (
+        ascii(value[: MAX_SHOWN + 1])
+        if not value[: MAX_SHOWN + 1].isprintable()
+        else repr(value[: MAX_SHOWN + 1])
+    )
+    return text if len(value) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...{text[0]}"
+
+
+def bad_value(info: FieldInfo, value: object, allowed: str, hint: str = "") -> SettingsError:
+    """Return the error that says that `info` cannot be `value`, and what it can be."""
+    message = f"{info.name} is {shown(value)}, but must be {allowed}.{hint}"
+    return SettingsError([Problem(message, setting=info.name, found=shown(value), allowed=allowed)])
+
+
+def number_text(number: float) -> str:
+    """Return a finite number as plain digits, without exponent: 1e-07 is "0.0000001"."""
+    return str(number) if isinstance(number, int) else format(Decimal(repr(number)), "f")

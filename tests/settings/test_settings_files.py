@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.settings import (
+    Loaded,
+    flat_settings,
+    load_settings,
+    parse_settings_text,
+    read_settings_file,
+    settings_text,
+)
+
+FILES = Path(__file__).parent / "files"
+EXPECTED: dict[str, dict[str, Any]] = {
+    "2022_notebook.txt": {
+        "sampler": "LMS",
+        "color_coherence": "LAB",
+        "diffusion_cadence": 3,
+        "border": "wrap",
+        "enable_perspective_flip": False,
+        "prompts": {
+            "0": "an old harbour at dawn, oil on canvas",
+            "5": "an old harbour in a storm, oil on canvas",
+        },
+        "legacy_colormatch": True,
+    },
+    "2022_webui_october.txt": {
+        "seed": 42,
+        "sampler": "Euler a",
+        "steps": 12,
+        "fill": "original",
+        "batch_name": "Deforum_{timestring}",
+        "strength": 0.8,
+        "max_frames": 7,
+        "enable_perspective_flip": True,
+        "color_coherence": "HSV",
+        "skip_video_creation": False,
+        "add_soundtrack": "None",
+    },
+    "2023_january.txt": {
+        "seed": 1234,
+        "sampler": "DPM++ 2M Karras",
+        "depth_algorithm": "Midas+AdaBins (old)",
+        "color_coherence": "RGB",
+        "hybrid_composite": "None",
+        "optical_flow_cadence": "None",
+        "cn_1_weight": "0: (1)",
+        "cn_1_guidance_start": "0: (0.0)",
+        "cn_1_guidance_end": "0:(1)",
+        "cn_1_resize_mode": "Outer Fit (Shrink to Fit)",
+        "cn_5_resize_mode": "Inner Fit (Scale to Fit)",
+        "frame_interpolation_x_amount": 2,
+        "frame_interpolation_slow_mo_amount": 2,
+    },
+    "2023_august_saved_by_a_run.txt": {
+        "batch_name": "Deforum_20230812221310",
+        "prompts": {"0": " a bunny on a meadow --neg nsfw", "3": " a bunny at sea --neg nsfw"},
+        "animation_prompts_negative": "",
+        "negative_prompts": "",
+        "sd_model_name": None,
+        "fill": "fill",
+        "diffusion_redo": 0,
+        "legacy_colormatch": False,
+    },
+    "2024_body_numbers.json": {
+        "W": 96,
+        "H": 64,
+        "max_frames": 6,
+        "steps": 4,
+        "translation_z": "0: (1.5)",
+        "rotation_3d_z": "0: (0.25)",
+        "strength_schedule": "0: (0.7)",
+        "cfg_scale_schedule": "0: (5)",
+        "noise_schedule": "0: (0.001)",
+        "use_depth_warping": True,
+        "init_image": "",
+        "parseq_manifest": "",
+        "color_coherence": "None",
+    },
+    "2024_comfy_names.json": {
+        "seed": 771,
+        "sampler": "DPM++ 2M SDE",
+        "scheduler": "SGM Uniform",
+        "animation_mode": "2D",
+        "zoom": "0: (1.01)",
+        "depth_algorithm": "Depth-Anything-V2-Small",
+        "prompts": {"0": "a glass marble on a wooden table"},
+        "init_images": '{\n    "0": "first.png",\n    "max_f/2": "second.png"\n}',
+    },
+    "2025_fork.txt": {
+        "shake_name": "INVESTIGATION",
+        "scheduler": "Simple",
+        "keyframe_distribution": "Keyframes Only",
+        "diffusion_cadence": 10,
+        "resume_timestring": "20241111111111",
+        "animation_prompts_positive": "wide angle,",
+        "deforum_git_commit_id": None,
+    },
+    "2025_list_of_prompts.json": {
+        "sampler": "Euler a",
+        "prompts": {"0": "a seed in the ground", "3": "a sprout", "6": "a tree in bloom --neg fruit"},
+    },
+    "2025_by_hand.txt": {
+        "W": 80,
+        "prompts": {"0": "a map of an island", "3": "a map of an island, sea monsters"},
+        "sampler_schedule": "0: (Euler a), 3: (DPM++ 2M)",
+        "init_images": "{}",
+        "init_image": "",
+        "use_init": False,
+    },
+    "2026_current.json": {"seed": 2026, "depth_algorithm": "Plane", "legacy_colormatch": False},
+}
+
+
+def loaded(name: str) -> Loaded:
+    return load_settings(read_settings_file(FILES / name))
+
+
+def test_every_file_has_its_expectation() -> None:
+    assert sorted(path.name for path in FILES.iterdir()) == sorted(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_file_of_each_year_means_what_it_meant(name: str) -> None:
+    flat = flat_settings(loaded(name).settings)
+    assert {key: flat[key] for key in EXPECTED[name]} == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_loaded_file_that_is_saved_loads_the_same_without_a_word(name: str) -> None:
+    first = loaded(name).settings
+    second = load_settings(parse_settings_text(settings_text(first)))
+    assert second.settings == first
+    assert second.warnings == ()
+
+
+def test_unknown_names_are_kept_and_named_in_one_warning() -> None:
+    result = loaded("2022_notebook.txt")
+    assert result.unknown["scale"] == 7
+    assert [warning for warning in result.warnings if "'n_batch'" in warning and "'near_plane'" in warning]
+    by_hand = loaded("2025_by_hand.txt")
+    assert by_hand.unknown == {"deforum_save_gen_info_as_srt_params": {}, "zomm": "0: (2)"}
+    assert any("'zomm' (did you mean zoom?)" in warning for warning in by_hand.warnings)
+    assert any("options_overrides" in warning for warning in by_hand.warnings)
+
+
+def test_a_current_file_needs_no_word() -> None:
+    assert loaded("2026_current.json").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "line 1, column 1"),
+        ("{", "line 1, column 2"),
+        ('{"W": 512,\n "H" 512}', "line 2, column 6"),
+        ("[1, 2]", "not a JSON object"),
+        ('"W"', "not a JSON object"),
+        ("[" * 100_000, "nest too deeply"),
+        ('{"W": ' + "9" * 5000 + "}", "too long"),
+    ],
+)
+def test_text_that_is_no_settings_object(text: str, words: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        parse_settings_text(text)
+    assert words in error.value.problems[0].message
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes(b'{"batch_name": "caf\xe9"}')
+    huge = tmp_path / "huge.txt"
+    huge.write_bytes(b" " * ((16 << 20) + 1))
+    for path, words in ((tmp_path / "none.txt", "No such file"), (latin, "UTF-8"), (huge, "16 MiB")):
+        with pytest.raises(SettingsError, match=words):
+            read_settings_file(path)
+
+
+def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "notepad.txt"
+    path.write_bytes(b'\xef\xbb\xbf{"W": 64}')
+    assert read_settings_file(path) == {"W": 64}

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deforum_helpers.settings import FIELDS, Settings, load_settings, settings_text
+from deforum_helpers.settings.__main__ import ROOT, generated, main
+from deforum_helpers.settings.check import REFUSALS
+from deforum_helpers.settings.docs import settings_page
+
+
+def test_generated_files_are_fresh() -> None:
+    for path, text in generated().items():
+        assert path.read_text(encoding="utf-8") == text, (
+            f"{path.name} is stale; run python -m deforum_helpers.settings"
+        )
+
+
+def test_the_generator_writes_what_it_generates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("deforum_helpers.settings.__main__.ROOT", tmp_path)
+    main()
+    for relative in ("config/default_settings.txt", "docs/settings.md"):
+        assert (tmp_path / relative).read_text(encoding="utf-8") == (ROOT / relative).read_text(
+            encoding="utf-8"
+        )
+    assert "settings.md: " in capsys.readouterr().out
+
+
+def test_default_settings_load_without_a_word() -> None:
+    loaded = load_settings(json.loads(settings_text(Settings())))
+    assert loaded.settings == Settings()
+    assert (loaded.warnings, loaded.unknown) == ((), {})
+
+
+def test_settings_files_hold_what_is_saved_in_classic_order() -> None:
+    names = list(json.loads(settings_text(Settings())))
+    assert names == [name for name, info in FIELDS.items() if info.saved]
+    assert not {"perlin_w", "perlin_h", "image_path", "init_image_box"} & set(names)
+    assert names.index("W") < names.index("prompts") < names.index("angle") < names.index("use_looper")
+    assert names.index("cn_5_loopback_mode") < names.index("fps") < names.index("sd_model_name")
+
+
+def test_the_page_names_every_setting_and_every_refusal() -> None:
+    page = settings_page()
+    for name in FIELDS:
+        if not name.startswith("cn_"):
+            assert f"| `{name}` |" in page
+    assert page.count("| `cn_N_weight` |") == 1
+    listed = page[page.index("## Not built yet") :]
+    assert all(f"| `{row.setting}` |" in listed for row in REFUSALS if not row.setting.startswith("cn_"))

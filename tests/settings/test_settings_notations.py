@@ -1,0 +1,215 @@
+"""Every migration and every notation, one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.settings import flat_settings, load_settings
+from deforum_helpers.settings.tables import (
+    CLASSIC_SAMPLERS,
+    SAMPLERS,
+    SCHEDULER_NAMES,
+    canonical_sampler,
+    canonical_scheduler,
+)
+
+UNITS = range(1, 6)
+TAKEN_OVER: list[tuple[str, Any, str, Any]] = [
+    ("flip_2d_perspective", True, "enable_perspective_flip", True),
+    ("skip_video_for_run_all", True, "skip_video_creation", True),
+    ("width", 640, "W", 640),
+    ("height", "320", "H", 320),
+    ("use_zoe_depth", True, "depth_algorithm", "Zoe+AdaBins (old)"),
+    ("use_zoe_depth", "True", "depth_algorithm", "Zoe+AdaBins (old)"),
+    ("use_zoe_depth", False, "depth_algorithm", "Midas+AdaBins (old)"),
+    ("use_zoe_depth", "maybe", "depth_algorithm", "Midas-3-Hybrid"),
+    *(
+        ("color_coherence", f"Match Frame 0 {space}", "color_coherence", space)
+        for space in ("HSV", "LAB", "RGB")
+    ),
+    ("hybrid_composite", False, "hybrid_composite", "None"),
+    ("hybrid_composite", 0, "hybrid_composite", "None"),
+    ("hybrid_composite", "false", "hybrid_composite", "None"),
+    ("optical_flow_cadence", False, "optical_flow_cadence", "None"),
+    ("optical_flow_redo_generation", False, "optical_flow_redo_generation", "None"),
+    ("add_soundtrack", False, "add_soundtrack", "None"),
+    *(
+        (f"cn_{unit}_resize_mode", old, f"cn_{unit}_resize_mode", new)
+        for unit in UNITS
+        for old, new in (
+            ("Envelope (Outer Fit)", "Outer Fit (Shrink to Fit)"),
+            ("Scale to Fit (Inner Fit)", "Inner Fit (Scale to Fit)"),
+        )
+    ),
+    *(
+        (f"cn_{unit}_{field}", number, f"cn_{unit}_{field}", text)
+        for unit in UNITS
+        for field in ("weight", "guidance_start", "guidance_end")
+        for number, text in ((1, "0: (1)"), (0.25, "0: (0.25)"), (True, "0:(1)"), (False, "0:(0)"))
+    ),
+    *(("sampler", place, "sampler", name) for place, name in enumerate(CLASSIC_SAMPLERS)),
+    ("sampler", "7", "sampler", "DPM++ 2M"),
+    ("sampler", "EULER A", "sampler", "Euler a"),
+    ("sampler", "dpmpp_2m_sde_gpu", "sampler", "DPM++ 2M SDE"),
+    ("scheduler", "karras", "scheduler", "Karras"),
+    ("seed", None, "seed", -1),
+    ("seed", "", "seed", -1),
+    ("seed", 12.75, "seed", 12),
+    ("seed", "12.75", "seed", 12),
+    ("steps", "3", "steps", 3),
+    ("steps", " 3 ", "steps", 3),
+    ("strength", "0.5", "strength", 0.5),
+    ("tiling", "True", "tiling", True),
+    ("tiling", "false", "tiling", False),
+    ("tiling", 1, "tiling", True),
+    ("zoom", 0.7, "zoom", "0: (0.7)"),
+    ("zoom", "0.7", "zoom", "0: (0.7)"),
+    ("zoom", -3, "zoom", "0: (-3)"),
+    ("zoom", 1e-7, "zoom", "0: (0.0000001)"),
+    ("prompts", "a lake", "prompts", {"0": "a lake"}),
+    ("prompts", '{"0": "a", "9": "b"}', "prompts", {"0": "a", "9": "b"}),
+    ("prompts", '["a", "b"]', "prompts", {"0": "a", "60": "b"}),
+    ("prompts", ["a", "b", "c"], "prompts", {"0": "a", "40": "b", "80": "c"}),
+    ("animation_prompts", {"0": "a"}, "prompts", {"0": "a"}),
+    ("animation_prompts", '{"0": "a"}', "prompts", {"0": "a"}),
+    ("animation_prompts", ["a"], "prompts", {"0": "a"}),
+    ("init_images", {"0": "a.png"}, "init_images", '{\n    "0": "a.png"\n}'),
+    ("init_images", False, "init_images", "{}"),
+    ("init_images", None, "init_images", "{}"),
+    ("init_image", None, "init_image", ""),
+    ("init_image", False, "init_image", ""),
+    ("color_coherence", None, "color_coherence", "None"),
+    ("shake_name", "The Closeup", "shake_name", "THE_CLOSEUP"),
+    ("resume_timestring", 20230129210106, "resume_timestring", "20230129210106"),
+    ("frame_interpolation_x_amount", "x5", "frame_interpolation_x_amount", 5),
+    ("frame_interpolation_slow_mo_amount", "Disabled", "frame_interpolation_slow_mo_amount", 2),
+    ("batch_name", " ", "batch_name", "Deforum_{timestring}"),
+    ("W", None, "W", 512),
+]
+AS_IT_IS: list[tuple[str, Any, Any]] = [
+    ("fill", 0, "fill"),
+    ("fill", 3, "latent nothing"),
+    ("steps", 12.0, 12),
+    ("fps", 23.976, 23.976),
+    ("cn_3_threshold_a", 0.1, 0.1),
+    ("init_images", '{"0": "a.png"}', '{"0": "a.png"}'),
+    ("sampler", "DPM++ 2M Karras", "DPM++ 2M Karras"),
+    ("sampler_schedule", "0: (Euler a)", "0: (Euler a)"),
+    ("soundtrack_path", '"C:\\music\\a.mp3"', "C:\\music\\a.mp3"),
+    ("prompts", {0: "a", 30: "b"}, {"0": "a", "30": "b"}),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "setting", "meant"), TAKEN_OVER)
+def test_a_notation_is_taken_over_with_a_warning(name: str, value: Any, setting: str, meant: Any) -> None:
+    loaded = load_settings({name: value})
+    assert flat_settings(loaded.settings)[setting] == meant
+    assert any(name in warning for warning in loaded.warnings)
+    assert loaded.unknown == {}
+
+
+@pytest.mark.parametrize(("name", "value", "meant"), AS_IT_IS)
+def test_a_notation_of_our_own_needs_no_warning(name: str, value: Any, meant: Any) -> None:
+    loaded = load_settings({name: value})
+    found = flat_settings(loaded.settings)[name]
+    assert (found, type(found)) == (meant, type(meant))
+    assert loaded.warnings == ()
+
+
+def test_values_that_ask_for_a_feature_are_migrated_before_they_are_refused() -> None:
+    asked = {"hybrid_composite": True, "optical_flow_cadence": True, "optical_flow_redo_generation": 1}
+    with pytest.raises(SettingsError) as error:
+        load_settings(asked)
+    found = {problem.setting: problem.found for problem in error.value.problems}
+    assert found == {
+        "hybrid_composite": "'Normal'",
+        "optical_flow_cadence": "'DIS Fine'",
+        "optical_flow_redo_generation": "'DIS Fine'",
+    }
+
+
+def test_a_file_without_legacy_colormatch_is_an_old_one() -> None:
+    assert load_settings({}).settings.legacy_colormatch is True
+    assert load_settings({"legacy_colormatch": False}).settings.legacy_colormatch is False
+
+
+def test_a_removed_setting_is_named_and_kept() -> None:
+    loaded = load_settings({"histogram_matching": True})
+    assert loaded.unknown == {"histogram_matching": True}
+    assert [warning for warning in loaded.warnings if "histogram_matching no longer exists" in warning]
+    assert len(loaded.warnings) == 1
+
+
+@pytest.mark.parametrize(("old", "new"), [("width", "W"), ("flip_2d_perspective", "enable_perspective_flip")])
+def test_the_current_name_wins_over_an_old_one(old: str, new: str) -> None:
+    current = {"W": 128, "enable_perspective_flip": True}[new]
+    loaded = load_settings({old: 0, new: current})
+    assert getattr(loaded.settings, new) == current
+    assert loaded.warnings == (f"{old} means {new}; {new} is given too and is used.",)
+
+
+def test_animation_prompts_win_over_prompts() -> None:
+    loaded = load_settings({"prompts": ["never shown"], "animation_prompts": {"0": "shown"}})
+    assert loaded.settings.prompts == {"0": "shown"}
+    empty = load_settings({"prompts": {"0": "shown"}, "animation_prompts": ""})
+    assert empty.settings.prompts == {"0": "shown"}
+
+
+def test_a_list_of_prompts_is_spread_over_the_frames_of_the_film() -> None:
+    loaded = load_settings({"prompts": ["a", "b", "c", "d"], "max_frames": "40"})
+    assert list(loaded.settings.prompts) == ["0", "10", "20", "30"]
+
+
+def test_records_of_a_run_are_not_read_and_not_mentioned() -> None:
+    loaded = load_settings(
+        {"sd_model_name": "a", "positive_prompts": 3, "fetched_parseq_manifest_summary": [1]}
+    )
+    assert loaded.settings.sd_model_name is None
+    assert (loaded.unknown, loaded.warnings) == ({}, ())
+
+
+def test_what_only_the_tab_sets_is_ignored_with_a_warning() -> None:
+    loaded = load_settings({"perlin_w": 16, "perlin_h": 8, "image_path": "/tmp/%09d.png"})
+    assert (loaded.settings.perlin_w, loaded.settings.image_path) == (8, "")
+    assert loaded.warnings == (
+        "perlin_w cannot be set by a file and is ignored.",
+        "image_path cannot be set by a file and is ignored.",
+    )
+
+
+def test_every_sampler_and_scheduler_has_its_own_name_in_any_spelling() -> None:
+    for name in SAMPLERS:
+        comfy = name.lower().replace("++", "pp").replace(" ", "_")
+        assert {canonical_sampler(spelling) for spelling in (name, name.upper(), comfy)} == {name}
+    for label, name in SCHEDULER_NAMES.items():
+        assert {canonical_scheduler(spelling) for spelling in (label, label.lower(), name)} == {label}
+    assert canonical_sampler("no such sampler") is None
+    assert canonical_scheduler("") is None
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("euler", "Euler"),
+        ("euler_ancestral", "Euler a"),
+        ("dpm_2", "DPM2"),
+        ("dpm_2_ancestral", "DPM2 a"),
+        ("dpmpp_2m", "DPM++ 2M"),
+        ("dpmpp_2s_ancestral", "DPM++ 2S a"),
+        ("dpmpp_sde_gpu", "DPM++ SDE"),
+        ("dpmpp_3m_sde", "DPM++ 3M SDE"),
+        ("uni_pc_bh2", "UniPC"),
+        ("ddim_cfg_pp", "DDIM CFG++"),
+        ("k_euler_ancestral", "Euler a"),
+        ("klms", "LMS"),
+        ("EulerDiscreteScheduler", "Euler"),
+        ("DPMSolverMultistepScheduler", "DPM++ 2M"),
+        ("LCMScheduler", "LCM"),
+        ("pndm", "PLMS"),
+    ],
+)
+def test_samplers_of_other_programs(spelling: str, name: str) -> None:
+    assert canonical_sampler(spelling) == name

@@ -1,0 +1,371 @@
+"""What cannot be rendered is refused, each with its setting, what was found and what is allowed."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.settings import FIELDS, Loaded, flat_settings, load_settings
+from deforum_helpers.settings.check import REFUSALS
+
+URL = "https://pictures.example.org/a.png"
+BAD_VALUES: list[tuple[str, Any]] = [
+    ("W", 63),
+    ("W", 4097),
+    ("W", -512),
+    ("W", 0),
+    ("W", 512.5),
+    ("W", "wide"),
+    ("W", True),
+    ("W", [512]),
+    ("W", {"px": 512}),
+    ("W", math.nan),
+    ("W", math.inf),
+    ("W", "NaN"),
+    ("W", "1e999"),
+    ("W", 10**5000),
+    ("H", "9" * 5000),
+    ("max_frames", 0),
+    ("max_frames", -1),
+    ("max_frames", 100_001),
+    ("max_frames", "3D"),
+    ("steps", 0),
+    ("steps", 201),
+    ("steps", 10.5),
+    ("steps", "٣"),
+    ("fps", 0),
+    ("fps", -math.inf),
+    ("fps", 1000),
+    ("seed", -2),
+    ("seed", 2**53),
+    ("seed", "lucky"),
+    ("seed", True),
+    ("seed", math.nan),
+    ("seed_iter_N", 0),
+    ("seed_behavior", "itr"),
+    ("strength", 1.01),
+    ("strength", -0.1),
+    ("diffusion_cadence", 0),
+    ("perlin_octaves", 8),
+    ("frame_interpolation_x_amount", "x1000"),
+    ("frame_interpolation_x_amount", 10**9),
+    ("animation_mode", True),
+    ("animation_mode", "4D"),
+    ("animation_mode", "Wan Video"),
+    ("sampler", "no such sampler"),
+    ("sampler", 99),
+    ("sampler", False),
+    ("scheduler", 4),
+    ("border", "mirror"),
+    ("depth_algorithm", "Guess"),
+    ("color_coherence", ["LAB"]),
+    ("tiling", "perhaps"),
+    ("tiling", 2),
+    ("tiling", []),
+    ("zoom", True),
+    ("zoom", [1.02]),
+    ("zoom", {"0": 1.02}),
+    ("zoom", math.nan),
+    ("zoom", 1e300),
+    ("zoom", "1e999"),
+    ("zoom", "0: (1)\x00"),
+    ("zoom", "0: (1)" + " " * (2 << 20)),
+    ("sampler_schedule", 5),
+    ("cn_5_weight", "\ud800"),
+    ("cn_2_processor_res", "large"),
+    ("cn_4_control_mode", "Balance"),
+    ("prompts", {}),
+    ("prompts", []),
+    ("prompts", ""),
+    ("prompts", 7),
+    ("prompts", [1, 2]),
+    ("prompts", {"0": None}),
+    ("prompts", {"0": ["a"]}),
+    ("prompts", {"0": "a\x00b"}),
+    ("prompts", {"0": "half \ud83d"}),
+    ("prompts", {("0",): "a"}),
+    ("prompts", {"0": "a" * 20_001}),
+    ("prompts", {str(frame): "a" for frame in range(10_001)}),
+    ("prompts", '{"0": "a",}'),
+    ("prompts", "[" * 100_000),
+    ("init_image", ["a.png"]),
+    ("init_image", "a\nb.png"),
+    ("init_image", "a" * 4097),
+    ("init_images", ["a.png"]),
+    ("init_images", {"0": math.nan}),
+    ("init_images", 3),
+    ("animation_prompts_positive", {}),
+    ("animation_prompts_negative", True),
+    ("batch_name", "a" * 301),
+    ("batch_name", "a\x00b"),
+    ("batch_name", "a\nb"),
+    ("batch_name", "\x7f"),
+    ("batch_name", ".."),
+    ("batch_name", "../.."),
+    ("batch_name", "..\\"),
+    ("batch_name", ["a"]),
+    ("extract_from_frame", -1),
+    ("reroll_blank_frames", "retry"),
+]
+BAD_TOGETHER: list[tuple[str, dict[str, Any]]] = [
+    ("resume_timestring", {"resume_from_timestring": True, "resume_timestring": "../20230129210106"}),
+    ("resume_timestring", {"resume_from_timestring": True, "resume_timestring": "2023012921010"}),
+    ("resume_timestring", {"resume_from_timestring": True, "resume_timestring": "٢٠٢٣٠١٢٩٢١٠١٠٦"}),
+    ("resume_timestring", {"resume_from_timestring": True, "resume_timestring": ""}),
+    ("extract_to_frame", {"extract_from_frame": 10, "extract_to_frame": 10}),
+    ("init_image", {"use_init": True}),
+    ("init_image", {"use_init": True, "init_image": "file:///etc/passwd"}),
+    ("init_image", {"use_init": True, "init_image": "concat:a.png"}),
+    ("color_coherence_image_path", {"color_coherence": "Image"}),
+    ("soundtrack_path", {"add_soundtrack": True}),
+    ("soundtrack_path", {"add_soundtrack": "File", "soundtrack_path": "data:audio/mp3;base64,AAAA"}),
+]
+ASKS: list[tuple[str, dict[str, Any]]] = [
+    ("animation_mode", {"animation_mode": "Video Input"}),
+    ("animation_mode", {"animation_mode": "interpolation"}),
+    ("use_mask", {"use_mask": True}),
+    ("use_noise_mask", {"use_noise_mask": True}),
+    ("use_mask_video", {"use_mask_video": True}),
+    ("use_looper", {"use_looper": "true"}),
+    ("parseq_manifest", {"parseq_manifest": "{}"}),
+    ("parseq_manifest", {"parseq_manifest": {"rendered_frames": []}}),
+    *((f"cn_{unit}_enabled", {f"cn_{unit}_enabled": True}) for unit in range(1, 6)),
+    ("hybrid_composite", {"hybrid_composite": "Before Motion"}),
+    ("hybrid_motion", {"hybrid_motion": "Optical Flow"}),
+    ("hybrid_generate_human_masks", {"hybrid_generate_human_masks": "Both"}),
+    ("optical_flow_cadence", {"optical_flow_cadence": "RAFT", "diffusion_cadence": 2}),
+    ("optical_flow_redo_generation", {"optical_flow_redo_generation": True}),
+    ("diffusion_redo", {"diffusion_redo": "2"}),
+    ("color_coherence", {"color_coherence": "Video Input"}),
+    ("color_coherence_image_path", {"color_coherence": "Image", "color_coherence_image_path": URL}),
+    ("reroll_blank_frames", {"reroll_blank_frames": "reroll"}),
+    ("restore_faces", {"restore_faces": True}),
+    ("motion_preview_mode", {"motion_preview_mode": True}),
+    ("store_frames_in_ram", {"store_frames_in_ram": True}),
+    ("kohya_hrfix_enabled", {"kohya_hrfix_enabled": True}),
+    ("frame_interpolation_engine", {"frame_interpolation_engine": "FILM"}),
+    ("r_upscale_video", {"r_upscale_video": True}),
+    ("add_soundtrack", {"add_soundtrack": "Init Video"}),
+    ("soundtrack_path", {"add_soundtrack": "File", "soundtrack_path": "HTTPS://sound.example.org/a.mp3"}),
+    ("init_image", {"use_init": True, "init_image": URL}),
+    ("init_image_box", {"use_init": True, "init_image_box": URL}),
+]
+HARMLESS: list[dict[str, Any]] = [
+    {"init_image": URL, "use_init": False},
+    {"mask_file": URL, "video_init_path": URL, "video_mask_path": URL, "init_images": json.dumps({"0": URL})},
+    {"hybrid_use_first_frame_as_init_image": True, "hybrid_use_init_image": True},
+    {"optical_flow_cadence": "RAFT", "diffusion_cadence": 1},
+    {"frame_interpolation_engine": "FILM", "r_upscale_video": True, "skip_video_creation": True},
+    {"add_soundtrack": "File", "soundtrack_path": URL, "skip_video_creation": True},
+    {"parseq_manifest": "  ", "use_alpha_as_mask": True, "invert_mask": True},
+    {"resume_timestring": "whenever"},
+    {"use_init": True, "init_image": "C:\\pictures\\a.png"},
+    {"use_init": True, "init_image": "data:image/png;base64," + "A" * 100_000},
+    {"use_init": True, "init_image": URL, "init_image_box": "a.png"},
+    {"batch_name": "CON"},
+    {"batch_name": "../x"},
+    {"keyframe_distribution": "Additive", "freeu_enabled": True, "tiling": True},
+]
+
+
+def problems_of(submitted: Any) -> tuple[Problem, ...]:
+    with pytest.raises(SettingsError) as error:
+        load_settings(submitted)
+    return error.value.problems
+
+
+def assert_says_all(problem: Problem) -> None:
+    assert problem.setting is not None
+    assert problem.setting in problem.message
+    assert problem.found
+    assert problem.allowed
+    assert problem.message.endswith((".", "?"))
+    assert problem.message.isprintable()
+    assert len(problem.found) < 80
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), BAD_VALUES, ids=[f"{name}-{n}" for n, (name, _) in enumerate(BAD_VALUES)]
+)
+def test_a_bad_value_is_one_problem_of_its_setting(name: str, value: Any) -> None:
+    (problem,) = problems_of({name: value})
+    assert problem.setting == name
+    assert_says_all(problem)
+
+
+@pytest.mark.parametrize(("name", "submitted"), BAD_TOGETHER)
+def test_settings_that_contradict_each_other(name: str, submitted: dict[str, Any]) -> None:
+    (problem,) = problems_of(submitted)
+    assert problem.setting == name
+    assert name in problem.message
+
+
+@pytest.mark.parametrize(("name", "submitted"), ASKS)
+def test_a_feature_that_is_not_built_is_refused(name: str, submitted: dict[str, Any]) -> None:
+    (problem,) = problems_of(submitted)
+    assert problem.setting == name
+    assert_says_all(problem)
+    assert "Allowed now: " in problem.message
+
+
+def test_every_refusal_is_tested() -> None:
+    assert {row.setting for row in REFUSALS} == {name for name, _ in ASKS}
+
+
+@pytest.mark.parametrize("submitted", HARMLESS)
+def test_what_asks_for_nothing_is_not_refused(submitted: dict[str, Any]) -> None:
+    load_settings(submitted)
+
+
+def test_a_file_whose_values_are_shifted_gives_one_error_per_bad_field() -> None:
+    shifted = {
+        "W": 1,
+        "H": "perlin",
+        "animation_mode": True,
+        "max_frames": "3D",
+        "border": 120,
+        "angle": "replicate",
+        "zoom": False,
+        "seed": "Euler a",
+        "sampler": 25.5,
+        "steps": "Deforum_{timestring}",
+        "fps": "None",
+        "prompts": False,
+    }
+    problems = problems_of(shifted)
+    assert sorted(problem.setting or "" for problem in problems) == sorted(set(shifted) - {"angle"})
+    for problem in problems:
+        assert_says_all(problem)
+
+
+def test_problems_of_values_features_and_contradictions_come_together() -> None:
+    submitted = {
+        "W": 1,
+        "use_looper": True,
+        "batch_name": "..",
+        "color_coherence": "Image",
+        "mystery": math.nan,
+    }
+    assert {problem.setting for problem in problems_of(submitted)} == {
+        "W",
+        "use_looper",
+        "batch_name",
+        "color_coherence_image_path",
+        "mystery",
+    }
+
+
+def test_every_bad_prompt_is_a_problem() -> None:
+    problems = problems_of({"prompts": {"0": 1, "5": "a", "9": None}})
+    assert [problem.message for problem in problems] == [
+        "prompts: the prompt at '0' is 1, but must be text.",
+        "prompts: the prompt at '9' is null, but must be text.",
+    ]
+
+
+def test_a_misspelt_name_is_met_with_the_nearest() -> None:
+    assert problems_of({"sampler": "Eulr a"})[0].message.endswith("Did you mean Euler a?")
+    assert problems_of({"padding_mode": "refection"})[0].message.endswith("Did you mean reflection?")
+
+
+def test_broken_prompt_text_is_shown_where_it_breaks() -> None:
+    (problem,) = problems_of({"prompts": '{"0": "a",\n "9" "b"}'})
+    assert problem.column == 17
+    assert "line 2, column 6" in problem.message
+
+
+@pytest.mark.parametrize("body", [None, [], "W", 3, [{"W": 64}]])
+def test_a_body_that_is_no_object(body: Any) -> None:
+    (problem,) = problems_of(body)
+    assert "must be an object" in problem.message
+
+
+def test_names_must_be_text_and_not_too_many() -> None:
+    assert "must be text" in problems_of({1: 2})[0].message
+    assert "must be text" in problems_of({"\ud800": 2})[0].message
+    assert "at most 5,000" in problems_of({f"x{n}": n for n in range(5001)})[0].message
+
+
+def test_unknown_values_that_json_has_not_are_refused() -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    for value in (math.nan, {1, 2}, b"bytes", "\ud800", circle, object()):
+        (problem,) = problems_of({"mystery": value})
+        assert problem.setting == "mystery"
+
+
+def test_many_unknown_names_are_named_shortly() -> None:
+    (warning,) = load_settings(
+        {f"unknown_{n}_{'x' * 300}": n for n in range(100)} | {"legacy_colormatch": True}
+    ).warnings
+    assert warning.endswith("and 70 more.")
+    assert len(warning) < 5000
+
+
+TEXTS = ["", "3", "-1", "true", "None", "0: (1)", "Euler a", "nan", "1e999", "{", "[1]", '{"0": "a"}', "2D"]
+JSON = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.integers(min_value=10**30),
+        st.floats(),
+        st.text(),
+        st.sampled_from(TEXTS),
+    ),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=8,
+)
+OTHER_NAMES = [
+    "width",
+    "height",
+    "animation_prompts",
+    "use_zoe_depth",
+    "flip_2d_perspective",
+    "histogram_matching",
+]
+BODIES = st.dictionaries(st.sampled_from([*FIELDS, *OTHER_NAMES]) | st.text(), JSON, max_size=12)
+
+
+def loaded_or_problems(body: Any) -> Loaded | tuple[Problem, ...]:
+    try:
+        return load_settings(body)
+    except SettingsError as error:
+        return error.problems
+
+
+@given(BODIES | JSON)
+def test_any_json_body_loads_or_gives_problems(body: Any) -> None:
+    outcome = loaded_or_problems(body)
+    if isinstance(outcome, Loaded):
+        check_loaded(outcome)
+    else:
+        assert outcome
+        assert all(problem.message.isprintable() for problem in outcome)
+
+
+@given(st.sampled_from(sorted(FIELDS)), JSON)
+def test_any_value_of_any_setting_loads_or_gives_problems(name: str, value: Any) -> None:
+    outcome = loaded_or_problems({name: value})
+    if isinstance(outcome, Loaded):
+        check_loaded(outcome)
+    else:
+        for problem in outcome:
+            assert_says_all(problem)
+
+
+def check_loaded(loaded: Loaded) -> None:
+    """What was loaded is finite, writable, within bounds, and loads again as the same."""
+    flat = flat_settings(loaded.settings)
+    text = json.dumps(flat, allow_nan=False, ensure_ascii=False)
+    json.dumps(loaded.unknown, allow_nan=False, ensure_ascii=False).encode()
+    assert load_settings(json.loads(text)).settings == loaded.settings
+    for name, info in FIELDS.items():
+        if info.kind in ("int", "float") and info.minimum is not None and info.maximum is not None:
+            assert info.minimum <= flat[name] <= info.maximum
