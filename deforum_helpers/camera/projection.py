@@ -1,0 +1,197 @@
+"""Where each pixel of the next picture comes from: the 3D camera's sampling coordinates.
+
+With x, y running from -1 to 1 over the columns and rows and z the depth of a pixel, the camera takes (x, y, z) to
+(X, Y, Z); the content there moves by k (X/Z - x/z, Y/Z - y/z), where k_y = 1 / tan(fov / 2) and k_x = k_y / aspect,
+in halves of the picture. The pixel is fetched from where it stands minus that.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from deforum_helpers.camera.types import Matrix, Plane
+from deforum_helpers.errors import Problem, SettingsError
+
+TILE_PIXELS = 32768
+FARTHEST_PX = 1e6
+
+
+@dataclass(frozen=True)
+class Lens:
+    """How strongly the camera's moves show.
+
+    Args:
+        scale_x_px, scale_y_px: pixels by which content at depth 1 moves when the camera moves 1 aside.
+    """
+
+    scale_x_px: float
+    scale_y_px: float
+
+
+def lens(fov_deg: float, aspect: float, size_px: tuple[int, int]) -> Lens:
+    """Return the lens of a field of view.
+
+    lens(90, 1, (100, 50)) moves content at depth 1 by 50 and 25 pixels per unit.
+
+    Args:
+        fov_deg: field of view; negative values turn the motion round.
+        aspect: divides the horizontal motion, not 0.
+        size_px: (width, height).
+
+    Raises:
+        SettingsError: the field of view or the aspect ratio has no lens.
+    """
+    tangent = math.tan(math.radians(fov_deg) / 2) if math.isfinite(fov_deg) else 0.0
+    if abs(tangent) < 1e-9:
+        raise _problem("fov_schedule", fov_deg, "an angle other than a multiple of 360 degrees")
+    if not math.isfinite(aspect) or abs(aspect) < 1e-9:
+        raise _problem("aspect_ratio_schedule", aspect, "a number other than 0")
+    width_px, height_px = size_px
+    return Lens(width_px / (2 * tangent * aspect), height_px / (2 * tangent))
+
+
+def sampling_maps(
+    depth: Plane | None,
+    size_px: tuple[int, int],
+    next_from_prev: Matrix,
+    optics: Lens,
+    flip_dst_from_src: Matrix | None = None,
+) -> tuple[Plane, Plane]:
+    """Return the columns and rows to sample at, each (H, W) float32 in pixels, (0, 0) = centre of the first pixel.
+
+    The fast form of `sampling_point`: whole rows at a time, in tiles that stay in the processor's cache.
+
+    Args:
+        depth: (H, W) float32, or None for a plane at depth 1.
+        size_px: (width, height).
+        next_from_prev: (4, 4) pose of `pose.next_from_prev`.
+        optics: of `lens`.
+        flip_dst_from_src: (3, 3) flip of the picture before the move; composed, so that one sampling does both.
+    """
+    width_px, height_px = size_px
+    map_x = np.empty((height_px, width_px), np.float32)
+    map_y = np.empty((height_px, width_px), np.float32)
+    src_from_dst = None if flip_dst_from_src is None else inverse(flip_dst_from_src)
+    rows = max(1, TILE_PIXELS // width_px)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for top in range(0, height_px, rows):
+            tile = slice(top, min(top + rows, height_px))
+            z = None if depth is None else depth[tile]
+            _fill(map_x[tile], map_y[tile], z, top, size_px, next_from_prev, optics)
+            if src_from_dst is not None:
+                map_x[tile], map_y[tile] = through(src_from_dst, map_x[tile], map_y[tile])
+            _bound(map_x[tile])
+            _bound(map_y[tile])
+    return map_x, map_y
+
+
+def _fill(
+    map_x: Plane,
+    map_y: Plane,
+    z: Plane | None,
+    top: int,
+    size_px: tuple[int, int],
+    next_from_prev: Matrix,
+    optics: Lens,
+) -> None:
+    """Write the coordinates of some rows, starting at row `top`, into `map_x` and `map_y`."""
+    width_px, height_px = size_px
+    columns = np.arange(width_px, dtype=np.float32)
+    rows = np.arange(top, top + map_x.shape[0], dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, width_px, dtype=np.float32)
+    y = np.linspace(-1, 1, height_px, dtype=np.float32)[top : top + map_x.shape[0], None]
+    pose = next_from_prev.astype(np.float32)
+
+    def moved(axis: int) -> Plane:
+        flat = (pose[axis, 0] * x + pose[axis, 3]) + pose[axis, 1] * y
+        flat += pose[axis, 2] if z is None else pose[axis, 2] * z
+        return flat
+
+    depth_then = moved(2)
+    for out, place, start, axis, scale in (
+        (map_x, columns, x, 0, optics.scale_x_px),
+        (map_y, rows, y, 1, optics.scale_y_px),
+    ):
+        shift = moved(axis)
+        shift /= depth_then
+        shift -= start if z is None else np.divide(start, z, out=out)
+        shift *= np.float32(scale)
+        np.subtract(place, shift, out=out)
+
+
+def through(src_from_dst: Matrix, x: Plane, y: Plane) -> tuple[Plane, Plane]:
+    """Return the points (x, y), any shape, taken through a (3, 3) homography."""
+    m = src_from_dst.astype(np.float32)
+    weight = m[2, 0] * x + m[2, 1] * y + m[2, 2]
+    return (m[0, 0] * x + m[0, 1] * y + m[0, 2]) / weight, (m[1, 0] * x + m[1, 1] * y + m[1, 2]) / weight
+
+
+def inverse(dst_from_src: Matrix) -> Matrix:
+    """Return the inverse (3, 3) matrix, src_from_dst."""
+    return np.asarray(np.linalg.inv(dst_from_src), dtype=np.float64)
+
+
+def flat_maps(size_px: tuple[int, int], src_from_dst: Matrix) -> tuple[Plane, Plane]:
+    """Return the columns and rows to sample at, each (H, W) float32 in pixels, for a 2D move.
+
+    Args:
+        size_px: (width, height).
+        src_from_dst: (3, 3), the inverse of `flat.flat_matrix`.
+    """
+    width_px, height_px = size_px
+    columns = np.arange(width_px, dtype=np.float64)
+    rows = np.arange(height_px, dtype=np.float64)
+    map_x, map_y, weight = (
+        np.add.outer((b * rows + c).astype(np.float32), (a * columns).astype(np.float32))
+        for a, b, c in src_from_dst
+    )
+    if not np.array_equal(src_from_dst[2], (0, 0, 1)):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            map_x /= weight
+            map_y /= weight
+    _bound(map_x)
+    _bound(map_y)
+    return map_x, map_y
+
+
+def sampling_point(
+    column: float,
+    row: float,
+    depth: float,
+    size_px: tuple[int, int],
+    next_from_prev: Matrix,
+    optics: Lens,
+) -> tuple[float, float]:
+    """Return where one pixel of the next picture comes from, in pixels: the readable form of `sampling_maps`.
+
+    With 3x3 pixels, 90 degrees, depth 1 and translation_x = 20 the middle pixel comes from 0.15 pixels to its right.
+
+    Args:
+        column, row: the pixel.
+        depth: its depth.
+        size_px: (width, height), each at least 2.
+        next_from_prev: (4, 4) pose.
+        optics: of `lens`.
+    """
+    width_px, height_px = size_px
+    x, y = 2 * column / (width_px - 1) - 1, 2 * row / (height_px - 1) - 1
+    x_then, y_then, z_then, _ = next_from_prev @ (x, y, depth, 1)
+    shift_x = optics.scale_x_px * (x_then / z_then - x / depth)
+    shift_y = optics.scale_y_px * (y_then / z_then - y / depth)
+    return float(column - shift_x), float(row - shift_y)
+
+
+def _bound(coordinates: Plane) -> None:
+    """Replace in place what no picture can be sampled at: points at the height of the camera itself."""
+    lowest, highest = float(coordinates.min()), float(coordinates.max())
+    if not (lowest >= -FARTHEST_PX and highest <= FARTHEST_PX):
+        np.nan_to_num(coordinates, copy=False, nan=FARTHEST_PX, posinf=FARTHEST_PX, neginf=-FARTHEST_PX)
+        np.clip(coordinates, -FARTHEST_PX, FARTHEST_PX, out=coordinates)
+
+
+def _problem(setting: str, found: float, allowed: str) -> SettingsError:
+    message = f"{setting} is {found:g} at a frame; allowed is {allowed}."
+    return SettingsError([Problem(message, setting=setting, found=f"{found:g}", allowed=allowed)])

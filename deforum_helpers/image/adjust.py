@@ -1,0 +1,104 @@
+"""Contrast, sharpening, grayscale."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels
+from deforum_helpers.image.types import Image
+
+LUMA = (0.299, 0.587, 0.114)
+
+
+def contrast(image: Image, factor: float) -> Image:
+    """Return `image` times `factor`, clamped to 0..1: 0.5 at factor 1.5 becomes 0.75.
+
+    Args:
+        image: (3, H, W) float32 RGB, 0..1.
+        factor: 1 changes nothing.
+    """
+    return (image * factor).clamp_(0, 1)
+
+
+def grayscale(image: Image) -> Image:
+    """Return `image` with all channels equal to 0.299 R + 0.587 G + 0.114 B.
+
+    Args:
+        image: (3, H, W) float32 RGB, 0..1.
+    """
+    weights = torch.tensor(LUMA, device=image.device, dtype=image.dtype)[:, None, None]
+    luma = (image * weights).sum(0, keepdim=True)
+    return luma.repeat(3, 1, 1)[None].contiguous(memory_format=torch.channels_last)[0]
+
+
+def unsharp(
+    image: Image,
+    *,
+    kernel: int,
+    sigma: float,
+    amount: float,
+    threshold: float,
+    mask: torch.Tensor | None = None,
+) -> Image:
+    """Return `image` sharpened: (1 + amount) · image - amount · blurred, clamped to 0..1.
+
+    Args:
+        image: (3, H, W) float32 RGB, 0..1.
+        kernel: side of the Gaussian in pixels; even sides are taken one larger, less than 1 as 1.
+        sigma: deviation of the Gaussian in pixels; 0 or less derives it from the kernel.
+        amount: strength; 0 or less changes nothing.
+        threshold: in 8-bit levels; where image and blur differ by less, the image stays. 0 = off.
+        mask: (H, W) float32 in 0..1 on the image's device; where it is 0 the image stays. None = everywhere.
+    """
+    if amount <= 0:
+        return image.clone(memory_format=torch.preserve_format)
+    side_px = max(1, kernel) | 1
+    if image.device.type == "cpu":
+        sharp = from_pixels(_unsharp_pixels(pixels(image), side_px, sigma, amount, threshold))
+    else:
+        sharp = unsharp_anywhere(image, side_px, sigma, amount, threshold)
+    return sharp if mask is None else torch.lerp(image, sharp, mask[None].to(image.dtype))
+
+
+def unsharp_anywhere(image: Image, side_px: int, sigma: float, amount: float, threshold: float) -> Image:
+    """Return the sharpened image on any device: the readable form of the fast one on the CPU.
+
+    Args:
+        image: (3, H, W) float32 RGB, 0..1.
+        side_px: odd side of the Gaussian.
+        sigma, amount, threshold: as in `unsharp`.
+    """
+    taps = torch.from_numpy(cv2.getGaussianKernel(side_px, sigma)).to(image)[:, 0]
+    radius = side_px // 2
+    height_px, width_px = image.shape[1:]
+    rows, columns = (_mirrored(side, radius, image.device) for side in (height_px, width_px))
+    around = image[:, rows][:, :, columns][:, None]
+    blurred = F.conv2d(F.conv2d(around, taps.view(1, 1, -1, 1)), taps.view(1, 1, 1, -1))[:, 0]
+    sharp = (image * (1 + amount) - blurred * amount).clamp_(0, 1)
+    if threshold > 0:
+        sharp = torch.where((image - blurred).abs() * 255 < threshold, image, sharp)
+    return sharp[None].contiguous(memory_format=torch.channels_last)[0]
+
+
+def _unsharp_pixels(rgb: Floats, side_px: int, sigma: float, amount: float, threshold: float) -> Floats:
+    """Return the sharpened picture; `rgb` is (H, W, 3)."""
+    blurred = cv2.GaussianBlur(rgb, (side_px, side_px), sigma, borderType=cv2.BORDER_REFLECT_101)
+    if threshold > 0:
+        still = cv2.absdiff(rgb, blurred) * 255 < threshold
+    sharp = cv2.addWeighted(rgb, 1 + amount, blurred, -amount, 0.0, dst=blurred)
+    clamp_pixels(sharp)
+    if threshold > 0:
+        np.copyto(sharp, rgb, where=still)
+    return sharp
+
+
+def _mirrored(side_px: int, radius: int, device: torch.device) -> torch.Tensor:
+    """Return the rows of a picture with `radius` more at both ends, mirrored about the first and the last one."""
+    if side_px == 1:
+        return torch.zeros(1 + 2 * radius, dtype=torch.long, device=device)
+    period = 2 * (side_px - 1)
+    place = torch.arange(-radius, side_px + radius, device=device) % period
+    return torch.minimum(place, period - place)

@@ -1,0 +1,129 @@
+"""Colour coherence: a frame takes over the colours of a reference by matching their histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from deforum_helpers.image.color_any_device import match_anywhere, spread_of
+from deforum_helpers.image.color_spaces import SPACES
+from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels
+from deforum_helpers.image.histograms import FINE, LEVELS, shifts
+from deforum_helpers.image.histograms_any_device import Spread
+from deforum_helpers.image.types import Image
+from deforum_helpers.registry import choose
+
+SPACE_OF_MODE: Mapping[str, str] = {
+    "RGB": "RGB",
+    "HSV": "HSV",
+    "LAB": "LAB",
+    "Image": "LAB",
+    "Video Input": "LAB",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ColorReference:
+    """The picture whose colours are wanted; its histogram is taken once.
+
+    Args:
+        image: (3, H, W) float32 RGB, 0..1; any size.
+        mode: "RGB", "HSV", "LAB", "Image" or "Video Input"; the last two match in LAB.
+    """
+
+    image: Image
+    mode: str
+
+    def __post_init__(self) -> None:
+        choose(SPACE_OF_MODE, self.mode, "color_coherence")
+
+    @property
+    def space(self) -> str:
+        """Name of the colour space."""
+        return SPACE_OF_MODE[self.mode]
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Pixels per channel and level, (3, 256) float32; of an image on the CPU."""
+        return _counts(_steps(_native(pixels(self.image), self.space), self.space))
+
+    @cached_property
+    def spread(self) -> Spread:
+        """How the levels are spread, on the image's device."""
+        return spread_of(self.image, SPACES[self.space])
+
+
+def match_color(image: Image, reference: ColorReference) -> Image:
+    """Return `image` with the colours of the reference: each channel's histogram becomes the reference's.
+
+    Args:
+        image: (3, H, W) float32 RGB, 0..1.
+        reference: on the same device.
+
+    Raises:
+        UnknownName: (by ColorReference) no such mode.
+    """
+    if image.device.type == "cpu":
+        return from_pixels(_matched_pixels(pixels(image), reference))
+    return match_anywhere(image, reference.spread, SPACES[reference.space])
+
+
+# On the CPU OpenCV converts. Its LAB is read from a table and off by up to half a level, so what is added to a picture
+# is the difference between two colours that went the same way back: the table's error cancels, unmoved colours stay.
+
+NATIVE_PER_LEVEL: Mapping[str, tuple[float, float, float]] = {
+    "RGB": (1 / 255, 1 / 255, 1 / 255),
+    "HSV": (2.0, 1 / 255, 1 / 255),
+    "LAB": (1 / 2.55, 1.0, 1.0),
+}
+NATIVE_ZERO: Mapping[str, tuple[float, float, float]] = {
+    "RGB": (0.0, 0.0, 0.0),
+    "HSV": (0.0, 0.0, 0.0),
+    "LAB": (0.0, -128.0, -128.0),
+}
+
+
+def _native(rgb: Floats, space: str) -> Floats:
+    """Return (H, W, 3) RGB in OpenCV's float32 form of a space."""
+    if space == "RGB":
+        return rgb
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB if space == "LAB" else cv2.COLOR_RGB2HSV))
+
+
+def _steps(native: Floats, space: str) -> np.ndarray:
+    """Return which entry of a flat table of 3 · 4096 shifts each value takes: (H, W, 3) uint16."""
+    matrix = np.zeros((3, 4))
+    for channel in range(3):
+        scale = FINE / NATIVE_PER_LEVEL[space][channel]
+        first = channel * LEVELS * FINE
+        matrix[channel, channel] = scale
+        matrix[channel, 3] = first + 0.5 - scale * NATIVE_ZERO[space][channel]
+    return cv2.transform(native, matrix).astype(np.uint16)
+
+
+def _counts(steps: np.ndarray) -> np.ndarray:
+    levels = ((steps + FINE // 2) // FINE).astype(np.uint8)
+    counts = [cv2.calcHist([levels], [channel], None, [LEVELS], [0, LEVELS]) for channel in range(3)]
+    return np.stack([count.ravel() for count in counts])
+
+
+def _matched_pixels(rgb: Floats, reference: ColorReference) -> Floats:
+    space = reference.space
+    native = _native(rgb, space)
+    steps = _steps(native, space)
+    table = shifts(_counts(steps), reference.counts)
+    native_table = table * np.array(NATIVE_PER_LEVEL[space], np.float32)[:, None]
+    moves = np.take(native_table.reshape(-1), steps, mode="clip")
+    if space == "LAB":
+        before = cv2.cvtColor(native, cv2.COLOR_LAB2RGB)
+        matched = cv2.cvtColor(cv2.add(native, moves, dst=moves), cv2.COLOR_LAB2RGB)
+        cv2.subtract(matched, before, dst=matched)
+        cv2.add(matched, rgb, dst=matched)
+    else:
+        matched = cv2.add(native, moves, dst=moves)
+        matched = cv2.cvtColor(matched, cv2.COLOR_HSV2RGB) if space == "HSV" else matched
+    return clamp_pixels(matched)

@@ -1,0 +1,167 @@
+"""Noise laid over the init image, so that the diffusion has something to work on.
+
+The field is drawn on the CPU from one seed, so every device gets the same one: Gaussian values on the largest size
+whose sides are multiples of 64, for "perlin" scaled by slow hills, then spread over the picture by nearest neighbours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from deforum_helpers.image.convert import clamp_pixels, from_pixels, pixels
+from deforum_helpers.image.types import Image
+from deforum_helpers.registry import choose
+
+Field: TypeAlias = npt.NDArray[np.float32]
+
+BLOCK_PX = 64
+BASE_CELLS = 8
+KINDS = {"uniform": False, "perlin": True}
+
+
+def add_noise(
+    image: Image,
+    *,
+    kind: str,
+    amount: float,
+    seed: int,
+    octaves: int,
+    persistence: float,
+    mask: torch.Tensor | None = None,
+) -> Image:
+    """Return `image` mixed with noise: image · (1 - amount) + noise · amount.
+
+    Args:
+        image: (3, H, W) float32 RGB, 0..1, any size.
+        kind: "uniform" is plain Gaussian noise, "perlin" the same with slow hills and valleys of strength.
+        amount: share of the noise, 0..1.
+        seed: of the field.
+        octaves: layers of hills, each with twice the cells of the one before, from 8.
+        persistence: strength of a layer relative to the one before.
+        mask: (H, W) float32 in 0..1 on the image's device; where it is 0 the image stays as it is. None = everywhere.
+
+    Raises:
+        UnknownName: no such kind.
+    """
+    hilly = choose(KINDS, kind, "noise_type")
+    if amount == 0:
+        return image.clone(memory_format=torch.preserve_format)
+    height_px, width_px = image.shape[1:]
+    field = noise_field(height_px, width_px, seed, octaves if hilly else 0, persistence)
+    field += 0.5
+    clamp_pixels(field)
+    if image.device.type == "cpu":
+        noisy = from_pixels(cv2.addWeighted(pixels(image), 1 - amount, field, amount, 0.0))
+    else:
+        noisy = image * (1 - amount) + from_pixels(field).to(image.device) * amount
+    return noisy if mask is None else torch.lerp(image, noisy, mask[None].to(image.dtype))
+
+
+def noise_field(height_px: int, width_px: int, seed: int, octaves: int, persistence: float) -> Field:
+    """Return (H, W, 3) float32 noise about 0, half as wide as a normal distribution.
+
+    Args:
+        height_px, width_px: size of the picture.
+        seed: of torch's CPU generator, 0..2**64-1.
+        octaves: layers of hills, 0 = none.
+        persistence: strength of a layer relative to the one before.
+    """
+    generator = torch.Generator("cpu").manual_seed(seed)
+    tall, wide = (max(BLOCK_PX, side - side % BLOCK_PX) for side in (height_px, width_px))
+    planes = torch.randn((3, tall, wide), generator=generator).numpy()
+    strength: Field | float = 0.5
+    if octaves > 0:
+        hills = perlin_hills(tall, wide, octaves, persistence, generator)
+        hills += 1
+        hills *= 0.25
+        strength = hills
+    planes *= strength
+    field = cv2.merge(list(planes))
+    if (tall, wide) == (height_px, width_px):
+        return field
+    rows = np.arange(height_px) * tall // height_px
+    columns = np.arange(width_px) * wide // width_px
+    return np.ascontiguousarray(field[rows][:, columns])
+
+
+def perlin_hills(
+    height_px: int, width_px: int, octaves: int, persistence: float, generator: torch.Generator
+) -> Field:
+    """Return (H, W) float32 fractal Perlin noise, the sum over octaves k of persistence**k · layer_k.
+
+    A layer is bilinear in its gradients: with F the fade weights and D the same times the distance to the corner, it is
+    √2 (D_rows · G_down · F_columnsᵀ + F_rows · G_across · D_columnsᵀ), so all layers together are one matrix product.
+
+    Args:
+        height_px, width_px: size.
+        octaves: number of layers, >= 1; layer k has 8 · 2**k cells along each side.
+        persistence: strength of a layer relative to the one before.
+        generator: draws the gradients' angles, layer by layer.
+    """
+    left = []
+    for octave in range(octaves):
+        cells = BASE_CELLS * 2**octave
+        angles = 2 * np.pi * torch.rand((cells + 1, cells + 1), generator=generator)
+        strength = float(np.sqrt(2) * persistence**octave)
+        fade_rows, slope_rows = _fades(height_px, cells)
+        left += [
+            slope_rows.between(strength * torch.cos(angles).numpy()),
+            fade_rows.between(strength * torch.sin(angles).numpy()),
+        ]
+    # torch's product, because numpy's has its own pool of threads, which would wait for torch's to fall asleep
+    hills: Field = torch.mm(torch.from_numpy(np.hstack(left)), _columns(width_px, octaves)).numpy()
+    return hills
+
+
+@dataclass(frozen=True)
+class Corners:
+    """What each pixel of a side takes of the two corners of its cell: (side,) arrays."""
+
+    cell: npt.NDArray[np.int64]
+    near: Field
+    far: Field
+
+    def between(self, values: npt.NDArray[np.floating]) -> Field:
+        """Return (side, n) mixtures of the (cells + 1, n) values of the corners."""
+        corners = values.astype(np.float32)
+        return self.near[:, None] * corners[self.cell] + self.far[:, None] * corners[self.cell + 1]
+
+    def matrix(self, corners: int) -> Field:
+        """Return the (side, corners) matrix by which `between` multiplies."""
+        pixel = np.arange(len(self.cell))
+        matrix = np.zeros((len(self.cell), corners), np.float32)
+        matrix[pixel, self.cell] = self.near
+        matrix[pixel, self.cell + 1] = self.far
+        return matrix
+
+
+@lru_cache(maxsize=8)
+def _columns(width_px: int, octaves: int) -> torch.Tensor:
+    """Return the fades and slopes of all octaves over the columns, (2 · all corners, width) float32."""
+    layers = [BASE_CELLS * 2**octave for octave in range(octaves)]
+    matrices = [corners.matrix(cells + 1) for cells in layers for corners in _fades(width_px, cells)]
+    return torch.from_numpy(np.ascontiguousarray(np.hstack(matrices).T))
+
+
+@lru_cache(maxsize=64)
+def _fades(side_px: int, cells: int) -> tuple[Corners, Corners]:
+    """Return how much the corners of its cell count for each pixel of a side, and that times the distances in cells.
+
+    The fade is 6t⁵ - 15t⁴ + 10t³.
+    """
+    place = np.arange(side_px) * (cells / side_px)
+    cell = place.astype(np.int64)
+    t = place - cell
+    fade = t * t * t * (t * (t * 6 - 15) + 10)
+    near, far = 1 - fade, fade
+    return (
+        Corners(cell, near.astype(np.float32), far.astype(np.float32)),
+        Corners(cell, (near * t).astype(np.float32), (far * (t - 1)).astype(np.float32)),
+    )
