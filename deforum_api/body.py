@@ -101,8 +101,8 @@ def _int(text: str) -> int:
 
 def _check_depth(value: Any, loc: tuple[str | int, ...]) -> None:
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [inner for outer in level for inner in _inside(outer)]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, (dict, list))]
         if not level:
             return
     raise _too_deep(loc)

@@ -153,8 +153,9 @@ def make_app(queue: JobQueue, access: Access | None = None, **flags: bool) -> Fa
 
 
 @pytest.fixture
-def client(jobs: JobQueue) -> TestClient:
-    return TestClient(make_app(jobs), base_url=LOCAL, raise_server_exceptions=False)
+def client(jobs: JobQueue) -> Iterator[TestClient]:
+    with TestClient(make_app(jobs), base_url=LOCAL, raise_server_exceptions=False) as made:
+        yield made
 
 
 def submit(client: TestClient, *settings: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 from fake_renderer import LOCAL, WAIT_S, Renderer, ended, make_app, submit, until
@@ -173,7 +174,7 @@ def test_progress_that_clients_poll_never_falls(client: TestClient, renderer: Re
         return job["status"] != "ACCEPTED"
 
     until(client, job_id, one)
-    for earlier, later in zip(seen, seen[1:], strict=False):
+    for earlier, later in pairwise(seen):
         assert earlier[0] <= later[0]
         assert earlier[2:] <= later[2:]
         if earlier[0] == later[0]:
