@@ -14,6 +14,7 @@ from deforum_helpers.settings.load import Loaded, load_settings
 from deforum_helpers.settings.model import FIELDS, Settings
 from deforum_helpers.settings.model_controlnet import ControlNetUnit
 from deforum_helpers.settings.schema import schema
+from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler
 
 __all__ = [
     "FIELDS",
@@ -21,6 +22,8 @@ __all__ = [
     "FieldInfo",
     "Loaded",
     "Settings",
+    "canonical_sampler",
+    "canonical_scheduler",
     "defaults",
     "flat_settings",
     "load_settings",

@@ -12,7 +12,7 @@ from deforum_helpers.settings.wording import shown
 
 MAX_BATCH_NAME = 300
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_TIMESTRING = re.compile(r"[0-9]{14}", re.ASCII)
+_TIMESTRING = re.compile(r"[0-9]{14}")
 
 
 class Refusal(NamedTuple):
@@ -106,9 +106,6 @@ REFUSALS: tuple[Refusal, ...] = (
         _named("optical_flow_redo_generation"),
         "None",
         "diffusing again along the motion is not built yet.",
-    ),
-    Refusal(
-        "diffusion_redo", _on("diffusion_redo"), "0", "diffusing a frame several times is not built yet."
     ),
     Refusal(
         "color_coherence",

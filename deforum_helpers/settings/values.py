@@ -19,6 +19,7 @@ MAX_SCHEDULE = 2 << 20
 MAX_PATH = 4096
 MAX_INLINE_IMAGE = 8 << 20
 MAX_PROMPTS = 10_000
+MAX_NAME = 200
 
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
 _WORDS_OF_TRUTH = {"true": True, "false": False, "1": True, "0": False}
@@ -148,7 +149,7 @@ def _read_choice(info: FieldInfo, value: object) -> Reading:
         raise bad_value(info, value, allowed)
     if value in info.choices:
         return Reading(value)
-    known = _known_choice(info, value)
+    known = _known_choice(info, value) if len(value) <= MAX_NAME else None
     if known is not None:
         return Reading(known, f"{info.name} is {shown(value)}; it is read as {shown(known)}.")
     by_name = {choice.casefold(): choice for choice in info.choices}

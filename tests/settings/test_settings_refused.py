@@ -122,6 +122,8 @@ BAD_TOGETHER: list[tuple[str, dict[str, Any]]] = [
     ("init_image", {"use_init": True}),
     ("init_image", {"use_init": True, "init_image": "file:///etc/passwd"}),
     ("init_image", {"use_init": True, "init_image": "concat:a.png"}),
+    ("init_image", {"use_init": True, "init_image": 3}),
+    ("sampler", {"sampler": "Euler a" * 100}),
     ("color_coherence_image_path", {"color_coherence": "Image"}),
     ("soundtrack_path", {"add_soundtrack": True}),
     ("soundtrack_path", {"add_soundtrack": "File", "soundtrack_path": "data:audio/mp3;base64,AAAA"}),
