@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from deforum_helpers.depth.names import available_families, serve
+from deforum_helpers.engines.names import split_sampler
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
+from deforum_helpers.registry import UnknownName
 from deforum_helpers.render.limits import frame_problems
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.settings import Loaded, Settings, load_settings
@@ -249,7 +251,7 @@ def _name_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
         unknown: dict[str, int] = {}
         for key in plan.key_frames:
             name = getattr(key.request, attribute)
-            if name is not None and name not in allowed:
+            if name is not None and not _known(attribute, name, allowed):
                 unknown.setdefault(name, key.index)
         for name, frame in unknown.items():
             setting = schedule if is_scheduled or attribute not in ("sampler", "scheduler") else attribute
@@ -265,6 +267,16 @@ def _name_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
                 )
             )
     return problems
+
+
+def _known(attribute: str, name: str, allowed: tuple[str, ...]) -> bool:
+    """Tell whether the host has a name; "DPM++ 2M Karras" is a sampler and its scheduler in one."""
+    if attribute != "sampler" or name in allowed:
+        return name in allowed
+    try:
+        return split_sampler(name)[0] in allowed
+    except UnknownName:
+        return False
 
 
 def _depth_warnings(plan: Plan) -> tuple[str, ...]:

@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.engines.base import FreeU, GenerateRequest
+from deforum_helpers.engines.names import steps_run
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.options import Options
 from deforum_helpers.render.keyframes import place_key_frames
 from deforum_helpers.render.moves import Move, plan_moves
 from deforum_helpers.render.schedules import Schedules, compile_schedules
 from deforum_helpers.schedule import KeySeeds, PromptSeries, Timeline, prompt_series, seed_series
-from deforum_helpers.settings import FIELDS, Settings, canonical_sampler, flat_settings
+from deforum_helpers.settings import FIELDS, Settings, flat_settings
+from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler
 
 Source = Literal["nothing", "init_image", "last_frame"]
 Stage = Literal[
@@ -281,7 +283,8 @@ def _request(
         return schedules.texts[schedule][index] if switch else otherwise
 
     sampler = text(settings.enable_sampler_scheduling, "sampler_schedule", settings.sampler)
-    sampler = canonical_sampler(sampler) or sampler
+    scheduler = text(settings.enable_scheduler_scheduling, "scheduler_schedule", settings.scheduler)
+    sampler, scheduler = canonical_sampler(sampler) or sampler, canonical_scheduler(scheduler) or scheduler
     checkpoint = text(
         settings.enable_checkpoint_scheduling, "checkpoint_schedule", options.sd_model_checkpoint
     )
@@ -298,7 +301,7 @@ def _request(
         steps=max(1, int(steps)),
         cfg_scale=at["cfg_scale_schedule"],
         sampler=sampler,
-        scheduler=text(settings.enable_scheduler_scheduling, "scheduler_schedule", settings.scheduler),
+        scheduler=scheduler,
         subseed=int(at["subseed_schedule"]) if subseed else -1,
         subseed_strength=at["subseed_strength_schedule"] if subseed else 0.0,
         seed_resize_from_px=(settings.seed_resize_from_w, settings.seed_resize_from_h),
@@ -379,10 +382,9 @@ class _Stages:
 
 
 def _steps_run(key: KeyFrame) -> int:
-    """Return the sampling steps of a key frame, as the WebUIs count them."""
     if key.source == "nothing":
-        return key.request.steps
-    once = min(int(key.request.denoising_strength * key.request.steps), key.request.steps - 1) + 1
+        return steps_run(key.request.steps, None)
+    once = steps_run(key.request.steps, key.request.denoising_strength)
     return once * (1 + key.stages.count("redo") * len(key.redo_seeds))
 
 

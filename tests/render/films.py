@@ -26,6 +26,7 @@ SMALL = {
     "max_frames": 5,
     "seed": 1,
     "steps": 4,
+    "diffusion_cadence": 1,
     "sampler": "Euler a",
     "legacy_colormatch": False,
     "depth_algorithm": "Plane",
