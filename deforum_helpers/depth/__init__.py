@@ -1,0 +1,41 @@
+"""Depth models behind one Protocol: which there are, and how their answers become the camera's depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from deforum_helpers.depth.base import DepthEstimator
+
+
+def make_estimator(
+    name: str,
+    device: torch.device | str,
+    *,
+    models_folder: Path | None = None,
+    allow_download: bool = False,
+) -> DepthEstimator:
+    """Return the estimator of a depth_algorithm; a family that is not here is served as `names.serve` says.
+
+    Args:
+        name: of `names.DEPTH_NAMES`.
+        device: where it shall run.
+        models_folder: a folder with model folders, looked into before the cache of Hugging Face.
+        allow_download: whether weights that are not here may be fetched from the hub.
+
+    Raises:
+        SettingsError: no such name.
+        ModelError: a model's files are broken.
+        MissingFeature: transformers is not installed.
+    """
+    from deforum_helpers.depth.models import make_model
+    from deforum_helpers.depth.names import available_families, depth_name, serve
+    from deforum_helpers.depth.scene import SceneDepth
+
+    available = available_families(models_folder, allow_download=allow_download)
+    family, _ = serve(name, available)
+    model = make_model(family, device, models_folder, allow_download=allow_download)
+    return SceneDepth(depth_name(name), model)
