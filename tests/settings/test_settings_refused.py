@@ -143,7 +143,6 @@ ASKS: list[tuple[str, dict[str, Any]]] = [
     ("hybrid_generate_human_masks", {"hybrid_generate_human_masks": "Both"}),
     ("optical_flow_cadence", {"optical_flow_cadence": "RAFT", "diffusion_cadence": 2}),
     ("optical_flow_redo_generation", {"optical_flow_redo_generation": True}),
-    ("diffusion_redo", {"diffusion_redo": "2"}),
     ("color_coherence", {"color_coherence": "Video Input"}),
     ("color_coherence_image_path", {"color_coherence": "Image", "color_coherence_image_path": URL}),
     ("reroll_blank_frames", {"reroll_blank_frames": "reroll"}),
@@ -172,6 +171,7 @@ HARMLESS: list[dict[str, Any]] = [
     {"use_init": True, "init_image": URL, "init_image_box": "a.png"},
     {"batch_name": "CON"},
     {"batch_name": "../x"},
+    {"diffusion_redo": "2"},
     {"keyframe_distribution": "Additive", "freeu_enabled": True, "tiling": True},
 ]
 
