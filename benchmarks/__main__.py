@@ -1,0 +1,67 @@
+"""Run benchmarks: `python -m benchmarks` runs all rows, `python -m benchmarks schedules warp` some."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from benchmarks.rows import table
+
+MODULES = {
+    "schedules": "benchmarks.schedules",
+    "prompts": "benchmarks.prompts",
+    "warp": "benchmarks.warp",
+    "noise": "benchmarks.noise",
+    "color": "benchmarks.color",
+    "sharpen": "benchmarks.sharpen",
+    "video": "benchmarks.video",
+    "loop-512": "benchmarks.loop_512",
+    "loop-1024": "benchmarks.loop_1024",
+    "memory": "benchmarks.memory",
+    "start": "benchmarks.start",
+    "api": "benchmarks.api",
+    "demo": "benchmarks.demo",
+}
+
+
+def load(name: str) -> ModuleType | None:
+    """Return the module of a row, or None where it is not part of this checkout."""
+    try:
+        return importlib.import_module(MODULES[name])
+    except ModuleNotFoundError as error:
+        if error.name != MODULES[name]:
+            raise
+        return None
+
+
+def run(names: Sequence[str]) -> int:
+    """Run the named rows in order and print them; return how many bars were missed."""
+    missed = 0
+    for name in names:
+        module = load(name)
+        if module is None:
+            print(f"{name}: {MODULES[name].replace('.', '/')}.py is not here, so this row was not measured.")
+            continue
+        print(f"{module.NAME}  (bar: {module.BAR})", flush=True)
+        rows = module.run()
+        print(table(rows), flush=True)
+        missed += sum(row.ratio is not None and row.ratio > 1 for row in rows)
+    return missed
+
+
+def main() -> int:
+    """Read the command line and run; the exit status is 1 if a bar was missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="row", help=f"one of {', '.join(MODULES)}; all without")
+    names = parser.parse_args().rows or list(MODULES)
+    unknown = [name for name in names if name not in MODULES]
+    if unknown:
+        parser.error(f"no row {', '.join(unknown)}; there are {', '.join(MODULES)}")
+    return 1 if run(names) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
