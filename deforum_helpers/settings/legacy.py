@@ -42,6 +42,7 @@ VALUES: Mapping[str, Mapping[Any, str]] = {
     "hybrid_composite": {False: "None", True: "Normal"},
     "optical_flow_redo_generation": _OFF_OR_FINE,
     "optical_flow_cadence": _OFF_OR_FINE,
+    "depth_algorithm": {"Demo": "Built-in", "demo": "Built-in"},
     "add_soundtrack": {False: "None", True: "File"},
     **dict.fromkeys((f"cn_{number}_resize_mode" for number in range(1, UNITS + 1)), _RESIZE_MODES),
 }

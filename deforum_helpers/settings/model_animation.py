@@ -696,7 +696,7 @@ class AnimationSettings:
     depth_algorithm: str = setting(
         "Midas-3-Hybrid",
         "The model that estimates depth. One that is not at hand is served by the nearest that is, with "
-        "a warning. Demo is the small one that is built in; Plane is a flat wall and needs no model.",
+        "a warning. Built-in is the small one that comes with the program; Plane is a flat wall.",
         tab=_DEPTH,
         label="Depth Algorithm",
         choices=DEPTH_ALGORITHMS,

@@ -93,7 +93,7 @@ DEPTH_ALGORITHMS = (
     "Depth-Anything-V2-Small",
     "Depth-Anything-V2-Base",
     "Depth-Anything-V2-Large",
-    "Demo",
+    "Built-in",
     "Plane",
 )
 KEYFRAME_DISTRIBUTIONS = ("Off", "Keyframes Only", "Additive", "Redistributed")

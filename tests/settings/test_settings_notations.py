@@ -82,6 +82,7 @@ TAKEN_OVER: list[tuple[str, Any, str, Any]] = [
     ("init_image", None, "init_image", ""),
     ("init_image", False, "init_image", ""),
     ("color_coherence", None, "color_coherence", "None"),
+    ("depth_algorithm", "Demo", "depth_algorithm", "Built-in"),
     ("shake_name", "The Closeup", "shake_name", "THE_CLOSEUP"),
     ("resume_timestring", 20230129210106, "resume_timestring", "20230129210106"),
     ("frame_interpolation_x_amount", "x5", "frame_interpolation_x_amount", 5),
