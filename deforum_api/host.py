@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deforum_helpers.depth.names import DEPTH_NAMES, available_families
-
 from deforum_api.jobs import JobQueue
 from deforum_api.version import VERSION
+from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.errors import MissingFeature
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -102,6 +101,5 @@ def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
             reason = f"The package {package} is not installed; install it with: pip install {package}"
             missing.append({"feature": f"models that need {package}", "reason": reason})
     families = available_families()
-    for family in sorted(set(DEPTH_NAMES.values()) - set(families)):
-        missing.append({"feature": f"{family} depth", "reason": f"There are only: {', '.join(families)}."})
-    return missing
+    served = ((name, serve(name, families)[1]) for name in DEPTH_NAMES)
+    return missing + [{"feature": f"depth_algorithm {name}", "reason": why} for name, why in served if why]

@@ -13,7 +13,7 @@ from deforum_api.errors import ApiError
 from deforum_api.jobs import JobQueue
 from deforum_api.outputs import outputs
 from deforum_api.record import Job
-from deforum_helpers.errors import DeforumError
+from deforum_helpers.errors import SettingsError
 from deforum_helpers.settings import read_settings_file
 
 log = logging.getLogger(__name__)
@@ -37,15 +37,24 @@ def run_files(queue: JobQueue, files: Sequence[str], out: TextIO = sys.stdout) -
             name = f"{files[entry['job']]}: " if entry["job"] is not None else ""
             _say(out, f"{name}{entry['message']}")
         return False
-    except (DeforumError, OSError) as error:
+    except _Unreadable as error:
         _say(out, str(error))
         return False
     ends = [_follow(queue, job, file, out) for job, file in zip(jobs, files, strict=True)]
     return all(ends)
 
 
+class _Unreadable(Exception):
+    """A settings file that is not there or has no settings; the message names it."""
+
+
 def _read(file: str) -> dict[str, Any]:
-    return read_settings_file(Path(file.strip()).expanduser())
+    try:
+        return read_settings_file(Path(file.strip()).expanduser())
+    except SettingsError as error:
+        raise _Unreadable(f"{file}: {error}") from None
+    except OSError as error:
+        raise _Unreadable(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def _follow(queue: JobQueue, job: Job, file: str, out: TextIO) -> bool:

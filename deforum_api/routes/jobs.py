@@ -18,10 +18,15 @@ from deforum_api.views import job_json, jobs_json_by_id
 
 router = Router(prefix="/deforum_api", tags=["Jobs"])
 
+EVENT = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+    "required": ["id", "event", "data"],
+}
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`status` when status or phase changed, else `progress`; data: DeforumJobStatus",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": EVENT}},
     }
 }
 

@@ -20,7 +20,10 @@ router = Router(prefix="/deforum_api", tags=["Outputs"])
 
 def file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
     """Return what the documentation says of a route that sends a file."""
-    content = {"content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
+    schema = (
+        {"type": "object"} if media_type == "application/json" else {"type": "string", "format": "binary"}
+    )
+    content = {"content": {media_type: {"schema": schema}}}
     return {
         **errors(404, 416),
         200: {"description": "The file", **content},

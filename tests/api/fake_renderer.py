@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -113,8 +115,9 @@ class Renderer:
             (outdir / f"{stamp}_{frame:09d}.png").write_bytes(PNG)
             report(Step("GENERATING", (frame + 1) / frames, frame + 1, frames, str(outdir), stamp))
         report(Step("POST_PROCESSING", 0.5, frames, frames, str(outdir), stamp))
-        for ending in (".mp4", ".srt", ".gif", "_settings.txt"):
+        for ending in (".mp4", ".srt", ".gif"):
             (outdir / f"{stamp}{ending}").write_bytes(bytes(range(200)))
+        (outdir / f"{stamp}_settings.txt").write_text("{}")
         return SimpleNamespace(outdir=str(outdir), timestring=stamp, frames=frames, video=None, warnings=())
 
 
@@ -138,23 +141,39 @@ def jobs(renderer: Renderer) -> Iterator[JobQueue]:
     assert queue.close(WAIT_S)
 
 
+FACTS = {
+    "host": "standalone",
+    "engine": "null",
+    "model": "none",
+    "versions": {"deforum": "6.5.0"},
+    "free_disk_bytes": 1,
+    "unavailable": [],
+}
+
+
 def make_app(queue: JobQueue, access: Access | None = None, **flags: bool) -> FastAPI:
     app = FastAPI(title="Deforum", version="6.5.0")
-    facts = {
-        "host": "standalone",
-        "engine": "null",
-        "model": "none",
-        "versions": {"deforum": "6.5.0"},
-        "free_disk_bytes": 1,
-        "unavailable": [],
-    }
-    mount(app, queue, access or Access(), lambda: facts, **flags)
+    mount(app, queue, access or Access(), lambda: FACTS, **flags)
     return app
+
+
+@lru_cache
+def shared_app() -> FastAPI:
+    """One app for most tests, as building its routes takes longer than a test; its queue is exchanged."""
+    return FastAPI(title="Deforum", version="6.5.0")
+
+
+@contextmanager
+def serving(queue: JobQueue, access: Access | None = None) -> Iterator[TestClient]:
+    app = shared_app()
+    mount(app, queue, access or Access(), lambda: FACTS)
+    with TestClient(app, base_url=LOCAL, raise_server_exceptions=False) as made:
+        yield made
 
 
 @pytest.fixture
 def client(jobs: JobQueue) -> Iterator[TestClient]:
-    with TestClient(make_app(jobs), base_url=LOCAL, raise_server_exceptions=False) as made:
+    with serving(jobs) as made:
         yield made
 
 

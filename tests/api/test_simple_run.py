@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from fake_renderer import LOCAL, WAIT_S, Renderer, make_app, until
+from fake_renderer import WAIT_S, Renderer, serving, until
 from fastapi.testclient import TestClient
 
 from deforum_api.jobs import JobQueue
@@ -93,7 +93,7 @@ def test_a_failed_job_is_a_500_with_its_message(client: TestClient, jobs: JobQue
 
 def test_while_it_waits_the_server_answers_and_lists_the_job(renderer: Renderer, jobs: JobQueue) -> None:
     renderer.gate.clear()
-    with TestClient(make_app(jobs), base_url=LOCAL) as client, ThreadPoolExecutor(1) as pool:
+    with serving(jobs) as client, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.post, "/deforum/run", data=ARGUMENTS)
         while not client.get("/deforum_api/jobs").json():
             assert not waiting.done()
@@ -105,7 +105,7 @@ def test_while_it_waits_the_server_answers_and_lists_the_job(renderer: Renderer,
 
 def test_a_cancelled_job_ends_the_wait(renderer: Renderer, jobs: JobQueue) -> None:
     renderer.gate.clear()
-    with TestClient(make_app(jobs), base_url=LOCAL) as client, ThreadPoolExecutor(1) as pool:
+    with serving(jobs) as client, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.post, "/deforum/run", data=ARGUMENTS)
         while not client.get("/deforum_api/jobs").json():
             assert not waiting.done()
@@ -117,7 +117,7 @@ def test_a_cancelled_job_ends_the_wait(renderer: Renderer, jobs: JobQueue) -> No
 def test_a_stopping_server_ends_the_wait(renderer: Renderer) -> None:
     renderer.gate.clear()
     queue = JobQueue(renderer.check, renderer.render)
-    with TestClient(make_app(queue), base_url=LOCAL) as client, ThreadPoolExecutor(1) as pool:
+    with serving(queue) as client, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.post, "/deforum/run", data=ARGUMENTS)
         while not client.get("/deforum_api/jobs").json():
             assert not waiting.done()

@@ -1,0 +1,65 @@
+"""Flags of the standalone host and of a WebUI."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from deforum_api.flags import flag_problem, log_level, make_parser
+from preload import preload
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    return make_parser().parse_args(arguments)
+
+
+def test_the_flags_of_a_webui_default_to_false_or_text() -> None:
+    parser = argparse.ArgumentParser()
+    preload(parser)
+    assert vars(parser.parse_args([])) == {
+        "deforum_api": False,
+        "deforum_simple_api": False,
+        "deforum_run_now": "",
+        "deforum_terminate_after_run_now": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--listen"], "--api-auth"),
+        (["--listen", "--api-auth", " , "], "--api-auth"),
+        (["--api-auth", "nopassword"], "user:password"),
+        (["--api-auth", "a:b,:c"], "user:password"),
+        (["--deforum-terminate-after-run-now"], "--deforum-run-now"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused_in_one_sentence(arguments: list[str], words: str) -> None:
+    assert words in (flag_problem(parse(*arguments)) or "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--listen", "--insecure"], ["--listen", "--api-auth", "a:b,c:d:e"], ["--port", "0"]]
+)
+def test_flags_that_fit(arguments: list[str]) -> None:
+    assert flag_problem(parse(*arguments)) is None
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "x", ""])
+def test_a_port_is_a_number_of_the_right_size(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("--port", port)
+    assert "0 to 65535" in capsys.readouterr().err
+
+
+def test_the_log_level_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEFORUM_API_LOG_LEVEL", raising=False)
+    monkeypatch.delenv("SD_WEBUI_LOG_LEVEL", raising=False)
+    assert log_level() == "INFO"
+    monkeypatch.setenv("SD_WEBUI_LOG_LEVEL", "warning")
+    assert log_level() == "WARNING"
+    monkeypatch.setenv("DEFORUM_API_LOG_LEVEL", "Debug")
+    assert log_level() == "DEBUG"
+    monkeypatch.setenv("DEFORUM_API_LOG_LEVEL", "loud")
+    assert log_level() == "INFO"

@@ -1,0 +1,64 @@
+"""Whatever a client sends, the answer is one that `/openapi.json` describes, and never a server error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from fake_renderer import Renderer, make_app
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from deforum_api.jobs import JobQueue
+from deforum_api.routing import METHODS
+from deforum_api.security import Access
+from deforum_api.submission import Limits
+
+# A body of the right form may still ask for what cannot be rendered.
+MEANING = positive_data_acceptance
+
+OPERATIONS = sorted(
+    (path, method)
+    for path, methods in METHODS.items()
+    if path.startswith("/deforum") and not path.endswith("/")
+    for method in methods
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[str]]]:
+    """The schema of an app that has jobs, and the ids of two of them."""
+    renderer = Renderer(Path(tmp_path_factory.mktemp("outputs")))
+    renderer.gate.set()
+    queue = JobQueue(renderer.check, renderer.render, limits=Limits(queued=50, batch=5, finished=500))
+    known = [job.id for job in queue.submit([{"batch_name": "a"}, {"batch_name": "b"}])]
+    yield (
+        schemathesis.openapi.from_asgi("/openapi.json", make_app(queue, Access(hosts=("testserver",)))),
+        known,
+    )
+    assert queue.close(20)
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_every_answer_is_described(world: tuple[Any, list[str]], path: str, method: str) -> None:
+    schema, known = world
+    ids = known if "/jobs/" in path else [known[0].rsplit("-", 1)[0]]
+
+    @settings(
+        max_examples=15,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=schema[path][method].as_strategy(), id=st.sampled_from([None, *ids]))
+    def explore(case: Any, id: str | None) -> None:
+        if id and "id" in (case.path_parameters or {}):
+            case.path_parameters["id"] = id
+        case.call_and_validate(excluded_checks=[MEANING])
+
+    explore()
