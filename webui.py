@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from typing import IO
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, "venv")
@@ -159,12 +160,13 @@ def install(python: str, wanted: "list[str]") -> None:
     pip = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     complaints = []
 
-    def listen() -> None:
-        for line in pip.stderr or ():
-            complaints.append(line.decode("utf-8", "replace"))
-            sys.stderr.write(complaints[-1])
+    def listen(lines: "IO[bytes]") -> None:
+        with lines:
+            for line in lines:
+                complaints.append(line.decode("utf-8", "replace"))
+                sys.stderr.write(complaints[-1])
 
-    listener = threading.Thread(target=listen)
+    listener = threading.Thread(target=listen, args=[pip.stderr])
     listener.start()
     try:
         status = pip.wait()

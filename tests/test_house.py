@@ -1,0 +1,271 @@
+"""The shape of the house: who may import whom, how long a function may be, style and types."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("deforum_helpers", "deforum_api")
+START_FILES = ("webui.py", "install.py", "preload.py")
+
+# From the top down; a module imports its own line and the lines below it, nothing above.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("webui", "scripts"),
+    ("deforum_api.standalone", "deforum_api.in_webui"),
+    ("deforum_api",),
+    ("deforum_helpers.__main__", "deforum_helpers.commands"),
+    ("deforum_helpers.ui", "deforum_helpers.webui"),
+    ("deforum_helpers.job",),
+    ("deforum_helpers.prepare", "deforum_helpers.plot"),
+    ("deforum_helpers.output.film",),
+    ("deforum_helpers.render",),
+    ("deforum_helpers.output",),
+    ("deforum_helpers.options",),
+    ("deforum_helpers.engines", "deforum_helpers.engines.demo.engine"),
+    ("deforum_helpers.depth", "deforum_helpers.flow"),
+    ("deforum_helpers.engines.demo",),  # the built-in model's own files: weights and the depth net
+    ("deforum_helpers.settings",),
+    ("deforum_helpers.schedule",),
+    ("deforum_helpers.image",),
+    ("deforum_helpers.camera",),
+    (
+        "deforum_helpers.errors",
+        "deforum_helpers.cancel",
+        "deforum_helpers.registry",
+        "deforum_helpers.optional",
+    ),
+    ("preload", "install"),
+)
+
+# Foreign package -> the modules (with all inside them) that may import it.
+FOREIGN: dict[str, tuple[str, ...]] = {
+    "modules": ("deforum_helpers.webui", "scripts"),
+    "gradio": ("deforum_helpers.ui", "deforum_helpers.webui", "deforum_api.standalone"),
+    "fastapi": ("deforum_api",),
+    "starlette": ("deforum_api",),
+    "uvicorn": ("deforum_api.standalone",),
+    "diffusers": ("deforum_helpers.engines", "deforum_helpers.depth"),
+    "transformers": ("deforum_helpers.engines", "deforum_helpers.depth"),
+    "torch": tuple(
+        f"deforum_helpers.{name}"
+        for name in ("engines", "depth", "flow", "image", "render", "output.film", "job", "webui")
+    ),
+}
+
+# Imported in a fresh interpreter: these leave torch out.
+WITHOUT_TORCH = (
+    "deforum_helpers.settings",
+    "deforum_helpers.schedule",
+    "deforum_helpers.camera",
+    "deforum_helpers.output.names",
+    "deforum_helpers.output.subtitles",
+    "deforum_helpers.depth.names",
+    "deforum_helpers.engines.names",
+    "deforum_helpers.render.plan",
+    "deforum_helpers.prepare",
+    "deforum_api.app",
+    "deforum_api.in_webui",
+    "deforum_api.standalone",
+)
+HEAVY = {"torch", "diffusers", "transformers"}
+
+VAGUE = {
+    "utils",
+    "util",
+    "helpers",
+    "helper",
+    "manager",
+    "handler",
+    "handlers",
+    "process",
+    "data",
+    "common",
+    "misc",
+}
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 50
+# Tables of facts, which are as long as the facts are many.
+TABLES = {
+    "deforum_helpers/settings/model_animation.py",
+    "deforum_helpers/settings/model_output.py",
+    "deforum_helpers/settings/model_run.py",
+    "deforum_helpers/settings/tables.py",
+}
+AGPL_3_MD5 = "eb1e647870add0502f8f010b19de32af"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One Python file of the project: its path from the root, its dotted name, its text and its tree."""
+
+    path: str
+    module: str
+    text: str
+    tree: ast.Module
+
+
+@cache
+def sources() -> tuple[Source, ...]:
+    files = [ROOT / name for name in START_FILES]
+    for folder in (*PACKAGES, "scripts"):
+        files += sorted((ROOT / folder).rglob("*.py"))
+    return tuple(_source(file) for file in files)
+
+
+def _source(file: Path) -> Source:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    text = file.read_text(encoding="utf-8")
+    return Source(file.relative_to(ROOT).as_posix(), module, text, ast.parse(text))
+
+
+def imports(source: Source) -> Iterator[str]:
+    """Dotted names that `source` imports, inside functions too; `from a import b` gives a.b and a."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source.path}:{node.lineno}: imports are absolute"
+            assert node.module is not None
+            known = {other.module for other in sources()}
+            yield from (
+                f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in known else node.module
+                for alias in node.names
+            )
+
+
+def inside(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def layer(module: str) -> int | None:
+    """The most specific line of `LAYERS` that holds `module`."""
+    found = [(len(name), row) for row, names in enumerate(LAYERS) for name in names if inside(module, name)]
+    return max(found)[1] if found else None
+
+
+def test_imports_go_downward() -> None:
+    wrong = [
+        f"{source.path} imports {name}"
+        for source in sources()
+        for name in set(imports(source))
+        if (here := layer(source.module)) is not None and (there := layer(name)) is not None and there < here
+    ]
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def test_every_module_has_its_layer() -> None:
+    without = [source.path for source in sources() if layer(source.module) is None]
+    assert without in ([], ["deforum_helpers/__init__.py"])
+
+
+def test_foreign_packages_are_imported_only_where_they_belong() -> None:
+    wrong = [
+        f"{source.path} imports {name}"
+        for source in sources()
+        for name in set(imports(source))
+        for package, allowed in FOREIGN.items()
+        if inside(name, package)
+        and not any(inside(source.module, place) for place in allowed)
+        and not _only_for_types(source, name)
+    ]
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def _only_for_types(source: Source, name: str) -> bool:
+    """Whether `source` imports `name` only under `if TYPE_CHECKING:`."""
+    plain = ast.Module(
+        [
+            node
+            for node in source.tree.body
+            if not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING")
+        ],
+        [],
+    )
+    return name not in set(imports(Source(source.path, source.module, source.text, plain)))
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_planning_and_http_import_without_torch(module: str) -> None:
+    script = f"import sys, {module}; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
+
+
+def test_start_files_need_only_the_standard_library() -> None:
+    for source in sources():
+        if source.path in START_FILES:
+            assert {name.split(".")[0] for name in imports(source)} <= sys.stdlib_module_names, source.path
+
+
+def test_names_say_what_is_inside() -> None:
+    vague = [source.path for source in sources() if VAGUE & set(source.module.split("."))]
+    assert not vague
+
+
+def test_every_module_begins_with_its_purpose() -> None:
+    without = [
+        source.path for source in sources() if source.text.strip() and not ast.get_docstring(source.tree)
+    ]
+    assert not without
+
+
+def test_files_are_short() -> None:
+    lengths = {source.path: source.text.count("\n") for source in sources() if source.path not in TABLES}
+    assert not {path: length for path, length in lengths.items() if length > MAX_FILE_LINES}
+
+
+def test_functions_are_short() -> None:
+    long = [
+        f"{source.path}:{node.lineno} {node.name}: {_code_lines(node)} lines"
+        for source in sources()
+        for node in ast.walk(source.tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and _code_lines(node) > MAX_FUNCTION_LINES
+    ]
+    assert not long, "\n".join(long)
+
+
+def _code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    first = function.body[0]
+    documented = isinstance(first, ast.Expr) and ast.get_docstring(function, clean=False) is not None
+    text = (first.end_lineno or 0) - first.lineno + 1 if documented else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - text
+
+
+def test_nothing_is_left_for_later() -> None:
+    marks = ("TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImplemented" + "Error")
+    left = [source.path for source in sources() if any(mark in source.text for mark in marks)]
+    assert not left
+
+
+def test_the_licence_is_the_agpl() -> None:
+    assert hashlib.md5((ROOT / "LICENSE").read_bytes()).hexdigest() == AGPL_3_MD5
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "check", ".", "--output-format=concise"], ["ruff", "format", "--check", "-q", "."], ["mypy"]],
+    ids=["style", "format", "types"],
+)
+def test_tools_find_nothing(command: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
