@@ -113,7 +113,7 @@ def test_a_bare_machine_becomes_a_running_server(checkout: Path) -> None:
     assert without.stdout == f"started with in {sys.prefix} toy 2.0\n"
 
     (checkout / "requirements.txt").write_text("toy>=9  # older, but the host's own\n")
-    python = next(venv.glob("*/python*"))
+    python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     kept = subprocess.run([python, checkout / "install.py"], capture_output=True, text=True, check=True)
     assert kept.stdout == ""
 

@@ -268,4 +268,4 @@ def test_tools_find_nothing(command: list[str]) -> None:
         stdin=subprocess.DEVNULL,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, "\n".join((done.stdout + done.stderr).splitlines()[-40:])
