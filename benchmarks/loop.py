@@ -17,8 +17,6 @@ from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.job import run_job
 from deforum_helpers.prepare import HostFacts, prepare
 
-NAME = "loop"
-BAR = "<= 40 / 170 ms per written frame at cadence 1 (512 / 1024); goal 20 / 95"
 BARS_MS = {512: 40.0, 1024: 170.0}
 FRAMES = {512: 60, 1024: 24}
 
@@ -40,8 +38,8 @@ class GivenDepth:
         return self._depths[height, width]
 
 
-def run(size: int = 512) -> list[Row]:
-    """Return one row for each cadence; the bar is for cadence 1, the others have it too."""
+def rows(size: int) -> list[Row]:
+    """Return one row for each cadence; the bar is the one of cadence 1."""
     return [_row(size, cadence) for cadence in (1, 2, 4)]
 
 

@@ -191,7 +191,7 @@ def _file_problems(settings: Settings) -> list[Problem]:
         "color_coherence_image_path": (
             settings.color_coherence_image_path if settings.color_coherence == "Image" else ""
         ),
-        "soundtrack_path": settings.soundtrack_path if settings.add_soundtrack == "File" else "",
+        "soundtrack_path": settings.soundtrack_path if _has_soundtrack(settings) else "",
     }
     problems = []
     for setting, text in named.items():
@@ -207,6 +207,10 @@ def _file_problems(settings: Settings) -> list[Problem]:
                 )
             )
     return problems
+
+
+def _has_soundtrack(settings: Settings) -> bool:
+    return settings.add_soundtrack == "File" and not settings.skip_video_creation
 
 
 def _is_file(path: str) -> bool:

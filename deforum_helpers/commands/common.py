@@ -74,12 +74,7 @@ def print_problems(path: Path, error: SettingsError) -> None:
     count = len(error.problems)
     print(f"{path}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
     for problem in error.problems:
-        place = problem.setting or "file"
-        if problem.frame is not None:
-            place += f", frame {problem.frame}"
-        if problem.column is not None:
-            place += f", column {problem.column}"
-        print(f"  {place}: {problem.message}", file=sys.stderr)
+        print(f"  {problem.message}", file=sys.stderr)
 
 
 def print_warnings(warnings: tuple[str, ...]) -> None:

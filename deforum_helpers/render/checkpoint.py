@@ -44,13 +44,13 @@ def encoded(checkpoint: Checkpoint) -> bytes:
         "digest": checkpoint.digest,
         "color_mode": state.reference.mode if state.reference else None,
     }
-    pictures = {}
+    arrays: dict[str, Any] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
     if state.last is not None:
-        pictures["last"] = to_bytes(state.last)
+        arrays["last"] = to_bytes(state.last)
     if state.reference is not None:
-        pictures["reference"] = to_bytes(state.reference.image)
+        arrays["reference"] = to_bytes(state.reference.image)
     buffer = io.BytesIO()
-    np.savez(buffer, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **pictures)
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 

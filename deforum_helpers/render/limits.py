@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from deforum_helpers.errors import Problem
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.schedules import is_read
+from deforum_helpers.settings import FIELDS
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What every frame's value of a schedule must be."""
+    """What every frame's value of a schedule must be, beside the bounds that its declaration has."""
 
     holds: Callable[[Values], NDArray[np.bool_]]
     allowed: str
@@ -38,16 +39,18 @@ LIMITS = {
     "contrast_schedule": _between(0, 100),
     "cfg_scale_schedule": _between(0, 1000),
     "distilled_cfg_scale_schedule": _between(0, 1000),
-    "steps_schedule": Limit(lambda v: (v >= 1) & (v < 1001), "1 to 1000"),
     "amount_schedule": _between(0, 100),
-    "kernel_schedule": _between(0, 99),
     "sigma_schedule": _between(0, 100),
     "threshold_schedule": _between(0, 255),
     "subseed_strength_schedule": _between(0, 1),
-    "clipskip_schedule": Limit(lambda v: (v >= 1) & (v < 13), "1 to 12"),
     "noise_multiplier_schedule": _between(0, 10),
     "ddim_eta_schedule": _between(0, 1),
     "ancestral_eta_schedule": _between(0, 10),
+    **{
+        name: _between(info.minimum, info.maximum)
+        for name, info in FIELDS.items()
+        if info.kind == "schedule" and info.minimum is not None and info.maximum is not None
+    },
 }
 
 

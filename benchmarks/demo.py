@@ -1,0 +1,32 @@
+"""The built-in model from settings to film, as the quick start runs it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.rows import Row
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.names import samplers, schedulers
+from deforum_helpers.job import run_job
+from deforum_helpers.prepare import HostFacts, prepare
+from deforum_helpers.settings import read_settings_file
+
+NAME = "demo"
+BAR = ">= 30 frames per minute on 2 CPU cores, end to end: <= 2000 ms per frame"
+QUICK_START = Path(__file__).parents[1] / "config" / "quickstart.txt"
+FRAMES = 24
+
+
+def run() -> list[Row]:
+    """Return the time per frame of the quick start's first frames, loading of the model included."""
+    settings = read_settings_file(QUICK_START) | {"max_frames": FRAMES}
+    with tempfile.TemporaryDirectory() as folder:
+        facts = HostFacts("benchmark", "demo", None, Path(folder), samplers("demo"), schedulers("demo"))
+        prepared = prepare(settings, facts)
+        began = time.perf_counter()
+        run_job(prepared, make_engine("demo"), CancelToken(), lambda progress: None)
+        milliseconds = (time.perf_counter() - began) * 1000 / FRAMES
+    return [Row(f"quick start, {FRAMES} frames of 512x512, per frame", milliseconds, 2000.0)]

@@ -1,0 +1,41 @@
+"""Memory that a long film leaves behind: growth of the resident set over 1,000 frames."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+from pathlib import Path
+
+from benchmarks.rows import Row
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.names import samplers, schedulers
+from deforum_helpers.job import Progress, run_job
+from deforum_helpers.prepare import HostFacts, prepare
+
+NAME = "memory"
+BAR = "<= 10 MB over 1,000 null frames at 512x512 (the columns show MB in place of ms)"
+FRAMES, WARM_UP = 1100, 100
+
+
+def run() -> list[Row]:
+    """Return the growth in MB between frame 100 and frame 1,100."""
+    resident: dict[int, float] = {}
+
+    def report(progress: Progress) -> None:
+        if progress.frame in (WARM_UP, FRAMES):
+            resident.setdefault(progress.frame, _resident_mb())
+
+    settings = {"max_frames": FRAMES, "diffusion_cadence": 1, "seed": 1, "color_coherence": "None"}
+    with tempfile.TemporaryDirectory() as folder:
+        facts = HostFacts("benchmark", "null", None, Path(folder), samplers("null"), schedulers("null"))
+        run_job(prepare(settings, facts), make_engine("null"), CancelToken(), report)
+    return [Row("growth over 1,000 frames, MB", resident[FRAMES] - resident[WARM_UP], 10.0)]
+
+
+def _resident_mb() -> float:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # not Linux: the highest value so far has to do
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return pages * resource.getpagesize() / 1e6
