@@ -82,8 +82,8 @@ def describe_checkpoint(name: str, allow_download: bool = False) -> Checkpoint:
     path = Path(name).expanduser()
     if path.suffix.casefold() in _PICKLES:
         raise ModelError(
-            f"The checkpoint {path.name!r} is a pickle, which can run code when it is opened, and is never loaded; "
-            "use the .safetensors version of this model, or convert it with a tool you trust."
+            f"The checkpoint {path.name!r} is a pickle, which can run code when it is opened, and is never "
+            "loaded; use the .safetensors version of this model, or convert it with a tool you trust."
         )
     if path.is_dir():
         return Checkpoint("folder", str(path), folder_kind(path))
@@ -119,7 +119,8 @@ def folder_components(folder: Path) -> tuple[Kind, dict[str, tuple[str, str]]]:
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in PIPELINES:
         raise ModelError(
-            f"The model {folder.name!r} is made for the pipeline {pipeline!r}; allowed: {', '.join(PIPELINES)}."
+            f"The model {folder.name!r} is made for the pipeline {pipeline!r}; "
+            f"allowed: {', '.join(PIPELINES)}."
         )
     components = dict(_known_components(folder, index))
     for component in components:
@@ -137,7 +138,8 @@ def _known_components(folder: Path, index: Mapping[str, Any]) -> Iterator[tuple[
         if not known:
             raise ModelError(
                 f"The model {folder.name!r} names {entry!r} as its {component}; "
-                f"only {', '.join(sorted(classes))} of diffusers and transformers are loaded, never foreign code."
+                f"only {', '.join(sorted(classes))} of diffusers and transformers are loaded, "
+                "never foreign code."
             )
         yield component, (entry[0], entry[1])
 

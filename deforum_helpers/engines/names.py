@@ -88,8 +88,8 @@ def schedulers(engine: str) -> tuple[str, ...]:
 def split_sampler(sampler: str, scheduler: str = "Automatic") -> tuple[str, str]:
     """Return (sampler name, scheduler label) with "Automatic" resolved and joined names taken apart.
 
-    "DPM++ 2M Karras" with "Automatic" is ("DPM++ 2M", "Karras"); a scheduler that is given outranks the joined one.
-    Any case is accepted, for schedulers their names ("sgm_uniform") as well as their labels ("SGM Uniform").
+    "DPM++ 2M Karras" with "Automatic" is ("DPM++ 2M", "Karras"); a scheduler that is given outranks the
+    joined one. Any case is accepted, and "sgm_uniform" as well as "SGM Uniform".
 
     Raises:
         UnknownName: no such sampler or scheduler; the message lists the names there are.

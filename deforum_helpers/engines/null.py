@@ -1,4 +1,4 @@
-"""An engine without a model: a test chart that shows every warp, drift and resampling; init images pass unchanged."""
+"""An engine without a model: a test chart on which every warp and drift shows; init images pass unchanged."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def _chart(seed: int, width_px: int, height_px: int) -> Image:
 def draw_chart(seed: int, width_px: int, height_px: int) -> np.ndarray:
     """Return the chart of `seed`, (H, W, 3) float32 0..1 on the 8-bit grid.
 
-    Rows of colour bars in the seed's order, a grey and a colour ramp, a grid every 32 pixels, the two diagonals and
-    discs at places that the seed chose.
+    Rows of colour bars in the seed's order, a grey and a colour ramp, a grid every 32 pixels, the two
+    diagonals and discs at places that the seed chose.
     """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height_px, 0:width_px].astype(np.float32)

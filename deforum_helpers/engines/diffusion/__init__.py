@@ -1,1 +1,1 @@
-"""The diffusion engine: Stable Diffusion 1.x, 2.x, XL, 3 and Flux through diffusers' networks and schedulers."""
+"""The diffusion engine: Stable Diffusion 1.x, 2.x, XL, 3 and Flux on diffusers."""

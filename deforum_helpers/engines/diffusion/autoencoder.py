@@ -78,7 +78,7 @@ class Autoencoder:
         return float(config.scaling_factor), float(getattr(config, "shift_factor", None) or 0.0)
 
     def encode(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return the latent of pictures (N, 3, H, W) 0..1: the mean, float32 (N, C, h, w), without a random draw."""
+        """Return the mean latent (N, C, h, w) float32 of pictures (N, 3, H, W) 0..1; nothing is drawn."""
         pixels = (batch * 2 - 1).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
         encoded = self.vae.encode(pixels)
         latent = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
@@ -96,7 +96,7 @@ class Autoencoder:
         pictures = self.vae.decode(scaled, return_dict=False)[0].float()
         if not bool(torch.isfinite(pictures).all()):
             raise RenderError(
-                "The picture came out as NaN: the latents or the VAE ran over in half precision; choose a VAE made for "
-                "half precision, lower the CFG scale, or run the model in float32."
+                "The picture came out as NaN: the latents or the VAE ran over in half precision; choose a "
+                "VAE made for half precision, lower the CFG scale, or run the model in float32."
             )
         return (pictures / 2 + 0.5).clamp(0, 1)

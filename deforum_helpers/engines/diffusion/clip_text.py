@@ -123,7 +123,7 @@ class T5Text:
 
     Args:
         tokenizer, model: of transformers.
-        length: tokens that the diffusion network was trained with; shorter prompts are padded, longer ones cut.
+        length: tokens that the network was trained with; shorter prompts are padded, longer ones cut.
     """
 
     tokenizer: Any

@@ -36,7 +36,7 @@ class Guidance:
 
 
 class EmbeddingCache:
-    """The last `size` embeddings by (text, clip skip, LoRAs); a film asks for the same few again and again."""
+    """The last `size` embeddings by (text, clip skip, LoRAs); a film asks for the same few again."""
 
     def __init__(self, size: int = 64) -> None:
         self._size = size
@@ -66,23 +66,23 @@ def stacked(conditionings: Sequence[Conditioning]) -> Conditioning:
 
 
 def blended(entries: Sequence[tuple[Conditioning, float]]) -> Conditioning:
-    """Return the weighted mean of conditionings; shorter ones are repeated to the longest.
+    """Return the weighted mean of conditionings; shorter ones are continued with their last block.
 
-    A negative prompt joined by `AND` is guided away from as one: its parts blend here, whereas those of the positive
-    prompt are evaluated one by one.
+    A negative prompt joined by `AND` is guided away from as one: its parts blend here, whereas those of the
+    positive prompt are evaluated one by one.
     """
-    if len(entries) == 1:
-        return entries[0][0]
     total = sum(weight for _, weight in entries)
     shares = [weight / total if total else 1 / len(entries) for _, weight in entries]
     length = max(entry.tokens.shape[1] for entry, _ in entries)
-    tokens = sum(
-        share * _lengthened(entry.tokens, length) for share, (entry, _) in zip(shares, entries, strict=True)
-    )
-    pooled = None
-    if entries[0][0].pooled is not None:
-        pooled = sum(share * entry.pooled for share, (entry, _) in zip(shares, entries, strict=True))
-    return Conditioning(tokens, pooled)
+    tokens = _mean([_lengthened(entry.tokens, length) for entry, _ in entries], shares)
+    pooled = [entry.pooled for entry, _ in entries if entry.pooled is not None]
+    return Conditioning(tokens, _mean(pooled, shares) if pooled else None)
+
+
+def _mean(tensors: Sequence[torch.Tensor], shares: Sequence[float]) -> torch.Tensor:
+    if len(tensors) == 1:
+        return tensors[0]
+    return torch.stack([tensor * share for tensor, share in zip(tensors, shares, strict=True)]).sum(0)
 
 
 def _lengthened(tokens: torch.Tensor, length: int) -> torch.Tensor:

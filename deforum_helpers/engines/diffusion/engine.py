@@ -226,7 +226,7 @@ class DiffusionEngine:
         return self._described[name]
 
     def _located(self, checkpoint: str) -> str:
-        """A scheduled checkpoint's name may be that of a neighbour of the engine's own, with or without suffix."""
+        """A scheduled checkpoint may be named like a neighbour of the engine's own, suffix or not."""
         folder = Path(self._checkpoint).expanduser().parent
         for candidate in (folder / checkpoint, folder / f"{checkpoint}.safetensors"):
             if candidate.exists():

@@ -28,9 +28,18 @@ class Scales:
 class Family(Protocol):
     """A diffusion network with its text encoders."""
 
-    kind: Kind
-    latent_multiple: int
-    guides_itself: bool
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def latent_multiple(self) -> int:
+        """The latent's sides are multiples of this."""
+        ...
+
+    @property
+    def guides_itself(self) -> bool:
+        """Whether the network takes the CFG scale as an input and needs no second evaluation."""
+        ...
 
     def encode(self, text: str, clip_skip: int) -> Conditioning:
         """Return the embeddings of one text, without LoRA tags and step syntax."""
@@ -56,8 +65,8 @@ class StableDiffusion:
         texts: one ClipText, or for XL the two whose embeddings are joined.
         scheduler_config: of the model.
         pixels_per_cell: of the autoencoder; XL is told the picture's size.
-        latent_multiple: the latent's sides are padded to multiples of this. A UNet copes with any size; one that was
-            only trained on multiples does better with them.
+        latent_multiple: the latent's sides are padded to multiples of this. A UNet copes with any size; one
+            that was only trained on multiples does better with them.
     """
 
     unet: Any
@@ -186,7 +195,7 @@ class Flux:
         config = self.scheduler_config
         shift = float(config.get("shift", 1.0))
         if config.get("use_dynamic_shifting", False):
-            # The more patches, the more noise: exp of a line through two measured points (Flux's own numbers).
+            # The more patches, the more noise: exp of a line through two points, Flux's own numbers.
             few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
             low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
             patches = latent_size[0] * latent_size[1] / 4
@@ -229,7 +238,7 @@ def _padded(tokens: torch.Tensor, length: int, dim: int) -> torch.Tensor:
 
 
 def _sines(value: float, width: int) -> torch.Tensor:
-    """(1, width): sines, then cosines, of 1000 * value at falling frequencies, as LCM networks are told the scale."""
+    """(1, width): sines and cosines of 1000 * value at falling frequencies, as LCM networks are told."""
     half = width // 2
     angles = 1000 * value * torch.exp(-math.log(10000.0) / (half - 1) * torch.arange(half))
     embedding = torch.cat([angles.sin(), angles.cos()])

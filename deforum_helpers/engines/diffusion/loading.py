@@ -109,7 +109,7 @@ def _ready(parts: Mapping[str, Any], device: torch.device) -> None:
         else:
             part.to(device)
             if name == "unet":
-                part.to(memory_format=torch.channels_last)
+                _channels_last(part)
 
 
 def prepare_vae(vae: Any, device: torch.device) -> None:
@@ -117,7 +117,13 @@ def prepare_vae(vae: Any, device: torch.device) -> None:
     vae.eval().requires_grad_(False)
     if getattr(vae.config, "force_upcast", False):
         vae.to(torch.float32)
-    vae.to(device, memory_format=torch.channels_last)
+    vae.to(device)
+    _channels_last(vae)
+
+
+def _channels_last(module: Any) -> None:
+    """Convolutions run several times faster in this layout, on the CPU as on tensor cores."""
+    module.to(memory_format=torch.channels_last)
 
 
 def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: int) -> Family:
@@ -144,12 +150,7 @@ def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: 
 def _parts_of_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     parts: dict[str, Any] = {"scheduler_config": scheduler_config(folder)}
     for component, (library, class_name) in folder_components(folder)[1].items():
-        try:
-            parts[component] = _load_part(folder, component, library, class_name, dtype)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise ModelError(
-                f"The {component} of the model {folder.name!r} cannot be loaded: {error}"
-            ) from error
+        parts[component] = _load_part(folder, component, library, class_name, dtype)
     return parts
 
 
@@ -165,14 +166,16 @@ def _load_part(folder: Path, component: str, library: str, class_name: str, dtyp
 
     loader = getattr(diffusers if library == "diffusers" else transformers, class_name)
     options: dict[str, Any] = {"subfolder": component, "local_files_only": True}
-    if component.startswith("tokenizer"):
+    if not component.startswith("tokenizer"):
+        options["use_safetensors"] = True
+        options[dtype_argument(library)] = dtype
+        names = [path.name for path in (folder / component).glob("*.safetensors")]
+        if all(name.endswith(".fp16.safetensors") for name in names):
+            options["variant"] = "fp16"
+    try:
         return loader.from_pretrained(str(folder), **options)
-    names = [path.name for path in (folder / component).glob("*.safetensors")]
-    if all(name.endswith(".fp16.safetensors") for name in names):
-        options["variant"] = "fp16"
-    return loader.from_pretrained(
-        str(folder), use_safetensors=True, **{dtype_argument(library): dtype}, **options
-    )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(f"The {component} of the model {folder.name!r} cannot be loaded: {error}") from error
 
 
 def dtype_argument(library: str) -> str:

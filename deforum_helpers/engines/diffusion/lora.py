@@ -105,7 +105,7 @@ def _pipeline_of(model: LoadedModel) -> Any:
     foundry = getattr(diffusers, class_name)
     parts = {name: part for name, part in model.parts.items() if name != "scheduler_config"}
     empty = ("safety_checker", "feature_extractor", "image_encoder", "text_encoder_3", "tokenizer_3")
-    missing = {name: None for name in empty if name not in parts and _takes(foundry, name)}
+    missing: dict[str, Any] = {name: None for name in empty if name not in parts and _takes(foundry, name)}
     if model.family.kind == "sd":
         missing["requires_safety_checker"] = False
     scheduler = diffusers.DDIMScheduler() if "unet" in parts else diffusers.FlowMatchEulerDiscreteScheduler()

@@ -61,7 +61,7 @@ def _laid_into_the_middle(noise: torch.Tensor, ground: torch.Tensor) -> torch.Te
 
 
 def _overlap(length: int, target: int) -> tuple[slice, slice]:
-    """Where `length` lies in `target`: (part of the source, place). An odd surplus leaves a column free, as on hosts."""
+    """Where `length` lies in `target`: (part of the source, place); an odd surplus leaves a column free."""
     margin = (target - length) // 2
     kept = length + 2 * min(margin, 0)
     source, place = max(-margin, 0), max(margin, 0)

@@ -80,7 +80,7 @@ def parse_prompt(prompt: str) -> Prompt:
     return Prompt(tuple(parts), tuple(loras))
 
 
-# --- what changes from step to step ---------------------------------------------------------------------------------
+# what changes from step to step
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class _Bracket:
         return ["[", *self.plain(), "]"]
 
 
-# --- attention ------------------------------------------------------------------------------------------------------
+# attention
 
 
 @lru_cache(maxsize=1024)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +62,7 @@ class Sampling:
         return 1 / 12.5 if self.renoises_unguided else 1.0
 
     def start(self, noise: torch.Tensor, latents: torch.Tensor | None) -> torch.Tensor:
-        """Return the latent to begin with: noise alone, or `latents` with as much noise as the first level has."""
+        """Return the latent to begin with: noise alone, or `latents` with the noise of the first level."""
         sigma = self.first_sigma
         if self.flow:
             return noise if latents is None else (1 - sigma) * latents + sigma * noise
@@ -95,7 +97,8 @@ class Sampling:
             options["eta"] = self.eta
         accepted = _accepted(self.scheduler.step, options)
         if not self.renoises_unguided:
-            return self.scheduler.step(guided, timestep, latents, **accepted)[0]
+            with _array_warnings_ignored():
+                return self.scheduler.step(guided, timestep, latents, **accepted)[0]
         previous, unguided_origin = self.scheduler.step(unguided, timestep, latents, **accepted)
         _, guided_origin = self.scheduler.step(guided, timestep, latents, **accepted)
         return previous + self._previous_alpha(timestep) ** 0.5 * (guided_origin - unguided_origin)
@@ -164,17 +167,26 @@ def plan_sampling(
     name, label = split_sampler(sampler, scheduler)
     solver = solver_of(name, model.table.flow)
     run = steps_run(steps, denoising_strength)
-    instance = _build(solver, model)
-    if solver.walk == "training":
-        timesteps = _training_steps(instance, steps)[-run:]
-        first_sigma = float(model.table.sigmas[int(timesteps[0])])
-        timesteps = _with_second_twice(timesteps) if solver.scheduler == "PNDMScheduler" else timesteps
-    else:
-        levels = _levels(model.table, label, steps, solver)[-run - 1 :]
-        timesteps = _walk(instance, solver, model.table, levels)
-        first_sigma = float(levels[0])
+    with _array_warnings_ignored():
+        instance = _build(solver, model)
+        if solver.walk == "training":
+            timesteps = _training_steps(instance, steps)[-run:]
+            first_sigma = float(model.table.sigmas[int(timesteps[0])])
+            timesteps = _with_second_twice(timesteps) if solver.scheduler == "PNDMScheduler" else timesteps
+        else:
+            levels = _levels(model.table, label, steps, solver)[-run - 1 :]
+            timesteps = _walk(instance, solver, model.table, levels)
+            first_sigma = float(levels[0])
     plus_plus = name == "DDIM CFG++"
     return Sampling(instance, timesteps, run, first_sigma, solver, model.table.flow, plus_plus, eta)
+
+
+@contextmanager
+def _array_warnings_ignored() -> Iterator[None]:
+    """Some schedulers put tensors into NumPy functions in ways that NumPy 2 announces to change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array(_wrap)?__ ", DeprecationWarning)
+        yield
 
 
 def _accepted(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,9 +200,12 @@ def _build(solver: Solver, model: NoiseModel) -> Any:
 
 
 def _levels(table: NoiseTable, label: str, steps: int, solver: Solver) -> np.ndarray:
-    if not solver.drops_next_to_last:
-        return noise_levels(table, label, steps)
-    return np.delete(noise_levels(table, label, steps + 1), -2)
+    if solver.drops_next_to_last:
+        return np.delete(noise_levels(table, label, steps + 1), -2)
+    levels = noise_levels(table, label, steps)
+    if solver.ends_above_zero:
+        levels[-1] = table.sigmas[0] / 100
+    return levels
 
 
 def _training_steps(scheduler: Any, steps: int) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """Noise levels: what a scheduler name means, as plain numbers.
 
-A model knows a table of noise levels, one per training step, rising. A scheduler picks some of them, falling, and ends
-at 0. Levels are sigma of x + sigma * noise for noise- and v-predicting models, and the share of noise in
-(1 - sigma) * x + sigma * noise for flow models.
+A model knows a table of noise levels, one per training step, rising. A scheduler picks some of them, falling,
+and ends at 0. Levels are sigma of x + sigma * noise for noise- and v-predicting models, and the share of
+noise in (1 - sigma) * x + sigma * noise for flow models.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _beta(table: NoiseTable, steps: int) -> np.ndarray:
 
 
 def _beta_quantile(share: np.ndarray) -> np.ndarray:
-    """Quantiles of Beta(0.6, 0.6): x = sin(a)^2 turns its density into (sin a cos a)^0.2, which has no poles."""
+    """Quantiles of Beta(0.6, 0.6): x = sin(a)^2 makes its density (sin a cos a)^0.2, which has no poles."""
     angle, cumulated = _beta_cumulated()
     return np.sin(np.interp(share, cumulated, angle)) ** 2
 
@@ -129,7 +129,7 @@ def _beta_cumulated() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _published(levels: Mapping[str, tuple[float, ...]]) -> Callable[[NoiseTable, int], np.ndarray]:
-    """A published table, stretched in the logarithm to the model's range and interpolated to the number of steps."""
+    """A published table, stretched in the logarithm to the model's range, interpolated to the steps."""
 
     def schedule(table: NoiseTable, steps: int) -> np.ndarray:
         logs = np.log(levels[table.kind])
