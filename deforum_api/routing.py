@@ -67,14 +67,13 @@ JOBS = Depends(jobs_of)
 def errors(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Return what the documentation of a route says of its errors; those of the door are in it."""
     return {
-        code: {"model": ErrorResponse, "description": _MEANINGS[code]}
-        for code in sorted({*codes, 401, 421, 422})
+        code: {"model": ErrorResponse, "description": _MEANINGS[code]} for code in sorted({*codes, 401, 421})
     }
 
 
 def changing_errors(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Return the same for a route that changes something."""
-    return errors(403, 413, 415, *codes)
+    return errors(403, 413, 415, 422, *codes)
 
 
 def error_answer(error: ApiError) -> JSONResponse:

@@ -20,6 +20,23 @@ from deforum_api.routing import JOBS, Router, changing_errors, errors, json_answ
 from deforum_api.validation import validated
 from deforum_api.views import jobs_json
 
+EXAMPLE: dict[str, Any] = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "example": {
+                    "deforum_settings": {
+                        "prompts": {"0": "a castle on a hill, morning", "12": "a castle on a hill, night"},
+                        "max_frames": 24,
+                        "animation_mode": "3D",
+                        "translation_z": "0: (2)",
+                    }
+                }
+            }
+        }
+    }
+}
+
 router = Router(prefix="/deforum_api", tags=["Batches"])
 
 
@@ -28,6 +45,7 @@ router = Router(prefix="/deforum_api", tags=["Batches"])
     status_code=202,
     response_model=BatchSubmitResponse,
     responses=changing_errors(400, 429, 503),
+    openapi_extra=EXAMPLE,
     summary="Queue one or more jobs",
 )
 async def submit_batch(batch: Batch, jobs: JobQueue = JOBS) -> Response:
@@ -49,7 +67,10 @@ async def list_batches(jobs: JobQueue = JOBS) -> Response:
 
 
 @router.get(
-    "/batches/{id}", response_model=list[DeforumJobStatus], responses=errors(404), summary="Look at a batch"
+    "/batches/{id}",
+    response_model=list[DeforumJobStatus],
+    responses=errors(404, 422),
+    summary="Look at a batch",
 )
 async def get_batch(id: str, jobs: JobQueue = JOBS) -> Response:
     """The jobs of the batch, in the order of submission."""
@@ -73,6 +94,7 @@ async def cancel_batch(id: str, jobs: JobQueue = JOBS) -> Response:
     "/validate",
     response_model=ValidateResponse,
     responses=changing_errors(400),
+    openapi_extra=EXAMPLE,
     summary="Check jobs without queueing them",
 )
 async def validate(batch: Batch, series: bool = False, jobs: JobQueue = JOBS) -> Response:

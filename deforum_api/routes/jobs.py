@@ -33,7 +33,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {
 ONLY_STATUS = Query(None, description="Only jobs of this status.")
 
 
-@router.get("/jobs", response_model=dict[str, DeforumJobStatus], responses=errors(), summary="List jobs")
+@router.get("/jobs", response_model=dict[str, DeforumJobStatus], responses=errors(422), summary="List jobs")
 async def list_jobs(
     status: JobStatusCategory | None = ONLY_STATUS,
     limit: int | None = Query(None, ge=1, le=1000, description="At most so many jobs."),
@@ -51,7 +51,9 @@ async def list_jobs(
     return json_answer(jobs_json_by_id(page, jobs.positions(), summary=summary), headers=headers)
 
 
-@router.get("/jobs/{id}", response_model=DeforumJobStatus, responses=errors(404), summary="Look at a job")
+@router.get(
+    "/jobs/{id}", response_model=DeforumJobStatus, responses=errors(404, 422), summary="Look at a job"
+)
 async def get_job(id: str, jobs: JobQueue = JOBS) -> Response:
     """All that is known of the job."""
     job = jobs.job(id)
@@ -86,7 +88,7 @@ async def resume_job(id: str, jobs: JobQueue = JOBS) -> Response:
 @router.get(
     "/jobs/{id}/events",
     response_class=StreamingResponse,
-    responses={**errors(404), **EVENTS},
+    responses={**errors(404, 422), **EVENTS},
     summary="Follow a job",
 )
 async def follow_job(

@@ -25,7 +25,7 @@ def file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
     )
     content = {"content": {media_type: {"schema": schema}}}
     return {
-        **errors(404, 416),
+        **errors(404, 416, 422),
         200: {"description": "The file", **content},
         206: {"description": "The range that was asked for", **content},
         304: {"description": "The client has it already"},
@@ -33,7 +33,7 @@ def file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
 
 
 @router.get(
-    "/jobs/{id}/outputs", response_model=list[OutputFile], responses=errors(404), summary="List files"
+    "/jobs/{id}/outputs", response_model=list[OutputFile], responses=errors(404, 422), summary="List files"
 )
 async def list_outputs(id: str, jobs: JobQueue = JOBS) -> Response:
     """Every finished file of the job, with the link that sends it."""

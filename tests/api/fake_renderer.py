@@ -17,11 +17,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from deforum_api.app import mount
+from deforum_api.host import standalone_facts
 from deforum_api.jobs import JobQueue
 from deforum_api.security import Access
 from deforum_api.submission import Limits
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.prepare import prepare
 
 WAIT_S = 20.0
 LOCAL = "http://127.0.0.1:7860"
@@ -175,6 +177,22 @@ def serving(queue: JobQueue, access: Access | None = None) -> Iterator[TestClien
 def client(jobs: JobQueue) -> Iterator[TestClient]:
     with serving(jobs) as made:
         yield made
+
+
+def strict_queue(renderer: Renderer) -> JobQueue:
+    """A queue with the real checks whose renderer is `renderer`."""
+    facts = standalone_facts("null", None, renderer.root)
+
+    def check(
+        submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, resume: str | None = None
+    ) -> Any:
+        return prepare(submitted, facts, overrides, resume=resume)
+
+    def render(prepared: Any, cancel: CancelToken, report: Callable[[Any], None]) -> Any:
+        few = min(prepared.plan.frames, 4)
+        return renderer.render(SimpleNamespace(name="job", frames=few, resume=None), cancel, report)
+
+    return JobQueue(check, render, limits=Limits(queued=50, batch=5, finished=500))
 
 
 def submit(client: TestClient, *settings: dict[str, Any]) -> list[str]:

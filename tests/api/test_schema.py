@@ -8,15 +8,13 @@ from typing import Any
 
 import pytest
 import schemathesis
-from fake_renderer import Renderer, make_app
+from fake_renderer import Renderer, make_app, strict_queue
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from deforum_api.jobs import JobQueue
 from deforum_api.routing import METHODS
 from deforum_api.security import Access
-from deforum_api.submission import Limits
 
 # A body of the right form may still ask for what cannot be rendered.
 MEANING = positive_data_acceptance
@@ -34,8 +32,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[
     """The schema of an app that has jobs, and the ids of two of them."""
     renderer = Renderer(Path(tmp_path_factory.mktemp("outputs")))
     renderer.gate.set()
-    queue = JobQueue(renderer.check, renderer.render, limits=Limits(queued=50, batch=5, finished=500))
-    known = [job.id for job in queue.submit([{"batch_name": "a"}, {"batch_name": "b"}])]
+    queue = strict_queue(renderer)
+    known = [job.id for job in queue.submit([{"max_frames": 3}, {"max_frames": 4}])]
     yield (
         schemathesis.openapi.from_asgi("/openapi.json", make_app(queue, Access(hosts=("testserver",)))),
         known,
