@@ -19,7 +19,8 @@ from deforum_helpers.schedule.reading import Reading, shown
 
 MAX_TEXT = 2_000_000
 MAX_KEY_FRAMES = 100_000
-MAX_MARKS = 100_000
+MAX_MARKS = 60_000
+MAX_NESTING = 100
 _ENTRY = "frame: (value), as in 0: (1)"
 
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
@@ -72,9 +73,7 @@ def plain_entries(text: str) -> dict[int, float] | None:
     text = text.rstrip()
     numbers: dict[int, float] = {}
     count = place = 0
-    for match in _PLAIN_ENTRY.finditer(text):
-        if match.start() != place or count == MAX_KEY_FRAMES:
-            return None
+    while (match := _PLAIN_ENTRY.match(text, place)) and count < MAX_KEY_FRAMES:
         frame, bracketed, bare = match.groups()
         numbers[int(frame)] = float(bracketed or bare)
         place = match.end()
@@ -95,7 +94,7 @@ def read_entries(reading: Reading, *, words: bool) -> tuple[list[Entry], Structu
         SettingsError: the text is empty, or too long to be read.
     """
     _check_size(reading)
-    structure = structure_of(reading.text)
+    structure = structure_of(reading)
     for place in sorted(structure.unclosed):
         reading.warn(place, "this bracket is never closed; read as closed at the end of its value")
     for place in sorted(structure.stray):
@@ -122,39 +121,62 @@ def _check_size(reading: Reading) -> None:
         raise SettingsError([reading.problem(0, found, allowed)])
 
 
-def structure_of(text: str) -> Structure:
-    """Find brackets, quotes and separators in one pass; a bracket that is never closed encloses nothing."""
+def structure_of(reading: Reading) -> Structure:
+    """Find brackets, quotes and separators in one pass; a bracket that is never closed encloses nothing.
+
+    Raises:
+        SettingsError: more than `MAX_NESTING` brackets are open at once, or closed without being open.
+    """
+    text = reading.text
     marks: list[tuple[int, str]] = []
     closing: dict[int, int] = {}
     opened: list[int] = []
     stray: list[int] = []
-    resume, after = 0, 0
+    quotes = _Quotes(text)
     for match in _MARK.finditer(text):
         place, character = match.start(), match[0]
-        if place < resume:
+        if place < quotes.end:
             continue
         if character in "'\"":
-            end = _quote_end(text, place, after)
-            resume = after = end
+            quotes.open(place)
             continue
         if character == "(":
             opened.append(place)
+        elif character == ")" and opened:
+            closing[opened.pop()] = place
         elif character == ")":
-            if opened:
-                closing[opened.pop()] = place
-            else:
-                stray.append(place)
+            stray.append(place)
+        if len(opened) > MAX_NESTING or len(stray) > MAX_NESTING:
+            allowed = f"at most {MAX_NESTING} brackets without their partner so far"
+            raise SettingsError([reading.problem(place, shown(character), allowed)])
         marks.append((place, character))
-        after = place + 1 if character != ")" else -1
+        quotes.begin = place + 1 if character != ")" else None
     return Structure(closing, frozenset(opened), frozenset(stray), tuple(_outer(marks, closing)))
 
 
-def _quote_end(text: str, place: int, after: int) -> int:
-    """Return where the quoted text that begins at `place` ends; an apostrophe within a word ends at once."""
-    if after < 0 or text[after:place].strip():
-        return place + 1
-    match = _CLOSING_QUOTE[text[place]].search(text, place + 1)
-    return match.end() if match else place + 1
+class _Quotes:
+    """Tells quotes around a text from the apostrophe within one.
+
+    A quote opens a quoted text where a frame or a value may begin, and closes one where either may end.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._hopeless = ""
+        self.begin: int | None = 0
+        self.end = 0
+
+    def open(self, place: int) -> None:
+        """Move `end` behind the quoted text that begins at `place`, if one does."""
+        begin, self.begin = self.begin, None
+        quote = self._text[place]
+        if begin is None or quote in self._hopeless or self._text[begin:place].strip():
+            return
+        match = _CLOSING_QUOTE[quote].search(self._text, place + 1)
+        if match is None:
+            self._hopeless += quote
+        else:
+            self.end = match.end()
 
 
 def _outer(marks: list[tuple[int, str]], closing: dict[int, int]) -> Iterator[tuple[int, str]]:

@@ -33,7 +33,7 @@ def key_frame(text: str, timeline: Timeline, setting: str) -> int:
     if len(text) > MAX_KEY_CHARACTERS:
         found, allowed = f"a key of {len(text)} characters", f"a frame of at most {MAX_KEY_CHARACTERS}"
         raise SettingsError([reading.problem(0, found, allowed)])
-    return frame_at(reading, unwrapped(text, Span(0, len(text)), structure_of(text)), timeline)
+    return frame_at(reading, unwrapped(text, Span(0, len(text)), structure_of(reading)), timeline)
 
 
 def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:

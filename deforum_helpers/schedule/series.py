@@ -26,7 +26,7 @@ from deforum_helpers.schedule.reading import Reading, shown
 from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
 from deforum_helpers.schedule.tree import Expression
 
-MAX_NODES = 100_000
+MAX_NODES = 60_000
 
 T = TypeVar("T")
 

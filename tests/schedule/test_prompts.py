@@ -1,0 +1,143 @@
+"""Prompts over frames: additions, negative parts, expressions, blends."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule import Timeline, interpolated_prompt_series, prompt_series
+from deforum_helpers.schedule.prompt_text import MAX_PROMPT_CHARACTERS, merged_prompt, split_negative
+
+
+def timeline(frames: int = 10) -> Timeline:
+    return Timeline(frames=frames, seed=7, fps=15.0, width=512, height=512)
+
+
+def test_prompts_hold_and_reach_back() -> None:
+    series = prompt_series({"3": "a", "max_f/2+2": "b", "(8)": "c"}, timeline())
+    assert series.positive == ("a",) * 6 + ("b",) * 2 + ("c",) * 2
+    assert series.negative == ("",) * 10
+    assert series.key_frames == (3, 6, 8)
+    assert series.warnings == ()
+
+
+def test_texts_are_the_merged_prompts_as_written() -> None:
+    series = prompt_series({"0": "cat `t`", "1": "dog --neg wet"}, timeline(2), "oil", "ugly --neg bad")
+    assert series.texts == ("oil cat `t` --neg ugly  bad", "oil dog --neg wet  ugly  bad")
+    assert series.positive == ("oil cat 0", "oil dog")
+    assert series.negative == ("ugly  bad", "wet  ugly  bad")
+
+
+def test_additions_may_be_empty() -> None:
+    assert prompt_series({"0": "cat"}, timeline(1)).texts == (" cat --neg ",)
+    assert merged_prompt("a --neg b", "", "") == " a --neg b  "
+
+
+def test_a_negative_mark_in_the_positive_addition_comes_first() -> None:
+    series = prompt_series({"0": "cat"}, timeline(1), "oil --neg dry")
+    assert (series.positive, series.negative) == (("oil",), ("dry cat",))
+
+
+@given(st.lists(st.sampled_from(["a ", " b", "--neg", "--neg ", "é", ""]), max_size=6).map("".join))
+def test_everything_after_the_first_mark_is_negative(text: str) -> None:
+    before, after = split_negative(text)
+    assert "--neg" not in before
+    assert "--neg" not in after.replace("--", "") or "--neg" in text
+    series = prompt_series({"0": text}, timeline(1))
+    assert series.positive[0] == before.strip()
+    assert series.negative[0] == after.strip()
+
+
+def test_expressions_change_per_frame_on_both_sides_and_in_additions() -> None:
+    series = prompt_series(
+        {"0": "(a:`t/4`) --neg `max_f-t`", "2": "b"}, timeline(3), "`t*10`", "`where(t>1, t, 0.5)`"
+    )
+    assert series.positive == ("0 (a:0.0)", "10 (a:0.25)", "20 b")
+    assert series.negative == ("2  0.5", "1  0.5", "2")
+
+
+def test_key_frames_outside_the_run_change_nothing_and_are_named() -> None:
+    series = prompt_series({"0": "a", "10": "b", "-4": "c"}, timeline())
+    assert series.positive == ("a",) * 10
+    assert series.warnings == ("prompts: key frames outside of 0 to 9 change nothing: -4, 10.",)
+
+
+def test_of_only_outside_key_frames_the_first_written_counts() -> None:
+    series = prompt_series({"30": "a", "20": "b"}, timeline())
+    assert series.positive == ("a",) * 10
+    assert series.key_frames == ()
+    assert interpolated_prompt_series({"30": "a", "20": "b"}, timeline()).positive == ("a",) * 10
+
+
+def test_a_frame_given_twice_keeps_the_last() -> None:
+    series = prompt_series({"0": "a", "0+0": "b"}, timeline())
+    assert series.positive == ("b",) * 10
+    assert series.warnings == ("prompts: key frame 0 is given again; the last one counts.",)
+
+
+def test_a_lonely_back_tick_is_kept() -> None:
+    series = prompt_series({"0": "`t` it`s"}, timeline(2))
+    assert series.positive == ("0 it`s", "1 it`s")
+    assert series.warnings == ("prompts, column 7: this back-tick has no partner and is kept as it is.",)
+
+
+def test_all_problems_are_reported_with_their_places() -> None:
+    with pytest.raises(SettingsError) as caught:
+        prompt_series({"0": "a `foo`", "t": "b", "5": "``"}, timeline(), "x `1+`", "y `t t`")
+    found = {(problem.setting, problem.frame, problem.column) for problem in caught.value.problems}
+    assert found == {
+        ("animation_prompts_positive", None, 6),
+        ("animation_prompts_negative", None, 6),
+        ("prompts", 0, 4),
+        ("prompts", None, 1),
+        ("prompts", 5, 2),
+    }
+
+
+def test_the_first_bad_frame_of_each_prompt_is_reported() -> None:
+    with pytest.raises(SettingsError) as caught:
+        prompt_series({"0": "`1/(t-2)`", "5": "a --neg `sqrt(6-t)`"}, timeline())
+    assert [(problem.frame, problem.column) for problem in caught.value.problems] == [(2, 3), (7, 10)]
+
+
+def test_there_must_be_a_prompt() -> None:
+    with pytest.raises(SettingsError, match="prompts: found no prompt"):
+        prompt_series({}, timeline())
+
+
+@pytest.mark.parametrize("series", [prompt_series, interpolated_prompt_series])
+def test_sizes_are_bounded(series: object) -> None:
+    with pytest.raises(SettingsError, match=f"at most {MAX_PROMPT_CHARACTERS}"):
+        series({"0": "a" * (MAX_PROMPT_CHARACTERS + 1)}, timeline())  # type: ignore[operator]
+    with pytest.raises(SettingsError, match="at most 2000 characters per prompt"):
+        series({"0": "`t`" + "a" * 5000}, timeline(100_000))  # type: ignore[operator]
+
+
+def test_blends_weigh_both_prompts() -> None:
+    series = interpolated_prompt_series({"2": "a `t`", "6": "b --neg c"}, timeline(8), "x")
+    assert series.positive[:3] == ("x a 0", "x a 1", "x a 2")
+    assert series.positive[3] == "(x a 3 ):0.75 AND  (x b ):0.25"
+    assert series.negative[3] == "( c  ):0.25"
+    assert series.positive[6:] == ("x b", "x b")
+    assert series.texts[3] == " (x a `t` ):0.75 AND  (x b ):0.25 --neg  ( c  ):0.25"
+    assert series.key_frames == (2, 6)
+
+
+def test_blends_reach_towards_key_frames_outside_the_run() -> None:
+    series = interpolated_prompt_series({"-2": "a", "2": "b", "6": "c"}, timeline(4))
+    assert series.positive[0] == "( a ):0.5 AND  ( b ):0.5"
+    assert series.positive[3] == "( b ):0.75 AND  ( c ):0.25"
+    assert series.key_frames == (2,)
+
+
+@given(
+    st.dictionaries(st.integers(-5, 25).map(str), st.sampled_from(["a", "b --neg c", "`t`", ""]), min_size=1),
+    st.integers(1, 20),
+)
+def test_every_frame_has_a_prompt_in_both_modes(prompts: dict[str, str], frames: int) -> None:
+    for make in (prompt_series, interpolated_prompt_series):
+        series = make(prompts, timeline(frames))
+        assert len(series.texts) == len(series.positive) == len(series.negative) == frames
+        assert all("--neg" not in side for side in series.positive + series.negative)

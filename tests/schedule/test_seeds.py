@@ -1,0 +1,79 @@
+"""Seeds are known before the first frame and depend on nothing but the settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule import KeySeeds, seed_series
+
+BEHAVIORS = ("iter", "ladder", "alternate", "fixed", "random", "schedule")
+FRAMES = (0, 3, 6, 9, 11)
+
+
+def series(behavior: str, seed: int = 100, frames: tuple[int, ...] = FRAMES) -> tuple[KeySeeds, ...]:
+    scheduled = [50, -1, 52, -1, 54][: len(frames)]
+    return seed_series(behavior, seed, len(frames), 1, scheduled, frames)
+
+
+@pytest.mark.parametrize("behavior", BEHAVIORS)
+def test_equal_settings_give_equal_seeds(behavior: str) -> None:
+    assert series(behavior) == series(behavior)
+    assert [key.frame for key in series(behavior)] == list(FRAMES)
+    assert series(behavior)[:3] == series(behavior, frames=FRAMES[:3])
+
+
+@pytest.mark.parametrize("behavior", BEHAVIORS)
+def test_another_seed_gives_other_noise(behavior: str) -> None:
+    ours, other = series(behavior), series(behavior, seed=200)
+    assert all(a.noise_seed != b.noise_seed for a, b in zip(ours, other, strict=True))
+
+
+def test_random_seeds_start_with_the_seed_and_never_repeat() -> None:
+    seeds = [key.seed for key in seed_series("random", 100, 1000, 1, None, range(1000))]
+    assert seeds[0] == 100
+    assert len(set(seeds)) == 1000
+    assert min(seeds) >= 0
+    assert 2**31 < max(seeds) < 2**32
+
+
+def test_random_seeds_belong_to_the_frame_and_not_to_its_turn() -> None:
+    assert series("random", frames=(0, 3, 6))[2].seed == series("random", frames=(0, 6))[1].seed
+
+
+def test_scheduled_seeds_are_taken_and_below_zero_drawn() -> None:
+    keys = series("schedule")
+    assert [keys[0].seed, keys[2].seed, keys[4].seed] == [50, 52, 54]
+    assert keys[1].seed != keys[3].seed
+    assert all(0 <= key.seed < 2**32 for key in keys)
+    assert keys[0].noise_seed == 100
+    assert len({key.noise_seed for key in keys}) == 5
+
+
+def test_redo_seeds_differ_by_frame_and_pass() -> None:
+    keys = series("fixed")
+    seeds = [seed for key in keys for seed in key.redo_seeds(3)]
+    assert len(set(seeds)) == 15
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert keys[0].redo_seeds(2) == keys[0].redo_seeds(3)[:2]
+    assert keys[0].redo_seeds(0) == ()
+
+
+def test_unknown_behavior_lists_the_known_ones() -> None:
+    with pytest.raises(SettingsError) as caught:
+        series("sideways")
+    (problem,) = caught.value.problems
+    assert (problem.setting, problem.found) == ("seed_behavior", "sideways")
+    assert problem.allowed == "iter, ladder, alternate, fixed, random, schedule"
+
+
+def test_iter_needs_a_positive_number() -> None:
+    with pytest.raises(SettingsError, match="seed_iter_N: found 0"):
+        seed_series("iter", 1, 1, 0, None, [0])
+
+
+def test_counts_must_agree() -> None:
+    with pytest.raises(ValueError, match="3 key frames"):
+        seed_series("iter", 1, 3, 1, None, [0])
+    with pytest.raises(ValueError, match="schedule"):
+        seed_series("schedule", 1, 1, 1, None, [0])

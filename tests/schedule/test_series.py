@@ -1,0 +1,225 @@
+"""Schedules over frames: ramps, held expressions, lenient readings and refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule import Timeline, numeric_series, string_series
+
+
+def timeline(frames: int = 10) -> Timeline:
+    return Timeline(frames=frames, seed=7, fps=15.0, width=512, height=512)
+
+
+def numbers(text: str, frames: int = 10) -> list[float]:
+    return numeric_series(text, timeline(frames), "zoom").values.tolist()
+
+
+def slow_series(points: dict[int, float | str], frames: int) -> list[float]:
+    """Walk the frames one by one, as the rules are told: the readable reference."""
+    known: dict[int, float] = {}
+    latest: float | str | None = None
+    for frame in range(frames):
+        latest = points.get(frame, latest)
+        if latest == "t*t":
+            known[frame] = float(frame * frame)
+        elif latest == "-t":
+            known[frame] = -float(frame)
+        elif frame in points:
+            known[frame] = float(points[frame])
+    known.setdefault(0, known[min(known)])
+    known.setdefault(frames - 1, known[max(known)])
+    series = []
+    for frame in range(frames):
+        left = max(known_frame for known_frame in known if known_frame <= frame)
+        right = min(known_frame for known_frame in known if known_frame >= frame)
+        share = (frame - left) / (right - left) if right > left else 0.0
+        series.append(known[left] * (1 - share) + known[right] * share)
+    return series
+
+
+points_of = st.dictionaries(
+    st.integers(0, 40), st.one_of(st.integers(-9, 9), st.sampled_from(["t*t", "-t"])), min_size=1, max_size=8
+)
+
+
+@given(points_of, st.integers(1, 30), st.randoms(use_true_random=False))
+def test_random_schedules_equal_the_slow_reference(
+    points: dict[int, float | str], frames: int, random: object
+) -> None:
+    if not any(frame < frames for frame in points):
+        points[0] = 1
+    frames_in_any_order = list(points)
+    random.shuffle(frames_in_any_order)  # type: ignore[attr-defined]
+    wrappers = ["{}: ({})", "{}:{}", " {} : ( {} ) ", '"{}": ({})', "{}:('{}')"]
+    text = ", ".join(random.choice(wrappers).format(f, points[f]) for f in frames_in_any_order)  # type: ignore[attr-defined]
+    series = numeric_series(text, timeline(frames), "zoom")
+    np.testing.assert_allclose(series.values, slow_series(points, frames), rtol=1e-12, atol=1e-12)
+    assert series.key_frames == tuple(sorted(frame for frame in points if frame < frames))
+
+
+@given(
+    st.dictionaries(st.integers(0, 20), st.sampled_from(["Euler a", "DDIM", "x (y)", "a, b: c"]), min_size=1)
+)
+def test_random_words_hold_until_the_next_key_frame(points: dict[int, str]) -> None:
+    text = ", ".join(f'{frame}: ("{word}")' for frame, word in points.items())
+    first = points[min((frame for frame in points if frame < 10), default=min(points))]
+    expected = []
+    for frame in range(10):
+        first = points.get(frame, first)
+        expected.append(first)
+    assert list(string_series(text, timeline(), "mask_schedule").values) == expected
+
+
+def test_values_are_frozen() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        numeric_series("0: (1)", timeline(), "zoom").values[0] = 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0:1,4:3",
+        " 0 : (1) ,\n 4 : (3) ,",
+        "4:(3), 0:(1)",
+        '\'0\':(1), "4":("3")',
+        '(0):((1)), max_f-5:("(3)")',
+        "0:(1), 4:(min(3, 5))",
+        "0:(1), s-3:(3)",
+        "0:(1), 4.0:(3)",
+        "0:(1), (max_f-1)/2:(3)",
+    ],
+)
+def test_notations_of_one_schedule(text: str) -> None:
+    series = numeric_series(text, timeline(), "zoom")
+    assert series.values.tolist() == [1, 1.5, 2, 2.5, 3, 3, 3, 3, 3, 3]
+    assert series.key_frames == (0, 4)
+    assert series.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "column", "word"),
+    [
+        ("0: (1), 9: (10", range(1, 11), 12, "never closed"),
+        ("0:(min(t,5), 6: (1)", [0, 1, 2, 3, 4, 5, 1, 1, 1, 1], 3, "never closed"),
+        ("0:1), 9:10", range(1, 11), 4, "no opening"),
+        ("0:(t)*(-0.5)", [-t / 2 for t in range(10)], 6, "goes on"),
+        ("0: 0: (t)", range(10), 5, "given twice"),
+        ("0: (1) 9: (10)", range(1, 11), 8, "comma is missing"),
+        ("0: 1\n9: 10", range(1, 11), 6, "comma is missing"),
+        ("0: (1) max_f: (10)", range(1, 11), 8, "comma is missing"),
+        ("0: (1),, 9: (10)", range(1, 11), 8, "nothing before this comma"),
+        ("0: (5), 0: (2)", [2] * 10, 11, "given again"),
+        ("0: (1), 1.5: (2)", [1] + [2] * 9, 9, "between two frames"),
+        ("0.7", [0.7] * 10, None, "no frame"),
+        ('"0.7"', [0.7] * 10, None, "no frame"),
+        ("min(t, 3)", [0, 1, 2] + [3] * 7, None, "no frame"),
+        ("5: (3)", [3] * 10, None, "no key frame 0"),
+        ("5: (t)", [5] * 6 + [6, 7, 8, 9], None, "no key frame 0"),
+        ("0: (1), 200: (5)", [1] * 10, None, "change nothing: 200"),
+        ("0: (1), -3: (5)", [1] * 10, None, "change nothing: -3"),
+        ("20: (5)", [5] * 10, None, "change nothing: 20"),
+        ("20: (t)", [20] * 10, None, "change nothing: 20"),
+        ("-2: (t)", [-2] * 10, None, "change nothing: -2"),
+    ],
+)
+def test_lenient_reading_warns(text: str, expected: list[float], column: int | None, word: str) -> None:
+    series = numeric_series(text, timeline(), "zoom")
+    np.testing.assert_allclose(series.values, list(expected))
+    place = "zoom:" if column is None else f"zoom, column {column}:"
+    assert any(warning.startswith(place) and word in warning for warning in series.warnings), series.warnings
+
+
+def test_many_warnings_are_counted() -> None:
+    series = numeric_series(", ".join(f"{frame}: ({frame})" for frame in range(10, 60)), timeline(), "zoom")
+    assert "10, 11, 12, 13, 14 and 45 more" in series.warnings[0]
+    assert (
+        numeric_series("0:(1)" * 1 + " 1:(1)" * 50, timeline(), "zoom").warnings[-1].endswith("like these.")
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "warned"),
+    [
+        ("0: (Euler a)", "Euler a", ""),
+        ('0: "Euler a"', "Euler a", ""),
+        ("0: Euler a,", "Euler a", ""),
+        ("Euler a", "Euler a", "no frame"),
+        ("a, b", "a, b", "no frame"),
+        ('0: ("({a} & <b, c>) | [m.png]")', "({a} & <b, c>) | [m.png]", ""),
+        ("0: ({a} & <b>) | [m.png]", "({a} & <b>) | [m.png]", ""),
+        ("0: (({a} & <b>) | [m.png])", "({a} & <b>) | [m.png]", ""),
+        ("0: (model (v2).ckpt)", "model (v2).ckpt", ""),
+        ("0: model (v2).ckpt", "model (v2).ckpt", ""),
+        ("0: C:\\models\\a.ckpt", "C:\\models\\a.ckpt", ""),
+        ("0: (C:\\models, old\\a: b.ckpt)", "C:\\models, old\\a: b.ckpt", ""),
+        ("0: (it's mine), 20: (it's)", "it's mine", "change nothing"),
+        ('0: ("it\'s")', "it's", ""),
+        ('0: ("a" | "b")', '"a" | "b"', ""),
+        ("0: (model (v2).ckpt", "model (v2).ckpt", "never closed"),
+        ("0: a, b, 20: c", "a, b", "part of the value"),
+        ("0: Euler a 20: DDIM", "Euler a", "comma is missing"),
+        ('0: ("")', "", ""),
+    ],
+)
+def test_words(text: str, expected: str, warned: str) -> None:
+    series = string_series(text, timeline(), "checkpoint_schedule")
+    assert series.values == (expected,) * 10
+    assert bool(series.warnings) == bool(warned)
+    assert any(warned in warning for warning in series.warnings) or not warned
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("", [(None, 1, "nothing")]),
+        (" \n ", [(None, 1, "nothing")]),
+        ("0:", [(0, 3, "nothing")]),
+        ("0: ,", [(0, 3, "nothing")]),
+        (": (1)", [(None, 1, "the end of the expression")]),
+        ("0: ()", [(0, 5, "the end of the expression")]),
+        ("0: (1), 5", [(None, 9, "'5'")]),
+        ("0: (1): (2)", [(None, 7, "a second ':'")]),
+        ("0:: (2)", [(None, 3, "a second ':'")]),
+        ("0: 5: (2)", [(None, 5, "a second ':'")]),
+        ("t: (1)", [(None, 1, "the unknown name 't'")]),
+        ("1/0: (1)", [(None, 2, "1 / 0 = inf")]),
+        ("9999999999: (1)", [(None, 1, "the value 1e+10")]),
+        ("0: (1)(2)", [(0, 7, "'('")]),
+        ("0: (+)", [(0, 6, "the end of the expression")]),
+        ("0: (5) abc", [(0, 8, "'abc'")]),
+        (f"0: ({'9' * 16})", [(0, 5, f"'{'9' * 16}'")]),
+        (
+            "0: (1), foo: (2), 3: (x), 4: (1/t), 5: (q+)",
+            [
+                (None, 9, "the unknown name 'foo'"),
+                (3, 23, "the unknown name 'x'"),
+                (5, 41, "the unknown name 'q'"),
+            ],
+        ),
+        ("0: (1/t), 5: (sqrt(-t))", [(0, 6, "1 / 0 = inf"), (5, 15, "sqrt(-5) = nan")]),
+    ],
+)
+def test_refused_schedule_reports_every_problem(
+    text: str, problems: list[tuple[int | None, int, str]]
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        numeric_series(text, timeline(), "zoom")
+    found = [(problem.frame, problem.column, problem.found) for problem in caught.value.problems]
+    assert found == problems
+    assert all(problem.setting == "zoom" and problem.allowed for problem in caught.value.problems)
+
+
+def test_words_refuse_a_number_with_nothing_before_it() -> None:
+    with pytest.raises(SettingsError) as caught:
+        string_series("3: (5), 6: (DDIM)", timeline(), "sampler_schedule")
+    assert (caught.value.problems[0].frame, caught.value.problems[0].column) == (3, 5)
+
+
+def test_a_timeline_has_frames() -> None:
+    with pytest.raises(ValueError, match="at least one frame"):
+        timeline(0)
