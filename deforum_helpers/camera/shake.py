@@ -1,0 +1,132 @@
+"""Camera shake: smooth seeded wandering, and steps, laid over the 3D schedules.
+
+A shake is a path about the planned one. The schedules hold moves from frame to frame, so what is added to them is how
+far the shaken path moves within each frame; in sum the camera never leaves the planned path by more than the shake's
+size.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from deforum_helpers.camera.types import Matrix
+from deforum_helpers.errors import Problem, SettingsError
+
+PRESETS_FILE = Path(__file__).parents[2] / "config" / "shakes.json"
+ROUGHNESS = 0.5
+
+
+@dataclass(frozen=True)
+class Shake:
+    """One way to hold a camera; triples are (x, y, z).
+
+    Args:
+        label: for people.
+        drift_hz: how often the wandering changes its mind.
+        octaves: layers of ever finer wandering, each twice as fast and half as wide.
+        translation, rotation_deg: how far it wanders, in units of the schedules and degrees.
+        step_hz: steps per second, 0 = none.
+        step_translation, step_rotation_deg: how far a step sways; y bobs twice per stride.
+    """
+
+    label: str
+    drift_hz: float
+    octaves: int
+    translation: tuple[float, float, float]
+    rotation_deg: tuple[float, float, float]
+    step_hz: float
+    step_translation: tuple[float, float, float]
+    step_rotation_deg: tuple[float, float, float]
+
+
+@lru_cache(maxsize=1)
+def shakes() -> Mapping[str, Shake]:
+    """Return the presets by name."""
+    presets = json.loads(PRESETS_FILE.read_text(encoding="utf-8"))
+    return MappingProxyType({name: _shake(preset) for name, preset in presets.items()})
+
+
+def _shake(preset: Mapping[str, Any]) -> Shake:
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in preset.items()
+    }
+    return Shake(**values)
+
+
+def shake_offsets(
+    name: str, intensity: float, speed: float, frames: int, fps: float
+) -> tuple[Matrix, Matrix]:
+    """Return what a shake adds to the 3D schedules: translations (N, 3) and rotations in degrees (N, 3), float64.
+
+    Frame 0 is unmoved. The first frames of a longer film are those of a shorter one.
+
+    Args:
+        name: a preset's name or label in any case, or "None".
+        intensity: multiplies the size.
+        speed: multiplies the pace.
+        frames: number of frames, N.
+        fps: frames per second, > 0.
+
+    Raises:
+        SettingsError: no such shake; lists the names.
+    """
+    if name.casefold() in ("none", ""):
+        return np.zeros((frames, 3)), np.zeros((frames, 3))
+    key = _key(name)
+    shake = shakes()[key]
+    seconds: Matrix = np.arange(frames, dtype=np.float64) * (speed / fps)
+    translations, rotations = (
+        np.stack(
+            [
+                intensity * _path(f"{key}/{kind}/{axis}", shake, seconds, widths[axis], steps[axis], axis)
+                for axis in range(3)
+            ],
+            axis=1,
+        )
+        for kind, widths, steps in (
+            ("translation", shake.translation, shake.step_translation),
+            ("rotation", shake.rotation_deg, shake.step_rotation_deg),
+        )
+    )
+    return np.diff(translations, axis=0, prepend=0), np.diff(rotations, axis=0, prepend=0)
+
+
+def _key(name: str) -> str:
+    for key, shake in shakes().items():
+        if name.casefold() in (key.casefold(), shake.label.casefold()):
+            return key
+    allowed = ", ".join(["None", *shakes()])
+    message = f"shake_name is {name!r}; allowed is one of: {allowed}."
+    raise SettingsError([Problem(message, setting="shake_name", found=name, allowed=allowed)])
+
+
+def _path(seed_text: str, shake: Shake, seconds: Matrix, width: float, step: float, axis: int) -> Matrix:
+    """Return (N,) places along one axis, 0 at second 0."""
+    path = np.zeros_like(seconds)
+    for octave in range(shake.octaves):
+        pace, share = 2.0**octave, ROUGHNESS**octave
+        path += width * share * _smooth_noise(f"{seed_text}/{octave}", seconds * shake.drift_hz * pace)
+    bob = 1.0 if axis == 1 else 0.5
+    path += step * np.sin(2 * math.pi * shake.step_hz * bob * seconds)
+    return path - path[:1]
+
+
+def _smooth_noise(seed_text: str, place: Matrix) -> Matrix:
+    """Return (N,) values in -1..1, random at whole places and smooth between them; `place` is >= 0."""
+    cell = place.astype(np.int64)
+    part = place - cell
+    corners = np.random.default_rng(zlib.crc32(seed_text.encode())).uniform(
+        -1, 1, int(cell.max(initial=0)) + 2
+    )
+    fade = part**3 * (part * (part * 6 - 15) + 10)
+    return np.asarray(corners[cell] * (1 - fade) + corners[cell + 1] * fade)
