@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_renderer import Renderer, serving, strict_queue
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deforum_api.host import make_queue, standalone_facts
 from deforum_helpers.settings import FIELDS
+from tests.api.fake_renderer import Renderer, serving, strict_queue
 
 SMALL = {"max_frames": 8, "W": 64, "H": 64, "prompts": {"0": "a"}}
 LONG = 10_000

@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 import pytest
-from fake_renderer import LOCAL, Renderer, ended, make_app, submit, until
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -15,6 +14,7 @@ from deforum_api.app import mount
 from deforum_api.jobs import JobQueue
 from deforum_api.models import DeforumJobStatus, ErrorResponse
 from deforum_api.security import Access
+from tests.api.fake_renderer import LOCAL, Renderer, ended, make_app, submit, until
 
 ENVELOPE = {"id", "status", "message", "detail", "errors"}
 UNKNOWN = "batch(000)-0"

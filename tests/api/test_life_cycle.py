@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
-from fake_renderer import LOCAL, WAIT_S, Renderer, ended, make_app, submit, until
 from fastapi.testclient import TestClient
 
 from deforum_api.jobs import JobQueue
 from deforum_api.submission import Limits
 from deforum_helpers.errors import ModelError, OutOfMemory, Problem, SettingsError
+from tests.api.fake_renderer import LOCAL, WAIT_S, Renderer, ended, make_app, submit, until
 
 
 def test_a_job_succeeds_with_all_three_set_in_one_update(client: TestClient) -> None:

@@ -6,9 +6,10 @@ import io
 from pathlib import Path
 
 import pytest
-from fake_renderer import Renderer, ended, submit, until
 from fastapi.testclient import TestClient
 from PIL import Image
+
+from tests.api.fake_renderer import Renderer, ended, submit, until
 
 FILM = bytes(range(200))
 

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_renderer import Renderer
 
 from deforum_api.jobs import JobQueue
 from deforum_api.run_now import run_files
 from deforum_helpers.errors import ModelError
+from tests.api.fake_renderer import Renderer
 
 
 class Terminal(io.StringIO):

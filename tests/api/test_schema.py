@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import schemathesis
-from fake_renderer import Renderer, make_app, strict_queue
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from deforum_api.routing import METHODS
 from deforum_api.security import Access
+from tests.api.fake_renderer import Renderer, make_app, strict_queue
 
 # A body of the right form may still ask for what cannot be rendered.
 MEANING = positive_data_acceptance

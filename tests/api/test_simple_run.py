@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from fake_renderer import WAIT_S, Renderer, serving, until
 from fastapi.testclient import TestClient
 
 from deforum_api.jobs import JobQueue
 from deforum_helpers.errors import OutOfMemory
+from tests.api.fake_renderer import WAIT_S, Renderer, serving, until
 
 SETTINGS = json.dumps({"max_frames": 3, "W": 128, "nonsense": 1})
 ARGUMENTS = {"settings_json": SETTINGS, "allowed_params": "max_frames; W;nonsense"}

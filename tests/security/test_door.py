@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fake_renderer import LOCAL, make_app
 from fastapi.testclient import TestClient
 
 from deforum_api.jobs import JobQueue
 from deforum_api.routing import METHODS
 from deforum_api.security import Access, access_of, host_name
+from tests.api.fake_renderer import LOCAL, make_app, serving
 
 ROUTES = sorted(
     (method, path.replace("{id}", "batch(1)-0").replace("{n}", "0"))
@@ -93,8 +93,7 @@ def login(text: str) -> dict[str, str]:
 
 @pytest.fixture
 def guarded(jobs: JobQueue) -> Iterator[TestClient]:
-    app = make_app(jobs, Access(accounts=("ann:sécret", "bob:b:c")))
-    with TestClient(app, base_url=LOCAL) as made:
+    with serving(jobs, Access(accounts=("ann:sécret", "bob:b:c"))) as made:
         yield made
 
 
