@@ -106,8 +106,12 @@ def folder_kind(folder: Path) -> Kind:
     return folder_components(folder)[0]
 
 
-def folder_components(folder: Path) -> tuple[Kind, dict[str, tuple[str, str]]]:
+def folder_components(folder: Path, with_weights: bool = True) -> tuple[Kind, dict[str, tuple[str, str]]]:
     """Return (kind, {component: (library, class)}) of a diffusers folder that names only known classes.
+
+    Args:
+        folder: the folder.
+        with_weights: whether the weights have to be there.
 
     Raises:
         ModelError: no index, an unsupported pipeline, foreign code, or weights that are pickles.
@@ -125,7 +129,8 @@ def folder_components(folder: Path) -> tuple[Kind, dict[str, tuple[str, str]]]:
     components = dict(_known_components(folder, index))
     for component in components:
         _refuse_foreign_code(folder, component)
-        _refuse_pickles(folder, component)
+        if with_weights:
+            _refuse_pickles(folder, component)
     return PIPELINES[pipeline], components
 
 

@@ -24,6 +24,14 @@ _log = logging.getLogger(__name__)
 # What of a hub repository is fetched: never Python files, never pickles.
 _HUB_PATTERNS = ["*.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"]
 
+# The pipeline of diffusers whose loaders know a kind's files.
+PIPELINE_OF: Mapping[Kind, str] = {
+    "sd": "StableDiffusionPipeline",
+    "sdxl": "StableDiffusionXLPipeline",
+    "sd3": "StableDiffusion3Pipeline",
+    "flux": "FluxPipeline",
+}
+
 
 @dataclass
 class LoadedModel:
@@ -115,7 +123,7 @@ def _ready(parts: Mapping[str, Any], device: torch.device) -> None:
 def prepare_vae(vae: Any, device: torch.device) -> None:
     """Move a VAE to `device`; one that runs over in half precision works in float32."""
     vae.eval().requires_grad_(False)
-    if getattr(vae.config, "force_upcast", False):
+    if getattr(vae.config, "force_upcast", False) and vae.dtype != torch.float32:
         vae.to(torch.float32)
     vae.to(device)
     _channels_last(vae)

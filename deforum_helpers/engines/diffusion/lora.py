@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.engines.diffusion.loading import LoadedModel
+from deforum_helpers.engines.diffusion.loading import PIPELINE_OF, LoadedModel
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.errors import ModelError
 from deforum_helpers.optional import require
@@ -96,13 +96,7 @@ def _pipeline_of(model: LoadedModel) -> Any:
     """A pipeline around the loaded parts: diffusers' LoRA loaders are methods of pipelines."""
     import diffusers
 
-    class_name = {
-        "sd": "StableDiffusionPipeline",
-        "sdxl": "StableDiffusionXLPipeline",
-        "sd3": "StableDiffusion3Pipeline",
-        "flux": "FluxPipeline",
-    }[model.family.kind]
-    foundry = getattr(diffusers, class_name)
+    foundry = getattr(diffusers, PIPELINE_OF[model.family.kind])
     parts = {name: part for name, part in model.parts.items() if name != "scheduler_config"}
     empty = ("safety_checker", "feature_extractor", "image_encoder", "text_encoder_3", "tokenizer_3")
     missing: dict[str, Any] = {name: None for name in empty if name not in parts and _takes(foundry, name)}

@@ -10,7 +10,7 @@ needs SciPy or torchsde, the nearest one is taken:
 | DPM fast, adaptive    | DPMSolverSinglestep, dpmsolver++, order 3     | the steps are fixed                |
 | Restart               | HeunDiscrete                                  | no restarts                        |
 | HeunPP2               | HeunDiscrete                                  | no third evaluation                |
-| LMS, IPNDM_V          | DEISMultistep, order 3                        | exponential form of multistep      |
+| LMS, IPNDM_V          | DEISMultistep, order 2                        | exponential form of multistep      |
 | IPNDM                 | PNDM without its Runge-Kutta start            | walks the model's training steps   |
 | DDIM CFG++            | DDIM, renoised with the unguided output       | none                               |
 
@@ -68,7 +68,7 @@ def _interleaved(scheduler: str, *, drops: bool = False, nearest: str | None = N
 
 
 def _deis(nearest: str | None = None) -> Solver:
-    return Solver("DEISMultistepScheduler", {"solver_order": 3}, ends_above_zero=True, nearest=nearest)
+    return Solver("DEISMultistepScheduler", {"solver_order": 2}, ends_above_zero=True, nearest=nearest)
 
 
 _PLMS = {"skip_prk_steps": True}

@@ -1,0 +1,218 @@
+"""Diffusers folders of tiny random networks, made in code: the real classes of every family, in miniature."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import CLIPTextConfig, CLIPTokenizer
+
+from deforum_helpers.engines.demo.engine import MODEL_FOLDER
+
+_VOCABULARY = 1606  # of the built-in model's tokenizer, which lends its words
+_BETAS = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+}
+
+
+def clip_tokenizer() -> CLIPTokenizer:
+    return CLIPTokenizer.from_pretrained(str(MODEL_FOLDER / "tokenizer"), local_files_only=True)
+
+
+def t5_tokenizer() -> Any:
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    pieces += [(f"▁{word}", -1.0) for word in ("a", "hill", "snow", "red")]
+    pieces += [(letter, -2.0) for letter in "▁abcdefghijklmnopqrstuvwxyz,.:0123456789"]
+    backend = Tokenizer(models.Unigram(pieces, unk_id=2))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def clip(width: int = 32, projected: bool = False, act: str = "quick_gelu") -> Any:
+    config = CLIPTextConfig(
+        vocab_size=_VOCABULARY,
+        hidden_size=width,
+        intermediate_size=37,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=77,
+        projection_dim=32,
+        bos_token_id=1604,
+        eos_token_id=1605,
+        pad_token_id=1605,
+        hidden_act=act,
+        initializer_factor=20.0,
+    )
+    kind = transformers.CLIPTextModelWithProjection if projected else transformers.CLIPTextModel
+    return kind(config)
+
+
+def t5() -> Any:
+    config = transformers.T5Config(
+        vocab_size=64,
+        d_model=32,
+        d_kv=8,
+        d_ff=37,
+        num_layers=1,
+        num_heads=4,
+        relative_attention_num_buckets=8,
+    )
+    return transformers.T5EncoderModel(config)
+
+
+def autoencoder(latent_channels: int = 4) -> Any:
+    return diffusers.AutoencoderKL(
+        block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=latent_channels,
+        norm_num_groups=4,
+        layers_per_block=1,
+        scaling_factor=0.5,
+    )
+
+
+def unet(**changes: Any) -> Any:
+    options: dict[str, Any] = {
+        "sample_size": 32,
+        "block_out_channels": (8, 16),
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "attention_head_dim": 2,
+        "cross_attention_dim": 32,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+    }
+    return diffusers.UNet2DConditionModel(**{**options, **changes})
+
+
+def sd1(folder: Path) -> None:
+    _save(folder, "StableDiffusionPipeline", {"prediction_type": "epsilon", "steps_offset": 1}, unet=unet())
+
+
+def sd2(folder: Path) -> None:
+    network = unet(use_linear_projection=True, attention_head_dim=(2, 4))
+    config = {"prediction_type": "v_prediction", "steps_offset": 1}
+    _save(folder, "StableDiffusionPipeline", config, unet=network, text_encoder=clip(act="gelu"))
+
+
+def lcm(folder: Path) -> None:
+    config = {"prediction_type": "epsilon", "timestep_spacing": "leading"}
+    _save(folder, "LatentConsistencyModelPipeline", config, unet=unet(time_cond_proj_dim=8))
+
+
+def sdxl(folder: Path) -> None:
+    network = unet(
+        cross_attention_dim=64,
+        use_linear_projection=True,
+        attention_head_dim=(2, 4),
+        transformer_layers_per_block=(1, 2),
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 32,
+    )
+    _save(
+        folder,
+        "StableDiffusionXLPipeline",
+        {"prediction_type": "epsilon"},
+        unet=network,
+        text_encoder_2=clip(projected=True, act="gelu"),
+        tokenizer_2=clip_tokenizer(),
+    )
+
+
+def sd3(folder: Path) -> None:
+    network = diffusers.SD3Transformer2DModel(
+        sample_size=32,
+        patch_size=2,
+        in_channels=4,
+        num_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=64,
+        caption_projection_dim=32,
+        pooled_projection_dim=64,
+        out_channels=4,
+        pos_embed_max_size=64,
+    )
+    _save(
+        folder,
+        "StableDiffusion3Pipeline",
+        {"shift": 3.0},
+        transformer=network,
+        text_encoder=clip(projected=True),
+        text_encoder_2=clip(projected=True),
+        tokenizer_2=clip_tokenizer(),
+    )
+
+
+def flux(folder: Path) -> None:
+    network = diffusers.FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        axes_dims_rope=(4, 4, 8),
+        guidance_embeds=True,
+    )
+    _save(
+        folder,
+        "FluxPipeline",
+        {"shift": 3.0, "use_dynamic_shifting": True},
+        transformer=network,
+        text_encoder_2=t5(),
+        tokenizer_2=t5_tokenizer(),
+    )
+
+
+def _save(folder: Path, pipeline: str, scheduler: Mapping[str, Any], **parts: Any) -> None:
+    parts = {"vae": autoencoder(), "text_encoder": clip(), "tokenizer": clip_tokenizer(), **parts}
+    index: dict[str, Any] = {"_class_name": pipeline, "scheduler": ["diffusers", "DDIMScheduler"]}
+    for name, part in parts.items():
+        part.save_pretrained(str(folder / name))
+        library = "diffusers" if type(part).__module__.startswith("diffusers") else "transformers"
+        index[name] = [library, _class_name(name, part)]
+    flow = "shift" in scheduler
+    (folder / "scheduler").mkdir()
+    config = dict(scheduler) if flow else {**_BETAS, **scheduler}
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
+    (folder / "model_index.json").write_text(json.dumps(index))
+
+
+def _class_name(name: str, part: Any) -> str:
+    if name.startswith("tokenizer"):
+        return "CLIPTokenizer" if isinstance(part, CLIPTokenizer) else "T5TokenizerFast"
+    return type(part).__name__
+
+
+MAKERS: Mapping[str, Callable[[Path], None]] = {
+    "sd1": sd1,
+    "sd2": sd2,
+    "lcm": lcm,
+    "sdxl": sdxl,
+    "sd3": sd3,
+    "flux": flux,
+}
+
+
+def make(kind: str, folder: Path) -> Path:
+    """Make the tiny model `kind` in `folder`, the same on every run."""
+    torch.manual_seed(0)
+    folder.mkdir(parents=True)
+    MAKERS[kind](folder)
+    return folder
