@@ -56,16 +56,20 @@ def knows_a_word_of(prompt: str) -> bool:
     """Return whether the model was trained on at least one word of `prompt`."""
     text = " ".join(text for text, _ in parse_prompt(prompt).parts)
     words = re.findall(r"[a-z]+", text.casefold())
-    return any(word in vocabulary() or word.removesuffix("s") in vocabulary() for word in words)
+    return any(_singular(word) in vocabulary() for word in words)
 
 
 @lru_cache(maxsize=1)
 def vocabulary() -> frozenset[str]:
-    """Return the words that the model was trained on, lower case."""
+    """Return the words that the model was trained on, lower case, without a plural s."""
     words = MODEL_FOLDER / "vocabulary.txt"
     if words.is_file():
-        return frozenset(words.read_text(encoding="utf-8").casefold().split())
+        return frozenset(map(_singular, words.read_text(encoding="utf-8").casefold().split()))
     tokens = json.loads((MODEL_FOLDER / "tokenizer" / "vocab.json").read_text(encoding="utf-8"))
     return frozenset(
-        token.removesuffix("</w>") for token in tokens if token.endswith("</w>") and len(token) > 6
+        _singular(token.removesuffix("</w>")) for token in tokens if token.endswith("</w>") and len(token) > 6
     )
+
+
+def _singular(word: str) -> str:
+    return word.removesuffix("s")
