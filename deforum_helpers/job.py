@@ -105,9 +105,9 @@ def run_job(
     plan, resume = prepared.plan, resume or prepared.resume
     report(Progress("PREPARING", 0.0, 0, plan.frames))
     run = (
-        resumed_run(prepared.output_root, prepared.settings, resume)
+        resumed_run(prepared.output_root, prepared.settings, resume, prepared.images_folder)
         if resume
-        else new_run(prepared.output_root, prepared.settings, now())
+        else new_run(prepared.output_root, prepared.settings, now(), prepared.images_folder)
     )
     job = _Job(prepared, engine, cancel, report, run, estimator)
     job.tell("PREPARING", 0.1, 0)
@@ -234,7 +234,9 @@ class _Job:
     def render(self, film: Film, state: State, frames_done: int) -> None:
         """Hand every outcome of the loop to `film`."""
         settings = self.prepared.settings
-        init_image = self._picture("init_image") if settings.use_init and not frames_done else None
+        init_image = None
+        if settings.use_init and not frames_done:
+            init_image = self._picture("init_image_box" if settings.init_image_box else "init_image")
         eyes = None
         if self.plan.uses_depth:
             estimator = self._estimator(settings.depth_algorithm, self.engine.device)

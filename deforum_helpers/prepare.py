@@ -19,9 +19,8 @@ from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.registry import UnknownName
-from deforum_helpers.render.limits import frame_problems
 from deforum_helpers.render.plan import Plan, make_plan
-from deforum_helpers.settings import Loaded, Settings, load_settings
+from deforum_helpers.settings import Settings, examine_settings
 
 MAX_SEED = 2**32 - 1
 # A PNG of rendered pictures takes about half of its raw size, the film a tenth of that again.
@@ -79,6 +78,7 @@ class Prepared:
         plan: the film.
         warnings: what a person should know, as plain sentences.
         output_root: where its files go.
+        images_folder: the folder inside `output_root` that holds the folders of runs.
         model: name of the host's model, or None.
         resume: timestring of the run that it continues, or None.
     """
@@ -89,6 +89,7 @@ class Prepared:
     plan: Plan
     warnings: tuple[str, ...]
     output_root: Path
+    images_folder: str = IMAGES_FOLDER
     model: str | None = None
     resume: str | None = None
 
@@ -123,32 +124,22 @@ def prepare(
     Raises:
         SettingsError: all problems that could be found.
     """
-    problems: list[Problem] = []
-    loaded: Loaded | None = None
-    options = facts.options
-    try:
-        options = override(facts.options, dict(overrides or {}))
-    except SettingsError as error:
-        problems.extend(error.problems)
-    try:
-        loaded = load_settings(submitted)
-    except SettingsError as error:
-        problems.extend(error.problems)
-    if loaded is None:
-        raise SettingsError(problems)
-    settings = loaded.settings
+    options, option_problems = _options(facts, overrides)
+    loaded, found = examine_settings(submitted)
+    settings, problems = loaded.settings, [*option_problems, *found]
     if settings.resume_from_timestring and resume is None:
         resume = settings.resume_timestring
     settings = _with_seed(settings, facts.output_root, resume, draw_seed)
-    problems.extend(_file_problems(settings))
-    problems.extend(_disk_problems(settings, facts))
+    later = [*_file_problems(settings), *_disk_problems(settings, facts)]
+    plan = None
     try:
         plan = make_plan(settings, options)
+        later += _name_problems(plan, facts)
     except SettingsError as error:
-        raise SettingsError([*problems, *error.problems]) from None
-    problems.extend(frame_problems(plan))
-    problems.extend(_name_problems(plan, facts))
-    if problems:
+        later += error.problems
+    named = {problem.setting for problem in problems}
+    problems += [problem for problem in later if problem.setting not in named]
+    if plan is None or problems:
         raise SettingsError(problems)
     warnings = (*loaded.warnings, *plan.warnings, *_depth_warnings(plan))
     return Prepared(
@@ -158,9 +149,33 @@ def prepare(
         plan=plan,
         warnings=tuple(dict.fromkeys(warnings)),
         output_root=facts.output_root,
+        images_folder=_images_folder(options, facts),
         model=facts.model,
         resume=resume,
     )
+
+
+def _options(facts: HostFacts, overrides: Mapping[str, Any] | None) -> tuple[Options, list[Problem]]:
+    """Return the host's options with the job's overrides, and what is wrong with those."""
+    try:
+        options = override(facts.options, dict(overrides or {}))
+    except SettingsError as error:
+        return facts.options, list(error.problems)
+    root = facts.output_root.resolve()
+    folder = (root / options.outdir_samples).resolve() if "\0" not in options.outdir_samples else None
+    if folder is not None and folder.is_relative_to(root):
+        return options, []
+    found = repr(options.outdir_samples)[:80]
+    message = f"The option 'outdir_samples' is {found}, but must name a folder inside the output folder."
+    setting = "options_overrides.outdir_samples"
+    return options, [Problem(message, setting, found=found, allowed="a folder inside the output folder")]
+
+
+def _images_folder(options: Options, facts: HostFacts) -> str:
+    if not options.outdir_samples:
+        return IMAGES_FOLDER
+    root = facts.output_root.resolve()
+    return str((root / options.outdir_samples).resolve().relative_to(root))
 
 
 def _with_seed(
@@ -174,7 +189,7 @@ def _with_seed(
 
 
 def _seed_of_run(output_root: Path, timestring: str) -> int | None:
-    for path in sorted((output_root / IMAGES_FOLDER).glob(f"*/{timestring}_settings.txt")):
+    for path in sorted(output_root.glob(f"*/*/{timestring}_settings.txt")):
         try:
             seed = json.loads(path.read_text(encoding="utf-8")).get("seed")
         except (OSError, ValueError, AttributeError):
@@ -187,7 +202,7 @@ def _seed_of_run(output_root: Path, timestring: str) -> int | None:
 def _file_problems(settings: Settings) -> list[Problem]:
     """Find files that settings name and that are not there."""
     named = {
-        "init_image": settings.init_image if settings.use_init else "",
+        "init_image": settings.init_image if settings.use_init and not settings.init_image_box else "",
         "color_coherence_image_path": (
             settings.color_coherence_image_path if settings.color_coherence == "Image" else ""
         ),

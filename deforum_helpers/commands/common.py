@@ -10,6 +10,7 @@ from typing import Any
 
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.output.metadata import read_png_settings, read_video_settings
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.settings import read_settings_file
 
@@ -40,7 +41,8 @@ def read_submitted(path: Path, changes: list[str]) -> dict[str, Any]:
     Raises:
         SettingsError: the file cannot be read, or a change has no name.
     """
-    submitted = read_settings_file(path)
+    readers = {".png": read_png_settings, ".mp4": read_video_settings}
+    submitted = readers.get(path.suffix.lower(), read_settings_file)(path)
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals or not name.strip():

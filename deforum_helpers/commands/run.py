@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import signal
 import sys
@@ -69,12 +70,9 @@ def _run_one(path: Path, prepared: Prepared, engine: Engine, options: argparse.N
             result = run_job(prepared, engine, cancel, bar.show)
     except Parked:
         bar.end()
-        again = f"python -m deforum_helpers run {path} --resume {bar.timestring}"
-        extra = "".join(f" --set {change!r}" for change in options.changes)
-        extra += f" --engine {options.engine}" if options.engine else ""
-        extra += f" --ckpt {options.ckpt}" if options.ckpt else ""
-        extra += f" --out {options.out}" if options.out else ""
-        print(f"Parked after {bar.frames} frames. Continue with: {again}{extra}", file=sys.stderr)
+        print(
+            f"Parked after {bar.frames} frames. Continue with: {_again(path, bar, options)}", file=sys.stderr
+        )
         return STOPPED
     except Stopped as error:
         bar.end()
@@ -88,6 +86,16 @@ def _run_one(path: Path, prepared: Prepared, engine: Engine, options: argparse.N
     print_warnings(result.warnings[len(prepared.warnings) :])
     print(result.video or result.outdir)
     return 0
+
+
+def _again(path: Path, bar: ProgressBar, options: argparse.Namespace) -> str:
+    """Return the command line that continues a parked run."""
+    words = ["python", "-m", "deforum_helpers", "run", str(path), "--resume", bar.timestring]
+    words += [word for change in options.changes for word in ("--set", change)]
+    for name in ("engine", "ckpt", "out"):
+        value = getattr(options, name)
+        words += [f"--{name}", str(value)] if value else []
+    return shlex.join([*words, "--allow-download"] if options.allow_download else words)
 
 
 @contextmanager

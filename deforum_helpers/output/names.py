@@ -74,7 +74,7 @@ class Run:
         return self.outdir / f"{self.timestring}.checkpoint"
 
 
-def new_run(output_root: Path, settings: Settings, now: datetime) -> Run:
+def new_run(output_root: Path, settings: Settings, now: datetime, images_folder: str = IMAGES_FOLDER) -> Run:
     """Claim a fresh run: its folder exists afterwards, and no other run has its timestring there.
 
     Two runs that begin within one second get different timestrings: the later one takes the next free second.
@@ -83,6 +83,7 @@ def new_run(output_root: Path, settings: Settings, now: datetime) -> Run:
         output_root: folder that holds everything the program writes.
         settings: with the seed resolved, as `batch_name` may name it.
         now: local time.
+        images_folder: folder inside `output_root` that holds the folders of runs.
 
     Raises:
         SettingsError: `batch_name` leads out of the output folder through a link.
@@ -90,13 +91,15 @@ def new_run(output_root: Path, settings: Settings, now: datetime) -> Run:
     """
     values = flat_settings(settings)
     while True:
-        run = _run_at(output_root, settings.batch_name, values, now)
+        run = _run_at(output_root, images_folder, settings.batch_name, values, now)
         if _claimed(run):
             return run
         now += timedelta(seconds=1)
 
 
-def resumed_run(output_root: Path, settings: Settings, timestring: str) -> Run:
+def resumed_run(
+    output_root: Path, settings: Settings, timestring: str, images_folder: str = IMAGES_FOLDER
+) -> Run:
     """Return the run that `timestring` began, in the folder that its `batch_name` named then.
 
     Raises:
@@ -119,7 +122,7 @@ def resumed_run(output_root: Path, settings: Settings, timestring: str) -> Run:
                 )
             ]
         ) from None
-    return _run_at(output_root, settings.batch_name, flat_settings(settings), begun)
+    return _run_at(output_root, images_folder, settings.batch_name, flat_settings(settings), begun)
 
 
 def resolved_batch_name(
@@ -171,9 +174,11 @@ def _cut(name: str, max_length: int | None) -> str:
     return name if max_length is None or max_length > 0 else name[:1]
 
 
-def _run_at(output_root: Path, batch_name: str, values: Mapping[str, Any], now: datetime) -> Run:
+def _run_at(
+    output_root: Path, images_folder: str, batch_name: str, values: Mapping[str, Any], now: datetime
+) -> Run:
     root = output_root.resolve()
-    folder = root / IMAGES_FOLDER
+    folder = root / images_folder
     room = max(1, _WINDOWS_PATH - len(str(folder)) - 1 - _LONGEST_FILE) if os.name == "nt" else None
     outdir = folder / resolved_batch_name(batch_name, values, now, room)
     if not outdir.resolve().is_relative_to(root):
@@ -192,7 +197,7 @@ def _run_at(output_root: Path, batch_name: str, values: Mapping[str, Any], now: 
 
 
 def _claimed(run: Run) -> bool:
-    with disk_errors(f"The folder {IMAGES_FOLDER}/{run.outdir.name}"):
+    with disk_errors(f"The folder {run.outdir.parent.name}/{run.outdir.name}"):
         run.outdir.mkdir(parents=True, exist_ok=True)
         with os.scandir(run.outdir) as entries:
             if any(entry.name.lstrip(".").startswith(run.timestring) for entry in entries):

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.errors import Problem
-from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.schedules import is_read
-from deforum_helpers.settings import FIELDS
+from deforum_helpers.render.schedules import Schedules, is_read
+from deforum_helpers.settings import FIELDS, Settings
 
 Values = NDArray[np.float64]
 
@@ -54,12 +53,12 @@ LIMITS = {
 }
 
 
-def frame_problems(plan: Plan) -> list[Problem]:
+def frame_problems(settings: Settings, schedules: Schedules) -> list[Problem]:
     """Return one problem for each schedule whose value is impossible at some frame, naming the first such frame."""
     problems = []
     for name, limit in LIMITS.items():
-        values = plan.schedules.values[name]
-        if not is_read(name, plan.settings):
+        values = schedules.values[name]
+        if not is_read(name, settings):
             continue
         bad = np.flatnonzero(~limit.holds(values))
         if bad.size == 0:

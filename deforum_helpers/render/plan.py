@@ -20,6 +20,7 @@ from deforum_helpers.engines.names import steps_run
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.options import Options
 from deforum_helpers.render.keyframes import place_key_frames
+from deforum_helpers.render.limits import frame_problems
 from deforum_helpers.render.moves import Move, plan_moves
 from deforum_helpers.render.schedules import Schedules, compile_schedules
 from deforum_helpers.schedule import KeySeeds, PromptSeries, Timeline, prompt_series, seed_series
@@ -151,6 +152,7 @@ def make_plan(settings: Settings, options: Options) -> Plan:
     schedules = prompts = None
     try:
         schedules = compile_schedules(settings, timeline)
+        problems.extend(frame_problems(settings, schedules))
     except SettingsError as error:
         problems.extend(error.problems)
     try:
@@ -162,7 +164,7 @@ def make_plan(settings: Settings, options: Options) -> Plan:
         )
     except SettingsError as error:
         problems.extend(error.problems)
-    if schedules is None or prompts is None:
+    if schedules is None or prompts is None or problems:
         raise SettingsError(problems)
     places = place_key_frames(
         settings.keyframe_distribution, settings.max_frames, settings.diffusion_cadence, prompts.key_frames

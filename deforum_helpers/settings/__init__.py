@@ -10,7 +10,7 @@ from deforum_helpers.settings.files import (
     read_settings_file,
     settings_text,
 )
-from deforum_helpers.settings.load import Loaded, load_settings
+from deforum_helpers.settings.load import Loaded, examine_settings, load_settings
 from deforum_helpers.settings.model import FIELDS, Settings
 from deforum_helpers.settings.model_controlnet import ControlNetUnit
 from deforum_helpers.settings.schema import schema
@@ -25,6 +25,7 @@ __all__ = [
     "canonical_sampler",
     "canonical_scheduler",
     "defaults",
+    "examine_settings",
     "flat_settings",
     "load_settings",
     "parse_settings_text",

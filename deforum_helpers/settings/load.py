@@ -41,6 +41,20 @@ def load_settings(submitted: Mapping[str, Any]) -> Loaded:
     Raises:
         SettingsError: all problems there are: types, bounds, names, missing features, contradictions.
     """
+    loaded, problems = examine_settings(submitted)
+    if problems:
+        raise SettingsError(problems)
+    return loaded
+
+
+def examine_settings(submitted: Mapping[str, Any]) -> tuple[Loaded, tuple[Problem, ...]]:
+    """Read settings as `load_settings` does, and return them with their problems.
+
+    A setting that cannot be read has its default, so that what depends on the others can be checked as well.
+
+    Raises:
+        SettingsError: they are no object of names and values.
+    """
     _check_envelope(submitted)
     values, warnings = modernised(submitted)
     known = {name: values[name] for name in FIELDS if name in values}
@@ -50,9 +64,7 @@ def load_settings(submitted: Mapping[str, Any]) -> Loaded:
     settings = typed_settings(defaults() | read)
     bad = {problem.setting for problem in problems}
     problems += [problem for problem in problems_of(settings) if problem.setting not in bad]
-    if problems:
-        raise SettingsError(problems)
-    return Loaded(settings, unknown, (*warnings, *found, *_unknown_warnings(unknown)))
+    return Loaded(settings, unknown, (*warnings, *found, *_unknown_warnings(unknown))), tuple(problems)
 
 
 def _check_envelope(submitted: object) -> None:

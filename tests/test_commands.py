@@ -1,0 +1,132 @@
+"""The command line as a person uses it: in a process of its own, with its exit codes and what it prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from films import frame_files
+
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.frames import read_frame
+from deforum_helpers.output.video import count_frames
+
+ROOT = Path(__file__).parents[1]
+FILM = {"W": 64, "H": 64, "max_frames": 6, "seed": 3, "prompts": {"0": "a <b> & c", "3": "d --neg e"}}
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deforum_helpers", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "film.txt"
+    path.write_text(json.dumps(FILM), encoding="utf-8")
+    return path
+
+
+def test_run_prints_the_film(film: Path, tmp_path: Path) -> None:
+    done = command("run", film, "--engine", "null", "--out", tmp_path / "out", "--set", "max_frames=4")
+    assert done.returncode == 0, done.stderr
+    assert count_frames(Path(done.stdout.strip()), find_ffmpeg("")) == 4
+
+
+def test_a_film_can_be_rendered_again_from_itself(film: Path, tmp_path: Path) -> None:
+    """Settings travel in the mp4 and in every frame."""
+    first = Path(command("run", film, "--engine", "null", "--out", tmp_path / "a").stdout.strip())
+    frame = next(frame_files(first.parent))
+    for source in (first, frame):
+        done = command("run", source, "--engine", "null", "--out", tmp_path / source.suffix)
+        assert done.returncode == 0, done.stderr
+        again = Path(done.stdout.strip())
+        for one, other in zip(frame_files(first.parent), frame_files(again.parent), strict=True):
+            np.testing.assert_array_equal(read_frame(one), read_frame(other))
+
+
+def test_check_tells_the_size_of_the_job(film: Path) -> None:
+    done = command("check", film, "--set", "diffusion_cadence=2")
+    assert done.returncode == 0
+    assert "6 frames of 64x64" in done.stdout
+    assert "4 diffused" in done.stdout
+
+
+def test_wrong_settings_are_all_told_and_exit_with_2(film: Path, tmp_path: Path) -> None:
+    for name in ("check", "run"):
+        done = command(name, film, "--set", "zoom=0:(1+", "--set", "W=7", "--out", tmp_path / "out")
+        assert done.returncode == 2
+        assert "2 problems" in done.stderr
+        assert "zoom" in done.stderr
+        assert "W is 7" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_wrong_file_keeps_the_others_from_starting(film: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.txt"
+    wrong.write_text('{"max_frames": }', encoding="utf-8")
+    done = command("run", film, wrong, "--engine", "null", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "line 1" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", "nowhere.txt"], ["run"], ["dance"], ["check", "x", "--set", "novalue"]]
+)
+def test_a_wrong_command_exits_with_2(arguments: list[str]) -> None:
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_plot_draws_an_escaped_svg(film: Path, tmp_path: Path) -> None:
+    done = command("plot", film, "--out", tmp_path, "--set", "zoom=0:(1), 5:(1.2)")
+    assert done.returncode == 0, done.stderr
+    svg = (tmp_path / "film.svg").read_text(encoding="utf-8")
+    assert svg.startswith("<svg")
+    assert "a &lt;b&gt; &amp; c" in svg
+    assert "zoom" in svg
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+def test_ctrl_c_parks_and_the_printed_command_finishes(film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    changes = ["--set", "max_frames=300", "--set", "W=256", "--set", "H=256"]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "deforum_helpers", "run", film, "--engine", "null", "--out", out, *changes],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(out.glob("*/*/*_000000002.png")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 1
+    line = next(line for line in said.splitlines() if line.startswith("Parked after"))
+    again = line.split("python -m deforum_helpers ", 1)[1]
+    done = subprocess.run(
+        f'"{sys.executable}" -m deforum_helpers {again}',
+        cwd=ROOT,
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert count_frames(Path(done.stdout.strip()), find_ffmpeg("")) == 300

@@ -1,0 +1,131 @@
+"""What is checked before a job is accepted, and that all problems are told at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from films import SMALL, host, prepared
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.job import run_job
+from deforum_helpers.prepare import prepare
+
+
+def problems(root: Path, overrides: dict[str, Any] | None = None, **changes: Any) -> dict[str | None, Any]:
+    with pytest.raises(SettingsError) as error:
+        prepared(root, overrides, **changes)
+    return {problem.setting: problem for problem in error.value.problems}
+
+
+def test_problems_of_every_kind_are_told_together(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        {"deforum_ffmpeg_crf": 99, "sd_lora": "x"},
+        W="wide",
+        steps=0,
+        zoom="0:(1+",
+        strength_schedule="0:(0.5), 3:(1/(t-4))",
+        prompts={"0": "a", "tan(": "b"},
+        use_init=True,
+        init_image=str(tmp_path / "nowhere.png"),
+    )
+    assert set(found) == {
+        "options_overrides.deforum_ffmpeg_crf",
+        "options_overrides.sd_lora",
+        "W",
+        "steps",
+        "zoom",
+        "strength_schedule",
+        "prompts",
+        "init_image",
+    }
+    assert found["strength_schedule"].frame == 4
+    assert found["zoom"].column is not None
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("setting", "schedule", "frame"),
+    [
+        ("zoom", "0:(1), 2:(0)", 2),
+        ("noise_schedule", "0:(0.5*t)", 3),
+        ("steps_schedule", "0:(1e9)", 0),
+        ("kernel_schedule", "0:(100001)", 0),
+        ("contrast_schedule", "0:(-1)", 0),
+        ("cfg_scale_schedule", "0:(7-4*t)", 2),
+    ],
+)
+def test_a_value_no_frame_can_be_made_of_names_the_frame(
+    setting: str, schedule: str, frame: int, tmp_path: Path
+) -> None:
+    found = problems(tmp_path, **{setting: schedule, "enable_steps_scheduling": True})
+    assert found[setting].frame == frame
+    assert setting in found[setting].message
+
+
+def test_a_schedule_that_nobody_reads_only_warns(tmp_path: Path) -> None:
+    job = prepared(tmp_path, rotation_3d_x="0:(tan(")
+    assert any("rotation_3d_x" in warning for warning in job.warnings)
+
+
+def test_names_that_the_host_does_not_have(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        {"sd_vae": "other.safetensors"},
+        enable_checkpoint_scheduling=True,
+        checkpoint_schedule='0:("a"), 2:("nowhere")',
+        enable_sampler_scheduling=True,
+        sampler_schedule='0:("Euler a"), 3:("Oiler")',
+    )
+    assert found["checkpoint_schedule"].frame == 2
+    assert found["sampler_schedule"].frame == 3
+    assert found["options_overrides.sd_vae"].found == "other.safetensors"
+
+
+@pytest.mark.parametrize("sampler", ["DPM++ 2M Karras", "dpmpp_2m", "euler", "Euler a"])
+def test_samplers_in_every_spelling(sampler: str, tmp_path: Path) -> None:
+    assert prepared(tmp_path, sampler=sampler).plan.frames == 5
+
+
+def test_a_film_larger_than_the_disk_is_refused(tmp_path: Path) -> None:
+    facts = replace(host(tmp_path), free_disk=lambda folder: 1000)
+    with pytest.raises(SettingsError, match="max_frames"):
+        prepare(SMALL, facts)
+
+
+@pytest.mark.parametrize("folder", ["..", "../x", "/etc", "a/../../b", "a\0b"])
+def test_outdir_samples_stays_inside_the_output_root(folder: str, tmp_path: Path) -> None:
+    assert "options_overrides.outdir_samples" in problems(tmp_path / "root", {"outdir_samples": folder})
+
+
+def test_outdir_samples_holds_the_run(tmp_path: Path) -> None:
+    from films import NoisyEngine
+
+    from deforum_helpers.cancel import CancelToken
+
+    job = prepared(tmp_path, {"outdir_samples": "mine", "deforum_ffmpeg_preset": "ultrafast"})
+    result = run_job(job, NoisyEngine(), CancelToken(), lambda progress: None)
+    assert result.outdir.parent == tmp_path / "mine"
+
+
+def test_equal_settings_give_equal_plans(tmp_path: Path) -> None:
+    one, other = prepared(tmp_path), prepared(tmp_path, batch_name="another", fps=15)
+    assert one.plan.digest == other.plan.digest
+    assert one.plan.digest != prepared(tmp_path, seed=2).plan.digest
+    assert one.plan.digest != prepared(tmp_path, zoom="0:(1.01)").plan.digest
+    assert one.plan.digest != prepared(tmp_path, {"CLIP_stop_at_last_layers": 2}).plan.digest
+
+
+def test_a_plan_needs_no_torch() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from pathlib import Path; from deforum_helpers.prepare import HostFacts, prepare; "
+        "f = HostFacts('t', 'null', None, Path('.'), ('Euler a',), ('Automatic',)); "
+        "prepare({'sampler': 'Euler a', 'max_frames': 5}, f); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
