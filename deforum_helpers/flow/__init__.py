@@ -1,0 +1,1 @@
+"""Optical flow: where every pixel of one picture went in another, behind one Protocol."""

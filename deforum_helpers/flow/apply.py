@@ -1,0 +1,57 @@
+"""Moving a picture along a flow."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from deforum_helpers.image.convert import Floats, from_pixels, pixels
+from deforum_helpers.image.types import Flow, Image
+
+
+def moved_along(image: Image, flow: Flow, factor: float = 1.0) -> Image:
+    """Return `image` moved along `flow`: the pixel at p takes what is at p - factor · flow(p), bilinear.
+
+    With a flow of (3, 0) everywhere the content moves three pixels to the right. Outside of the picture lies its
+    mirror image about the edge's pixels.
+
+    Args:
+        image: (3, H, W) float32 RGB, 0..1.
+        flow: (2, H, W) float32 pixels (x, y), `dst_from_src`, on the image's device.
+        factor: 1 moves all the way, -1 back.
+    """
+    if image.device.type == "cpu":
+        field = flow.detach().numpy()
+        columns, rows = pixel_places(*image.shape[1:])
+        # scaleAdd walks through memory once, where numpy would make two copies
+        map_x, map_y = (
+            cv2.scaleAdd(np.ascontiguousarray(along), -factor, place)
+            for along, place in zip(field, (columns, rows), strict=True)
+        )
+        return from_pixels(
+            cv2.remap(pixels(image), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        )
+    return _sampled(image, flow, factor)
+
+
+@lru_cache(maxsize=2)
+def pixel_places(height_px: int, width_px: int) -> tuple[Floats, Floats]:
+    """Return the column and the row of every pixel, (H, W) float32 each."""
+    rows, columns = np.mgrid[:height_px, :width_px].astype(np.float32)
+    return np.ascontiguousarray(columns), np.ascontiguousarray(rows)
+
+
+def _sampled(image: Image, flow: Flow, factor: float) -> Image:
+    height_px, width_px = image.shape[1:]
+    columns = torch.arange(width_px, device=image.device, dtype=torch.float32)
+    rows = torch.arange(height_px, device=image.device, dtype=torch.float32)[:, None]
+    x = (columns - factor * flow[0]) * (2 / max(width_px - 1, 1)) - 1
+    y = (rows - factor * flow[1]) * (2 / max(height_px - 1, 1)) - 1
+    fetched = F.grid_sample(
+        image[None], torch.stack([x, y], -1)[None], "bilinear", "reflection", align_corners=True
+    )
+    return fetched.contiguous(memory_format=torch.channels_last)[0]

@@ -1,0 +1,18 @@
+"""The ways to measure motion, by the names that settings files have for them; imported without torch."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+FLOW_NAMES = ("RAFT", "DIS Medium", "DIS Fine", "Farneback")
+RAFT_INSTALL = "pip install torchvision"
+
+
+def missing_feature(name: str) -> str | None:
+    """Return why a method of `FLOW_NAMES` cannot run here, with the line that mends it, or None."""
+    if name != "RAFT" or find_spec("torchvision") is not None:
+        return None
+    return (
+        "RAFT needs the package 'torchvision', which is not installed; install the version that belongs to this "
+        f"torch with: {RAFT_INSTALL}, or choose DIS Medium, DIS Fine or Farneback"
+    )
