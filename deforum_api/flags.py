@@ -43,6 +43,8 @@ def flag_problem(flags: argparse.Namespace) -> str | None:
             "--listen lets every machine of the network use this server: add --api-auth user:password, or "
             "--insecure if that is meant."
         )
+    if flags.deforum_engine == "diffusers" and not flags.ckpt:
+        return "--deforum-engine diffusers needs --ckpt with a model folder or a .safetensors file."
     if flags.deforum_terminate_after_run_now and not flags.deforum_run_now:
         return "--deforum-terminate-after-run-now needs --deforum-run-now with the settings files to render."
     return None

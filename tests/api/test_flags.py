@@ -32,6 +32,7 @@ def test_the_flags_of_a_webui_default_to_false_or_text() -> None:
         (["--listen", "--api-auth", " , "], "--api-auth"),
         (["--api-auth", "nopassword"], "user:password"),
         (["--api-auth", "a:b,:c"], "user:password"),
+        (["--deforum-engine", "diffusers"], "--ckpt"),
         (["--deforum-terminate-after-run-now"], "--deforum-run-now"),
     ],
 )

@@ -1,0 +1,75 @@
+"""Every example of docs/API.md runs as it is written, against a server where the page says it is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.server import ROOT, Server, port_is_free
+
+PAGE = (ROOT / "docs" / "API.md").read_text(encoding="utf-8")
+PORT = 7860
+LIMIT_S = 120
+SHELL_HEAD = "set -euo pipefail\n"
+
+
+def examples(language: str) -> str:
+    """Return all blocks of a language, one after another as a reader runs them."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert blocks
+    return "\n".join(blocks)
+
+
+def test_every_example_runs_unchanged(tmp_path: Path) -> None:
+    if not port_is_free(PORT):
+        pytest.skip(f"port {PORT}, which the examples name, is in use on this machine")
+    server = Server(tmp_path / "outputs", port=PORT)
+    try:
+        run(["bash", "-c", SHELL_HEAD + examples("sh")], tmp_path / "sh")
+        run([sys.executable, "-c", examples("python")], tmp_path / "python")
+        run([node(), "--input-type=module", "-e", examples("javascript")], tmp_path / "javascript")
+        jobs = server.ask("GET", "/deforum_api/jobs?summary=true")[1].values()
+    finally:
+        server.close()
+    ends = [job["status"] for job in jobs]
+    assert ends.count("SUCCEEDED") == 5
+    assert ends.count("CANCELLED") == 2
+    assert (tmp_path / "sh" / "first_film.mp4").read_bytes()[4:8] == b"ftyp"
+    assert len(list((tmp_path / "python").glob("batch(*.mp4"))) == 2
+
+
+def run(command: list[str], folder: Path) -> None:
+    folder.mkdir()
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
+
+
+def node() -> str:
+    found = shutil.which("node")
+    if not found:
+        pytest.skip("node, which runs the JavaScript examples, is not installed")
+    return found
+
+
+def test_every_json_example_is_json() -> None:
+    import json
+
+    for block in re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+        json.loads(block)
+
+
+def test_the_page_names_every_route(server: Server) -> None:
+    for path in server.ask("GET", "/openapi.json")[1]["paths"]:
+        last = path.rsplit("{id}", 1)[-1]
+        assert path in PAGE or f"`{last}`" in PAGE, path
+
+
+def test_the_page_names_every_field_of_a_job(server: Server) -> None:
+    model = server.ask("GET", "/openapi.json")[1]["components"]["schemas"]["DeforumJobStatus"]
+    missing = [name for name in model["properties"] if f"`{name}`" not in PAGE]
+    assert missing == []
