@@ -1,0 +1,153 @@
+"""What the frames of a film look like: where they start, how groups fade, and when depth is looked at."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from films import NoisyEngine, frame_files, prepared
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.image.types import Depth, Image
+from deforum_helpers.job import RunResult, run_job
+from deforum_helpers.output.frames import read_frame
+
+QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
+PLAIN = {
+    "zoom": "0:(1)",
+    "color_coherence": "None",
+    "noise_schedule": "0:(0)",
+    "amount_schedule": "0:(0)",
+    "skip_video_creation": True,
+}
+
+
+class CountingDepth:
+    """A slope; counts the pictures that were looked at."""
+
+    name = "slope"
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def estimate(self, image: Image) -> Depth:
+        self.looks += 1
+        height, width = image.shape[1:]
+        return torch.linspace(1, 2, height)[:, None].expand(height, width).contiguous()
+
+
+def film(root: Path, engine: Any = None, depth: CountingDepth | None = None, **changes: Any) -> RunResult:
+    def estimator(name: str, device: torch.device) -> CountingDepth:
+        assert depth is not None, "nothing in this film needs depth"
+        return depth
+
+    job = prepared(root, QUICK, **changes)
+    return run_job(job, engine or NoisyEngine(), CancelToken(), lambda progress: None, estimator=estimator)
+
+
+def pictures(result: RunResult) -> list[np.ndarray]:
+    return [read_frame(path) for path in frame_files(result.outdir)]
+
+
+def test_a_group_fades_from_the_old_picture_to_the_anchor(tmp_path: Path) -> None:
+    """Frame i of n is (1 - i/n) of the old picture and i/n of the anchor."""
+    frames = pictures(film(tmp_path, **PLAIN, diffusion_cadence=4, max_frames=9))
+    old, anchor = frames[3].astype(float), frames[7].astype(float)
+    for number, index in enumerate(range(4, 8), start=1):
+        expected = old + (anchor - old) * number / 4
+        np.testing.assert_allclose(frames[index], expected, atol=1)
+    np.testing.assert_array_equal(frames[0], frames[3])
+
+
+@pytest.mark.parametrize("given", ["path", "data"])
+def test_a_film_starts_from_its_init_image(given: str, tmp_path: Path) -> None:
+    x, y = np.meshgrid(np.arange(64, dtype=np.uint8), np.arange(64, dtype=np.uint8))
+    bgr = np.dstack([x * 3, y * 2, x + y])
+    path = tmp_path / "begin.png"
+    cv2.imwrite(str(path), bgr)
+    init = str(path)
+    if given == "data":
+        init = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    engine = NoisyEngine()
+    film(tmp_path / "out", engine, **PLAIN, use_init=True, init_image=init, strength=0.75)
+    first = engine.requests[0]
+    assert first.denoising_strength == pytest.approx(0.25)
+    assert first.init_image is not None
+    np.testing.assert_allclose(
+        first.init_image.permute(1, 2, 0).numpy() * 255, bgr[..., ::-1].astype(float), atol=1e-3
+    )
+
+
+def test_a_2d_film_never_loads_a_depth_model(tmp_path: Path) -> None:
+    film(tmp_path, animation_mode="2D", depth_algorithm="Midas-3-Hybrid")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"use_depth_warping": False, "translation_z": "0:(5)"}, {"translation_z": "0:(0)"}]
+)
+def test_a_3d_film_that_needs_no_depth_loads_no_model(changes: dict[str, str], tmp_path: Path) -> None:
+    film(tmp_path, animation_mode="3D", **changes)
+
+
+@pytest.mark.parametrize("cadence", [1, 2, 3])
+def test_there_is_one_look_for_every_move(cadence: int, tmp_path: Path) -> None:
+    """The fading picture moves through the depth of the anchor, which is looked at once."""
+    depth = CountingDepth()
+    film(
+        tmp_path,
+        depth=depth,
+        animation_mode="3D",
+        translation_z="0:(5)",
+        max_frames=5,
+        diffusion_cadence=cadence,
+    )
+    assert depth.looks == 4
+
+
+def test_depth_maps_have_one_scale_for_the_whole_run(tmp_path: Path) -> None:
+    depth = CountingDepth()
+    result = film(tmp_path, depth=depth, save_depth_maps=True, animation_mode="2D")
+    maps = [cv2.imread(str(path)) for path in sorted(result.outdir.glob("*_depth_*.png"))]
+    assert len(maps) == 5
+    for one in maps:
+        np.testing.assert_array_equal(one, maps[0])
+    assert abs(int(maps[0][0, 0, 0]) - int(maps[0][-1, 0, 0])) == 255
+
+
+def test_colours_follow_the_given_picture(tmp_path: Path) -> None:
+    path = tmp_path / "green.png"
+    pixels = np.random.default_rng(0).integers(0, 60, (64, 64, 3), np.uint8) + np.uint8([0, 150, 0])
+    cv2.imwrite(str(path), pixels)
+    result = film(
+        tmp_path, color_coherence="Image", color_coherence_image_path=str(path), noise_schedule="0:(0)"
+    )
+    for frame in pictures(result):
+        red, green, blue = frame.reshape(-1, 3).mean(0)
+        assert green > 150
+        assert max(red, blue) < 60
+
+
+def test_grayscale_films_are_gray(tmp_path: Path) -> None:
+    for frame in pictures(film(tmp_path, color_force_grayscale=True, diffusion_cadence=2)):
+        np.testing.assert_array_equal(frame[..., 0], frame[..., 1])
+        np.testing.assert_array_equal(frame[..., 0], frame[..., 2])
+
+
+def test_keyframe_strength_is_for_frames_at_which_a_prompt_begins(tmp_path: Path) -> None:
+    engine = NoisyEngine()
+    film(
+        tmp_path,
+        engine,
+        **PLAIN,
+        keyframe_distribution="Additive",
+        keyframe_strength_schedule="0:(0.1)",
+        strength_schedule="0:(0.8)",
+        prompts={"0": "a", "3": "b"},
+    )
+    strengths = [round(1 - request.denoising_strength, 3) for request in engine.requests]
+    assert strengths == [0.0, 0.8, 0.8, 0.1, 0.8]
