@@ -113,7 +113,7 @@ def serve(name: str, available: Collection[str]) -> tuple[str, str | None]:
         SettingsError: no such name.
     """
     family = depth_name(name).family
-    if family in available:
+    if family in available or family == "plane":
         return family, None
     server = next((other for other in NEAREST_FAMILIES[family] if other in available), "plane")
     cure = f" (to have it, fetch {HUB_IDS[family]} into the Hugging Face cache)" if family in HUB_IDS else ""

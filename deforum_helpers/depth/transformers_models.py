@@ -2,8 +2,8 @@
 
 | family         | sees                                                    | answers                         |
 |----------------|---------------------------------------------------------|---------------------------------|
-| midas          | near 384 px, multiples of 32, mean 0.5, deviation 0.5   | inverse depth, larger = nearer  |
-| midas-beit     | near 512 px, the same                                   | inverse depth, larger = nearer  |
+| midas          | 384x384 px, mean 0.5, deviation 0.5                     | inverse depth, larger = nearer  |
+| midas-beit     | near 512 px, multiples of 32, the same colours          | inverse depth, larger = nearer  |
 | zoe            | near 384x512 px, the same; mirrored edges, both ways    | metres, larger = farther        |
 | depth-anything | near 518 px, multiples of 14, ImageNet mean, deviation  | inverse depth, larger = nearer  |
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 
 from deforum_helpers.depth.names import HUB_IDS, local_folder
 from deforum_helpers.errors import ModelError
@@ -39,6 +40,7 @@ class Convention:
         multiple_px: its sides are multiples of this.
         mean, deviation: of its colours.
         metric: metres and larger = farther, else inverse depth and larger = nearer.
+        square: whether it sees every picture as a square; transformers' plain DPT knows no other shape.
         both_ways: whether the mirrored picture is asked too, edges padded by their mirror image.
     """
 
@@ -48,12 +50,13 @@ class Convention:
     mean: Triple = HALF
     deviation: Triple = HALF
     metric: bool = False
+    square: bool = False
     both_ways: bool = False
 
 
 _DEPTH_ANYTHING = Convention(518, 518, 14, IMAGENET_MEAN, IMAGENET_DEVIATION)
 CONVENTIONS: Mapping[str, Convention] = {
-    "midas": Convention(384, 384, 32),
+    "midas": Convention(384, 384, 32, square=True),
     "midas-beit": Convention(512, 512, 32),
     "zoe": Convention(384, 512, 32, metric=True, both_ways=True),
     "depth-anything-small": _DEPTH_ANYTHING,
@@ -88,7 +91,7 @@ def load_model(
         network = transformers.AutoModelForDepthEstimation.from_pretrained(
             source, local_files_only=not allow_download, dtype=dtype
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"The depth model {family} cannot be loaded from {source}: {first_line}") from error
     return TransformersModel(CONVENTIONS[family], network.to(device).eval())
@@ -143,13 +146,15 @@ class TransformersModel:
 def seen_size(image: Image, convention: Convention) -> tuple[int, int]:
     """Return (height, width) at which a network sees an image: of the two scales to its size the one nearer to 1.
 
-    A picture of 512x768 pixels (height x width) is seen by "midas" as 384x576.
+    A picture of 512x768 pixels (height x width) is seen by "midas-beit" as 512x768, by "zoe" as 384x576.
 
     Args:
         image: (3, H, W).
         convention: of the network.
     """
     height_px, width_px = image.shape[1:]
+    if convention.square:
+        return convention.height_px, convention.width_px
     down, across = convention.height_px / height_px, convention.width_px / width_px
     scale = across if abs(1 - across) < abs(1 - down) else down
     multiple = convention.multiple_px

@@ -34,8 +34,8 @@ def from_bytes(rgb_u8: Bytes, device: torch.device | str = "cpu") -> Image:
         rgb_u8: (H, W, 3) uint8 RGB.
         device: where the image shall live.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(rgb_u8)).to(device)
-    return pixels.to(torch.float32).div_(255).permute(2, 0, 1)
+    levels = torch.from_numpy(np.require(rgb_u8, requirements=("C", "W"))).to(device)
+    return levels.to(torch.float32).div_(255).permute(2, 0, 1)
 
 
 def to_bytes(image: Image) -> Bytes:
@@ -72,9 +72,10 @@ def from_pixels(rgb: Floats) -> Image:
 
 
 def clamp_pixels(rgb: Floats) -> Floats:
-    """Clamp float32 values to 0..1 in place and return them; torch's clamp would wait for a pool of threads."""
-    cv2.threshold(rgb, 1, 1, cv2.THRESH_TRUNC, dst=rgb)
-    cv2.threshold(rgb, 0, 1, cv2.THRESH_TOZERO, dst=rgb)
+    """Clamp C-contiguous (H, W, 3) float32 to 0..1 in place and return it; torch's clamp would wait for its threads."""
+    rows = rgb.reshape(len(rgb), -1)
+    cv2.threshold(rows, 1, 1, cv2.THRESH_TRUNC, dst=rows)
+    cv2.threshold(rows, 0, 1, cv2.THRESH_TOZERO, dst=rows)
     return rgb
 
 

@@ -88,7 +88,7 @@ def noise_field(height_px: int, width_px: int, seed: int, octaves: int, persiste
         return field
     rows = np.arange(height_px) * tall // height_px
     columns = np.arange(width_px) * wide // width_px
-    return np.ascontiguousarray(field[rows][:, columns])
+    return field[rows[:, None], columns]
 
 
 def perlin_hills(

@@ -36,7 +36,12 @@ def test_turns_are_applied_to_rows_in_the_order_x_y_z() -> None:
 @pytest.mark.parametrize(
     ("rotation_deg", "axis", "sign"),
     [((5, 0, 0), 1, 1), ((-5, 0, 0), 1, -1), ((0, 5, 0), 0, -1), ((0, -5, 0), 0, 1)],
-    ids=["look up: content down", "look down: content up", "look right: content left", "look left: content right"],
+    ids=[
+        "look up: content down",
+        "look down: content up",
+        "look right: content left",
+        "look left: content right",
+    ],
 )
 def test_where_the_middle_goes(rotation_deg: tuple[float, float, float], axis: int, sign: int) -> None:
     moved = next_from_prev((0, 0, 0), rotation_deg) @ (0, 0, 1, 1)

@@ -34,7 +34,9 @@ def test_twenty_units_at_fov_70_are_714_ten_thousandths_of_the_width() -> None:
     np.testing.assert_allclose(map_y.T - np.arange(512), 0, atol=1e-4)
 
 
-@given(st.tuples(units, units, units), st.tuples(small_angles, small_angles, small_angles), st.floats(20, 120))
+@given(
+    st.tuples(units, units, units), st.tuples(small_angles, small_angles, small_angles), st.floats(20, 120)
+)
 def test_fast_maps_equal_the_readable_points(
     translation: tuple[float, float, float], rotation_deg: tuple[float, float, float], fov_deg: float
 ) -> None:
@@ -93,7 +95,12 @@ def test_flat_maps_invert_an_affine_and_a_projective_move() -> None:
 
 @pytest.mark.parametrize(
     ("fov_deg", "aspect", "setting"),
-    [(0, 1, "fov_schedule"), (360, 1, "fov_schedule"), (float("nan"), 1, "fov_schedule"), (70, 0, "aspect_ratio")],
+    [
+        (0, 1, "fov_schedule"),
+        (360, 1, "fov_schedule"),
+        (float("nan"), 1, "fov_schedule"),
+        (70, 0, "aspect_ratio"),
+    ],
 )
 def test_no_lens(fov_deg: float, aspect: float, setting: str) -> None:
     with pytest.raises(SettingsError, match=setting):

@@ -51,7 +51,10 @@ def test_intensity_scales_and_speed_hurries() -> None:
 
 
 def test_names_labels_and_none() -> None:
-    by_name, by_label = shake_offsets("out_car_window", 1, 1, 9, 24), shake_offsets("Out Car Window", 1, 1, 9, 24)
+    by_name, by_label = (
+        shake_offsets("out_car_window", 1, 1, 9, 24),
+        shake_offsets("Out Car Window", 1, 1, 9, 24),
+    )
     np.testing.assert_array_equal(by_name, by_label)
     assert not np.any(shake_offsets("None", 1, 1, 9, 24))
 

@@ -1,0 +1,149 @@
+"""Masks: (H, W) float32 in 0..1, 1 where something happens; soft ones stay soft.
+
+Two masks are put together pixel by pixel: both is the lesser, either the greater, not is 1 - a. Where all pixels are
+0 or 1 this is plain logic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+
+from deforum_helpers.image.adjust import LUMA
+from deforum_helpers.image.convert import read_image, read_pillow, resized
+from deforum_helpers.image.types import Image
+
+Mask: TypeAlias = torch.Tensor
+
+
+def inverse(mask: Mask) -> Mask:
+    """Return where `mask` is not."""
+    return 1 - mask
+
+
+def difference(a: Mask, b: Mask) -> Mask:
+    """Return where `a` is and `b` is not."""
+    return torch.minimum(a, 1 - b)
+
+
+def exclusive(a: Mask, b: Mask) -> Mask:
+    """Return where one of both is and the other is not."""
+    return torch.maximum(torch.minimum(a, 1 - b), torch.minimum(b, 1 - a))
+
+
+PAIRS: Mapping[Literal["!", "&", "\\", "^", "|"], Callable[[Mask, Mask], Mask]] = {
+    "&": torch.minimum,
+    "\\": difference,
+    "^": exclusive,
+    "|": torch.maximum,
+}
+
+
+def luma(image: Image) -> Mask:
+    """Return 0.299 R + 0.587 G + 0.114 B of an image (3, H, W) as a mask."""
+    weights = torch.tensor(LUMA, device=image.device)[:, None, None]
+    return (image * weights).sum(0)
+
+
+def as_image(mask: Mask) -> Image:
+    """Return a mask as a grey picture (3, H, W)."""
+    return mask[None].repeat(3, 1, 1)[None].contiguous(memory_format=torch.channels_last)[0]
+
+
+def mask_of(
+    image: Image, width_px: int, height_px: int, *, brightness: float = 1, contrast: float = 1
+) -> Mask:
+    """Return a picture as a mask of another size, its levels adjusted: white is 1.
+
+    Args:
+        image: (3, H, W) float32 RGB, 0..1.
+        width_px, height_px: size of the mask.
+        brightness: factor of every level, before the contrast.
+        contrast: factor of every level's distance from the mean level.
+    """
+    levels = resized(image, width_px, height_px)
+    if brightness != 1:
+        levels = (levels * brightness).clamp_(0, 1)
+    if contrast != 1:
+        mean = luma(levels).mean()
+        levels = (mean + (levels - mean) * contrast).clamp_(0, 1)
+    return luma(levels).clamp_(0, 1)
+
+
+def read_mask(
+    source: str | Path,
+    width_px: int,
+    height_px: int,
+    *,
+    setting: str,
+    device: torch.device | str = "cpu",
+    brightness: float = 1,
+    contrast: float = 1,
+) -> Mask:
+    """Return the mask in a picture file or data URL.
+
+    Args:
+        source: path or data URL.
+        width_px, height_px: size of the mask.
+        setting: name of the setting that names it, for the error.
+        device: where the mask shall live.
+        brightness, contrast: as in `mask_of`.
+
+    Raises:
+        SettingsError: there is no such file, it is no picture or too large.
+    """
+    image = read_image(source, setting=setting, device=device)
+    return mask_of(image, width_px, height_px, brightness=brightness, contrast=contrast)
+
+
+def read_alpha(
+    source: str | Path, width_px: int, height_px: int, *, setting: str, device: torch.device | str = "cpu"
+) -> Mask | None:
+    """Return how opaque a picture is, 1 = fully, or None where it is opaque everywhere or nowhere.
+
+    Raises:
+        SettingsError: as `read_mask`.
+    """
+    with read_pillow(source, setting=setting) as picture:
+        if not picture.has_transparency_data:
+            return None
+        levels = bytearray(picture.convert("RGBA").getchannel("A").tobytes())
+        size = (picture.height, picture.width)
+    alpha = torch.frombuffer(levels, dtype=torch.uint8).reshape(size).to(device, torch.float32) / 255
+    if bool((alpha == alpha[0, 0]).all()) and float(alpha[0, 0]) in (0.0, 1.0):
+        return None
+    return F.interpolate(alpha[None, None], (height_px, width_px), mode="bicubic", antialias=True)[
+        0, 0
+    ].clamp_(0, 1)
+
+
+def is_blank(mask: Mask) -> bool:
+    """Tell whether a mask is 0 everywhere, seen with 8 bits."""
+    return bool(mask.max() * 255 < 0.5)
+
+
+def blurred(mask: Mask, radius_px: float) -> Mask:
+    """Return a mask with soft edges: a Gaussian of deviation `radius_px`, the edge's pixels drawn out."""
+    if radius_px <= 0:
+        return mask
+    reach = int(3 * radius_px + 0.5)
+    place = torch.arange(-reach, reach + 1, device=mask.device, dtype=torch.float32)
+    weights = torch.exp(-0.5 * (place / radius_px) ** 2)
+    weights /= weights.sum()
+    plane = F.pad(mask[None, None], (reach, reach, reach, reach), mode="replicate")
+    plane = F.conv2d(F.conv2d(plane, weights[None, None, None]), weights[None, None, :, None])
+    return plane[0, 0].clamp_(0, 1)
+
+
+def masked(over: Image, under: Image, mask: Mask) -> Image:
+    """Return `over` where the mask is 1 and `under` where it is 0.
+
+    Args:
+        over, under: (3, H, W) float32 RGB, 0..1.
+        mask: (H, W) float32.
+    """
+    return torch.lerp(under, over, mask[None])

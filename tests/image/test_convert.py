@@ -1,0 +1,136 @@
+"""Bytes, files and data URLs to images and back."""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.image.convert import from_bytes, on_8_bit_grid, pixels, read_image, resized, to_bytes
+from tests.image.pictures import random_image, soft_image
+
+
+def encoded(rgb: np.ndarray, format_name: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    Pillow.fromarray(rgb).save(file, format_name, **options)
+    return file.getvalue()
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 2**32))
+def test_bytes_come_back(height_px: int, width_px: int, seed: int) -> None:
+    rgb = np.random.default_rng(seed).integers(0, 256, (height_px, width_px, 3), dtype=np.uint8)
+    image = from_bytes(rgb)
+    assert image.shape == (3, height_px, width_px)
+    assert image.permute(1, 2, 0).is_contiguous()
+    back = to_bytes(image)
+    assert back.flags.c_contiguous
+    np.testing.assert_array_equal(back, rgb)
+
+
+def test_rounding_is_half_to_even_and_clamped() -> None:
+    values = torch.tensor([-1.0, 0.5 / 255, 1.5 / 255, 2.5 / 255, 0.999, 2.0]).repeat(3, 1, 1)
+    assert to_bytes(values)[0, :, 0].tolist() == [0, 0, 2, 2, 255, 255]
+
+
+@given(st.integers(0, 2**32))
+def test_the_8_bit_grid_is_what_a_file_holds(seed: int) -> None:
+    image = torch.rand(3, 9, 7, generator=torch.Generator().manual_seed(seed)) * 1.2 - 0.1
+    assert torch.equal(on_8_bit_grid(image), from_bytes(to_bytes(image)))
+
+
+def test_pixels_share_the_buffer() -> None:
+    image = random_image(4, 5)
+    assert pixels(image).ctypes.data == image.data_ptr()
+    assert pixels(image.contiguous()).shape == (4, 5, 3)
+
+
+def test_resized() -> None:
+    image = soft_image(64, 96)
+    small = resized(image, 48, 32)
+    assert small.shape == (3, 32, 48)
+    assert small.permute(1, 2, 0).is_contiguous()
+    assert (small.mean((1, 2)) - image.mean((1, 2))).abs().max() < 0.01
+    same = resized(image, 96, 64)
+    assert torch.equal(same, image)
+    assert same.data_ptr() != image.data_ptr()
+
+
+@pytest.mark.parametrize("format_name", ["PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG"])
+def test_files_and_data_urls(tmp_path: Path, format_name: str) -> None:
+    rgb = to_bytes(soft_image(20, 30))
+    content = encoded(rgb, format_name, **({"lossless": True} if format_name == "WEBP" else {}))
+    (tmp_path / "picture").write_bytes(content)
+    from_file = read_image(tmp_path / "picture", setting="init_image")
+    url = f"data:image/{format_name.lower()};base64," + base64.b64encode(content).decode()
+    assert torch.equal(read_image(url, setting="init_image"), from_file)
+    tolerance = 12 if format_name in ("JPEG", "GIF") else 0
+    assert np.abs(to_bytes(from_file).astype(int) - rgb).mean() <= tolerance
+
+
+def test_pictures_stand_upright(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    (tmp_path / "photo.jpg").write_bytes(encoded(np.zeros((20, 30, 3), np.uint8), "JPEG", exif=exif))
+    assert read_image(tmp_path / "photo.jpg", setting="init_image").shape == (3, 30, 20)
+
+
+def test_gray_and_transparent_pictures_are_rgb(tmp_path: Path) -> None:
+    for name, shape in (("gray.png", (5, 6)), ("clear.png", (5, 6, 4))):
+        (tmp_path / name).write_bytes(encoded(np.full(shape, 51, np.uint8)))
+        assert read_image(tmp_path / name, setting="init_image").unique().tolist() == pytest.approx([0.2])
+
+
+def png_header(width_px: int, height_px: int) -> bytes:
+    """Return a PNG that claims a size and holds nothing."""
+    head = struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    body = b"".join(
+        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+        for kind, part in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("size", [(9000, 8000), (12000, 10000), (60000, 60000)])
+def test_huge_pictures_are_refused_before_decoding(tmp_path: Path, size: tuple[int, int]) -> None:
+    (tmp_path / "huge.png").write_bytes(png_header(*size))
+    with pytest.raises(SettingsError, match="64 million pixels"):
+        read_image(tmp_path / "huge.png", setting="init_image")
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("no/such/file.png", "is no file"),
+        ("https://example.com/a.png", "remote address"),
+        ("data:image/png;base64,@@@", "base64 is broken"),
+        ("data:text/html;base64,AAAA", "data URL"),
+        ("data:image/png;base64,AAAA", "no readable picture"),
+        ("", "is no file"),
+        ("a\0b", "is no file|cannot be read"),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_one_sentence(source: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence) as caught:
+        read_image(source, setting="color_coherence_image_path")
+    (problem,) = caught.value.problems
+    assert problem.setting == "color_coherence_image_path"
+    assert problem.message.startswith("color_coherence_image_path names ")
+
+
+def test_broken_files_are_refused(tmp_path: Path) -> None:
+    whole = encoded(to_bytes(random_image(30, 30)))
+    for cut in (10, 60, len(whole) - 100):
+        (tmp_path / "cut.png").write_bytes(whole[:cut])
+        with pytest.raises(SettingsError, match="no readable picture"):
+            read_image(tmp_path / "cut.png", setting="init_image")
