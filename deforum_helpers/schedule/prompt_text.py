@@ -68,7 +68,6 @@ def read_prompts(
         Reading("animation_prompts_negative", negative),
     ]
     before, after = (_pieces(reading, None, problems) for reading in readings)
-    after = [piece.replace(NEGATIVE_MARK, "") if isinstance(piece, str) else piece for piece in after]
     keyed: dict[int, Prompt] = {}
     for key, prompt in prompts.items():
         reading = Reading(SETTING, prompt)

@@ -98,7 +98,7 @@ def _whole(node: Node, scope: Scope) -> Any:
     if isinstance(node, Number):
         return node.whole
     if isinstance(node, Name):
-        return node.name not in ("pi", "e") and np.all(np.trunc(node.at(scope)) == node.at(scope))
+        return np.all(np.trunc(node.at(scope)) == node.at(scope))
     if node.symbol in CHOICES:
         condition, if_true, if_false = node.operands
         return np.where(condition.at(scope) != 0, _whole(if_true, scope), _whole(if_false, scope))

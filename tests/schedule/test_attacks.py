@@ -162,6 +162,16 @@ def test_a_hundred_thousand_key_frames_are_read() -> None:
     assert len(series.key_frames) == 100_000
 
 
+def test_more_key_frames_are_refused() -> None:
+    with pytest.raises(SettingsError, match="at most 60000, or 100000 key frames"):
+        as_schedule(",".join(f"{frame}:1" for frame in range(100_001)))
+
+
+def test_an_expression_has_a_size() -> None:
+    with pytest.raises(SettingsError, match="at most 1000 numbers, names and operations"):
+        as_schedule("0: (" + "+".join(["(" + "+".join("t" * 20) + ")"] * 30) + ")")
+
+
 def test_work_is_bounded_over_all_key_frames() -> None:
     with pytest.raises(SettingsError, match="a longer schedule"):
         numeric_series(",".join(f"{n}:{'+'.join('t' * 90)}" for n in range(400)), TIMELINE, "zoom")

@@ -247,6 +247,7 @@ def test_refusal_names_column_and_remedy(expression: str, column: int, found: st
         ("where(t < 3, 1/t*t, 1/0)", 0, 19, "1 / 0 = inf"),
         ("where(t == 3, 1/0, 1/t)", 0, 25, "1 / 0 = inf"),
         ("t & 1.5", 0, 7, "0 & 1.5 = nan"),
+        ("1e15*1e4 & 1", 0, 14, "1e+19 & 1 = nan"),
         ("1 << (2000 + t)", 0, 7, "1 << 2000 = inf"),
         ("1 >> -1", 0, 7, "1 >> -1 = nan"),
         ("10**t", 16, 7, "the value 1e+16"),

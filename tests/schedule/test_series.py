@@ -75,6 +75,25 @@ def test_random_words_hold_until_the_next_key_frame(points: dict[int, str]) -> N
     assert list(string_series(text, timeline(), "mask_schedule").values) == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "ramps"),
+    [
+        ("5", True),
+        ("-(5)", True),
+        ("+5", True),
+        (".5", True),
+        ("5.", False),
+        ("5e0", False),
+        ("- 5", False),
+        ("2+3", False),
+    ],
+)
+def test_only_plain_numbers_ramp(value: str, ramps: bool) -> None:
+    series = numbers(f"0: ({value}), 9: (20)")
+    assert (series[1] != series[0]) == ramps
+    assert series[9] == 20
+
+
 def test_values_are_frozen() -> None:
     with pytest.raises(ValueError, match="read-only"):
         numeric_series("0: (1)", timeline(), "zoom").values[0] = 2
@@ -125,6 +144,8 @@ def test_notations_of_one_schedule(text: str) -> None:
         ("20: (5)", [5] * 10, None, "change nothing: 20"),
         ("20: (t)", [20] * 10, None, "change nothing: 20"),
         ("-2: (t)", [-2] * 10, None, "change nothing: -2"),
+        ("-100000000: (t)", [-1e8] * 10, None, "change nothing"),
+        ("-5: (1), 20: (2), 30: (3)", [2] * 10, None, "change nothing: -5, 20, 30"),
     ],
 )
 def test_lenient_reading_warns(text: str, expected: list[float], column: int | None, word: str) -> None:
