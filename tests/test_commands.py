@@ -121,13 +121,6 @@ def test_ctrl_c_parks_and_the_printed_command_finishes(film: Path, tmp_path: Pat
     assert started.returncode == 1
     line = next(line for line in said.splitlines() if line.startswith("Parked after"))
     again = line.split("python -m deforum_helpers ", 1)[1]
-    done = subprocess.run(
-        f'"{sys.executable}" -m deforum_helpers {again}',
-        cwd=ROOT,
-        shell=True,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = command(*shlex.split(again))
     assert done.returncode == 0, done.stderr
     assert count_frames(Path(done.stdout.strip()), find_ffmpeg("")) == 300
