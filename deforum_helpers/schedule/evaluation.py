@@ -14,6 +14,7 @@ from deforum_helpers.schedule.timeline import Timeline
 from deforum_helpers.schedule.tree import Expression
 
 MAX_WORK = 30_000_000
+_CHUNK = 8192  # so many frames at a time stay in the processor's cache
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -48,12 +49,19 @@ class Evaluation:
             allowed = f"at most {MAX_WORK} operations over all frames"
             raise SettingsError([reading.problem(expression.root.place, "more work", allowed, frame=first)])
         with np.errstate(all="ignore"):
-            values = np.broadcast_to(expression.at(self._timeline.scope(first, end)), (frames,))
+            values = self._raw_values(expression, first, end)
             if values.min() >= -MAX_MAGNITUDE and values.max() <= MAX_MAGNITUDE:
                 return values
             bad = first + int(np.argmax(~(np.abs(values) <= MAX_MAGNITUDE)))
             reading.refuse(self._no_number(reading, expression, bad))
         return np.zeros(frames)
+
+    def _raw_values(self, expression: Expression, first: int, end: int) -> Floats:
+        values = np.empty(end - first)
+        for start in range(first, end, _CHUNK):
+            stop = min(start + _CHUNK, end)
+            values[start - first : stop - first] = expression.at(self._timeline.scope(start, stop))
+        return values
 
     def printed(self, reading: Reading, expression: Expression, first: int, end: int) -> list[str]:
         """Return the values over the frames as text: whole numbers without a point, others in full length."""

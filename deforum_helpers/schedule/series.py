@@ -217,10 +217,10 @@ def _expanded(reading: Reading, points: dict[int, float | Expression], timeline:
         values = evaluation.values(reading, point, frame, end)
         held.append((frame, values))
         starts.append(float(values[0]))
-    if len(starts) == 1:
-        values = np.full(timeline.frames, starts[0])
-    else:
-        values = np.interp(np.arange(timeline.frames), list(points), starts)
+    values = np.full(timeline.frames, starts[-1])
+    if len(starts) > 1:
+        last = max(points)
+        values[:last] = np.interp(np.arange(last), list(points), starts)
     for frame, segment in held:
         if 0 <= frame < timeline.frames:
             values[frame : frame + len(segment)] = segment

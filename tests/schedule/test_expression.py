@@ -96,6 +96,20 @@ def test_functions_of_t_against_math(function: str) -> None:
     )
 
 
+@pytest.mark.parametrize("exponent", ["0", "1", "2", "3", "13", "100", "256", "257", "0.5", "-3"])
+def test_powers_of_t_against_python(exponent: str) -> None:
+    expected = [(t / 60 + 0.5) ** float(exponent) for t in range(30)]
+    np.testing.assert_allclose(values(f"(t/60 + 0.5)**{exponent}"), expected, rtol=1e-13)
+
+
+def test_long_runs_are_evaluated_like_short_ones() -> None:
+    long = Timeline(frames=20_000, seed=7, fps=12.0, width=64, height=64)
+    np.testing.assert_array_equal(values("t*t", long), np.arange(20_000.0) ** 2)
+    with pytest.raises(SettingsError) as caught:
+        values("1/(t - 17000)", long)
+    assert caught.value.problems[0].frame == 17_000
+
+
 def test_i_is_another_name_of_t() -> None:
     np.testing.assert_array_equal(values("i"), np.arange(30))
 
