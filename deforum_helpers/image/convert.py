@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,18 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from PIL import Image as Pillow
-from PIL import ImageOps
 
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.image.files import open_picture
 from deforum_helpers.image.types import Image
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float32]
-
-LARGEST_PIXELS = 64_000_000
-LARGEST_FILE_BYTES = 256_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
 def from_bytes(rgb_u8: Bytes, device: torch.device | str = "cpu") -> Image:
@@ -103,65 +94,5 @@ def read_image(source: str | Path, *, setting: str, device: torch.device | str =
     Raises:
         SettingsError: there is no such file, it is no picture, or it has more than 64 million pixels.
     """
-    try:
-        with Pillow.open(io.BytesIO(_contents(source, setting)), formats=FORMATS) as picture:
-            width_px, height_px = picture.size
-            if width_px * height_px > LARGEST_PIXELS:
-                raise _problem(setting, f"a picture of {width_px}x{height_px} pixels", _size_limit())
-            upright = ImageOps.exif_transpose(picture)
-            return from_bytes(np.asarray(upright.convert("RGB")), device)
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
-        raise _problem(setting, "a picture of far too many pixels", _size_limit()) from None
-    except (OSError, SyntaxError, ValueError, EOFError):
-        raise _problem(
-            setting, f"{_shown(source)}, which is no readable picture", ", ".join(FORMATS)
-        ) from None
-
-
-def _contents(source: str | Path, setting: str) -> bytes:
-    text = str(source).strip()
-    if text.startswith("data:"):
-        return _data_url_contents(text, setting)
-    if "://" in text:
-        raise _problem(setting, f"the remote address {_shown(text)}", "a file of this machine, or a data URL")
-    path = Path(text).expanduser()
-    try:
-        if not path.is_file():
-            raise _problem(setting, f"{_shown(text)}, which is no file", "the path of a picture")
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise _problem(setting, f"{_shown(text)}, a file of over 256 MB", "at most 256 MB")
-        return path.read_bytes()
-    except (OSError, ValueError):
-        raise _problem(setting, f"{_shown(text)}, which cannot be read", "the path of a picture") from None
-
-
-def _data_url_contents(url: str, setting: str) -> bytes:
-    head, comma, body = url.partition(",")
-    if not comma or not head.endswith(";base64") or not head.startswith("data:image/"):
-        raise _problem(setting, f"the data URL {_shown(head)}", "data:image/png;base64,...")
-    try:
-        return base64.b64decode("".join(body.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise _problem(setting, "a data URL whose base64 is broken", "data:image/png;base64,...") from None
-
-
-def _size_limit() -> str:
-    return f"at most {LARGEST_PIXELS // 1_000_000} million pixels"
-
-
-def _shown(source: str | Path) -> str:
-    text = str(source)
-    return repr(text if len(text) <= 80 else text[:77] + "...")
-
-
-def _problem(setting: str, found: str, allowed: str) -> SettingsError:
-    return SettingsError(
-        [
-            Problem(
-                f"{setting} names {found}; allowed is {allowed}.",
-                setting=setting,
-                found=found,
-                allowed=allowed,
-            )
-        ]
-    )
+    with open_picture(source, setting=setting) as picture:
+        return from_bytes(np.asarray(picture.convert("RGB")), device)

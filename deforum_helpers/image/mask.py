@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from deforum_helpers.image.adjust import LUMA
-from deforum_helpers.image.convert import read_image, read_pillow, resized
+from deforum_helpers.image.convert import read_image, resized
+from deforum_helpers.image.files import has_alpha, open_picture
 from deforum_helpers.image.types import Image
 
 Mask: TypeAlias = torch.Tensor
@@ -108,8 +109,8 @@ def read_alpha(
     Raises:
         SettingsError: as `read_mask`.
     """
-    with read_pillow(source, setting=setting) as picture:
-        if not picture.has_transparency_data:
+    with open_picture(source, setting=setting) as picture:
+        if not has_alpha(picture):
             return None
         levels = bytearray(picture.convert("RGBA").getchannel("A").tobytes())
         size = (picture.height, picture.width)

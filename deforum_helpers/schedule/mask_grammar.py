@@ -1,0 +1,207 @@
+"""Masks that are put together of others by an expression: `!{init_mask} & (<sky> | [clouds.png])`.
+
+| written     | is                                                          |
+|-------------|-------------------------------------------------------------|
+| `{name}`    | a mask of the film: one of `MASK_NAMES`                     |
+| `[file]`    | a picture, by its path or address                           |
+| `<words>`   | where the words are seen in the frame                       |
+| `( )`       | what is worked out first                                    |
+| `!a`        | where a is not                                              |
+| `a & b`     | where both are                                              |
+| `a \\ b`     | where a is and b is not                                     |
+| `a ^ b`     | where one is and the other is not                           |
+| `a | b`     | where either is                                             |
+
+The operators bind in this order, `!` tightest; equal ones go from left to right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeVar
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule.reading import Reading, shown
+
+Kind = Literal["name", "file", "words"]
+Operator = Literal["!", "&", "\\", "^", "|"]
+T = TypeVar("T")
+
+MASK_NAMES = ("everywhere", "video_mask", "init_mask", "human_mask")
+MAX_CHARACTERS = 10_000
+MAX_STEPS = 1_000
+
+_BINDING: Mapping[str, int] = {"|": 1, "^": 2, "\\": 3, "&": 4, "!": 5}
+_LEAVES: Mapping[str, tuple[Kind, str]] = {"{": ("name", "}"), "[": ("file", "]"), "<": ("words", ">")}
+_OPERAND = "a mask: {name}, [file], <words>, ! or ("
+_AFTER = "& \\ ^ | or the end"
+_SPACE = re.compile(r"\s*")
+
+
+class Leaf(NamedTuple):
+    """A mask that is not put together: what kind it is of, and its text without brackets."""
+
+    kind: Kind
+    text: str
+
+
+Step = Leaf | Operator
+
+
+class _Token(NamedTuple):
+    place: int
+    sign: str
+    leaf: Leaf | None = None
+
+
+@dataclass(frozen=True)
+class MaskExpression:
+    """An expression in postfix order: each operator stands behind what it works on.
+
+    `({everywhere} \\ <sky>)` has the steps everywhere, sky, `\\`.
+    """
+
+    steps: tuple[Step, ...]
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """The masks that it is put together of, each once, in the order written."""
+        return tuple(dict.fromkeys(step for step in self.steps if isinstance(step, Leaf)))
+
+    def value(
+        self,
+        leaf: Callable[[Leaf], T],
+        inverse: Callable[[T], T],
+        pairs: Mapping[Operator, Callable[[T, T], T]],
+    ) -> T:
+        """Work the expression out.
+
+        Args:
+            leaf: gives each mask.
+            inverse: what `!` makes of one.
+            pairs: what each of the other operators makes of two.
+        """
+        stack: list[T] = []
+        for step in self.steps:
+            if isinstance(step, Leaf):
+                stack.append(leaf(step))
+            elif step == "!":
+                stack.append(inverse(stack.pop()))
+            else:
+                right = stack.pop()
+                stack.append(pairs[step](stack.pop(), right))
+        return stack.pop()
+
+
+def parse_mask(
+    text: str, setting: str, *, whole: str | None = None, frame: int | None = None
+) -> MaskExpression:
+    """Read a mask expression.
+
+    Args:
+        text: the expression.
+        setting: name of the setting that holds it, for messages.
+        whole: the setting's whole text, in which columns are counted; by default the expression itself.
+        frame: key frame of the expression, for messages.
+
+    Raises:
+        SettingsError: it cannot be read; the message has the column, what stands there and what may.
+    """
+    offset = max(0, (whole or text).find(text))
+    reading = Reading(setting, whole or text)
+    if len(text) > MAX_CHARACTERS:
+        found, allowed = f"a mask of {len(text)} characters", f"at most {MAX_CHARACTERS}"
+        raise SettingsError([reading.problem(offset, found, allowed, frame=frame)])
+    return MaskExpression(tuple(_postfix(text, _Fault(reading, offset, frame))))
+
+
+class _Fault(NamedTuple):
+    """Makes the error of a place in the expression."""
+
+    reading: Reading
+    offset: int
+    frame: int | None
+
+    def at(self, place: int, found: str, allowed: str) -> SettingsError:
+        return SettingsError([self.reading.problem(self.offset + place, found, allowed, frame=self.frame)])
+
+
+def _postfix(text: str, fault: _Fault) -> list[Step]:
+    """Order the tokens by Dijkstra's two stacks: operators wait until a weaker one comes."""
+    output: list[Step] = []
+    waiting: list[_Token] = []
+    wants_operand = True
+    for token in _tokens(text, fault):
+        opens = token.leaf is not None or token.sign in ("!", "(")
+        if opens != wants_operand:
+            raise fault.at(token.place, shown(token.sign), _OPERAND if wants_operand else _AFTER)
+        if token.leaf is not None:
+            output.append(token.leaf)
+        elif token.sign == ")":
+            _close(token, waiting, output, fault)
+        else:
+            while waiting and token.sign not in "!(" and _binds(waiting[-1]) >= _binds(token):
+                output.append(_operator(waiting.pop()))
+            waiting.append(token)
+        wants_operand = token.leaf is None and token.sign != ")"
+        if len(output) + len(waiting) > MAX_STEPS:
+            raise fault.at(token.place, "a longer expression", f"at most {MAX_STEPS} masks and operators")
+    if wants_operand:
+        raise fault.at(len(text), "the end", _OPERAND)
+    while waiting:
+        if waiting[-1].sign == "(":
+            raise fault.at(waiting[-1].place, "'(' without its partner", "as many ) as (")
+        output.append(_operator(waiting.pop()))
+    return output
+
+
+def _close(token: _Token, waiting: list[_Token], output: list[Step], fault: _Fault) -> None:
+    while waiting and waiting[-1].sign != "(":
+        output.append(_operator(waiting.pop()))
+    if not waiting:
+        raise fault.at(token.place, "')' without its partner", "as many ( as )")
+    waiting.pop()
+
+
+def _binds(token: _Token) -> int:
+    return _BINDING.get(token.sign, 0)
+
+
+def _operator(token: _Token) -> Operator:
+    return token.sign  # type: ignore[return-value]
+
+
+def _tokens(text: str, fault: _Fault) -> Iterator[_Token]:
+    place = 0
+    while True:
+        match = _SPACE.match(text, place)
+        place = match.end() if match else place
+        if place == len(text):
+            return
+        sign = text[place]
+        if sign in _LEAVES:
+            leaf, end = _leaf(text, place, fault)
+            yield _Token(place, text[place:end], leaf)
+            place = end
+            continue
+        if sign not in _BINDING and sign not in "()":
+            raise fault.at(place, shown(sign), f"{_OPERAND}, or & \\ ^ | )")
+        if sign == ")" and text[:place].rstrip().endswith("("):
+            raise fault.at(place, "nothing between ( and )", _OPERAND)
+        yield _Token(place, sign)
+        place += 1
+
+
+def _leaf(text: str, place: int, fault: _Fault) -> tuple[Leaf, int]:
+    kind, closing = _LEAVES[text[place]]
+    end = text.find(closing, place + 1)
+    if end < 0:
+        raise fault.at(place, f"{text[place]!r} without its partner", f"a {closing!r} after it")
+    inner = text[place + 1 : end].strip()
+    if kind == "name" and inner not in MASK_NAMES:
+        raise fault.at(place + 1, shown(inner), f"one of {', '.join(MASK_NAMES)}")
+    if not inner:
+        raise fault.at(place + 1, "nothing", "a file" if kind == "file" else "words")
+    return Leaf(kind, inner.strip("\"'") if kind == "file" else inner), end + 1
