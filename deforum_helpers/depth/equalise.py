@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from deforum_helpers.image.types import Depth
@@ -13,14 +15,38 @@ def equalised(answer: torch.Tensor) -> torch.Tensor:
     """Return the share of pixels below each one, about 0..1; equal to the classic 1024-bin equalisation.
 
     The answer is brought to 0..1, d; the cumulated histogram is read at d, by straight lines between the bins' left
-    edges.
-    equalised of the row (0, 0.5, 1) is (1/3, 2/3, 1).
+    edges. equalised of the row (0, 0.5, 1) is (1/3, 2/3, 1).
 
     Args:
         answer: (H, W) float, any unit, finite and not constant.
     """
+    answer = answer.to(torch.float32)
+    if answer.device.type == "cpu":
+        return torch.from_numpy(_equalised_pixels(answer.contiguous().numpy()))
+    return equalised_anywhere(answer)
+
+
+def _equalised_pixels(answer: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return `equalised_anywhere` of an array: one thread, because torch's many small steps would each wait for all."""
     low, high = answer.min(), answer.max()
-    place = ((answer.to(torch.float32) - low) / (high - low)).mul_(BINS).nan_to_num_(0.0)
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        return np.zeros_like(answer)
+    place = (answer - low) / (high - low)
+    place *= BINS
+    lower = place.astype(np.int32)
+    np.minimum(lower, BINS - 1, out=lower)
+    place -= lower
+    counts = np.bincount(lower.ravel(), minlength=BINS)
+    cumulated = (np.cumsum(counts) / answer.size).astype(np.float32)
+    place *= np.diff(cumulated, append=cumulated[-1:])[lower]
+    place += cumulated[lower]
+    return place
+
+
+def equalised_anywhere(answer: torch.Tensor) -> torch.Tensor:
+    """Return `equalised` of (H, W) float32 on any device, without a wait for it."""
+    low, high = answer.min(), answer.max()
+    place = ((answer - low) / (high - low)).mul_(BINS).nan_to_num_(0.0)
     lower = place.floor().clamp_(0, BINS - 1)
     bins = lower.long()
     counts = torch.zeros(BINS, device=answer.device)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deforum_helpers.depth import make_estimator
-from deforum_helpers.depth.equalise import BINS, equalised, raw_depth, scene_depth
+from deforum_helpers.depth.equalise import BINS, equalised, equalised_anywhere, raw_depth, scene_depth
 from deforum_helpers.depth.maps import depth_bytes
 from deforum_helpers.depth.names import DEPTH_NAMES, depth_name
 from deforum_helpers.depth.scene import SceneDepth
@@ -48,7 +48,8 @@ def test_documented_row() -> None:
 @given(st.integers(2, 30), st.integers(2, 30), st.integers(0, 1000), st.floats(0.1, 8))
 def test_equalisation_equals_the_readable_form(height_px: int, width_px: int, seed: int, bend: float) -> None:
     answer = np.random.default_rng(seed).random((height_px, width_px)).astype(np.float32) ** np.float32(bend)
-    np.testing.assert_allclose(equalised(torch.from_numpy(answer)), plain_equalised(answer), atol=1e-4)
+    for form in (equalised, equalised_anywhere):
+        np.testing.assert_allclose(form(torch.from_numpy(answer)), plain_equalised(answer), atol=1e-4)
 
 
 @pytest.mark.parametrize("far_is_large", [True, False])
