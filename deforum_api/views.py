@@ -8,8 +8,27 @@ from collections.abc import Iterable, Mapping
 from deforum_api.record import Job
 
 
-def job_json(job: Job, queue_position: int | None, *, summary: bool = False) -> str:
-    """Return the DeforumJobStatus of `job` as JSON text; `summary` leaves out the submitted objects."""
+def job_json(job: Job, queue_position: int | None) -> str:
+    """Return the DeforumJobStatus of `job` as JSON text."""
+    return "".join(_parts(job, queue_position, summary=False))
+
+
+def jobs_json(jobs: Iterable[Job], positions: Mapping[str, int]) -> str:
+    """Return the array of DeforumJobStatus as JSON text."""
+    return f"[{', '.join(job_json(job, positions.get(job.id)) for job in jobs)}]"
+
+
+def jobs_json_by_id(jobs: Iterable[Job], positions: Mapping[str, int], *, summary: bool = False) -> str:
+    """Return the object job id -> DeforumJobStatus as JSON text; `summary` leaves out the submitted objects."""
+    parts: list[str] = []
+    for job in jobs:
+        parts += (", " if parts else "{", '"', job.id, '": ')
+        parts += _parts(job, positions.get(job.id), summary=summary)
+    return "".join([*parts, "}"]) if parts else "{}"
+
+
+def _parts(job: Job, queue_position: int | None, *, summary: bool) -> tuple[str, ...]:
+    """Return the pieces of a job's JSON text; they are joined once, as settings are long."""
     fields = {
         "id": job.id,
         "status": job.status,
@@ -30,22 +49,11 @@ def job_json(job: Job, queue_position: int | None, *, summary: bool = False) -> 
         "eta_seconds": job.eta_seconds,
         "warnings": job.warnings,
     }
-    text = json.dumps(fields, ensure_ascii=False)
+    text = _ENCODER.encode(fields)
     if summary:
-        return text
-    return (
-        f'{text[:-1]}, "deforum_settings": {job.settings_json}, "options_overrides": {job.overrides_json}}}'
-    )
+        return (text,)
+    settings, overrides = job.settings_json, job.overrides_json
+    return (text[:-1], ', "deforum_settings": ', settings, ', "options_overrides": ', overrides, "}")
 
 
-def jobs_json_by_id(jobs: Iterable[Job], positions: Mapping[str, int], *, summary: bool = False) -> str:
-    """Return the object job id -> DeforumJobStatus as JSON text."""
-    entries = (
-        f"{json.dumps(job.id)}: {job_json(job, positions.get(job.id), summary=summary)}" for job in jobs
-    )
-    return f"{{{', '.join(entries)}}}"
-
-
-def jobs_json(jobs: Iterable[Job], positions: Mapping[str, int]) -> str:
-    """Return the array of DeforumJobStatus as JSON text."""
-    return f"[{', '.join(job_json(job, positions.get(job.id)) for job in jobs)}]"
+_ENCODER = json.JSONEncoder(check_circular=False)

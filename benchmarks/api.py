@@ -1,0 +1,86 @@
+"""The server's answers while a job renders: one job, 1,000 jobs, a submission."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks.rows import Row
+from deforum_helpers.settings import defaults
+
+NAME = "api"
+BAR = "p99 while a worker burns a core: GET one job 50 ms, GET 1,000 jobs 100 ms, POST 500 ms"
+
+BURNER = {"W": 1024, "H": 1024, "max_frames": 9000, "animation_mode": "3D", "batch_name": "burner"}
+WAITING = {**defaults(), "W": 64, "H": 64, "max_frames": 10}
+
+
+def run() -> list[Row]:
+    with tempfile.TemporaryDirectory() as outputs:
+        command = [sys.executable, "-m", "deforum_api.standalone", "--deforum-engine", "null", "--port", "0"]
+        server = subprocess.Popen(
+            [*command, "--deforum-outdir", outputs],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        try:
+            assert server.stdout
+            address = urlsplit(server.stdout.readline().split()[2]).netloc
+            return _measured(http.client.HTTPConnection(address, timeout=60))
+        finally:
+            server.kill()
+            server.wait()
+            if server.stdout:
+                server.stdout.close()
+
+
+def _measured(connection: http.client.HTTPConnection) -> list[Row]:
+    burner = json.loads(_submit(connection, [BURNER]))["job_ids"][0]
+    path = f"/deforum_api/jobs/{burner}"
+    while json.loads(_ask(connection, "GET", path))["phase"] != "GENERATING":
+        time.sleep(0.1)
+    for _ in range(9):
+        _submit(connection, [WAITING] * 100)
+    posts = _p99(lambda: _submit(connection, [WAITING]), 99)
+    one = _p99(lambda: _ask(connection, "GET", path), 500)
+    every = _p99(lambda: _ask(connection, "GET", "/deforum_api/jobs"), 50)
+    short = _p99(lambda: _ask(connection, "GET", "/deforum_api/jobs?summary=true"), 50)
+    return [
+        Row("GET one job, p99 of 500", one, 50.0),
+        Row("GET 1,000 jobs, p99 of 50", every, 100.0),
+        Row("GET 1,000 jobs without settings, p99 of 50", short),
+        Row("POST one job, p99 of 99", posts, 500.0),
+    ]
+
+
+def _submit(connection: http.client.HTTPConnection, settings: list[dict[str, Any]]) -> bytes:
+    return _ask(connection, "POST", "/deforum_api/batches", json.dumps({"deforum_settings": settings}))
+
+
+def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: str | None = None) -> bytes:
+    headers = {"Content-Type": "application/json"} if body else {}
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    content = answer.read()
+    if answer.status >= 400:
+        raise RuntimeError(f"{method} {path}: {answer.status} {content[:500]!r}")
+    return content
+
+
+def _p99(work: Callable[[], Any], times: int) -> float:
+    """Return the 99th percentile of `times` runs in milliseconds."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return sorted(taken)[math.ceil(0.99 * times) - 1] * 1000
