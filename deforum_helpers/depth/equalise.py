@@ -29,8 +29,6 @@ def equalised(answer: torch.Tensor) -> torch.Tensor:
 def _equalised_pixels(answer: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return `equalised_anywhere` of an array: one thread, because torch's many small steps would each wait for all."""
     low, high = answer.min(), answer.max()
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        return np.zeros_like(answer)
     place = (answer - low) / (high - low)
     place *= BINS
     lower = place.astype(np.int32)
@@ -66,10 +64,16 @@ def scene_depth(answer: torch.Tensor, nearest: float, farthest: float, *, far_is
         nearest, farthest: scene depth of the nearest and the farthest pixel.
         far_is_large: whether the answer grows with the distance.
     """
-    share = equalised(answer)
-    depth = (
-        nearest + share * (farthest - nearest) if far_is_large else farthest - share * (farthest - nearest)
-    )
+    start, span = (nearest, farthest - nearest) if far_is_large else (farthest, nearest - farthest)
+    if answer.device.type == "cpu":
+        pixels = answer.to(torch.float32).contiguous().numpy()
+        if not (np.isfinite(pixels).all() and pixels.min() < pixels.max()):
+            return torch.ones(answer.shape)
+        share = _equalised_pixels(pixels)
+        share *= np.float32(span)
+        share += np.float32(start)
+        return torch.from_numpy(share)
+    depth = equalised_anywhere(answer) * span + start
     return torch.where(_usable(answer), depth, torch.ones_like(depth))
 
 
