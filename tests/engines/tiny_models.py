@@ -20,7 +20,9 @@ _BETAS = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
-    "num_train_timesteps": 1000,
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
 }
 
 
@@ -52,7 +54,7 @@ def clip(width: int = 32, projected: bool = False, act: str = "quick_gelu") -> A
         eos_token_id=1605,
         pad_token_id=1605,
         hidden_act=act,
-        initializer_factor=20.0,
+        initializer_factor=2.0,
     )
     kind = transformers.CLIPTextModelWithProjection if projected else transformers.CLIPTextModel
     return kind(config)
@@ -71,7 +73,7 @@ def t5() -> Any:
     return transformers.T5EncoderModel(config)
 
 
-def autoencoder(latent_channels: int = 4) -> Any:
+def autoencoder(latent_channels: int = 4, shift: float | None = None) -> Any:
     return diffusers.AutoencoderKL(
         block_out_channels=(8, 16),
         down_block_types=("DownEncoderBlock2D",) * 2,
@@ -80,6 +82,7 @@ def autoencoder(latent_channels: int = 4) -> Any:
         norm_num_groups=4,
         layers_per_block=1,
         scaling_factor=0.5,
+        shift_factor=shift,
     )
 
 
@@ -98,12 +101,12 @@ def unet(**changes: Any) -> Any:
 
 
 def sd1(folder: Path) -> None:
-    _save(folder, "StableDiffusionPipeline", {"prediction_type": "epsilon", "steps_offset": 1}, unet=unet())
+    _save(folder, "StableDiffusionPipeline", {"prediction_type": "epsilon"}, unet=unet())
 
 
 def sd2(folder: Path) -> None:
     network = unet(use_linear_projection=True, attention_head_dim=(2, 4))
-    config = {"prediction_type": "v_prediction", "steps_offset": 1}
+    config = {"prediction_type": "v_prediction"}
     _save(folder, "StableDiffusionPipeline", config, unet=network, text_encoder=clip(act="gelu"))
 
 
@@ -150,6 +153,7 @@ def sd3(folder: Path) -> None:
         folder,
         "StableDiffusion3Pipeline",
         {"shift": 3.0},
+        vae=autoencoder(shift=0.1),
         transformer=network,
         text_encoder=clip(projected=True),
         text_encoder_2=clip(projected=True),
@@ -174,6 +178,7 @@ def flux(folder: Path) -> None:
         folder,
         "FluxPipeline",
         {"shift": 3.0, "use_dynamic_shifting": True},
+        vae=autoencoder(shift=0.1),
         transformer=network,
         text_encoder_2=t5(),
         tokenizer_2=t5_tokenizer(),

@@ -177,7 +177,7 @@ def plan_sampling(
             levels = _levels(model.table, label, steps, solver)[-run - 1 :]
             timesteps = _walk(instance, solver, model.table, levels)
             first_sigma = float(levels[0])
-    plus_plus = name == "DDIM CFG++"
+    plus_plus = name == "DDIM CFG++" and not model.table.flow
     return Sampling(instance, timesteps, run, first_sigma, solver, model.table.flow, plus_plus, eta)
 
 
@@ -205,6 +205,9 @@ def _levels(table: NoiseTable, label: str, steps: int, solver: Solver) -> np.nda
     levels = noise_levels(table, label, steps)
     if solver.ends_above_zero:
         levels[-1] = table.sigmas[0] / 100
+    if solver.options.get("use_flow_sigmas"):
+        # These divide by the share of the picture, which pure noise has none of.
+        levels = np.minimum(levels, 0.999)
     return levels
 
 
@@ -243,8 +246,8 @@ def _walk(scheduler: Any, solver: Solver, table: NoiseTable, levels: np.ndarray)
 
 
 def _strictly_falling(timesteps: torch.Tensor) -> torch.Tensor:
-    """Round to whole training steps, none twice."""
-    whole = timesteps.round().long().tolist()
+    """Round to whole training steps, none twice and none 0, where LCM would leave the last noise in."""
+    whole = timesteps.round().long().clamp(min=1).tolist()
     for i in range(len(whole) - 2, -1, -1):
         whole[i] = max(whole[i], whole[i + 1] + 1)
     return torch.tensor(whole)

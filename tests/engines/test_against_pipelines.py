@@ -1,0 +1,117 @@
+"""The engine beside diffusers' own pipelines: a slow, trusted reference for every family."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.diffusion.loading import quiet_libraries
+from deforum_helpers.engines.diffusion.noise import seeded_noise
+
+RequestMaker = Callable[..., GenerateRequest]
+
+
+def pipeline_of(folder: Path, name: str, **parts: Any) -> Any:
+    with quiet_libraries():
+        pipeline = getattr(diffusers, name).from_pretrained(str(folder), local_files_only=True, **parts)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def picture(pipeline: Any, **options: Any) -> torch.Tensor:
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.filterwarnings("ignore", "__array", DeprecationWarning)
+        return pipeline(output_type="pt", **options).images[0]
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
+def test_text_to_image(kind: str, tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
+    ours = make_engine("diffusers", checkpoint=str(tiny(kind)), device="cpu").generate(
+        request_for(sampler="DDIM"), CancelToken()
+    )
+    name = "StableDiffusionXLPipeline" if kind == "sdxl" else "StableDiffusionPipeline"
+    absent = {} if kind == "sdxl" else {"safety_checker": None, "requires_safety_checker": False}
+    theirs = picture(
+        pipeline_of(tiny(kind), name, **absent),
+        prompt="a hill",
+        negative_prompt="blurry",
+        width=32,
+        height=48,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        latents=seeded_noise((4, 24, 16), 1)[0][None],
+    )
+    torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0)
+
+
+def test_lcm(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
+    ours = make_engine("diffusers", checkpoint=str(tiny("lcm")), device="cpu").generate(
+        request_for(sampler="LCM", scheduler="Turbo", steps=1), CancelToken()
+    )
+    theirs = picture(
+        pipeline_of(
+            tiny("lcm"),
+            "LatentConsistencyModelPipeline",
+            scheduler=diffusers.LCMScheduler(beta_start=0.00085, beta_end=0.012, clip_sample=False),
+            safety_checker=None,
+            requires_safety_checker=False,
+            feature_extractor=None,
+            image_encoder=None,
+        ),
+        prompt="a hill",
+        width=32,
+        height=48,
+        num_inference_steps=1,
+        guidance_scale=5.0,
+        latents=seeded_noise((4, 24, 16), 1)[0][None],
+    )
+    torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0)
+
+
+def test_sd3(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
+    ours = make_engine("diffusers", checkpoint=str(tiny("sd3")), device="cpu").generate(
+        request_for(scheduler="Simple"), CancelToken()
+    )
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
+    absent = {"text_encoder_3": None, "tokenizer_3": None, "image_encoder": None, "feature_extractor": None}
+    theirs = picture(
+        pipeline_of(tiny("sd3"), "StableDiffusion3Pipeline", scheduler=scheduler, **absent),
+        prompt="a hill",
+        negative_prompt="blurry",
+        width=32,
+        height=48,
+        num_inference_steps=4,
+        sigmas=[1.0, 0.75, 0.5, 0.25],
+        guidance_scale=5.0,
+        latents=seeded_noise((4, 24, 16), 1)[0][None],
+    )
+    torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0)
+
+
+def test_flux(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
+    ours = make_engine("diffusers", checkpoint=str(tiny("flux")), device="cpu").generate(
+        request_for(scheduler="Simple", cfg_scale=1.0, distilled_cfg_scale=2.5), CancelToken()
+    )
+    noise = seeded_noise((4, 24, 16), 1)[0][None]
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
+    absent = {"image_encoder": None, "feature_extractor": None}
+    pipeline = pipeline_of(tiny("flux"), "FluxPipeline", scheduler=scheduler, **absent)
+    theirs = picture(
+        pipeline,
+        prompt="a hill",
+        width=32,
+        height=48,
+        num_inference_steps=4,
+        guidance_scale=2.5,
+        latents=pipeline._pack_latents(noise, 1, 4, 24, 16),
+    )
+    torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0)
