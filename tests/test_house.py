@@ -28,10 +28,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.prepare", "deforum_helpers.plot"),
     ("deforum_helpers.output.film",),
     ("deforum_helpers.render",),
+    ("deforum_helpers.media",),
     ("deforum_helpers.output",),
     ("deforum_helpers.options",),
     ("deforum_helpers.engines", "deforum_helpers.engines.demo.engine"),
-    ("deforum_helpers.depth", "deforum_helpers.flow"),
+    ("deforum_helpers.depth", "deforum_helpers.flow", "deforum_helpers.segmentation"),
     ("deforum_helpers.engines.demo",),  # the built-in model's own files: weights and the depth net
     ("deforum_helpers.settings",),
     ("deforum_helpers.schedule",),
@@ -42,6 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.cancel",
         "deforum_helpers.registry",
         "deforum_helpers.optional",
+        "deforum_helpers.fetch",
     ),
     ("preload", "install"),
 )
@@ -54,10 +56,20 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "starlette": ("deforum_api",),
     "uvicorn": ("deforum_api.standalone",),
     "diffusers": ("deforum_helpers.engines", "deforum_helpers.depth"),
-    "transformers": ("deforum_helpers.engines", "deforum_helpers.depth"),
+    "transformers": ("deforum_helpers.engines", "deforum_helpers.depth", "deforum_helpers.segmentation"),
     "torch": tuple(
         f"deforum_helpers.{name}"
-        for name in ("engines", "depth", "flow", "image", "render", "output.film", "job", "webui")
+        for name in (
+            "engines",
+            "depth",
+            "flow",
+            "segmentation",
+            "image",
+            "render",
+            "output.film",
+            "job",
+            "webui",
+        )
     ),
 }
 

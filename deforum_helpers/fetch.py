@@ -1,0 +1,249 @@
+"""Files from http(s) addresses that strangers' settings name, fetched without becoming their way into this network.
+
+A host name is looked up once; only if every address it has is public is one of them connected to, so a second look-up
+cannot lead elsewhere. Redirects are followed by the same rules. Proxies, passwords in addresses and cookies are not
+used; time and size are bounded; what comes must say that it is of the kind wanted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from deforum_helpers.errors import Problem, SettingsError
+
+Kind = Literal["image", "audio", "video", "json"]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+LARGEST_BYTES = 50_000_000
+LONGEST_S = 10.0
+MOST_REDIRECTS = 5
+MOST_URL_CHARACTERS = 4000
+CHUNK_BYTES = 64 * 1024
+
+# Servers that do not know better say octet-stream; what the bytes are is seen when they are read.
+_UNTOLD = ("application/octet-stream", "binary/octet-stream", "")
+TYPES: dict[Kind, tuple[str, ...]] = {
+    "image": ("image/", *_UNTOLD),
+    "audio": ("audio/", "video/", "application/ogg", *_UNTOLD),
+    "video": ("video/", "application/mp4", "application/ogg", *_UNTOLD),
+    "json": ("application/json", "text/json", "text/plain", *_UNTOLD),
+}
+_REDIRECTS = (301, 302, 303, 307, 308)
+_TRANSLATED = (
+    ipaddress.ip_network("64:ff9b::/96"),
+    ipaddress.ip_network("64:ff9b:1::/48"),
+    ipaddress.ip_network("2001::/32"),
+    ipaddress.ip_network("2002::/16"),
+)
+
+
+def is_url(text: str) -> bool:
+    """Tell whether `text` is an http(s) address."""
+    return text.strip()[:8].casefold().startswith(("http://", "https://"))
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address belongs to the public network: not this machine, its neighbours or a way around."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        if any(address in network for network in _TRANSLATED):
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def look_up(host: str, port: int) -> list[Address]:
+    """Return the addresses of a host by the system's look-up.
+
+    Raises:
+        OSError: it is not known.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Fetches files from http(s) addresses.
+
+    Args:
+        look_up: gives the addresses of a host and port.
+        allowed: which addresses may be connected to.
+        largest_bytes: bound of a file.
+        longest_s: bound of the whole fetch, seconds.
+        tls: context of https; by default one that checks certificates.
+    """
+
+    look_up: Callable[[str, int], list[Address]] = look_up
+    allowed: Callable[[Address], bool] = is_public
+    largest_bytes: int = LARGEST_BYTES
+    longest_s: float = LONGEST_S
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+
+    def fetch(self, url: str, kind: Kind, target: Path, *, setting: str) -> None:
+        """Write the file at `url` to `target`.
+
+        Args:
+            url: http(s) address.
+            kind: what it has to be.
+            target: path of a file that does not exist; it is removed again when the fetch fails.
+            setting: name of the setting that names it, for the error.
+
+        Raises:
+            SettingsError: it cannot or must not be fetched, in one sentence.
+        """
+        try:
+            with target.open("xb") as file, contextlib.closing(self._chunks(url.strip(), kind)) as chunks:
+                for chunk in chunks:
+                    file.write(chunk)
+        except (_Refused, ssl.SSLError, OSError, http.client.HTTPException) as error:
+            target.unlink(missing_ok=True)
+            raise _problem(setting, url, _reason(error)) from None
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
+    def _chunks(self, url: str, kind: Kind) -> Generator[bytes, None, None]:
+        """Yield the bytes of the file, after any redirects."""
+        ends_at = time.monotonic() + self.longest_s
+        for _ in range(MOST_REDIRECTS + 1):
+            with self._asked(url, ends_at) as response:
+                if response.status not in _REDIRECTS:
+                    yield from self._body(response, kind, ends_at)
+                    return
+                url = urljoin(url, response.headers.get("Location", ""))
+        raise _Refused("it is redirected too often")
+
+    @contextmanager
+    def _asked(self, url: str, ends_at: float) -> Iterator[http.client.HTTPResponse]:
+        """Give the answer of the server of `url`; the connection is cut when the time is over."""
+        parts, host, port = _parts(url)
+        line = socket.create_connection((str(self._address(host, port)), port), _left(ends_at))
+        watch = threading.Timer(_left(ends_at), _cut, [line])
+        watch.daemon = True
+        watch.start()
+        try:
+            connection: http.client.HTTPConnection
+            if parts.scheme == "https":
+                connection = http.client.HTTPSConnection(host, port, context=self.tls)
+                line = self.tls.wrap_socket(line, server_hostname=host)
+            else:
+                connection = http.client.HTTPConnection(host, port)
+            connection.sock = line
+            path = quote(parts.path or "/", _KEPT) + (f"?{quote(parts.query, _KEPT)}" if parts.query else "")
+            connection.request("GET", path, headers=_HEADERS)
+            with contextlib.closing(connection.getresponse()) as response:
+                yield response
+        except (OSError, http.client.HTTPException):
+            _left(ends_at)  # a line that was cut because the time is over says so
+            raise
+        finally:
+            watch.cancel()
+            line.close()
+
+    def _address(self, host: str, port: int) -> Address:
+        """Return the address of a host; one that is not public spoils all."""
+        try:
+            addresses = self.look_up(host, port)
+        except (OSError, UnicodeError, ValueError):
+            addresses = []
+        if not addresses:
+            raise _Refused("its host is not known")
+        if not all(self.allowed(address) for address in addresses):
+            raise _Refused("its host is not on the public network")
+        return addresses[0]
+
+    def _body(self, response: http.client.HTTPResponse, kind: Kind, ends_at: float) -> Iterator[bytes]:
+        if response.status != 200:
+            raise _Refused(f"the server answers {response.status}")
+        told = response.headers.get("Content-Type", "").partition(";")[0].strip().casefold()
+        if not any(
+            told == known or (known.endswith("/") and told.startswith(known)) for known in TYPES[kind]
+        ):
+            raise _Refused(f"what is there is {told[:60]!r}, not {kind}")
+        if response.headers.get("Content-Encoding", "identity").casefold() != "identity":
+            raise _Refused("the server packs what it sends")
+        if (response.length or 0) > self.largest_bytes:
+            raise _Refused(self._too_large())
+        size = 0
+        while chunk := response.read1(CHUNK_BYTES):
+            _left(ends_at)
+            size += len(chunk)
+            if size > self.largest_bytes:
+                raise _Refused(self._too_large())
+            yield chunk
+        _left(ends_at)
+        if response.length:
+            raise _Refused("the connection ended early")
+        if not size:
+            raise _Refused("what is there is empty")
+
+    def _too_large(self) -> str:
+        return f"what is there is larger than {self.largest_bytes / 1e6:g} MB"
+
+
+class _Refused(Exception):
+    """Why an address is not fetched, as the rest of a sentence."""
+
+
+_HEADERS = {"User-Agent": "Deforum", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
+_KEPT = "/%:=&?~+!$,;'@()*[]"
+
+
+def _parts(url: str) -> tuple[SplitResult, str, int]:
+    """Take an address apart: the whole, its host and its port."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise _Refused("it is no proper address") from None
+    if parts.scheme not in ("http", "https") or len(url) > MOST_URL_CHARACTERS:
+        raise _Refused("only http and https addresses are fetched")
+    if parts.username is not None or parts.password is not None:
+        raise _Refused("addresses with a name and password are not fetched")
+    if not parts.hostname:
+        raise _Refused("it names no host")
+    return parts, parts.hostname, port
+
+
+def _left(ends_at: float) -> float:
+    """Return the seconds that are left."""
+    left = ends_at - time.monotonic()
+    if left <= 0:
+        raise _Refused("it takes too long")
+    return left
+
+
+def _cut(line: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, _Refused):
+        return str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "the server's certificate is not valid"
+    if isinstance(error, TimeoutError):
+        return "it takes too long"
+    return "the server cannot be reached or does not speak http"
+
+
+def _problem(setting: str, url: str, reason: str) -> SettingsError:
+    shown = repr(url if len(url) <= 120 else url[:119] + "…")
+    message = f"{setting} names the address {shown}, but {reason}; give another address or a local file."
+    return SettingsError(
+        [Problem(message, setting, found=shown, allowed="a public http(s) address, or a local file")]
+    )
