@@ -170,8 +170,7 @@ def _safe_name(name: str, max_length: int | None) -> str:
 
 
 def _cut(name: str, max_length: int | None) -> str:
-    name = name[:max_length].encode()[:MAX_NAME_BYTES].decode(errors="ignore")
-    return name if max_length is None or max_length > 0 else name[:1]
+    return name[:max_length].encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
 
 def _run_at(
