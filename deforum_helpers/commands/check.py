@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from deforum_helpers.commands.common import DEFAULT_OUTPUT_ROOT, host_facts, prepare_file, print_warnings
+from deforum_helpers.commands.job_files import DEFAULT_OUTPUT_ROOT, host_facts, prepare_file, print_warnings
 
 
 def check(options: argparse.Namespace) -> int:

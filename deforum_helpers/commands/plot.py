@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from deforum_helpers.commands.common import DEFAULT_OUTPUT_ROOT, host_facts, prepare_file
+from deforum_helpers.commands.job_files import DEFAULT_OUTPUT_ROOT, host_facts, prepare_file
 from deforum_helpers.plot import changing_schedules, plot_svg
 
 

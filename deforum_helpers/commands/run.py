@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.commands.common import (
+from deforum_helpers.commands.job_files import (
     DEFAULT_OUTPUT_ROOT,
     engine_name,
     host_facts,

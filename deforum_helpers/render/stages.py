@@ -14,8 +14,9 @@ from deforum_helpers.image import adjust, color, noise
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.image.warp import warp_depth, warp_flat
+from deforum_helpers.render.key_frames import KeyFrame, Stage
 from deforum_helpers.render.moves import FlatMove
-from deforum_helpers.render.plan import KeyFrame, Plan, Stage
+from deforum_helpers.render.plan import Plan
 
 
 class Eyes:

@@ -8,7 +8,7 @@ import torch
 
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.types import Image
-from deforum_helpers.render.plan import KeyFrame, Stage
+from deforum_helpers.render.key_frames import KeyFrame, Stage
 from deforum_helpers.render.stages import STAGES, Apply, Draft, Studio
 from deforum_helpers.render.state import Frame, State
 

@@ -1,4 +1,4 @@
-"""What all commands share: reading settings files, the host that a command line is, and problems in plain text."""
+"""Settings files on the command line: read, changed, prepared, and their problems in plain text."""
 
 from __future__ import annotations
 

@@ -1,0 +1,251 @@
+"""The diffused frames: which they are, what happens to each in which order, and with which numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.names import steps_run
+from deforum_helpers.options import Options
+from deforum_helpers.render.requests import plan_request
+from deforum_helpers.render.schedules import Schedules
+from deforum_helpers.schedule import KeySeeds, PromptSeries, seed_series
+from deforum_helpers.settings import Settings
+
+Source = Literal["nothing", "init_image", "last_frame"]
+Stage = Literal[
+    "move", "take_reference", "match_color", "grayscale", "contrast", "sharpen", "noise", "redo", "diffuse"
+]
+
+
+@dataclass(frozen=True)
+class Sharpening:
+    """Unsharp mask: odd kernel in pixels, sigma in pixels, amount, threshold in 8-bit levels."""
+
+    kernel: int
+    sigma: float
+    amount: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise that is blended into the picture before it is diffused: kind, share 0..1, seed, Perlin's shape."""
+
+    kind: str
+    amount: float
+    seed: int
+    octaves: int
+    persistence: float
+
+
+@dataclass(frozen=True)
+class KeyFrame:
+    """One frame that is diffused, and the in-between frames up to the next one.
+
+    Args:
+        index: frame number.
+        stop: first frame number after its in-between frames; the next key frame, or the end of the film.
+        source: what its picture starts from.
+        stages: what happens to the picture, in order; "diffuse" is where the engine is asked.
+        contrast: factor around black, 1 = unchanged.
+        sharpening, noise: their numbers.
+        redo_seeds: seeds of the extra diffusions before the one that is kept.
+        request: what the engine is asked for; the init image is filled in by the step.
+    """
+
+    index: int
+    stop: int
+    source: Source
+    stages: tuple[Stage, ...]
+    contrast: float
+    sharpening: Sharpening
+    noise: Noise
+    redo_seeds: tuple[int, ...]
+    request: GenerateRequest
+
+    @property
+    def sampling_steps(self) -> int:
+        """Sampling steps of this key frame, redo passes included, counted as the engines run them."""
+        if self.source == "nothing":
+            return steps_run(self.request.steps, None)
+        once = steps_run(self.request.steps, self.request.denoising_strength)
+        return once * (1 + self.stages.count("redo") * len(self.redo_seeds))
+
+
+def place_key_frames(
+    distribution: str, frames: int, cadence: int, prompt_frames: Sequence[int]
+) -> tuple[int, ...]:
+    """Return the numbers of the diffused frames, ascending, from 0 to `frames` - 1.
+
+    Args:
+        distribution: "Off" = every `cadence` frames; "Keyframes Only" = where a prompt begins; "Additive" = both;
+            "Redistributed" = as many as every `cadence` frames, the nearest of them moved to where a prompt begins.
+        frames: length of the film, >= 1.
+        cadence: >= 1.
+        prompt_frames: frame numbers at which prompts begin.
+
+    >>> place_key_frames("Off", 10, 3, (0, 5))
+    (0, 3, 6, 9)
+    >>> place_key_frames("Redistributed", 10, 3, (0, 5))
+    (0, 3, 5, 9)
+    """
+    ends = {0, frames - 1}
+    wanted = {frame for frame in prompt_frames if 0 <= frame < frames}
+    uniform = set(range(0, frames, cadence))
+    if distribution == "Off":
+        chosen = uniform
+    elif distribution == "Keyframes Only":
+        chosen = wanted
+    elif distribution == "Additive":
+        chosen = uniform | wanted
+    else:
+        chosen = _moved(uniform, wanted)
+    return tuple(sorted(chosen | ends))
+
+
+def _moved(uniform: set[int], wanted: set[int]) -> set[int]:
+    """Replace, for each wanted frame, the nearest uniform one that nobody wants."""
+    chosen = set(uniform)
+    for frame in sorted(wanted - uniform):
+        free = chosen - wanted - {0}
+        if free:
+            chosen.remove(min(free, key=lambda other: (abs(other - frame), other)))
+        chosen.add(frame)
+    return chosen
+
+
+def plan_key_frames(
+    settings: Settings,
+    options: Options,
+    schedules: Schedules,
+    prompts: PromptSeries,
+    places: tuple[int, ...],
+    seeds: tuple[KeySeeds, ...],
+) -> tuple[KeyFrame, ...]:
+    """Return the diffused frames of a film.
+
+    Args:
+        settings: checked, with the seed resolved.
+        options: of the host, with the job's overrides.
+        schedules, prompts: one value per frame.
+        places: numbers of the diffused frames, ascending.
+        seeds: at least one per place.
+    """
+    stages = _Stages(settings)
+    stops = (*places[1:], settings.max_frames)
+    return tuple(
+        _key_frame(settings, options, schedules, prompts, stages, index, stop, seed)
+        for index, stop, seed in zip(places, stops, seeds, strict=False)
+    )
+
+
+def plan_seeds(settings: Settings, schedules: Schedules, places: tuple[int, ...]) -> tuple[KeySeeds, ...]:
+    """Return the seeds of all key frames, and those of one more that would follow."""
+    frames = (*places, settings.max_frames)
+    scheduled = None
+    if settings.seed_behavior == "schedule":
+        column = schedules.values["seed_schedule"]
+        scheduled = [int(column[min(frame, settings.max_frames - 1)]) for frame in frames]
+    return seed_series(
+        settings.seed_behavior, settings.seed, len(frames), settings.seed_iter_N, scheduled, frames
+    )
+
+
+def _key_frame(
+    settings: Settings,
+    options: Options,
+    schedules: Schedules,
+    prompts: PromptSeries,
+    stages: _Stages,
+    index: int,
+    stop: int,
+    seeds: KeySeeds,
+) -> KeyFrame:
+    at = {name: float(values[index]) for name, values in schedules.values.items()}
+    source: Source = "last_frame"
+    if index == 0:
+        source = "init_image" if settings.use_init else "nothing"
+    strength = _strength(settings, at, index, prompts)
+    noise = Noise(
+        kind=settings.noise_type,
+        amount=at["noise_schedule"],
+        seed=seeds.noise_seed,
+        octaves=settings.perlin_octaves,
+        persistence=settings.perlin_persistence,
+    )
+    # Only odd kernels have a middle; a ramp from one odd number to another passes even ones.
+    sharpening = Sharpening(
+        int(at["kernel_schedule"]) | 1, at["sigma_schedule"], at["amount_schedule"], at["threshold_schedule"]
+    )
+    request = plan_request(settings, options, schedules, prompts, index, at, seeds)
+    return KeyFrame(
+        index=index,
+        stop=stop,
+        source=source,
+        stages=stages.of(index, strength, at["contrast_schedule"], sharpening, noise),
+        contrast=at["contrast_schedule"],
+        sharpening=sharpening,
+        noise=noise,
+        redo_seeds=seeds.redo_seeds(settings.diffusion_redo),
+        request=replace(request, denoising_strength=1.0 if source == "nothing" else 1.0 - strength),
+    )
+
+
+def _strength(settings: Settings, at: Mapping[str, float], index: int, prompts: PromptSeries) -> float:
+    """Return how much of the last picture is kept, 0..1."""
+    if index == 0:
+        strength = settings.strength
+    elif settings.keyframe_distribution != "Off" and index in prompts.key_frames:
+        strength = at["keyframe_strength_schedule"]
+    else:
+        strength = at["strength_schedule"]
+    return min(max(strength, 0.0), 1.0)
+
+
+class _Stages:
+    """Lists the stages of key frames asked for in order; knows from when on there is a colour reference."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._matches = settings.color_coherence != "None"
+        self._given = settings.color_coherence == "Image"
+        self._referenced = self._given
+
+    def of(
+        self, index: int, strength: float, contrast: float, sharpening: Sharpening, noise: Noise
+    ) -> tuple[Stage, ...]:
+        before = self._before(contrast, sharpening, noise) if index else ()
+        redone = index > 0 and strength > 0 and self._settings.diffusion_redo > 0
+        redo: tuple[Stage, ...] = ("redo",) if redone else ()
+        return (*before, *redo, "diffuse", *self._after(index, strength))
+
+    def _before(self, contrast: float, sharpening: Sharpening, noise: Noise) -> tuple[Stage, ...]:
+        stages: list[Stage] = ["move"]
+        if self._matches:
+            stages.append("match_color" if self._referenced else "take_reference")
+            self._referenced = True
+        if self._settings.color_force_grayscale:
+            stages.append("grayscale")
+        if contrast != 1:
+            stages.append("contrast")
+        if sharpening.amount > 0:
+            stages.append("sharpen")
+        if noise.amount > 0:
+            stages.append("noise")
+        return tuple(stages)
+
+    def _after(self, index: int, strength: float) -> tuple[Stage, ...]:
+        stages: list[Stage] = []
+        legacy = self._settings.legacy_colormatch
+        if self._referenced and (not legacy or (index == 0 and self._given)):
+            stages.append("match_color")
+        if self._settings.color_force_grayscale:
+            stages.append("grayscale")
+        fresh = strength == 0 if legacy else index == 0 and not self._settings.use_init
+        if self._matches and not self._given and fresh:
+            stages.append("take_reference")
+            self._referenced = True
+        return tuple(stages)

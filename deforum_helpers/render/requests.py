@@ -1,0 +1,88 @@
+"""The request to the engine that each key frame makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deforum_helpers.engines.base import FreeU, GenerateRequest
+from deforum_helpers.options import Options
+from deforum_helpers.render.schedules import Schedules
+from deforum_helpers.schedule import KeySeeds, PromptSeries
+from deforum_helpers.settings import Settings
+from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler
+
+
+def plan_request(
+    settings: Settings,
+    options: Options,
+    schedules: Schedules,
+    prompts: PromptSeries,
+    index: int,
+    at: Mapping[str, float],
+    seeds: KeySeeds,
+) -> GenerateRequest:
+    """Return what the engine is asked for at the frame `index`, the init image left open.
+
+    Args:
+        settings: gives what is not scheduled.
+        options: give what neither settings nor schedules say.
+        schedules, prompts: one value per frame.
+        index: frame number.
+        at: value of each schedule of numbers at that frame.
+        seeds: of the key frame.
+    """
+
+    def text(switch: bool, schedule: str, otherwise: str) -> str:
+        return schedules.texts[schedule][index] if switch else otherwise
+
+    sampler = text(settings.enable_sampler_scheduling, "sampler_schedule", settings.sampler)
+    scheduler = text(settings.enable_scheduler_scheduling, "scheduler_schedule", settings.scheduler)
+    sampler, scheduler = canonical_sampler(sampler) or sampler, canonical_scheduler(scheduler) or scheduler
+    checkpoint = text(
+        settings.enable_checkpoint_scheduling, "checkpoint_schedule", options.sd_model_checkpoint
+    )
+    subseed = settings.enable_subseed_scheduling
+    clip_skip = at["clipskip_schedule"] if settings.enable_clipskip_scheduling else None
+    multiplier = at["noise_multiplier_schedule"] if settings.enable_noise_multiplier_scheduling else None
+    steps = at["steps_schedule"] if settings.enable_steps_scheduling else settings.steps
+    return GenerateRequest(
+        prompt=prompts.positive[index],
+        negative_prompt=prompts.negative[index],
+        width_px=settings.W,
+        height_px=settings.H,
+        seed=seeds.seed if seeds.seed >= 0 else seeds.redo_seeds(1)[0],
+        steps=max(1, int(steps)),
+        cfg_scale=at["cfg_scale_schedule"],
+        sampler=sampler,
+        scheduler=scheduler,
+        subseed=int(at["subseed_schedule"]) if subseed else -1,
+        subseed_strength=at["subseed_strength_schedule"] if subseed else 0.0,
+        seed_resize_from_px=(settings.seed_resize_from_w, settings.seed_resize_from_h),
+        distilled_cfg_scale=at["distilled_cfg_scale_schedule"],
+        clip_skip=max(1, int(clip_skip)) if clip_skip is not None else options.CLIP_stop_at_last_layers,
+        noise_multiplier=multiplier if multiplier is not None else options.initial_noise_multiplier,
+        eta=_eta(settings, options, at, sampler),
+        tiling=settings.tiling,
+        checkpoint=checkpoint or None,
+        vae=None if options.sd_vae in ("", "Automatic") else options.sd_vae,
+        freeu=_freeu(settings, at),
+    )
+
+
+def _eta(settings: Settings, options: Options, at: Mapping[str, float], sampler: str) -> float | None:
+    name = sampler.lower()
+    if name.startswith("ddim"):
+        return at["ddim_eta_schedule"] if settings.enable_ddim_eta_scheduling else options.eta_ddim
+    if " a " in f"{name} ":
+        return (
+            at["ancestral_eta_schedule"]
+            if settings.enable_ancestral_eta_scheduling
+            else options.eta_ancestral
+        )
+    return None
+
+
+def _freeu(settings: Settings, at: Mapping[str, float]) -> FreeU | None:
+    if not settings.freeu_enabled:
+        return None
+    return FreeU(at["freeu_b1"], at["freeu_b2"], at["freeu_s1"], at["freeu_s2"])
