@@ -98,7 +98,8 @@ def listen(port: int, address: str) -> socket.socket:
     Raises:
         OSError: the port is taken; the message says what to do.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sends small answers at once instead of waiting for the client's ACK.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if os.name != "nt":
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -120,7 +121,12 @@ class Server(uvicorn.Server):
         self, app: FastAPI, queue: JobQueue, listening: socket.socket, started: Callable[[], None]
     ) -> None:
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+            timeout_keep_alive=75,
         )
         super().__init__(config)
         self.exit_code = 0

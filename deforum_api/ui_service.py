@@ -1,0 +1,165 @@
+"""The job queue as the tab asks for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deforum_api.errors import InvalidBatch
+from deforum_api.jobs import JobQueue
+from deforum_api.outputs import outputs
+from deforum_api.record import Job
+from deforum_helpers.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.output.names import IMAGES_FOLDER
+from deforum_helpers.prepare import HostFacts, Prepared
+from deforum_helpers.ui.service import Film, JobState, JobView, StoppedRun
+
+log = logging.getLogger(__name__)
+
+PACE_JOBS = 5
+MAX_RUNS = 200
+_STATES: dict[str, JobState] = {"SUCCEEDED": "done", "FAILED": "failed", "CANCELLED": "cancelled"}
+
+
+class QueueService:
+    """The tab's `JobService` over the queue that the API has too.
+
+    Args:
+        queue: keeps and renders the jobs.
+        facts: of the host.
+    """
+
+    def __init__(self, queue: JobQueue, facts: HostFacts) -> None:
+        self.facts = facts
+        self._queue = queue
+        self._paces: dict[tuple[str, int], float | None] = {}
+
+    def check(self, settings: Mapping[str, Any]) -> Prepared:
+        return self._queue.check(settings, None)
+
+    def submit(self, settings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        try:
+            return tuple(job.id for job in self._queue.submit(settings))
+        except InvalidBatch as error:
+            raise SettingsError([_problem(entry, len(settings)) for entry in error.errors]) from None
+
+    def jobs(self, limit: int) -> tuple[JobView, ...]:
+        newest_first = self._queue.store.page()[::-1]
+        positions = self._queue.positions()
+        ended = [job for job in newest_first if job.finished][:limit]
+        kept = {job.id for job in ended}
+        return tuple(
+            _view(job, positions.get(job.id)) for job in newest_first if job.id in kept or not job.finished
+        )
+
+    def job(self, job_id: str) -> JobView:
+        return _view(self._queue.job(job_id), self._queue.positions().get(job_id))
+
+    def settings(self, job_id: str) -> dict[str, Any]:
+        settings: dict[str, Any] = json.loads(self._queue.job(job_id).settings_json)
+        return settings
+
+    def cancel(self, job_id: str) -> None:
+        self._queue.cancel(job_id)
+
+    def pause(self, job_id: str) -> None:
+        self._queue.pause(job_id)
+
+    def resume(self, job_id: str) -> None:
+        self._queue.resume(job_id)
+
+    def move_up(self, job_id: str) -> None:
+        self._queue.move_up(job_id)
+
+    def forget(self, job_id: str) -> None:
+        self._queue.forget(job_id)
+
+    def newest_frame(self, job_id: str) -> Path | None:
+        frames = [found.path for found in outputs(self._queue.job(job_id)) if found.kind == "frame"]
+        return frames[-1] if frames else None
+
+    def film(self, job_id: str) -> Film:
+        files = {found.kind: found.path for found in outputs(self._queue.job(job_id))}
+        return Film(files.get("video"), files.get("gif"), files.get("subtitles"), files.get("settings"))
+
+    def stopped_runs(self) -> tuple[StoppedRun, ...]:
+        root = self.facts.output_root / IMAGES_FOLDER
+        found = sorted(root.glob("*/*.checkpoint"), key=lambda path: path.name, reverse=True)[:MAX_RUNS]
+        return tuple(_stopped(path) for path in found if _settings_of(path).is_file())
+
+    def expected_seconds(self, prepared: Prepared) -> float | None:
+        ended = [job for job in self._queue.store.page("SUCCEEDED") if job.attempt == 1 and job.generating_since]
+        paces = [pace for job in ended[-PACE_JOBS:] if (pace := self._pace(job)) is not None]
+        return sorted(paces)[len(paces) // 2] * _work(prepared) if paces else None
+
+    def _pace(self, job: Job) -> float | None:
+        """Return the seconds that a job took per unit of work."""
+        key = (job.id, job.updates)
+        if key not in self._paces:
+            try:
+                work = _work(self._queue.check(json.loads(job.settings_json), json.loads(job.overrides_json)))
+            except SettingsError:
+                work = 0.0
+            seconds = job.last_updated - job.generating_since
+            self._paces[key] = seconds / work if work else None
+        return self._paces[key]
+
+
+def _work(prepared: Prepared) -> float:
+    """Return how much there is to do, in sampling steps of a megapixel; a frame costs about half a step besides."""
+    settings, summary = prepared.settings, prepared.summary
+    return (summary["sampling_steps"] + 0.5 * summary["frames"]) * settings.W * settings.H / 1e6
+
+
+def _problem(entry: Mapping[str, Any], jobs: int) -> Problem:
+    """Return an entry of `errors` as a problem; of several jobs the message says which."""
+    of = f"Job {entry['job'] + 1}: " if jobs > 1 and entry["job"] is not None else ""
+    known = {name: entry[name] for name in ("setting", "frame", "column", "found", "allowed")}
+    return Problem(message=of + entry["message"], **known)
+
+
+def _view(job: Job, position: int | None) -> JobView:
+    done = max(0.0, job.last_updated - job.generating_since) if job.generating_since and job.frame else 0.0
+    return JobView(
+        id=job.id,
+        state=_state(job),
+        phase=job.phase,
+        fraction=job.phase_progress,
+        frame=job.frame,
+        max_frames=job.max_frames,
+        eta_seconds=job.eta_seconds,
+        seconds_per_frame=done / job.frame if done else 0.0,
+        message=job.message or "",
+        warnings=job.warnings,
+        title=_title(job),
+        folder=Path(job.outdir) if job.outdir else None,
+        position=position,
+        updates=job.updates,
+        cancelling=job.cancel_requested and not job.finished,
+    )
+
+
+def _state(job: Job) -> JobState:
+    if job.finished:
+        return _STATES[job.status]
+    if job.held:
+        return "paused"
+    return "queued" if job.queued else "running"
+
+
+def _title(job: Job) -> str:
+    if job.outdir:
+        return Path(job.outdir).name
+    return str(json.loads(job.settings_json).get("batch_name", ""))[:80]
+
+
+def _settings_of(checkpoint: Path) -> Path:
+    return checkpoint.with_name(f"{checkpoint.stem}_settings.txt")
+
+
+def _stopped(checkpoint: Path) -> StoppedRun:
+    frames = sum(1 for _ in checkpoint.parent.glob(f"{checkpoint.stem}_[0-9]*.png"))
+    return StoppedRun(checkpoint.stem, checkpoint.parent.name, _settings_of(checkpoint), frames)
