@@ -144,7 +144,12 @@ def local_folder(family: str, models_folder: Path | None = None) -> Path | None:
         family: of `HUB_IDS`.
         models_folder: may have a folder named as the last part of the hub id.
     """
-    owner, _, model = HUB_IDS[family].partition("/")
+    return hub_folder(HUB_IDS[family], models_folder)
+
+
+def hub_folder(hub_id: str, models_folder: Path | None = None) -> Path | None:
+    """Return the folder with the weights of a model of the hub, or None: as `local_folder`."""
+    owner, _, model = hub_id.partition("/")
     snapshots = _hub_cache() / f"models--{owner}--{model}" / "snapshots"
     candidates = sorted(snapshots.glob("*"), reverse=True)
     if models_folder is not None:

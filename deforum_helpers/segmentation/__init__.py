@@ -1,0 +1,1 @@
+"""Masks of what is seen in a picture: of words, and of people."""
