@@ -4,6 +4,7 @@ ApiError                 code, message, and what else the error envelope has
 ├── UnknownId            404
 ├── AlreadyFinished      400
 ├── NotResumable         409
+├── NotFinished          409
 ├── InvalidBatch         400, one problem per wrong setting
 ├── InvalidBody          422, one entry per wrong field
 ├── QueueFull            429, with Retry-After
@@ -97,6 +98,13 @@ class NotResumable(ApiError):
 
     def __init__(self, id: str, status: str) -> None:
         super().__init__(f"Only a FAILED or CANCELLED job can be resumed; {id!r} is {status}.", id=id)
+
+
+class NotFinished(ApiError):
+    code = 409
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"The job {id!r} has not finished; cancel it first.", id=id)
 
 
 class InvalidBatch(ApiError):

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 from deforum_api import record
 from deforum_api.errors import (
     AlreadyFinished,
+    NotFinished,
     NotResumable,
     QueueClosed,
     QueueFull,
     UnknownId,
 )
-from deforum_api.record import Event, IllegalTransition, Job, Reported
+from deforum_api.record import Event, IllegalTransition, Job
 from deforum_api.store import JobStore, MemoryStore
-from deforum_api.submission import Limits, check_all, check_size, new_jobs
-from deforum_api.worker import Check, Render, Worker, attempt
+from deforum_api.submission import Limits, check_all, check_size, fresh_batch_id, new_jobs
+from deforum_api.worker import Check, Render, Worker, attempt, reported
 from deforum_helpers.cancel import CancelToken
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class JobQueue:
                 raise QueueClosed
             if len(self.store.queued()) + len(checked) > self.limits.queued:
                 raise QueueFull(self.limits.queued)
-            batch_id, order = self._fresh_batch_id(), self.store.next_order()
+            batch_id, order = fresh_batch_id(self.store, self._draw), self.store.next_order()
             jobs = new_jobs(batch_id, order, self._clock(), settings, overrides, checked)
             self.store.add(jobs)
             for _ in jobs:
@@ -137,10 +138,42 @@ class JobQueue:
             except IllegalTransition:
                 raise AlreadyFinished(job_id, job.status) from None
             if changed:
-                token = self._tokens.get(job_id)
-                if token:
+                if token := self._tokens.get(job_id):
                     token.cancel()
+                elif not changed.finished:
+                    self._worker.wake()
                 return changed
+
+    def pause(self, job_id: str) -> Job:
+        """Let the job stop at its next frame, or not begin, until it is resumed.
+
+        Raises:
+            UnknownId: there is no such job.
+            AlreadyFinished: it ended, or its film is being made.
+        """
+        try:
+            job = self._apply(job_id, record.HoldAsked())
+        except IllegalTransition:
+            raise AlreadyFinished(job_id, self.job(job_id).phase) from None
+        if token := self._tokens.get(job_id):
+            token.park()
+        return job
+
+    def move_up(self, job_id: str) -> None:
+        """Let a waiting job change places with the one that is taken before it; others stay where they are."""
+        waiting = self.store.queued()
+        place = waiting.index(job_id) if job_id in waiting else 0
+        if place:
+            job, before = self.job(job_id), self.job(waiting[place - 1])
+            if self._try(job, record.Moved(before.place)):
+                self._try(before, record.Moved(job.place))
+
+    def forget(self, job_id: str) -> None:
+        """Take a finished job off the records; its files stay. Raises `UnknownId`, `NotFinished`."""
+        job = self.job(job_id)
+        if not job.finished:
+            raise NotFinished(job_id)
+        self.store.remove(job)
 
     def cancel_batch(self, batch_id: str) -> tuple[str, ...]:
         """End all unfinished jobs of a batch, last first so that none starts meanwhile; return their ids.
@@ -159,7 +192,7 @@ class JobQueue:
         return tuple(reversed(cancelled))
 
     def resume(self, job_id: str) -> Job:
-        """Queue a failed or cancelled job once more, to go on from its last saved frame.
+        """Let a paused job, or a failed or cancelled one, go on from its last saved frame.
 
         Raises:
             UnknownId: there is no such job.
@@ -171,7 +204,7 @@ class JobQueue:
         while True:
             job = self.job(job_id)
             try:
-                changed = self._try(job, record.Resumed())
+                changed = self._try(job, record.Released() if job.held else record.Resumed())
             except IllegalTransition:
                 raise NotResumable(job_id, job.status) from None
             if changed:
@@ -199,12 +232,6 @@ class JobQueue:
         for job_id in list(self._listeners):
             self._tell(job_id)
         return self._worker.stop(timeout)
-
-    def _fresh_batch_id(self) -> str:
-        while True:
-            batch_id = f"batch({self._draw()})"
-            if not self.store.batch(batch_id):
-                return batch_id
 
     def _try(self, job: Job, event: Event) -> Job | None:
         """Apply `event` to the record `job`; None if the kept record is another one by now."""
@@ -252,6 +279,8 @@ class JobQueue:
             except IllegalTransition:
                 claimed = None
             if claimed:
+                if claimed.cancel_requested:
+                    token.cancel()
                 if self._closing:
                     token.park()
                 return claimed, token
@@ -259,14 +288,5 @@ class JobQueue:
         return None
 
     def _report(self, job_id: str, token: CancelToken, progress: Progress) -> None:
-        event = Reported(
-            phase=progress.phase,
-            fraction=progress.fraction,
-            frame=progress.frame,
-            max_frames=progress.max_frames,
-            outdir=progress.outdir,
-            timestring=progress.timestring,
-            warnings=progress.warnings,
-        )
-        if self._apply(job_id, event).cancel_requested:
+        if self._apply(job_id, reported(progress)).cancel_requested:
             token.cancel()

@@ -30,6 +30,8 @@ class Job:
         updates: number of updates so far; two records of one job with equal numbers are the same record.
         attempt: 1 for the first, one more after each resume.
         cancel_requested: the job is to end as CANCELLED as soon as it can.
+        held: the job is paused, or will be at the next frame; it waits until it is resumed.
+        turn: place among the waiting jobs, where it is not that of submission.
         max_frames: frames of the whole animation; `frame` of them are written.
     """
 
@@ -48,6 +50,8 @@ class Job:
     updates: int = 0
     attempt: int = 1
     cancel_requested: bool = False
+    held: bool = False
+    turn: int | None = None
     message: str | None = None
     outdir: str | None = None
     timestring: str | None = None
@@ -62,7 +66,12 @@ class Job:
 
     @property
     def queued(self) -> bool:
-        return self.status == "ACCEPTED" and self.phase == "QUEUED"
+        return self.status == "ACCEPTED" and self.phase == "QUEUED" and not self.held
+
+    @property
+    def place(self) -> int:
+        """Waiting jobs are taken in the order of their places."""
+        return self.order if self.turn is None else self.turn
 
     @property
     def eta_seconds(self) -> float:
@@ -129,7 +138,36 @@ class Resumed:
     """A client wants a failed or cancelled job to go on, as a new attempt."""
 
 
-Event = Claimed | Reported | CancelAsked | Succeeded | Failed | Cancelled | Parked | Resumed
+@dataclass(frozen=True)
+class HoldAsked:
+    """A client wants the job to pause; a working one does so at the next frame."""
+
+
+@dataclass(frozen=True)
+class Released:
+    """A client wants a paused job to go on."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A client wants a waiting job to be taken in another place."""
+
+    turn: int
+
+
+Event = (
+    Claimed
+    | Reported
+    | CancelAsked
+    | Succeeded
+    | Failed
+    | Cancelled
+    | Parked
+    | Resumed
+    | HoldAsked
+    | Released
+    | Moved
+)
 
 # Which events a job may meet, by its status and phase. What is not here cannot happen.
 TRANSITIONS: dict[type, frozenset[tuple[Status, Phase]]] = {
@@ -141,6 +179,9 @@ TRANSITIONS: dict[type, frozenset[tuple[Status, Phase]]] = {
     Cancelled: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Parked: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Resumed: frozenset({(status, phase) for status in ("FAILED", "CANCELLED") for phase in UNFINISHED}),
+    HoldAsked: frozenset({("ACCEPTED", phase) for phase in ("QUEUED", "PREPARING", "GENERATING")}),
+    Released: frozenset({("ACCEPTED", phase) for phase in UNFINISHED}),
+    Moved: frozenset({("ACCEPTED", "QUEUED")}),
 }
 
 
@@ -172,7 +213,13 @@ def _changed(job: Job, event: Event, now: float) -> Job:
         return replace(job, phase="PREPARING", phase_progress=0.0)
     if isinstance(event, Reported):
         return _progressed(job, event, now)
+    if isinstance(event, HoldAsked | Released):
+        return replace(job, held=isinstance(event, HoldAsked))
+    if isinstance(event, Moved):
+        return replace(job, turn=event.turn)
     if isinstance(event, CancelAsked):
+        if job.held and job.phase == "QUEUED" and job.frame:  # its frames are yet to become a film
+            return replace(job, cancel_requested=True, held=False, message="Cancelling.")
         if job.phase == "QUEUED":
             return replace(
                 job, status="CANCELLED", message="Cancelled before it began.", cancel_requested=True
@@ -237,6 +284,7 @@ def _waiting_again(job: Job, resumed: bool) -> Job:
         error_type="NONE",
         phase_progress=0.0,
         cancel_requested=False,
+        held=job.held and not resumed,
         message=None,
         attempt=job.attempt + 1 if resumed else job.attempt,
     )

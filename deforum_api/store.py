@@ -43,6 +43,10 @@ class JobStore(Protocol):
         """Return the ids of the jobs that wait, in the order in which they will be taken."""
         ...
 
+    def remove(self, job: Job) -> bool:
+        """Forget `job`; False, and no change, if the kept record is not `job` any more."""
+        ...
+
     def next_order(self) -> int:
         """Return a number greater than that of every job ever added."""
         ...
@@ -108,6 +112,15 @@ class MemoryStore:
         with self._lock:
             return tuple(sorted(self._queued, key=self._queued.__getitem__))
 
+    def remove(self, job: Job) -> bool:
+        with self._lock:
+            kept = self._jobs.get(job.id)
+            if kept is None or kept.updates != job.updates:
+                return False
+            self._queued.pop(kept.id, None)
+            self._forget(kept)
+            return True
+
     def next_order(self) -> int:
         with self._lock:
             return self._next_order
@@ -126,11 +139,11 @@ class MemoryStore:
     def _count(self, job: Job) -> None:
         self._finished += job.finished
         if job.queued:
-            self._queued[job.id] = job.order
+            self._queued[job.id] = job.place
 
     def _forget(self, job: Job) -> None:
         del self._jobs[job.id]
-        self._finished -= 1
+        self._finished -= job.finished
         ids = self._batches[job.batch_id]
         ids.remove(job.id)
         if not ids:

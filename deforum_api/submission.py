@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from deforum_api.record import Job
 from deforum_helpers.errors import Problem, SettingsError
 
 if TYPE_CHECKING:
+    from deforum_api.store import JobStore
     from deforum_api.worker import Check
     from deforum_helpers.prepare import Prepared
 
@@ -70,6 +71,14 @@ def job_number(number: int, problem: Problem) -> int | None:
     """Return the number of the job that a problem belongs to; options_overrides are of all jobs: None."""
     shared = (problem.setting or "").startswith("options_overrides")
     return None if shared else number
+
+
+def fresh_batch_id(store: JobStore, draw: Callable[[], int]) -> str:
+    """Return an id that no batch of `store` has."""
+    while True:
+        batch_id = f"batch({draw()})"
+        if not store.batch(batch_id):
+            return batch_id
 
 
 def new_jobs(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deforum_api.record import Cancelled, Event, Failed, Job, Parked, Succeeded
+from deforum_api.record import Cancelled, Event, Failed, Job, Parked, Reported, Succeeded
 from deforum_helpers import errors
 
 if TYPE_CHECKING:
@@ -89,3 +89,16 @@ def attempt(
             f"generation error: an unexpected {name}; the server's log has the details under {job.id}."
         )
     return Succeeded(str(result.outdir), result.timestring, result.frames, tuple(result.warnings))
+
+
+def reported(progress: Progress) -> Reported:
+    """Return what the pipeline tells as the event that it is for the job."""
+    return Reported(
+        phase=progress.phase,
+        fraction=progress.fraction,
+        frame=progress.frame,
+        max_frames=progress.max_frames,
+        outdir=progress.outdir,
+        timestring=progress.timestring,
+        warnings=progress.warnings,
+    )

@@ -17,9 +17,12 @@ from deforum_api.record import (
     Claimed,
     Event,
     Failed,
+    HoldAsked,
     IllegalTransition,
     Job,
+    Moved,
     Parked,
+    Released,
     Reported,
     Resumed,
     Succeeded,
@@ -120,6 +123,9 @@ EXAMPLES: dict[type, Event] = {
     Cancelled: Cancelled(),
     Parked: Parked(),
     Resumed: Resumed(),
+    HoldAsked: HoldAsked(),
+    Released: Released(),
+    Moved: Moved(7),
 }
 ANY_EVENT = st.one_of(
     st.sampled_from(list(EXAMPLES.values())),

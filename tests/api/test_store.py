@@ -82,3 +82,26 @@ def test_the_oldest_finished_jobs_are_forgotten(store: JobStore) -> None:
     store.prune(0)
     assert list(store.batches()) == ["batch(3)"]
     assert store.next_order() == 3
+
+
+def test_a_removed_job_is_gone_and_its_batch_with_the_last(store: JobStore) -> None:
+    old = job(3, 0, 2)
+    assert store.remove(old)
+    assert not store.remove(old)
+    assert store.get(old.id) is None
+    assert "batch(3)" not in store.batches()
+    assert store.queued() == ("batch(7)-0", "batch(7)-1")
+    assert store.next_order() == 3
+
+
+def test_a_job_that_changed_meanwhile_is_not_removed(store: JobStore) -> None:
+    old = job(7, 0, 0)
+    store.swap(old, done(old, 2.0))
+    assert not store.remove(old)
+    assert store.get(old.id) == done(old, 2.0)
+
+
+def test_a_job_with_a_turn_waits_in_that_place(store: JobStore) -> None:
+    last = job(3, 0, 2)
+    store.swap(last, replace(last, turn=-1, updates=1))
+    assert store.queued() == ("batch(3)-0", "batch(7)-0", "batch(7)-1")

@@ -1,0 +1,136 @@
+"""Pausing, moving and forgetting jobs: what the tab can do to the queue beside the API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_renderer import WAIT_S, Renderer
+
+from deforum_api.errors import AlreadyFinished, NotFinished, UnknownId
+from deforum_api.jobs import JobQueue
+from deforum_api.record import Job
+
+
+def until(jobs: JobQueue, job_id: str, wanted: Callable[[Job], bool]) -> Job:
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        job = jobs.job(job_id)
+        if wanted(job):
+            return job
+        time.sleep(0.002)
+    raise AssertionError(f"{job_id} never got there: {job}")
+
+
+def started(jobs: JobQueue, name: str = "first") -> str:
+    job = jobs.submit([{"batch_name": name}])[0]
+    until(jobs, job.id, lambda one: one.phase != "QUEUED")
+    return job.id
+
+
+def paused(job: Job) -> bool:
+    return job.held and job.phase == "QUEUED"
+
+
+def test_a_paused_job_lets_others_pass_and_goes_on_where_it_was(jobs: JobQueue, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    first = started(jobs)
+    jobs.pause(first)
+    until(jobs, first, paused)
+    renderer.gate.set()
+    other = jobs.submit([{"batch_name": "other"}])[0].id
+    until(jobs, other, lambda job: job.status == "SUCCEEDED")
+    assert paused(jobs.job(first))
+    jobs.resume(first)
+    assert until(jobs, first, lambda job: job.finished).status == "SUCCEEDED"
+    assert jobs.job(first).attempt == 1
+    assert [name for name, _ in renderer.runs] == ["first", "other", "first"]
+
+
+def test_a_job_that_is_resumed_before_it_stopped_goes_on_too(jobs: JobQueue, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    first = started(jobs)
+    jobs.pause(first)
+    jobs.resume(first)
+    renderer.gate.set()
+    assert until(jobs, first, lambda job: job.finished).status == "SUCCEEDED"
+
+
+def test_a_waiting_job_can_be_paused(jobs: JobQueue, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    first = started(jobs)
+    second, third = (job.id for job in jobs.submit([{"batch_name": "b"}, {"batch_name": "c"}]))
+    jobs.pause(second)
+    assert jobs.positions() == {third: 0}
+    renderer.gate.set()
+    until(jobs, third, lambda job: job.finished)
+    assert paused(jobs.job(second))
+    assert jobs.job(first).finished
+    jobs.resume(second)
+    until(jobs, second, lambda job: job.status == "SUCCEEDED")
+
+
+def test_a_paused_job_with_frames_that_is_cancelled_is_made_into_a_film(
+    jobs: JobQueue, renderer: Renderer
+) -> None:
+    renderer.gate.clear()
+    first = started(jobs)
+    job = jobs.job(first)
+    assert jobs._try(job, jobs_reported(2)) is not None
+    jobs.pause(first)
+    until(jobs, first, paused)
+    jobs.cancel(first)
+    assert until(jobs, first, lambda one: one.finished).status == "CANCELLED"
+    assert len(renderer.runs) == 2
+
+
+def jobs_reported(frame: int) -> object:
+    from deforum_api.record import Reported
+
+    return Reported("GENERATING", 0.5, frame, 4, "/out", "20260102030405")
+
+
+def test_a_paused_job_without_frames_is_cancelled_at_once(jobs: JobQueue, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    first = started(jobs)
+    jobs.pause(first)
+    until(jobs, first, paused)
+    assert jobs.cancel(first).status == "CANCELLED"
+    assert len(renderer.runs) == 1
+
+
+def test_waiting_jobs_change_places(jobs: JobQueue, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    first = started(jobs)
+    a, b, c = (job.id for job in jobs.submit([{"batch_name": name} for name in "abc"]))
+    jobs.move_up(c)
+    jobs.move_up(c)
+    jobs.move_up(c)
+    jobs.move_up(first)
+    assert jobs.positions() == {c: 0, a: 1, b: 2}
+    renderer.gate.set()
+    until(jobs, b, lambda job: job.finished)
+    assert [name for name, _ in renderer.runs] == ["first", "c", "a", "b"]
+
+
+def test_only_finished_jobs_are_forgotten_and_their_files_stay(jobs: JobQueue, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    first = started(jobs)
+    with pytest.raises(NotFinished, match="cancel it first"):
+        jobs.forget(first)
+    renderer.gate.set()
+    outdir = until(jobs, first, lambda job: job.finished).outdir
+    jobs.forget(first)
+    with pytest.raises(UnknownId):
+        jobs.job(first)
+    assert outdir
+    assert list(Path(outdir).glob("*.png"))
+
+
+def test_a_finished_job_cannot_be_paused(jobs: JobQueue) -> None:
+    job = jobs.submit([{}])[0]
+    until(jobs, job.id, lambda one: one.finished)
+    with pytest.raises(AlreadyFinished):
+        jobs.pause(job.id)
