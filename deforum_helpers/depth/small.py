@@ -11,10 +11,11 @@ from deforum_helpers.engines.demo.depth_net import load_depth_net, predict
 from deforum_helpers.image.types import Image
 
 WEIGHTS = Path(demo.__file__).parent / "depth"
+SKY = 0.98
 
 
 class SmallModel:
-    """Answers relative log-depth, about 0..1, larger = farther.
+    """Answers relative log-depth, 0..0.98, larger = farther; all of the sky is equally far.
 
     Args:
         device: where it runs.
@@ -28,4 +29,5 @@ class SmallModel:
 
     def answer(self, image: Image) -> torch.Tensor:
         """Return log-depth, (H, W) float32; log-depth rather than metres, so that near and far get bins alike."""
-        return predict(self._net, image)
+        # the sky is about 0.995; its faint unevenness would be stretched over half the range when it is equalised
+        return predict(self._net, image).clamp(0, SKY)
