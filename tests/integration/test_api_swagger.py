@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
-from tests.integration.server import Server
+from tests.integration.server import ROOT, Server
 
 FIRST_TABLE = [
     ("post", "/deforum_api/batches", "Batches", "202", {"400", "413", "415", "422", "429", "503"}),
@@ -97,3 +99,16 @@ def test_lists_are_objects(server: Server, path: str) -> None:
     status, found = server.ask("GET", path)
     assert status == 200
     assert isinstance(found, dict)
+
+
+def test_the_manual_check_passes(server: Server) -> None:
+    command = [sys.executable, "tests/manual_api_test.py", server.url]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert "[ ]" not in ended.stdout
+
+
+def test_the_manual_check_fails_without_a_server() -> None:
+    command = [sys.executable, "tests/manual_api_test.py", "http://127.0.0.1:9"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode > 20

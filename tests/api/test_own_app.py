@@ -1,0 +1,48 @@
+"""The standalone app: documentation behind the same door, CORS where it is asked for, a log of single lines."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from fastapi.testclient import TestClient
+
+from deforum_api.jobs import JobQueue
+from deforum_api.security import Access
+from deforum_api.standalone import OneLineFormatter, make_app
+from tests.api.fake_renderer import LOCAL
+
+STUDIO = "https://studio.example"
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/openapi.json"])
+def test_the_documentation_is_behind_the_same_door(jobs: JobQueue, path: str) -> None:
+    client = TestClient(make_app(jobs, Access(accounts=("ann:pw",)), dict), base_url=LOCAL)
+    assert client.get(path).status_code == 401
+    assert client.get(path, auth=("ann", "pw")).status_code == 200
+    assert client.get(path, auth=("ann", "pw"), headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_the_documentation_does_not_document_itself(jobs: JobQueue) -> None:
+    client = TestClient(make_app(jobs, Access(), dict), base_url=LOCAL)
+    assert all(path.startswith("/deforum") for path in client.get("/openapi.json").json()["paths"])
+
+
+@pytest.mark.parametrize(("origins", "allowed"), [((STUDIO,), STUDIO), ((), None)])
+def test_a_page_of_an_allowed_origin_may_ask(
+    jobs: JobQueue, origins: tuple[str, ...], allowed: str | None
+) -> None:
+    client = TestClient(make_app(jobs, Access(origins=origins), dict), base_url=LOCAL)
+    question = {"Origin": STUDIO, "Access-Control-Request-Method": "POST"}
+    answer = client.options("/deforum_api/batches", headers=question)
+    assert answer.headers.get("access-control-allow-origin") == allowed
+    body = {"deforum_settings": {}}
+    answer = client.post("/deforum_api/batches", json=body, headers={"Origin": STUDIO})
+    assert answer.status_code == (202 if allowed else 403)
+
+
+def test_a_prompt_cannot_forge_a_line_of_the_log() -> None:
+    message = "prompt %s", ("a\n2026-01-01 INFO all is well\x1b[2J\r",)
+    entry = logging.LogRecord("deforum_api", logging.INFO, "", 0, *message, None)
+    line = OneLineFormatter("%(levelname)s: %(message)s").format(entry)
+    assert line == "INFO: prompt a\\n2026-01-01 INFO all is well\\x1b[2J\\r"
