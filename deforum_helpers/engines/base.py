@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import torch
 
     from deforum_helpers.cancel import CancelToken
     from deforum_helpers.image.types import Image
+
+
+MaskContent = Literal["picture", "noise", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class GenerateRequest:
         tiling: seamless borders.
         checkpoint, vae: model names, None = the engine's own.
         freeu: FreeU factors, None = off.
+        mask: (H, W) float32 0..1 on the engine's device: where the init image is repainted; None = everywhere.
+        mask_content: what the repainted area begins from beside its noise: the picture, more noise, or nothing.
     """
 
     prompt: str
@@ -70,6 +75,8 @@ class GenerateRequest:
     checkpoint: str | None = None
     vae: str | None = None
     freeu: FreeU | None = None
+    mask: torch.Tensor | None = None
+    mask_content: MaskContent = "picture"
 
 
 class Engine(Protocol):

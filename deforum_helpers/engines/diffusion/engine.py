@@ -15,6 +15,7 @@ from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended
 from deforum_helpers.engines.diffusion.families import Scales
 from deforum_helpers.engines.diffusion.guidance import guided_output
+from deforum_helpers.engines.diffusion.inpainting import Kept, begun_from, latent_mask
 from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
 from deforum_helpers.engines.diffusion.lora import loras_applied
 from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
@@ -127,7 +128,7 @@ class DiffusionEngine:
         loras: tuple[Lora, ...],
         cancel: CancelToken,
     ) -> torch.Tensor:
-        latents, sampling, generator = self._begun(model, request)
+        latents, sampling, generator, kept = self._begun(model, request)
         scales = Scales(request.cfg_scale, request.distilled_cfg_scale)
         guides = request.cfg_scale != 1 and not model.family.guides_itself
         evaluations = len(sampling.timesteps)
@@ -142,13 +143,15 @@ class DiffusionEngine:
             guided, unguided = guided_output(
                 model.family, shown, timestep, guidance, scales, sampling.cfg_factor
             )
+            if kept is not None:
+                guided, unguided = (kept.held(output, shown, timestep) for output in (guided, unguided))
             latents = sampling.step(guided, unguided, timestep, latents, generator)
         return latents
 
     def _begun(
         self, model: LoadedModel, request: GenerateRequest
-    ) -> tuple[torch.Tensor, Sampling, torch.Generator]:
-        """The latent to begin with, the planned run, and the generator of its further noise."""
+    ) -> tuple[torch.Tensor, Sampling, torch.Generator, Kept | None]:
+        """The latent to begin with, the planned run, the generator of its further noise, and what stays."""
         canvas = self._canvas(model, request)
         width, height = (side // model.autoencoder.factor for side in canvas.drawn_px)
         noise, generator = seeded_noise(
@@ -160,8 +163,9 @@ class DiffusionEngine:
         )
         noise = noise.unsqueeze(0).to(self.device)
         strength = None if request.init_image is None else request.denoising_strength
+        noise_model = model.family.noise_model((height, width))
         sampling = plan_sampling(
-            model.family.noise_model((height, width)),
+            noise_model,
             request.sampler,
             request.scheduler,
             request.steps,
@@ -169,9 +173,14 @@ class DiffusionEngine:
             request.eta,
         )
         if request.init_image is None:
-            return sampling.start(noise, None), sampling, generator
+            return sampling.start(noise, None), sampling, generator, None
         init = model.autoencoder.encode(canvas.padded(request.init_image.to(self.device)))
-        return sampling.start(noise * request.noise_multiplier, init), sampling, generator
+        kept = None
+        if request.mask is not None:
+            mask = latent_mask(canvas.padded(request.mask.to(self.device)[None]), (height, width))
+            kept = Kept(init, mask, noise_model.table, str(noise_model.config.get("prediction_type", "")))
+            init = begun_from(init, mask, noise, request.mask_content)
+        return sampling.start(noise * request.noise_multiplier, init), sampling, generator, kept
 
     def _towards(
         self, model: LoadedModel, prompt: Prompt, request: GenerateRequest, loras: tuple[Lora, ...], step: int
