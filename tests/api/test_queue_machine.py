@@ -40,11 +40,11 @@ class PuppetRenderer:
         while True:
             self.ready.release()
             command = self.commands.get(timeout=WAIT_S)
-            cancel.check()
             if command == "fail":
                 raise ModelError("broken")
             if command == "finish":
                 return SimpleNamespace(outdir="/out", timestring="20260102030405", frames=FRAMES, warnings=())
+            cancel.check()  # an end may come too late to see a cancel; a frame never does
             frame = min(frame + 1, FRAMES)
             report(Step("GENERATING", frame / FRAMES, frame, FRAMES, "/out", "20260102030405"))
 
@@ -121,6 +121,14 @@ class QueueMachine(RuleBasedStateMachine):
         else:
             self.waiting.remove(job_id)
             self.ends[job_id] = "CANCELLED"
+
+    @precondition(lambda self: self.working)
+    @rule(step=st.sampled_from([("frame", None), ("finish", "SUCCEEDED"), ("fail", "FAILED")]))
+    def cancel_and_work(self, step: tuple[str, str | None]) -> None:
+        assert self.working
+        self.jobs.cancel(self.working)
+        self.doomed = True
+        self.command(*step)
 
     @precondition(lambda self: self.order)
     @rule(pick=st.integers(0, 99))
