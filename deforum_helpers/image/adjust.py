@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels
 from deforum_helpers.image.types import Image
@@ -71,12 +70,14 @@ def unsharp_anywhere(image: Image, side_px: int, sigma: float, amount: float, th
         side_px: odd side of the Gaussian.
         sigma, amount, threshold: as in `unsharp`.
     """
-    taps = torch.from_numpy(cv2.getGaussianKernel(side_px, sigma)).to(image)[:, 0]
+    taps = cv2.getGaussianKernel(side_px, sigma)[:, 0].tolist()
     radius = side_px // 2
     height_px, width_px = image.shape[1:]
     rows, columns = (_mirrored(side, radius, image.device) for side in (height_px, width_px))
-    around = image[:, rows][:, :, columns][:, None]
-    blurred = F.conv2d(F.conv2d(around, taps.view(1, 1, -1, 1)), taps.view(1, 1, 1, -1))[:, 0]
+    # sums rather than convolutions, which GPUs may round to ten bits
+    down = image[:, rows]
+    blurred = sum(tap * down[:, i : i + height_px] for i, tap in enumerate(taps))[:, :, columns]
+    blurred = sum(tap * blurred[:, :, i : i + width_px] for i, tap in enumerate(taps))
     sharp = (image * (1 + amount) - blurred * amount).clamp_(0, 1)
     if threshold > 0:
         sharp = torch.where((image - blurred).abs() * 255 < threshold, image, sharp)
