@@ -15,10 +15,11 @@ from deforum_api.routing import Router
 
 FILES = "/docs-files"
 router = Router(include_in_schema=False)
+home = Router(include_in_schema=False)
 
 
 def add_docs(app: FastAPI) -> None:
-    """Serve `/docs`, `/redoc` and `/openapi.json`, guarded like every other route; `/` leads to `/docs`."""
+    """Serve `/docs`, `/redoc` and `/openapi.json`, guarded like every other route."""
     package = importlib.util.find_spec("fastapi_offline")
     if package is None or package.origin is None:
         raise RuntimeError(
@@ -26,6 +27,11 @@ def add_docs(app: FastAPI) -> None:
         )
     app.include_router(router)
     app.mount(FILES, StaticFiles(directory=Path(package.origin).parent / "static"))
+
+
+def lead_to_docs(app: FastAPI) -> None:
+    """Let `/` lead to `/docs`."""
+    app.include_router(home)
 
 
 @router.get("/docs")
@@ -56,6 +62,6 @@ async def openapi(request: Request) -> Response:
     return JSONResponse(request.app.openapi())
 
 
-@router.get("/")
+@home.get("/")
 async def root(request: Request) -> Response:
     return RedirectResponse("/docs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
 import os
 import socket
@@ -18,15 +19,18 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from deforum_api.app import mount
-from deforum_api.docs_pages import add_docs
+from deforum_api.docs_pages import add_docs, lead_to_docs
 from deforum_api.flags import flag_problem, log_level, make_parser
 from deforum_api.host import health, make_queue, standalone_facts
 from deforum_api.jobs import JobQueue
 from deforum_api.run_now import run_files
 from deforum_api.security import Access, access_of
+from deforum_api.ui_page import TabPage
+from deforum_api.ui_service import QueueService
 from deforum_api.version import VERSION
 from deforum_helpers.engines.checkpoints import describe_checkpoint
 from deforum_helpers.errors import DeforumError
+from deforum_helpers.prepare import HostFacts
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +75,33 @@ def build(flags: Namespace) -> tuple[JobQueue, FastAPI]:
     facts = standalone_facts(engine, flags.ckpt or None, Path(flags.deforum_outdir).expanduser())
     queue = make_queue(facts, lambda: _engine(engine, flags))
     both = flags.deforum_api or not flags.deforum_simple_api
-    return queue, make_app(queue, access_of(flags), lambda: health(facts), api=both)
+    access = access_of(flags)
+    return queue, make_app(queue, access, lambda: health(facts), api=both, tab=_tab(queue, facts, access))
+
+
+def _tab(queue: JobQueue, facts: HostFacts, access: Access) -> Callable[[FastAPI], None] | None:
+    """Return what serves the tab at `/`, or None where gradio is not installed."""
+    if importlib.util.find_spec("gradio") is None:
+        log.warning("The page at / needs gradio, so / leads to /docs; install it with: pip install gradio")
+        return None
+    from deforum_helpers.ui import mount as mount_tab
+
+    page = TabPage(lambda app: mount_tab(app, QueueService(queue, facts)), access)
+    return lambda app: app.mount("/", page)
 
 
 def make_app(
-    queue: JobQueue, access: Access, facts: Callable[[], dict[str, Any]], *, api: bool = True
+    queue: JobQueue,
+    access: Access,
+    facts: Callable[[], dict[str, Any]],
+    *,
+    api: bool = True,
+    tab: Callable[[FastAPI], None] | None = None,
 ) -> FastAPI:
-    """Return our own app: the API, its documentation, and CORS where origins are allowed."""
+    """Return our own app: the API, its documentation, the tab, and CORS where origins are allowed.
+
+    `tab` serves the page at `/`, which leads to the documentation without it.
+    """
     app = FastAPI(title="Deforum", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     if access.origins:
         app.add_middleware(
@@ -89,6 +113,8 @@ def make_app(
         )
     mount(app, queue, access, facts, api=api)
     add_docs(app)
+    serve_home = tab or lead_to_docs
+    serve_home(app)
     return app
 
 

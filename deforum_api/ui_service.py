@@ -12,7 +12,7 @@ from deforum_api.errors import InvalidBatch
 from deforum_api.jobs import JobQueue
 from deforum_api.outputs import outputs
 from deforum_api.record import Job
-from deforum_helpers.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.prepare import HostFacts, Prepared
 from deforum_helpers.ui.service import Film, JobState, JobView, StoppedRun
@@ -91,7 +91,9 @@ class QueueService:
         return tuple(_stopped(path) for path in found if _settings_of(path).is_file())
 
     def expected_seconds(self, prepared: Prepared) -> float | None:
-        ended = [job for job in self._queue.store.page("SUCCEEDED") if job.attempt == 1 and job.generating_since]
+        ended = [
+            job for job in self._queue.store.page("SUCCEEDED") if job.attempt == 1 and job.generating_since
+        ]
         paces = [pace for job in ended[-PACE_JOBS:] if (pace := self._pace(job)) is not None]
         return sorted(paces)[len(paces) // 2] * _work(prepared) if paces else None
 

@@ -101,3 +101,100 @@ def _curve(plan: Plan, name: str, values: NDArray[np.float64], top: int, color: 
         f'<text x="{WIDTH_PX - MARGIN_PX}" y="{top - 6}" text-anchor="end" fill="#777">{low:g} to {high:g}</text>'
         f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6"/>\n'
     )
+
+
+CAMERA_PX, PANE_PX = 760, 360
+_FRUSTUM = np.array([[-1.0, -1.0, 1.0], [1.0, -1.0, 1.0], [1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
+
+
+def camera_path(plan: Plan) -> NDArray[np.float64]:
+    """Return the camera of every frame as (frames, 4, 4) `first_from_frame`, in scene units; frame 0 is the origin.
+
+    The columns are the camera's axes (right, down, forward) and its place, seen from frame 0's camera.
+    """
+    path = np.empty((plan.frames, 4, 4))
+    path[0] = np.eye(4)
+    for frame, next_from_prev in enumerate(plan.poses[1:], 1):
+        path[frame] = path[frame - 1] @ np.linalg.inv(next_from_prev)
+    return path
+
+
+def camera_svg(plan: Plan) -> str:
+    """Return an SVG drawing of the camera's way in 3D from above and from the side, with a frustum per key frame.
+
+    In 2D nothing moves but the picture plane, and the drawing says so.
+    """
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {CAMERA_PX} {PANE_PX + 40}" '
+        f'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="#ffffff"/>\n'
+    )
+    if plan.settings.animation_mode != "3D":
+        text = "The camera's way is drawn for 3D; this film moves the picture plane."
+        return f'{head}<text x="24" y="40" fill="#333">{text}</text></svg>\n'
+    path = camera_path(plan)
+    fov_deg = plan.schedules.values["fov_schedule"]
+    aspect = plan.settings.W / plan.settings.H
+    keys = [key.index for key in plan.key_frames]
+    frustums = [_frustum(path[key], float(fov_deg[key]), aspect, _reach(path)) for key in _spread(keys)]
+    panes = (("from above", 0, 2, -1.0), ("from the side", 2, 1, 1.0))
+    drawn = [
+        _pane(title, path[:, :3, 3], frustums, (across, along), sign, 20 + number * (CAMERA_PX // 2))
+        for number, (title, across, along, sign) in enumerate(panes)
+    ]
+    return f"{head}{''.join(drawn)}</svg>\n"
+
+
+def _spread(keys: list[int], most: int = 40) -> list[int]:
+    """Return at most `most` of the key frames, evenly spread, first and last among them."""
+    if len(keys) <= most:
+        return keys
+    return [keys[place] for place in np.linspace(0, len(keys) - 1, most).round().astype(int)]
+
+
+def _reach(path: NDArray[np.float64]) -> float:
+    """Return how far frustums are drawn: a tenth of the way's extent."""
+    extent = float(np.ptp(path[:, :3, 3], axis=0).max())
+    return max(extent / 10, 1e-3)
+
+
+def _frustum(
+    first_from_frame: NDArray[np.float64], fov_deg: float, aspect: float, reach: float
+) -> NDArray[np.float64]:
+    """Return the camera's place and the four far corners of its view, (5, 3)."""
+    half = np.tan(np.radians(min(abs(fov_deg), 150.0)) / 2)
+    corners = _FRUSTUM * reach * np.array([half * aspect, half, 1.0])
+    points = np.vstack([np.zeros(3), corners])
+    return points @ first_from_frame[:3, :3].T + first_from_frame[:3, 3]
+
+
+def _pane(
+    title: str,
+    places: NDArray[np.float64],
+    frustums: list[NDArray[np.float64]],
+    axes: tuple[int, int],
+    sign: float,
+    left_px: int,
+) -> str:
+    """Return one view; `axes` are drawn to the right and, times `sign`, downward. Both have one scale."""
+    side = CAMERA_PX // 2 - 40
+    points = np.vstack([places, *frustums])[:, axes] * np.array([1.0, sign])
+    low, span = points.min(axis=0), np.ptp(points, axis=0)
+    scale = min(side, PANE_PX - 40) / max(float(span.max()), 1e-9)
+    offset = np.array([left_px, 40.0]) + (np.array([side, PANE_PX - 40]) - span * scale) / 2
+
+    def on_paper(some: NDArray[np.float64]) -> str:
+        flat = (some[:, axes] * np.array([1.0, sign]) - low) * scale + offset
+        return " ".join(f"{x:.2f},{y:.2f}" for x, y in flat)
+
+    views = "".join(
+        f'<polygon points="{on_paper(one[[0, *pair]])}" fill="{COLORS[0]}" fill-opacity="0.06" '
+        f'stroke="{COLORS[0]}" stroke-opacity="0.5" stroke-width="0.7"/>\n'
+        for one in frustums
+        for pair in ((1, 2), (2, 3), (3, 4), (4, 1))
+    )
+    start = on_paper(places[:1]).split(",")
+    return (
+        f'<text x="{left_px}" y="22" fill="#333" font-weight="bold">{title}</text>{views}'
+        f'<polyline points="{on_paper(places)}" fill="none" stroke="{COLORS[1]}" stroke-width="1.8"/>\n'
+        f'<circle cx="{start[0]}" cy="{start[1]}" r="4" fill="{COLORS[2]}"/>\n'
+    )

@@ -1,0 +1,102 @@
+"""The tab at `/` of our own server: behind the same door as the API, and made when it is first asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from deforum_api.errors import ApiError, Refused
+from deforum_api.routing import error_answer
+from deforum_api.security import CHANGING_METHODS, Access, check_host, check_login, check_origin
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 80 << 20
+WAITING = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Deforum</title>
+<meta http-equiv="refresh" content="1"><style>:root{color-scheme:light dark;font-family:system-ui,sans-serif}
+body{display:grid;place-items:center;min-height:90vh}</style></head><body><p>Deforum is getting ready ...</p></body>
+</html>"""
+FAILED = "The tab could not be made; the server's log says why. The API and /docs work without it."
+
+
+class TabPage:
+    """An ASGI app that makes the real one at the first request: whoever uses only the API need not wait for it.
+
+    Args:
+        serve: puts the tab at `/` of an app; takes seconds.
+        access: who may ask.
+    """
+
+    def __init__(self, serve: Callable[[FastAPI], None], access: Access) -> None:
+        self._serve = serve
+        self._access = access
+        self._app: FastAPI | None = None
+        self._making: asyncio.Task[None] | None = None
+        self._open = AsyncExitStack()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        request = Request(scope)
+        try:
+            check(request, self._access)
+        except ApiError as error:
+            await error_answer(error)(scope, receive, send)
+            return
+        if self._app is None:
+            await self._wait(request)(scope, receive, send)
+            return
+        await self._app(scope, _bounded(receive), send)
+
+    def _wait(self, request: Request) -> Response:
+        if self._making is None:
+            self._making = asyncio.create_task(self._make())
+        if self._making.done() and self._app is None:
+            return error_answer(ApiError(FAILED))
+        if request.url.path != "/":
+            return error_answer(ApiError(f"There is nothing at {request.url.path[:100]!r}.", code=404))
+        return HTMLResponse(WAITING, headers={"Cache-Control": "no-store"})
+
+    async def _make(self) -> None:
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        try:
+            await asyncio.to_thread(self._serve, app)
+            await self._open.enter_async_context(app.router.lifespan_context(app))
+        except Exception:
+            log.exception("The tab could not be made")
+            return
+        self._app = app
+
+
+def check(request: Request, access: Access) -> None:
+    """Let a request for the page pass, or raise `Refused`; its content type is the page's own affair."""
+    host = request.headers.get("host", "")
+    check_host(host, access)
+    if request.method in CHANGING_METHODS:
+        check_origin(request.headers.get("origin"), host, access)
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+        raise Refused(f"The body is larger than {MAX_BODY_BYTES >> 20} MiB.", code=413)
+    if access.accounts:
+        check_login(request.headers.get("authorization", ""), access.accounts)
+
+
+def _bounded(receive: Any) -> Any:
+    """Return `receive` that ends a request whose body grows beyond what it may have."""
+    got = 0
+
+    async def bounded() -> Any:
+        nonlocal got
+        message = await receive()
+        got += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if got > MAX_BODY_BYTES else message
+
+    return bounded

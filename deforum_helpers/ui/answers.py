@@ -1,0 +1,226 @@
+"""What happens when something in the tab is pressed, changed or dropped; no component is known here."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.plot import camera_svg, changing_schedules, plot_svg
+from deforum_helpers.ui import panels
+from deforum_helpers.ui.checking import Checked, check, verdict_html
+from deforum_helpers.ui.controls import held, submitted
+from deforum_helpers.ui.loading import (
+    Taken,
+    default_settings,
+    problem_html,
+    read_file,
+    report_html,
+    saved_text,
+    taken,
+)
+from deforum_helpers.ui.presets import preset_settings
+from deforum_helpers.ui.service import JobService
+from deforum_helpers.ui.wording import escape
+
+log = logging.getLogger(__name__)
+
+Values = tuple[Any, ...]
+VIDEO_GROUP = "DeforumOutputArgs"
+_FILE_NAME = re.compile(r"[\w][\w .()-]{0,120}\.(txt|json)")
+
+
+class Answers:
+    """The tab's answers.
+
+    Args:
+        service: keeps the jobs.
+        file_url: address of a file in this host's pages.
+    """
+
+    def __init__(self, service: JobService, file_url: Callable[[Path], str]) -> None:
+        self._service = service
+        self._file_url = file_url
+
+    def check(self, *values: Any) -> str:
+        """Return the verdict on what the controls hold."""
+        return verdict_html(check(self._service, values))
+
+    def generate(self, batch: bool, files: list[Path], values: Values) -> str:
+        """Queue what the controls hold, or all of `files`; return the verdict."""
+        try:
+            jobs = [read_file(path) for path in files] if batch else [submitted(values)]
+        except SettingsError as error:
+            return verdict_html(Checked(submitted(values), None, error.problems))
+        if not jobs:
+            return _said(
+                "Batch mode is on, but no setting files are there; drop some, or switch it off.", bad=True
+            )
+        if not batch:
+            checked = check(self._service, values)
+            if checked.prepared is None:
+                return verdict_html(checked)
+        try:
+            ids = self._service.submit(jobs)
+        except SettingsError as error:
+            return verdict_html(Checked(submitted(values), None, error.problems))
+        except DeforumError as error:
+            return _said(str(error), bad=True)
+        return _said(f"Queued as {', '.join(ids)}.")
+
+    def tick(self, state: str) -> tuple[str | None, str | None]:
+        """Return the run and the list of jobs, each None where the page shows it already.
+
+        Args:
+            state: JSON of the page: the job picked, and the versions of both parts that it shows.
+        """
+        shown = _object(state)
+        jobs = self._service.jobs(panels.LISTED)
+        job = panels.chosen_job(jobs, str(shown.get("job") or ""))
+        run = None
+        if panels.run_version(self._service, job) != shown.get("run"):
+            run = panels.run_html(self._service, job, self._file_url)
+        table = None if panels.version(jobs) == shown.get("jobs") else panels.jobs_html(jobs)
+        return run, table
+
+    def act(self, command: str) -> str:
+        """Do something to a job; return what went wrong, or nothing."""
+        wanted = _object(command)
+        action, job_id = wanted.get("act"), str(wanted.get("job") or "")
+        try:
+            if action == "toggle":
+                action = "pause" if self._service.job(job_id).state == "running" else "resume"
+            does = self._actions().get(str(action))
+            if does:
+                does(job_id)
+        except DeforumError as error:
+            return _said(str(error), bad=True)
+        return ""
+
+    def _actions(self) -> Mapping[str, Callable[[str], None]]:
+        return {
+            "cancel": self._service.cancel,
+            "pause": self._service.pause,
+            "resume": self._service.resume,
+            "up": self._service.move_up,
+            "forget": self._service.forget,
+        }
+
+    def fill(self, command: str, values: Values) -> tuple[Values, str]:
+        """Return the controls' values with a preset's, a job's or a stopped run's settings in them, and the report."""
+        wanted = _object(command)
+        action, name = wanted.get("act"), str(wanted.get("name") or wanted.get("job") or "")
+        try:
+            if action == "preset":
+                found = preset_settings(name)
+            elif action == "use":
+                found = self._service.settings(name)
+            elif action == "run":
+                found, name = self._stopped(name), f"run {name}"
+            else:
+                return values, ""
+            return self._filled(taken(name, found, default_settings()), values)
+        except KeyError:
+            return values, _said(f"There is nothing called {name[:60]!r} to load.", bad=True)
+        except SettingsError as error:
+            return values, problem_html(name, error)
+        except DeforumError as error:
+            return values, _said(str(error), bad=True)
+
+    def _stopped(self, timestring: str) -> dict[str, Any]:
+        runs = {run.timestring: run for run in self._service.stopped_runs()}
+        run = runs[timestring]
+        settings = read_file(run.settings)
+        return settings | {
+            "batch_name": run.folder,
+            "resume_from_timestring": True,
+            "resume_timestring": timestring,
+        }
+
+    def load(self, paths: list[Path], values: Values, *, video_only: bool = False) -> tuple[Values, str]:
+        """Return the controls' values with those of the first file in them, and the report."""
+        if not paths:
+            return values, ""
+        try:
+            found = read_file(paths[0])
+            group = VIDEO_GROUP if video_only else None
+            return self._filled(taken(paths[0].name, found, submitted(values), group=group), values)
+        except SettingsError as error:
+            return values, problem_html(paths[0].name, error)
+
+    def load_named(self, name: str, values: Values, *, video_only: bool = False) -> tuple[Values, str]:
+        """Return the same for a file that was saved from the tab."""
+        try:
+            return self.load([self._saved_path(name)], values, video_only=video_only)
+        except SettingsError as error:
+            return values, problem_html(name[:60], error)
+
+    def save(self, name: str, values: Values) -> str:
+        """Write what the controls hold to a settings file in the output folder; return the report."""
+        try:
+            path = self._saved_path(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(saved_text(submitted(values)), encoding="utf-8")
+        except SettingsError as error:
+            return problem_html(name[:60], error)
+        except OSError as error:
+            return _said(f"{name[:60]} cannot be written: {error.strerror}.", bad=True)
+        url = escape(self._file_url(path))
+        return (
+            f'<div class="deforum-report" role="status">Saved as {escape(path)}. '
+            f'<a class="deforum-link" href="{url}" download="{escape(path.name)}">Download</a></div>'
+        )
+
+    def _saved_path(self, name: str) -> Path:
+        if not _FILE_NAME.fullmatch(name.strip()):
+            raise SettingsError(
+                [
+                    Problem(
+                        f"Settings File is {name[:60]!r}, but must be a plain file name that ends with .txt or .json; "
+                        "it lies in the output folder.",
+                    )
+                ]
+            )
+        return self._service.facts.output_root / name.strip()
+
+    def reset(self, values: Values) -> tuple[Values, str]:
+        """Return every control's default, and the report."""
+        start = default_settings()
+        changed = sum(new != old for new, old in zip(held(start), values, strict=True))
+        return held(start), _said(f"All settings are at their defaults; {changed} changed.")
+
+    def runs(self) -> list[str]:
+        """Return the timestrings of the runs that can be continued, newest first."""
+        return [run.timestring for run in self._service.stopped_runs()]
+
+    def plot(self, names: list[str], values: Values) -> str:
+        """Return the pictures of the plan that the controls make, or what keeps it from being made."""
+        checked = check(self._service, values)
+        if checked.prepared is None:
+            return '<p class="deforum-empty">There is no plan to draw yet: mend the problems that Check lists.</p>'
+        plan = checked.prepared.plan
+        schedules = [name for name in names if name in plan.schedules.values] or changing_schedules(plan)
+        return (
+            f'<figure class="deforum-plot" id="deforum_schedules_svg">{plot_svg(plan, schedules)}</figure>'
+            f'<figure class="deforum-plot" id="deforum_camera_svg">{camera_svg(plan)}</figure>'
+        )
+
+    def _filled(self, one: Taken, values: Values) -> tuple[Values, str]:
+        return held(one.settings), report_html(one)
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Return the JSON object that the page sent; anything else is an empty one."""
+    try:
+        read = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _said(sentence: str, *, bad: bool = False) -> str:
+    return f'<div class="deforum-verdict {"bad" if bad else "good"}" role="status">{escape(sentence)}</div>'

@@ -1,0 +1,125 @@
+"""What the tab says of the settings in it: their problems, or what the film will cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deforum_helpers.errors import DeforumError, Problem
+from deforum_helpers.prepare import Prepared
+from deforum_helpers.settings import FIELDS
+from deforum_helpers.ui.controls import submitted, to_control
+from deforum_helpers.ui.rules import hidden
+from deforum_helpers.ui.service import JobService
+from deforum_helpers.ui.wording import duration, escape, problems_of, size
+
+MAX_MARKED = 40
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The outcome of a check: a planned film, or problems.
+
+    Args:
+        settings: what was checked.
+        prepared: the planned job, or None.
+        problems: what is wrong.
+        seconds: how long it will take, or None where nobody knows.
+    """
+
+    settings: dict[str, Any]
+    prepared: Prepared | None
+    problems: tuple[Problem, ...] = ()
+    seconds: float | None = None
+
+
+def check(service: JobService, values: Mapping[str, Any] | tuple[Any, ...]) -> Checked:
+    """Check what the controls hold."""
+    settings = submitted(values)
+    try:
+        prepared = service.check(settings)
+    except DeforumError as error:
+        return Checked(settings, None, problems_of(error))
+    return Checked(settings, prepared, seconds=service.expected_seconds(prepared))
+
+
+def marks_json(checked: Checked) -> str:
+    """Return what the page's script needs, as JSON text: hidden controls, and per setting its problems."""
+    by_setting: dict[str, list[dict[str, Any]]] = {}
+    for problem in checked.problems:
+        if problem.setting and problem.setting in FIELDS:
+            by_setting.setdefault(problem.setting, []).append(_mark(checked, problem))
+    return json.dumps({"hidden": hidden(checked.settings), "problems": by_setting})
+
+
+def _mark(checked: Checked, problem: Problem) -> dict[str, Any]:
+    """Return a problem with the piece of text around its column."""
+    mark: dict[str, Any] = {"message": problem.message, "frame": problem.frame, "column": problem.column}
+    if problem.column and problem.setting:
+        text = to_control(problem.setting, checked.settings[problem.setting])
+        if isinstance(text, str):
+            place = min(max(problem.column - 1, 0), len(text))
+            start = max(0, place - MAX_MARKED // 2)
+            line = text[start : start + MAX_MARKED].replace("\n", " ")
+            mark |= {
+                "before": line[: place - start],
+                "at": line[place - start :][:1],
+                "after": line[place - start + 1 :],
+            }
+    return mark
+
+
+def verdict_html(checked: Checked) -> str:
+    """Return the panel below "Check"."""
+    marks = f'<span class="deforum-marks" data-marks="{escape(marks_json(checked))}"></span>'
+    if checked.prepared is None:
+        return marks + _problems_html(checked.problems)
+    return marks + _cost_html(checked.prepared, checked.seconds)
+
+
+def _problems_html(problems: tuple[Problem, ...]) -> str:
+    rows = "".join(_problem_html(problem) for problem in problems)
+    count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+    return f'<div class="deforum-verdict bad" role="status"><b>{count}</b><ul>{rows}</ul></div>'
+
+
+def _problem_html(problem: Problem) -> str:
+    where = ""
+    if problem.frame is not None:
+        where += f" (frame {problem.frame})"
+    if problem.column is not None:
+        where += f" (column {problem.column})"
+    link = ""
+    if problem.setting and problem.setting in FIELDS:
+        label = escape(FIELDS[problem.setting].label or problem.setting)
+        link = f'<button type="button" class="deforum-link" data-go="{escape(problem.setting)}">{label}</button> '
+    return f"<li>{link}{escape(problem.message)}{escape(where)}</li>"
+
+
+def _cost_html(prepared: Prepared, seconds: float | None) -> str:
+    summary = prepared.summary
+    time = duration(seconds) if seconds is not None else "known after the first job"
+    facts = (
+        ("Frames", f"{summary['frames']:,}"),
+        ("Diffused frames", f"{summary['diffused_frames']:,}"),
+        ("Sampling steps", f"{summary['sampling_steps']:,}"),
+        ("Film", f"{summary['frames'] / prepared.plan.fps:.1f} s at {prepared.plan.fps:g} fps"),
+        ("Expected time", time),
+        ("Disk", f"about {size(summary['disk_bytes'])}"),
+    )
+    rows = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    return (
+        f'<div class="deforum-verdict good" role="status"><b>Ready to render</b><dl>{rows}</dl>'
+        f"{warnings_html(prepared.warnings)}</div>"
+    )
+
+
+def warnings_html(warnings: tuple[str, ...]) -> str:
+    """Return warnings as a folded list."""
+    if not warnings:
+        return ""
+    rows = "".join(f"<li>{escape(text)}</li>" for text in warnings)
+    count = f"{len(warnings)} notes" if len(warnings) > 1 else "1 note"
+    return f"<details><summary>{count}</summary><ul>{rows}</ul></details>"

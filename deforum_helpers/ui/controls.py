@@ -1,0 +1,136 @@
+"""What a setting's control is, and how its value goes in and out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from deforum_helpers.settings import FIELDS, FieldInfo, defaults
+from deforum_helpers.ui.layout import offered
+
+Look = Literal["checkbox", "choice", "slider", "number", "line", "lines", "picture"]
+
+MAX_STOPS = 1000
+LONG = {"prompts": 8, "json": 4}
+# Controls in the order in which their values travel.
+NAMES = tuple(name for name, info in FIELDS.items() if offered(info))
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control.
+
+    Args:
+        name: of its setting.
+        look: what it is.
+        label: its name in the tab.
+        info: help with unit, range and an example.
+        choices: of a choice.
+        lines: height of a text box.
+        info_of: the setting's declaration.
+    """
+
+    name: str
+    look: Look
+    label: str
+    info: str
+    choices: tuple[str, ...] = ()
+    lines: int = 1
+    minimum: float = 0
+    maximum: float = 0
+    step: float = 1
+
+
+def control(info: FieldInfo) -> Control:
+    """Return the control of a setting."""
+    look = _look(info)
+    bounded = look == "slider"
+    return Control(
+        name=info.name,
+        look=look,
+        label=info.label or info.name,
+        info=info_text(info),
+        choices=info.choices,
+        lines=LONG.get(info.kind, 3 if "prompts" in info.name else 1),
+        minimum=(info.minimum or 0) if bounded else 0,
+        maximum=(info.maximum or 0) if bounded else 0,
+        step=(info.step or 1) if bounded else 1,
+    )
+
+
+def _look(info: FieldInfo) -> Look:
+    if info.kind == "bool":
+        return "checkbox"
+    if info.kind == "enum":
+        return "choice"
+    if info.kind in ("int", "float"):
+        return "slider" if _slides(info) else "number"
+    if info.name == "init_image_box":
+        return "picture"
+    return "lines" if info.kind in LONG or "prompts" in info.name else "line"
+
+
+def _slides(info: FieldInfo) -> bool:
+    """A slider needs two ends, few enough stops to hit one, and the default on a stop."""
+    if info.minimum is None or info.maximum is None or not info.step:
+        return False
+    stops = (info.maximum - info.minimum) / info.step
+    place = (info.default - info.minimum) / info.step
+    return stops <= MAX_STOPS and abs(place - round(place)) < 1e-6
+
+
+def info_text(info: FieldInfo) -> str:
+    """Return the help of a setting with its unit, its range and an example."""
+    facts = []
+    if info.minimum is not None and info.maximum is not None:
+        facts.append(f"{info.minimum:g} to {info.maximum:.16g}")
+    if info.unit:
+        facts.append(info.unit)
+    parts = [info.help]
+    if facts:
+        parts.append(f"[{', '.join(facts)}]")
+    if info.kind in ("schedule", "string schedule") and len(info.default) <= 60:
+        parts.append(f"Example: {info.default}")
+    return " ".join(parts)
+
+
+def to_control(name: str, value: Any) -> Any:
+    """Return a setting's value as its control holds it: prompts are JSON text."""
+    if FIELDS[name].kind == "prompts":
+        return json.dumps(value, indent=4, ensure_ascii=False)
+    if FIELDS[name].name == "init_image_box":
+        return value or None
+    return value
+
+
+def from_control(name: str, value: Any) -> Any:
+    """Return what a control holds as the value to submit; text that is no JSON stays text, for the check to refuse."""
+    if FIELDS[name].kind == "prompts" and isinstance(value, str):
+        try:
+            read = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return read if isinstance(read, dict) else value
+    if value is None:
+        return "" if FIELDS[name].kind in ("path", "text", "json") else value
+    if isinstance(value, float) and value.is_integer() and FIELDS[name].kind == "int":
+        return int(value)
+    return value
+
+
+def submitted(values: Mapping[str, Any] | tuple[Any, ...]) -> dict[str, Any]:
+    """Return what the controls hold, in the order of `NAMES`, as settings to submit."""
+    held = values if isinstance(values, Mapping) else dict(zip(NAMES, values, strict=True))
+    return {name: from_control(name, value) for name, value in held.items()}
+
+
+def held(settings: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return flat settings as the controls hold them, in the order of `NAMES`."""
+    return tuple(to_control(name, settings[name]) for name in NAMES)
+
+
+def default_values() -> tuple[Any, ...]:
+    """Return what the controls hold at the start."""
+    return held(defaults())

@@ -1,0 +1,125 @@
+"""Which component calls which answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from deforum_helpers.settings import FIELDS
+from deforum_helpers.ui import compat
+from deforum_helpers.ui.answers import Answers
+from deforum_helpers.ui.controls import NAMES
+from deforum_helpers.ui.parts import Parts
+
+# Text is checked when typing pauses, everything else at once.
+TYPED = frozenset({"schedule", "string schedule", "text", "path", "prompts", "json"})
+
+
+def connect(parts: Parts, answers: Answers) -> None:
+    """Let the components of the tab do what they are for."""
+    _watch(parts, answers)
+    _runs(parts, answers)
+    _settings(parts, answers)
+    for name, button in parts.resets.items():
+        field = parts.fields[NAMES.index(name)]
+        compat.on(button.click, None, outputs=[field], script=f"() => {button.value.split()[-1]!r}")
+
+
+def _watch(parts: Parts, answers: Answers) -> None:
+    """Check as values change; the page's script waits for the right moment and presses `look`."""
+    for name, field in zip(NAMES, parts.fields, strict=True):
+        typed = "true" if FIELDS[name].kind in TYPED else "false"
+        compat.on(field.change, None, script=f"() => {{ window.deforumTab?.changed({typed}); }}")
+    looked = "() => { window.deforumTab?.checked(); }"
+    compat.on(parts.look.click, answers.check, parts.fields, [parts.verdict], after=looked)
+    compat.on(parts.check.click, answers.check, parts.fields, [parts.verdict], after=looked)
+    drawn = "() => { window.deforumTab?.drawn(); }"
+    plot = _with_values(answers.plot, 1)
+    compat.on(parts.draw.click, plot, [parts.plot_names, *parts.fields], [parts.plots], after=drawn)
+    compat.on(parts.plot_names.change, plot, [parts.plot_names, *parts.fields], [parts.plots])
+
+
+def _runs(parts: Parts, answers: Answers) -> None:
+    def generate(batch: bool, files: Any, *values: Any) -> str:
+        return answers.generate(bool(batch), compat.paths(files), values)
+
+    def tick(state: str) -> tuple[Any, Any]:
+        run, jobs = answers.tick(state)
+        return gr.update() if run is None else run, gr.update() if jobs is None else jobs
+
+    compat.on(
+        parts.generate.click,
+        generate,
+        [parts.batch, parts.batch_files, *parts.fields],
+        [parts.verdict],
+        after="() => { window.deforumTab?.started(); }",
+    )
+    compat.on(
+        parts.tick.click,
+        tick,
+        [parts.sent],
+        [parts.run, parts.jobs],
+        script="() => window.deforumTab.state()",
+        after="() => { window.deforumTab?.ticked(); }",
+    )
+    scripts = {
+        parts.act: "() => window.deforumTab.command()",
+        parts.pause: "() => window.deforumTab.shown('toggle')",
+        parts.cancel: "() => window.deforumTab.shown('cancel')",
+    }
+    acted = "() => { window.deforumTab?.acted(); }"
+    for button, script in scripts.items():
+        compat.on(button.click, answers.act, [parts.sent], [parts.message], script=script, after=acted)
+
+
+def _settings(parts: Parts, answers: Answers) -> None:
+    filled = [*parts.fields, parts.report]
+
+    def fill(command: str, *values: Any) -> tuple[Any, ...]:
+        return _flat(answers.fill(command, values))
+
+    def drop(files: Any, *values: Any) -> tuple[Any, ...]:
+        return _flat(answers.load(compat.paths(files), values))
+
+    def load(name: str, *values: Any) -> tuple[Any, ...]:
+        return _flat(answers.load_named(name, values))
+
+    def load_video(name: str, *values: Any) -> tuple[Any, ...]:
+        return _flat(answers.load_named(name, values, video_only=True))
+
+    def resume(timestring: Any, *values: Any) -> tuple[Any, ...]:
+        return _flat(answers.fill(json.dumps({"act": "run", "name": timestring}), values))
+
+    compat.on(
+        parts.fill.click,
+        fill,
+        [parts.sent, *parts.fields],
+        filled,
+        script="(sent, ...values) => [window.deforumTab.command(), ...values]",
+    )
+    compat.on(parts.drop.upload, drop, [parts.drop, *parts.fields], filled)
+    compat.on(parts.load.click, load, [parts.file_name, *parts.fields], filled)
+    compat.on(parts.load_video.click, load_video, [parts.file_name, *parts.fields], filled)
+    compat.on(parts.reset.click, lambda *values: _flat(answers.reset(values)), parts.fields, filled)
+    compat.on(
+        parts.save.click, _with_values(answers.save, 1), [parts.file_name, *parts.fields], [parts.report]
+    )
+    compat.on(parts.runs_refresh.click, lambda: gr.update(choices=answers.runs()), [], [parts.runs])
+    compat.on(parts.runs_use.click, resume, [parts.runs, *parts.fields], filled)
+
+
+def _flat(answer: tuple[tuple[Any, ...], str]) -> tuple[Any, ...]:
+    values, report = answer
+    return (*values, report)
+
+
+def _with_values(answer: Callable[..., Any], leading: int) -> Callable[..., Any]:
+    """Return `answer` with everything after the first `leading` arguments as one tuple."""
+
+    def called(*arguments: Any) -> Any:
+        return answer(*arguments[:leading], arguments[leading:])
+
+    return called

@@ -1,0 +1,142 @@
+"""Where each setting stands in the tab, derived from the tab that its declaration names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from deforum_helpers.settings import FIELDS, FieldInfo
+
+Shape = Literal["tabs", "accordion"]
+
+# The tabs that people know, in their order.
+TABS = ("Run", "Keyframes", "Prompts", "Init", "ControlNet", "Hybrid Video", "Output")
+
+# Sections inside a tab, in their order; a section that is not named here is one more tab behind these.
+GROUPS: Mapping[str, tuple[tuple[Shape, tuple[str, ...]], ...]] = {
+    "Run": (("accordion", ("Batch Mode, Resume and more",)),),
+    "Keyframes": (
+        ("accordion", ("Guided Images",)),
+        ("tabs", ("Strength", "CFG", "Seed", "SubSeed", "Step", "Sampler", "Scheduler", "Checkpoint")),
+        (
+            "tabs",
+            ("Motion", "Noise", "Coherence", "Anti Blur", "Depth Warping & FOV", "FreeU", "Kohya HRFix"),
+        ),
+    ),
+    "Prompts": (("accordion", ("Composable Mask scheduling",)),),
+    "Init": (("tabs", ("Image Init", "Video Init", "Mask Init", "Parseq")),),
+    "Hybrid Video": (("accordion", ("Hybrid Schedules",)), ("accordion", ("Humans Masking",))),
+    "Output": (("tabs", ("Frame Interpolation",)),),
+}
+
+# Settings that share a line or come first in their section; all others follow in the order of a settings file.
+LINES: tuple[tuple[str, ...], ...] = (
+    ("motion_preview_mode",),
+    ("sampler", "scheduler", "steps"),
+    ("W", "H"),
+    ("seed", "batch_name"),
+    ("restore_faces", "tiling", "enable_ddim_eta_scheduling", "enable_ancestral_eta_scheduling"),
+    ("ddim_eta_schedule", "ancestral_eta_schedule"),
+    ("resume_from_timestring", "resume_timestring"),
+    ("animation_mode", "border"),
+    ("diffusion_cadence", "max_frames"),
+    ("keyframe_distribution",),
+    ("use_init", "strength_0_no_init"),
+    ("strength",),
+    ("seed_behavior", "seed_iter_N"),
+    ("seed_resize_from_w", "seed_resize_from_h"),
+    ("zoom",),
+    ("angle",),
+    ("transform_center_x", "transform_center_y"),
+    ("translation_x",),
+    ("translation_y",),
+    ("translation_z",),
+    ("rotation_3d_x",),
+    ("rotation_3d_y",),
+    ("rotation_3d_z",),
+    ("shake_name", "shake_intensity", "shake_speed"),
+    ("enable_perspective_flip",),
+    ("noise_type",),
+    ("noise_schedule",),
+    ("perlin_octaves", "perlin_persistence"),
+    ("color_coherence", "color_force_grayscale", "legacy_colormatch"),
+    ("color_coherence_image_path",),
+    ("color_coherence_video_every_N_frames",),
+    ("optical_flow_cadence", "cadence_flow_factor_schedule"),
+    ("optical_flow_redo_generation", "redo_flow_factor_schedule"),
+    ("contrast_schedule",),
+    ("diffusion_redo", "reroll_blank_frames", "reroll_patience"),
+    ("use_depth_warping", "depth_algorithm", "midas_weight"),
+    ("padding_mode", "sampling_mode"),
+    ("video_init_path",),
+    ("extract_from_frame", "extract_to_frame", "extract_nth_frame", "overwrite_extracted_frames"),
+    ("use_mask", "use_alpha_as_mask", "invert_mask", "overlay_mask"),
+    ("mask_file",),
+    ("mask_overlay_blur", "fill"),
+    ("full_res_mask", "full_res_mask_padding"),
+    ("mask_contrast_adjust", "mask_brightness_adjust"),
+    ("fps", "add_soundtrack", "soundtrack_path"),
+    ("skip_video_creation", "delete_imgs", "delete_input_frames"),
+    ("store_frames_in_ram", "save_depth_maps", "make_gif"),
+    ("r_upscale_video", "r_upscale_model", "r_upscale_factor", "r_upscale_keep_imgs"),
+)
+_PLACE = {name: place for place, name in enumerate(name for line in LINES for name in line)}
+_LINE = {name: number for number, line in enumerate(LINES) for name in line}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One tab or accordion.
+
+    Args:
+        title: its label.
+        lines: names of settings, those of one line together.
+        groups: sections inside it; those of one group are tabs side by side, or one accordion.
+    """
+
+    title: str
+    lines: tuple[tuple[str, ...], ...]
+    groups: tuple[tuple[Shape, tuple[Section, ...]], ...] = ()
+
+
+def offered(info: FieldInfo) -> bool:
+    """Tell whether the tab has a control for a setting: files can set it, and it has a place."""
+    return info.loaded and bool(info.tab)
+
+
+def sections(fields: Mapping[str, FieldInfo] = FIELDS) -> tuple[Section, ...]:
+    """Return the tabs with everything in them; each offered setting stands in exactly one place."""
+    by_tab: dict[str, list[str]] = {}
+    for name, info in fields.items():
+        if offered(info) and info.tab != "Deforum":
+            by_tab.setdefault(info.tab, []).append(name)
+    titles = dict.fromkeys([*TABS, *(tab.split(" > ")[0] for tab in by_tab)])
+    return tuple(_tab(title, by_tab) for title in titles)
+
+
+def _tab(title: str, by_tab: Mapping[str, list[str]]) -> Section:
+    inside = {tab.split(" > ", 1)[1]: names for tab, names in by_tab.items() if tab.startswith(f"{title} > ")}
+    groups = []
+    for shape, titles in GROUPS.get(title, ()):
+        found = tuple(Section(one, _lines(inside.pop(one))) for one in titles if one in inside)
+        if found:
+            groups.append((shape, found))
+    if inside:
+        groups.append(("tabs", tuple(Section(one, _lines(names)) for one, names in inside.items())))
+    return Section(title, _lines(by_tab.get(title, ())), tuple(groups))
+
+
+def _lines(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Sort names into lines: those of `LINES` first, in its order; then each alone, in the order given."""
+    ordered = sorted(names, key=lambda name: _PLACE.get(name, len(_PLACE)))
+    lines: list[list[str]] = []
+    last: int | None = None
+    for name in ordered:
+        line = _LINE.get(name)
+        if lines and line is not None and line == last:
+            lines[-1].append(name)
+        else:
+            lines.append([name])
+        last = line
+    return tuple(tuple(line) for line in lines)

@@ -1,0 +1,151 @@
+"""Settings into the tab and out of it: files of any year, frames and films of ours, presets, stopped runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.output.metadata import read_png_settings, read_video_settings
+from deforum_helpers.settings import (
+    FIELDS,
+    Loaded,
+    defaults,
+    flat_settings,
+    load_settings,
+    read_settings_file,
+)
+from deforum_helpers.settings.legacy import modernised
+from deforum_helpers.ui.controls import NAMES
+from deforum_helpers.ui.wording import escape
+
+READERS = {".png": read_png_settings, ".mp4": read_video_settings}
+ENDINGS = (".txt", ".json", ".png", ".mp4")
+MAX_LISTED = 12
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Settings that go into the controls, and what a person should know of how they were read.
+
+    Args:
+        source: the file's name, or what else they came from.
+        settings: by flat name, one per control.
+        changed: names whose value differs from what the controls held.
+        unknown: names that are no settings.
+        notes: how old notations were read.
+        left_out: problems of values that were not taken.
+    """
+
+    source: str
+    settings: dict[str, Any]
+    changed: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    left_out: tuple[Problem, ...] = ()
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Return the settings in a settings file, or in a frame or film of ours.
+
+    Raises:
+        SettingsError: it holds none.
+    """
+    return READERS.get(path.suffix.lower(), read_settings_file)(path)
+
+
+def taken(
+    source: str, submitted: Mapping[str, Any], current: Mapping[str, Any], *, group: str | None = None
+) -> Taken:
+    """Return what becomes of the controls when `submitted` is loaded over `current`.
+
+    A setting that `submitted` does not name keeps its current value; one that cannot be used does too.
+
+    Args:
+        source: what it came from, for the report.
+        submitted: settings of any year and notation.
+        current: by flat name, one per control.
+        group: take only settings of this group.
+
+    Raises:
+        SettingsError: not even the good values can be read.
+    """
+    change = modernised(submitted)
+    wanted = {
+        name: value for name, value in change.values.items() if name not in FIELDS or _asked(name, group)
+    }
+    loaded, left_out = _readable(wanted)
+    flat = flat_settings(loaded.settings)
+    bad = {problem.setting for problem in left_out}
+    settings = {name: flat[name] if name in wanted and name not in bad else current[name] for name in NAMES}
+    return Taken(
+        source,
+        settings,
+        changed=tuple(name for name in NAMES if settings[name] != current[name]),
+        unknown=tuple(name for name in loaded.unknown if name in submitted),
+        notes=tuple(dict.fromkeys((*change.warnings, *loaded.warnings))),
+        left_out=left_out,
+    )
+
+
+def _asked(name: str, group: str | None) -> bool:
+    return group is None or FIELDS[name].group == group
+
+
+def _readable(values: Mapping[str, Any]) -> tuple[Loaded, tuple[Problem, ...]]:
+    """Read what can be read; what cannot is left out, setting by setting, with its problem."""
+    try:
+        return load_settings(values), ()
+    except SettingsError as error:
+        named = {problem.setting for problem in error.problems} & set(values)
+        if not named:
+            raise
+        loaded, more = _readable({name: value for name, value in values.items() if name not in named})
+        return loaded, (*error.problems, *more)
+
+
+def default_settings() -> dict[str, Any]:
+    """Return every control's default: what a film's settings are loaded over."""
+    return {name: value for name, value in defaults().items() if name in NAMES}
+
+
+def report_html(one: Taken) -> str:
+    """Return what was loaded, changed, migrated, unknown and left out."""
+    parts = [f"<b>{escape(one.source)}</b>: {_count(len(one.changed), 'setting')} changed."]
+    parts.append(_list("Changed", [_label(name) for name in one.changed]))
+    parts.append(_list("Not taken", [problem.message for problem in one.left_out], bad=True))
+    parts.append(_list("Read from an older notation, or worth knowing", list(one.notes)))
+    parts.append(_list("Unknown, without effect", list(one.unknown)))
+    return f'<div class="deforum-report" role="status">{"".join(parts)}</div>'
+
+
+def problem_html(source: str, error: SettingsError) -> str:
+    """Return the report of a file that could not be loaded."""
+    rows = _list("Nothing was loaded", [problem.message for problem in error.problems], bad=True)
+    return f'<div class="deforum-report" role="status"><b>{escape(source)}</b>{rows}</div>'
+
+
+def _label(name: str) -> str:
+    return FIELDS[name].label or name
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _list(title: str, rows: list[str], *, bad: bool = False) -> str:
+    if not rows:
+        return ""
+    listed = rows[:MAX_LISTED] + ([f"and {len(rows) - MAX_LISTED} more"] if len(rows) > MAX_LISTED else [])
+    items = "".join(f"<li>{escape(row[:400])}</li>" for row in listed)
+    opened = " open" if bad else ""
+    return f"<details{opened}><summary>{escape(title)} ({len(rows)})</summary><ul>{items}</ul></details>"
+
+
+def saved_text(settings: Mapping[str, Any]) -> str:
+    """Return submitted settings as a settings file."""
+    saved = {name: settings[name] for name in FIELDS if name in settings and FIELDS[name].saved}
+    return json.dumps(saved, indent=4, ensure_ascii=False) + "\n"

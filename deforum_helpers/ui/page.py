@@ -1,0 +1,46 @@
+"""The tab as a page of its own, at `/` of our server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from deforum_helpers.ui import compat
+from deforum_helpers.ui.service import JobService
+from deforum_helpers.ui.tab import make_tab
+
+ROOT = Path(__file__).resolve().parents[2]
+STYLE = ROOT / "style.css"
+SCRIPT = ROOT / "javascript" / "deforum.js"
+MAX_UPLOAD = "64mb"
+
+
+def mount(app: Any, service: JobService) -> None:
+    """Serve the tab at `/` of the FastAPI app `app`, behind every route that it has already.
+
+    Args:
+        app: our own app.
+        service: what the tab asks for everything.
+    """
+    made = make_tab(service)
+    script = SCRIPT.read_text(encoding="utf-8")
+    head = f'<meta id="deforum_own_page" name="deforum" content="own page"><script>{script}</script>'
+    gr.mount_gradio_app(
+        app,
+        made,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        allowed_paths=[str(service.facts.output_root)],
+        show_error=False,
+        max_file_size=MAX_UPLOAD,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=compat.own_theme(),
+        css=STYLE.read_text(encoding="utf-8"),
+        head=head,
+    )

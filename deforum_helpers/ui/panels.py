@@ -1,0 +1,194 @@
+"""The run that is looked at and the list of jobs, as HTML."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deforum_helpers.ui.checking import warnings_html
+from deforum_helpers.ui.service import Film, JobService, JobView
+from deforum_helpers.ui.wording import duration, escape
+
+PREVIEW_PX = 640
+LISTED = 50
+PHASES = {
+    "QUEUED": "waiting",
+    "PREPARING": "preparing",
+    "GENERATING": "generating",
+    "POST_PROCESSING": "making the film",
+    "DONE": "done",
+}
+FileUrl = Callable[[Path], str]
+
+
+def chosen_job(jobs: Sequence[JobView], watched: str) -> JobView | None:
+    """Return the job to show: the one that was picked, else the running one, else the one that moved last."""
+    for wanted in (
+        lambda job: job.id == watched,
+        lambda job: job.state == "running",
+        lambda job: job.state == "paused",
+        lambda job: job.state == "queued",
+        lambda job: True,
+    ):
+        found = [job for job in jobs if wanted(job)]
+        if found:
+            return found[0]
+    return None
+
+
+def version(*parts: object) -> str:
+    """Return a short mark that differs when what is shown differs."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def run_version(service: JobService, job: JobView | None) -> str:
+    """Return the mark of `run_html`; finding it reads no picture."""
+    if job is None:
+        return version("nothing")
+    frame = service.newest_frame(job.id)
+    return version(job, frame, service.film(job.id) if job.state != "running" else None)
+
+
+def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str:
+    """Return the panel of one run: picture or film, progress, what it says."""
+    mark = run_version(service, job)
+    if job is None:
+        return (
+            f'<section class="deforum-run" data-version="{mark}" aria-label="Run">'
+            '<p class="deforum-empty">Nothing was rendered yet. Pick a preset, press Generate.</p></section>'
+        )
+    film = service.film(job.id) if job.state in ("done", "failed", "cancelled") else Film()
+    picture = _film_html(film, file_url) if film.video else _frame_html(service.newest_frame(job.id), job)
+    return (
+        f'<section class="deforum-run {job.state}" data-version="{mark}" data-job="{escape(job.id)}" '
+        f'data-state="{job.state}" aria-label="Run">'
+        f"{picture}{_progress_html(job)}{_links_html(job, film, file_url)}{warnings_html(job.warnings)}</section>"
+    )
+
+
+def _film_html(film: Film, file_url: FileUrl) -> str:
+    source = escape(file_url(film.video)) if film.video else ""
+    return (
+        f'<video class="deforum-film" controls autoplay loop muted playsinline preload="auto" src="{source}" '
+        'aria-label="The finished film"></video>'
+    )
+
+
+def _frame_html(frame: Path | None, job: JobView) -> str:
+    jpeg = preview_jpeg(frame) if frame else None
+    if jpeg is None:
+        return '<div class="deforum-frame" aria-hidden="true"></div>'
+    encoded = base64.b64encode(jpeg).decode("ascii")
+    return (
+        f'<img class="deforum-frame" alt="Frame {job.frame} of {job.max_frames}" '
+        f'src="data:image/jpeg;base64,{encoded}">'
+    )
+
+
+def preview_jpeg(frame: Path, longest_px: int = PREVIEW_PX) -> bytes | None:
+    """Return a frame as a JPEG of at most `longest_px`, or None if it is gone meanwhile."""
+    from PIL import Image
+
+    jpeg = io.BytesIO()
+    try:
+        with Image.open(frame) as picture:
+            small = picture.convert("RGB")
+            small.thumbnail((longest_px, longest_px))
+            small.save(jpeg, "JPEG", quality=82)
+    except OSError:
+        return None
+    return jpeg.getvalue()
+
+
+def _progress_html(job: JobView) -> str:
+    share = 1.0 if job.state == "done" else job.frame / job.max_frames if job.max_frames else 0.0
+    return (
+        f'<div class="deforum-bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{share * 100:.0f}"><span style="width:{share * 100:.1f}%"></span></div>'
+        f'<p class="deforum-line" role="status"><b>{escape(state_words(job))}</b> {escape(progress_words(job))}</p>'
+        + (f'<p class="deforum-message">{escape(job.message)}</p>' if job.message else "")
+    )
+
+
+def state_words(job: JobView) -> str:
+    """Return what a job does, in a word or two."""
+    if job.cancelling:
+        return "Cancelling"
+    if job.state == "running":
+        return PHASES.get(job.phase, job.phase).capitalize()
+    if job.state == "queued" and job.position is not None:
+        return "Next in the queue" if job.position == 0 else f"Number {job.position + 1} in the queue"
+    return job.state.capitalize()
+
+
+def progress_words(job: JobView) -> str:
+    """Return frames, pace and time left."""
+    words = [f"frame {job.frame} of {job.max_frames}"] if job.max_frames else []
+    if job.seconds_per_frame:
+        words.append(f"{job.seconds_per_frame:.2f} s per frame")
+    if job.state == "running" and job.eta_seconds:
+        words.append(f"{duration(job.eta_seconds)} left")
+    return ", ".join(words)
+
+
+def _links_html(job: JobView, film: Film, file_url: FileUrl) -> str:
+    files = (
+        ("film", film.video),
+        ("GIF", film.gif),
+        ("subtitles", film.subtitles),
+        ("settings file", film.settings),
+    )
+    links = [
+        f'<a class="deforum-link" href="{escape(file_url(path))}" download="{escape(path.name)}">Download {what}</a>'
+        for what, path in files
+        if path
+    ]
+    links.append(_button("use", job.id, "Use these settings"))
+    folder = f'<span class="deforum-folder">{escape(job.folder)}</span>' if job.folder else ""
+    return f'<p class="deforum-links">{" ".join(links)}</p>{folder}'
+
+
+def jobs_html(jobs: Sequence[JobView]) -> str:
+    """Return the list of jobs with what can be done to each."""
+    rows = "".join(_row_html(job) for job in jobs)
+    body = rows or '<tr><td colspan="4" class="deforum-empty">No jobs yet.</td></tr>'
+    return (
+        f'<div class="deforum-jobs" data-version="{version(jobs)}"><table><thead><tr><th scope="col">Job</th>'
+        '<th scope="col">State</th><th scope="col">Frames</th><th scope="col">Actions</th></tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+# What can be done to a job in a state: what it is called, and its command.
+ACTIONS: dict[str, tuple[tuple[str, str], ...]] = {
+    "queued": (("cancel", "Cancel"), ("up", "Move up")),
+    "paused": (("resume", "Resume"), ("cancel", "Cancel")),
+    "running": (("pause", "Pause"), ("cancel", "Cancel")),
+    "done": (("show", "Show"), ("use", "Use settings"), ("forget", "Delete")),
+    "failed": (("show", "Show"), ("resume", "Resume"), ("use", "Use settings"), ("forget", "Delete")),
+    "cancelled": (("show", "Show"), ("resume", "Resume"), ("use", "Use settings"), ("forget", "Delete")),
+}
+
+
+def _row_html(job: JobView) -> str:
+    buttons = "".join(
+        _button(action, job.id, label)
+        for action, label in ACTIONS[job.state]
+        if not (action == "up" and not job.position) and not job.cancelling
+    )
+    message = f'<div class="deforum-message">{escape(job.message)}</div>' if job.message else ""
+    return (
+        f'<tr class="{job.state}" data-job="{escape(job.id)}"><th scope="row">{escape(job.title or job.id)}'
+        f'<div class="deforum-id">{escape(job.id)}</div></th><td>{escape(state_words(job))}{message}</td>'
+        f"<td>{job.frame} / {job.max_frames}</td><td>{buttons}</td></tr>"
+    )
+
+
+def _button(action: str, job_id: str, label: str) -> str:
+    return (
+        f'<button type="button" class="deforum-button" data-act="{action}" data-job="{escape(job_id)}" '
+        f'aria-label="{escape(label)}: {escape(job_id)}">{escape(label)}</button>'
+    )

@@ -1,0 +1,48 @@
+"""The components of the tab that something happens to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Gradio components by what they are for.
+
+    Args:
+        fields: one per setting, in the order of `controls.NAMES`.
+        resets: setting -> the button that sets it back.
+    """
+
+    fields: tuple[Any, ...]
+    resets: Mapping[str, Any]
+    batch: Any
+    batch_files: Any
+    runs: Any
+    runs_refresh: Any
+    runs_use: Any
+    run: Any
+    generate: Any
+    pause: Any
+    cancel: Any
+    check: Any
+    message: Any
+    verdict: Any
+    plot_names: Any
+    plots: Any
+    jobs: Any
+    drop: Any
+    file_name: Any
+    save: Any
+    load: Any
+    load_video: Any
+    reset: Any
+    report: Any
+    sent: Any
+    tick: Any
+    act: Any
+    fill: Any
+    look: Any
+    draw: Any

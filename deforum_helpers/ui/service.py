@@ -1,0 +1,134 @@
+"""What the tab needs of whoever keeps the jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from deforum_helpers.prepare import HostFacts, Prepared
+
+JobState = Literal["queued", "paused", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class JobView:
+    """One job as the tab shows it.
+
+    Args:
+        id: its id.
+        state: what became of it so far.
+        phase: what it does now, as a word for people.
+        fraction: share of the phase that is done, 0..1.
+        frame, max_frames: finished frames, and those of the whole film.
+        eta_seconds, seconds_per_frame: 0 where nothing is known.
+        message: why it ended as it did, or empty.
+        warnings: plain sentences.
+        title: its folder or batch name.
+        folder: the folder of its files, or None.
+        position: place in the queue from 0, or None.
+        updates: grows with every change.
+        cancelling: it was told to end and has not ended yet.
+    """
+
+    id: str
+    state: JobState
+    phase: str
+    fraction: float
+    frame: int
+    max_frames: int
+    eta_seconds: float = 0.0
+    seconds_per_frame: float = 0.0
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    title: str = ""
+    folder: Path | None = None
+    position: int | None = None
+    updates: int = 0
+    cancelling: bool = False
+
+
+@dataclass(frozen=True)
+class Film:
+    """The finished files of a job; None where there is none."""
+
+    video: Path | None = None
+    gif: Path | None = None
+    subtitles: Path | None = None
+    settings: Path | None = None
+
+
+@dataclass(frozen=True)
+class StoppedRun:
+    """A run that can be continued: the settings file it wrote, the folder's name, and frames found."""
+
+    timestring: str
+    folder: str
+    settings: Path
+    frames: int
+
+
+class JobService(Protocol):
+    """Checks, queues and shows jobs. Every method may be called from any thread and returns soon.
+
+    All raise `DeforumError` with a plain sentence where they cannot do it.
+    """
+
+    facts: HostFacts
+
+    def check(self, settings: Mapping[str, Any]) -> Prepared:
+        """Return the planned job, or raise `SettingsError` with every problem."""
+        ...
+
+    def submit(self, settings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Queue jobs, all of them or none; return their ids."""
+        ...
+
+    def jobs(self, limit: int) -> tuple[JobView, ...]:
+        """Return the unfinished jobs, and the `limit` newest of the others; newest first."""
+        ...
+
+    def job(self, job_id: str) -> JobView:
+        """Return one job."""
+        ...
+
+    def settings(self, job_id: str) -> dict[str, Any]:
+        """Return the settings that a job was submitted with."""
+        ...
+
+    def cancel(self, job_id: str) -> None:
+        """End a job; its frames become a film."""
+        ...
+
+    def pause(self, job_id: str) -> None:
+        """Stop a job at the next frame until it is resumed."""
+        ...
+
+    def resume(self, job_id: str) -> None:
+        """Let a paused, failed or cancelled job go on from its last frame."""
+        ...
+
+    def move_up(self, job_id: str) -> None:
+        """Let a queued job change places with the one before it."""
+        ...
+
+    def forget(self, job_id: str) -> None:
+        """Take a finished job off the list; its files stay."""
+        ...
+
+    def newest_frame(self, job_id: str) -> Path | None:
+        """Return the picture with the highest number, or None."""
+        ...
+
+    def film(self, job_id: str) -> Film:
+        """Return the finished files."""
+        ...
+
+    def stopped_runs(self) -> tuple[StoppedRun, ...]:
+        """Return the runs on disk that can be continued, newest first."""
+        ...
+
+    def expected_seconds(self, prepared: Prepared) -> float | None:
+        """Return how long a job will take at the pace of the last ones, or None if there were none."""
+        ...

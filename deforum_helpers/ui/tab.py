@@ -1,0 +1,232 @@
+"""The tab: controls made from the settings, and the panels beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from deforum_helpers.settings import FIELDS
+from deforum_helpers.ui import compat
+from deforum_helpers.ui.answers import Answers
+from deforum_helpers.ui.controls import NAMES, control, default_values
+from deforum_helpers.ui.events import connect
+from deforum_helpers.ui.layout import Section, sections
+from deforum_helpers.ui.loading import ENDINGS
+from deforum_helpers.ui.parts import Parts
+from deforum_helpers.ui.presets import presets_html
+from deforum_helpers.ui.service import JobService
+from deforum_helpers.ui.wording import escape
+
+NOTES = """Keys are frames, values are prompts: <code>{"0": "a lake at dawn", "60": "a forest in autumn"}</code>.
+Keys may count from the end: <code>"max_f-10"</code>. What follows <code>--neg</code> is not wanted in the picture;
+<code>(word:1.3)</code> weighs a word, <code>`expression`</code> is filled in per frame."""
+# Schedules that a click sets back to "nothing happens".
+RESETS = {"zoom": "0:(1)", "translation_z": "0:(0)"}
+
+
+def make_tab(service: JobService) -> Any:
+    """Return the tab as gradio Blocks."""
+    with compat.blocks("Deforum") as made:
+        with gr.Column(elem_id="deforum_interface"):
+            parts = _Builder(service).build()
+        connect(parts, Answers(service, compat.file_url))
+    return made
+
+
+class _Builder:
+    """Makes the components one after the other, each where the layout has it."""
+
+    def __init__(self, service: JobService) -> None:
+        self._service = service
+        self._values = dict(zip(NAMES, default_values(), strict=True))
+        self._fields: dict[str, Any] = {}
+        self._resets: dict[str, Any] = {}
+        self._others: dict[str, Any] = {}
+
+    def build(self) -> Parts:
+        tabs = sections()
+        compat.html(_places_html(tabs), "deforum_places")
+        with gr.Row(elem_id="deforum_columns"):
+            with gr.Column(scale=5, min_width=320, elem_id="deforum_left"):
+                self._help()
+                with gr.Tabs(elem_id="deforum_tabs"):
+                    for section in tabs:
+                        with compat.tab(section.title):
+                            self._tab(section)
+            with gr.Column(scale=4, min_width=320, elem_id="deforum_right"):
+                self._right()
+        self._silent()
+        return Parts(fields=tuple(self._fields[name] for name in NAMES), resets=self._resets, **self._others)
+
+    def _help(self) -> None:
+        compat.html(_head_html(self._service), "deforum_head")
+        with gr.Accordion("Info, Links and Help", open=False):
+            compat.html(_help_html(self._service), "deforum_help")
+        self._field("show_info_on_ui")
+
+    def _tab(self, section: Section) -> None:
+        if section.title == "Prompts":
+            with gr.Accordion("Notes on writing prompts", open=False):
+                compat.html(f"<p>{NOTES}</p>", "deforum_prompt_notes")
+        self._lines(section.lines)
+        for shape, inside in section.groups:
+            if shape == "accordion":
+                for one in inside:
+                    with gr.Accordion(one.title, open=False):
+                        self._section(one)
+            else:
+                with gr.Tabs():
+                    for one in inside:
+                        with compat.tab(one.title):
+                            self._section(one)
+
+    def _section(self, section: Section) -> None:
+        if section.title == "Batch Mode, Resume and more":
+            self._batch()
+        self._lines(section.lines)
+        if section.title == "Batch Mode, Resume and more":
+            self._resume()
+
+    def _lines(self, lines: Sequence[tuple[str, ...]]) -> None:
+        for line in lines:
+            if len(line) == 1 and line[0] not in RESETS:
+                self._field(line[0])
+                continue
+            with gr.Row(elem_classes=["deforum-row"]):
+                for name in line:
+                    self._field(name)
+                    if name in RESETS:
+                        self._resets[name] = gr.Button(
+                            f"Reset to {RESETS[name]}",
+                            size="sm",
+                            elem_classes=["deforum-reset"],
+                            min_width=80,
+                        )
+
+    def _field(self, name: str) -> None:
+        self._fields[name] = compat.field(control(FIELDS[name]), self._values[name], self._choices(name))
+
+    def _choices(self, name: str) -> Sequence[str]:
+        facts = self._service.facts
+        host = {"sampler": facts.samplers, "scheduler": facts.schedulers}.get(name)
+        return host or FIELDS[name].choices
+
+    def _batch(self) -> None:
+        make = self._others
+        make["batch"] = gr.Checkbox(
+            value=False,
+            label=FIELDS["override_settings_with_file"].label,
+            elem_id="deforum_batch",
+            info="Generate renders the files below, one film each, in place of the settings in this tab.",
+        )
+        make["batch_files"] = compat.files(
+            FIELDS["custom_settings_file"].label, "deforum_batch_files", ENDINGS, several=True
+        )
+
+    def _resume(self) -> None:
+        make = self._others
+        with gr.Row(elem_classes=["deforum-row"]):
+            make["runs"] = gr.Dropdown(
+                choices=[],
+                value=None,
+                label="Runs that can be continued",
+                elem_id="deforum_runs",
+                allow_custom_value=True,
+            )
+            make["runs_refresh"] = gr.Button("Refresh", size="sm", min_width=80)
+            make["runs_use"] = gr.Button(
+                "Resume this run", size="sm", min_width=80, elem_id="deforum_run_use"
+            )
+
+    def _right(self) -> None:
+        make = self._others
+        make["run"] = compat.html("", "deforum_run")
+        with gr.Row(elem_id="deforum_buttons"):
+            make["generate"] = gr.Button(
+                "Generate", variant="primary", elem_id="deforum_generate", min_width=100
+            )
+            make["pause"] = gr.Button("Pause/Resume", elem_id="deforum_pause", min_width=100)
+            make["cancel"] = gr.Button("Cancel", elem_id="deforum_cancel", min_width=100)
+            make["check"] = gr.Button("Check", elem_id="deforum_check", min_width=100)
+        make["message"] = compat.html("", "deforum_message")
+        make["verdict"] = compat.html("", "deforum_verdict")
+        with gr.Accordion("Presets", open=True, elem_id="deforum_presets"):
+            compat.html(presets_html(), "deforum_picker")
+        with gr.Accordion("Schedules and camera", open=False, elem_id="deforum_plots"):
+            self._plots()
+        with gr.Accordion("Jobs", open=True, elem_id="deforum_jobs_box"):
+            make["jobs"] = compat.html("", "deforum_jobs")
+        with gr.Accordion("Settings", open=True, elem_id="deforum_settings_box"):
+            self._settings()
+
+    def _plots(self) -> None:
+        schedules = [
+            (f"{info.label} ({name})", name) for name, info in FIELDS.items() if info.kind == "schedule"
+        ]
+        choices = schedules if compat.MAJOR >= 4 else [name for _, name in schedules]
+        self._others["plot_names"] = gr.Dropdown(
+            choices=choices,
+            value=[],
+            multiselect=True,
+            label="Schedules (empty: those that change)",
+            elem_id="deforum_plot_names",
+        )
+        self._others["plots"] = compat.html("", "deforum_plot")
+
+    def _settings(self) -> None:
+        make = self._others
+        make["drop"] = compat.files(
+            "Drop a settings file, a frame or a film here", "deforum_drop", ENDINGS, several=False
+        )
+        make["file_name"] = gr.Textbox(
+            value="deforum_settings.txt",
+            label="Settings File",
+            info="Name of a file in the output folder.",
+            elem_id="deforum_file_name",
+        )
+        with gr.Row():
+            make["save"] = gr.Button("Save Settings", size="sm", elem_id="deforum_save", min_width=100)
+            make["load"] = gr.Button("Load All Settings", size="sm", elem_id="deforum_load", min_width=100)
+            make["load_video"] = gr.Button("Load Video Settings", size="sm", min_width=100)
+            make["reset"] = gr.Button("Reset", size="sm", elem_id="deforum_reset", min_width=100)
+        make["report"] = compat.html("", "deforum_report")
+
+    def _silent(self) -> None:
+        """Make what the page's script presses and fills; nobody sees it."""
+        with gr.Row(elem_classes=["deforum-silent"]):
+            self._others["sent"] = gr.Textbox(value="", label="command", elem_id="deforum_sent")
+            for name in ("tick", "act", "fill", "look", "draw"):
+                self._others[name] = gr.Button(name, elem_id=f"deforum_{name}")
+
+
+def _places_html(tabs: Sequence[Section]) -> str:
+    """Return where each setting is, for the script that leads to one."""
+    places: dict[str, list[str]] = {}
+    for tab in tabs:
+        places |= {name: [tab.title] for line in tab.lines for name in line}
+        for _, inside in tab.groups:
+            places |= {name: [tab.title, one.title] for one in inside for line in one.lines for name in line}
+    return f'<span id="deforum_place_data" data-places="{escape(json.dumps(places))}"></span>'
+
+
+def _head_html(service: JobService) -> str:
+    facts = service.facts
+    model = f", {facts.model}" if facts.model else ""
+    return (
+        f'<header class="deforum-head"><h1>Deforum</h1><span>{escape(facts.name)}: {escape(facts.engine)}'
+        f"{escape(model)} on {escape(facts.device)}</span>"
+        '<button type="button" class="deforum-button" data-act="theme">Dark or light</button></header>'
+    )
+
+
+def _help_html(service: JobService) -> str:
+    return (
+        "<p>Pick a preset, change what you like, press Generate. What is wrong appears below its control at once; "
+        "Check lists everything, with what the film will cost.</p>"
+        "<p>A schedule is a list of frames and values: <code>0: (1), 60: (1.02)</code> moves from one to the other; "
+        "a value may be an expression: <code>0: (1 + 0.01*sin(t/10))</code>, where t is the frame.</p>"
+        f"<p>Films are written to {escape(service.facts.output_root)}.</p>"
+    )

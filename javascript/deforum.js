@@ -1,0 +1,261 @@
+// The page's part of the Deforum tab: waits, asks, marks. What is right and what is shown is decided by the server.
+(() => {
+  "use strict";
+  if (window.deforumTab) return;
+
+  const TYPING_MS = 350;
+  const MOVING_MS = 40;
+  const TICK_MS = 1000;
+  const PATIENCE_MS = 15000;
+
+  const find = (id) => document.getElementById(id);
+  const press = (id) => find(id)?.click();
+  const all = (selector, root = document) => Array.from(root.querySelectorAll(selector));
+
+  // One question at a time: asked again when the answer is there, if something changed meanwhile.
+  const asker = (id) => {
+    let asked = 0;
+    let again = false;
+    const ask = () => {
+      if (asked && Date.now() - asked < PATIENCE_MS) {
+        again = true;
+        return;
+      }
+      if (!find(id)) return;
+      asked = Date.now();
+      again = false;
+      press(id);
+    };
+    const answered = () => {
+      asked = 0;
+      if (again) ask();
+    };
+    return { ask, answered };
+  };
+
+  const look = asker("deforum_look");
+  const draw = asker("deforum_draw");
+  const tick = asker("deforum_tick");
+  let timer = 0;
+  let picked = "";
+  let pending = {};
+  let marks = { hidden: [], problems: {} };
+
+  const changed = (typed) => {
+    clearTimeout(timer);
+    timer = setTimeout(look.ask, typed ? TYPING_MS : MOVING_MS);
+  };
+
+  // ---- marks ----
+
+  const hide = () => {
+    let style = find("deforum_hidden_fields");
+    if (!style) {
+      style = document.createElement("style");
+      style.id = "deforum_hidden_fields";
+      document.head.appendChild(style);
+    }
+    const rules = marks.hidden.map((name) => `#deforum_field_${name}`).join(",");
+    const text = rules ? `${rules}{display:none !important}` : "";
+    if (style.textContent !== text) style.textContent = text;
+  };
+
+  const part = (tag, className, text) => {
+    const made = document.createElement(tag);
+    made.className = className;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  };
+
+  const errorOf = (name, problems) => {
+    const box = part("div", "deforum-error");
+    box.id = `deforum_error_${name}`;
+    box.setAttribute("role", "alert");
+    for (const problem of problems) {
+      box.append(part("div", "", problem.message));
+      if (problem.at === undefined) continue;
+      const code = part("code", "deforum-column");
+      code.append(problem.before, part("mark", "", problem.at || "\u2420"), problem.after);
+      box.append(code);
+    }
+    return box;
+  };
+
+  const markField = (name, problems) => {
+    const field = find(`deforum_field_${name}`);
+    if (!field) return;
+    const text = JSON.stringify(problems);
+    if (field.dataset.deforumProblems === text && find(`deforum_error_${name}`)) return;
+    find(`deforum_error_${name}`)?.remove();
+    field.dataset.deforumProblems = text;
+    field.append(errorOf(name, problems));
+    field.classList.add("deforum-wrong");
+    for (const input of all("input, textarea", field)) {
+      input.setAttribute("aria-invalid", "true");
+      input.setAttribute("aria-describedby", `deforum_error_${name}`);
+    }
+  };
+
+  const unmark = (field) => {
+    const name = field.id.replace("deforum_field_", "");
+    find(`deforum_error_${name}`)?.remove();
+    delete field.dataset.deforumProblems;
+    field.classList.remove("deforum-wrong");
+    for (const input of all("[aria-invalid]", field)) {
+      input.removeAttribute("aria-invalid");
+      input.removeAttribute("aria-describedby");
+    }
+  };
+
+  const tabButtons = () => all("#deforum_left button[role=tab], #deforum_left .tab-nav > button");
+
+  const markTabs = () => {
+    const bad = new Set(Object.keys(marks.problems).flatMap((name) => places()[name] || []));
+    for (const button of tabButtons()) {
+      button.classList.toggle("deforum-wrong-tab", bad.has(button.textContent.trim()));
+    }
+  };
+
+  const mark = () => {
+    hide();
+    for (const field of all(".deforum-wrong")) {
+      if (!(field.id.replace("deforum_field_", "") in marks.problems)) unmark(field);
+    }
+    for (const [name, problems] of Object.entries(marks.problems)) markField(name, problems);
+    markTabs();
+  };
+
+  const readMarks = () => {
+    const text = document.querySelector("#deforum_verdict .deforum-marks")?.dataset.marks;
+    if (text) marks = JSON.parse(text);
+    mark();
+  };
+
+  // ---- the way to a setting ----
+
+  const places = () => JSON.parse(find("deforum_place_data")?.dataset.places || "{}");
+
+  const open = (title) => {
+    const tab = tabButtons().find((button) => button.textContent.trim() === title);
+    if (tab) {
+      tab.click();
+      return;
+    }
+    for (const fold of all("#deforum_left button.label-wrap")) {
+      if (fold.textContent.trim().startsWith(title) && !fold.classList.contains("open")) fold.click();
+    }
+  };
+
+  const go = (name) => {
+    for (const title of places()[name] || []) open(title);
+    setTimeout(() => {
+      const field = find(`deforum_field_${name}`);
+      field?.scrollIntoView({ block: "center" });
+      field?.querySelector("input, textarea, button")?.focus();
+      readMarks();
+    }, 200);
+  };
+
+  // ---- what the server asks of the page ----
+
+  const version = (id) => document.querySelector(`#${id} [data-version]`)?.dataset.version || "";
+
+  const state = () =>
+    JSON.stringify({ job: picked, run: version("deforum_run"), jobs: version("deforum_jobs") });
+
+  const command = () => {
+    const text = JSON.stringify(pending);
+    pending = {};
+    return text;
+  };
+
+  const shown = (act) => {
+    const run = document.querySelector("#deforum_run [data-job]");
+    return JSON.stringify({ act, job: run?.dataset.job || "" });
+  };
+
+  const theme = () => {
+    const dark = document.body.classList.toggle("dark");
+    localStorage.setItem("deforum_theme", dark ? "dark" : "light");
+  };
+
+  const send = (what) => {
+    pending = what;
+    press(what.act === "use" || what.act === "preset" ? "deforum_fill" : "deforum_act");
+  };
+
+  const clicked = (event) => {
+    const button = event.target.closest?.("[data-act], [data-go], [data-preset]");
+    if (!button || !find("deforum_interface")?.contains(button)) return;
+    const { act, job, go: name, preset } = button.dataset;
+    if (name) go(name);
+    else if (preset) send({ act: "preset", name: preset });
+    else if (act === "theme") theme();
+    else if (act === "show") {
+      picked = job;
+      tick.ask();
+      find("deforum_run")?.scrollIntoView({ block: "nearest" });
+    } else send({ act, job });
+  };
+
+  const drawIfSeen = () => {
+    const plot = find("deforum_plot");
+    if (plot && plot.offsetParent !== null) draw.ask();
+  };
+
+  window.deforumTab = {
+    changed,
+    command,
+    shown,
+    state,
+    checked: () => {
+      look.answered();
+      setTimeout(readMarks, 0);
+      drawIfSeen();
+    },
+    drawn: draw.answered,
+    ticked: tick.answered,
+    acted: tick.ask,
+    started: () => {
+      picked = "";
+      readMarks();
+      tick.ask();
+    },
+  };
+
+  // ---- start ----
+
+  const helpShown = () => {
+    const box = document.querySelector("#deforum_field_show_info_on_ui input");
+    if (box) find("deforum_interface").classList.toggle("deforum-quiet", !box.checked);
+  };
+
+  const start = () => {
+    if (!find("deforum_interface") || !find("deforum_tick")) return false;
+    const wanted = find("deforum_own_page") && localStorage.getItem("deforum_theme");
+    if (wanted) document.body.classList.toggle("dark", wanted === "dark");
+    document.addEventListener("click", clicked);
+    document.addEventListener("change", helpShown, true);
+    document.addEventListener("toggle", drawIfSeen, true);
+    let queued = false;
+    new MutationObserver(() => {
+      if (queued) return;
+      queued = true;
+      requestAnimationFrame(() => {
+        queued = false;
+        readMarks();
+      });
+    }).observe(find("deforum_interface"), { childList: true, subtree: true });
+    find("deforum_plots")?.addEventListener("click", () => setTimeout(drawIfSeen, 100));
+    setInterval(() => {
+      if (!document.hidden && find("deforum_interface")?.offsetParent !== null) tick.ask();
+    }, TICK_MS);
+    look.ask();
+    tick.ask();
+    return true;
+  };
+
+  const waiting = setInterval(() => {
+    if (start()) clearInterval(waiting);
+  }, 200);
+})();

@@ -1,0 +1,77 @@
+"""What each control is, and how values go in and out without changing."""
+
+from __future__ import annotations
+
+import pytest
+
+from deforum_helpers.settings import FIELDS, defaults, flat_settings, load_settings
+from deforum_helpers.ui.controls import NAMES, control, default_values, from_control, held, submitted
+
+
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [
+        ("tiling", "checkbox"),
+        ("sampler", "choice"),
+        ("W", "slider"),
+        ("strength", "slider"),
+        ("seed", "number"),  # nobody hits one of 2**53 stops
+        ("max_frames", "number"),
+        ("seed_resize_from_w", "number"),  # its default lies between two stops
+        ("zoom", "line"),
+        ("prompts", "lines"),
+        ("animation_prompts_negative", "lines"),
+        ("parseq_manifest", "lines"),
+        ("init_image_box", "picture"),
+        ("cn_3_model", "line"),
+    ],
+)
+def test_a_setting_gets_the_control_that_fits_it(name: str, look: str) -> None:
+    assert control(FIELDS[name]).look == look
+
+
+def test_a_slider_has_the_bounds_of_its_setting() -> None:
+    made = control(FIELDS["W"])
+    assert (made.minimum, made.maximum, made.step) == (64, 4096, 8)
+
+
+def test_help_has_range_unit_and_an_example() -> None:
+    assert "[64 to 4096, px]" in control(FIELDS["W"]).info
+    assert "[1 to 200, steps] Example: 0: (25)" in control(FIELDS["steps_schedule"]).info
+
+
+def test_the_start_values_are_the_defaults() -> None:
+    values = submitted(default_values())
+    assert values == {name: value for name, value in defaults().items() if name in NAMES}
+
+
+def test_what_the_controls_hold_loads_without_a_note() -> None:
+    loaded = load_settings(submitted(default_values()))
+    assert loaded.warnings == ()
+    assert loaded.unknown == {}
+
+
+def test_settings_survive_the_way_through_the_controls() -> None:
+    wanted = {"prompts": {"0": 'say "hi"', "30": "snö"}, "W": 768, "zoom": "0: (1.01)", "tiling": True}
+    flat = flat_settings(load_settings(wanted).settings)
+    back = submitted(held(flat))
+    assert {name: back[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "held_value", "value"),
+    [
+        ("max_frames", 12.0, 12),
+        ("max_frames", 12.5, 12.5),  # the check says what is wrong with it
+        ("fps", 12.0, 12.0),
+        ("prompts", '{"0": "a"}', {"0": "a"}),
+        ("prompts", '{"0": ', '{"0": '),
+        ("prompts", "[1]", "[1]"),
+        ("init_image_box", None, ""),
+        ("seed", None, None),
+    ],
+)
+def test_values_are_submitted_as_they_are_meant(name: str, held_value: object, value: object) -> None:
+    found = from_control(name, held_value)
+    assert found == value
+    assert type(found) is type(value)
