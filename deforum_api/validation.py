@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from deforum_api.errors import problem_entry
+from deforum_api.errors import ApiError, problem_entry
 from deforum_api.jobs import JobQueue
 from deforum_api.submission import check_size, checked_or_error, job_number
 from deforum_helpers.errors import SettingsError
@@ -13,6 +13,8 @@ from deforum_helpers.settings import flat_settings
 
 if TYPE_CHECKING:
     from deforum_helpers.prepare import Prepared
+
+SERIES_FRAMES = 20_000
 
 
 def validated(
@@ -27,22 +29,18 @@ def validated(
         series: add every value of every frame.
 
     Raises:
-        ApiError: more jobs than a batch may have.
+        ApiError: more jobs than a batch may have, or more frames than are told value by value.
     """
     check_size(settings, jobs.limits.batch)
-    return [
-        _validated(jobs, number, submitted, overrides, series) for number, submitted in enumerate(settings)
-    ]
+    checked = [checked_or_error(jobs.check, submitted, overrides) for submitted in settings]
+    frames = sum(one.plan.frames for one in checked if not isinstance(one, SettingsError)) if series else 0
+    if frames > SERIES_FRAMES:
+        message = f"series=true is for {SERIES_FRAMES} frames at once; these jobs have {frames}: send fewer."
+        raise ApiError(message, code=400)
+    return [_answer(number, one, series) for number, one in enumerate(checked)]
 
 
-def _validated(
-    jobs: JobQueue,
-    number: int,
-    submitted: Mapping[str, Any],
-    overrides: Mapping[str, Any] | None,
-    series: bool,
-) -> dict[str, Any]:
-    prepared = checked_or_error(jobs.check, submitted, overrides)
+def _answer(number: int, prepared: Prepared | SettingsError, series: bool) -> dict[str, Any]:
     if isinstance(prepared, SettingsError):
         found = [problem_entry(job_number(number, problem), problem) for problem in prepared.problems]
         return {"errors": found, "warnings": [], "settings": None, "plan": None}

@@ -184,6 +184,17 @@ def test_validate_gives_every_value_of_every_frame(strict: tuple[TestClient, Pat
     assert {len(pose) for pose in job["poses"]} == {16}
 
 
+def test_every_value_of_too_many_frames_is_refused(
+    strict: tuple[TestClient, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, _ = strict
+    monkeypatch.setattr("deforum_api.validation.SERIES_FRAMES", 15)
+    body = {"deforum_settings": [SMALL, SMALL]}
+    assert client.post("/deforum_api/validate", json=body).status_code == 200
+    answer = client.post("/deforum_api/validate?series=true", json=body)
+    assert (answer.status_code, "16" in answer.json()["message"]) == (400, True)
+
+
 def test_the_real_checks_take_good_settings(renderer: Renderer) -> None:
     queue = strict_queue(renderer)
     with serving(queue) as client:
