@@ -42,7 +42,7 @@ _CLASSES: Mapping[str, frozenset[str]] = {
     "tokenizer_2": frozenset({"CLIPTokenizer", "CLIPTokenizerFast", "T5Tokenizer", "T5TokenizerFast"}),
     "tokenizer_3": frozenset({"T5Tokenizer", "T5TokenizerFast"}),
 }
-_LIBRARIES = frozenset({"diffusers", "transformers"})
+_LIBRARIES = ("diffusers", "transformers")
 
 # A tensor's name that only this kind of single-file checkpoint has; the first that is found decides.
 _FILE_MARKS: tuple[tuple[str, Kind], ...] = (
@@ -139,7 +139,7 @@ def _known_components(folder: Path, index: Mapping[str, Any]) -> Iterator[tuple[
         entry = index.get(component)
         if entry is None or entry == [None, None]:
             continue
-        known = isinstance(entry, list) and len(entry) == 2 and entry[0] in _LIBRARIES and entry[1] in classes
+        known = entry in [[library, name] for library in _LIBRARIES for name in classes]
         if not known:
             raise ModelError(
                 f"The model {folder.name!r} names {entry!r} as its {component}; "
@@ -194,25 +194,24 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         ModelError: not such a file.
     """
-    broken = ModelError(
-        f"The file {path.name!r} is not a .safetensors file, or it is cut off; fetch it again."
-    )
-    if path.suffix.casefold() != ".safetensors":
-        raise broken
+    try:
+        if path.suffix.casefold() != ".safetensors":
+            raise ValueError(path.suffix)
+        header = _header(path)
+        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise ModelError(
+            f"The file {path.name!r} is not a .safetensors file, or it is cut off; fetch it again."
+        ) from error
+
+
+def _header(path: Path) -> Any:
+    """The JSON before the tensors: eight bytes of length, then itself."""
     with path.open("rb") as file:
-        start = file.read(8)
-        if len(start) < 8:
-            raise broken
-        (length,) = struct.unpack("<Q", start)
+        (length,) = struct.unpack("<Q", file.read(8))
         if length > _HEADER_LIMIT_BYTES:
-            raise broken
-        try:
-            header = json.loads(file.read(length))
-        except ValueError:
-            raise broken from None
-    if not isinstance(header, dict):
-        raise broken
-    return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+            raise ValueError(length)
+        return json.loads(file.read(length))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 # What of a hub repository is fetched: never Python files, never pickles.
 _HUB_PATTERNS = ["*.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"]
 
+# What libraries raise for damaged files and weights that do not fit.
+LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, AttributeError)
+
 # The pipeline of diffusers whose loaders know a kind's files.
 PIPELINE_OF: Mapping[Kind, str] = {
     "sd": "StableDiffusionPipeline",
@@ -162,6 +165,14 @@ def _parts_of_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     return parts
 
 
+def unloadable(what: str, error: Exception) -> ModelError:
+    """Return the error for a person; what the library said, paths included, goes to the log."""
+    _log.warning("The %s cannot be loaded.", what, exc_info=error)
+    return ModelError(
+        f"The {what} cannot be loaded: the file is damaged or its weights do not fit its configuration; fetch it again."
+    )
+
+
 def scheduler_config(folder: Path) -> dict[str, Any]:
     """Return the scheduler configuration of a diffusers folder, empty if it has none."""
     path = folder / "scheduler" / "scheduler_config.json"
@@ -182,8 +193,8 @@ def _load_part(folder: Path, component: str, library: str, class_name: str, dtyp
             options["variant"] = "fp16"
     try:
         return loader.from_pretrained(str(folder), **options)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(f"The {component} of the model {folder.name!r} cannot be loaded: {error}") from error
+    except LOAD_ERRORS as error:
+        raise unloadable(f"{component} of the model {folder.name!r}", error) from error
 
 
 def dtype_argument(library: str) -> str:
@@ -204,7 +215,10 @@ def _fetched(hub_id: str) -> Path:
     try:
         return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=_HUB_PATTERNS))
     except (OSError, ValueError) as error:
-        raise ModelError(f"The model {hub_id!r} cannot be downloaded: {error}") from error
+        _log.warning("The model %s cannot be downloaded.", hub_id, exc_info=error)
+        raise ModelError(
+            f"The model {hub_id!r} cannot be downloaded; check its name, the network and the free disk space."
+        ) from error
 
 
 @contextmanager

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.engines.diffusion.loading import PIPELINE_OF, LoadedModel
+from deforum_helpers.engines.diffusion.loading import LOAD_ERRORS, PIPELINE_OF, LoadedModel
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.errors import ModelError
 from deforum_helpers.optional import require
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -71,8 +75,9 @@ def _adapter(name: str) -> str:
 def _load(pipeline: Any, name: str, path: Path) -> None:
     try:
         pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=_adapter(name))
-    except (ValueError, RuntimeError, KeyError, OSError, AttributeError) as error:
-        raise ModelError(f"The LoRA {name!r} does not fit this model: {error}") from error
+    except LOAD_ERRORS as error:
+        _log.warning("The LoRA %s cannot be loaded.", name, exc_info=error)
+        raise ModelError(f"The LoRA {name!r} does not fit this model; use one made for its kind.") from error
 
 
 def _set_weights(pipeline: Any, loras: tuple[Lora, ...]) -> None:
@@ -102,11 +107,10 @@ def _pipeline_of(model: LoadedModel) -> Any:
     missing: dict[str, Any] = {name: None for name in empty if name not in parts and _takes(foundry, name)}
     if model.family.kind == "sd":
         missing["requires_safety_checker"] = False
-    scheduler = diffusers.DDIMScheduler() if "unet" in parts else diffusers.FlowMatchEulerDiscreteScheduler()
+    # Pipelines insist on a scheduler, and on two of its entries; this one never steps.
+    scheduler = diffusers.DDIMScheduler(steps_offset=1, clip_sample=False)
     return foundry(**parts, scheduler=scheduler, **missing)
 
 
 def _takes(foundry: Any, name: str) -> bool:
-    import inspect
-
     return name in inspect.signature(foundry.__init__).parameters

@@ -8,7 +8,13 @@ from typing import Any
 import torch
 
 from deforum_helpers.engines.checkpoints import Kind, folder_components, safetensors_shapes
-from deforum_helpers.engines.diffusion.loading import PIPELINE_OF, dtype_argument, scheduler_config
+from deforum_helpers.engines.diffusion.loading import (
+    LOAD_ERRORS,
+    PIPELINE_OF,
+    dtype_argument,
+    scheduler_config,
+    unloadable,
+)
 from deforum_helpers.errors import ModelError
 
 _CONFIG_PATTERNS = ["*.json", "*/*.json", "*/*.txt", "*/*.model"]
@@ -24,6 +30,7 @@ def parts_of_file(path: Path, kind: Kind, dtype: torch.dtype, allow_download: bo
         ModelError: no configuration, or weights that do not fit it.
     """
     import diffusers
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
 
     folder = _config_folder(path, allow_download)
     components = folder_components(folder, with_weights=False)[1]
@@ -32,8 +39,8 @@ def parts_of_file(path: Path, kind: Kind, dtype: torch.dtype, allow_download: bo
         pipeline = pipeline_class.from_single_file(
             str(path), config=str(folder), local_files_only=True, **{dtype_argument("diffusers"): dtype}
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(f"The checkpoint {path.name!r} cannot be loaded: {error}") from error
+    except (*LOAD_ERRORS, SingleFileComponentError) as error:
+        raise unloadable(f"checkpoint {path.name!r}", error) from error
     parts = {name: getattr(pipeline, name) for name in components}
     return {**parts, "scheduler_config": {**scheduler_config(folder), **_told_by_marks(path)}}
 

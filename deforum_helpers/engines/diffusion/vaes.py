@@ -7,7 +7,13 @@ from typing import Any
 
 import torch
 
-from deforum_helpers.engines.diffusion.loading import dtype_argument, prepare_vae, quiet_libraries
+from deforum_helpers.engines.diffusion.loading import (
+    LOAD_ERRORS,
+    dtype_argument,
+    prepare_vae,
+    quiet_libraries,
+    unloadable,
+)
 from deforum_helpers.errors import ModelError
 
 
@@ -37,8 +43,8 @@ def load_vae(name: str, own: Any, device: torch.device) -> Any:
                 raise ModelError(
                     f"The VAE {name!r} was not found; allowed are a diffusers folder and a .safetensors file."
                 )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(f"The VAE {path.name!r} cannot be loaded: {error}") from error
+    except LOAD_ERRORS as error:
+        raise unloadable(f"VAE {path.name!r}", error) from error
     if vae.config.latent_channels != own.config.latent_channels:
         raise ModelError(
             f"The VAE {path.name!r} has {vae.config.latent_channels} latent channels; "

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.checkpoints import describe_checkpoint, safetensors_shapes
+from deforum_helpers.errors import ModelError
+
+TinyMaker = Callable[[str], Path]
+
+
+@pytest.fixture
+def folder(tiny: TinyMaker, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny("sd1"), tmp_path / "model")
+
+
+def change(path: Path, **entries: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "described"), [("sd1", "sd"), ("lcm", "sd"), ("sdxl", "sdxl"), ("sd3", "sd3"), ("flux", "flux")]
+)
+def test_folders_are_told_apart(tiny: TinyMaker, kind: str, described: str) -> None:
+    checkpoint = describe_checkpoint(str(tiny(kind)))
+    assert (checkpoint.source, checkpoint.kind) == ("folder", described)
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "a/b.PT", "model.bin", "x.pth", "x.pkl"])
+def test_pickles_are_refused_with_advice(name: str, tmp_path: Path) -> None:
+    path = tmp_path / Path(name).name
+    path.write_bytes(b"\x80\x04.")
+    with pytest.raises(ModelError, match=r"is a pickle.*use the \.safetensors version"):
+        describe_checkpoint(str(path))
+
+
+def test_weights_that_are_only_pickles_are_refused(folder: Path) -> None:
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(ModelError, match=r"The unet of the model 'model' has diffusion_pytorch_model\.bin"):
+        describe_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ["my_code", "UNet2DConditionModel"],
+        ["diffusers", "EvilModel"],
+        ["diffusers", "AutoencoderKL"],
+        [["diffusers"], "UNet2DConditionModel"],
+        "UNet2DConditionModel",
+        {"diffusers": 1},
+    ],
+)
+def test_foreign_components_are_refused(folder: Path, entry: Any) -> None:
+    change(folder / "model_index.json", unet=entry)
+    with pytest.raises(ModelError, match="as its unet; only UNet2DConditionModel"):
+        describe_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize("config", ["text_encoder/config.json", "tokenizer/tokenizer_config.json"])
+def test_remote_code_is_refused(folder: Path, config: str) -> None:
+    change(folder / config, auto_map={"AutoModel": "evil.Model"})
+    with pytest.raises(ModelError, match="asks for foreign code"):
+        describe_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize("name", ["EvilPipeline", ["StableDiffusionPipeline"], None, "KolorsPipeline"])
+def test_other_pipelines_are_refused(folder: Path, name: Any) -> None:
+    change(folder / "model_index.json", _class_name=name)
+    with pytest.raises(ModelError, match="allowed: StableDiffusionPipeline"):
+        describe_checkpoint(str(folder))
+
+
+def test_unknown_parts_of_an_index_are_not_loaded(folder: Path) -> None:
+    (folder / "evil.py").write_text("raise SystemExit")
+    change(folder / "model_index.json", evil=["evil", "Evil"], safety_checker=["evil", "Evil"])
+    assert describe_checkpoint(str(folder)).kind == "sd"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "\x00"])
+def test_a_broken_index_is_named(folder: Path, content: str) -> None:
+    (folder / "model_index.json").write_text(content)
+    with pytest.raises(ModelError, match=r"model_index\.json"):
+        describe_checkpoint(str(folder))
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"has no model_index\.json"):
+        describe_checkpoint(str(tmp_path))
+    with pytest.raises(ModelError, match="was not found"):
+        describe_checkpoint(str(tmp_path / "nothing" / "here"))
+
+
+def test_the_hub_is_only_asked_with_permission() -> None:
+    with pytest.raises(ModelError, match="--allow-download"):
+        describe_checkpoint("somebody/some-model")
+    assert describe_checkpoint("somebody/some-model", allow_download=True).source == "hub"
+
+
+@pytest.mark.parametrize(
+    ("tensor", "kind"),
+    [
+        ("cond_stage_model.transformer.text_model.embeddings.position_ids", "sd"),
+        ("conditioner.embedders.1.model.ln_final.weight", "sdxl"),
+        ("model.diffusion_model.joint_blocks.0.x", "sd3"),
+        ("model.diffusion_model.double_blocks.0.x", "flux"),
+    ],
+)
+def test_files_are_told_apart(tmp_path: Path, tensor: str, kind: str) -> None:
+    save_file({tensor: torch.zeros(2, 3)}, str(tmp_path / "m.safetensors"))
+    assert describe_checkpoint(str(tmp_path / "m.safetensors")).kind == kind
+    assert safetensors_shapes(tmp_path / "m.safetensors") == {tensor: (2, 3)}
+
+
+def test_files_of_another_purpose_are_named(tmp_path: Path) -> None:
+    lora, inpainting = tmp_path / "lora.safetensors", tmp_path / "inpainting.safetensors"
+    save_file({"lora_unet_x.lora_down.weight": torch.zeros(1)}, str(lora))
+    save_file(
+        {
+            "model.diffusion_model.input_blocks.0.0.weight": torch.zeros(1, 9),
+            "cond_stage_model.x": torch.zeros(1),
+        },
+        str(inpainting),
+    )
+    with pytest.raises(ModelError, match="<lora:name:weight>"):
+        describe_checkpoint(str(lora))
+    with pytest.raises(ModelError, match="9 input channels"):
+        describe_checkpoint(str(inpainting))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00",
+        struct.pack("<Q", 2**60),
+        struct.pack("<Q", 5) + b"{",
+        struct.pack("<Q", 2) + b"[]",
+        struct.pack("<Q", 9) + b'{"a": {}}',
+        struct.pack("<Q", 8) + b'{"a": 1}',
+        struct.pack("<Q", 14) + b'{"a": "\xff\xfe"}  ',
+    ],
+)
+def test_what_is_no_safetensors_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=r"is not a \.safetensors file"):
+        describe_checkpoint(str(tmp_path / "m.safetensors"))
+
+
+def test_an_engine_says_so_before_it_draws(folder: Path) -> None:
+    change(folder / "model_index.json", _class_name="EvilPipeline")
+    with pytest.raises(ModelError):
+        make_engine("diffusers", checkpoint=str(folder))

@@ -1,0 +1,376 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.base import FreeU, GenerateRequest
+from deforum_helpers.engines.diffusion.autoencoder import Canvas
+from deforum_helpers.engines.diffusion.clip_text import token_blocks, token_ids
+from deforum_helpers.engines.diffusion.conditioning import Conditioning, EmbeddingCache, blended
+from deforum_helpers.engines.diffusion.engine import DiffusionEngine
+from deforum_helpers.engines.diffusion.network_state import tiling_applied
+from deforum_helpers.errors import ModelError, OutOfMemory, RenderError
+from tests.engines import tiny_models
+
+RequestMaker = Callable[..., GenerateRequest]
+TinyMaker = Callable[[str], Path]
+
+
+@pytest.fixture
+def engine(tiny: TinyMaker) -> DiffusionEngine:
+    return make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
+
+
+def draw(engine: DiffusionEngine, request: GenerateRequest) -> torch.Tensor:
+    return engine.generate(request, CancelToken())
+
+
+class TestPrompts:
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("(a hill:1.0)", "a hill"),
+            ("a hill AND snow:0", "a hill"),
+            ("a hill:0.5 AND a hill:0.5", "a hill"),
+            ("[snow:a hill:0]", "a hill"),
+            ("[a hill:snow:4]", "a hill"),
+        ],
+    )
+    def test_two_ways_to_say_it(
+        self, engine: DiffusionEngine, request_for: RequestMaker, one: str, other: str
+    ) -> None:
+        torch.testing.assert_close(
+            draw(engine, request_for(prompt=one)), draw(engine, request_for(prompt=other)), atol=2e-3, rtol=0
+        )
+
+    @pytest.mark.parametrize(
+        "prompt",
+        ["snow", "(a hill:1.5)", "a hill AND snow:0.5", "a BREAK hill", "[a hill:snow:0.5]", "[a hill|snow]"],
+    )
+    def test_what_makes_another_picture(
+        self, engine: DiffusionEngine, request_for: RequestMaker, prompt: str
+    ) -> None:
+        assert not torch.equal(draw(engine, request_for(prompt=prompt)), draw(engine, request_for()))
+
+    def test_long_prompts_are_read_to_their_end(
+        self, engine: DiffusionEngine, request_for: RequestMaker
+    ) -> None:
+        long = ", ".join(["a hill"] * 60)
+        one = draw(engine, request_for(prompt=long + " snow"))
+        assert not torch.equal(one, draw(engine, request_for(prompt=long + " red")))
+
+    @pytest.mark.parametrize("kind", ["sd1", "sdxl", "sd3", "flux"])
+    def test_every_family_hears_the_prompt(
+        self, tiny: TinyMaker, request_for: RequestMaker, kind: str
+    ) -> None:
+        engine = make_engine("diffusers", checkpoint=str(tiny(kind)), device="cpu")
+        pictures = [draw(engine, request_for(prompt=text)) for text in ("a hill", "red snow", "(a hill:1.4)")]
+        assert not torch.equal(pictures[0], pictures[1])
+        assert not torch.equal(pictures[0], pictures[2])
+
+    def test_embeddings_are_made_once_and_equal_fresh_ones(
+        self, engine: DiffusionEngine, tiny: TinyMaker, request_for: RequestMaker
+    ) -> None:
+        first = draw(engine, request_for())
+        encoder = engine._loaded[1].parts["text_encoder"]
+        calls: list[int] = []
+        encoder.register_forward_hook(lambda *_: calls.append(1))
+        assert torch.equal(draw(engine, request_for()), first)
+        assert calls == []
+        draw(engine, request_for(prompt="snow"))
+        draw(engine, request_for(clip_skip=2))
+        assert len(calls) == 3, "the new prompt, and both prompts at another clip skip"
+        fresh = make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
+        assert torch.equal(draw(fresh, request_for(prompt="snow")), draw(engine, request_for(prompt="snow")))
+
+    def test_the_cache_keeps_the_latest(self) -> None:
+        cache = EmbeddingCache(size=2)
+        entries = [Conditioning(torch.zeros(1, 1, 1)) for _ in range(4)]
+        for key, entry in zip("abac", entries, strict=True):
+            cache.get(key, lambda entry=entry: entry)
+        assert cache.get("a", lambda: entries[3]) is entries[0]
+        assert cache.get("b", lambda: entries[3]) is entries[3]
+
+    def test_negative_parts_blend_by_weight(self) -> None:
+        one = Conditioning(torch.ones(1, 77, 2), torch.ones(1, 3))
+        three = Conditioning(torch.full((1, 154, 2), 3.0), torch.full((1, 3), 3.0))
+        mixed = blended([(one, 0.5), (three, 1.5)])
+        assert mixed.tokens.shape == (1, 154, 2)
+        torch.testing.assert_close(mixed.tokens, torch.full((1, 154, 2), 2.5))
+        torch.testing.assert_close(mixed.pooled, torch.full((1, 3), 2.5))
+
+    @pytest.mark.parametrize(("kind", "same"), [("sd1", False), ("sd2", False), ("sdxl", True)])
+    def test_clip_skip(self, tiny: TinyMaker, request_for: RequestMaker, kind: str, same: bool) -> None:
+        engine = make_engine("diffusers", checkpoint=str(tiny(kind)), device="cpu")
+        pictures = [draw(engine, request_for(clip_skip=skip)) for skip in (1, 2, 3, 12)]
+        assert torch.equal(pictures[0], pictures[1]) is same, "XL takes the last layer but one by itself"
+        assert not torch.equal(pictures[1], pictures[2])
+        assert torch.equal(pictures[2], pictures[3]), "no more layers are left out than there are"
+
+
+class TestTokenBlocks:
+    def test_a_full_block_is_cut_after_a_near_comma(self) -> None:
+        tokenizer = tiny_models.clip_tokenizer()
+        blocks = token_blocks(tokenizer, "lake " * 70 + ", " + "snow " * 10, 75)
+        assert [len(block.ids) for block in blocks] == [71, 10]
+
+    def test_a_full_block_without_a_near_comma_is_cut_where_it_is(self) -> None:
+        blocks = token_blocks(tiny_models.clip_tokenizer(), "lake, " + "snow " * 90, 75)
+        assert [len(block.ids) for block in blocks] == [75, 17]
+
+    @given(st.text(alphabet="abc ,.()[]:|123BREAK", max_size=200))
+    def test_no_token_is_lost(self, text: str) -> None:
+        tokenizer = tiny_models.clip_tokenizer()
+        blocks = token_blocks(tokenizer, text, 5)
+        assert all(len(block.ids) == len(block.weights) <= 5 for block in blocks)
+        whole = token_blocks(tokenizer, text, 10000)
+        ids, all_ids = ([token for block in cut for token in block.ids] for cut in (blocks, whole))
+        assert ids == all_ids
+
+    def test_a_comma_of_the_next_block_does_not_begin_it(self) -> None:
+        tokenizer = tiny_models.clip_tokenizer()
+        comma = token_ids(tokenizer, ",")
+        assert token_blocks(tokenizer, "lake " * 75 + ", snow", 75)[1].ids[:1] == comma
+
+
+class TestSizes:
+    @given(st.integers(1, 90), st.integers(1, 90), st.sampled_from([1, 8, 16, 64]))
+    def test_padding_and_cropping_undo_each_other(self, width: int, height: int, multiple: int) -> None:
+        canvas = Canvas(width, height, multiple)
+        image = torch.rand(3, height, width)
+        padded = canvas.padded(image)
+        assert padded.shape[2] % multiple == padded.shape[3] % multiple == 0
+        assert padded.shape[2] - height < multiple
+        assert torch.equal(canvas.cropped(padded), image)
+
+    def test_the_demo_model_draws_on_multiples_of_64(self, request_for: RequestMaker) -> None:
+        engine = make_engine("demo", device="cpu")
+        sizes: list[torch.Size] = []
+        draw(engine._engine, request_for(steps=1))
+        network = engine._engine._loaded[1].network
+        network.register_forward_hook(lambda module, args, output: sizes.append(args[0].shape))
+        assert draw(engine._engine, request_for(width_px=100, height_px=130, steps=1)).shape == (3, 130, 100)
+        assert sizes == [torch.Size([2, 12, 12, 8])]
+
+    def test_seed_resize_keeps_the_middle(self, engine: DiffusionEngine, request_for: RequestMaker) -> None:
+        plain = draw(engine, request_for(width_px=64, height_px=64))
+        resized = draw(engine, request_for(width_px=64, height_px=64, seed_resize_from_px=(32, 32)))
+        same = draw(engine, request_for(width_px=64, height_px=64, seed_resize_from_px=(64, 64)))
+        assert not torch.equal(plain, resized)
+        assert torch.equal(plain, same)
+
+
+class TestNoise:
+    def test_subseed(self, engine: DiffusionEngine, request_for: RequestMaker) -> None:
+        off = draw(engine, request_for(subseed=5, subseed_strength=0.0))
+        assert torch.equal(off, draw(engine, request_for()))
+        half = draw(engine, request_for(subseed=5, subseed_strength=0.5))
+        assert not torch.equal(half, off)
+        full = draw(engine, request_for(subseed=5, subseed_strength=1.0))
+        torch.testing.assert_close(full, draw(engine, request_for(seed=5)), atol=1e-3, rtol=0)
+
+    def test_noise_multiplier_belongs_to_image_to_image(
+        self, engine: DiffusionEngine, request_for: RequestMaker
+    ) -> None:
+        init = torch.rand(3, 48, 32)
+        request = request_for(init_image=init, denoising_strength=0.5)
+        assert not torch.equal(draw(engine, request), draw(engine, replace(request, noise_multiplier=0.8)))
+        assert torch.equal(
+            draw(engine, request_for()), draw(engine, replace(request_for(), noise_multiplier=0.8))
+        )
+
+
+class TestNetworkState:
+    def test_tiling_makes_the_network_blind_to_where_the_border_is(self, engine: DiffusionEngine) -> None:
+        model = engine._model(None, None)
+        latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+        moved = latents.roll((4, 6), (2, 3))
+        with torch.no_grad():
+            with tiling_applied(model.modules()):
+                tiled, tiled_moved = (model.autoencoder.decode(entry) for entry in (latents, moved))
+            plain, plain_moved = (model.autoencoder.decode(entry) for entry in (latents, moved))
+        torch.testing.assert_close(tiled.roll((8, 12), (2, 3)), tiled_moved, atol=1e-4, rtol=0)
+        assert (plain.roll((8, 12), (2, 3)) - plain_moved).abs().max() > 1e-2
+
+    @pytest.mark.parametrize("change", [{"tiling": True}, {"freeu": FreeU(1.2, 1.4, 0.9, 0.2)}])
+    def test_a_change_lasts_for_one_picture(
+        self, engine: DiffusionEngine, request_for: RequestMaker, change: dict[str, object]
+    ) -> None:
+        before = draw(engine, request_for())
+        assert not torch.equal(draw(engine, request_for(**change)), before)
+        assert torch.equal(draw(engine, request_for()), before)
+
+    def test_a_change_is_undone_after_an_error(
+        self, engine: DiffusionEngine, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = draw(engine, request_for())
+        with monkeypatch.context() as patched:
+            patched.setattr(engine._loaded[1].network, "forward", lambda *_, **__: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                draw(engine, request_for(tiling=True, freeu=FreeU(1.2, 1.4, 0.9, 0.2)))
+        assert torch.equal(draw(engine, request_for()), before)
+
+
+class TestModels:
+    def test_a_vae_of_ones_own(
+        self, engine: DiffusionEngine, tmp_path: Path, request_for: RequestMaker
+    ) -> None:
+        torch.manual_seed(1)
+        tiny_models.autoencoder().save_pretrained(str(tmp_path / "other"))
+        tiny_models.autoencoder(latent_channels=8).save_pretrained(str(tmp_path / "foreign"))
+        own = draw(engine, request_for())
+        other = draw(engine, request_for(vae=str(tmp_path / "other")))
+        assert not torch.equal(other, own)
+        assert torch.equal(draw(engine, request_for()), own)
+        with pytest.raises(ModelError, match="8 latent channels"):
+            draw(engine, request_for(vae=str(tmp_path / "foreign")))
+        with pytest.raises(ModelError, match="The VAE 'nowhere' was not found"):
+            draw(engine, request_for(vae="nowhere"))
+
+    def test_a_scheduled_checkpoint_is_a_neighbour(
+        self, tiny: TinyMaker, tmp_path: Path, request_for: RequestMaker
+    ) -> None:
+        shutil.copytree(tiny("sd1"), tmp_path / "one")
+        shutil.copytree(tiny("sd2"), tmp_path / "two")
+        engine = make_engine("diffusers", checkpoint=str(tmp_path / "one"), device="cpu")
+        own = draw(engine, request_for())
+        two = make_engine("diffusers", checkpoint=str(tiny("sd2")), device="cpu")
+        assert torch.equal(draw(engine, request_for(checkpoint="two")), draw(two, request_for()))
+        assert torch.equal(draw(engine, request_for()), own)
+        with pytest.raises(ModelError, match="'three' was not found"):
+            draw(engine, request_for(checkpoint="three"))
+
+    def test_broken_weights_are_named(
+        self, tiny: TinyMaker, tmp_path: Path, request_for: RequestMaker
+    ) -> None:
+        folder = shutil.copytree(tiny("sd1"), tmp_path / "broken")
+        weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:1000])
+        with pytest.raises(ModelError, match="The unet of the model 'broken' cannot be loaded"):
+            draw(make_engine("diffusers", checkpoint=str(folder), device="cpu"), request_for())
+
+    def test_a_picture_of_nan_is_an_error(self, engine: DiffusionEngine, request_for: RequestMaker) -> None:
+        draw(engine, request_for())
+        engine._loaded[1].network.conv_in.weight.fill_(float("nan"))
+        with pytest.raises(RenderError, match="came out as NaN"):
+            draw(engine, request_for())
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            torch.cuda.OutOfMemoryError("CUDA out of memory"),
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        ],
+    )
+    def test_missing_memory_has_its_own_error(
+        self,
+        engine: DiffusionEngine,
+        request_for: RequestMaker,
+        monkeypatch: pytest.MonkeyPatch,
+        error: RuntimeError,
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        model = engine._model(None, None)
+        monkeypatch.setattr(model.network, "forward", fail)
+        with pytest.raises(OutOfMemory, match="32x48") as caught:
+            draw(engine, request_for())
+        assert caught.value.retryable
+
+    def test_other_errors_stay_themselves(
+        self, engine: DiffusionEngine, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("shapes do not match")
+
+        monkeypatch.setattr(engine._model(None, None).network, "forward", fail)
+        with pytest.raises(RuntimeError, match="shapes"):
+            draw(engine, request_for())
+
+
+class TestLoras:
+    @pytest.fixture
+    def loras(self, tmp_path: Path) -> Path:
+        generator = torch.Generator().manual_seed(5)
+        unet = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+        text = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
+        for name, layers in {
+            "ink": [(unet, 16)],
+            "words": [(text, 32)],
+            "both": [(unet, 16), (text, 32)],
+        }.items():
+            tensors = {}
+            for layer, width in layers:
+                tensors[f"{layer}.lora_A.weight"] = torch.randn(2, 32, generator=generator)
+                tensors[f"{layer}.lora_B.weight"] = torch.randn(width, 2, generator=generator)
+            (tmp_path / "folder").mkdir(exist_ok=True)
+            save_file(tensors, str(tmp_path / "folder" / f"{name}.safetensors"))
+        save_file({"nonsense": torch.zeros(1)}, str(tmp_path / "foreign.safetensors"))
+        return tmp_path
+
+    @pytest.fixture
+    def engine(self, tiny: TinyMaker, loras: Path) -> DiffusionEngine:
+        return make_engine("diffusers", checkpoint=str(tiny("sd1")), lora_folder=loras, device="cpu")
+
+    @pytest.mark.parametrize("name", ["ink", "words", "both"])
+    def test_a_lora_changes_the_picture_and_leaves_no_trace(
+        self, engine: DiffusionEngine, request_for: RequestMaker, name: str
+    ) -> None:
+        plain = draw(engine, request_for())
+        inked = draw(engine, request_for(prompt=f"a hill<lora:{name}:0.8>"))
+        assert not torch.equal(inked, plain)
+        assert torch.equal(draw(engine, request_for()), plain)
+        assert torch.equal(draw(engine, request_for(prompt=f"a hill<lora:{name}:0.8>")), inked)
+
+    def test_weights_count(self, engine: DiffusionEngine, request_for: RequestMaker) -> None:
+        plain, weak, strong, twice, two_kinds = (
+            draw(engine, request_for(prompt=f"a hill{tags}"))
+            for tags in (
+                "<lora:both:0>",
+                "<lora:both:0.5>",
+                "<lora:both:1>",
+                "<lora:both:0.5><lora:both:0.5>",
+                "<lora:both:0.5:1>",
+            )
+        )
+        assert torch.equal(plain, draw(engine, request_for()))
+        assert torch.equal(strong, twice)
+        assert not torch.equal(weak, strong)
+        assert not torch.equal(two_kinds, strong)
+        assert not torch.equal(two_kinds, weak)
+
+    @pytest.mark.parametrize("name", ["missing", "../outside", "folder/ink"])
+    def test_a_lora_that_is_not_there_is_named(
+        self, engine: DiffusionEngine, request_for: RequestMaker, name: str
+    ) -> None:
+        with pytest.raises(ModelError, match=f"'{name}' was not found.*both, foreign, ink, words"):
+            draw(engine, request_for(prompt=f"<lora:{name}:1>"))
+
+    def test_a_lora_of_another_model_is_named(
+        self, engine: DiffusionEngine, request_for: RequestMaker
+    ) -> None:
+        with pytest.raises(ModelError, match="The LoRA 'foreign' does not fit"):
+            draw(engine, request_for(prompt="<lora:foreign:1>"))
+        draw(engine, request_for())
+
+    def test_without_a_folder_there_are_no_loras(self, tiny: TinyMaker, request_for: RequestMaker) -> None:
+        engine = make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
+        with pytest.raises(ModelError, match="no LoRA folder is set"):
+            draw(engine, request_for(prompt="<lora:ink:1>"))
+
+
+def test_the_tiny_models_are_what_the_index_says(tiny: TinyMaker) -> None:
+    index = json.loads((tiny("flux") / "model_index.json").read_text())
+    assert index["tokenizer_2"] == ["transformers", "T5TokenizerFast"]
