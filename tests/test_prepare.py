@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from films import SMALL, host, prepared
+from films import SMALL, NoisyEngine, host, prepared
 
+from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.job import run_job
 from deforum_helpers.prepare import prepare
@@ -102,10 +105,6 @@ def test_outdir_samples_stays_inside_the_output_root(folder: str, tmp_path: Path
 
 
 def test_outdir_samples_holds_the_run(tmp_path: Path) -> None:
-    from films import NoisyEngine
-
-    from deforum_helpers.cancel import CancelToken
-
     job = prepared(tmp_path, {"outdir_samples": "mine", "deforum_ffmpeg_preset": "ultrafast"})
     result = run_job(job, NoisyEngine(), CancelToken(), lambda progress: None)
     assert result.outdir.parent == tmp_path / "mine"
@@ -120,12 +119,10 @@ def test_equal_settings_give_equal_plans(tmp_path: Path) -> None:
 
 
 def test_a_plan_needs_no_torch() -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys; from pathlib import Path; from deforum_helpers.prepare import HostFacts, prepare; "
         "f = HostFacts('t', 'null', None, Path('.'), ('Euler a',), ('Automatic',)); "
         "prepare({'sampler': 'Euler a', 'max_frames': 5}, f); sys.exit('torch' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    root = Path(__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
