@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deforum_helpers.engines.names import split_sampler
-from deforum_helpers.errors import Problem
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.image.files import check_picture
 from deforum_helpers.options import Options
 from deforum_helpers.registry import UnknownName
+from deforum_helpers.render.masks import wanted_finders
 from deforum_helpers.render.plan import Plan
+from deforum_helpers.segmentation.names import WRITTEN, missing_feature
 from deforum_helpers.settings import Settings
 
 # A PNG of rendered pictures takes about half of its raw size, the film a tenth of that again.
@@ -55,28 +58,60 @@ class HostFacts:
 
 
 def file_problems(settings: Settings) -> list[Problem]:
-    """Find files that settings name and that are not there."""
-    named = {
+    """Find files that settings name and that are not there, and pictures that are none or too large."""
+    pictures = {
         "init_image": settings.init_image if settings.use_init and not settings.init_image_box else "",
+        "init_image_box": settings.init_image_box if settings.use_init else "",
         "color_coherence_image_path": (
             settings.color_coherence_image_path if settings.color_coherence == "Image" else ""
         ),
-        "soundtrack_path": settings.soundtrack_path if _has_soundtrack(settings) else "",
+        "mask_file": settings.mask_file if settings.use_mask or settings.use_noise_mask else "",
     }
     problems = []
-    for setting, text in named.items():
-        path = (text or "").strip().strip('"')
-        if path and not path.startswith("data:") and not _is_file(path):
-            problems.append(
-                Problem(
-                    f"{setting} names a file that is not there or cannot be read: {path[:200]!r}; "
-                    "give the path of an existing file.",
-                    setting=setting,
-                    found=path[:200],
-                    allowed="path of an existing file",
-                )
-            )
+    for setting, text in pictures.items():
+        problems += picture_problems(setting, text)
+    soundtrack = settings.soundtrack_path.strip().strip('"') if _has_soundtrack(settings) else ""
+    if soundtrack and not _is_file(soundtrack):
+        problems.append(_no_file("soundtrack_path", soundtrack))
     return problems
+
+
+def picture_problems(setting: str, text: str | None) -> list[Problem]:
+    """Return what is wrong with the picture that `setting` names, seen from its head; nothing if it is empty."""
+    path = (text or "").strip().strip('"')
+    if not path:
+        return []
+    if not path.startswith("data:") and not _is_file(path):
+        return [_no_file(setting, path)]
+    try:
+        check_picture(path, setting=setting)
+    except SettingsError as error:
+        return list(error.problems)
+    return []
+
+
+def mask_problems(plan: Plan) -> list[Problem]:
+    """Return what keeps the plan's masks from being put together on this machine."""
+    problems = []
+    setting = "mask_schedule" if plan.masks.repainted[0] is not None else "noise_mask_schedule"
+    for leaf in plan.masks.leaves:
+        if leaf.kind == "file":
+            problems += picture_problems(setting, leaf.text)
+    for purpose in wanted_finders(plan.masks.leaves):
+        missing = missing_feature(purpose)
+        if missing is not None:
+            problems.append(Problem(f"{setting}: {missing}.", setting=setting, found=WRITTEN[purpose]))
+    return problems
+
+
+def _no_file(setting: str, path: str) -> Problem:
+    return Problem(
+        f"{setting} names a file that is not there or cannot be read: {path[:200]!r}; "
+        "give the path of an existing file.",
+        setting=setting,
+        found=path[:200],
+        allowed="path of an existing file",
+    )
 
 
 def _has_soundtrack(settings: Settings) -> bool:

@@ -18,8 +18,6 @@ from deforum_helpers.depth.base import DepthEstimator
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.errors import Cancelled, CheckpointError
 from deforum_helpers.image.color import ColorReference
-from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
-from deforum_helpers.image.types import Image
 from deforum_helpers.output.disk import write_whole
 from deforum_helpers.output.film import Film
 from deforum_helpers.output.names import Run, new_run, resumed_run
@@ -30,6 +28,7 @@ from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.stages import Eyes, Studio
 from deforum_helpers.render.state import State
 from deforum_helpers.settings import flat_settings
+from deforum_helpers.sources import Sources, open_sources, picture_of
 
 logger = logging.getLogger(__name__)
 
@@ -104,12 +103,13 @@ def run_job(
     """
     plan, resume = prepared.plan, resume or prepared.resume
     report(Progress("PREPARING", 0.0, 0, plan.frames))
+    sources = open_sources(prepared, engine.device)
     run = (
         resumed_run(prepared.output_root, prepared.settings, resume, prepared.images_folder)
         if resume
         else new_run(prepared.output_root, prepared.settings, now(), prepared.images_folder)
     )
-    job = _Job(prepared, engine, cancel, report, run, estimator)
+    job = _Job(prepared, engine, cancel, report, run, estimator, sources)
     job.tell("PREPARING", 0.1, 0)
     start = job.resumed_start() if resume else job.fresh_start()
     with Film(
@@ -138,6 +138,7 @@ class _Job:
         report: Callable[[Progress], None],
         run: Run,
         estimator: Callable[[str, torch.device], DepthEstimator],
+        sources: Sources,
     ) -> None:
         self.prepared = prepared
         self.plan: Plan = prepared.plan
@@ -147,6 +148,7 @@ class _Job:
         self.warnings = self._engine_warnings()
         self._report = report
         self._estimator = estimator
+        self._sources = sources
 
     def tell(self, phase: Phase, fraction: float, frames: int) -> None:
         self._report(
@@ -178,7 +180,7 @@ class _Job:
         write_whole(self.run.settings_path, content.encode("utf-8"))
         reference = None
         if self.prepared.settings.color_coherence == "Image":
-            picture = self._picture("color_coherence_image_path")
+            picture = picture_of(self.prepared, "color_coherence_image_path", self.engine.device)
             reference = ColorReference(picture, "Image")
         return checkpoint.Checkpoint(State(reference=reference), 0, self.plan.digest)
 
@@ -225,24 +227,16 @@ class _Job:
         done = sum(place < start.frames_done for place in places)
         return replace(start, state=replace(start.state, steps_done=done), digest=self.plan.digest)
 
-    def _picture(self, setting: str) -> Image:
-        """Return the picture that `setting` names, at the size of the film, on the engine's device."""
-        settings = self.prepared.settings
-        picture = read_image(getattr(settings, setting), setting=setting, device=self.engine.device)
-        return on_8_bit_grid(resized(picture, settings.W, settings.H))
-
     def render(self, film: Film, state: State, frames_done: int) -> None:
         """Hand every outcome of the loop to `film`."""
         settings = self.prepared.settings
-        init_image = None
-        if settings.use_init and not frames_done:
-            init_image = self._picture("init_image_box" if settings.init_image_box else "init_image")
         eyes = None
         if self.plan.uses_depth:
             estimator = self._estimator(settings.depth_algorithm, self.engine.device)
             eyes = Eyes(estimator, self.engine)
-        studio = Studio(self.plan, self.engine, eyes, self.cancel)
+        sources = self._sources
+        studio = Studio(self.plan, self.engine, eyes, self.cancel, sources.masks, sources.backdrop)
         self.tell("GENERATING", frames_done / self.plan.frames, frames_done)
-        for outcome in render(studio, state, init_image):
+        for outcome in render(studio, state, sources.init_image):
             film.write(outcome)
             self.tell("GENERATING", film.frames / self.plan.frames, film.frames)

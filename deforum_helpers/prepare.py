@@ -14,7 +14,14 @@ from typing import Any
 
 from deforum_helpers.depth.names import available_families, serve
 from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.host import HostFacts, disk_bytes, disk_problems, file_problems, name_problems
+from deforum_helpers.host import (
+    HostFacts,
+    disk_bytes,
+    disk_problems,
+    file_problems,
+    mask_problems,
+    name_problems,
+)
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.render.plan import Plan, make_plan
@@ -96,7 +103,7 @@ def prepare(
     plan = None
     try:
         plan = make_plan(settings, options)
-        later += name_problems(plan, facts)
+        later += [*name_problems(plan, facts), *mask_problems(plan)]
     except SettingsError as error:
         later += error.problems
     named = {problem.setting for problem in problems}

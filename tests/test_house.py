@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_api",),
     ("deforum_helpers.__main__", "deforum_helpers.commands"),
     ("deforum_helpers.ui", "deforum_helpers.webui"),
-    ("deforum_helpers.job",),
+    ("deforum_helpers.job", "deforum_helpers.sources"),
     ("deforum_helpers.prepare", "deforum_helpers.plot", "deforum_helpers.host"),
     ("deforum_helpers.output.film",),
     ("deforum_helpers.render",),
@@ -68,6 +68,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
             "render",
             "output.film",
             "job",
+            "sources",
             "webui",
         )
     ),

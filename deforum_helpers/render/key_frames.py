@@ -9,14 +9,27 @@ from typing import Literal
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
 from deforum_helpers.options import Options
+from deforum_helpers.render.masks import MaskPlan, overlays, uses_masks
 from deforum_helpers.render.requests import plan_request
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.schedule import KeySeeds, PromptSeries, seed_series
+from deforum_helpers.schedule.mask_grammar import MaskExpression
 from deforum_helpers.settings import Settings
 
 Source = Literal["nothing", "init_image", "last_frame"]
 Stage = Literal[
-    "move", "take_reference", "match_color", "grayscale", "contrast", "sharpen", "noise", "redo", "diffuse"
+    "move",
+    "take_reference",
+    "match_color",
+    "grayscale",
+    "contrast",
+    "sharpen",
+    "noise_mask",
+    "noise",
+    "mask",
+    "redo",
+    "diffuse",
+    "overlay",
 ]
 
 
@@ -54,6 +67,8 @@ class KeyFrame:
         sharpening, noise: their numbers.
         redo_seeds: seeds of the extra diffusions before the one that is kept.
         request: what the engine is asked for; the init image is filled in by the step.
+        mask: where it is repainted, None = everywhere.
+        noise_mask: where noise is added, None = everywhere.
     """
 
     index: int
@@ -65,6 +80,8 @@ class KeyFrame:
     noise: Noise
     redo_seeds: tuple[int, ...]
     request: GenerateRequest
+    mask: MaskExpression | None = None
+    noise_mask: MaskExpression | None = None
 
     @property
     def sampling_steps(self) -> int:
@@ -122,6 +139,7 @@ def plan_key_frames(
     options: Options,
     schedules: Schedules,
     prompts: PromptSeries,
+    masks: MaskPlan,
     places: tuple[int, ...],
     seeds: tuple[KeySeeds, ...],
 ) -> tuple[KeyFrame, ...]:
@@ -130,14 +148,14 @@ def plan_key_frames(
     Args:
         settings: checked, with the seed resolved.
         options: of the host, with the job's overrides.
-        schedules, prompts: one value per frame.
+        schedules, prompts, masks: one value per frame.
         places: numbers of the diffused frames, ascending.
         seeds: at least one per place.
     """
     stages = _Stages(settings)
     stops = (*places[1:], settings.max_frames)
     return tuple(
-        _key_frame(settings, options, schedules, prompts, stages, index, stop, seed)
+        _key_frame(settings, options, schedules, prompts, masks, stages, index, stop, seed)
         for index, stop, seed in zip(places, stops, seeds, strict=False)
     )
 
@@ -159,6 +177,7 @@ def _key_frame(
     options: Options,
     schedules: Schedules,
     prompts: PromptSeries,
+    masks: MaskPlan,
     stages: _Stages,
     index: int,
     stop: int,
@@ -191,6 +210,8 @@ def _key_frame(
         noise=noise,
         redo_seeds=seeds.redo_seeds(settings.diffusion_redo),
         request=replace(request, denoising_strength=1.0 if source == "nothing" else 1.0 - strength),
+        mask=masks.repainted[index] if source != "nothing" else None,
+        noise_mask=masks.noised[index],
     )
 
 
@@ -213,14 +234,17 @@ class _Stages:
         self._matches = settings.color_coherence != "None"
         self._given = settings.color_coherence == "Image"
         self._referenced = self._given
+        self._noise_masked = settings.use_noise_mask or uses_masks(settings)
 
     def of(
         self, index: int, strength: float, contrast: float, sharpening: Sharpening, noise: Noise
     ) -> tuple[Stage, ...]:
-        before = self._before(contrast, sharpening, noise) if index else ()
-        redone = index > 0 and strength > 0 and self._settings.diffusion_redo > 0
-        redo: tuple[Stage, ...] = ("redo",) if redone else ()
-        return (*before, *redo, "diffuse", *self._after(index, strength))
+        stages = list(self._before(contrast, sharpening, noise) if index else ())
+        if uses_masks(self._settings) and (index > 0 or self._settings.use_init):
+            stages.append("mask")
+        if index > 0 and strength > 0 and self._settings.diffusion_redo > 0:
+            stages.append("redo")
+        return (*stages, "diffuse", *self._after(index, strength))
 
     def _before(self, contrast: float, sharpening: Sharpening, noise: Noise) -> tuple[Stage, ...]:
         stages: list[Stage] = ["move"]
@@ -234,7 +258,7 @@ class _Stages:
         if sharpening.amount > 0:
             stages.append("sharpen")
         if noise.amount > 0:
-            stages.append("noise")
+            stages += ["noise_mask", "noise"] if self._noise_masked else ["noise"]
         return tuple(stages)
 
     def _after(self, index: int, strength: float) -> tuple[Stage, ...]:
@@ -244,6 +268,8 @@ class _Stages:
             stages.append("match_color")
         if self._settings.color_force_grayscale:
             stages.append("grayscale")
+        if overlays(self._settings):
+            stages.append("overlay")
         fresh = strength == 0 if legacy else index == 0 and not self._settings.use_init
         if self._matches and not self._given and fresh:
             stages.append("take_reference")

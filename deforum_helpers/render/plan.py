@@ -17,6 +17,7 @@ from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.options import Options
 from deforum_helpers.render.key_frames import KeyFrame, place_key_frames, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems
+from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
 from deforum_helpers.render.moves import Move, plan_moves
 from deforum_helpers.render.schedules import Schedules, compile_schedules
 from deforum_helpers.schedule import PromptSeries, Timeline, prompt_series
@@ -37,6 +38,7 @@ class Plan:
         prompts: one prompt per frame.
         running_seeds: one per key frame and one more: the seed of each before a seed schedule overrides it, and the
             one that would come next.
+        masks: the mask expressions, one per frame.
         uses_depth: whether any frame needs a depth map.
         digest: hash of all that the frames depend on; equal settings give equal digests.
         warnings: what a person should know, as plain sentences.
@@ -50,6 +52,7 @@ class Plan:
     schedules: Schedules
     prompts: PromptSeries
     running_seeds: tuple[int, ...]
+    masks: MaskPlan
     uses_depth: bool
     digest: str
     warnings: tuple[str, ...]
@@ -90,12 +93,38 @@ def make_plan(settings: Settings, options: Options) -> Plan:
     Raises:
         SettingsError: all problems of all schedules and prompts.
     """
+    schedules, prompts, masks = _read_texts(settings)
+    places = place_key_frames(
+        settings.keyframe_distribution, settings.max_frames, settings.diffusion_cadence, prompts.key_frames
+    )
+    seeds = plan_seeds(settings, schedules, places)
+    key_frames = plan_key_frames(settings, options, schedules, prompts, masks, places, seeds)
+    moves = plan_moves(settings, schedules.values)
+    return Plan(
+        settings=settings,
+        frames=settings.max_frames,
+        fps=float(settings.fps),
+        key_frames=key_frames,
+        moves=moves,
+        schedules=schedules,
+        prompts=prompts,
+        running_seeds=tuple(seed.noise_seed for seed in seeds),
+        masks=masks,
+        uses_depth=_uses_depth(settings, moves),
+        digest=_digest(settings, schedules, prompts, key_frames),
+        warnings=schedules.warnings + prompts.warnings + mask_warnings(settings, masks),
+    )
+
+
+def _read_texts(settings: Settings) -> tuple[Schedules, PromptSeries, MaskPlan]:
+    """Read the schedules, prompts and masks; all their problems are raised together."""
     timeline = Timeline(settings.max_frames, settings.seed, settings.fps, settings.W, settings.H)
     problems: list[Problem] = []
-    schedules = prompts = None
+    schedules = prompts = masks = None
     try:
         schedules = compile_schedules(settings, timeline)
         problems.extend(frame_problems(settings, schedules))
+        masks = plan_masks(settings, schedules.texts)
     except SettingsError as error:
         problems.extend(error.problems)
     try:
@@ -107,27 +136,9 @@ def make_plan(settings: Settings, options: Options) -> Plan:
         )
     except SettingsError as error:
         problems.extend(error.problems)
-    if schedules is None or prompts is None or problems:
+    if schedules is None or prompts is None or masks is None or problems:
         raise SettingsError(problems)
-    places = place_key_frames(
-        settings.keyframe_distribution, settings.max_frames, settings.diffusion_cadence, prompts.key_frames
-    )
-    seeds = plan_seeds(settings, schedules, places)
-    key_frames = plan_key_frames(settings, options, schedules, prompts, places, seeds)
-    moves = plan_moves(settings, schedules.values)
-    return Plan(
-        settings=settings,
-        frames=settings.max_frames,
-        fps=float(settings.fps),
-        key_frames=key_frames,
-        moves=moves,
-        schedules=schedules,
-        prompts=prompts,
-        running_seeds=tuple(seed.noise_seed for seed in seeds),
-        uses_depth=_uses_depth(settings, moves),
-        digest=_digest(settings, schedules, prompts, key_frames),
-        warnings=schedules.warnings + prompts.warnings,
-    )
+    return schedules, prompts, masks
 
 
 def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:

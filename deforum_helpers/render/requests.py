@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deforum_helpers.engines.base import FreeU, GenerateRequest
+from deforum_helpers.engines.base import FreeU, GenerateRequest, MaskContent
 from deforum_helpers.options import Options
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.schedule import KeySeeds, PromptSeries
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler
+
+# "fill" and "original" begin from a picture; who asks the engine smears the surroundings in.
+_MASK_CONTENTS: Mapping[str, MaskContent] = {"latent noise": "noise", "latent nothing": "nothing"}
 
 
 def plan_request(
@@ -66,6 +69,7 @@ def plan_request(
         checkpoint=checkpoint or None,
         vae=None if options.sd_vae in ("", "Automatic") else options.sd_vae,
         freeu=_freeu(settings, at),
+        mask_content=_MASK_CONTENTS.get(settings.fill, "picture"),
     )
 
 

@@ -76,7 +76,7 @@ READ_WHEN: dict[str, Callable[[Settings], bool]] = {
     "ancestral_eta_schedule": _switch("enable_ancestral_eta_scheduling"),
     "pix2pix_img_cfg_scale_schedule": lambda settings: False,
     "keyframe_strength_schedule": lambda settings: settings.keyframe_distribution != "Off",
-    "mask_schedule": _switch("use_mask"),
+    "mask_schedule": lambda settings: settings.use_mask or settings.use_mask_video,
     "noise_mask_schedule": _switch("use_noise_mask"),
     "cadence_flow_factor_schedule": lambda settings: settings.optical_flow_cadence != "None",
     "redo_flow_factor_schedule": lambda settings: settings.optical_flow_redo_generation != "None",

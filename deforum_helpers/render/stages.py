@@ -5,95 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import torch
-
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.depth.base import DepthEstimator
-from deforum_helpers.engines.base import Engine
+from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.image import adjust, color, noise
 from deforum_helpers.image.convert import on_8_bit_grid
-from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.image.warp import warp_depth, warp_flat
+from deforum_helpers.image.mask import Mask, blurred, is_blank
+from deforum_helpers.image.types import Image
 from deforum_helpers.render.key_frames import KeyFrame, Stage
-from deforum_helpers.render.moves import FlatMove
-from deforum_helpers.render.plan import Plan
+from deforum_helpers.render.studio import Eyes, Studio
+from deforum_helpers.schedule.mask_grammar import MaskExpression
 
-
-class Eyes:
-    """Looks at each picture once, however often its depth is asked for.
-
-    Where the device's memory does not hold both models, the engine lends its own for the look.
-    """
-
-    def __init__(self, estimator: DepthEstimator, engine: Engine) -> None:
-        self._estimator = estimator
-        self._engine = engine
-        self._seen: tuple[Image, Depth] | None = None
-
-    def depth(self, image: Image) -> Depth:
-        """Return the depth (H, W) of `image`, larger = farther."""
-        if self._seen is None or self._seen[0] is not image:
-            self._seen = (image, self._estimate(image))
-        return self._seen[1]
-
-    def _estimate(self, image: Image) -> Depth:
-        try:
-            return self._estimator.estimate(image)
-        except torch.OutOfMemoryError:
-            with self._engine.resting():
-                return self._estimator.estimate(image)
-
-
-@dataclass(frozen=True)
-class Studio:
-    """What a film is made with; the same for all its frames.
-
-    Args:
-        plan: the film.
-        engine: draws.
-        eyes: see depth; None where the plan never needs it.
-        cancel: the job's wish to stop.
-    """
-
-    plan: Plan
-    engine: Engine
-    eyes: Eyes | None
-    cancel: CancelToken
-
-    def moved(self, image: Image, frame: int, seen: Image | None = None) -> Image:
-        """Return `image` after the camera's move into `frame`.
-
-        Args:
-            image: picture at frame - 1.
-            frame: frame number that is moved to.
-            seen: the picture whose depth is used; by default `image` itself.
-        """
-        plan, move = self.plan, self.plan.moves[frame]
-        if move.still:
-            return image
-        if isinstance(move, FlatMove):
-            return warp_flat(image, move.dst_from_src, plan.settings.border)
-        depth = None
-        if self.eyes is not None and plan.settings.use_depth_warping:
-            depth = self.eyes.depth(image if seen is None else seen)
-        return warp_depth(
-            image,
-            depth,
-            move.next_from_prev,
-            fov_deg=move.fov_deg,
-            aspect=move.aspect,
-            padding_mode=plan.settings.padding_mode,
-            sampling_mode=plan.settings.sampling_mode,
-            flip_dst_from_src=move.flip_dst_from_src,
-        )
+__all__ = ["STAGES", "Apply", "Draft", "Eyes", "Studio"]
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A picture in the making and the colours it is matched to."""
+    """A picture in the making.
+
+    Args:
+        image: (3, H, W), or None before there is one.
+        reference: the colours it is matched to.
+        mask: (H, W) where it is repainted, as composed; None = everywhere.
+        noise_mask: (H, W) where noise is added, as used; None = everywhere.
+    """
 
     image: Image | None
     reference: color.ColorReference | None
+    mask: Mask | None = None
+    noise_mask: Mask | None = None
 
 
 def _move(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
@@ -128,8 +66,14 @@ def _sharpen(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
         sigma=sharp.sigma,
         amount=sharp.amount,
         threshold=sharp.threshold,
+        mask=None if studio.masks is None else studio.masks.alpha,
     )
     return replace(draft, image=image)
+
+
+def _noise_mask(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    mask = _composed(key.noise_mask, draft, key, studio)
+    return replace(draft, noise_mask=None if mask is None else studio.turned(mask))
 
 
 def _noise(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
@@ -140,25 +84,44 @@ def _noise(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
         seed=key.noise.seed,
         octaves=key.noise.octaves,
         persistence=key.noise.persistence,
+        mask=draft.noise_mask,
     )
     return replace(draft, image=image)
 
 
+def _mask(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    return replace(draft, mask=_composed(key.mask, draft, key, studio))
+
+
+def _composed(expression: MaskExpression | None, draft: Draft, key: KeyFrame, studio: Studio) -> Mask | None:
+    if expression is None or studio.masks is None:
+        raise AssertionError("the plan composes a mask that it has not")
+    return studio.masks.composed(expression, key.index, _picture(draft))
+
+
+def _generated(draft: Draft, request: GenerateRequest, studio: Studio) -> Image:
+    """Return what the engine makes of the draft, inside its mask alone."""
+    mask = draft.mask
+    if mask is not None:
+        mask = blurred(studio.turned(mask), studio.plan.settings.mask_overlay_blur)
+        mask = None if is_blank(mask) else mask
+    return studio.generated(request, draft.image, mask)
+
+
 def _redo(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    image = draft.image
     for seed in key.redo_seeds:
-        image = studio.engine.generate(replace(key.request, seed=seed, init_image=image), studio.cancel)
-        studio.cancel.check_cancel()
-    if draft.reference is not None and image is not None:
-        image = color.match_color(image, draft.reference)
-    return replace(draft, image=image)
+        draft = replace(draft, image=_generated(draft, replace(key.request, seed=seed), studio))
+    if draft.reference is not None:
+        draft = replace(draft, image=color.match_color(_picture(draft), draft.reference))
+    return draft
 
 
 def _diffuse(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    request = replace(key.request, init_image=draft.image)
-    image = studio.engine.generate(request, studio.cancel)
-    studio.cancel.check_cancel()
-    return replace(draft, image=image)
+    return replace(draft, image=_generated(draft, key.request, studio))
+
+
+def _overlay(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    return replace(draft, image=studio.overlaid(_picture(draft), key.index, draft.mask))
 
 
 def _picture(draft: Draft) -> Image:
@@ -176,7 +139,10 @@ STAGES: Mapping[Stage, Apply] = {
     "grayscale": _grayscale,
     "contrast": _contrast,
     "sharpen": _sharpen,
+    "noise_mask": _noise_mask,
     "noise": _noise,
+    "mask": _mask,
     "redo": _redo,
     "diffuse": _diffuse,
+    "overlay": _overlay,
 }

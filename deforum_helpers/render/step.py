@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 
 from deforum_helpers.image.convert import on_8_bit_grid
+from deforum_helpers.image.mask import Mask
 from deforum_helpers.image.types import Image
 from deforum_helpers.render.key_frames import KeyFrame, Stage
 from deforum_helpers.render.stages import STAGES, Apply, Draft, Studio
@@ -39,16 +40,18 @@ def step(
     if draft.image is None:
         raise AssertionError("the plan has a key frame without a picture")
     anchor = on_8_bit_grid(draft.image)
-    frames = tuple(_in_between(anchor, state.last, key, studio))
+    frames = tuple(_in_between(anchor, draft.mask, state.last, key, studio))
     # The last frame of a group is the anchor alone, moved along: it is what the next key frame starts from.
     return State(state.steps_done + 1, frames[-1].image, draft.reference), frames
 
 
-def _in_between(anchor: Image, fading: Image | None, key: KeyFrame, studio: Studio) -> Iterator[Frame]:
+def _in_between(
+    anchor: Image, mask: Mask | None, fading: Image | None, key: KeyFrame, studio: Studio
+) -> Iterator[Frame]:
     """Yield the frames of a group: the anchor moves along and replaces the picture before it step by step.
 
     Frame number i of n is (1 - i/n) of the old picture and i/n of the anchor, i = 1..n. Both move with the camera,
-    through the depth of the anchor.
+    through the depth of the anchor; what lies outside of the anchor's mask does not.
     """
     count = key.stop - key.index
     for number, index in enumerate(range(key.index, key.stop), start=1):
@@ -61,6 +64,8 @@ def _in_between(anchor: Image, fading: Image | None, key: KeyFrame, studio: Stud
         else:
             fading = studio.moved(fading, index, seen)
             image = torch.lerp(fading, anchor, number / count)
+        if count > 1:
+            image = studio.overlaid(image, index, mask)
         image = on_8_bit_grid(image) if number == count else image
         wants_map = studio.plan.settings.save_depth_maps and studio.eyes is not None
         yield Frame(index, image, studio.eyes.depth(image) if wants_map and studio.eyes else None)

@@ -73,8 +73,6 @@ REFUSALS: tuple[Refusal, ...] = (
         "2D or 3D",
         "this mode is not built yet.",
     ),
-    Refusal("use_mask", _on("use_mask"), "false", "masks are not built yet."),
-    Refusal("use_noise_mask", _on("use_noise_mask"), "false", "masks are not built yet."),
     Refusal("use_mask_video", _on("use_mask_video"), "false", "masks from a video are not built yet."),
     Refusal("use_looper", _on("use_looper"), "false", "guided images are not built yet."),
     Refusal(

@@ -131,8 +131,6 @@ BAD_TOGETHER: list[tuple[str, dict[str, Any]]] = [
 ASKS: list[tuple[str, dict[str, Any]]] = [
     ("animation_mode", {"animation_mode": "Video Input"}),
     ("animation_mode", {"animation_mode": "interpolation"}),
-    ("use_mask", {"use_mask": True}),
-    ("use_noise_mask", {"use_noise_mask": True}),
     ("use_mask_video", {"use_mask_video": True}),
     ("use_looper", {"use_looper": "true"}),
     ("parseq_manifest", {"parseq_manifest": "{}"}),

@@ -1,0 +1,139 @@
+"""What a film is made with: the engine, the models that look at pictures, the masks, and what they do to a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.depth.base import DepthEstimator
+from deforum_helpers.engines.base import Engine, GenerateRequest
+from deforum_helpers.image.inpaint import repaint
+from deforum_helpers.image.mask import Mask, inverse, masked
+from deforum_helpers.image.types import Depth, Image
+from deforum_helpers.image.warp import warp_depth, warp_flat
+from deforum_helpers.render.masks import Masks
+from deforum_helpers.render.moves import FlatMove
+from deforum_helpers.render.plan import Plan
+
+
+class Eyes:
+    """Looks at each picture once, however often its depth is asked for.
+
+    Where the device's memory does not hold both models, the engine lends its own for the look.
+    """
+
+    def __init__(self, estimator: DepthEstimator, engine: Engine) -> None:
+        self._estimator = estimator
+        self._engine = engine
+        self._seen: tuple[Image, Depth] | None = None
+
+    def depth(self, image: Image) -> Depth:
+        """Return the depth (H, W) of `image`, larger = farther."""
+        if self._seen is None or self._seen[0] is not image:
+            self._seen = (image, self._estimate(image))
+        return self._seen[1]
+
+    def _estimate(self, image: Image) -> Depth:
+        try:
+            return self._estimator.estimate(image)
+        except torch.OutOfMemoryError:
+            with self._engine.resting():
+                return self._estimator.estimate(image)
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What a film is made with; the same for all its frames.
+
+    Args:
+        plan: the film.
+        engine: draws.
+        eyes: see depth; None where the plan never needs it.
+        cancel: the job's wish to stop.
+        masks: what masks are put together of; None where the plan has none.
+        backdrop: gives the original picture at a frame, which is put back outside of masks; None = nothing is.
+    """
+
+    plan: Plan
+    engine: Engine
+    eyes: Eyes | None
+    cancel: CancelToken
+    masks: Masks | None = None
+    backdrop: Callable[[int], Image] | None = None
+
+    def moved(self, image: Image, frame: int, seen: Image | None = None) -> Image:
+        """Return `image` after the camera's move into `frame`.
+
+        Args:
+            image: picture at frame - 1.
+            frame: frame number that is moved to.
+            seen: the picture whose depth is used; by default `image` itself.
+        """
+        plan, move = self.plan, self.plan.moves[frame]
+        if move.still:
+            return image
+        if isinstance(move, FlatMove):
+            return warp_flat(image, move.dst_from_src, plan.settings.border)
+        depth = None
+        if self.eyes is not None and plan.settings.use_depth_warping:
+            depth = self.eyes.depth(image if seen is None else seen)
+        return warp_depth(
+            image,
+            depth,
+            move.next_from_prev,
+            fov_deg=move.fov_deg,
+            aspect=move.aspect,
+            padding_mode=plan.settings.padding_mode,
+            sampling_mode=plan.settings.sampling_mode,
+            flip_dst_from_src=move.flip_dst_from_src,
+        )
+
+    def generated(self, request: GenerateRequest, init_image: Image | None, mask: Mask | None) -> Image:
+        """Return what the engine makes of `request`.
+
+        Args:
+            request: as planned.
+            init_image: (3, H, W) what it starts from, or None.
+            mask: (H, W) where it is repainted, or None for everywhere.
+        """
+        self.cancel.check_cancel()
+        settings = self.plan.settings
+        if mask is None or init_image is None:
+            image = self.engine.generate(replace(request, init_image=init_image), self.cancel)
+        else:
+            image = repaint(
+                init_image,
+                mask,
+                lambda picture, where: self.engine.generate(
+                    replace(request, init_image=picture, mask=where), self.cancel
+                ),
+                smear=settings.fill == "fill",
+                padding_px=settings.full_res_mask_padding if settings.full_res_mask else None,
+            )
+        self.cancel.check_cancel()
+        return image
+
+    def overlaid(self, image: Image, frame: int, mask: Mask | None) -> Image:
+        """Return `image` where the mask is white, and the original picture where it is black.
+
+        Args:
+            image: the frame.
+            frame: its number.
+            mask: (H, W) of its key frame, or None for the mask of the settings.
+        """
+        if self.masks is None or self.backdrop is None:
+            return image
+        if self.masks.video is not None:
+            mask = self.masks.video(frame)
+        elif mask is None:
+            mask = self.masks.init
+        if mask is None:
+            return image
+        return masked(image, self.backdrop(frame), self.turned(mask))
+
+    def turned(self, mask: Mask) -> Mask:
+        """Return a mask as it is used: inverted where the settings say so."""
+        return inverse(mask) if self.plan.settings.invert_mask else mask

@@ -1,0 +1,104 @@
+"""What a film is made from: its init image, its masks, the pictures of its videos, opened before the first frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
+from deforum_helpers.image.mask import Mask, read_alpha, read_mask
+from deforum_helpers.image.types import Image
+from deforum_helpers.prepare import Prepared
+from deforum_helpers.render.masks import Masks, overlays, uses_masks, wanted_finders
+from deforum_helpers.segmentation.models import make_finder
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a film is made from.
+
+    Args:
+        init_image: (3, H, W) the picture that it starts from, or None.
+        masks: what its masks are put together of, or None where it has none.
+        backdrop: gives the original picture at a frame, which is put back outside of masks; None = nothing is.
+    """
+
+    init_image: Image | None = None
+    masks: Masks | None = None
+    backdrop: Callable[[int], Image] | None = None
+
+
+def open_sources(prepared: Prepared, device: torch.device) -> Sources:
+    """Open what the film of `prepared` is made from.
+
+    Args:
+        prepared: from `prepare`.
+        device: where pictures shall live.
+
+    Raises:
+        SettingsError: a picture cannot be read any more.
+        MissingFeature, ModelError: a model that masks need is missing or broken.
+    """
+    settings = prepared.settings
+    init_image = picture_of(prepared, init_setting(prepared), device) if settings.use_init else None
+    backdrop = None
+    if overlays(settings) and init_image is not None:
+        backdrop = _always(init_image)
+    return Sources(init_image, _masks(prepared, device), backdrop)
+
+
+def init_setting(prepared: Prepared) -> str:
+    """Return which setting names the init image."""
+    return "init_image_box" if prepared.settings.init_image_box else "init_image"
+
+
+def picture_of(prepared: Prepared, setting: str, device: torch.device) -> Image:
+    """Return the picture that `setting` names, at the size of the film, on the grid of 8 bits."""
+    settings = prepared.settings
+    picture = read_image(getattr(settings, setting), setting=setting, device=device)
+    return on_8_bit_grid(resized(picture, settings.W, settings.H))
+
+
+def _always(image: Image) -> Callable[[int], Image]:
+    return lambda frame: image
+
+
+def _masks(prepared: Prepared, device: torch.device) -> Masks | None:
+    settings, leaves = prepared.settings, prepared.plan.masks.leaves
+    if not leaves:
+        return None
+    alpha = None
+    if settings.use_init and settings.use_alpha_as_mask and uses_masks(settings):
+        setting = init_setting(prepared)
+        source = getattr(settings, setting)
+        alpha = read_alpha(source, settings.W, settings.H, setting=setting, device=device)
+    init = alpha
+    if init is None and settings.mask_file:
+        init = _mask_of(prepared, settings.mask_file, "mask_file", device)
+    files = {
+        leaf.text: _mask_of(prepared, leaf.text, "mask_schedule", device)
+        for leaf in leaves
+        if leaf.kind == "file"
+    }
+    finder = None
+    if wanted_finders(leaves):
+        finder = lru_cache(maxsize=2)(lambda purpose: make_finder(purpose, device))
+        for purpose in wanted_finders(leaves):
+            finder(purpose)
+    return Masks(settings.W, settings.H, init, alpha, files, finder=finder)
+
+
+def _mask_of(prepared: Prepared, path: str, setting: str, device: torch.device) -> Mask:
+    settings = prepared.settings
+    return read_mask(
+        path,
+        settings.W,
+        settings.H,
+        setting=setting,
+        device=device,
+        brightness=settings.mask_brightness_adjust,
+        contrast=settings.mask_contrast_adjust,
+    )
