@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+
+from PIL import Image
 
 from tests.integration.server import SMALL, Server
 
@@ -68,18 +71,19 @@ def test_a_cancelled_job_goes_on_where_it_stopped(server: Server) -> None:
 
 def test_a_failing_member_of_a_batch_leaves_the_others_alone(server: Server, tmp_path: Path) -> None:
     picture = tmp_path / "init.png"
-    picture.write_bytes(b"not a picture")
+    Image.new("RGB", (64, 64)).save(picture)
     bad = {**SMALL, "use_init": True, "init_image": str(picture), "batch_name": "bad"}
     blocker, first, broken, last = server.submit(
-        {**SMALL, "max_frames": 100, "batch_name": "blocker"},
+        {**SMALL, "max_frames": 300, "batch_name": "blocker"},
         {**SMALL, "batch_name": "first"},
         bad,
         {**SMALL, "batch_name": "last"},
     )
+    picture.unlink()
     ends = [server.ended(job_id) for job_id in (blocker, first, broken, last)]
     assert [job["status"] for job in ends] == ["SUCCEEDED", "SUCCEEDED", "FAILED", "SUCCEEDED"]
     assert ends[2]["error_type"] == "TERMINAL"
-    assert ends[2]["message"].startswith(("generation error: ", "invalid arguments: "))
+    assert ends[2]["message"].startswith("invalid arguments: init_image")
 
 
 def test_events_follow_a_job_to_its_end(server: Server) -> None:
@@ -128,8 +132,4 @@ def test_equal_settings_give_equal_frames_whatever_ran_between(server: Server) -
 
 
 def _pixels(png: bytes) -> bytes:
-    import io
-
-    from PIL import Image
-
     return Image.open(io.BytesIO(png)).convert("RGB").tobytes()
