@@ -1,45 +1,98 @@
-"""Mounts the API on a WebUI's app. The queue stays when the WebUI rebuilds its app, and with it every job."""
+"""What a WebUI gets from us: the routes on each of its apps, the tab on each of its pages, one queue behind all."""
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
 from deforum_api.app import mount
-from deforum_api.host import health, make_queue, standalone_facts
+from deforum_api.host import health
 from deforum_api.jobs import JobQueue
-from deforum_api.security import access_of
+from deforum_api.logs import write_own_log
+from deforum_api.run_now import run_files
+from deforum_api.security import access_of, listed
+from deforum_helpers.prepare import Prepared, prepare
+from deforum_helpers.webui import reloads
+from deforum_helpers.webui.facts import host_facts
 
 if TYPE_CHECKING:
-    from deforum_helpers.engines.base import Engine
-    from deforum_helpers.prepare import HostFacts
+    from deforum_helpers.cancel import CancelToken
+    from deforum_helpers.job import Progress, RunResult
+
+log = logging.getLogger(__name__)
+
+TAB_TITLE = "Deforum"
+TAB_ID = "deforum_interface_tab"
+PARKING_TIME_S = 8.0
 
 
-def mount_in_webui(app: FastAPI, flags: Any, output_root: Path) -> None:
-    """Add our routes to the WebUI's app, if its flags ask for them.
+def app_started(app: FastAPI, flags: Any) -> None:
+    """Take note of the WebUI's app, a new one after each "Reload UI", and add our routes if its flags ask for them.
 
     Args:
-        app: of the WebUI; a new one after each "Reload UI".
+        app: of the WebUI.
         flags: its parsed command line.
-        output_root: its folder for everything that is written.
     """
+    reloads.ended()
     api, simple_api = bool(flags.deforum_api), bool(flags.deforum_simple_api)
-    if not (api or simple_api):
-        return
-    facts, queue = _queue(output_root)
-    mount(app, queue, access_of(flags), lambda: health(facts), api=api)
+    if api or simple_api:
+        mount(app, host_queue(), access_of(flags), lambda: health(host_facts()), api=api)
+    _run_now(flags)
 
 
-@lru_cache
-def _queue(output_root: Path) -> tuple[HostFacts, JobQueue]:
-    facts = standalone_facts("demo", None, output_root, name="webui")
-    return facts, make_queue(facts, _engine)
+def tabs() -> list[tuple[Any, str, str]]:
+    """Return our tab as WebUIs take it: (gradio Blocks, title, element id)."""
+    from deforum_api.ui_service import QueueService
+    from deforum_helpers.ui import make_tab
+
+    return [(make_tab(QueueService(host_queue(), host_facts())), TAB_TITLE, TAB_ID)]
 
 
-def _engine() -> Engine:
-    from deforum_helpers.engines import make_engine
+@lru_cache(maxsize=1)
+def host_queue() -> JobQueue:
+    """Return the queue; it and its jobs stay when the WebUI makes a new app."""
+    write_own_log()
+    return JobQueue(_check, _render)
 
-    return make_engine("demo")
+
+def _check(
+    submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, resume: str | None = None
+) -> Prepared:
+    return prepare(submitted, host_facts(), overrides, resume=resume)
+
+
+def _render(prepared: Prepared, cancel: CancelToken, report: Callable[[Progress], None]) -> RunResult:
+    from deforum_helpers.job import run_job
+    from deforum_helpers.webui.engine import HostEngine
+
+    return run_job(prepared, HostEngine(), cancel, report)
+
+
+@lru_cache(maxsize=1)
+def _started_run_now(files: str, terminate: bool) -> threading.Thread:
+    """Render the files once, whatever is reloaded meanwhile."""
+
+    def run() -> None:
+        succeeded = run_files(host_queue(), listed(files))
+        if terminate:
+            host_queue().close(PARKING_TIME_S)
+            sys.stdout.flush()
+            # A WebUI has no way to be ended from within with an exit code; its own Ctrl+C does the same.
+            os._exit(0 if succeeded else 1)
+
+    thread = threading.Thread(target=run, name="deforum-run-now", daemon=True)
+    thread.start()
+    return thread
+
+
+def _run_now(flags: Any) -> None:
+    files = flags.deforum_run_now
+    if files and listed(files):
+        _started_run_now(files, bool(flags.deforum_terminate_after_run_now))

@@ -1,29 +1,45 @@
-"""What a WebUI loads: adds our routes to its app. Everything else is in the packages beside this folder."""
+"""What a WebUI loads: tells its callbacks where to find us. Everything else is in the packages beside this folder."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from modules import paths, script_callbacks, shared
+from modules import script_callbacks, shared
 
 HERE = Path(__file__).resolve().parents[1]
 
 
-def foreign_package() -> str | None:
-    """Return the folder of another extension's package of our name, if that was loaded before, or None."""
+def other_extension() -> tuple[str, bool] | None:
+    """Return the folder of another extension with a package of our name, and whether that is loaded already."""
     loaded = sys.modules.get("deforum_helpers")
-    folder = Path(loaded.__file__).resolve().parents[1] if loaded and loaded.__file__ else HERE
-    return None if folder == HERE else str(folder)
+    if loaded and loaded.__file__ and Path(loaded.__file__).resolve().parents[1] != HERE:
+        return str(Path(loaded.__file__).resolve().parents[1]), True
+    for folder in map(Path, sys.path):
+        for place in (folder, folder / "scripts"):
+            if (place / "deforum_helpers").is_dir() and place.resolve() != HERE:
+                return str(place), False
+    return None
 
 
-def mount(_demo, app) -> None:
-    from deforum_api.in_webui import mount_in_webui
+def register() -> None:
+    """Import our packages while our folder comes first, and hand the host its callbacks."""
+    from deforum_api import in_webui
+    from deforum_helpers.webui import reloads, settings_page
 
-    mount_in_webui(app, shared.cmd_opts, Path(paths.data_path) / "outputs")
+    script_callbacks.on_ui_settings(settings_page.add_options)
+    script_callbacks.on_ui_tabs(in_webui.tabs)
+    script_callbacks.on_app_started(lambda _demo, app: in_webui.app_started(app, shared.cmd_opts))
+    if hasattr(script_callbacks, "on_before_reload"):
+        script_callbacks.on_before_reload(reloads.began)
 
 
-other = foreign_package()
+other = other_extension()
 if other:
-    raise RuntimeError(f"Deforum is installed twice: disable the extension in {other}, then restart.")
-script_callbacks.on_app_started(mount)
+    folder, is_loaded = other
+    loser = "this Deforum is left out" if is_loaded else "the other one may fail to load"
+    sys.stderr.write(
+        f"Deforum is installed twice, {loser}: disable the extension in {folder}, then restart.\n"
+    )
+if not (other and other[1]):
+    register()

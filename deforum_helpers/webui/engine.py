@@ -1,0 +1,200 @@
+"""The host's own model as an engine: one picture at a time, in our turn at the host's queue."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.errors import Cancelled, DeforumError, OutOfMemory, RenderError
+from deforum_helpers.image.convert import from_bytes, resized
+from deforum_helpers.image.types import Image
+from deforum_helpers.webui import reloads
+from deforum_helpers.webui.borrowed import borrowed_options
+from deforum_helpers.webui.fields import host_options, make_processing
+from deforum_helpers.webui.parts import part
+from deforum_helpers.webui.selection import make_selection
+from deforum_helpers.webui.turn import Ending, Turns
+
+logger = logging.getLogger(__name__)
+
+PAUSE_LOOK_EVERY_S = 0.1
+_LORA = re.compile(r"<(?:lora|lyco):([^:>]+)")
+
+
+class HostEngine:
+    """Draws with the checkpoint and VAE that were chosen in the host when the job began; one per job.
+
+    The host's Interrupt ends the job, its Skip pauses it until the next Skip, and its "Reload UI" does neither.
+    """
+
+    name = "webui"
+
+    def __init__(self) -> None:
+        from modules import devices
+
+        kind = torch.device(devices.get_optimal_device())
+        self.device = kind if kind.type == "cuda" else torch.device("cpu")
+        self._selection = make_selection()
+        self._turns = Turns()
+
+    def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
+        """Return the picture of `request`.
+
+        Raises:
+            Cancelled: the token said so, or someone pressed Interrupt in the host.
+            Parked: the token said so while the job was paused.
+            OutOfMemory: the device's memory did not suffice.
+            ModelError: the host has no such checkpoint, VAE, sampler or scheduler.
+            RenderError: the host failed to draw.
+        """
+        while True:
+            if reloads.wait_until_over(cancel):
+                self._turns.forget()
+            cancel.check_cancel()
+            ending, drawn = self._draw(request, cancel)
+            if ending == "finished" and drawn is not None:
+                image = from_bytes(_cut(drawn, request), self.device)
+                return resized(image, request.width_px, request.height_px)
+            cancel.check_cancel()
+            if ending == "skipped":
+                _pause(cancel)
+            elif not reloads.seen_within(reloads.GRACE_S):
+                raise Cancelled("The job was interrupted in the WebUI.")
+
+    def _draw(self, request: GenerateRequest, cancel: CancelToken) -> tuple[Ending, np.ndarray | None]:
+        """Let the host draw once; the picture is (H, W, 3) uint8, and None where it is not to be used."""
+        with self._turns.next(cancel) as turn:
+            if turn.pressed != "finished":
+                return turn.pressed, None
+            with (
+                self._selection.held(request.checkpoint, request.vae),
+                borrowed_options(host_options(request)),
+                closing(make_processing(request)) as processing,
+            ):
+                images = _processed(processing)
+            ending = turn.ending()
+        if ending != "finished":
+            return ending, None
+        if images is None:
+            return ending, np.zeros((processing.height, processing.width, 3), np.uint8)
+        if not images:
+            raise RenderError("The WebUI returned no picture; its console says why.")
+        drawn = np.asarray(images[0].convert("RGB"))
+        if not drawn.any():
+            logger.warning("The WebUI drew a picture that is wholly black.")
+        return ending, drawn
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Take the host's models out of the device's memory, and let nobody draw meanwhile."""
+        from modules import call_queue, devices
+
+        with call_queue.queue_lock:
+            back = _unload()
+            devices.torch_gc()
+            try:
+                yield
+            finally:
+                back()
+
+    def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
+        """Return what the host will silently leave out of `request`."""
+        found = [
+            f"The WebUI has no LoRA {name!r}; the prompt is drawn without it."
+            for name in _unknown_loras(f"{request.prompt} {request.negative_prompt}")
+        ]
+        if request.freeu is not None:
+            found.append("freeu_enabled: FreeU is not used inside a WebUI.")
+        if request.tiling and part("modules_forge.main_entry"):
+            found.append("tiling: this WebUI has no seamless borders at present; the frames will have seams.")
+        return tuple(found)
+
+
+def _processed(processing: Any) -> list[Any] | None:
+    """Return the host's pictures, or None where its model gave no numbers, only NaN.
+
+    Raises:
+        RenderError: what went wrong, as one of ours.
+    """
+    from modules.processing import process_images
+
+    try:
+        return list(process_images(processing).images)
+    except DeforumError:
+        raise
+    except torch.cuda.OutOfMemoryError as error:
+        raise OutOfMemory("The WebUI's memory did not suffice; choose a smaller W and H.") from error
+    except Exception as error:
+        if type(error).__name__ == "NansException":
+            logger.warning("The WebUI's model gave no picture, only NaN: %s", error)
+            return None
+        if "not enough memory" in str(error) or "out of memory" in str(error).lower():
+            raise OutOfMemory("The WebUI's memory did not suffice; choose a smaller W and H.") from error
+        what = " ".join(str(error).split())[:300]
+        raise RenderError(f"The WebUI failed to draw: {type(error).__name__}: {what}") from error
+
+
+def _cut(drawn: np.ndarray, request: GenerateRequest) -> np.ndarray:
+    """Cut off what was added up to the host's multiple; a host that chose a smaller size leaves it as it is."""
+    return drawn[: request.height_px, : request.width_px]
+
+
+def _pause(cancel: CancelToken) -> None:
+    """Return when Skip is pressed again; a press counts while nobody is served.
+
+    Raises:
+        Cancelled, Parked: the token said so, or someone pressed Interrupt.
+    """
+    from modules import shared
+
+    logger.info("The job is paused: press Skip again to go on.")
+    before = (shared.state.skipped, shared.state.interrupted)
+    while True:
+        time.sleep(PAUSE_LOOK_EVERY_S)
+        cancel.check()
+        now = (shared.state.skipped, shared.state.interrupted)
+        pressed = [flag and not old for flag, old in zip(now, before, strict=True)]
+        before = now
+        if shared.state.job or not any(pressed):
+            continue
+        shared.state.skipped = False
+        if pressed[0]:
+            logger.info("The job goes on.")
+            return
+        if not reloads.seen_within(reloads.GRACE_S):
+            raise Cancelled("The job was interrupted in the WebUI.")
+        reloads.wait_until_over(cancel)
+
+
+def _unload() -> Callable[[], None]:
+    """Take the host's models out of the device's memory; return what brings back those that nobody else would."""
+    from modules import sd_models, shared
+
+    memory = part("backend.memory_management") or part("ldm_patched.modules.model_management")
+    if memory is not None:
+        memory.unload_all_models()
+        return lambda: None
+    sd_models.send_model_to_cpu(shared.sd_model)
+    return lambda: sd_models.send_model_to_device(shared.sd_model)
+
+
+def _unknown_loras(prompt: str) -> list[str]:
+    """Return the LoRAs of a prompt that the host's list does not have."""
+    networks = sys.modules.get("networks")
+    known = {
+        name
+        for table in ("available_networks", "available_network_aliases", "forbidden_network_aliases")
+        for name in getattr(networks, table, ())
+    }
+    wanted = dict.fromkeys(name.strip() for name in _LORA.findall(prompt))
+    return [name for name in wanted if known and name not in known]

@@ -1,0 +1,104 @@
+"""What checks must know of the host, asked anew for each of them: its users add models and change options."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.options import Options, override
+from deforum_helpers.output.names import IMAGES_FOLDER
+from deforum_helpers.prepare import HostFacts
+from deforum_helpers.webui.parts import host_name, part
+from deforum_helpers.webui.samplers import JOINED, sampler_names, scheduler_labels
+from deforum_helpers.webui.selection import selected_checkpoint
+
+logger = logging.getLogger(__name__)
+
+# The others of `Options` stay unset, which means: as the host has it when the job begins.
+SHARED_OPTIONS = (
+    "deforum_ffmpeg_crf",
+    "deforum_ffmpeg_preset",
+    "deforum_save_gen_info_as_srt",
+    "deforum_embed_srt",
+    "deforum_save_gen_info_as_srt_params",
+    "CLIP_stop_at_last_layers",
+    "eta_ancestral",
+    "eta_ddim",
+    "initial_noise_multiplier",
+)
+
+
+def host_facts() -> HostFacts:
+    """Return what is known of the host now."""
+    from modules import devices
+
+    root, images_folder = output_folders()
+    return HostFacts(
+        name=host_name(),
+        engine="webui",
+        model=selected_checkpoint(),
+        output_root=root,
+        samplers=sampler_names(),
+        schedulers=scheduler_labels() or ("Automatic", *JOINED),
+        checkpoints=_checkpoints(),
+        vaes=_vaes(),
+        options=replace(host_options(), outdir_samples=images_folder),
+        device=str(devices.get_optimal_device()),
+    )
+
+
+def output_folders() -> tuple[Path, str]:
+    """Return the output root, and the folder for runs inside it where that is not `img2img-images`.
+
+    Both follow the host's own settings for pictures of img2img, as its users have arranged their folders by them.
+    """
+    from modules import paths, shared
+
+    named = getattr(shared.opts, "outdir_samples", "") or getattr(shared.opts, "outdir_img2img_samples", "")
+    images = Path(named) if named else Path(paths.data_path, "outputs", IMAGES_FOLDER)
+    images = images.expanduser().absolute()
+    return images.parent, "" if images.name == IMAGES_FOLDER else images.name
+
+
+def host_options() -> Options:
+    """Return the host's options; a value that none of ours can have counts as the default."""
+    from modules import shared
+
+    location = getattr(shared.opts, "deforum_ffmpeg_location", None)
+    options = replace(Options(), deforum_ffmpeg_location=location if isinstance(location, str) else "")
+    for name in SHARED_OPTIONS:
+        value = getattr(shared.opts, name, None)
+        if value is None:
+            continue
+        try:
+            options = override(options, {name: value})
+        except SettingsError as error:
+            logger.warning("The WebUI's settings: %s The default is taken.", error)
+    return options
+
+
+def _checkpoints() -> tuple[str, ...]:
+    """Return each checkpoint by its file name, its bare name and its title; all of them are used in settings files."""
+    from modules import sd_models
+
+    known = sd_models.checkpoints_list.values()
+    return _without_repetition(
+        name for info in known for name in (info.name, info.name_for_extra, info.model_name, info.title)
+    )
+
+
+def _vaes() -> tuple[str, ...]:
+    main_entry = part("modules_forge.main_entry")
+    if main_entry is not None:
+        return _without_repetition(["None", *main_entry.module_list])
+    from modules import sd_vae
+
+    return _without_repetition(["None", *sd_vae.vae_dict])
+
+
+def _without_repetition(names: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(name) for name in names))

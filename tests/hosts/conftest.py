@@ -1,0 +1,49 @@
+"""A fake host in this process, of either kind."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def _forget_host() -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("modules", "modules_forge")]:
+        del sys.modules[name]
+
+
+@pytest.fixture(params=["forge", "a1111"])
+def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The fake host's modules by their last names; `.forge` tells which kind it is."""
+    from deforum_helpers.webui import reloads
+
+    monkeypatch.setenv("FAKE_HOST_FOLDER", str(tmp_path))
+    monkeypatch.syspath_prepend(str(HERE / "fake"))
+    if request.param == "forge":
+        monkeypatch.syspath_prepend(str(HERE / "fake_forge"))
+    _forget_host()
+    monkeypatch.setattr(reloads, "GRACE_S", 0.15)
+    names = (
+        "shared",
+        "call_queue",
+        "processing",
+        "sd_models",
+        "sd_vae",
+        "sd_samplers",
+        "script_callbacks",
+        "devices",
+    )
+    yield SimpleNamespace(
+        forge=request.param == "forge",
+        folder=tmp_path,
+        **{name: importlib.import_module(f"modules.{name}") for name in names},
+    )
+    reloads.ended()
+    _forget_host()

@@ -1,0 +1,1 @@
+"""What Forge has beside what every host has."""

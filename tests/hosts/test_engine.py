@@ -1,0 +1,437 @@
+"""The host's model as an engine: same pictures for same requests, nothing left changed in the host."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines.base import FreeU, GenerateRequest
+from deforum_helpers.errors import Cancelled, ModelError, OutOfMemory, Parked, RenderError
+from deforum_helpers.webui import reloads
+from deforum_helpers.webui.engine import HostEngine
+
+
+def request_for(**changes: Any) -> GenerateRequest:
+    plain = {
+        "prompt": "a lake",
+        "negative_prompt": "fog",
+        "width_px": 64,
+        "height_px": 48,
+        "seed": 5,
+        "steps": 3,
+    }
+    return GenerateRequest(**{**plain, "cfg_scale": 7.0, "sampler": "Euler a", **changes})
+
+
+def draw(engine: HostEngine, **changes: Any) -> torch.Tensor:
+    return engine.generate(request_for(**changes), CancelToken())
+
+
+def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """Run `work`; the list gets its result or its exception."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, outcome
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.005)
+
+
+class TestPictures:
+    def test_the_same_request_gives_the_same_picture(self, host: Any) -> None:
+        first, second = draw(HostEngine()), draw(HostEngine())
+        assert first.shape == (3, 48, 64)
+        assert first.dtype == torch.float32
+        assert torch.equal(first, second)
+        assert not torch.equal(first, draw(HostEngine(), seed=6))
+        assert not torch.equal(first, draw(HostEngine(), clip_skip=2))
+
+    def test_sizes_off_the_hosts_multiple_are_padded_and_cut(self, host: Any) -> None:
+        init = torch.rand(3, 41, 67)
+        drawn = draw(HostEngine(), width_px=67, height_px=41, init_image=init, denoising_strength=0.0)
+        assert drawn.shape == (3, 41, 67)
+        assert (drawn - init).abs().max() <= 0.5 / 255 + 1e-6
+        assert (host.processing.calls[-1]["width"], host.processing.calls[-1]["height"]) == (72, 48)
+
+    def test_the_request_reaches_the_host_whole(self, host: Any) -> None:
+        request = {
+            "sampler": "DPM++ 2M Karras",
+            "seed": 2**32 - 1,
+            "subseed": 8,
+            "subseed_strength": 0.25,
+            "seed_resize_from_px": (32, 16),
+            "steps": 4,
+            "cfg_scale": 3.5,
+            "distilled_cfg_scale": 2.5,
+            "clip_skip": 2,
+            "noise_multiplier": 0.9,
+            "eta": 0.3,
+            "tiling": True,
+            "init_image": torch.rand(3, 48, 64),
+            "denoising_strength": 0.4,
+        }
+        draw(HostEngine(), **request)
+        (call,) = host.processing.calls
+        same = (
+            "seed",
+            "subseed",
+            "subseed_strength",
+            "steps",
+            "cfg_scale",
+            "eta",
+            "tiling",
+            "denoising_strength",
+        )
+        assert {name: call[name] for name in same} == {name: request[name] for name in same}
+        assert (call["sampler_name"], call["scheduler"]) == ("DPM++ 2M", "Karras")
+        assert (call["seed_resize_from_w"], call["seed_resize_from_h"]) == (32, 16)
+        assert call["initial_noise_multiplier"] == 0.9
+        assert call["options"]["CLIP_stop_at_last_layers"] == 2
+        assert call["options"]["img2img_fix_steps"] is False
+        assert call["do_not_save_samples"]
+        assert call["do_not_save_grid"]
+        assert call.get("distilled_cfg_scale") == (2.5 if host.forge else None)
+
+    def test_a_mask_is_passed_as_a_soft_one(self, host: Any) -> None:
+        mask = torch.zeros(48, 64)
+        mask[:, 32:] = 0.5
+        draw(HostEngine(), init_image=torch.rand(3, 48, 64), mask=mask, mask_content="nothing")
+        (call,) = host.processing.calls
+        assert np.unique(np.asarray(call["mask"])).tolist() == [0, 128]
+        assert (call["inpainting_fill"], call["mask_round"], call["mask_blur_x"]) == (3, False, 0)
+
+    def test_an_unset_subseed_is_not_drawn_anew(self, host: Any) -> None:
+        draw(HostEngine(), subseed=-1, subseed_strength=0.5)
+        assert host.processing.calls[0]["subseed"] >= 0
+
+    def test_older_hosts_have_the_scheduler_in_the_samplers_name(
+        self, host: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "modules.sd_schedulers", None)
+        monkeypatch.setitem(host.sd_samplers.all_samplers_map, "DPM++ 2M Karras", object())
+        draw(HostEngine(), sampler="DPM++ 2M", scheduler="Karras")
+        draw(HostEngine(), sampler="DPM++ 2M Karras")
+        assert [call["sampler_name"] for call in host.processing.calls] == ["DPM++ 2M Karras"] * 2
+        with pytest.raises(ModelError, match=r"no scheduler 'Karras' for 'Euler'"):
+            draw(HostEngine(), sampler="Euler", scheduler="Karras")
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"sampler": "Magic"}, "no sampler 'Magic'; it has: DPM"),
+            ({"scheduler": "Magic"}, "no scheduler 'Magic'"),
+            ({"checkpoint": "third"}, "no checkpoint 'third'; it has: first.safetensors, second"),
+            ({"vae": "hard.pt"}, "no VAE 'hard.pt'; it has: soft"),
+        ],
+    )
+    def test_names_that_the_host_lacks_are_never_replaced(
+        self, host: Any, changes: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(ModelError, match=message):
+            draw(HostEngine(), **changes)
+        assert not host.processing.calls
+        assert host.call_queue.queue_lock.acquire(False)
+
+    def test_what_the_host_leaves_out_is_warned_about(
+        self, host: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        networks = type("Networks", (), {"available_networks": {"hills": 1}, "available_network_aliases": {}})
+        monkeypatch.setitem(sys.modules, "networks", networks)
+        request = request_for(prompt="<lora:hills:1> <lora:lakes:0.5>", freeu=FreeU(1, 1, 1, 1))
+        found = HostEngine().warnings(request)
+        assert [text for text in found if "LoRA" in text] == [
+            "The WebUI has no LoRA 'lakes'; the prompt is drawn without it."
+        ]
+        assert any("freeu_enabled" in text for text in found)
+        assert HostEngine().warnings(request_for()) == ()
+
+
+class TestNothingStaysChanged:
+    def test_options_come_back_even_those_that_were_never_set(self, host: Any) -> None:
+        host.shared.opts.data["eta_ancestral"] = 0.5
+        host.shared.opts.data["img2img_color_correction"] = True
+        before = copy.deepcopy(host.shared.opts.data)
+        draw(HostEngine(), clip_skip=3, checkpoint="second", vae="soft.safetensors")
+        assert host.shared.opts.data == before
+        assert host.processing.calls[0]["options"]["img2img_color_correction"] is False
+
+    @pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
+    def test_options_come_back_after_errors(self, host: Any, error: BaseException) -> None:
+        before = copy.deepcopy(host.shared.opts.data)
+        draw(HostEngine())
+        host.processing.behaviour.error = error
+        with pytest.raises((RenderError, KeyboardInterrupt)):
+            draw(HostEngine(), clip_skip=3, checkpoint="second", vae="soft.safetensors")
+        assert host.shared.opts.data == before
+        assert host.sd_vae.loaded == "Automatic"
+        assert host.shared.state.job == ""
+        assert host.call_queue.queue_lock.acquire(False)
+
+    def test_what_a_user_sets_meanwhile_is_kept(self, host: Any) -> None:
+        host.processing.behaviour.at_step = lambda _step: host.shared.opts.set("CLIP_stop_at_last_layers", 7)
+        draw(HostEngine(), clip_skip=3)
+        assert host.shared.opts.CLIP_stop_at_last_layers == 7
+
+    def test_another_checkpoint_is_chosen_for_our_pictures_only(self, host: Any) -> None:
+        engine = HostEngine()
+        for checkpoint in (None, "second", "second.safetensors", "second.safetensors [2222222222]", None):
+            draw(engine, checkpoint=checkpoint)
+        seen = [call["checkpoint"].split(".")[0] for call in host.processing.calls]
+        assert seen == ["first", "second", "second", "second", "first"]
+        assert [name for name, _ in host.sd_models.loads] == [
+            f"{name}.safetensors" for name in ("first", "second", "first")
+        ]
+        assert "sd_model_checkpoint" not in host.shared.opts.data
+
+    def test_a_job_keeps_the_checkpoint_that_it_began_with(self, host: Any) -> None:
+        engine = HostEngine()
+        first = draw(engine)
+        self._choose(host, "second.safetensors")
+        again = draw(engine)
+        assert torch.equal(first, again)
+        assert host.shared.opts.sd_model_checkpoint == "second.safetensors"
+        with host.call_queue.queue_lock:
+            theirs = host.processing.StableDiffusionProcessingTxt2Img(prompt="theirs", steps=1)
+            host.processing.process_images(theirs)
+        assert host.processing.calls[-1]["checkpoint"] == "second.safetensors"
+        assert draw(HostEngine()).ne(first).any()
+
+    def _choose(self, host: Any, name: str) -> None:
+        if host.forge:
+            __import__("modules_forge.main_entry").main_entry.checkpoint_change(name)
+        else:
+            host.shared.opts.set("sd_model_checkpoint", name)
+
+    def test_another_vae_is_loaded_and_taken_back(self, host: Any) -> None:
+        draw(HostEngine())
+        draw(HostEngine(), vae="soft.safetensors")
+        draw(HostEngine(), vae="None")
+        if host.forge:
+            assert [modules for _, modules in host.sd_models.loads] == [
+                (),
+                ("/fake/models/VAE/soft.safetensors",),
+                (),
+            ]
+        else:
+            assert [call["vae"] for call in host.processing.calls] == [
+                "Automatic",
+                "soft.safetensors",
+                "None",
+            ]
+            assert host.sd_vae.loaded == "Automatic"
+        assert host.shared.opts.sd_vae == "Automatic"
+
+    def test_forge_keeps_text_encoders_when_the_vae_changes(self, host: Any) -> None:
+        if not host.forge:
+            pytest.skip("Forge's own")
+        vae = str(host.folder / "models" / "VAE" / "mine.safetensors")
+        host.shared.opts.set("forge_additional_modules", [vae, "/text/clip.safetensors"])
+        draw(HostEngine(), vae="soft.safetensors")
+        assert host.sd_models.loads[-1][1] == ("/text/clip.safetensors", "/fake/models/VAE/soft.safetensors")
+        assert host.shared.opts.forge_additional_modules == [vae, "/text/clip.safetensors"]
+
+    def test_forge_is_told_of_each_choice_once(self, host: Any) -> None:
+        if not host.forge:
+            pytest.skip("Forge's own")
+        engine = HostEngine()
+        for _ in range(3):
+            draw(engine, checkpoint="second")
+        assert len(__import__("modules_forge.main_entry").main_entry.refreshed) == 2
+
+
+class TestErrors:
+    def test_without_a_checkpoint_it_says_where_to_put_one(self, host: Any) -> None:
+        host.sd_models.checkpoints_list.clear()
+        host.sd_models.checkpoint_aliases.clear()
+        with pytest.raises(ModelError, match="no checkpoint: put a"):
+            draw(HostEngine())
+
+    @pytest.mark.parametrize(
+        ("error", "expected"),
+        [
+            (torch.cuda.OutOfMemoryError("CUDA out of memory"), OutOfMemory),
+            (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), OutOfMemory),
+            (ValueError("bad\nshape"), RenderError),
+        ],
+    )
+    def test_the_hosts_errors_become_ours_and_the_next_picture_works(
+        self, host: Any, error: Exception, expected: type[RenderError]
+    ) -> None:
+        engine = HostEngine()
+        host.processing.behaviour.error = error
+        with pytest.raises(expected) as raised:
+            draw(engine)
+        assert "\n" not in str(raised.value)
+        assert raised.value.__cause__ is error
+        assert draw(engine).std() > 0.01
+
+    def test_no_picture_is_never_a_frame(self, host: Any) -> None:
+        host.processing.behaviour.nothing = True
+        with pytest.raises(RenderError, match="returned no picture"):
+            draw(HostEngine())
+
+    def test_black_and_nan_are_told_in_the_log(self, host: Any, caplog: pytest.LogCaptureFixture) -> None:
+        host.processing.behaviour.black = 1
+        assert not draw(HostEngine()).any()
+        assert "wholly black" in caplog.text
+        host.processing.behaviour.error = host.devices.NansException(
+            "A tensor with NaNs was produced in Unet."
+        )
+        assert not draw(HostEngine(), width_px=60).any()
+        assert "only NaN" in caplog.text
+
+
+class TestButtons:
+    def test_cancel_stops_within_a_step_and_spares_the_next_user(self, host: Any) -> None:
+        host.processing.behaviour.step_s = 0.02
+        token = CancelToken()
+        thread, outcome = in_background(lambda: HostEngine().generate(request_for(steps=500), token))
+        wait_for(lambda: host.shared.state.sampling_step > 2)
+        token.cancel()
+        thread.join(2)
+        assert isinstance(outcome[0], Cancelled)
+        assert not host.shared.state.interrupted
+        assert host.call_queue.queue_lock.acquire(False)
+
+    def test_a_cancelled_job_leaves_the_line(self, host: Any) -> None:
+        token = CancelToken()
+        with host.call_queue.queue_lock:
+            thread, outcome = in_background(lambda: HostEngine().generate(request_for(), token))
+            wait_for(lambda: host.call_queue.queue_lock._line)
+            token.cancel()
+            thread.join(2)
+            assert isinstance(outcome[0], Cancelled)
+        wait_for(lambda: host.call_queue.queue_lock.acquire(False))
+        assert not host.processing.calls
+
+    @pytest.mark.parametrize("button", ["interrupt", "stopping_generation"])
+    def test_interrupt_ends_the_job_without_a_half_baked_frame(self, host: Any, button: str) -> None:
+        state = host.shared.state
+        press = state.interrupt if button == "interrupt" else lambda: setattr(state, button, True)
+        host.processing.behaviour.at_step = lambda step: press() if step == 1 else None
+        with pytest.raises(Cancelled, match="interrupted in the WebUI"):
+            draw(HostEngine())
+
+    def test_interrupt_between_two_frames_counts_if_nobody_else_drew(self, host: Any) -> None:
+        engine = HostEngine()
+        draw(engine)
+        host.shared.state.interrupt()
+        with pytest.raises(Cancelled):
+            draw(engine)
+        assert len(host.processing.calls) == 1
+
+    def test_interrupt_of_someone_elses_picture_is_theirs(self, host: Any) -> None:
+        engine = HostEngine()
+        draw(engine)
+        host.shared.state.begin("theirs")
+        host.shared.state.interrupt()
+        host.shared.state.end()
+        assert draw(engine, seed=6).std() > 0.01
+
+    def test_an_old_interrupt_does_not_end_a_new_job(self, host: Any) -> None:
+        host.shared.state.interrupt()
+        assert draw(HostEngine()).std() > 0.01
+
+    def test_skip_pauses_until_the_next_skip(self, host: Any) -> None:
+        expected = draw(HostEngine())
+        host.processing.behaviour.at_step = lambda step: host.shared.state.skip()
+        thread, outcome = in_background(lambda: draw(HostEngine()))
+        wait_for(lambda: len(host.processing.calls) == 2)
+        host.processing.behaviour.at_step = None
+        thread.join(0.4)
+        assert thread.is_alive()
+        assert host.call_queue.queue_lock.acquire(False)
+        host.call_queue.queue_lock.release()
+        host.shared.state.skip()
+        thread.join(3)
+        assert torch.equal(outcome[0], expected)
+
+    @pytest.mark.parametrize(("ask", "expected"), [("cancel", Cancelled), ("park", Parked)])
+    def test_a_paused_job_can_be_ended(self, host: Any, ask: str, expected: type[Exception]) -> None:
+        host.processing.behaviour.at_step = lambda step: host.shared.state.skip()
+        token = CancelToken()
+        thread, outcome = in_background(lambda: HostEngine().generate(request_for(), token))
+        wait_for(lambda: host.processing.calls and not host.shared.state.job)
+        getattr(token, ask)()
+        thread.join(3)
+        assert isinstance(outcome[0], expected)
+
+    def test_reload_interrupts_and_the_frame_is_drawn_again(self, host: Any) -> None:
+        expected = draw(HostEngine())
+        server = type("Server", (), {"should_exit": False})()
+        host.shared.demo = type("Demo", (), {"server": server})()
+
+        def restart(step: int) -> None:
+            host.shared.state.request_restart()
+            server.should_exit = True
+
+        host.processing.behaviour.at_step = restart
+        thread, outcome = in_background(lambda: draw(HostEngine()))
+        wait_for(lambda: server.should_exit)
+        host.processing.behaviour.at_step = None
+        reloads.began()
+        server.should_exit = False
+        thread.join(0.3)
+        assert thread.is_alive()
+        reloads.ended()
+        thread.join(3)
+        assert torch.equal(outcome[0], expected)
+
+
+class TestSharing:
+    def test_another_user_gets_a_turn_between_two_frames(self, host: Any) -> None:
+        host.processing.behaviour.step_s = 0.01
+        engine = HostEngine()
+        thread, _ = in_background(lambda: [draw(engine, seed=seed) for seed in range(8)])
+        wait_for(lambda: host.processing.calls)
+        with host.call_queue.queue_lock:
+            theirs = host.processing.StableDiffusionProcessingTxt2Img(prompt="theirs", steps=2)
+            host.processing.process_images(theirs)
+        thread.join(10)
+        order = [call["prompt"] for call in host.processing.calls]
+        assert order.count("a lake") == 8
+        assert 0 < order.index("theirs") < 8
+
+    def test_resting_unloads_and_keeps_others_out(self, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        unloaded: list[str] = []
+        if host.forge:
+            memory = type("Memory", (), {"unload_all_models": lambda: unloaded.append("all")})
+            monkeypatch.setitem(sys.modules, "backend.memory_management", memory)
+        engine = HostEngine()
+        before = draw(engine)
+        with engine.resting():
+            assert not host.call_queue.queue_lock.acquire(False)
+        assert unloaded == (["all"] if host.forge else [])
+        if not host.forge:
+            assert host.sd_models.loads[-2:] == ["to cpu", "to device"]
+        assert torch.equal(draw(engine), before)
+
+    def test_a_second_request_is_not_changed_by_the_first(self, host: Any) -> None:
+        engine = HostEngine()
+        one = request_for()
+        other = replace(one, clip_skip=2, checkpoint="second", vae="soft.safetensors", seed=9)
+        pictures = [engine.generate(each, CancelToken()) for each in (one, other, one)]
+        assert torch.equal(pictures[0], pictures[2])
+        assert torch.equal(HostEngine().generate(other, CancelToken()), pictures[1])

@@ -1,0 +1,202 @@
+"""The extension's script inside a host: what it registers, what a reload changes, what it does beside another one."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from deforum_api import in_webui
+from deforum_helpers.webui.settings_page import add_options
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIM = ROOT / "scripts" / "deforum.py"
+
+
+def load_script(path: Path = SHIM) -> ModuleType:
+    """Run the script as hosts do: its module is in no list."""
+    spec = importlib.util.spec_from_file_location("deforum.py", path)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+@pytest.fixture
+def loaded(host: Any) -> Iterator[Any]:
+    """The host with our flags on, our script loaded and our options registered."""
+    vars(host.shared.cmd_opts).update(
+        deforum_api=True,
+        deforum_simple_api=False,
+        deforum_run_now="",
+        deforum_terminate_after_run_now=False,
+        api_auth=None,
+    )
+    in_webui.host_queue.cache_clear()
+    in_webui._started_run_now.cache_clear()
+    load_script()
+    yield host
+    if in_webui.host_queue.cache_info().currsize:
+        assert in_webui.host_queue().close(10)
+    in_webui.host_queue.cache_clear()
+
+
+def new_app(host: Any) -> tuple[FastAPI, TestClient]:
+    """A new app of the host, as it is after every reload."""
+    app = FastAPI()
+    host.script_callbacks.call("app_started", None, app)
+    return app, TestClient(app, base_url="http://localhost")
+
+
+def paths(app: FastAPI) -> list[tuple[str, str]]:
+    return [
+        (route.path, method)
+        for route in app.routes
+        for method in sorted(getattr(route, "methods", None) or ())
+    ]
+
+
+def test_the_routes_are_on_every_new_app_once_and_share_one_queue(loaded: Any) -> None:
+    first, client = new_app(loaded)
+    loaded.script_callbacks.clear_callbacks()
+    load_script()
+    second, other = new_app(loaded)
+    loaded.script_callbacks.call("app_started", None, second)
+    assert client.get("/deforum_api/jobs").json() == other.get("/deforum_api/jobs").json() == {}
+    assert len(paths(second)) == len(set(paths(second)))
+    assert paths(first) == paths(second)
+    assert first.state.deforum.jobs is second.state.deforum.jobs
+
+
+@pytest.mark.parametrize(
+    ("flags", "jobs", "version"),
+    [({"deforum_api": False}, 404, 404), ({"deforum_api": False, "deforum_simple_api": True}, 404, 200)],
+)
+def test_only_what_the_flags_ask_for_is_served(
+    loaded: Any, flags: dict[str, bool], jobs: int, version: int
+) -> None:
+    vars(loaded.shared.cmd_opts).update(flags)
+    _, client = new_app(loaded)
+    assert client.get("/deforum_api/jobs").status_code == jobs
+    assert client.get("/deforum/version").status_code == version
+
+
+def test_the_hosts_login_guards_our_routes(loaded: Any) -> None:
+    loaded.shared.cmd_opts.api_auth = "ann:pw,bob:word"
+    _, client = new_app(loaded)
+    assert client.get("/deforum_api/jobs").status_code == 401
+    assert client.get("/deforum_api/jobs", auth=("bob", "pw")).status_code == 401
+    assert client.get("/deforum_api/jobs", auth=("bob", "word")).status_code == 200
+
+
+def test_health_tells_the_host_and_its_present_model(loaded: Any) -> None:
+    _, client = new_app(loaded)
+    health = client.get("/deforum_api/health").json()
+    assert (health["host"], health["engine"]) == ("Forge" if loaded.forge else "A1111", "webui")
+    assert health["model"] == "first.safetensors"
+    loaded.shared.opts.set("sd_model_checkpoint", "second.safetensors [2222222222]")
+    assert client.get("/deforum_api/health").json()["model"] == "second.safetensors"
+
+
+def test_a_package_of_our_name_from_elsewhere_stops_us_in_one_sentence(
+    host: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = ModuleType("deforum_helpers")
+    other.__file__ = str(tmp_path / "other" / "deforum_helpers" / "__init__.py")
+    monkeypatch.setitem(sys.modules, "deforum_helpers", other)
+    load_script()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"disable the extension in {tmp_path / 'other'}" in said
+    assert not host.script_callbacks._registered
+
+
+def test_one_that_comes_later_is_named_and_we_load(
+    loaded: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "classic" / "scripts" / "deforum_helpers").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path / "classic"))
+    loaded.script_callbacks.clear_callbacks()
+    load_script()
+    assert f"disable the extension in {tmp_path / 'classic' / 'scripts'}" in capsys.readouterr().err
+    assert len(loaded.script_callbacks._registered["app_started"]) == 1
+
+
+def test_a_symlinked_folder_is_the_same_extension(
+    loaded: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "extensions").mkdir()
+    (tmp_path / "extensions" / "deforum").symlink_to(ROOT)
+    load_script(tmp_path / "extensions" / "deforum" / "scripts" / "deforum.py")
+    assert capsys.readouterr().err == ""
+
+
+def test_the_settings_page_has_our_options_and_they_are_honoured(
+    loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deforum_helpers.webui.facts import host_facts
+
+    components = ("Textbox", "Slider", "Dropdown", "Checkbox", "CheckboxGroup")
+    monkeypatch.setitem(sys.modules, "gradio", SimpleNamespace(**dict.fromkeys(components)))
+    loaded.script_callbacks.call("ui_settings")
+    opts = loaded.shared.opts
+    ours = {name for name in opts.data_labels if name.startswith("deforum_")}
+    assert {"deforum_ffmpeg_crf", "deforum_save_gen_info_as_srt", "deforum_ffmpeg_location"} <= ours
+    assert {opts.data_labels[name].section for name in ours} == {("deforum", "Deforum")}
+    assert all(opts.data_labels[name].default is not None for name in ours)
+    opts.set("deforum_ffmpeg_crf", 30)
+    opts.set("deforum_save_gen_info_as_srt_params", ["Noise Schedule"])
+    opts.set("deforum_ffmpeg_preset", "warp speed")
+    opts.set("CLIP_stop_at_last_layers", 2)
+    assert opts.set("deforum_ffmpeg_location", "/bin/evil", is_api=True) is False
+    options = host_facts().options
+    assert (options.deforum_ffmpeg_crf, options.CLIP_stop_at_last_layers) == (30, 2)
+    assert options.deforum_save_gen_info_as_srt_params == ("Noise Sch",)
+    assert (options.deforum_ffmpeg_preset, options.deforum_ffmpeg_location) == ("slow", "")
+
+
+def test_options_do_not_replace_what_a_config_file_has(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    components = ("Textbox", "Slider", "Dropdown", "Checkbox", "CheckboxGroup")
+    monkeypatch.setitem(sys.modules, "gradio", SimpleNamespace(**dict.fromkeys(components)))
+    loaded.shared.opts.data["deforum_ffmpeg_crf"] = 3
+    add_options()
+    assert loaded.shared.opts.deforum_ffmpeg_crf == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "root", "inside"),
+    [
+        ({}, "outputs", ""),
+        ({"outdir_img2img_samples": "{here}/art/img2img-images"}, "art", ""),
+        ({"outdir_img2img_samples": "{here}/art/films"}, "art", "films"),
+        ({"outdir_img2img_samples": "{here}/a/b", "outdir_samples": "{here}/all"}, "", "all"),
+    ],
+)
+def test_films_go_where_the_host_keeps_its_pictures(
+    loaded: Any, options: dict[str, str], root: str, inside: str
+) -> None:
+    from deforum_helpers.webui.facts import output_folders
+
+    for name, folder in options.items():
+        loaded.shared.opts.set(name, folder.format(here=loaded.folder))
+    assert output_folders() == (loaded.folder / root if root else loaded.folder, inside)
+
+
+def test_the_entry_loads_neither_torch_nor_diffusers_nor_the_tab() -> None:
+    script = (
+        "import sys, fastapi, pydantic, numpy; import deforum_api.in_webui, deforum_helpers.webui.settings_page;"
+        "print(*sorted({'torch', 'diffusers', 'transformers', 'gradio', 'preload'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
