@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from deforum_helpers.image.convert import clamp_pixels, from_pixels, pixels
 from deforum_helpers.image.types import Image
@@ -23,6 +24,7 @@ Field: TypeAlias = npt.NDArray[np.float32]
 
 BLOCK_PX = 64
 BASE_CELLS = 8
+ONE_THREAD_PRODUCT = 250_000
 KINDS = {"uniform": False, "perlin": True}
 
 
@@ -97,10 +99,11 @@ def perlin_hills(
     """Return (H, W) float32 fractal Perlin noise, the sum over octaves k of persistence**k · layer_k.
 
     A layer is bilinear in its gradients: with F the fade weights and D the same times the distance to the corner, it is
-    √2 (D_rows · G_down · F_columnsᵀ + F_rows · G_across · D_columnsᵀ), so all layers together are one matrix product.
+    √2 (D_rows · G_down · F_columnsᵀ + F_rows · G_across · D_columnsᵀ). Each of the 8 coarse columns sees few corners of
+    each layer, and all see them alike, so that one product of small matrices makes all layers.
 
     Args:
-        height_px, width_px: size.
+        height_px, width_px: size, the width a multiple of 8.
         octaves: number of layers, >= 1; layer k has 8 · 2**k cells along each side.
         persistence: strength of a layer relative to the one before.
         generator: draws the gradients' angles, layer by layer.
@@ -108,16 +111,25 @@ def perlin_hills(
     left = []
     for octave in range(octaves):
         cells = BASE_CELLS * 2**octave
-        angles = 2 * np.pi * torch.rand((cells + 1, cells + 1), generator=generator)
+        angles = 2 * np.pi * torch.rand((cells + 1, cells + 1), generator=generator).numpy()
         strength = float(np.sqrt(2) * persistence**octave)
         fade_rows, slope_rows = _fades(height_px, cells)
-        left += [
-            slope_rows.between(strength * torch.cos(angles).numpy()),
-            fade_rows.between(strength * torch.sin(angles).numpy()),
-        ]
-    # torch's product, because numpy's has its own pool of threads, which would wait for torch's to fall asleep
-    hills: Field = torch.mm(torch.from_numpy(np.hstack(left)), _columns(width_px, octaves)).numpy()
-    return hills
+        for corners, gradients in ((slope_rows, np.cos(angles)), (fade_rows, np.sin(angles))):
+            mixed = corners.between(strength * gradients)
+            left += [sliding_window_view(mixed, 2**octave + 1, axis=1)[:, :: 2**octave]]
+    columns = _columns(width_px // BASE_CELLS, octaves)
+    return _product(np.concatenate(left, axis=2).reshape(-1, len(columns)), columns).reshape(
+        height_px, width_px
+    )
+
+
+def _product(left: Field, right: Field) -> Field:
+    """Return left @ right, in pieces for which BLAS does not wake its other threads, which are slow to come."""
+    product = np.empty((len(left), right.shape[1]), np.float32)
+    rows = max(1, ONE_THREAD_PRODUCT // right.size)
+    for top in range(0, len(left), rows):
+        np.matmul(left[top : top + rows], right, out=product[top : top + rows])
+    return product
 
 
 @dataclass(frozen=True)
@@ -143,11 +155,11 @@ class Corners:
 
 
 @lru_cache(maxsize=8)
-def _columns(width_px: int, octaves: int) -> torch.Tensor:
-    """Return the fades and slopes of all octaves over the columns, (2 · all corners, width) float32."""
-    layers = [BASE_CELLS * 2**octave for octave in range(octaves)]
+def _columns(width_px: int, octaves: int) -> Field:
+    """Return the fades and slopes of all octaves over one coarse column, (2 · its corners, width) float32."""
+    layers = [2**octave for octave in range(octaves)]
     matrices = [corners.matrix(cells + 1) for cells in layers for corners in _fades(width_px, cells)]
-    return torch.from_numpy(np.ascontiguousarray(np.hstack(matrices).T))
+    return np.ascontiguousarray(np.hstack(matrices).T)
 
 
 @lru_cache(maxsize=64)
