@@ -1,0 +1,1 @@
+"""The maker of the built-in model: renderer, training, export."""
