@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deforum_helpers.engines.names import split_sampler
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.flow.names import missing_feature as missing_method
 from deforum_helpers.image.files import check_picture
 from deforum_helpers.options import Options
 from deforum_helpers.registry import UnknownName
@@ -101,6 +102,22 @@ def mask_problems(plan: Plan) -> list[Problem]:
         missing = missing_feature(purpose)
         if missing is not None:
             problems.append(Problem(f"{setting}: {missing}.", setting=setting, found=WRITTEN[purpose]))
+    return problems
+
+
+def flow_problems(plan: Plan) -> list[Problem]:
+    """Return which ways to measure motion the plan needs and this machine has not."""
+    settings = plan.settings
+    named = {
+        settings.optical_flow_cadence: "optical_flow_cadence",
+        settings.optical_flow_redo_generation: "optical_flow_redo_generation",
+    }
+    problems = []
+    for method in plan.flow_methods:
+        missing = missing_method(method)
+        if missing is not None:
+            message = f"{named[method]}: {missing}."
+            problems.append(Problem(message, named[method], found=method, allowed="DIS Medium"))
     return problems
 
 

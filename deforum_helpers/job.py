@@ -235,7 +235,9 @@ class _Job:
             estimator = self._estimator(settings.depth_algorithm, self.engine.device)
             eyes = Eyes(estimator, self.engine)
         sources = self._sources
-        studio = Studio(self.plan, self.engine, eyes, self.cancel, sources.masks, sources.backdrop)
+        studio = Studio(
+            self.plan, self.engine, eyes, self.cancel, sources.masks, sources.backdrop, sources.flow
+        )
         self.tell("GENERATING", frames_done / self.plan.frames, frames_done)
         for outcome in render(studio, state, sources.init_image):
             film.write(outcome)

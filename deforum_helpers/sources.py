@@ -8,11 +8,14 @@ from functools import lru_cache
 
 import torch
 
+from deforum_helpers.flow.base import FlowEstimator
+from deforum_helpers.flow.methods import make_flow_estimator
 from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
 from deforum_helpers.image.mask import Mask, read_alpha, read_mask
 from deforum_helpers.image.types import Image
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.masks import Masks, overlays, uses_masks, wanted_finders
+from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.models import make_finder
 
 
@@ -24,11 +27,13 @@ class Sources:
         init_image: (3, H, W) the picture that it starts from, or None.
         masks: what its masks are put together of, or None where it has none.
         backdrop: gives the original picture at a frame, which is put back outside of masks; None = nothing is.
+        flow: gives the way to measure motion that a setting names; each is made once.
     """
 
     init_image: Image | None = None
     masks: Masks | None = None
     backdrop: Callable[[int], Image] | None = None
+    flow: Callable[[str], FlowEstimator] = make_flow_estimator
 
 
 def open_sources(prepared: Prepared, device: torch.device) -> Sources:
@@ -47,7 +52,13 @@ def open_sources(prepared: Prepared, device: torch.device) -> Sources:
     backdrop = None
     if overlays(settings) and init_image is not None:
         backdrop = _always(init_image)
-    return Sources(init_image, _masks(prepared, device), backdrop)
+    return Sources(init_image, _masks(prepared, device), backdrop, _flow_methods(prepared.plan, device))
+
+
+def _flow_methods(plan: Plan, device: torch.device) -> Callable[[str], FlowEstimator]:
+    """Return what gives the ways to measure motion; those that the film needs are made at once."""
+    made = {name: make_flow_estimator(name, device) for name in plan.flow_methods}
+    return made.__getitem__
 
 
 def init_setting(prepared: Prepared) -> str:

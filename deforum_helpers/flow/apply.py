@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import cv2
@@ -36,6 +37,22 @@ def moved_along(image: Image, flow: Flow, factor: float = 1.0) -> Image:
             cv2.remap(pixels(image), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         )
     return _sampled(image, flow, factor)
+
+
+def moved_flow(flow: Flow, move: Callable[[Image], Image]) -> Flow:
+    """Return `flow` after its vectors were carried elsewhere by a move of pictures; their directions stay.
+
+    Args:
+        flow: (2, H, W) float32 pixels.
+        move: moves a picture (3, H, W) in 0..1; black may come in at its edges.
+    """
+    longest = float(flow.abs().max())
+    if longest == 0:
+        return flow
+    known = torch.ones_like(flow[:1])
+    field = torch.cat([flow / (2 * longest) + 0.5, known])[None].contiguous(memory_format=torch.channels_last)
+    moved = move(field[0])
+    return (moved[:2] - 0.5 * moved[2:]) * (2 * longest)
 
 
 @lru_cache(maxsize=2)

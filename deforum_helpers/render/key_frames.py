@@ -8,29 +8,16 @@ from typing import Literal
 
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
-from deforum_helpers.options import Options
-from deforum_helpers.render.masks import MaskPlan, overlays, uses_masks
+from deforum_helpers.render.order import Stage, StageOrder
 from deforum_helpers.render.requests import plan_request
 from deforum_helpers.render.schedules import Schedules
-from deforum_helpers.schedule import KeySeeds, PromptSeries, seed_series
+from deforum_helpers.render.script import Script
+from deforum_helpers.schedule import KeySeeds, seed_series
 from deforum_helpers.schedule.mask_grammar import MaskExpression
+from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.settings import Settings
 
 Source = Literal["nothing", "init_image", "last_frame"]
-Stage = Literal[
-    "move",
-    "take_reference",
-    "match_color",
-    "grayscale",
-    "contrast",
-    "sharpen",
-    "noise_mask",
-    "noise",
-    "mask",
-    "redo",
-    "diffuse",
-    "overlay",
-]
 
 
 @dataclass(frozen=True)
@@ -55,6 +42,14 @@ class Noise:
 
 
 @dataclass(frozen=True)
+class FlowRedo:
+    """A diffusion whose motion the picture is bent along before it is diffused again: its seed, how far it is bent."""
+
+    seed: int
+    factor: float
+
+
+@dataclass(frozen=True)
 class KeyFrame:
     """One frame that is diffused, and the in-between frames up to the next one.
 
@@ -69,6 +64,8 @@ class KeyFrame:
         request: what the engine is asked for; the init image is filled in by the step.
         mask: where it is repainted, None = everywhere.
         noise_mask: where noise is added, None = everywhere.
+        flow_redo: numbers of the diffusion that only tells where things go.
+        flow_factor: how far in-between frames follow the motion from the last picture to this one; None = not.
     """
 
     index: int
@@ -80,8 +77,10 @@ class KeyFrame:
     noise: Noise
     redo_seeds: tuple[int, ...]
     request: GenerateRequest
-    mask: MaskExpression | None = None
-    noise_mask: MaskExpression | None = None
+    mask: MaskExpression | None
+    noise_mask: MaskExpression | None
+    flow_redo: FlowRedo
+    flow_factor: float | None
 
     @property
     def sampling_steps(self) -> int:
@@ -89,7 +88,8 @@ class KeyFrame:
         if self.source == "nothing":
             return steps_run(self.request.steps, None)
         once = steps_run(self.request.steps, self.request.denoising_strength)
-        return once * (1 + self.stages.count("redo") * len(self.redo_seeds))
+        passes = 1 + self.stages.count("flow_redo") + self.stages.count("redo") * len(self.redo_seeds)
+        return once * passes
 
 
 def place_key_frames(
@@ -135,27 +135,19 @@ def _moved(uniform: set[int], wanted: set[int]) -> set[int]:
 
 
 def plan_key_frames(
-    settings: Settings,
-    options: Options,
-    schedules: Schedules,
-    prompts: PromptSeries,
-    masks: MaskPlan,
-    places: tuple[int, ...],
-    seeds: tuple[KeySeeds, ...],
+    script: Script, places: tuple[int, ...], seeds: tuple[KeySeeds, ...]
 ) -> tuple[KeyFrame, ...]:
     """Return the diffused frames of a film.
 
     Args:
-        settings: checked, with the seed resolved.
-        options: of the host, with the job's overrides.
-        schedules, prompts, masks: one value per frame.
+        script: the film as it was read.
         places: numbers of the diffused frames, ascending.
         seeds: at least one per place.
     """
-    stages = _Stages(settings)
-    stops = (*places[1:], settings.max_frames)
+    order = StageOrder(script.settings)
+    stops = (*places[1:], script.settings.max_frames)
     return tuple(
-        _key_frame(settings, options, schedules, prompts, masks, stages, index, stop, seed)
+        _key_frame(script, order, index, stop, seed)
         for index, stop, seed in zip(places, stops, seeds, strict=False)
     )
 
@@ -172,22 +164,13 @@ def plan_seeds(settings: Settings, schedules: Schedules, places: tuple[int, ...]
     )
 
 
-def _key_frame(
-    settings: Settings,
-    options: Options,
-    schedules: Schedules,
-    prompts: PromptSeries,
-    masks: MaskPlan,
-    stages: _Stages,
-    index: int,
-    stop: int,
-    seeds: KeySeeds,
-) -> KeyFrame:
-    at = {name: float(values[index]) for name, values in schedules.values.items()}
+def _key_frame(script: Script, order: StageOrder, index: int, stop: int, seeds: KeySeeds) -> KeyFrame:
+    settings = script.settings
+    at = {name: float(values[index]) for name, values in script.schedules.values.items()}
     source: Source = "last_frame"
     if index == 0:
         source = "init_image" if settings.use_init else "nothing"
-    strength = _strength(settings, at, index, prompts)
+    strength = _strength(script, at, index)
     noise = Noise(
         kind=settings.noise_type,
         amount=at["noise_schedule"],
@@ -199,79 +182,44 @@ def _key_frame(
     sharpening = Sharpening(
         int(at["kernel_schedule"]) | 1, at["sigma_schedule"], at["amount_schedule"], at["threshold_schedule"]
     )
-    request = plan_request(settings, options, schedules, prompts, index, at, seeds)
+    contrast = at["contrast_schedule"]
+    request = plan_request(script, index, at, seeds)
     return KeyFrame(
         index=index,
         stop=stop,
         source=source,
-        stages=stages.of(index, strength, at["contrast_schedule"], sharpening, noise),
-        contrast=at["contrast_schedule"],
+        stages=order.of(
+            index, strength, contrast=contrast != 1, sharpen=sharpening.amount > 0, noise=noise.amount > 0
+        ),
+        contrast=contrast,
         sharpening=sharpening,
         noise=noise,
         redo_seeds=seeds.redo_seeds(settings.diffusion_redo),
         request=replace(request, denoising_strength=1.0 if source == "nothing" else 1.0 - strength),
-        mask=masks.repainted[index] if source != "nothing" else None,
-        noise_mask=masks.noised[index],
+        mask=script.masks.repainted[index] if source != "nothing" else None,
+        noise_mask=script.masks.noised[index],
+        flow_redo=FlowRedo(
+            derived_seed("flow redo", seeds.noise_seed, index), at["redo_flow_factor_schedule"]
+        ),
+        flow_factor=_flow_factor(script, strength, index, stop),
     )
 
 
-def _strength(settings: Settings, at: Mapping[str, float], index: int, prompts: PromptSeries) -> float:
+def _flow_factor(script: Script, strength: float, index: int, stop: int) -> float | None:
+    """Return how far the motion between two key frames is followed, as it stands at the later one; None = not."""
+    if script.settings.optical_flow_cadence == "None" or strength == 0 or index == 0 or stop - index == 1:
+        return None
+    factors = script.schedules.values["cadence_flow_factor_schedule"]
+    return float(factors[min(stop, len(factors) - 1)])
+
+
+def _strength(script: Script, at: Mapping[str, float], index: int) -> float:
     """Return how much of the last picture is kept, 0..1."""
+    settings = script.settings
     if index == 0:
         strength = settings.strength
-    elif settings.keyframe_distribution != "Off" and index in prompts.key_frames:
+    elif settings.keyframe_distribution != "Off" and index in script.prompts.key_frames:
         strength = at["keyframe_strength_schedule"]
     else:
         strength = at["strength_schedule"]
     return min(max(strength, 0.0), 1.0)
-
-
-class _Stages:
-    """Lists the stages of key frames asked for in order; knows from when on there is a colour reference."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._matches = settings.color_coherence != "None"
-        self._given = settings.color_coherence == "Image"
-        self._referenced = self._given
-        self._noise_masked = settings.use_noise_mask or uses_masks(settings)
-
-    def of(
-        self, index: int, strength: float, contrast: float, sharpening: Sharpening, noise: Noise
-    ) -> tuple[Stage, ...]:
-        stages = list(self._before(contrast, sharpening, noise) if index else ())
-        if uses_masks(self._settings) and (index > 0 or self._settings.use_init):
-            stages.append("mask")
-        if index > 0 and strength > 0 and self._settings.diffusion_redo > 0:
-            stages.append("redo")
-        return (*stages, "diffuse", *self._after(index, strength))
-
-    def _before(self, contrast: float, sharpening: Sharpening, noise: Noise) -> tuple[Stage, ...]:
-        stages: list[Stage] = ["move"]
-        if self._matches:
-            stages.append("match_color" if self._referenced else "take_reference")
-            self._referenced = True
-        if self._settings.color_force_grayscale:
-            stages.append("grayscale")
-        if contrast != 1:
-            stages.append("contrast")
-        if sharpening.amount > 0:
-            stages.append("sharpen")
-        if noise.amount > 0:
-            stages += ["noise_mask", "noise"] if self._noise_masked else ["noise"]
-        return tuple(stages)
-
-    def _after(self, index: int, strength: float) -> tuple[Stage, ...]:
-        stages: list[Stage] = []
-        legacy = self._settings.legacy_colormatch
-        if self._referenced and (not legacy or (index == 0 and self._given)):
-            stages.append("match_color")
-        if self._settings.color_force_grayscale:
-            stages.append("grayscale")
-        if overlays(self._settings):
-            stages.append("overlay")
-        fresh = strength == 0 if legacy else index == 0 and not self._settings.use_init
-        if self._matches and not self._given and fresh:
-            stages.append("take_reference")
-            self._referenced = True
-        return tuple(stages)

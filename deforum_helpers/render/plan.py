@@ -20,6 +20,7 @@ from deforum_helpers.render.limits import frame_problems
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
 from deforum_helpers.render.moves import Move, plan_moves
 from deforum_helpers.render.schedules import Schedules, compile_schedules
+from deforum_helpers.render.script import Script
 from deforum_helpers.schedule import PromptSeries, Timeline, prompt_series
 from deforum_helpers.settings import FIELDS, Settings, flat_settings
 
@@ -78,6 +79,16 @@ class Plan:
         )
 
     @property
+    def flow_methods(self) -> tuple[str, ...]:
+        """The ways to measure motion that any frame needs, as settings name them."""
+        wanted: dict[str, None] = {}
+        if any(key.flow_factor is not None for key in self.key_frames):
+            wanted[self.settings.optical_flow_cadence] = None
+        if any("flow_redo" in key.stages for key in self.key_frames):
+            wanted[self.settings.optical_flow_redo_generation] = None
+        return tuple(wanted)
+
+    @property
     def sampling_steps(self) -> int:
         """Sampling steps of the whole film, counted as the engines run them."""
         return sum(key.sampling_steps for key in self.key_frames)
@@ -93,12 +104,13 @@ def make_plan(settings: Settings, options: Options) -> Plan:
     Raises:
         SettingsError: all problems of all schedules and prompts.
     """
-    schedules, prompts, masks = _read_texts(settings)
+    script = _read_script(settings, options)
+    schedules, prompts = script.schedules, script.prompts
     places = place_key_frames(
         settings.keyframe_distribution, settings.max_frames, settings.diffusion_cadence, prompts.key_frames
     )
     seeds = plan_seeds(settings, schedules, places)
-    key_frames = plan_key_frames(settings, options, schedules, prompts, masks, places, seeds)
+    key_frames = plan_key_frames(script, places, seeds)
     moves = plan_moves(settings, schedules.values)
     return Plan(
         settings=settings,
@@ -109,14 +121,14 @@ def make_plan(settings: Settings, options: Options) -> Plan:
         schedules=schedules,
         prompts=prompts,
         running_seeds=tuple(seed.noise_seed for seed in seeds),
-        masks=masks,
+        masks=script.masks,
         uses_depth=_uses_depth(settings, moves),
         digest=_digest(settings, schedules, prompts, key_frames),
-        warnings=schedules.warnings + prompts.warnings + mask_warnings(settings, masks),
+        warnings=schedules.warnings + prompts.warnings + mask_warnings(settings, script.masks),
     )
 
 
-def _read_texts(settings: Settings) -> tuple[Schedules, PromptSeries, MaskPlan]:
+def _read_script(settings: Settings, options: Options) -> Script:
     """Read the schedules, prompts and masks; all their problems are raised together."""
     timeline = Timeline(settings.max_frames, settings.seed, settings.fps, settings.W, settings.H)
     problems: list[Problem] = []
@@ -138,7 +150,7 @@ def _read_texts(settings: Settings) -> tuple[Schedules, PromptSeries, MaskPlan]:
         problems.extend(error.problems)
     if schedules is None or prompts is None or masks is None or problems:
         raise SettingsError(problems)
-    return schedules, prompts, masks
+    return Script(settings, options, schedules, prompts, masks)
 
 
 def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:

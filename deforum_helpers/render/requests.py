@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from deforum_helpers.engines.base import FreeU, GenerateRequest, MaskContent
 from deforum_helpers.options import Options
-from deforum_helpers.render.schedules import Schedules
-from deforum_helpers.schedule import KeySeeds, PromptSeries
+from deforum_helpers.render.script import Script
+from deforum_helpers.schedule import KeySeeds
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler
 
@@ -15,28 +15,19 @@ from deforum_helpers.settings.tables import canonical_sampler, canonical_schedul
 _MASK_CONTENTS: Mapping[str, MaskContent] = {"latent noise": "noise", "latent nothing": "nothing"}
 
 
-def plan_request(
-    settings: Settings,
-    options: Options,
-    schedules: Schedules,
-    prompts: PromptSeries,
-    index: int,
-    at: Mapping[str, float],
-    seeds: KeySeeds,
-) -> GenerateRequest:
+def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: KeySeeds) -> GenerateRequest:
     """Return what the engine is asked for at the frame `index`, the init image left open.
 
     Args:
-        settings: gives what is not scheduled.
-        options: give what neither settings nor schedules say.
-        schedules, prompts: one value per frame.
+        script: the film as it was read.
         index: frame number.
         at: value of each schedule of numbers at that frame.
         seeds: of the key frame.
     """
+    settings, options, prompts = script.settings, script.options, script.prompts
 
     def text(switch: bool, schedule: str, otherwise: str) -> str:
-        return schedules.texts[schedule][index] if switch else otherwise
+        return script.schedules.texts[schedule][index] if switch else otherwise
 
     sampler = text(settings.enable_sampler_scheduling, "sampler_schedule", settings.sampler)
     scheduler = text(settings.enable_scheduler_scheduling, "scheduler_schedule", settings.scheduler)

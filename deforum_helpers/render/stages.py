@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.flow.apply import moved_along
 from deforum_helpers.image import adjust, color, noise
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.mask import Mask, blurred, is_blank
 from deforum_helpers.image.types import Image
-from deforum_helpers.render.key_frames import KeyFrame, Stage
+from deforum_helpers.render.key_frames import KeyFrame
+from deforum_helpers.render.order import Stage
 from deforum_helpers.render.studio import Eyes, Studio
 from deforum_helpers.schedule.mask_grammar import MaskExpression
 
@@ -26,12 +28,14 @@ class Draft:
         reference: the colours it is matched to.
         mask: (H, W) where it is repainted, as composed; None = everywhere.
         noise_mask: (H, W) where noise is added, as used; None = everywhere.
+        remembered: (3, H, W) the moved picture before contrast, sharpening and noise, where that is asked for.
     """
 
     image: Image | None
     reference: color.ColorReference | None
     mask: Mask | None = None
     noise_mask: Mask | None = None
+    remembered: Image | None = None
 
 
 def _move(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
@@ -52,6 +56,10 @@ def _match_color(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
 
 def _grayscale(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     return replace(draft, image=adjust.grayscale(_picture(draft)))
+
+
+def _remember(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    return replace(draft, remembered=_picture(draft))
 
 
 def _contrast(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
@@ -108,6 +116,16 @@ def _generated(draft: Draft, request: GenerateRequest, studio: Studio) -> Image:
     return studio.generated(request, draft.image, mask)
 
 
+def _flow_redo(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    """Diffuse once, see where that moves things, and start from its picture pushed on the same way."""
+    if draft.remembered is None:
+        raise AssertionError("the plan follows a motion from a picture that it did not remember")
+    drawn = _generated(draft, replace(key.request, seed=key.flow_redo.seed), studio)
+    method = studio.plan.settings.optical_flow_redo_generation
+    flow = studio.flow(method).estimate(draft.remembered, drawn)
+    return replace(draft, image=moved_along(drawn, flow, key.flow_redo.factor))
+
+
 def _redo(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     for seed in key.redo_seeds:
         draft = replace(draft, image=_generated(draft, replace(key.request, seed=seed), studio))
@@ -137,11 +155,13 @@ STAGES: Mapping[Stage, Apply] = {
     "take_reference": _take_reference,
     "match_color": _match_color,
     "grayscale": _grayscale,
+    "remember": _remember,
     "contrast": _contrast,
     "sharpen": _sharpen,
     "noise_mask": _noise_mask,
     "noise": _noise,
     "mask": _mask,
+    "flow_redo": _flow_redo,
     "redo": _redo,
     "diffuse": _diffuse,
     "overlay": _overlay,

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
+from deforum_helpers.flow.apply import moved_along, moved_flow
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.mask import Mask
-from deforum_helpers.image.types import Image
-from deforum_helpers.render.key_frames import KeyFrame, Stage
+from deforum_helpers.image.types import Flow, Image
+from deforum_helpers.render.key_frames import KeyFrame
+from deforum_helpers.render.order import Stage
 from deforum_helpers.render.stages import STAGES, Apply, Draft, Studio
 from deforum_helpers.render.state import Frame, State
 
@@ -51,21 +53,40 @@ def _in_between(
     """Yield the frames of a group: the anchor moves along and replaces the picture before it step by step.
 
     Frame number i of n is (1 - i/n) of the old picture and i/n of the anchor, i = 1..n. Both move with the camera,
-    through the depth of the anchor; what lies outside of the anchor's mask does not.
+    through the depth of the anchor; what lies outside of the anchor's mask does not. Where the plan says so, both
+    also follow the motion from the one to the other: the old picture i/n of the way, the anchor the rest of it back.
     """
     count = key.stop - key.index
+    flow: Flow | None = None
     for number, index in enumerate(range(key.index, key.stop), start=1):
         studio.cancel.check_cancel()
-        seen = anchor
+        seen, share = anchor, number / count
         if number > 1:
             anchor = studio.moved(anchor, index, seen)
         if fading is None or number == count:
             image = anchor
         else:
             fading = studio.moved(fading, index, seen)
-            image = torch.lerp(fading, anchor, number / count)
+            if flow is not None:
+                flow = _carried(flow, index, seen, studio)
+            elif key.flow_factor is not None:
+                method = studio.plan.settings.optical_flow_cadence
+                flow = studio.flow(method).estimate(fading, anchor) * key.flow_factor
+            image = _between(fading, anchor, flow, share)
         if count > 1:
             image = studio.overlaid(image, index, mask)
         image = on_8_bit_grid(image) if number == count else image
         wants_map = studio.plan.settings.save_depth_maps and studio.eyes is not None
         yield Frame(index, image, studio.eyes.depth(image) if wants_map and studio.eyes else None)
+
+
+def _between(fading: Image, anchor: Image, flow: Flow | None, share: float) -> Image:
+    """Return `share` of the anchor over the rest of the old picture, both where the flow has brought them by then."""
+    if flow is not None:
+        fading, anchor = moved_along(fading, flow, share), moved_along(anchor, flow, share - 1)
+    return torch.lerp(fading, anchor, share)
+
+
+def _carried(flow: Flow, frame: int, seen: Image, studio: Studio) -> Flow:
+    """Return a flow between two pictures after the camera's move into `frame`, which both pictures make as well."""
+    return moved_flow(flow, lambda field: studio.moved(field, frame, seen))

@@ -10,6 +10,8 @@ import torch
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.depth.base import DepthEstimator
 from deforum_helpers.engines.base import Engine, GenerateRequest
+from deforum_helpers.flow.base import FlowEstimator
+from deforum_helpers.flow.methods import make_flow_estimator
 from deforum_helpers.image.inpaint import repaint
 from deforum_helpers.image.mask import Mask, inverse, masked
 from deforum_helpers.image.types import Depth, Image
@@ -55,6 +57,7 @@ class Studio:
         cancel: the job's wish to stop.
         masks: what masks are put together of; None where the plan has none.
         backdrop: gives the original picture at a frame, which is put back outside of masks; None = nothing is.
+        flow: gives the way to measure motion that a setting names.
     """
 
     plan: Plan
@@ -63,6 +66,7 @@ class Studio:
     cancel: CancelToken
     masks: Masks | None = None
     backdrop: Callable[[int], Image] | None = None
+    flow: Callable[[str], FlowEstimator] = make_flow_estimator
 
     def moved(self, image: Image, frame: int, seen: Image | None = None) -> Image:
         """Return `image` after the camera's move into `frame`.

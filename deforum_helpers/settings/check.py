@@ -94,18 +94,6 @@ REFUSALS: tuple[Refusal, ...] = (
         "finding people in a video is not built yet.",
     ),
     Refusal(
-        "optical_flow_cadence",
-        lambda settings: settings.optical_flow_cadence != "None" and settings.diffusion_cadence > 1,
-        "None",
-        "following the motion between diffused frames is not built yet.",
-    ),
-    Refusal(
-        "optical_flow_redo_generation",
-        _named("optical_flow_redo_generation"),
-        "None",
-        "diffusing again along the motion is not built yet.",
-    ),
-    Refusal(
         "color_coherence",
         lambda settings: settings.color_coherence == "Video Input",
         "None, HSV, LAB, RGB or Image",

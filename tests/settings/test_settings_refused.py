@@ -139,8 +139,6 @@ ASKS: list[tuple[str, dict[str, Any]]] = [
     ("hybrid_composite", {"hybrid_composite": "Before Motion"}),
     ("hybrid_motion", {"hybrid_motion": "Optical Flow"}),
     ("hybrid_generate_human_masks", {"hybrid_generate_human_masks": "Both"}),
-    ("optical_flow_cadence", {"optical_flow_cadence": "RAFT", "diffusion_cadence": 2}),
-    ("optical_flow_redo_generation", {"optical_flow_redo_generation": True}),
     ("color_coherence", {"color_coherence": "Video Input"}),
     ("color_coherence_image_path", {"color_coherence": "Image", "color_coherence_image_path": URL}),
     ("reroll_blank_frames", {"reroll_blank_frames": "reroll"}),

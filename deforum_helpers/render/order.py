@@ -1,0 +1,88 @@
+"""The order of what happens to a key frame's picture."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from deforum_helpers.render.masks import overlays, uses_masks
+from deforum_helpers.settings import Settings
+
+Stage = Literal[
+    "move",
+    "take_reference",
+    "match_color",
+    "grayscale",
+    "remember",
+    "contrast",
+    "sharpen",
+    "noise_mask",
+    "noise",
+    "mask",
+    "flow_redo",
+    "redo",
+    "diffuse",
+    "overlay",
+]
+
+
+class StageOrder:
+    """Lists the stages of key frames asked for in order; knows from when on there is a colour reference."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._matches = settings.color_coherence != "None"
+        self._given = settings.color_coherence == "Image"
+        self._referenced = self._given
+        self._noise_masked = settings.use_noise_mask or uses_masks(settings)
+
+    def of(
+        self, index: int, strength: float, *, contrast: bool, sharpen: bool, noise: bool
+    ) -> tuple[Stage, ...]:
+        """Return the stages of the next key frame.
+
+        Args:
+            index: its number; key frames have to be asked for in order.
+            strength: share of the last picture that it keeps.
+            contrast, sharpen, noise: whether these change its picture.
+        """
+        stages = self._before(contrast, sharpen, noise) if index else []
+        if uses_masks(self._settings) and (index > 0 or self._settings.use_init):
+            stages.append("mask")
+        if index > 0 and strength > 0:
+            if self._settings.optical_flow_redo_generation != "None":
+                stages.append("flow_redo")
+            if self._settings.diffusion_redo > 0:
+                stages.append("redo")
+        return (*stages, "diffuse", *self._after(index, strength))
+
+    def _before(self, contrast: bool, sharpen: bool, noise: bool) -> list[Stage]:
+        stages: list[Stage] = ["move"]
+        if self._matches:
+            stages.append("match_color" if self._referenced else "take_reference")
+            self._referenced = True
+        if self._settings.color_force_grayscale:
+            stages.append("grayscale")
+        if self._settings.optical_flow_redo_generation != "None":
+            stages.append("remember")
+        if contrast:
+            stages.append("contrast")
+        if sharpen:
+            stages.append("sharpen")
+        if noise:
+            stages += ["noise_mask", "noise"] if self._noise_masked else ["noise"]
+        return stages
+
+    def _after(self, index: int, strength: float) -> tuple[Stage, ...]:
+        stages: list[Stage] = []
+        legacy = self._settings.legacy_colormatch
+        if self._referenced and (not legacy or (index == 0 and self._given)):
+            stages.append("match_color")
+        if self._settings.color_force_grayscale:
+            stages.append("grayscale")
+        if overlays(self._settings):
+            stages.append("overlay")
+        fresh = strength == 0 if legacy else index == 0 and not self._settings.use_init
+        if self._matches and not self._given and fresh:
+            stages.append("take_reference")
+            self._referenced = True
+        return tuple(stages)
