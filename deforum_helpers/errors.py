@@ -1,17 +1,19 @@
 """Every error of the animation, in one tree.
 
-    DeforumError
-    ├── SettingsError        one or more problems found before the first frame
-    ├── Stopped              the job was told to end
-    │   ├── Cancelled        for good
-    │   └── Parked           for now; it continues from its checkpoint
-    └── RenderError          something failed while working
-        ├── OutOfMemory      may succeed later
-        ├── DiskFull         may succeed later
-        ├── ModelError       a model is missing, foreign or broken
-        ├── MissingFeature   an optional package or program is not installed
-        ├── VideoError       ffmpeg failed, or made a film of another length
-        └── CheckpointError  a run cannot be continued from what is on disk
+DeforumError
+├── SettingsError        one or more problems found before the first frame
+├── Stopped              the job was told to end
+│   ├── Cancelled        for good
+│   └── Parked           for now; it continues from its checkpoint
+└── RenderError          something failed while working
+    ├── OutOfMemory      may succeed later
+    ├── DiskFull         may succeed later
+    ├── ModelError       a model is missing, foreign or broken
+    ├── MissingFeature   an optional package or program is not installed
+    ├── NotFinite        a picture came out as NaN
+    ├── BlankFrame       a frame came out black, and the settings end the run there
+    ├── VideoError       ffmpeg failed, or made a film of another length
+    └── CheckpointError  a run cannot be continued from what is on disk
 """
 
 from __future__ import annotations
@@ -89,6 +91,14 @@ class ModelError(RenderError):
 
 class MissingFeature(RenderError):
     """An optional package or program is not installed; the message has the line that installs it."""
+
+
+class NotFinite(RenderError):
+    """A picture came out as NaN or infinite."""
+
+
+class BlankFrame(RenderError):
+    """A frame came out black, and the settings end the run there; the frames before it are kept."""
 
 
 class VideoError(RenderError):

@@ -16,7 +16,7 @@ from deforum_helpers.cancel import CancelToken
 from deforum_helpers.depth import make_estimator
 from deforum_helpers.depth.base import DepthEstimator
 from deforum_helpers.engines.base import Engine
-from deforum_helpers.errors import Cancelled, CheckpointError
+from deforum_helpers.errors import BlankFrame, Cancelled, CheckpointError
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.output.disk import write_whole
 from deforum_helpers.output.film import Film
@@ -99,6 +99,7 @@ def run_job(
     Raises:
         Cancelled: the job was cancelled; its frames are kept and, if two or more, made into a film.
         Parked: the job was stopped for now; calling again with `resume` continues it exactly.
+        BlankFrame: a frame came out black where the settings end the run then; kept as when cancelled.
         RenderError: something failed; `retryable` tells whether the same job may succeed later.
     """
     plan, resume = prepared.plan, resume or prepared.resume
@@ -117,13 +118,13 @@ def run_job(
     ) as film:
         try:
             job.render(film, start.state, start.frames_done)
-            complete = True
-        except Cancelled:
-            complete = False
+            end = None
+        except (Cancelled, BlankFrame) as error:
+            end = error
         job.tell("POST_PROCESSING", 0.0, film.frames)
         video = film.finish(lambda share: job.tell("POST_PROCESSING", share, film.frames))
-    if not complete:
-        raise Cancelled("The job was cancelled.")
+    if end is not None:
+        raise end
     return RunResult(run.outdir, run.timestring, plan.frames, video, (*prepared.warnings, *job.warnings))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -65,6 +66,7 @@ class KeyFrame:
         mask: where it is repainted, None = everywhere.
         noise_mask: where noise is added, None = everywhere.
         flow_redo: numbers of the diffusion that only tells where things go.
+        retries: how often a black picture is drawn anew with the next seed; None = black pictures are kept.
         flow_factor: how far in-between frames follow the motion from the last picture to this one; None = not.
     """
 
@@ -80,6 +82,7 @@ class KeyFrame:
     mask: MaskExpression | None
     noise_mask: MaskExpression | None
     flow_redo: FlowRedo
+    retries: int | None
     flow_factor: float | None
 
     @property
@@ -201,8 +204,15 @@ def _key_frame(script: Script, order: StageOrder, index: int, stop: int, seeds: 
         flow_redo=FlowRedo(
             derived_seed("flow redo", seeds.noise_seed, index), at["redo_flow_factor_schedule"]
         ),
+        retries=_retries(settings),
         flow_factor=_flow_factor(script, strength, index, stop),
     )
+
+
+def _retries(settings: Settings) -> int | None:
+    if settings.reroll_blank_frames == "ignore":
+        return None
+    return math.ceil(settings.reroll_patience) if settings.reroll_blank_frames == "reroll" else 0
 
 
 def _flow_factor(script: Script, strength: float, index: int, stop: int) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.errors import BlankFrame, NotFinite
 from deforum_helpers.flow.apply import moved_along
 from deforum_helpers.image import adjust, color, noise
 from deforum_helpers.image.convert import on_8_bit_grid
@@ -135,7 +136,21 @@ def _redo(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
 
 
 def _diffuse(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    return replace(draft, image=_generated(draft, key.request, studio))
+    if key.retries is None:
+        return replace(draft, image=_generated(draft, key.request, studio))
+    for attempt in range(key.retries + 1):
+        request = replace(key.request, seed=key.request.seed + attempt)
+        try:
+            image = _generated(draft, request, studio)
+        except NotFinite:
+            continue
+        if float(image.max()) * 255 >= 0.5:
+            return replace(draft, image=image)
+    tried = f" {key.retries + 1} times" if key.retries else ""
+    raise BlankFrame(
+        f"Frame {key.index} came out black{tried}, so the run ended there, as reroll_blank_frames says; the frames "
+        "before it are kept. Change the prompt, the seed or the model, and resume."
+    )
 
 
 def _overlay(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:

@@ -100,12 +100,6 @@ REFUSALS: tuple[Refusal, ...] = (
         "colours cannot be taken from a video yet.",
     ),
     _remote("color_coherence_image_path", lambda settings: settings.color_coherence == "Image", _IMAGE),
-    Refusal(
-        "reroll_blank_frames",
-        lambda settings: settings.reroll_blank_frames != "ignore",
-        "ignore",
-        "blank frames cannot be tried again yet.",
-    ),
     Refusal("restore_faces", _on("restore_faces"), "false", "mending faces is not built yet."),
     Refusal(
         "motion_preview_mode", _on("motion_preview_mode"), "false", "the preview of moves is not built yet."

@@ -141,7 +141,6 @@ ASKS: list[tuple[str, dict[str, Any]]] = [
     ("hybrid_generate_human_masks", {"hybrid_generate_human_masks": "Both"}),
     ("color_coherence", {"color_coherence": "Video Input"}),
     ("color_coherence_image_path", {"color_coherence": "Image", "color_coherence_image_path": URL}),
-    ("reroll_blank_frames", {"reroll_blank_frames": "reroll"}),
     ("restore_faces", {"restore_faces": True}),
     ("motion_preview_mode", {"motion_preview_mode": True}),
     ("store_frames_in_ram", {"store_frames_in_ram": True}),

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from deforum_helpers.errors import RenderError
+from deforum_helpers.errors import NotFinite
 from deforum_helpers.image.types import Image
 
 
@@ -89,13 +89,13 @@ class Autoencoder:
         """Return the pictures of latents (N, C, h, w), float32 (N, 3, H, W) 0..1.
 
         Raises:
-            RenderError: the picture holds NaN or infinite values.
+            NotFinite: the picture holds NaN or infinite values.
         """
         scale, shift = self._scale_and_shift
         scaled = (latents / scale + shift).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
         pictures = self.vae.decode(scaled, return_dict=False)[0].float()
         if not bool(torch.isfinite(pictures).all()):
-            raise RenderError(
+            raise NotFinite(
                 "The picture came out as NaN: the latents or the VAE ran over in half precision; choose a "
                 "VAE made for half precision, lower the CFG scale, or run the model in float32."
             )
