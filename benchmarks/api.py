@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ NAME = "api"
 BAR = "p99 while a worker burns a core: GET one job 50 ms, GET 1,000 jobs 100 ms, POST 500 ms"
 
 BURNER = {"W": 1024, "H": 1024, "max_frames": 9000, "animation_mode": "3D", "batch_name": "burner"}
+ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
 WAITING = {**defaults(), "W": 64, "H": 64, "max_frames": 10}
 
 
@@ -31,6 +33,7 @@ def run() -> list[Row]:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env={**os.environ, **ONE_CORE},
         )
         try:
             assert server.stdout

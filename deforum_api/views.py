@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from deforum_api.record import Job
+
+JOBS_PER_PIECE = 50
+CACHED_JOBS = 16_384
+_ENCODER = json.JSONEncoder(check_circular=False)
 
 
 def job_json(job: Job, queue_position: int | None) -> str:
@@ -18,42 +23,55 @@ def jobs_json(jobs: Iterable[Job], positions: Mapping[str, int]) -> str:
     return f"[{', '.join(job_json(job, positions.get(job.id)) for job in jobs)}]"
 
 
-def jobs_json_by_id(jobs: Iterable[Job], positions: Mapping[str, int], *, summary: bool = False) -> str:
-    """Return the object job id -> DeforumJobStatus as JSON text; `summary` leaves out the submitted objects."""
-    parts: list[str] = []
-    for job in jobs:
-        parts += (", " if parts else "{", '"', job.id, '": ')
-        parts += _parts(job, positions.get(job.id), summary=summary)
-    return "".join([*parts, "}"]) if parts else "{}"
+def jobs_json_by_id(
+    jobs: Sequence[Job], positions: Mapping[str, int], *, summary: bool = False
+) -> Iterator[str]:
+    """Yield the object job id -> DeforumJobStatus as pieces of JSON text, each of some jobs.
+
+    A thousand jobs are nine megabytes: as one text they would be copied whole, again and again, on their way out.
+    `summary` leaves out the submitted objects.
+    """
+    yield "{"
+    for start in range(0, len(jobs), JOBS_PER_PIECE):
+        parts: list[str] = []
+        for job in jobs[start : start + JOBS_PER_PIECE]:
+            parts += (", " if start or parts else "", '"', job.id, '": ')
+            parts += _parts(job, positions.get(job.id), summary=summary)
+        yield "".join(parts)
+    yield "}"
+
+
+@lru_cache(maxsize=CACHED_JOBS)
+def _known(job: Job) -> str:
+    """Return the text of what does not change before the job's next update."""
+    return _ENCODER.encode(
+        {
+            "id": job.id,
+            "status": job.status,
+            "phase": job.phase,
+            "error_type": job.error_type,
+            "phase_progress": job.phase_progress,
+            "started_at": job.started_at,
+            "last_updated": job.last_updated,
+            "execution_time": job.last_updated - job.started_at,
+            "update_interval_time": job.update_interval_time,
+            "updates": job.updates,
+            "message": job.message,
+            "outdir": job.outdir,
+            "timestring": job.timestring,
+            "frame": job.frame,
+            "max_frames": job.max_frames,
+            "eta_seconds": job.eta_seconds,
+            "warnings": job.warnings,
+        }
+    )[:-1]
 
 
 def _parts(job: Job, queue_position: int | None, *, summary: bool) -> tuple[str, ...]:
     """Return the pieces of a job's JSON text; they are joined once, as settings are long."""
-    fields = {
-        "id": job.id,
-        "status": job.status,
-        "phase": job.phase,
-        "error_type": job.error_type,
-        "phase_progress": job.phase_progress,
-        "started_at": job.started_at,
-        "last_updated": job.last_updated,
-        "execution_time": job.last_updated - job.started_at,
-        "update_interval_time": job.update_interval_time,
-        "updates": job.updates,
-        "message": job.message,
-        "outdir": job.outdir,
-        "timestring": job.timestring,
-        "queue_position": queue_position if job.queued else None,
-        "frame": job.frame,
-        "max_frames": job.max_frames,
-        "eta_seconds": job.eta_seconds,
-        "warnings": job.warnings,
-    }
-    text = _ENCODER.encode(fields)
+    place = "null" if queue_position is None or not job.queued else str(queue_position)
+    text = (_known(job), ', "queue_position": ', place)
     if summary:
-        return (text,)
+        return (*text, "}")
     settings, overrides = job.settings_json, job.overrides_json
-    return (text[:-1], ', "deforum_settings": ', settings, ', "options_overrides": ', overrides, "}")
-
-
-_ENCODER = json.JSONEncoder(check_circular=False)
+    return (*text, ', "deforum_settings": ', settings, ', "options_overrides": ', overrides, "}")

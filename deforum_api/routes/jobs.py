@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from fastapi import Header, Query
@@ -48,7 +49,8 @@ async def list_jobs(
     if limit and len(page) > limit:
         page = page[:limit]
         headers["X-Next-Cursor"] = str(page[-1].order)
-    return json_answer(jobs_json_by_id(page, jobs.positions(), summary=summary), headers=headers)
+    pieces = _one_by_one(jobs_json_by_id(page, jobs.positions(), summary=summary))
+    return StreamingResponse(pieces, headers=headers, media_type="application/json")
 
 
 @router.get(
@@ -107,6 +109,12 @@ async def follow_job(
     headers = {"Cache-Control": "no-store", "Content-Encoding": "identity", "X-Accel-Buffering": "no"}
     stream = event_stream(jobs, job.id, seen)
     return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
+
+
+async def _one_by_one(pieces: Iterator[str]) -> AsyncIterator[str]:
+    """Yield the pieces on the event loop, which serves others between two of them."""
+    for piece in pieces:
+        yield piece
 
 
 def _order(cursor: str | None) -> int:
