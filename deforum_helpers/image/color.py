@@ -17,6 +17,7 @@ from deforum_helpers.image.histograms_any_device import Spread
 from deforum_helpers.image.types import Image
 from deforum_helpers.registry import choose
 
+TILE_PIXELS = 16384
 SPACE_OF_MODE: Mapping[str, str] = {
     "RGB": "RGB",
     "HSV": "HSV",
@@ -116,14 +117,23 @@ def _matched_pixels(rgb: Floats, reference: ColorReference) -> Floats:
     native = _native(rgb, space)
     steps = _steps(native, space)
     table = shifts(_counts(steps), reference.counts)
-    native_table = table * np.array(NATIVE_PER_LEVEL[space], np.float32)[:, None]
-    moves = np.take(native_table.reshape(-1), steps, mode="clip")
-    if space == "LAB":
-        before = cv2.cvtColor(native, cv2.COLOR_LAB2RGB)
-        matched = cv2.cvtColor(cv2.add(native, moves, dst=moves), cv2.COLOR_LAB2RGB)
-        cv2.subtract(matched, before, dst=matched)
-        cv2.add(matched, rgb, dst=matched)
-    else:
-        matched = cv2.add(native, moves, dst=moves)
-        matched = cv2.cvtColor(matched, cv2.COLOR_HSV2RGB) if space == "HSV" else matched
+    native_table = (table * np.array(NATIVE_PER_LEVEL[space], np.float32)[:, None]).reshape(-1)
+    matched = np.empty_like(rgb)
+    rows = max(1, TILE_PIXELS // rgb.shape[1])
+    for top in range(0, len(rgb), rows):
+        tile = slice(top, top + rows)
+        moves = np.take(native_table, steps[tile], mode="clip")
+        matched[tile] = _moved(rgb[tile], native[tile], moves, space)
     return clamp_pixels(matched)
+
+
+def _moved(rgb: Floats, native: Floats, moves: Floats, space: str) -> Floats:
+    """Return RGB pixels whose native form is moved by `moves`, which is overwritten."""
+    goal = cv2.add(native, moves, dst=moves)
+    if space == "RGB":
+        return np.asarray(goal)
+    if space == "HSV":
+        return np.asarray(cv2.cvtColor(goal, cv2.COLOR_HSV2RGB))
+    change = cv2.cvtColor(goal, cv2.COLOR_LAB2RGB)
+    cv2.subtract(change, cv2.cvtColor(native, cv2.COLOR_LAB2RGB), dst=change)
+    return np.asarray(cv2.add(change, rgb, dst=change))
