@@ -58,6 +58,16 @@
     const rules = marks.hidden.map((name) => `#deforum_field_${name}`).join(",");
     const text = rules ? `${rules}{display:none !important}` : "";
     if (style.textContent !== text) style.textContent = text;
+    foldEmpty();
+  };
+
+  // A line or a frame around controls that are all hidden would leave a gap.
+  const gone = (element) => getComputedStyle(element).display === "none";
+  const foldEmpty = () => {
+    for (const box of all("#deforum_left .deforum-row, #deforum_left .form")) {
+      const inside = box.classList.contains("form") ? Array.from(box.children) : all("[id^=deforum_field_]", box);
+      box.classList.toggle("deforum-folded", inside.length > 0 && inside.every(gone));
+    }
   };
 
   const part = (tag, className, text) => {

@@ -86,16 +86,12 @@ def _problems_html(problems: tuple[Problem, ...]) -> str:
 
 
 def _problem_html(problem: Problem) -> str:
-    where = ""
-    if problem.frame is not None:
-        where += f" (frame {problem.frame})"
-    if problem.column is not None:
-        where += f" (column {problem.column})"
     link = ""
     if problem.setting and problem.setting in FIELDS:
         label = escape(FIELDS[problem.setting].label or problem.setting)
-        link = f'<button type="button" class="deforum-link" data-go="{escape(problem.setting)}">{label}</button> '
-    return f"<li>{link}{escape(problem.message)}{escape(where)}</li>"
+        name = escape(problem.setting)
+        link = f'<button type="button" class="deforum-link" data-go="{name}">{label}</button> '
+    return f"<li>{link}{escape(problem.message)}</li>"
 
 
 def _cost_html(prepared: Prepared, seconds: float | None) -> str:

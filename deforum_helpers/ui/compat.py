@@ -49,6 +49,7 @@ def files(label: str, elem_id: str, endings: Sequence[str], *, several: bool) ->
         file_count="multiple" if several else "single",
         file_types=list(endings),
         type="filepath" if MAJOR >= 4 else "file",
+        height=150,
     )
 
 
@@ -68,7 +69,11 @@ def field(control: Control, value: Any, choices: Sequence[str]) -> Any:
         value: what it holds at the start.
         choices: of a choice, as the host has them.
     """
-    common = {"label": control.label, "info": control.info, "elem_id": f"deforum_field_{control.name}"}
+    common = {
+        "label": control.label,
+        "info": control.info if MAJOR >= 5 else control.info.replace("`", ""),
+        "elem_id": f"deforum_field_{control.name}",
+    }
     if control.look == "checkbox":
         made = gr.Checkbox(value=value, **common)
     elif control.look == "choice":

@@ -91,7 +91,12 @@ def info_text(info: FieldInfo) -> str:
     parts = [info.help]
     if facts:
         parts.append(f"[{', '.join(facts)}]")
-    if info.kind in ("schedule", "string schedule") and len(info.default) <= 60:
+    # Between two asterisks gradio would see emphasis.
+    if (
+        info.kind in ("schedule", "string schedule")
+        and len(info.default) <= 60
+        and info.default.count("*") < 2
+    ):
         parts.append(f"Example: {info.default}")
     return " ".join(parts)
 

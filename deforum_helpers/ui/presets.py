@@ -62,9 +62,15 @@ def presets_html() -> str:
 
 
 def _card(preset: Preset) -> str:
-    still = base64.b64encode(preset.still.read_bytes()).decode("ascii")
     return (
         f'<button type="button" class="deforum-preset" data-preset="{escape(preset.name)}" '
-        f'title="{escape(preset.about)}"><img alt="" loading="lazy" src="data:image/jpeg;base64,{still}">'
+        f'title="{escape(preset.about)}">{_still(preset)}'
         f"<b>{escape(preset.title)}</b><span>{escape(preset.about)}</span></button>"
     )
+
+
+def _still(preset: Preset) -> str:
+    if not preset.still.is_file():
+        return ""
+    jpeg = base64.b64encode(preset.still.read_bytes()).decode("ascii")
+    return f'<img alt="" loading="lazy" src="data:image/jpeg;base64,{jpeg}">'

@@ -49,6 +49,7 @@ class _Builder:
     def build(self) -> Parts:
         tabs = sections()
         compat.html(_places_html(tabs), "deforum_places")
+        compat.html(_head_html(self._service), "deforum_head")
         with gr.Row(elem_id="deforum_columns"):
             with gr.Column(scale=5, min_width=320, elem_id="deforum_left"):
                 self._help()
@@ -62,7 +63,6 @@ class _Builder:
         return Parts(fields=tuple(self._fields[name] for name in NAMES), resets=self._resets, **self._others)
 
     def _help(self) -> None:
-        compat.html(_head_html(self._service), "deforum_head")
         with gr.Accordion("Info, Links and Help", open=False):
             compat.html(_help_html(self._service), "deforum_help")
         self._field("show_info_on_ui")
@@ -215,10 +215,10 @@ def _places_html(tabs: Sequence[Section]) -> str:
 def _head_html(service: JobService) -> str:
     facts = service.facts
     model = f", {facts.model}" if facts.model else ""
+    theme = '<button type="button" class="deforum-button" data-act="theme">Dark or light</button>'
     return (
         f'<header class="deforum-head"><h1>Deforum</h1><span>{escape(facts.name)}: {escape(facts.engine)}'
-        f"{escape(model)} on {escape(facts.device)}</span>"
-        '<button type="button" class="deforum-button" data-act="theme">Dark or light</button></header>'
+        f"{escape(model)} on {escape(facts.device)}</span>{theme if facts.name == 'standalone' else ''}</header>"
     )
 
 

@@ -75,3 +75,11 @@ def test_values_are_submitted_as_they_are_meant(name: str, held_value: object, v
     found = from_control(name, held_value)
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_has_nothing_that_gradio_would_read_as_markup(name: str) -> None:
+    info = control(FIELDS[name]).info
+    assert info.count("*") < 2
+    assert "__" not in info
+    assert "](" not in info
