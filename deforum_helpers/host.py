@@ -105,6 +105,12 @@ def mask_problems(plan: Plan) -> list[Problem]:
     return problems
 
 
+def guide_problems(plan: Plan) -> list[Problem]:
+    """Return what is wrong with the guided images, seen from their heads."""
+    sources = plan.guides.sources if plan.guides is not None else ()
+    return [problem for source in sources for problem in picture_problems("init_images", source)]
+
+
 def flow_problems(plan: Plan) -> list[Problem]:
     """Return which ways to measure motion the plan needs and this machine has not."""
     settings = plan.settings

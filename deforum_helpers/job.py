@@ -181,7 +181,9 @@ class _Job:
         write_whole(self.run.settings_path, content.encode("utf-8"))
         reference = None
         if self.prepared.settings.color_coherence == "Image":
-            picture = picture_of(self.prepared, "color_coherence_image_path", self.engine.device)
+            name = "color_coherence_image_path"
+            path = self.prepared.settings.color_coherence_image_path
+            picture = picture_of(self.prepared, name, path, self.engine.device)
             reference = ColorReference(picture, "Image")
         return checkpoint.Checkpoint(State(reference=reference), 0, self.plan.digest)
 
@@ -237,7 +239,14 @@ class _Job:
             eyes = Eyes(estimator, self.engine)
         sources = self._sources
         studio = Studio(
-            self.plan, self.engine, eyes, self.cancel, sources.masks, sources.backdrop, sources.flow
+            plan=self.plan,
+            engine=self.engine,
+            eyes=eyes,
+            cancel=self.cancel,
+            masks=sources.masks,
+            backdrop=sources.backdrop,
+            flow=sources.flow,
+            guides=sources.guides,
         )
         self.tell("GENERATING", frames_done / self.plan.frames, frames_done)
         for outcome in render(studio, state, sources.init_image):

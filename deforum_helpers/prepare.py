@@ -20,6 +20,7 @@ from deforum_helpers.host import (
     disk_problems,
     file_problems,
     flow_problems,
+    guide_problems,
     mask_problems,
     name_problems,
 )
@@ -104,7 +105,12 @@ def prepare(
     plan = None
     try:
         plan = make_plan(settings, options)
-        later += [*name_problems(plan, facts), *mask_problems(plan), *flow_problems(plan)]
+        later += [
+            *name_problems(plan, facts),
+            *mask_problems(plan),
+            *flow_problems(plan),
+            *guide_problems(plan),
+        ]
     except SettingsError as error:
         later += error.problems
     named = {problem.setting for problem in problems}

@@ -28,12 +28,14 @@ class Sources:
         masks: what its masks are put together of, or None where it has none.
         backdrop: gives the original picture at a frame, which is put back outside of masks; None = nothing is.
         flow: gives the way to measure motion that a setting names; each is made once.
+        guides: the guided images.
     """
 
     init_image: Image | None = None
     masks: Masks | None = None
     backdrop: Callable[[int], Image] | None = None
     flow: Callable[[str], FlowEstimator] = make_flow_estimator
+    guides: tuple[Image, ...] = ()
 
 
 def open_sources(prepared: Prepared, device: torch.device) -> Sources:
@@ -48,11 +50,24 @@ def open_sources(prepared: Prepared, device: torch.device) -> Sources:
         MissingFeature, ModelError: a model that masks need is missing or broken.
     """
     settings = prepared.settings
-    init_image = picture_of(prepared, init_setting(prepared), device) if settings.use_init else None
+    init_image = None
+    if settings.use_init:
+        setting = init_setting(prepared)
+        init_image = picture_of(prepared, setting, getattr(settings, setting), device)
     backdrop = None
     if overlays(settings) and init_image is not None:
         backdrop = _always(init_image)
-    return Sources(init_image, _masks(prepared, device), backdrop, _flow_methods(prepared.plan, device))
+    guides = prepared.plan.guides
+    return Sources(
+        init_image=init_image,
+        masks=_masks(prepared, device),
+        backdrop=backdrop,
+        flow=_flow_methods(prepared.plan, device),
+        guides=tuple(
+            picture_of(prepared, "init_images", source, device)
+            for source in (guides.sources if guides else ())
+        ),
+    )
 
 
 def _flow_methods(plan: Plan, device: torch.device) -> Callable[[str], FlowEstimator]:
@@ -66,10 +81,10 @@ def init_setting(prepared: Prepared) -> str:
     return "init_image_box" if prepared.settings.init_image_box else "init_image"
 
 
-def picture_of(prepared: Prepared, setting: str, device: torch.device) -> Image:
-    """Return the picture that `setting` names, at the size of the film, on the grid of 8 bits."""
+def picture_of(prepared: Prepared, setting: str, source: str, device: torch.device) -> Image:
+    """Return the picture `source` that `setting` names, at the size of the film, on the grid of 8 bits."""
     settings = prepared.settings
-    picture = read_image(getattr(settings, setting), setting=setting, device=device)
+    picture = read_image(source, setting=setting, device=device)
     return on_8_bit_grid(resized(picture, settings.W, settings.H))
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
+from deforum_helpers.render.guides import Guide, guide_at
 from deforum_helpers.render.order import Stage, StageOrder
 from deforum_helpers.render.requests import plan_request
 from deforum_helpers.render.schedules import Schedules
@@ -18,7 +19,7 @@ from deforum_helpers.schedule.mask_grammar import MaskExpression
 from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.settings import Settings
 
-Source = Literal["nothing", "init_image", "last_frame"]
+Source = Literal["nothing", "init_image", "guide", "last_frame"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class KeyFrame:
         noise_mask: where noise is added, None = everywhere.
         flow_redo: numbers of the diffusion that only tells where things go.
         retries: how often a black picture is drawn anew with the next seed; None = black pictures are kept.
+        guide: what it takes of a guided image, or None.
         flow_factor: how far in-between frames follow the motion from the last picture to this one; None = not.
     """
 
@@ -83,6 +85,7 @@ class KeyFrame:
     noise_mask: MaskExpression | None
     flow_redo: FlowRedo
     retries: int | None
+    guide: Guide | None
     flow_factor: float | None
 
     @property
@@ -159,20 +162,17 @@ def plan_seeds(settings: Settings, schedules: Schedules, places: tuple[int, ...]
     """Return the seeds of all key frames, and those of one more that would follow."""
     frames = (*places, settings.max_frames)
     scheduled = None
-    if settings.seed_behavior == "schedule":
+    behavior = "schedule" if settings.use_looper else settings.seed_behavior
+    if behavior == "schedule":
         column = schedules.values["seed_schedule"]
         scheduled = [int(column[min(frame, settings.max_frames - 1)]) for frame in frames]
-    return seed_series(
-        settings.seed_behavior, settings.seed, len(frames), settings.seed_iter_N, scheduled, frames
-    )
+    return seed_series(behavior, settings.seed, len(frames), settings.seed_iter_N, scheduled, frames)
 
 
 def _key_frame(script: Script, order: StageOrder, index: int, stop: int, seeds: KeySeeds) -> KeyFrame:
     settings = script.settings
     at = {name: float(values[index]) for name, values in script.schedules.values.items()}
-    source: Source = "last_frame"
-    if index == 0:
-        source = "init_image" if settings.use_init else "nothing"
+    source = _source(settings, index)
     strength = _strength(script, at, index)
     noise = Noise(
         kind=settings.noise_type,
@@ -205,6 +205,7 @@ def _key_frame(script: Script, order: StageOrder, index: int, stop: int, seeds: 
             derived_seed("flow redo", seeds.noise_seed, index), at["redo_flow_factor_schedule"]
         ),
         retries=_retries(settings),
+        guide=guide_at(script.guides, index, source == "guide", at),
         flow_factor=_flow_factor(script, strength, index, stop),
     )
 
@@ -223,13 +224,22 @@ def _flow_factor(script: Script, strength: float, index: int, stop: int) -> floa
     return float(factors[min(stop, len(factors) - 1)])
 
 
+def _source(settings: Settings, index: int) -> Source:
+    if index > 0:
+        return "last_frame"
+    if settings.use_init:
+        return "init_image"
+    return "guide" if settings.use_looper else "nothing"
+
+
 def _strength(script: Script, at: Mapping[str, float], index: int) -> float:
     """Return how much of the last picture is kept, 0..1."""
     settings = script.settings
+    guided = "image_" if settings.use_looper else ""
     if index == 0:
         strength = settings.strength
     elif settings.keyframe_distribution != "Off" and index in script.prompts.key_frames:
-        strength = at["keyframe_strength_schedule"]
+        strength = at[f"{guided}keyframe_strength_schedule"]
     else:
-        strength = at["strength_schedule"]
+        strength = at[f"{guided}strength_schedule"]
     return min(max(strength, 0.0), 1.0)

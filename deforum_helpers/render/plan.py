@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.options import Options
+from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrame, place_key_frames, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
@@ -40,6 +41,7 @@ class Plan:
         running_seeds: one per key frame and one more: the seed of each before a seed schedule overrides it, and the
             one that would come next.
         masks: the mask expressions, one per frame.
+        guides: the guided images, or None.
         uses_depth: whether any frame needs a depth map.
         digest: hash of all that the frames depend on; equal settings give equal digests.
         warnings: what a person should know, as plain sentences.
@@ -54,6 +56,7 @@ class Plan:
     prompts: PromptSeries
     running_seeds: tuple[int, ...]
     masks: MaskPlan
+    guides: GuideImages | None
     uses_depth: bool
     digest: str
     warnings: tuple[str, ...]
@@ -122,6 +125,7 @@ def make_plan(settings: Settings, options: Options) -> Plan:
         prompts=prompts,
         running_seeds=tuple(seed.noise_seed for seed in seeds),
         masks=script.masks,
+        guides=script.guides,
         uses_depth=_uses_depth(settings, moves),
         digest=_digest(settings, schedules, prompts, key_frames),
         warnings=schedules.warnings + prompts.warnings + mask_warnings(settings, script.masks),
@@ -132,11 +136,15 @@ def _read_script(settings: Settings, options: Options) -> Script:
     """Read the schedules, prompts and masks; all their problems are raised together."""
     timeline = Timeline(settings.max_frames, settings.seed, settings.fps, settings.W, settings.H)
     problems: list[Problem] = []
-    schedules = prompts = masks = None
+    schedules = prompts = masks = guides = None
     try:
         schedules = compile_schedules(settings, timeline)
         problems.extend(frame_problems(settings, schedules))
         masks = plan_masks(settings, schedules.texts)
+    except SettingsError as error:
+        problems.extend(error.problems)
+    try:
+        guides = read_guides(settings, timeline)
     except SettingsError as error:
         problems.extend(error.problems)
     try:
@@ -150,7 +158,7 @@ def _read_script(settings: Settings, options: Options) -> Script:
         problems.extend(error.problems)
     if schedules is None or prompts is None or masks is None or problems:
         raise SettingsError(problems)
-    return Script(settings, options, schedules, prompts, masks)
+    return Script(settings, options, schedules, prompts, masks, guides)
 
 
 def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:

@@ -63,7 +63,7 @@ READ_WHEN: dict[str, Callable[[Settings], bool]] = {
     **dict.fromkeys(("aspect_ratio_schedule", "fov_schedule"), _depth_view),
     **dict.fromkeys(("near_schedule", "far_schedule"), lambda settings: False),
     **dict.fromkeys((f"perspective_flip_{axis}" for axis in ("theta", "phi", "gamma", "fv")), _flips),
-    "seed_schedule": lambda settings: settings.seed_behavior == "schedule",
+    "seed_schedule": lambda settings: settings.seed_behavior == "schedule" or settings.use_looper,
     "subseed_schedule": _switch("enable_subseed_scheduling"),
     "subseed_strength_schedule": _switch("enable_subseed_scheduling"),
     "steps_schedule": _switch("enable_steps_scheduling"),

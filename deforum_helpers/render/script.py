@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deforum_helpers.options import Options
+from deforum_helpers.render.guides import GuideImages
 from deforum_helpers.render.masks import MaskPlan
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.schedule import PromptSeries
@@ -19,6 +20,7 @@ class Script:
         settings: checked, with the seed resolved.
         options: the host's, with the job's overrides.
         schedules, prompts, masks: one value per frame.
+        guides: the guided images, or None.
     """
 
     settings: Settings
@@ -26,3 +28,4 @@ class Script:
     schedules: Schedules
     prompts: PromptSeries
     masks: MaskPlan
+    guides: GuideImages | None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from deforum_helpers.engines.base import GenerateRequest
+import torch
+
 from deforum_helpers.errors import BlankFrame, NotFinite
 from deforum_helpers.flow.apply import moved_along
 from deforum_helpers.image import adjust, color, noise
@@ -108,20 +109,34 @@ def _composed(expression: MaskExpression | None, draft: Draft, key: KeyFrame, st
     return studio.masks.composed(expression, key.index, _picture(draft))
 
 
-def _generated(draft: Draft, request: GenerateRequest, studio: Studio) -> Image:
-    """Return what the engine makes of the draft, inside its mask alone."""
+def _generated(draft: Draft, key: KeyFrame, studio: Studio, seed: int | None = None) -> Image:
+    """Return what the engine makes of the draft: inside its mask alone, blended with the picture that guides it.
+
+    Args:
+        draft: gives picture and mask.
+        key: gives the request and the guide.
+        studio: gives the engine and the guided images.
+        seed: in place of the request's own.
+    """
     mask = draft.mask
     if mask is not None:
         mask = blurred(studio.turned(mask), studio.plan.settings.mask_overlay_blur)
         mask = None if is_blank(mask) else mask
-    return studio.generated(request, draft.image, mask)
+    request = key.request if seed is None else replace(key.request, seed=seed)
+    guide = key.guide
+    if guide is None or guide.share is None:
+        return studio.generated(request, draft.image, mask)
+    picture, image = studio.guides[guide.number], _picture(draft)
+    drawn = studio.generated(request, torch.lerp(image, picture, guide.share), mask)
+    colors = color.ColorReference(torch.lerp(image, picture, guide.color_share), "LAB")
+    return color.match_color(drawn, colors)
 
 
 def _flow_redo(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     """Diffuse once, see where that moves things, and start from its picture pushed on the same way."""
     if draft.remembered is None:
         raise AssertionError("the plan follows a motion from a picture that it did not remember")
-    drawn = _generated(draft, replace(key.request, seed=key.flow_redo.seed), studio)
+    drawn = _generated(draft, key, studio, key.flow_redo.seed)
     method = studio.plan.settings.optical_flow_redo_generation
     flow = studio.flow(method).estimate(draft.remembered, drawn)
     return replace(draft, image=moved_along(drawn, flow, key.flow_redo.factor))
@@ -129,7 +144,7 @@ def _flow_redo(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
 
 def _redo(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     for seed in key.redo_seeds:
-        draft = replace(draft, image=_generated(draft, replace(key.request, seed=seed), studio))
+        draft = replace(draft, image=_generated(draft, key, studio, seed))
     if draft.reference is not None:
         draft = replace(draft, image=color.match_color(_picture(draft), draft.reference))
     return draft
@@ -137,11 +152,10 @@ def _redo(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
 
 def _diffuse(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     if key.retries is None:
-        return replace(draft, image=_generated(draft, key.request, studio))
+        return replace(draft, image=_generated(draft, key, studio))
     for attempt in range(key.retries + 1):
-        request = replace(key.request, seed=key.request.seed + attempt)
         try:
-            image = _generated(draft, request, studio)
+            image = _generated(draft, key, studio, key.request.seed + attempt)
         except NotFinite:
             continue
         if float(image.max()) * 255 >= 0.5:

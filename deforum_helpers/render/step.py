@@ -35,7 +35,9 @@ def step(
     Returns:
         The state for the next step, and the finished frames in order. Nothing is written, nothing global changed.
     """
-    start = {"nothing": None, "init_image": init_image, "last_frame": state.last}[key.source]
+    guide = studio.guides[0] if studio.guides else None
+    starts = {"nothing": None, "init_image": init_image, "guide": guide, "last_frame": state.last}
+    start = starts[key.source]
     draft = Draft(image=start, reference=state.reference)
     for stage in key.stages:
         draft = stages[stage](draft, key, studio)

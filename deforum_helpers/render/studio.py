@@ -58,6 +58,7 @@ class Studio:
         masks: what masks are put together of; None where the plan has none.
         backdrop: gives the original picture at a frame, which is put back outside of masks; None = nothing is.
         flow: gives the way to measure motion that a setting names.
+        guides: the guided images.
     """
 
     plan: Plan
@@ -67,6 +68,7 @@ class Studio:
     masks: Masks | None = None
     backdrop: Callable[[int], Image] | None = None
     flow: Callable[[str], FlowEstimator] = make_flow_estimator
+    guides: tuple[Image, ...] = ()
 
     def moved(self, image: Image, frame: int, seen: Image | None = None) -> Image:
         """Return `image` after the camera's move into `frame`.

@@ -74,7 +74,6 @@ REFUSALS: tuple[Refusal, ...] = (
         "this mode is not built yet.",
     ),
     Refusal("use_mask_video", _on("use_mask_video"), "false", "masks from a video are not built yet."),
-    Refusal("use_looper", _on("use_looper"), "false", "guided images are not built yet."),
     Refusal(
         "parseq_manifest",
         lambda settings: bool(settings.parseq_manifest.strip()),

@@ -132,7 +132,6 @@ ASKS: list[tuple[str, dict[str, Any]]] = [
     ("animation_mode", {"animation_mode": "Video Input"}),
     ("animation_mode", {"animation_mode": "interpolation"}),
     ("use_mask_video", {"use_mask_video": True}),
-    ("use_looper", {"use_looper": "true"}),
     ("parseq_manifest", {"parseq_manifest": "{}"}),
     ("parseq_manifest", {"parseq_manifest": {"rendered_frames": []}}),
     *((f"cn_{unit}_enabled", {f"cn_{unit}_enabled": True}) for unit in range(1, 6)),
@@ -244,14 +243,14 @@ def test_a_file_whose_values_are_shifted_gives_one_error_per_bad_field() -> None
 def test_problems_of_values_features_and_contradictions_come_together() -> None:
     submitted = {
         "W": 1,
-        "use_looper": True,
+        "r_upscale_video": True,
         "batch_name": "..",
         "color_coherence": "Image",
         "mystery": math.nan,
     }
     assert {problem.setting for problem in problems_of(submitted)} == {
         "W",
-        "use_looper",
+        "r_upscale_video",
         "batch_name",
         "color_coherence_image_path",
         "mystery",

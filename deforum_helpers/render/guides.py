@@ -1,0 +1,116 @@
+"""Guided images: pictures that the film passes by, and how much of them each key frame takes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.schedule import Timeline, key_frame
+from deforum_helpers.settings import Settings
+
+SETTING = "init_images"
+# Away from its frame a picture has this share; a film of one picture counts as if the next came after so many frames.
+FARAWAY_SHARE = 0.07
+LONE_INTERVAL_FRAMES = 25
+
+
+@dataclass(frozen=True)
+class GuideImages:
+    """The pictures in the order of their frames.
+
+    Args:
+        frames: the frame of each, ascending.
+        sources: path or data URL of each.
+    """
+
+    frames: tuple[int, ...]
+    sources: tuple[str, ...]
+
+    def number_at(self, frame: int) -> int:
+        """Return which picture the film passes by at `frame`: the last one that has begun, the first before."""
+        return sum(frame >= begun for begun in self.frames[1:])
+
+    def interval_at(self, frame: int) -> int:
+        """Return the number of frames between the pictures around `frame`."""
+        intervals = [b - a for a, b in pairwise(self.frames) if a <= frame <= b]
+        return intervals[-1] if intervals else LONE_INTERVAL_FRAMES
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What a key frame takes of a guided image.
+
+    Args:
+        number: which picture.
+        share: of it in the picture that is diffused, None = it is that picture.
+        color_share: of it in the picture whose colours are taken afterwards.
+    """
+
+    number: int
+    share: float | None
+    color_share: float
+
+
+def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
+    """Return the guided images of a film, or None where they are off.
+
+    Raises:
+        SettingsError: there are none, a key is no frame, or two have the same frame.
+    """
+    if not settings.use_looper:
+        return None
+    named = json.loads(settings.init_images or "{}")
+    if not isinstance(named, dict) or not named:
+        raise _problem("names no picture, but use_looper is on", '{"0": "a.png", "max_f/2": "b.png"}')
+    problems: list[Problem] = []
+    placed: dict[int, str] = {}
+    for key, source in named.items():
+        try:
+            frame = key_frame(str(key), timeline, SETTING)
+        except SettingsError as error:
+            problems += error.problems
+            continue
+        if not isinstance(source, str) or not source.strip():
+            problems += _problem(f"has no picture at key {key!r}", "a path or a data: URL").problems
+        elif frame in placed:
+            problems += _problem(f"has two pictures at frame {frame}", "one picture for each frame").problems
+        else:
+            placed[frame] = source.strip().strip('"')
+    if problems:
+        raise SettingsError(problems)
+    frames = tuple(sorted(placed))
+    return GuideImages(frames, tuple(placed[frame] for frame in frames))
+
+
+def guide_at(images: GuideImages | None, frame: int, starts: bool, at: Mapping[str, float]) -> Guide | None:
+    """Return what the key frame `frame` takes of a picture, or None where guided images are off.
+
+    With m = frame mod interval, and as long as m is at most tweening_frames, the share is
+    blendFactorMax - blendFactorSlope · cos((frame mod tweening) / (tweening / 2)).
+
+    Args:
+        images: the pictures.
+        frame: number of the key frame.
+        starts: whether it has nothing else to start from.
+        at: value of each schedule at that frame.
+    """
+    if images is None:
+        return None
+    number = images.number_at(frame)
+    if starts:
+        return Guide(0, None, 0.0)
+    tweening = at["tweening_frames_schedule"]
+    share = FARAWAY_SHARE
+    if tweening > 0 and frame % images.interval_at(frame) <= tweening:
+        wave = math.cos((frame % tweening) / (tweening / 2))
+        share = at["blendFactorMax"] - at["blendFactorSlope"] * wave
+    return Guide(number, min(max(share, 0.0), 1.0), min(max(at["color_correction_factor"], 0.0), 1.0))
+
+
+def _problem(found: str, allowed: str) -> SettingsError:
+    message = f"{SETTING} {found}; allowed is {allowed}."
+    return SettingsError([Problem(message, SETTING, found=found, allowed=allowed)])
