@@ -15,6 +15,7 @@ from deforum_api.record import Job
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.prepare import HostFacts, Prepared
+from deforum_helpers.settings import read_settings_file
 from deforum_helpers.ui.service import Film, JobState, JobView, StoppedRun
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class QueueService:
     def stopped_runs(self) -> tuple[StoppedRun, ...]:
         root = self.facts.output_root / IMAGES_FOLDER
         found = sorted(root.glob("*/*.checkpoint"), key=lambda path: path.name, reverse=True)[:MAX_RUNS]
-        return tuple(_stopped(path) for path in found if _settings_of(path).is_file())
+        return tuple(run for path in found if (run := _stopped(path)))
 
     def expected_seconds(self, prepared: Prepared) -> float | None:
         ended = [
@@ -158,10 +159,14 @@ def _title(job: Job) -> str:
     return str(json.loads(job.settings_json).get("batch_name", ""))[:80]
 
 
-def _settings_of(checkpoint: Path) -> Path:
-    return checkpoint.with_name(f"{checkpoint.stem}_settings.txt")
-
-
-def _stopped(checkpoint: Path) -> StoppedRun:
+def _stopped(checkpoint: Path) -> StoppedRun | None:
+    """Return the run of a checkpoint, or None if it has all its frames or nothing tells how to go on."""
+    settings = checkpoint.with_name(f"{checkpoint.stem}_settings.txt")
+    try:
+        wanted = read_settings_file(settings).get("max_frames")
+    except SettingsError:
+        return None
     frames = sum(1 for _ in checkpoint.parent.glob(f"{checkpoint.stem}_[0-9]*.png"))
-    return StoppedRun(checkpoint.stem, checkpoint.parent.name, _settings_of(checkpoint), frames)
+    if isinstance(wanted, int) and frames >= wanted:
+        return None
+    return StoppedRun(checkpoint.stem, checkpoint.parent.name, settings, frames)

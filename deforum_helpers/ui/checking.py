@@ -58,7 +58,9 @@ def _mark(checked: Checked, problem: Problem) -> dict[str, Any]:
     """Return a problem with the piece of text around its column."""
     mark: dict[str, Any] = {"message": problem.message, "frame": problem.frame, "column": problem.column}
     if problem.column and problem.setting:
-        text = to_control(problem.setting, checked.settings[problem.setting])
+        text = checked.settings[problem.setting]
+        if not isinstance(text, str):
+            text = to_control(problem.setting, text)
         if isinstance(text, str):
             place = min(max(problem.column - 1, 0), len(text))
             start = max(0, place - MAX_MARKED // 2)

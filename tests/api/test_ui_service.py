@@ -1,0 +1,161 @@
+"""The queue as the tab sees it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_renderer import WAIT_S, Renderer, strict_queue
+
+from deforum_api.host import standalone_facts
+from deforum_api.jobs import JobQueue
+from deforum_api.ui_service import QueueService
+from deforum_helpers.errors import DeforumError, SettingsError
+from deforum_helpers.ui.service import JobView
+
+
+@pytest.fixture
+def service(jobs: JobQueue, renderer: Renderer) -> QueueService:
+    return QueueService(jobs, standalone_facts("null", None, renderer.root))
+
+
+@pytest.fixture
+def strict(renderer: Renderer) -> Iterator[QueueService]:
+    queue = strict_queue(renderer)
+    yield QueueService(queue, standalone_facts("null", None, renderer.root))
+    assert queue.close(WAIT_S)
+
+
+def until(service: QueueService, job_id: str, wanted: Callable[[JobView], bool]) -> JobView:
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        job = service.job(job_id)
+        if wanted(job):
+            return job
+        time.sleep(0.002)
+    raise AssertionError(f"{job_id} never got there: {job}")
+
+
+def started(service: QueueService, **settings: Any) -> str:
+    (job_id,) = service.submit([settings])
+    until(service, job_id, lambda job: job.state == "running")
+    return job_id
+
+
+def test_a_job_goes_from_queued_to_done_with_its_files(service: QueueService, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    first = started(service, batch_name="first")
+    (second,) = service.submit([{"batch_name": "second"}])
+    waiting = service.job(second)
+    assert (waiting.state, waiting.position, waiting.title) == ("queued", 0, "second")
+    assert [job.id for job in service.jobs(10)] == [second, first]
+    renderer.gate.set()
+    done = until(service, second, lambda job: job.state == "done")
+    assert (done.frame, done.max_frames, done.position) == (4, 4, None)
+    assert done.folder == renderer.root / "img2img-images" / "second"
+    film = service.film(second)
+    assert film.video
+    assert film.video.name == "20260102030405.mp4"
+    assert film.gif
+    assert film.subtitles
+    assert film.settings
+    newest = service.newest_frame(second)
+    assert newest
+    assert newest.name == "20260102030405_000000003.png"
+
+
+def test_a_job_without_files_has_none(service: QueueService, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    first = started(service, batch_name="first")
+    assert service.newest_frame(first) is None
+    assert service.film(first).video is None
+
+
+def test_a_failed_job_says_why(service: QueueService, renderer: Renderer) -> None:
+    renderer.plans["bad"] = RuntimeError("boom")
+    (job_id,) = service.submit([{"batch_name": "bad"}])
+    failed = until(service, job_id, lambda job: job.state == "failed")
+    assert "RuntimeError" in failed.message
+    renderer.plans.clear()
+    service.resume(job_id)
+    until(service, job_id, lambda job: job.state == "done")
+
+
+def test_pause_and_resume(service: QueueService, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    job_id = started(service)
+    service.pause(job_id)
+    until(service, job_id, lambda job: job.state == "paused")
+    renderer.gate.set()
+    service.resume(job_id)
+    until(service, job_id, lambda job: job.state == "done")
+
+
+def test_cancel_and_forget(service: QueueService, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    job_id = started(service)
+    service.cancel(job_id)
+    until(service, job_id, lambda job: job.state == "cancelled")
+    service.forget(job_id)
+    assert service.jobs(10) == ()
+    with pytest.raises(DeforumError, match="There is no job"):
+        service.job(job_id)
+
+
+def test_finished_jobs_are_listed_up_to_the_limit_and_others_always(
+    service: QueueService, renderer: Renderer
+) -> None:
+    done = [service.submit([{}])[0] for _ in range(4)]
+    until(service, done[-1], lambda job: job.state == "done")
+    renderer.gate.clear()
+    running = started(service)
+    (waiting,) = service.submit([{}])
+    assert [job.id for job in service.jobs(2)] == [waiting, running, done[3], done[2]]
+
+
+def test_the_settings_of_a_job_come_back_as_they_were(service: QueueService) -> None:
+    (job_id,) = service.submit([{"batch_name": "x", "unknown": 1}])
+    assert service.settings(job_id) == {"batch_name": "x", "unknown": 1}
+
+
+def test_what_is_wrong_is_told_setting_by_setting(strict: QueueService) -> None:
+    with pytest.raises(SettingsError) as caught:
+        strict.submit([{"W": 512}, {"W": 1}])
+    (problem,) = caught.value.problems
+    assert (problem.setting, problem.found) == ("W", "1")
+    assert problem.message.startswith("Job 2: W is 1")
+
+
+def test_the_expected_time_is_that_of_the_last_jobs(strict: QueueService) -> None:
+    settings = {"max_frames": 4, "W": 64, "H": 64, "seed": 1}
+    prepared = strict.check(settings)
+    assert strict.expected_seconds(prepared) is None
+    (job_id,) = strict.submit([settings])
+    until(strict, job_id, lambda job: job.state == "done")
+    seconds = strict.expected_seconds(prepared)
+    assert seconds is not None
+    twice = strict.expected_seconds(strict.check({**settings, "W": 128}))
+    assert twice == pytest.approx(2 * seconds)
+
+
+def test_runs_that_stopped_are_found_and_finished_ones_are_not(
+    service: QueueService, renderer: Renderer
+) -> None:
+    folder = renderer.root / "img2img-images" / "dream"
+    folder.mkdir(parents=True)
+    for timestring, frames in (("20260101000000", 2), ("20260102000000", 3), ("20260103000000", 0)):
+        (folder / f"{timestring}.checkpoint").write_bytes(b"x")
+        (folder / f"{timestring}_settings.txt").write_text(json.dumps({"max_frames": 3}))
+        for frame in range(frames):
+            (folder / f"{timestring}_{frame:09d}.png").touch()
+    (folder / "20260104000000.checkpoint").write_bytes(b"x")  # nothing tells how to go on
+    found = service.stopped_runs()
+    assert [(run.timestring, run.folder, run.frames) for run in found] == [
+        ("20260103000000", "dream", 0),
+        ("20260101000000", "dream", 2),
+    ]
+    assert found[1].settings == Path(folder, "20260101000000_settings.txt")

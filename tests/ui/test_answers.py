@@ -1,0 +1,304 @@
+"""What the tab answers when something in it is pressed, changed or dropped."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deforum_helpers.output.metadata import SETTINGS_KEYWORD, png_text_chunks, with_png_text
+from deforum_helpers.settings import defaults
+from deforum_helpers.ui import panels
+from deforum_helpers.ui.answers import Answers
+from deforum_helpers.ui.controls import NAMES, default_values, submitted
+from deforum_helpers.ui.presets import presets
+from deforum_helpers.ui.service import Film, StoppedRun
+from tests.ui.fake_service import DONE, FAILED, PAUSED, QUEUED, RUNNING, FakeService, facts
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c4944415408d763f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> FakeService:
+    return FakeService(facts(tmp_path))
+
+
+@pytest.fixture
+def answers(service: FakeService) -> Answers:
+    return Answers(service, lambda path: f"file={path}")
+
+
+def values(**changed: Any) -> tuple[Any, ...]:
+    held = dict(zip(NAMES, default_values(), strict=True)) | changed
+    return tuple(held[name] for name in NAMES)
+
+
+def marks(answer: str) -> dict[str, Any]:
+    found = re.search(r'data-marks="([^"]*)"', answer)
+    assert found
+    read: dict[str, Any] = json.loads(html.unescape(found[1]))
+    return read
+
+
+def text(answer: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", " ", answer))
+
+
+def test_good_settings_are_answered_with_their_cost(answers: Answers, service: FakeService) -> None:
+    answer = text(answers.check(*values(max_frames=31, fps=10)))
+    for part in ("Ready to render", "Frames 31", "Diffused frames 16", "3.1 s at 10 fps", "known after"):
+        assert part in re.sub(r"\s+", " ", answer)
+    service.pace = 150.0
+    assert "2 min 30 s" in answers.check(*values())
+
+
+def test_a_problem_is_marked_beside_its_field_at_its_column(answers: Answers) -> None:
+    answer = answers.check(*values(zoom="0: (1.01+)"))
+    (mark,) = marks(answer)["problems"]["zoom"]
+    assert (mark["column"], mark["before"], mark["at"], mark["after"]) == (10, "0: (1.01+", ")", "")
+    assert "1 problem" in answer
+    assert 'data-go="zoom"' in answer
+
+
+def test_all_problems_are_listed_at_once(answers: Answers) -> None:
+    answer = answers.check(*values(zoom="0: (1.01+)", W=10, prompts='{"0": ', steps=0))
+    assert set(marks(answer)["problems"]) >= {"W", "prompts", "steps"}
+
+
+def test_broken_prompts_are_marked_where_the_text_breaks(answers: Answers) -> None:
+    (mark,) = marks(answers.check(*values(prompts='{"0": "a" "b"}')))["problems"]["prompts"]
+    assert (mark["before"], mark["at"]) == ('{"0": "a" ', '"')
+
+
+def test_hidden_controls_are_told_with_and_without_problems(answers: Answers) -> None:
+    for changed in ({"animation_mode": "3D"}, {"animation_mode": "3D", "W": 1}):
+        hidden = marks(answers.check(*values(**changed)))["hidden"]
+        assert "zoom" in hidden
+        assert "translation_z" not in hidden
+
+
+def test_generate_queues_what_the_controls_hold(answers: Answers, service: FakeService) -> None:
+    answer = answers.generate(False, [], values(W=640, prompts='{"0": "a lake"}'))
+    assert "Queued as batch(1)-0" in answer
+    assert service.submitted[0]["W"] == 640
+    assert service.submitted[0]["prompts"] == {"0": "a lake"}
+
+
+def test_what_the_check_refuses_never_reaches_the_queue(answers: Answers, service: FakeService) -> None:
+    assert "1 problem" in answers.generate(False, [], values(W=1))
+    assert service.submitted == []
+
+
+def test_a_full_queue_is_told(answers: Answers, service: FakeService) -> None:
+    service.refuses = "The queue is full."
+    assert "The queue is full." in answers.generate(False, [], values())
+
+
+def test_batch_mode_queues_every_file(answers: Answers, service: FakeService, tmp_path: Path) -> None:
+    files = [tmp_path / "a.txt", tmp_path / "b.json"]
+    files[0].write_text('{"W": 512}')
+    files[1].write_text('{"W": 768}')
+    assert "batch(1)-1" in answers.generate(True, files, values(W=64))
+    assert [one["W"] for one in service.submitted] == [512, 768]
+
+
+@pytest.mark.parametrize("content", ["no settings", '{"W": 1}'])
+def test_one_wrong_file_stops_the_batch(
+    answers: Answers, service: FakeService, tmp_path: Path, content: str
+) -> None:
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    files[0].write_text("{}")
+    files[1].write_text(content)
+    assert "1 problem" in answers.generate(True, files, values())
+    assert service.submitted == []
+
+
+def test_batch_mode_without_files_says_so(answers: Answers) -> None:
+    assert "no setting files" in answers.generate(True, [], values())
+
+
+def test_a_tick_sends_only_what_is_new(answers: Answers, service: FakeService) -> None:
+    service.listed = (RUNNING, DONE)
+    run, jobs = answers.tick("{}")
+    assert run is not None
+    assert jobs is not None
+    seen = {"run": _version(run), "jobs": _version(jobs)}
+    assert answers.tick(json.dumps(seen)) == (None, None)
+    service.listed = (DONE,)
+    assert None not in answers.tick(json.dumps(seen))
+
+
+def _version(part: str) -> str:
+    found = re.search(r'data-version="(\w+)"', part)
+    assert found
+    return found[1]
+
+
+def test_the_running_job_is_shown_unless_another_is_picked(answers: Answers, service: FakeService) -> None:
+    service.listed = (QUEUED, RUNNING, DONE)
+    run, _ = answers.tick("{}")
+    assert run is not None
+    assert 'data-job="batch(1)-0"' in run
+    assert "frame 5 of 10, 2.40 s per frame, 12 s left" in run
+    assert 'aria-valuenow="50"' in run
+    run, _ = answers.tick(json.dumps({"job": DONE.id}))
+    assert run is not None
+    assert f'data-job="{DONE.id}"' in run
+
+
+def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, tmp_path: Path) -> None:
+    service.listed, service.made = (DONE,), Film(video=tmp_path / "a.mp4", subtitles=tmp_path / "a.srt")
+    run, _ = answers.tick("{}")
+    assert run is not None
+    assert f'src="file={tmp_path}/a.mp4"' in run
+    assert "Download subtitles" in run
+    assert "Download GIF" not in run
+
+
+def test_a_frame_is_shown_as_a_small_jpeg(answers: Answers, service: FakeService, tmp_path: Path) -> None:
+    service.listed, service.frame = (RUNNING,), tmp_path / "f.png"
+    service.frame.write_bytes(PNG)
+    run, _ = answers.tick("{}")
+    assert run is not None
+    assert 'src="data:image/jpeg;base64,' in run
+    service.frame.unlink()
+    assert "data:image" not in panels.run_html(service, RUNNING, str)
+
+
+@pytest.mark.parametrize("state", ["", "null", "[]", "{", '{"job": 7}', None])
+def test_any_state_of_the_page_is_answered(answers: Answers, state: Any) -> None:
+    assert None not in answers.tick(state)
+
+
+@pytest.mark.parametrize(
+    ("job", "act", "call"),
+    [
+        (RUNNING, "toggle", "pause"),
+        (PAUSED, "toggle", "resume"),
+        (RUNNING, "cancel", "cancel"),
+        (QUEUED, "up", "move_up"),
+        (FAILED, "resume", "resume"),
+        (DONE, "forget", "forget"),
+    ],
+)
+def test_commands_reach_the_job(
+    answers: Answers, service: FakeService, job: Any, act: str, call: str
+) -> None:
+    service.listed = (RUNNING, QUEUED, PAUSED, DONE, FAILED)
+    assert answers.act(json.dumps({"act": act, "job": job.id})) == ""
+    assert service.calls == [(call, job.id)]
+
+
+def test_a_command_that_fails_says_why(answers: Answers) -> None:
+    assert "There is no job" in answers.act('{"act": "cancel", "job": "batch(9)-9"}')
+    assert answers.act('{"act": "__class__", "job": "x"}') == ""
+
+
+def test_the_list_offers_what_each_job_can_do() -> None:
+    rows = panels.jobs_html((RUNNING, QUEUED, PAUSED, DONE, FAILED)).split("<tr ")[1:]
+    offered = [re.findall(r'data-act="(\w+)"', row) for row in rows]
+    assert offered == [
+        ["pause", "cancel"],
+        ["cancel", "up"],
+        ["resume", "cancel"],
+        ["show", "use", "forget"],
+        ["show", "resume", "use", "forget"],
+    ]
+    assert "generation error: no memory" in rows[4]
+    assert "Number 2 in the queue" in rows[1]
+
+
+def filled(answer: tuple[tuple[Any, ...], str]) -> dict[str, Any]:
+    return submitted(answer[0])
+
+
+def test_a_preset_replaces_everything(answers: Answers) -> None:
+    name = presets()[0].name
+    answer = answers.fill(json.dumps({"act": "preset", "name": name}), values(W=64, tiling=True))
+    assert filled(answer)["W"] == 512
+    assert filled(answer)["tiling"] is False
+    assert name in answer[1]
+
+
+def test_a_jobs_settings_come_back(answers: Answers, service: FakeService) -> None:
+    service.listed = (DONE,)
+    answer = answers.fill(json.dumps({"act": "use", "job": DONE.id}), values())
+    assert (filled(answer)["W"], filled(answer)["prompts"]) == (640, {"0": "a lake"})
+
+
+@pytest.mark.parametrize("command", ['{"act": "preset", "name": "../x"}', '{"act": "run", "name": "1"}'])
+def test_what_is_not_there_changes_nothing(answers: Answers, command: str) -> None:
+    answer = answers.fill(command, values(W=640))
+    assert answer[0] == values(W=640)
+    assert "nothing called" in answer[1]
+
+
+def test_a_stopped_run_is_resumed_with_its_settings(
+    answers: Answers, service: FakeService, tmp_path: Path
+) -> None:
+    path = tmp_path / "20260102030405_settings.txt"
+    path.write_text('{"W": 640, "batch_name": "x_{timestring}"}')
+    service.runs = (StoppedRun("20260102030405", "x_20260102030405", path, 3),)
+    assert answers.runs() == ["20260102030405"]
+    found = filled(answers.fill('{"act": "run", "name": "20260102030405"}', values()))
+    assert found["W"] == 640
+    assert found["resume_from_timestring"] is True
+    assert (found["resume_timestring"], found["batch_name"]) == ("20260102030405", "x_20260102030405")
+
+
+def test_a_file_keeps_what_it_does_not_name_and_reports(answers: Answers, tmp_path: Path) -> None:
+    path = tmp_path / "old.txt"
+    path.write_text(
+        '{"width": 640, "use_zoe_depth": true, "tiling": "yes", "color_coherence": "Match Frame 0 LAB", "odd": 1}'
+    )
+    answer = answers.load([path], values(seed=5, tiling=True))
+    found = filled(answer)
+    assert (found["W"], found["seed"], found["tiling"]) == (640, 5, True)
+    assert found["depth_algorithm"] == "Zoe+AdaBins (old)"
+    report = text(answer[1])
+    for part in ("old.txt", "Changed (", "Width", "Unknown, without effect (1)", "odd", "width is read as W"):
+        assert part in report
+    assert "tiling is 'yes'" in report
+
+
+def test_settings_come_out_of_a_frame(answers: Answers, tmp_path: Path) -> None:
+    path = tmp_path / "frame.png"
+    path.write_bytes(with_png_text(PNG, png_text_chunks({SETTINGS_KEYWORD: '{"W": 704}'})))
+    assert filled(answers.load([path], values()))["W"] == 704
+    path.write_bytes(PNG)
+    answer = answers.load([path], values(W=640))
+    assert answer[0] == values(W=640)
+    assert "carries no settings" in answer[1]
+
+
+def test_load_video_settings_takes_only_those(answers: Answers, tmp_path: Path) -> None:
+    (tmp_path / "some.txt").write_text('{"W": 640, "fps": 24}')
+    found = filled(answers.load_named("some.txt", values(), video_only=True))
+    assert (found["W"], found["fps"]) == (512, 24)
+
+
+def test_saved_settings_come_back_the_same(answers: Answers, tmp_path: Path) -> None:
+    wanted = values(W=640, prompts='{\n    "0": "ü <b>"\n}', tiling=True)
+    assert "Saved as" in answers.save("mine.txt", wanted)
+    assert answers.load_named("mine.txt", values())[0] == wanted
+    assert set(json.loads((tmp_path / "mine.txt").read_text("utf-8"))) <= set(defaults())
+
+
+@pytest.mark.parametrize("name", ["../a.txt", "/etc/passwd", "a.sh", "", "a/b.txt", "a\n.txt", "..txt/.txt"])
+def test_settings_are_saved_in_the_output_folder_only(answers: Answers, tmp_path: Path, name: str) -> None:
+    assert "plain file name" in answers.save(name, values())
+    assert "plain file name" in answers.load_named(name, values())[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reset_brings_the_defaults(answers: Answers) -> None:
+    answer = answers.reset(values(W=640))
+    assert answer[0] == default_values()
+    assert "1 changed" in answer[1]

@@ -1,0 +1,145 @@
+"""The pictures of a plan are exact: they are drawn from the numbers that render."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deforum_api.host import make_queue, standalone_facts
+from deforum_api.validation import validated
+from deforum_helpers.plot import (
+    HEAD_PX,
+    ROW_PX,
+    camera_path,
+    camera_svg,
+    changing_schedules,
+    frame_x,
+    plot_svg,
+)
+from deforum_helpers.prepare import prepare
+from deforum_helpers.render.plan import Plan
+from deforum_helpers.ui.answers import Answers
+from deforum_helpers.ui.controls import NAMES, default_values
+from tests.ui.fake_service import FakeService, facts
+
+SETTINGS: dict[str, Any] = {
+    "max_frames": 50,
+    "fps": 10,
+    "animation_mode": "3D",
+    "zoom": "0: (1)",
+    "strength_schedule": "0: (0.6), 30: (0.2+0.1*sin(t))",
+    "translation_z": "0: (t), 49: (3)",
+    "rotation_3d_y": "0: (2)",
+    "prompts": {"0": "a lake", "20": "a forest --neg rain"},
+}
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return prepare(SETTINGS, facts(tmp_path)).plan
+
+
+def curves(svg: str) -> list[NDArray[np.float64]]:
+    found = re.findall(r'<polyline points="([^"]+)"', svg)
+    return [np.array([[float(n) for n in point.split(",")] for point in one.split()]) for one in found]
+
+
+def test_every_point_is_a_value_of_the_validated_series(tmp_path: Path, plan: Plan) -> None:
+    queue = make_queue(standalone_facts("null", None, tmp_path), lambda: pytest.fail("nothing is rendered"))
+    (answer,) = validated(queue, [SETTINGS], None, True)
+    assert queue.close(10)
+    names = ["strength_schedule", "translation_z"]
+    for name, points in zip(names, curves(plot_svg(plan, names)), strict=True):
+        values = np.array(answer["series"][name])
+        top, bottom = points[:, 1].min(), points[:, 1].max()
+        assert bottom - top == pytest.approx(ROW_PX, abs=0.01)
+        read = values.min() + (bottom - points[:, 1]) / ROW_PX * np.ptp(values)
+        assert np.allclose(read, values, atol=np.ptp(values) * 0.01 / ROW_PX)
+        assert np.allclose(points[:, 0], [frame_x(plan, frame) for frame in range(50)], atol=0.01)
+
+
+def test_only_schedules_that_change_and_are_read_are_chosen(plan: Plan) -> None:
+    assert changing_schedules(plan) == ["translation_z", "strength_schedule"]
+
+
+def test_prompts_are_bands_from_frame_to_frame(plan: Plan) -> None:
+    bands = re.findall(
+        r'<title>([^<]*)</title><rect x="([\d.]+)" y="(\d+)" width="([\d.]+)"', plot_svg(plan, [])
+    )
+    assert [(band[0], band[2]) for band in bands] == [("a lake", str(HEAD_PX)), ("a forest", str(HEAD_PX))]
+    assert float(bands[1][1]) == pytest.approx(frame_x(plan, 20), abs=0.1)
+    assert float(bands[0][3]) == pytest.approx(frame_x(plan, 20) - frame_x(plan, 0), abs=0.1)
+
+
+def test_seconds_and_key_frames_stand_on_the_axis(plan: Plan) -> None:
+    svg = plot_svg(plan, [])
+    assert ">4.9 s<" in svg
+    assert len(re.findall(r'<path d="M[\d.]+ 36V44"', svg)) == len(plan.key_frames)
+
+
+def test_a_camera_that_flies_straight_goes_one_way(tmp_path: Path) -> None:
+    settings = {
+        "max_frames": 5,
+        "animation_mode": "3D",
+        "translation_z": "0: (20)",
+        "translation_x": "0: (10)",
+    }
+    path = camera_path(prepare(settings, facts(tmp_path)).plan)
+    assert np.allclose(path[:, :3, 3], [[0.05 * k, 0, 0.1 * k] for k in range(5)])
+    assert np.allclose(path[:, :3, :3], np.eye(3))
+
+
+def test_a_camera_that_turns_as_it_steps_goes_round(tmp_path: Path) -> None:
+    """90 degrees in ten frames, one unit forward each: the way is a quarter of a regular polygon."""
+    settings = {
+        "max_frames": 11,
+        "animation_mode": "3D",
+        "translation_z": "0: (200)",
+        "rotation_3d_y": "0: (9)",
+    }
+    path = camera_path(prepare(settings, facts(tmp_path)).plan)
+    steps = np.diff(path[:, :3, 3], axis=0)
+    assert np.allclose(np.linalg.norm(steps, axis=1), 1)
+    turned = np.degrees([math.atan2(step[0], step[2]) for step in steps])
+    assert np.allclose(np.diff(turned), 9)
+    assert np.allclose(path[10, :3, 2], [1, 0, 0])  # it looks to the right of where it looked first
+
+
+def test_the_way_is_drawn_from_above_and_from_the_side_to_one_scale(plan: Plan) -> None:
+    svg = camera_svg(plan)
+    above, side = curves(svg)
+    path = camera_path(plan)[:, :3, 3]
+    for points, across, down in ((above, path[:, 0], -path[:, 2]), (side, path[:, 2], path[:, 1])):
+        length = np.hypot(*np.diff(points, axis=0).T)
+        expected = np.hypot(np.diff(across), np.diff(down))
+        scale = length.sum() / expected.sum()
+        assert np.allclose(
+            points - points[0], scale * np.stack([across - across[0], down - down[0]], 1), atol=0.02
+        )
+    assert svg.count("<polygon") == 2 * 4 * len(plan.key_frames)
+
+
+def test_2d_says_that_there_is_no_way(tmp_path: Path) -> None:
+    svg = camera_svg(prepare({"max_frames": 5}, facts(tmp_path)).plan)
+    assert "picture plane" in svg
+    assert "<polyline" not in svg
+
+
+def test_a_camera_that_stands_still_is_drawn(tmp_path: Path) -> None:
+    settings = {"max_frames": 3, "animation_mode": "3D", "translation_z": "0: (0)"}
+    assert "nan" not in camera_svg(prepare(settings, facts(tmp_path)).plan)
+
+
+def test_the_tab_draws_what_is_chosen_or_what_changes(tmp_path: Path) -> None:
+    answers = Answers(FakeService(facts(tmp_path)), str)
+    values = default_values()
+    assert ">cfg_scale_schedule<" in answers.plot(["cfg_scale_schedule", "no schedule"], values)
+    assert ">zoom<" in answers.plot([], values)
+    broken = tuple("0: (" if name == "zoom" else value for name, value in zip(NAMES, values, strict=True))
+    assert "mend the problems" in answers.plot([], broken)
