@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -55,21 +54,15 @@ class DemoEngine:
 def knows_a_word_of(prompt: str) -> bool:
     """Return whether the model was trained on at least one word of `prompt`."""
     text = " ".join(text for text, _ in parse_prompt(prompt).parts)
-    words = re.findall(r"[a-z]+", text.casefold())
-    return any(_singular(word) in vocabulary() for word in words)
+    return not vocabulary().isdisjoint(_words(text))
 
 
 @lru_cache(maxsize=1)
 def vocabulary() -> frozenset[str]:
     """Return the words that the model was trained on, lower case, without a plural s."""
-    words = MODEL_FOLDER / "vocabulary.txt"
-    if words.is_file():
-        return frozenset(map(_singular, words.read_text(encoding="utf-8").casefold().split()))
-    tokens = json.loads((MODEL_FOLDER / "tokenizer" / "vocab.json").read_text(encoding="utf-8"))
-    return frozenset(
-        _singular(token.removesuffix("</w>")) for token in tokens if token.endswith("</w>") and len(token) > 6
-    )
+    return frozenset(_words((MODEL_FOLDER / "vocabulary.txt").read_text(encoding="utf-8")))
 
 
-def _singular(word: str) -> str:
-    return word.removesuffix("s")
+def _words(text: str) -> list[str]:
+    """Words of three letters or more: shorter ones ("of", "on") say nothing of a scene."""
+    return [word.removesuffix("s") for word in re.findall(r"[a-z]{3,}", text.casefold())]

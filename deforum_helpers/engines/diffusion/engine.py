@@ -132,7 +132,9 @@ class DiffusionEngine:
         scales = Scales(request.cfg_scale, request.distilled_cfg_scale)
         guides = request.cfg_scale != 1 and not model.family.guides_itself
         evaluations = len(sampling.timesteps)
-        for i, timestep in enumerate(sampling.timesteps.to(self.device)):
+        # Schedulers compute with the times on the CPU, so that no step waits for the GPU; the network has its copy.
+        times = zip(sampling.timesteps, sampling.timesteps.to(self.device), strict=True)
+        for i, (timestep, told) in enumerate(times):
             cancel.check_cancel()
             step = i * sampling.steps // evaluations
             guidance = Guidance(
@@ -140,9 +142,7 @@ class DiffusionEngine:
                 away=self._away(model, negative, request, loras, step) if guides else None,
             )
             shown = sampling.model_input(latents, timestep)
-            guided, unguided = guided_output(
-                model.family, shown, timestep, guidance, scales, sampling.cfg_factor
-            )
+            guided, unguided = guided_output(model.family, shown, told, guidance, scales, sampling.cfg_factor)
             if kept is not None:
                 guided, unguided = (kept.held(output, shown, timestep) for output in (guided, unguided))
             latents = sampling.step(guided, unguided, timestep, latents, generator)

@@ -216,7 +216,7 @@ class Flux:
             guidance=guidance,
             pooled_projections=conditioning.pooled,
             encoder_hidden_states=conditioning.tokens,
-            txt_ids=conditioning.tokens.new_zeros(conditioning.tokens.shape[1], 3),
+            txt_ids=torch.zeros(conditioning.tokens.shape[1], 3, device=latents.device),
             img_ids=_patch_places(height // 2, width // 2, latents.device),
             return_dict=False,
         )[0].float()

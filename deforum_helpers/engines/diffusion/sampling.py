@@ -39,7 +39,7 @@ class Sampling:
 
     Args:
         scheduler: a diffusers scheduler, fresh for this run.
-        timesteps: float32 or int64 (evaluations,), what the network is told.
+        timesteps: float32 or int64 (evaluations,) on the CPU, what the network is told.
         steps: number of sampling steps; an interleaved solver evaluates the network about twice a step.
         first_sigma: the noise level to begin at.
         solver: how the sampler is run.
@@ -246,6 +246,7 @@ def _walk(scheduler: Any, solver: Solver, table: NoiseTable, levels: np.ndarray)
         scheduler.register_to_config(use_karras_sigmas=True)
         scheduler._convert_to_karras = lambda in_sigmas, num_inference_steps: levels[:-1]
         scheduler.set_timesteps(len(levels) - 1)
+        scheduler.set_begin_index(0)
         return scheduler.timesteps
     sigmas = torch.tensor(levels, dtype=torch.float32)
     times = levels[:-1] * len(table.sigmas) if table.flow else table.timestep(levels[:-1])
