@@ -146,6 +146,15 @@ class QueueClosed(ApiError):
         super().__init__("The server is stopping and takes no more jobs.", headers={"Retry-After": "30"})
 
 
+class StoreUnavailable(ApiError):
+    """The job database does not work; the message says why and what to do."""
+
+    code = 503
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"Retry-After": "30"})
+
+
 class Refused(ApiError):
     """A request that is turned away before its body is looked at."""
 

@@ -4,17 +4,45 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
 from deforum_api.record import Job, Status
 
 
-class JobStore(Protocol):
-    """Keeps the records of jobs. Every method may be called from any thread."""
+@dataclass(frozen=True)
+class Receipt:
+    """What a request with an `Idempotency-Key` was answered.
 
-    def add(self, jobs: Sequence[Job]) -> None:
-        """Keep new jobs, all of them or, on an error, none; they are safe when this returns."""
+    Args:
+        key: the client's.
+        digest: of what it submitted.
+        reply: the answer as JSON text.
+        at: Unix seconds.
+    """
+
+    key: str
+    digest: str
+    reply: str
+    at: float
+
+
+class JobStore(Protocol):
+    """Keeps the records of jobs. Every method may be called from any thread.
+
+    Raises:
+        StoreUnavailable: any method, if what it keeps them in fails.
+    """
+
+    def add(self, jobs: Sequence[Job], receipt: Receipt | None = None) -> tuple[Job, ...]:
+        """Keep new jobs, and the receipt; they are safe when this returns.
+
+        They are returned as they are kept: their `order` is a later one if others took theirs meanwhile.
+
+        Raises:
+            ValueError: an id or the receipt's key is known; nothing is kept.
+        """
         ...
 
     def get(self, job_id: str) -> Job | None:
@@ -55,6 +83,26 @@ class JobStore(Protocol):
         """Forget the oldest finished jobs beyond `keep`."""
         ...
 
+    def receipt(self, key: str) -> Receipt | None:
+        """Return the receipt of the request that had `key`, or None."""
+        ...
+
+    def forget_receipts(self, before: float) -> None:
+        """Forget the receipts that are older than Unix time `before`."""
+        ...
+
+    def beat(self) -> None:
+        """Tell other programs on the same records that this one lives."""
+        ...
+
+    def orphans(self) -> tuple[Job, ...]:
+        """Return the working jobs whose program has ended."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the records are kept in; nothing is asked for afterwards."""
+        ...
+
 
 class MemoryStore:
     """Keeps jobs as long as the program runs."""
@@ -63,20 +111,28 @@ class MemoryStore:
         self._jobs: dict[str, Job] = {}
         self._batches: dict[str, list[str]] = {}
         self._queued: dict[str, int] = {}
+        self._receipts: dict[str, Receipt] = {}
         self._finished = 0
         self._next_order = 0
         self._lock = threading.Lock()
 
-    def add(self, jobs: Sequence[Job]) -> None:
+    def add(self, jobs: Sequence[Job], receipt: Receipt | None = None) -> tuple[Job, ...]:
         with self._lock:
             known = [job.id for job in jobs if job.id in self._jobs]
             if known:
                 raise ValueError(f"The job {known[0]} exists already.")
-            for job in jobs:
+            if receipt is not None:
+                if receipt.key in self._receipts:
+                    raise ValueError(f"The key {receipt.key} was used before.")
+                self._receipts[receipt.key] = receipt
+            late = max(0, self._next_order - min((job.order for job in jobs), default=0))
+            kept = tuple(replace(job, order=job.order + late) for job in jobs)
+            for job in kept:
                 self._jobs[job.id] = job
                 self._batches.setdefault(job.batch_id, []).append(job.id)
                 self._count(job)
-                self._next_order = max(self._next_order, job.order + 1)
+                self._next_order = job.order + 1
+            return kept
 
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
@@ -135,6 +191,22 @@ class MemoryStore:
             )
             for job in oldest[:excess]:
                 self._forget(job)
+
+    def receipt(self, key: str) -> Receipt | None:
+        return self._receipts.get(key)
+
+    def forget_receipts(self, before: float) -> None:
+        with self._lock:
+            self._receipts = {key: one for key, one in self._receipts.items() if one.at >= before}
+
+    def beat(self) -> None:
+        """No other program sees these records."""
+
+    def orphans(self) -> tuple[Job, ...]:
+        return ()
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
     def _count(self, job: Job) -> None:
         self._finished += job.finished

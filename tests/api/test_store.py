@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from deforum_api.record import Job
-from deforum_api.store import JobStore, MemoryStore
+from deforum_api.store import JobStore, MemoryStore, Receipt
+from deforum_api.store_sqlite import SqliteStore
 
 
 def job(batch: int, number: int, order: int) -> Job:
@@ -18,12 +21,13 @@ def done(old: Job, at: float) -> Job:
     return replace(old, status="FAILED", phase="PREPARING", updates=old.updates + 1, last_updated=at)
 
 
-@pytest.fixture(params=[MemoryStore])
-def store(request: pytest.FixtureRequest) -> JobStore:
-    made: JobStore = request.param()
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobStore]:
+    made: JobStore = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "jobs.sqlite3")
     made.add([job(7, 0, 0), job(7, 1, 1)])
     made.add([job(3, 0, 2)])
-    return made
+    yield made
+    made.close()
 
 
 def test_jobs_are_found_by_id_and_batch_in_their_order(store: JobStore) -> None:
@@ -105,3 +109,45 @@ def test_a_job_with_a_turn_waits_in_that_place(store: JobStore) -> None:
     last = job(3, 0, 2)
     store.swap(last, replace(last, turn=-1, updates=1))
     assert store.queued() == ("batch(3)-0", "batch(7)-0", "batch(7)-1")
+
+
+def test_jobs_whose_numbers_others_took_come_after_these(store: JobStore) -> None:
+    kept = store.add([job(9, 0, 1), job(9, 1, 2)])
+    assert [one.order for one in kept] == [3, 4]
+    assert store.batch("batch(9)") == kept
+    assert store.next_order() == 5
+
+
+def test_every_field_of_a_job_is_kept(store: JobStore) -> None:
+    full = replace(
+        job(4, 0, 3),
+        settings_json='{"prompts": {"0": "\\u00e4 \\ud83c"}}',
+        overrides_json='{"a": [1]}',
+        warnings=("one", "two"),
+        message="says 'so'; and \n more",
+        outdir="/out",
+        timestring="20260102030405",
+        generating_since=0.1,
+        held=True,
+    )
+    store.add([full])
+    assert store.get(full.id) == full
+
+
+def test_a_receipt_is_kept_with_its_jobs_or_neither(store: JobStore) -> None:
+    receipt = Receipt("key", "digest", "{}", 5.0)
+    store.add([job(9, 0, 3)], receipt)
+    assert store.receipt("key") == receipt
+    with pytest.raises(ValueError, match="key"):
+        store.add([job(10, 0, 4)], receipt)
+    assert store.get("batch(10)-0") is None
+    store.forget_receipts(5.0)
+    assert store.receipt("key") == receipt
+    store.forget_receipts(5.1)
+    assert store.receipt("key") is None
+
+
+def test_a_living_programs_jobs_are_no_orphans(store: JobStore) -> None:
+    store.swap(job(7, 0, 0), replace(job(7, 0, 0), phase="PREPARING", updates=1))
+    store.beat()
+    assert store.orphans() == ()

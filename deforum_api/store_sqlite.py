@@ -1,0 +1,220 @@
+"""Jobs in a SQLite file: what was kept once survives the program, the machine, and other programs on the same file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from deforum_api.database import opened, plain_errors
+from deforum_api.errors import StoreUnavailable
+from deforum_api.owners import Me, Owners
+from deforum_api.record import WORKING, Job, Status
+from deforum_api.store import Receipt
+
+FILE_NAME = "deforum_jobs.sqlite3"
+
+_FIELDS = frozenset(field.name for field in fields(Job))
+_IN_COLUMNS = frozenset({"settings_json", "overrides_json", "order"})
+_WHOLE = "SELECT number, record, settings_json, overrides_json FROM jobs JOIN submitted USING (number)"
+
+
+class SqliteStore:
+    """A `JobStore` in one file that several servers may share.
+
+    Reads have a connection of their own: no answer waits until a change has reached the disk. A change is on the
+    disk when its method returns, except for mere progress of a working job, which only a power failure can lose.
+
+    Args:
+        path: of the database; its folder is made. Beside it SQLite keeps `-wal` and `-shm`.
+        me: the program that the working jobs of this store belong to.
+
+    Raises:
+        StoreUnavailable: it cannot be opened, or is no job database of a version that this program knows.
+    """
+
+    def __init__(self, path: Path, me: Me | None = None) -> None:
+        self.path = path
+        self._me = me or Me.now()
+        self._writer, self._reader = opened(path)
+        self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._owners = Owners(self._me)
+
+    def add(self, jobs: Sequence[Job], receipt: Receipt | None = None) -> tuple[Job, ...]:
+        with self._change() as change:
+            known = [job.id for job in jobs if _one(change, "SELECT 1 FROM jobs WHERE id = ?", job.id)]
+            if known:
+                raise ValueError(f"The job {known[0]} exists already.")
+            if receipt is not None:
+                _keep_receipt(change, receipt)
+            late = max(0, _next_order(change) - min((job.order for job in jobs), default=0))
+            kept = tuple(replace(job, order=job.order + late) for job in jobs)
+            for job in kept:
+                change.execute(
+                    "INSERT INTO jobs (number, id, batch_id, updates, status, place, last_updated, record) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (job.order, job.id, job.batch_id, *_columns(job)),
+                )
+                change.execute(
+                    "INSERT INTO submitted VALUES (?, ?, ?)",
+                    (job.order, job.settings_json, job.overrides_json),
+                )
+        return kept
+
+    def get(self, job_id: str) -> Job | None:
+        rows = self._read(f"{_WHOLE} WHERE id = ?", job_id)
+        return _job(rows[0]) if rows else None
+
+    def swap(self, old: Job, new: Job) -> bool:
+        owner = self._me.id if _working(new) else None
+        with self._change(durable=not _is_mere_progress(old, new)) as change:
+            if owner and not _working(old):
+                self._me.enter(change)
+            changed = change.execute(
+                "UPDATE jobs SET updates = ?, status = ?, place = ?, last_updated = ?, record = ?, "
+                "owner = CASE WHEN ? THEN owner ELSE ? END WHERE id = ? AND updates = ?",
+                (*_columns(new), _working(old) and _working(new), owner, old.id, old.updates),
+            )
+            return changed.rowcount == 1
+
+    def batch(self, batch_id: str) -> tuple[Job, ...]:
+        return tuple(map(_job, self._read(f"{_WHOLE} WHERE batch_id = ? ORDER BY number", batch_id)))
+
+    def batches(self) -> dict[str, list[str]]:
+        batches: dict[str, list[str]] = {}
+        for batch_id, job_id in self._read("SELECT batch_id, id FROM jobs ORDER BY number"):
+            batches.setdefault(batch_id, []).append(job_id)
+        return batches
+
+    def page(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[Job, ...]:
+        only, values = ("AND status = ?", [status]) if status else ("", [])
+        rows = self._read(
+            f"{_WHOLE} WHERE number > ? {only} ORDER BY number LIMIT ?",
+            after,
+            *values,
+            -1 if limit is None else limit,
+        )
+        return tuple(map(_job, rows))
+
+    def queued(self) -> tuple[str, ...]:
+        rows = self._read("SELECT id FROM jobs WHERE place IS NOT NULL ORDER BY place, number")
+        return tuple(job_id for (job_id,) in rows)
+
+    def remove(self, job: Job) -> bool:
+        with self._change() as change:
+            removed = change.execute("DELETE FROM jobs WHERE id = ? AND updates = ?", (job.id, job.updates))
+            return removed.rowcount == 1
+
+    def next_order(self) -> int:
+        with self._reading, plain_errors(self.path):
+            return _next_order(self._reader)
+
+    def prune(self, keep: int) -> None:
+        finished = "SELECT number FROM jobs WHERE status != 'ACCEPTED'"
+        if len(self._read(finished)) > keep:
+            with self._change() as change:
+                excess = len(change.execute(finished).fetchall()) - keep
+                change.execute(
+                    f"DELETE FROM jobs WHERE number IN ({finished} ORDER BY last_updated, number LIMIT ?)",
+                    (max(0, excess),),
+                )
+
+    def receipt(self, key: str) -> Receipt | None:
+        rows = self._read("SELECT key, digest, reply, at FROM receipts WHERE key = ?", key)
+        return Receipt(*rows[0]) if rows else None
+
+    def forget_receipts(self, before: float) -> None:
+        with self._change(durable=False) as change:
+            change.execute("DELETE FROM receipts WHERE at < ?", (before,))
+
+    def beat(self) -> None:
+        with self._change(durable=False) as change:
+            self._me.beat(change)
+
+    def orphans(self) -> tuple[Job, ...]:
+        claimed = self._read("SELECT DISTINCT owner FROM jobs WHERE owner IS NOT NULL")
+        others = [owner for (owner,) in claimed if owner != self._me.id]
+        if not others:
+            return ()
+        dead = [owner for owner in others if self._owners.is_dead(self._read, owner)]
+        rows = (row for owner in dead for row in self._read(f"{_WHOLE} WHERE owner = ?", owner))
+        return tuple(map(_job, rows))
+
+    def close(self) -> None:
+        with suppress(StoreUnavailable), self._change(durable=False) as change:
+            self._owners.tidy(change)
+        with self._writing, self._reading:
+            self._writer.close()
+            self._reader.close()
+
+    @contextmanager
+    def _change(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Do all of what happens inside, or nothing; with `durable` it is on the disk afterwards."""
+        with self._writing, plain_errors(self.path):
+            self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def _read(self, query: str, *values: Any) -> list[Any]:
+        with self._reading, plain_errors(self.path):
+            return self._reader.execute(query, values).fetchall()
+
+
+def _columns(job: Job) -> tuple[int, str, int | None, float, str]:
+    """Return updates, status, place, last_updated and record as they are kept."""
+    record = {name: value for name, value in asdict(job).items() if name not in _IN_COLUMNS}
+    place = job.place if job.queued else None
+    return job.updates, job.status, place, job.last_updated, json.dumps(record)
+
+
+def _job(row: tuple[int, str, str, str]) -> Job:
+    number, record, settings_json, overrides_json = row
+    known = {name: value for name, value in json.loads(record).items() if name in _FIELDS}
+    known["warnings"] = tuple(known["warnings"])
+    return Job(order=number, settings_json=settings_json, overrides_json=overrides_json, **known)
+
+
+def _working(job: Job) -> bool:
+    return job.status == "ACCEPTED" and job.phase in WORKING
+
+
+def _is_mere_progress(old: Job, new: Job) -> bool:
+    """Whether nothing changes that a restart would need; frames and checkpoint tell where to go on."""
+    return _decisive(old) == _decisive(new)
+
+
+def _decisive(job: Job) -> tuple[Any, ...]:
+    asked = (job.cancel_requested, job.held, job.turn)
+    return (job.status, job.phase, job.attempt, job.timestring, job.frame > 0, *asked)
+
+
+def _next_order(connection: sqlite3.Connection) -> int:
+    found = _one(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
+    return found[0] + 1 if found else 0
+
+
+def _keep_receipt(change: sqlite3.Connection, receipt: Receipt) -> None:
+    try:
+        change.execute(
+            "INSERT INTO receipts VALUES (?, ?, ?, ?)",
+            (receipt.key, receipt.digest, receipt.reply, receipt.at),
+        )
+    except sqlite3.IntegrityError:
+        raise ValueError(f"The key {receipt.key} was used before.") from None
+
+
+def _one(connection: sqlite3.Connection, query: str, *values: Any) -> Any:
+    return connection.execute(query, values).fetchone()

@@ -1,0 +1,280 @@
+"""What only a store in a file has: other programs on it, restarts, and files that are not as they should be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deforum_api import database
+from deforum_api.errors import StoreUnavailable
+from deforum_api.owners import SILENCE_S, Me, Owners, process_start
+from deforum_api.record import Job
+from deforum_api.store_sqlite import SqliteStore
+
+NEW = Job("batch(1)-0", "batch(1)", 0, '{"W": 64}', "null", 1.0, 1.0)
+CLAIMED = replace(NEW, phase="PREPARING", updates=1)
+NOBODY = 65534
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "out" / "jobs.sqlite3"
+
+
+def with_job(path: Path) -> None:
+    store = SqliteStore(path)
+    store.add([NEW])
+    store.close()
+
+
+def test_jobs_survive_the_program(path: Path) -> None:
+    with_job(path)
+    store = SqliteStore(path)
+    assert (store.page(), store.queued(), store.next_order()) == ((NEW,), (NEW.id,), 1)
+    store.close()
+
+
+def test_what_was_added_is_on_the_disk_when_add_returns(path: Path) -> None:
+    script = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from deforum_api.record import Job\n"
+        "from deforum_api.store_sqlite import SqliteStore\n"
+        f"SqliteStore(Path({str(path)!r})).add([Job('batch(1)-0', 'batch(1)', 0, '{{}}', 'null', 1.0, 1.0)])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=False)
+    store = SqliteStore(path)
+    assert store.queued() == ("batch(1)-0",)
+    store.close()
+
+
+def test_one_of_many_gets_a_job(path: Path) -> None:
+    stores = [SqliteStore(path) for _ in range(4)]
+    stores[0].add([replace(NEW, id=f"batch(1)-{n}", order=n) for n in range(25)])
+    taken: list[str] = []
+
+    def take_all(store: SqliteStore) -> None:
+        claimed = ((job, replace(job, phase="PREPARING", updates=1)) for job in store.page())
+        taken.extend(old.id for old, new in claimed if store.swap(old, new))
+
+    threads = [threading.Thread(target=take_all, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == sorted(job.id for job in stores[0].page())
+    for store in stores:
+        store.close()
+
+
+def test_programs_that_begin_at_once_share_a_new_file(path: Path) -> None:
+    stores: list[SqliteStore] = []
+    threads = [threading.Thread(target=lambda: stores.append(SqliteStore(path))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(stores) == 8
+    for store in stores:
+        store.close()
+
+
+def test_a_read_does_not_wait_for_a_change(path: Path) -> None:
+    store = SqliteStore(path)
+    store.add([NEW])
+    with store._change() as change:
+        change.execute("UPDATE jobs SET updates = 7")
+        assert store.get(NEW.id) == NEW
+    store.close()
+
+
+def ended_program() -> Me:
+    """A program of this machine that is over."""
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    me = replace(Me.now(), id="ended", pid=done.pid, began=process_start(done.pid) or "0")
+    done.wait()
+    return me
+
+
+def test_the_working_jobs_of_an_ended_program_are_orphans(path: Path) -> None:
+    old, new = SqliteStore(path, ended_program()), SqliteStore(path)
+    old.add([NEW])
+    assert new.orphans() == ()
+    assert old.swap(NEW, CLAIMED)
+    assert new.orphans() == (CLAIMED,)
+    assert new.swap(CLAIMED, replace(CLAIMED, phase="QUEUED", updates=2))
+    assert new.orphans() == ()
+    old.close()
+    new.close()
+
+
+def test_another_process_of_the_same_id_is_another_program(path: Path) -> None:
+    me = Me.now()
+    old = SqliteStore(path, replace(me, id="old", began="1"))
+    slow = SqliteStore(path, replace(me, id="slow"))
+    new = SqliteStore(path)
+    other = replace(NEW, id="batch(1)-1", order=1)
+    old.add([NEW, other])
+    old.swap(NEW, CLAIMED)
+    slow.swap(other, replace(other, phase="PREPARING", updates=1))
+    assert new.orphans() == (CLAIMED,), "the slow one lives, however long it is silent"
+    for store in (old, slow, new):
+        store.close()
+
+
+def test_a_cancel_from_elsewhere_leaves_the_job_to_its_program(path: Path) -> None:
+    old, new = SqliteStore(path, ended_program()), SqliteStore(path)
+    old.add([NEW])
+    old.swap(NEW, CLAIMED)
+    asked = replace(CLAIMED, cancel_requested=True, updates=2)
+    assert new.swap(CLAIMED, asked)
+    assert new.orphans() == (asked,)
+    old.close()
+    new.close()
+
+
+def test_elsewhere_only_silence_tells() -> None:
+    now, beats = [0.0], [5]
+    owners = Owners(Me.now(), clock=lambda: now[0])
+
+    def read(query: str, owner: str) -> list[tuple[str, int, str, int]]:
+        return [("another machine", 1, "1", beats[0])]
+
+    assert not owners.is_dead(read, "far")
+    now[0] += SILENCE_S - 1
+    beats[0] = 1  # any other count: a clock set back does not matter
+    assert not owners.is_dead(read, "far")
+    now[0] += SILENCE_S
+    assert not owners.is_dead(read, "far")
+    now[0] += 1
+    assert owners.is_dead(read, "far")
+
+
+def test_an_older_database_is_brought_to_this_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_job(path)
+    later = (
+        *database.MIGRATIONS,
+        "ALTER TABLE jobs ADD COLUMN colour TEXT DEFAULT 'red'; DROP TABLE receipts",
+    )
+    monkeypatch.setattr(database, "MIGRATIONS", later)
+    store = SqliteStore(path)
+    assert store.page() == (NEW,)
+    assert store._read("SELECT colour FROM jobs") == [("red",)]
+    store.close()
+
+
+def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_job(path)
+    good = database.MIGRATIONS
+    monkeypatch.setattr(database, "MIGRATIONS", (*good, "DROP TABLE receipts; SELECT nonsense"))
+    with pytest.raises(StoreUnavailable):
+        SqliteStore(path)
+    monkeypatch.setattr(database, "MIGRATIONS", good)
+    store = SqliteStore(path)
+    assert (store.page(), store.receipt("key")) == ((NEW,), None)
+    store.close()
+
+
+def refused(path: Path, *words: str) -> None:
+    """Opening is refused with these words, and not a byte of the file changes."""
+    before = path.read_bytes()
+    with pytest.raises(StoreUnavailable) as caught:
+        SqliteStore(path)
+    assert all(word in caught.value.message for word in (*words, str(path))), caught.value.message
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_database_is_refused_and_left_as_it_is(path: Path) -> None:
+    with_job(path)
+    whole = path.read_bytes()
+    path.write_bytes(b"no database at all" * 400)
+    refused(path, "damaged", "move it away")
+    torn = bytearray(whole)
+    torn[4096 * 2 : 4096 * 7] = bytes([77]) * 4096 * 5
+    path.write_bytes(torn)
+    refused(path, "damaged", "move it away")
+
+
+def test_a_database_of_a_newer_program_is_refused(path: Path) -> None:
+    with_job(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    refused(path, "newer version", "update this program")
+
+
+def test_a_foreign_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE songs (title TEXT)")
+    connection.close()
+    refused(path, "another program", "move it away")
+
+
+def test_a_locked_database_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    with_job(path)
+    store = SqliteStore(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="locked by another program") as caught:
+        store.add([replace(NEW, id="batch(2)-0", batch_id="batch(2)", order=1)])
+    assert (caught.value.code, caught.value.headers) == (503, {"Retry-After": "30"})
+    assert store.get(NEW.id) == NEW, "what is there is still told"
+    other.execute("ROLLBACK")
+    other.close()
+    store.add([replace(NEW, id="batch(2)-0", batch_id="batch(2)", order=1)])
+    store.close()
+
+
+@pytest.fixture
+def somebody() -> Iterator[Path]:
+    """A folder, and the rights of a plain user instead of root's, who may write everywhere."""
+    if os.name == "nt":
+        pytest.skip("rights are told in another way there")
+    folder = Path(tempfile.mkdtemp(prefix="deforum-rights-"))
+    folder.chmod(0o755)
+    yield folder
+    if os.geteuid() != os.getuid():
+        os.seteuid(os.getuid())
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_read_only_database_is_told(somebody: Path) -> None:
+    path = somebody / "jobs.sqlite3"
+    with_job(path)
+    before = path.read_bytes()
+    path.chmod(0o444)
+    somebody.chmod(0o555)
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+    with pytest.raises(StoreUnavailable, match="cannot be written"):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+
+
+def test_a_full_disk_is_told_and_keeps_what_was_there(path: Path) -> None:
+    store = SqliteStore(path)
+    store.add([NEW])
+    pages = store._writer.execute("PRAGMA page_count").fetchone()[0]
+    store._writer.execute(f"PRAGMA max_page_count = {pages}")
+    big = replace(NEW, id="batch(2)-0", batch_id="batch(2)", order=1, settings_json='"' + "x" * 200_000 + '"')
+    with pytest.raises(StoreUnavailable, match="disk is full"):
+        store.add([big])
+    assert store.page() == (NEW,)
+    store._writer.execute("PRAGMA max_page_count = 1000000")
+    store.add([big])
+    assert store.page() == (NEW, big)
+    store.close()
