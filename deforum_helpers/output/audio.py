@@ -42,9 +42,9 @@ def soundtrack_kind(path: Path) -> str:
         raise VideoError(
             f"soundtrack_path {path.name!r} cannot be read; give a local sound or video file."
         ) from error
-    for marks, demuxer in _KINDS:
-        if all(head[offset : offset + len(mark)] == mark for offset, mark in marks):
-            return demuxer
+    demuxer = container_kind(head)
+    if demuxer is not None:
+        return demuxer
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # MPEG audio sync; layer 0 is AAC's
         return "mp3" if head[1] & 0x06 else "aac"
     raise VideoError(
@@ -52,6 +52,14 @@ def soundtrack_kind(path: Path) -> str:
         "allowed are mp3, wav, flac, ogg, opus, aac, m4a, aiff, wma, mp4, mov, mkv, webm, avi and mpeg, "
         "no playlists."
     )
+
+
+def container_kind(head: bytes) -> str | None:
+    """Return the ffmpeg demuxer of the file that begins with `head` (about 512 bytes), or None for an unknown kind."""
+    for marks, demuxer in _KINDS:
+        if all(head[offset : offset + len(mark)] == mark for offset, mark in marks):
+            return demuxer
+    return None
 
 
 def check_soundtrack(path: Path, ffmpeg: str) -> None:

@@ -1,0 +1,1 @@
+"""What comes from outside: videos taken apart into frames, files fetched from addresses."""

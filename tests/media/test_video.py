@@ -1,0 +1,196 @@
+"""Videos taken apart: exact counts, rotation, variable rates, selections; and files that are none."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.errors import Cancelled, SettingsError
+from deforum_helpers.media.video import Footage, Selection, extract_frames, footage_of, stem_of
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+
+FFMPEG = find_ffmpeg(None)
+
+
+def ffmpeg(*arguments: object) -> None:
+    subprocess.run(
+        [FFMPEG, "-loglevel", "error", "-y", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL
+    )
+
+
+def gray_clip(path: Path, frames: int = 12, fps: int = 10, *extra: object) -> Path:
+    """A clip of 48x32 whose frame k has the level 20 k and a white left upper corner."""
+    pixels = np.zeros((frames, 32, 48, 3), np.uint8)
+    pixels += (20 * np.arange(frames, dtype=np.uint8))[:, None, None, None]
+    pixels[:, :16, :16] = 255
+    raw = path.with_suffix(".raw")
+    raw.write_bytes(pixels.tobytes())
+    shape = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "48x32", "-r", fps)
+    ffmpeg(*shape, "-i", raw, *extra, "-crf", 1, "-pix_fmt", "yuv444p", path)
+    return path
+
+
+def levels(paths: tuple[Path, ...]) -> list[int]:
+    """The number that each frame's level says."""
+    pictures = [cv2.imread(str(path)) for path in paths]
+    return [round(float(picture[-8:, -8:].mean()) / 20) for picture in pictures]
+
+
+def taken(footage: Footage, folder: Path, selection: Selection, **changes: bool) -> tuple[Path, ...]:
+    return extract_frames(footage, folder, selection, FFMPEG, CancelToken(), **changes)
+
+
+def test_what_a_clip_holds(tmp_path: Path) -> None:
+    path = gray_clip(tmp_path / "my clip.mp4")
+    assert footage_of(path, FFMPEG, setting="video_init_path") == Footage(path, "my clip", 48, 32, 10.0, 12)
+
+
+@pytest.mark.parametrize(
+    ("selection", "numbers"),
+    [
+        (Selection(), list(range(12))),
+        (Selection(3), [0, 3, 6, 9]),
+        (Selection(3, 4), [6, 9]),
+        (Selection(1, 2, 5), [2, 3, 4, 5]),
+        (Selection(2, 3, 8), [4, 6, 8]),
+        (Selection(0, 10, 99), [10, 11]),
+    ],
+)
+def test_selections_are_exact(tmp_path: Path, selection: Selection, numbers: list[int]) -> None:
+    footage = footage_of(gray_clip(tmp_path / "a.mp4"), FFMPEG, setting="video_init_path")
+    assert selection.count(12) == len(numbers)
+    paths = taken(footage, tmp_path / "50% frames", selection)
+    assert levels(paths) == numbers
+    assert [path.name for path in paths] == [f"a{number:09d}.jpg" for number in range(len(numbers))]
+    assert len(list((tmp_path / "50% frames").iterdir())) == len(numbers) + 1
+
+
+@given(st.integers(0, 9), st.integers(0, 30), st.integers(-1, 40), st.integers(0, 50))
+def test_counts_are_those_of_a_plain_loop(every: int, first: int, last: int, frames: int) -> None:
+    plain = [c for c in range(first, frames) if (last == -1 or c <= last) and c % max(every, 1) == 0]
+    assert Selection(every, first, last).count(frames) == len(plain)
+
+
+def test_a_variable_rate_neither_repeats_nor_drops(tmp_path: Path) -> None:
+    gray_clip(tmp_path / "a.mp4")
+    uneven = "setpts='(N+gt(N,3)*30+gt(N,7)*0.2)/10/TB'"
+    ffmpeg("-i", tmp_path / "a.mp4", "-vf", uneven, "-fps_mode", "vfr", "-crf", 1, tmp_path / "v.mp4")
+    footage = footage_of(tmp_path / "v.mp4", FFMPEG, setting="video_init_path")
+    assert footage.frames == 12
+    assert levels(taken(footage, tmp_path / "frames", Selection())) == list(range(12))
+
+
+def test_a_turned_video_is_upright(tmp_path: Path) -> None:
+    gray_clip(tmp_path / "a.mp4")
+    ffmpeg("-display_rotation", 90, "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "turned.mp4")
+    footage = footage_of(tmp_path / "turned.mp4", FFMPEG, setting="video_init_path")
+    assert (footage.width_px, footage.height_px) == (32, 48)
+    picture = cv2.imread(str(taken(footage, tmp_path / "frames", Selection(1, 0, 1))[0]))
+    assert picture.shape == (48, 32, 3)
+    assert picture[-8:, :8].mean() > 240
+    assert picture[:8, :8].mean() < 10
+
+
+@pytest.mark.parametrize("name", ["a.webm", "a.mkv", "a.avi", "a.mov"])
+def test_other_containers(tmp_path: Path, name: str) -> None:
+    codec = (
+        ("-c:v", "libvpx-vp9", "-b:v", 0)
+        if name == "a.webm"
+        else ("-c:v", "mjpeg" if name == "a.avi" else "libx264")
+    )
+    clip = gray_clip(tmp_path / "source.mp4", 5)
+    ffmpeg(
+        "-i",
+        clip,
+        *codec,
+        "-crf",
+        10,
+        "-pix_fmt",
+        "yuvj420p" if name == "a.avi" else "yuv420p",
+        tmp_path / name,
+    )
+    assert footage_of(tmp_path / name, FFMPEG, setting="video_init_path").frames == 5
+
+
+def test_frames_that_are_there_stay_and_others_are_made_anew(tmp_path: Path) -> None:
+    footage = footage_of(gray_clip(tmp_path / "a.mp4"), FFMPEG, setting="video_init_path")
+    folder = tmp_path / "frames"
+    first = taken(footage, folder, Selection(1, 0, 3))
+    stamps = [path.stat().st_mtime_ns for path in first]
+    assert [path.stat().st_mtime_ns for path in taken(footage, folder, Selection(1, 0, 3))] == stamps
+    assert [
+        path.stat().st_mtime_ns for path in taken(footage, folder, Selection(1, 0, 3), overwrite=True)
+    ] != stamps
+    assert levels(taken(footage, folder, Selection(1, 1, 4))) == [1, 2, 3, 4]
+    first[2].unlink()
+    assert levels(taken(footage, folder, Selection(1, 1, 4))) == [1, 2, 3, 4]
+
+
+def test_a_stopped_extraction_leaves_nothing(tmp_path: Path) -> None:
+    footage = footage_of(gray_clip(tmp_path / "a.mp4"), FFMPEG, setting="video_init_path")
+    cancel = CancelToken()
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        extract_frames(footage, tmp_path / "frames", Selection(), FFMPEG, cancel)
+    assert list((tmp_path / "frames").iterdir()) == []
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        footage_of(path, FFMPEG, setting="video_init_path")
+    (problem,) = caught.value.problems
+    assert problem.setting == "video_init_path"
+    assert problem.message.startswith(f"video_init_path names {path.name!r}, which ")
+    return problem.message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("list.mp4", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/x.ts\n", "playlists are not"),
+        ("list.mov", b"ffconcat version 1.0\nfile /etc/passwd\n", "playlists are not"),
+        ("empty.mp4", b"", "no video"),
+        ("text.mp4", b"hello" * 1000, "no video"),
+        ("broken.mp4", b"\0\0\0\x18ftypmp42" + b"\0" * 2000, "cannot be decoded"),
+        ("picture.mp4", b"\x89PNG\r\n\x1a\n" + b"\0" * 500, "no video"),
+    ],
+)
+def test_files_that_are_no_video(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert says in refusal(tmp_path / name)
+
+
+def test_a_missing_video(tmp_path: Path) -> None:
+    assert "cannot be read" in refusal(tmp_path / "nowhere.mp4")
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "sine=d=0.2", tmp_path / "sound.mp4")
+    assert "cannot be decoded" in refusal(tmp_path / "sound.mp4")
+
+
+def test_a_video_of_far_too_many_pixels(tmp_path: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "color=s=12000x8000:d=0.04:r=25", "-c:v", "mjpeg", tmp_path / "bomb.mov")
+    assert "cannot be decoded" in refusal(tmp_path / "bomb.mov")
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("https://x.example/videos/V1.mp4?x=1.2", "V1"),
+        ("C:\\videos\\my clip.final.mp4", "my clip.final"),
+        ("../..", "video"),
+        ("a%d:b*.mp4", "a_d_b_"),
+        ("x" * 300 + ".mp4", "x" * 100),
+        (".mp4", "mp4"),
+    ],
+)
+def test_names_of_frames(name: str, stem: str) -> None:
+    assert stem_of(name) == stem
