@@ -68,15 +68,17 @@ class Turn:
         self.pressed = pressed
         self._state = state
         self._cancel = cancel
+        self._skipped = False
         self._over = threading.Event()
-        self._watch = threading.Thread(target=self._interrupt_when_cancelled, name="deforum-cancel")
+        self._watch = threading.Thread(target=self._look, name="deforum-watch")
         self._watch.start()
 
     def ending(self) -> Ending:
         """Tell how the drawing ended; anything but "finished" leaves a half-baked picture, or none."""
         if self._cancel.wish == "cancel":
             return "cancelled"
-        return _ending(self._state)
+        ending = _ending(self._state)
+        return "skipped" if self._skipped and ending == "finished" else ending
 
     def close(self) -> None:
         """Stop watching, so that a late cancel cannot meet the next user's picture; take back our own flags."""
@@ -86,11 +88,13 @@ class Turn:
             self._state.interrupted = False
         self._state.skipped = False
 
-    def _interrupt_when_cancelled(self) -> None:
+    def _look(self) -> None:
         while not self._over.wait(LOOK_EVERY_S):
             if self._cancel.wish == "cancel":
                 self._state.interrupted = True
                 return
+            # The host itself forgets a press that comes before its sampler runs.
+            self._skipped = self._skipped or self._state.skipped
 
 
 def _ending(state: Any) -> Ending:

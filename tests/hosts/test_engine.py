@@ -368,6 +368,24 @@ class TestButtons:
         thread.join(3)
         assert torch.equal(outcome[0], expected)
 
+    def test_a_skip_that_the_host_forgets_counts_too(self, host: Any) -> None:
+        state = host.shared.state
+
+        def press_and_forget(step: int) -> None:
+            if step == 0:
+                state.skip()
+                time.sleep(0.15)
+                state.skipped = False
+
+        host.processing.behaviour.at_step = press_and_forget
+        thread, _ = in_background(lambda: draw(HostEngine()))
+        thread.join(0.8)
+        assert thread.is_alive()
+        host.processing.behaviour.at_step = None
+        state.skip()
+        thread.join(3)
+        assert not thread.is_alive()
+
     @pytest.mark.parametrize(("ask", "expected"), [("cancel", Cancelled), ("park", Parked)])
     def test_a_paused_job_can_be_ended(self, host: Any, ask: str, expected: type[Exception]) -> None:
         host.processing.behaviour.at_step = lambda step: host.shared.state.skip()
