@@ -16,7 +16,7 @@ from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import FreeU, GenerateRequest
 from deforum_helpers.engines.diffusion.autoencoder import Canvas
-from deforum_helpers.engines.diffusion.clip_text import token_blocks, token_ids
+from deforum_helpers.engines.diffusion.clip_text import token_blocks, token_ids, weighted
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, EmbeddingCache, blended
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.engines.diffusion.network_state import tiling_applied
@@ -120,6 +120,12 @@ class TestPrompts:
 
 
 class TestTokenBlocks:
+    def test_attention_scales_tokens_and_keeps_the_mean(self) -> None:
+        # Means: (1 + 3) / 2 = 2 before, (1 + 6) / 2 = 3.5 after; so everything is scaled by 2 / 3.5.
+        hidden = torch.tensor([[[1.0], [3.0]]])
+        torch.testing.assert_close(weighted(hidden, [[1.0, 2.0]]), torch.tensor([[[4 / 7], [24 / 7]]]))
+        assert weighted(hidden, [[1.0, 1.0]]) is hidden
+
     def test_a_full_block_is_cut_after_a_near_comma(self) -> None:
         tokenizer = tiny_models.clip_tokenizer()
         blocks = token_blocks(tokenizer, "lake " * 70 + ", " + "snow " * 10, 75)

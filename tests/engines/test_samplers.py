@@ -79,6 +79,7 @@ def test_a_tail_begins_at_the_same_level_as_the_whole(sampler: str) -> None:
     whole = plan_sampling(SD, sampler, "Automatic", 10)
     tail = plan_sampling(SD, sampler, "Automatic", 10, 0.4)
     assert tail.steps == 5
+    assert len(tail.timesteps) == 5 + {"Heun": 4, "DPM2": 4, "PLMS": 1}.get(sampler, 0)
     assert tail.first_sigma < whole.first_sigma
     shared = len(tail.timesteps) - 2 * (sampler == "PLMS")
     torch.testing.assert_close(tail.timesteps[-shared:], whole.timesteps[-shared:])
