@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
@@ -90,7 +90,7 @@ class Fetcher:
     allowed: Callable[[Address], bool] = is_public
     largest_bytes: int = LARGEST_BYTES
     longest_s: float = LONGEST_S
-    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    tls: ssl.SSLContext | None = None
 
     def fetch(self, url: str, kind: Kind, target: Path, *, setting: str) -> None:
         """Write the file at `url` to `target`.
@@ -137,8 +137,9 @@ class Fetcher:
         try:
             connection: http.client.HTTPConnection
             if parts.scheme == "https":
-                connection = http.client.HTTPSConnection(host, port, context=self.tls)
-                line = self.tls.wrap_socket(line, server_hostname=host)
+                tls = self.tls or ssl.create_default_context()
+                connection = http.client.HTTPSConnection(host, port, context=tls)
+                line = tls.wrap_socket(line, server_hostname=host)
             else:
                 connection = http.client.HTTPConnection(host, port)
             connection.sock = line

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from deforum_helpers.engines.names import split_sampler
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.fetch import Fetcher
 from deforum_helpers.flow.names import missing_feature as missing_method
 from deforum_helpers.image.files import check_picture
+from deforum_helpers.media.inputs import Downloads
 from deforum_helpers.options import Options
 from deforum_helpers.registry import UnknownName
 from deforum_helpers.render.masks import wanted_finders
@@ -43,6 +45,7 @@ class HostFacts:
         options: its options.
         free_disk: free bytes of the disk that holds a folder.
         device: where it renders.
+        fetcher: gets files from addresses.
     """
 
     name: str
@@ -56,10 +59,11 @@ class HostFacts:
     options: Options = field(default_factory=Options)
     free_disk: Callable[[Path], int] = free_bytes
     device: str = "cpu"
+    fetcher: Fetcher = field(default_factory=Fetcher)
 
 
-def file_problems(settings: Settings) -> list[Problem]:
-    """Find files that settings name and that are not there, and pictures that are none or too large."""
+def file_problems(settings: Settings, downloads: Downloads) -> list[Problem]:
+    """Find pictures that settings name and that are not there, are none or too large."""
     pictures = {
         "init_image": settings.init_image if settings.use_init and not settings.init_image_box else "",
         "init_image_box": settings.init_image_box if settings.use_init else "",
@@ -70,34 +74,31 @@ def file_problems(settings: Settings) -> list[Problem]:
     }
     problems = []
     for setting, text in pictures.items():
-        problems += picture_problems(setting, text)
-    soundtrack = settings.soundtrack_path.strip().strip('"') if _has_soundtrack(settings) else ""
-    if soundtrack and not _is_file(soundtrack):
-        problems.append(_no_file("soundtrack_path", soundtrack))
+        problems += picture_problems(setting, text, downloads)
     return problems
 
 
-def picture_problems(setting: str, text: str | None) -> list[Problem]:
+def picture_problems(setting: str, text: str | None, downloads: Downloads) -> list[Problem]:
     """Return what is wrong with the picture that `setting` names, seen from its head; nothing if it is empty."""
-    path = (text or "").strip().strip('"')
-    if not path:
+    if not (text or "").strip():
         return []
-    if not path.startswith("data:") and not _is_file(path):
-        return [_no_file(setting, path)]
     try:
+        path = downloads.local(text or "", "image", setting=setting)
+        if not path.startswith("data:") and not _is_file(path):
+            return [_no_file(setting, path)]
         check_picture(path, setting=setting)
     except SettingsError as error:
         return list(error.problems)
     return []
 
 
-def mask_problems(plan: Plan) -> list[Problem]:
+def mask_problems(plan: Plan, downloads: Downloads) -> list[Problem]:
     """Return what keeps the plan's masks from being put together on this machine."""
     problems = []
     setting = "mask_schedule" if plan.masks.repainted[0] is not None else "noise_mask_schedule"
     for leaf in plan.masks.leaves:
         if leaf.kind == "file":
-            problems += picture_problems(setting, leaf.text)
+            problems += picture_problems(setting, leaf.text, downloads)
     for purpose in wanted_finders(plan.masks.leaves):
         missing = missing_feature(purpose)
         if missing is not None:
@@ -105,10 +106,10 @@ def mask_problems(plan: Plan) -> list[Problem]:
     return problems
 
 
-def guide_problems(plan: Plan) -> list[Problem]:
+def guide_problems(plan: Plan, downloads: Downloads) -> list[Problem]:
     """Return what is wrong with the guided images, seen from their heads."""
     sources = plan.guides.sources if plan.guides is not None else ()
-    return [problem for source in sources for problem in picture_problems("init_images", source)]
+    return [problem for source in sources for problem in picture_problems("init_images", source, downloads)]
 
 
 def flow_problems(plan: Plan) -> list[Problem]:
@@ -135,10 +136,6 @@ def _no_file(setting: str, path: str) -> Problem:
         found=path[:200],
         allowed="path of an existing file",
     )
-
-
-def _has_soundtrack(settings: Settings) -> bool:
-    return settings.add_soundtrack == "File" and not settings.skip_video_creation
 
 
 def _is_file(path: str) -> bool:

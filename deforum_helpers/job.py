@@ -28,7 +28,7 @@ from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.stages import Eyes, Studio
 from deforum_helpers.render.state import State
 from deforum_helpers.settings import flat_settings
-from deforum_helpers.sources import Sources, open_sources, picture_of
+from deforum_helpers.sources import Sources, open_sources, picture_of, with_videos
 
 logger = logging.getLogger(__name__)
 
@@ -110,11 +110,19 @@ def run_job(
         if resume
         else new_run(prepared.output_root, prepared.settings, now(), prepared.images_folder)
     )
+    report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
+    sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
     job = _Job(prepared, engine, cancel, report, run, estimator, sources)
     job.tell("PREPARING", 0.1, 0)
     start = job.resumed_start() if resume else job.fresh_start()
     with Film(
-        prepared.settings, prepared.options, plan, run, job.saved_settings(), start.frames_done
+        prepared.settings,
+        prepared.options,
+        plan,
+        run,
+        job.saved_settings(),
+        start.frames_done,
+        prepared.inputs.soundtrack,
     ) as film:
         try:
             job.render(film, start.state, start.frames_done)
@@ -125,6 +133,9 @@ def run_job(
         video = film.finish(lambda share: job.tell("POST_PROCESSING", share, film.frames))
     if end is not None:
         raise end
+    if prepared.settings.delete_input_frames:
+        for path in sources.extracted:
+            path.unlink(missing_ok=True)
     return RunResult(run.outdir, run.timestring, plan.frames, video, (*prepared.warnings, *job.warnings))
 
 
@@ -247,6 +258,7 @@ class _Job:
             backdrop=sources.backdrop,
             flow=sources.flow,
             guides=sources.guides,
+            video=sources.video,
         )
         self.tell("GENERATING", frames_done / self.plan.frames, frames_done)
         for outcome in render(studio, state, sources.init_image):

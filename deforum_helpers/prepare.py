@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from deforum_helpers.depth.names import available_families, serve
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.fetch import Fetcher
 from deforum_helpers.host import (
     HostFacts,
     disk_bytes,
@@ -24,6 +25,7 @@ from deforum_helpers.host import (
     mask_problems,
     name_problems,
 )
+from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.render.plan import Plan, make_plan
@@ -52,6 +54,7 @@ class Prepared:
         images_folder: the folder inside `output_root` that holds the folders of runs.
         model: name of the host's model, or None.
         resume: timestring of the run that it continues, or None.
+        inputs: the files that the settings name, found.
     """
 
     submitted: dict[str, Any]
@@ -63,6 +66,7 @@ class Prepared:
     images_folder: str = IMAGES_FOLDER
     model: str | None = None
     resume: str | None = None
+    inputs: Inputs = field(default_factory=lambda: Inputs(Downloads(Fetcher())))
 
     @property
     def summary(self) -> dict[str, int]:
@@ -101,15 +105,21 @@ def prepare(
     if settings.resume_from_timestring and resume is None:
         resume = settings.resume_timestring
     settings = _with_seed(settings, facts.output_root, resume, draw_seed)
-    later = [*file_problems(settings), *disk_problems(settings, facts)]
+    inputs = find_inputs(settings, options, Downloads(facts.fetcher))
+    settings = _with_length(settings, inputs)
+    later = [
+        *inputs.problems,
+        *file_problems(settings, inputs.downloads),
+        *disk_problems(settings, facts),
+    ]
     plan = None
     try:
         plan = make_plan(settings, options)
         later += [
             *name_problems(plan, facts),
-            *mask_problems(plan),
+            *mask_problems(plan, inputs.downloads),
             *flow_problems(plan),
-            *guide_problems(plan),
+            *guide_problems(plan, inputs.downloads),
         ]
     except SettingsError as error:
         later += error.problems
@@ -117,7 +127,13 @@ def prepare(
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
         raise SettingsError(problems)
-    warnings = (*loaded.warnings, *plan.warnings, *_depth_warnings(plan))
+    warnings = (
+        *loaded.warnings,
+        *inputs.warnings,
+        *plan.warnings,
+        *_depth_warnings(plan),
+        *_length_warnings(plan, inputs),
+    )
     return Prepared(
         submitted=dict(submitted),
         settings=settings,
@@ -128,6 +144,23 @@ def prepare(
         images_folder=_images_folder(options, facts),
         model=facts.model,
         resume=resume,
+        inputs=inputs,
+    )
+
+
+def _with_length(settings: Settings, inputs: Inputs) -> Settings:
+    """Return the settings with the length of the video, where that is the film's."""
+    if settings.animation_mode == "Video Input" and inputs.video_frames:
+        return replace(settings, max_frames=inputs.video_frames)
+    return settings
+
+
+def _length_warnings(plan: Plan, inputs: Inputs) -> tuple[str, ...]:
+    if inputs.mask_video is None or inputs.mask_frames >= plan.frames:
+        return ()
+    return (
+        f"The video of masks has {inputs.mask_frames} frames, the film {plan.frames}; "
+        "its last frame is held to the end.",
     )
 
 

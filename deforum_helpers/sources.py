@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 
+from deforum_helpers.cancel import CancelToken
 from deforum_helpers.flow.base import FlowEstimator
 from deforum_helpers.flow.methods import make_flow_estimator
 from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
-from deforum_helpers.image.mask import Mask, read_alpha, read_mask
+from deforum_helpers.image.mask import Mask, mask_of, read_alpha, read_mask
 from deforum_helpers.image.types import Image
+from deforum_helpers.media.video import Footage, extract_frames
+from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.masks import Masks, overlays, uses_masks, wanted_finders
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.models import make_finder
+from deforum_helpers.settings import Settings
+
+INPUT_FOLDER = "inputframes"
+MASK_FOLDER = "maskframes"
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class Sources:
         backdrop: gives the original picture at a frame, which is put back outside of masks; None = nothing is.
         flow: gives the way to measure motion that a setting names; each is made once.
         guides: the guided images.
+        video: gives the video's picture at a frame, or None where no video is used.
+        extracted: files that were made of videos.
     """
 
     init_image: Image | None = None
@@ -36,6 +46,8 @@ class Sources:
     backdrop: Callable[[int], Image] | None = None
     flow: Callable[[str], FlowEstimator] = make_flow_estimator
     guides: tuple[Image, ...] = ()
+    video: Callable[[int], Image] | None = None
+    extracted: tuple[Path, ...] = ()
 
 
 def open_sources(prepared: Prepared, device: torch.device) -> Sources:
@@ -76,6 +88,82 @@ def _flow_methods(plan: Plan, device: torch.device) -> Callable[[str], FlowEstim
     return made.__getitem__
 
 
+def with_videos(
+    sources: Sources, prepared: Prepared, outdir: Path, device: torch.device, cancel: CancelToken
+) -> Sources:
+    """Return `sources` with the pictures of the videos, which are extracted into folders of `outdir`.
+
+    Raises:
+        VideoError, DiskFull, RenderError: they cannot be extracted.
+        Cancelled, Parked: the job was told to stop.
+    """
+    inputs, settings = prepared.inputs, prepared.settings
+
+    def extracted(footage: Footage, folder: str) -> tuple[Path, ...]:
+        return extract_frames(
+            footage,
+            outdir / folder,
+            inputs.selection,
+            find_ffmpeg(prepared.options.deforum_ffmpeg_location),
+            cancel,
+            overwrite=settings.overwrite_extracted_frames,
+        )
+
+    if inputs.video is not None:
+        paths = extracted(inputs.video, INPUT_FOLDER)
+        video = VideoPictures(paths, settings.W, settings.H, "video_init_path", device)
+        sources = replace(sources, video=video, extracted=paths)
+        if overlays(settings) and settings.animation_mode == "Video Input":
+            sources = replace(sources, backdrop=video)
+    if inputs.mask_video is not None and sources.masks is not None:
+        paths = extracted(inputs.mask_video, MASK_FOLDER)
+        masks = VideoPictures(paths, settings.W, settings.H, "video_mask_path", device)
+        sources = replace(
+            sources,
+            masks=replace(sources.masks, video=lambda frame: _adjusted(masks(frame), settings)),
+            extracted=(*sources.extracted, *paths),
+        )
+    return sources
+
+
+def _adjusted(picture: Image, settings: Settings) -> Mask:
+    return mask_of(
+        picture,
+        settings.W,
+        settings.H,
+        brightness=settings.mask_brightness_adjust,
+        contrast=settings.mask_contrast_adjust,
+    )
+
+
+class VideoPictures:
+    """The extracted frames of a video at the size of the film; after the last one it is held.
+
+    Args:
+        paths: JPEG files in order, at least one.
+        width_px, height_px: size of the film.
+        setting: name of the setting that names the video, for errors.
+        device: where pictures shall live.
+    """
+
+    def __init__(
+        self, paths: tuple[Path, ...], width_px: int, height_px: int, setting: str, device: torch.device
+    ) -> None:
+        self._paths = paths
+        self._size = (width_px, height_px)
+        self._setting = setting
+        self._device = device
+        self._read = lru_cache(maxsize=2)(self._pictured)
+
+    def __call__(self, frame: int) -> Image:
+        """Return the picture (3, H, W) at a frame."""
+        return self._read(min(frame, len(self._paths) - 1))
+
+    def _pictured(self, number: int) -> Image:
+        picture = read_image(self._paths[number], setting=self._setting, device=self._device)
+        return resized(picture, *self._size)
+
+
 def init_setting(prepared: Prepared) -> str:
     """Return which setting names the init image."""
     return "init_image_box" if prepared.settings.init_image_box else "init_image"
@@ -84,7 +172,8 @@ def init_setting(prepared: Prepared) -> str:
 def picture_of(prepared: Prepared, setting: str, source: str, device: torch.device) -> Image:
     """Return the picture `source` that `setting` names, at the size of the film, on the grid of 8 bits."""
     settings = prepared.settings
-    picture = read_image(source, setting=setting, device=device)
+    path = prepared.inputs.downloads.local(source, "image", setting=setting)
+    picture = read_image(path, setting=setting, device=device)
     return on_8_bit_grid(resized(picture, settings.W, settings.H))
 
 
@@ -99,7 +188,7 @@ def _masks(prepared: Prepared, device: torch.device) -> Masks | None:
     alpha = None
     if settings.use_init and settings.use_alpha_as_mask and uses_masks(settings):
         setting = init_setting(prepared)
-        source = getattr(settings, setting)
+        source = prepared.inputs.downloads.local(getattr(settings, setting), "image", setting=setting)
         alpha = read_alpha(source, settings.W, settings.H, setting=setting, device=device)
     init = alpha
     if init is None and settings.mask_file:
@@ -120,7 +209,7 @@ def _masks(prepared: Prepared, device: torch.device) -> Masks | None:
 def _mask_of(prepared: Prepared, path: str, setting: str, device: torch.device) -> Mask:
     settings = prepared.settings
     return read_mask(
-        path,
+        prepared.inputs.downloads.local(path, "image", setting=setting),
         settings.W,
         settings.H,
         setting=setting,

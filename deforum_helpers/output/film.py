@@ -63,6 +63,7 @@ class Film:
         run: names the files; its folder exists.
         saved_settings: travel inside frames and film.
         frames_done: frames that an earlier attempt has written; they are read back for the film.
+        soundtrack: local sound or video file, or None.
 
     Raises:
         MissingFeature: a film is asked for and there is no ffmpeg.
@@ -76,6 +77,7 @@ class Film:
         run: Run,
         saved_settings: dict[str, Any],
         frames_done: int,
+        soundtrack: Path | None = None,
     ) -> None:
         self.frames = frames_done
         self._settings = settings
@@ -84,6 +86,7 @@ class Film:
         self._run = run
         self._first = frames_done
         self._saved = saved_settings
+        self._soundtrack = soundtrack
         self._text = {SETTINGS_KEYWORD: json.dumps(_without_pictures(saved_settings), ensure_ascii=False)}
         self._stack = ExitStack()
         self._files = Background(self._write_files, "deforum-files", FRAMES_WAITING)
@@ -167,7 +170,6 @@ class Film:
     def _video_writer(self) -> VideoWriter:
         options, settings = self._options, self._settings
         subtitles = options.deforum_save_gen_info_as_srt and options.deforum_embed_srt
-        soundtrack = settings.soundtrack_path.strip().strip('"')
         return VideoWriter(
             self._run.video_path,
             width=settings.W,
@@ -177,7 +179,7 @@ class Film:
             preset=options.deforum_ffmpeg_preset,
             ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
             settings_json=json.dumps(self._saved, ensure_ascii=False),
-            audio=Path(soundtrack) if settings.add_soundtrack == "File" else None,
+            audio=self._soundtrack,
             subtitles=self._run.srt_path if subtitles else None,
         )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.render.modes import is_moved
 from deforum_helpers.schedule import Timeline, key_frame
 from deforum_helpers.settings import Settings
 
@@ -55,13 +56,18 @@ class Guide:
     color_share: float
 
 
+def is_guided(settings: Settings) -> bool:
+    """Tell whether pictures guide the film; only moved frames are guided."""
+    return settings.use_looper and is_moved(settings)
+
+
 def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
     """Return the guided images of a film, or None where they are off.
 
     Raises:
         SettingsError: there are none, a key is no frame, or two have the same frame.
     """
-    if not settings.use_looper:
+    if not is_guided(settings):
         return None
     named = json.loads(settings.init_images or "{}")
     if not isinstance(named, dict) or not named:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
-from deforum_helpers.render.guides import Guide, guide_at
+from deforum_helpers.render.guides import Guide, guide_at, is_guided
+from deforum_helpers.render.modes import distribution
 from deforum_helpers.render.order import Stage, StageOrder
 from deforum_helpers.render.requests import plan_request
 from deforum_helpers.render.schedules import Schedules
@@ -19,7 +20,7 @@ from deforum_helpers.schedule.mask_grammar import MaskExpression
 from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.settings import Settings
 
-Source = Literal["nothing", "init_image", "guide", "last_frame"]
+Source = Literal["nothing", "init_image", "guide", "video", "last_frame"]
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def plan_seeds(settings: Settings, schedules: Schedules, places: tuple[int, ...]
     """Return the seeds of all key frames, and those of one more that would follow."""
     frames = (*places, settings.max_frames)
     scheduled = None
-    behavior = "schedule" if settings.use_looper else settings.seed_behavior
+    behavior = "schedule" if is_guided(settings) else settings.seed_behavior
     if behavior == "schedule":
         column = schedules.values["seed_schedule"]
         scheduled = [int(column[min(frame, settings.max_frames - 1)]) for frame in frames]
@@ -225,20 +226,22 @@ def _flow_factor(script: Script, strength: float, index: int, stop: int) -> floa
 
 
 def _source(settings: Settings, index: int) -> Source:
+    if settings.animation_mode == "Video Input":
+        return "video"
     if index > 0:
         return "last_frame"
     if settings.use_init:
         return "init_image"
-    return "guide" if settings.use_looper else "nothing"
+    return "guide" if is_guided(settings) else "nothing"
 
 
 def _strength(script: Script, at: Mapping[str, float], index: int) -> float:
     """Return how much of the last picture is kept, 0..1."""
     settings = script.settings
-    guided = "image_" if settings.use_looper else ""
-    if index == 0:
+    guided = "image_" if is_guided(settings) else ""
+    if index == 0 and settings.animation_mode != "Video Input":
         strength = settings.strength
-    elif settings.keyframe_distribution != "Off" and index in script.prompts.key_frames:
+    elif distribution(settings) != "Off" and index in script.prompts.key_frames:
         strength = at[f"{guided}keyframe_strength_schedule"]
     else:
         strength = at[f"{guided}strength_schedule"]

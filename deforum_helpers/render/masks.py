@@ -44,6 +44,8 @@ def uses_masks(settings: Settings) -> bool:
 
 def overlays(settings: Settings) -> bool:
     """Tell whether an original picture is put back where the mask is black: there is a mask, and such a picture."""
+    if settings.animation_mode == "Video Input":
+        return uses_masks(settings) and (settings.overlay_mask or settings.use_mask_video)
     return settings.overlay_mask and uses_masks(settings) and settings.use_init
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from deforum_helpers.camera.flat import flat_matrix, perspective_flip_matrix
 from deforum_helpers.camera.pose import next_from_prev
 from deforum_helpers.camera.shake import shake_offsets
+from deforum_helpers.render.modes import is_moved
 from deforum_helpers.settings import Settings
 
 Series = Mapping[str, NDArray[np.float64]]
@@ -73,6 +74,8 @@ def plan_moves(settings: Settings, series: Series) -> tuple[Move, ...]:
         series: schedule name -> (frames,) values.
     """
     frames = len(series["zoom"])
+    if not is_moved(settings):
+        return (FlatMove(np.eye(3)),) * frames
     flips = _flips(settings, series, frames)
     if settings.animation_mode == "2D":
         return tuple(_flat_move(settings, series, frame, flips[frame]) for frame in range(frames))

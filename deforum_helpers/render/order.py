@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from deforum_helpers.render.guides import is_guided
 from deforum_helpers.render.masks import overlays, uses_masks
+from deforum_helpers.render.modes import has_video, is_moved
 from deforum_helpers.settings import Settings
 
 Stage = Literal[
+    "video_reference",
     "move",
     "take_reference",
     "match_color",
@@ -31,8 +34,11 @@ class StageOrder:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._matches = settings.color_coherence != "None"
-        self._given = settings.color_coherence == "Image"
+        self._video = settings.color_coherence == "Video Input" and has_video(settings)
+        self._given = settings.color_coherence == "Image" or self._video
         self._referenced = self._given
+        self._moves = is_moved(settings)
+        self._from_picture = settings.use_init or settings.animation_mode == "Video Input"
         self._noise_masked = settings.use_noise_mask or uses_masks(settings)
 
     def of(
@@ -45,10 +51,14 @@ class StageOrder:
             strength: share of the last picture that it keeps.
             contrast, sharpen, noise: whether these change its picture.
         """
-        stages = self._before(contrast, sharpen, noise) if index else []
-        if uses_masks(self._settings) and (index > 0 or self._settings.use_init):
+        stages: list[Stage] = []
+        if self._video and index % self._settings.color_coherence_video_every_N_frames == 0:
+            stages.append("video_reference")
+        if index and self._moves:
+            stages += self._before(contrast, sharpen, noise)
+        if uses_masks(self._settings) and (index > 0 or self._from_picture or is_guided(self._settings)):
             stages.append("mask")
-        if index > 0 and strength > 0:
+        if index > 0 and strength > 0 and self._moves:
             if self._settings.optical_flow_redo_generation != "None":
                 stages.append("flow_redo")
             if self._settings.diffusion_redo > 0:
@@ -81,7 +91,7 @@ class StageOrder:
             stages.append("grayscale")
         if overlays(self._settings):
             stages.append("overlay")
-        fresh = strength == 0 if legacy else index == 0 and not self._settings.use_init
+        fresh = strength == 0 if legacy else index == 0 and not self._from_picture
         if self._matches and not self._given and fresh:
             stages.append("take_reference")
             self._referenced = True

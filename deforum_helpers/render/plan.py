@@ -19,6 +19,7 @@ from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrame, place_key_frames, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
+from deforum_helpers.render.modes import cadence, distribution
 from deforum_helpers.render.moves import Move, plan_moves
 from deforum_helpers.render.schedules import Schedules, compile_schedules
 from deforum_helpers.render.script import Script
@@ -73,7 +74,7 @@ class Plan:
         Without cadence the label is "false" and the seed the frame's own. With it the label says whether the frame
         is an in-between frame, and the seed is the one of the key frame that follows.
         """
-        if len(self.key_frames) == self.frames and self.settings.diffusion_cadence == 1:
+        if len(self.key_frames) == self.frames and cadence(self.settings) == 1:
             return tuple(("false", seed) for seed in self.running_seeds[: self.frames])
         return tuple(
             ("True" if index + 1 < key.stop else "False", self.running_seeds[number + 1])
@@ -110,7 +111,7 @@ def make_plan(settings: Settings, options: Options) -> Plan:
     script = _read_script(settings, options)
     schedules, prompts = script.schedules, script.prompts
     places = place_key_frames(
-        settings.keyframe_distribution, settings.max_frames, settings.diffusion_cadence, prompts.key_frames
+        distribution(settings), settings.max_frames, cadence(settings), prompts.key_frames
     )
     seeds = plan_seeds(settings, schedules, places)
     key_frames = plan_key_frames(script, places, seeds)

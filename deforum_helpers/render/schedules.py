@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.render.guides import is_guided
+from deforum_helpers.render.modes import is_moved
 from deforum_helpers.schedule import NumericSeries, StringSeries, Timeline, numeric_series, string_series
 from deforum_helpers.settings import FIELDS, Settings, defaults, flat_settings
 
@@ -45,7 +47,7 @@ def _depth_view(settings: Settings) -> bool:
 
 
 def _flips(settings: Settings) -> bool:
-    return settings.enable_perspective_flip
+    return settings.enable_perspective_flip and is_moved(settings)
 
 
 def _hybrid(settings: Settings) -> bool:
@@ -58,12 +60,19 @@ def _switch(name: str) -> Callable[[Settings], bool]:
 
 # Who reads a schedule: one that nobody reads cannot fail a job. A schedule without a row is always read.
 READ_WHEN: dict[str, Callable[[Settings], bool]] = {
+    **dict.fromkeys(
+        (
+            *("translation_x", "translation_y", "noise_schedule", "contrast_schedule"),
+            *("kernel_schedule", "sigma_schedule", "amount_schedule", "threshold_schedule"),
+        ),
+        is_moved,
+    ),
     **dict.fromkeys(("angle", "zoom", "transform_center_x", "transform_center_y"), _flat),
     **dict.fromkeys(("translation_z", "rotation_3d_x", "rotation_3d_y", "rotation_3d_z"), _depth_view),
     **dict.fromkeys(("aspect_ratio_schedule", "fov_schedule"), _depth_view),
     **dict.fromkeys(("near_schedule", "far_schedule"), lambda settings: False),
     **dict.fromkeys((f"perspective_flip_{axis}" for axis in ("theta", "phi", "gamma", "fv")), _flips),
-    "seed_schedule": lambda settings: settings.seed_behavior == "schedule" or settings.use_looper,
+    "seed_schedule": lambda settings: settings.seed_behavior == "schedule" or is_guided(settings),
     "subseed_schedule": _switch("enable_subseed_scheduling"),
     "subseed_strength_schedule": _switch("enable_subseed_scheduling"),
     "steps_schedule": _switch("enable_steps_scheduling"),
@@ -89,7 +98,7 @@ READ_WHEN: dict[str, Callable[[Settings], bool]] = {
             "tweening_frames_schedule",
             "color_correction_factor",
         ),
-        _switch("use_looper"),
+        is_guided,
     ),
 }
 

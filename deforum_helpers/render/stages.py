@@ -50,6 +50,11 @@ def _take_reference(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     return replace(draft, reference=color.ColorReference(image, studio.plan.settings.color_coherence))
 
 
+def _video_reference(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    picture = on_8_bit_grid(studio.video_frame(key.index))
+    return replace(draft, reference=color.ColorReference(picture, studio.plan.settings.color_coherence))
+
+
 def _match_color(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     if draft.reference is None:
         raise AssertionError("the plan matches colours before there is a reference")
@@ -180,6 +185,7 @@ def _picture(draft: Draft) -> Image:
 Apply = Callable[[Draft, KeyFrame, Studio], Draft]
 
 STAGES: Mapping[Stage, Apply] = {
+    "video_reference": _video_reference,
     "move": _move,
     "take_reference": _take_reference,
     "match_color": _match_color,

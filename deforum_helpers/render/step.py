@@ -35,18 +35,27 @@ def step(
     Returns:
         The state for the next step, and the finished frames in order. Nothing is written, nothing global changed.
     """
-    guide = studio.guides[0] if studio.guides else None
-    starts = {"nothing": None, "init_image": init_image, "guide": guide, "last_frame": state.last}
-    start = starts[key.source]
-    draft = Draft(image=start, reference=state.reference)
+    draft = Draft(image=_start(state, key, studio, init_image), reference=state.reference)
     for stage in key.stages:
         draft = stages[stage](draft, key, studio)
     if draft.image is None:
         raise AssertionError("the plan has a key frame without a picture")
     anchor = on_8_bit_grid(draft.image)
-    frames = tuple(_in_between(anchor, draft.mask, state.last, key, studio))
+    fading = None if key.source == "video" else state.last
+    frames = tuple(_in_between(anchor, draft.mask, fading, key, studio))
     # The last frame of a group is the anchor alone, moved along: it is what the next key frame starts from.
     return State(state.steps_done + 1, frames[-1].image, draft.reference), frames
+
+
+def _start(state: State, key: KeyFrame, studio: Studio, init_image: Image | None) -> Image | None:
+    """Return what the picture of a key frame starts from."""
+    if key.source == "video":
+        return studio.video_frame(key.index)
+    if key.source == "guide":
+        return studio.guides[0]
+    if key.source == "init_image":
+        return init_image
+    return state.last if key.source == "last_frame" else None
 
 
 def _in_between(

@@ -59,6 +59,7 @@ class Studio:
         backdrop: gives the original picture at a frame, which is put back outside of masks; None = nothing is.
         flow: gives the way to measure motion that a setting names.
         guides: the guided images.
+        video: gives the video's picture at a frame, or None where no video is used.
     """
 
     plan: Plan
@@ -69,6 +70,13 @@ class Studio:
     backdrop: Callable[[int], Image] | None = None
     flow: Callable[[str], FlowEstimator] = make_flow_estimator
     guides: tuple[Image, ...] = ()
+    video: Callable[[int], Image] | None = None
+
+    def video_frame(self, frame: int) -> Image:
+        """Return the video's picture at a frame; after its end the last one."""
+        if self.video is None:
+            raise AssertionError("the plan looks at a video that there is none of")
+        return self.video(frame)
 
     def moved(self, image: Image, frame: int, seen: Image | None = None) -> Image:
         """Return `image` after the camera's move into `frame`.

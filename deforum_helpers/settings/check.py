@@ -44,17 +44,8 @@ def _named(name: str) -> Callable[[Settings], bool]:
     return lambda settings: getattr(settings, name) != "None"
 
 
-_FILE = "a local file"
-_IMAGE = "a local file or a data: URL"
-
-
-def _remote(name: str, used: Callable[[Settings], bool], allowed: str) -> Refusal:
-    return Refusal(
-        name,
-        lambda settings: used(settings) and is_url(getattr(settings, name)),
-        allowed,
-        "remote URLs are not fetched yet; give a local file.",
-    )
+_FILE = "a local file or an http(s) address"
+_IMAGE = "a local file, an http(s) address or a data: URL"
 
 
 def _unit_on(number: int) -> Callable[[Settings], bool]:
@@ -69,11 +60,10 @@ def _plays(source: str) -> Callable[[Settings], bool]:
 REFUSALS: tuple[Refusal, ...] = (
     Refusal(
         "animation_mode",
-        lambda settings: settings.animation_mode not in ("2D", "3D"),
-        "2D or 3D",
+        lambda settings: settings.animation_mode == "Interpolation",
+        "2D, 3D or Video Input",
         "this mode is not built yet.",
     ),
-    Refusal("use_mask_video", _on("use_mask_video"), "false", "masks from a video are not built yet."),
     Refusal(
         "parseq_manifest",
         lambda settings: bool(settings.parseq_manifest.strip()),
@@ -94,11 +84,10 @@ REFUSALS: tuple[Refusal, ...] = (
     ),
     Refusal(
         "color_coherence",
-        lambda settings: settings.color_coherence == "Video Input",
+        lambda settings: settings.color_coherence == "Video Input" and settings.animation_mode != "Video Input",
         "None, HSV, LAB, RGB or Image",
         "colours cannot be taken from a video yet.",
     ),
-    _remote("color_coherence_image_path", lambda settings: settings.color_coherence == "Image", _IMAGE),
     Refusal("restore_faces", _on("restore_faces"), "false", "mending faces is not built yet."),
     Refusal(
         "motion_preview_mode", _on("motion_preview_mode"), "false", "the preview of moves is not built yet."
@@ -117,15 +106,6 @@ REFUSALS: tuple[Refusal, ...] = (
         "false",
         "upscaling is not built yet.",
     ),
-    Refusal(
-        "add_soundtrack",
-        _plays("Init Video"),
-        "None or File",
-        "the sound of a video cannot be taken yet.",
-    ),
-    _remote("soundtrack_path", _plays("File"), _FILE),
-    _remote("init_image", lambda settings: settings.use_init and not settings.init_image_box, _IMAGE),
-    _remote("init_image_box", _on("use_init"), _IMAGE),
 )
 
 
@@ -203,6 +183,14 @@ PATHS = (
         "color_coherence is Image",
     ),
     PathUse("soundtrack_path", _plays("File"), "add_soundtrack is File", _FILE),
+    PathUse("video_init_path", _plays("Init Video"), "add_soundtrack is Init Video", _FILE),
+    PathUse(
+        "video_init_path",
+        lambda settings: settings.animation_mode == "Video Input",
+        "animation_mode is Video Input",
+        _FILE,
+    ),
+    PathUse("video_mask_path", _on("use_mask_video"), "use_mask_video is on", _FILE),
 )
 
 

@@ -1,0 +1,171 @@
+"""The files that a film is made from: where they are on this machine, and what its videos hold."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deforum_helpers.errors import MissingFeature, Problem, SettingsError, VideoError
+from deforum_helpers.fetch import Fetcher, Kind, is_url
+from deforum_helpers.media.video import MOST_FRAMES, Footage, Selection, footage_of
+from deforum_helpers.options import Options
+from deforum_helpers.output.audio import check_soundtrack
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.settings import Settings
+
+
+class Downloads:
+    """Files fetched from addresses, each once, into a folder of their own that goes when nobody needs it any more."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+        self._folder: Path | None = None
+        self._files: dict[tuple[str, Kind], Path] = {}
+
+    def local(self, text: str, kind: Kind, *, setting: str) -> str:
+        """Return the path of what a setting names: `text` without quotes, or the file fetched from an address.
+
+        Raises:
+            SettingsError: it cannot or must not be fetched.
+        """
+        path = text.strip().strip('"')
+        if not is_url(path):
+            return path
+        if (path, kind) not in self._files:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="deforum-fetched-"))
+                weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+            target = self._folder / str(len(self._files))
+            self._fetcher.fetch(path, kind, target, setting=setting)
+            self._files[path, kind] = target
+        return str(self._files[path, kind])
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the settings name, found.
+
+    Args:
+        downloads: gives every file's local path.
+        video: of video_init_path, where frames of it are used; else None.
+        mask_video: of video_mask_path, where it is used; else None.
+        selection: which of their frames are taken.
+        soundtrack: sound of the film, or None.
+        problems: what could not be found.
+        warnings: what a person should know, as plain sentences.
+    """
+
+    downloads: Downloads
+    video: Footage | None = None
+    mask_video: Footage | None = None
+    selection: Selection = field(default_factory=Selection)
+    soundtrack: Path | None = None
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def video_frames(self) -> int:
+        """Number of frames that are taken of the video."""
+        return self.selection.count(self.video.frames) if self.video is not None else 0
+
+    @property
+    def mask_frames(self) -> int:
+        """Number of frames that are taken of the mask video."""
+        return self.selection.count(self.mask_video.frames) if self.mask_video is not None else 0
+
+
+def uses_video(settings: Settings) -> bool:
+    """Tell whether frames of video_init_path are used."""
+    return settings.animation_mode == "Video Input"
+
+
+def find_inputs(settings: Settings, options: Options, downloads: Downloads) -> Inputs:
+    """Find the videos and the sound that the settings name; what is wrong with them is told in the answer."""
+    finding = _Finding(settings, options, downloads)
+    video = mask_video = soundtrack = None
+    if uses_video(settings):
+        video = finding.footage("video_init_path")
+    if settings.use_mask_video:
+        mask_video = finding.footage("video_mask_path")
+    if settings.add_soundtrack != "None" and not settings.skip_video_creation:
+        soundtrack = finding.soundtrack()
+    return Inputs(
+        downloads,
+        video,
+        mask_video,
+        finding.selection,
+        soundtrack,
+        tuple(finding.problems),
+        tuple(finding.warnings),
+    )
+
+
+class _Finding:
+    """Looks at files and collects what is wrong with them."""
+
+    def __init__(self, settings: Settings, options: Options, downloads: Downloads) -> None:
+        self.selection = Selection(
+            settings.extract_nth_frame, settings.extract_from_frame, settings.extract_to_frame
+        )
+        self.problems: list[Problem] = []
+        self.warnings: list[str] = []
+        self._settings = settings
+        self._options = options
+        self._downloads = downloads
+
+    def footage(self, setting: str) -> Footage | None:
+        named = getattr(self._settings, setting)
+        if not named:
+            return None  # an empty path is told where settings are checked
+        try:
+            path = Path(self._downloads.local(named, "video", setting=setting))
+            footage = footage_of(path, self._ffmpeg(), setting=setting, name=named.strip().strip('"'))
+        except SettingsError as error:
+            self.problems += error.problems
+            return None
+        except MissingFeature as error:
+            self.problems.append(Problem(f"{setting}: {error}", setting))
+            return None
+        self._check_selection(footage, setting)
+        return footage
+
+    def _check_selection(self, footage: Footage, setting: str) -> None:
+        count, wanted = self.selection.count(footage.frames), self.selection
+        if not 0 < count <= MOST_FRAMES:
+            found = f"extract_from_frame {wanted.first}, extract_to_frame {wanted.last}, every {wanted.step}"
+            allowed = f"1 to {MOST_FRAMES} of its {footage.frames} frames"
+            message = f"{setting}: with {found} {count} frames of the video are taken; choose {allowed}."
+            self.problems.append(Problem(message, "extract_from_frame", found=found, allowed=allowed))
+        elif wanted.last >= footage.frames:
+            self.warnings.append(
+                f"extract_to_frame is {wanted.last}, but {setting} has only {footage.frames} frames; "
+                "all that there are are taken."
+            )
+
+    def soundtrack(self) -> Path | None:
+        of_video = self._settings.add_soundtrack == "Init Video"
+        setting = "video_init_path" if of_video else "soundtrack_path"
+        named = getattr(self._settings, setting)
+        if not named:
+            return None
+        try:
+            path = Path(self._downloads.local(named, "video" if of_video else "audio", setting=setting))
+            check_soundtrack(path, self._ffmpeg())
+        except SettingsError as error:
+            self.problems += error.problems
+        except (VideoError, MissingFeature) as error:
+            if of_video and isinstance(error, VideoError):
+                self.warnings.append(
+                    "add_soundtrack is Init Video, but the video has no sound that can be read."
+                )
+            else:
+                self.problems.append(Problem(f"{setting}: {error}", setting, found=named[:120]))
+        else:
+            return path
+        return None
+
+    def _ffmpeg(self) -> str:
+        return find_ffmpeg(self._options.deforum_ffmpeg_location)
