@@ -13,7 +13,9 @@ from benchmarks.rows import Row
 NAME = "start"
 BAR = "import of the extension's entry <= 300 ms; first answer of the standalone server <= 8000 ms"
 ROOT = Path(__file__).parents[1]
-IMPORT = "import time; t = time.perf_counter(); import deforum_api.app; print((time.perf_counter() - t) * 1000)"
+IMPORT = (
+    "import time; t = time.perf_counter(); import deforum_api.app; print((time.perf_counter() - t) * 1000)"
+)
 # A host has imported these long before it loads an extension.
 HOST_HAS = "import fastapi, numpy, PIL.Image, uvicorn;"
 
