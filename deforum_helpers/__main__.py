@@ -1,4 +1,5 @@
-"""Command line: `python -m deforum_helpers run|check|plot FILE...`.
+"""Command line: `python -m deforum_helpers run|check|plot FILE...`, here;
+`python -m deforum_helpers submit|watch|jobs|cancel|resume --url URL ...`, on a server.
 
 Exit codes: 0 all is well, 1 a job failed or was stopped, 2 the settings or the command are wrong.
 """
@@ -6,6 +7,7 @@ Exit codes: 0 all is well, 1 a job failed or was stopped, 2 the settings or the 
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -14,9 +16,15 @@ from pathlib import Path
 from deforum_helpers.commands import check, plot, run
 from deforum_helpers.engines.names import ENGINES
 
+ON_A_SERVER = ("submit", "watch", "jobs", "cancel", "resume")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in ON_A_SERVER:
+        # By name, as HTTP lies above us: rendering here works without it.
+        return int(importlib.import_module("deforum_api.__main__").main(arguments))
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     command = {"run": run.run, "check": check.check, "plot": plot.plot}[options.command]

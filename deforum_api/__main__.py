@@ -1,0 +1,161 @@
+"""Command line for a server that runs elsewhere: `python -m deforum_api submit|watch|jobs|cancel|resume --url URL`.
+
+Ids go to standard output, one per line; all else to standard error. Exit codes: 0 all is well, 1 a job failed or was
+cancelled, 2 the command or the settings are wrong or the server does not answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from deforum_api.client import Client, ClientError, RefusedByServer
+from deforum_api.client.progress import ProgressLine, line
+from deforum_helpers.errors import SettingsError
+
+DEFAULT_URL = "http://127.0.0.1:7860"
+STATUSES = ("ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    options = make_parser().parse_args(arguments)
+    commands: dict[str, Callable[[Client, argparse.Namespace], int]] = {
+        "submit": submit,
+        "watch": watch,
+        "jobs": jobs,
+        "cancel": cancel,
+        "resume": resume,
+    }
+    try:
+        client = Client(options.url, login=options.api_auth or None, patience_s=options.patience)
+        return commands[options.command](client, options)
+    except (RefusedByServer, SettingsError) as error:
+        problems = [str(one.get("message")) for one in getattr(error, "errors", ())]
+        problems = problems or [one.message for one in getattr(error, "problems", ())] or [str(error)]
+        _tell(sys.stderr, *problems)
+    except ClientError as error:
+        _tell(sys.stderr, str(error))
+    except KeyboardInterrupt:
+        _tell(sys.stderr, "", "No longer watching; what the server has accepted goes on there.")
+        return 130
+    return 2
+
+
+def submit(client: Client, options: argparse.Namespace) -> int:
+    """Queue settings files as one batch."""
+    from deforum_helpers.commands.job_files import read_submitted
+
+    settings = [read_submitted(path, options.changes) for path in options.files]
+    accepted = client.submit(settings, key=options.key)
+    for job_id in accepted["job_ids"]:
+        _tell(sys.stdout, job_id)
+        _tell(sys.stderr, *(f"  warning: {text}" for text in accepted["warnings"].get(job_id, ())))
+    return _watched(client, accepted["job_ids"], options.save) if options.watch or options.save else 0
+
+
+def watch(client: Client, options: argparse.Namespace) -> int:
+    """Show the progress of jobs until they have ended."""
+    return _watched(client, options.ids, options.save)
+
+
+def jobs(client: Client, options: argparse.Namespace) -> int:
+    """List jobs in the order of submission."""
+    for job in client.jobs(options.status):
+        _tell(sys.stdout, line(job))
+    return 0
+
+
+def cancel(client: Client, options: argparse.Namespace) -> int:
+    """End jobs, or what is unfinished of batches."""
+    for id in options.ids:
+        _tell(sys.stdout, *client.cancel(id))
+    return 0
+
+
+def resume(client: Client, options: argparse.Namespace) -> int:
+    """Let failed or cancelled jobs go on from their last saved frames."""
+    for job_id in options.ids:
+        _tell(sys.stdout, client.resume(job_id)["id"])
+    return _watched(client, options.ids, options.save) if options.watch or options.save else 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m deforum_api", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="submit|watch|jobs|cancel|resume")
+    shared = _shared_options()
+    files = commands.add_parser("submit", parents=[shared], help="queue settings files")
+    files.add_argument("files", nargs="+", type=Path, metavar="FILE", help="settings file, frame or film")
+    files.add_argument(
+        "--set", dest="changes", action="append", default=[], metavar="NAME=VALUE", help="replace a setting"
+    )
+    files.add_argument("--key", help="name of this submission: sent twice, it is queued once")
+    watched = commands.add_parser("watch", parents=[shared], help="show progress until the end")
+    listed = commands.add_parser("jobs", parents=[shared], help="list jobs")
+    listed.add_argument("--status", choices=STATUSES, help="only jobs of this status")
+    ended = commands.add_parser("cancel", parents=[shared], help="end jobs or batches")
+    resumed = commands.add_parser("resume", parents=[shared], help="let failed or cancelled jobs go on")
+    for command, what in ((watched, "JOB"), (ended, "JOB_OR_BATCH"), (resumed, "JOB")):
+        command.add_argument("ids", nargs="+", metavar=what, help="such as 'batch(52321525)-0'")
+    for command in (files, resumed):
+        command.add_argument("--watch", action="store_true", help="show progress until the end")
+    for command in (files, watched, resumed):
+        command.add_argument("--save", type=Path, metavar="FOLDER", help="fetch the films to this folder")
+    return parser
+
+
+def _shared_options() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--url",
+        default=os.environ.get("DEFORUM_URL", DEFAULT_URL),
+        help=f"address of the server; default: DEFORUM_URL of the environment, else {DEFAULT_URL}",
+    )
+    shared.add_argument(
+        "--api-auth",
+        default=os.environ.get("DEFORUM_API_AUTH", ""),
+        metavar="USER:PASSWORD",
+        help="login; default: DEFORUM_API_AUTH of the environment, which other users cannot see",
+    )
+    shared.add_argument(
+        "--patience",
+        type=float,
+        default=120.0,
+        metavar="SECONDS",
+        help="how long to wait for a server that is away or busy",
+    )
+    return shared
+
+
+def _watched(client: Client, ids: Sequence[str], folder: Path | None) -> int:
+    failed = False
+    for job_id in ids:
+        progress = ProgressLine(sys.stderr)
+        for job in client.watch(job_id):
+            progress.show(job)
+        if job["status"] != "SUCCEEDED":
+            failed = True
+        elif folder:
+            _save(client, job_id, folder)
+    return 1 if failed else 0
+
+
+def _save(client: Client, job_id: str, folder: Path) -> None:
+    for file in client.outputs(job_id):
+        if file["kind"] in ("video", "gif", "subtitles"):
+            target = folder / f"{job_id}{Path(file['name']).suffix}"
+            _tell(sys.stdout, str(client.download(job_id, target, file["kind"])))
+
+
+def _tell(out: TextIO, *lines: str) -> None:
+    out.writelines(f"{text}\n" for text in lines)
+    out.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

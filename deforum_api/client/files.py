@@ -1,0 +1,114 @@
+"""Files of a job, fetched whole: a download that breaks off goes on where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from deforum_api.client.connection import BROKEN, Ask, Connection
+from deforum_api.client.errors import ClientError
+
+PIECE_BYTES = 1 << 18
+
+
+def fetch(
+    connection: Connection, path: str, target: Path, progress: Callable[[int, int], None] | None = None
+) -> Path:
+    """Fetch the file at `path` to `target`, which exists only once it is whole; return `target`.
+
+    Args:
+        connection: to the server.
+        path: of the URL, a query may follow.
+        target: file to be written; its folder is made.
+        progress: called with (bytes so far, bytes in all).
+
+    Raises:
+        RefusedByServer: there is no such file.
+        Unreachable: the server was away for longer than the connection is patient.
+        ClientError: the file cannot be written here.
+    """
+    part = target.with_name(f"{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            download = _Download(connection, path, file, progress)
+            while not download.whole:
+                connection.repeat(download.go_on)
+        os.replace(part, target)
+    except OSError as error:
+        raise ClientError(f"{target} cannot be written: {error.strerror or error}.") from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    return target
+
+
+class _Download:
+    """How far a download has come; what was got so far counts only while the server has the same file."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        path: str,
+        file: BinaryIO,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._file = file
+        self._progress = progress
+        self._etag: str | None = None
+        self._got = 0
+        self._size = -1
+
+    @property
+    def whole(self) -> bool:
+        return self._got == self._size
+
+    def go_on(self) -> None:
+        """Ask for what is missing and write as much of it as comes.
+
+        Raises:
+            OSError, EOFError, HTTPException: nothing came.
+        """
+        before, self._size = self._got, -1
+        headers = {"Accept-Encoding": "identity"}
+        if self._got and self._etag:
+            headers |= {"Range": f"bytes={self._got}-", "If-Range": self._etag}
+        try:
+            with self._connection.open(Ask("GET", self._path, headers=headers)) as answer:
+                self._place(answer)
+                while piece := answer.read(PIECE_BYTES):
+                    self._write(piece)
+        except BROKEN:
+            if self._got <= before:
+                raise
+            return
+        if self._size < 0:
+            self._size = self._got
+        elif self._got <= before and not self.whole:
+            raise EOFError("the connection ended before the file did")
+
+    def _place(self, answer: http.client.HTTPResponse) -> None:
+        """Begin anew unless the answer continues the same file."""
+        etag = answer.headers["ETag"]
+        if answer.status != 206 or etag != self._etag or not self._got:
+            self._file.seek(0)
+            self._file.truncate()
+            self._got = 0
+        self._etag = etag
+        length = answer.headers["Content-Length"]
+        self._size = self._got + int(length) if length else -1
+
+    def _write(self, piece: bytes) -> None:
+        try:
+            self._file.write(piece)
+        except OSError as error:
+            raise ClientError(f"{self._file.name} cannot be written: {error.strerror}.") from None
+        self._got += len(piece)
+        if self._progress:
+            self._progress(self._got, max(self._size, self._got))

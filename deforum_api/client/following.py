@@ -1,0 +1,115 @@
+"""A job's records as they change: from the server's events, or by asking again and again where there are none."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+from deforum_api.client.connection import BROKEN, BUSY, Ask, Connection
+from deforum_api.client.errors import RefusedByServer
+
+log = logging.getLogger(__name__)
+
+POLL_EVERY_S = 1.0
+Job = dict[str, Any]
+
+
+def job_path(job_id: str) -> str:
+    """Return the path of a job, whatever its id contains."""
+    return f"/deforum_api/jobs/{quote(job_id, safe='()')}"
+
+
+def follow(
+    connection: Connection,
+    job_id: str,
+    *,
+    events: bool = True,
+    poll_every_s: float = POLL_EVERY_S,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Job]:
+    """Yield the job's record now and after every change, the last time when it has ended.
+
+    A broken stream is taken up behind the last record that was seen. Where the server has no events, or they do not
+    come through, it is asked every `poll_every_s` seconds instead.
+
+    Raises:
+        RefusedByServer: there is no such job.
+        Unreachable: the server was away for longer than the connection is patient.
+    """
+    path, seen = job_path(job_id), -1
+    while True:
+        for job in _round(connection, path, seen, events):
+            if job is None:
+                events = False
+            elif job["updates"] != seen:
+                seen = job["updates"]
+                yield job
+            if job and job["status"] != "ACCEPTED":
+                return
+        sleep(poll_every_s)
+
+
+def _round(connection: Connection, path: str, seen: int, events: bool) -> Iterator[Job | None]:
+    """Yield the record that the server has, then those that its events bring; None if it has no events.
+
+    The record comes first: after a crash a server may count from an older update, which its events would leave out.
+    """
+    job: Job = connection.json(Ask("GET", path))
+    yield job
+    if not events or job["status"] != "ACCEPTED":
+        return
+    try:
+        yield from stream(connection, path, job["updates"])
+    except NoEvents:
+        yield None
+
+
+class NoEvents(Exception):
+    """The server has no events, or something on the way keeps them back."""
+
+
+def stream(connection: Connection, path: str, seen: int) -> Iterator[Job]:
+    """Yield the records of one event stream that are newer than number `seen`, until it ends or breaks.
+
+    Raises:
+        NoEvents: there is no such stream, or nothing comes through it.
+    """
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": str(seen)}
+    heard: list[bool] = []
+    try:
+        with connection.open(Ask("GET", f"{path}/events", headers=headers)) as answer:
+            if answer.headers.get_content_type() != "text/event-stream":
+                raise NoEvents
+            for data in event_data(_counted(answer, heard)):
+                yield json.loads(data)
+    except RefusedByServer as error:
+        if error.code not in BUSY:
+            raise NoEvents from None
+    except TimeoutError:
+        if not heard:
+            raise NoEvents from None
+    except (*BROKEN, ValueError) as error:
+        log.debug("The events of %s broke off: %s", path, error)
+
+
+def _counted(lines: Iterable[bytes], heard: list[bool]) -> Iterator[bytes]:
+    for line in lines:
+        heard[:] = [True]
+        yield line
+
+
+def event_data(lines: Iterable[bytes]) -> Iterator[str]:
+    """Yield the `data` of each whole event of a stream of Server-Sent Events."""
+    collected: list[str] = []
+    for raw in lines:
+        line = raw.decode().rstrip("\r\n")
+        if not line:
+            if collected:
+                yield "\n".join(collected)
+            collected = []
+        elif line.startswith("data:"):
+            collected.append(line[5:].removeprefix(" "))

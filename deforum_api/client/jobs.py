@@ -1,0 +1,212 @@
+"""Everything that a program asks of a Deforum server."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from deforum_api.client.connection import Ask, Connection
+from deforum_api.client.errors import ClientError, JobEnded, RefusedByServer
+from deforum_api.client.files import fetch
+from deforum_api.client.following import POLL_EVERY_S, Job, follow, job_path
+
+PAGE_JOBS = 200
+FILES = ("video", "gif", "subtitles", "settings")
+Settings = Mapping[str, Any]
+
+
+class Client:
+    """A Deforum server. Requests are repeated while it is away or busy, for up to `patience_s` seconds.
+
+    Args:
+        url: of the server.
+        login: "user:password" where it asks for one.
+        timeout_s: the longest silence within one answer.
+        patience_s: for how long a request is repeated; long enough for a restart of the server.
+        clock, sleep: seconds.
+
+    Raises:
+        ClientError: `url` is not an http address.
+
+    Every method may raise `Unreachable` and, where the server says no, `RefusedByServer`.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:7860",
+        *,
+        login: str | None = None,
+        timeout_s: float = 60.0,
+        patience_s: float = 120.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.connection = Connection(
+            url, login=login, timeout_s=timeout_s, patience_s=patience_s, clock=clock, sleep=sleep
+        )
+        self._sleep = sleep
+
+    def submit(
+        self,
+        settings: Settings | Sequence[Settings],
+        options: Settings | None = None,
+        *,
+        key: str | None = None,
+    ) -> dict[str, Any]:
+        """Queue one or more jobs; return `batch_id`, `job_ids` and `warnings`.
+
+        Args:
+            settings: one settings object, or a list of them, one job each.
+            options: `options_overrides`.
+            key: names this submission: sent twice with one key, it is queued once. Unless given, a fresh one.
+        """
+        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+        return self._asked("POST", "/batches", body=_batch(settings, options), headers=headers)
+
+    def validate(
+        self,
+        settings: Settings | Sequence[Settings],
+        options: Settings | None = None,
+        *,
+        series: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Return per job its `errors`, `warnings`, `settings` and `plan`; `series` adds every value of every frame."""
+        query = {"series": "true"} if series else {}
+        answer = self._asked("POST", "/validate", body=_batch(settings, options), query=query)
+        return list(answer["jobs"])
+
+    def job(self, job_id: str) -> Job:
+        """Return the job's record."""
+        return dict(self.connection.json(Ask("GET", job_path(job_id))))
+
+    def jobs(self, status: str | None = None, *, summary: bool = True) -> Iterator[Job]:
+        """Yield the records of all jobs, page by page; `summary` leaves out what was submitted."""
+        cursor: str | None = None
+        query = {"status": status, "limit": PAGE_JOBS, "summary": "true" if summary else None}
+        while True:
+            ask = Ask("GET", "/deforum_api/jobs", query={**query, "cursor": cursor})
+            page, cursor = self.connection.page(ask)
+            yield from page.values()
+            if not cursor:
+                return
+
+    def watch(self, job_id: str, *, events: bool = True, poll_every_s: float = POLL_EVERY_S) -> Iterator[Job]:
+        """Yield the job's record now and after every change, the last time when it has ended.
+
+        Args:
+            job_id: of the job.
+            events: follow the server's events, where it has them; else ask again and again.
+            poll_every_s: seconds between two questions.
+        """
+        return follow(self.connection, job_id, events=events, poll_every_s=poll_every_s, sleep=self._sleep)
+
+    def wait(self, job_id: str) -> Job:
+        """Return the record of the job once it has SUCCEEDED.
+
+        Raises:
+            JobEnded: it ended otherwise.
+        """
+        for job in self.watch(job_id):
+            last = job
+        if last["status"] != "SUCCEEDED":
+            raise JobEnded(last)
+        return last
+
+    def cancel(self, id: str) -> list[str]:
+        """End a job, or what is unfinished of a batch; return the ids of the jobs that end by it."""
+        if not _is_job(id):
+            return list(self._asked("DELETE", f"/batches/{_quoted(id)}")["ids"])
+        try:
+            self.connection.json(Ask("DELETE", job_path(id)))
+        except RefusedByServer as error:
+            # The first of several tries may have been carried out, with only its answer lost.
+            if error.code != 400 or error.tries == 1 or self.job(id)["status"] != "CANCELLED":
+                raise
+        return [id]
+
+    def resume(self, job_id: str) -> Job:
+        """Let a FAILED or CANCELLED job go on from its last saved frame; return its record."""
+        try:
+            return dict(self.connection.json(Ask("POST", f"{job_path(job_id)}/resume")))
+        except RefusedByServer as error:
+            job = self.job(job_id) if error.code == 409 and error.tries > 1 else {}
+            if job.get("status") not in ("ACCEPTED", "SUCCEEDED"):
+                raise
+            return job
+
+    def outputs(self, job_id: str) -> list[dict[str, Any]]:
+        """Return the job's files: `kind`, `name`, `size` and `link` of each."""
+        return list(self.connection.json(Ask("GET", f"{job_path(job_id)}/outputs")))
+
+    def download(
+        self,
+        job_id: str,
+        target: str | Path,
+        kind: str = "video",
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Fetch a file of the job.
+
+        Args:
+            job_id: of the job.
+            target: file to be written.
+            kind: "video", "gif", "subtitles" or "settings".
+            progress: called with (bytes so far, bytes in all).
+
+        Raises:
+            ClientError: another kind, or `target` cannot be written.
+        """
+        if kind not in FILES:
+            raise ClientError(f"kind must be one of {', '.join(FILES)}, found {kind[:40]!r}.")
+        return fetch(self.connection, f"{job_path(job_id)}/{kind}", Path(target), progress)
+
+    def download_frames(self, job_id: str, folder: str | Path, *, depth: bool = False) -> list[Path]:
+        """Fetch all frames, or with `depth` their depth maps, that `folder` does not have yet; return their paths."""
+        wanted = [file for file in self.outputs(job_id) if file["kind"] == ("depth" if depth else "frame")]
+        paths = []
+        for file in wanted:
+            target = Path(folder, PurePosixPath(str(file["name"]).replace("\\", "/")).name)
+            if not target.is_file() or target.stat().st_size != file["size"]:
+                fetch(self.connection, str(file["link"]), target)
+            paths.append(target)
+        return paths
+
+    def frame(self, job_id: str, number: int) -> bytes:
+        """Return a frame as PNG."""
+        return self.connection.whole(Ask("GET", f"{job_path(job_id)}/frames/{number}"))
+
+    def preview(self, job_id: str) -> bytes:
+        """Return the newest frame as JPEG."""
+        return self.connection.whole(Ask("GET", f"{job_path(job_id)}/preview"))
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON schema of all settings."""
+        return self._asked("GET", "/settings/schema")
+
+    def defaults(self) -> dict[str, Any]:
+        """Return every setting with its default."""
+        return self._asked("GET", "/settings/defaults")
+
+    def health(self) -> dict[str, Any]:
+        """Return how the server is."""
+        return self._asked("GET", "/health")
+
+    def _asked(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        return dict(self.connection.json(Ask(method, f"/deforum_api{path}", **more)))
+
+
+def _batch(settings: Settings | Sequence[Settings], options: Settings | None) -> dict[str, Any]:
+    jobs: Any = dict(settings) if isinstance(settings, Mapping) else [dict(one) for one in settings]
+    return {"deforum_settings": jobs, **({} if options is None else {"options_overrides": dict(options)})}
+
+
+def _is_job(id: str) -> bool:
+    return not id.endswith(")")
+
+
+def _quoted(id: str) -> str:
+    return job_path(id).rpartition("/")[2]

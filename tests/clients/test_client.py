@@ -1,0 +1,268 @@
+"""The Python client against a server that fails in every way that servers fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deforum_api.client import Client, ClientError, JobEnded, RefusedByServer, Unreachable
+from deforum_api.client.connection import pauses
+from tests.clients.scripted import DROPPED, Answer, Scripted, events, record, told
+
+Make = Callable[..., Scripted]
+ACCEPTED = {"message": "Job(s) accepted", "batch_id": "batch(1)", "job_ids": ["batch(1)-0"], "warnings": {}}
+BUSY = told({"message": "The server is stopping."}, 503, Retry_After="1")
+DONE = record(9, "SUCCEEDED", phase="DONE")
+
+
+class Clock:
+    """Time that passes only while something sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def client_of(server: Scripted | str, clock: Clock, **more: Any) -> Client:
+    url = server if isinstance(server, str) else server.url
+    return Client(url, clock=lambda: clock.now, sleep=clock.sleep, **more)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_submission_is_repeated_with_one_key(scripted: Make, clock: Clock) -> None:
+    server = scripted(DROPPED, BUSY, told(ACCEPTED, 202))
+    assert client_of(server, clock).submit({"max_frames": 2})["job_ids"] == ["batch(1)-0"]
+    keys = {one.headers["idempotency-key"] for one in server.asked}
+    assert (len(server.asked), len(keys)) == (3, 1)
+    assert {one.body for one in server.asked} == {b'{"deforum_settings": {"max_frames": 2}}'}
+    assert clock.slept[1] >= 1.0, "Retry-After is kept to"
+
+
+def test_two_submissions_have_two_keys_unless_one_is_given(scripted: Make, clock: Clock) -> None:
+    server = scripted(*[told(ACCEPTED, 202)] * 3)
+    client = client_of(server, clock)
+    client.submit([{"seed": 1}, {"seed": 2}])
+    client.submit({}, {"deforum_preview": 1})
+    client.submit({}, key="mine")
+    keys = [one.headers["idempotency-key"] for one in server.asked]
+    assert (len(set(keys)), keys[2]) == (3, "mine")
+    assert json.loads(server.asked[1].body)["options_overrides"] == {"deforum_preview": 1}
+
+
+def test_what_is_wrong_is_not_repeated(scripted: Make, clock: Clock) -> None:
+    entry = {"setting": "W", "message": "W is 'wide'."}
+    server = scripted(told({"message": "W is 'wide'.", "errors": [entry]}, 400))
+    with pytest.raises(RefusedByServer, match="W is 'wide'") as caught:
+        client_of(server, clock).submit({"W": "wide"})
+    assert (caught.value.code, caught.value.errors, clock.slept) == (400, (entry,), [])
+
+
+def test_patience_ends(scripted: Make, clock: Clock) -> None:
+    with pytest.raises(Unreachable, match=r"http://127.0.0.1:9 does not answer"):
+        client_of("http://127.0.0.1:9", clock, patience_s=30).health()
+    assert 15 < clock.now <= 30
+    with pytest.raises(RefusedByServer, match="stopping"):
+        client_of(scripted(*[BUSY] * 9), clock, patience_s=3).health()
+
+
+def test_pauses_grow_and_stay_bounded() -> None:
+    drawn = [pause for pause, _ in zip(pauses(), range(12), strict=False)]
+    assert drawn[0] < 0.3
+    assert drawn[3] > drawn[0]
+    assert 6 <= drawn[-1] <= 10
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:7860", "file:///etc/passwd", "", "http://"])
+def test_only_http_addresses(url: str) -> None:
+    with pytest.raises(ClientError, match="must be like"):
+        Client(url)
+
+
+def test_the_login_is_sent_and_not_passed_on(scripted: Make, clock: Clock) -> None:
+    other = scripted(told({}))
+    server = scripted(told({}), Answer(302, headers={"Location": other.url}))
+    client = client_of(server, clock, login="ann:secret")
+    client.health()
+    assert server.asked[0].headers["authorization"] == "Basic YW5uOnNlY3JldA=="
+    with pytest.raises(RefusedByServer, match="302"):
+        client.health()
+    assert other.asked == []
+
+
+def test_a_link_that_leads_to_another_host_is_not_followed(
+    scripted: Make, clock: Clock, tmp_path: Path
+) -> None:
+    link = {"kind": "frame", "name": "../0.png", "size": 1, "link": "@example.org/x"}
+    with pytest.raises(ClientError, match="must begin with '/'"):
+        client_of(scripted(told([link])), clock).download_frames("batch(1)-0", tmp_path)
+
+
+def test_something_else_than_deforum(scripted: Make, clock: Clock) -> None:
+    with pytest.raises(ClientError, match="not JSON"):
+        client_of(scripted(Answer(body=b"<html>")), clock).health()
+
+
+def test_a_job_is_followed_by_events(scripted: Make, clock: Clock) -> None:
+    server = scripted(told(record(1)), events(record(2), record(3), DONE))
+    jobs = list(client_of(server, clock).watch("batch(1)-0"))
+    assert [job["updates"] for job in jobs] == [1, 2, 3, 9]
+    assert server.asked[1].path == "/deforum_api/jobs/batch(1)-0/events"
+    assert server.asked[1].headers["last-event-id"] == "1"
+
+
+def test_a_broken_stream_is_taken_up(scripted: Make, clock: Clock) -> None:
+    server = scripted(
+        told(record(1)), events(record(4)), DROPPED, BUSY, told(record(4)), events(record(5), DONE)
+    )
+    jobs = list(client_of(server, clock).watch("batch(1)-0"))
+    assert [job["updates"] for job in jobs] == [1, 4, 5, 9]
+    assert server.asked[-1].headers["last-event-id"] == "4"
+
+
+def test_a_server_that_lost_updates_in_a_crash_is_believed(scripted: Make, clock: Clock) -> None:
+    ended = record(7, "SUCCEEDED")
+    server = scripted(told(record(20)), events(), told(record(2)), events(record(3)), told(ended))
+    assert [job["updates"] for job in client_of(server, clock).watch("batch(1)-0")] == [20, 2, 3, 7]
+    assert server.asked[3].headers["last-event-id"] == "2"
+
+
+@pytest.mark.parametrize(
+    "none", [told({}, 404), told({}, 405), told({}), Answer(body=b"late", silent_s=0.6)], ids=str
+)
+def test_without_events_it_is_asked_again_and_again(scripted: Make, clock: Clock, none: Answer) -> None:
+    server = scripted(told(record(1)), none, told(record(1)), told(record(2)), told(DONE))
+    client = client_of(server, clock, timeout_s=0.2 if none.silent_s else 30)
+    assert [job["updates"] for job in client.watch("batch(1)-0", poll_every_s=3)] == [1, 2, 9]
+    assert clock.slept == [3, 3, 3]
+
+
+def test_events_that_stay_silent_are_given_up(scripted: Make, clock: Clock) -> None:
+    silent = Answer(headers={"Content-Type": "text/event-stream"}, silent_s=0.6)
+    server = scripted(told(record(1)), silent, told(DONE))
+    assert len(list(client_of(server, clock, timeout_s=0.2).watch("batch(1)-0"))) == 2
+
+
+def test_a_failure_is_an_error_of_wait(scripted: Make, clock: Clock) -> None:
+    failed = record(4, "FAILED", message="generation error: the disk is full.")
+    with pytest.raises(JobEnded, match=r"batch\(1\)-0 FAILED: generation error") as caught:
+        client_of(scripted(told(failed)), clock).wait("batch(1)-0")
+    assert caught.value.job == failed
+    assert client_of(scripted(told(DONE)), clock).wait("batch(1)-0") == DONE
+
+
+def test_an_unknown_job_is_told(scripted: Make, clock: Clock) -> None:
+    server = scripted(told({"message": "There is no job 'x'."}, 404))
+    with pytest.raises(RefusedByServer, match="no job"):
+        list(client_of(server, clock).watch("x/../y"))
+    assert server.asked[0].path == "/deforum_api/jobs/x%2F..%2Fy"
+
+
+def test_a_cancelled_job_is_not_an_error_when_only_the_answer_was_lost(scripted: Make, clock: Clock) -> None:
+    refused = told({"message": "already finished"}, 400)
+    server = scripted(DROPPED, refused, told(record(5, "CANCELLED")))
+    assert client_of(server, clock).cancel("batch(1)-0") == ["batch(1)-0"]
+    with pytest.raises(RefusedByServer):
+        client_of(scripted(refused), clock).cancel("batch(1)-0")
+    with pytest.raises(RefusedByServer):
+        client_of(scripted(DROPPED, refused, told(DONE)), clock).cancel("batch(1)-0")
+
+
+def test_a_resume_is_not_an_error_when_only_the_answer_was_lost(scripted: Make, clock: Clock) -> None:
+    refused = told({"message": "Only a FAILED or CANCELLED job can be resumed"}, 409)
+    resumed = client_of(scripted(DROPPED, refused, told(record(6))), clock).resume("batch(1)-0")
+    assert resumed["updates"] == 6
+    with pytest.raises(RefusedByServer):
+        client_of(scripted(refused), clock).resume("batch(1)-0")
+
+
+def test_jobs_are_listed_page_by_page(scripted: Make, clock: Clock) -> None:
+    first = told({"a-0": {"id": "a-0"}}, X_Next_Cursor="17")
+    server = scripted(first, DROPPED, told({"a-1": {"id": "a-1"}}))
+    jobs = list(client_of(server, clock).jobs("FAILED"))
+    assert [job["id"] for job in jobs] == ["a-0", "a-1"]
+    assert "cursor" not in server.asked[0].path
+    assert server.asked[2].path == "/deforum_api/jobs?status=FAILED&limit=200&summary=true&cursor=17"
+
+
+FILM = bytes(range(256)) * 40
+
+
+def sent(first: int, last: int, etag: str, status: int = 206) -> Answer:
+    """An answer that promises the film from `first` on and breaks off before byte `last`."""
+    return Answer(status, FILM[first:last], {"ETag": etag}, announced=len(FILM) - first)
+
+
+def test_a_download_goes_on_where_it_broke_off(scripted: Make, clock: Clock, tmp_path: Path) -> None:
+    server = scripted(sent(0, 1000, '"a"', 200), DROPPED, sent(1000, 1500, '"a"'), sent(1500, 10240, '"a"'))
+    steps: list[tuple[int, int]] = []
+    target = tmp_path / "new" / "film.mp4"
+    client_of(server, clock).download(
+        "batch(1)-0", target, progress=lambda got, size: steps.append((got, size))
+    )
+    assert target.read_bytes() == FILM
+    assert [one.headers.get("range") for one in server.asked] == [
+        None,
+        "bytes=1000-",
+        "bytes=1000-",
+        "bytes=1500-",
+    ]
+    assert (steps[0], steps[-1]) == ((1000, 10240), (10240, 10240))
+
+
+@pytest.mark.parametrize(
+    "second", [sent(0, 10240, '"b"', 200), sent(0, 10240, '"a"', 200)], ids=["new", "whole"]
+)
+def test_a_film_that_changed_meanwhile_is_fetched_anew(
+    scripted: Make, clock: Clock, tmp_path: Path, second: Answer
+) -> None:
+    server = scripted(sent(0, 1000, '"a"', 200), second)
+    assert client_of(server, clock).download("j-0", tmp_path / "f.mp4").read_bytes() == FILM
+
+
+def test_a_part_of_another_film_is_never_kept(scripted: Make, clock: Clock, tmp_path: Path) -> None:
+    foreign = Answer(206, b"x" * 9240, {"ETag": '"b"'})
+    server = scripted(sent(0, 1000, '"a"', 200), foreign)
+    content = client_of(server, clock).download("j-0", tmp_path / "f.mp4").read_bytes()
+    assert FILM[:10] not in content
+
+
+def test_nothing_is_left_of_a_download_that_fails(scripted: Make, clock: Clock, tmp_path: Path) -> None:
+    (tmp_path / "f.mp4").write_bytes(b"older")
+    with pytest.raises(RefusedByServer, match="no video"):
+        client_of(scripted(told({"message": "has no video yet"}, 404)), clock).download(
+            "j-0", tmp_path / "f.mp4"
+        )
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f.mp4", b"older")]
+    with pytest.raises(ClientError, match="kind must be one of video, gif"):
+        client_of(scripted(), clock).download("j-0", tmp_path / "f", "film")
+    with pytest.raises(ClientError, match="cannot be written"):
+        client_of(scripted(), clock).download("j-0", tmp_path / "f.mp4" / "g.mp4")
+
+
+def test_only_missing_frames_are_fetched_and_only_into_the_folder(
+    scripted: Make, clock: Clock, tmp_path: Path
+) -> None:
+    names = ["1_000000000.png", "../1_000000001.png", "C:\\x\\1_000000002.png", "1_depth_000000000.png"]
+    files = [
+        {"kind": "frame", "name": name, "size": 3, "link": f"/{number}"} for number, name in enumerate(names)
+    ]
+    files[3]["kind"] = "depth"
+    (tmp_path / "1_000000000.png").write_bytes(b"old")
+    png = Answer(body=b"new")
+    server = scripted(told(files), png, png)
+    paths = client_of(server, clock).download_frames("j-0", tmp_path)
+    assert [path.name for path in paths] == [f"1_00000000{number}.png" for number in range(3)]
+    assert [path.read_bytes() for path in paths] == [b"old", b"new", b"new"]
+    assert {path.parent for path in paths} == {tmp_path}

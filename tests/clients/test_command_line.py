@@ -1,0 +1,104 @@
+"""`python -m deforum_api` and the client behind it, against the real server with the null engine."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from deforum_api.__main__ import main
+from deforum_api.client import Client
+from deforum_api.client.progress import ProgressLine, line
+from deforum_helpers.__main__ import main as helpers_main
+from deforum_helpers.output.frames import read_frame
+from tests.clients.scripted import record
+from tests.integration.server import SMALL, Server
+
+LONG = {**SMALL, "max_frames": 900}
+
+
+def test_a_film_from_file_to_file(
+    deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "film.txt"
+    settings.write_text(json.dumps({**SMALL, "nonsense": 1}))
+    command = ["submit", str(settings), "--set", "max_frames=3", "--save", str(tmp_path / "films")]
+    assert helpers_main([*command, "--url", deforum.url]) == 0
+    printed = capsys.readouterr()
+    job_id, film = printed.out.splitlines()
+    assert film == str(tmp_path / "films" / f"{job_id}.mp4")
+    assert Path(film).read_bytes()[4:8] == b"ftyp"
+    assert "nonsense" in printed.err
+    assert f"{job_id} SUCCEEDED" in printed.err
+    frames = Client(deforum.url).download_frames(job_id, tmp_path / "frames")
+    assert [read_frame(path).shape for path in frames] == [(64, 64, 3)] * 3
+    assert main(["jobs", "--url", deforum.url, "--status", "SUCCEEDED"]) == 0
+    assert f"{job_id} SUCCEEDED" in capsys.readouterr().out
+
+
+def test_cancel_resume_and_cancel_the_batch(
+    deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "long.txt"
+    settings.write_text(json.dumps(LONG))
+    at = ["--url", deforum.url]
+    assert main(["submit", str(settings), str(settings), "--key", str(tmp_path), *at]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert main(["cancel", second, *at]) == 0
+    assert main(["watch", second, *at]) == 1
+    assert "CANCELLED" in capsys.readouterr().err
+    assert main(["resume", second, *at]) == 0
+    assert Client(deforum.url).job(second)["status"] == "ACCEPTED"
+    assert main(["resume", second, *at]) == 2
+    assert main(["cancel", first.rpartition("-")[0], *at]) == 0
+    assert capsys.readouterr().out.splitlines() == [second, first, second]
+
+
+def test_what_is_wrong_is_said_once_and_in_full(
+    deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "wrong.txt"
+    settings.write_text(json.dumps({**SMALL, "W": "wide", "zoom": "0:(1/0)"}))
+    assert main(["submit", str(settings), "--url", deforum.url]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert [text.split()[0] for text in told] == ["W", "zoom,"]
+    assert main(["submit", str(tmp_path / "none.txt"), "--url", deforum.url]) == 2
+    assert "none.txt" in capsys.readouterr().err
+    assert main(["jobs", "--url", "http://127.0.0.1:9", "--patience", "0"]) == 2
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_the_address_and_the_login_come_from_the_environment(
+    deforum: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEFORUM_URL", deforum.url)
+    assert main(["jobs"]) == 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_drawn_in_place_on_a_terminal() -> None:
+    out = Terminal()
+    progress = ProgressLine(out)
+    progress.show(record(1))
+    progress.show(record(2, "FAILED", message="no disk."))
+    first, last = out.getvalue().split("\r")[1:]
+    assert first == "batch(1)-0 rendering [############............]  50%, frame 3 of 6, 1 min 1 s left"
+    assert last.startswith("batch(1)-0 FAILED: no disk. ")
+    assert len(last) == len(first) + 1
+
+
+def test_progress_in_a_log_is_a_line_per_tenth() -> None:
+    out = io.StringIO()
+    progress = ProgressLine(out)
+    for percent in range(0, 100, 5):
+        progress.show(record(percent, phase_progress=percent / 100))
+    assert len(out.getvalue().splitlines()) == 10
+    waiting = record(0, phase="QUEUED", queue_position=2, eta_seconds=0)
+    assert line(waiting) == "batch(1)-0 waiting, 2 before it"
+    assert line(record(0, eta_seconds=7260)).endswith("2 h 1 min left")
