@@ -92,6 +92,16 @@ def picture_problems(setting: str, text: str | None, downloads: Downloads) -> li
     return []
 
 
+def plan_problems(plan: Plan, facts: HostFacts, downloads: Downloads) -> list[Problem]:
+    """Return what the plan asks for and this host or machine has not: names, pictures, models, packages."""
+    return [
+        *name_problems(plan, facts),
+        *mask_problems(plan, downloads),
+        *flow_problems(plan),
+        *guide_problems(plan, downloads),
+    ]
+
+
 def mask_problems(plan: Plan, downloads: Downloads) -> list[Problem]:
     """Return what keeps the plan's masks from being put together on this machine."""
     problems = []

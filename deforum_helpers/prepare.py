@@ -20,10 +20,7 @@ from deforum_helpers.host import (
     disk_bytes,
     disk_problems,
     file_problems,
-    flow_problems,
-    guide_problems,
-    mask_problems,
-    name_problems,
+    plan_problems,
 )
 from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs
 from deforum_helpers.options import Options, override
@@ -115,12 +112,7 @@ def prepare(
     plan = None
     try:
         plan = make_plan(settings, options)
-        later += [
-            *name_problems(plan, facts),
-            *mask_problems(plan, inputs.downloads),
-            *flow_problems(plan),
-            *guide_problems(plan, inputs.downloads),
-        ]
+        later += plan_problems(plan, facts, inputs.downloads)
     except SettingsError as error:
         later += error.problems
     named = {problem.setting for problem in problems}
