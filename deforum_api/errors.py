@@ -131,6 +131,14 @@ class InvalidBody(ApiError):
         super().__init__(message, detail=[{"loc": list(loc), "msg": message, "type": type}])
 
 
+class KeyReused(InvalidBody):
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key came with another body before; send a key of its own with each new batch.",
+            ("header", "Idempotency-Key"),
+        )
+
+
 class QueueFull(ApiError):
     code = 429
 

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deforum_api.jobs import JobQueue
+from deforum_api.store import JobStore
+from deforum_api.store_sqlite import FILE_NAME, SqliteStore
+from deforum_api.submission import Limits
 from deforum_api.version import VERSION
 from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
 from deforum_helpers.engines.names import samplers, schedulers
@@ -46,8 +49,23 @@ def standalone_facts(
     )
 
 
-def make_queue(facts: HostFacts, make_engine: Callable[[], Engine]) -> JobQueue:
-    """Return a job queue that renders with `make_engine()`, which is called for the first job and kept."""
+def make_queue(
+    facts: HostFacts,
+    make_engine: Callable[[], Engine],
+    store: JobStore | None = None,
+    limits: Limits | None = None,
+) -> JobQueue:
+    """Return a job queue that renders with `make_engine()`, which is called for the first job and kept.
+
+    Args:
+        facts: of the host.
+        make_engine: makes what draws.
+        store: keeps the jobs; by default a database in the output root.
+        limits: how much is taken.
+
+    Raises:
+        StoreUnavailable: the database cannot be used.
+    """
     engines: list[Engine] = []
 
     def check(
@@ -62,7 +80,8 @@ def make_queue(facts: HostFacts, make_engine: Callable[[], Engine]) -> JobQueue:
             engines.append(make_engine())
         return run_job(prepared, engines[0], cancel, report)
 
-    return JobQueue(check, render)
+    kept = store or SqliteStore(facts.output_root / FILE_NAME)
+    return JobQueue(check, render, store=kept, limits=limits)
 
 
 def health(facts: HostFacts) -> dict[str, Any]:

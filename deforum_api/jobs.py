@@ -6,27 +6,35 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
-from deforum_api import record
 from deforum_api.errors import (
     AlreadyFinished,
+    KeyReused,
     NotFinished,
     NotResumable,
     QueueClosed,
     QueueFull,
     UnknownId,
 )
-from deforum_api.record import Event, IllegalTransition, Job
-from deforum_api.store import JobStore, MemoryStore
-from deforum_api.submission import Limits, check_all, check_size, fresh_batch_id, new_jobs
-from deforum_api.worker import Check, Render, Worker, attempt, reported
-from deforum_helpers.cancel import CancelToken
-
-if TYPE_CHECKING:
-    from deforum_helpers.job import Progress
+from deforum_api.happenings import CancelAsked, HoldAsked, Moved, Released, Resumed
+from deforum_api.record import IllegalTransition, Job
+from deforum_api.records import Records
+from deforum_api.runner import Runner
+from deforum_api.store import JobStore, KeyTaken, MemoryStore, Receipt
+from deforum_api.submission import (
+    RECEIPT_KEPT_S,
+    Limits,
+    check_all,
+    check_size,
+    digest_of,
+    fresh_batch_id,
+    new_jobs,
+    reply,
+)
+from deforum_api.worker import Check, Render
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +64,11 @@ class JobQueue:
         self.check = check
         self.limits = limits or Limits()
         self.store: JobStore = store or MemoryStore()
-        self._render = render
-        self._clock = clock
+        self.records = Records(self.store, clock)
         self._draw = draw
         self._adding = threading.Lock()
-        self._tokens: dict[str, CancelToken] = {}
-        self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._closing = False
-        self._worker = Worker(self._work_next)
-        for _ in self.store.queued():
-            self._worker.wake()
+        self.runner = Runner(self.records, check, render, self.limits)
 
     @property
     def closing(self) -> bool:
@@ -80,8 +83,40 @@ class JobQueue:
             InvalidBatch: any of its settings is wrong; nothing of it is kept.
             InvalidBody: no job at all.
             ApiError: more jobs than a batch may have.
-            QueueFull, QueueClosed: not now.
+            QueueFull, QueueClosed, StoreUnavailable: not now.
         """
+        return self._submit(settings, overrides, lambda jobs: None)
+
+    def submit_once(
+        self, key: str, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None = None
+    ) -> str:
+        """Do as `submit` unless it was done with `key` in the last 24 hours; return the answer, JSON text, of then.
+
+        Raises:
+            KeyReused: the key came with another batch.
+            ApiError: as `submit`.
+        """
+        digest, now = digest_of(settings, overrides), self.records.clock()
+        while True:
+            receipt = self.store.receipt(key)
+            if receipt and receipt.at >= now - RECEIPT_KEPT_S:
+                if receipt.digest != digest:
+                    raise KeyReused
+                return receipt.reply
+            self.store.forget_receipts(now - RECEIPT_KEPT_S)
+            try:
+                return reply(
+                    self._submit(settings, overrides, lambda jobs: Receipt(key, digest, reply(jobs), now))
+                )
+            except KeyTaken:
+                log.debug("the batch of an Idempotency-Key came in twice at once")
+
+    def _submit(
+        self,
+        settings: Sequence[Mapping[str, Any]],
+        overrides: Mapping[str, Any] | None,
+        receipt: Callable[[tuple[Job, ...]], Receipt | None],
+    ) -> tuple[Job, ...]:
         check_size(settings, self.limits.batch)
         checked = check_all(self.check, settings, overrides)
         with self._adding:
@@ -90,10 +125,10 @@ class JobQueue:
             if len(self.store.queued()) + len(checked) > self.limits.queued:
                 raise QueueFull(self.limits.queued)
             batch_id, order = fresh_batch_id(self.store, self._draw), self.store.next_order()
-            jobs = new_jobs(batch_id, order, self._clock(), settings, overrides, checked)
-            self.store.add(jobs)
+            jobs = new_jobs(batch_id, order, self.records.clock(), settings, overrides, checked)
+            jobs = self.store.add(jobs, receipt(jobs))
             for _ in jobs:
-                self._worker.wake()
+                self.runner.wake()
         return jobs
 
     def job(self, job_id: str) -> Job:
@@ -102,10 +137,7 @@ class JobQueue:
         Raises:
             UnknownId: there is none.
         """
-        job = self.store.get(job_id)
-        if job is None:
-            raise UnknownId("job", job_id)
-        return job
+        return self.records.job(job_id)
 
     def positions(self) -> dict[str, int]:
         """Return the place in the queue of every waiting job, 0 = next."""
@@ -134,14 +166,14 @@ class JobQueue:
             if job.cancel_requested and not job.finished:
                 return job
             try:
-                changed = self._try(job, record.CancelAsked())
+                changed = self.records.change(job, CancelAsked())
             except IllegalTransition:
                 raise AlreadyFinished(job_id, job.status) from None
             if changed:
-                if token := self._tokens.get(job_id):
+                if token := self.runner.token(job_id):
                     token.cancel()
                 elif not changed.finished:
-                    self._worker.wake()
+                    self.runner.wake()
                 return changed
 
     def pause(self, job_id: str) -> Job:
@@ -152,10 +184,10 @@ class JobQueue:
             AlreadyFinished: it ended, or its film is being made.
         """
         try:
-            job = self._apply(job_id, record.HoldAsked())
+            job = self.records.apply(job_id, HoldAsked())
         except IllegalTransition:
             raise AlreadyFinished(job_id, self.job(job_id).phase) from None
-        if token := self._tokens.get(job_id):
+        if token := self.runner.token(job_id):
             token.park()
         return job
 
@@ -165,8 +197,8 @@ class JobQueue:
         place = waiting.index(job_id) if job_id in waiting else 0
         if place:
             job, before = self.job(job_id), self.job(waiting[place - 1])
-            if self._try(job, record.Moved(before.place)):
-                self._try(before, record.Moved(job.place))
+            if self.records.change(job, Moved(before.place)):
+                self.records.change(before, Moved(job.place))
 
     def forget(self, job_id: str) -> None:
         """Take a finished job off the records; its files stay. Raises `UnknownId`, `NotFinished`."""
@@ -204,89 +236,21 @@ class JobQueue:
         while True:
             job = self.job(job_id)
             try:
-                changed = self._try(job, record.Released() if job.held else record.Resumed())
+                changed = self.records.change(job, Released() if job.held else Resumed())
             except IllegalTransition:
                 raise NotResumable(job_id, job.status) from None
             if changed:
-                self._worker.wake()
+                self.runner.wake()
                 return changed
 
-    @contextmanager
-    def listen(self, job_id: str, changed: Callable[[], None]) -> Iterator[None]:
+    def listen(self, job_id: str, changed: Callable[[], None]) -> AbstractContextManager[None]:
         """Call `changed` (from any thread) after every update of the job, and when the queue closes."""
-        self._listeners.setdefault(job_id, []).append(changed)
-        try:
-            yield
-        finally:
-            listeners = self._listeners[job_id]
-            listeners.remove(changed)
-            if not listeners:
-                self._listeners.pop(job_id, None)
+        return self.records.listen(job_id, changed)
 
     def close(self, timeout: float) -> bool:
         """Take no more jobs and park the running one; return whether it stopped within `timeout` seconds."""
         with self._adding:
             self._closing = True
-        for token in list(self._tokens.values()):
-            token.park()
-        for job_id in list(self._listeners):
-            self._tell(job_id)
-        return self._worker.stop(timeout)
-
-    def _try(self, job: Job, event: Event) -> Job | None:
-        """Apply `event` to the record `job`; None if the kept record is another one by now."""
-        changed = record.after(job, event, self._clock())
-        if not self.store.swap(job, changed):
-            return None
-        self._tell(job.id)
-        return changed
-
-    def _apply(self, job_id: str, event: Event) -> Job:
-        while True:
-            changed = self._try(self.job(job_id), event)
-            if changed:
-                return changed
-
-    def _tell(self, job_id: str) -> None:
-        for changed in tuple(self._listeners.get(job_id, ())):
-            changed()
-
-    def _work_next(self) -> None:
-        claimed = self._claim()
-        if claimed is None:
-            return
-        job, token = claimed
-        try:
-            event = attempt(
-                job, self.check, self._render, token, lambda progress: self._report(job.id, token, progress)
-            )
-            ended = self._apply(job.id, event)
-        finally:
-            del self._tokens[job.id]
-        log.info("%s ended: %s%s", job.id, ended.status, f" ({ended.message})" if ended.message else "")
-        self.store.prune(self.limits.finished)
-
-    def _claim(self) -> tuple[Job, CancelToken] | None:
-        """Take the first waiting job, with its token; None if none waits or the queue closes."""
-        while not self._closing:
-            waiting = self.store.queued()
-            job = self.store.get(waiting[0]) if waiting else None
-            if job is None:
-                return None
-            token = self._tokens[job.id] = CancelToken()
-            try:
-                claimed = self._try(job, record.Claimed())
-            except IllegalTransition:
-                claimed = None
-            if claimed:
-                if claimed.cancel_requested:
-                    token.cancel()
-                if self._closing:
-                    token.park()
-                return claimed, token
-            del self._tokens[job.id]
-        return None
-
-    def _report(self, job_id: str, token: CancelToken, progress: Progress) -> None:
-        if self._apply(job_id, reported(progress)).cancel_requested:
-            token.cancel()
+        self.runner.begin_close()
+        self.records.tell_all()
+        return self.runner.close(timeout)

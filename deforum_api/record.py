@@ -5,6 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from deforum_api.happenings import (
+    CancelAsked,
+    Cancelled,
+    Claimed,
+    Delayed,
+    Event,
+    Failed,
+    HoldAsked,
+    Interrupted,
+    Moved,
+    Parked,
+    Released,
+    Reported,
+    Resumed,
+    Succeeded,
+)
+
 Status = Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED"]
 Phase = Literal["QUEUED", "PREPARING", "GENERATING", "POST_PROCESSING", "DONE"]
 ErrorType = Literal["NONE", "RETRYABLE", "TERMINAL"]
@@ -13,6 +30,9 @@ STATUSES: tuple[Status, ...] = ("ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED")
 PHASES: tuple[Phase, ...] = ("QUEUED", "PREPARING", "GENERATING", "POST_PROCESSING", "DONE")
 WORKING: tuple[Phase, ...] = ("PREPARING", "GENERATING", "POST_PROCESSING")
 UNFINISHED: tuple[Phase, ...] = ("QUEUED", *WORKING)
+
+MAX_ATTEMPTS = 3
+MAX_DELAY_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +48,11 @@ class Job:
         started_at, last_updated, generating_since: Unix seconds.
         update_interval_time: seconds between the last two updates.
         updates: number of updates so far; two records of one job with equal numbers are the same record.
-        attempt: 1 for the first, one more after each resume.
+        attempt: 1 for the first, one more after each resume, delay and interruption; tells a program that the job
+            is another's by now.
+        delays: how often it failed and was tried again by itself since it was submitted or resumed.
+        interruptions: how often the program that worked on it ended since then.
+        not_before: Unix seconds until which it waits for another try.
         cancel_requested: the job is to end as CANCELLED as soon as it can.
         held: the job is paused, or will be at the next frame; it waits until it is resumed.
         turn: place among the waiting jobs, where it is not that of submission.
@@ -49,6 +73,9 @@ class Job:
     update_interval_time: float = 0.0
     updates: int = 0
     attempt: int = 1
+    delays: int = 0
+    interruptions: int = 0
+    not_before: float = 0.0
     cancel_requested: bool = False
     held: bool = False
     turn: int | None = None
@@ -73,6 +100,10 @@ class Job:
         """Waiting jobs are taken in the order of their places."""
         return self.order if self.turn is None else self.turn
 
+    def due(self, now: float) -> bool:
+        """Whether a waiting job may be taken at Unix time `now`; a clock that was set back holds none up for long."""
+        return not 0.0 < self.not_before - now <= MAX_DELAY_S
+
     @property
     def eta_seconds(self) -> float:
         """Seconds until the last frame at the pace so far; 0 where nothing is known."""
@@ -82,93 +113,6 @@ class Job:
         return per_frame * max(0, self.max_frames - self.frame)
 
 
-@dataclass(frozen=True)
-class Claimed:
-    """The worker takes the job."""
-
-
-@dataclass(frozen=True)
-class Reported:
-    """The job moved on; `fraction` is the share of the phase's work done, 0..1."""
-
-    phase: Phase
-    fraction: float
-    frame: int = 0
-    max_frames: int = 0
-    outdir: str | None = None
-    timestring: str | None = None
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class CancelAsked:
-    """A client wants the job to end; a queued one ends at once."""
-
-
-@dataclass(frozen=True)
-class Succeeded:
-    """All outputs exist and were checked."""
-
-    outdir: str
-    timestring: str
-    frames: int
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The job ended with an error; `retryable`: the same job may succeed later."""
-
-    message: str
-    retryable: bool = False
-
-
-@dataclass(frozen=True)
-class Cancelled:
-    """The job stopped as it was asked to."""
-
-
-@dataclass(frozen=True)
-class Parked:
-    """The job was interrupted between two frames and waits again."""
-
-
-@dataclass(frozen=True)
-class Resumed:
-    """A client wants a failed or cancelled job to go on, as a new attempt."""
-
-
-@dataclass(frozen=True)
-class HoldAsked:
-    """A client wants the job to pause; a working one does so at the next frame."""
-
-
-@dataclass(frozen=True)
-class Released:
-    """A client wants a paused job to go on."""
-
-
-@dataclass(frozen=True)
-class Moved:
-    """A client wants a waiting job to be taken in another place."""
-
-    turn: int
-
-
-Event = (
-    Claimed
-    | Reported
-    | CancelAsked
-    | Succeeded
-    | Failed
-    | Cancelled
-    | Parked
-    | Resumed
-    | HoldAsked
-    | Released
-    | Moved
-)
-
 # Which events a job may meet, by its status and phase. What is not here cannot happen.
 TRANSITIONS: dict[type, frozenset[tuple[Status, Phase]]] = {
     Claimed: frozenset({("ACCEPTED", "QUEUED")}),
@@ -176,6 +120,8 @@ TRANSITIONS: dict[type, frozenset[tuple[Status, Phase]]] = {
     CancelAsked: frozenset({("ACCEPTED", phase) for phase in UNFINISHED}),
     Succeeded: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Failed: frozenset({("ACCEPTED", phase) for phase in WORKING}),
+    Delayed: frozenset({("ACCEPTED", phase) for phase in WORKING}),
+    Interrupted: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Cancelled: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Parked: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Resumed: frozenset({(status, phase) for status in ("FAILED", "CANCELLED") for phase in UNFINISHED}),
@@ -207,10 +153,11 @@ def after(job: Job, event: Event, now: float) -> Job:
 
 
 def _changed(job: Job, event: Event, now: float) -> Job:
-    if job.cancel_requested and isinstance(event, Succeeded | Failed | Parked):
+    if job.cancel_requested and isinstance(event, Succeeded | Failed | Delayed | Parked):
         event = Cancelled()
     if isinstance(event, Claimed):
-        return replace(job, phase="PREPARING", phase_progress=0.0)
+        message = job.message if job.cancel_requested else None
+        return replace(job, phase="PREPARING", phase_progress=0.0, message=message)
     if isinstance(event, Reported):
         return _progressed(job, event, now)
     if isinstance(event, HoldAsked | Released):
@@ -218,23 +165,59 @@ def _changed(job: Job, event: Event, now: float) -> Job:
     if isinstance(event, Moved):
         return replace(job, turn=event.turn)
     if isinstance(event, CancelAsked):
-        if job.held and job.phase == "QUEUED" and job.frame:  # its frames are yet to become a film
-            return replace(job, cancel_requested=True, held=False, message="Cancelling.")
-        if job.phase == "QUEUED":
-            return replace(
-                job, status="CANCELLED", message="Cancelled before it began.", cancel_requested=True
-            )
-        return replace(job, cancel_requested=True, message="Cancelling.")
+        return _cancel_asked(job)
     if isinstance(event, Succeeded):
         return _succeeded(job, event)
     if isinstance(event, Failed):
-        error_type: ErrorType = "RETRYABLE" if event.retryable else "TERMINAL"
-        return replace(job, status="FAILED", error_type=error_type, message=event.message)
+        return _failed(job, event)
     if isinstance(event, Cancelled):
-        return replace(
-            job, status="CANCELLED", message=f"Cancelled after {job.frame} of {job.max_frames} frames."
+        return _cancelled(job)
+    if isinstance(event, Interrupted):
+        return _interrupted(job)
+    return _waiting_again(job, event)
+
+
+def _cancel_asked(job: Job) -> Job:
+    asked = replace(job, cancel_requested=True, held=False, not_before=0.0, message="Cancelling.")
+    if job.phase == "QUEUED" and not _has_frames_for_a_film(job):
+        return replace(asked, status="CANCELLED", message="Cancelled before it began.")
+    return asked if job.phase == "QUEUED" else replace(asked, held=job.held)
+
+
+def _has_frames_for_a_film(job: Job) -> bool:
+    """Whether a waiting job was begun and not yet ended: its frames are yet to become a film."""
+    return job.frame > 0 and (job.held or job.delays > 0 or job.interruptions > 0)
+
+
+def _failed(job: Job, event: Failed) -> Job:
+    error_type: ErrorType = "RETRYABLE" if event.retryable else "TERMINAL"
+    return replace(job, status="FAILED", error_type=error_type, message=event.message)
+
+
+def _cancelled(job: Job) -> Job:
+    message = f"Cancelled after {job.frame} of {job.max_frames} frames."
+    return replace(job, status="CANCELLED", message=message)
+
+
+def _interrupted(job: Job) -> Job:
+    count = job.interruptions + 1
+    if count >= MAX_ATTEMPTS and job.cancel_requested:
+        return _cancelled(job)
+    if count >= MAX_ATTEMPTS:
+        message = (
+            f"generation error: interrupted by restart {count} times; resume it to go on from its last frame."
         )
-    return _waiting_again(job, resumed=isinstance(event, Resumed))
+        return _failed(job, Failed(message, retryable=True))
+    return replace(
+        _queued(job),
+        attempt=job.attempt + 1,
+        interruptions=count,
+        cancel_requested=job.cancel_requested,
+        held=job.held and not job.cancel_requested,
+        message="Cancelling."
+        if job.cancel_requested
+        else "Interrupted by restart; it goes on from its last frame.",
+    )
 
 
 def _progressed(job: Job, event: Reported, now: float) -> Job:
@@ -276,7 +259,17 @@ def _joined(*warnings: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for some in warnings for text in some))
 
 
-def _waiting_again(job: Job, resumed: bool) -> Job:
+def _waiting_again(job: Job, event: Parked | Resumed | Delayed) -> Job:
+    job = _queued(job)
+    if isinstance(event, Parked):
+        return job
+    if isinstance(event, Delayed):
+        delays, attempt = job.delays + 1, job.attempt + 1
+        return replace(job, attempt=attempt, delays=delays, not_before=event.until, message=event.message)
+    return replace(job, attempt=job.attempt + 1, held=False, delays=0, interruptions=0, not_before=0.0)
+
+
+def _queued(job: Job) -> Job:
     return replace(
         job,
         status="ACCEPTED",
@@ -284,7 +277,5 @@ def _waiting_again(job: Job, resumed: bool) -> Job:
         error_type="NONE",
         phase_progress=0.0,
         cancel_requested=False,
-        held=job.held and not resumed,
         message=None,
-        attempt=job.attempt + 1 if resumed else job.attempt,
     )

@@ -49,8 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_log()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
-        queue, app = build(flags)
+        engine = chosen_engine(flags)
         listening = listen(flags.port, "0.0.0.0" if flags.listen else "127.0.0.1")
+        queue, app = build(flags, engine)
     except (DeforumError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -58,20 +59,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server.run(sockets=[listening])
     sys.stdout.flush()
     if not server.parked:
-        log.warning("The running job did not stop in time; its last checkpoint is kept.")
+        log.warning(
+            "The running job did not stop in time; it goes on from its last checkpoint at the next start."
+        )
         os._exit(server.exit_code)
+    queue.store.close()
     return server.exit_code
 
 
-def build(flags: Namespace) -> tuple[JobQueue, FastAPI]:
-    """Return the job queue and the app that the flags ask for.
+def chosen_engine(flags: Namespace) -> str:
+    """Return the name of the engine that the flags ask for.
 
     Raises:
-        ModelError: the checkpoint cannot be used.
+        ModelError: its checkpoint cannot be used.
     """
-    engine = flags.deforum_engine or ("diffusers" if flags.ckpt else "demo")
+    engine: str = flags.deforum_engine or ("diffusers" if flags.ckpt else "demo")
     if engine == "diffusers":
         describe_checkpoint(flags.ckpt, flags.allow_download)
+    return engine
+
+
+def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
+    """Return the job queue, which goes on with the jobs that it finds, and the app.
+
+    Raises:
+        StoreUnavailable: the job database in the output folder cannot be used.
+    """
     facts = standalone_facts(engine, flags.ckpt or None, Path(flags.deforum_outdir).expanduser())
     queue = make_queue(facts, lambda: _engine(engine, flags))
     both = flags.deforum_api or not flags.deforum_simple_api

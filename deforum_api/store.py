@@ -28,6 +28,10 @@ class Receipt:
     at: float
 
 
+class KeyTaken(ValueError):
+    """A receipt's key is known already."""
+
+
 class JobStore(Protocol):
     """Keeps the records of jobs. Every method may be called from any thread.
 
@@ -41,7 +45,8 @@ class JobStore(Protocol):
         They are returned as they are kept: their `order` is a later one if others took theirs meanwhile.
 
         Raises:
-            ValueError: an id or the receipt's key is known; nothing is kept.
+            ValueError: an id is known; nothing is kept.
+            KeyTaken: the receipt's key is known; nothing is kept.
         """
         ...
 
@@ -123,7 +128,7 @@ class MemoryStore:
                 raise ValueError(f"The job {known[0]} exists already.")
             if receipt is not None:
                 if receipt.key in self._receipts:
-                    raise ValueError(f"The key {receipt.key} was used before.")
+                    raise KeyTaken(f"The key {receipt.key} was used before.")
                 self._receipts[receipt.key] = receipt
             late = max(0, self._next_order - min((job.order for job in jobs), default=0))
             kept = tuple(replace(job, order=job.order + late) for job in jobs)

@@ -15,7 +15,7 @@ from deforum_api.database import opened, plain_errors
 from deforum_api.errors import StoreUnavailable
 from deforum_api.owners import Me, Owners
 from deforum_api.record import WORKING, Job, Status
-from deforum_api.store import Receipt
+from deforum_api.store import KeyTaken, Receipt
 
 FILE_NAME = "deforum_jobs.sqlite3"
 
@@ -213,7 +213,7 @@ def _keep_receipt(change: sqlite3.Connection, receipt: Receipt) -> None:
             (receipt.key, receipt.digest, receipt.reply, receipt.at),
         )
     except sqlite3.IntegrityError:
-        raise ValueError(f"The key {receipt.key} was used before.") from None
+        raise KeyTaken(f"The key {receipt.key} was used before.") from None
 
 
 def _one(connection: sqlite3.Connection, query: str, *values: Any) -> Any:

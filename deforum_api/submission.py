@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +17,20 @@ if TYPE_CHECKING:
     from deforum_api.worker import Check
     from deforum_helpers.prepare import Prepared
 
+RECEIPT_KEPT_S = 24 * 3600.0
+
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is taken: jobs waiting at once, jobs of one batch, finished jobs remembered."""
+    """How much is taken: jobs waiting at once, jobs of one batch, finished jobs remembered.
+
+    `retry_after_s`: seconds after which a job that failed, but may succeed later, is tried again; one try for each.
+    """
 
     queued: int = 1000
     batch: int = 100
     finished: int = 10_000
+    retry_after_s: tuple[float, ...] = (5.0, 30.0, 120.0)
 
 
 def check_size(settings: Sequence[Mapping[str, Any]], limit: int) -> None:
@@ -112,3 +119,20 @@ def new_jobs(
         )
         for number, (submitted, prepared) in enumerate(zip(settings, checked, strict=True))
     )
+
+
+def reply(jobs: Sequence[Job]) -> str:
+    """Return the answer to an accepted batch as JSON text."""
+    return json.dumps(
+        {
+            "message": "Job(s) accepted",
+            "batch_id": jobs[0].batch_id,
+            "job_ids": [job.id for job in jobs],
+            "warnings": {job.id: job.warnings for job in jobs},
+        }
+    )
+
+
+def digest_of(settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None) -> str:
+    """Return what tells one submitted batch from another, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps([settings, overrides], sort_keys=True).encode()).hexdigest()

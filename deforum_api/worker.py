@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deforum_api.record import Cancelled, Event, Failed, Job, Parked, Reported, Succeeded
@@ -44,8 +45,9 @@ class Worker:
         self._busy = threading.Lock()
 
     def wake(self) -> None:
-        """Let the worker look for one more job."""
-        self._pool.submit(self._work)
+        """Let the worker look for one more job; does nothing once it was told to stop."""
+        with suppress(RuntimeError):
+            self._pool.submit(self._work)
 
     def stop(self, timeout: float) -> bool:
         """Take no more jobs; return whether the running one ended within `timeout` seconds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from fastapi import Header
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
@@ -17,6 +18,7 @@ from deforum_api.models import (
     ValidateResponse,
 )
 from deforum_api.routing import JOBS, Router, changing_errors, errors, json_answer
+from deforum_api.submission import reply
 from deforum_api.validation import validated
 from deforum_api.views import jobs_json
 
@@ -48,16 +50,22 @@ router = Router(prefix="/deforum_api", tags=["Batches"])
     openapi_extra=EXAMPLE,
     summary="Queue one or more jobs",
 )
-async def submit_batch(batch: Batch, jobs: JobQueue = JOBS) -> Response:
+async def submit_batch(
+    batch: Batch,
+    idempotency_key: str | None = Header(
+        None,
+        min_length=1,
+        max_length=200,
+        description="A text of the client's own; the same key with the same body, sent again within 24 hours, gets the "
+        "same reply and queues nothing.",
+    ),
+    jobs: JobQueue = JOBS,
+) -> Response:
     """Checks all jobs and queues them as one batch; if any of them is wrong, nothing is accepted."""
-    accepted = await run_in_threadpool(jobs.submit, _settings(batch), batch.options_overrides)
-    body = {
-        "message": "Job(s) accepted",
-        "batch_id": accepted[0].batch_id,
-        "job_ids": [job.id for job in accepted],
-        "warnings": {job.id: job.warnings for job in accepted},
-    }
-    return JSONResponse(body, 202)
+    settings, overrides = _settings(batch), batch.options_overrides
+    if idempotency_key is None:
+        return json_answer(reply(await run_in_threadpool(jobs.submit, settings, overrides)), 202)
+    return json_answer(await run_in_threadpool(jobs.submit_once, idempotency_key, settings, overrides), 202)
 
 
 @router.get("/batches", response_model=dict[str, list[str]], responses=errors(), summary="List batches")

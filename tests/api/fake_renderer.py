@@ -138,7 +138,9 @@ def renderer(tmp_path: Path) -> Renderer:
 
 @pytest.fixture
 def jobs(renderer: Renderer) -> Iterator[JobQueue]:
-    queue = JobQueue(renderer.check, renderer.render, limits=Limits(queued=20, batch=5, finished=12))
+    queue = JobQueue(
+        renderer.check, renderer.render, limits=Limits(queued=20, batch=5, finished=12, retry_after_s=())
+    )
     yield queue
     assert queue.close(WAIT_S)
 
@@ -192,7 +194,7 @@ def strict_queue(renderer: Renderer) -> JobQueue:
         few = min(prepared.plan.frames, 4)
         return renderer.render(SimpleNamespace(name="job", frames=few, resume=None), cancel, report)
 
-    return JobQueue(check, render, limits=Limits(queued=50, batch=5, finished=500))
+    return JobQueue(check, render, limits=Limits(queued=50, batch=5, finished=500, retry_after_s=()))
 
 
 def submit(client: TestClient, *settings: dict[str, Any]) -> list[str]:

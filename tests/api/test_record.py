@@ -15,10 +15,12 @@ from deforum_api.record import (
     CancelAsked,
     Cancelled,
     Claimed,
+    Delayed,
     Event,
     Failed,
     HoldAsked,
     IllegalTransition,
+    Interrupted,
     Job,
     Moved,
     Parked,
@@ -59,7 +61,9 @@ def test_a_queued_job_is_cancelled_at_once() -> None:
     assert (job.status, job.phase) == ("CANCELLED", "QUEUED")
 
 
-@pytest.mark.parametrize("end", [Succeeded("/out", "1", 4), Failed("x"), Parked(), Cancelled()])
+@pytest.mark.parametrize(
+    "end", [Succeeded("/out", "1", 4), Failed("x"), Delayed("x", 5.0), Parked(), Cancelled()]
+)
 def test_a_running_job_that_was_asked_to_end_ends_as_cancelled(end: Event) -> None:
     job = walk(NEW, Claimed(), Reported("GENERATING", 0.25), CancelAsked())
     assert (job.status, job.phase) == ("ACCEPTED", "GENERATING")
@@ -120,6 +124,8 @@ EXAMPLES: dict[type, Event] = {
     CancelAsked: CancelAsked(),
     Succeeded: Succeeded("/out", "1", 4),
     Failed: Failed("x"),
+    Delayed: Delayed("x", 200.5),
+    Interrupted: Interrupted(),
     Cancelled: Cancelled(),
     Parked: Parked(),
     Resumed: Resumed(),
@@ -152,7 +158,7 @@ def test_status_is_monotonic_whatever_happens(events: list[tuple[Event, float]])
         assert 0.0 <= changed.phase_progress <= 1.0
         if job.finished:
             assert isinstance(event, Resumed)
-        elif not isinstance(event, Parked) and changed.phase == job.phase:
+        elif not isinstance(event, Parked | Delayed | Interrupted) and changed.phase == job.phase:
             assert changed.phase_progress >= job.phase_progress
         assert (changed.status == "SUCCEEDED") == (changed.phase == "DONE")
         job = changed

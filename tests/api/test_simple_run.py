@@ -84,7 +84,7 @@ def test_a_failed_job_is_a_500_with_its_message(client: TestClient, jobs: JobQue
     def fail(*_: Any) -> None:
         raise OutOfMemory("The GPU is full.")
 
-    jobs._render = fail
+    jobs.runner.render = fail
     answer = client.post("/deforum/run", data=ARGUMENTS)
     assert answer.status_code == 500
     assert answer.json()["message"] == "generation error: The GPU is full."

@@ -78,7 +78,7 @@ def test_a_paused_job_with_frames_that_is_cancelled_is_made_into_a_film(
     renderer.gate.clear()
     first = started(jobs)
     job = jobs.job(first)
-    assert jobs._try(job, jobs_reported(2)) is not None
+    assert jobs.records.change(job, jobs_reported(2)) is not None
     jobs.pause(first)
     until(jobs, first, paused)
     jobs.cancel(first)

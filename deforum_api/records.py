@@ -1,0 +1,112 @@
+"""The records of jobs, which only events change; whoever listens is told of every change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from deforum_api import record
+from deforum_api.errors import UnknownId
+from deforum_api.happenings import Event
+from deforum_api.record import Job
+from deforum_api.store import JobStore
+
+
+class Superseded(Exception):
+    """The job is another attempt's by now, here or in another program."""
+
+
+class Records:
+    """The jobs of a store.
+
+    Args:
+        store: keeps them.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(self, store: JobStore, clock: Callable[[], float]) -> None:
+        self.store = store
+        self.clock = clock
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._told: dict[str, int] = {}
+
+    def job(self, job_id: str) -> Job:
+        """Return the job.
+
+        Raises:
+            UnknownId: there is none.
+        """
+        job = self.store.get(job_id)
+        if job is None:
+            raise UnknownId("job", job_id)
+        return job
+
+    def change(self, job: Job, event: Event) -> Job | None:
+        """Apply `event` to the record `job`; None if the kept record is another one by now.
+
+        Raises:
+            IllegalTransition: the job's status and phase do not allow the event.
+        """
+        changed = record.after(job, event, self.clock())
+        if not self.store.swap(job, changed):
+            return None
+        self._tell(changed.id, changed.updates)
+        return changed
+
+    def apply(self, job_id: str, event: Event) -> Job:
+        """Apply `event` to the job as it is by then.
+
+        Raises:
+            UnknownId: there is none.
+            IllegalTransition: its status and phase do not allow the event.
+        """
+        while True:
+            changed = self.change(self.job(job_id), event)
+            if changed:
+                return changed
+
+    def apply_to_attempt(self, job: Job, event: Event) -> Job:
+        """Apply `event` to the job that works as the attempt `job`.
+
+        Raises:
+            Superseded: it does not any more.
+        """
+        while True:
+            kept = self.store.get(job.id)
+            if kept is None or kept.attempt != job.attempt or kept.finished or kept.phase == "QUEUED":
+                raise Superseded(job.id)
+            changed = self.change(kept, event)
+            if changed:
+                return changed
+
+    @contextmanager
+    def listen(self, job_id: str, changed: Callable[[], None]) -> Iterator[None]:
+        """Call `changed` (from any thread) after every update of the job, and whenever all are told."""
+        self._listeners.setdefault(job_id, []).append(changed)
+        try:
+            yield
+        finally:
+            listeners = self._listeners[job_id]
+            listeners.remove(changed)
+            if not listeners:
+                self._listeners.pop(job_id, None)
+                self._told.pop(job_id, None)
+
+    def tell_all(self) -> None:
+        """Tell every listener."""
+        for job_id in list(self._listeners):
+            self._tell(job_id)
+
+    def tell_changed(self) -> None:
+        """Tell the listeners of jobs that another program has changed."""
+        for job_id in list(self._listeners):
+            job = self.store.get(job_id)
+            if job is None or job.updates > self._told.get(job_id, -1):
+                self._tell(job_id, job.updates if job else 0)
+
+    def _tell(self, job_id: str, updates: int | None = None) -> None:
+        listeners = tuple(self._listeners.get(job_id, ()))
+        if listeners and updates is not None:
+            self._told[job_id] = updates
+        for changed in listeners:
+            changed()
