@@ -23,34 +23,11 @@ WAIT_S = 60.0
 SMALL = {"W": 64, "H": 64, "max_frames": 4, "seed": 7, "prompts": {"0": "a hill"}, "animation_mode": "2D"}
 
 
-class Server:
-    """`python -m deforum_api.standalone` with the null engine on a free port of 127.0.0.1."""
+class Client:
+    """What tests ask a server at `url` for."""
 
-    def __init__(self, outputs: Path, *arguments: str, port: int = 0) -> None:
-        command = [sys.executable, "-m", "deforum_api.standalone", "--deforum-engine", "null"]
-        command += ["--port", str(port), "--deforum-outdir", str(outputs), *arguments]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        self.lines: list[str] = []
-        self.errors: list[str] = []
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        first: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, args=(first,), daemon=True).start()
-        threading.Thread(target=self._read_errors, daemon=True).start()
-        self.url = first.get(timeout=START_S).split()[2]
-
-    def _read(self, first: queue.Queue[str]) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
-            if line.startswith("Running on "):
-                first.put(line)
-        first.put("it did not start")
-
-    def _read_errors(self) -> None:
-        assert self.process.stderr
-        self.errors.extend(self.process.stderr)
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Send a request; return status and the answer, parsed if it is JSON."""
@@ -80,6 +57,36 @@ class Server:
 
     def ended(self, job_id: str) -> dict[str, Any]:
         return self.until(job_id, lambda job: job["status"] != "ACCEPTED")
+
+
+class Server(Client):
+    """`python -m deforum_api.standalone` with the null engine on a free port of 127.0.0.1."""
+
+    def __init__(self, outputs: Path, *arguments: str, port: int = 0) -> None:
+        command = [sys.executable, "-m", "deforum_api.standalone", "--deforum-engine", "null"]
+        command += ["--port", str(port), "--deforum-outdir", str(outputs), *arguments]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        first: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, args=(first,), daemon=True).start()
+        threading.Thread(target=self._read_errors, daemon=True).start()
+        super().__init__(first.get(timeout=START_S).split()[2])
+
+    def _read(self, first: queue.Queue[str]) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith("Running on "):
+                first.put(line)
+        first.put("it did not start")
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr
+        self.errors.extend(self.process.stderr)
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""

@@ -1,0 +1,176 @@
+"""Real servers in processes of their own, which meet the faults that they are told to meet.
+
+They are forked from a process that has imported everything, so that a restart takes no longer than it must.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from deforum_api.host import health, make_queue, standalone_facts
+from deforum_api.security import Access
+from deforum_api.standalone import Server as StandaloneServer
+from deforum_api.standalone import listen, make_app
+from deforum_api.submission import Limits
+from deforum_helpers import job as rendering
+from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.errors import OutOfMemory
+from deforum_helpers.options import Options
+from deforum_helpers.output import film
+from tests.integration.server import WAIT_S, Client
+
+FRAMES = 8
+# Key frames at 0, 3 and 6; what a frame is depends on the frame before it.
+SETTINGS: dict[str, Any] = {
+    "W": 64,
+    "H": 64,
+    "max_frames": FRAMES,
+    "diffusion_cadence": 3,
+    "seed": 7,
+    "prompts": {"0": "a hill"},
+    "animation_mode": "2D",
+    "angle": "0: (4 * sin(t))",
+    "zoom": "0: (1.05)",
+    "noise_schedule": "0: (0.1)",
+    "color_coherence": "LAB",
+    "fps": 8,
+}
+
+Fault = Callable[[], None]
+
+
+class FaultyEngine(NullEngine):
+    """Draws as the null engine does, after `before` was called with the number of the picture."""
+
+    def __init__(self, before: Callable[[int, Any], None]) -> None:
+        super().__init__()
+        self.drawn = 0
+        self._before = before
+
+    def generate(self, request: Any, cancel: Any) -> Any:
+        self.drawn += 1
+        self._before(self.drawn, cancel)
+        return super().generate(request, cancel)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_at_key_frame(number: int, cancel: Any) -> None:
+    if number == 2:
+        die()
+
+
+def _out_of_memory_once(number: int, cancel: Any) -> None:
+    if number == 2:
+        raise OutOfMemory("The device's memory did not suffice.")
+
+
+def _hold(number: int, cancel: Any) -> None:
+    """At the second key frame, wait until the file `go` lies in the working folder."""
+    while number == 2 and not Path("go").exists():
+        cancel.check_cancel()
+        time.sleep(0.005)
+
+
+ENGINES: dict[str, Callable[[int, Any], None]] = {
+    "key frame": _die_at_key_frame,
+    "out of memory": _out_of_memory_once,
+    "hold": _hold,
+}
+
+
+def _die_before(owner: Any, name: str, when: Callable[..., bool] = lambda *_: True) -> None:
+    whole = getattr(owner, name)
+
+    def dying(*arguments: Any, **more: Any) -> Any:
+        if when(*arguments):
+            die()
+        return whole(*arguments, **more)
+
+    setattr(owner, name, dying)
+
+
+def _die_behind(owner: Any, name: str) -> None:
+    whole = getattr(owner, name)
+
+    def dying(*arguments: Any, **more: Any) -> None:
+        whole(*arguments, **more)
+        die()
+
+    setattr(owner, name, dying)
+
+
+PLACES: dict[str, Fault] = {
+    "preparing": lambda: _die_before(rendering._Job, "fresh_start"),
+    "before the first checkpoint": lambda: _die_before(
+        film, "write_whole", lambda path, _: path.suffix == ".checkpoint"
+    ),
+    "between key frame and in-between frames": lambda: _die_before(
+        film, "write_frame", lambda path, *_: path.name.endswith("_000000005.png")
+    ),
+    "in ffmpeg": lambda: _die_before(film.VideoWriter, "_closed"),
+    "between film and end": lambda: _die_behind(film, "write_manifest"),
+}
+
+
+def serve(outputs: Path, fault: str, ffmpeg: str, address: Connection) -> None:
+    """Serve the outputs on a free port, which `address` is told; meet `fault`."""
+    os.chdir(outputs.parent)
+    logging.basicConfig(filename="server.log", level="INFO", force=True)
+    if fault in PLACES:
+        PLACES[fault]()
+    facts = standalone_facts("null", None, outputs)
+    facts = replace(facts, options=Options(deforum_ffmpeg_location=ffmpeg))
+    engine = FaultyEngine(ENGINES.get(fault, lambda *_: None))
+    queue = make_queue(facts, lambda: engine, limits=Limits(retry_after_s=(0.1, 0.1, 0.1)))
+    listening = listen(0, "127.0.0.1")
+    app = make_app(queue, Access(), lambda: health(facts))
+    server = StandaloneServer(app, queue, listening, lambda: address.send(listening.getsockname()[1]))
+    server.run(sockets=[listening])
+    queue.store.close()
+
+
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload([__name__])
+
+
+class FaultyServer(Client):
+    """A server on `outputs` that meets `fault`, one of `PLACES`, of `ENGINES`, or "" for none."""
+
+    def __init__(self, outputs: Path, fault: str = "", ffmpeg: str = "") -> None:
+        self.go = outputs.parent / "go"
+        here, there = _FORKING.Pipe(duplex=False)
+        self.process = _FORKING.Process(target=serve, args=(outputs, fault, ffmpeg, there), daemon=True)
+        self.process.start()
+        there.close()
+        try:
+            assert here.poll(WAIT_S), "it did not start"
+            super().__init__(f"http://127.0.0.1:{here.recv()}")
+        finally:
+            here.close()
+
+    def died(self) -> bool:
+        """Whether the server ends by SIGKILL."""
+        self.process.join(WAIT_S)
+        return self.process.exitcode == -signal.SIGKILL
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join(WAIT_S)
+
+    def terminate(self) -> int | None:
+        """Send SIGTERM and return the exit code."""
+        self.process.terminate()
+        self.process.join(WAIT_S)
+        return self.process.exitcode

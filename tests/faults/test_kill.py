@@ -1,0 +1,147 @@
+"""A server that is killed, and another that is started on what it left: no frame is lost, none is different."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
+from deforum_helpers.output.frames import read_frame
+from tests.faults.serving import FRAMES, PLACES, SETTINGS, FaultyServer
+
+Start = Callable[..., FaultyServer]
+
+
+def frames_of(job: dict[str, object]) -> list[Path]:
+    return sorted(Path(str(job["outdir"])).glob(f"{job['timestring']}_[0-9]*.png"))
+
+
+def check_film(job: dict[str, object], undisturbed: dict[str, object]) -> None:
+    """The job's frames are those of one that was never stopped, and its film has all of them."""
+    assert job["status"] == "SUCCEEDED", job["message"]
+    made, wanted = frames_of(job), frames_of(undisturbed)
+    assert len(made) == len(wanted) == FRAMES
+    for frame, same in zip(made, wanted, strict=True):
+        np.testing.assert_array_equal(read_frame(frame), read_frame(same))
+    film = Path(str(job["outdir"]), f"{job['timestring']}.mp4")
+    assert count_frames(film, find_ffmpeg(None)) == FRAMES
+    assert not [path for path in film.parent.iterdir() if path.name.endswith(".part")]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    servers: list[FaultyServer] = []
+
+    def make(fault: str = "", **more: str) -> FaultyServer:
+        servers.append(FaultyServer(tmp_path / "outputs", fault, **more))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    server = FaultyServer(Path(tmp_path_factory.mktemp("undisturbed")) / "outputs")
+    (job_id,) = server.submit({**SETTINGS, "batch_name": "undisturbed"})
+    job = server.ended(job_id)
+    assert server.terminate() == 0
+    frames = [read_frame(path) for path in frames_of(job)]
+    assert all((one != other).any() for one, other in pairwise(frames))
+    return job
+
+
+@pytest.mark.parametrize("place", [*PLACES, "key frame"])
+def test_a_killed_job_goes_on_as_if_it_had_never_stopped(
+    start: Start, undisturbed: dict[str, object], place: str
+) -> None:
+    killed = start(place)
+    job_id, behind = killed.submit(
+        {**SETTINGS, "batch_name": "a"}, {**SETTINGS, "batch_name": "b", "max_frames": 2}
+    )
+    assert killed.died()
+    again = start()
+    job, next_one = again.ended(job_id), again.ended(behind)
+    check_film(job, undisturbed)
+    assert next_one["status"] == "SUCCEEDED"
+    assert job["last_updated"] <= next_one["last_updated"]
+
+
+def test_jobs_that_wait_when_the_server_is_killed_follow_in_their_order(start: Start) -> None:
+    killed = start("hold")
+    ids = killed.submit(*({**SETTINGS, "batch_name": name} for name in "abc"))
+    killed.until(ids[0], lambda job: job["frame"] == 3)
+    killed.kill()
+    again = start()
+    ends = [again.ended(job_id) for job_id in ids]
+    assert [job["status"] for job in ends] == ["SUCCEEDED"] * 3
+    assert sorted(ends, key=lambda job: job["last_updated"]) == ends
+
+
+def test_a_job_that_kills_every_server_is_given_up(start: Start) -> None:
+    first = start("key frame")
+    (job_id,) = first.submit({**SETTINGS, "diffusion_cadence": 1, "batch_name": "deadly"})
+    assert first.died()
+    for _ in range(2):
+        assert start("key frame").died()
+    last = start("key frame")
+    job = last.ended(job_id)
+    assert (job["status"], job["error_type"]) == ("FAILED", "RETRYABLE")
+    assert "interrupted by restart" in job["message"]
+    (other,) = last.submit({**SETTINGS, "max_frames": 1, "batch_name": "harmless"})
+    assert last.ended(other)["status"] == "SUCCEEDED"
+
+
+def test_sigterm_parks_and_the_next_start_goes_on(start: Start, undisturbed: dict[str, object]) -> None:
+    first = start("hold")
+    (job_id,) = first.submit({**SETTINGS, "batch_name": "parked"})
+    first.until(job_id, lambda job: job["frame"] == 3)
+    first.process.terminate()
+    first.go.touch()
+    first.process.join(10)
+    assert first.process.exitcode == 0
+    again = start()
+    check_film(again.ended(job_id), undisturbed)
+
+
+def test_two_servers_on_one_folder_run_each_job_once(start: Start, tmp_path: Path) -> None:
+    one, other = start("hold"), start("hold")
+    names = [f"job{number}" for number in range(20)]
+    ids = one.submit(*({**SETTINGS, "max_frames": 4, "batch_name": name} for name in names[:10]))
+    ids += other.submit(*({**SETTINGS, "max_frames": 4, "batch_name": name} for name in names[10:]))
+    one.until(ids[0], lambda job: job["frame"] == 3)
+    one.until(ids[1], lambda job: job["frame"] == 3)
+    one.go.touch()
+    assert [other.ended(job_id)["status"] for job_id in ids] == ["SUCCEEDED"] * 20
+    folders = tmp_path / "outputs" / "img2img-images"
+    runs = {folder.name: len(list(folder.glob("*_settings.txt"))) for folder in folders.iterdir()}
+    assert runs == dict.fromkeys(names, 1)
+
+
+def test_a_removed_output_folder_ends_the_job_in_plain_words(start: Start) -> None:
+    server = start("hold")
+    job_id, behind = server.submit({**SETTINGS, "batch_name": "gone"}, {**SETTINGS, "batch_name": "behind"})
+    job = server.until(job_id, lambda job: job["frame"] == 3)
+    shutil.rmtree(job["outdir"])
+    server.go.touch()
+    job = server.ended(job_id)
+    assert job["status"] == "FAILED"
+    assert job["message"].startswith("generation error: ")
+    assert "could not be written" in job["message"]
+    assert server.ended(behind)["status"] == "SUCCEEDED"
+
+
+def test_out_of_memory_is_tried_again_from_the_last_frame(
+    start: Start, undisturbed: dict[str, object]
+) -> None:
+    server = start("out of memory")
+    (job_id,) = server.submit({**SETTINGS, "batch_name": "memory"})
+    job = server.ended(job_id)
+    check_film(job, undisturbed)
+    assert job["message"] is None
