@@ -1,0 +1,133 @@
+"""The page at `/`: made when it is asked for, behind the same door as the API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from fake_renderer import FACTS, LOCAL, WAIT_S
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+
+from deforum_api import ui_page
+from deforum_api.jobs import JobQueue
+from deforum_api.security import Access
+from deforum_api.standalone import make_app
+from deforum_api.ui_page import TabPage
+
+Open = Callable[..., TestClient]
+
+
+def serve(app: FastAPI) -> None:
+    @app.get("/")
+    async def home() -> PlainTextResponse:
+        return PlainTextResponse("the tab")
+
+    @app.post("/upload")
+    async def upload(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(str(len(await request.body())))
+
+
+@pytest.fixture
+def opened(jobs: JobQueue) -> Iterator[Open]:
+    clients = []
+
+    def open_page(access: Access | None = None, serve: Callable[[FastAPI], None] = serve) -> TestClient:
+        page = TabPage(serve, access or Access())
+        app = make_app(jobs, access or Access(), lambda: FACTS, tab=lambda app: app.mount("/", page))
+        client = TestClient(app, base_url=LOCAL).__enter__()
+        clients.append(client)
+        return client
+
+    yield open_page
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+def made(client: TestClient, **headers: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while "getting ready" in client.get("/", headers=headers).text:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_first_visitor_is_asked_to_wait_and_the_api_answers_meanwhile(opened: Open) -> None:
+    calls = []
+
+    def slow(app: FastAPI) -> None:
+        calls.append(1)
+        time.sleep(0.1)
+        serve(app)
+
+    client = opened(serve=slow)
+    assert calls == []
+    first = client.get("/")
+    assert (first.status_code, "getting ready" in first.text) == (200, True)
+    assert 'http-equiv="refresh"' in first.text
+    assert client.get("/deforum_api/health").status_code == 200
+    assert client.get("/favicon.ico").status_code == 404
+    made(client)
+    assert client.get("/").text == "the tab"
+    assert client.get("/docs").status_code == 200
+    assert calls == [1]
+
+
+def test_a_tab_that_cannot_be_made_says_where_the_reason_is(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(app: FastAPI) -> None:
+        raise RuntimeError("gradio is upset")
+
+    client = opened(serve=broken)
+    made(client)
+    answer = client.get("/")
+    assert (answer.status_code, "server's log" in answer.text) == (500, True)
+    assert "gradio is upset" in caplog.text
+    assert client.get("/deforum_api/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"host": "evil.example"}, 421),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"content-length": "999999999"}, 413),
+        ({"origin": LOCAL}, 200),
+        ({}, 200),
+    ],
+)
+def test_the_page_has_the_door_of_the_api(opened: Open, headers: dict[str, str], code: int) -> None:
+    client = opened()
+    made(client)
+    assert client.post("/upload", content=b"abc", headers=headers).status_code == code
+
+
+def test_the_page_asks_for_the_login_of_the_api(opened: Open) -> None:
+    client = opened(Access(accounts=("me:secret",)))
+    answer = client.get("/")
+    assert (answer.status_code, answer.headers["www-authenticate"][:5]) == (401, "Basic")
+    client.auth = ("me", "secret")
+    made(client)
+    assert client.get("/").text == "the tab"
+
+
+def test_a_body_that_grows_too_big_is_cut(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ui_page, "MAX_BODY_BYTES", 100)
+    client = opened()
+    made(client)
+
+    def parts() -> Iterator[bytes]:
+        for _ in range(30):
+            yield b"0123456789"
+
+    with pytest.raises(Exception, match=r".*"):
+        client.post("/upload", content=parts()).raise_for_status()
+
+
+def test_without_a_tab_home_leads_to_the_documentation(jobs: JobQueue) -> None:
+    with TestClient(make_app(jobs, Access(), lambda: FACTS), base_url=LOCAL) as client:
+        assert client.get("/", follow_redirects=False).headers["location"] == "/docs"

@@ -1,0 +1,185 @@
+"""People's ways through the tab, in a browser, with the null engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.window import window
+
+EVIL = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>\'"${window.evil=1}{{1}}'
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width_px", [1280, 390])
+def test_it_fits_its_window_in_both_themes(browser: Any, url: str, width_px: int, scheme: str) -> None:
+    with window(browser, url, width_px, scheme) as one:
+        assert one.page.evaluate("document.documentElement.scrollWidth") <= width_px
+        assert ("dark" in one.page.evaluate("document.body.className")) == (scheme == "dark")
+        for button in ("#deforum_generate", "#deforum_check", "[data-preset=fly_through_3d]"):
+            one.page.locator(button).scroll_into_view_if_needed()
+            box = one.page.locator(button).bounding_box()
+            assert box
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width_px
+        assert _contrast(one.page, "#deforum_field_show_info_on_ui label span") >= 4.5
+        assert _contrast(one.page, "#deforum_verdict dt") >= 4.5
+
+
+def _contrast(page: Any, selector: str) -> float:
+    """The contrast of an element's text to what lies behind it, as WCAG 2 reckons."""
+    script = """element => {
+        const numbers = text => (text.match(/[\\d.]+/g) || []).map(Number);
+        const behind = [];
+        let opacity = 1;
+        for (let one = element; one; one = one.parentElement) {
+            opacity *= Number(getComputedStyle(one).opacity);
+            behind.push(numbers(getComputedStyle(one).backgroundColor));
+        }
+        let ground = [255, 255, 255];
+        for (const [r, g, b, a = 1] of behind.reverse())
+            ground = ground.map((low, index) => low * (1 - a) + [r, g, b][index] * a);
+        const text = numbers(getComputedStyle(element).color);
+        const share = (text[3] ?? 1) * opacity;
+        const seen = ground.map((low, index) => low * (1 - share) + text[index] * share);
+        const bright = color => color.map(value => value / 255)
+            .map(value => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+            .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
+        const [low, high] = [bright(ground), bright(seen)].sort((a, b) => a - b);
+        return (high + 0.05) / (low + 0.05);
+    }"""
+    return float(page.locator(selector).first.evaluate(script))
+
+
+def test_a_mistake_is_marked_where_it_is_and_the_list_leads_to_it(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.open("Keyframes")
+        one.field("zoom").fill("0: (1.01+)")
+        error = one.page.locator("#deforum_error_zoom")
+        assert "column 10" in error.inner_text()
+        assert error.locator("mark").inner_text() == ")"
+        assert one.field("zoom").get_attribute("aria-invalid") == "true"
+        one.open("Output")
+        one.page.click("#deforum_check")
+        one.page.locator("#deforum_verdict [data-go=zoom]").click()
+        one.page.wait_for_function("document.activeElement?.closest('#deforum_field_zoom') !== null")
+        one.field("zoom").fill("0: (1.01)")
+        error.wait_for(state="detached")
+        assert one.field("zoom").get_attribute("aria-invalid") is None
+        one.verdict("Ready to render")
+
+
+def test_controls_come_and_go_with_the_mode(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.open("Keyframes")
+        one.page.locator("#deforum_field_zoom").wait_for(state="visible")
+        assert not one.page.locator("#deforum_field_translation_z").is_visible()
+        one.field("animation_mode").click()
+        one.page.get_by_role("option", name="3D").click()
+        one.page.locator("#deforum_field_translation_z").wait_for(state="visible")
+        one.page.locator("#deforum_field_zoom").wait_for(state="hidden")
+
+
+def test_a_film_from_generate_to_play_in_two_windows(browser: Any, url: str, outdir: Path) -> None:
+    with window(browser, url) as one, window(browser, url) as other:
+        one.small_film(8)
+        job = one.generate()
+        film = one.page.locator("#deforum_run video")
+        film.wait_for()
+        one.page.wait_for_function("document.querySelector('#deforum_run video').readyState >= 2")
+        assert film.evaluate("video => [video.videoWidth, video.duration > 0.4]") == [64, True]
+        other.state(job, "done")
+        one.page.reload()
+        one.state(job, "done")
+        one.page.locator("#deforum_run video").wait_for()
+        with one.page.expect_download() as download:
+            one.page.get_by_text("Download film").click()
+        assert Path(download.value.path()).stat().st_size > 500
+        assert list(outdir.glob("img2img-images/*/*.mp4"))
+
+
+def test_a_long_job_is_paused_resumed_and_cancelled(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.small_film(3000)
+        job = one.generate()
+        one.state(job, "running")
+        one.page.locator("#deforum_run img.deforum-frame").wait_for()
+        one.page.locator("#deforum_run", has_text="left").first.wait_for()
+        one.page.click("#deforum_pause")
+        one.state(job, "paused")
+        one.page.reload()
+        one.state(job, "paused")
+        one.page.locator(f'#deforum_run [data-job="{job}"][data-state=paused]').first.wait_for()
+        one.page.click("#deforum_pause")
+        one.state(job, "running")
+        one.page.click("#deforum_cancel")
+        one.state(job, "cancelled")
+        one.row(job).get_by_text("Delete").click()
+        one.row(job).wait_for(state="detached")
+
+
+def test_presets_files_and_saved_settings(browser: Any, url: str, tmp_path: Path) -> None:
+    with window(browser, url) as one:
+        one.page.click("[data-preset=fly_through_3d]")
+        one.page.locator("#deforum_report", has_text="fly_through_3d").first.wait_for()
+        one.open("Keyframes")
+        assert one.field("animation_mode").input_value() == "3D"
+        path = tmp_path / "old.txt"
+        path.write_text(json.dumps({"width": 320, "odd": 1, "max_frames": 33}))
+        one.page.locator("#deforum_drop input[type=file]").set_input_files(path)
+        one.page.locator("#deforum_report", has_text="width is read as W").first.wait_for(state="attached")
+        one.open("Run")
+        one.page.wait_for_function("document.querySelector('#deforum_field_W input').value === '320'")
+        one.page.click("#deforum_save")
+        one.page.locator("#deforum_report", has_text="Saved as").first.wait_for()
+        one.page.click("#deforum_reset")
+        one.page.wait_for_function("document.querySelector('#deforum_field_W input').value === '512'")
+        one.page.click("#deforum_load")
+        one.page.wait_for_function("document.querySelector('#deforum_field_W input').value === '320'")
+        one.verdict("2.2 s at 15 fps")
+
+
+def test_text_from_people_stays_text(browser: Any, url: str, tmp_path: Path) -> None:
+    with window(browser, url) as one:
+        one.small_film(3)
+        one.open("Prompts")
+        one.field("prompts").fill(json.dumps({"0": EVIL}))
+        one.open("Run")
+        one.fill("batch_name", EVIL)
+        one.page.locator("#deforum_plots button").first.click()
+        one.page.locator("#deforum_schedules_svg svg").wait_for()
+        job = one.generate()
+        one.state(job, "done")
+        path = tmp_path / "<img src=x onerror=window.evil=1>.txt"
+        path.write_text(json.dumps({EVIL: EVIL, "sampler": EVIL}))
+        one.page.locator("#deforum_drop input[type=file]").set_input_files(path)
+        one.page.locator("#deforum_report", has_text="Not taken").first.wait_for()
+        assert one.page.evaluate("window.evil") is None
+
+
+def test_the_plots_follow_the_settings(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.page.locator("#deforum_plots button").first.click()
+        svg = one.page.locator("#deforum_schedules_svg svg")
+        svg.wait_for()
+        assert "zoom" in svg.inner_html()
+        one.page.click("[data-preset=orbit_3d]")
+        one.page.locator("#deforum_camera_svg polygon").first.wait_for()
+
+
+def test_everything_is_reached_by_keyboard(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.page.locator("#deforum_generate").focus()
+        reached = set()
+        for _ in range(12):
+            one.page.keyboard.press("Tab")
+            reached.add(
+                one.page.evaluate("document.activeElement.id || document.activeElement.dataset.preset")
+            )
+        assert {"deforum_pause", "deforum_cancel", "deforum_check", "fly_through_3d"} <= reached
+        one.page.keyboard.press("Enter")
+        one.page.locator("#deforum_report", has_text="changed").first.wait_for()
+        assert one.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"

@@ -1,0 +1,94 @@
+"""A window of the browser with what it complained about and whom it asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+PATIENCE_MS = 30_000
+
+
+class Window:
+    """One page that shows the tab.
+
+    Args:
+        page: Playwright's page.
+        url: of the server.
+    """
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.foreign: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (self.complaints.append("dialog"), dialog.dismiss()))
+        page.on("request", lambda request: self._asked(request.url, url))
+        page.goto(url)
+        self.checked()
+
+    def _heard(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def _asked(self, address: str, url: str) -> None:
+        if not address.startswith((url, "data:", "blob:")):
+            self.foreign.append(address)
+
+    def checked(self) -> None:
+        """Wait for the verdict on the settings."""
+        self.page.wait_for_selector("#deforum_verdict .deforum-verdict", state="attached")
+
+    def open(self, *titles: str) -> None:
+        """Open a tab, and one inside it."""
+        for title in titles:
+            self.page.locator("#deforum_left").get_by_role("tab", name=title, exact=True).first.click()
+
+    def field(self, name: str) -> Any:
+        """The input of a setting."""
+        return self.page.locator(f"#deforum_field_{name} :is(textarea, input)").first
+
+    def fill(self, name: str, text: str) -> None:
+        self.field(name).fill(text)
+        self.field(name).press("Tab")
+
+    def verdict(self, part: str) -> str:
+        """Wait until the verdict has `part`; return it."""
+        self.page.locator("#deforum_verdict", has_text=part).first.wait_for(state="attached")
+        return str(self.page.locator("#deforum_verdict").first.inner_text())
+
+    def small_film(self, frames: int) -> None:
+        """Make the film of the settings small enough to wait for."""
+        self.open("Run")
+        self.fill("W", "64")
+        self.fill("H", "64")
+        self.open("Keyframes")
+        self.fill("max_frames", str(frames))
+        self.verdict(f"{frames / 15:.1f} s at 15 fps")
+
+    def generate(self) -> str:
+        """Press Generate; return the job's id."""
+        self.page.click("#deforum_generate")
+        return self.verdict("Queued as").split("Queued as ")[1].strip(". \n")
+
+    def row(self, job_id: str) -> Any:
+        return self.page.locator(f'#deforum_jobs tr[data-job="{job_id}"]')
+
+    def state(self, job_id: str, state: str) -> None:
+        """Wait until a job is in a state."""
+        self.page.wait_for_selector(f'#deforum_jobs tr.{state}[data-job="{job_id}"]')
+
+
+@contextmanager
+def window(browser: Any, url: str, width_px: int = 1280, scheme: str = "light") -> Iterator[Window]:
+    """Open a window of its own, which must have nothing to complain about when it is closed."""
+    context = browser.new_context(viewport={"width": width_px, "height": 900}, color_scheme=scheme)
+    try:
+        made = Window(context.new_page(), url)
+        yield made
+        assert made.complaints == [], made.complaints
+        assert made.foreign == [], made.foreign
+    finally:
+        context.close()

@@ -1,0 +1,121 @@
+"""The tab as gradio has it: every setting is a component, every event keeps out of gradio's API and queue."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deforum_helpers.settings import FIELDS
+from deforum_helpers.ui.controls import NAMES
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="gradio is not installed")
+ROOT = Path(__file__).resolve().parents[2]
+
+# In a process of its own: importing gradio leaves sockets open.
+SCRIPT = """
+import json, sys
+from pathlib import Path
+import gradio as gr
+from deforum_helpers.settings import FIELDS
+from deforum_helpers.ui import compat, make_tab
+from deforum_helpers.ui.controls import control
+from tests.ui.fake_service import FakeService, facts
+
+class Dropped:
+    name = "/x/b.txt"
+
+config = make_tab(FakeService(facts(Path(sys.argv[1])))).get_config_file()
+with gr.Blocks():
+    width = compat.field(control(FIELDS["W"]), 512, ())
+print("FOUND" + json.dumps({
+    "config": config,
+    "beyond": width.preprocess(99_999),
+    "paths": [[str(path) for path in compat.paths(dropped)] for dropped in (None, "/x/a.txt", ["/x/a.txt", Dropped()])],
+    "url": compat.file_url(Path("/a b/\\u00fc#?.mp4")),
+}, default=str))
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, str(tmp_path_factory.mktemp("out"))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    read: dict[str, Any] = json.loads(done.stdout.partition("FOUND")[2])
+    return read
+
+
+@pytest.fixture(scope="module")
+def config(found: dict[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = found["config"]
+    return made
+
+
+@pytest.fixture(scope="module")
+def components(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {part["props"]["elem_id"]: part for part in config["components"] if part["props"].get("elem_id")}
+
+
+def test_every_setting_is_a_component_with_its_label(components: dict[str, dict[str, Any]]) -> None:
+    fields = {name for name in components if name.startswith("deforum_field_")}
+    assert fields == {f"deforum_field_{name}" for name in NAMES}
+    for name in NAMES:
+        assert components[f"deforum_field_{name}"]["props"]["label"] == FIELDS[name].label
+
+
+def test_choices_are_those_of_the_host(components: dict[str, dict[str, Any]]) -> None:
+    choices = components["deforum_field_animation_mode"]["props"]["choices"]
+    assert [choice[0] for choice in choices] == list(FIELDS["animation_mode"].choices)
+
+
+def test_nothing_is_offered_to_programs(config: dict[str, Any]) -> None:
+    asked = [event for event in config["dependencies"] if event.get("backend_fn")]
+    assert asked
+    assert all(event["api_visibility"] == "private" and not event["queue"] for event in asked)
+
+
+def test_changes_of_all_settings_are_watched(
+    config: dict[str, Any], components: dict[str, dict[str, Any]]
+) -> None:
+    watched = {
+        target[0]
+        for event in config["dependencies"]
+        for target in event["targets"]
+        if "deforumTab?.changed" in str(event.get("js"))
+    }
+    assert watched == {components[f"deforum_field_{name}"]["id"] for name in NAMES}
+
+
+def test_the_script_presses_and_reads_what_is_there(components: dict[str, dict[str, Any]]) -> None:
+    script = (ROOT / "javascript" / "deforum.js").read_text(encoding="utf-8")
+    named = set(re.findall(r'"(deforum_(?:look|draw|tick|act|fill))"', script))
+    assert len(named) == 5
+    assert named <= set(components)
+    for name in re.findall(r"#(deforum_[a-z_]+)", script):
+        assert name.startswith("deforum_field_") or name in components or name == "deforum_hidden_fields", (
+            name
+        )
+
+
+def test_a_value_outside_its_bounds_reaches_our_own_check(found: dict[str, Any]) -> None:
+    assert found["beyond"] == 99_999
+
+
+def test_dropped_files_of_each_gradio_are_paths(found: dict[str, Any]) -> None:
+    assert found["paths"] == [[], ["/x/a.txt"], ["/x/a.txt", "/x/b.txt"]]
+
+
+def test_addresses_of_files_are_quoted(found: dict[str, Any]) -> None:
+    assert found["url"] == "gradio_api/file=/a%20b/%C3%BC%23%3F.mp4"
+
+
+def test_styles_and_script_ask_no_other_server() -> None:
+    for file in (ROOT / "style.css", ROOT / "javascript" / "deforum.js"):
+        assert not re.search(r"https?://|@import|url\(", file.read_text(encoding="utf-8"))
