@@ -54,7 +54,8 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "gradio": ("deforum_helpers.ui", "deforum_helpers.webui", "deforum_api.standalone"),
     "fastapi": ("deforum_api",),
     "starlette": ("deforum_api",),
-    "uvicorn": ("deforum_api.standalone",),
+    "uvicorn": ("deforum_api.standalone", "deforum_api.mcp"),
+    "mcp": ("deforum_api.mcp",),
     "diffusers": ("deforum_helpers.engines", "deforum_helpers.depth"),
     "transformers": ("deforum_helpers.engines", "deforum_helpers.depth", "deforum_helpers.segmentation"),
     "torch": tuple(
@@ -88,6 +89,8 @@ WITHOUT_TORCH = (
     "deforum_api.app",
     "deforum_api.in_webui",
     "deforum_api.standalone",
+    "deforum_api.client",
+    "deforum_api.mcp.server",
 )
 HEAVY = {"torch", "diffusers", "transformers"}
 

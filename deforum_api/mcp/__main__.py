@@ -1,0 +1,76 @@
+"""`python -m deforum_api.mcp [--url URL] [--http [--port N]]`: an MCP server over stdio, or over streamable HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from deforum_api.client import Client, ClientError
+from deforum_helpers.errors import MissingFeature
+from deforum_helpers.optional import require
+
+DEFAULT_PORT = 7865
+INSTALL = 'pip install "mcp>=2,<3" pillow'
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until the client goes or the program is told to stop; return the exit code."""
+    options = make_parser().parse_args(arguments)
+    # Standard output belongs to the protocol.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
+    try:
+        require("mcp.server.mcpserver", "The MCP server", INSTALL)
+        require("PIL.Image", "The MCP server", INSTALL)
+        client = Client(options.url, login=options.api_auth or None, patience_s=options.patience)
+    except (MissingFeature, ClientError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    from deforum_api.mcp.over_http import serve_http
+    from deforum_api.mcp.server import make_server
+
+    server = make_server(client)
+    try:
+        asyncio.run(serve_http(server, options.port) if options.http else server.run_stdio_async())
+    except OSError as error:
+        sys.stderr.write(
+            f"Port {options.port} cannot be used ({error.strerror}); choose another with --port N.\n"
+        )
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m deforum_api.mcp", description=__doc__)
+    add = parser.add_argument
+    add(
+        "--url",
+        default=os.environ.get("DEFORUM_URL", "http://127.0.0.1:7860"),
+        help="the Deforum server; default: DEFORUM_URL of the environment, else http://127.0.0.1:7860",
+    )
+    add(
+        "--api-auth",
+        default=os.environ.get("DEFORUM_API_AUTH", ""),
+        metavar="USER:PASSWORD",
+        help="its login; default: DEFORUM_API_AUTH of the environment",
+    )
+    add("--patience", type=float, default=20.0, metavar="SECONDS", help="how long to wait while it is away")
+    add("--http", action="store_true", help="serve streamable HTTP on 127.0.0.1 instead of stdio")
+    add(
+        "--port",
+        type=int,
+        default=DEFAULT_PORT,
+        metavar="N",
+        help="for --http; 0 = a free one, which is printed",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Tools about films: submit, watch, cancel, resume, and look at what came out."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+import anyio
+from mcp.server.mcpserver import Context, Image
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import Field
+
+from deforum_api.client import Client
+
+POLL_EVERY_S = 0.5
+MOST_FRAMES = 6
+JPEG_QUALITY = 85
+KEPT = (
+    "id",
+    "status",
+    "phase",
+    "phase_progress",
+    "frame",
+    "max_frames",
+    "eta_seconds",
+    "queue_position",
+    "error_type",
+    "message",
+    "warnings",
+    "outdir",
+    "timestring",
+)
+JobId = Annotated[str, Field(description="Id of a job, such as 'batch(52321525)-0'.")]
+Films = Annotated[
+    list[dict[str, Any]], Field(description="One settings object per film; what is left out has its default.")
+]
+Options = Annotated[dict[str, Any] | None, Field(description="Options of the host for these films only.")]
+Status = Annotated[
+    Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED"] | None, Field(description="Only these.")
+]
+Seconds = Annotated[float, Field(description="Return after so many seconds at the latest.", ge=0, le=600)]
+Numbers = Annotated[
+    list[int],
+    Field(description="Frame numbers from 0, six at most; none = the newest frame.", max_length=MOST_FRAMES),
+]
+Side = Annotated[int, Field(description="Longest side of the pictures in pixels.", ge=64, le=1024)]
+
+
+class JobTools:
+    """The tools, each a method."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def submit(self, films: Films, options: Options = None) -> dict[str, Any]:
+        """Queue films for rendering; all are checked first, and if any is wrong none is queued."""
+        return self._client.submit(films, options)
+
+    def list_jobs(
+        self, status: Status = None, limit: Annotated[int, Field(ge=1, le=100)] = 20
+    ) -> dict[str, Any]:
+        """List the newest jobs with their status."""
+        newest = deque(self._client.jobs(status), maxlen=limit)
+        return {"jobs": [in_short(job) for job in reversed(newest)]}
+
+    def get_job(self, job_id: JobId, with_settings: bool = False) -> dict[str, Any]:
+        """Look at a job: status, phase, frames written, seconds left, message; with its settings if asked for."""
+        job = self._client.job(job_id)
+        return {**in_short(job), **({"settings": job["deforum_settings"]} if with_settings else {})}
+
+    async def watch(self, job_id: JobId, ctx: Context[Any, Any], timeout_s: Seconds = 45) -> dict[str, Any]:
+        """Wait until a job has ended, or the time is up; call it again while its status is ACCEPTED."""
+        deadline, seen = time.monotonic() + timeout_s, -1
+        while True:
+            job = await anyio.to_thread.run_sync(self._client.job, job_id)
+            if job["updates"] != seen:
+                seen = job["updates"]
+                await ctx.report_progress(job["frame"], job["max_frames"] or None, job["phase"])
+            if job["status"] != "ACCEPTED" or time.monotonic() >= deadline:
+                return in_short(job)
+            await anyio.sleep(POLL_EVERY_S)
+
+    def cancel(self, id: Annotated[str, Field(description="Id of a job or of a batch.")]) -> dict[str, Any]:
+        """End a job, or what is unfinished of a batch; frames that are written stay."""
+        return {"cancelled": self._client.cancel(id)}
+
+    def resume(self, job_id: JobId) -> dict[str, Any]:
+        """Let a FAILED or CANCELLED job go on from its last saved frame."""
+        return in_short(self._client.resume(job_id))
+
+    def show_frames(
+        self,
+        job_id: JobId,
+        numbers: Numbers = [],  # noqa: B006
+        max_side_px: Side = 512,
+    ) -> list[Any]:
+        """Show frames of a job as pictures: the newest one, also while it renders, or those of the given numbers."""
+        if not numbers:
+            return [f"{job_id}, newest frame", small(self._client.preview(job_id), max_side_px)]
+        shown: list[Any] = []
+        for number in numbers:
+            picture = small(self._client.frame(job_id, number), max_side_px)
+            shown += [f"{job_id}, frame {number}", picture]
+        return shown
+
+    def list_outputs(self, job_id: JobId) -> dict[str, Any]:
+        """List a job's film, GIF, subtitles and settings file, each with its address and path, and count its frames."""
+        job, files = self._client.job(job_id), self._client.outputs(job_id)
+        pictures = Counter(file["kind"] for file in files if file["kind"] in ("frame", "depth"))
+        others = [file for file in files if file["kind"] not in ("frame", "depth")]
+        return {"files": [self._located(file, job) for file in others], "pictures": dict(pictures)}
+
+    def server_health(self) -> dict[str, Any]:
+        """Tell how the Deforum server is: engine, model, queue, free disk, what it lacks and why."""
+        return self._client.health()
+
+    def _located(self, file: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
+        about = {name: file[name] for name in ("kind", "name", "size")}
+        path = str(PurePath(job["outdir"], file["name"])) if job["outdir"] else None
+        return {**about, "url": f"{self._client.connection.url}{file['link']}", "path_on_server": path}
+
+
+def in_short(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job's record without what was submitted."""
+    return {name: job[name] for name in KEPT}
+
+
+def small(picture: bytes, max_side_px: int) -> Image:
+    """Return a picture as JPEG whose longest side has at most `max_side_px` pixels.
+
+    Raises:
+        ToolError: it is no picture.
+    """
+    from PIL import Image as Pictures
+    from PIL import UnidentifiedImageError
+
+    jpeg = io.BytesIO()
+    try:
+        with Pictures.open(io.BytesIO(picture)) as opened:
+            shrunk = opened.convert("RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise ToolError(f"The server sent a frame that cannot be read ({error}).") from None
+    shrunk.thumbnail((max_side_px, max_side_px))
+    shrunk.save(jpeg, "JPEG", quality=JPEG_QUALITY)
+    return Image(data=jpeg.getvalue(), format="jpeg")

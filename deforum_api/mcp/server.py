@@ -1,0 +1,153 @@
+"""The MCP server: its tools, resources and prompts."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import anyio
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from mcp_types import Resource, ToolAnnotations
+
+from deforum_api.client import Client, ClientError, RefusedByServer
+from deforum_api.mcp import prompts
+from deforum_api.mcp.job_tools import JobTools
+from deforum_api.mcp.settings_tools import SettingsTools
+from deforum_api.version import VERSION
+
+LISTED_JOBS = 50
+INSTRUCTIONS = """Deforum turns prompts and schedules into films. A film is a settings object: prompts by frame,
+max_frames, W, H, animation_mode, and schedules such as "zoom": "0: (1.02), 30: (1 + 0.01 * sin(t / 5))".
+Find settings with list_settings, read about them with describe_settings, try them with check_settings until there are
+no errors, then submit; watch the job, look at its frames with show_frames, and name the files from list_outputs."""
+
+READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+ADDS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
+)
+ENDS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+)
+
+
+def make_server(client: Client) -> MCPServer:
+    """Return an MCP server that works with the Deforum server behind `client`."""
+    server = _Server(client)
+    settings, jobs = SettingsTools(client), JobTools(client)
+    table: tuple[tuple[Callable[..., Any], ToolAnnotations], ...] = (
+        (settings.list_settings, READS),
+        (settings.describe_settings, READS),
+        (settings.check_settings, READS),
+        (jobs.submit, ADDS),
+        (jobs.list_jobs, READS),
+        (jobs.get_job, READS),
+        (jobs.watch, READS),
+        (jobs.cancel, ENDS),
+        (jobs.resume, ADDS),
+        (jobs.show_frames, READS),
+        (jobs.list_outputs, READS),
+        (jobs.server_health, READS),
+    )
+    for tool, kind in table:
+        pictures = tool == jobs.show_frames
+        server.add_tool(_told(tool), annotations=kind, structured_output=False if pictures else None)
+    _add_resources(server, client)
+    for prompt in (prompts.plan_film, prompts.mend_settings, prompts.review_film):
+        server.prompt()(prompt)
+    return server
+
+
+class _Server(MCPServer):
+    """Lists the newest finished films among its resources."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(
+            "deforum", title="Deforum", version=VERSION, instructions=INSTRUCTIONS, log_level="WARNING"
+        )
+        self._client = client
+
+    async def list_resources(self) -> list[Resource]:
+        return [*await super().list_resources(), *await anyio.to_thread.run_sync(self._films)]
+
+    def _films(self) -> list[Resource]:
+        try:
+            films = deque(self._client.jobs("SUCCEEDED"), maxlen=LISTED_JOBS)
+        except ClientError:
+            return []
+        return [
+            Resource(
+                uri=f"deforum://jobs/{quote(film['id'], safe='')}",
+                name=film["id"],
+                description=f"A finished film of {film['max_frames']} frames in {film['outdir']}",
+                mime_type="application/json",
+            )
+            for film in reversed(films)
+        ]
+
+
+def _add_resources(server: MCPServer, client: Client) -> None:
+    @server.resource("deforum://settings/schema", mime_type="application/json")
+    def schema() -> str:
+        """JSON schema of all settings, with help, bounds, units and choices."""
+        return _read(lambda: json.dumps(client.schema()))
+
+    @server.resource("deforum://settings/defaults", mime_type="application/json")
+    def defaults() -> str:
+        """Every setting with its default."""
+        return _read(lambda: json.dumps(client.defaults()))
+
+    @server.resource("deforum://jobs/{job_id}", mime_type="application/json")
+    def job(job_id: str) -> str:
+        """A job's record, with the settings as they were submitted."""
+        return _read(lambda: json.dumps(client.job(job_id)))
+
+    @server.resource("deforum://jobs/{job_id}/outputs", mime_type="application/json")
+    def outputs(job_id: str) -> str:
+        """A job's files."""
+        return _read(lambda: json.dumps(client.outputs(job_id)))
+
+    @server.resource("deforum://jobs/{job_id}/preview", mime_type="image/jpeg")
+    def preview(job_id: str) -> bytes:
+        """A job's newest frame."""
+        return _read(lambda: client.preview(job_id))
+
+
+def _read(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except RefusedByServer as error:
+        kind = ResourceNotFoundError if error.code == 404 else ResourceError
+        raise kind(_sentences(error)) from None
+    except ClientError as error:
+        raise ResourceError(str(error)) from None
+
+
+def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the tool with the client's errors as the assistant's to read."""
+
+    @functools.wraps(tool)
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return tool(*args, **kwargs)
+        except ClientError as error:
+            raise ToolError(_sentences(error)) from None
+
+    @functools.wraps(tool)
+    async def answer_later(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await tool(*args, **kwargs)
+        except ClientError as error:
+            raise ToolError(_sentences(error)) from None
+
+    return answer_later if inspect.iscoroutinefunction(tool) else answer
+
+
+def _sentences(error: ClientError) -> str:
+    messages = [str(one["message"]) for one in getattr(error, "errors", ()) if one.get("message")]
+    return "\n".join(messages) or str(error)
