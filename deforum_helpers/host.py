@@ -12,7 +12,7 @@ from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import Fetcher
 from deforum_helpers.flow.names import missing_feature as missing_method
 from deforum_helpers.image.files import check_picture
-from deforum_helpers.media.inputs import Downloads
+from deforum_helpers.media.inputs import Downloads, is_hybrid
 from deforum_helpers.options import Options
 from deforum_helpers.registry import UnknownName
 from deforum_helpers.render.masks import wanted_finders
@@ -64,9 +64,10 @@ class HostFacts:
 
 def file_problems(settings: Settings, downloads: Downloads) -> list[Problem]:
     """Find pictures that settings name and that are not there, are none or too large."""
+    uses_init = settings.use_init or (is_hybrid(settings) and settings.hybrid_use_init_image)
     pictures = {
-        "init_image": settings.init_image if settings.use_init and not settings.init_image_box else "",
-        "init_image_box": settings.init_image_box if settings.use_init else "",
+        "init_image": settings.init_image if uses_init and not settings.init_image_box else "",
+        "init_image_box": settings.init_image_box if uses_init else "",
         "color_coherence_image_path": (
             settings.color_coherence_image_path if settings.color_coherence == "Image" else ""
         ),
@@ -124,17 +125,11 @@ def guide_problems(plan: Plan, downloads: Downloads) -> list[Problem]:
 
 def flow_problems(plan: Plan) -> list[Problem]:
     """Return which ways to measure motion the plan needs and this machine has not."""
-    settings = plan.settings
-    named = {
-        settings.optical_flow_cadence: "optical_flow_cadence",
-        settings.optical_flow_redo_generation: "optical_flow_redo_generation",
-    }
     problems = []
-    for method in plan.flow_methods:
+    for method, setting in plan.flow_methods.items():
         missing = missing_method(method)
         if missing is not None:
-            message = f"{named[method]}: {missing}."
-            problems.append(Problem(message, named[method], found=method, allowed="DIS Medium"))
+            problems.append(Problem(f"{setting}: {missing}.", setting, found=method, allowed="DIS Medium"))
     return problems
 
 

@@ -259,6 +259,7 @@ class _Job:
             flow=sources.flow,
             guides=sources.guides,
             video=sources.video,
+            laid_over=sources.laid_over,
         )
         self.tell("GENERATING", frames_done / self.plan.frames, frames_done)
         for outcome in render(studio, state, sources.init_image):

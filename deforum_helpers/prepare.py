@@ -22,7 +22,7 @@ from deforum_helpers.host import (
     file_problems,
     plan_problems,
 )
-from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs
+from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, sets_length
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.render.plan import Plan, make_plan
@@ -142,7 +142,7 @@ def prepare(
 
 def _with_length(settings: Settings, inputs: Inputs) -> Settings:
     """Return the settings with the length of the video, where that is the film's."""
-    if settings.animation_mode == "Video Input" and inputs.video_frames:
+    if sets_length(settings) and inputs.video_frames:
         return replace(settings, max_frames=inputs.video_frames)
     return settings
 

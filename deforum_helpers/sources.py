@@ -19,6 +19,7 @@ from deforum_helpers.media.video import Footage, extract_frames
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.masks import Masks, overlays, uses_masks, wanted_finders
+from deforum_helpers.render.modes import is_hybrid, is_moved, starts_from_video
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.models import make_finder
 from deforum_helpers.settings import Settings
@@ -38,6 +39,7 @@ class Sources:
         flow: gives the way to measure motion that a setting names; each is made once.
         guides: the guided images.
         video: gives the video's picture at a frame, or None where no video is used.
+        laid_over: gives the picture that hybrid video lays over a frame, or None.
         extracted: files that were made of videos.
     """
 
@@ -47,6 +49,7 @@ class Sources:
     flow: Callable[[str], FlowEstimator] = make_flow_estimator
     guides: tuple[Image, ...] = ()
     video: Callable[[int], Image] | None = None
+    laid_over: Callable[[int], Image] | None = None
     extracted: tuple[Path, ...] = ()
 
 
@@ -63,7 +66,8 @@ def open_sources(prepared: Prepared, device: torch.device) -> Sources:
     """
     settings = prepared.settings
     init_image = None
-    if settings.use_init:
+    lays_init = is_hybrid(settings) and settings.hybrid_use_init_image
+    if settings.use_init or lays_init:
         setting = init_setting(prepared)
         init_image = picture_of(prepared, setting, getattr(settings, setting), device)
     backdrop = None
@@ -72,6 +76,7 @@ def open_sources(prepared: Prepared, device: torch.device) -> Sources:
     guides = prepared.plan.guides
     return Sources(
         init_image=init_image,
+        laid_over=_always(init_image) if lays_init and init_image is not None else None,
         masks=_masks(prepared, device),
         backdrop=backdrop,
         flow=_flow_methods(prepared.plan, device),
@@ -112,9 +117,12 @@ def with_videos(
     if inputs.video is not None:
         paths = extracted(inputs.video, INPUT_FOLDER)
         video = VideoPictures(paths, settings.W, settings.H, "video_init_path", device)
-        sources = replace(sources, video=video, extracted=paths)
-        if overlays(settings) and settings.animation_mode == "Video Input":
-            sources = replace(sources, backdrop=video)
+        sources = replace(sources, video=video, laid_over=sources.laid_over or video, extracted=paths)
+        if sources.masks is not None:
+            sources = replace(sources, masks=replace(sources.masks, people_in=video))
+        if overlays(settings) and starts_from_video(settings):
+            moves = is_moved(settings)
+            sources = replace(sources, backdrop=_always(video(0)) if moves else video)
     if inputs.mask_video is not None and sources.masks is not None:
         paths = extracted(inputs.mask_video, MASK_FOLDER)
         masks = VideoPictures(paths, settings.W, settings.H, "video_mask_path", device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -53,6 +54,17 @@ def moved_flow(flow: Flow, move: Callable[[Image], Image]) -> Flow:
     field = torch.cat([flow / (2 * longest) + 0.5, known])[None].contiguous(memory_format=torch.channels_last)
     moved = move(field[0])
     return (moved[:2] - 0.5 * moved[2:]) * (2 * longest)
+
+
+def flow_picture(flow: Flow) -> Image:
+    """Return a flow (2, H, W) as a picture: the direction is the hue, the length the brightness.
+
+    What moves to the right is red, down yellow-green, to the left cyan; the longest vector is the brightest.
+    """
+    hue = torch.atan2(flow[1], flow[0]) / (2 * math.pi) % 1 * 6
+    rgb = [(hue - 3).abs() - 1, 2 - (hue - 2).abs(), 2 - (hue - 4).abs()]
+    length = flow.norm(dim=0)
+    return torch.stack([channel.clamp(0, 1) for channel in rgb]) * (length / length.max().clamp(min=1e-6))
 
 
 @lru_cache(maxsize=2)

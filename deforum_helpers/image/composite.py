@@ -13,7 +13,6 @@ from deforum_helpers.image.mask import Mask, inverse, luma, masked
 from deforum_helpers.image.types import Image
 
 MaskType = Literal["Depth", "Video Depth", "Blend", "Difference"]
-When = Literal["None", "Before", "After", "Both"]
 
 
 def composite(frame: Image, video: Image, mask: Mask | None, alpha: float) -> Image:
@@ -42,7 +41,7 @@ def finished_mask(
     mask: Mask,
     *,
     invert: bool,
-    equalize: When,
+    equalize: str,
     contrast: float,
     cutoffs_percent: tuple[float, float] | None,
 ) -> Mask:
@@ -51,7 +50,7 @@ def finished_mask(
     Args:
         mask: (H, W) float32 0..1.
         invert: swaps black and white, first of all.
-        equalize: whether the greys are spread evenly before the contrast, after it, or both.
+        equalize: when the greys are spread evenly: "None", "Before" the contrast, "After" it, or "Both".
         contrast: factor of every grey's distance from the mean grey.
         cutoffs_percent: percentiles (low, high) that become black and white, or None.
     """

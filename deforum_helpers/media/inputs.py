@@ -78,8 +78,23 @@ class Inputs:
 
 
 def uses_video(settings: Settings) -> bool:
-    """Tell whether frames of video_init_path are used."""
-    return settings.animation_mode == "Video Input"
+    """Tell whether frames of video_init_path are used for more than their sound."""
+    if settings.animation_mode == "Video Input":
+        return True
+    laid_over = settings.hybrid_composite != "None" and not settings.hybrid_use_init_image
+    colors = settings.color_coherence == "Video Input"
+    return is_hybrid(settings) and (settings.hybrid_motion != "None" or laid_over or colors)
+
+
+def is_hybrid(settings: Settings) -> bool:
+    """Tell whether a video is laid over moved frames, or moves them."""
+    active = settings.hybrid_composite != "None" or settings.hybrid_motion != "None"
+    return active and settings.animation_mode in ("2D", "3D")
+
+
+def sets_length(settings: Settings) -> bool:
+    """Tell whether the film is as long as what is taken of the video."""
+    return uses_video(settings) and not (is_hybrid(settings) and settings.hybrid_use_init_image)
 
 
 def find_inputs(settings: Settings, options: Options, downloads: Downloads) -> Inputs:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +40,7 @@ from deforum_helpers.settings.tables import SUBTITLE_PARAMS
 logger = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
+EXTRAS_FOLDER = "hybridframes"
 # Enough to keep the encoder busy through a slow frame; at 1024x1024 this is 50 MB.
 FRAMES_WAITING = 16
 # A picture given inside the settings would be repeated in every frame's file.
@@ -50,6 +52,7 @@ class _Written:
     """What the file thread gets of one step."""
 
     frames: tuple[tuple[int, Picture, Picture | None], ...]
+    extras: tuple[tuple[str, Picture], ...]
     checkpoint: Checkpoint
 
 
@@ -131,7 +134,8 @@ class Film:
         if pictures[0][0] != self.frames:
             raise AssertionError(f"frame {pictures[0][0]} came where frame {self.frames} was due")
         self.frames += len(pictures)
-        self._files.put(_Written(pictures, Checkpoint(outcome.state, self.frames, self._plan.digest)))
+        extras = tuple((name, to_bytes(image)) for frame in outcome.frames for name, image in frame.extras)
+        self._files.put(_Written(pictures, extras, Checkpoint(outcome.state, self.frames, self._plan.digest)))
         for _, picture, _ in pictures:
             if self._encoder is not None:
                 self._encoder.put(picture)
@@ -193,7 +197,16 @@ class Film:
             write_frame(self._run.frame_path(index), picture, self._text)
             if depth is not None:
                 write_frame(self._run.depth_path(index), depth)
+        for name, picture in written.extras:
+            self._write_extra(name, picture)
         write_whole(self._run.checkpoint_path, encoded(written.checkpoint))
+
+    def _write_extra(self, name: str, picture: Picture) -> None:
+        folder = self._run.outdir / EXTRAS_FOLDER
+        with disk_errors(folder.name):
+            folder.mkdir(exist_ok=True)
+        _, jpeg = cv2.imencode(".jpg", picture[..., ::-1])
+        write_whole(folder / f"{self._run.timestring}_{name}.jpg", jpeg.tobytes())
 
     def _finish_video(self) -> Path | None:
         if self._video is None or self._encoder is None:

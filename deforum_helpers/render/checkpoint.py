@@ -16,7 +16,7 @@ from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.render.state import State
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ def encoded(checkpoint: Checkpoint) -> bytes:
     arrays: dict[str, Any] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
     if state.last is not None:
         arrays["last"] = to_bytes(state.last)
+    if state.flow is not None:
+        arrays["flow"] = state.flow.cpu().numpy()
     if state.reference is not None:
         arrays["reference"] = to_bytes(state.reference.image)
     buffer = io.BytesIO()
@@ -77,5 +79,6 @@ def decoded(content: bytes, device: torch.device) -> Checkpoint:
     reference = None
     if "reference" in pictures:
         reference = ColorReference(from_bytes(pictures["reference"], device), about["color_mode"])
-    state = State(about["steps_done"], last, reference)
+    flow = torch.from_numpy(pictures["flow"]).to(device) if "flow" in pictures else None
+    state = State(about["steps_done"], last, reference, flow)
     return Checkpoint(state, about["frames_done"], about["digest"])

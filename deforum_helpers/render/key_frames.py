@@ -10,7 +10,8 @@ from typing import Literal
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render.guides import Guide, guide_at, is_guided
-from deforum_helpers.render.modes import distribution
+from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
+from deforum_helpers.render.modes import distribution, starts_from_video
 from deforum_helpers.render.order import Stage, StageOrder
 from deforum_helpers.render.requests import plan_request
 from deforum_helpers.render.schedules import Schedules
@@ -71,6 +72,7 @@ class KeyFrame:
         retries: how often a black picture is drawn anew with the next seed; None = black pictures are kept.
         guide: what it takes of a guided image, or None.
         flow_factor: how far in-between frames follow the motion from the last picture to this one; None = not.
+        hybrid: numbers of the video laid over and of its motion, or None.
     """
 
     index: int
@@ -88,6 +90,7 @@ class KeyFrame:
     retries: int | None
     guide: Guide | None
     flow_factor: float | None
+    hybrid: Hybrid | None
 
     @property
     def sampling_steps(self) -> int:
@@ -207,6 +210,7 @@ def _key_frame(script: Script, order: StageOrder, index: int, stop: int, seeds: 
         ),
         retries=_retries(settings),
         guide=guide_at(script.guides, index, source == "guide", at),
+        hybrid=plan_hybrid(settings, script.schedules.values, index, stop),
         flow_factor=_flow_factor(script, strength, index, stop),
     )
 
@@ -226,7 +230,7 @@ def _flow_factor(script: Script, strength: float, index: int, stop: int) -> floa
 
 
 def _source(settings: Settings, index: int) -> Source:
-    if settings.animation_mode == "Video Input":
+    if settings.animation_mode == "Video Input" or (index == 0 and starts_from_video(settings)):
         return "video"
     if index > 0:
         return "last_frame"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.render.modes import starts_from_video
 from deforum_helpers.schedule.mask_grammar import Leaf, MaskExpression, parse_mask
 from deforum_helpers.settings import Settings
 
@@ -46,7 +47,9 @@ def overlays(settings: Settings) -> bool:
     """Tell whether an original picture is put back where the mask is black: there is a mask, and such a picture."""
     if settings.animation_mode == "Video Input":
         return uses_masks(settings) and (settings.overlay_mask or settings.use_mask_video)
-    return settings.overlay_mask and uses_masks(settings) and settings.use_init
+    return (
+        settings.overlay_mask and uses_masks(settings) and (settings.use_init or starts_from_video(settings))
+    )
 
 
 def plan_masks(settings: Settings, texts: Mapping[str, tuple[str, ...]]) -> MaskPlan:

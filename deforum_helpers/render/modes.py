@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from deforum_helpers.media.inputs import is_hybrid, uses_video
 from deforum_helpers.settings import Settings
+
+__all__ = ["cadence", "distribution", "is_hybrid", "is_moved", "starts_from_video", "uses_video"]
 
 
 def is_moved(settings: Settings) -> bool:
@@ -10,9 +13,12 @@ def is_moved(settings: Settings) -> bool:
     return settings.animation_mode in ("2D", "3D")
 
 
-def has_video(settings: Settings) -> bool:
-    """Tell whether frames of video_init_path are used for more than their sound."""
-    return settings.animation_mode == "Video Input"
+def starts_from_video(settings: Settings) -> bool:
+    """Tell whether the first frame starts from the video's first one."""
+    if settings.animation_mode == "Video Input":
+        return True
+    first = settings.hybrid_use_first_frame_as_init_image
+    return is_hybrid(settings) and first and uses_video(settings)
 
 
 def cadence(settings: Settings) -> int:

@@ -6,12 +6,15 @@ from typing import Literal
 
 from deforum_helpers.render.guides import is_guided
 from deforum_helpers.render.masks import overlays, uses_masks
-from deforum_helpers.render.modes import has_video, is_moved
+from deforum_helpers.render.modes import is_moved, starts_from_video, uses_video
 from deforum_helpers.settings import Settings
 
 Stage = Literal[
     "video_reference",
     "move",
+    "composite_before",
+    "hybrid_motion",
+    "composite",
     "take_reference",
     "match_color",
     "grayscale",
@@ -24,6 +27,7 @@ Stage = Literal[
     "flow_redo",
     "redo",
     "diffuse",
+    "composite_after",
     "overlay",
 ]
 
@@ -34,11 +38,12 @@ class StageOrder:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._matches = settings.color_coherence != "None"
-        self._video = settings.color_coherence == "Video Input" and has_video(settings)
+        self._video = settings.color_coherence == "Video Input" and uses_video(settings)
         self._given = settings.color_coherence == "Image" or self._video
         self._referenced = self._given
         self._moves = is_moved(settings)
-        self._from_picture = settings.use_init or settings.animation_mode == "Video Input"
+        self._from_picture = settings.use_init or starts_from_video(settings)
+        self._composite = settings.hybrid_composite if self._moves else "None"
         self._noise_masked = settings.use_noise_mask or uses_masks(settings)
 
     def of(
@@ -67,6 +72,12 @@ class StageOrder:
 
     def _before(self, contrast: bool, sharpen: bool, noise: bool) -> list[Stage]:
         stages: list[Stage] = ["move"]
+        if self._composite == "Before Motion":
+            stages.append("composite_before")
+        if self._settings.hybrid_motion != "None":
+            stages.append("hybrid_motion")
+        if self._composite == "Normal":
+            stages.append("composite")
         if self._matches:
             stages.append("match_color" if self._referenced else "take_reference")
             self._referenced = True
@@ -84,6 +95,8 @@ class StageOrder:
 
     def _after(self, index: int, strength: float) -> tuple[Stage, ...]:
         stages: list[Stage] = []
+        if index and self._composite == "After Generation":
+            stages.append("composite_after")
         legacy = self._settings.legacy_colormatch
         if self._referenced and (not legacy or (index == 0 and self._given)):
             stages.append("match_color")

@@ -19,7 +19,7 @@ from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrame, place_key_frames, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
-from deforum_helpers.render.modes import cadence, distribution
+from deforum_helpers.render.modes import cadence, distribution, is_hybrid
 from deforum_helpers.render.moves import Move, plan_moves
 from deforum_helpers.render.schedules import Schedules, compile_schedules
 from deforum_helpers.render.script import Script
@@ -83,14 +83,16 @@ class Plan:
         )
 
     @property
-    def flow_methods(self) -> tuple[str, ...]:
-        """The ways to measure motion that any frame needs, as settings name them."""
-        wanted: dict[str, None] = {}
+    def flow_methods(self) -> dict[str, str]:
+        """The ways to measure motion that any frame needs, each with the setting that names it."""
+        wanted: dict[str, str] = {}
         if any(key.flow_factor is not None for key in self.key_frames):
-            wanted[self.settings.optical_flow_cadence] = None
+            wanted[self.settings.optical_flow_cadence] = "optical_flow_cadence"
         if any("flow_redo" in key.stages for key in self.key_frames):
-            wanted[self.settings.optical_flow_redo_generation] = None
-        return tuple(wanted)
+            wanted[self.settings.optical_flow_redo_generation] = "optical_flow_redo_generation"
+        if is_hybrid(self.settings) and self.settings.hybrid_motion == "Optical Flow":
+            wanted[self.settings.hybrid_flow_method] = "hybrid_flow_method"
+        return wanted
 
     @property
     def sampling_steps(self) -> int:
@@ -165,6 +167,9 @@ def _read_script(settings: Settings, options: Options) -> Script:
 def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:
     """Tell whether a depth map is ever looked at: a camera that stands still sees none."""
     warped = settings.animation_mode == "3D" and settings.use_depth_warping
+    masked = is_hybrid(settings) and settings.hybrid_composite != "None"
+    if masked and settings.hybrid_comp_mask_type in ("Depth", "Video Depth"):
+        return True
     return settings.save_depth_maps or (warped and not all(move.still for move in moves[1:]))
 
 

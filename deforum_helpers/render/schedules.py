@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.render.guides import is_guided
-from deforum_helpers.render.modes import is_moved
+from deforum_helpers.render.modes import is_hybrid, is_moved
 from deforum_helpers.schedule import NumericSeries, StringSeries, Timeline, numeric_series, string_series
 from deforum_helpers.settings import FIELDS, Settings, defaults, flat_settings
 
@@ -48,10 +48,6 @@ def _depth_view(settings: Settings) -> bool:
 
 def _flips(settings: Settings) -> bool:
     return settings.enable_perspective_flip and is_moved(settings)
-
-
-def _hybrid(settings: Settings) -> bool:
-    return settings.hybrid_composite != "None" or settings.hybrid_motion != "None"
 
 
 def _switch(name: str) -> Callable[[Settings], bool]:
@@ -108,7 +104,7 @@ def is_read(name: str, settings: Settings) -> bool:
     if name in READ_WHEN:
         return READ_WHEN[name](settings)
     if name.startswith("hybrid_"):
-        return _hybrid(settings)
+        return is_hybrid(settings)
     if name.startswith("cn_"):
         return settings.controlnet[int(name.split("_")[1]) - 1].enabled
     for feature in ("freeu", "kohya_hrfix"):

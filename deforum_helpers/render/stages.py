@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import torch
 
 from deforum_helpers.errors import BlankFrame, NotFinite
-from deforum_helpers.flow.apply import moved_along
+from deforum_helpers.flow.apply import flow_picture, moved_along
 from deforum_helpers.image import adjust, color, noise
+from deforum_helpers.image.composite import composite
 from deforum_helpers.image.convert import on_8_bit_grid
-from deforum_helpers.image.mask import Mask, blurred, is_blank
-from deforum_helpers.image.types import Image
+from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank
+from deforum_helpers.image.types import Flow, Image
+from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.order import Stage
 from deforum_helpers.render.studio import Eyes, Studio
@@ -30,6 +32,10 @@ class Draft:
         reference: the colours it is matched to.
         mask: (H, W) where it is repainted, as composed; None = everywhere.
         noise_mask: (H, W) where noise is added, as used; None = everywhere.
+        start: (3, H, W) what it was begun from, or None.
+        motion: the video's motion into the frame, once it was measured.
+        flow: (2, H, W) the last flow that was measured in the video, or None.
+        extras: pictures of how it was made, each with a name.
         remembered: (3, H, W) the moved picture before contrast, sharpening and noise, where that is asked for.
     """
 
@@ -38,6 +44,10 @@ class Draft:
     mask: Mask | None = None
     noise_mask: Mask | None = None
     remembered: Image | None = None
+    start: Image | None = None
+    motion: Motion | None = None
+    flow: Flow | None = None
+    extras: tuple[tuple[str, Image], ...] = ()
 
 
 def _move(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
@@ -53,6 +63,33 @@ def _take_reference(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
 def _video_reference(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     picture = on_8_bit_grid(studio.video_frame(key.index))
     return replace(draft, reference=color.ColorReference(picture, studio.plan.settings.color_coherence))
+
+
+def _hybrid_motion(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    image = _picture(draft)
+    motion = studio.video_motion(key.index, image, draft.flow)
+    if motion is None or key.hybrid is None:
+        raise AssertionError("the plan follows a video that does not move")
+    extras = draft.extras
+    if studio.plan.settings.hybrid_comp_save_extra_frames and motion.flow is not None:
+        extras = (*extras, (f"flow{key.index - 1:09d}", flow_picture(motion.flow)))
+    flow = draft.flow if motion.flow is None else motion.flow
+    moved = motion.moved(image, key.hybrid.flow_factor)
+    return replace(draft, image=moved, motion=motion, flow=flow, extras=extras)
+
+
+def _composite(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    if key.hybrid is None:
+        raise AssertionError("the plan lays a video over a frame without saying how")
+    frame, video = _picture(draft), studio.laid_over_picture(key.index)
+    mask = studio.composite_mask(key.hybrid, frame, video, draft.start)
+    image = composite(frame, video, mask, key.hybrid.alpha)
+    if not studio.plan.settings.hybrid_comp_save_extra_frames:
+        return replace(draft, image=image)
+    extras = [(f"comp{key.index:09d}", composite(frame, video, mask, 1.0)), (f"prev{key.index:09d}", image)]
+    if mask is not None:
+        extras.append((f"mask{key.index:09d}", as_image(mask)))
+    return replace(draft, image=image, extras=(*draft.extras, *extras))
 
 
 def _match_color(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
@@ -187,6 +224,10 @@ Apply = Callable[[Draft, KeyFrame, Studio], Draft]
 STAGES: Mapping[Stage, Apply] = {
     "video_reference": _video_reference,
     "move": _move,
+    "composite_before": _composite,
+    "hybrid_motion": _hybrid_motion,
+    "composite": _composite,
+    "composite_after": _composite,
     "take_reference": _take_reference,
     "match_color": _match_color,
     "grayscale": _grayscale,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deforum_helpers.image.color import ColorReference
-from deforum_helpers.image.types import Depth, Image
+from deforum_helpers.image.types import Depth, Flow, Image
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,13 @@ class State:
         steps_done: number of key frames rendered with all their in-between frames.
         last: the newest frame, rounded to 8 bits so that the file on disk is the state; None before the first step.
         reference: what colours are matched to, made of an 8-bit picture, or None.
+        flow: (2, H, W) the last flow that was measured in the video, from which the next measurement begins; or None.
     """
 
     steps_done: int = 0
     last: Image | None = None
     reference: ColorReference | None = None
+    flow: Flow | None = None
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,10 @@ class Frame:
         index: frame number.
         image: (3, H, W) float32 RGB 0..1.
         depth: its depth map where maps are saved, else None.
+        extras: pictures of how it was made, each with a name.
     """
 
     index: int
     image: Image
     depth: Depth | None = None
+    extras: tuple[tuple[str, Image], ...] = ()

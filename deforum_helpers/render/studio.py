@@ -9,14 +9,20 @@ import torch
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.depth.base import DepthEstimator
+from deforum_helpers.depth.maps import depth_bytes
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.flow.base import FlowEstimator
+from deforum_helpers.flow.consistency import agreeing
+from deforum_helpers.flow.matrix import Kind, motion_matrix
 from deforum_helpers.flow.methods import make_flow_estimator
+from deforum_helpers.image.composite import blend_mask, difference_mask, finished_mask
 from deforum_helpers.image.inpaint import repaint
 from deforum_helpers.image.mask import Mask, inverse, masked
-from deforum_helpers.image.types import Depth, Image
+from deforum_helpers.image.types import Depth, Flow, Image
 from deforum_helpers.image.warp import warp_depth, warp_flat
+from deforum_helpers.render.hybrid import Hybrid, Motion
 from deforum_helpers.render.masks import Masks
+from deforum_helpers.render.modes import is_hybrid
 from deforum_helpers.render.moves import FlatMove
 from deforum_helpers.render.plan import Plan
 
@@ -60,6 +66,7 @@ class Studio:
         flow: gives the way to measure motion that a setting names.
         guides: the guided images.
         video: gives the video's picture at a frame, or None where no video is used.
+        laid_over: gives the picture that is laid over a frame, or None.
     """
 
     plan: Plan
@@ -71,12 +78,74 @@ class Studio:
     flow: Callable[[str], FlowEstimator] = make_flow_estimator
     guides: tuple[Image, ...] = ()
     video: Callable[[int], Image] | None = None
+    laid_over: Callable[[int], Image] | None = None
 
     def video_frame(self, frame: int) -> Image:
         """Return the video's picture at a frame; after its end the last one."""
         if self.video is None:
             raise AssertionError("the plan looks at a video that there is none of")
         return self.video(frame)
+
+    def laid_over_picture(self, frame: int) -> Image:
+        """Return the picture that is laid over a frame."""
+        if self.laid_over is None:
+            raise AssertionError("the plan lays a picture over that there is none of")
+        return self.laid_over(frame)
+
+    def video_motion(self, frame: int, before: Image, guess: Flow | None) -> Motion | None:
+        """Return how the video moves into `frame`, or None where that is not followed.
+
+        Args:
+            frame: number of the frame that is moved to, >= 1.
+            before: the film's own picture, from which the motion is measured where the settings say so.
+            guess: the flow into the frame before, or None.
+        """
+        settings = self.plan.settings
+        if settings.hybrid_motion == "None" or not is_hybrid(settings):
+            return None
+        source = before if settings.hybrid_motion_use_prev_img else self.video_frame(frame - 1)
+        target = self.video_frame(frame)
+        if settings.hybrid_motion != "Optical Flow":
+            kind: Kind = "Affine" if settings.hybrid_motion == "Affine" else "Perspective"
+            return Motion(matrix=motion_matrix(source, target, kind))
+        method = self.flow(settings.hybrid_flow_method)
+        flow = method.estimate(source, target, guess)
+        if settings.hybrid_flow_consistency:
+            flow = agreeing(flow, method.estimate(target, source), settings.hybrid_consistency_blur)
+        return Motion(flow=flow)
+
+    def composite_mask(self, numbers: Hybrid, frame: Image, video: Image, start: Image | None) -> Mask | None:
+        """Return where the video does not show, (H, W), or None where it shows everywhere.
+
+        Args:
+            numbers: of the key frame.
+            frame, video: the pictures that are laid over each other.
+            start: the finished frame before, whose depth counts for the type Depth.
+        """
+        settings = self.plan.settings
+        kind = settings.hybrid_comp_mask_type
+        if kind == "None":
+            return None
+        if kind == "Blend":
+            mask = blend_mask(frame, video, numbers.blend_alpha)
+        elif kind == "Difference":
+            mask = difference_mask(frame, video)
+        else:
+            seen = video if kind == "Video Depth" or start is None else start
+            mask = self._depth_mask(seen)
+        return finished_mask(
+            mask,
+            invert=settings.hybrid_comp_mask_inverse,
+            equalize=settings.hybrid_comp_mask_equalize,
+            contrast=numbers.mask_contrast,
+            cutoffs_percent=numbers.cutoffs_percent if settings.hybrid_comp_mask_auto_contrast else None,
+        )
+
+    def _depth_mask(self, image: Image) -> Mask:
+        if self.eyes is None:
+            raise AssertionError("the plan looks at depth without eyes")
+        drawn = depth_bytes(self.eyes.depth(image), self.plan.settings.depth_algorithm)
+        return torch.from_numpy(drawn).to(image.device, torch.float32) / 255
 
     def moved(self, image: Image, frame: int, seen: Image | None = None) -> Image:
         """Return `image` after the camera's move into `frame`.

@@ -74,19 +74,11 @@ REFUSALS: tuple[Refusal, ...] = (
         Refusal(f"cn_{number}_enabled", _unit_on(number), "false", "ControlNet is not built yet.")
         for number in range(1, UNITS + 1)
     ),
-    Refusal("hybrid_composite", _named("hybrid_composite"), "None", "hybrid video is not built yet."),
-    Refusal("hybrid_motion", _named("hybrid_motion"), "None", "hybrid video is not built yet."),
     Refusal(
         "hybrid_generate_human_masks",
         _named("hybrid_generate_human_masks"),
         "None",
         "finding people in a video is not built yet.",
-    ),
-    Refusal(
-        "color_coherence",
-        lambda settings: settings.color_coherence == "Video Input" and settings.animation_mode != "Video Input",
-        "None, HSV, LAB, RGB or Image",
-        "colours cannot be taken from a video yet.",
     ),
     Refusal("restore_faces", _on("restore_faces"), "false", "mending faces is not built yet."),
     Refusal(
@@ -166,6 +158,16 @@ class PathUse(NamedTuple):
     allowed: str = _IMAGE
 
 
+def _is_hybrid(settings: Settings) -> bool:
+    active = settings.hybrid_composite != "None" or settings.hybrid_motion != "None"
+    return active and settings.animation_mode in ("2D", "3D")
+
+
+def _follows_video(settings: Settings) -> bool:
+    laid_over = settings.hybrid_composite != "None" and not settings.hybrid_use_init_image
+    return _is_hybrid(settings) and (settings.hybrid_motion != "None" or laid_over)
+
+
 PATHS = (
     PathUse(
         "init_image",
@@ -189,6 +191,17 @@ PATHS = (
         lambda settings: settings.animation_mode == "Video Input",
         "animation_mode is Video Input",
         _FILE,
+    ),
+    PathUse("video_init_path", _follows_video, "hybrid video is on", _FILE),
+    PathUse(
+        "init_image",
+        lambda settings: (
+            _is_hybrid(settings)
+            and settings.hybrid_use_init_image
+            and not settings.use_init
+            and not settings.init_image_box
+        ),
+        "hybrid_use_init_image is on",
     ),
     PathUse("video_mask_path", _on("use_mask_video"), "use_mask_video is on", _FILE),
 )

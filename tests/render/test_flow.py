@@ -89,7 +89,7 @@ def test_no_motion_is_followed_where_nothing_is_kept(tmp_path: Path) -> None:
         cadence_flow_factor_schedule="0:(t)",
     ).plan
     assert [key.flow_factor for key in plan.key_frames] == [None, 6, None, None]
-    assert plan.flow_methods == ("DIS Medium",)
+    assert plan.flow_methods == {"DIS Medium": "optical_flow_cadence"}
 
 
 def test_a_flow_moves_with_the_camera() -> None:
@@ -189,4 +189,4 @@ def test_raft_is_missed_before_the_first_frame(
     monkeypatch.setattr("deforum_helpers.flow.names.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=f"{setting}: RAFT needs the package 'torchvision'"):
         prepared(tmp_path, diffusion_cadence=2, **{setting: "RAFT"})
-    assert prepared(tmp_path, diffusion_cadence=1, optical_flow_cadence="RAFT").plan.flow_methods == ()
+    assert prepared(tmp_path, diffusion_cadence=1, optical_flow_cadence="RAFT").plan.flow_methods == {}

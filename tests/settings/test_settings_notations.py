@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from deforum_helpers.errors import SettingsError
 from deforum_helpers.settings import flat_settings, load_settings
 from deforum_helpers.settings.tables import (
     CLASSIC_SAMPLERS,
@@ -120,16 +119,10 @@ def test_a_notation_of_our_own_needs_no_warning(name: str, value: Any, meant: An
     assert loaded.warnings == ()
 
 
-def test_values_that_ask_for_a_feature_are_migrated_before_they_are_refused() -> None:
-    with pytest.raises(SettingsError) as error:
-        load_settings({"hybrid_composite": True})
-    assert {problem.setting: problem.found for problem in error.value.problems} == {
-        "hybrid_composite": "'Normal'"
-    }
-
-
 def test_switches_of_old_files_name_a_method() -> None:
-    loaded = load_settings({"optical_flow_cadence": True, "optical_flow_redo_generation": 1})
+    asked = {"hybrid_composite": True, "optical_flow_cadence": True, "optical_flow_redo_generation": 1}
+    loaded = load_settings({**asked, "video_init_path": "a.mp4"})
+    assert loaded.settings.hybrid_composite == "Normal"
     assert loaded.settings.optical_flow_cadence == "DIS Fine"
     assert loaded.settings.optical_flow_redo_generation == "DIS Fine"
 

@@ -130,6 +130,9 @@ BAD_TOGETHER: list[tuple[str, dict[str, Any]]] = [
     ("video_init_path", {"animation_mode": "Video Input", "video_init_path": "rtsp://camera/1"}),
     ("video_init_path", {"add_soundtrack": "Init Video"}),
     ("video_mask_path", {"use_mask_video": True}),
+    ("video_init_path", {"hybrid_motion": "Affine"}),
+    ("video_init_path", {"hybrid_composite": "Normal"}),
+    ("init_image", {"hybrid_composite": "Normal", "hybrid_use_init_image": True}),
     ("soundtrack_path", {"add_soundtrack": "File", "soundtrack_path": "data:audio/mp3;base64,AAAA"}),
 ]
 ASKS: list[tuple[str, dict[str, Any]]] = [
@@ -137,10 +140,7 @@ ASKS: list[tuple[str, dict[str, Any]]] = [
     ("parseq_manifest", {"parseq_manifest": "{}"}),
     ("parseq_manifest", {"parseq_manifest": {"rendered_frames": []}}),
     *((f"cn_{unit}_enabled", {f"cn_{unit}_enabled": True}) for unit in range(1, 6)),
-    ("hybrid_composite", {"hybrid_composite": "Before Motion"}),
-    ("hybrid_motion", {"hybrid_motion": "Optical Flow"}),
     ("hybrid_generate_human_masks", {"hybrid_generate_human_masks": "Both"}),
-    ("color_coherence", {"color_coherence": "Video Input"}),
     ("restore_faces", {"restore_faces": True}),
     ("motion_preview_mode", {"motion_preview_mode": True}),
     ("store_frames_in_ram", {"store_frames_in_ram": True}),

@@ -1,0 +1,114 @@
+"""The frames from one key frame up to the next: what was there before fades out, what was drawn moves along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from deforum_helpers.flow.apply import moved_along, moved_flow
+from deforum_helpers.image.convert import on_8_bit_grid
+from deforum_helpers.image.types import Flow, Image
+from deforum_helpers.render.hybrid import Motion
+from deforum_helpers.render.key_frames import KeyFrame
+from deforum_helpers.render.stages import Draft
+from deforum_helpers.render.state import Frame
+from deforum_helpers.render.studio import Studio
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """What a group's frames are mixed of.
+
+    Args:
+        anchor: the key frame's picture, moved along.
+        fading: the picture before it, moved along, or None.
+        flow: motion from the one to the other, or None where it is not followed.
+        motion: the video's motion into the frame, or None.
+        video_flow: the last flow that was measured in the video.
+    """
+
+    anchor: Image
+    fading: Image | None
+    flow: Flow | None
+    motion: Motion | None
+    video_flow: Flow | None
+
+
+def finish_group(
+    draft: Draft, fading: Image | None, key: KeyFrame, studio: Studio
+) -> tuple[tuple[Frame, ...], Flow | None]:
+    """Return the frames key.index .. key.stop - 1, and the last flow that was measured in the video.
+
+    Frame number i of n is (1 - i/n) of the old picture and i/n of the anchor, i = 1..n. Both move with the camera,
+    through the depth of the anchor, and with the video; what lies outside of the anchor's mask does not. Where the
+    plan says so, both also follow the motion from the one to the other: the old picture i/n of the way, the anchor
+    the rest of it back. The last one is the anchor alone.
+
+    Args:
+        draft: the key frame, drawn.
+        fading: the picture at key.index - 1, or None where nothing fades.
+        key: the planned key frame.
+        studio: what the film is made with.
+    """
+    if draft.image is None:
+        raise AssertionError("the plan has a key frame without a picture")
+    count = key.stop - key.index
+    pictures = _Pictures(on_8_bit_grid(draft.image), fading, None, draft.motion, draft.flow)
+    frames: list[Frame] = []
+    for number, index in enumerate(range(key.index, key.stop), start=1):
+        studio.cancel.check_cancel()
+        if number > 1:
+            pictures = _anchor_moved(pictures, index, frames[-1].image, key, studio)
+        image = pictures.anchor
+        if pictures.fading is not None and number < count:
+            if number == 1:
+                pictures = _fading_moved(pictures, pictures.anchor, index, key, studio)
+            image = _between(pictures, number / count)
+        if count > 1:
+            image = studio.overlaid(image, index, draft.mask)
+        image = on_8_bit_grid(image) if number == count else image
+        depth = studio.eyes.depth(image) if studio.plan.settings.save_depth_maps and studio.eyes else None
+        frames.append(Frame(index, image, depth, draft.extras if number == 1 else ()))
+    return tuple(frames), pictures.video_flow
+
+
+def _anchor_moved(pictures: _Pictures, index: int, before: Image, key: KeyFrame, studio: Studio) -> _Pictures:
+    """Return the pictures one frame on; `before` is the finished frame before."""
+    seen = pictures.anchor
+    motion = studio.video_motion(index, before, pictures.video_flow)
+    anchor = studio.moved(seen, index, seen)
+    if motion is not None and key.hybrid is not None:
+        anchor = motion.moved(anchor, key.hybrid.between_factor)
+        video_flow = motion.flow if motion.flow is not None else pictures.video_flow
+        pictures = replace(pictures, motion=motion, video_flow=video_flow)
+    pictures = replace(pictures, anchor=anchor)
+    if pictures.fading is not None and index < key.stop - 1:
+        return _fading_moved(pictures, seen, index, key, studio)
+    return pictures
+
+
+def _fading_moved(pictures: _Pictures, seen: Image, index: int, key: KeyFrame, studio: Studio) -> _Pictures:
+    """Return the pictures with the old one moved into the frame `index` as well, through the depth of `seen`."""
+    if pictures.fading is None:
+        return pictures
+    fading, flow = studio.moved(pictures.fading, index, seen), pictures.flow
+    if pictures.motion is not None and key.hybrid is not None:
+        fading = pictures.motion.moved(fading, key.hybrid.between_factor)
+    if flow is not None:
+        flow = moved_flow(flow, lambda field: studio.moved(field, index, seen))
+    elif key.flow_factor is not None and index == key.index:
+        method = studio.plan.settings.optical_flow_cadence
+        flow = studio.flow(method).estimate(fading, pictures.anchor) * key.flow_factor
+    return replace(pictures, fading=fading, flow=flow)
+
+
+def _between(pictures: _Pictures, share: float) -> Image:
+    """Return `share` of the anchor over the rest of the old picture, both where the flow has brought them by then."""
+    anchor, fading = pictures.anchor, pictures.fading
+    if fading is None:
+        return anchor
+    if pictures.flow is not None:
+        fading = moved_along(fading, pictures.flow, share)
+        anchor = moved_along(anchor, pictures.flow, share - 1)
+    return torch.lerp(fading, anchor, share)

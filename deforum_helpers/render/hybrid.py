@@ -1,0 +1,77 @@
+"""Hybrid video: the numbers of each key frame, planned; the motion of the video and its picture laid over, applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deforum_helpers.render.modes import is_hybrid
+from deforum_helpers.render.schedules import Values
+from deforum_helpers.settings import Settings
+
+if TYPE_CHECKING:
+    from deforum_helpers.camera.types import Matrix
+    from deforum_helpers.image.types import Flow, Image
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """The numbers of one key frame.
+
+    Args:
+        alpha: share of the composite in the frame.
+        blend_alpha: share of the video in a mask of kind Blend.
+        mask_contrast: of the mask.
+        cutoffs_percent: percentiles of the mask that become black and white.
+        flow_factor: how far the key frame follows the video's motion.
+        between_factor: how far the frames after it do, as it stands at the next key frame.
+    """
+
+    alpha: float
+    blend_alpha: float
+    mask_contrast: float
+    cutoffs_percent: tuple[float, float]
+    flow_factor: float
+    between_factor: float
+
+
+def plan_hybrid(settings: Settings, values: Values, index: int, stop: int) -> Hybrid | None:
+    """Return the numbers of the key frame `index`, whose group ends before `stop`, or None without hybrid video."""
+    if not is_hybrid(settings):
+        return None
+
+    def at(name: str, frame: int = index) -> float:
+        series = values[f"hybrid_{name}_schedule"]
+        return float(series[min(frame, len(series) - 1)])
+
+    cutoffs = (at("comp_mask_auto_contrast_cutoff_low"), at("comp_mask_auto_contrast_cutoff_high"))
+    return Hybrid(
+        alpha=min(max(at("comp_alpha"), 0.0), 1.0),
+        blend_alpha=min(max(at("comp_mask_blend_alpha"), 0.0), 1.0),
+        mask_contrast=at("comp_mask_contrast"),
+        cutoffs_percent=(min(max(cutoffs[0], 0.0), 100.0), min(max(cutoffs[1], 0.0), 100.0)),
+        flow_factor=at("flow_factor"),
+        between_factor=at("flow_factor", stop),
+    )
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How the video moves into a frame: by a matrix, or by a flow that can be followed further or less far.
+
+    Args:
+        matrix: (3, 3) `next_from_prev` in pixels, or None.
+        flow: (2, H, W) `next_from_prev` in pixels, or None.
+    """
+
+    matrix: Matrix | None = None
+    flow: Flow | None = None
+
+    def moved(self, image: Image, factor: float) -> Image:
+        """Return `image` moved as the video moves; `factor` counts for flows alone."""
+        from deforum_helpers.flow.apply import moved_along
+        from deforum_helpers.flow.matrix import moved_by
+
+        if self.matrix is not None:
+            return moved_by(image, self.matrix)
+        return image if self.flow is None else moved_along(image, self.flow, factor)

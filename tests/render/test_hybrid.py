@@ -1,0 +1,279 @@
+"""Hybrid video: frames follow a video's motion and have its picture laid over them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from clips import clip, levels, said
+from films import NoisyEngine, frame_files, prepared
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.errors import Parked, SettingsError
+from deforum_helpers.image.convert import resized, to_bytes
+from deforum_helpers.image.types import Depth, Image
+from deforum_helpers.job import Progress, RunResult, run_job
+from deforum_helpers.output.frames import read_frame
+from tests.image.pictures import random_image
+
+QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
+PLAIN = {
+    "zoom": "0:(1)",
+    "color_coherence": "None",
+    "noise_schedule": "0:(0)",
+    "amount_schedule": "0:(0)",
+    "skip_video_creation": True,
+    "max_frames": 99,
+    "hybrid_flow_method": "DIS Fine",
+}
+
+
+class Copyist(NoisyEngine):
+    """Returns what it starts from, or noise."""
+
+    def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
+        self.requests.append(request)
+        return super().generate(request, cancel) if request.init_image is None else request.init_image
+
+
+class Ramp:
+    """Stands for a depth model: far on the right."""
+
+    name = "ramp"
+
+    def estimate(self, image: Image) -> Depth:
+        return torch.linspace(1, 2, image.shape[2]).expand(*image.shape[1:]).contiguous()
+
+
+def film(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
+    job = prepared(root, QUICK, **PLAIN | changes)
+    return run_job(job, engine, CancelToken(), lambda progress: None, estimator=lambda name, device: Ramp())
+
+
+def pictures(result: RunResult) -> list[np.ndarray]:
+    return [read_frame(path) for path in frame_files(result.outdir)]
+
+
+def walking(frames: int, step_px: int = 3) -> np.ndarray:
+    """A cloth that moves to the right."""
+    ground = to_bytes(resized(random_image(40, 60, 2), 160, 96))
+    return np.stack([ground[16:80, 80 - step_px * k : 144 - step_px * k] for k in range(frames)])
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> str:
+    return str(clip(tmp_path / "walk.mp4", walking(6)))
+
+
+@pytest.fixture
+def steps(tmp_path: Path) -> str:
+    return str(clip(tmp_path / "steps.mp4", levels(5)))
+
+
+@pytest.fixture
+def spots(tmp_path: Path) -> str:
+    cv2.imwrite(str(tmp_path / "spots.png"), to_bytes(1 - resized(random_image(10, 10, 7), 64, 64)))
+    return str(tmp_path / "spots.png")
+
+
+@pytest.mark.parametrize("motion", ["Affine", "Perspective", "Optical Flow"])
+@pytest.mark.parametrize("cadence", [1, 3])
+def test_frames_move_as_the_video_moves(
+    tmp_path: Path, walk: str, spots: str, motion: str, cadence: int
+) -> None:
+    """The video moves three pixels a frame; so does a film that starts from another picture."""
+    frames = pictures(
+        film(
+            tmp_path,
+            Copyist(),
+            video_init_path=walk,
+            hybrid_motion=motion,
+            hybrid_use_first_frame_as_init_image=False,
+            use_init=True,
+            init_image=spots,
+            diffusion_cadence=cadence,
+        )
+    )
+    assert len(frames) == 6
+    for k in (3, 5):
+        moved, still = (
+            np.abs(frames[k][16:-16, 28:-8].astype(int) - frames[0][16:-16, 28 - s : 56 - s]).mean()
+            for s in (3 * k, 0)
+        )
+        assert moved < 0.35 * still
+
+
+def test_the_flow_factor_and_its_direction(tmp_path: Path, walk: str) -> None:
+    first = {"video_init_path": walk, "hybrid_motion": "Optical Flow"}
+    still = pictures(film(tmp_path / "a", Copyist(), hybrid_flow_factor_schedule="0:(0)", **first))
+    assert all(np.abs(frame.astype(int) - still[0]).max() <= 1 for frame in still)
+    there = pictures(film(tmp_path / "b", Copyist(), **first))
+    video = walking(6)
+    assert np.abs(there[5][16:-16, 24:-8].astype(int) - video[5][16:-16, 24:-8]).mean() < 6
+
+
+def test_consistency_and_the_previous_picture(tmp_path: Path, walk: str) -> None:
+    first = {"video_init_path": walk, "hybrid_motion": "Optical Flow", "hybrid_motion_use_prev_img": True}
+    video = walking(6)
+    for changes in ({}, {"hybrid_flow_consistency": True, "hybrid_consistency_blur": 1}):
+        frames = pictures(film(tmp_path / str(len(changes)), Copyist(), **first, **changes))
+        assert np.abs(frames[5][16:-16, 24:-8].astype(int) - video[5][16:-16, 24:-8]).mean() < 6
+    affine = pictures(film(tmp_path / "affine", Copyist(), **first | {"hybrid_motion": "Affine"}))
+    assert np.abs(affine[5][16:-16, 24:-8].astype(int) - video[5][16:-16, 24:-8]).mean() < 8
+
+
+@pytest.mark.parametrize("when", ["Before Motion", "Normal", "After Generation"])
+def test_the_video_is_laid_over(tmp_path: Path, steps: str, when: str) -> None:
+    engine = Copyist()
+    frames = pictures(
+        film(
+            tmp_path,
+            engine,
+            video_init_path=steps,
+            hybrid_composite=when,
+            hybrid_comp_alpha_schedule="0:(1), 2:(0.5)",
+        )
+    )
+    numbers = [0, 1.0 * 0.75 + 0 * 0.25]
+    for k in range(2, 5):
+        numbers.append((numbers[-1] + k) / 2)
+    assert np.allclose([said(frame) for frame in frames], numbers, atol=0.1)
+    laid_before = [
+        said(request.init_image.numpy() * 255)
+        for request in engine.requests
+        if request.init_image is not None
+    ]
+    assert (abs(laid_before[4] - numbers[4]) < 0.1) is (when != "After Generation")
+
+
+@pytest.mark.parametrize(
+    ("kind", "left", "right"),
+    [
+        ("Depth", "film", "video"),
+        ("Video Depth", "film", "video"),
+        ("None", "video", "video"),
+    ],
+)
+def test_masks_decide_where_it_shows(tmp_path: Path, steps: str, kind: str, left: str, right: str) -> None:
+    """Near things are bright in the mask, and the film shows where it is bright."""
+    frames = pictures(
+        film(
+            tmp_path,
+            Copyist(),
+            video_init_path=steps,
+            hybrid_composite="Normal",
+            hybrid_comp_alpha_schedule="0:(1)",
+            hybrid_comp_mask_type=kind,
+            depth_algorithm="Midas-3-Hybrid",
+            extract_to_frame=1,
+        )
+    )
+    shown = {"film": 0, "video": 1}
+    assert said(frames[1][:, :2]) == pytest.approx(shown[left], abs=0.12)
+    assert said(frames[1][:, -2:]) == pytest.approx(shown[right], abs=0.12)
+
+
+def test_difference_inverse_and_extra_frames(tmp_path: Path, steps: str) -> None:
+    changes = {
+        "video_init_path": steps,
+        "hybrid_composite": "Normal",
+        "hybrid_motion": "Optical Flow",
+        "hybrid_comp_alpha_schedule": "0:(1)",
+        "hybrid_comp_mask_type": "Difference",
+        "hybrid_comp_mask_inverse": True,
+        "hybrid_comp_save_extra_frames": True,
+        "extract_to_frame": 2,
+    }
+    result = film(tmp_path, Copyist(), **changes)
+    first = pictures(result)[1]
+    mask = 1 - 20 / 255
+    assert said(first) == pytest.approx(1 - mask, abs=0.1)
+    names = sorted(
+        path.name[len(result.timestring) + 1 :] for path in (result.outdir / "hybridframes").iterdir()
+    )
+    assert names == sorted(
+        [f"{kind}{number:09d}.jpg" for kind in ("comp", "mask", "prev") for number in (1, 2)]
+        + [f"flow{number:09d}.jpg" for number in (0, 1)]
+    )
+
+
+def test_the_init_image_may_be_laid_over(tmp_path: Path, spots: str) -> None:
+    frames = pictures(
+        film(
+            tmp_path,
+            NoisyEngine(),
+            init_image=spots,
+            hybrid_composite="After Generation",
+            hybrid_use_init_image=True,
+            hybrid_comp_alpha_schedule="0:(1)",
+            max_frames=3,
+        )
+    )
+    wanted = cv2.imread(spots)[..., ::-1].astype(int)
+    assert np.abs(frames[0] - wanted).max() > 50
+    assert np.abs(frames[1] - wanted).max() <= 1
+    assert np.abs(frames[2] - wanted).max() <= 1
+
+
+def test_the_order_of_a_key_frame(tmp_path: Path, steps: str) -> None:
+    common = {"video_init_path": steps, "hybrid_motion": "Affine", "color_coherence": "Video Input"}
+    keys = {
+        when: prepared(tmp_path, **PLAIN | common | {"hybrid_composite": when}).plan.key_frames[2].stages
+        for when in ("Before Motion", "Normal", "After Generation")
+    }
+    assert keys["Before Motion"] == (
+        *("video_reference", "move", "composite_before", "hybrid_motion", "match_color"),
+        *("diffuse", "match_color"),
+    )
+    assert keys["Normal"] == (
+        *("video_reference", "move", "hybrid_motion", "composite", "match_color", "diffuse", "match_color"),
+    )
+    assert keys["After Generation"] == (
+        *("video_reference", "move", "hybrid_motion", "match_color", "diffuse"),
+        *("composite_after", "match_color"),
+    )
+
+
+@pytest.mark.parametrize("cadence", [1, 2])
+def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, walk: str, cadence: int) -> None:
+    changes = {
+        "video_init_path": walk,
+        "hybrid_motion": "Optical Flow",
+        "hybrid_flow_method": "DIS Medium",
+        "hybrid_composite": "Normal",
+        "hybrid_comp_mask_type": "Blend",
+        "color_coherence": "LAB",
+        "noise_schedule": "0:(0.1)",
+        "translation_x": "0:(1)",
+        "diffusion_cadence": cadence,
+    }
+    whole = pictures(film(tmp_path / "whole", NoisyEngine(), **changes))
+    job, cancel = prepared(tmp_path / "parts", QUICK, **PLAIN | changes), CancelToken()
+
+    def park(progress: Progress) -> None:
+        if progress.frame >= 3:
+            cancel.park()
+
+    with pytest.raises(Parked):
+        run_job(job, NoisyEngine(), cancel, park)
+    (settings,) = (tmp_path / "parts").rglob("*_settings.txt")
+    again = replace(job, resume=settings.name[:14])
+    parts = pictures(run_job(again, NoisyEngine(), CancelToken(), lambda progress: None))
+    assert len(parts) == 6
+    assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
+
+
+def test_what_is_missing_is_told_before_the_first_frame(
+    tmp_path: Path, walk: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deforum_helpers.flow.names.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match="hybrid_flow_method: RAFT needs"):
+        prepared(tmp_path, video_init_path=walk, hybrid_motion="Optical Flow", hybrid_flow_method="RAFT")
+    with pytest.raises(SettingsError, match="video_init_path is empty"):
+        prepared(tmp_path, hybrid_composite="Normal")
