@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
@@ -11,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from deforum_api.routing import Router
+from deforum_api.errors import ApiError
+from deforum_api.routing import Router, error_answer, service_of
+from deforum_api.security import guard
 
 FILES = "/docs-files"
 router = Router(include_in_schema=False)
@@ -26,7 +29,19 @@ def add_docs(app: FastAPI) -> None:
             "The package fastapi-offline is missing; install it with: pip install fastapi-offline"
         )
     app.include_router(router)
-    app.mount(FILES, StaticFiles(directory=Path(package.origin).parent / "static"))
+    app.mount(FILES, GuardedFiles(directory=Path(package.origin).parent / "static"))
+
+
+class GuardedFiles(StaticFiles):
+    """The files of the pages, behind the same door as the pages."""
+
+    async def get_response(self, path: str, scope: Any) -> Response:
+        request = Request(scope)
+        try:
+            guard(request, FILES, service_of(request).access)
+        except ApiError as error:
+            return error_answer(error)
+        return await super().get_response(path, scope)
 
 
 def lead_to_docs(app: FastAPI) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from deforum_api.security import listed
 from deforum_helpers.engines.names import ENGINES
@@ -48,13 +47,6 @@ def flag_problem(flags: argparse.Namespace) -> str | None:
     if flags.deforum_terminate_after_run_now and not flags.deforum_run_now:
         return "--deforum-terminate-after-run-now needs --deforum-run-now with the settings files to render."
     return None
-
-
-def log_level() -> str:
-    """Return the log level that the environment asks for."""
-    wanted = os.environ.get("DEFORUM_API_LOG_LEVEL") or os.environ.get("SD_WEBUI_LOG_LEVEL") or "INFO"
-    known = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
-    return wanted.upper() if wanted.upper() in known else "INFO"
 
 
 def _port(text: str) -> int:

@@ -15,12 +15,12 @@ from fastapi import FastAPI
 from deforum_api.app import mount
 from deforum_api.host import health
 from deforum_api.jobs import JobQueue
-from deforum_api.logs import write_own_log
+from deforum_api.logs import write_log_file, write_own_log
 from deforum_api.run_now import run_files
 from deforum_api.security import access_of, listed
 from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.webui import reloads
-from deforum_helpers.webui.facts import host_facts
+from deforum_helpers.webui.facts import host_facts, output_folders
 
 if TYPE_CHECKING:
     from deforum_helpers.cancel import CancelToken
@@ -59,6 +59,7 @@ def tabs() -> list[tuple[Any, str, str]]:
 def host_queue() -> JobQueue:
     """Return the queue; it and its jobs stay when the WebUI makes a new app."""
     write_own_log()
+    write_log_file(output_folders()[0])
     return JobQueue(_check, _render)
 
 

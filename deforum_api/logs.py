@@ -1,22 +1,92 @@
-"""How much of the log is shown, and how a line of it looks."""
+"""How much of the log is shown, how a line of it looks, and the file that keeps it."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
 
 PACKAGES = ("deforum_api", "deforum_helpers")
-FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+FORMAT = "%(asctime)s %(levelname)s %(job)s %(name)s: %(message)s"
+NO_JOB = "-"
+LOG_NAME = "deforum.log"
+LARGEST_LOG_BYTES = 5 * 2**20
+KEPT_LOGS = 4
+
+_job: ContextVar[str] = ContextVar("job", default=NO_JOB)
+
+
+@contextmanager
+def about_job(job_id: str) -> Iterator[None]:
+    """Let every line that this thread writes to the log meanwhile name the job."""
+    before = _job.set(job_id)
+    try:
+        yield
+    finally:
+        _job.reset(before)
 
 
 class OneLineFormatter(logging.Formatter):
-    """Writes control characters of a message as escapes, so that no prompt can forge a line of the log."""
+    """Writes control characters as escapes and indents tracebacks, so that no prompt can forge a line of the log.
 
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = "".join(
-            character if character.isprintable() else repr(character)[1:-1] for character in record.message
-        )
-        return super().formatMessage(record)
+    `%(job)s` is the job that the line is about, or "-".
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.message = printable(record.getMessage())
+        record.job = _job.get()
+        if self.usesTime():
+            record.asctime = self.formatTime(record, self.datefmt)
+        lines = [self.formatMessage(record)]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).split("\n")
+        if record.stack_info:
+            lines += self.formatStack(record.stack_info).split("\n")
+        return "\n  | ".join([lines[0], *map(printable, lines[1:])])
+
+
+def printable(text: str) -> str:
+    """Return `text` with every character that is not printable as its escape."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+class LogFile(RotatingFileHandler):
+    """A log that begins anew when it is full and keeps the last few; a link in its place is not followed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=LARGEST_LOG_BYTES, backupCount=KEPT_LOGS, encoding="utf-8")
+        self.setFormatter(OneLineFormatter(FORMAT))
+
+    def _open(self) -> Any:
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_without_links)
+
+
+def write_log_file(folder: Path, loggers: tuple[str, ...] = PACKAGES) -> LogFile | None:
+    """Write the log to `deforum.log` in `folder` too, besides where it goes already.
+
+    Args:
+        folder: is made if it is not there.
+        loggers: names of what is written; "" is the log of every module.
+
+    Returns:
+        What writes it; None, with a warning, where the file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = LogFile(folder / LOG_NAME)
+    except OSError as error:
+        log.warning("The log is not kept in a file: %s cannot be written (%s).", LOG_NAME, error.strerror)
+        return None
+    for name in loggers:
+        logging.getLogger(name).addHandler(written)
+    return written
 
 
 def log_level() -> str:
@@ -36,3 +106,7 @@ def write_own_log() -> None:
             writer = logging.StreamHandler()
             writer.setFormatter(OneLineFormatter(FORMAT))
             logger.addHandler(writer)
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)

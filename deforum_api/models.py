@@ -205,5 +205,7 @@ class Health(BaseModel):
     model: str
     versions: dict[str, str]
     queue_length: int
+    running: str | None = Field(..., description="The job that this server works on.")
+    accepting: bool = Field(..., description="Whether new jobs are taken.")
     free_disk_bytes: int
     unavailable: list[Unavailable]

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -49,12 +50,15 @@ def outputs(job: Job) -> list[Output]:
     """Return the job's files by name. Links and whatever else is not a plain file are left out."""
     if not job.outdir or not job.timestring:
         return []
+    folder = Path(job.outdir)
     try:
-        with os.scandir(job.outdir) as entries:
+        if not folder.resolve().is_relative_to(folder.parents[1].resolve()):
+            return []
+        with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.name.startswith(job.timestring))
     except OSError:
         return []
-    found = (_output(Path(job.outdir, name), name[len(job.timestring) :]) for name in names)
+    found = (_output(folder / name, name[len(job.timestring) :]) for name in names)
     return [output for output in found if output]
 
 
@@ -106,9 +110,14 @@ def preview_answer(request: Request, found: Output) -> Response:
     from PIL import Image
 
     jpeg = io.BytesIO()
-    with Image.open(found.path) as picture:
+    with opened(found.path) as file, Image.open(file) as picture:
         picture.convert("RGB").save(jpeg, "JPEG", quality=85)
     return Response(jpeg.getvalue(), headers=headers, media_type="image/jpeg")
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Open a file to be read, unless a link has taken its place since it was looked at."""
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NOFOLLOW", 0)))
 
 
 def _output(path: Path, rest: str) -> Output | None:
@@ -147,7 +156,7 @@ def _range(header: str, found: Output) -> tuple[int, int] | None:
 
 
 def _chunks(path: Path, first: int, count: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with opened(path) as file:
         file.seek(first)
         while count > 0 and (chunk := file.read(min(CHUNK_BYTES, count))):
             count -= len(chunk)

@@ -36,7 +36,7 @@ _MEANINGS = {
     422: "The request has not the form that it should have; `detail` names the fields",
     429: "The queue is full",
     500: "The job failed, or an error of the server",
-    503: "The server is stopping",
+    503: "The server is stopping, or its records cannot be used",
 }
 
 
@@ -60,6 +60,8 @@ def jobs_of(request: Request) -> JobQueue:
     return service_of(request).jobs
 
 
+# A browser takes an answer for what its type says, not for the HTML that a prompt in it may look like.
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
 SERVICE = Depends(service_of)
 JOBS = Depends(jobs_of)
 
@@ -78,7 +80,7 @@ def changing_errors(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 def error_answer(error: ApiError) -> JSONResponse:
     """Return the error envelope as an answer."""
-    return JSONResponse(error.envelope(), error.code, headers=error.headers)
+    return JSONResponse(error.envelope(), error.code, headers={**error.headers, NOSNIFF[0]: NOSNIFF[1]})
 
 
 def json_answer(text: str, code: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -96,22 +98,26 @@ class Route(APIRoute):
         async def guarded(request: Request) -> Response:
             try:
                 guard(request, path, service_of(request).access)
-                return await answer(await _read(request))
+                answered = await answer(await _read(request))
             except Exception as error:
                 return error_answer(_as_api_error(error, request))
+            answered.headers[NOSNIFF[0]] = NOSNIFF[1]
+            return answered
 
         return guarded
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
-        methods = METHODS.get(self.path_format, set())
         if scope["method"] in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
-        allowed = ", ".join(sorted(methods))
-        error = ApiError(
-            f"{scope['method']} is not done here; {allowed} is.", code=405, headers={"Allow": allowed}
-        )
-        await error_answer(error)(scope, receive, send)
+        request = Request(scope)
+        try:
+            guard(request, self.path_format, service_of(request).access)
+            allowed = ", ".join(sorted(METHODS.get(self.path_format, set())))
+            message = f"{scope['method'][:20]} is not done here; {allowed} is."
+            raise ApiError(message, code=405, headers={"Allow": allowed})
+        except ApiError as error:
+            await error_answer(error)(scope, receive, send)
 
 
 METHODS: dict[str, set[str]] = {}

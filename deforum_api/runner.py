@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from deforum_api.errors import StoreUnavailable
 from deforum_api.happenings import Claimed, Delayed, Event, Failed, Interrupted
+from deforum_api.logs import about_job
 from deforum_api.record import IllegalTransition, Job
 from deforum_api.records import Records, Superseded
 from deforum_api.submission import Limits
@@ -50,6 +51,11 @@ class Runner:
         """Let the worker look for one more job."""
         self._worker.wake()
 
+    @property
+    def running(self) -> str | None:
+        """The id of the job that works here, or None."""
+        return next(iter(list(self._running)), None)
+
     def token(self, job_id: str) -> CancelToken | None:
         """Return the token of a job that works here, or None."""
         running = self._running.get(job_id)
@@ -71,7 +77,12 @@ class Runner:
         claimed = self._claim()
         if claimed is None:
             return
-        job, token = claimed
+        with about_job(claimed[0].id):
+            self._work_on(*claimed)
+        self._records.store.prune(self._limits.finished)
+        self.wake()
+
+    def _work_on(self, job: Job, token: CancelToken) -> None:
         try:
             event = attempt(
                 job, self.check, self.render, token, lambda progress: self._report(job, token, progress)
@@ -81,8 +92,6 @@ class Runner:
             del self._running[job.id]
         if ended:
             log.info("%s ended: %s%s", job.id, ended.status, f" ({ended.message})" if ended.message else "")
-        self._records.store.prune(self._limits.finished)
-        self.wake()
 
     def _claim(self) -> tuple[Job, CancelToken] | None:
         """Take the first job that is due, with its token; None if none is or the queue closes."""

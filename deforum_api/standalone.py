@@ -20,9 +20,10 @@ from starlette.middleware.cors import CORSMiddleware
 
 from deforum_api.app import mount
 from deforum_api.docs_pages import add_docs, lead_to_docs
-from deforum_api.flags import flag_problem, log_level, make_parser
+from deforum_api.flags import flag_problem, make_parser
 from deforum_api.host import health, make_queue, standalone_facts
 from deforum_api.jobs import JobQueue
+from deforum_api.logs import FORMAT, PACKAGES, OneLineFormatter, log_level, write_log_file
 from deforum_api.run_now import run_files
 from deforum_api.security import Access, access_of
 from deforum_api.ui_page import TabPage
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         engine = chosen_engine(flags)
         listening = listen(flags.port, "0.0.0.0" if flags.listen else "127.0.0.1")
+        write_log_file(Path(flags.deforum_outdir).expanduser(), ("",))
         queue, app = build(flags, engine)
     except (DeforumError, OSError) as error:
         print(error, file=sys.stderr)
@@ -192,22 +194,12 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-class OneLineFormatter(logging.Formatter):
-    """Writes control characters of a message as escapes, so that no prompt can forge a line of the log."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = "".join(
-            character if character.isprintable() else repr(character)[1:-1] for character in record.message
-        )
-        return super().formatMessage(record)
-
-
 def configure_log() -> None:
     """Write the log of every module to standard error, from the level that the environment asks for."""
     writer = logging.StreamHandler()
-    writer.setFormatter(OneLineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    writer.setFormatter(OneLineFormatter(FORMAT))
     logging.basicConfig(level="WARNING", handlers=[writer], force=True)
-    for name in ("deforum_api", "deforum_helpers"):
+    for name in PACKAGES:
         logging.getLogger(name).setLevel(log_level())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -70,6 +71,10 @@ class JobStore(Protocol):
         self, status: Status | None = None, after: int = -1, limit: int | None = None
     ) -> tuple[Job, ...]:
         """Return at most `limit` jobs of `status` (None = any) whose `order` is greater than `after`."""
+        ...
+
+    def counts(self) -> dict[Status, int]:
+        """Return how many jobs there are of each status that any has."""
         ...
 
     def queued(self) -> tuple[str, ...]:
@@ -168,6 +173,10 @@ class MemoryStore:
             jobs = self._jobs.values()
             chosen = (job for job in jobs if job.order > after and status in (None, job.status))
             return tuple(islice(chosen, limit))
+
+    def counts(self) -> dict[Status, int]:
+        with self._lock:
+            return dict(Counter(job.status for job in self._jobs.values()))
 
     def queued(self) -> tuple[str, ...]:
         with self._lock:

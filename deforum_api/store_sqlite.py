@@ -103,6 +103,9 @@ class SqliteStore:
         )
         return tuple(map(_job, rows))
 
+    def counts(self) -> dict[Status, int]:
+        return dict(self._read("SELECT status, count(*) FROM jobs GROUP BY status"))
+
     def queued(self) -> tuple[str, ...]:
         rows = self._read("SELECT id FROM jobs WHERE place IS NOT NULL ORDER BY place, number")
         return tuple(job_id for (job_id,) in rows)

@@ -32,6 +32,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 ONLY_STATUS = Query(None, description="Only jobs of this status.")
+PURGE = Query(False, description="Forget a finished job instead; its files stay where they are.")
 
 
 @router.get("/jobs", response_model=dict[str, DeforumJobStatus], responses=errors(422), summary="List jobs")
@@ -65,11 +66,14 @@ async def get_job(id: str, jobs: JobQueue = JOBS) -> Response:
 @router.delete(
     "/jobs/{id}",
     response_model=JobCancelResponse,
-    responses=changing_errors(400, 404),
-    summary="Cancel a job",
+    responses=changing_errors(400, 404, 409, 503),
+    summary="Cancel or forget a job",
 )
-async def cancel_job(id: str, jobs: JobQueue = JOBS) -> Response:
+async def cancel_job(id: str, purge: bool = PURGE, jobs: JobQueue = JOBS) -> Response:
     """A queued job ends at once, a running one within one sampling step; what it has written is kept."""
+    if purge:
+        await run_in_threadpool(jobs.forget, id)
+        return JSONResponse({"id": id, "message": "Job forgotten; its files are kept."})
     await run_in_threadpool(jobs.cancel, id)
     return JSONResponse({"id": id, "message": "Job cancelled."})
 

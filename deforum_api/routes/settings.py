@@ -7,9 +7,12 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from deforum_api.metrics import CONTENT_TYPE, condition, metrics_text
 from deforum_api.models import Health
 from deforum_api.routing import SERVICE, Router, Service, errors
 from deforum_helpers.settings import defaults, schema
+
+TEXT = {"schema": {"type": "string"}}
 
 router = Router(prefix="/deforum_api", tags=["Settings"])
 
@@ -34,4 +37,16 @@ async def settings_defaults() -> Response:
 async def health(service: Service = SERVICE) -> Response:
     """Host, engine, model, versions, queue, free disk, and what is unavailable and why."""
     facts = await run_in_threadpool(service.health)
-    return JSONResponse({**facts, "queue_length": len(service.jobs.store.queued())})
+    return JSONResponse(condition(facts, service.jobs))
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={**errors(503), 200: {"description": "Prometheus text", "content": {"text/plain": TEXT}}},
+    summary="Numbers for Prometheus",
+)
+async def metrics(service: Service = SERVICE) -> Response:
+    """Queue, jobs by status, the running job's frames and free disk, in the text format of Prometheus."""
+    facts = await run_in_threadpool(service.health)
+    return Response(metrics_text(facts, service.jobs), media_type=CONTENT_TYPE)

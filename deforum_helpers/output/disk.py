@@ -42,6 +42,8 @@ def appearing(path: Path) -> Iterator[Path]:
     removed when the context ends with an error.
     """
     part = part_path(path)
+    with disk_errors(path.name):
+        part.unlink(missing_ok=True)  # a link that somebody put there would be followed
     try:
         yield part
         with disk_errors(path.name):

@@ -6,7 +6,8 @@ import argparse
 
 import pytest
 
-from deforum_api.flags import flag_problem, log_level, make_parser
+from deforum_api.flags import flag_problem, make_parser
+from deforum_api.logs import log_level
 from preload import preload
 
 

@@ -1,15 +1,13 @@
-"""The standalone app: documentation behind the same door, CORS where it is asked for, a log of single lines."""
+"""The standalone app: documentation behind the same door, and CORS where it is asked for."""
 
 from __future__ import annotations
-
-import logging
 
 import pytest
 from fastapi.testclient import TestClient
 
 from deforum_api.jobs import JobQueue
 from deforum_api.security import Access
-from deforum_api.standalone import OneLineFormatter, make_app
+from deforum_api.standalone import make_app
 from tests.api.fake_renderer import LOCAL
 
 STUDIO = "https://studio.example"
@@ -39,10 +37,3 @@ def test_a_page_of_an_allowed_origin_may_ask(
     body = {"deforum_settings": {}}
     answer = client.post("/deforum_api/batches", json=body, headers={"Origin": STUDIO})
     assert answer.status_code == (202 if allowed else 403)
-
-
-def test_a_prompt_cannot_forge_a_line_of_the_log() -> None:
-    message = "prompt %s", ("a\n2026-01-01 INFO all is well\x1b[2J\r",)
-    entry = logging.LogRecord("deforum_api", logging.INFO, "", 0, *message, None)
-    line = OneLineFormatter("%(levelname)s: %(message)s").format(entry)
-    assert line == "INFO: prompt a\\n2026-01-01 INFO all is well\\x1b[2J\\r"

@@ -77,6 +77,13 @@ def test_pages_filter_and_go_on(store: JobStore) -> None:
     assert [one.order for one in store.page(after=1)] == [2]
 
 
+def test_jobs_are_counted_by_status(store: JobStore) -> None:
+    store.swap(job(7, 1, 1), done(job(7, 1, 1), 2.0))
+    assert store.counts() == {"ACCEPTED": 2, "FAILED": 1}
+    store.prune(0)
+    assert store.counts() == {"ACCEPTED": 2}
+
+
 def test_the_oldest_finished_jobs_are_forgotten(store: JobStore) -> None:
     store.swap(job(7, 0, 0), done(job(7, 0, 0), 3.0))
     store.swap(job(7, 1, 1), done(job(7, 1, 1), 2.0))
