@@ -14,10 +14,13 @@ from typing import Any
 from deforum_api.database import opened, plain_errors
 from deforum_api.errors import StoreUnavailable
 from deforum_api.owners import Me, Owners
+from deforum_api.recent import Recent
 from deforum_api.record import WORKING, Job, Status
 from deforum_api.store import KeyTaken, Receipt
 
 FILE_NAME = "deforum_jobs.sqlite3"
+
+AT_ONCE = 500  # SQLite takes a thousand values or more with one question
 
 _FIELDS = frozenset(field.name for field in fields(Job))
 _IN_COLUMNS = frozenset({"settings_json", "overrides_json", "order"})
@@ -44,6 +47,7 @@ class SqliteStore:
         self._writer, self._reader = opened(path)
         self._writing, self._reading = threading.Lock(), threading.Lock()
         self._owners = Owners(self._me)
+        self._recent = Recent()
 
     def add(self, jobs: Sequence[Job], receipt: Receipt | None = None) -> tuple[Job, ...]:
         with self._change() as change:
@@ -83,7 +87,7 @@ class SqliteStore:
             return changed.rowcount == 1
 
     def batch(self, batch_id: str) -> tuple[Job, ...]:
-        return tuple(map(_job, self._read(f"{_WHOLE} WHERE batch_id = ? ORDER BY number", batch_id)))
+        return self._jobs("WHERE batch_id = ? ORDER BY number", batch_id)
 
     def batches(self) -> dict[str, list[str]]:
         batches: dict[str, list[str]] = {}
@@ -95,13 +99,8 @@ class SqliteStore:
         self, status: Status | None = None, after: int = -1, limit: int | None = None
     ) -> tuple[Job, ...]:
         only, values = ("AND status = ?", [status]) if status else ("", [])
-        rows = self._read(
-            f"{_WHOLE} WHERE number > ? {only} ORDER BY number LIMIT ?",
-            after,
-            *values,
-            -1 if limit is None else limit,
-        )
-        return tuple(map(_job, rows))
+        most = -1 if limit is None else limit
+        return self._jobs(f"WHERE number > ? {only} ORDER BY number LIMIT ?", after, *values, most)
 
     def counts(self) -> dict[Status, int]:
         return dict(self._read("SELECT status, count(*) FROM jobs GROUP BY status"))
@@ -171,9 +170,33 @@ class SqliteStore:
                     self._writer.execute("ROLLBACK")
                 raise
 
+    def _jobs(self, which: str, *values: Any) -> tuple[Job, ...]:
+        """Return the jobs that the clauses `which` choose, reading only those that changed since they were read."""
+        with self._reading, plain_errors(self.path), _unchanging(self._reader) as reader:
+            chosen = reader.execute(f"SELECT number, updates FROM jobs {which}", values).fetchall()
+            jobs = {number: self._recent.get(number, updates) for number, updates in chosen}
+            changed = [number for number, job in jobs.items() if job is None]
+            for first in range(0, len(changed), AT_ONCE):
+                some = changed[first : first + AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                for row in reader.execute(f"{_WHOLE} WHERE number IN ({marks})", some):
+                    jobs[row[0]] = job = _job(row)
+                    self._recent.keep(job)
+        return tuple(job for job in jobs.values() if job)
+
     def _read(self, query: str, *values: Any) -> list[Any]:
         with self._reading, plain_errors(self.path):
             return self._reader.execute(query, values).fetchall()
+
+
+@contextmanager
+def _unchanging(reader: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Read as if nothing changed meanwhile."""
+    reader.execute("BEGIN")
+    try:
+        yield reader
+    finally:
+        reader.execute("COMMIT")
 
 
 def _columns(job: Job) -> tuple[int, str, int | None, float, str]:

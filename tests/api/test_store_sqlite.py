@@ -18,8 +18,9 @@ import pytest
 from deforum_api import database
 from deforum_api.errors import StoreUnavailable
 from deforum_api.owners import SILENCE_S, Me, Owners, process_start
+from deforum_api.recent import Recent
 from deforum_api.record import Job
-from deforum_api.store_sqlite import SqliteStore
+from deforum_api.store_sqlite import AT_ONCE, SqliteStore
 
 NEW = Job("batch(1)-0", "batch(1)", 0, '{"W": 64}', "null", 1.0, 1.0)
 CLAIMED = replace(NEW, phase="PREPARING", updates=1)
@@ -97,6 +98,31 @@ def test_a_read_does_not_wait_for_a_change(path: Path) -> None:
         change.execute("UPDATE jobs SET updates = 7")
         assert store.get(NEW.id) == NEW
     store.close()
+
+
+def test_a_list_has_what_changed_since_the_last_one_and_forgets_what_does_not_fit(path: Path) -> None:
+    store, other = SqliteStore(path), SqliteStore(path)
+    store._recent = Recent(budget=len(NEW.settings_json) * 3)
+    jobs = store.add([replace(NEW, id=f"batch(1)-{n}", order=n) for n in range(AT_ONCE + 3)])
+    assert store.page() == jobs
+    changed = replace(jobs[-1], phase="PREPARING", updates=1)
+    other.swap(jobs[-1], changed)
+    other.remove(jobs[0])
+    assert store.page() == store.batch("batch(1)") == (*jobs[1:-1], changed)
+    store.close()
+    other.close()
+
+
+def test_recent_jobs_are_those_kept_last() -> None:
+    recent = Recent(budget=len(NEW.settings_json + NEW.overrides_json) * 2)
+    jobs = [replace(NEW, order=n) for n in range(3)]
+    for job in jobs:
+        recent.keep(job)
+    recent.keep(replace(jobs[1], updates=1))
+    assert [recent.get(n, 0) for n in range(3)] == [None, None, jobs[2]]
+    assert recent.get(1, 1) == replace(jobs[1], updates=1)
+    recent.keep(replace(NEW, order=9, settings_json="x" * 1000))
+    assert recent.get(9, 0) is None
 
 
 def ended_program() -> Me:
