@@ -11,7 +11,7 @@ from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render.guides import Guide, guide_at, is_guided
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
-from deforum_helpers.render.modes import distribution, starts_from_video
+from deforum_helpers.render.modes import distribution, is_interpolated, is_moved, starts_from_video
 from deforum_helpers.render.order import Stage, StageOrder
 from deforum_helpers.render.requests import plan_request
 from deforum_helpers.render.schedules import Schedules
@@ -232,7 +232,7 @@ def _flow_factor(script: Script, strength: float, index: int, stop: int) -> floa
 def _source(settings: Settings, index: int) -> Source:
     if settings.animation_mode == "Video Input" or (index == 0 and starts_from_video(settings)):
         return "video"
-    if index > 0:
+    if index > 0 and is_moved(settings):
         return "last_frame"
     if settings.use_init:
         return "init_image"
@@ -243,7 +243,7 @@ def _strength(script: Script, at: Mapping[str, float], index: int) -> float:
     """Return how much of the last picture is kept, 0..1."""
     settings = script.settings
     guided = "image_" if is_guided(settings) else ""
-    if index == 0 and settings.animation_mode != "Video Input":
+    if is_interpolated(settings) or (index == 0 and is_moved(settings)):
         strength = settings.strength
     elif distribution(settings) != "Off" and index in script.prompts.key_frames:
         strength = at[f"{guided}keyframe_strength_schedule"]

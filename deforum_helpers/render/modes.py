@@ -5,7 +5,15 @@ from __future__ import annotations
 from deforum_helpers.media.inputs import is_hybrid, uses_video
 from deforum_helpers.settings import Settings
 
-__all__ = ["cadence", "distribution", "is_hybrid", "is_moved", "starts_from_video", "uses_video"]
+__all__ = [
+    "cadence",
+    "distribution",
+    "is_hybrid",
+    "is_interpolated",
+    "is_moved",
+    "starts_from_video",
+    "uses_video",
+]
 
 
 def is_moved(settings: Settings) -> bool:
@@ -19,6 +27,11 @@ def starts_from_video(settings: Settings) -> bool:
         return True
     first = settings.hybrid_use_first_frame_as_init_image
     return is_hybrid(settings) and first and uses_video(settings)
+
+
+def is_interpolated(settings: Settings) -> bool:
+    """Tell whether frames are drawn one by one, and only their prompts pass into each other."""
+    return settings.animation_mode == "Interpolation"
 
 
 def cadence(settings: Settings) -> int:

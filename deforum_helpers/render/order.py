@@ -6,7 +6,7 @@ from typing import Literal
 
 from deforum_helpers.render.guides import is_guided
 from deforum_helpers.render.masks import overlays, uses_masks
-from deforum_helpers.render.modes import is_moved, starts_from_video, uses_video
+from deforum_helpers.render.modes import is_interpolated, is_moved, starts_from_video, uses_video
 from deforum_helpers.settings import Settings
 
 Stage = Literal[
@@ -61,7 +61,10 @@ class StageOrder:
             stages.append("video_reference")
         if index and self._moves:
             stages += self._before(contrast, sharpen, noise)
-        if uses_masks(self._settings) and (index > 0 or self._from_picture or is_guided(self._settings)):
+        starts_blank = not (self._from_picture or is_guided(self._settings)) and (
+            index == 0 or not self._moves
+        )
+        if uses_masks(self._settings) and not starts_blank:
             stages.append("mask")
         if index > 0 and strength > 0 and self._moves:
             if self._settings.optical_flow_redo_generation != "None":
@@ -94,6 +97,8 @@ class StageOrder:
         return stages
 
     def _after(self, index: int, strength: float) -> tuple[Stage, ...]:
+        if is_interpolated(self._settings):
+            return ("overlay",) if overlays(self._settings) else ()
         stages: list[Stage] = []
         if index and self._composite == "After Generation":
             stages.append("composite_after")

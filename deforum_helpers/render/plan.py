@@ -19,11 +19,11 @@ from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrame, place_key_frames, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
-from deforum_helpers.render.modes import cadence, distribution, is_hybrid
+from deforum_helpers.render.modes import cadence, distribution, is_hybrid, is_interpolated
 from deforum_helpers.render.moves import Move, plan_moves
 from deforum_helpers.render.schedules import Schedules, compile_schedules
 from deforum_helpers.render.script import Script
-from deforum_helpers.schedule import PromptSeries, Timeline, prompt_series
+from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
 from deforum_helpers.settings import FIELDS, Settings, flat_settings
 
 
@@ -151,7 +151,8 @@ def _read_script(settings: Settings, options: Options) -> Script:
     except SettingsError as error:
         problems.extend(error.problems)
     try:
-        prompts = prompt_series(
+        read = interpolated_prompt_series if is_interpolated(settings) else prompt_series
+        prompts = read(
             settings.prompts,
             timeline,
             settings.animation_prompts_positive,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from deforum_helpers.engines.base import FreeU, GenerateRequest, MaskContent
 from deforum_helpers.options import Options
+from deforum_helpers.render.modes import is_interpolated
 from deforum_helpers.render.script import Script
 from deforum_helpers.schedule import KeySeeds
 from deforum_helpers.settings import Settings
@@ -35,7 +36,7 @@ def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: Key
     checkpoint = text(
         settings.enable_checkpoint_scheduling, "checkpoint_schedule", options.sd_model_checkpoint
     )
-    subseed = settings.enable_subseed_scheduling
+    subseed = settings.enable_subseed_scheduling or is_interpolated(settings)
     clip_skip = at["clipskip_schedule"] if settings.enable_clipskip_scheduling else None
     multiplier = at["noise_multiplier_schedule"] if settings.enable_noise_multiplier_scheduling else None
     steps = at["steps_schedule"] if settings.enable_steps_scheduling else settings.steps

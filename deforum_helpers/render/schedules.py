@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.render.guides import is_guided
-from deforum_helpers.render.modes import is_hybrid, is_moved
+from deforum_helpers.render.modes import is_hybrid, is_interpolated, is_moved
 from deforum_helpers.schedule import NumericSeries, StringSeries, Timeline, numeric_series, string_series
 from deforum_helpers.settings import FIELDS, Settings, defaults, flat_settings
 
@@ -69,8 +69,10 @@ READ_WHEN: dict[str, Callable[[Settings], bool]] = {
     **dict.fromkeys(("near_schedule", "far_schedule"), lambda settings: False),
     **dict.fromkeys((f"perspective_flip_{axis}" for axis in ("theta", "phi", "gamma", "fv")), _flips),
     "seed_schedule": lambda settings: settings.seed_behavior == "schedule" or is_guided(settings),
-    "subseed_schedule": _switch("enable_subseed_scheduling"),
-    "subseed_strength_schedule": _switch("enable_subseed_scheduling"),
+    **dict.fromkeys(
+        ("subseed_schedule", "subseed_strength_schedule"),
+        lambda settings: settings.enable_subseed_scheduling or is_interpolated(settings),
+    ),
     "steps_schedule": _switch("enable_steps_scheduling"),
     "sampler_schedule": _switch("enable_sampler_scheduling"),
     "scheduler_schedule": _switch("enable_scheduler_scheduling"),

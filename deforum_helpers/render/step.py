@@ -25,7 +25,7 @@ def step(
         state: what the step before handed over.
         key: the planned key frame.
         studio: what the film is made with.
-        init_image: (3, H, W), the picture of a film that starts from one; read by the first key frame alone.
+        init_image: (3, H, W), the picture that key frames may start from.
         stages: what each stage's name means.
 
     Returns:
@@ -35,7 +35,7 @@ def step(
     draft = Draft(image=start, reference=state.reference, start=start, flow=state.flow)
     for stage in key.stages:
         draft = stages[stage](draft, key, studio)
-    fading = None if key.source == "video" else state.last
+    fading = state.last if key.source == "last_frame" else None
     frames, flow = finish_group(draft, fading, key, studio)
     # The last frame of a group is the anchor alone, moved along: it is what the next key frame starts from.
     return State(state.steps_done + 1, frames[-1].image, draft.reference, flow), frames

@@ -59,12 +59,6 @@ def _plays(source: str) -> Callable[[Settings], bool]:
 # A row goes when its feature comes.
 REFUSALS: tuple[Refusal, ...] = (
     Refusal(
-        "animation_mode",
-        lambda settings: settings.animation_mode == "Interpolation",
-        "2D, 3D or Video Input",
-        "this mode is not built yet.",
-    ),
-    Refusal(
         "parseq_manifest",
         lambda settings: bool(settings.parseq_manifest.strip()),
         "empty",

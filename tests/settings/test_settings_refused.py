@@ -136,7 +136,6 @@ BAD_TOGETHER: list[tuple[str, dict[str, Any]]] = [
     ("soundtrack_path", {"add_soundtrack": "File", "soundtrack_path": "data:audio/mp3;base64,AAAA"}),
 ]
 ASKS: list[tuple[str, dict[str, Any]]] = [
-    ("animation_mode", {"animation_mode": "interpolation"}),
     ("parseq_manifest", {"parseq_manifest": "{}"}),
     ("parseq_manifest", {"parseq_manifest": {"rendered_frames": []}}),
     *((f"cn_{unit}_enabled", {f"cn_{unit}_enabled": True}) for unit in range(1, 6)),
@@ -151,6 +150,7 @@ ASKS: list[tuple[str, dict[str, Any]]] = [
 HARMLESS: list[dict[str, Any]] = [
     {"init_image": URL, "use_init": False},
     {"init_image": URL, "use_init": True},
+    {"animation_mode": "interpolation"},
     {"color_coherence": "Image", "color_coherence_image_path": URL},
     {"add_soundtrack": "File", "soundtrack_path": "HTTPS://sound.example.org/a.mp3"},
     {"animation_mode": "Video Input", "video_init_path": URL, "color_coherence": "Video Input"},
