@@ -18,9 +18,10 @@ from deforum_api.jobs import JobQueue
 from deforum_api.logs import write_log_file, write_own_log
 from deforum_api.run_now import run_files
 from deforum_api.security import access_of, listed
+from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.webui import reloads
-from deforum_helpers.webui.facts import host_facts, output_folders
+from deforum_helpers.webui.facts import data_folder, host_facts, output_folders
 
 if TYPE_CHECKING:
     from deforum_helpers.cancel import CancelToken
@@ -57,10 +58,14 @@ def tabs() -> list[tuple[Any, str, str]]:
 
 @lru_cache(maxsize=1)
 def host_queue() -> JobQueue:
-    """Return the queue; it and its jobs stay when the WebUI makes a new app."""
+    """Return the queue; it stays when the WebUI makes a new app, and its jobs when the WebUI ends.
+
+    Raises:
+        StoreUnavailable: the job database in the WebUI's data folder cannot be used.
+    """
     write_own_log()
     write_log_file(output_folders()[0])
-    return JobQueue(_check, _render)
+    return JobQueue(_check, _render, store=SqliteStore(data_folder() / FILE_NAME))
 
 
 def _check(

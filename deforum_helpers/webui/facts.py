@@ -64,6 +64,13 @@ def output_folders() -> tuple[Path, str]:
     return images.parent, "" if images.name == IMAGES_FOLDER else images.name
 
 
+def data_folder() -> Path:
+    """Return where the host keeps what is its own: its settings, models and outputs."""
+    from modules import paths
+
+    return Path(paths.data_path).absolute()
+
+
 def host_options() -> Options:
     """Return the host's options; a value that none of ours can have counts as the default."""
     from modules import shared

@@ -47,6 +47,7 @@ def loaded(host: Any) -> Iterator[Any]:
     yield host
     if in_webui.host_queue.cache_info().currsize:
         assert in_webui.host_queue().close(10)
+        in_webui.host_queue().store.close()
     in_webui.host_queue.cache_clear()
 
 
@@ -75,6 +76,19 @@ def test_the_routes_are_on_every_new_app_once_and_share_one_queue(loaded: Any) -
     assert len(paths(second)) == len(set(paths(second)))
     assert paths(first) == paths(second)
     assert first.state.deforum.jobs is second.state.deforum.jobs
+
+
+def test_jobs_are_there_again_when_the_host_was_started_again(loaded: Any, host: Any) -> None:
+    _, client = new_app(loaded)
+    in_webui.host_queue().runner.begin_close()  # as if it were killed before it began the job
+    answer = client.post("/deforum_api/batches", json={"deforum_settings": {"max_frames": 2}})
+    assert answer.status_code == 202, answer.text
+    assert in_webui.host_queue().close(10)
+    in_webui.host_queue().store.close()
+    in_webui.host_queue.cache_clear()
+    _, client = new_app(loaded)
+    assert list(client.get("/deforum_api/jobs").json()) == answer.json()["job_ids"]
+    assert (host.folder / "deforum_jobs.sqlite3").exists()
 
 
 @pytest.mark.parametrize(
