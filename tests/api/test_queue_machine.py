@@ -1,10 +1,18 @@
-"""The job queue against a model: random submits, cancels, ends and resumes, in any order."""
+"""The job queue against a model: submits, cancels, ends, resumes, restarts and crashes, in any order."""
 
 from __future__ import annotations
 
+import os
 import queue
+import sqlite3
+import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,9 +20,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from deforum_api.errors import AlreadyFinished, NotResumable
+from deforum_api.errors import AlreadyFinished, NotResumable, StoreUnavailable
 from deforum_api.jobs import JobQueue
-from deforum_api.record import Job
+from deforum_api.owners import Me
+from deforum_api.record import MAX_ATTEMPTS, Job
+from deforum_api.store_sqlite import SqliteStore
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import ModelError
 from tests.api.fake_renderer import WAIT_S, Step
@@ -49,34 +59,97 @@ class PuppetRenderer:
             report(Step("GENERATING", frame / FRAMES, frame, FRAMES, "/out", "20260102030405"))
 
 
+class QuickStore(SqliteStore):
+    """Does not wait for the disk; another one that opens its file takes its program for dead."""
+
+    killed = False
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, replace(Me.now(), id=str(next(NUMBERS)), began="long ago"))
+
+    @contextmanager
+    def _change(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        if self.killed:
+            raise StoreUnavailable("It was killed.")
+        with super()._change(durable=False) as change:
+            yield change
+
+
+NUMBERS = count()
+
+
 class QueueMachine(RuleBasedStateMachine):
     """The model: ids that wait, in order; the one that works; how each of the others ended."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.puppet = PuppetRenderer()
-        self.jobs = JobQueue(self.puppet.check, self.puppet.render)
+        self.folder = tempfile.TemporaryDirectory(prefix="deforum-machine-")
+        self.start()
         self.order: list[str] = []
         self.waiting: list[str] = []
         self.working: str | None = None
-        self.doomed = False
+        self.doomed: set[str] = set()
+        self.crashes: Counter[str] = Counter()
         self.ends: dict[str, str] = {}
         self.seen: dict[str, Job] = {}
 
     def teardown(self) -> None:
         while self.working:
             self.command("finish", "SUCCEEDED")
+        self.stop()
+        self.folder.cleanup()
+
+    def start(self) -> None:
+        self.puppet = PuppetRenderer()
+        self.store = QuickStore(Path(self.folder.name, "jobs.sqlite3"))
+        self.jobs = JobQueue(self.puppet.check, self.puppet.render, store=self.store)
+
+    def stop(self) -> None:
+        self.jobs.runner.begin_close()
+        if self.working:
+            self.puppet.commands.put("frame")
         assert self.jobs.close(WAIT_S)
+        self.store.close()
 
     def take_next(self) -> None:
         if self.working is None and self.waiting:
-            self.working, self.doomed = self.waiting.pop(0), False
+            self.working = self.waiting.pop(0)
             assert self.puppet.ready.acquire(timeout=WAIT_S)
+
+    def wait_again(self, job_id: str) -> None:
+        self.waiting = sorted([*self.waiting, job_id], key=self.order.index)
+
+    @rule()
+    def restart(self) -> None:
+        """What works is parked, unless it was being cancelled, and goes on first."""
+        self.stop()
+        if self.working in self.doomed:
+            self.ends[self.working] = "CANCELLED"
+        elif self.working:
+            self.wait_again(self.working)
+        self.working = None
+        self.start()
+        self.take_next()
+
+    @rule()
+    def crash(self) -> None:
+        """Nothing is recorded; what worked goes on first, or is given up after the third time."""
+        self.store.killed = True
+        self.stop()
+        if self.working:
+            self.crashes[self.working] += 1
+            if self.crashes[self.working] < MAX_ATTEMPTS:
+                self.wait_again(self.working)
+            else:
+                self.ends[self.working] = "CANCELLED" if self.working in self.doomed else "FAILED"
+        self.working = None
+        self.start()
+        self.take_next()
 
     def command(self, what: str, end: str | None) -> None:
         """Let the working job do one step, and wait until that is over."""
         assert self.working
-        job_id, end = self.working, "CANCELLED" if self.doomed else end
+        job_id, end = self.working, "CANCELLED" if self.working in self.doomed else end
         done = threading.Event()
         with self.jobs.listen(job_id, done.set):
             self.puppet.commands.put(what)
@@ -115,9 +188,9 @@ class QueueMachine(RuleBasedStateMachine):
                 assert self.jobs.job(job_id) == before
                 return
             raise AssertionError("a finished job was cancelled")
-        self.jobs.cancel(job_id)
-        if job_id == self.working:
-            self.doomed = True
+        before = self.jobs.cancel(job_id)
+        if job_id == self.working or (before.frame and self.crashes[job_id]):
+            self.doomed.add(job_id)
         else:
             self.waiting.remove(job_id)
             self.ends[job_id] = "CANCELLED"
@@ -127,7 +200,7 @@ class QueueMachine(RuleBasedStateMachine):
     def cancel_and_work(self, step: tuple[str, str | None]) -> None:
         assert self.working
         self.jobs.cancel(self.working)
-        self.doomed = True
+        self.doomed.add(self.working)
         self.command(*step)
 
     @precondition(lambda self: self.order)
@@ -136,8 +209,9 @@ class QueueMachine(RuleBasedStateMachine):
         job_id = self.order[pick % len(self.order)]
         if self.ends.get(job_id) in ("FAILED", "CANCELLED"):
             assert self.jobs.resume(job_id).attempt == self.seen[job_id].attempt + 1
-            del self.ends[job_id]
-            self.waiting = sorted([*self.waiting, job_id], key=self.order.index)
+            del self.ends[job_id], self.crashes[job_id]
+            self.doomed.discard(job_id)
+            self.wait_again(job_id)
             self.take_next()
             return
         try:
@@ -168,4 +242,5 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueue = QueueMachine.TestCase
-TestQueue.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+THOROUGH = os.environ.get("DEFORUM_TEST_PROFILE") == "thorough"
+TestQueue.settings = settings(max_examples=500 if THOROUGH else 25, stateful_step_count=20, deadline=None)
