@@ -5,9 +5,27 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from pydantic import BaseModel, Field
+import pydantic
+from pydantic import Field
 
 JsonObject = dict[str, Any]
+
+if pydantic.VERSION.startswith("1."):
+
+    def _mark_nullable(schema: JsonObject, model: Any) -> None:
+        """Say in the schema which fields may be null, which pydantic 1 keeps to itself."""
+        for field in model.__fields__.values():
+            if field.allow_none:
+                described = schema["properties"][field.alias]
+                if "$ref" in described:
+                    described["allOf"] = [{"$ref": described.pop("$ref")}]
+                described["nullable"] = True
+
+    class BaseModel(pydantic.BaseModel, schema_extra=_mark_nullable):  # type: ignore[call-arg]
+        """What all our bodies are made of."""
+
+else:
+    BaseModel = pydantic.BaseModel  # type: ignore[assignment, misc]
 
 
 class JobStatusCategory(str, Enum):

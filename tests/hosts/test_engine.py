@@ -356,10 +356,17 @@ class TestButtons:
 
     def test_skip_pauses_until_the_next_skip(self, host: Any) -> None:
         expected = draw(HostEngine())
-        host.processing.behaviour.at_step = lambda step: host.shared.state.skip()
+        pressed: list[int] = []
+
+        def press(step: int) -> None:
+            host.shared.state.skip()
+            pressed.append(step)
+
+        host.processing.behaviour.at_step = press
         thread, outcome = in_background(lambda: draw(HostEngine()))
-        wait_for(lambda: len(host.processing.calls) == 2)
+        wait_for(lambda: pressed)
         host.processing.behaviour.at_step = None
+        wait_for(lambda: not host.shared.state.job)
         thread.join(0.4)
         assert thread.is_alive()
         assert host.call_queue.queue_lock.acquire(False)

@@ -68,7 +68,9 @@ class Program:
 
         def served() -> bool:
             assert self.process.poll() is None, self.log.read_text()
-            lines[:] = [line for line in self.log.read_text().splitlines() if line.startswith("Running on ")]
+            lines[:] = [
+                line for line in self.log.read_text().splitlines() if line.startswith("Running on http")
+            ]
             return len(lines) >= times
 
         wait_for(served, 60)
@@ -200,7 +202,7 @@ def test_a_stopped_job_keeps_its_frames_as_a_film(program: Program, how: str) ->
 def test_a_running_job_outlives_a_reload_of_the_pages(program: Program) -> None:
     if not program.pages:  # type: ignore[attr-defined]
         pytest.skip("this host has no pages")
-    times = program.log.read_text().count("Running on ")
+    times = program.log.read_text().count("Running on http")
     job_id = program.submit(max_frames=8, steps=6)
     program.rendering(job_id)
     program.ask("POST", "/sdapi/v1/server-restart")
