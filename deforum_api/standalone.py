@@ -26,6 +26,7 @@ from deforum_api.jobs import JobQueue
 from deforum_api.logs import FORMAT, PACKAGES, OneLineFormatter, log_level, write_log_file
 from deforum_api.run_now import run_files
 from deforum_api.security import Access, access_of
+from deforum_api.ui_desktop import has_desktop
 from deforum_api.ui_page import TabPage
 from deforum_api.ui_service import QueueService
 from deforum_api.version import VERSION
@@ -101,7 +102,11 @@ def _tab(queue: JobQueue, facts: HostFacts, access: Access) -> Callable[[FastAPI
         return None
     from deforum_helpers.ui import mount as mount_tab
 
-    page = TabPage(lambda app: mount_tab(app, QueueService(queue, facts)), access)
+    def serve(app: FastAPI) -> None:
+        at_home = not access.any_address and has_desktop()
+        mount_tab(app, QueueService(queue, facts, keeps_options=True, opens_folders=at_home))
+
+    page = TabPage(serve, access)
     return lambda app: app.mount("/", page)
 
 

@@ -12,7 +12,9 @@ from deforum_api.errors import InvalidBatch
 from deforum_api.jobs import JobQueue
 from deforum_api.outputs import outputs
 from deforum_api.record import Job
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_api.ui_desktop import OptionsFile, show_folder
+from deforum_helpers.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.prepare import HostFacts, Prepared
 from deforum_helpers.settings import read_settings_file
@@ -21,6 +23,7 @@ from deforum_helpers.ui.service import Film, JobState, JobView, StoppedRun
 log = logging.getLogger(__name__)
 
 PACE_JOBS = 5
+OPTIONS_FILE = "deforum_options.json"
 MAX_RUNS = 200
 _STATES: dict[str, JobState] = {"SUCCEEDED": "done", "FAILED": "failed", "CANCELLED": "cancelled"}
 
@@ -31,19 +34,32 @@ class QueueService:
     Args:
         queue: keeps and renders the jobs.
         facts: of the host.
+        keeps_options: keep options of the tab in a file in the output folder; a WebUI has its own.
+        opens_folders: let the tab open folders on this machine's desktop.
     """
 
-    def __init__(self, queue: JobQueue, facts: HostFacts) -> None:
+    def __init__(
+        self,
+        queue: JobQueue,
+        facts: HostFacts,
+        *,
+        keeps_options: bool = False,
+        opens_folders: bool = False,
+    ) -> None:
         self.facts = facts
+        self.keeps_options = keeps_options
+        self.opens_folders = opens_folders
+        self._options = OptionsFile(facts.output_root / OPTIONS_FILE)
+        self._overrides = self._options.read(facts.options) if keeps_options else {}
         self._queue = queue
         self._paces: dict[tuple[str, int], float | None] = {}
 
     def check(self, settings: Mapping[str, Any]) -> Prepared:
-        return self._queue.check(settings, None)
+        return self._queue.check(settings, self._overrides)
 
     def submit(self, settings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         try:
-            return tuple(job.id for job in self._queue.submit(settings))
+            return tuple(job.id for job in self._queue.submit(settings, self._overrides or None))
         except InvalidBatch as error:
             raise SettingsError([_problem(entry, len(settings)) for entry in error.errors]) from None
 
@@ -90,6 +106,20 @@ class QueueService:
         root = self.facts.output_root / IMAGES_FOLDER
         found = sorted(root.glob("*/*.checkpoint"), key=lambda path: path.name, reverse=True)[:MAX_RUNS]
         return tuple(run for path in found if (run := _stopped(path)))
+
+    def options(self) -> Options:
+        return override(self.facts.options, self._overrides)
+
+    def set_options(self, overrides: Mapping[str, Any]) -> None:
+        override(self.facts.options, dict(overrides))
+        self._options.write(overrides)
+        self._overrides = dict(overrides)
+
+    def open_folder(self, job_id: str) -> None:
+        folder = self.job(job_id).folder
+        if not self.opens_folders or folder is None or not folder.is_dir():
+            raise DeforumError("The folder cannot be opened from here; its path stands below the picture.")
+        show_folder(folder)
 
     def expected_seconds(self, prepared: Prepared) -> float | None:
         ended = [

@@ -23,6 +23,7 @@ from deforum_helpers.ui.loading import (
     saved_text,
     taken,
 )
+from deforum_helpers.ui.options import chosen
 from deforum_helpers.ui.presets import preset_settings
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.wording import escape
@@ -108,6 +109,7 @@ class Answers:
             "resume": self._service.resume,
             "up": self._service.move_up,
             "forget": self._service.forget,
+            "folder": self._service.open_folder,
         }
 
     def fill(self, command: str, values: Values) -> tuple[Values, str]:
@@ -192,6 +194,16 @@ class Answers:
         start = default_settings()
         changed = sum(new != old for new, old in zip(held(start), values, strict=True))
         return held(start), _said(f"All settings are at their defaults; {changed} changed.")
+
+    def set_options(self, values: Values) -> str:
+        """Let what the drawer holds apply from now on; return the report."""
+        try:
+            self._service.set_options(chosen(values))
+        except SettingsError as error:
+            return problem_html("Options", error)
+        except DeforumError as error:
+            return _said(str(error), bad=True)
+        return _said("These options hold for every film from now on.")
 
     def runs(self) -> list[str]:
         """Return the timestrings of the runs that can be continued, newest first."""

@@ -13,6 +13,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr
 
 from deforum_helpers.ui.controls import Control
+from deforum_helpers.ui.options import OptionRow
 
 MAJOR = int(gr.__version__.split(".")[0])
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
@@ -95,6 +96,23 @@ def field(control: Control, value: Any, choices: Sequence[str]) -> Any:
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def option(row: OptionRow, value: Any) -> Any:
+    """Return the component of an option."""
+    common = {"label": row.label, "elem_id": f"deforum_option_{row.name}"}
+    if isinstance(row.default, bool):
+        made = gr.Checkbox(value=value, **common)
+    elif isinstance(row.default, tuple):
+        made = gr.CheckboxGroup(choices=list(row.choices), value=list(value), **common)
+    elif row.choices:
+        made = gr.Dropdown(choices=list(row.choices), value=value, **common)
+    else:
+        step = 1 if isinstance(row.default, int) else 0.01
+        made = gr.Slider(row.low, row.high, value=value, step=step, **common)
+        made.preprocess = _as_it_is
+    made.do_not_save_to_config = True
+    return made
 
 
 def _picture(control: Control, value: Any) -> Any:

@@ -107,6 +107,12 @@ def _settings(parts: Parts, answers: Answers) -> None:
     compat.on(
         parts.save.click, _with_values(answers.save, 1), [parts.file_name, *parts.fields], [parts.report]
     )
+    if parts.options:
+
+        def set_options(*values: Any) -> str:
+            return answers.set_options(values)
+
+        compat.on(parts.set_options.click, set_options, parts.options, [parts.options_report])
     compat.on(parts.runs_refresh.click, lambda: gr.update(choices=answers.runs()), [], [parts.runs])
     compat.on(parts.runs_use.click, resume, [parts.runs, *parts.fields], filled)
 

@@ -65,7 +65,8 @@ def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str
     return (
         f'<section class="deforum-run {job.state}" data-version="{mark}" data-job="{escape(job.id)}" '
         f'data-state="{job.state}" aria-label="Run">'
-        f"{picture}{_progress_html(job)}{_links_html(job, film, file_url)}{warnings_html(job.warnings)}</section>"
+        f"{picture}{_progress_html(job)}{_links_html(job, film, file_url, service.opens_folders)}"
+        f"{warnings_html(job.warnings)}</section>"
     )
 
 
@@ -134,7 +135,7 @@ def progress_words(job: JobView) -> str:
     return ", ".join(words)
 
 
-def _links_html(job: JobView, film: Film, file_url: FileUrl) -> str:
+def _links_html(job: JobView, film: Film, file_url: FileUrl, opens_folders: bool) -> str:
     files = (
         ("film", film.video),
         ("GIF", film.gif),
@@ -146,6 +147,8 @@ def _links_html(job: JobView, film: Film, file_url: FileUrl) -> str:
         for what, path in files
         if path
     ]
+    if opens_folders and job.folder:
+        links.append(_button("folder", job.id, "Open folder"))
     links.append(_button("use", job.id, "Use these settings"))
     folder = f'<span class="deforum-folder">{escape(job.folder)}</span>' if job.folder else ""
     return f'<p class="deforum-links">{" ".join(links)}</p>{folder}'

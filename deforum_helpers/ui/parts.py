@@ -14,10 +14,12 @@ class Parts:
     Args:
         fields: one per setting, in the order of `controls.NAMES`.
         resets: setting -> the button that sets it back.
+        options: one per option, in the order of `options.option_rows`; empty where the host has them.
     """
 
     fields: tuple[Any, ...]
     resets: Mapping[str, Any]
+    options: tuple[Any, ...]
     batch: Any
     batch_files: Any
     runs: Any
@@ -46,3 +48,5 @@ class Parts:
     fill: Any
     look: Any
     draw: Any
+    set_options: Any = None
+    options_report: Any = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from deforum_helpers.options import Options
 from deforum_helpers.prepare import HostFacts, Prepared
 
 JobState = Literal["queued", "paused", "running", "done", "failed", "cancelled"]
@@ -73,9 +74,16 @@ class JobService(Protocol):
     """Checks, queues and shows jobs. Every method may be called from any thread and returns soon.
 
     All raise `DeforumError` with a plain sentence where they cannot do it.
+
+    Attributes:
+        facts: of the host.
+        keeps_options: it has options of its own; a WebUI has them on its settings page.
+        opens_folders: the browser and the files are on one machine, and the one at the browser may see all files.
     """
 
     facts: HostFacts
+    keeps_options: bool
+    opens_folders: bool
 
     def check(self, settings: Mapping[str, Any]) -> Prepared:
         """Return the planned job, or raise `SettingsError` with every problem."""
@@ -127,6 +135,18 @@ class JobService(Protocol):
 
     def stopped_runs(self) -> tuple[StoppedRun, ...]:
         """Return the runs on disk that can be continued, newest first."""
+        ...
+
+    def options(self) -> Options:
+        """Return the options that hold for jobs of the tab."""
+        ...
+
+    def set_options(self, overrides: Mapping[str, Any]) -> None:
+        """Change options for all jobs to come, also after a restart; raise `SettingsError` for wrong values."""
+        ...
+
+    def open_folder(self, job_id: str) -> None:
+        """Show the folder of a job's files in the desktop's file browser."""
         ...
 
     def expected_seconds(self, prepared: Prepared) -> float | None:

@@ -15,6 +15,7 @@ from deforum_helpers.ui.controls import NAMES, control, default_values
 from deforum_helpers.ui.events import connect
 from deforum_helpers.ui.layout import Section, sections
 from deforum_helpers.ui.loading import ENDINGS
+from deforum_helpers.ui.options import option_rows
 from deforum_helpers.ui.parts import Parts
 from deforum_helpers.ui.presets import presets_html
 from deforum_helpers.ui.service import JobService
@@ -44,6 +45,7 @@ class _Builder:
         self._values = dict(zip(NAMES, default_values(), strict=True))
         self._fields: dict[str, Any] = {}
         self._resets: dict[str, Any] = {}
+        self._options_held: tuple[Any, ...] = ()
         self._others: dict[str, Any] = {}
 
     def build(self) -> Parts:
@@ -60,7 +62,12 @@ class _Builder:
             with gr.Column(scale=4, min_width=320, elem_id="deforum_right"):
                 self._right()
         self._silent()
-        return Parts(fields=tuple(self._fields[name] for name in NAMES), resets=self._resets, **self._others)
+        return Parts(
+            fields=tuple(self._fields[name] for name in NAMES),
+            resets=self._resets,
+            options=self._options_held,
+            **self._others,
+        )
 
     def _help(self) -> None:
         with gr.Accordion("Info, Links and Help", open=False):
@@ -161,6 +168,9 @@ class _Builder:
             make["jobs"] = compat.html("", "deforum_jobs")
         with gr.Accordion("Settings", open=True, elem_id="deforum_settings_box"):
             self._settings()
+        if self._service.keeps_options:
+            with gr.Accordion("Options", open=False, elem_id="deforum_options_box"):
+                self._options()
 
     def _plots(self) -> None:
         schedules = [
@@ -193,6 +203,12 @@ class _Builder:
             make["load_video"] = gr.Button("Load Video Settings", size="sm", min_width=100)
             make["reset"] = gr.Button("Reset", size="sm", elem_id="deforum_reset", min_width=100)
         make["report"] = compat.html("", "deforum_report")
+
+    def _options(self) -> None:
+        options = self._service.options()
+        self._options_held = tuple(compat.option(row, getattr(options, row.name)) for row in option_rows())
+        self._others["set_options"] = gr.Button("Apply options", size="sm", elem_id="deforum_set_options")
+        self._others["options_report"] = compat.html("", "deforum_options_report")
 
     def _silent(self) -> None:
         """Make what the page's script presses and fills; nobody sees it."""

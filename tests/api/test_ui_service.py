@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ from fake_renderer import WAIT_S, Renderer, strict_queue
 
 from deforum_api.host import standalone_facts
 from deforum_api.jobs import JobQueue
+from deforum_api.ui_desktop import OptionsFile, has_desktop
 from deforum_api.ui_service import QueueService
 from deforum_helpers.errors import DeforumError, SettingsError
+from deforum_helpers.options import Options
 from deforum_helpers.ui.service import JobView
 
 
@@ -159,3 +162,61 @@ def test_runs_that_stopped_are_found_and_finished_ones_are_not(
         ("20260101000000", "dream", 2),
     ]
     assert found[1].settings == Path(folder, "20260101000000_settings.txt")
+
+
+def test_options_hold_for_jobs_of_the_tab_and_after_a_restart(renderer: Renderer) -> None:
+    queue = strict_queue(renderer)
+    facts = standalone_facts("null", None, renderer.root)
+    service = QueueService(queue, facts, keeps_options=True)
+    assert service.options() == Options()
+    service.set_options({"deforum_ffmpeg_crf": 30, "deforum_save_gen_info_as_srt_params": ["Zoom"]})
+    assert service.check({}).options.deforum_ffmpeg_crf == 30
+    again = QueueService(queue, facts, keeps_options=True)
+    assert again.options().deforum_save_gen_info_as_srt_params == ("Zoom",)
+    (job_id,) = again.submit([{"max_frames": 2}])
+    assert json.loads(queue.job(job_id).overrides_json)["deforum_ffmpeg_crf"] == 30
+    with pytest.raises(SettingsError, match="deforum_ffmpeg_crf"):
+        again.set_options({"deforum_ffmpeg_crf": 99})
+    assert QueueService(queue, facts).options() == Options()
+    assert queue.close(WAIT_S)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"deforum_ffmpeg_crf": 99}', '{"odd": 1}', "7"])
+def test_a_broken_file_of_options_is_left_alone(
+    tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "deforum_options.json"
+    file.write_text(content)
+    assert OptionsFile(file).read(Options()) == {}
+    assert "is not used" in caplog.text
+    assert file.read_text() == content
+
+
+def test_a_folder_is_shown_where_there_is_a_desktop(
+    jobs: JobQueue, renderer: Renderer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown = tmp_path / "shown"
+    browser = tmp_path / "xdg-open"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {shown}.part && mv {shown}.part {shown}\n')
+    browser.chmod(0o755)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    assert not has_desktop()
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert has_desktop()
+    facts = standalone_facts("null", None, renderer.root)
+    service = QueueService(jobs, facts, opens_folders=True)
+    (job_id,) = service.submit([{"batch_name": "x"}])
+    folder = until(service, job_id, lambda job: job.state == "done").folder
+    service.open_folder(job_id)
+    deadline = time.monotonic() + WAIT_S
+    while not shown.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert shown.read_text() == str(folder)
+    with pytest.raises(DeforumError, match="cannot be opened"):
+        QueueService(jobs, facts).open_folder(job_id)
+    monkeypatch.delenv("DISPLAY")
+    with pytest.raises(DeforumError, match="no desktop"):
+        service.open_folder(job_id)

@@ -9,6 +9,7 @@ from typing import Any
 
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.errors import DeforumError
+from deforum_helpers.options import Options, override
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.ui.service import Film, JobView, StoppedRun
 
@@ -30,6 +31,9 @@ class FakeService:
     made: Film = field(default_factory=Film)
     refuses: str = ""
     pace: float | None = None
+    keeps_options: bool = True
+    opens_folders: bool = False
+    overrides: dict[str, Any] = field(default_factory=dict)
 
     def check(self, settings: Mapping[str, Any]) -> Prepared:
         return prepare(settings, self.facts)
@@ -78,6 +82,16 @@ class FakeService:
 
     def stopped_runs(self) -> tuple[StoppedRun, ...]:
         return self.runs
+
+    def options(self) -> Options:
+        return override(self.facts.options, self.overrides)
+
+    def set_options(self, overrides: Mapping[str, Any]) -> None:
+        override(self.facts.options, dict(overrides))
+        self.overrides = dict(overrides)
+
+    def open_folder(self, job_id: str) -> None:
+        self._note("open_folder", job_id)
 
     def expected_seconds(self, prepared: Prepared) -> float | None:
         return self.pace

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from deforum_helpers.settings import defaults
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values, submitted
+from deforum_helpers.ui.options import option_rows
 from deforum_helpers.ui.presets import presets
 from deforum_helpers.ui.service import Film, StoppedRun
 from tests.ui.fake_service import DONE, FAILED, PAUSED, QUEUED, RUNNING, FakeService, facts
@@ -186,6 +188,7 @@ def test_any_state_of_the_page_is_answered(answers: Answers, state: Any) -> None
         (QUEUED, "up", "move_up"),
         (FAILED, "resume", "resume"),
         (DONE, "forget", "forget"),
+        (DONE, "folder", "open_folder"),
     ],
 )
 def test_commands_reach_the_job(
@@ -302,3 +305,18 @@ def test_reset_brings_the_defaults(answers: Answers) -> None:
     answer = answers.reset(values(W=640))
     assert answer[0] == default_values()
     assert "1 changed" in answer[1]
+
+
+def test_options_hold_once_they_are_right(answers: Answers, service: FakeService) -> None:
+    start = {row.name: row.default for row in option_rows()}
+    assert "from now on" in answers.set_options(tuple((start | {"deforum_ffmpeg_crf": 20.0}).values()))
+    assert service.options().deforum_ffmpeg_crf == 20
+    assert "deforum_ffmpeg_crf" in answers.set_options(tuple((start | {"deforum_ffmpeg_crf": 99}).values()))
+    assert service.options().deforum_ffmpeg_crf == 20
+
+
+def test_a_folder_is_opened_only_where_the_browser_is_at_home(service: FakeService, tmp_path: Path) -> None:
+    job = replace(DONE, folder=tmp_path)
+    assert "Open folder" not in panels.run_html(service, job, str)
+    service.opens_folders = True
+    assert "Open folder" in panels.run_html(service, job, str)

@@ -1,0 +1,70 @@
+"""The standalone host's options: what a WebUI has on its settings page, as a drawer of the tab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from deforum_helpers.options import Options
+
+LABELS: Mapping[str, str] = {
+    "deforum_ffmpeg_crf": "Quality of the video (CRF): 0 = lossless, 17 = very good, 51 = worst",
+    "deforum_ffmpeg_preset": "Speed of the video encoder; slower makes smaller files",
+    "deforum_save_gen_info_as_srt": "Save the parameters of each frame as subtitles (.srt)",
+    "deforum_embed_srt": "Put the subtitles into the video as well",
+    "deforum_save_gen_info_as_srt_params": "Parameters in the subtitles",
+    "deforum_keep_3d_models_in_vram": "Keep the depth model loaded between films",
+    "CLIP_stop_at_last_layers": "CLIP skip",
+    "eta_ancestral": "Eta of ancestral samplers: share of fresh noise per step",
+    "eta_ddim": "Eta of DDIM: share of fresh noise per step",
+    "initial_noise_multiplier": "Noise multiplier of the init image",
+}
+
+
+@dataclass(frozen=True)
+class OptionRow:
+    """One option in the drawer.
+
+    Args:
+        name: its name on every host.
+        label: what it is called there.
+        default: its value where nothing else was chosen.
+        low, high: bounds of a number, else None.
+        choices: allowed names, else empty.
+    """
+
+    name: str
+    label: str
+    default: Any
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+
+
+def option_rows() -> tuple[OptionRow, ...]:
+    """Return the options that the drawer has, in the order of their declaration."""
+    return tuple(
+        OptionRow(
+            declared.name,
+            LABELS[declared.name],
+            declared.default,
+            declared.metadata.get("low"),
+            declared.metadata.get("high"),
+            declared.metadata.get("choices", ()),
+        )
+        for declared in fields(Options)
+        if declared.name in LABELS
+    )
+
+
+def chosen(values: tuple[Any, ...]) -> dict[str, Any]:
+    """Return what the drawer holds, in the order of `option_rows`, as overrides of the options."""
+    return {
+        row.name: _number(value) if isinstance(value, float) else value
+        for row, value in zip(option_rows(), values, strict=True)
+    }
+
+
+def _number(value: float) -> float:
+    return int(value) if value.is_integer() else value

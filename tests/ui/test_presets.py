@@ -1,0 +1,43 @@
+"""Presets are settings that render as they are, with a name, a sentence and a still."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deforum_helpers.engines.names import samplers, schedulers
+from deforum_helpers.prepare import HostFacts, prepare
+from deforum_helpers.settings import load_settings
+from deforum_helpers.ui.presets import FOLDER, Preset, preset_settings, presets, presets_html
+
+
+def test_there_are_many_and_each_has_its_own_name() -> None:
+    assert len(presets()) >= 10
+    assert len({preset.title for preset in presets()}) == len(presets())
+    files = {path.stem for path in FOLDER.glob("*.txt")}
+    assert files == {preset.name for preset in presets()}
+
+
+@pytest.mark.parametrize("preset", presets(), ids=lambda preset: preset.name)
+def test_a_preset_is_ready_for_the_built_in_model(preset: Preset, tmp_path: Path) -> None:
+    settings = preset_settings(preset.name)
+    assert load_settings(settings).unknown == {}
+    facts = HostFacts("standalone", "demo", None, tmp_path, samplers("demo"), schedulers("demo"))
+    prepared = prepare(settings, facts)
+    assert prepared.warnings == ()
+    assert prepared.settings.seed >= 0
+    assert prepared.settings.W % 64 == prepared.settings.H % 64 == 0
+
+
+@pytest.mark.parametrize("preset", presets(), ids=lambda preset: preset.name)
+def test_a_preset_has_a_small_still(preset: Preset) -> None:
+    assert preset.still.read_bytes()[:2] == b"\xff\xd8"
+    assert preset.still.stat().st_size <= 40_000
+    assert preset.about.endswith(".")
+
+
+def test_the_picker_offers_all() -> None:
+    page = presets_html()
+    assert all(f'data-preset="{preset.name}"' in page for preset in presets())
+    assert page.count("<img ") == len(presets())
