@@ -66,9 +66,9 @@ def over_stdio(deforum: Server) -> StdioServerParameters:
     return StdioServerParameters(command=first, args=rest, cwd=ROOT, env=environment)
 
 
-def ask(where: Any, questions: Callable[[Client], Awaitable[None]]) -> None:
+def ask(where: Any, questions: Callable[[Client], Awaitable[None]], mode: str = "auto") -> None:
     async def asked() -> None:
-        async with Client(where, read_timeout_seconds=60) as client:
+        async with Client(where, mode=mode, read_timeout_seconds=60) as client:
             await questions(client)
 
     asyncio.run(asked())
@@ -180,7 +180,7 @@ def test_over_stdio(deforum: Server) -> None:
         await film_from_idea_to_pictures(client)
         await what_goes_wrong_is_told(client)
 
-    ask(over_stdio(deforum), questions)
+    ask(over_stdio(deforum), questions, mode="legacy")  # the handshake of most assistants
 
 
 def test_over_http(mcp_url: str) -> None:
