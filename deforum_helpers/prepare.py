@@ -22,6 +22,7 @@ from deforum_helpers.host import (
     file_problems,
     plan_problems,
 )
+from deforum_helpers.manifests import manifest_warnings, with_manifest
 from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, sets_length
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
@@ -104,14 +105,16 @@ def prepare(
     settings = _with_seed(settings, facts.output_root, resume, draw_seed)
     inputs = find_inputs(settings, options, Downloads(facts.fetcher))
     settings = _with_length(settings, inputs)
+    settings, manifest, broken = with_manifest(settings, inputs.downloads)
     later = [
         *inputs.problems,
+        *broken,
         *file_problems(settings, inputs.downloads),
         *disk_problems(settings, facts),
     ]
     plan = None
     try:
-        plan = make_plan(settings, options)
+        plan = make_plan(settings, options, manifest)
         later += plan_problems(plan, facts, inputs.downloads)
     except SettingsError as error:
         later += error.problems
@@ -123,6 +126,7 @@ def prepare(
         *loaded.warnings,
         *inputs.warnings,
         *plan.warnings,
+        *(manifest_warnings(manifest) if manifest is not None else ()),
         *_depth_warnings(plan),
         *_length_warnings(plan, inputs),
     )

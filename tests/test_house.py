@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.__main__", "deforum_helpers.commands"),
     ("deforum_helpers.ui", "deforum_helpers.webui"),
     ("deforum_helpers.job", "deforum_helpers.sources"),
-    ("deforum_helpers.prepare", "deforum_helpers.plot", "deforum_helpers.host"),
+    ("deforum_helpers.prepare", "deforum_helpers.plot", "deforum_helpers.host", "deforum_helpers.manifests"),
     ("deforum_helpers.output.film",),
     ("deforum_helpers.render",),
     ("deforum_helpers.media",),

@@ -24,6 +24,7 @@ from deforum_helpers.render.moves import Move, plan_moves
 from deforum_helpers.render.schedules import Schedules, compile_schedules
 from deforum_helpers.render.script import Script
 from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
+from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, flat_settings
 
 
@@ -100,17 +101,18 @@ class Plan:
         return sum(key.sampling_steps for key in self.key_frames)
 
 
-def make_plan(settings: Settings, options: Options) -> Plan:
+def make_plan(settings: Settings, options: Options, manifest: Manifest | None = None) -> Plan:
     """Plan the film of `settings`.
 
     Args:
         settings: checked settings with a resolved seed (>= 0).
         options: the host's options with the job's overrides applied.
+        manifest: a Parseq manifest whose fields go before the settings' own schedules, or None.
 
     Raises:
         SettingsError: all problems of all schedules and prompts.
     """
-    script = _read_script(settings, options)
+    script = _read_script(settings, options, manifest)
     schedules, prompts = script.schedules, script.prompts
     places = place_key_frames(
         distribution(settings), settings.max_frames, cadence(settings), prompts.key_frames
@@ -135,13 +137,13 @@ def make_plan(settings: Settings, options: Options) -> Plan:
     )
 
 
-def _read_script(settings: Settings, options: Options) -> Script:
+def _read_script(settings: Settings, options: Options, manifest: Manifest | None) -> Script:
     """Read the schedules, prompts and masks; all their problems are raised together."""
     timeline = Timeline(settings.max_frames, settings.seed, settings.fps, settings.W, settings.H)
     problems: list[Problem] = []
     schedules = prompts = masks = guides = None
     try:
-        schedules = compile_schedules(settings, timeline)
+        schedules = compile_schedules(settings, timeline, manifest)
         problems.extend(frame_problems(settings, schedules))
         masks = plan_masks(settings, schedules.texts)
     except SettingsError as error:
@@ -151,18 +153,19 @@ def _read_script(settings: Settings, options: Options) -> Script:
     except SettingsError as error:
         problems.extend(error.problems)
     try:
-        read = interpolated_prompt_series if is_interpolated(settings) else prompt_series
-        prompts = read(
-            settings.prompts,
-            timeline,
-            settings.animation_prompts_positive,
-            settings.animation_prompts_negative,
-        )
+        prompts = manifest.prompts(timeline.frames) if manifest is not None else None
+        prompts = prompts or _prompts(settings, timeline)
     except SettingsError as error:
         problems.extend(error.problems)
     if schedules is None or prompts is None or masks is None or problems:
         raise SettingsError(problems)
     return Script(settings, options, schedules, prompts, masks, guides)
+
+
+def _prompts(settings: Settings, timeline: Timeline) -> PromptSeries:
+    read = interpolated_prompt_series if is_interpolated(settings) else prompt_series
+    additions = (settings.animation_prompts_positive, settings.animation_prompts_negative)
+    return read(settings.prompts, timeline, *additions)
 
 
 def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:

@@ -12,6 +12,7 @@ from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.render.guides import is_guided
 from deforum_helpers.render.modes import is_hybrid, is_interpolated, is_moved
 from deforum_helpers.schedule import NumericSeries, StringSeries, Timeline, numeric_series, string_series
+from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, defaults, flat_settings
 
 Values = Mapping[str, NDArray[np.float64]]
@@ -115,8 +116,8 @@ def is_read(name: str, settings: Settings) -> bool:
     return True
 
 
-def compile_schedules(settings: Settings, timeline: Timeline) -> Schedules:
-    """Evaluate every schedule of `settings` over `timeline`.
+def compile_schedules(settings: Settings, timeline: Timeline, manifest: Manifest | None = None) -> Schedules:
+    """Evaluate every schedule of `settings` over `timeline`; those that a Parseq manifest drives are taken from it.
 
     Raises:
         SettingsError: all problems of all schedules that are read. One that nobody reads is replaced by its
@@ -130,6 +131,16 @@ def compile_schedules(settings: Settings, timeline: Timeline) -> Schedules:
     problems: list[Problem] = []
     for name, info in FIELDS.items():
         if info.kind not in ("schedule", "string schedule"):
+            continue
+        field = manifest.field_of(name) if manifest is not None else None
+        if manifest is not None and field is not None:
+            try:
+                if info.kind == "schedule":
+                    values[name] = manifest.numbers(field, timeline.frames)
+                else:
+                    strings[name] = manifest.texts(field, timeline.frames)
+            except SettingsError as error:
+                problems.extend(error.problems)
             continue
         compiled: NumericSeries | StringSeries
         build = numeric_series if info.kind == "schedule" else string_series

@@ -58,12 +58,6 @@ def _plays(source: str) -> Callable[[Settings], bool]:
 
 # A row goes when its feature comes.
 REFUSALS: tuple[Refusal, ...] = (
-    Refusal(
-        "parseq_manifest",
-        lambda settings: bool(settings.parseq_manifest.strip()),
-        "empty",
-        "Parseq manifests are not read yet.",
-    ),
     *(
         Refusal(f"cn_{number}_enabled", _unit_on(number), "false", "ControlNet is not built yet.")
         for number in range(1, UNITS + 1)

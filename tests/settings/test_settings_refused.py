@@ -136,8 +136,6 @@ BAD_TOGETHER: list[tuple[str, dict[str, Any]]] = [
     ("soundtrack_path", {"add_soundtrack": "File", "soundtrack_path": "data:audio/mp3;base64,AAAA"}),
 ]
 ASKS: list[tuple[str, dict[str, Any]]] = [
-    ("parseq_manifest", {"parseq_manifest": "{}"}),
-    ("parseq_manifest", {"parseq_manifest": {"rendered_frames": []}}),
     *((f"cn_{unit}_enabled", {f"cn_{unit}_enabled": True}) for unit in range(1, 6)),
     ("hybrid_generate_human_masks", {"hybrid_generate_human_masks": "Both"}),
     ("restore_faces", {"restore_faces": True}),

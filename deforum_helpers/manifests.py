@@ -1,0 +1,74 @@
+"""Parseq manifests in settings: read, and what they decide beside the schedules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.fetch import is_url
+from deforum_helpers.media.inputs import Downloads, sets_length
+from deforum_helpers.schedule.parseq import MOTION, PROMPT_FIELD, SETTING, Manifest, read_manifest
+from deforum_helpers.settings import FIELDS, Settings
+
+
+def with_manifest(
+    settings: Settings, downloads: Downloads
+) -> tuple[Settings, Manifest | None, tuple[Problem, ...]]:
+    """Return the settings as their Parseq manifest changes them, the manifest, and what is wrong with it.
+
+    A manifest decides the length, the cadence and the rate of the film, unless parseq_non_schedule_overrides is off.
+    Its seeds make seed_behavior "schedule" and turn subseeds on; its perspective flips turn those on.
+
+    Args:
+        settings: with the manifest's text or address; empty text is no manifest.
+        downloads: fetches it.
+    """
+    text = settings.parseq_manifest.strip()
+    if not text:
+        return settings, None, ()
+    try:
+        summary = None
+        if is_url(text):
+            path = downloads.local(text, "json", setting=SETTING)
+            text = Path(path).read_text(encoding="utf-8", errors="replace")
+        manifest = read_manifest(text, uses_deltas=settings.parseq_use_deltas)
+        if is_url(settings.parseq_manifest):
+            summary = dict(manifest.summary)
+    except SettingsError as error:
+        return settings, None, error.problems
+    changes: dict[str, Any] = {"fetched_parseq_manifest_summary": summary}
+    if settings.parseq_non_schedule_overrides:
+        if not sets_length(settings):
+            changes["max_frames"] = manifest.frames
+        if manifest.fps is not None:
+            changes["fps"] = manifest.fps
+        if manifest.cadence is not None:
+            changes["diffusion_cadence"] = manifest.cadence
+    if "seed" in manifest.fields:
+        changes |= {"seed_behavior": "schedule", "enable_subseed_scheduling": True}
+    if any(manifest.field_of(name) for name in MOTION if name.startswith("perspective_flip")):
+        changes["enable_perspective_flip"] = True
+    return replace(settings, **changes), manifest, ()
+
+
+def manifest_warnings(manifest: Manifest) -> tuple[str, ...]:
+    """Return what was read leniently, and which schedules the manifest drives, as plain sentences."""
+    schedules = [name for name, info in FIELDS.items() if info.kind in ("schedule", "string schedule")]
+    driven = [name for name in schedules if manifest.field_of(name) is not None]
+    if PROMPT_FIELD in manifest.fields:
+        driven.append("prompts")
+    table = (
+        f"The Parseq manifest drives {', '.join(driven) or 'nothing'}; "
+        f"the other {len(schedules) + 1 - len(driven)} schedules are those of the settings."
+    )
+    totals = [name for name in schedules if manifest.without_delta(name)]
+    if not totals:
+        return (*manifest.warnings, table)
+    return (
+        *manifest.warnings,
+        table,
+        f"The Parseq manifest has no {', '.join(f'{name}_delta' for name in totals)}, which parseq_use_deltas asks "
+        "for; the settings' own schedules are used for these.",
+    )

@@ -1,0 +1,104 @@
+"""Films driven by Parseq: what it decides, what falls back, and what is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from films import NoisyEngine, prepared
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.job import run_job
+from deforum_helpers.prepare import Prepared
+
+
+def manifest(frames: int = 6, options: dict[str, Any] | None = None, **fields: Any) -> str:
+    """A manifest whose fields are functions of the frame, or values."""
+    rendered = [
+        {"frame": k} | {name: value(k) if callable(value) else value for name, value in fields.items()}
+        for k in range(frames)
+    ]
+    return json.dumps({"options": options or {}, "rendered_frames": rendered})
+
+
+def film(root: Path, text: str, **changes: Any) -> Prepared:
+    return prepared(root, parseq_manifest=text, **changes)
+
+
+def test_fields_go_before_schedules_and_the_rest_falls_back(tmp_path: Path) -> None:
+    text = manifest(
+        noise=lambda k: k / 10, zoom_delta=lambda k: 1 + k / 100, scale=9, deforum_prompt="a --neg b"
+    )
+    job = film(
+        tmp_path,
+        text,
+        noise_schedule="0:(broken",
+        strength_schedule="0:(0.3)",
+        animation_prompts_positive="extra",
+    )
+    values = job.plan.schedules.values
+    assert np.allclose(values["noise_schedule"], np.arange(6) / 10)
+    assert np.allclose(values["zoom"], 1 + np.arange(6) / 100)
+    assert np.allclose(values["strength_schedule"], 0.3)
+    key = job.plan.key_frames[3]
+    assert (key.request.prompt, key.request.negative_prompt, key.request.cfg_scale) == ("a", "b", 9)
+    assert key.noise.amount == pytest.approx(0.3)
+    assert any("drives zoom, noise_schedule, cfg_scale_schedule, prompts" in text for text in job.warnings)
+
+
+def test_length_rate_and_cadence(tmp_path: Path) -> None:
+    text = manifest(7, {"output_fps": 24, "cadence": 3}, noise=0)
+    plan = film(tmp_path, text, max_frames=99, fps=12, diffusion_cadence=1).plan
+    assert (plan.frames, plan.fps, [key.index for key in plan.key_frames]) == (7, 24, [0, 3, 6])
+    plan = film(tmp_path, text, max_frames=9, fps=12, parseq_non_schedule_overrides=False).plan
+    assert (plan.frames, plan.fps, len(plan.key_frames)) == (9, 12, 9)
+
+
+def test_seeds_and_subseeds(tmp_path: Path) -> None:
+    text = manifest(3, seed=lambda k: 100 + k, subseed=5, subseed_strength=0.5)
+    keys = film(tmp_path, text, seed_behavior="fixed").plan.key_frames
+    assert [key.request.seed for key in keys] == [100, 101, 102]
+    assert {(key.request.subseed, key.request.subseed_strength) for key in keys} == {(5, 0.5)}
+
+
+def test_a_perspective_flip_is_turned_on(tmp_path: Path) -> None:
+    flipped = film(tmp_path, manifest(perspective_flip_phi_delta=5, perspective_flip_fv=53)).plan
+    assert not all(move.still for move in flipped.moves[1:])
+    assert all(move.still for move in film(tmp_path, manifest(noise=0), zoom="0:(1)").plan.moves)
+
+
+def test_a_move_without_its_change_per_frame_is_told(tmp_path: Path) -> None:
+    job = film(tmp_path, manifest(angle=90), angle="0:(1)")
+    assert np.allclose(job.plan.schedules.values["angle"], 1)
+    assert any("no angle_delta" in text for text in job.warnings)
+    totals = film(tmp_path, manifest(angle=90), parseq_use_deltas=False)
+    assert np.allclose(totals.plan.schedules.values["angle"], 90)
+
+
+def test_a_film_is_rendered(tmp_path: Path) -> None:
+    engine = NoisyEngine()
+    job = film(tmp_path, manifest(4, strength=0.25, seed=lambda k: k), skip_video_creation=True)
+    assert run_job(job, engine, CancelToken(), lambda progress: None).frames == 4
+    assert [request.denoising_strength for request in engine.requests[1:]] == [0.75] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"rendered_frames"', "broken in line 1"),
+        ("{}", "has no rendered_frames"),
+        (manifest(noise="much"), "noise is 'much' at frame 0"),
+        (manifest(deforum_prompt=7), "deforum_prompt is '7' at frame 0"),
+        (manifest(zoom_delta=0), "zoom is 0 at frame 0"),
+        ("http://127.0.0.1/manifest.json", "not on the public network"),
+    ],
+)
+def test_what_is_broken_is_told_before_the_first_frame(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        film(tmp_path / "out", text)
+    assert any(says in problem.message for problem in caught.value.problems)
+    assert not (tmp_path / "out").exists()
