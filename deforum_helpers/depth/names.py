@@ -158,8 +158,8 @@ def hub_folder(hub_id: str, models_folder: Path | None = None) -> Path | None:
 
 
 def _has_weights(folder: Path) -> bool:
-    weights = (folder / "model.safetensors", folder / "pytorch_model.bin")
-    return (folder / "config.json").is_file() and any(file.is_file() for file in weights)
+    """Pickles do not count: they could run code when they are opened."""
+    return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
 
 
 def _hub_cache() -> Path:

@@ -89,7 +89,7 @@ def load_model(
     dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
     try:
         network = transformers.AutoModelForDepthEstimation.from_pretrained(
-            source, local_files_only=not allow_download, dtype=dtype
+            source, local_files_only=not allow_download, use_safetensors=True, dtype=dtype
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

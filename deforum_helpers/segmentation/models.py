@@ -107,7 +107,10 @@ def make_finder(purpose: Purpose, device: torch.device | str) -> Finder:
     transformers = require("transformers", WRITTEN[purpose], "pip install transformers")
     kind = "CLIPSegForImageSegmentation" if purpose == "words" else "AutoModelForSemanticSegmentation"
     try:
-        network = getattr(transformers, kind).from_pretrained(folder, local_files_only=True).to(device).eval()
+        network = getattr(transformers, kind).from_pretrained(
+            folder, local_files_only=True, use_safetensors=True
+        )
+        network = network.to(device).eval()
         if purpose == "words":
             return WordFinder(
                 network, transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)

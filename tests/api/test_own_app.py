@@ -13,7 +13,7 @@ from tests.api.fake_renderer import LOCAL
 STUDIO = "https://studio.example"
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/openapi.json", "/docs-files/favicon.png"])
 def test_the_documentation_is_behind_the_same_door(jobs: JobQueue, path: str) -> None:
     client = TestClient(make_app(jobs, Access(accounts=("ann:pw",)), dict), base_url=LOCAL)
     assert client.get(path).status_code == 401

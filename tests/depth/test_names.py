@@ -92,7 +92,7 @@ def test_models_are_found_in_the_cache_and_in_a_folder(hub_cache: Path, tmp_path
     assert local_folder("midas") == cached
     install(tmp_path / "models" / "dpt-large")
     assert local_folder("midas", tmp_path / "models") == tmp_path / "models" / "dpt-large"
-    (cached / "model.safetensors").unlink()
+    (cached / "model.safetensors").rename(cached / "pytorch_model.bin")
     assert local_folder("midas") is None
 
 

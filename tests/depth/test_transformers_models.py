@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from deforum_helpers.depth import make_estimator
 from deforum_helpers.depth.models import make_model
@@ -180,6 +181,15 @@ def test_missing_weights_are_named() -> None:
 def test_broken_weights_are_named(tmp_path: Path) -> None:
     folder = saved("midas", tmp_path)
     (folder / "dpt-large" / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ModelError, match="midas cannot be loaded"):
+        load_model("midas", "cpu", folder)
+
+
+def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
+    folder = saved("midas", tmp_path)
+    weights = folder / "dpt-large" / "model.safetensors"
+    torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
+    weights.unlink()
     with pytest.raises(ModelError, match="midas cannot be loaded"):
         load_model("midas", "cpu", folder)
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from deforum_api.jobs import JobQueue
 from deforum_api.routing import METHODS
 from deforum_api.security import Access, access_of, host_name
-from tests.api.fake_renderer import LOCAL, make_app, serving
+from tests.api.fake_renderer import LOCAL, ended, make_app, serving
 
 ROUTES = sorted(
     (method, path.replace("{id}", "batch(1)-0").replace("{n}", "0"))
@@ -45,6 +45,30 @@ def test_a_trailing_slash_is_no_way_in(client: TestClient, method: str, path: st
 def test_a_foreign_host_is_421_everywhere(client: TestClient, method: str, path: str, host: str) -> None:
     answer = client.request(method, path, headers={"Host": host})
     assert (answer.status_code, answer.json()["status"]) == (421, "MISDIRECTED REQUEST")
+
+
+@pytest.mark.parametrize("path", sorted({path for _, path in ROUTES}))
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "TRACE", "GET", "DELETE", "ANY"])
+def test_a_foreign_host_is_421_for_any_method(client: TestClient, method: str, path: str) -> None:
+    assert client.request(method, path, headers={"Host": "evil.example"}).status_code == 421
+
+
+@pytest.mark.parametrize(("method", "path"), [case for case in ROUTES if case[0] == "GET"])
+def test_looking_changes_nothing(client: TestClient, jobs: JobQueue, method: str, path: str) -> None:
+    (job,) = jobs.submit([{}])
+    ended(client, job.id)
+    before = jobs.store.page()
+    path = path.replace("batch(1)-0", job.id if "/jobs/" in path else job.batch_id)
+    answer = client.request(method, f"{path}?purge=true", headers={"Origin": "https://evil.example"})
+    assert answer.status_code in (200, 404)
+    assert jobs.store.page() == before
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_no_answer_is_taken_for_a_page(client: TestClient, method: str, path: str) -> None:
+    answer = client.request(method, path, json=BODY if method == "POST" else None)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "html" not in answer.headers["content-type"]
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:7860", "[::1]:7860", "[::1]"])
