@@ -76,6 +76,11 @@ def _out_of_memory_once(number: int, cancel: Any) -> None:
         raise OutOfMemory("The device's memory did not suffice.")
 
 
+def _out_of_memory_now_and_then(number: int, cancel: Any) -> None:
+    if number % 29 == 28:
+        raise OutOfMemory("The device's memory did not suffice.")
+
+
 def _hold(number: int, cancel: Any) -> None:
     """At the second key frame, wait until the file `go` lies in the working folder."""
     while number == 2 and not Path("go").exists():
@@ -87,6 +92,7 @@ ENGINES: dict[str, Callable[[int, Any], None]] = {
     "key frame": _die_at_key_frame,
     "out of memory": _out_of_memory_once,
     "hold": _hold,
+    "now and then out of memory": _out_of_memory_now_and_then,
 }
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,12 @@ class Client:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
         """Send a request; return status and the answer, parsed if it is JSON."""
         payload = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, payload, method=method)
+        request = urllib.request.Request(self.url + path, payload, dict(headers or {}), method=method)
         if payload is not None:
             request.add_header("Content-Type", "application/json")
         try:
