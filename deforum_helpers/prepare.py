@@ -27,6 +27,7 @@ from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, sets_le
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.render.plan import Plan, make_plan
+from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import Settings, examine_settings
 
 __all__ = ["HostFacts", "Prepared", "prepare"]
@@ -122,14 +123,7 @@ def prepare(
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
         raise SettingsError(problems)
-    warnings = (
-        *loaded.warnings,
-        *inputs.warnings,
-        *plan.warnings,
-        *(manifest_warnings(manifest) if manifest is not None else ()),
-        *_depth_warnings(plan),
-        *_length_warnings(plan, inputs),
-    )
+    warnings = (*loaded.warnings, *inputs.warnings, *_plan_warnings(plan, inputs, manifest))
     return Prepared(
         submitted=dict(submitted),
         settings=settings,
@@ -142,6 +136,11 @@ def prepare(
         resume=resume,
         inputs=inputs,
     )
+
+
+def _plan_warnings(plan: Plan, inputs: Inputs, manifest: Manifest | None) -> tuple[str, ...]:
+    of_manifest = manifest_warnings(manifest) if manifest is not None else ()
+    return (*plan.warnings, *of_manifest, *_depth_warnings(plan), *_length_warnings(plan, inputs))
 
 
 def _with_length(settings: Settings, inputs: Inputs) -> Settings:
