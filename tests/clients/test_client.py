@@ -84,6 +84,12 @@ def test_pauses_grow_and_stay_bounded() -> None:
     assert 6 <= drawn[-1] <= 10
 
 
+def test_a_download_that_goes_on_needs_no_patience(scripted: Make, clock: Clock, tmp_path: Path) -> None:
+    server = scripted(sent(0, 1000, '"a"', 200), sent(1000, 1500, '"a"'), sent(1500, 10240, '"a"'))
+    film = client_of(server, clock, patience_s=0).download("batch(1)-0", tmp_path / "film.mp4")
+    assert (film.read_bytes(), clock.slept) == (FILM, [])
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:7860", "file:///etc/passwd", "", "http://"])
 def test_only_http_addresses(url: str) -> None:
     with pytest.raises(ClientError, match="must be like"):
@@ -150,8 +156,10 @@ def test_without_events_it_is_asked_again_and_again(scripted: Make, clock: Clock
 
 def test_events_that_stay_silent_are_given_up(scripted: Make, clock: Clock) -> None:
     silent = Answer(headers={"Content-Type": "text/event-stream"}, silent_s=0.6)
-    server = scripted(told(record(1)), silent, told(DONE))
-    assert len(list(client_of(server, clock, timeout_s=0.2).watch("batch(1)-0"))) == 2
+    server = scripted(told(record(1)), silent, told(record(2)), told(DONE))
+    jobs = list(client_of(server, clock, timeout_s=0.2).watch("batch(1)-0"))
+    assert [job["updates"] for job in jobs] == [1, 2, 9]
+    assert sum(one.path.endswith("/events") for one in server.asked) == 1
 
 
 def test_a_failure_is_an_error_of_wait(scripted: Make, clock: Clock) -> None:
@@ -174,7 +182,7 @@ def test_a_cancelled_job_is_not_an_error_when_only_the_answer_was_lost(scripted:
     server = scripted(DROPPED, refused, told(record(5, "CANCELLED")))
     assert client_of(server, clock).cancel("batch(1)-0") == ["batch(1)-0"]
     with pytest.raises(RefusedByServer):
-        client_of(scripted(refused), clock).cancel("batch(1)-0")
+        client_of(scripted(refused, told(record(5, "CANCELLED"))), clock).cancel("batch(1)-0")
     with pytest.raises(RefusedByServer):
         client_of(scripted(DROPPED, refused, told(DONE)), clock).cancel("batch(1)-0")
 
@@ -184,7 +192,7 @@ def test_a_resume_is_not_an_error_when_only_the_answer_was_lost(scripted: Make, 
     resumed = client_of(scripted(DROPPED, refused, told(record(6))), clock).resume("batch(1)-0")
     assert resumed["updates"] == 6
     with pytest.raises(RefusedByServer):
-        client_of(scripted(refused), clock).resume("batch(1)-0")
+        client_of(scripted(refused, told(record(6))), clock).resume("batch(1)-0")
 
 
 def test_jobs_are_listed_page_by_page(scripted: Make, clock: Clock) -> None:
