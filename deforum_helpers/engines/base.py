@@ -27,6 +27,15 @@ class FreeU:
 
 
 @dataclass(frozen=True)
+class PromptBlend:
+    """A second pair of prompts, whose embeddings and LoRA weights have `share` 0..1 in those of the request."""
+
+    prompt: str
+    negative_prompt: str
+    share: float
+
+
+@dataclass(frozen=True)
 class GenerateRequest:
     """All that one diffusion call depends on.
 
@@ -50,6 +59,7 @@ class GenerateRequest:
         checkpoint, vae: model names, None = the engine's own.
         freeu: FreeU factors, None = off.
         mask: (H, W) float32 0..1 on the engine's device: where the init image is repainted; None = everywhere.
+        blend: prompts that the request's own pass into, or None.
         mask_content: what the repainted area begins from beside its noise: the picture, more noise, or nothing.
     """
 
@@ -77,6 +87,7 @@ class GenerateRequest:
     freeu: FreeU | None = None
     mask: torch.Tensor | None = None
     mask_content: MaskContent = "picture"
+    blend: PromptBlend | None = None
 
 
 class Engine(Protocol):

@@ -20,10 +20,11 @@ from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
 from deforum_helpers.engines.diffusion.lora import loras_applied
 from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
 from deforum_helpers.engines.diffusion.noise import seeded_noise
-from deforum_helpers.engines.diffusion.prompt_syntax import Lora, Prompt, parse_prompt, text_at_step
+from deforum_helpers.engines.diffusion.prompt_syntax import Lora, text_at_step
 from deforum_helpers.engines.diffusion.sampling import Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.solvers import solver_of
 from deforum_helpers.engines.diffusion.vaes import load_vae
+from deforum_helpers.engines.diffusion.weighted_prompts import WeightedPrompts
 from deforum_helpers.engines.names import split_sampler
 from deforum_helpers.errors import OutOfMemory
 
@@ -108,7 +109,8 @@ class DiffusionEngine:
 
     def _drawn(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         model = self._model(request.checkpoint, request.vae or self._vae)
-        positive, negative = parse_prompt(request.prompt), parse_prompt(request.negative_prompt)
+        positive = WeightedPrompts.read(request.prompt, request.blend, "prompt")
+        negative = WeightedPrompts.read(request.negative_prompt, request.blend, "negative_prompt")
         loras = (*positive.loras, *negative.loras)
         with ExitStack() as stack:
             stack.enter_context(loras_applied(model, loras, self._lora_folder))
@@ -123,8 +125,8 @@ class DiffusionEngine:
         self,
         model: LoadedModel,
         request: GenerateRequest,
-        positive: Prompt,
-        negative: Prompt,
+        positive: WeightedPrompts,
+        negative: WeightedPrompts,
         loras: tuple[Lora, ...],
         cancel: CancelToken,
     ) -> torch.Tensor:
@@ -183,17 +185,28 @@ class DiffusionEngine:
         return sampling.start(noise * request.noise_multiplier, init), sampling, generator, kept
 
     def _towards(
-        self, model: LoadedModel, prompt: Prompt, request: GenerateRequest, loras: tuple[Lora, ...], step: int
+        self,
+        model: LoadedModel,
+        prompts: WeightedPrompts,
+        request: GenerateRequest,
+        loras: tuple[Lora, ...],
+        step: int,
     ) -> tuple[tuple[Conditioning, float], ...]:
-        return tuple(
+        entries = tuple(
             (self._embedded(model, text_at_step(text, step, request.steps), request.clip_skip, loras), weight)
-            for text, weight in prompt.parts
+            for text, weight in prompts.parts
         )
+        return ((blended(entries), 1.0),) if prompts.is_blend else entries
 
     def _away(
-        self, model: LoadedModel, prompt: Prompt, request: GenerateRequest, loras: tuple[Lora, ...], step: int
+        self,
+        model: LoadedModel,
+        prompts: WeightedPrompts,
+        request: GenerateRequest,
+        loras: tuple[Lora, ...],
+        step: int,
     ) -> Conditioning:
-        return blended(self._towards(model, prompt, request, loras, step))
+        return blended(self._towards(model, prompts, request, loras, step))
 
     def _embedded(
         self, model: LoadedModel, text: str, clip_skip: int, loras: tuple[Lora, ...]
