@@ -9,6 +9,7 @@ from deforum_helpers.engines.names import ENGINES
 from preload import preload
 
 DEFAULT_PORT = 7860
+BUG_REPORT = "deforum-debug.zip"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -29,6 +30,15 @@ def make_parser() -> argparse.ArgumentParser:
     add("--allow-download", action="store_true", help="allow a hub id to be downloaded")
     add("--deforum-engine", default="", choices=("", *ENGINES), metavar="|".join(ENGINES), help="what draws")
     add("--deforum-outdir", default="outputs", metavar="DIR", help="folder for everything that is written")
+    add(
+        "--deforum-debug",
+        nargs="?",
+        const=BUG_REPORT,
+        default="",
+        metavar="FILE",
+        help=f"write a zip file for a bug report, {BUG_REPORT} unless named, and end",
+    )
+    add("--deforum-debug-prompts", action="store_true", help="leave prompts, names and paths in it")
     return parser
 
 

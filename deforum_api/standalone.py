@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from deforum_api.app import mount
+from deforum_api.bug_report import write_bug_report
 from deforum_api.docs_pages import add_docs, lead_to_docs
 from deforum_api.flags import flag_problem, make_parser
 from deforum_api.host import health, make_queue, standalone_facts
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if problem:
         print(problem, file=sys.stderr)
         return 2
+    if flags.deforum_debug:
+        return bug_report(flags)
     configure_log()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
@@ -68,6 +71,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os._exit(server.exit_code)
     queue.store.close()
     return server.exit_code
+
+
+def bug_report(flags: Namespace) -> int:
+    """Write the file for a bug report that the flags ask for; return the exit code."""
+    engine = flags.deforum_engine or ("diffusers" if flags.ckpt else "demo")
+    facts = standalone_facts(engine, flags.ckpt or None, Path(flags.deforum_outdir).expanduser())
+    path = Path(flags.deforum_debug).expanduser()
+    try:
+        write_bug_report(path, facts, flags, with_prompts=flags.deforum_debug_prompts)
+    except FileExistsError:
+        print(f"{path} exists already; give another name: --deforum-debug FILE", file=sys.stderr)
+    except OSError as error:
+        print(f"{path} cannot be written ({error.strerror}).", file=sys.stderr)
+    else:
+        print(f"{path} is written. Look through it before you send it to anybody.")
+        return 0
+    return 2
 
 
 def chosen_engine(flags: Namespace) -> str:
@@ -106,8 +126,7 @@ def _tab(queue: JobQueue, facts: HostFacts, access: Access) -> Callable[[FastAPI
         at_home = not access.any_address and has_desktop()
         mount_tab(app, QueueService(queue, facts, keeps_options=True, opens_folders=at_home))
 
-    page = TabPage(serve, access)
-    return lambda app: app.mount("/", page)
+    return TabPage(serve, access).mount
 
 
 def make_app(
