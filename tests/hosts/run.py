@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Our own server's app is not in a host.
-TESTS = ("tests/hosts", "tests/api", "--ignore=tests/api/test_own_app.py")
+# Our own server, its page and its documentation are not in a host.
+OWN_SERVER = ("test_own_app", "test_ui_page")
+TESTS = ("tests/hosts", "tests/api", *(f"--ignore=tests/api/{name}.py" for name in OWN_SERVER))
 TOOLS = (
     "pytest",
     "pytest-timeout",
     "hypothesis",
+    "schemathesis>=4,<5",
     "opencv-python-headless>=4.8,<5",
     "imageio-ffmpeg",
     "uvicorn",
