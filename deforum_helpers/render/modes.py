@@ -6,6 +6,7 @@ from deforum_helpers.media.inputs import is_hybrid, uses_video
 from deforum_helpers.settings import Settings
 
 __all__ = [
+    "blends_embeddings",
     "cadence",
     "distribution",
     "is_hybrid",
@@ -13,6 +14,7 @@ __all__ = [
     "is_moved",
     "starts_from_video",
     "uses_video",
+    "weighs_prompts",
 ]
 
 
@@ -32,6 +34,17 @@ def starts_from_video(settings: Settings) -> bool:
 def is_interpolated(settings: Settings) -> bool:
     """Tell whether frames are drawn one by one, and only their prompts pass into each other."""
     return settings.animation_mode == "Interpolation"
+
+
+def blends_embeddings(settings: Settings) -> bool:
+    """Tell whether prompts pass into each other as embeddings."""
+    return settings.prompt_interpolation == "embedding"
+
+
+def weighs_prompts(settings: Settings) -> bool:
+    """Tell whether prompts pass into each other by weights."""
+    held = "hold" if not is_interpolated(settings) else "weights"
+    return (held if settings.prompt_interpolation == "hold" else settings.prompt_interpolation) == "weights"
 
 
 def cadence(settings: Settings) -> int:

@@ -19,7 +19,7 @@ from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrame, place_key_frames, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
-from deforum_helpers.render.modes import cadence, distribution, is_hybrid, is_interpolated
+from deforum_helpers.render.modes import cadence, distribution, is_hybrid, weighs_prompts
 from deforum_helpers.render.moves import Move, plan_moves
 from deforum_helpers.render.schedules import Schedules, compile_schedules
 from deforum_helpers.render.script import Script
@@ -163,7 +163,7 @@ def _read_script(settings: Settings, options: Options, manifest: Manifest | None
 
 
 def _prompts(settings: Settings, timeline: Timeline) -> PromptSeries:
-    read = interpolated_prompt_series if is_interpolated(settings) else prompt_series
+    read = interpolated_prompt_series if weighs_prompts(settings) else prompt_series
     additions = (settings.animation_prompts_positive, settings.animation_prompts_negative)
     return read(settings.prompts, timeline, *additions)
 

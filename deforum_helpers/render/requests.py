@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deforum_helpers.engines.base import FreeU, GenerateRequest, MaskContent
+from deforum_helpers.engines.base import FreeU, GenerateRequest, MaskContent, PromptBlend
 from deforum_helpers.options import Options
-from deforum_helpers.render.modes import is_interpolated
+from deforum_helpers.render.modes import blends_embeddings, is_interpolated
 from deforum_helpers.render.script import Script
 from deforum_helpers.schedule import KeySeeds
 from deforum_helpers.settings import Settings
@@ -61,8 +61,20 @@ def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: Key
         checkpoint=checkpoint or None,
         vae=None if options.sd_vae in ("", "Automatic") else options.sd_vae,
         freeu=_freeu(settings, at),
+        blend=_blend(script, index),
         mask_content=_MASK_CONTENTS.get(settings.fill, "picture"),
     )
+
+
+def _blend(script: Script, index: int) -> PromptBlend | None:
+    """Return the prompt that comes next and how far the frame is on the way to it, or None."""
+    prompts = script.prompts
+    following = next((frame for frame in prompts.key_frames if frame > index), None)
+    if following is None or not blends_embeddings(script.settings) or prompts.whole:
+        return None
+    begun = max((frame for frame in prompts.key_frames if frame <= index), default=0)
+    share = (index - begun) / (following - begun)
+    return PromptBlend(prompts.positive[following], prompts.negative[following], share) if share else None
 
 
 def _eta(settings: Settings, options: Options, at: Mapping[str, float], sampler: str) -> float | None:

@@ -130,7 +130,7 @@ class Manifest:
         sides = [split_negative(text) for text in texts]
         changes = tuple(frame for frame in range(frames) if frame == 0 or texts[frame] != texts[frame - 1])
         positive, negative = (tuple(side[place].strip() for side in sides) for place in (0, 1))
-        return PromptSeries(texts, positive, negative, changes)
+        return PromptSeries(texts, positive, negative, changes, whole=True)
 
 
 def field_of(schedule: str) -> str:

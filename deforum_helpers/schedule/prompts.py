@@ -38,6 +38,7 @@ class PromptSeries:
         negative: what is to be avoided, back-ticks evaluated; often empty.
         key_frames: the key frames within the run, ascending.
         warnings: sentences about what was read leniently.
+        whole: whether each frame's prompt is meant as it is, and never passes into the next.
     """
 
     texts: tuple[str, ...]
@@ -45,6 +46,7 @@ class PromptSeries:
     negative: tuple[str, ...]
     key_frames: tuple[int, ...]
     warnings: tuple[str, ...] = ()
+    whole: bool = False
 
 
 class _Stretch(NamedTuple):

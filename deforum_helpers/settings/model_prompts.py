@@ -40,6 +40,15 @@ class PromptSettings:
         tab="Prompts",
         label="Prompts negative",
     )
+    prompt_interpolation: str = setting(
+        "hold",
+        "What happens between two prompts: hold keeps the first until the second begins, weights draws both with "
+        "weights that pass from one to the other (AND), embedding mixes what the model makes of their words, LoRA "
+        "weights included. In Interpolation mode hold counts as weights.",
+        tab="Prompts",
+        label="Between prompts",
+        choices=("hold", "weights", "embedding"),
+    )
     positive_prompts: str = record(
         "", "The positive additions that the run was made with; written, never read."
     )

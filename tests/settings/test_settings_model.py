@@ -13,6 +13,8 @@ from deforum_helpers.settings import FIELDS, ControlNetUnit, Settings, defaults,
 from deforum_helpers.settings.files import typed_settings
 from deforum_helpers.settings.tables import SUBTITLE_PARAMS
 
+# Settings that neither classic Deforum nor its fork has.
+OWN = {"prompt_interpolation"}
 CLASSIC = json.loads((Path(__file__).parent / "classic_names.json").read_text(encoding="utf-8"))
 KINDS = {
     "int": "int",
@@ -51,7 +53,7 @@ OUR_DEFAULTS = {
 
 def test_every_classic_and_fork_setting_exists_and_no_other() -> None:
     assert len(CLASSIC) == 285
-    assert set(FIELDS) == set(CLASSIC)
+    assert set(FIELDS) == set(CLASSIC) | OWN
 
 
 def test_groups_are_those_of_settings_files_in_their_order() -> None:
@@ -72,7 +74,7 @@ def test_groups_are_those_of_settings_files_in_their_order() -> None:
 
 
 def test_kinds_are_the_classic_ones() -> None:
-    loaded = {name for name, info in FIELDS.items() if info.kind != "record"}
+    loaded = {name for name, info in FIELDS.items() if info.kind != "record"} - OWN
     assert {name: FIELDS[name].kind for name in loaded} == {
         name: KINDS[CLASSIC[name]["type"]] for name in loaded
     }
