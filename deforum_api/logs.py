@@ -69,7 +69,7 @@ class LogFile(RotatingFileHandler):
 
 
 def write_log_file(folder: Path, loggers: tuple[str, ...] = PACKAGES) -> LogFile | None:
-    """Write the log to `deforum.log` in `folder` too, besides where it goes already.
+    """Write the log to `deforum.log` in `folder` too, besides where it goes already; no longer to an earlier file.
 
     Args:
         folder: is made if it is not there.
@@ -85,7 +85,11 @@ def write_log_file(folder: Path, loggers: tuple[str, ...] = PACKAGES) -> LogFile
         log.warning("The log is not kept in a file: %s cannot be written (%s).", LOG_NAME, error.strerror)
         return None
     for name in loggers:
-        logging.getLogger(name).addHandler(written)
+        logger = logging.getLogger(name)
+        for earlier in [writer for writer in logger.handlers if isinstance(writer, LogFile)]:
+            logger.removeHandler(earlier)
+            earlier.close()
+        logger.addHandler(written)
     return written
 
 

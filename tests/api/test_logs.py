@@ -18,11 +18,11 @@ FORGED = "2026-01-01 00:00:00 INFO - deforum_api: all is well"
 
 @pytest.fixture
 def written(tmp_path: Path) -> Iterator[Path]:
-    writer = write_log_file(tmp_path / "outputs", (NAME,))
-    assert writer is not None
+    assert write_log_file(tmp_path / "outputs", (NAME,)) is not None
     yield tmp_path / "outputs" / LOG_NAME
-    logging.getLogger(NAME).removeHandler(writer)
-    writer.close()
+    for writer in list(logging.getLogger(NAME).handlers):
+        logging.getLogger(NAME).removeHandler(writer)
+        writer.close()
 
 
 def entry(message: str, error: BaseException | None = None) -> str:
@@ -58,6 +58,14 @@ def test_each_line_names_its_job(written: Path) -> None:
     log.warning("after")
     named = [line.split(" ")[3] for line in written.read_text(encoding="utf-8").splitlines()]
     assert named == ["-", "batch(1)-0", "-", "-"]
+
+
+def test_a_later_file_takes_the_place_of_an_earlier_one(written: Path, tmp_path: Path) -> None:
+    later = write_log_file(tmp_path / "later", (NAME,))
+    logging.getLogger(NAME).warning("once")
+    assert written.read_text(encoding="utf-8") == ""
+    assert logging.getLogger(NAME).handlers == [later]
+    assert "once" in (tmp_path / "later" / LOG_NAME).read_text(encoding="utf-8")
 
 
 def test_the_file_begins_anew_when_it_is_full(written: Path) -> None:

@@ -112,6 +112,53 @@ def test_the_hosts_login_guards_our_routes(loaded: Any) -> None:
     assert client.get("/deforum_api/jobs", auth=("bob", "word")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+    ],
+)
+def test_foreign_pages_change_nothing_in_a_host(loaded: Any, headers: dict[str, str], code: int) -> None:
+    _, client = new_app(loaded)
+    answer = client.post("/deforum_api/batches", content=b'{"deforum_settings": {}}', headers=headers)
+    assert (answer.status_code, answer.json()["errors"]) == (code, [])
+    assert client.get("/deforum_api/jobs").json() == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "overrides", "named"),
+    [
+        ({"zoom": "0:(__import__('os').system('x'))"}, None, "zoom"),
+        ({"use_init": True, "init_image": "http://127.0.0.1:1/a.png"}, None, "init_image"),
+        ({"use_init": True, "init_image": "file:///etc/passwd"}, None, "init_image"),
+        ({"batch_name": ".."}, None, "batch_name"),
+        ({"W": 100_000}, None, "W"),
+        ({}, {"outdir_samples": "../x"}, "options_overrides.outdir_samples"),
+        ({}, {"deforum_ffmpeg_location": "/bin/sh"}, "options_overrides.deforum_ffmpeg_location"),
+        ({}, {"sd_checkpoint_hash": "x"}, "options_overrides.sd_checkpoint_hash"),
+    ],
+)
+def test_attacks_in_settings_are_refused_by_a_host(
+    loaded: Any, settings: dict[str, Any], overrides: dict[str, Any] | None, named: str
+) -> None:
+    _, client = new_app(loaded)
+    body = {"deforum_settings": {"max_frames": 4, **settings}, "options_overrides": overrides}
+    answer = client.post("/deforum_api/batches", json=body)
+    assert answer.status_code == 400
+    assert named in [error["setting"] for error in answer.json()["errors"]]
+    assert client.get("/deforum_api/jobs").json() == {}
+
+
+def test_the_log_of_our_modules_is_kept_where_the_films_are(loaded: Any) -> None:
+    new_app(loaded)
+    root, _ = in_webui.output_folders()
+    assert (root / "deforum.log").is_file()
+
+
 def test_health_tells_the_host_and_its_present_model(loaded: Any) -> None:
     _, client = new_app(loaded)
     health = client.get("/deforum_api/health").json()

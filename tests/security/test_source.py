@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,3 +67,13 @@ def test_no_module_runs_what_strangers_wrote() -> None:
 )
 def test_what_is_looked_for_is_found(code: str) -> None:
     assert list(dangers(ast.parse(code)))
+
+
+def test_the_page_on_security_names_tests_that_there_are() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if re.match(r"\| S\d", line)]
+    assert [row[0].strip() for row in rows] == [f"S{number}" for number in range(1, 18)]
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)`", row[-1])
+        assert named, row[0]
+        assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []
