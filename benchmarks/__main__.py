@@ -24,6 +24,7 @@ MODULES = {
     "start": "benchmarks.start",
     "api": "benchmarks.api",
     "demo": "benchmarks.demo",
+    "hybrid": "benchmarks.hybrid",
 }
 
 
