@@ -185,12 +185,17 @@ def test_broken_weights_are_named(tmp_path: Path) -> None:
         load_model("midas", "cpu", folder)
 
 
-def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
+def test_pickled_weights_are_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = saved("midas", tmp_path)
     weights = folder / "dpt-large" / "model.safetensors"
     torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
     weights.unlink()
-    with pytest.raises(ModelError, match="midas cannot be loaded"):
+    with pytest.raises(ModelError, match="midas cannot be loaded from Intel/dpt-large"):
+        load_model("midas", "cpu", folder)
+    monkeypatch.setattr(
+        "deforum_helpers.depth.transformers_models.local_folder", lambda *_: folder / "dpt-large"
+    )
+    with pytest.raises(ModelError, match="midas cannot be loaded from /"):
         load_model("midas", "cpu", folder)
 
 
