@@ -16,6 +16,7 @@ from deforum_helpers.media.inputs import Downloads, is_hybrid
 from deforum_helpers.options import Options
 from deforum_helpers.registry import UnknownName
 from deforum_helpers.render.masks import wanted_finders
+from deforum_helpers.render.modes import finds_people
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.names import WRITTEN, missing_feature
 from deforum_helpers.settings import Settings
@@ -110,6 +111,10 @@ def mask_problems(plan: Plan, downloads: Downloads) -> list[Problem]:
     for leaf in plan.masks.leaves:
         if leaf.kind == "file":
             problems += picture_problems(setting, leaf.text, downloads)
+    if finds_people(plan.settings) and (missing := missing_feature("people")) is not None:
+        setting_of_people = "hybrid_generate_human_masks"
+        found = plan.settings.hybrid_generate_human_masks
+        problems.append(Problem(f"{setting_of_people}: {missing}.", setting_of_people, found=found))
     for purpose in wanted_finders(plan.masks.leaves):
         missing = missing_feature(purpose)
         if missing is not None:

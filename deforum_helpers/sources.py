@@ -12,6 +12,7 @@ import torch
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.flow.base import FlowEstimator
 from deforum_helpers.flow.methods import make_flow_estimator
+from deforum_helpers.human_masks import write_human_masks
 from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
 from deforum_helpers.image.mask import Mask, mask_of, read_alpha, read_mask
 from deforum_helpers.image.types import Image
@@ -19,7 +20,7 @@ from deforum_helpers.media.video import Footage, extract_frames
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.masks import Masks, overlays, uses_masks, wanted_finders
-from deforum_helpers.render.modes import is_hybrid, is_moved, starts_from_video
+from deforum_helpers.render.modes import finds_people, is_hybrid, is_moved, starts_from_video
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.models import make_finder
 from deforum_helpers.settings import Settings
@@ -116,6 +117,10 @@ def with_videos(
 
     if inputs.video is not None:
         paths = extracted(inputs.video, INPUT_FOLDER)
+        if finds_people(settings):
+            kind, fps = settings.hybrid_generate_human_masks, inputs.video.fps / inputs.selection.step
+            finder = make_finder("people", device)
+            write_human_masks(paths, kind, outdir, fps, prepared.options, finder, device, cancel)
         video = VideoPictures(paths, settings.W, settings.H, "video_init_path", device)
         sources = replace(sources, video=video, laid_over=sources.laid_over or video, extracted=paths)
         if sources.masks is not None:

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_api",),
     ("deforum_helpers.__main__", "deforum_helpers.commands"),
     ("deforum_helpers.ui", "deforum_helpers.webui"),
-    ("deforum_helpers.job", "deforum_helpers.sources"),
+    ("deforum_helpers.job", "deforum_helpers.sources", "deforum_helpers.human_masks"),
     ("deforum_helpers.prepare", "deforum_helpers.plot", "deforum_helpers.host", "deforum_helpers.manifests"),
     ("deforum_helpers.output.film",),
     ("deforum_helpers.render",),
@@ -70,6 +70,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
             "output.film",
             "job",
             "sources",
+            "human_masks",
             "webui",
         )
     ),

@@ -9,6 +9,7 @@ __all__ = [
     "blends_embeddings",
     "cadence",
     "distribution",
+    "finds_people",
     "is_hybrid",
     "is_interpolated",
     "is_moved",
@@ -34,6 +35,12 @@ def starts_from_video(settings: Settings) -> bool:
 def is_interpolated(settings: Settings) -> bool:
     """Tell whether frames are drawn one by one, and only their prompts pass into each other."""
     return settings.animation_mode == "Interpolation"
+
+
+def finds_people(settings: Settings) -> bool:
+    """Tell whether the people in the video are found and saved as masks."""
+    asked = settings.hybrid_generate_human_masks != "None"
+    return asked and is_hybrid(settings) and uses_video(settings)
 
 
 def blends_embeddings(settings: Settings) -> bool:

@@ -62,12 +62,6 @@ REFUSALS: tuple[Refusal, ...] = (
         Refusal(f"cn_{number}_enabled", _unit_on(number), "false", "ControlNet is not built yet.")
         for number in range(1, UNITS + 1)
     ),
-    Refusal(
-        "hybrid_generate_human_masks",
-        _named("hybrid_generate_human_masks"),
-        "None",
-        "finding people in a video is not built yet.",
-    ),
     Refusal("restore_faces", _on("restore_faces"), "false", "mending faces is not built yet."),
     Refusal(
         "motion_preview_mode", _on("motion_preview_mode"), "false", "the preview of moves is not built yet."

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from clips import clip, levels, said
+from clips import FFMPEG, clip, levels, said
 from films import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.cancel import CancelToken
@@ -19,6 +19,7 @@ from deforum_helpers.errors import Parked, SettingsError
 from deforum_helpers.image.convert import resized, to_bytes
 from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.job import Progress, RunResult, run_job
+from deforum_helpers.output.ffmpeg import count_frames
 from deforum_helpers.output.frames import read_frame
 from tests.image.pictures import random_image
 
@@ -277,3 +278,39 @@ def test_what_is_missing_is_told_before_the_first_frame(
         prepared(tmp_path, video_init_path=walk, hybrid_motion="Optical Flow", hybrid_flow_method="RAFT")
     with pytest.raises(SettingsError, match="video_init_path is empty"):
         prepared(tmp_path, hybrid_composite="Normal")
+
+
+class LeftHalf:
+    """Stands for a model that finds people: they are always on the left."""
+
+    def find(self, image: Image, words: str) -> torch.Tensor:
+        mask = torch.zeros(image.shape[1:])
+        mask[:, : image.shape[2] // 2] = 1
+        return mask
+
+
+@pytest.mark.parametrize(("kind", "pngs", "films"), [("PNGs", 5, 0), ("Video", 0, 1), ("Both", 5, 1)])
+def test_people_are_saved(
+    tmp_path: Path, steps: str, monkeypatch: pytest.MonkeyPatch, kind: str, pngs: int, films: int
+) -> None:
+    monkeypatch.setattr("deforum_helpers.sources.make_finder", lambda purpose, device: LeftHalf())
+    monkeypatch.setattr("deforum_helpers.host.missing_feature", lambda purpose: None)
+    changes = {"video_init_path": steps, "hybrid_composite": "Normal", "hybrid_generate_human_masks": kind}
+    folder = film(tmp_path, Copyist(), **changes).outdir / "human_masks"
+    masks = sorted(folder.glob("*.png"))
+    assert len(masks) == pngs
+    assert all((cv2.imread(str(path))[:, :32] == 255).all() for path in masks)
+    assert all((cv2.imread(str(path))[:, 32:] == 0).all() for path in masks)
+    assert len(list(folder.glob("*.mp4"))) == films
+    for video in folder.glob("*.mp4"):
+        assert count_frames(video, FFMPEG) == 5
+
+
+def test_people_cannot_be_found_without_a_model(
+    tmp_path: Path, steps: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(SettingsError, match=r"hybrid_generate_human_masks: .* hf download nvidia"):
+        prepared(
+            tmp_path, video_init_path=steps, hybrid_composite="Normal", hybrid_generate_human_masks="PNGs"
+        )

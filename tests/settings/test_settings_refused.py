@@ -137,7 +137,6 @@ BAD_TOGETHER: list[tuple[str, dict[str, Any]]] = [
 ]
 ASKS: list[tuple[str, dict[str, Any]]] = [
     *((f"cn_{unit}_enabled", {f"cn_{unit}_enabled": True}) for unit in range(1, 6)),
-    ("hybrid_generate_human_masks", {"hybrid_generate_human_masks": "Both"}),
     ("restore_faces", {"restore_faces": True}),
     ("motion_preview_mode", {"motion_preview_mode": True}),
     ("store_frames_in_ram", {"store_frames_in_ram": True}),

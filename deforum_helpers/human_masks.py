@@ -1,0 +1,84 @@
+"""The people in a video: a mask of each frame as pictures, the people alone on black as a video, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import torch
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.image.convert import read_image, to_bytes
+from deforum_helpers.image.files import check_picture
+from deforum_helpers.image.mask import as_image
+from deforum_helpers.options import Options
+from deforum_helpers.output.disk import disk_errors, write_whole
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.video import VideoWriter
+from deforum_helpers.segmentation.models import Finder
+
+FOLDER = "human_masks"
+VIDEO = "human_masked_video.mp4"
+
+
+def write_human_masks(
+    frames: Sequence[Path],
+    kind: str,
+    outdir: Path,
+    fps: float,
+    options: Options,
+    finder: Finder,
+    device: torch.device,
+    cancel: CancelToken,
+) -> None:
+    """Find the people in every frame and write them into the folder human_masks of `outdir`.
+
+    Args:
+        frames: the video's pictures in order, at least one.
+        kind: "PNGs" writes a mask for each, "Video" the people alone on black, "Both" both.
+        outdir: folder of the run.
+        fps: of the video that is written.
+        options: encoder.
+        finder: finds people.
+        device: where it does.
+        cancel: asked between two frames.
+
+    Raises:
+        VideoError, DiskFull, RenderError: they cannot be written.
+        Cancelled, Parked: the job was told to stop.
+    """
+    folder = outdir / FOLDER
+    with disk_errors(FOLDER):
+        folder.mkdir(parents=True, exist_ok=True)
+    width_px, height_px = check_picture(frames[0], setting="video_init_path")
+    writer = None
+    if kind in ("Video", "Both"):
+        writer = VideoWriter(
+            folder / VIDEO,
+            width=width_px,
+            height=height_px,
+            fps=fps,
+            crf=options.deforum_ffmpeg_crf,
+            preset=options.deforum_ffmpeg_preset,
+            ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
+        )
+    try:
+        for path in frames:
+            cancel.check()
+            image = read_image(path, setting="video_init_path", device=device)
+            mask = finder.find(image, "person")
+            if kind in ("PNGs", "Both"):
+                _write_mask(folder / f"{path.stem}.png", mask)
+            if writer is not None:
+                writer.write(to_bytes(image * mask[None]))
+        if writer is not None:
+            writer.finish()
+    finally:
+        if writer is not None:
+            writer.abort()
+
+
+def _write_mask(path: Path, mask: torch.Tensor) -> None:
+    _, png = cv2.imencode(".png", to_bytes(as_image(mask)))
+    write_whole(path, png.tobytes())
