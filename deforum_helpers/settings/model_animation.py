@@ -836,7 +836,7 @@ class AnimationSettings:
     )
     hybrid_generate_inputframes: bool = setting(
         False,
-        "Extracts the frames of video_init_path at the start.",
+        "Has no effect any more: the frames of video_init_path are extracted whenever they are needed.",
         tab=_HYBRID,
         label="Generate inputframes",
         used_when=_HYBRID_ON,
