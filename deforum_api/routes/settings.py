@@ -49,4 +49,5 @@ async def health(service: Service = SERVICE) -> Response:
 async def metrics(service: Service = SERVICE) -> Response:
     """Queue, jobs by status, the running job's frames and free disk, in the text format of Prometheus."""
     facts = await run_in_threadpool(service.health)
-    return Response(metrics_text(facts, service.jobs), media_type=CONTENT_TYPE)
+    # As a header: older Starlette would add the charset to a media type once more.
+    return Response(metrics_text(facts, service.jobs), headers={"Content-Type": CONTENT_TYPE})

@@ -63,10 +63,11 @@ def test_what_was_added_is_on_the_disk_when_add_returns(path: Path) -> None:
 def test_one_of_many_gets_a_job(path: Path) -> None:
     stores = [SqliteStore(path) for _ in range(4)]
     stores[0].add([replace(NEW, id=f"batch(1)-{n}", order=n) for n in range(25)])
+    waiting = stores[0].page()
     taken: list[str] = []
 
     def take_all(store: SqliteStore) -> None:
-        claimed = ((job, replace(job, phase="PREPARING", updates=1)) for job in store.page())
+        claimed = ((job, replace(job, phase="PREPARING", updates=1)) for job in waiting)
         taken.extend(old.id for old, new in claimed if store.swap(old, new))
 
     threads = [threading.Thread(target=take_all, args=(store,)) for store in stores]
