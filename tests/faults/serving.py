@@ -11,7 +11,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from deforum_api.standalone import Server as StandaloneServer
 from deforum_api.standalone import listen, make_app
 from deforum_api.submission import Limits
 from deforum_helpers import job as rendering
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.base import Engine
 from deforum_helpers.errors import OutOfMemory
-from deforum_helpers.options import Options
 from deforum_helpers.output import film
 from tests.integration.server import WAIT_S, Client
 
@@ -48,18 +47,20 @@ SETTINGS: dict[str, Any] = {
 Fault = Callable[[], None]
 
 
-class FaultyEngine(NullEngine):
-    """Draws as the null engine does, after `before` was called with the number of the picture."""
+class FaultyEngine:
+    """Draws as another engine does, after `before` was called with the number of the picture."""
 
-    def __init__(self, before: Callable[[int, Any], None]) -> None:
-        super().__init__()
+    def __init__(self, engine: Engine, before: Callable[[int, Any], None]) -> None:
+        self.name, self.device = engine.name, engine.device
+        self.resting, self.warnings = engine.resting, engine.warnings
         self.drawn = 0
+        self._engine = engine
         self._before = before
 
     def generate(self, request: Any, cancel: Any) -> Any:
         self.drawn += 1
         self._before(self.drawn, cancel)
-        return super().generate(request, cancel)
+        return self._engine.generate(request, cancel)
 
 
 def die() -> None:
@@ -130,16 +131,15 @@ PLACES: dict[str, Fault] = {
 }
 
 
-def serve(outputs: Path, fault: str, ffmpeg: str, address: Connection) -> None:
+def serve(outputs: Path, fault: str, engine: str, address: Connection) -> None:
     """Serve the outputs on a free port, which `address` is told; meet `fault`."""
     os.chdir(outputs.parent)
     logging.basicConfig(filename="server.log", level="INFO", force=True)
     if fault in PLACES:
         PLACES[fault]()
-    facts = standalone_facts("null", None, outputs)
-    facts = replace(facts, options=Options(deforum_ffmpeg_location=ffmpeg))
-    engine = FaultyEngine(ENGINES.get(fault, lambda *_: None))
-    queue = make_queue(facts, lambda: engine, limits=Limits(retry_after_s=(0.1, 0.1, 0.1)))
+    facts = standalone_facts(engine, None, outputs)
+    faulty = FaultyEngine(make_engine(engine), ENGINES.get(fault, lambda *_: None))
+    queue = make_queue(facts, lambda: faulty, limits=Limits(retry_after_s=(0.1, 0.1, 0.1)))
     listening = listen(0, "127.0.0.1")
     app = make_app(queue, Access(), lambda: health(facts))
     server = StandaloneServer(app, queue, listening, lambda: address.send(listening.getsockname()[1]))
@@ -154,10 +154,10 @@ _FORKING.set_forkserver_preload([__name__])
 class FaultyServer(Client):
     """A server on `outputs` that meets `fault`, one of `PLACES`, of `ENGINES`, or "" for none."""
 
-    def __init__(self, outputs: Path, fault: str = "", ffmpeg: str = "") -> None:
+    def __init__(self, outputs: Path, fault: str = "", engine: str = "null") -> None:
         self.go = outputs.parent / "go"
         here, there = _FORKING.Pipe(duplex=False)
-        self.process = _FORKING.Process(target=serve, args=(outputs, fault, ffmpeg, there), daemon=True)
+        self.process = _FORKING.Process(target=serve, args=(outputs, fault, engine, there), daemon=True)
         self.process.start()
         there.close()
         try:
@@ -166,10 +166,11 @@ class FaultyServer(Client):
         finally:
             here.close()
 
-    def died(self) -> bool:
-        """Whether the server ends by SIGKILL."""
+    def dies(self) -> None:
+        """Wait until the server has killed itself."""
         self.process.join(WAIT_S)
-        return self.process.exitcode == -signal.SIGKILL
+        log = (self.go.parent / "server.log").read_text(encoding="utf-8")
+        assert self.process.exitcode == -signal.SIGKILL, log[-2000:]
 
     def kill(self) -> None:
         self.process.kill()

@@ -65,12 +65,24 @@ def test_a_killed_job_goes_on_as_if_it_had_never_stopped(
     job_id, behind = killed.submit(
         {**SETTINGS, "batch_name": "a"}, {**SETTINGS, "batch_name": "b", "max_frames": 2}
     )
-    assert killed.died()
+    killed.dies()
     again = start()
     job, next_one = again.ended(job_id), again.ended(behind)
     check_film(job, undisturbed)
     assert next_one["status"] == "SUCCEEDED"
     assert job["last_updated"] <= next_one["last_updated"]
+
+
+def test_the_built_in_model_goes_on_as_well(start: Start) -> None:
+    settings = {**SETTINGS, "steps": 2, "sampler": "Euler a", "strength_schedule": "0: (0.3)"}
+    killed = start("key frame", engine="demo")
+    (job_id,) = killed.submit({**settings, "batch_name": "killed"})
+    killed.dies()
+    again = start("between key frame and in-between frames", engine="demo")
+    again.dies()
+    last = start(engine="demo")
+    (same,) = last.submit({**settings, "batch_name": "undisturbed"})
+    check_film(last.ended(job_id), last.ended(same))
 
 
 def test_jobs_that_wait_when_the_server_is_killed_follow_in_their_order(start: Start) -> None:
@@ -87,9 +99,9 @@ def test_jobs_that_wait_when_the_server_is_killed_follow_in_their_order(start: S
 def test_a_job_that_kills_every_server_is_given_up(start: Start) -> None:
     first = start("key frame")
     (job_id,) = first.submit({**SETTINGS, "diffusion_cadence": 1, "batch_name": "deadly"})
-    assert first.died()
+    first.dies()
     for _ in range(2):
-        assert start("key frame").died()
+        start("key frame").dies()
     last = start("key frame")
     job = last.ended(job_id)
     assert (job["status"], job["error_type"]) == ("FAILED", "RETRYABLE")
