@@ -91,7 +91,7 @@ async def get_settings(id: str, request: Request, jobs: JobQueue = JOBS) -> Resp
 async def get_frame(
     id: str,
     request: Request,
-    n: int = Path(..., ge=0, lt=10**9, description="Frame number, from 0."),
+    n: int = Path(..., ge=0, le=10**9 - 1, description="Frame number, from 0."),
     depth: bool = False,
     jobs: JobQueue = JOBS,
 ) -> Response:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Our own server, its page and its documentation are not in a host.
-OWN_SERVER = ("test_own_app", "test_ui_page")
-TESTS = ("tests/hosts", "tests/api", *(f"--ignore=tests/api/{name}.py" for name in OWN_SERVER))
+# Our own server, its page and its documentation are not in a host; the page is tested with its own gradio.
+OWN_SERVER = ("api/test_own_app", "api/test_ui_page", "ui/test_tab")
+TESTS = ("tests/hosts", "tests/api", "tests/ui", *(f"--ignore=tests/{name}.py" for name in OWN_SERVER))
 TOOLS = (
     "pytest",
     "pytest-timeout",
