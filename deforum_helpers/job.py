@@ -16,6 +16,7 @@ from deforum_helpers.cancel import CancelToken
 from deforum_helpers.depth import make_estimator
 from deforum_helpers.depth.base import DepthEstimator
 from deforum_helpers.engines.base import Engine
+from deforum_helpers.engines.preview import PreviewEngine
 from deforum_helpers.errors import BlankFrame, Cancelled, CheckpointError
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.output.disk import write_whole
@@ -103,6 +104,8 @@ def run_job(
         RenderError: something failed; `retryable` tells whether the same job may succeed later.
     """
     plan, resume = prepared.plan, resume or prepared.resume
+    if prepared.settings.motion_preview_mode:
+        engine = PreviewEngine(engine.device)
     report(Progress("PREPARING", 0.0, 0, plan.frames))
     sources = open_sources(prepared, engine.device)
     run = (

@@ -66,7 +66,7 @@ class StageOrder:
         )
         if uses_masks(self._settings) and not starts_blank:
             stages.append("mask")
-        if index > 0 and strength > 0 and self._moves:
+        if index > 0 and strength > 0 and self._moves and not self._settings.motion_preview_mode:
             if self._settings.optical_flow_redo_generation != "None":
                 stages.append("flow_redo")
             if self._settings.diffusion_redo > 0:

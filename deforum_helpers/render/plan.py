@@ -170,7 +170,9 @@ def _prompts(settings: Settings, timeline: Timeline) -> PromptSeries:
 
 def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:
     """Tell whether a depth map is ever looked at: a camera that stands still sees none."""
-    warped = settings.animation_mode == "3D" and settings.use_depth_warping
+    warped = (
+        settings.animation_mode == "3D" and settings.use_depth_warping and not settings.motion_preview_mode
+    )
     masked = is_hybrid(settings) and settings.hybrid_composite != "None"
     if masked and settings.hybrid_comp_mask_type in ("Depth", "Video Depth"):
         return True

@@ -63,9 +63,6 @@ REFUSALS: tuple[Refusal, ...] = (
         for number in range(1, UNITS + 1)
     ),
     Refusal("restore_faces", _on("restore_faces"), "false", "mending faces is not built yet."),
-    Refusal(
-        "motion_preview_mode", _on("motion_preview_mode"), "false", "the preview of moves is not built yet."
-    ),
     Refusal("store_frames_in_ram", _on("store_frames_in_ram"), "false", "frames are always written at once."),
     Refusal("kohya_hrfix_enabled", _on("kohya_hrfix_enabled"), "false", "Kohya HRFix is not built yet."),
     Refusal(
