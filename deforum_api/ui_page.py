@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -38,8 +38,21 @@ class TabPage:
         self._serve = serve
         self._access = access
         self._app: FastAPI | None = None
-        self._making: asyncio.Task[None] | None = None
-        self._open = AsyncExitStack()
+        self._living: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+
+    def mount(self, app: FastAPI) -> None:
+        """Serve the tab at `/` of `app`, behind all routes that it has, as long as `app` lives."""
+        inner = app.router.lifespan_context
+
+        @asynccontextmanager
+        async def lifespan(app: Any) -> AsyncIterator[Any]:
+            async with inner(app) as state:
+                yield state
+            await self._close()
+
+        app.router.lifespan_context = lifespan
+        app.mount("/", self)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -57,23 +70,29 @@ class TabPage:
         await self._app(scope, _bounded(receive), send)
 
     def _wait(self, request: Request) -> Response:
-        if self._making is None:
-            self._making = asyncio.create_task(self._make())
-        if self._making.done() and self._app is None:
+        if self._living is None:
+            self._living = asyncio.create_task(self._live())
+        if self._living.done():
             return error_answer(ApiError(FAILED))
         if request.url.path != "/":
             return error_answer(ApiError(f"There is nothing at {request.url.path[:100]!r}.", code=404))
         return HTMLResponse(WAITING, headers={"Cache-Control": "no-store"})
 
-    async def _make(self) -> None:
+    async def _live(self) -> None:
+        """Make the tab, and keep what it runs in the background alive until the server ends."""
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         try:
             await asyncio.to_thread(self._serve, app)
-            await self._open.enter_async_context(app.router.lifespan_context(app))
+            async with app.router.lifespan_context(app):
+                self._app = app
+                await self._closing.wait()
         except Exception:
             log.exception("The tab could not be made")
-            return
-        self._app = app
+
+    async def _close(self) -> None:
+        self._closing.set()
+        if self._living:
+            await self._living
 
 
 def check(request: Request, access: Access) -> None:

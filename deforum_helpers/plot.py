@@ -25,46 +25,47 @@ def changing_schedules(plan: Plan) -> list[str]:
     ]
 
 
-def plot_svg(plan: Plan, names: Sequence[str]) -> str:
+def plot_svg(plan: Plan, names: Sequence[str], width_px: int = WIDTH_PX) -> str:
     """Return an SVG drawing of `plan`.
 
     Args:
         plan: what is drawn.
         names: schedules of numbers, one row each; each row's scale runs from its lowest to its highest value.
+        width_px: of the drawing; text keeps its size.
     """
     height = HEAD_PX + BAND_PX + (ROW_PX + GAP_PX) * len(names) + 2 * MARGIN_PX
-    rows = [_axis(plan), _bands(plan)]
+    rows = [_axis(plan, width_px), _bands(plan, width_px)]
     top = HEAD_PX + BAND_PX + GAP_PX
     for number, name in enumerate(names):
-        rows.append(_curve(plan, name, plan.schedules.values[name], top, COLORS[number % len(COLORS)]))
+        rows.append(_curve(plan, name, top, COLORS[number % len(COLORS)], width_px))
         top += ROW_PX + GAP_PX
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH_PX} {height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width_px} {height}" '
         f'font-family="sans-serif" font-size="12">\n'
         f'<rect width="100%" height="100%" fill="#ffffff"/>\n{"".join(rows)}</svg>\n'
     )
 
 
-def frame_x(plan: Plan, frame: float) -> float:
+def frame_x(plan: Plan, frame: float, width_px: int = WIDTH_PX) -> float:
     """Return the x coordinate, in px, at which `frame` is drawn."""
-    return MARGIN_PX + (WIDTH_PX - 2 * MARGIN_PX) * frame / max(1, plan.frames - 1)
+    return MARGIN_PX + (width_px - 2 * MARGIN_PX) * frame / max(1, plan.frames - 1)
 
 
-def _axis(plan: Plan) -> str:
+def _axis(plan: Plan, width_px: int) -> str:
     marks = []
-    for frame in np.unique(np.linspace(0, plan.frames - 1, 9).round().astype(int)):
-        x = frame_x(plan, frame)
+    for frame in np.unique(np.linspace(0, plan.frames - 1, 9 if width_px > 800 else 6).round().astype(int)):
+        x = frame_x(plan, frame, width_px)
         marks.append(
             f'<text x="{x:.1f}" y="16" text-anchor="middle" fill="#333">{frame}</text>'
             f'<text x="{x:.1f}" y="30" text-anchor="middle" fill="#777">{frame / plan.fps:.1f} s</text>\n'
         )
     for key in plan.key_frames:
-        x = frame_x(plan, key.index)
+        x = frame_x(plan, key.index, width_px)
         marks.append(f'<path d="M{x:.2f} 36V44" stroke="#333" stroke-width="1"/>\n')
     return "".join(marks)
 
 
-def _bands(plan: Plan) -> str:
+def _bands(plan: Plan, width_px: int) -> str:
     bands = []
     starts = [
         0,
@@ -75,7 +76,7 @@ def _bands(plan: Plan) -> str:
         ),
     ]
     for number, (start, stop) in enumerate(zip(starts, [*starts[1:], plan.frames], strict=True)):
-        x, end = frame_x(plan, start), frame_x(plan, min(stop, plan.frames - 1))
+        x, end = (frame_x(plan, frame, width_px) for frame in (start, min(stop, plan.frames - 1)))
         text = plan.prompts.texts[start].split("--neg")[0].strip()
         room = int((end - x) / 6.2)
         shown = text if len(text) <= room else text[: max(0, room - 1)] + "…"
@@ -87,18 +88,19 @@ def _bands(plan: Plan) -> str:
     return "".join(bands)
 
 
-def _curve(plan: Plan, name: str, values: NDArray[np.float64], top: int, color: str) -> str:
+def _curve(plan: Plan, name: str, top: int, color: str, width_px: int) -> str:
+    values = plan.schedules.values[name]
     low, high = float(values.min()), float(values.max())
     span = (high - low) or 1.0
     points = " ".join(
-        f"{frame_x(plan, frame):.2f},{top + ROW_PX - (value - low) / span * ROW_PX:.2f}"
+        f"{frame_x(plan, frame, width_px):.2f},{top + ROW_PX - (value - low) / span * ROW_PX:.2f}"
         for frame, value in enumerate(values)
     )
-    line = f'<path d="M{MARGIN_PX} {{y}}H{WIDTH_PX - MARGIN_PX}" stroke="#ddd"/>'
+    line = f'<path d="M{MARGIN_PX} {{y}}H{width_px - MARGIN_PX}" stroke="#ddd"/>'
     return (
         f"{line.format(y=top)}{line.format(y=top + ROW_PX)}"
         f'<text x="{MARGIN_PX}" y="{top - 6}" fill="{color}" font-weight="bold">{escape(name)}</text>'
-        f'<text x="{WIDTH_PX - MARGIN_PX}" y="{top - 6}" text-anchor="end" fill="#777">{low:g} to {high:g}</text>'
+        f'<text x="{width_px - MARGIN_PX}" y="{top - 6}" text-anchor="end" fill="#777">{low:g} to {high:g}</text>'
         f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6"/>\n'
     )
 

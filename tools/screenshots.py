@@ -26,7 +26,7 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESET, FRAMES = "fly_through_3d", 24
-PATIENCE_MS = 600_000
+PATIENCE_MS = 180_000
 
 
 def main() -> int:
@@ -117,11 +117,11 @@ def _tab(page: Any, title: str) -> None:
 
 
 def _save(page: Any, path: Path, part: str | None = None) -> None:
-    """Save what is seen with few colours, which keeps text sharp and files small."""
+    """Save what is seen with few colours, which keeps files small."""
     page.wait_for_timeout(400)
     taken = page.locator(part).first.screenshot() if part else page.screenshot()
     picture = Image.open(io.BytesIO(taken)).convert("RGB")
-    picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
     print(path, path.stat().st_size)
 
 

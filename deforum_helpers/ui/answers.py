@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 Values = tuple[Any, ...]
 VIDEO_GROUP = "DeforumOutputArgs"
+PLOT_PX = 640
 _FILE_NAME = re.compile(r"[\w][\w .()-]{0,120}\.(txt|json)")
 
 
@@ -217,7 +218,7 @@ class Answers:
         plan = checked.prepared.plan
         schedules = [name for name in names if name in plan.schedules.values] or changing_schedules(plan)
         return (
-            f'<figure class="deforum-plot" id="deforum_schedules_svg">{plot_svg(plan, schedules)}</figure>'
+            f'<figure class="deforum-plot" id="deforum_schedules_svg">{plot_svg(plan, schedules, PLOT_PX)}</figure>'
             f'<figure class="deforum-plot" id="deforum_camera_svg">{camera_svg(plan)}</figure>'
         )
 

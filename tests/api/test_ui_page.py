@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 from fake_renderer import FACTS, LOCAL, WAIT_S
@@ -37,7 +38,7 @@ def opened(jobs: JobQueue) -> Iterator[Open]:
 
     def open_page(access: Access | None = None, serve: Callable[[FastAPI], None] = serve) -> TestClient:
         page = TabPage(serve, access or Access())
-        app = make_app(jobs, access or Access(), lambda: FACTS, tab=lambda app: app.mount("/", page))
+        app = make_app(jobs, access or Access(), lambda: FACTS, tab=page.mount)
         client = TestClient(app, base_url=LOCAL).__enter__()
         clients.append(client)
         return client
@@ -113,6 +114,26 @@ def test_the_page_asks_for_the_login_of_the_api(opened: Open) -> None:
     client.auth = ("me", "secret")
     made(client)
     assert client.get("/").text == "the tab"
+
+
+def test_what_the_tab_runs_ends_with_the_server(jobs: JobQueue) -> None:
+    told = []
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        told.append("begins")
+        yield
+        told.append("ends")
+
+    def lively(app: FastAPI) -> None:
+        app.router.lifespan_context = lifespan
+        serve(app)
+
+    app = make_app(jobs, Access(), lambda: FACTS, tab=TabPage(lively, Access()).mount)
+    with TestClient(app, base_url=LOCAL) as client:
+        made(client)
+        assert told == ["begins"]
+    assert told == ["begins", "ends"]
 
 
 def test_a_body_that_grows_too_big_is_cut(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
