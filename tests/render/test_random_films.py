@@ -1,0 +1,114 @@
+"""Films of random settings: equal settings plan equal films, every frame comes once, a stopped film goes on exactly."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from clips import clip, levels
+from films import NoisyEngine, frame_files, prepared
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.errors import Parked
+from deforum_helpers.job import Progress, RunResult, run_job
+from deforum_helpers.output.frames import read_frame
+
+FRAMES = 7
+FLOWS = st.sampled_from(["None", "DIS Medium", "Farneback"])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("files")
+    half = np.zeros((64, 64), np.uint8)
+    half[:, 20:] = 200
+    cv2.imwrite(str(folder / "half.png"), half)
+    cv2.imwrite(str(folder / "blue.png"), np.full((40, 50, 3), (255, 40, 0), np.uint8))
+    video = clip(folder / "steps.mp4", levels(FRAMES))
+    return {"mask": str(folder / "half.png"), "image": str(folder / "blue.png"), "video": str(video)}
+
+
+@st.composite
+def wishes(draw: st.DrawFn) -> dict[str, Any]:
+    """Settings that name files as <mask>, <image> and <video>."""
+    yes = st.booleans()
+    return {
+        "animation_mode": draw(st.sampled_from(["2D", "3D", "Video Input", "Interpolation"])),
+        "video_init_path": "<video>",
+        "diffusion_cadence": draw(st.integers(1, 4)),
+        "use_init": draw(yes),
+        "init_image": "<image>",
+        "use_mask": draw(yes),
+        "mask_file": "<mask>",
+        "mask_schedule": draw(st.sampled_from(['0: ("{init_mask}")', '0: ("!{video_mask} | [<image>]")'])),
+        "use_noise_mask": draw(yes),
+        "noise_mask_schedule": '0: ("{init_mask}")',
+        "invert_mask": draw(yes),
+        "fill": draw(st.sampled_from(["fill", "original"])),
+        "use_looper": draw(yes),
+        "init_images": json.dumps({"0": "<image>", "4": "<mask>"}),
+        "optical_flow_cadence": draw(FLOWS),
+        "optical_flow_redo_generation": draw(FLOWS),
+        "diffusion_redo": draw(st.integers(0, 1)),
+        "hybrid_motion": draw(st.sampled_from(["None", "Optical Flow", "Affine"])),
+        "hybrid_flow_method": "DIS Medium",
+        "hybrid_composite": draw(st.sampled_from(["None", "Normal", "After Generation"])),
+        "hybrid_comp_mask_type": draw(st.sampled_from(["None", "Difference", "Depth"])),
+        "color_coherence": draw(st.sampled_from(["None", "LAB", "Video Input"])),
+        "seed_behavior": draw(st.sampled_from(["iter", "random", "schedule"])),
+        "keyframe_distribution": draw(st.sampled_from(["Off", "Redistributed"])),
+        "prompt_interpolation": draw(st.sampled_from(["hold", "weights", "embedding"])),
+        "reroll_blank_frames": draw(st.sampled_from(["ignore", "reroll"])),
+        "translation_x": "0:(2)",
+        "noise_schedule": "0:(0.1)",
+        "max_frames": FRAMES,
+        "skip_video_creation": True,
+    }
+
+
+def named(wish: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
+    """The wish with the paths of the files."""
+    text = json.dumps(wish)
+    for name, path in files.items():
+        text = text.replace(f"<{name}>", path)
+    return json.loads(text)
+
+
+def pictures(result: RunResult) -> list[np.ndarray]:
+    return [read_frame(path) for path in frame_files(result.outdir)]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wishes(), st.integers(1, FRAMES - 1))
+def test_a_stopped_film_goes_on_exactly(files: dict[str, str], wish: dict[str, Any], stop: int) -> None:
+    changes = named(wish, files)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        job = prepared(root / "whole", **changes)
+        assert job.plan.digest == prepared(root / "other", **changes).plan.digest
+        whole = pictures(run_job(job, NoisyEngine(), CancelToken(), lambda progress: None))
+        assert len(whole) == job.plan.frames == FRAMES
+
+        again, cancel = prepared(root / "parts", **changes), CancelToken()
+
+        def park(progress: Progress) -> None:
+            if progress.frame >= stop:
+                cancel.park()
+
+        try:
+            result = run_job(again, NoisyEngine(), cancel, park)
+        except Parked:
+            (saved,) = (root / "parts").rglob("*_settings.txt")
+            again = replace(again, resume=saved.name[:14])
+            result = run_job(again, NoisyEngine(), CancelToken(), lambda progress: None)
+        parts = pictures(result)
+        assert len(parts) == FRAMES
+        assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
