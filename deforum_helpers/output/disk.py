@@ -62,8 +62,13 @@ def part_path(path: Path) -> Path:
 def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file or the new one, never a half.
 
+    It is on the disk itself before it has its name, so that neither a power failure leaves a half.
+
     Raises:
         DiskFull, RenderError: as `disk_errors`.
     """
     with appearing(path) as part, disk_errors(path.name):
-        part.write_bytes(content)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())

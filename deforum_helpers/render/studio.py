@@ -47,7 +47,7 @@ class Eyes:
     def _estimate(self, image: Image) -> Depth:
         try:
             return self._estimator.estimate(image)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             with self._engine.resting():
                 return self._estimator.estimate(image)
 

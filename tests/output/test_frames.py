@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import cv2
@@ -85,12 +86,11 @@ def test_other_arrays_are_refused(tmp_path: Path, picture: np.ndarray) -> None:
 
 
 def test_a_full_disk_leaves_no_half_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(path: Path, content: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(content[:10])
+    def half(descriptor: int) -> None:
+        os.ftruncate(descriptor, 10)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", half)
+    monkeypatch.setattr(os, "fsync", half)
     with pytest.raises(DiskFull, match=r"a\.png") as caught:
         write_frame(tmp_path / "a.png", chart(8, 8))
     assert caught.value.retryable
