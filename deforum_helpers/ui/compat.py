@@ -27,7 +27,10 @@ def blocks(title: str) -> Any:
 
 def own_theme() -> Any:
     """Return the theme of the standalone page: fonts of the system, so that none is fetched."""
-    return gr.themes.Default(primary_hue="indigo", font=list(FONTS), font_mono=list(MONO_FONTS))
+    theme = gr.themes.Default(primary_hue="indigo", font=list(FONTS), font_mono=list(MONO_FONTS))
+    return theme.set(
+        button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700"
+    )
 
 
 def tab(title: str) -> Any:

@@ -65,7 +65,7 @@ def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str
     return (
         f'<section class="deforum-run {job.state}" data-version="{mark}" data-job="{escape(job.id)}" '
         f'data-state="{job.state}" aria-label="Run">'
-        f"{picture}{_progress_html(job)}{_links_html(job, film, file_url, service.opens_folders)}"
+        f"{picture}{_progress_html(job)}{_links_html(service, job, film, file_url)}"
         f"{warnings_html(job.warnings)}</section>"
     )
 
@@ -135,7 +135,7 @@ def progress_words(job: JobView) -> str:
     return ", ".join(words)
 
 
-def _links_html(job: JobView, film: Film, file_url: FileUrl, opens_folders: bool) -> str:
+def _links_html(service: JobService, job: JobView, film: Film, file_url: FileUrl) -> str:
     files = (
         ("film", film.video),
         ("GIF", film.gif),
@@ -147,11 +147,20 @@ def _links_html(job: JobView, film: Film, file_url: FileUrl, opens_folders: bool
         for what, path in files
         if path
     ]
-    if opens_folders and job.folder:
+    if service.opens_folders and job.folder:
         links.append(_button("folder", job.id, "Open folder"))
     links.append(_button("use", job.id, "Use these settings"))
-    folder = f'<span class="deforum-folder">{escape(job.folder)}</span>' if job.folder else ""
-    return f'<p class="deforum-links">{" ".join(links)}</p>{folder}'
+    return (
+        f'<p class="deforum-links">{" ".join(links)}</p>{_folder_html(service.facts.output_root, job.folder)}'
+    )
+
+
+def _folder_html(output_root: Path, folder: Path | None) -> str:
+    """Return the folder as it is found from the output folder, whose own place the help tells."""
+    if folder is None:
+        return ""
+    inside = folder.relative_to(output_root) if folder.is_relative_to(output_root) else folder
+    return f'<span class="deforum-folder">{escape(inside)}</span>'
 
 
 def jobs_html(jobs: Sequence[JobView]) -> str:

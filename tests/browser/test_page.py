@@ -27,6 +27,8 @@ def test_it_fits_its_window_in_both_themes(browser: Any, url: str, width_px: int
             assert box["x"] + box["width"] <= width_px
         assert _contrast(one.page, "#deforum_field_show_info_on_ui label span") >= 4.5
         assert _contrast(one.page, "#deforum_verdict dt") >= 4.5
+        assert _contrast(one.page, "#deforum_generate") >= 4.5
+        assert _contrast(one.page, "#deforum_field_sampler .info-text") >= 4.5
 
 
 def _contrast(page: Any, selector: str) -> float:

@@ -320,3 +320,11 @@ def test_a_folder_is_opened_only_where_the_browser_is_at_home(service: FakeServi
     assert "Open folder" not in panels.run_html(service, job, str)
     service.opens_folders = True
     assert "Open folder" in panels.run_html(service, job, str)
+
+
+def test_the_folder_is_told_from_the_output_folder(service: FakeService, tmp_path: Path) -> None:
+    inside = replace(DONE, folder=tmp_path / "img2img-images" / "dream")
+    assert ">img2img-images/dream<" in panels.run_html(service, inside, str)
+    assert ">/elsewhere/dream<" in panels.run_html(
+        service, replace(DONE, folder=Path("/elsewhere/dream")), str
+    )
