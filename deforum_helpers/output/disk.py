@@ -67,8 +67,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         DiskFull, RenderError: as `disk_errors`.
     """
-    with appearing(path) as part, disk_errors(path.name):
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    with appearing(path) as part, disk_errors(path.name), part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
