@@ -18,7 +18,8 @@ from deforum_helpers.job import run_job
 from deforum_helpers.prepare import HostFacts, prepare
 
 BARS_MS = {512: 40.0, 1024: 170.0}
-FRAMES = {512: 60, 1024: 24}
+# The encoder looks 50 frames ahead: a shorter film would measure how it ends.
+FRAMES = {512: 120, 1024: 60}
 
 
 class GivenDepth:

@@ -17,7 +17,7 @@ from deforum_helpers.image.histograms_any_device import Spread
 from deforum_helpers.image.types import Image
 from deforum_helpers.registry import choose
 
-TILE_PIXELS = 16384
+TILE_PIXELS = 65536
 SPACE_OF_MODE: Mapping[str, str] = {
     "RGB": "RGB",
     "HSV": "HSV",
