@@ -74,6 +74,12 @@ def test_a_schedule_that_nobody_reads_only_warns(tmp_path: Path) -> None:
     assert any("rotation_3d_x" in warning for warning in job.warnings)
 
 
+def test_prompts_beyond_the_end_warn_unless_they_are_the_defaults(tmp_path: Path) -> None:
+    assert any("9" in warning for warning in prepared(tmp_path, prompts={"0": "a", "9": "b"}).warnings)
+    default = {name: value for name, value in SMALL.items() if name != "prompts"}
+    assert not any("prompts" in warning for warning in prepare(default, host(tmp_path)).warnings)
+
+
 def test_names_that_the_host_does_not_have(tmp_path: Path) -> None:
     found = problems(
         tmp_path,

@@ -133,7 +133,9 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         guides=script.guides,
         uses_depth=_uses_depth(settings, moves),
         digest=_digest(settings, schedules, prompts, key_frames),
-        warnings=schedules.warnings + prompts.warnings + mask_warnings(settings, script.masks),
+        warnings=schedules.warnings
+        + _prompt_warnings(settings, prompts)
+        + mask_warnings(settings, script.masks),
     )
 
 
@@ -166,6 +168,11 @@ def _prompts(settings: Settings, timeline: Timeline) -> PromptSeries:
     read = interpolated_prompt_series if weighs_prompts(settings) else prompt_series
     additions = (settings.animation_prompts_positive, settings.animation_prompts_negative)
     return read(settings.prompts, timeline, *additions)
+
+
+def _prompt_warnings(settings: Settings, prompts: PromptSeries) -> tuple[str, ...]:
+    """Nobody who left the prompts as they come has to hear that a short film ends before the last of them."""
+    return () if settings.prompts == FIELDS["prompts"].default else prompts.warnings
 
 
 def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:
