@@ -25,6 +25,7 @@ MODULES = {
     "api": "benchmarks.api",
     "demo": "benchmarks.demo",
     "hybrid": "benchmarks.hybrid",
+    "tab": "benchmarks.tab",
 }
 
 

@@ -4,7 +4,7 @@
   if (window.deforumTab) return;
 
   const TYPING_MS = 350;
-  const MOVING_MS = 40;
+  const MOVING_MS = 25;
   const TICK_MS = 1000;
   const PATIENCE_MS = 15000;
 
@@ -41,9 +41,19 @@
   let pending = {};
   let marks = { hidden: [], problems: {} };
 
-  const changed = (typed) => {
+  // What the controls hold, as far as it differs from the start; gradio tells of each change.
+  const held = {};
+
+  const changed = (name, value, typed) => {
+    held[name] = value;
     clearTimeout(timer);
     timer = setTimeout(look.ask, typed ? TYPING_MS : MOVING_MS);
+  };
+
+  // gradio tells of a slider some time after it moved; the plan need not wait for that.
+  const moved = (event) => {
+    const field = event.target.type === "range" && event.target.closest("[id^=deforum_field_]");
+    if (field) changed(field.id.replace("deforum_field_", ""), Number(event.target.value), false);
   };
 
   // ---- marks ----
@@ -145,6 +155,8 @@
 
   const places = () => JSON.parse(find("deforum_place_data")?.dataset.places || "{}");
 
+  const names = () => JSON.parse(find("deforum_place_data")?.dataset.names || "[]");
+
   const open = (title) => {
     const tab = tabButtons().find((button) => button.textContent.trim() === title);
     if (tab) {
@@ -218,6 +230,12 @@
     command,
     shown,
     state,
+    draw: draw.ask,
+    values: () => JSON.stringify(held),
+    synced: (values) => {
+      names().forEach((name, place) => (held[name] = values[place]));
+      look.ask();
+    },
     checked: () => {
       look.answered();
       setTimeout(readMarks, 0);
@@ -246,6 +264,7 @@
     if (wanted) document.body.classList.toggle("dark", wanted === "dark");
     document.addEventListener("click", clicked);
     document.addEventListener("change", helpShown, true);
+    document.addEventListener("input", moved);
     document.addEventListener("toggle", drawIfSeen, true);
     let queued = false;
     new MutationObserver(() => {

@@ -13,7 +13,7 @@ from deforum_helpers.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.plot import camera_svg, changing_schedules, plot_svg
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.checking import Checked, check, verdict_html
-from deforum_helpers.ui.controls import held, submitted
+from deforum_helpers.ui.controls import held, submitted, values_of
 from deforum_helpers.ui.loading import (
     Taken,
     default_settings,
@@ -51,6 +51,14 @@ class Answers:
     def check(self, *values: Any) -> str:
         """Return the verdict on what the controls hold."""
         return verdict_html(check(self._service, values))
+
+    def look(self, changed: str) -> str:
+        """Return the verdict on what the page's script says the controls hold.
+
+        Args:
+            changed: JSON object of the controls that were changed since the page was made.
+        """
+        return self.check(*values_of(_object(changed)))
 
     def generate(self, batch: bool, files: list[Path], values: Values) -> str:
         """Queue what the controls hold, or all of `files`; return the verdict."""
@@ -209,6 +217,10 @@ class Answers:
     def runs(self) -> list[str]:
         """Return the timestrings of the runs that can be continued, newest first."""
         return [run.timestring for run in self._service.stopped_runs()]
+
+    def draw(self, names: list[str], changed: str) -> str:
+        """Return the pictures of the plan of what the page's script says the controls hold; see `look`."""
+        return self.plot(names, values_of(_object(changed)))
 
     def plot(self, names: list[str], values: Values) -> str:
         """Return the pictures of the plan that the controls make, or what keeps it from being made."""

@@ -133,6 +133,7 @@ def on(
     *,
     script: str | None = None,
     after: str | None = None,
+    after_inputs: Sequence[Any] = (),
 ) -> None:
     """Let an event call a function, at once and without a place in gradio's queue.
 
@@ -142,10 +143,11 @@ def on(
         inputs, outputs: components.
         script: a function in the page that runs before; what it returns are the inputs.
         after: a function in the page that runs when the answer is there.
+        after_inputs: components whose values it gets.
     """
     event = trigger(answer, list(inputs), list(outputs), **_event(script))
     if after:
-        event.then(None, [], [], **_event(after))
+        event.then(None, list(after_inputs), [], **_event(after))
 
 
 def _event(script: str | None) -> dict[str, Any]:

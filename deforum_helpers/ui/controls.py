@@ -118,6 +118,8 @@ def from_control(name: str, value: Any) -> Any:
         except (ValueError, RecursionError):
             return value
         return read if isinstance(read, dict) else value
+    if isinstance(value, Mapping) and FIELDS[name].kind == "path":
+        value = value.get("path") or value.get("name")  # a picture, as gradio's own pages hold it
     if value is None:
         return "" if FIELDS[name].kind in ("path", "text", "json") else value
     if isinstance(value, float) and value.is_integer() and FIELDS[name].kind == "int":
@@ -139,3 +141,8 @@ def held(settings: Mapping[str, Any]) -> tuple[Any, ...]:
 def default_values() -> tuple[Any, ...]:
     """Return what the controls hold at the start."""
     return held(defaults())
+
+
+def values_of(changed: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what the controls hold when only `changed` differ from the start."""
+    return tuple(changed.get(name, start) for name, start in zip(NAMES, default_values(), strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -29,17 +29,28 @@ def connect(parts: Parts, answers: Answers) -> None:
 
 
 def _watch(parts: Parts, answers: Answers) -> None:
-    """Check as values change; the page's script waits for the right moment and presses `look`."""
+    """Check as values change.
+
+    The page's script keeps the values that it is told, waits for the right moment and presses `look`, which sends them
+    as one text: gradio needs longer to gather two hundred inputs than the check takes.
+    """
     for name, field in zip(NAMES, parts.fields, strict=True):
         typed = "true" if FIELDS[name].kind in TYPED else "false"
-        compat.on(field.change, None, script=f"() => {{ window.deforumTab?.changed({typed}); }}")
+        script = f"(value) => {{ window.deforumTab?.changed({name!r}, value, {typed}); }}"
+        compat.on(field.change, None, [field], script=script)
     looked = "() => { window.deforumTab?.checked(); }"
-    compat.on(parts.look.click, answers.check, parts.fields, [parts.verdict], after=looked)
+    values = "() => window.deforumTab.values()"
+    compat.on(parts.look.click, answers.look, [parts.sent], [parts.verdict], script=values, after=looked)
     compat.on(parts.check.click, answers.check, parts.fields, [parts.verdict], after=looked)
-    drawn = "() => { window.deforumTab?.drawn(); }"
-    plot = _with_values(answers.plot, 1)
-    compat.on(parts.draw.click, plot, [parts.plot_names, *parts.fields], [parts.plots], after=drawn)
-    compat.on(parts.plot_names.change, plot, [parts.plot_names, *parts.fields], [parts.plots])
+    compat.on(
+        parts.draw.click,
+        answers.draw,
+        [parts.plot_names, parts.sent],
+        [parts.plots],
+        script="(names) => [names, window.deforumTab.values()]",
+        after="() => { window.deforumTab?.drawn(); }",
+    )
+    compat.on(parts.plot_names.change, None, script="() => { window.deforumTab?.draw(); }")
 
 
 def _runs(parts: Parts, answers: Answers) -> None:
@@ -76,7 +87,11 @@ def _runs(parts: Parts, answers: Answers) -> None:
 
 
 def _settings(parts: Parts, answers: Answers) -> None:
-    filled = [*parts.fields, parts.report]
+    def filling(trigger: Any, answer: Any, inputs: Sequence[Any], script: str | None = None) -> None:
+        """Let an event fill all controls; the page's script learns of those that no one sees, too."""
+        synced = "(...values) => { window.deforumTab?.synced(values); }"
+        outputs = [*parts.fields, parts.report]
+        compat.on(trigger, answer, inputs, outputs, script=script, after=synced, after_inputs=parts.fields)
 
     def fill(command: str, *values: Any) -> tuple[Any, ...]:
         return _flat(answers.fill(command, values))
@@ -93,17 +108,17 @@ def _settings(parts: Parts, answers: Answers) -> None:
     def resume(timestring: Any, *values: Any) -> tuple[Any, ...]:
         return _flat(answers.fill(json.dumps({"act": "run", "name": timestring}), values))
 
-    compat.on(
+    filling(
         parts.fill.click,
         fill,
         [parts.sent, *parts.fields],
-        filled,
-        script="(sent, ...values) => [window.deforumTab.command(), ...values]",
+        "(sent, ...values) => [window.deforumTab.command(), ...values]",
     )
-    compat.on(parts.drop.upload, drop, [parts.drop, *parts.fields], filled)
-    compat.on(parts.load.click, load, [parts.file_name, *parts.fields], filled)
-    compat.on(parts.load_video.click, load_video, [parts.file_name, *parts.fields], filled)
-    compat.on(parts.reset.click, lambda *values: _flat(answers.reset(values)), parts.fields, filled)
+    filling(parts.drop.upload, drop, [parts.drop, *parts.fields])
+    filling(parts.load.click, load, [parts.file_name, *parts.fields])
+    filling(parts.load_video.click, load_video, [parts.file_name, *parts.fields])
+    filling(parts.reset.click, lambda *values: _flat(answers.reset(values)), parts.fields)
+    filling(parts.runs_use.click, resume, [parts.runs, *parts.fields])
     compat.on(
         parts.save.click, _with_values(answers.save, 1), [parts.file_name, *parts.fields], [parts.report]
     )
@@ -114,7 +129,6 @@ def _settings(parts: Parts, answers: Answers) -> None:
 
         compat.on(parts.set_options.click, set_options, parts.options, [parts.options_report])
     compat.on(parts.runs_refresh.click, lambda: gr.update(choices=answers.runs()), [], [parts.runs])
-    compat.on(parts.runs_use.click, resume, [parts.runs, *parts.fields], filled)
 
 
 def _flat(answer: tuple[tuple[Any, ...], str]) -> tuple[Any, ...]:

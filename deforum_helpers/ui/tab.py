@@ -225,7 +225,10 @@ def _places_html(tabs: Sequence[Section]) -> str:
         places |= {name: [tab.title] for line in tab.lines for name in line}
         for _, inside in tab.groups:
             places |= {name: [tab.title, one.title] for one in inside for line in one.lines for name in line}
-    return f'<span id="deforum_place_data" data-places="{escape(json.dumps(places))}"></span>'
+    return (
+        f'<span id="deforum_place_data" data-places="{escape(json.dumps(places))}" '
+        f'data-names="{escape(json.dumps(NAMES))}"></span>'
+    )
 
 
 def _head_html(service: JobService) -> str:

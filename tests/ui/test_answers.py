@@ -328,3 +328,20 @@ def test_the_folder_is_told_from_the_output_folder(service: FakeService, tmp_pat
     assert ">/elsewhere/dream<" in panels.run_html(
         service, replace(DONE, folder=Path("/elsewhere/dream")), str
     )
+
+
+def test_a_look_needs_only_what_changed(answers: Answers) -> None:
+    full = answers.check(*values(W=640, prompts='{"0": "a lake"}', zoom="0: (1.01+)"))
+    assert answers.look(json.dumps({"W": 640, "prompts": '{"0": "a lake"}', "zoom": "0: (1.01+)"})) == full
+    assert answers.look("{}") == answers.check(*values())
+    assert answers.look('{"no setting": 1}') == answers.check(*values())
+    assert ">zoom<" in answers.draw([], "{}")
+
+
+@pytest.mark.parametrize(
+    "picture", [{"path": "/x/a.png", "url": "file=/x/a.png"}, {"name": "/x/a.png"}, "/x/a.png"]
+)
+def test_a_picture_is_its_path_however_the_page_holds_it(answers: Answers, picture: Any) -> None:
+    answer = answers.look(json.dumps({"use_init": True, "init_image_box": picture}))
+    assert set(marks(answer)["problems"]) & {"init_image", "init_image_box"}
+    assert "/x/a.png" in answer
