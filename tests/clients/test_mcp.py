@@ -13,6 +13,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ def ask(where: Any, questions: Callable[[Client], Awaitable[None]], mode: str = 
         async with Client(where, mode=mode, read_timeout_seconds=60) as client:
             await questions(client)
 
-    asyncio.run(asked())
+    # On a thread of its own: a browser test before us may have left a loop running on this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, asked()).result()
 
 
 async def called(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
