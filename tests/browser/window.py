@@ -55,9 +55,12 @@ class Window:
         self.field(name).press("Tab")
 
     def verdict(self, part: str) -> str:
-        """Wait until the verdict has `part`; return it."""
-        self.page.locator("#deforum_verdict", has_text=part).first.wait_for(state="attached")
-        return str(self.page.locator("#deforum_verdict").first.inner_text())
+        """Wait until the verdict has `part`; return it as it stood then, for a later check may replace it."""
+        script = """part => {
+            const text = document.querySelector("#deforum_verdict")?.innerText ?? "";
+            return text.includes(part) ? text : null;
+        }"""
+        return str(self.page.wait_for_function(script, arg=part).json_value())
 
     def small_film(self, frames: int) -> None:
         """Make the film of the settings small enough to wait for."""
