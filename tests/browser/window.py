@@ -72,9 +72,12 @@ class Window:
         self.verdict(f"{frames / 15:.1f} s at 15 fps")
 
     def generate(self) -> str:
-        """Press Generate; return the job's id."""
+        """Press Generate; return the job's id, which is the new one in the list of jobs."""
+        listed = "[...document.querySelectorAll('#deforum_jobs tr[data-job]')].map(row => row.dataset.job)"
+        known = self.page.evaluate(listed)
         self.page.click("#deforum_generate")
-        return self.verdict("Queued as").split("Queued as ")[1].strip(". \n")
+        fresh = self.page.wait_for_function(f"known => {listed}.find(id => !known.includes(id))", arg=known)
+        return str(fresh.json_value())
 
     def row(self, job_id: str) -> Any:
         return self.page.locator(f'#deforum_jobs tr[data-job="{job_id}"]')
