@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deforum_helpers.registry import choose
+from deforum_helpers.settings.tables import SCHEDULER_NAMES
 
 ENGINES: Mapping[str, str] = {
     "null": "No model: draws a test chart from the seed and returns init images unchanged.",
@@ -42,24 +43,7 @@ SAMPLERS: Mapping[str, str] = {
 }
 
 # Label -> name, as WebUI hosts spell both.
-SCHEDULERS: Mapping[str, str] = {
-    "Automatic": "automatic",
-    "Uniform": "uniform",
-    "Karras": "karras",
-    "Exponential": "exponential",
-    "Polyexponential": "polyexponential",
-    "SGM Uniform": "sgm_uniform",
-    "KL Optimal": "kl_optimal",
-    "Align Your Steps": "align_your_steps",
-    "Simple": "simple",
-    "Normal": "normal",
-    "DDIM": "ddim",
-    "Beta": "beta",
-    "Turbo": "turbo",
-    "Align Your Steps GITS": "align_your_steps_GITS",
-    "Align Your Steps 11": "align_your_steps_11",
-    "Align Your Steps 32": "align_your_steps_32",
-}
+SCHEDULERS: Mapping[str, str] = SCHEDULER_NAMES
 
 # These walk the model's own training steps; no scheduler applies to them.
 WITHOUT_SCHEDULER = frozenset({"DDIM", "DDIM CFG++", "PLMS"})
