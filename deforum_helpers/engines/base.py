@@ -36,6 +36,39 @@ class PromptBlend:
 
 
 @dataclass(frozen=True)
+class Control:
+    """One ControlNet unit's part in one picture; names and choices are those of the settings.
+
+    Args:
+        unit: number of the unit, 1..5, for messages.
+        module: preprocessor that makes the control picture of `image`; "none" takes it as it is.
+        model: name or path of the ControlNet model.
+        image: (3, h, w) float32 RGB 0..1 of any size, before the preprocessor.
+        mask: (h, w) float32 0..1, 1 = steered, or None for everywhere.
+        weight: how strongly the unit steers, 1 = fully.
+        guidance_start, guidance_end: share of sampling, 0..1, between which it acts.
+        control_mode, resize_mode: how prompt and unit share, and how `image` is fitted to the frame.
+        low_vram, pixel_perfect, processor_res, threshold_a, threshold_b: as in the settings.
+    """
+
+    unit: int
+    module: str
+    model: str
+    image: Image
+    mask: torch.Tensor | None
+    weight: float
+    guidance_start: float
+    guidance_end: float
+    control_mode: str
+    resize_mode: str
+    low_vram: bool
+    pixel_perfect: bool
+    processor_res: int
+    threshold_a: float
+    threshold_b: float
+
+
+@dataclass(frozen=True)
 class GenerateRequest:
     """All that one diffusion call depends on.
 
@@ -61,6 +94,7 @@ class GenerateRequest:
         mask: (H, W) float32 0..1 on the engine's device: where the init image is repainted; None = everywhere.
         blend: prompts that the request's own pass into, or None.
         mask_content: what the repainted area begins from beside its noise: the picture, more noise, or nothing.
+        controls: what the ControlNet units steer by, empty = none.
     """
 
     prompt: str
@@ -88,6 +122,7 @@ class GenerateRequest:
     mask: torch.Tensor | None = None
     mask_content: MaskContent = "picture"
     blend: PromptBlend | None = None
+    controls: tuple[Control, ...] = ()
 
 
 class Engine(Protocol):
