@@ -177,7 +177,7 @@ def _key_frame(script: Script, order: StageOrder, index: int, stop: int, seeds: 
     settings = script.settings
     at = {name: float(values[index]) for name, values in script.schedules.values.items()}
     source = _source(settings, index)
-    strength = _strength(script, at, index)
+    strength = 0.0 if source == "nothing" and settings.strength_0_no_init else _strength(script, at, index)
     noise = Noise(
         kind=settings.noise_type,
         amount=at["noise_schedule"],

@@ -157,7 +157,8 @@ class RunSettings:
     )
     strength_0_no_init: bool = setting(
         True,
-        "Sets the first frame's strength to 0 where there is no init image.",
+        "Counts the first frame's strength as 0 where there is no init image: with legacy_colormatch the "
+        "colours of that frame, not of the moved one, are then what all others are matched to.",
         tab=_IMAGE,
         label="Strength 0 no init",
         used_when="use_init = false",

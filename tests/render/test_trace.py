@@ -6,6 +6,8 @@ Deviations, all ordered on purpose:
   a group, where its share is zero;
 - noise seeds of seed_behavior "schedule" derive from seed and frame (classic drew them at random), seed -1 likewise;
 - the colours of the last redo pass are matched (in classic that line was never reached), redo seeds are planned.
+
+Classic applied strength_0_no_init inside the diffusion, which its recorded runs had replaced: it is off here.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ class Recorder:
 
     def __init__(self, root: Path, changes: dict[str, Any]) -> None:
         self.events: list[list[Any]] = []
-        self.prepared = prepared(root, **(TRACES["base"] | {"W": 64, "H": 64} | changes))
+        small = {"W": 64, "H": 64, "strength_0_no_init": False}
+        self.prepared = prepared(root, **(TRACES["base"] | small | changes))
         self.plan = self.prepared.plan
 
     def run(self) -> list[list[Any]]:
