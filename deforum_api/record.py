@@ -56,7 +56,8 @@ class Job:
         cancel_requested: the job is to end as CANCELLED as soon as it can.
         held: the job is paused, or will be at the next frame; it waits until it is resumed.
         turn: place among the waiting jobs, where it is not that of submission.
-        max_frames: frames of the whole animation; `frame` of them are written.
+        max_frames: frames of the whole animation; `frame` of them are written, the last one at Unix time `frame_at`.
+        frames_before: how many of them earlier attempts had written.
     """
 
     id: str
@@ -85,6 +86,8 @@ class Job:
     frame: int = 0
     max_frames: int = 0
     generating_since: float = 0.0
+    frames_before: int = 0
+    frame_at: float = 0.0
     warnings: tuple[str, ...] = ()
 
     @property
@@ -105,12 +108,17 @@ class Job:
         return not 0.0 < self.not_before - now <= MAX_DELAY_S
 
     @property
+    def seconds_per_frame(self) -> float:
+        """Pace of this attempt's own frames; 0 where nothing is known."""
+        frames = self.frame - self.frames_before
+        return max(0.0, self.frame_at - self.generating_since) / frames if frames > 0 else 0.0
+
+    @property
     def eta_seconds(self) -> float:
-        """Seconds until the last frame at the pace so far; 0 where nothing is known."""
-        if self.finished or self.phase != "GENERATING" or not self.frame:
+        """Seconds until the last frame at that pace; 0 where nothing is known."""
+        if self.finished or self.phase != "GENERATING":
             return 0.0
-        per_frame = max(0.0, self.last_updated - self.generating_since) / self.frame
-        return per_frame * max(0, self.max_frames - self.frame)
+        return self.seconds_per_frame * max(0, self.max_frames - self.frame)
 
 
 # Which events a job may meet, by its status and phase. What is not here cannot happen.
@@ -227,15 +235,18 @@ def _progressed(job: Job, event: Reported, now: float) -> Job:
     if phase == job.phase:
         fraction = max(fraction, job.phase_progress)
     begins = phase == "GENERATING" and job.phase != "GENERATING"
+    frame = max(job.frame, event.frame)
     return replace(
         job,
         phase=phase,
         phase_progress=fraction,
-        frame=max(job.frame, event.frame),
+        frame=frame,
         max_frames=event.max_frames or job.max_frames,
         outdir=event.outdir or job.outdir,
         timestring=event.timestring or job.timestring,
         generating_since=now if begins else job.generating_since,
+        frames_before=frame if begins else job.frames_before,
+        frame_at=now if frame > job.frame else job.frame_at,
         warnings=_joined(job.warnings, event.warnings),
     )
 

@@ -155,7 +155,6 @@ def _problem(entry: Mapping[str, Any], jobs: int) -> Problem:
 
 
 def _view(job: Job, position: int | None) -> JobView:
-    done = max(0.0, job.last_updated - job.generating_since) if job.generating_since and job.frame else 0.0
     return JobView(
         id=job.id,
         state=_state(job),
@@ -164,7 +163,7 @@ def _view(job: Job, position: int | None) -> JobView:
         frame=job.frame,
         max_frames=job.max_frames,
         eta_seconds=job.eta_seconds,
-        seconds_per_frame=done / job.frame if done else 0.0,
+        seconds_per_frame=job.seconds_per_frame,
         message=job.message or "",
         warnings=job.warnings,
         title=_title(job),

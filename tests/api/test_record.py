@@ -105,6 +105,20 @@ def test_eta_follows_the_pace_so_far() -> None:
     assert job.eta_seconds == 2.0 * 3
 
 
+def test_after_a_resume_the_time_left_follows_the_new_frames_alone() -> None:
+    job = after(after(NEW, Claimed(), 101.0), Reported("GENERATING", 0.0, 0, 10), 102.0)
+    job = after(job, Reported("GENERATING", 0.4, 4, 10), 110.0)
+    job = after(
+        after(after(job, Parked(), 111.0), Claimed(), 500.0), Reported("PREPARING", 0.5, 0, 10), 501.0
+    )
+    job = after(job, Reported("GENERATING", 0.4, 4, 10), 502.0)
+    assert (job.seconds_per_frame, job.eta_seconds) == (0.0, 0.0)
+    job = after(job, Reported("GENERATING", 0.6, 6, 10), 508.0)
+    assert (job.seconds_per_frame, job.eta_seconds) == (3.0, 3.0 * 4)
+    job = after(job, Reported("POST_PROCESSING", 0.0, 6, 10), 530.0)
+    assert (job.seconds_per_frame, job.eta_seconds) == (3.0, 0.0)
+
+
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("kind", TRANSITIONS)
