@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -18,6 +19,7 @@ from deforum_api.client.progress import ProgressLine, line
 from deforum_helpers.errors import SettingsError
 
 DEFAULT_URL = "http://127.0.0.1:7860"
+END_POLL_S = 0.2
 STATUSES = ("ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -71,9 +73,15 @@ def jobs(client: Client, options: argparse.Namespace) -> int:
 
 
 def cancel(client: Client, options: argparse.Namespace) -> int:
-    """End jobs, or what is unfinished of batches."""
-    for id in options.ids:
-        _tell(sys.stdout, *client.cancel(id))
+    """End jobs, or what is unfinished of batches, and wait until they have ended."""
+    ending = [job_id for id in options.ids for job_id in client.cancel(id)]
+    _tell(sys.stdout, *ending)
+    deadline = time.monotonic() + options.patience
+    while options.wait and (ending := [one for one in ending if client.job(one)["status"] == "ACCEPTED"]):
+        if time.monotonic() > deadline:
+            _tell(sys.stderr, *(f"{job_id} was cancelled but has not ended yet." for job_id in ending))
+            break
+        time.sleep(END_POLL_S)
     return 0
 
 
@@ -102,6 +110,7 @@ def make_parser() -> argparse.ArgumentParser:
     resumed = commands.add_parser("resume", parents=[shared], help="let failed or cancelled jobs go on")
     for command, what in ((watched, "JOB"), (ended, "JOB_OR_BATCH"), (resumed, "JOB")):
         command.add_argument("ids", nargs="+", metavar=what, help="such as 'batch(52321525)-0'")
+    ended.add_argument("--no-wait", dest="wait", action="store_false", help="do not wait for the end")
     for command in (files, resumed):
         command.add_argument("--watch", action="store_true", help="show progress until the end")
     for command in (files, watched, resumed):

@@ -4,6 +4,7 @@ ApiError                 code, message, and what else the error envelope has
 ├── UnknownId            404
 ├── AlreadyFinished      400
 ├── NotResumable         409
+├── StillEnding          409, with Retry-After
 ├── NotFinished          409
 ├── InvalidBatch         400, one problem per wrong setting
 ├── InvalidBody          422, one entry per wrong field
@@ -98,6 +99,14 @@ class NotResumable(ApiError):
 
     def __init__(self, id: str, status: str) -> None:
         super().__init__(f"Only a FAILED or CANCELLED job can be resumed; {id!r} is {status}.", id=id)
+
+
+class StillEnding(ApiError):
+    code = 409
+
+    def __init__(self, id: str) -> None:
+        message = f"The job {id!r} is being cancelled; resume it once it is CANCELLED."
+        super().__init__(message, id=id, headers={"Retry-After": "1"})
 
 
 class NotFinished(ApiError):

@@ -17,6 +17,7 @@ from deforum_api.errors import (
     NotResumable,
     QueueClosed,
     QueueFull,
+    StillEnding,
     UnknownId,
 )
 from deforum_api.happenings import CancelAsked, HoldAsked, Moved, Released, Resumed
@@ -229,12 +230,15 @@ class JobQueue:
         Raises:
             UnknownId: there is no such job.
             NotResumable: it did not fail and was not cancelled.
+            StillEnding: it is being cancelled.
             QueueClosed: not now.
         """
         if self._closing:
             raise QueueClosed
         while True:
             job = self.job(job_id)
+            if job.cancel_requested and not job.finished:
+                raise StillEnding(job_id)
             try:
                 changed = self.records.change(job, Released() if job.held else Resumed())
             except IllegalTransition:

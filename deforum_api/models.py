@@ -137,6 +137,7 @@ class DeforumJobStatus(BaseModel):
     execution_time: float = Field(..., description="last_updated - started_at, in seconds.")
     update_interval_time: float = Field(..., description="Seconds between the last two updates.")
     updates: int = Field(..., description="Number of updates so far.")
+    cancelling: bool = Field(..., description="It was cancelled, and ends as soon as its frames are a film.")
     message: str | None = Field(..., description="What happened, if anything did.")
     outdir: str | None = Field(..., description="Absolute folder of the outputs.")
     timestring: str | None = Field(..., description="First part of the names of the outputs.")

@@ -56,6 +56,7 @@ def _known(job: Job) -> str:
             "execution_time": job.last_updated - job.started_at,
             "update_interval_time": job.update_interval_time,
             "updates": job.updates,
+            "cancelling": job.cancel_requested and not job.finished,
             "message": job.message,
             "outdir": job.outdir,
             "timestring": job.timestring,

@@ -14,6 +14,7 @@ from deforum_api.client.files import fetch
 from deforum_api.client.following import POLL_EVERY_S, Job, follow, job_path
 
 PAGE_JOBS = 200
+END_POLL_S = 0.2
 FILES = ("video", "gif", "subtitles", "settings")
 Settings = Mapping[str, Any]
 
@@ -47,6 +48,7 @@ class Client:
         self.connection = Connection(
             url, login=login, timeout_s=timeout_s, patience_s=patience_s, clock=clock, sleep=sleep
         )
+        self._clock = clock
         self._sleep = sleep
 
     def submit(
@@ -128,14 +130,24 @@ class Client:
         return [id]
 
     def resume(self, job_id: str) -> Job:
-        """Let a FAILED or CANCELLED job go on from its last saved frame; return its record."""
-        try:
-            return dict(self.connection.json(Ask("POST", f"{job_path(job_id)}/resume")))
-        except RefusedByServer as error:
-            job = self.job(job_id) if error.code == 409 and error.tries > 1 else {}
-            if job.get("status") not in ("ACCEPTED", "SUCCEEDED"):
-                raise
-            return job
+        """Let a FAILED or CANCELLED job go on from its last saved frame; return its record.
+
+        A job that was cancelled just before is waited for until it has ended, for up to `patience_s` seconds.
+        """
+        deadline = self._clock() + self.connection.patience_s
+        while True:
+            try:
+                return dict(self.connection.json(Ask("POST", f"{job_path(job_id)}/resume")))
+            except RefusedByServer as error:
+                job = self.job(job_id) if error.code == 409 else {}
+                if not _ends_as_asked(job):
+                    # The first of several tries may have been carried out, with only its answer lost.
+                    if error.tries > 1 and job.get("status") in ("ACCEPTED", "SUCCEEDED"):
+                        return job
+                    raise
+                if self._clock() + END_POLL_S > deadline:
+                    raise
+            self._sleep(END_POLL_S)
 
     def outputs(self, job_id: str) -> list[dict[str, Any]]:
         """Return the job's files: `kind`, `name`, `size` and `link` of each."""
@@ -206,6 +218,11 @@ def _batch(settings: Settings | Sequence[Settings], options: Settings | None) ->
 
 def _is_job(id: str) -> bool:
     return not id.endswith(")")
+
+
+def _ends_as_asked(job: Job) -> bool:
+    """Whether a job that could not be resumed is being cancelled, or was until just now."""
+    return bool(job.get("cancelling")) or job.get("status") in ("FAILED", "CANCELLED")
 
 
 def _quoted(id: str) -> str:

@@ -29,6 +29,7 @@ KEPT = (
     "eta_seconds",
     "queue_position",
     "error_type",
+    "cancelling",
     "message",
     "warnings",
     "outdir",

@@ -14,6 +14,7 @@
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 8000;
 const PAGE_JOBS = 200;
+const END_POLL_MS = 200;
 const BUSY = [429, 502, 503, 504];
 
 /** The server said no, or did not answer: `status` is the HTTP status, or 0; `errors` has an entry per wrong setting. */
@@ -133,14 +134,23 @@ export class Deforum {
     return [id];
   }
 
-  /** Let a FAILED or CANCELLED job go on from its last saved frame; resolves to its record. */
+  /**
+   * Let a FAILED or CANCELLED job go on from its last saved frame; resolves to its record. A job that was cancelled
+   * just before is waited for until it has ended.
+   */
   async resume(id) {
-    try {
-      return await this.#json("POST", `${jobPath(id)}/resume`);
-    } catch (error) {
-      const job = error.status === 409 && error.tries > 1 ? await this.job(id) : null;
-      if (job?.status !== "ACCEPTED" && job?.status !== "SUCCEEDED") throw error;
-      return job;
+    const deadline = Date.now() + this.patienceMs;
+    for (;;) {
+      try {
+        return await this.#json("POST", `${jobPath(id)}/resume`);
+      } catch (error) {
+        const job = error.status === 409 ? await this.job(id) : null;
+        const ends = job?.cancelling || job?.status === "FAILED" || job?.status === "CANCELLED";
+        // The first of several tries may have been carried out, with only its answer lost.
+        if (!ends && error.tries > 1 && ["ACCEPTED", "SUCCEEDED"].includes(job?.status)) return job;
+        if (!ends || Date.now() + END_POLL_MS > deadline) throw error;
+      }
+      await this.#sleep(END_POLL_MS);
     }
   }
 

@@ -46,11 +46,12 @@ class Step:
 class Renderer:
     """Writes tiny files instead of frames; waits before each while `gate` is closed.
 
-    `plans` maps a batch_name to the error that its job ends with at frame 2.
+    `plans` maps a batch_name to the error that its job ends with at frame 2. No job ends while `ending` is closed.
     """
 
     root: Path
     gate: threading.Event = field(default_factory=threading.Event)
+    ending: threading.Event | None = None
     plans: dict[str, Exception] = field(default_factory=dict)
     runs: list[tuple[str, str | None]] = field(default_factory=list)
     running: int = 0
@@ -98,6 +99,7 @@ class Renderer:
         try:
             return self._render(prepared, cancel, report)
         finally:
+            assert self.ending is None or self.ending.wait(WAIT_S)
             self.running -= 1
 
     def _render(self, prepared: Any, cancel: CancelToken, report: Callable[[Any], None]) -> Any:

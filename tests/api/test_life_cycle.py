@@ -151,6 +151,25 @@ def test_a_failed_job_resumes_from_its_last_frame_as_a_new_attempt(
     assert client.post(f"/deforum_api/jobs/{job_id}/resume").status_code == 409
 
 
+def test_a_job_that_is_being_cancelled_says_so_and_resumes_once_it_has_ended(
+    client: TestClient, renderer: Renderer
+) -> None:
+    stopping = threading.Event()
+    renderer.ending = stopping
+    (job_id,) = submit(client, {"batch_name": "a"})
+    until(client, job_id, lambda job: job["phase"] == "POST_PROCESSING")
+    assert client.delete(f"/deforum_api/jobs/{job_id}").status_code == 200
+    assert client.get(f"/deforum_api/jobs/{job_id}").json()["cancelling"] is True
+    answer = client.post(f"/deforum_api/jobs/{job_id}/resume")
+    assert (answer.status_code, answer.headers["retry-after"]) == (409, "1")
+    assert "is being cancelled" in answer.json()["message"]
+    stopping.set()
+    job = ended(client, job_id)
+    assert (job["status"], job["cancelling"]) == ("CANCELLED", False)
+    assert client.post(f"/deforum_api/jobs/{job_id}/resume").json()["cancelling"] is False
+    assert ended(client, job_id)["status"] == "SUCCEEDED"
+
+
 def test_a_job_cancelled_before_it_began_resumes_from_the_start(
     client: TestClient, renderer: Renderer
 ) -> None:

@@ -38,6 +38,9 @@ const stories = {
   async cancel() {
     return failure(new Deforum(url, quick).cancel(job));
   },
+  async resume() {
+    return failure(new Deforum(url, { ...quick, patienceMs: 500 }).resume(job));
+  },
   async health() {
     return failure(new Deforum(url, { ...quick, patienceMs: 300 }).health());
   },

@@ -44,7 +44,8 @@ def events(*jobs: Mapping[str, Any]) -> Answer:
 
 def record(updates: int, status: str = "ACCEPTED", **more: Any) -> dict[str, Any]:
     job = {"id": "batch(1)-0", "updates": updates, "status": status, "phase": "GENERATING", "message": None}
-    return {**job, "phase_progress": 0.5, "frame": 3, "max_frames": 6, "eta_seconds": 61, **more}
+    job |= {"phase_progress": 0.5, "frame": 3, "max_frames": 6, "eta_seconds": 61, "cancelling": False}
+    return {**job, **more}
 
 
 DROPPED = Answer(status=0)

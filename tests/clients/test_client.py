@@ -195,6 +195,17 @@ def test_a_resume_is_not_an_error_when_only_the_answer_was_lost(scripted: Make, 
         client_of(scripted(refused, told(record(6))), clock).resume("batch(1)-0")
 
 
+def test_a_resume_waits_for_the_end_of_a_cancel(scripted: Make, clock: Clock) -> None:
+    refused = told({"message": "It is being cancelled."}, 409)
+    ending, over = told(record(5, cancelling=True)), told(record(6, "CANCELLED"))
+    server = scripted(refused, ending, refused, over, told(record(7), 202))
+    assert client_of(server, clock).resume("batch(1)-0")["updates"] == 7
+    assert [one.method for one in server.asked] == ["POST", "GET", "POST", "GET", "POST"]
+    with pytest.raises(RefusedByServer, match="being cancelled"):
+        client_of(scripted(*[refused, ending] * 9), clock, patience_s=1).resume("batch(1)-0")
+    assert clock.now < 3
+
+
 def test_jobs_are_listed_page_by_page(scripted: Make, clock: Clock) -> None:
     first = told({"a-0": {"id": "a-0"}}, X_Next_Cursor="17")
     server = scripted(first, DROPPED, told({"a-1": {"id": "a-1"}}))

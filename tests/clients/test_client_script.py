@@ -95,6 +95,17 @@ def test_a_cancelled_job_is_not_an_error_when_only_the_answer_was_lost(scripted:
     assert tell("cancel", scripted(refused).url)["message"] == "already finished"
 
 
+def test_a_resume_waits_for_the_end_of_a_cancel(scripted: Make) -> None:
+    refused = told({"message": "being cancelled"}, 409)
+    ending, over = told(record(5, cancelling=True)), told(record(6, "CANCELLED"))
+    server = scripted(refused, ending, refused, over, told(record(7), 202))
+    assert tell("resume", server.url) is None
+    assert server.left == 0
+    assert tell("resume", scripted(*[refused, ending] * 9).url)["message"] == "being cancelled"
+    assert tell("resume", scripted(DROPPED, refused, told(record(6))).url) is None
+    assert tell("resume", scripted(refused, told(record(6))).url)["status"] == 409
+
+
 def test_patience_ends(scripted: Make) -> None:
     gone = tell("health", "http://127.0.0.1:9")
     assert gone["status"] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from deforum_api.client import Client
 from deforum_api.client.progress import ProgressLine, line
 from deforum_helpers.__main__ import main as helpers_main
 from deforum_helpers.output.frames import read_frame
-from tests.clients.scripted import record
+from tests.clients.scripted import Scripted, record, told
 from tests.integration.server import SMALL, Server
 
 LONG = {**SMALL, "max_frames": 900}
@@ -54,6 +55,20 @@ def test_cancel_resume_and_cancel_the_batch(
     assert main(["resume", second, *at]) == 2
     assert main(["cancel", first.rpartition("-")[0], *at]) == 0
     assert capsys.readouterr().out.splitlines() == [second, first, second]
+
+
+def test_cancel_waits_for_the_end_unless_told_not_to(
+    scripted: Callable[..., Scripted], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cancelled, ending = told({"id": "batch(1)-0"}), told(record(5, cancelling=True))
+    server = scripted(cancelled, ending, ending, told(record(6, "CANCELLED")))
+    assert main(["cancel", "batch(1)-0", "--url", server.url]) == 0
+    assert server.left == 0
+    assert main(["cancel", "batch(1)-0", "--no-wait", "--url", scripted(cancelled).url]) == 0
+    assert capsys.readouterr() == ("batch(1)-0\nbatch(1)-0\n", "")
+    server = scripted(cancelled, ending, ending)
+    assert main(["cancel", "batch(1)-0", "--patience", "0", "--url", server.url]) == 0
+    assert "has not ended yet" in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_said_once_and_in_full(
