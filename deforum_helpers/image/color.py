@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
@@ -18,6 +18,9 @@ from deforum_helpers.image.types import Image
 from deforum_helpers.registry import choose
 
 TILE_PIXELS = 65536
+ENTRIES = 65536
+# Older OpenCV looks up bytes only.
+LOOKS_UP_16_BITS = int(cv2.__version__.split(".")[0]) >= 5
 SPACE_OF_MODE: Mapping[str, str] = {
     "RGB": "RGB",
     "HSV": "HSV",
@@ -73,8 +76,8 @@ def match_color(image: Image, reference: ColorReference) -> Image:
     return match_anywhere(image, reference.spread, SPACES[reference.space])
 
 
-# On the CPU OpenCV converts. Its LAB is read from a table and off by up to half a level, so what is added to a picture
-# is the difference between two colours that went the same way back: the table's error cancels, unmoved colours stay.
+# On the CPU OpenCV converts. Its way from RGB to LAB is read from a table and off by up to half a level, so light is
+# made linear here and only the rest of the way, which is exact to 0.03 of a level there and back, is OpenCV's.
 
 NATIVE_PER_LEVEL: Mapping[str, tuple[float, float, float]] = {
     "RGB": (1 / 255, 1 / 255, 1 / 255),
@@ -92,7 +95,32 @@ def _native(rgb: Floats, space: str) -> Floats:
     """Return (H, W, 3) RGB in OpenCV's float32 form of a space."""
     if space == "RGB":
         return rgb
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB if space == "LAB" else cv2.COLOR_RGB2HSV))
+    if space == "HSV":
+        return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV))
+    entries = cv2.addWeighted(rgb, ENTRIES - 1, rgb, 0, 0, dtype=cv2.CV_16U)
+    return np.asarray(cv2.cvtColor(_looked_up(entries, _linear_light()), cv2.COLOR_LRGB2LAB))
+
+
+def _to_rgb(native: Floats, space: str) -> Floats:
+    """Return OpenCV's form of a space as RGB; colours that RGB lacks may lie outside 0..1."""
+    if space == "RGB":
+        return native
+    return np.asarray(cv2.cvtColor(native, cv2.COLOR_LAB2RGB if space == "LAB" else cv2.COLOR_HSV2RGB))
+
+
+@cache
+def _linear_light() -> Floats:
+    """Return the linear light of 65,536 sRGB values 0..1 (IEC 61966-2-1)."""
+    encoded = np.linspace(0, 1, ENTRIES)
+    light = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    return light.astype(np.float32)
+
+
+def _looked_up(entries: np.ndarray, table: Floats) -> Floats:
+    """Return the values that (H, W, 3) uint16 name in a table of 65,536."""
+    if LOOKS_UP_16_BITS:
+        return np.asarray(cv2.LUT(entries, table))
+    return np.take(table, entries, mode="clip")
 
 
 def _steps(native: Floats, space: str) -> np.ndarray:
@@ -116,24 +144,13 @@ def _matched_pixels(rgb: Floats, reference: ColorReference) -> Floats:
     space = reference.space
     native = _native(rgb, space)
     steps = _steps(native, space)
-    table = shifts(_counts(steps), reference.counts)
-    native_table = (table * np.array(NATIVE_PER_LEVEL[space], np.float32)[:, None]).reshape(-1)
+    table = np.zeros(ENTRIES, np.float32)
+    moves = shifts(_counts(steps), reference.counts) * np.array(NATIVE_PER_LEVEL[space], np.float32)[:, None]
+    table[: moves.size] = moves.reshape(-1)
     matched = np.empty_like(rgb)
     rows = max(1, TILE_PIXELS // rgb.shape[1])
     for top in range(0, len(rgb), rows):
         tile = slice(top, top + rows)
-        moves = np.take(native_table, steps[tile], mode="clip")
-        matched[tile] = _moved(rgb[tile], native[tile], moves, space)
+        goal = _looked_up(steps[tile], table)
+        matched[tile] = _to_rgb(cv2.add(native[tile], goal, dst=goal), space)
     return clamp_pixels(matched)
-
-
-def _moved(rgb: Floats, native: Floats, moves: Floats, space: str) -> Floats:
-    """Return RGB pixels whose native form is moved by `moves`, which is overwritten."""
-    goal = cv2.add(native, moves, dst=moves)
-    if space == "RGB":
-        return np.asarray(goal)
-    if space == "HSV":
-        return np.asarray(cv2.cvtColor(goal, cv2.COLOR_HSV2RGB))
-    change = cv2.cvtColor(goal, cv2.COLOR_LAB2RGB)
-    cv2.subtract(change, cv2.cvtColor(native, cv2.COLOR_LAB2RGB), dst=change)
-    return np.asarray(cv2.add(change, rgb, dst=change))
