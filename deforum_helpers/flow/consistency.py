@@ -7,11 +7,28 @@ import numpy as np
 import torch
 
 from deforum_helpers.flow.apply import pixel_places
+from deforum_helpers.flow.base import FlowEstimator
 from deforum_helpers.image.convert import Floats
-from deforum_helpers.image.types import Flow
+from deforum_helpers.image.types import Flow, Image
 
 SHARE = 0.01
 SLACK_PX2 = 0.5
+# The border of what is followed, as a share of the picture's shorter side.
+SOFT_BORDER = 1 / 85
+
+
+def trusted_flow(method: FlowEstimator, source: Image, target: Image) -> Flow:
+    """Return the motion from `source` to `target` where the motion back agrees, and none with soft borders elsewhere.
+
+    Two drawings of one scene differ in more than motion: what is only in one of them has no way to the other, and
+    a flow that claims one would tear the picture.
+
+    Args:
+        method: measures.
+        source, target: (3, H, W) float32 RGB, 0..1, of one size.
+    """
+    there, back = method.estimate(source, target), method.estimate(target, source)
+    return agreeing(there, back, min(source.shape[1:]) * SOFT_BORDER)
 
 
 def agreeing(forward: Flow, backward: Flow, blur_px: float) -> Flow:

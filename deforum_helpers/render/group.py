@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from deforum_helpers.flow.apply import moved_along, moved_flow
+from deforum_helpers.flow.consistency import trusted_flow
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.render.hybrid import Motion
@@ -42,8 +43,8 @@ def finish_group(
 
     Frame number i of n is (1 - i/n) of the old picture and i/n of the anchor, i = 1..n. Both move with the camera,
     through the depth of the anchor, and with the video; what lies outside of the anchor's mask does not. Where the
-    plan says so, both also follow the motion from the one to the other: the old picture i/n of the way, the anchor
-    the rest of it back. The last one is the anchor alone.
+    plan says so, both also follow the motion from the one to the other, as far as both agree on it: the old picture
+    i/n of the way, the anchor the rest of it back. The last one is the anchor alone.
 
     Args:
         draft: the key frame, drawn.
@@ -98,8 +99,8 @@ def _fading_moved(pictures: _Pictures, seen: Image, index: int, key: KeyFrame, s
     if flow is not None:
         flow = moved_flow(flow, lambda field: studio.moved(field, index, seen))
     elif key.flow_factor is not None and index == key.index:
-        method = studio.plan.settings.optical_flow_cadence
-        flow = studio.flow(method).estimate(fading, pictures.anchor) * key.flow_factor
+        method = studio.flow(studio.plan.settings.optical_flow_cadence)
+        flow = trusted_flow(method, fading, pictures.anchor) * key.flow_factor
     return replace(pictures, fading=fading, flow=flow)
 
 

@@ -72,6 +72,24 @@ def test_in_between_frames_follow_the_disc(tmp_path: Path) -> None:
     assert np.array_equal(followed[8], blended[8])
 
 
+class ChangingEngine(NoisyEngine):
+    """Draws a soft ground, and on it what the picture before had nothing of."""
+
+    def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
+        self.requests.append(request)
+        ground = 0.4 + 0.1 * resized(random_image(4, 4, 5), 64, 64)
+        return ground + 0.3 * resized(random_image(9, 9, 20 + len(self.requests)), 64, 64)
+
+
+def test_what_has_no_way_to_the_other_picture_fades(tmp_path: Path) -> None:
+    """Two pictures of different things: a flow between them would tear both."""
+    changes = {"diffusion_cadence": 4, "max_frames": 9}
+    followed = pictures(film(tmp_path / "a", ChangingEngine(), optical_flow_cadence="DIS Fine", **changes))
+    blended = pictures(film(tmp_path / "b", ChangingEngine(), **changes))
+    for one, other in zip(followed[4:7], blended[4:7], strict=True):
+        assert np.abs(one.astype(int) - other).mean() < 2
+
+
 def test_the_factor_says_how_far(tmp_path: Path) -> None:
     changes = {"diffusion_cadence": 4, "max_frames": 9, "optical_flow_cadence": "Farneback"}
     still = pictures(film(tmp_path / "a", WalkingEngine(), cadence_flow_factor_schedule="0:(0)", **changes))
