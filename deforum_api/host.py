@@ -15,7 +15,7 @@ from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import Limits
 from deforum_api.version import VERSION
 from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
-from deforum_helpers.engines.names import samplers, schedulers
+from deforum_helpers.engines.names import LACKS, samplers, schedulers
 from deforum_helpers.errors import MissingFeature
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
@@ -46,6 +46,7 @@ def standalone_facts(
         output_root=output_root.resolve(),
         samplers=samplers(engine),
         schedulers=schedulers(engine),
+        lacks=LACKS,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,23 @@ def free_bytes(folder: Path) -> int:
 
 
 @dataclass(frozen=True)
+class ControlNetFacts:
+    """What is known of a host's ControlNet.
+
+    Args:
+        missing: why there is none, as one sentence that says what to do; None = it is there.
+        modules: names of its preprocessors; empty = not known.
+        models: names of its models; empty = not known.
+        modules_without_model: preprocessors that steer by themselves.
+    """
+
+    missing: str | None = None
+    modules: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    modules_without_model: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """What checks must know of the host that will render.
 
@@ -47,6 +64,8 @@ class HostFacts:
         free_disk: free bytes of the disk that holds a folder.
         device: where it renders.
         fetcher: gets files from addresses.
+        controlnet: of its ControlNet.
+        lacks: switch of a feature that it does not have -> why not, as one sentence.
     """
 
     name: str
@@ -61,6 +80,8 @@ class HostFacts:
     free_disk: Callable[[Path], int] = free_bytes
     device: str = "cpu"
     fetcher: Fetcher = field(default_factory=Fetcher)
+    controlnet: ControlNetFacts = field(default_factory=ControlNetFacts)
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
 
 def file_problems(settings: Settings, downloads: Downloads) -> list[Problem]:

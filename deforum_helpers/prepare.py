@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from deforum_helpers.abilities import ability_problems
 from deforum_helpers.depth.names import available_families, serve
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import Fetcher
@@ -99,7 +100,7 @@ def prepare(
         SettingsError: all problems that could be found.
     """
     options, option_problems = _options(facts, overrides)
-    loaded, found = examine_settings(submitted)
+    loaded, found = examine_settings(submitted, {"sampler": facts.samplers, "scheduler": facts.schedulers})
     settings, problems = loaded.settings, [*option_problems, *found]
     if settings.resume_from_timestring and resume is None:
         resume = settings.resume_timestring
@@ -112,6 +113,7 @@ def prepare(
         *broken,
         *file_problems(settings, inputs.downloads),
         *disk_problems(settings, facts),
+        *ability_problems(settings, facts),
     ]
     plan = None
     try:

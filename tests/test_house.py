@@ -24,14 +24,26 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_api",),
     ("deforum_helpers.__main__", "deforum_helpers.commands"),
     ("deforum_helpers.ui", "deforum_helpers.webui"),
-    ("deforum_helpers.job", "deforum_helpers.sources", "deforum_helpers.human_masks"),
-    ("deforum_helpers.prepare", "deforum_helpers.plot", "deforum_helpers.host", "deforum_helpers.manifests"),
+    (
+        "deforum_helpers.job",
+        "deforum_helpers.sources",
+        "deforum_helpers.human_masks",
+        "deforum_helpers.control_pictures",
+    ),
+    (
+        "deforum_helpers.prepare",
+        "deforum_helpers.plot",
+        "deforum_helpers.host",
+        "deforum_helpers.manifests",
+        "deforum_helpers.abilities",
+    ),
     ("deforum_helpers.output.film",),
     ("deforum_helpers.render",),
     ("deforum_helpers.media",),
     ("deforum_helpers.output",),
     ("deforum_helpers.options",),
     ("deforum_helpers.engines", "deforum_helpers.engines.demo.engine"),
+    ("deforum_helpers.controlnet",),
     ("deforum_helpers.depth", "deforum_helpers.flow", "deforum_helpers.segmentation"),
     ("deforum_helpers.engines.demo",),  # the built-in model's own files: weights and the depth net
     ("deforum_helpers.settings",),
@@ -57,11 +69,15 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "uvicorn": ("deforum_api.standalone", "deforum_api.mcp"),
     "mcp": ("deforum_api.mcp",),
     "diffusers": ("deforum_helpers.engines", "deforum_helpers.depth"),
-    "transformers": ("deforum_helpers.engines", "deforum_helpers.depth", "deforum_helpers.segmentation"),
+    "transformers": tuple(
+        f"deforum_helpers.{name}" for name in ("engines", "depth", "segmentation", "controlnet")
+    ),
     "torch": tuple(
         f"deforum_helpers.{name}"
         for name in (
             "engines",
+            "controlnet",
+            "control_pictures",
             "depth",
             "flow",
             "segmentation",

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.engines.names import samplers, schedulers
+from deforum_helpers.engines.names import LACKS, samplers, schedulers
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.output.metadata import read_png_settings, read_video_settings
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
@@ -32,6 +32,7 @@ def host_facts(options: argparse.Namespace, output_root: Path) -> HostFacts:
         output_root=output_root.resolve(),
         samplers=samplers(engine),
         schedulers=schedulers(engine),
+        lacks=LACKS,
     )
 
 

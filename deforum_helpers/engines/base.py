@@ -27,6 +27,27 @@ class FreeU:
 
 
 @dataclass(frozen=True)
+class KohyaHRFix:
+    """Kohya's fix for large pictures: a part of sampling runs with the picture shrunk inside the U-Net.
+
+    Args:
+        block_number: the U-Net's input block at which it is shrunk, >= 1.
+        downscale_factor: by how much, > 0.
+        start, end: share of sampling, 0..1, between which it is shrunk.
+        downscale_after_skip: whether the skip connection of that block is still of full size.
+        downscale_method, upscale_method: how it is shrunk and enlarged again.
+    """
+
+    block_number: int
+    downscale_factor: float
+    start: float
+    end: float
+    downscale_after_skip: bool
+    downscale_method: str
+    upscale_method: str
+
+
+@dataclass(frozen=True)
 class PromptBlend:
     """A second pair of prompts, whose embeddings and LoRA weights have `share` 0..1 in those of the request."""
 
@@ -95,6 +116,8 @@ class GenerateRequest:
         blend: prompts that the request's own pass into, or None.
         mask_content: what the repainted area begins from beside its noise: the picture, more noise, or nothing.
         controls: what the ControlNet units steer by, empty = none.
+        kohya_hrfix: Kohya's fix for large pictures, None = off.
+        restore_faces: let the host mend faces; only hosts that can are asked.
     """
 
     prompt: str
@@ -123,6 +146,8 @@ class GenerateRequest:
     mask_content: MaskContent = "picture"
     blend: PromptBlend | None = None
     controls: tuple[Control, ...] = ()
+    kohya_hrfix: KohyaHRFix | None = None
+    restore_faces: bool = False
 
 
 class Engine(Protocol):

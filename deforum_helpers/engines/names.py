@@ -13,6 +13,9 @@ ENGINES: Mapping[str, str] = {
     "diffusers": "Stable Diffusion 1.x, 2.x, XL, 3 and Flux, from a diffusers folder or a .safetensors file.",
 }
 
+# Switch of a feature that no engine of ours has -> why.
+LACKS: Mapping[str, str] = {"restore_faces": "Faces are mended by WebUIs only, not by Deforum's own engines."}
+
 # Sampler name -> the scheduler that "Automatic" stands for.
 SAMPLERS: Mapping[str, str] = {
     "DPM++ 2M": "Karras",

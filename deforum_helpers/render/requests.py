@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deforum_helpers.engines.base import FreeU, GenerateRequest, MaskContent, PromptBlend
+from deforum_helpers.engines.base import FreeU, GenerateRequest, KohyaHRFix, MaskContent, PromptBlend
 from deforum_helpers.options import Options
 from deforum_helpers.render.modes import blends_embeddings, is_interpolated
 from deforum_helpers.render.script import Script
@@ -32,7 +32,10 @@ def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: Key
 
     sampler = text(settings.enable_sampler_scheduling, "sampler_schedule", settings.sampler)
     scheduler = text(settings.enable_scheduler_scheduling, "scheduler_schedule", settings.scheduler)
-    sampler, scheduler = canonical_sampler(sampler) or sampler, canonical_scheduler(scheduler) or scheduler
+    if settings.enable_sampler_scheduling:
+        sampler = canonical_sampler(sampler) or sampler
+    if settings.enable_scheduler_scheduling:
+        scheduler = canonical_scheduler(scheduler) or scheduler
     checkpoint = text(
         settings.enable_checkpoint_scheduling, "checkpoint_schedule", options.sd_model_checkpoint
     )
@@ -61,6 +64,8 @@ def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: Key
         checkpoint=checkpoint or None,
         vae=None if options.sd_vae in ("", "Automatic") else options.sd_vae,
         freeu=_freeu(settings, at),
+        kohya_hrfix=_kohya_hrfix(settings, at),
+        restore_faces=settings.restore_faces,
         blend=_blend(script, index),
         mask_content=_MASK_CONTENTS.get(settings.fill, "picture"),
     )
@@ -94,3 +99,17 @@ def _freeu(settings: Settings, at: Mapping[str, float]) -> FreeU | None:
     if not settings.freeu_enabled:
         return None
     return FreeU(at["freeu_b1"], at["freeu_b2"], at["freeu_s1"], at["freeu_s2"])
+
+
+def _kohya_hrfix(settings: Settings, at: Mapping[str, float]) -> KohyaHRFix | None:
+    if not settings.kohya_hrfix_enabled:
+        return None
+    return KohyaHRFix(
+        block_number=max(1, int(at["kohya_hrfix_block_number"])),
+        downscale_factor=at["kohya_hrfix_downscale_factor"],
+        start=at["kohya_hrfix_start_percent"],
+        end=at["kohya_hrfix_end_percent"],
+        downscale_after_skip=settings.kohya_hrfix_downscale_after_skip,
+        downscale_method=settings.kohya_hrfix_downscale_method,
+        upscale_method=settings.kohya_hrfix_upscale_method,
+    )

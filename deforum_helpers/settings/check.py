@@ -62,9 +62,7 @@ REFUSALS: tuple[Refusal, ...] = (
         Refusal(f"cn_{number}_enabled", _unit_on(number), "false", "ControlNet is not built yet.")
         for number in range(1, UNITS + 1)
     ),
-    Refusal("restore_faces", _on("restore_faces"), "false", "mending faces is not built yet."),
     Refusal("store_frames_in_ram", _on("store_frames_in_ram"), "false", "frames are always written at once."),
-    Refusal("kohya_hrfix_enabled", _on("kohya_hrfix_enabled"), "false", "Kohya HRFix is not built yet."),
     Refusal(
         "frame_interpolation_engine",
         lambda settings: settings.frame_interpolation_engine != "None" and not settings.skip_video_creation,

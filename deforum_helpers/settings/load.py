@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deforum_helpers.errors import Problem, SettingsError
@@ -47,10 +47,16 @@ def load_settings(submitted: Mapping[str, Any]) -> Loaded:
     return loaded
 
 
-def examine_settings(submitted: Mapping[str, Any]) -> tuple[Loaded, tuple[Problem, ...]]:
+def examine_settings(
+    submitted: Mapping[str, Any], host_names: Mapping[str, Sequence[str]] | None = None
+) -> tuple[Loaded, tuple[Problem, ...]]:
     """Read settings as `load_settings` does, and return them with their problems.
 
     A setting that cannot be read has its default, so that what depends on the others can be checked as well.
+
+    Args:
+        submitted: as they came.
+        host_names: setting -> the names that a host has, as it writes them; ours are understood as well.
 
     Raises:
         SettingsError: they are no object of names and values.
@@ -59,7 +65,7 @@ def examine_settings(submitted: Mapping[str, Any]) -> tuple[Loaded, tuple[Proble
     values, warnings = modernised(submitted)
     known = {name: values[name] for name in FIELDS if name in values}
     unknown = {name: value for name, value in values.items() if name not in FIELDS}
-    read, found, problems = _read_all(known)
+    read, found, problems = _read_all(known, host_names or {})
     problems += _not_json(unknown)
     settings = typed_settings(defaults() | read)
     bad = {problem.setting for problem in problems}
@@ -91,12 +97,16 @@ def _check_envelope(submitted: object) -> None:
         raise SettingsError(problems)
 
 
-def _read_all(known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str], list[Problem]]:
+def _read_all(
+    known: Mapping[str, Any], host_names: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, Any], list[str], list[Problem]]:
     read: dict[str, Any] = {}
     warnings: list[str] = []
     problems: list[Problem] = []
     for name, value in known.items():
         info = FIELDS[name]
+        if host_names.get(name):
+            info = replace(info, choices=tuple(host_names[name]))
         if not info.loaded:
             if info.kind != "record" and value != info.default:
                 warnings.append(f"{name} cannot be set by a file and is ignored.")

@@ -167,6 +167,7 @@ class KohyaHRFixSettings:
         "The U-Net's input block at which the picture is shrunk.",
         tab=_HRFIX,
         label="Block number schedule",
+        bounds=(1, 32),
         used_when=_HRFIX_ON,
     )
     kohya_hrfix_downscale_factor: str = schedule(
@@ -174,6 +175,7 @@ class KohyaHRFixSettings:
         "By how much it is shrunk.",
         tab=_HRFIX,
         label="Downscale factor schedule",
+        bounds=(0.1, 9),
         unit="factor",
         used_when=_HRFIX_ON,
     )
@@ -182,6 +184,7 @@ class KohyaHRFixSettings:
         "From which share of sampling on, 0..1.",
         tab=_HRFIX,
         label="Start percent schedule",
+        bounds=(0, 1),
         used_when=_HRFIX_ON,
     )
     kohya_hrfix_end_percent: str = schedule(
@@ -189,6 +192,7 @@ class KohyaHRFixSettings:
         "Up to which share of sampling, 0..1.",
         tab=_HRFIX,
         label="End percent schedule",
+        bounds=(0, 1),
         used_when=_HRFIX_ON,
     )
     kohya_hrfix_downscale_after_skip: bool = setting(

@@ -136,11 +136,12 @@ def _read_bool(info: FieldInfo, value: object) -> Reading:
 
 
 def _known_choice(info: FieldInfo, name: str) -> str | None:
+    known = {folded(choice): choice for choice in info.choices}.get(folded(name))
     if info.name == "sampler":
-        return canonical_sampler(name)
+        return canonical_sampler(name) or known
     if info.name == "scheduler":
-        return canonical_scheduler(name)
-    return {folded(choice): choice for choice in info.choices}.get(folded(name))
+        return canonical_scheduler(name) or known
+    return known
 
 
 def _read_choice(info: FieldInfo, value: object) -> Reading:
@@ -150,6 +151,8 @@ def _read_choice(info: FieldInfo, value: object) -> Reading:
     if value in info.choices:
         return Reading(value)
     known = _known_choice(info, value) if len(value) <= MAX_NAME else None
+    if known == value:
+        return Reading(value)
     if known is not None:
         return Reading(known, f"{info.name} is {shown(value)}; it is read as {shown(known)}.")
     by_name = {choice.casefold(): choice for choice in info.choices}

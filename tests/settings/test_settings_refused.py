@@ -137,9 +137,7 @@ BAD_TOGETHER: list[tuple[str, dict[str, Any]]] = [
 ]
 ASKS: list[tuple[str, dict[str, Any]]] = [
     *((f"cn_{unit}_enabled", {f"cn_{unit}_enabled": True}) for unit in range(1, 6)),
-    ("restore_faces", {"restore_faces": True}),
     ("store_frames_in_ram", {"store_frames_in_ram": True}),
-    ("kohya_hrfix_enabled", {"kohya_hrfix_enabled": True}),
     ("frame_interpolation_engine", {"frame_interpolation_engine": "FILM"}),
     ("r_upscale_video", {"r_upscale_video": True}),
 ]

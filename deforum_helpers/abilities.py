@@ -1,0 +1,68 @@
+"""What settings ask for and not every host can do: ControlNet, the mending of faces, changes inside the U-Net."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from deforum_helpers.errors import Problem
+from deforum_helpers.host import ControlNetFacts, HostFacts
+from deforum_helpers.settings import Settings
+from deforum_helpers.settings.model import ControlNetUnit
+
+NO_NAME = "none"
+MAX_NAMES_SHOWN = 40
+
+
+def ability_problems(settings: Settings, facts: HostFacts) -> list[Problem]:
+    """Return what `settings` switch on and the host of `facts` does not have."""
+    problems = [
+        Problem(f"{setting} is true: {why} Allowed here: false.", setting, found="true", allowed="false")
+        for setting, why in facts.lacks.items()
+        if getattr(settings, setting)
+    ]
+    for number, unit in enumerate(settings.controlnet, start=1):
+        if unit.enabled:
+            problems += _unit_problems(number, unit, facts.controlnet)
+    return problems
+
+
+def host_name_of(name: str, names: Sequence[str]) -> str | None:
+    """Return which of the host's names a settings file means, or None.
+
+    Case makes no difference, nor does the hash that hosts write behind a model's name: "canny [1a2b3c4d]".
+    """
+    if name in names:
+        return name
+    by_plain_name = {_plain(known): known for known in reversed(names)}
+    return by_plain_name.get(_plain(name))
+
+
+def _plain(name: str) -> str:
+    return name.partition(" [")[0].strip().casefold()
+
+
+def _unit_problems(number: int, unit: ControlNetUnit, facts: ControlNetFacts) -> Iterator[Problem]:
+    if facts.missing is not None:
+        setting = f"cn_{number}_enabled"
+        message = f"{setting} is true: {facts.missing} Allowed here: false."
+        yield Problem(message, setting, found="true", allowed="false")
+        return
+    module, model = f"cn_{number}_module", f"cn_{number}_model"
+    if facts.modules and host_name_of(unit.module, facts.modules) is None:
+        yield _unknown(module, "preprocessor", unit.module, facts.modules)
+    if _plain(unit.model) == NO_NAME:
+        alone = host_name_of(unit.module, facts.modules_without_model) is not None
+        if facts.models and not alone:
+            yield _unknown(model, "model", unit.model, facts.models)
+    elif facts.models and host_name_of(unit.model, facts.models) is None:
+        yield _unknown(model, "model", unit.model, facts.models)
+
+
+def _unknown(setting: str, what: str, found: str, names: Sequence[str]) -> Problem:
+    others = [name for name in names if _plain(name) != NO_NAME or what == "preprocessor"]
+    allowed = ", ".join(others[:MAX_NAMES_SHOWN]) + (", ..." if len(others) > MAX_NAMES_SHOWN else "")
+    allowed = allowed or "none, as no ControlNet model is there"
+    message = (
+        f"{setting} names the ControlNet {what} {found!r}, which this host does not have; allowed: {allowed}."
+    )
+    return Problem(message, setting, found=found, allowed=allowed)

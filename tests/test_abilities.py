@@ -1,0 +1,105 @@
+"""What only some hosts can do is refused by the others, in one sentence, before anything is rendered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from films import SMALL, host
+
+from deforum_helpers.abilities import ability_problems, host_name_of
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.host import ControlNetFacts
+from deforum_helpers.prepare import prepare
+from deforum_helpers.settings.files import defaults, typed_settings
+
+MODULES = ("None", "canny", "depth_midas", "reference_only")
+MODELS = ("None", "control_v11p_sd15_canny [d14c016b]")
+HAS = ControlNetFacts(modules=MODULES, models=MODELS, modules_without_model=("reference_only",))
+
+
+def problems(controlnet: ControlNetFacts, lacks: dict[str, str], **changes: Any) -> list[Problem]:
+    settings = typed_settings(defaults() | changes)
+    return ability_problems(settings, host(Path("/nowhere"), controlnet=controlnet, lacks=lacks))
+
+
+def test_a_feature_that_the_host_lacks_is_refused_where_it_is_switched_on() -> None:
+    lacks = {"restore_faces": "This host mends no faces."}
+    assert problems(HAS, lacks) == []
+    assert problems(HAS, {}, restore_faces=True) == []
+    (problem,) = problems(HAS, lacks, restore_faces=True)
+    assert problem.setting == "restore_faces"
+    assert problem.message == "restore_faces is true: This host mends no faces. Allowed here: false."
+
+
+def test_every_unit_that_is_on_is_told_that_there_is_no_controlnet() -> None:
+    missing = ControlNetFacts(missing="This WebUI has no ControlNet.")
+    assert problems(missing, {}) == []
+    found = problems(missing, {}, cn_2_enabled=True, cn_5_enabled=True)
+    assert [problem.setting for problem in found] == ["cn_2_enabled", "cn_5_enabled"]
+    assert "This WebUI has no ControlNet." in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("module", "model", "settings"),
+    [
+        ("canny", "control_v11p_sd15_canny [d14c016b]", []),
+        ("Canny", "Control_v11p_sd15_canny", []),
+        ("none", "control_v11p_sd15_canny [00000000]", []),
+        ("reference_only", "None", []),
+        ("canny", "None", ["cn_1_model"]),
+        ("magic", "control_v11p_sd15_canny", ["cn_1_module"]),
+        ("magic", "lost", ["cn_1_module", "cn_1_model"]),
+    ],
+)
+def test_preprocessors_and_models_are_compared_with_those_of_the_host(
+    module: str, model: str, settings: list[str]
+) -> None:
+    found = problems(HAS, {}, cn_1_enabled=True, cn_1_module=module, cn_1_model=model)
+    assert [problem.setting for problem in found] == settings
+    assert problems(ControlNetFacts(), {}, cn_1_enabled=True, cn_1_module=module, cn_1_model=model) == []
+
+
+def test_the_names_that_are_there_are_listed() -> None:
+    (problem,) = problems(HAS, {}, cn_1_enabled=True, cn_1_module="canny", cn_1_model="lost")
+    assert "'lost'" in problem.message
+    assert problem.allowed == "control_v11p_sd15_canny [d14c016b]"
+    many = ControlNetFacts(models=tuple(f"model {number}" for number in range(99)))
+    (problem,) = problems(many, {}, cn_1_enabled=True, cn_1_model="lost")
+    assert len(problem.message) < 700
+    none = ControlNetFacts(models=("None",))
+    (problem,) = problems(none, {}, cn_1_enabled=True, cn_1_model="lost")
+    assert "no ControlNet model is there" in problem.message
+
+
+def test_an_exact_name_outranks_a_similar_one() -> None:
+    names = ("CANNY", "canny", "canny [1a2b]")
+    assert [host_name_of(name, names) for name in names] == list(names)
+    assert host_name_of("Canny", names) == "CANNY"
+    assert host_name_of("depth", names) is None
+
+
+class TestNamesOfAHost:
+    FACTS = {"samplers": ("Euler a", "Res Multistep", "euler"), "schedulers": ("Automatic", "Bong Tangent")}
+
+    def sampler(self, tmp_path: Path, **changes: Any) -> tuple[str, str]:
+        made = prepare({**SMALL, **changes}, host(tmp_path, **self.FACTS))
+        return made.plan.key_frames[0].request.sampler, made.plan.key_frames[0].request.scheduler
+
+    def test_names_that_only_the_host_has_are_taken_as_they_are(self, tmp_path: Path) -> None:
+        asked = {"sampler": "Res Multistep", "scheduler": "Bong Tangent"}
+        assert self.sampler(tmp_path, **asked) == ("Res Multistep", "Bong Tangent")
+        assert self.sampler(tmp_path, sampler="res multistep")[0] == "Res Multistep"
+        # An exact name of the host is not read as a name that we know from elsewhere.
+        assert self.sampler(tmp_path, sampler="euler")[0] == "euler"
+        scheduled = {"enable_sampler_scheduling": True, "sampler_schedule": '0: ("Res Multistep")'}
+        assert self.sampler(tmp_path, **scheduled)[0] == "Res Multistep"
+
+    def test_names_that_the_host_lacks_are_refused_with_a_list_of_its_own(self, tmp_path: Path) -> None:
+        for setting, name in (("sampler", "Heun"), ("sampler", "Magic"), ("scheduler", "Karras")):
+            with pytest.raises(SettingsError) as refused:
+                self.sampler(tmp_path, **{setting: name})
+            (problem,) = refused.value.problems
+            assert problem.setting == setting
+            assert ", ".join(self.FACTS[f"{setting}s"]) in str(problem.allowed)
