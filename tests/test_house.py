@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.job",
         "deforum_helpers.sources",
         "deforum_helpers.human_masks",
+        "deforum_helpers.tools",
         "deforum_helpers.control_pictures",
     ),
     (
@@ -44,7 +45,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.options",),
     ("deforum_helpers.engines", "deforum_helpers.engines.demo.engine"),
     ("deforum_helpers.controlnet",),
-    ("deforum_helpers.depth", "deforum_helpers.flow", "deforum_helpers.segmentation"),
+    ("deforum_helpers.interpolation", "deforum_helpers.upscaling"),
+    ("deforum_helpers.depth", "deforum_helpers.flow", "deforum_helpers.segmentation", "deforum_helpers.weights"),
     ("deforum_helpers.engines.demo",),  # the built-in model's own files: weights and the depth net
     ("deforum_helpers.settings",),
     ("deforum_helpers.schedule",),
