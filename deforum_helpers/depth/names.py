@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -48,6 +49,7 @@ DEPTH_NAMES: Mapping[str, DepthName] = {
         DepthName("Plane", "plane", 1.0, 2.0, near_is_bright=True),
     )
 }
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 OTHER_SPELLINGS: Mapping[str, str] = {"demo": "Built-in", "none": "Plane"}
 
 HUB_IDS: Mapping[str, str] = {
@@ -149,12 +151,18 @@ def local_folder(family: str, models_folder: Path | None = None) -> Path | None:
 
 def hub_folder(hub_id: str, models_folder: Path | None = None) -> Path | None:
     """Return the folder with the weights of a model of the hub, or None: as `local_folder`."""
-    owner, _, model = hub_id.partition("/")
-    snapshots = _hub_cache() / f"models--{owner}--{model}" / "snapshots"
-    candidates = sorted(snapshots.glob("*"), reverse=True)
+    candidates = hub_snapshots(hub_id)
     if models_folder is not None:
-        candidates = [models_folder / model, *candidates]
+        candidates = [models_folder / hub_id.partition("/")[2], *candidates]
     return next((folder for folder in candidates if _has_weights(folder)), None)
+
+
+def hub_snapshots(hub_id: str) -> list[Path]:
+    """Return the folders of the Hugging Face cache that hold a model; none where the text is no hub id."""
+    if not _HUB_ID.fullmatch(hub_id):
+        return []
+    folder = _hub_cache() / f"models--{hub_id.replace('/', '--')}" / "snapshots"
+    return sorted((path for path in folder.glob("*") if (path / "config.json").is_file()), reverse=True)
 
 
 def _has_weights(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from deforum_helpers.errors import ModelError
 
 Kind = Literal["sd", "sdxl", "sd3", "flux"]
 
-_PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
+PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _HEADER_LIMIT_BYTES = 64 * 2**20
 
@@ -80,7 +80,7 @@ def describe_checkpoint(name: str, allow_download: bool = False) -> Checkpoint:
         ModelError: it does not exist, is a pickle, names foreign code, or is of a kind that is not supported.
     """
     path = Path(name).expanduser()
-    if path.suffix.casefold() in _PICKLES:
+    if path.suffix.casefold() in PICKLES:
         raise ModelError(
             f"The checkpoint {path.name!r} is a pickle, which can run code when it is opened, and is never "
             "loaded; use the .safetensors version of this model, or convert it with a tool you trust."
@@ -119,7 +119,7 @@ def folder_components(folder: Path, with_weights: bool = True) -> tuple[Kind, di
     index_path = folder / "model_index.json"
     if not index_path.is_file():
         raise ModelError(f"The folder {folder.name!r} is not a diffusers model: it has no model_index.json.")
-    index = _read_json(index_path)
+    index = read_json(index_path)
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in PIPELINES:
         raise ModelError(
@@ -152,7 +152,7 @@ def _known_components(folder: Path, index: Mapping[str, Any]) -> Iterator[tuple[
 def _refuse_foreign_code(folder: Path, component: str) -> None:
     for config in ("config.json", "tokenizer_config.json"):
         path = folder / component / config
-        if path.is_file() and "auto_map" in _read_json(path):
+        if path.is_file() and "auto_map" in read_json(path):
             raise ModelError(
                 f"The model {folder.name!r} asks for foreign code in {component}/{config} (auto_map), "
                 "which is never run; use a model that needs none."
@@ -164,7 +164,7 @@ def _refuse_pickles(folder: Path, component: str) -> None:
         return
     names = [path.name for path in (folder / component).glob("*") if path.is_file()]
     if not any(name.endswith(".safetensors") for name in names):
-        found = next((name for name in names if name.endswith(_PICKLES)), "no weights")
+        found = next((name for name in names if name.endswith(PICKLES)), "no weights")
         raise ModelError(
             f"The {component} of the model {folder.name!r} has {found} and no .safetensors file; "
             "only .safetensors weights are loaded: use that version of the model."
@@ -214,7 +214,7 @@ def _header(path: Path) -> Any:
         return json.loads(file.read(length))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

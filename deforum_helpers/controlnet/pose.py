@@ -1,0 +1,137 @@
+"""People's poses through transformers: YOLOS finds the people, ViTPose their joints; files of this machine only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from deforum_helpers.controlnet.names import JOINTS_MODEL, PEOPLE_MODEL, module_fault
+from deforum_helpers.controlnet.skeletons import Joint, Skeleton, drawn, skeleton_of
+from deforum_helpers.depth.names import hub_folder
+from deforum_helpers.errors import MissingFeature, ModelError
+from deforum_helpers.image.convert import from_bytes
+from deforum_helpers.image.types import Image
+from deforum_helpers.optional import require
+
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+PEOPLE_SEEN_PX = 512
+PERSON = "person"
+SURE_OF_PERSON = 0.7
+SURE_OF_JOINT = 0.3
+JOINTS_SEEN_PX = (192, 256)  # width, height
+AROUND = 1.25
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a person is, in pixels: the middle, and the size."""
+
+    x_px: float
+    y_px: float
+    width_px: float
+    height_px: float
+
+    def widened(self) -> Box:
+        """Return the box with the ratio of sides in which joints are looked for, and some room around it."""
+        width, height = JOINTS_SEEN_PX
+        wide = max(self.width_px, self.height_px * width / height) * AROUND
+        return Box(self.x_px, self.y_px, wide, wide * height / width)
+
+
+class PoseFinder:
+    """Draws the skeletons of the people in a picture.
+
+    Args:
+        people: answers `logits` (1, N, labels + 1) and `pred_boxes` (1, N, 4) to pixel_values.
+        label: which of its labels means a person.
+        joints: answers `heatmaps` (N, 17, h, w) to pixel_values (N, 3, 256, 192).
+    """
+
+    def __init__(self, people: Any, label: int, joints: Any) -> None:
+        self._people = people
+        self._label = label
+        self._joints = joints
+
+    @torch.no_grad()
+    def draw(self, image: Image) -> Image:
+        """Return the skeletons on black, of the size of `image`, (3, H, W) float32 RGB."""
+        height, width = image.shape[1:]
+        boxes = [box.widened() for box in self._boxes(image)]
+        skeletons = [self._skeleton(image, box) for box in boxes]
+        return from_bytes(drawn(skeletons, width, height), image.device)
+
+    def _boxes(self, image: Image) -> list[Box]:
+        height, width = image.shape[1:]
+        scale = PEOPLE_SEEN_PX / min(height, width)
+        size = tuple(max(32, round(side * scale / 32) * 32) for side in (height, width))
+        answered = self._people(
+            pixel_values=_normalised(F.interpolate(image[None], size, mode="bilinear", antialias=True))
+        )
+        sure = answered.logits.float().softmax(-1)[0, :, self._label] >= SURE_OF_PERSON
+        found = answered.pred_boxes[0][sure].float().tolist()
+        return [Box(x * width, y * height, w * width, h * height) for x, y, w, h in found]
+
+    def _skeleton(self, image: Image, box: Box) -> Skeleton:
+        heat = (
+            self._joints(pixel_values=_normalised(_cut(image, box)[None])).heatmaps[0].float().cpu().numpy()
+        )
+        return skeleton_of([_joint(plane, box) for plane in heat])
+
+
+def _normalised(batch: torch.Tensor) -> torch.Tensor:
+    mean, deviation = (
+        torch.tensor(triple, device=batch.device)[None, :, None, None] for triple in (MEAN, DEVIATION)
+    )
+    return (batch - mean) / deviation
+
+
+def _cut(image: Image, box: Box) -> torch.Tensor:
+    """Return the part of an image in a box, (3, 256, 192); what lies outside of the image is black."""
+    height, width = image.shape[1:]
+    seen_width, seen_height = JOINTS_SEEN_PX
+    across = box.x_px + ((torch.arange(seen_width) + 0.5) / seen_width - 0.5) * box.width_px
+    down = box.y_px + ((torch.arange(seen_height) + 0.5) / seen_height - 0.5) * box.height_px
+    rows, columns = torch.meshgrid(2 * down / height - 1, 2 * across / width - 1, indexing="ij")
+    places = torch.stack([columns, rows], dim=-1)[None].to(image.device)
+    return F.grid_sample(image[None], places, mode="bilinear", align_corners=False)[0]
+
+
+def _joint(heat: np.ndarray, box: Box) -> Joint | None:
+    """Return the hottest place, moved a quarter of a cell towards its hotter neighbours, or None where none is hot."""
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    if heat[row, column] < SURE_OF_JOINT:
+        return None
+    padded = np.pad(heat, 1, mode="edge")
+    lean_x = np.sign(padded[row + 1, column + 2] - padded[row + 1, column]) / 4
+    lean_y = np.sign(padded[row + 2, column + 1] - padded[row, column + 1]) / 4
+    height, width = heat.shape
+    x_share = (column + 0.5 + lean_x) / width - 0.5
+    y_share = (row + 0.5 + lean_y) / height - 0.5
+    return Joint(float(box.x_px + x_share * box.width_px), float(box.y_px + y_share * box.height_px))
+
+
+def make_pose_finder(device: torch.device | str) -> PoseFinder:
+    """Return what draws skeletons, from the Hugging Face cache.
+
+    Raises:
+        MissingFeature: a model or its package is not on this machine.
+        ModelError: a model is broken.
+    """
+    fault = module_fault("openpose")
+    if fault is not None:
+        raise MissingFeature(f"{fault}.")
+    transformers = require("transformers", "openpose", "pip install transformers")
+    options = {"local_files_only": True, "use_safetensors": True}
+    try:
+        people = transformers.YolosForObjectDetection.from_pretrained(hub_folder(PEOPLE_MODEL), **options)
+        joints = transformers.VitPoseForPoseEstimation.from_pretrained(hub_folder(JOINTS_MODEL), **options)
+        labels = {str(name).casefold(): int(number) for number, name in people.config.id2label.items()}
+        return PoseFinder(people.to(device).eval(), labels[PERSON], joints.to(device).eval())
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"openpose: its models cannot be loaded: {first}") from error
