@@ -105,7 +105,7 @@ class StillEnding(ApiError):
     code = 409
 
     def __init__(self, id: str) -> None:
-        message = f"The job {id!r} is being cancelled; resume it once it is CANCELLED."
+        message = f"The job {id!r} is being cancelled; try again once it is CANCELLED."
         super().__init__(message, id=id, headers={"Retry-After": "1"})
 
 

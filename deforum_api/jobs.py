@@ -183,14 +183,20 @@ class JobQueue:
         Raises:
             UnknownId: there is no such job.
             AlreadyFinished: it ended, or its film is being made.
+            StillEnding: it is being cancelled.
         """
-        try:
-            job = self.records.apply(job_id, HoldAsked())
-        except IllegalTransition:
-            raise AlreadyFinished(job_id, self.job(job_id).phase) from None
-        if token := self.runner.token(job_id):
-            token.park()
-        return job
+        while True:
+            job = self.job(job_id)
+            if job.cancel_requested and not job.finished:
+                raise StillEnding(job_id)
+            try:
+                changed = self.records.change(job, HoldAsked())
+            except IllegalTransition:
+                raise AlreadyFinished(job_id, job.phase) from None
+            if changed:
+                if token := self.runner.token(job_id):
+                    token.park()
+                return changed
 
     def move_up(self, job_id: str) -> None:
         """Let a waiting job change places with the one that is taken before it; others stay where they are."""

@@ -57,7 +57,7 @@ class Job:
         held: the job is paused, or will be at the next frame; it waits until it is resumed.
         turn: place among the waiting jobs, where it is not that of submission.
         max_frames: frames of the whole animation; `frame` of them are written, the last one at Unix time `frame_at`.
-        frames_before: how many of them earlier attempts had written.
+        frames_before: how many of them earlier attempts had written; `frames_at_end`: those when it last ended.
     """
 
     id: str
@@ -88,6 +88,7 @@ class Job:
     generating_since: float = 0.0
     frames_before: int = 0
     frame_at: float = 0.0
+    frames_at_end: int = 0
     warnings: tuple[str, ...] = ()
 
     @property
@@ -152,8 +153,10 @@ def after(job: Job, event: Event, now: float) -> Job:
     if (job.status, job.phase) not in TRANSITIONS[type(event)]:
         raise IllegalTransition(f"{type(event).__name__} does not fit {job.id} ({job.status}, {job.phase}).")
     now = max(now, job.last_updated)
+    changed = _changed(job, event, now)
     return replace(
-        _changed(job, event, now),
+        changed,
+        held=changed.held and not changed.finished,
         updates=job.updates + 1,
         last_updated=now,
         update_interval_time=now - job.last_updated,
@@ -169,7 +172,7 @@ def _changed(job: Job, event: Event, now: float) -> Job:
     if isinstance(event, Reported):
         return _progressed(job, event, now)
     if isinstance(event, HoldAsked | Released):
-        return replace(job, held=isinstance(event, HoldAsked))
+        return replace(job, held=isinstance(event, HoldAsked) and not job.cancel_requested)
     if isinstance(event, Moved):
         return replace(job, turn=event.turn)
     if isinstance(event, CancelAsked):
@@ -187,14 +190,9 @@ def _changed(job: Job, event: Event, now: float) -> Job:
 
 def _cancel_asked(job: Job) -> Job:
     asked = replace(job, cancel_requested=True, held=False, not_before=0.0, message="Cancelling.")
-    if job.phase == "QUEUED" and not _has_frames_for_a_film(job):
-        return replace(asked, status="CANCELLED", message="Cancelled before it began.")
-    return asked if job.phase == "QUEUED" else replace(asked, held=job.held)
-
-
-def _has_frames_for_a_film(job: Job) -> bool:
-    """Whether a waiting job was begun and not yet ended: its frames are yet to become a film."""
-    return job.frame > 0 and (job.held or job.delays > 0 or job.interruptions > 0)
+    if job.phase != "QUEUED" or job.frame > job.frames_at_end:
+        return asked  # what was not made into a film yet is to become one
+    return _cancelled(asked) if job.frame else replace(_cancelled(asked), message="Cancelled before it began.")
 
 
 def _failed(job: Job, event: Failed) -> Job:
@@ -277,7 +275,7 @@ def _waiting_again(job: Job, event: Parked | Resumed | Delayed) -> Job:
     if isinstance(event, Delayed):
         delays, attempt = job.delays + 1, job.attempt + 1
         return replace(job, attempt=attempt, delays=delays, not_before=event.until, message=event.message)
-    return replace(job, attempt=job.attempt + 1, held=False, delays=0, interruptions=0, not_before=0.0)
+    return replace(job, attempt=job.attempt + 1, delays=0, interruptions=0, not_before=0.0, frames_at_end=job.frame)
 
 
 def _queued(job: Job) -> Job:

@@ -1,108 +1,101 @@
-"""The job queue against a model: submits, cancels, ends, resumes, restarts and crashes, in any order."""
+"""The job queue against a model: all that clients, time and the machine can do to it, in any order."""
 
 from __future__ import annotations
 
+import json
 import os
-import queue
-import sqlite3
 import tempfile
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from itertools import count
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from deforum_api.errors import AlreadyFinished, NotResumable, StoreUnavailable
+from deforum_api.errors import AlreadyFinished, KeyReused, NotFinished, NotResumable, StillEnding, UnknownId
 from deforum_api.jobs import JobQueue
-from deforum_api.owners import Me
-from deforum_api.record import MAX_ATTEMPTS, Job
-from deforum_api.store_sqlite import SqliteStore
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import ModelError
-from tests.api.fake_renderer import WAIT_S, Step
+from deforum_api.record import MAX_ATTEMPTS, MAX_DELAY_S, WORKING, Job
+from deforum_api.submission import Limits
+from tests.api.fake_renderer import WAIT_S
+from tests.api.puppet import FRAMES, PuppetRenderer, QuickStore
 
-FRAMES = 4
-
-
-class PuppetRenderer:
-    """Does one step of a job for every command: "frame", "finish" or "fail"."""
-
-    def __init__(self) -> None:
-        self.commands: queue.Queue[str] = queue.Queue()
-        self.ready = threading.Semaphore(0)
-        self.started = 0
-
-    def check(self, submitted: Mapping[str, Any], overrides: Any, *, resume: str | None = None) -> Any:
-        return SimpleNamespace(summary={"frames": FRAMES}, warnings=(), resume=resume)
-
-    def render(self, prepared: Any, cancel: CancelToken, report: Callable[[Any], None]) -> Any:
-        self.started += 1
-        frame = 0
-        report(Step("PREPARING", 1.0, 0, FRAMES, "/out", "20260102030405"))
-        while True:
-            self.ready.release()
-            command = self.commands.get(timeout=WAIT_S)
-            if command == "fail":
-                raise ModelError("broken")
-            if command == "finish":
-                return SimpleNamespace(outdir="/out", timestring="20260102030405", frames=FRAMES, warnings=())
-            cancel.check()  # an end may come too late to see a cancel; a frame never does
-            frame = min(frame + 1, FRAMES)
-            report(Step("GENERATING", frame / FRAMES, frame, FRAMES, "/out", "20260102030405"))
+RETRY_AFTER_S = (5.0, 30.0)
+ENDS = ("SUCCEEDED", "FAILED", "CANCELLED")
+JOBS = st.integers(0, 99)
 
 
-class QuickStore(SqliteStore):
-    """Does not wait for the disk; another one that opens its file takes its program for dead."""
+@dataclass
+class Known:
+    """What the model knows of a job.
 
-    killed = False
+    Args:
+        state: "waiting", "paused", "working" or one of `ENDS`.
+        doomed: it was cancelled and has not ended yet.
+        held: it works, and pauses at its next frame.
+        parking: it works, and leaves off at its next frame.
+    """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, replace(Me.now(), id=str(next(NUMBERS)), began="long ago"))
+    number: int
+    place: int
+    state: str = "waiting"
+    doomed: bool = False
+    held: bool = False
+    parking: bool = False
+    in_film: bool = False
+    drawn: int = 0
+    frames: int = 0
+    frames_at_end: int = 0
+    attempt: int = 1
+    delays: int = 0
+    crashes: int = 0
+    not_before: float = 0.0
 
-    @contextmanager
-    def _change(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        if self.killed:
-            raise StoreUnavailable("It was killed.")
-        with super()._change(durable=False) as change:
-            yield change
+    @property
+    def finished(self) -> bool:
+        return self.state in ENDS
 
-
-NUMBERS = count()
+    def leave(self, state: str) -> None:
+        """Stop working."""
+        self.state = "CANCELLED" if self.doomed and state in (*ENDS, "waiting") else state
+        self.doomed = self.doomed and not self.finished
+        self.held = self.parking = self.in_film = False
+        self.drawn = 0
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """The model: ids that wait, in order; the one that works; how each of the others ended."""
+    """Submits, cancels, pauses, moves, resumes and forgets jobs, lets them end, and the server stop and die."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(prefix="deforum-machine-")
-        self.start()
-        self.order: list[str] = []
-        self.waiting: list[str] = []
-        self.working: str | None = None
-        self.doomed: set[str] = set()
-        self.crashes: Counter[str] = Counter()
-        self.ends: dict[str, str] = {}
+        self.now = 1e9
+        self.known: dict[str, Known] = {}
+        self.submitted = 0
+        self.receipts: dict[str, tuple[int, str]] = {}
         self.seen: dict[str, Job] = {}
+        self.start()
 
     def teardown(self) -> None:
-        while self.working:
-            self.command("finish", "SUCCEEDED")
+        while working := self.working:
+            self.do("finish", working)
         self.stop()
         self.folder.cleanup()
 
     def start(self) -> None:
         self.puppet = PuppetRenderer()
         self.store = QuickStore(Path(self.folder.name, "jobs.sqlite3"))
-        self.jobs = JobQueue(self.puppet.check, self.puppet.render, store=self.store)
+        self.jobs = JobQueue(
+            self.puppet.check,
+            self.puppet.render,
+            store=self.store,
+            clock=lambda: self.now,
+            limits=Limits(retry_after_s=RETRY_AFTER_S),
+        )
+        self.take_next()
 
     def stop(self) -> None:
         self.jobs.runner.begin_close()
@@ -111,122 +104,216 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.jobs.close(WAIT_S)
         self.store.close()
 
+    @property
+    def working(self) -> str | None:
+        return next((job_id for job_id, known in self.known.items() if known.state == "working"), None)
+
+    @property
+    def waiting(self) -> list[str]:
+        """The ids that wait, in their order."""
+        waiting = [job_id for job_id, known in self.known.items() if known.state == "waiting"]
+        return sorted(waiting, key=lambda job_id: (self.known[job_id].place, self.known[job_id].number))
+
+    def picked(self, pick: int) -> str:
+        return list(self.known)[pick % len(self.known)]
+
     def take_next(self) -> None:
-        if self.working is None and self.waiting:
-            self.working = self.waiting.pop(0)
+        """Let the first job that is due work, if none does, and wait until it does."""
+        if self.working is None:
+            due = (
+                one for one in self.waiting if not 0 < self.known[one].not_before - self.now <= MAX_DELAY_S
+            )
+            if first := next(due, None):
+                self.known[first].state = "working"
+                assert self.puppet.ready.acquire(timeout=WAIT_S), f"{first} was not taken"
+
+    def do(self, command: str, job_id: str) -> None:
+        """Let the working job obey a command, and wait until that is over."""
+        known = self.known[job_id]
+        self.puppet.commands.put(command)
+        if command in ("frame", "film") and not (known.doomed or known.parking):
+            known.drawn = min(known.drawn + (command == "frame"), FRAMES)
+            known.frames = max(known.frames, known.drawn)
+            known.in_film = known.in_film or command == "film"
             assert self.puppet.ready.acquire(timeout=WAIT_S)
-
-    def wait_again(self, job_id: str) -> None:
-        self.waiting = sorted([*self.waiting, job_id], key=self.order.index)
-
-    @rule()
-    def restart(self) -> None:
-        """What works is parked, unless it was being cancelled, and goes on first."""
-        self.stop()
-        if self.working in self.doomed:
-            self.ends[self.working] = "CANCELLED"
-        elif self.working:
-            self.wait_again(self.working)
-        self.working = None
-        self.start()
+            return
+        if command == "lapse" and not known.doomed and known.delays < len(RETRY_AFTER_S):
+            known.not_before = self.now + RETRY_AFTER_S[known.delays]
+            known.delays += 1
+            known.attempt += 1
+            command = "frame"
+        if command == "finish" and not known.doomed:
+            known.frames = FRAMES
+        ends = {"finish": "SUCCEEDED", "fail": "FAILED", "lapse": "FAILED"}
+        known.leave(ends.get(command, "paused" if known.held else "waiting"))
         self.take_next()
+        deadline = time.monotonic() + WAIT_S
+        while self.working is None and self.jobs.job(job_id).phase in WORKING and not self.over(job_id):
+            assert time.monotonic() < deadline, f"{job_id} did not end"
+            time.sleep(0.0005)
 
-    @rule()
-    def crash(self) -> None:
-        """Nothing is recorded; what worked goes on first, or is given up after the third time."""
-        self.store.killed = True
-        self.stop()
-        if self.working:
-            self.crashes[self.working] += 1
-            if self.crashes[self.working] < MAX_ATTEMPTS:
-                self.wait_again(self.working)
-            else:
-                self.ends[self.working] = "CANCELLED" if self.working in self.doomed else "FAILED"
-        self.working = None
-        self.start()
-        self.take_next()
-
-    def command(self, what: str, end: str | None) -> None:
-        """Let the working job do one step, and wait until that is over."""
-        assert self.working
-        job_id, end = self.working, "CANCELLED" if self.working in self.doomed else end
-        done = threading.Event()
-        with self.jobs.listen(job_id, done.set):
-            self.puppet.commands.put(what)
-            if end is None:
-                assert self.puppet.ready.acquire(timeout=WAIT_S)
-                return
-            while not self.jobs.job(job_id).finished:
-                assert done.wait(WAIT_S)
-                done.clear()
-        self.working, self.ends[job_id] = None, end
-        self.take_next()
+    def over(self, job_id: str) -> bool:
+        return self.jobs.job(job_id).finished
 
     @rule(count=st.integers(1, 3))
     def submit(self, count: int) -> None:
-        ids = [job.id for job in self.jobs.submit([{}] * count)]
-        self.order += ids
-        self.waiting += ids
+        self.accept([job.id for job in self.jobs.submit([{}] * count)])
+
+    @rule(key=st.sampled_from("ab"), count=st.integers(1, 2))
+    def submit_with_a_key(self, key: str, count: int) -> None:
+        before = self.receipts.get(key)
+        if before and before[0] != count:
+            refuses(KeyReused, lambda: self.jobs.submit_once(key, [{}] * count))
+            return
+        reply = self.jobs.submit_once(key, [{}] * count)
+        if before:
+            assert reply == before[1]
+        else:
+            self.receipts[key] = count, reply
+            self.accept(json.loads(reply)["job_ids"])
+
+    def accept(self, ids: list[str]) -> None:
+        for job_id in ids:
+            self.known[job_id] = Known(self.submitted, self.submitted)
+            self.submitted += 1
         self.take_next()
 
     @precondition(lambda self: self.working)
-    @rule(
-        step=st.sampled_from([("frame", None), ("frame", None), ("finish", "SUCCEEDED"), ("fail", "FAILED")])
-    )
-    def work(self, step: tuple[str, str | None]) -> None:
-        self.command(*step)
+    @rule(command=st.sampled_from(["frame", "frame", "film", "finish", "fail", "lapse"]))
+    def work(self, command: str) -> None:
+        assert self.working
+        self.do(command, self.working)
 
-    @precondition(lambda self: self.order)
-    @rule(pick=st.integers(0, 99))
+    @precondition(lambda self: self.known)
+    @rule(pick=JOBS)
     def cancel(self, pick: int) -> None:
-        job_id = self.order[pick % len(self.order)]
-        if job_id in self.ends:
-            before = self.jobs.job(job_id)
-            try:
-                self.jobs.cancel(job_id)
-            except AlreadyFinished:
-                assert self.jobs.job(job_id) == before
-                return
-            raise AssertionError("a finished job was cancelled")
-        before = self.jobs.cancel(job_id)
-        if job_id == self.working or (before.frame and self.crashes[job_id]):
-            self.doomed.add(job_id)
+        job_id = self.picked(pick)
+        known, before = self.known[job_id], self.jobs.job(job_id)
+        if known.finished:
+            refuses(AlreadyFinished, lambda: self.jobs.cancel(job_id))
+        elif known.doomed:
+            assert self.jobs.cancel(job_id) == before
         else:
-            self.waiting.remove(job_id)
-            self.ends[job_id] = "CANCELLED"
+            self.jobs.cancel(job_id)
+            known.not_before, known.held = 0.0, False
+            if known.state == "working" or known.frames > known.frames_at_end:
+                known.doomed = True
+                known.state = "waiting" if known.state == "paused" else known.state
+            else:
+                known.state = "CANCELLED"
+            self.take_next()
 
     @precondition(lambda self: self.working)
-    @rule(step=st.sampled_from([("frame", None), ("finish", "SUCCEEDED"), ("fail", "FAILED")]))
-    def cancel_and_work(self, step: tuple[str, str | None]) -> None:
+    @rule(
+        command=st.sampled_from(["frame", "finish", "fail", "lapse"]),
+        first=st.sampled_from(["cancel", "pause"]),
+    )
+    def ask_and_work(self, first: str, command: str) -> None:
+        """As `cancel` or `pause`, then `work`, which else seldom meet on one job."""
         assert self.working
-        self.jobs.cancel(self.working)
-        self.doomed.add(self.working)
-        self.command(*step)
+        job_id, place = self.working, list(self.known).index(self.working)
+        getattr(self, first)(place)
+        self.do(command, job_id)
 
-    @precondition(lambda self: self.order)
-    @rule(pick=st.integers(0, 99))
+    @precondition(lambda self: self.known)
+    @rule(pick=JOBS)
+    def pause(self, pick: int) -> None:
+        job_id = self.picked(pick)
+        known = self.known[job_id]
+        if known.finished or (known.in_film and not known.doomed):
+            refuses(AlreadyFinished, lambda: self.jobs.pause(job_id))
+        elif known.doomed:
+            refuses(StillEnding, lambda: self.jobs.pause(job_id))
+        else:
+            self.jobs.pause(job_id)
+            known.held = known.parking = known.state == "working"
+            known.state = "working" if known.held else "paused"
+
+    @precondition(lambda self: self.known)
+    @rule(pick=JOBS)
     def resume(self, pick: int) -> None:
-        job_id = self.order[pick % len(self.order)]
-        if self.ends.get(job_id) in ("FAILED", "CANCELLED"):
-            assert self.jobs.resume(job_id).attempt == self.seen[job_id].attempt + 1
-            del self.ends[job_id], self.crashes[job_id]
-            self.doomed.discard(job_id)
-            self.wait_again(job_id)
-            self.take_next()
-            return
-        try:
+        job_id = self.picked(pick)
+        known = self.known[job_id]
+        if known.doomed:
+            refuses(StillEnding, lambda: self.jobs.resume(job_id))
+        elif known.held:
             self.jobs.resume(job_id)
-        except NotResumable:
+            known.held = False
+        elif known.state == "paused":
+            self.jobs.resume(job_id)
+            known.state = "waiting"
+        elif known.state in ("FAILED", "CANCELLED"):
+            self.jobs.resume(job_id)
+            known.state, known.attempt, known.frames_at_end = "waiting", known.attempt + 1, known.frames
+            known.delays, known.crashes, known.not_before = 0, 0, 0.0
+        else:
+            refuses(NotResumable, lambda: self.jobs.resume(job_id))
+        self.take_next()
+
+    @precondition(lambda self: self.known)
+    @rule(pick=JOBS)
+    def move_up(self, pick: int) -> None:
+        job_id, waiting = self.picked(pick), self.waiting
+        self.jobs.move_up(job_id)
+        if job_id in waiting[1:]:
+            known, other = self.known[job_id], self.known[waiting[waiting.index(job_id) - 1]]
+            known.place, other.place = other.place, known.place
+
+    @precondition(lambda self: self.known)
+    @rule(pick=JOBS)
+    def forget(self, pick: int) -> None:
+        job_id = self.picked(pick)
+        if not self.known[job_id].finished:
+            refuses(NotFinished, lambda: self.jobs.forget(job_id))
             return
-        raise AssertionError("a job that neither failed nor was cancelled was resumed")
+        self.jobs.forget(job_id)
+        del self.known[job_id]
+        refuses(UnknownId, lambda: self.jobs.job(job_id))
+
+    @rule(seconds=st.sampled_from([1.0, 5.0, 30.0, 200.0, -3.0, -10_000.0]))
+    def time_passes(self, seconds: float) -> None:
+        """Or the clock is set back."""
+        self.now += seconds
+        self.jobs.runner.wake()
+        self.take_next()
+
+    @rule()
+    def restart(self) -> None:
+        """What works is parked, unless it is being cancelled, and goes on in its place."""
+        self.stop()
+        if self.working:
+            known = self.known[self.working]
+            known.leave("paused" if known.held else "waiting")
+        self.start()
+
+    @rule()
+    def crash(self) -> None:
+        """Nothing is recorded; what worked goes on in its place, or is given up after the third time."""
+        self.store.killed = True
+        self.stop()
+        if self.working:
+            known = self.known[self.working]
+            known.crashes += 1
+            if known.crashes >= MAX_ATTEMPTS:
+                known.leave("FAILED")
+            else:
+                known.attempt += 1
+                doomed, known.doomed = known.doomed, False
+                known.leave("paused" if known.held else "waiting")
+                known.doomed = doomed
+        self.start()
 
     @invariant()
     def the_queue_is_as_the_model_says(self) -> None:
         assert list(self.jobs.store.queued()) == self.waiting
+        assert [job.id for job in self.jobs.store.page()] == list(self.known)
         for job in self.jobs.store.page():
-            assert self.ends.get(job.id, "ACCEPTED") == job.status
-            working = (job.phase not in ("QUEUED", "DONE")) and job.status == "ACCEPTED"
-            assert working == (job.id == self.working)
+            known = self.known[job.id]
+            assert job.status == (known.state if known.finished else "ACCEPTED")
+            assert (not job.finished and job.phase in WORKING) == (known.state == "working")
+            assert job.held == (known.held or known.state == "paused")
+            assert job.finished or job.cancel_requested == known.doomed
+            assert (job.frame, job.attempt, job.delays) == (known.frames, known.attempt, known.delays)
 
     @invariant()
     def nothing_ever_falls(self) -> None:
@@ -239,6 +326,13 @@ class QueueMachine(RuleBasedStateMachine):
             if before.finished and job.attempt == before.attempt:
                 assert job == before
             self.seen[job.id] = job
+
+
+def refuses(error: type[Exception], ask: Callable[[], Any]) -> None:
+    """Ask for what must be refused."""
+    with suppress(error):
+        ask()
+        raise AssertionError(f"{error.__name__} was not raised")
 
 
 TestQueue = QueueMachine.TestCase
