@@ -192,7 +192,8 @@ def _cancel_asked(job: Job) -> Job:
     asked = replace(job, cancel_requested=True, held=False, not_before=0.0, message="Cancelling.")
     if job.phase != "QUEUED" or job.frame > job.frames_at_end:
         return asked  # what was not made into a film yet is to become one
-    return _cancelled(asked) if job.frame else replace(_cancelled(asked), message="Cancelled before it began.")
+    ended = _cancelled(asked)
+    return ended if job.frame else replace(ended, message="Cancelled before it began.")
 
 
 def _failed(job: Job, event: Failed) -> Job:
@@ -275,7 +276,8 @@ def _waiting_again(job: Job, event: Parked | Resumed | Delayed) -> Job:
     if isinstance(event, Delayed):
         delays, attempt = job.delays + 1, job.attempt + 1
         return replace(job, attempt=attempt, delays=delays, not_before=event.until, message=event.message)
-    return replace(job, attempt=job.attempt + 1, delays=0, interruptions=0, not_before=0.0, frames_at_end=job.frame)
+    job = replace(job, delays=0, interruptions=0, not_before=0.0, frames_at_end=job.frame)
+    return replace(job, attempt=job.attempt + 1)
 
 
 def _queued(job: Job) -> Job:
