@@ -65,7 +65,16 @@ class Interrupted:
 
 @dataclass(frozen=True)
 class Cancelled:
-    """The job stopped as it was asked to."""
+    """The job stopped as it was asked to; `note`: what else is to be known, a sentence or nothing."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Stalled:
+    """The working job does not move, as `message` says; None: it moves again."""
+
+    message: str | None
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,7 @@ Event = (
     | Delayed
     | Interrupted
     | Cancelled
+    | Stalled
     | Parked
     | Resumed
     | HoldAsked

@@ -22,11 +22,16 @@ def condition(facts: Mapping[str, Any], jobs: JobQueue) -> dict[str, Any]:
         jobs: the queue.
     """
     found = {**facts, "running": jobs.runner.running, "accepting": not jobs.closing, "queue_length": 0}
+    if jobs.runner.hanging:
+        found["unavailable"] = [
+            *facts["unavailable"],
+            {"feature": "rendering", "reason": jobs.runner.hanging},
+        ]
     try:
         found["queue_length"] = len(jobs.store.queued())
     except StoreUnavailable as error:
         found["accepting"] = False
-        found["unavailable"] = [*facts["unavailable"], {"feature": "jobs", "reason": error.message}]
+        found["unavailable"] = [*found["unavailable"], {"feature": "jobs", "reason": error.message}]
     return found
 
 

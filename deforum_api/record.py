@@ -19,6 +19,7 @@ from deforum_api.happenings import (
     Released,
     Reported,
     Resumed,
+    Stalled,
     Succeeded,
 )
 
@@ -132,6 +133,7 @@ TRANSITIONS: dict[type, frozenset[tuple[Status, Phase]]] = {
     Delayed: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Interrupted: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Cancelled: frozenset({("ACCEPTED", phase) for phase in WORKING}),
+    Stalled: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Parked: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Resumed: frozenset({(status, phase) for status in ("FAILED", "CANCELLED") for phase in UNFINISHED}),
     HoldAsked: frozenset({("ACCEPTED", phase) for phase in ("QUEUED", "PREPARING", "GENERATING")}),
@@ -182,7 +184,9 @@ def _changed(job: Job, event: Event, now: float) -> Job:
     if isinstance(event, Failed):
         return _failed(job, event)
     if isinstance(event, Cancelled):
-        return _cancelled(job)
+        return _cancelled(job, event.note)
+    if isinstance(event, Stalled):
+        return replace(job, message=event.message or ("Cancelling." if job.cancel_requested else None))
     if isinstance(event, Interrupted):
         return _interrupted(job)
     return _waiting_again(job, event)
@@ -201,8 +205,8 @@ def _failed(job: Job, event: Failed) -> Job:
     return replace(job, status="FAILED", error_type=error_type, message=event.message)
 
 
-def _cancelled(job: Job) -> Job:
-    message = f"Cancelled after {job.frame} of {job.max_frames} frames."
+def _cancelled(job: Job, note: str = "") -> Job:
+    message = f"Cancelled after {job.frame} of {job.max_frames} frames. {note}".rstrip()
     return replace(job, status="CANCELLED", message=message)
 
 

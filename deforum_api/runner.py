@@ -7,12 +7,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from deforum_api.errors import StoreUnavailable
-from deforum_api.happenings import Claimed, Delayed, Event, Failed, Interrupted
+from deforum_api.happenings import Cancelled, Claimed, Delayed, Event, Failed, Interrupted, Stalled
 from deforum_api.logs import about_job
 from deforum_api.record import IllegalTransition, Job
 from deforum_api.records import Records, Superseded
 from deforum_api.submission import Limits
+from deforum_api.watchdog import Attempt, Patience
 from deforum_api.worker import Check, Render, Worker, attempt, reported
+from deforum_helpers import errors
 from deforum_helpers.cancel import CancelToken
 
 if TYPE_CHECKING:
@@ -38,7 +40,10 @@ class Runner:
         self.render = render
         self._records = records
         self._limits = limits
-        self._running: dict[str, tuple[Job, CancelToken]] = {}
+        self._running: dict[str, Attempt] = {}
+        self._given_up: Attempt | None = None
+        self._patience = Patience(limits.hang_after_s, limits.give_up_after_s)
+        self._trouble = ""
         self._stopping = threading.Event()
         self._worker = Worker(self._work_next)
         self._watch = threading.Thread(target=self._look_on, name="deforum-watch", daemon=True)
@@ -59,13 +64,25 @@ class Runner:
     def token(self, job_id: str) -> CancelToken | None:
         """Return the token of a job that works here, or None."""
         running = self._running.get(job_id)
-        return running[1] if running else None
+        return running.token if running else None
+
+    @property
+    def hanging(self) -> str | None:
+        """What keeps the worker from its jobs, as plain sentences; None if nothing does."""
+        given_up = self._given_up
+        if given_up is not None and not given_up.over:
+            return (
+                f"The job {given_up.job.id} was cancelled and does not answer; no other is begun before it does. "
+                "Start the program again to go on at once."
+            )
+        named = (running.named for running in list(self._running.values()))
+        return next((text for text in named if text), None)
 
     def begin_close(self) -> None:
         """Take no more jobs and let the working one stop at its next frame."""
         self._stopping.set()
-        for _, token in list(self._running.values()):
-            token.park()
+        for running in list(self._running.values()):
+            running.token.park()
 
     def close(self, timeout: float) -> bool:
         """Return whether everything here has stopped, within `timeout` seconds."""
@@ -77,39 +94,40 @@ class Runner:
         claimed = self._claim()
         if claimed is None:
             return
-        with about_job(claimed[0].id):
-            self._work_on(*claimed)
+        with about_job(claimed.job.id):
+            self._work_on(claimed)
         self._records.store.prune(self._limits.finished)
         self.wake()
 
-    def _work_on(self, job: Job, token: CancelToken) -> None:
+    def _work_on(self, claimed: Attempt) -> None:
+        job = claimed.job
         try:
             event = attempt(
-                job, self.check, self.render, token, lambda progress: self._report(job, token, progress)
+                job, self.check, self.render, claimed.token, lambda told: self._report(claimed, told)
             )
             ended = self._end(job, event)
         finally:
-            del self._running[job.id]
+            claimed.over = True
+            self._running.pop(job.id, None)
         if ended:
             log.info("%s ended: %s%s", job.id, ended.status, f" ({ended.message})" if ended.message else "")
 
-    def _claim(self) -> tuple[Job, CancelToken] | None:
-        """Take the first job that is due, with its token; None if none is or the queue closes."""
+    def _claim(self) -> Attempt | None:
+        """Take the first job that is due; None if none is or the queue closes."""
         while not self._stopping.is_set():
             job = self._first_due()
             if job is None:
                 return None
-            token = CancelToken()
             try:
                 claimed = self._records.change(job, Claimed())
             except IllegalTransition:
                 continue
             if claimed:
-                self._running[job.id] = claimed, token
-                self._obey(claimed, token)
+                running = self._running[job.id] = Attempt(claimed, CancelToken())
+                self._obey(claimed, running.token)
                 if self._stopping.is_set():
-                    token.park()
-                return claimed, token
+                    running.token.park()
+                return running
         return None
 
     def _first_due(self) -> Job | None:
@@ -117,13 +135,22 @@ class Runner:
         jobs = map(self._records.store.get, self._records.store.queued())
         return next((job for job in jobs if job and job.due(now)), None)
 
-    def _report(self, job: Job, token: CancelToken, progress: Progress) -> None:
+    def _report(self, running: Attempt, progress: Progress) -> None:
+        """Record where the job stands.
+
+        Raises:
+            Parked: it is another attempt's by now, whose files these are.
+        """
+        running.told(progress)
         try:
-            self._obey(self._records.apply_to_attempt(job, reported(progress)), token)
+            self._obey(self._records.apply_to_attempt(running.job, reported(progress)), running.token)
         except Superseded:
-            token.park()
+            running.token.park()
+            kept = self._records.store.get(running.job.id)
+            if kept is None or kept.attempt != running.job.attempt:
+                raise errors.Parked("Another attempt at the job has begun.") from None
         except StoreUnavailable as error:
-            log.warning("%s: progress was not recorded: %s", job.id, error)
+            log.warning("%s: progress was not recorded: %s", running.job.id, error)
 
     def _end(self, job: Job, event: Event) -> Job | None:
         """Record how the attempt ended; None if it was no longer ours or cannot be recorded before the queue closes."""
@@ -151,24 +178,65 @@ class Runner:
     def _look_again(self) -> None:
         try:
             self._look()
+            self._trouble = ""
         except StoreUnavailable as error:
-            log.error("%s", error)
+            if error.message != self._trouble:  # once, not twice a second
+                log.error("%s", error)
+            self._trouble = error.message
 
     def _look(self) -> None:
         """Do what other programs, and the time, ask for."""
         store = self._records.store
-        for job, token in list(self._running.values()):
-            kept = store.get(job.id)
-            if kept is None or kept.attempt != job.attempt:
-                token.park()
-            else:
-                self._obey(kept, token)
+        for running in list(self._running.values()):
+            with about_job(running.job.id):
+                self._look_after(running)
         if self._running:
             store.beat()
         self._adopt()
         if not self._running and self._first_due():
             self.wake()
         self._records.tell_changed()
+
+    def _look_after(self, running: Attempt) -> None:
+        job, token = running.job, running.token
+        kept = self._records.store.get(job.id)
+        if kept is None or kept.attempt != job.attempt:
+            token.park()
+        else:
+            self._obey(kept, token)
+        silence_s = running.silence_s(self._patience)
+        try:
+            if silence_s < self._patience.named_after_s(at_frames=running.at_frames):
+                self._unname(running)
+            elif running.named is None:
+                self._name(running, silence_s)
+            if token.wish == "cancel" and running.phase != "POST_PROCESSING":
+                self._give_up(running, silence_s)
+        except Superseded:
+            log.debug("%s ended just now", job.id)
+
+    def _name(self, running: Attempt, silence_s: float) -> None:
+        running.named = running.hanging(silence_s)
+        log.error("%s: %s\n%s", running.job.id, running.named, running.stack())
+        self._records.apply_to_attempt(running.job, Stalled(running.named))
+
+    def _unname(self, running: Attempt) -> None:
+        if running.named is not None:
+            running.named = None
+            log.warning("%s: it moves again.", running.job.id)
+            self._records.apply_to_attempt(running.job, Stalled(None))
+
+    def _give_up(self, running: Attempt, silence_s: float) -> None:
+        """End a cancelled job that does not answer; its thread, and what that holds, cannot be taken from it."""
+        if silence_s < self._patience.given_up_after_s:
+            return
+        self._given_up = running
+        self._running.pop(running.job.id, None)
+        log.error(
+            "%s was cancelled, but does not answer; it stands here:\n%s", running.job.id, running.stack()
+        )
+        note = "It did not answer; its frames become a film if it still does."
+        self._records.apply_to_attempt(running.job, Cancelled(note))
 
     def _obey(self, job: Job, token: CancelToken) -> None:
         """Pass on what was asked of the job, here or in another program."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deforum_helpers.prepare import Prepared
 
 RECEIPT_KEPT_S = 24 * 3600.0
+HANG_AFTER_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,16 @@ class Limits:
     """How much is taken: jobs waiting at once, jobs of one batch, finished jobs remembered.
 
     `retry_after_s`: seconds after which a job that failed, but may succeed later, is tried again; one try for each.
+    `hang_after_s`: seconds without a sign of life after which a job is said to hang, 0 = never.
+    `give_up_after_s`: seconds without one after which a cancelled job ends, even if its thread does not.
     """
 
     queued: int = 1000
     batch: int = 100
     finished: int = 10_000
     retry_after_s: tuple[float, ...] = (5.0, 30.0, 120.0)
+    hang_after_s: float = HANG_AFTER_S
+    give_up_after_s: float = 30.0
 
 
 def check_size(settings: Sequence[Mapping[str, Any]], limit: int) -> None:

@@ -6,10 +6,9 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deforum_api.errors import StoreUnavailable
 from deforum_api.record import Cancelled, Event, Failed, Job, Parked, Reported, Succeeded
 from deforum_helpers import errors
 
@@ -37,27 +36,36 @@ Render = Callable[["Prepared", "CancelToken", Callable[["Progress"], None]], "Ru
 
 
 class Worker:
-    """A thread that calls `work_next` once for every `wake`, never twice at a time."""
+    """A thread that calls `work_next` after every `wake`, never twice at a time.
+
+    It does not keep the program from ending, as the threads of a pool would.
+    """
 
     def __init__(self, work_next: Callable[[], None]) -> None:
         self._work_next = work_next
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="deforum-worker")
-        self._busy = threading.Lock()
+        self._wanted = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="deforum-worker", daemon=True)
+        self._thread.start()
 
     def wake(self) -> None:
         """Let the worker look for one more job; does nothing once it was told to stop."""
-        with suppress(RuntimeError):
-            self._pool.submit(self._work)
+        self._wanted.set()
 
     def stop(self, timeout: float) -> bool:
         """Take no more jobs; return whether the running one ended within `timeout` seconds."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        return self._busy.acquire(timeout=timeout)
+        self._stopping = True
+        self._wanted.set()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
-    def _work(self) -> None:
-        with self._busy:
+    def _run(self) -> None:
+        while self._wanted.wait() and not self._stopping:
+            self._wanted.clear()
             try:
                 self._work_next()
+            except StoreUnavailable as error:
+                log.error("No job is taken: %s", error)
             except Exception:
                 log.exception("The worker met an error outside any job.")
 

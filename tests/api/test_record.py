@@ -27,6 +27,7 @@ from deforum_api.record import (
     Released,
     Reported,
     Resumed,
+    Stalled,
     Succeeded,
     after,
 )
@@ -119,6 +120,17 @@ def test_after_a_resume_the_time_left_follows_the_new_frames_alone() -> None:
     assert (job.seconds_per_frame, job.eta_seconds) == (3.0, 0.0)
 
 
+def test_a_job_that_stalls_says_so_until_it_moves_again() -> None:
+    working = replace(NEW, phase="GENERATING")
+    stalled = after(working, Stalled("Nothing has moved."), 200.0)
+    assert (stalled.status, stalled.message) == ("ACCEPTED", "Nothing has moved.")
+    assert after(stalled, Stalled(None), 201.0).message is None
+    asked = after(stalled, CancelAsked(), 201.0)
+    assert after(asked, Stalled(None), 202.0).message == "Cancelling."
+    given_up = after(asked, Cancelled("It did not answer."), 202.0)
+    assert given_up.message == f"Cancelled after 0 of {NEW.max_frames} frames. It did not answer."
+
+
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("kind", TRANSITIONS)
@@ -141,6 +153,7 @@ EXAMPLES: dict[type, Event] = {
     Delayed: Delayed("x", 200.5),
     Interrupted: Interrupted(),
     Cancelled: Cancelled(),
+    Stalled: Stalled("x"),
     Parked: Parked(),
     Resumed: Resumed(),
     HoldAsked: HoldAsked(),
