@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,13 +15,14 @@ from numpy.typing import NDArray
 
 from deforum_helpers.errors import RenderError
 from deforum_helpers.output.disk import write_whole
-from deforum_helpers.output.metadata import png_text_chunks, with_png_text
+from deforum_helpers.output.metadata import PNG_SIGNATURE, png_chunk, png_text_chunks
 
-# Run-length matching and one fixed filter take half the time of zlib's search and of trying every filter, for files
-# of the same size. Older OpenCV has no choice of filter.
-_FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-if hasattr(cv2, "IMWRITE_PNG_FILTER"):
-    _FAST_PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
+# Where isal is, it compresses three times faster than zlib, to smaller files than zlib's fastest.
+_isal_zlib = importlib.import_module("isal.isal_zlib") if importlib.util.find_spec("isal") else None
+
+_GREY, _RGB = 0, 2
+_AVERAGE = 3
+_ROWS_AT_A_TIME = 64
 _NO_TEXT: Mapping[str, str] = MappingProxyType({})
 
 
@@ -39,12 +43,53 @@ def write_frame(path: Path, rgb_u8: NDArray[np.uint8], text: Mapping[str, str] =
 
 
 def encoded_png(rgb_u8: NDArray[np.uint8], text: Mapping[str, str] = _NO_TEXT) -> bytes:
-    """Return the PNG file that `write_frame` writes."""
+    """Return the PNG file that `write_frame` writes; its form is that of the PNG specification, sections 5, 9, 11."""
     if rgb_u8.dtype != np.uint8 or not (rgb_u8.ndim == 2 or (rgb_u8.ndim == 3 and rgb_u8.shape[2] == 3)):
         raise ValueError(f"A frame is uint8 (H, W, 3) or (H, W); found {rgb_u8.dtype} {rgb_u8.shape}.")
-    bgr = cv2.cvtColor(rgb_u8, cv2.COLOR_RGB2BGR) if rgb_u8.ndim == 3 else rgb_u8
-    _, png = cv2.imencode(".png", bgr, _FAST_PNG)
-    return with_png_text(png.tobytes(), png_text_chunks(text)) if text else png.tobytes()
+    height, width = rgb_u8.shape[:2]
+    color_type = _GREY if rgb_u8.ndim == 2 else _RGB
+    header = struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0)
+    return b"".join(
+        (
+            PNG_SIGNATURE,
+            png_chunk(b"IHDR", header),
+            png_text_chunks(text),
+            png_chunk(b"IDAT", _deflated(_less_average(rgb_u8))),
+            png_chunk(b"IEND", b""),
+        )
+    )
+
+
+def _less_average(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return (H, 1 + W · channels) bytes: PNG's filter "average" and each value less what it foretells.
+
+    One filter for all rows takes a tenth of the time of choosing one for each, for files of nearly the same size.
+    """
+    rows = picture.reshape(len(picture), -1)
+    channels = 1 if picture.ndim == 2 else 3
+    left = np.zeros((_ROWS_AT_A_TIME, rows.shape[1]), np.uint8)
+    above = np.zeros_like(left)
+    filtered = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
+    filtered[:, 0] = _AVERAGE
+    for top in range(0, len(rows), _ROWS_AT_A_TIME):
+        tile = rows[top : top + _ROWS_AT_A_TIME]
+        count = len(tile)
+        above[0] = rows[top - 1] if top else 0
+        above[1:count] = tile[:-1]
+        left[:count, channels:] = tile[:, :-channels]
+        # (left + above) / 2, rounded down, without leaving 8 bits.
+        foretold = left[:count] ^ above[:count]
+        foretold >>= 1
+        foretold += left[:count] & above[:count]
+        np.subtract(tile, foretold, out=filtered[top : top + count, 1:])
+    return filtered
+
+
+def _deflated(filtered: NDArray[np.uint8]) -> bytes:
+    if _isal_zlib is not None:
+        return bytes(_isal_zlib.compress(filtered, 1))
+    compressor = zlib.compressobj(1, strategy=zlib.Z_HUFFMAN_ONLY)
+    return compressor.compress(filtered.data) + compressor.flush()
 
 
 def read_frame(path: Path) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from deforum_helpers.errors import Problem, SettingsError
 SETTINGS_KEYWORD = "deforum_settings"
 MAX_SETTINGS_BYTES = 16 << 20
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COMPRESS_FROM_BYTES = 1024
 _COMMENT = b"\xa9cmt"
 
@@ -33,12 +33,6 @@ def png_text_chunks(text: Mapping[str, str]) -> bytes:
     return b"".join(_text_chunk(keyword, value) for keyword, value in text.items())
 
 
-def with_png_text(png: bytes, chunks: bytes) -> bytes:
-    """Return the file `png` with `chunks` placed after its header chunk."""
-    after_header = len(_PNG_SIGNATURE) + 12 + 13
-    return b"".join((png[:after_header], chunks, png[after_header:]))
-
-
 def read_png_settings(path: Path) -> dict[str, Any]:
     """Return the settings that a frame carries.
 
@@ -46,7 +40,7 @@ def read_png_settings(path: Path) -> dict[str, Any]:
         SettingsError: not a PNG, or one without settings.
     """
     with _opened(path) as file:
-        if file.read(len(_PNG_SIGNATURE)) != _PNG_SIGNATURE:
+        if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
             raise _unreadable(path, "is not a PNG picture")
         for kind, content in _png_chunks(file):
             value = _text_value(kind, content)
@@ -93,12 +87,13 @@ def _text_chunk(keyword: str, value: str) -> bytes:
     name = keyword.encode("ascii")
     value = value.replace("\x00", "")
     if value.isascii() and len(value) < _COMPRESS_FROM_BYTES:
-        return _chunk(b"tEXt", name + b"\x00" + value.encode("ascii"))
+        return png_chunk(b"tEXt", name + b"\x00" + value.encode("ascii"))
     packed = zlib.compress(value.encode("utf-8", "replace"), 1)
-    return _chunk(b"iTXt", name + b"\x00\x01\x00\x00\x00" + packed)
+    return png_chunk(b"iTXt", name + b"\x00\x01\x00\x00\x00" + packed)
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """Return one chunk of a PNG file: length, kind, content, checksum."""
     return b"".join(
         (struct.pack(">I", len(content)), kind, content, struct.pack(">I", zlib.crc32(kind + content)))
     )

@@ -13,15 +13,29 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from deforum_helpers.errors import DiskFull, RenderError, SettingsError
+from deforum_helpers.output import frames
 from deforum_helpers.output.frames import encoded_png, read_frame, write_frame
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD, read_png_settings
 from tests.output.films import chart
 
 
-@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3))))
-def test_what_is_read_is_what_was_written(picture: np.ndarray) -> None:
-    bgr = cv2.imdecode(np.frombuffer(encoded_png(picture), np.uint8), cv2.IMREAD_COLOR)
-    assert np.array_equal(bgr[..., ::-1], picture)
+@pytest.mark.parametrize("compressed_by", ["isal", "zlib"])
+@given(
+    picture=hnp.arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 150), st.integers(1, 40), st.just(3))
+        | st.tuples(st.integers(1, 150), st.integers(1, 40)),
+    )
+)
+def test_what_is_read_is_what_was_written(compressed_by: str, picture: np.ndarray) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        if compressed_by == "zlib":
+            patch.setattr(frames, "_isal_zlib", None)
+        else:
+            assert frames._isal_zlib is not None
+        png = encoded_png(picture)
+    read = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(read if picture.ndim == 2 else read[..., ::-1], picture)
 
 
 def test_a_frame_is_rgb_for_every_reader(tmp_path: Path) -> None:

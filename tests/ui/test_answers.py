@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from deforum_helpers.output.metadata import SETTINGS_KEYWORD, png_text_chunks, with_png_text
+from deforum_helpers.output.frames import write_frame
+from deforum_helpers.output.metadata import SETTINGS_KEYWORD
 from deforum_helpers.settings import defaults
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.answers import Answers
@@ -273,7 +275,7 @@ def test_a_file_keeps_what_it_does_not_name_and_reports(answers: Answers, tmp_pa
 
 def test_settings_come_out_of_a_frame(answers: Answers, tmp_path: Path) -> None:
     path = tmp_path / "frame.png"
-    path.write_bytes(with_png_text(PNG, png_text_chunks({SETTINGS_KEYWORD: '{"W": 704}'})))
+    write_frame(path, np.zeros((8, 8, 3), np.uint8), {SETTINGS_KEYWORD: '{"W": 704}'})
     assert filled(answers.load([path], values()))["W"] == 704
     path.write_bytes(PNG)
     answer = answers.load([path], values(W=640))
