@@ -106,6 +106,7 @@ class GenerateRequest:
         subseed, subseed_strength: second noise and its share 0..1.
         seed_resize_from_px: (width, height) whose noise is placed into this size, (0, 0) = off.
         distilled_cfg_scale: guidance that Flux-like models were distilled with.
+        image_cfg_scale: guidance by the init image, of instruct-pix2pix models.
         clip_skip: layers of the text encoder left out at the end, 1 = none.
         noise_multiplier: scale of the init image's noise.
         eta: noise share of DDIM and ancestral samplers, None = the sampler's own.
@@ -135,6 +136,7 @@ class GenerateRequest:
     subseed_strength: float = 0.0
     seed_resize_from_px: tuple[int, int] = (0, 0)
     distilled_cfg_scale: float = 3.5
+    image_cfg_scale: float = 1.5
     clip_skip: int = 1
     noise_multiplier: float = 1.0
     eta: float | None = None

@@ -38,6 +38,7 @@ LIMITS = {
     "contrast_schedule": _between(0, 100),
     "cfg_scale_schedule": _between(0, 1000),
     "distilled_cfg_scale_schedule": _between(0, 1000),
+    "pix2pix_img_cfg_scale_schedule": _between(0, 1000),
     "amount_schedule": _between(0, 100),
     "sigma_schedule": _between(0, 100),
     "threshold_schedule": _between(0, 255),

@@ -57,6 +57,7 @@ def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: Key
         subseed_strength=at["subseed_strength_schedule"] if subseed else 0.0,
         seed_resize_from_px=(settings.seed_resize_from_w, settings.seed_resize_from_h),
         distilled_cfg_scale=at["distilled_cfg_scale_schedule"],
+        image_cfg_scale=at["pix2pix_img_cfg_scale_schedule"],
         clip_skip=max(1, int(clip_skip)) if clip_skip is not None else options.CLIP_stop_at_last_layers,
         noise_multiplier=multiplier if multiplier is not None else options.initial_noise_multiplier,
         eta=_eta(settings, options, at, sampler),

@@ -82,7 +82,6 @@ READ_WHEN: dict[str, Callable[[Settings], bool]] = {
     "noise_multiplier_schedule": _switch("enable_noise_multiplier_scheduling"),
     "ddim_eta_schedule": _switch("enable_ddim_eta_scheduling"),
     "ancestral_eta_schedule": _switch("enable_ancestral_eta_scheduling"),
-    "pix2pix_img_cfg_scale_schedule": lambda settings: False,
     "keyframe_strength_schedule": lambda settings: settings.keyframe_distribution != "Off",
     "mask_schedule": lambda settings: settings.use_mask or settings.use_mask_video,
     "noise_mask_schedule": _switch("use_noise_mask"),

@@ -337,7 +337,7 @@ class AnimationSettings:
     )
     pix2pix_img_cfg_scale_schedule: str = schedule(
         "0:(1.5)",
-        "Image guidance of instruct-pix2pix models. Other models do not know it.",
+        "Image guidance of instruct-pix2pix models in a WebUI. Other models do not know it.",
         tab="Run > Batch Mode, Resume and more",
         label="Pix2Pix img CFG schedule",
     )

@@ -80,6 +80,7 @@ def _init_fields(request: GenerateRequest) -> dict[str, Any]:
     fields = {
         "init_images": [Pictures.fromarray(_padded(to_bytes(request.init_image)))],
         "denoising_strength": request.denoising_strength,
+        "image_cfg_scale": request.image_cfg_scale,
         "initial_noise_multiplier": request.noise_multiplier,
     }
     if request.mask is None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.engines.base import FreeU, GenerateRequest
+from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.errors import Cancelled, ModelError, OutOfMemory, Parked, RenderError
 from deforum_helpers.webui import reloads
 from deforum_helpers.webui.engine import HostEngine
@@ -91,6 +91,7 @@ class TestPictures:
             "tiling": True,
             "init_image": torch.rand(3, 48, 64),
             "denoising_strength": 0.4,
+            "image_cfg_scale": 2.0,
         }
         draw(HostEngine(), **request)
         (call,) = host.processing.calls
@@ -103,6 +104,7 @@ class TestPictures:
             "eta",
             "tiling",
             "denoising_strength",
+            "image_cfg_scale",
         )
         assert {name: call[name] for name in same} == {name: request[name] for name in same}
         assert (call["sampler_name"], call["scheduler"]) == ("DPM++ 2M", "Karras")
@@ -159,12 +161,11 @@ class TestPictures:
     ) -> None:
         networks = type("Networks", (), {"available_networks": {"hills": 1}, "available_network_aliases": {}})
         monkeypatch.setitem(sys.modules, "networks", networks)
-        request = request_for(prompt="<lora:hills:1> <lora:lakes:0.5>", freeu=FreeU(1, 1, 1, 1))
+        request = request_for(prompt="<lora:hills:1> <lora:lakes:0.5>")
         found = HostEngine().warnings(request)
         assert [text for text in found if "LoRA" in text] == [
             "The WebUI has no LoRA 'lakes'; the prompt is drawn without it."
         ]
-        assert any("freeu_enabled" in text for text in found)
         assert HostEngine().warnings(request_for()) == ()
 
 

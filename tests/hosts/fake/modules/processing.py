@@ -43,6 +43,7 @@ class StableDiffusionProcessing:
         distilled_cfg_scale: float = 3.5
     is_api: bool = field(default=False, init=False)
     scripts: Any = field(default=None, init=False)
+    script_args: Any = field(default=None, init=False)
     closed: bool = field(default=False, init=False)
 
     def close(self):
@@ -59,6 +60,7 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
     init_images: list = None
     denoising_strength: float = 0.75
     initial_noise_multiplier: float = None
+    image_cfg_scale: float = None
     mask: Any = None
     mask_blur_x: int = 4
     mask_blur_y: int = 4
@@ -75,6 +77,9 @@ def process_images(p):
         raise error
     calls.append(_seen(p))
     state = shared.state
+    if p.scripts is not None:
+        p.scripts.call("process", p)
+        p.scripts.call("process_before_every_sampling", p)
     state.job_count = 1
     state.sampling_steps = p.steps
     if state.interrupted or behaviour.nothing:
@@ -92,12 +97,20 @@ def process_images(p):
     if behaviour.black:
         behaviour.black -= 1
         picture = Image.new("RGB", picture.size)
+    if p.restore_faces:
+        shared.face_restorers[0].restore(picture)
+    if p.scripts is not None:
+        p.scripts.call("postprocess", p)
     picture.info["parameters"] = p.prompt
     return SimpleNamespace(images=[picture], info="")
 
 
 def _seen(p):
-    values = {name: getattr(p, name) for name in p.__dataclass_fields__ if name not in ("scripts", "closed")}
+    values = {
+        name: getattr(p, name)
+        for name in p.__dataclass_fields__
+        if name not in ("scripts", "script_args", "closed")
+    }
     return {
         **values,
         "kind": type(p).__name__,
