@@ -120,6 +120,9 @@ def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
         if importlib.util.find_spec(package) is None:
             reason = f"The package {package} is not installed; install it with: pip install {package}"
             missing.append({"feature": f"models that need {package}", "reason": reason})
+    missing += [{"feature": switch, "reason": why} for switch, why in facts.lacks.items()]
+    if facts.controlnet.missing is not None:
+        missing.append({"feature": "ControlNet", "reason": facts.controlnet.missing})
     families = available_families()
     served = ((name, serve(name, families)[1]) for name in DEPTH_NAMES)
     return missing + [{"feature": f"depth_algorithm {name}", "reason": why} for name, why in served if why]

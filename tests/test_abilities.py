@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from films import SMALL, host
@@ -81,7 +81,10 @@ def test_an_exact_name_outranks_a_similar_one() -> None:
 
 
 class TestNamesOfAHost:
-    FACTS = {"samplers": ("Euler a", "Res Multistep", "euler"), "schedulers": ("Automatic", "Bong Tangent")}
+    FACTS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "samplers": ("Euler a", "Res Multistep", "euler"),
+        "schedulers": ("Automatic", "Bong Tangent"),
+    }
 
     def sampler(self, tmp_path: Path, **changes: Any) -> tuple[str, str]:
         made = prepare({**SMALL, **changes}, host(tmp_path, **self.FACTS))

@@ -20,9 +20,12 @@ from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
 from deforum_helpers.webui import reloads
 from deforum_helpers.webui.borrowed import borrowed_options
+from deforum_helpers.webui.features import check_faces
 from deforum_helpers.webui.fields import host_options, make_processing
+from deforum_helpers.webui.host_scripts import Faults, attached
 from deforum_helpers.webui.parts import part
 from deforum_helpers.webui.selection import make_selection
+from deforum_helpers.webui.takings import takings
 from deforum_helpers.webui.turn import Ending, Turns
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ class HostEngine:
             Parked: the token said so while the job was paused.
             OutOfMemory: the device's memory did not suffice.
             ModelError: the host has no such checkpoint, VAE, sampler or scheduler.
+        MissingFeature: it has no ControlNet, FreeU or Kohya HRFix, which the request asks for.
             RenderError: the host failed to draw.
         """
         while True:
@@ -80,11 +84,15 @@ class HostEngine:
                 self._selection.held(request.checkpoint, request.vae),
                 borrowed_options(host_options(request)),
                 closing(make_processing(request)) as processing,
+                attached(processing, takings(request), is_img2img=request.init_image is not None) as faults,
             ):
                 images = _processed(processing)
             ending = turn.ending()
         if ending != "finished":
             return ending, None
+        _raise_fault(faults)
+        if request.restore_faces:
+            check_faces()
         if images is None:
             return ending, np.zeros((processing.height, processing.width, 3), np.uint8)
         if not images:
@@ -113,8 +121,6 @@ class HostEngine:
             f"The WebUI has no LoRA {name!r}; the prompt is drawn without it."
             for name in _unknown_loras(f"{request.prompt} {request.negative_prompt}")
         ]
-        if request.freeu is not None:
-            found.append("freeu_enabled: FreeU is not used inside a WebUI.")
         if request.tiling and part("modules_forge.main_entry"):
             found.append("tiling: this WebUI has no seamless borders at present; the frames will have seams.")
         return tuple(found)
@@ -142,6 +148,18 @@ def _processed(processing: Any) -> list[Any] | None:
             raise OutOfMemory("The WebUI's memory did not suffice; choose a smaller W and H.") from error
         what = " ".join(str(error).split())[:300]
         raise RenderError(f"The WebUI failed to draw: {type(error).__name__}: {what}") from error
+
+
+def _raise_fault(faults: Faults) -> None:
+    """Let no picture count in which a script failed: the host goes on without it.
+
+    Raises:
+        RenderError: one did.
+    """
+    if faults.seen:
+        title, error = faults.seen[0]
+        what = " ".join(str(error).split())[:300] or "its console says why"
+        raise RenderError(f"The WebUI's {title} failed: {type(error).__name__}: {what}") from error
 
 
 def _cut(drawn: np.ndarray, request: GenerateRequest) -> np.ndarray:

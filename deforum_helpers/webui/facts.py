@@ -12,6 +12,8 @@ from deforum_helpers.errors import SettingsError
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.prepare import HostFacts
+from deforum_helpers.webui.controlnet import controlnet_facts
+from deforum_helpers.webui.features import lacking
 from deforum_helpers.webui.parts import host_name, part
 from deforum_helpers.webui.samplers import JOINED, sampler_names, scheduler_labels
 from deforum_helpers.webui.selection import selected_checkpoint
@@ -48,6 +50,8 @@ def host_facts() -> HostFacts:
         vaes=_vaes(),
         options=replace(host_options(), outdir_samples=images_folder),
         device=str(devices.get_optimal_device()),
+        controlnet=controlnet_facts(),
+        lacks=lacking(),
     )
 
 

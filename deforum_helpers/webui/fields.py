@@ -17,7 +17,12 @@ from deforum_helpers.webui.samplers import sampler_fields
 MULTIPLE_PX = 8
 FILLS = {"picture": 1, "noise": 2, "nothing": 3}
 # Our films mend steps and colours themselves.
-FIXED_OPTIONS = {"img2img_fix_steps": False, "img2img_color_correction": False, "save_init_img": False}
+FIXED_OPTIONS = {
+    "img2img_fix_steps": False,
+    "img2img_color_correction": False,
+    "save_init_img": False,
+    "control_net_detectmap_autosaving": False,
+}
 
 
 def make_processing(request: GenerateRequest) -> Any:
@@ -67,7 +72,7 @@ def _common(request: GenerateRequest) -> dict[str, Any]:
         "height": height,
         "eta": request.eta,
         "tiling": request.tiling,
-        "restore_faces": False,
+        "restore_faces": request.restore_faces,
         "do_not_save_samples": True,
         "do_not_save_grid": True,
         "override_settings": {},

@@ -20,3 +20,10 @@ def host_name() -> str:
         version = str(getattr(part("modules_forge.forge_version"), "version", ""))
         return "Forge Neo" if "neo" in version.lower() else "Forge"
     return "Forge Classic" if part("modules_forge") else "A1111"
+
+
+def flag(name: str, default: Any) -> Any:
+    """Return one of our flags as the host's command line has it."""
+    from modules import shared
+
+    return getattr(shared.cmd_opts, name, default)

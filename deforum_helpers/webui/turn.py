@@ -89,7 +89,11 @@ class Turn:
         self._state.skipped = False
 
     def _look(self) -> None:
+        step = None
         while not self._over.wait(LOOK_EVERY_S):
+            before, step = step, (self._state.job_no, self._state.sampling_step)
+            if step != before:
+                self._cancel.beat()
             if self._cancel.wish == "cancel":
                 self._state.interrupted = True
                 return
@@ -108,6 +112,7 @@ def _locked(lock: Any, cancel: CancelToken) -> Iterator[None]:
     """Hold the host's lock, which has no timeout; a cancelled job gives its place in the line up."""
     place = None if lock.acquire(False) else _Place(lock)
     while place is not None and not place.reached.wait(LOOK_EVERY_S):
+        cancel.beat()  # to wait for others is not to hang
         if cancel.wish == "cancel":
             place.leave()
             cancel.check_cancel()

@@ -14,16 +14,28 @@ import pytest
 HERE = Path(__file__).parent
 
 # Pictures need torch; in an environment without it the rest is tested.
-collect_ignore = [] if importlib.util.find_spec("torch") else ["test_engine.py"]
+collect_ignore = [] if importlib.util.find_spec("torch") else ["test_engine.py", "test_features.py"]
 
 
 def _forget_host() -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] in ("modules", "modules_forge")]:
+    roots = ("modules", "modules_forge", "lib_controlnet", "internal_controlnet")
+    for name in [name for name in sys.modules if name.split(".")[0] in roots]:
         del sys.modules[name]
 
 
+@pytest.fixture
+def extensions() -> tuple[str, ...]:
+    """Folders of extensions that the host has beside ours."""
+    return ()
+
+
 @pytest.fixture(params=["forge", "a1111"])
-def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def host(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    extensions: tuple[str, ...],
+) -> Iterator[Any]:
     """The fake host's modules by their last names; `.forge` tells which kind it is."""
     from deforum_helpers.webui import reloads
 
@@ -31,6 +43,9 @@ def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.syspath_prepend(str(HERE / "fake"))
     if request.param == "forge":
         monkeypatch.syspath_prepend(str(HERE / "fake_forge"))
+    else:
+        for folder in extensions:
+            monkeypatch.syspath_prepend(str(HERE / folder))
     _forget_host()
     monkeypatch.setattr(reloads, "GRACE_S", 0.15)
     names = (
@@ -42,6 +57,7 @@ def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         "sd_samplers",
         "script_callbacks",
         "devices",
+        "scripts",
     )
     yield SimpleNamespace(
         forge=request.param == "forge",

@@ -45,9 +45,12 @@ def main() -> None:
         script_callbacks.call("app_started", server.demo, server.app)
         sys.stdout.write(f"Running on http://127.0.0.1:{server.port}\n")
         sys.stdout.flush()
-        while shared.state.wait_for_server_command(timeout=1.0) != "restart":
-            pass
+        command = None
+        while command is None:
+            command = shared.state.wait_for_server_command(timeout=1.0)
         server.close()
+        if command == "stop":
+            return
         script_callbacks.call("before_reload")
         script_callbacks.clear_callbacks()
         sd_models.list_models()
@@ -147,11 +150,16 @@ def _add_routes(app: Any) -> None:
         prompts = [call["prompt"] for call in processing.calls]
         return {"options": shared.opts.data, "prompts": prompts, "job": shared.state.job, "time": time.time()}
 
+    def stop() -> None:
+        shared.state._command = "stop"
+        shared.state._commanded.set()
+
     for path, answer in (
         ("/sdapi/v1/txt2img", txt2img),
         ("/sdapi/v1/interrupt", lambda: shared.state.interrupt()),
         ("/sdapi/v1/skip", lambda: shared.state.skip()),
         ("/sdapi/v1/server-restart", lambda: shared.state.request_restart()),
+        ("/sdapi/v1/server-stop", stop),
         ("/fake/seen", seen),
     ):
         app.add_api_route(path, answer, methods=["GET", "POST"], response_model=None)

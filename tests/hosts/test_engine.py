@@ -316,6 +316,18 @@ class TestButtons:
         assert not host.shared.state.interrupted
         assert host.call_queue.queue_lock.acquire(False)
 
+    def test_each_step_and_each_wait_for_others_is_a_sign_of_life(self, host: Any) -> None:
+        host.processing.behaviour.step_s = 0.1
+        token = CancelToken()
+        HostEngine().generate(request_for(steps=4), token)
+        assert token.signs >= 4
+        with host.call_queue.queue_lock:
+            thread, _ = in_background(lambda: HostEngine().generate(request_for(steps=1), token))
+            wait_for(lambda: host.call_queue.queue_lock._line)
+            before = token.signs
+            wait_for(lambda: token.signs > before + 2)
+        thread.join(5)
+
     def test_a_cancelled_job_leaves_the_line(self, host: Any) -> None:
         token = CancelToken()
         with host.call_queue.queue_lock:

@@ -215,6 +215,34 @@ def test_a_running_job_outlives_a_reload_of_the_pages(program: Program) -> None:
 
 
 @needs_torch
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+def test_a_running_job_goes_on_when_the_host_was_ended_and_started_again(tmp_path: Path, end: str) -> None:
+    flags = ("--deforum-api", "--api-auth", LOGIN, "--nowebui", "--step-seconds", "0.03")
+    first = Program(tmp_path, ROOT, *flags)
+    try:
+        job_id = first.submit(max_frames=12)
+        first.rendering(job_id)
+        if end == "stopped":
+            first.ask("POST", "/sdapi/v1/server-stop")
+            assert first.process.wait(20) == 0, "the host does not wait for the film"
+    finally:
+        first.stop()
+    said = first.log.read_text()
+    assert "Traceback" not in said
+    assert "did not stop in time" not in said
+    second = Program(tmp_path, ROOT, *flags)
+    try:
+        assert second.job(job_id)["status"] == "ACCEPTED"
+        job = second.ended(job_id, "SUCCEEDED")
+    finally:
+        second.stop()
+    frames = Path(job["outdir"]).glob(f"{job['timestring']}_0*.png")
+    assert len(list(frames)) == 12
+    assert len(list(Path(job["outdir"]).glob("*_settings.txt"))) == 1
+    assert ("was interrupted" in second.log.read_text()) == (end == "killed"), "a parked job loses no attempt"
+
+
+@needs_torch
 def test_a_refused_job_says_what_this_host_has(program: Program) -> None:
     body = {"deforum_settings": JOB, "options_overrides": {"sd_model_checkpoint": "third"}}
     code, answer = program.ask("POST", "/deforum_api/batches", body)

@@ -63,6 +63,8 @@ def host_labels():
             "img2img_fix_steps": False,
             "img2img_color_correction": False,
             "save_init_img": False,
+            "face_restoration_model": "CodeFormer",
+            "control_net_detectmap_autosaving": True,
             "outdir_samples": "",
             "outdir_img2img_samples": "",
         }.items()

@@ -1,0 +1,1 @@
+"""The extension sd-webui-controlnet, as far as others meet it."""

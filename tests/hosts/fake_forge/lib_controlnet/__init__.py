@@ -1,0 +1,1 @@
+"""Forge's ControlNet, as far as others meet it."""
