@@ -16,10 +16,12 @@ class Conditioning:
     Args:
         tokens: (1, T, width).
         pooled: (1, width), or None where the model has none.
+        towards: for each text of a batch whether it is gone towards; else away from.
     """
 
     tokens: torch.Tensor
     pooled: torch.Tensor | None = None
+    towards: tuple[bool, ...] = (True,)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def stacked(conditionings: Sequence[Conditioning]) -> Conditioning:
     """Return one batch of conditionings whose token counts are equal."""
     tokens = torch.cat([entry.tokens for entry in conditionings])
     pooled = [entry.pooled for entry in conditionings if entry.pooled is not None]
-    return Conditioning(tokens, torch.cat(pooled) if pooled else None)
+    sides = tuple(side for entry in conditionings for side in entry.towards)
+    return Conditioning(tokens, torch.cat(pooled) if pooled else None, sides)
 
 
 def blended(entries: Sequence[tuple[Conditioning, float]]) -> Conditioning:

@@ -13,6 +13,7 @@ from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.checkpoints import Checkpoint, describe_checkpoint
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended
+from deforum_helpers.engines.diffusion.control_units import ControlUnits, steered
 from deforum_helpers.engines.diffusion.families import Scales
 from deforum_helpers.engines.diffusion.guidance import guided_output
 from deforum_helpers.engines.diffusion.inpainting import Kept, begun_from, latent_mask
@@ -23,6 +24,7 @@ from deforum_helpers.engines.diffusion.noise import seeded_noise
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora, text_at_step
 from deforum_helpers.engines.diffusion.sampling import Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.solvers import solver_of
+from deforum_helpers.engines.diffusion.steering import Unit
 from deforum_helpers.engines.diffusion.vaes import load_vae
 from deforum_helpers.engines.diffusion.weighted_prompts import WeightedPrompts
 from deforum_helpers.engines.names import split_sampler
@@ -68,6 +70,7 @@ class DiffusionEngine:
         self._latent_multiple = latent_multiple
         self._described: dict[str, Checkpoint] = {checkpoint: describe_checkpoint(checkpoint, allow_download)}
         self._loaded: tuple[tuple[str, str | None], LoadedModel] | None = None
+        self._controls = ControlUnits(self.device)
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         """Return the picture of `request`; see `Engine.generate`."""
@@ -112,13 +115,14 @@ class DiffusionEngine:
         positive = WeightedPrompts.read(request.prompt, request.blend, "prompt")
         negative = WeightedPrompts.read(request.negative_prompt, request.blend, "negative_prompt")
         loras = (*positive.loras, *negative.loras)
+        canvas = self._canvas(model, request)
         with ExitStack() as stack:
+            units = stack.enter_context(self._controls.ready(model, request, canvas, self._checkpoint))
             stack.enter_context(loras_applied(model, loras, self._lora_folder))
             stack.enter_context(freeu_applied(model.network, request.freeu))
             if request.tiling:
                 stack.enter_context(tiling_applied(model.modules()))
-            latents = self._sampled(model, request, positive, negative, loras, cancel)
-            canvas = self._canvas(model, request)
+            latents = self._sampled(model, request, positive, negative, loras, units, cancel)
             return canvas.cropped(model.autoencoder.decode(latents))
 
     def _sampled(
@@ -128,6 +132,7 @@ class DiffusionEngine:
         positive: WeightedPrompts,
         negative: WeightedPrompts,
         loras: tuple[Lora, ...],
+        units: tuple[Unit, ...],
         cancel: CancelToken,
     ) -> torch.Tensor:
         latents, sampling, generator, kept = self._begun(model, request)
@@ -144,7 +149,8 @@ class DiffusionEngine:
                 away=self._away(model, negative, request, loras, step) if guides else None,
             )
             shown = sampling.model_input(latents, timestep)
-            guided, unguided = guided_output(model.family, shown, told, guidance, scales, sampling.cfg_factor)
+            family = steered(model.family, units, step, sampling.steps)
+            guided, unguided = guided_output(family, shown, told, guidance, scales, sampling.cfg_factor)
             if kept is not None:
                 guided, unguided = (kept.held(output, shown, timestep) for output in (guided, unguided))
             latents = sampling.step(guided, unguided, timestep, latents, generator)

@@ -15,6 +15,7 @@ from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.conditioning import Conditioning
 from deforum_helpers.engines.diffusion.sampling import NoiseModel
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
+from deforum_helpers.engines.diffusion.steering import Steering
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class StableDiffusion:
         pixels_per_cell: of the autoencoder; XL is told the picture's size.
         latent_multiple: the latent's sides are padded to multiples of this. A UNet copes with any size; one
             that was only trained on multiples does better with them.
+        steering: what ControlNets add to the U-Net at this step, or None.
     """
 
     unet: Any
@@ -74,6 +76,7 @@ class StableDiffusion:
     scheduler_config: Mapping[str, Any]
     pixels_per_cell: int
     latent_multiple: int = 1
+    steering: Steering | None = None
 
     @property
     def kind(self) -> Kind:
@@ -105,13 +108,24 @@ class StableDiffusion:
             told = _sines(scales.cfg - 1, self.unet.config.time_cond_proj_dim).to(
                 latents.device, self.unet.dtype
             )
+        shown = latents.to(self.unet.dtype).contiguous(memory_format=torch.channels_last)
+        steered: dict[str, Any] = {}
+        if self.steering is not None:
+            residuals = self.steering.residuals(
+                shown, timestep, conditioning.tokens, added, conditioning.towards
+            )
+            steered = {
+                "down_block_additional_residuals": residuals.skips,
+                "mid_block_additional_residual": residuals.middle,
+            }
         output = self.unet(
-            latents.to(self.unet.dtype).contiguous(memory_format=torch.channels_last),
+            shown,
             timestep,
             encoder_hidden_states=conditioning.tokens,
             timestep_cond=None if told is None else told.repeat(len(latents), 1),
             added_cond_kwargs=added,
             return_dict=False,
+            **steered,
         )
         return output[0].float()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, stacked
@@ -38,7 +40,8 @@ def guided_output(
             (share * output for share, output in zip(shares, outputs, strict=True)), torch.zeros_like(latents)
         )
         return mean, mean
-    away, *outputs = _predicted(family, latents, timestep, [guidance.away, *texts], scales)
+    from_text = replace(guidance.away, towards=(False,))
+    away, *outputs = _predicted(family, latents, timestep, [from_text, *texts], scales)
     guided = away
     for output, weight in zip(outputs, weights, strict=True):
         guided = guided + (output - away) * (weight * scales.cfg * cfg_factor)

@@ -45,12 +45,14 @@ class LoadedModel:
         autoencoder: its VAE, or the one chosen instead.
         parts: the loaded components by their diffusers names.
         embeddings: cache of its prompts.
+        control_nets: the ControlNets that steer it, by where they come from.
     """
 
     family: Family
     autoencoder: Autoencoder
     parts: dict[str, Any]
     embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
+    control_nets: dict[Path, Any] = field(default_factory=dict)
 
     @property
     def network(self) -> Any:
@@ -60,6 +62,7 @@ class LoadedModel:
     def modules(self) -> tuple[torch.nn.Module, ...]:
         """All networks of the model."""
         own = [part for part in self.parts.values() if isinstance(part, torch.nn.Module)]
+        own += self.control_nets.values()
         return (*own, self.autoencoder.vae) if self.autoencoder.vae not in own else tuple(own)
 
     def to(self, device: torch.device) -> None:
@@ -120,7 +123,7 @@ def _ready(parts: Mapping[str, Any], device: torch.device) -> None:
         else:
             part.to(device)
             if name == "unet":
-                _channels_last(part)
+                channels_last(part)
 
 
 def prepare_vae(vae: Any, device: torch.device) -> None:
@@ -129,10 +132,10 @@ def prepare_vae(vae: Any, device: torch.device) -> None:
     if getattr(vae.config, "force_upcast", False) and vae.dtype != torch.float32:
         vae.to(torch.float32)
     vae.to(device)
-    _channels_last(vae)
+    channels_last(vae)
 
 
-def _channels_last(module: Any) -> None:
+def channels_last(module: Any) -> None:
     """Convolutions run several times faster in this layout, on the CPU as on tensor cores."""
     module.to(memory_format=torch.channels_last)
 
