@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 
 def preload(parser: argparse.ArgumentParser) -> None:
@@ -28,3 +29,20 @@ def preload(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="exit after the files of --deforum-run-now: 0 if all succeeded, 1 if any failed",
     )
+    parser.add_argument(
+        "--deforum-hang-after",
+        type=_seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="say that a job hangs when nothing moved for so long, more on a machine that is slow; 0 = never",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if math.isfinite(seconds) and seconds >= 0:
+        return seconds
+    raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, not {text!r}")

@@ -19,9 +19,11 @@ from deforum_api.logs import write_log_file, write_own_log
 from deforum_api.run_now import run_files
 from deforum_api.security import access_of, listed
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
+from deforum_api.submission import HANG_AFTER_S, Limits
 from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.webui import reloads
 from deforum_helpers.webui.facts import data_folder, host_facts, output_folders
+from deforum_helpers.webui.parts import flag
 
 if TYPE_CHECKING:
     from deforum_helpers.cancel import CancelToken
@@ -65,7 +67,21 @@ def host_queue() -> JobQueue:
     """
     write_own_log()
     write_log_file(output_folders()[0])
-    return JobQueue(_check, _render, store=SqliteStore(data_folder() / FILE_NAME))
+    limits = Limits(hang_after_s=flag("deforum_hang_after", HANG_AFTER_S))
+    queue = JobQueue(_check, _render, store=SqliteStore(data_folder() / FILE_NAME), limits=limits)
+    threading.Thread(target=_park_at_exit, args=(queue,), name="deforum-exit").start()
+    return queue
+
+
+def _park_at_exit(queue: JobQueue) -> None:
+    """Park the running job when the WebUI ends in order; the program waits for this thread, as it is no daemon.
+
+    What is registered with `atexit` comes too late for that: no thread may be started by then.
+    """
+    threading.main_thread().join()
+    if not queue.close(PARKING_TIME_S):
+        log.warning("The running job did not stop in time; it goes on from its last checkpoint next time.")
+    queue.store.close()
 
 
 def _check(

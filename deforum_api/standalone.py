@@ -27,6 +27,7 @@ from deforum_api.jobs import JobQueue
 from deforum_api.logs import FORMAT, PACKAGES, OneLineFormatter, log_level, write_log_file
 from deforum_api.run_now import run_files
 from deforum_api.security import Access, access_of
+from deforum_api.submission import Limits
 from deforum_api.ui_desktop import has_desktop
 from deforum_api.ui_page import TabPage
 from deforum_api.ui_service import QueueService
@@ -109,7 +110,8 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
         StoreUnavailable: the job database in the output folder cannot be used.
     """
     facts = standalone_facts(engine, flags.ckpt or None, Path(flags.deforum_outdir).expanduser())
-    queue = make_queue(facts, lambda: _engine(engine, flags))
+    limits = Limits(hang_after_s=flags.deforum_hang_after)
+    queue = make_queue(facts, lambda: _engine(engine, flags), limits=limits)
     both = flags.deforum_api or not flags.deforum_simple_api
     access = access_of(flags)
     return queue, make_app(queue, access, lambda: health(facts), api=both, tab=_tab(queue, facts, access))

@@ -8,6 +8,7 @@ import pytest
 
 from deforum_api.flags import flag_problem, make_parser
 from deforum_api.logs import log_level
+from deforum_api.submission import HANG_AFTER_S
 from preload import preload
 
 
@@ -23,7 +24,16 @@ def test_the_flags_of_a_webui_default_to_false_or_text() -> None:
         "deforum_simple_api": False,
         "deforum_run_now": "",
         "deforum_terminate_after_run_now": False,
+        "deforum_hang_after": HANG_AFTER_S,
     }
+
+
+def test_the_time_after_which_a_job_hangs_is_a_number_of_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse("--deforum-hang-after", "0").deforum_hang_after == 0.0
+    for text in ("-1", "nan", "inf", "soon"):
+        with pytest.raises(SystemExit):
+            parse("--deforum-hang-after", text)
+        assert "0 or more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
