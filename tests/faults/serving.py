@@ -131,8 +131,8 @@ PLACES: dict[str, Fault] = {
 }
 
 
-def serve(outputs: Path, fault: str, engine: str, address: Connection) -> None:
-    """Serve the outputs on a free port, which `address` is told; meet `fault`."""
+def serve(outputs: Path, fault: str, engine: str, address: Connection, port: int) -> None:
+    """Serve the outputs on `port`, 0 = a free one, which `address` is told; meet `fault`."""
     os.chdir(outputs.parent)
     logging.basicConfig(filename="server.log", level="INFO", force=True)
     if fault in PLACES:
@@ -140,7 +140,7 @@ def serve(outputs: Path, fault: str, engine: str, address: Connection) -> None:
     facts = standalone_facts(engine, None, outputs)
     faulty = FaultyEngine(make_engine(engine), ENGINES.get(fault, lambda *_: None))
     queue = make_queue(facts, lambda: faulty, limits=Limits(retry_after_s=(0.1, 0.1, 0.1)))
-    listening = listen(0, "127.0.0.1")
+    listening = listen(port, "127.0.0.1")
     app = make_app(queue, Access(), lambda: health(facts))
     server = StandaloneServer(app, queue, listening, lambda: address.send(listening.getsockname()[1]))
     server.run(sockets=[listening])
@@ -154,10 +154,10 @@ _FORKING.set_forkserver_preload([__name__])
 class FaultyServer(Client):
     """A server on `outputs` that meets `fault`, one of `PLACES`, of `ENGINES`, or "" for none."""
 
-    def __init__(self, outputs: Path, fault: str = "", engine: str = "null") -> None:
+    def __init__(self, outputs: Path, fault: str = "", engine: str = "null", port: int = 0) -> None:
         self.go = outputs.parent / "go"
         here, there = _FORKING.Pipe(duplex=False)
-        self.process = _FORKING.Process(target=serve, args=(outputs, fault, engine, there), daemon=True)
+        self.process = _FORKING.Process(target=serve, args=(outputs, fault, engine, there, port), daemon=True)
         self.process.start()
         there.close()
         try:
