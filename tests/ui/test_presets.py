@@ -41,3 +41,12 @@ def test_the_picker_offers_all() -> None:
     page = presets_html()
     assert all(f'data-preset="{preset.name}"' in page for preset in presets())
     assert page.count("<img ") == len(presets())
+
+
+def test_the_seamless_one_ends_as_it_begins(tmp_path: Path) -> None:
+    facts = HostFacts("standalone", "demo", None, tmp_path, samplers("demo"), schedulers("demo"))
+    keys = prepare(preset_settings("seamless_interpolation"), facts).plan.key_frames
+    first, middle, last = keys[0].request, keys[len(keys) // 2].request, keys[-1].request
+    assert first == last
+    assert middle.prompt != first.prompt
+    assert middle.subseed_strength > 0
