@@ -19,8 +19,10 @@ from deforum_helpers.engines.base import Engine
 from deforum_helpers.engines.preview import PreviewEngine
 from deforum_helpers.errors import BlankFrame, Cancelled, CheckpointError
 from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.output.disk import write_whole
 from deforum_helpers.output.film import Film
+from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.names import Run, new_run, resumed_run
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render import checkpoint
@@ -223,6 +225,9 @@ class _Job:
                     f"The run {self.run.timestring} cannot be resumed: its frame {frame} is missing "
                     f"({self.run.frame_path(frame).name}). Put it back, or render anew."
                 )
+        if start.frames_done:
+            newest = read_frame(self.run.frame_path(start.frames_done - 1))
+            start = replace(start, state=replace(start.state, last=from_bytes(newest, self.engine.device)))
         return start if start.digest == self.plan.digest else self._changed(start)
 
     def _changed(self, start: checkpoint.Checkpoint) -> checkpoint.Checkpoint:

@@ -11,7 +11,7 @@ import numpy as np
 
 from deforum_helpers.image.color_any_device import match_anywhere, spread_of
 from deforum_helpers.image.color_spaces import SPACES
-from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels
+from deforum_helpers.image.convert import Bytes, Floats, clamp_pixels, from_pixels, pixels, to_bytes
 from deforum_helpers.image.histograms import FINE, LEVELS, shifts
 from deforum_helpers.image.histograms_any_device import Spread
 from deforum_helpers.image.types import Image
@@ -49,6 +49,11 @@ class ColorReference:
     def space(self) -> str:
         """Name of the colour space."""
         return SPACE_OF_MODE[self.mode]
+
+    @cached_property
+    def image_u8(self) -> Bytes:
+        """The picture in 8 bits, (H, W, 3)."""
+        return to_bytes(self.image)
 
     @cached_property
     def counts(self) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""The state of a run as a file: saved after every step, read to continue the run as if it had never stopped."""
+"""The state of a run as a file: saved after every step, read to continue the run as if it had never stopped.
+
+The newest frame is not in it: that is a file already, written before.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ import torch
 
 from deforum_helpers.errors import CheckpointError
 from deforum_helpers.image.color import ColorReference
-from deforum_helpers.image.convert import from_bytes, to_bytes
+from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.render.state import State
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -45,19 +48,17 @@ def encoded(checkpoint: Checkpoint) -> bytes:
         "color_mode": state.reference.mode if state.reference else None,
     }
     arrays: dict[str, Any] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
-    if state.last is not None:
-        arrays["last"] = to_bytes(state.last)
     if state.flow is not None:
         arrays["flow"] = state.flow.cpu().numpy()
     if state.reference is not None:
-        arrays["reference"] = to_bytes(state.reference.image)
+        arrays["reference"] = state.reference.image_u8
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
 def decoded(content: bytes, device: torch.device) -> Checkpoint:
-    """Read what `encoded` wrote, pictures onto `device`.
+    """Read what `encoded` wrote, pictures onto `device`; the state lacks its newest frame.
 
     Raises:
         CheckpointError: it is damaged or of another version.
@@ -75,10 +76,9 @@ def decoded(content: bytes, device: torch.device) -> Checkpoint:
             f"The run cannot be resumed: its checkpoint has version {about.get('version')}, this program "
             f"reads version {VERSION}. Render it anew."
         )
-    last = from_bytes(pictures["last"], device) if "last" in pictures else None
     reference = None
     if "reference" in pictures:
         reference = ColorReference(from_bytes(pictures["reference"], device), about["color_mode"])
     flow = torch.from_numpy(pictures["flow"]).to(device) if "flow" in pictures else None
-    state = State(about["steps_done"], last, reference, flow)
+    state = State(about["steps_done"], None, reference, flow)
     return Checkpoint(state, about["frames_done"], about["digest"])
