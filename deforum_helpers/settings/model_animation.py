@@ -45,8 +45,11 @@ _FLAT = "animation_mode = 2D"
 _CAMERA = "animation_mode = 3D"
 _FLIPPED = "enable_perspective_flip = true"
 _SHARPENED = "amount_schedule is above 0"
-_EXTRACTING = "frames of a video are extracted"
-_HYBRID_ON = "hybrid_composite or hybrid_motion is not None"
+_EXTRACTING = (
+    "animation_mode = Video Input or hybrid_composite is not None or hybrid_motion is not None or "
+    "use_mask_video = true"
+)
+_HYBRID_ON = "hybrid_composite is not None or hybrid_motion is not None"
 _HYBRID_MASKED = "hybrid_comp_mask_type is not None"
 
 
@@ -79,7 +82,7 @@ class AnimationSettings:
         tab="Keyframes",
         label="Border mode",
         choices=BORDER_MODES,
-        used_when="animation_mode = 2D, or enable_perspective_flip = true",
+        used_when="animation_mode = 2D or enable_perspective_flip = true",
     )
     angle: str = schedule(
         "0: (0)",
@@ -333,7 +336,7 @@ class AnimationSettings:
         "The seed of each frame; `s` is the run's own seed, -1 a seed drawn from it. Fractions are cut off.",
         tab="Keyframes > Seed",
         label="Seed schedule",
-        used_when="seed_behavior = schedule",
+        used_when="seed_behavior = schedule or use_looper = true",
     )
     pix2pix_img_cfg_scale_schedule: str = schedule(
         "0:(1.5)",
@@ -352,14 +355,14 @@ class AnimationSettings:
         "The second seed; fractions are cut off.",
         tab=_SUBSEED,
         label="Subseed schedule",
-        used_when="enable_subseed_scheduling = true",
+        used_when="enable_subseed_scheduling = true or animation_mode = Interpolation",
     )
     subseed_strength_schedule: str = schedule(
         "0: (0)",
         "Share of the second seed's noise, 0..1.",
         tab=_SUBSEED,
         label="Subseed strength schedule",
-        used_when="enable_subseed_scheduling = true",
+        used_when="enable_subseed_scheduling = true or animation_mode = Interpolation",
     )
     enable_sampler_scheduling: bool = setting(
         False,
@@ -399,7 +402,7 @@ class AnimationSettings:
         "^ \\ and brackets.",
         tab=_MASKS,
         label="Mask schedule",
-        used_when="use_mask = true",
+        used_when="use_mask = true or use_mask_video = true",
     )
     noise_mask_schedule: str = string_schedule(
         '0: ("{video_mask}")',
@@ -596,7 +599,7 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Optical flow cadence",
         choices=FLOW_CHOICES,
-        used_when="diffusion_cadence is above 1",
+        used_when="diffusion_cadence is above 1 or keyframe_distribution is not Off",
     )
     cadence_flow_factor_schedule: str = schedule(
         "0: (1)",
@@ -700,7 +703,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Depth Algorithm",
         choices=DEPTH_ALGORITHMS,
-        used_when="animation_mode = 3D or save_depth_maps = true",
+        used_when="animation_mode = 3D or save_depth_maps = true or hybrid_comp_mask_type = Depth or Video Depth",
     )
     midas_weight: float = setting(
         0.2,

@@ -13,7 +13,8 @@ _SUBSEED = "Keyframes > SubSeed"
 _SEED = "Keyframes > Seed"
 _IMAGE = "Init > Image Init"
 _MASK = "Init > Mask Init"
-_MASKED = "use_mask = true"
+_MASKED = "use_mask = true or use_mask_video = true"
+_ANY_MASK = "use_mask = true or use_mask_video = true or use_noise_mask = true"
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class RunSettings:
         "colours of that frame, not of the moved one, are then what all others are matched to.",
         tab=_IMAGE,
         label="Strength 0 no init",
-        used_when="use_init = false",
+        used_when="use_init = false and legacy_colormatch = true",
     )
     init_image: str = path(
         "The init image: a file, or a data: URL with the picture itself. It is scaled to width and height.",
@@ -194,14 +195,14 @@ class RunSettings:
         "Mask picture: white is repainted, black is kept. It is scaled to width and height and turned grey.",
         tab=_MASK,
         label="Mask file",
-        used_when=_MASKED,
+        used_when=_ANY_MASK,
     )
     invert_mask: bool = setting(
         False,
         "Swaps the masked and the unmasked area.",
         tab=_MASK,
         label="Invert mask",
-        used_when="use_mask = true or use_noise_mask = true",
+        used_when=_ANY_MASK,
     )
     mask_contrast_adjust: float = setting(
         1.0,
@@ -211,7 +212,7 @@ class RunSettings:
         bounds=(0, 100),
         step=0.01,
         unit="factor",
-        used_when=_MASKED,
+        used_when=_ANY_MASK,
     )
     mask_brightness_adjust: float = setting(
         1.0,
@@ -221,7 +222,7 @@ class RunSettings:
         bounds=(0, 100),
         step=0.01,
         unit="factor",
-        used_when=_MASKED,
+        used_when=_ANY_MASK,
     )
     overlay_mask: bool = setting(
         True,
@@ -264,7 +265,7 @@ class RunSettings:
         bounds=(0, 512),
         step=1,
         unit="px",
-        used_when="use_mask = true and full_res_mask = true",
+        used_when="full_res_mask = true",
     )
     reroll_blank_frames: str = setting(
         "ignore",

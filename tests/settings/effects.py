@@ -1,0 +1,319 @@
+"""For every setting a value that is not its default, and the others that make it matter."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from clips import clip
+
+from deforum_helpers.settings.model_controlnet import UNITS
+
+Changes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A film with `others`, and the same film with `value` as well; `again`: both where one was made before."""
+
+    value: Any
+    others: Changes = field(default_factory=dict)
+    again: bool = False
+
+
+def make_files(folder: Path) -> None:
+    """Write the pictures, videos and sounds that the cases name as <file>."""
+    random = np.random.default_rng(5)
+    pictures = random.integers(0, 255, (6, 8, 8, 3), np.uint8).repeat(8, 1).repeat(8, 2)
+    pictures = np.stack([np.roll(pictures[0], 3 * k, 1) // (k + 1) for k in range(6)])
+    slope = np.tile(np.linspace(20, 250, 64, dtype=np.uint8), (64, 1))
+    half = np.zeros((64, 64), np.uint8)
+    half[16:48, 16:40] = 200
+    cv2.imwrite(str(folder / "a.png"), pictures[0])
+    cv2.imwrite(str(folder / "b.png"), np.full((40, 50, 3), (255, 40, 0), np.uint8))
+    cv2.imwrite(str(folder / "clear.png"), np.dstack([pictures[0], slope]))
+    cv2.imwrite(str(folder / "half.png"), half)
+    cv2.imwrite(str(folder / "slope.png"), slope)
+    clip(folder / "film.mp4", pictures, sound=True)
+    clip(folder / "other.mp4", 255 - pictures)
+    masks = np.stack([np.roll(half, 4 * k, 1) for k in range(6)])
+    clip(folder / "masks.mp4", masks[..., None].repeat(3, 3))
+    clip(folder / "masks2.mp4", 255 - masks[..., None].repeat(3, 3), sound=True)
+
+
+def manifest(**options: Any) -> str:
+    frames = [{"frame": k, "zoom": 1.0 + k / 10, "zoom_delta": 1.1, "noise": 0.1} for k in range(5)]
+    return json.dumps({"options": {"output_fps": 12, "cadence": 2} | options, "rendered_frames": frames})
+
+
+DEEP: Changes = {"animation_mode": "3D", "translation_x": "0:(9)", "translation_z": "0:(12)"}
+FLIPPED: Changes = {"enable_perspective_flip": True, "perspective_flip_theta": "0:(4)"}
+FROM_IMAGE: Changes = {"use_init": True, "init_image": "<a.png>"}
+MASKED: Changes = FROM_IMAGE | {
+    "use_mask": True,
+    "mask_file": "<half.png>",
+    "mask_schedule": '0: ("{init_mask}")',
+    "full_res_mask": False,
+}
+SOFT: Changes = MASKED | {"mask_file": "<slope.png>"}
+NOISE_MASKED: Changes = {
+    "use_noise_mask": True,
+    "mask_file": "<half.png>",
+    "noise_mask_schedule": '0: ("{init_mask}")',
+    "noise_schedule": "0:(0.3)",
+}
+DISTRIBUTED: Changes = {"keyframe_distribution": "Additive", "diffusion_cadence": 2}
+VIDEO: Changes = {"animation_mode": "Video Input", "video_init_path": "<film.mp4>"}
+HYBRID: Changes = {"video_init_path": "<film.mp4>", "hybrid_composite": "Normal"}
+COMP_MASKED: Changes = HYBRID | {"hybrid_comp_mask_type": "Difference"}
+STRETCHED: Changes = COMP_MASKED | {"hybrid_comp_mask_auto_contrast": True}
+FLOW: Changes = {
+    "video_init_path": "<film.mp4>",
+    "hybrid_motion": "Optical Flow",
+    "hybrid_flow_method": "DIS Medium",
+}
+AGREEING: Changes = FLOW | {"hybrid_flow_consistency": True}
+PARSEQ: Changes = {"parseq_manifest": manifest()}
+GUIDED: Changes = {"use_looper": True, "init_images": json.dumps({"0": "<a.png>", "2": "<b.png>"})}
+CADENCE_FLOW: Changes = {"diffusion_cadence": 3, "max_frames": 7, "optical_flow_cadence": "DIS Medium"}
+BLACK: Changes = {"prompts": {"0": "black"}, "reroll_blank_frames": "reroll"}
+WITH_VIDEO: Changes = {"skip_video_creation": False}
+SOUND: Changes = WITH_VIDEO | {"add_soundtrack": "File", "soundtrack_path": "<film.mp4>"}
+UPSCALED: Changes = WITH_VIDEO | {"r_upscale_video": True}
+INTERPOLATED: Changes = WITH_VIDEO | {"frame_interpolation_engine": "RIFE v4.6"}
+FREEU: Changes = {"freeu_enabled": True}
+HRFIX: Changes = {"kohya_hrfix_enabled": True}
+
+CASES: dict[str, Case] = {
+    "W": Case(72),
+    "H": Case(72),
+    "tiling": Case(True),
+    "restore_faces": Case(True),
+    "seed_resize_from_w": Case(128, {"seed_resize_from_h": 128}),
+    "seed_resize_from_h": Case(128, {"seed_resize_from_w": 128}),
+    "seed": Case(2),
+    "sampler": Case("Euler"),
+    "scheduler": Case("Karras"),
+    "steps": Case(9),
+    "batch_name": Case("elsewhere"),
+    "seed_behavior": Case("fixed"),
+    "seed_iter_N": Case(2),
+    "use_init": Case(True, {"init_image": "<a.png>"}),
+    "strength": Case(0.3, FROM_IMAGE),
+    "strength_0_no_init": Case(False, {"legacy_colormatch": True}),
+    "init_image": Case("<b.png>", FROM_IMAGE),
+    "init_image_box": Case("<b.png>", FROM_IMAGE),
+    "use_mask": Case(True, MASKED | {"use_mask": False}),
+    "use_alpha_as_mask": Case(True, MASKED | {"init_image": "<clear.png>"}),
+    "mask_file": Case("<slope.png>", MASKED),
+    "invert_mask": Case(True, MASKED),
+    "mask_contrast_adjust": Case(2.0, SOFT),
+    "mask_brightness_adjust": Case(0.5, SOFT),
+    "overlay_mask": Case(False, MASKED | {"translation_x": "0:(9)"}),
+    "mask_overlay_blur": Case(0, MASKED),
+    "fill": Case("latent noise", MASKED),
+    "full_res_mask": Case(True, MASKED),
+    "full_res_mask_padding": Case(20, MASKED | {"full_res_mask": True}),
+    "reroll_blank_frames": Case("reroll", BLACK | {"reroll_blank_frames": "ignore"}),
+    "reroll_patience": Case(1, BLACK),
+    "motion_preview_mode": Case(True),
+    "prompts": Case({"0": "a ship"}),
+    "animation_prompts_positive": Case("oil on canvas"),
+    "animation_prompts_negative": Case("fog"),
+    "prompt_interpolation": Case("weights"),
+    "animation_mode": Case("3D"),
+    "max_frames": Case(5),
+    "border": Case("wrap", {"translation_x": "0:(9)"}),
+    "angle": Case("0:(5)"),
+    "zoom": Case("0:(1.2)"),
+    "translation_x": Case("0:(5)"),
+    "translation_y": Case("0:(5)"),
+    "translation_z": Case("0:(40)", DEEP),
+    "transform_center_x": Case("0:(1)"),
+    "transform_center_y": Case("0:(1)"),
+    "rotation_3d_x": Case("0:(5)", DEEP),
+    "rotation_3d_y": Case("0:(5)", DEEP),
+    "rotation_3d_z": Case("0:(5)", DEEP),
+    "shake_name": Case("INVESTIGATION", DEEP),
+    "shake_intensity": Case(2, DEEP | {"shake_name": "INVESTIGATION"}),
+    "shake_speed": Case(2, DEEP | {"shake_name": "INVESTIGATION"}),
+    "enable_perspective_flip": Case(True, FLIPPED | {"enable_perspective_flip": False}),
+    "perspective_flip_theta": Case("0:(15)", FLIPPED),
+    "perspective_flip_phi": Case("0:(15)", FLIPPED),
+    "perspective_flip_gamma": Case("0:(15)", FLIPPED),
+    "perspective_flip_fv": Case("0:(90)", FLIPPED | {"perspective_flip_phi": "0:(15)"}),
+    "noise_schedule": Case("0:(0.2)"),
+    "strength_schedule": Case("0:(0.3)"),
+    "keyframe_strength_schedule": Case("0:(0.1)", DISTRIBUTED),
+    "contrast_schedule": Case("0:(1.3)"),
+    "cfg_scale_schedule": Case("0:(3)"),
+    "distilled_cfg_scale_schedule": Case("0:(2)"),
+    "enable_steps_scheduling": Case(True),
+    "steps_schedule": Case("0:(9)", {"enable_steps_scheduling": True}),
+    "fov_schedule": Case("0:(40)", DEEP),
+    "aspect_ratio_schedule": Case("0:(2)", DEEP),
+    "aspect_ratio_use_old_formula": Case(True, DEEP | {"H": 96}),
+    "seed_schedule": Case("0:(77)", {"seed_behavior": "schedule"}),
+    "pix2pix_img_cfg_scale_schedule": Case("0:(3)"),
+    "enable_subseed_scheduling": Case(True),
+    "subseed_schedule": Case("0:(9)", {"enable_subseed_scheduling": True}),
+    "subseed_strength_schedule": Case("0:(0.5)", {"enable_subseed_scheduling": True}),
+    "enable_sampler_scheduling": Case(True, {"sampler_schedule": '0: ("Euler")'}),
+    "sampler_schedule": Case('0: ("Euler")', {"enable_sampler_scheduling": True}),
+    "enable_scheduler_scheduling": Case(True),
+    "scheduler_schedule": Case('0: ("Karras")', {"enable_scheduler_scheduling": True}),
+    "use_noise_mask": Case(True, NOISE_MASKED | {"use_noise_mask": False}),
+    "mask_schedule": Case('0: ("!{init_mask}")', MASKED),
+    "noise_mask_schedule": Case('0: ("!{init_mask}")', NOISE_MASKED),
+    "enable_checkpoint_scheduling": Case(True, {"checkpoint_schedule": '0: ("b")'}),
+    "checkpoint_schedule": Case(
+        '0: ("b")', {"enable_checkpoint_scheduling": True, "checkpoint_schedule": '0: ("a")'}
+    ),
+    "enable_clipskip_scheduling": Case(True),
+    "clipskip_schedule": Case("0:(3)", {"enable_clipskip_scheduling": True}),
+    "enable_noise_multiplier_scheduling": Case(False),
+    "noise_multiplier_schedule": Case("0:(1.2)"),
+    "resume_from_timestring": Case(True),
+    "resume_timestring": Case("20260101000000", {"resume_from_timestring": True}),
+    "enable_ddim_eta_scheduling": Case(True, {"sampler": "DDIM", "ddim_eta_schedule": "0:(0.4)"}),
+    "ddim_eta_schedule": Case("0:(0.5)", {"sampler": "DDIM", "enable_ddim_eta_scheduling": True}),
+    "enable_ancestral_eta_scheduling": Case(True, {"ancestral_eta_schedule": "0:(0.4)"}),
+    "ancestral_eta_schedule": Case("0:(0.5)", {"enable_ancestral_eta_scheduling": True}),
+    "amount_schedule": Case("0:(0.8)"),
+    "kernel_schedule": Case("0:(9)"),
+    "sigma_schedule": Case("0:(3)"),
+    "threshold_schedule": Case("0:(60)"),
+    "color_coherence": Case("None"),
+    "color_coherence_image_path": Case(
+        "<b.png>", {"color_coherence": "Image", "color_coherence_image_path": "<a.png>"}
+    ),
+    "color_coherence_video_every_N_frames": Case(
+        3, HYBRID | {"color_coherence": "Video Input"}
+    ),
+    "color_force_grayscale": Case(True),
+    "legacy_colormatch": Case(True),
+    "keyframe_distribution": Case("Keyframes Only"),
+    "diffusion_cadence": Case(3),
+    "optical_flow_cadence": Case("DIS Medium", {"diffusion_cadence": 3, "max_frames": 7}),
+    "cadence_flow_factor_schedule": Case("0:(0.3)", CADENCE_FLOW),
+    "optical_flow_redo_generation": Case("DIS Medium"),
+    "redo_flow_factor_schedule": Case("0:(0.3)", {"optical_flow_redo_generation": "DIS Medium"}),
+    "diffusion_redo": Case(1),
+    "noise_type": Case("uniform"),
+    "perlin_octaves": Case(2),
+    "perlin_persistence": Case(0.9),
+    "use_depth_warping": Case(False, DEEP | {"depth_algorithm": "Built-in"}),
+    "depth_algorithm": Case("Built-in", DEEP),
+    "padding_mode": Case("zeros", DEEP),
+    "sampling_mode": Case("nearest", DEEP),
+    "save_depth_maps": Case(True),
+    "video_init_path": Case("<other.mp4>", VIDEO),
+    "extract_nth_frame": Case(2, VIDEO),
+    "extract_from_frame": Case(2, VIDEO),
+    "extract_to_frame": Case(2, VIDEO),
+    "overwrite_extracted_frames": Case(True, VIDEO, again=True),
+    "use_mask_video": Case(True, FROM_IMAGE | {"video_mask_path": "<masks.mp4>"}),
+    "video_mask_path": Case(
+        "<masks2.mp4>", FROM_IMAGE | {"use_mask_video": True, "video_mask_path": "<masks.mp4>"}
+    ),
+    "hybrid_comp_alpha_schedule": Case("0:(0.9)", HYBRID),
+    "hybrid_comp_mask_blend_alpha_schedule": Case("0:(0.9)", HYBRID | {"hybrid_comp_mask_type": "Blend"}),
+    "hybrid_comp_mask_contrast_schedule": Case("0:(3)", COMP_MASKED),
+    "hybrid_comp_mask_auto_contrast_cutoff_high_schedule": Case("0:(60)", STRETCHED),
+    "hybrid_comp_mask_auto_contrast_cutoff_low_schedule": Case("0:(40)", STRETCHED),
+    "hybrid_flow_factor_schedule": Case("0:(0.3)", FLOW),
+    "hybrid_generate_human_masks": Case("PNGs", HYBRID),
+    "hybrid_use_first_frame_as_init_image": Case(False, HYBRID),
+    "hybrid_motion": Case("Affine", FLOW | {"hybrid_motion": "None"}),
+    "hybrid_motion_use_prev_img": Case(True, FLOW),
+    "hybrid_flow_consistency": Case(True, FLOW),
+    "hybrid_consistency_blur": Case(9, AGREEING),
+    "hybrid_flow_method": Case("Farneback", FLOW),
+    "hybrid_composite": Case("After Generation", HYBRID),
+    "hybrid_use_init_image": Case(True, HYBRID | FROM_IMAGE | {"init_image": "<b.png>"}),
+    "hybrid_comp_mask_type": Case("Difference", HYBRID),
+    "hybrid_comp_mask_inverse": Case(True, COMP_MASKED),
+    "hybrid_comp_mask_equalize": Case("Before", COMP_MASKED),
+    "hybrid_comp_mask_auto_contrast": Case(True, COMP_MASKED | {"hybrid_comp_mask_type": "Blend"}),
+    "hybrid_comp_save_extra_frames": Case(True, HYBRID),
+    "parseq_manifest": Case(manifest(output_fps=24)),
+    "parseq_use_deltas": Case(False, PARSEQ),
+    "parseq_non_schedule_overrides": Case(False, PARSEQ),
+    "use_looper": Case(True, GUIDED | {"use_looper": False}),
+    "init_images": Case(json.dumps({"0": "<b.png>", "2": "<a.png>"}), GUIDED),
+    "image_strength_schedule": Case("0:(0.3)", GUIDED),
+    "image_keyframe_strength_schedule": Case("0:(0.9)", GUIDED | DISTRIBUTED),
+    "blendFactorMax": Case("0:(0.6)", GUIDED),
+    "blendFactorSlope": Case("0:(0.05)", GUIDED),
+    "tweening_frames_schedule": Case("0:(3)", GUIDED),
+    "color_correction_factor": Case("0:(0.9)", GUIDED),
+    "freeu_enabled": Case(True),
+    "freeu_b1": Case("0:(1.1)", FREEU),
+    "freeu_b2": Case("0:(1.1)", FREEU),
+    "freeu_s1": Case("0:(0.5)", FREEU),
+    "freeu_s2": Case("0:(0.5)", FREEU),
+    "kohya_hrfix_enabled": Case(True),
+    "kohya_hrfix_block_number": Case("0:(3)", HRFIX),
+    "kohya_hrfix_downscale_factor": Case("0:(3)", HRFIX),
+    "kohya_hrfix_start_percent": Case("0:(0.1)", HRFIX),
+    "kohya_hrfix_end_percent": Case("0:(0.5)", HRFIX),
+    "kohya_hrfix_downscale_after_skip": Case(False, HRFIX),
+    "kohya_hrfix_downscale_method": Case("bilinear", HRFIX),
+    "kohya_hrfix_upscale_method": Case("bilinear", HRFIX),
+    "skip_video_creation": Case(True, WITH_VIDEO),
+    "fps": Case(30, WITH_VIDEO),
+    "make_gif": Case(True, WITH_VIDEO),
+    "delete_imgs": Case(True, WITH_VIDEO),
+    "delete_input_frames": Case(True, VIDEO),
+    "add_soundtrack": Case("File", SOUND | {"add_soundtrack": "None"}),
+    "soundtrack_path": Case("<other.mp4>", SOUND),
+    "r_upscale_video": Case(True, WITH_VIDEO),
+    "r_upscale_factor": Case("x4", UPSCALED),
+    "r_upscale_model": Case("realesrgan-x4plus", UPSCALED | {"r_upscale_factor": "x4"}),
+    "r_upscale_keep_imgs": Case(False, UPSCALED),
+    "store_frames_in_ram": Case(True),
+    "frame_interpolation_engine": Case("FILM", WITH_VIDEO),
+    "frame_interpolation_x_amount": Case(3, INTERPOLATED),
+    "frame_interpolation_slow_mo_enabled": Case(True, INTERPOLATED),
+    "frame_interpolation_slow_mo_amount": Case(
+        3, INTERPOLATED | {"frame_interpolation_slow_mo_enabled": True}
+    ),
+    "frame_interpolation_keep_imgs": Case(True, INTERPOLATED),
+    "frame_interpolation_use_upscaled": Case(True, INTERPOLATED | UPSCALED),
+}
+
+UNIT_CASES: dict[str, Case] = {
+    "overwrite_frames": Case(False),
+    "vid_path": Case("<b.png>"),
+    "mask_vid_path": Case("<half.png>"),
+    "enabled": Case(True, {"enabled": False}),
+    "low_vram": Case(True),
+    "pixel_perfect": Case(True),
+    "module": Case("canny"),
+    "model": Case("another"),
+    "weight": Case("0:(0.5)"),
+    "guidance_start": Case("0:(0.2)"),
+    "guidance_end": Case("0:(0.7)"),
+    "processor_res": Case(128),
+    "threshold_a": Case(20),
+    "threshold_b": Case(90),
+    "resize_mode": Case("Just Resize"),
+    "control_mode": Case("My prompt is more important"),
+    "loopback_mode": Case(True),
+}
+UNIT_ON: Changes = {"enabled": True, "vid_path": "<a.png>", "model": "a model"}
+
+
+def unit_cases() -> dict[str, Case]:
+    """Return the cases of all units by their flat names."""
+    return {
+        f"cn_{number}_{name}": Case(
+            case.value, {f"cn_{number}_{other}": value for other, value in (UNIT_ON | case.others).items()}
+        )
+        for number in range(1, UNITS + 1)
+        for name, case in UNIT_CASES.items()
+    }

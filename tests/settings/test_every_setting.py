@@ -1,0 +1,144 @@
+"""No setting is silently without effect: a changed value changes what is drawn or written, or the table says why not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from films import NoisyEngine, host
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.errors import DeforumError, SettingsError
+from deforum_helpers.image.types import Image
+from deforum_helpers.job import run_job
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.prepare import prepare
+from deforum_helpers.settings import FIELDS
+from deforum_helpers.settings.check import REFUSALS
+from tests.settings.effects import CASES, Changes, make_files, unit_cases
+
+ALL_CASES = CASES | unit_cases()
+BASE: Changes = {
+    "W": 64,
+    "H": 64,
+    "max_frames": 4,
+    "seed": 1,
+    "steps": 4,
+    "diffusion_cadence": 1,
+    "depth_algorithm": "Plane",
+    "legacy_colormatch": False,
+    "zoom": "0:(1.02)",
+    "angle": "0:(2)",
+    "batch_name": "film",
+    "prompts": {"0": "a lighthouse", "2": "a harbour --neg fog"},
+    "skip_video_creation": True,
+}
+Trace = tuple[Any, ...]
+
+
+class Drawing(NoisyEngine):
+    """Draws noise; a prompt of "black" comes out black until the seed is above 3."""
+
+    def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
+        image = super().generate(request, cancel)
+        black = "black" in request.prompt and request.seed <= 3
+        return torch.zeros_like(image) if black else image
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def seen(value: Any) -> Any:
+    """A value of a request so that it can be compared."""
+    if isinstance(value, torch.Tensor):
+        return digest(value.numpy().tobytes())
+    if isinstance(value, tuple):
+        return tuple(seen(part) for part in value)
+    return repr(value)
+
+
+def written(path: Path) -> Any:
+    """What a file shows, without the settings that travel in it."""
+    if path.suffix in (".png", ".jpg"):
+        return digest(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).tobytes())
+    if path.suffix == ".mp4":
+        command = [find_ffmpeg(None), "-hide_banner", "-i", str(path), "-f", "streamhash", "-"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout, re.findall(r"Duration: \S+|[\d.]+ fps", done.stderr)
+    return None
+
+
+def trace(root: Path, files: Path, changes: Changes, *, again: bool = False) -> Trace:
+    """What the engine is asked for and what is on disk afterwards; or the problems that are told.
+
+    Args:
+        root: where the film goes.
+        files: folder of the files that settings name as <file>.
+        changes: settings beside the base.
+        again: look at the second of two films, before which the extracted frames of the first were blackened.
+    """
+    if again:
+        trace(root, files, changes)
+        for path in root.rglob("inputframes/*.jpg"):
+            cv2.imwrite(str(path), np.zeros((64, 64, 3), np.uint8))
+    text = json.dumps(BASE | changes).replace("<", f"{files}/")
+    submitted = json.loads(text.replace(">", ""))
+    engine = Drawing()
+    try:
+        job = prepare(submitted, host(root), {"deforum_ffmpeg_preset": "ultrafast"}, draw_seed=lambda: 9)
+        run_job(job, engine, CancelToken(), lambda progress: None)
+        end = ""
+    except SettingsError as error:
+        refused = {row.setting for row in REFUSALS} & {problem.setting for problem in error.problems}
+        if refused:
+            pytest.skip(f"refused: {', '.join(sorted(refused))}")
+        end = str(error)
+    except DeforumError as error:
+        end = str(error)
+    requests = tuple(
+        tuple(seen(getattr(request, part.name)) for part in fields(request)) for request in engine.requests
+    )
+    on_disk = {
+        re.sub(r"\d{14}", "<when>", str(path.relative_to(root))): written(path)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+    return requests, on_disk, re.sub(r"\d{14}", "<when>", end) if "resume" not in end else end
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    make_files(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[str, Trace]:
+    """The films without the settings under test, which many have in common."""
+    return {}
+
+
+@pytest.mark.parametrize("name", ALL_CASES)
+def test_a_changed_value_changes_the_film(
+    name: str, files: Path, plain: dict[str, Trace], tmp_path: Path
+) -> None:
+    case = ALL_CASES[name]
+    assert case.value != FIELDS[name].default or name in case.others
+    changed = trace(tmp_path / "changed", files, case.others | {name: case.value}, again=case.again)
+    key = json.dumps((case.others, case.again))
+    if key not in plain:
+        plain[key] = trace(tmp_path / "plain", files, case.others, again=case.again)
+    assert plain[key][2] == "" or name in plain[key][2], plain[key][2]
+    assert changed != plain[key]
