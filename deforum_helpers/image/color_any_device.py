@@ -37,5 +37,6 @@ def spread_of(image: Image, space: Space) -> Spread:
 
 def _spread_of_levels(levels: Levels) -> Spread:
     whole = (levels + 0.5).floor().long().clamp(0, LEVELS - 1)
-    counts = torch.stack([torch.bincount(plane.flatten(), minlength=LEVELS) for plane in whole])
-    return spread(counts)
+    # bincount would wait for a GPU, to learn the greatest level
+    counts = torch.zeros((3, LEVELS), dtype=torch.long, device=levels.device)
+    return spread(counts.scatter_add_(1, whole.flatten(1), torch.ones_like(whole).flatten(1)))
