@@ -23,6 +23,7 @@ MODULES = {
     "memory": "benchmarks.memory",
     "start": "benchmarks.start",
     "api": "benchmarks.api",
+    "streams": "benchmarks.streams",
     "demo": "benchmarks.demo",
     "hybrid": "benchmarks.hybrid",
     "tab": "benchmarks.tab",

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,37 +27,47 @@ WAITING = {**defaults(), "W": 64, "H": 64, "max_frames": 10}
 
 
 def run() -> list[Row]:
-    with tempfile.TemporaryDirectory() as outputs:
-        command = [sys.executable, "-m", "deforum_api.standalone", "--deforum-engine", "null", "--port", "0"]
-        server = subprocess.Popen(
-            [*command, "--deforum-outdir", outputs],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, **ONE_CORE},
-        )
-        try:
-            assert server.stdout
-            address = urlsplit(server.stdout.readline().split()[2]).netloc
-            return _measured(http.client.HTTPConnection(address, timeout=60))
-        finally:
-            server.kill()
-            server.wait()
-            if server.stdout:
-                server.stdout.close()
+    with tempfile.TemporaryDirectory() as outputs, served(outputs) as address:
+        return _measured(http.client.HTTPConnection(address, timeout=60))
+
+
+@contextmanager
+def served(outputs: str) -> Iterator[str]:
+    """Serve `outputs` with the null engine meanwhile; yield host and port."""
+    command = [sys.executable, "-m", "deforum_api.standalone", "--deforum-engine", "null", "--port", "0"]
+    server = subprocess.Popen(
+        [*command, "--deforum-outdir", outputs],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **ONE_CORE},
+    )
+    try:
+        assert server.stdout
+        yield urlsplit(server.stdout.readline().split()[2]).netloc
+    finally:
+        server.kill()
+        server.wait()
+        if server.stdout:
+            server.stdout.close()
+
+
+def burning(connection: http.client.HTTPConnection) -> str:
+    """Let the server render a job that burns a core; return its id."""
+    job_id = str(json.loads(submit(connection, [BURNER]))["job_ids"][0])
+    while json.loads(ask(connection, "GET", f"/deforum_api/jobs/{job_id}"))["phase"] != "GENERATING":
+        time.sleep(0.1)
+    return job_id
 
 
 def _measured(connection: http.client.HTTPConnection) -> list[Row]:
-    burner = json.loads(_submit(connection, [BURNER]))["job_ids"][0]
-    path = f"/deforum_api/jobs/{burner}"
-    while json.loads(_ask(connection, "GET", path))["phase"] != "GENERATING":
-        time.sleep(0.1)
+    path = f"/deforum_api/jobs/{burning(connection)}"
     for _ in range(9):
-        _submit(connection, [WAITING] * 100)
-    posts = _p99(lambda: _submit(connection, [WAITING]), 99)
-    one = _p99(lambda: _ask(connection, "GET", path), 500)
-    every = _p99(lambda: _ask(connection, "GET", "/deforum_api/jobs"), 200)
-    short = _p99(lambda: _ask(connection, "GET", "/deforum_api/jobs?summary=true"), 200)
+        submit(connection, [WAITING] * 100)
+    posts = p99(lambda: submit(connection, [WAITING]), 99)
+    one = p99(lambda: ask(connection, "GET", path), 500)
+    every = p99(lambda: ask(connection, "GET", "/deforum_api/jobs"), 200)
+    short = p99(lambda: ask(connection, "GET", "/deforum_api/jobs?summary=true"), 200)
     return [
         Row("GET one job, p99 of 500", one, 50.0),
         Row("GET 1,000 jobs, p99 of 200", every, 100.0),
@@ -65,11 +76,13 @@ def _measured(connection: http.client.HTTPConnection) -> list[Row]:
     ]
 
 
-def _submit(connection: http.client.HTTPConnection, settings: list[dict[str, Any]]) -> bytes:
-    return _ask(connection, "POST", "/deforum_api/batches", json.dumps({"deforum_settings": settings}))
+def submit(connection: http.client.HTTPConnection, settings: list[dict[str, Any]]) -> bytes:
+    """Queue jobs; return the answer."""
+    return ask(connection, "POST", "/deforum_api/batches", json.dumps({"deforum_settings": settings}))
 
 
-def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: str | None = None) -> bytes:
+def ask(connection: http.client.HTTPConnection, method: str, path: str, body: str | None = None) -> bytes:
+    """Send a request and return the answer's body."""
     headers = {"Content-Type": "application/json"} if body else {}
     connection.request(method, path, body, headers)
     answer = connection.getresponse()
@@ -79,11 +92,16 @@ def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: s
     return content
 
 
-def _p99(work: Callable[[], Any], times: int) -> float:
+def p99(work: Callable[[], Any], times: int) -> float:
     """Return the 99th percentile of `times` runs in milliseconds."""
     taken = []
     for _ in range(times):
         start = time.perf_counter()
         work()
         taken.append(time.perf_counter() - start)
-    return sorted(taken)[math.ceil(0.99 * times) - 1] * 1000
+    return 1000 * percentile(taken)
+
+
+def percentile(seconds: Sequence[float]) -> float:
+    """Return the 99th percentile."""
+    return sorted(seconds)[math.ceil(0.99 * len(seconds)) - 1]
