@@ -14,6 +14,7 @@ from deforum_helpers.engines.checkpoints import Checkpoint, describe_checkpoint
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended
 from deforum_helpers.engines.diffusion.control_units import ControlUnits, steered
+from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
 from deforum_helpers.engines.diffusion.families import Scales
 from deforum_helpers.engines.diffusion.guidance import guided_output
 from deforum_helpers.engines.diffusion.inpainting import Kept, begun_from, latent_mask
@@ -93,6 +94,8 @@ class DiffusionEngine:
             found.append("Tiling has no effect on the network of SD3 and Flux models.")
         if flow and request.freeu is not None:
             found.append("FreeU has no effect on SD3 and Flux models.")
+        if flow and request.kohya_hrfix is not None:
+            found.append("Kohya HRFix has no effect on SD3 and Flux models.")
         return tuple(found)
 
     @contextmanager
@@ -120,6 +123,7 @@ class DiffusionEngine:
             units = stack.enter_context(self._controls.ready(model, request, canvas, self._checkpoint))
             stack.enter_context(loras_applied(model, loras, self._lora_folder))
             stack.enter_context(freeu_applied(model.network, request.freeu))
+            stack.enter_context(hrfix_applied(model.network, request.kohya_hrfix))
             if request.tiling:
                 stack.enter_context(tiling_applied(model.modules()))
             latents = self._sampled(model, request, positive, negative, loras, units, cancel)

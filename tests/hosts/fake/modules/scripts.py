@@ -51,10 +51,13 @@ class ScriptRunner:
 
     def call(self, name, p):
         for script in self.ordered(name):
-            try:
-                getattr(script, name)(p, *p.script_args[script.args_from : script.args_to])
-            except Exception as error:
-                sys.stderr.write(f"*** Error running {name}: {error!r}\n")
+            self._run(script, name, p)
+
+    def _run(self, script, name, p):
+        try:
+            getattr(script, name)(p, *p.script_args[script.args_from : script.args_to])
+        except Exception as error:
+            sys.stderr.write(f"*** Error running {name}: {error!r}\n")
 
 
 class Plain(Script):
