@@ -55,7 +55,7 @@ def tabs() -> list[tuple[Any, str, str]]:
     from deforum_api.ui_service import QueueService
     from deforum_helpers.ui import make_tab
 
-    return [(make_tab(QueueService(host_queue(), host_facts())), TAB_TITLE, TAB_ID)]
+    return [(make_tab(QueueService(host_queue(), host_facts(), look=host_facts)), TAB_TITLE, TAB_ID)]
 
 
 @lru_cache(maxsize=1)

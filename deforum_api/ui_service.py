@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class QueueService:
     Args:
         queue: keeps and renders the jobs.
         facts: of the host.
+        look: finds them anew; by default they stay.
         keeps_options: keep options of the tab in a file in the output folder; a WebUI has its own.
         opens_folders: let the tab open folders on this machine's desktop.
     """
@@ -43,6 +44,7 @@ class QueueService:
         queue: JobQueue,
         facts: HostFacts,
         *,
+        look: Callable[[], HostFacts] | None = None,
         keeps_options: bool = False,
         opens_folders: bool = False,
     ) -> None:
@@ -51,8 +53,12 @@ class QueueService:
         self.opens_folders = opens_folders
         self._options = OptionsFile(facts.output_root / OPTIONS_FILE)
         self._overrides = self._options.read(facts.options) if keeps_options else {}
+        self._look = look
         self._queue = queue
         self._paces: dict[tuple[str, int], float | None] = {}
+
+    def facts_now(self) -> HostFacts:
+        return self._look() if self._look else self.facts
 
     def check(self, settings: Mapping[str, Any]) -> Prepared:
         return self._queue.check(settings, self._overrides)

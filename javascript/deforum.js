@@ -183,7 +183,12 @@
   const version = (id) => document.querySelector(`#${id} [data-version]`)?.dataset.version || "";
 
   const state = () =>
-    JSON.stringify({ job: picked, run: version("deforum_run"), jobs: version("deforum_jobs") });
+    JSON.stringify({
+      job: picked,
+      run: version("deforum_run"),
+      jobs: version("deforum_jobs"),
+      tools: version("deforum_tools"),
+    });
 
   const command = () => {
     const text = JSON.stringify(pending);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from deforum_helpers.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.plot import camera_svg, changing_schedules, plot_svg
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.checking import Checked, check, verdict_html
-from deforum_helpers.ui.controls import held, submitted, values_of
+from deforum_helpers.ui.controls import held, host_choices, submitted, values_of
 from deforum_helpers.ui.loading import (
     Taken,
     default_settings,
@@ -26,6 +26,7 @@ from deforum_helpers.ui.loading import (
 from deforum_helpers.ui.options import chosen
 from deforum_helpers.ui.presets import preset_settings
 from deforum_helpers.ui.service import JobService
+from deforum_helpers.ui.tool_answers import ToolAnswers
 from deforum_helpers.ui.wording import escape
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Answers:
     def __init__(self, service: JobService, file_url: Callable[[Path], str]) -> None:
         self._service = service
         self._file_url = file_url
+        self.tools = ToolAnswers(service, file_url)
 
     def check(self, *values: Any) -> str:
         """Return the verdict on what the controls hold."""
@@ -82,11 +84,11 @@ class Answers:
             return _said(str(error), bad=True)
         return _said(f"Queued as {', '.join(ids)}.")
 
-    def tick(self, state: str) -> tuple[str | None, str | None]:
-        """Return the run and the list of jobs, each None where the page shows it already.
+    def tick(self, state: str) -> tuple[str | None, str | None, str | None]:
+        """Return the run, the list of jobs and the tools' runs, each None where the page shows it already.
 
         Args:
-            state: JSON of the page: the job picked, and the versions of both parts that it shows.
+            state: JSON of the page: the job picked, and the versions of the three parts that it shows.
         """
         shown = _object(state)
         jobs = self._service.jobs(panels.LISTED)
@@ -95,7 +97,8 @@ class Answers:
         if panels.run_version(self._service, job) != shown.get("run"):
             run = panels.run_html(self._service, job, self._file_url)
         table = None if panels.version(jobs) == shown.get("jobs") else panels.jobs_html(jobs)
-        return run, table
+        tools = None if self.tools.version == shown.get("tools") else self.tools.html()
+        return run, table, tools
 
     def act(self, command: str) -> str:
         """Do something to a job; return what went wrong, or nothing."""
@@ -119,6 +122,7 @@ class Answers:
             "up": self._service.move_up,
             "forget": self._service.forget,
             "folder": self._service.open_folder,
+            "tool_cancel": self.tools.runs.cancel,
         }
 
     def fill(self, command: str, values: Values) -> tuple[Values, str]:
@@ -213,6 +217,11 @@ class Answers:
         except DeforumError as error:
             return _said(str(error), bad=True)
         return _said("These options hold for every film from now on.")
+
+    def choices(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return what the host offers now for each setting of `names`."""
+        facts = self._service.facts_now()
+        return {name: host_choices(name, facts) for name in names}
 
     def runs(self) -> list[str]:
         """Return the timestrings of the runs that can be continued, newest first."""

@@ -71,7 +71,7 @@ def field(control: Control, value: Any, choices: Sequence[str]) -> Any:
     Args:
         control: what to make.
         value: what it holds at the start.
-        choices: of a choice, as the host has them.
+        choices: of a choice, or suggestions for a line, as the host has them.
     """
     common = {
         "label": control.label,
@@ -82,6 +82,8 @@ def field(control: Control, value: Any, choices: Sequence[str]) -> Any:
         made = gr.Checkbox(value=value, **common)
     elif control.look == "choice":
         made = gr.Dropdown(choices=list(choices), value=value, **common)
+    elif control.look == "line" and choices:
+        made = gr.Dropdown(choices=list(choices), value=value, allow_custom_value=True, **common)
     elif control.look == "slider":
         made = gr.Slider(control.minimum, control.maximum, value=value, step=control.step, **common)
     elif control.look == "number":
@@ -90,7 +92,7 @@ def field(control: Control, value: Any, choices: Sequence[str]) -> Any:
         made = _picture(control, value)
     else:
         made = gr.Textbox(value=value, lines=control.lines, max_lines=max(control.lines, 12), **common)
-    if control.look in ("choice", "slider", "number"):
+    if control.look in ("choice", "slider", "number") or choices:
         # gradio would refuse a value outside its bounds in words of its own, for the whole tab at once.
         made.preprocess = _as_it_is
     made.do_not_save_to_config = True  # a WebUI would keep the start values in a file of its own
@@ -101,9 +103,9 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def option(row: OptionRow, value: Any) -> Any:
-    """Return the component of an option."""
-    common = {"label": row.label, "elem_id": f"deforum_option_{row.name}"}
+def option(row: OptionRow, value: Any, prefix: str = "deforum_option") -> Any:
+    """Return the component of an option; `prefix` begins its element's id."""
+    common = {"label": row.label, "elem_id": f"{prefix}_{row.name}"}
     if isinstance(row.default, bool):
         made = gr.Checkbox(value=value, **common)
     elif isinstance(row.default, tuple):

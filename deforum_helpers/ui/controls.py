@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from deforum_helpers.prepare import HostFacts
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
 from deforum_helpers.ui.layout import offered
 
@@ -14,6 +16,7 @@ Look = Literal["checkbox", "choice", "slider", "number", "line", "lines", "pictu
 
 MAX_STOPS = 1000
 LONG = {"prompts": 8, "json": 4}
+_UNIT_FIELD = re.compile(r"cn_\d+_(module|model)")
 # Controls in the order in which their values travel.
 NAMES = tuple(name for name, info in FIELDS.items() if offered(info))
 
@@ -99,6 +102,23 @@ def info_text(info: FieldInfo) -> str:
     ):
         parts.append(f"Example: {info.default}")
     return " ".join(parts)
+
+
+def host_choices(name: str, facts: HostFacts) -> tuple[str, ...]:
+    """Return what a host offers for a setting, or nothing where it does not matter or is not known."""
+    if name == "sampler":
+        return facts.samplers
+    if name == "scheduler":
+        return facts.schedulers
+    if _UNIT_FIELD.fullmatch(name) and not facts.controlnet.missing:
+        listed = facts.controlnet.modules if name.endswith("module") else facts.controlnet.models
+        return tuple(dict.fromkeys((FIELDS[name].default, *listed))) if listed else ()
+    return ()
+
+
+def models_of_host() -> tuple[str, ...]:
+    """Return the settings whose choices a host may change while it runs."""
+    return tuple(name for name in NAMES if _UNIT_FIELD.fullmatch(name))
 
 
 def to_control(name: str, value: Any) -> Any:

@@ -11,8 +11,9 @@ import gradio as gr
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat
 from deforum_helpers.ui.answers import Answers
-from deforum_helpers.ui.controls import NAMES
+from deforum_helpers.ui.controls import NAMES, models_of_host
 from deforum_helpers.ui.parts import Parts
+from deforum_helpers.ui.tool_tab import connect_tools
 
 # Text is checked when typing pauses, everything else at once.
 TYPED = frozenset({"schedule", "string schedule", "text", "path", "prompts", "json"})
@@ -23,6 +24,7 @@ def connect(parts: Parts, answers: Answers) -> None:
     _watch(parts, answers)
     _runs(parts, answers)
     _settings(parts, answers)
+    connect_tools(parts.tools, parts.fields, parts.tool_runs, answers.tools)
     for name, button in parts.resets.items():
         field = parts.fields[NAMES.index(name)]
         compat.on(button.click, None, outputs=[field], script=f"() => {button.value.split()[-1]!r}")
@@ -57,9 +59,8 @@ def _runs(parts: Parts, answers: Answers) -> None:
     def generate(batch: bool, files: Any, *values: Any) -> str:
         return answers.generate(bool(batch), compat.paths(files), values)
 
-    def tick(state: str) -> tuple[Any, Any]:
-        run, jobs = answers.tick(state)
-        return gr.update() if run is None else run, gr.update() if jobs is None else jobs
+    def tick(state: str) -> tuple[Any, ...]:
+        return tuple(gr.update() if part is None else part for part in answers.tick(state))
 
     compat.on(
         parts.generate.click,
@@ -72,7 +73,7 @@ def _runs(parts: Parts, answers: Answers) -> None:
         parts.tick.click,
         tick,
         [parts.sent],
-        [parts.run, parts.jobs],
+        [parts.run, parts.jobs, parts.tool_runs],
         script="() => window.deforumTab.state()",
         after="() => { window.deforumTab?.ticked(); }",
     )
@@ -128,6 +129,14 @@ def _settings(parts: Parts, answers: Answers) -> None:
             return answers.set_options(values)
 
         compat.on(parts.set_options.click, set_options, parts.options, [parts.options_report])
+    models = models_of_host()
+    boxes = [parts.fields[NAMES.index(name)] for name in models]
+
+    def refresh() -> list[Any]:
+        found = answers.choices(models)
+        return [gr.update(choices=list(found[name])) if found[name] else gr.update() for name in models]
+
+    compat.on(parts.models_refresh.click, refresh, [], boxes)
     compat.on(parts.runs_refresh.click, lambda: gr.update(choices=answers.runs()), [], [parts.runs])
 
 

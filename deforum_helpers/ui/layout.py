@@ -13,6 +13,9 @@ Shape = Literal["tabs", "accordion"]
 # The tabs that people know, in their order.
 TABS = ("Run", "Keyframes", "Prompts", "Init", "ControlNet", "Hybrid Video", "Output")
 
+# Sections without a setting of their own.
+TOOL_SECTIONS = ("Video Upscaling", "Vid2depth", "Frames to Video")
+
 # Sections inside a tab, in their order; a section that is not named here is one more tab behind these.
 GROUPS: Mapping[str, tuple[tuple[Shape, tuple[str, ...]], ...]] = {
     "Run": (("accordion", ("Batch Mode, Resume and more",)),),
@@ -27,7 +30,7 @@ GROUPS: Mapping[str, tuple[tuple[Shape, tuple[str, ...]], ...]] = {
     "Prompts": (("accordion", ("Composable Mask scheduling",)),),
     "Init": (("tabs", ("Image Init", "Video Init", "Mask Init", "Parseq")),),
     "Hybrid Video": (("accordion", ("Hybrid Schedules",)), ("accordion", ("Humans Masking",))),
-    "Output": (("tabs", ("Frame Interpolation",)),),
+    "Output": (("tabs", ("Frame Interpolation", *TOOL_SECTIONS)),),
 }
 
 # Settings that share a line or come first in their section; all others follow in the order of a settings file.
@@ -119,7 +122,9 @@ def _tab(title: str, by_tab: Mapping[str, list[str]]) -> Section:
     inside = {tab.split(" > ", 1)[1]: names for tab, names in by_tab.items() if tab.startswith(f"{title} > ")}
     groups = []
     for shape, titles in GROUPS.get(title, ()):
-        found = tuple(Section(one, _lines(inside.pop(one))) for one in titles if one in inside)
+        found = tuple(
+            Section(one, _lines(inside.pop(one, ()))) for one in titles if one in (*inside, *TOOL_SECTIONS)
+        )
         if found:
             groups.append((shape, found))
     if inside:

@@ -61,10 +61,11 @@ def option_rows() -> tuple[OptionRow, ...]:
 def chosen(values: tuple[Any, ...]) -> dict[str, Any]:
     """Return what the drawer holds, in the order of `option_rows`, as overrides of the options."""
     return {
-        row.name: _number(value) if isinstance(value, float) else value
+        row.name: number(value) if isinstance(value, float) else value
         for row, value in zip(option_rows(), values, strict=True)
     }
 
 
-def _number(value: float) -> float:
+def number(value: float) -> float:
+    """Return a slider's value as a whole number where it is one."""
     return int(value) if value.is_integer() else value

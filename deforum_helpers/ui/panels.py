@@ -148,8 +148,8 @@ def _links_html(service: JobService, job: JobView, film: Film, file_url: FileUrl
         if path
     ]
     if service.opens_folders and job.folder:
-        links.append(_button("folder", job.id, "Open folder"))
-    links.append(_button("use", job.id, "Use these settings"))
+        links.append(button_html("folder", job.id, "Open folder"))
+    links.append(button_html("use", job.id, "Use these settings"))
     return (
         f'<p class="deforum-links">{" ".join(links)}</p>{_folder_html(service.facts.output_root, job.folder)}'
     )
@@ -187,7 +187,7 @@ ACTIONS: dict[str, tuple[tuple[str, str], ...]] = {
 
 def _row_html(job: JobView) -> str:
     buttons = "".join(
-        _button(action, job.id, label)
+        button_html(action, job.id, label)
         for action, label in ACTIONS[job.state]
         if not (action == "up" and not job.position) and not job.cancelling
     )
@@ -199,7 +199,8 @@ def _row_html(job: JobView) -> str:
     )
 
 
-def _button(action: str, job_id: str, label: str) -> str:
+def button_html(action: str, job_id: str, label: str) -> str:
+    """Return a button that lets the page's script send `action` for a job."""
     return (
         f'<button type="button" class="deforum-button" data-act="{action}" data-job="{escape(job_id)}" '
         f'aria-label="{escape(label)}: {escape(job_id)}">{escape(label)}</button>'

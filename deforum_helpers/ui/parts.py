@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deforum_helpers.ui.tool_tab import ToolPart
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -14,14 +16,19 @@ class Parts:
     Args:
         fields: one per setting, in the order of `controls.NAMES`.
         resets: setting -> the button that sets it back.
+        tools: of the tab Output.
+        tool_runs: where what they do is shown.
         options: one per option, in the order of `options.option_rows`; empty where the host has them.
     """
 
     fields: tuple[Any, ...]
     resets: Mapping[str, Any]
     options: tuple[Any, ...]
+    tools: tuple[ToolPart, ...]
+    tool_runs: Any
     batch: Any
     batch_files: Any
+    models_refresh: Any
     runs: Any
     runs_refresh: Any
     runs_use: Any

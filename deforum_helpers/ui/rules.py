@@ -51,6 +51,11 @@ def _unit(number: int) -> tuple[str, ...]:
     )
 
 
+def _needs_model(number: int) -> Shown:
+    """Preprocessors called reference_... steer by themselves."""
+    return lambda settings: not str(settings[f"cn_{number}_module"]).startswith("reference")
+
+
 def _ancestral(settings: Values) -> bool:
     """Samplers with an "a" of their own and a few more draw fresh noise at every step."""
     return " a " in f"{str(settings['sampler']).lower()} "
@@ -194,6 +199,7 @@ RULES: tuple[Rule, ...] = (
         on("kohya_hrfix_enabled"),
     ),
     *(Rule(_unit(number), on(f"cn_{number}_enabled")) for number in range(1, UNITS + 1)),
+    *(Rule((f"cn_{number}_model",), _needs_model(number)) for number in range(1, UNITS + 1)),
 )
 
 

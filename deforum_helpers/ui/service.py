@@ -85,6 +85,10 @@ class JobService(Protocol):
     keeps_options: bool
     opens_folders: bool
 
+    def facts_now(self) -> HostFacts:
+        """Return the facts as they are now: people add models while a WebUI runs."""
+        ...
+
     def check(self, settings: Mapping[str, Any]) -> Prepared:
         """Return the planned job, or raise `SettingsError` with every problem."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,7 @@ import gradio as gr
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat
 from deforum_helpers.ui.answers import Answers
-from deforum_helpers.ui.controls import NAMES, control, default_values
+from deforum_helpers.ui.controls import NAMES, control, default_values, host_choices
 from deforum_helpers.ui.events import connect
 from deforum_helpers.ui.layout import Section, sections
 from deforum_helpers.ui.loading import ENDINGS
@@ -19,6 +20,7 @@ from deforum_helpers.ui.options import option_rows
 from deforum_helpers.ui.parts import Parts
 from deforum_helpers.ui.presets import presets_html
 from deforum_helpers.ui.service import JobService
+from deforum_helpers.ui.tool_tab import TOOLS, ToolPart
 from deforum_helpers.ui.wording import escape
 
 NOTES = """Keys are frames, values are prompts: <code>{"0": "a lake at dawn", "60": "a forest in autumn"}</code>.
@@ -46,6 +48,7 @@ class _Builder:
         self._fields: dict[str, Any] = {}
         self._resets: dict[str, Any] = {}
         self._options_held: tuple[Any, ...] = ()
+        self._tools: list[ToolPart] = []
         self._others: dict[str, Any] = {}
 
     def build(self) -> Parts:
@@ -65,6 +68,7 @@ class _Builder:
         return Parts(
             fields=tuple(self._fields[name] for name in NAMES),
             resets=self._resets,
+            tools=tuple(self._tools),
             options=self._options_held,
             **self._others,
         )
@@ -78,6 +82,8 @@ class _Builder:
         if section.title == "Prompts":
             with gr.Accordion("Notes on writing prompts", open=False):
                 compat.html(f"<p>{NOTES}</p>", "deforum_prompt_notes")
+        if section.title == "ControlNet":
+            self._controlnet()
         self._lines(section.lines)
         for shape, inside in section.groups:
             if shape == "accordion":
@@ -89,6 +95,8 @@ class _Builder:
                     for one in inside:
                         with compat.tab(one.title):
                             self._section(one)
+        if section.title == "Output":
+            self._others["tool_runs"] = compat.html("", "deforum_tools")
 
     def _section(self, section: Section) -> None:
         if section.title == "Batch Mode, Resume and more":
@@ -96,6 +104,8 @@ class _Builder:
         self._lines(section.lines)
         if section.title == "Batch Mode, Resume and more":
             self._resume()
+        if section.title in TOOLS:
+            self._tools += TOOLS[section.title]()
 
     def _lines(self, lines: Sequence[tuple[str, ...]]) -> None:
         for line in lines:
@@ -114,12 +124,20 @@ class _Builder:
                         )
 
     def _field(self, name: str) -> None:
-        self._fields[name] = compat.field(control(FIELDS[name]), self._values[name], self._choices(name))
-
-    def _choices(self, name: str) -> Sequence[str]:
         facts = self._service.facts
-        host = {"sampler": facts.samplers, "scheduler": facts.schedulers}.get(name)
-        return host or FIELDS[name].choices
+        made = control(FIELDS[name])
+        if name in facts.lacks:
+            made = replace(made, info=f"{made.info} {facts.lacks[name]}")
+        choices = host_choices(name, facts) or FIELDS[name].choices
+        self._fields[name] = compat.field(made, self._values[name], choices)
+
+    def _controlnet(self) -> None:
+        missing = self._service.facts.controlnet.missing
+        note = f'<p class="deforum-missing" role="note">{escape(missing)}</p>' if missing else ""
+        compat.html(note, "deforum_controlnet_note")
+        self._others["models_refresh"] = gr.Button(
+            "Refresh models", size="sm", elem_id="deforum_models_refresh", elem_classes=["deforum-reset"]
+        )
 
     def _batch(self) -> None:
         make = self._others

@@ -33,6 +33,13 @@ def strict(renderer: Renderer) -> Iterator[QueueService]:
     assert queue.close(WAIT_S)
 
 
+def test_facts_are_found_anew_where_they_change(jobs: JobQueue, renderer: Renderer) -> None:
+    first = standalone_facts("null", None, renderer.root)
+    other = standalone_facts("demo", None, renderer.root)
+    assert QueueService(jobs, first).facts_now() == first
+    assert QueueService(jobs, first, look=lambda: other).facts_now() == other
+
+
 def until(service: QueueService, job_id: str, wanted: Callable[[JobView], bool]) -> JobView:
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:

@@ -35,6 +35,9 @@ class FakeService:
     opens_folders: bool = False
     overrides: dict[str, Any] = field(default_factory=dict)
 
+    def facts_now(self) -> HostFacts:
+        return self.facts
+
     def check(self, settings: Mapping[str, Any]) -> Prepared:
         return prepare(settings, self.facts)
 

@@ -130,13 +130,17 @@ def test_batch_mode_without_files_says_so(answers: Answers) -> None:
 
 def test_a_tick_sends_only_what_is_new(answers: Answers, service: FakeService) -> None:
     service.listed = (RUNNING, DONE)
-    run, jobs = answers.tick("{}")
+    run, jobs, tools = answers.tick("{}")
     assert run is not None
     assert jobs is not None
-    seen = {"run": _version(run), "jobs": _version(jobs)}
-    assert answers.tick(json.dumps(seen)) == (None, None)
+    assert tools is not None
+    seen = {"run": _version(run), "jobs": _version(jobs), "tools": _version(tools)}
+    assert answers.tick(json.dumps(seen)) == (None, None, None)
     service.listed = (DONE,)
-    assert None not in answers.tick(json.dumps(seen))
+    run, jobs, tools = answers.tick(json.dumps(seen))
+    assert run is not None
+    assert jobs is not None
+    assert tools is None
 
 
 def _version(part: str) -> str:
@@ -147,19 +151,19 @@ def _version(part: str) -> str:
 
 def test_the_running_job_is_shown_unless_another_is_picked(answers: Answers, service: FakeService) -> None:
     service.listed = (QUEUED, RUNNING, DONE)
-    run, _ = answers.tick("{}")
+    run, *_ = answers.tick("{}")
     assert run is not None
     assert 'data-job="batch(1)-0"' in run
     assert "frame 5 of 10, 2.40 s per frame, 12 s left" in run
     assert 'aria-valuenow="50"' in run
-    run, _ = answers.tick(json.dumps({"job": DONE.id}))
+    run, *_ = answers.tick(json.dumps({"job": DONE.id}))
     assert run is not None
     assert f'data-job="{DONE.id}"' in run
 
 
 def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, tmp_path: Path) -> None:
     service.listed, service.made = (DONE,), Film(video=tmp_path / "a.mp4", subtitles=tmp_path / "a.srt")
-    run, _ = answers.tick("{}")
+    run, *_ = answers.tick("{}")
     assert run is not None
     assert f'src="file={tmp_path}/a.mp4"' in run
     assert "Download subtitles" in run
@@ -169,7 +173,7 @@ def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, t
 def test_a_frame_is_shown_as_a_small_jpeg(answers: Answers, service: FakeService, tmp_path: Path) -> None:
     service.listed, service.frame = (RUNNING,), tmp_path / "f.png"
     service.frame.write_bytes(PNG)
-    run, _ = answers.tick("{}")
+    run, *_ = answers.tick("{}")
     assert run is not None
     assert 'src="data:image/jpeg;base64,' in run
     service.frame.unlink()

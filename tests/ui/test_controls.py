@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from deforum_helpers.host import ControlNetFacts, HostFacts
 from deforum_helpers.settings import FIELDS, defaults, flat_settings, load_settings
-from deforum_helpers.ui.controls import NAMES, control, default_values, from_control, held, submitted
+from deforum_helpers.ui.controls import (
+    NAMES,
+    control,
+    default_values,
+    from_control,
+    held,
+    host_choices,
+    models_of_host,
+    submitted,
+)
 
 
 @pytest.mark.parametrize(
@@ -83,3 +95,20 @@ def test_help_has_nothing_that_gradio_would_read_as_markup(name: str) -> None:
     assert info.count("*") < 2
     assert "__" not in info
     assert "](" not in info
+
+
+def test_what_a_host_has_is_offered_behind_the_default() -> None:
+    there = ControlNetFacts(modules=("canny", "none"), models=("canny_v11 [1a2b]",))
+    facts = HostFacts("Forge", "webui", None, Path("/x"), ("Euler a",), ("Karras",), controlnet=there)
+    assert host_choices("cn_1_module", facts) == ("none", "canny")
+    assert host_choices("cn_5_model", facts) == ("None", "canny_v11 [1a2b]")
+    assert (host_choices("sampler", facts), host_choices("scheduler", facts)) == (("Euler a",), ("Karras",))
+    assert host_choices("cn_1_weight", facts) == host_choices("zoom", facts) == ()
+    assert {name[-6:] for name in models_of_host()} == {"module", "_model"}
+    assert len(models_of_host()) == 10
+
+
+def test_nothing_is_offered_where_controlnet_is_missing() -> None:
+    gone = ControlNetFacts(missing="There is none.", modules=("canny",))
+    facts = HostFacts("A1111", "webui", None, Path("/x"), (), (), controlnet=gone)
+    assert host_choices("cn_1_module", facts) == ()

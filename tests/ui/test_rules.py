@@ -52,6 +52,11 @@ def shown(name: str, **values: Any) -> bool:
             {"animation_mode": "3D", "depth_algorithm": "Zoe+AdaBins (old)"},
             {"animation_mode": "3D", "depth_algorithm": "Midas-3-Hybrid"},
         ),
+        (
+            "cn_2_model",
+            {"cn_2_enabled": True},
+            {"cn_2_enabled": True, "cn_2_module": "reference_only"},
+        ),
         ("make_gif", {"fps": 30}, {"fps": 31}),
         ("make_gif", {"fps": 15}, {"skip_video_creation": True}),
         ("fps", {}, {"skip_video_creation": True}),

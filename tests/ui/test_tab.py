@@ -21,8 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # In a process of its own: importing gradio leaves sockets open.
 SCRIPT = """
 import json, sys
+from dataclasses import replace
 from pathlib import Path
 import gradio as gr
+from deforum_helpers.host import ControlNetFacts
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat, make_tab
 from deforum_helpers.ui.controls import control
@@ -31,11 +33,15 @@ from tests.ui.fake_service import FakeService, facts
 class Dropped:
     name = "/x/b.txt"
 
-config = make_tab(FakeService(facts(Path(sys.argv[1])))).get_config_file()
+controlnet = ControlNetFacts(missing="No <ControlNet> here.")
+own = replace(facts(Path(sys.argv[1])), controlnet=controlnet, lacks={"tiling": "This host cannot tile."})
+config = make_tab(FakeService(own)).get_config_file()
 with gr.Blocks():
     width = compat.field(control(FIELDS["W"]), 512, ())
+    module = compat.field(control(FIELDS["cn_1_module"]), "none", ("none", "canny"))
 print("FOUND" + json.dumps({
     "config": config,
+    "free": [module.allow_custom_value, module.preprocess("my own")],
     "beyond": width.preprocess(99_999),
     "paths": [[str(path) for path in compat.paths(dropped)] for dropped in (None, "/x/a.txt", ["/x/a.txt", Dropped()])],
     "url": compat.file_url(Path("/a b/\\u00fc#?.mp4")),
@@ -106,6 +112,16 @@ def test_the_script_presses_and_reads_what_is_there(components: dict[str, dict[s
 
 def test_a_value_outside_its_bounds_reaches_our_own_check(found: dict[str, Any]) -> None:
     assert found["beyond"] == 99_999
+
+
+def test_a_list_of_models_takes_free_text_too(found: dict[str, Any]) -> None:
+    assert found["free"] == [True, "my own"]
+
+
+def test_what_the_host_lacks_is_said_where_it_would_be_used(components: dict[str, dict[str, Any]]) -> None:
+    note = components["deforum_controlnet_note"]["props"]["value"]
+    assert "No &lt;ControlNet&gt; here." in note
+    assert components["deforum_field_tiling"]["props"]["info"].endswith("This host cannot tile.")
 
 
 def test_dropped_files_of_each_gradio_are_paths(found: dict[str, Any]) -> None:
