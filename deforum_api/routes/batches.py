@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from deforum_api.jobs import JobQueue
+from deforum_api.links import links
 from deforum_api.models import (
     Batch,
     BatchCancelResponse,
@@ -46,7 +47,10 @@ router = Router(prefix="/deforum_api", tags=["Batches"])
     "/batches",
     status_code=202,
     response_model=BatchSubmitResponse,
-    responses=changing_errors(400, 429, 503),
+    responses={
+        **changing_errors(400, 429, 503),
+        **links(202, job="$response.body#/job_ids/0", batch="$response.body#/batch_id"),
+    },
     openapi_extra=EXAMPLE,
     summary="Queue one or more jobs",
 )

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from deforum_api.errors import InvalidBody
 from deforum_api.events import event_stream
 from deforum_api.jobs import JobQueue
+from deforum_api.links import links
 from deforum_api.models import DeforumJobStatus, JobCancelResponse, JobStatusCategory
 from deforum_api.routing import JOBS, Router, changing_errors, errors, json_answer
 from deforum_api.views import job_json, jobs_json_by_id
@@ -55,7 +56,10 @@ async def list_jobs(
 
 
 @router.get(
-    "/jobs/{id}", response_model=DeforumJobStatus, responses=errors(404, 422), summary="Look at a job"
+    "/jobs/{id}",
+    response_model=DeforumJobStatus,
+    responses={**errors(404, 422), **links(200, job="$response.body#/id")},
+    summary="Look at a job",
 )
 async def get_job(id: str, jobs: JobQueue = JOBS) -> Response:
     """All that is known of the job."""
@@ -82,7 +86,7 @@ async def cancel_job(id: str, purge: bool = PURGE, jobs: JobQueue = JOBS) -> Res
     "/jobs/{id}/resume",
     status_code=202,
     response_model=DeforumJobStatus,
-    responses=changing_errors(404, 409, 503),
+    responses={**changing_errors(404, 409, 503), **links(202, job="$response.body#/id")},
     summary="Resume a job",
 )
 async def resume_job(id: str, jobs: JobQueue = JOBS) -> Response:

@@ -16,6 +16,7 @@ from deforum_api.body import parse_json
 from deforum_api.errors import ApiError, InvalidBody, QueueClosed
 from deforum_api.events import updates
 from deforum_api.jobs import JobQueue
+from deforum_api.links import links
 from deforum_api.models import SimpleRunResponse, VersionResponse
 from deforum_api.routing import JOBS, Router, changing_errors, errors
 from deforum_api.security import FORM_TYPE
@@ -59,7 +60,7 @@ async def version() -> Response:
 @router.post(
     "/run",
     response_model=SimpleRunResponse,
-    responses=changing_errors(400, 422, 429, 500, 503),
+    responses={**changing_errors(400, 422, 429, 500, 503), **links(200, job="$response.body#/job_id")},
     summary="Render one job and wait for it",
     openapi_extra=RUN_BODY,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import positive_data_acceptance, use_after_free
 
+from deforum_api.links import OF_A_BATCH, OF_A_JOB
 from deforum_api.routing import METHODS
 from deforum_api.security import Access
 from tests.api.fake_renderer import Renderer, make_app, strict_queue
@@ -60,3 +62,28 @@ def test_every_answer_is_described(world: tuple[Any, list[str]], path: str, meth
         case.call_and_validate(excluded_checks=[MEANING])
 
     explore()
+
+
+def test_whatever_follows_a_link_is_described(world: tuple[Any, list[str]]) -> None:
+    schema, _ = world
+
+    class Walk(schema.as_state_machine()):  # type: ignore[misc]
+        """Submits jobs and goes where the answers lead; cancelling a job does not remove it."""
+
+        def validate_response(self, response: Any, case: Any, **more: Any) -> None:
+            case.validate_response(response, excluded_checks=[MEANING, use_after_free])
+            followed[case.operation.label] += 1
+
+    followed: Counter[str] = Counter()
+    Walk.TestCase.settings = settings(
+        max_examples=12,
+        stateful_step_count=8,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    Walk.run(settings=Walk.TestCase.settings)
+    links = schema.raw_schema["paths"]["/deforum_api/batches"]["post"]["responses"]["202"]["links"]
+    assert len(links) == len(OF_A_JOB | OF_A_BATCH)
+    assert len(followed) > 6, followed
