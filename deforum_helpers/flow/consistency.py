@@ -9,6 +9,7 @@ import torch
 from deforum_helpers.flow.apply import pixel_places
 from deforum_helpers.flow.base import FlowEstimator
 from deforum_helpers.image.convert import Floats
+from deforum_helpers.image.mask import Mask
 from deforum_helpers.image.types import Flow, Image
 
 SHARE = 0.01
@@ -32,7 +33,12 @@ def trusted_flow(method: FlowEstimator, source: Image, target: Image) -> Flow:
 
 
 def agreeing(forward: Flow, backward: Flow, blur_px: float) -> Flow:
-    """Return `forward`, damped to zero where following it and then `backward` does not lead back.
+    """Return `forward`, damped to zero where following it and then `backward` does not lead back; see `trust_in`."""
+    return forward * trust_in(forward, backward, blur_px)
+
+
+def trust_in(forward: Flow, backward: Flow, blur_px: float) -> Mask:
+    """Return where following `forward` and then `backward` leads back: (H, W) float32, 1 = it does.
 
     With f the one flow and b the other, fetched where f leads, a pixel disagrees where
     |f + b|² >= 0.01 · (|f|² + |b|²) + 0.5.
@@ -48,7 +54,7 @@ def agreeing(forward: Flow, backward: Flow, blur_px: float) -> Flow:
         radius = int(blur_px + 0.5)
         side = 2 * radius + 1
         weights = cv2.GaussianBlur(weights, (side, side), blur_px, borderType=cv2.BORDER_CONSTANT)
-    return forward * torch.from_numpy(weights).to(forward.device)
+    return torch.from_numpy(weights).to(forward.device)
 
 
 def _weights(there: Floats, back: Floats) -> Floats:

@@ -11,6 +11,7 @@ from deforum_helpers.settings import Settings
 
 if TYPE_CHECKING:
     from deforum_helpers.camera.types import Matrix
+    from deforum_helpers.image.mask import Mask
     from deforum_helpers.image.types import Flow, Image
 
 
@@ -62,10 +63,12 @@ class Motion:
     Args:
         matrix: (3, 3) `next_from_prev` in pixels, or None.
         flow: (2, H, W) `next_from_prev` in pixels, or None.
+        trust: (H, W) 0..1, where the flow is followed because the flow back agrees, or None where that was not asked.
     """
 
     matrix: Matrix | None = None
     flow: Flow | None = None
+    trust: Mask | None = None
 
     def moved(self, image: Image, factor: float) -> Image:
         """Return `image` moved as the video moves; `factor` counts for flows alone."""

@@ -73,6 +73,8 @@ def _hybrid_motion(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     extras = draft.extras
     if studio.plan.settings.hybrid_comp_save_extra_frames and motion.flow is not None:
         extras = (*extras, (f"flow{key.index - 1:09d}", flow_picture(motion.flow)))
+        if motion.trust is not None:
+            extras = (*extras, (f"flow_mask{key.index - 1:09d}", as_image(motion.trust)))
     flow = draft.flow if motion.flow is None else motion.flow
     moved = motion.moved(image, key.hybrid.flow_factor)
     return replace(draft, image=moved, motion=motion, flow=flow, extras=extras)
@@ -89,6 +91,8 @@ def _composite(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     extras = [(f"comp{key.index:09d}", composite(frame, video, mask, 1.0)), (f"prev{key.index:09d}", image)]
     if mask is not None:
         extras.append((f"mask{key.index:09d}", as_image(mask)))
+    if studio.plan.settings.hybrid_comp_mask_type == "Video Depth":
+        extras.append((f"vid_depth{key.index:09d}", as_image(studio.depth_mask(video))))
     return replace(draft, image=image, extras=(*draft.extras, *extras))
 
 

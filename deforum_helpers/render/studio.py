@@ -12,7 +12,7 @@ from deforum_helpers.depth.base import DepthEstimator
 from deforum_helpers.depth.maps import depth_bytes
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.flow.base import FlowEstimator
-from deforum_helpers.flow.consistency import agreeing
+from deforum_helpers.flow.consistency import trust_in
 from deforum_helpers.flow.matrix import Kind, motion_matrix
 from deforum_helpers.flow.methods import make_flow_estimator
 from deforum_helpers.image.composite import blend_mask, difference_mask, finished_mask
@@ -110,9 +110,10 @@ class Studio:
             return Motion(matrix=motion_matrix(source, target, kind))
         method = self.flow(settings.hybrid_flow_method)
         flow = method.estimate(source, target, guess)
-        if settings.hybrid_flow_consistency:
-            flow = agreeing(flow, method.estimate(target, source), settings.hybrid_consistency_blur)
-        return Motion(flow=flow)
+        if not settings.hybrid_flow_consistency:
+            return Motion(flow=flow)
+        trust = trust_in(flow, method.estimate(target, source), settings.hybrid_consistency_blur)
+        return Motion(flow=flow * trust, trust=trust)
 
     def composite_mask(self, numbers: Hybrid, frame: Image, video: Image, start: Image | None) -> Mask | None:
         """Return where the video does not show, (H, W), or None where it shows everywhere.
@@ -132,7 +133,7 @@ class Studio:
             mask = difference_mask(frame, video)
         else:
             seen = video if kind == "Video Depth" or start is None else start
-            mask = self._depth_mask(seen)
+            mask = self.depth_mask(seen)
         return finished_mask(
             mask,
             invert=settings.hybrid_comp_mask_inverse,
@@ -141,7 +142,8 @@ class Studio:
             cutoffs_percent=numbers.cutoffs_percent if settings.hybrid_comp_mask_auto_contrast else None,
         )
 
-    def _depth_mask(self, image: Image) -> Mask:
+    def depth_mask(self, image: Image) -> Mask:
+        """Return the depth of `image` as it is drawn in maps, (H, W) float32 0..1."""
         if self.eyes is None:
             raise AssertionError("the plan looks at depth without eyes")
         drawn = depth_bytes(self.eyes.depth(image), self.plan.settings.depth_algorithm)

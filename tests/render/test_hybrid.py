@@ -204,6 +204,27 @@ def test_difference_inverse_and_extra_frames(tmp_path: Path, steps: str) -> None
     )
 
 
+def test_extra_frames_of_depth_and_of_trust_in_motion(tmp_path: Path, walk: str) -> None:
+    changes = {
+        "video_init_path": walk,
+        "hybrid_composite": "Normal",
+        "hybrid_motion": "Optical Flow",
+        "hybrid_flow_method": "DIS Medium",
+        "hybrid_flow_consistency": True,
+        "hybrid_comp_mask_type": "Video Depth",
+        "hybrid_comp_save_extra_frames": True,
+        "depth_algorithm": "Midas-3-Hybrid",
+        "extract_to_frame": 1,
+    }
+    result = film(tmp_path, Copyist(), **changes)
+    folder, stem = result.outdir / "hybridframes", result.timestring
+    depth = cv2.imread(str(folder / f"{stem}_vid_depth000000001.jpg"))
+    # near things are bright, and the left is near
+    assert depth[:, :4].mean() > 230 > 20 > depth[:, -4:].mean()
+    trust = cv2.imread(str(folder / f"{stem}_flow_mask000000000.jpg"))
+    assert trust[20:-20, 20:-20].mean() > 200
+
+
 def test_the_init_image_may_be_laid_over(tmp_path: Path, spots: str) -> None:
     frames = pictures(
         film(
