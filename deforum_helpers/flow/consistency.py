@@ -49,7 +49,7 @@ def trust_in(forward: Flow, backward: Flow, blur_px: float) -> Mask:
         blur_px: deviation of a Gaussian that softens the border, cut off at one deviation; 0 = none.
     """
     there, back = (np.ascontiguousarray(flow.permute(1, 2, 0).cpu().numpy()) for flow in (forward, backward))
-    weights = _weights(there, back)
+    weights = agreement(there, back)
     if blur_px > 0:
         radius = int(blur_px + 0.5)
         side = 2 * radius + 1
@@ -57,7 +57,7 @@ def trust_in(forward: Flow, backward: Flow, blur_px: float) -> Mask:
     return torch.from_numpy(weights).to(forward.device)
 
 
-def _weights(there: Floats, back: Floats) -> Floats:
+def agreement(there: Floats, back: Floats) -> Floats:
     """Return (H, W) 1 where the flows (H, W, 2) agree, else 0."""
     height_px, width_px = there.shape[:2]
     columns, rows = pixel_places(height_px, width_px)

@@ -1,0 +1,1 @@
+"""Frames between frames: networks and a way without any, behind one Protocol."""

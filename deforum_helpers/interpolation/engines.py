@@ -1,0 +1,48 @@
+"""Engines of frame interpolation by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from deforum_helpers.errors import ModelError
+from deforum_helpers.interpolation.base import Interpolator
+from deforum_helpers.interpolation.film import load_film
+from deforum_helpers.interpolation.motion import MotionInterpolator
+from deforum_helpers.interpolation.names import engine_name, film_file, missing_feature, rife_files
+from deforum_helpers.interpolation.rife import RifeInterpolator
+from deforum_helpers.weights.graph import read_graph
+
+
+def make_interpolator(name: str, device: torch.device | str = "cpu") -> Interpolator:
+    """Return the engine that a setting names.
+
+    Args:
+        name: of `names.ENGINES`.
+        device: where networks run.
+
+    Raises:
+        UnknownName: no such engine.
+        ModelError: its files are not on this machine, or broken.
+    """
+    makers: Mapping[str, Callable[[], Interpolator]] = {
+        "RIFE v4.6": lambda: _rife(device),
+        "FILM": lambda: _film(device),
+        "Flow": MotionInterpolator,
+    }
+    return makers[engine_name(name).name]()
+
+
+def _rife(device: torch.device | str) -> Interpolator:
+    files = rife_files()
+    if files is None:
+        raise ModelError(f"{missing_feature('RIFE v4.6')}.")
+    return RifeInterpolator(read_graph(files, device), device)
+
+
+def _film(device: torch.device | str) -> Interpolator:
+    file = film_file()
+    if file is None:
+        raise ModelError(f"{missing_feature('FILM')}.")
+    return load_film(file, device)

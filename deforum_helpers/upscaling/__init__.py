@@ -1,0 +1,1 @@
+"""Pictures made larger: networks and a way without any, behind one Protocol."""

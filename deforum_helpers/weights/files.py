@@ -1,0 +1,53 @@
+"""Where the files of optional networks lie; imported without torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+FOLDER = Path("models", "Deforum")
+
+
+def models_folder() -> Path:
+    """Return the folder that people put models into: the variable DEFORUM_MODELS, else models/Deforum."""
+    return Path(os.environ.get("DEFORUM_MODELS") or FOLDER)
+
+
+def package_folder(package: str) -> Path | None:
+    """Return the folder of an installed package without importing it, or None."""
+    found = find_spec(package)
+    places = found.submodule_search_locations if found is not None else None
+    return Path(next(iter(places))) if places else None
+
+
+def network_files(folders: Iterable[Path | None], name: str) -> tuple[Path, Path] | None:
+    """Return the layers and the weights of a network, `name`.param and `name`.bin, or None where they are nowhere.
+
+    Args:
+        folders: looked into in this order; None is skipped.
+        name: of the two files, without their ending.
+    """
+    for folder in folders:
+        if folder is None:
+            continue
+        layers, weights = folder / f"{name}.param", folder / f"{name}.bin"
+        if layers.is_file() and weights.is_file():
+            return layers, weights
+    return None
+
+
+def hub_file(hub_id: str, name: str) -> Path | None:
+    """Return a file of a model of the hub from Hugging Face's cache, or None.
+
+    Args:
+        hub_id: "owner/model".
+        name: of the file, with its folders inside the model.
+    """
+    home = os.environ.get("HF_HOME")
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    hub = os.environ.get("HF_HUB_CACHE") or (Path(home) if home else caches / "huggingface") / "hub"
+    snapshots = Path(hub) / f"models--{hub_id.replace('/', '--')}" / "snapshots"
+    found = sorted(snapshots.glob(f"*/{name}"), reverse=True)
+    return next((path for path in found if path.is_file()), None)
