@@ -12,7 +12,7 @@ from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import Fetcher
 from deforum_helpers.flow.names import missing_feature as missing_method
 from deforum_helpers.image.files import check_picture
-from deforum_helpers.media.inputs import Downloads, is_hybrid
+from deforum_helpers.media.inputs import Downloads, Inputs, is_hybrid
 from deforum_helpers.options import Options
 from deforum_helpers.registry import UnknownName
 from deforum_helpers.render.masks import wanted_finders
@@ -23,6 +23,8 @@ from deforum_helpers.settings import Settings
 
 # A PNG of rendered pictures takes about half of its raw size, the film a tenth of that again.
 BYTES_PER_PIXEL = 1.7
+# A JPEG of the best quality, as frames are extracted from videos.
+EXTRACTED_BYTES_PER_PIXEL = 0.7
 
 
 def free_bytes(folder: Path) -> int:
@@ -176,25 +178,31 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def disk_bytes(settings: Settings) -> int:
+def disk_bytes(settings: Settings, inputs: Inputs) -> int:
+    """Return about how many bytes the film of `settings` takes, the frames of its input videos included."""
     maps = 1.3 if settings.save_depth_maps else 1.0
-    return int(settings.W * settings.H * settings.max_frames * BYTES_PER_PIXEL * maps)
+    frames = settings.W * settings.H * settings.max_frames * BYTES_PER_PIXEL * maps
+    return int(frames + inputs.extracted_pixels * EXTRACTED_BYTES_PER_PIXEL)
 
 
-def disk_problems(settings: Settings, facts: HostFacts) -> list[Problem]:
-    needed, free = disk_bytes(settings), facts.free_disk(facts.output_root)
+def disk_problems(settings: Settings, inputs: Inputs, facts: HostFacts) -> list[Problem]:
+    needed, free = disk_bytes(settings, inputs), facts.free_disk(facts.output_root)
     if needed <= free:
         return []
     return [
         Problem(
             f"max_frames: {settings.max_frames} frames of {settings.W}x{settings.H} need about "
-            f"{needed / 1e9:.1f} GB, but the output folder's disk has {free / 1e9:.1f} GB free; "
+            f"{needed / 1e9:.1f} GB{_with_videos(inputs)}, but the output folder's disk has {free / 1e9:.1f} GB free; "
             "render fewer or smaller frames, or free some space.",
             setting="max_frames",
             found=f"{needed} bytes",
             allowed=f"{free} bytes",
         )
     ]
+
+
+def _with_videos(inputs: Inputs) -> str:
+    return " with the frames of the videos that are used" if inputs.extracted_pixels else ""
 
 
 def name_problems(plan: Plan, facts: HostFacts) -> list[Problem]:

@@ -20,6 +20,7 @@ from deforum_helpers.engines.preview import PreviewEngine
 from deforum_helpers.errors import BlankFrame, Cancelled, CheckpointError
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import from_bytes
+from deforum_helpers.media.video import remove_extracted
 from deforum_helpers.output.disk import write_whole
 from deforum_helpers.output.film import Film
 from deforum_helpers.output.frames import read_frame
@@ -139,8 +140,7 @@ def run_job(
     if end is not None:
         raise end
     if prepared.settings.delete_input_frames:
-        for path in sources.extracted:
-            path.unlink(missing_ok=True)
+        remove_extracted(sources.extracted)
     return RunResult(run.outdir, run.timestring, plan.frames, video, (*prepared.warnings, *job.warnings))
 
 
@@ -268,6 +268,7 @@ class _Job:
             guides=sources.guides,
             video=sources.video,
             laid_over=sources.laid_over,
+            controls=sources.controls,
         )
         self.tell("GENERATING", frames_done / self.plan.frames, frames_done)
         for outcome in render(studio, state, sources.init_image):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deforum_helpers.abilities import ability_problems
+from deforum_helpers.control_checks import control_problems, control_warnings
 from deforum_helpers.depth.names import available_families, serve
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import Fetcher
@@ -24,7 +25,7 @@ from deforum_helpers.host import (
     plan_problems,
 )
 from deforum_helpers.manifests import manifest_warnings, with_manifest
-from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, sets_length
+from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, sets_length, with_controls
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.render.plan import Plan, make_plan
@@ -75,7 +76,7 @@ class Prepared:
             "frames": self.plan.frames,
             "diffused_frames": len(self.plan.key_frames),
             "sampling_steps": self.plan.sampling_steps,
-            "disk_bytes": disk_bytes(self.settings),
+            "disk_bytes": disk_bytes(self.settings, self.inputs),
         }
 
 
@@ -108,24 +109,25 @@ def prepare(
     inputs = find_inputs(settings, options, Downloads(facts.fetcher))
     settings = _with_length(settings, inputs)
     settings, manifest, broken = with_manifest(settings, inputs.downloads)
+    inputs = with_controls(inputs, settings, options)
     later = [
         *inputs.problems,
         *broken,
         *file_problems(settings, inputs.downloads),
-        *disk_problems(settings, facts),
+        *disk_problems(settings, inputs, facts),
         *ability_problems(settings, facts),
     ]
     plan = None
     try:
         plan = make_plan(settings, options, manifest)
-        later += plan_problems(plan, facts, inputs.downloads)
+        later += [*plan_problems(plan, facts, inputs.downloads), *control_problems(plan, facts)]
     except SettingsError as error:
         later += error.problems
     named = {problem.setting for problem in problems}
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
         raise SettingsError(problems)
-    warnings = (*loaded.warnings, *inputs.warnings, *_plan_warnings(plan, inputs, manifest))
+    warnings = (*loaded.warnings, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts))
     return Prepared(
         submitted=dict(submitted),
         settings=settings,
@@ -140,9 +142,12 @@ def prepare(
     )
 
 
-def _plan_warnings(plan: Plan, inputs: Inputs, manifest: Manifest | None) -> tuple[str, ...]:
+def _plan_warnings(
+    plan: Plan, inputs: Inputs, manifest: Manifest | None, facts: HostFacts
+) -> tuple[str, ...]:
     of_manifest = manifest_warnings(manifest) if manifest is not None else ()
-    return (*plan.warnings, *of_manifest, *_depth_warnings(plan), *_length_warnings(plan, inputs))
+    of_units = control_warnings(plan, facts)
+    return (*plan.warnings, *of_manifest, *_depth_warnings(plan), *_length_warnings(plan, inputs), *of_units)
 
 
 def _with_length(settings: Settings, inputs: Inputs) -> Settings:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from deforum_helpers.cancel import CancelToken
+from deforum_helpers.control_pictures import unpacked_controls
 from deforum_helpers.flow.base import FlowEstimator
 from deforum_helpers.flow.methods import make_flow_estimator
 from deforum_helpers.human_masks import write_human_masks
@@ -19,6 +20,7 @@ from deforum_helpers.image.types import Image
 from deforum_helpers.media.video import Footage, extract_frames
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
+from deforum_helpers.render.controls import UnitPictures
 from deforum_helpers.render.masks import Masks, overlays, uses_masks, wanted_finders
 from deforum_helpers.render.modes import finds_people, is_hybrid, is_moved, starts_from_video
 from deforum_helpers.render.plan import Plan
@@ -41,7 +43,8 @@ class Sources:
         guides: the guided images.
         video: gives the video's picture at a frame, or None where no video is used.
         laid_over: gives the picture that hybrid video lays over a frame, or None.
-        extracted: files that were made of videos.
+        controls: what the ControlNet units read, by their numbers.
+        extracted: files that were made of videos and of units' pictures.
     """
 
     init_image: Image | None = None
@@ -51,6 +54,7 @@ class Sources:
     guides: tuple[Image, ...] = ()
     video: Callable[[int], Image] | None = None
     laid_over: Callable[[int], Image] | None = None
+    controls: Mapping[int, UnitPictures] = field(default_factory=dict)
     extracted: tuple[Path, ...] = ()
 
 
@@ -97,7 +101,7 @@ def _flow_methods(plan: Plan, device: torch.device) -> Callable[[str], FlowEstim
 def with_videos(
     sources: Sources, prepared: Prepared, outdir: Path, device: torch.device, cancel: CancelToken
 ) -> Sources:
-    """Return `sources` with the pictures of the videos, which are extracted into folders of `outdir`.
+    """Return `sources` with the pictures of the videos and ControlNet units, extracted into folders of `outdir`.
 
     Raises:
         VideoError, DiskFull, RenderError: they cannot be extracted.
@@ -136,7 +140,8 @@ def with_videos(
             masks=replace(sources.masks, video=lambda frame: _adjusted(masks(frame), settings)),
             extracted=(*sources.extracted, *paths),
         )
-    return sources
+    controls, paths = unpacked_controls(prepared, outdir, device, cancel)
+    return replace(sources, controls=controls, extracted=(*sources.extracted, *paths))
 
 
 def _adjusted(picture: Image, settings: Settings) -> Mask:

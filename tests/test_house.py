@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.host",
         "deforum_helpers.manifests",
         "deforum_helpers.abilities",
+        "deforum_helpers.control_checks",
     ),
     ("deforum_helpers.output.film",),
     ("deforum_helpers.render",),
@@ -46,7 +47,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.engines", "deforum_helpers.engines.demo.engine"),
     ("deforum_helpers.controlnet",),
     ("deforum_helpers.interpolation", "deforum_helpers.upscaling"),
-    ("deforum_helpers.depth", "deforum_helpers.flow", "deforum_helpers.segmentation", "deforum_helpers.weights"),
+    (
+        "deforum_helpers.depth",
+        "deforum_helpers.flow",
+        "deforum_helpers.segmentation",
+        "deforum_helpers.weights",
+    ),
     ("deforum_helpers.engines.demo",),  # the built-in model's own files: weights and the depth net
     ("deforum_helpers.settings",),
     ("deforum_helpers.schedule",),

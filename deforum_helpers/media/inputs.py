@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deforum_helpers.errors import MissingFeature, Problem, SettingsError, VideoError
 from deforum_helpers.fetch import Fetcher, Kind, is_url
+from deforum_helpers.media.control_inputs import ControlInput, find_controls
 from deforum_helpers.media.video import MOST_FRAMES, Footage, Selection, footage_of
 from deforum_helpers.options import Options
 from deforum_helpers.output.audio import check_soundtrack
@@ -54,6 +55,7 @@ class Inputs:
         mask_video: of video_mask_path, where it is used; else None.
         selection: which of their frames are taken.
         soundtrack: sound of the film, or None.
+        controls: what its ControlNet units read.
         problems: what could not be found.
         warnings: what a person should know, as plain sentences.
     """
@@ -63,6 +65,7 @@ class Inputs:
     mask_video: Footage | None = None
     selection: Selection = field(default_factory=Selection)
     soundtrack: Path | None = None
+    controls: tuple[ControlInput, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -75,6 +78,16 @@ class Inputs:
     def mask_frames(self) -> int:
         """Number of frames that are taken of the mask video."""
         return self.selection.count(self.mask_video.frames) if self.mask_video is not None else 0
+
+    @property
+    def extracted_pixels(self) -> int:
+        """Number of pixels of all pictures that are extracted into the folder of a run."""
+        videos = ((self.video, self.video_frames), (self.mask_video, self.mask_frames))
+        of_videos = sum(
+            video.width_px * video.height_px * frames for video, frames in videos if video is not None
+        )
+        materials = (material for control in self.controls for material in control.materials)
+        return of_videos + sum(one.width_px * one.height_px * one.frames for one in materials)
 
 
 def uses_video(settings: Settings) -> bool:
@@ -113,8 +126,19 @@ def find_inputs(settings: Settings, options: Options, downloads: Downloads) -> I
         mask_video,
         finding.selection,
         soundtrack,
-        tuple(finding.problems),
-        tuple(finding.warnings),
+        problems=tuple(finding.problems),
+        warnings=tuple(finding.warnings),
+    )
+
+
+def with_controls(inputs: Inputs, settings: Settings, options: Options) -> Inputs:
+    """Return `inputs` with what the ControlNet units read; `settings` have the film's length by now."""
+    found = find_controls(settings, options, inputs.downloads)
+    return replace(
+        inputs,
+        controls=found.inputs,
+        problems=inputs.problems + found.problems,
+        warnings=inputs.warnings + found.warnings,
     )
 
 

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -186,10 +187,10 @@ def extract_frames(
     """
     count = selection.count(footage.frames)
     paths = tuple(folder / f"{footage.name}{number:09d}.jpg" for number in range(count))
-    record = folder / f".{footage.name}.json"
+    record = record_of(folder, footage.name)
     status = footage.path.stat()
     said = json.dumps({"bytes": status.st_size, "frames": footage.frames, **asdict(selection)})
-    if not overwrite and _said(record) == said and all(path.is_file() for path in paths):
+    if not overwrite and said_in(record) == said and all(path.is_file() for path in paths):
         return paths
     with disk_errors(folder.name):
         folder.mkdir(parents=True, exist_ok=True)
@@ -211,7 +212,23 @@ def extract_frames(
     return paths
 
 
-def _said(record: Path) -> str | None:
+def record_of(folder: Path, name: str) -> Path:
+    """Return the file that says what the frames named `name` in a folder were extracted from."""
+    return folder / f".{name}.json"
+
+
+def remove_extracted(paths: Sequence[Path]) -> None:
+    """Delete extracted frames, what says where they are from, and the folders that are empty then."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+        record_of(path.parent, path.name[: -len("000000000.jpg")]).unlink(missing_ok=True)
+    for folder in dict.fromkeys(path.parent for path in paths):
+        with suppress(OSError):  # other files in it stay
+            folder.rmdir()
+
+
+def said_in(record: Path) -> str | None:
+    """Return the text of such a file, or None where it cannot be read."""
     try:
         return record.read_text(encoding="utf-8")
     except (OSError, ValueError):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
+from deforum_helpers.render.controls import Steering, plan_controls
 from deforum_helpers.render.guides import Guide, guide_at, is_guided
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
 from deforum_helpers.render.modes import distribution, is_interpolated, is_moved, starts_from_video
@@ -73,6 +74,7 @@ class KeyFrame:
         guide: what it takes of a guided image, or None.
         flow_factor: how far in-between frames follow the motion from the last picture to this one; None = not.
         hybrid: numbers of the video laid over and of its motion, or None.
+        controls: what the ControlNet units do; their pictures are filled in by the step.
     """
 
     index: int
@@ -91,6 +93,7 @@ class KeyFrame:
     guide: Guide | None
     flow_factor: float | None
     hybrid: Hybrid | None
+    controls: tuple[Steering, ...] = ()
 
     @property
     def sampling_steps(self) -> int:
@@ -212,6 +215,7 @@ def _key_frame(script: Script, order: StageOrder, index: int, stop: int, seeds: 
         guide=guide_at(script.guides, index, source == "guide", at),
         hybrid=plan_hybrid(settings, script.schedules.values, index, stop),
         flow_factor=_flow_factor(script, strength, index, stop),
+        controls=plan_controls(settings, at, starts_blank=source == "nothing"),
     )
 
 

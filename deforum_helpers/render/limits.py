@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from deforum_helpers.errors import Problem
 from deforum_helpers.render.schedules import Schedules, is_read
 from deforum_helpers.settings import FIELDS, Settings
+from deforum_helpers.settings.model_controlnet import UNITS
 
 Values = NDArray[np.float64]
 
@@ -46,6 +47,7 @@ LIMITS = {
     "noise_multiplier_schedule": _between(0, 10),
     "ddim_eta_schedule": _between(0, 1),
     "ancestral_eta_schedule": _between(0, 10),
+    **{f"cn_{number}_weight": _between(-10, 10) for number in range(1, UNITS + 1)},
     **{
         name: _between(info.minimum, info.maximum)
         for name, info in FIELDS.items()

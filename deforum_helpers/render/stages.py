@@ -169,6 +169,7 @@ def _generated(draft: Draft, key: KeyFrame, studio: Studio, seed: int | None = N
         mask = blurred(studio.turned(mask), studio.plan.settings.mask_overlay_blur)
         mask = None if is_blank(mask) else mask
     request = key.request if seed is None else replace(key.request, seed=seed)
+    request = studio.controlled(request, key, draft.image)
     guide = key.guide
     if guide is None or guide.share is None:
         return studio.generated(request, draft.image, mask)

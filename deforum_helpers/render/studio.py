@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -16,11 +16,13 @@ from deforum_helpers.flow.consistency import trust_in
 from deforum_helpers.flow.matrix import Kind, motion_matrix
 from deforum_helpers.flow.methods import make_flow_estimator
 from deforum_helpers.image.composite import blend_mask, difference_mask, finished_mask
-from deforum_helpers.image.inpaint import repaint
+from deforum_helpers.image.inpaint import box_around, repaint
 from deforum_helpers.image.mask import Mask, inverse, masked
 from deforum_helpers.image.types import Depth, Flow, Image
 from deforum_helpers.image.warp import warp_depth, warp_flat
+from deforum_helpers.render.controls import UnitPictures, controls_at, cut_to
 from deforum_helpers.render.hybrid import Hybrid, Motion
+from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import Masks
 from deforum_helpers.render.modes import is_hybrid
 from deforum_helpers.render.moves import FlatMove
@@ -67,6 +69,7 @@ class Studio:
         guides: the guided images.
         video: gives the video's picture at a frame, or None where no video is used.
         laid_over: gives the picture that is laid over a frame, or None.
+        controls: what the ControlNet units read, by their numbers.
     """
 
     plan: Plan
@@ -79,6 +82,7 @@ class Studio:
     guides: tuple[Image, ...] = ()
     video: Callable[[int], Image] | None = None
     laid_over: Callable[[int], Image] | None = None
+    controls: Mapping[int, UnitPictures] = field(default_factory=dict)
 
     def video_frame(self, frame: int) -> Image:
         """Return the video's picture at a frame; after its end the last one."""
@@ -176,6 +180,19 @@ class Studio:
             flip_dst_from_src=move.flip_dst_from_src,
         )
 
+    def controlled(self, request: GenerateRequest, key: KeyFrame, start: Image | None) -> GenerateRequest:
+        """Return `request` with what steers it.
+
+        Args:
+            request: as planned.
+            key: the key frame.
+            start: (3, H, W) what is drawn from, or None.
+        """
+        if not key.controls:
+            return request
+        controls = controls_at(key.controls, self.plan.settings, self.controls, key.index, start)
+        return replace(request, controls=controls)
+
     def generated(self, request: GenerateRequest, init_image: Image | None, mask: Mask | None) -> Image:
         """Return what the engine makes of `request`.
 
@@ -189,6 +206,10 @@ class Studio:
         if mask is None or init_image is None:
             image = self.engine.generate(replace(request, init_image=init_image), self.cancel)
         else:
+            padding_px = settings.full_res_mask_padding if settings.full_res_mask else None
+            if padding_px is not None and request.controls:
+                box = box_around(mask, padding_px)
+                request = replace(request, controls=cut_to(request.controls, box, settings.W, settings.H))
             image = repaint(
                 init_image,
                 mask,
@@ -196,7 +217,7 @@ class Studio:
                     replace(request, init_image=picture, mask=where), self.cancel
                 ),
                 smear=settings.fill == "fill",
-                padding_px=settings.full_res_mask_padding if settings.full_res_mask else None,
+                padding_px=padding_px,
             )
         self.cancel.check_cancel()
         return image

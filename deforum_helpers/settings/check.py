@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from deforum_helpers.errors import Problem
-from deforum_helpers.settings.model import FIELDS, UNITS, Settings
+from deforum_helpers.settings.model import Settings
 from deforum_helpers.settings.wording import shown
 
 MAX_BATCH_NAME = 300
@@ -48,20 +48,12 @@ _FILE = "a local file or an http(s) address"
 _IMAGE = "a local file, an http(s) address or a data: URL"
 
 
-def _unit_on(number: int) -> Callable[[Settings], bool]:
-    return lambda settings: settings.controlnet[number - 1].enabled
-
-
 def _plays(source: str) -> Callable[[Settings], bool]:
     return lambda settings: settings.add_soundtrack == source and not settings.skip_video_creation
 
 
 # A row goes when its feature comes.
 REFUSALS: tuple[Refusal, ...] = (
-    *(
-        Refusal(f"cn_{number}_enabled", _unit_on(number), "false", "ControlNet is not built yet.")
-        for number in range(1, UNITS + 1)
-    ),
     Refusal("store_frames_in_ram", _on("store_frames_in_ram"), "false", "frames are always written at once."),
     Refusal(
         "frame_interpolation_engine",
@@ -87,16 +79,9 @@ def refused(settings: Settings) -> Iterator[Problem]:
     """Yield a problem for every feature that is asked for and not built yet."""
     for row in REFUSALS:
         if row.asks(settings):
-            found = _value(settings, row.setting)
+            found = shown(getattr(settings, row.setting))
             message = f"{row.setting} is {found}: {row.sentence} Allowed now: {row.allowed}."
             yield Problem(message, setting=row.setting, found=found, allowed=row.allowed)
-
-
-def _value(settings: Settings, name: str) -> str:
-    if FIELDS[name].group == "ControlNetArgs":
-        _, number, field = name.split("_", 2)
-        return shown(getattr(settings.controlnet[int(number) - 1], field))
-    return shown(getattr(settings, name))
 
 
 def safe_batch_name(settings: Settings) -> Iterator[Problem]:
@@ -199,6 +184,17 @@ def paths_given(settings: Settings) -> Iterator[Problem]:
         yield Problem(message, setting=use.setting, found=shown(path), allowed=use.allowed)
 
 
+def control_paths(settings: Settings) -> Iterator[Problem]:
+    """What ControlNet units read is not named by a protocol of its own."""
+    for number, unit in enumerate(settings.controlnet, start=1):
+        named = {"vid_path": "" if unit.loopback_mode else unit.vid_path, "mask_vid_path": unit.mask_vid_path}
+        for field, path in named.items():
+            if unit.enabled and path and _foreign(path, _IMAGE):
+                setting = f"cn_{number}_{field}"
+                message = f"{setting} is {shown(path)}, but must be {_IMAGE}."
+                yield Problem(message, setting, found=shown(path), allowed=_IMAGE)
+
+
 def _foreign(path: str, allowed: str) -> bool:
     inline = allowed == _IMAGE and path[:5].casefold() == "data:"
     return bool(_SCHEME.match(path)) and not inline and not is_url(path)
@@ -222,5 +218,6 @@ RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     safe_batch_name,
     resumable,
     paths_given,
+    control_paths,
     extraction_in_order,
 )

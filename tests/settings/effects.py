@@ -287,7 +287,7 @@ CASES: dict[str, Case] = {
 }
 
 UNIT_CASES: dict[str, Case] = {
-    "overwrite_frames": Case(False),
+    "overwrite_frames": Case(False, again=True),
     "vid_path": Case("<b.png>"),
     "mask_vid_path": Case("<half.png>"),
     "enabled": Case(True, {"enabled": False}),
@@ -312,7 +312,9 @@ def unit_cases() -> dict[str, Case]:
     """Return the cases of all units by their flat names."""
     return {
         f"cn_{number}_{name}": Case(
-            case.value, {f"cn_{number}_{other}": value for other, value in (UNIT_ON | case.others).items()}
+            case.value,
+            {f"cn_{number}_{other}": value for other, value in (UNIT_ON | case.others).items()},
+            case.again,
         )
         for number in range(1, UNITS + 1)
         for name, case in UNIT_CASES.items()

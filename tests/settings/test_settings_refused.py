@@ -136,7 +136,6 @@ BAD_TOGETHER: list[tuple[str, dict[str, Any]]] = [
     ("soundtrack_path", {"add_soundtrack": "File", "soundtrack_path": "data:audio/mp3;base64,AAAA"}),
 ]
 ASKS: list[tuple[str, dict[str, Any]]] = [
-    *((f"cn_{unit}_enabled", {f"cn_{unit}_enabled": True}) for unit in range(1, 6)),
     ("store_frames_in_ram", {"store_frames_in_ram": True}),
     ("frame_interpolation_engine", {"frame_interpolation_engine": "FILM"}),
     ("r_upscale_video", {"r_upscale_video": True}),

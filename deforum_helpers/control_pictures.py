@@ -1,0 +1,105 @@
+"""What ControlNet units read, unpacked into the folder of a run before the first frame."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import torch
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.image.convert import read_image, to_bytes
+from deforum_helpers.image.mask import Mask, luma
+from deforum_helpers.image.types import Image
+from deforum_helpers.media.control_inputs import Material
+from deforum_helpers.media.video import extract_frames, record_of, said_in
+from deforum_helpers.output.disk import disk_errors, write_whole
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.prepare import Prepared
+from deforum_helpers.render.controls import UnitPictures
+
+JPEG = (
+    *(cv2.IMWRITE_JPEG_QUALITY, 99),
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+)
+
+
+def unpacked_controls(
+    prepared: Prepared, outdir: Path, device: torch.device, cancel: CancelToken
+) -> tuple[dict[int, UnitPictures], tuple[Path, ...]]:
+    """Return what each unit reads, by its number, and the files that were made for it.
+
+    The folders are controlnet_N_inputframes and controlnet_N_maskframes; their files are numbered from 0.
+
+    Args:
+        prepared: from `prepare`.
+        outdir: folder of the run.
+        device: where pictures shall live.
+        cancel: asked all the while.
+
+    Raises:
+        SettingsError, VideoError, DiskFull, RenderError: something cannot be read or written.
+        Cancelled, Parked: the job was told to stop.
+    """
+    units: dict[int, UnitPictures] = {}
+    made: list[Path] = []
+    for control in prepared.inputs.controls:
+        picture = mask = None
+        if control.picture is not None:
+            folder = outdir / f"controlnet_{control.unit}_inputframes"
+            paths = _unpacked(control.picture, folder, control.unit, prepared, cancel)
+            picture = _pictures(paths, control.picture.setting, device)
+            made += paths
+        if control.mask is not None:
+            folder = outdir / f"controlnet_{control.unit}_maskframes"
+            paths = _unpacked(control.mask, folder, control.unit, prepared, cancel)
+            mask = _masks(_pictures(paths, control.mask.setting, device))
+            made += paths
+        units[control.unit] = UnitPictures(picture, mask)
+    return units, tuple(made)
+
+
+def _unpacked(
+    material: Material, folder: Path, unit: int, prepared: Prepared, cancel: CancelToken
+) -> tuple[Path, ...]:
+    overwrite = prepared.settings.controlnet[unit - 1].overwrite_frames
+    if material.footage is None:
+        return (_written(material, folder, overwrite),)
+    return extract_frames(
+        replace(material.footage, name=""),
+        folder,
+        material.selection,
+        find_ffmpeg(prepared.options.deforum_ffmpeg_location),
+        cancel,
+        overwrite=overwrite,
+    )
+
+
+def _written(material: Material, folder: Path, overwrite: bool) -> Path:
+    """Write a picture where a video's first frame would be, unless that very picture lies there."""
+    levels = to_bytes(read_image(material.picture or "", setting=material.setting))
+    said = json.dumps({"picture": hashlib.sha256(levels.tobytes()).hexdigest(), "size": levels.shape})
+    path = folder / f"{0:09d}.jpg"
+    if not overwrite and path.is_file() and said_in(record_of(folder, "")) == said:
+        return path
+    with disk_errors(folder.name):
+        folder.mkdir(parents=True, exist_ok=True)
+    _, jpeg = cv2.imencode(".jpg", levels[..., ::-1], JPEG)
+    write_whole(path, jpeg.tobytes())
+    write_whole(record_of(folder, ""), said.encode())
+    return path
+
+
+def _pictures(paths: tuple[Path, ...], setting: str, device: torch.device) -> Callable[[int], Image]:
+    """Return what gives the picture at a frame; after the last one it is held."""
+    read = lru_cache(maxsize=2)(lambda number: read_image(paths[number], setting=setting, device=device))
+    return lambda frame: read(min(frame, len(paths) - 1))
+
+
+def _masks(pictures: Callable[[int], Image]) -> Callable[[int], Mask]:
+    return lambda frame: luma(pictures(frame)).clamp_(0, 1)

@@ -1,0 +1,158 @@
+"""The pictures and videos that ControlNet units are steered by, and those that limit where: found and looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deforum_helpers.controlnet.units import acting_units, follows_frames
+from deforum_helpers.errors import MissingFeature, Problem, SettingsError
+from deforum_helpers.fetch import is_url
+from deforum_helpers.image.files import check_picture
+from deforum_helpers.media.video import MOST_FRAMES, Footage, Selection, footage_of
+from deforum_helpers.options import Options
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.settings import Settings
+
+if TYPE_CHECKING:
+    from deforum_helpers.media.inputs import Downloads
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Material:
+    """A picture or a video that a unit reads.
+
+    Args:
+        setting: name of the setting that names it.
+        picture: path or data URL of a picture, or None.
+        footage: a video, where it is no picture.
+        selection: which of the video's frames are taken.
+        width_px, height_px: size of a frame.
+    """
+
+    setting: str
+    picture: str | None
+    footage: Footage | None
+    selection: Selection
+    width_px: int
+    height_px: int
+
+    @property
+    def frames(self) -> int:
+        """Number of pictures that it gives."""
+        return 1 if self.footage is None else self.selection.count(self.footage.frames)
+
+
+@dataclass(frozen=True)
+class ControlInput:
+    """What one unit reads: its number, what it is steered by, and what limits where; None where there is none."""
+
+    unit: int
+    picture: Material | None
+    mask: Material | None
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        """What there is of both."""
+        return tuple(material for material in (self.picture, self.mask) if material is not None)
+
+
+@dataclass(frozen=True)
+class FoundControls:
+    """The inputs of all units, what is wrong with them, and what a person should know."""
+
+    inputs: tuple[ControlInput, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def find_controls(settings: Settings, options: Options, downloads: Downloads) -> FoundControls:
+    """Find what the units of `settings` read; what is wrong is told in the answer.
+
+    Args:
+        settings: checked, with the film's length resolved.
+        options: tell where ffmpeg is.
+        downloads: gives every file's local path.
+    """
+    found: list[ControlInput] = []
+    problems: list[Problem] = []
+    warnings: list[str] = []
+    ffmpeg = options.deforum_ffmpeg_location
+    for number, unit in acting_units(settings):
+        named = {
+            "vid_path": "" if follows_frames(unit) else unit.vid_path.strip(),
+            "mask_vid_path": unit.mask_vid_path.strip(),
+        }
+        materials: dict[str, Material | None] = dict.fromkeys(named)
+        for field, text in named.items():
+            if not text:
+                continue
+            setting = f"cn_{number}_{field}"
+            try:
+                material = _material(text, setting, selected_frames(settings), downloads, ffmpeg)
+            except SettingsError as error:
+                problems += error.problems
+                continue
+            except MissingFeature as error:
+                problems.append(Problem(f"{setting}: {error}", setting))
+                continue
+            materials[field] = material
+            warnings += _length_warning(material, settings.max_frames)
+        found.append(ControlInput(number, materials["vid_path"], materials["mask_vid_path"]))
+    return FoundControls(tuple(found), tuple(problems), tuple(warnings))
+
+
+def selected_frames(settings: Settings) -> Selection:
+    """Return which frames of units' videos are taken: as of the film's own video, else one for each frame."""
+    if settings.animation_mode == "Video Input":
+        return Selection(settings.extract_nth_frame, settings.extract_from_frame, settings.extract_to_frame)
+    return Selection(last=settings.max_frames - 1)
+
+
+def _material(text: str, setting: str, selection: Selection, downloads: Downloads, ffmpeg: str) -> Material:
+    """Look at what a setting names.
+
+    Raises:
+        SettingsError: it is missing, or neither a picture nor a video.
+        MissingFeature: ffmpeg is.
+    """
+    name = text.strip('"')
+    if _is_picture(name):
+        path = downloads.local(text, "image", setting=setting)
+        return Material(setting, path, None, selection, *check_picture(path, setting=setting))
+    path = downloads.local(text, "video", setting=setting)
+    footage = footage_of(Path(path), find_ffmpeg(ffmpeg), setting=setting, name=name)
+    material = Material(setting, None, footage, selection, footage.width_px, footage.height_px)
+    if not 0 < material.frames <= MOST_FRAMES:
+        allowed = f"1 to {MOST_FRAMES} of its {footage.frames} frames"
+        raise SettingsError(
+            [
+                Problem(
+                    f"{setting}: with extract_from_frame {selection.first}, extract_to_frame {selection.last}, every "
+                    f"{selection.step} {material.frames} frames of the video are taken; choose {allowed}.",
+                    setting,
+                    found=str(material.frames),
+                    allowed=allowed,
+                )
+            ]
+        )
+    return material
+
+
+def _is_picture(name: str) -> bool:
+    """Tell by its name whether a file, an address or a data URL is a picture."""
+    if name[:5].casefold() == "data:":
+        return True
+    bare = name.partition("?")[0].partition("#")[0] if is_url(name) else name
+    return bare.casefold().endswith(PICTURES)
+
+
+def _length_warning(material: Material, frames: int) -> list[str]:
+    if material.footage is None or material.frames >= frames:
+        return []
+    count = material.frames
+    there = "1 frame" if count == 1 else f"{count} frames"
+    return [f"{material.setting} has {there}, the film {frames}; its last frame is held to the end."]
