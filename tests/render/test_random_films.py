@@ -20,6 +20,7 @@ from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import Parked
 from deforum_helpers.job import Progress, RunResult, run_job
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.prepare import Prepared
 
 FRAMES = 7
 FLOWS = st.sampled_from(["None", "DIS Medium", "Farneback"])
@@ -49,6 +50,9 @@ def wishes(draw: st.DrawFn) -> dict[str, Any]:
         "use_mask": draw(yes),
         "mask_file": "<mask>",
         "mask_schedule": draw(st.sampled_from(['0: ("{init_mask}")', '0: ("!{video_mask} | [<image>]")'])),
+        "use_mask_video": draw(yes),
+        "video_mask_path": "<video>",
+        "overlay_mask": draw(yes),
         "use_noise_mask": draw(yes),
         "noise_mask_schedule": '0: ("{init_mask}")',
         "invert_mask": draw(yes),
@@ -59,10 +63,15 @@ def wishes(draw: st.DrawFn) -> dict[str, Any]:
         "optical_flow_redo_generation": draw(FLOWS),
         "diffusion_redo": draw(st.integers(0, 1)),
         "hybrid_motion": draw(st.sampled_from(["None", "Optical Flow", "Affine"])),
-        "hybrid_flow_method": "DIS Medium",
+        "hybrid_flow_method": draw(st.sampled_from(["DIS Medium", "Farneback"])),
+        "hybrid_flow_consistency": draw(yes),
+        "hybrid_motion_use_prev_img": draw(yes),
+        "hybrid_use_first_frame_as_init_image": draw(yes),
         "hybrid_composite": draw(st.sampled_from(["None", "Normal", "After Generation"])),
         "hybrid_comp_mask_type": draw(st.sampled_from(["None", "Difference", "Depth"])),
-        "color_coherence": draw(st.sampled_from(["None", "LAB", "Video Input"])),
+        "color_coherence": draw(st.sampled_from(["None", "LAB", "HSV", "Video Input"])),
+        "legacy_colormatch": draw(yes),
+        "strength_schedule": draw(st.sampled_from(["0:(0.65)", "0:(0.8), 3:(0), 5:(0.5)"])),
         "seed_behavior": draw(st.sampled_from(["iter", "random", "schedule"])),
         "keyframe_distribution": draw(st.sampled_from(["Off", "Redistributed"])),
         "prompt_interpolation": draw(st.sampled_from(["hold", "weights", "embedding"])),
@@ -87,8 +96,10 @@ def pictures(result: RunResult) -> list[np.ndarray]:
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(wishes(), st.integers(1, FRAMES - 1))
-def test_a_stopped_film_goes_on_exactly(files: dict[str, str], wish: dict[str, Any], stop: int) -> None:
+@given(wishes(), st.lists(st.integers(1, FRAMES - 1), min_size=1, max_size=3, unique=True).map(sorted))
+def test_a_stopped_film_goes_on_exactly(
+    files: dict[str, str], wish: dict[str, Any], stops: list[int]
+) -> None:
     changes = named(wish, files)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -96,19 +107,23 @@ def test_a_stopped_film_goes_on_exactly(files: dict[str, str], wish: dict[str, A
         assert job.plan.digest == prepared(root / "other", **changes).plan.digest
         whole = pictures(run_job(job, NoisyEngine(), CancelToken(), lambda progress: None))
         assert len(whole) == job.plan.frames == FRAMES
+        parts = pictures(stopped(prepared(root / "parts", **changes), root / "parts", stops))
+        assert len(parts) == FRAMES
+        assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
 
-        again, cancel = prepared(root / "parts", **changes), CancelToken()
 
-        def park(progress: Progress) -> None:
+def stopped(job: Prepared, root: Path, stops: list[int]) -> RunResult:
+    """Render a film that is stopped as soon as each of the frames is done, and resumed each time."""
+    for stop in stops:
+        cancel = CancelToken()
+
+        def park(progress: Progress, stop: int = stop, cancel: CancelToken = cancel) -> None:
             if progress.frame >= stop:
                 cancel.park()
 
         try:
-            result = run_job(again, NoisyEngine(), cancel, park)
+            return run_job(job, NoisyEngine(), cancel, park)
         except Parked:
-            (saved,) = (root / "parts").rglob("*_settings.txt")
-            again = replace(again, resume=saved.name[:14])
-            result = run_job(again, NoisyEngine(), CancelToken(), lambda progress: None)
-        parts = pictures(result)
-        assert len(parts) == FRAMES
-        assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
+            (saved,) = root.rglob("*_settings.txt")
+            job = replace(job, resume=saved.name[:14])
+    return run_job(job, NoisyEngine(), CancelToken(), lambda progress: None)
