@@ -1,7 +1,8 @@
 """Hundreds of jobs on a server that is killed again and again: run by hand, `python -m tests.soak --jobs 300`.
 
-Two clients submit, follow, cancel and resume, with nothing but their own retries. At the end every accepted job must
-have exactly one end, no film may be short, no frame lost, and the server's memory not grown.
+Two clients submit, follow, cancel and resume, with nothing but their own retries, while the engine runs out of memory
+now and then and another program locks the job database. At the end every accepted job must have exactly one end, no
+film may be short, no frame lost, and the server's memory not grown.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ import argparse
 import http.client
 import json
 import random
+import sqlite3
 import tempfile
 import threading
 import time
 import urllib.error
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from deforum_api.store_sqlite import FILE_NAME
 from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
 from tests.faults.serving import SETTINGS, FaultyServer
 
@@ -65,6 +69,8 @@ class Soak:
                 first_mb = resident
             if resident and first_mb:
                 self.grown_mb = max(self.grown_mb, resident - first_mb)
+            if self.chance.random() < 0.02:
+                self.lock_database(self.chance.uniform(0.5, 7.0))
             if time.monotonic() < until:
                 continue
             if self.chance.random() < 0.7:
@@ -74,6 +80,17 @@ class Soak:
                 self.server.terminate()
                 self.counts["stopped in order"] += 1
             self.server, until = self.started(), time.monotonic() + self.chance.uniform(2, 10)
+
+    def lock_database(self, seconds: float) -> None:
+        """Write to the job database, as another program might, and take long over it."""
+        with closing(sqlite3.connect(self.folder / "outputs" / FILE_NAME, isolation_level=None)) as database:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return
+            self.over.wait(seconds)
+            database.execute("ROLLBACK")
+        self.counts["database locked"] += 1
 
     def client(self, name: str, jobs: int, seed: int) -> None:
         """Submit so many jobs, then follow them to their ends."""
@@ -100,9 +117,17 @@ class Soak:
 
     def cancel(self, job_id: str) -> None:
         code, _ = self.ask("DELETE", f"/deforum_api/jobs/{job_id}")
-        if code == 200:
-            self.cancelled.add(job_id)
         self.counts["cancels"] += 1
+        if code != 200:
+            return
+        self.cancelled.add(job_id)
+        while self.chance.random() < 0.5:
+            code, _ = self.ask("POST", f"/deforum_api/jobs/{job_id}/resume")
+            if code == 202:
+                self.cancelled.discard(job_id)
+                self.counts["cancelled and resumed"] += 1
+                return
+            time.sleep(0.1)
 
     def follow(self, job_id: str) -> None:
         seen = 0
@@ -182,10 +207,12 @@ def main() -> int:
         killer.join()
         problems = soak.problems()
         soak.server.terminate()
+        log = Path(folder, "server.log").read_text(encoding="utf-8")
     if len(soak.ends) != flags.jobs:
         problems.append(f"{flags.jobs - len(soak.ends)} jobs were not followed to their ends")
     ends = Counter(job["status"] for job in soak.ends.values())
     seconds = round(time.monotonic() - began)
+    soak.counts["out of memory"] = log.count("The device's memory did not suffice.")
     report = {"seconds": seconds, "jobs": flags.jobs, **ends, **soak.counts, "grown_mb": round(soak.grown_mb)}
     print(json.dumps({**report, "problems": problems}, indent=4))  # noqa: T201 - its report
     return 1 if problems else 0
