@@ -87,15 +87,27 @@ def test_a_variable_rate_neither_repeats_nor_drops(tmp_path: Path) -> None:
     assert levels(taken(footage, tmp_path / "frames", Selection())) == list(range(12))
 
 
-def test_a_turned_video_is_upright(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("turn_deg", "size", "corner"),
+    [(90, (32, 48), (-8, 0)), (180, (48, 32), (-8, -8)), (270, (32, 48), (0, -8))],
+)
+def test_a_turned_video_is_upright(
+    tmp_path: Path, turn_deg: int, size: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    """The white corner turns to the left, from above left to below left, and on."""
     gray_clip(tmp_path / "a.mp4")
-    ffmpeg("-display_rotation", 90, "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "turned.mp4")
+    ffmpeg("-display_rotation", turn_deg, "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "turned.mp4")
     footage = footage_of(tmp_path / "turned.mp4", FFMPEG, setting="video_init_path")
-    assert (footage.width_px, footage.height_px) == (32, 48)
+    assert (footage.width_px, footage.height_px) == size
     picture = cv2.imread(str(taken(footage, tmp_path / "frames", Selection(1, 0, 1))[0]))
-    assert picture.shape == (48, 32, 3)
-    assert picture[-8:, :8].mean() > 240
-    assert picture[:8, :8].mean() < 10
+    assert picture.shape == (size[1], size[0], 3)
+    white = {place for place in ((0, 0), (0, -8), (-8, 0), (-8, -8)) if eight_pixels(picture, *place) > 240}
+    assert white == {corner}
+
+
+def eight_pixels(picture: np.ndarray, top: int, left: int) -> float:
+    """The mean of eight by eight pixels."""
+    return float(np.roll(picture, (-top, -left), (0, 1))[:8, :8].mean())
 
 
 @pytest.mark.parametrize("name", ["a.webm", "a.mkv", "a.avi", "a.mov"])
