@@ -72,7 +72,7 @@ def output(job: Job, kind: str, frame: int | None = None) -> Output:
         if found.kind == kind and found.frame == frame:
             return found
     what = kind if frame is None else f"{kind} {frame}"
-    raise ApiError(f"The job {job.id!r} has no {what} yet.", code=404, id=job.id)
+    raise _lacks(job, what)
 
 
 def newest_frame(job: Job) -> Output:
@@ -83,7 +83,7 @@ def newest_frame(job: Job) -> Output:
     """
     frames = [found for found in outputs(job) if found.kind == "frame"]
     if not frames:
-        raise ApiError(f"The job {job.id!r} has no frame yet.", code=404, id=job.id)
+        raise _lacks(job, "frame")
     return frames[-1]
 
 
@@ -118,6 +118,10 @@ def preview_answer(request: Request, found: Output) -> Response:
 def opened(path: Path) -> IO[bytes]:
     """Open a file to be read, unless a link has taken its place since it was looked at."""
     return open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NOFOLLOW", 0)))
+
+
+def _lacks(job: Job, what: str) -> ApiError:
+    return ApiError(f"The job {job.id!r} has no {what}{'' if job.finished else ' yet'}.", code=404, id=job.id)
 
 
 def _output(path: Path, rest: str) -> Output | None:

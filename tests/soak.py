@@ -105,7 +105,7 @@ class Soak:
                 self.accepted |= {
                     job_id: one["max_frames"] for job_id, one in zip(reply["job_ids"], batch, strict=True)
                 }
-            if chance.random() < 0.15:
+            if chance.random() < 0.4:
                 self.cancel(chance.choice(mine))
             time.sleep(chance.uniform(0, 0.2))
         for job_id in mine:

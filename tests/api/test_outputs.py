@@ -113,7 +113,8 @@ def test_a_queued_job_has_no_files(client: TestClient, renderer: Renderer) -> No
     until(client, first, lambda job: job["phase"] == "PREPARING")
     assert client.get(f"/deforum_api/jobs/{second}/outputs").json() == []
     for place in ("video", "preview", "frames/0", "settings", "subtitles"):
-        assert client.get(f"/deforum_api/jobs/{second}/{place}").status_code == 404
+        answer = client.get(f"/deforum_api/jobs/{second}/{place}")
+        assert (answer.status_code, answer.json()["message"][-5:]) == (404, " yet.")
     renderer.gate.set()
 
 
@@ -124,6 +125,7 @@ def test_links_in_the_folder_are_not_followed(
     secret.write_text("secret")
     folder = renderer.root / "img2img-images" / "film"
     (folder / "20260102030405_000000009.png").symlink_to(secret)
-    assert client.get(f"/deforum_api/jobs/{job_id}/frames/9").status_code == 404
+    answer = client.get(f"/deforum_api/jobs/{job_id}/frames/9")
+    assert (answer.status_code, answer.json()["message"]) == (404, f"The job '{job_id}' has no frame 9.")
     names = [file["name"] for file in client.get(f"/deforum_api/jobs/{job_id}/outputs").json()]
     assert "20260102030405_000000009.png" not in names
