@@ -178,4 +178,6 @@ class Refused(ApiError):
 
 def problem_entry(job: int | None, problem: Problem) -> dict[str, Any]:
     """Return one entry of `errors`; absent values are None."""
-    return {"job": job, **asdict(problem)}
+    entry = asdict(problem)
+    del entry["passing"]
+    return {"job": job, **entry}

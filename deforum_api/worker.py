@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deforum_api.errors import StoreUnavailable
@@ -74,8 +75,8 @@ def attempt(
     job: Job, check: Check, render: Render, cancel: CancelToken, report: Callable[[Progress], None]
 ) -> Event:
     """Render `job` and return the event that ends this attempt; never raises an `Exception`."""
-    resume = job.timestring if job.frame else None
     try:
+        resume = _begun_run(job)
         prepared = check(json.loads(job.settings_json), json.loads(job.overrides_json), resume=resume)
         result = render(prepared, cancel, report)
     except errors.Cancelled:
@@ -83,6 +84,8 @@ def attempt(
     except errors.Parked:
         return Parked()
     except errors.SettingsError as error:
+        if error.retryable:
+            return Failed(f"generation error: {error}", retryable=True)
         return Failed(f"invalid arguments: {error}")
     except errors.RenderError as error:
         log.warning("%s: %s", job.id, error, exc_info=error.__cause__)
@@ -99,6 +102,14 @@ def attempt(
             f"generation error: an unexpected {name}; the server's log has the details under {job.id}."
         )
     return Succeeded(str(result.outdir), result.timestring, result.frames, tuple(result.warnings))
+
+
+def _begun_run(job: Job) -> str | None:
+    """Return the timestring of the run that the job goes on with, or None where it has none yet."""
+    if not job.timestring or not job.outdir:
+        return None
+    begun = job.frame > 0 or Path(job.outdir, f"{job.timestring}_settings.txt").exists()
+    return job.timestring if begun else None
 
 
 def reported(progress: Progress) -> Reported:

@@ -8,6 +8,7 @@ DeforumError
 └── RenderError          something failed while working
     ├── OutOfMemory      may succeed later
     ├── DiskFull         may succeed later
+    ├── DownloadFailed   may succeed later
     ├── ModelError       a model is missing, foreign or broken
     ├── MissingFeature   an optional package or program is not installed
     ├── NotFinite        a picture came out as NaN
@@ -33,6 +34,7 @@ class Problem:
         column: 1-based column inside the setting's text, or None.
         found: what stands there.
         allowed: what may stand there.
+        passing: nothing is wrong with the settings; the same may do later, as with a server that is not reached.
     """
 
     message: str
@@ -41,6 +43,7 @@ class Problem:
     column: int | None = None
     found: str | None = None
     allowed: str | None = None
+    passing: bool = False
 
 
 class DeforumError(Exception):
@@ -53,6 +56,11 @@ class SettingsError(DeforumError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__(" ".join(problem.message for problem in self.problems))
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same settings may do later."""
+        return bool(self.problems) and all(problem.passing for problem in self.problems)
 
 
 class Stopped(DeforumError):
@@ -81,6 +89,12 @@ class OutOfMemory(RenderError):
 
 class DiskFull(RenderError):
     """The output folder's disk is full."""
+
+    retryable = True
+
+
+class DownloadFailed(RenderError):
+    """A model could not be fetched from the hub."""
 
     retryable = True
 

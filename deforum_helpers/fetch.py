@@ -8,6 +8,7 @@ used; time and size are bounded; what comes must say that it is of the kind want
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import ipaddress
 import socket
@@ -40,6 +41,7 @@ TYPES: dict[Kind, tuple[str, ...]] = {
     "video": ("video/", "application/mp4", "application/ogg", *_UNTOLD),
     "json": ("application/json", "text/json", "text/plain", *_UNTOLD),
 }
+_BUSY = (408, 425, 429)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _TRANSLATED = (
     ipaddress.ip_network("64:ff9b::/96"),
@@ -110,7 +112,7 @@ class Fetcher:
                     file.write(chunk)
         except (_Refused, ssl.SSLError, OSError, http.client.HTTPException) as error:
             target.unlink(missing_ok=True)
-            raise _problem(setting, url, _reason(error)) from None
+            raise _problem(setting, url, _reason(error), passing=_passes(error)) from None
         except BaseException:
             target.unlink(missing_ok=True)
             raise
@@ -161,14 +163,15 @@ class Fetcher:
         except (OSError, UnicodeError, ValueError):
             addresses = []
         if not addresses:
-            raise _Refused("its host is not known")
+            raise _Refused("its host is not known", passing=True)
         if not all(self.allowed(address) for address in addresses):
             raise _Refused("its host is not on the public network")
         return addresses[0]
 
     def _body(self, response: http.client.HTTPResponse, kind: Kind, ends_at: float) -> Iterator[bytes]:
         if response.status != 200:
-            raise _Refused(f"the server answers {response.status}")
+            busy = response.status in _BUSY or response.status >= 500
+            raise _Refused(f"the server answers {response.status}", passing=busy)
         told = response.headers.get("Content-Type", "").partition(";")[0].strip().casefold()
         if not any(
             told == known or (known.endswith("/") and told.startswith(known)) for known in TYPES[kind]
@@ -187,7 +190,7 @@ class Fetcher:
             yield chunk
         _left(ends_at)
         if response.length:
-            raise _Refused("the connection ended early")
+            raise _Refused("the connection ended early", passing=True)
         if not size:
             raise _Refused("what is there is empty")
 
@@ -196,7 +199,11 @@ class Fetcher:
 
 
 class _Refused(Exception):
-    """Why an address is not fetched, as the rest of a sentence."""
+    """Why an address is not fetched, as the rest of a sentence; `passing`: it may be fetched later."""
+
+    def __init__(self, why: str, *, passing: bool = False) -> None:
+        super().__init__(why)
+        self.passing = passing
 
 
 _HEADERS = {"User-Agent": "Deforum", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
@@ -223,7 +230,7 @@ def _left(ends_at: float) -> float:
     """Return the seconds that are left."""
     left = ends_at - time.monotonic()
     if left <= 0:
-        raise _Refused("it takes too long")
+        raise _Refused("it takes too long", passing=True)
     return left
 
 
@@ -239,12 +246,20 @@ def _reason(error: Exception) -> str:
         return "the server's certificate is not valid"
     if isinstance(error, TimeoutError):
         return "it takes too long"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk for temporary files is full"
     return "the server cannot be reached or does not speak http"
 
 
-def _problem(setting: str, url: str, reason: str) -> SettingsError:
+def _passes(error: Exception) -> bool:
+    """Tell whether the same fetch may succeed later."""
+    if isinstance(error, _Refused):
+        return error.passing
+    return not isinstance(error, ssl.SSLCertVerificationError)
+
+
+def _problem(setting: str, url: str, reason: str, *, passing: bool) -> SettingsError:
     shown = repr(url if len(url) <= 120 else url[:119] + "…")
     message = f"{setting} names the address {shown}, but {reason}; give another address or a local file."
-    return SettingsError(
-        [Problem(message, setting, found=shown, allowed="a public http(s) address, or a local file")]
-    )
+    allowed = "a public http(s) address, or a local file"
+    return SettingsError([Problem(message, setting, found=shown, allowed=allowed, passing=passing)])

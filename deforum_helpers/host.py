@@ -14,6 +14,7 @@ from deforum_helpers.flow.names import missing_feature as missing_method
 from deforum_helpers.image.files import check_picture
 from deforum_helpers.media.inputs import Downloads, Inputs, is_hybrid
 from deforum_helpers.options import Options
+from deforum_helpers.output.wanted import more_pixels, more_problems
 from deforum_helpers.registry import UnknownName
 from deforum_helpers.render.masks import wanted_finders
 from deforum_helpers.render.modes import finds_people
@@ -124,6 +125,7 @@ def plan_problems(plan: Plan, facts: HostFacts, downloads: Downloads) -> list[Pr
         *mask_problems(plan, downloads),
         *flow_problems(plan),
         *guide_problems(plan, downloads),
+        *more_problems(plan.settings),
     ]
 
 
@@ -182,12 +184,16 @@ def disk_bytes(settings: Settings, inputs: Inputs) -> int:
     """Return about how many bytes the film of `settings` takes, the frames of its input videos included."""
     maps = 1.3 if settings.save_depth_maps else 1.0
     frames = settings.W * settings.H * settings.max_frames * BYTES_PER_PIXEL * maps
-    return int(frames + inputs.extracted_pixels * EXTRACTED_BYTES_PER_PIXEL)
+    more = more_pixels(settings) * BYTES_PER_PIXEL
+    return int(frames + more + inputs.extracted_pixels * EXTRACTED_BYTES_PER_PIXEL)
 
 
-def disk_problems(settings: Settings, inputs: Inputs, facts: HostFacts) -> list[Problem]:
+def disk_problems(
+    settings: Settings, inputs: Inputs, facts: HostFacts, written_bytes: int = 0
+) -> list[Problem]:
+    """Return what the disk lacks for a film of which so many bytes are there already."""
     needed, free = disk_bytes(settings, inputs), facts.free_disk(facts.output_root)
-    if needed <= free:
+    if needed - written_bytes <= free:
         return []
     return [
         Problem(
@@ -197,6 +203,7 @@ def disk_problems(settings: Settings, inputs: Inputs, facts: HostFacts) -> list[
             setting="max_frames",
             found=f"{needed} bytes",
             allowed=f"{free} bytes",
+            passing=True,
         )
     ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def prepare(
         *inputs.problems,
         *broken,
         *file_problems(settings, inputs.downloads),
-        *disk_problems(settings, inputs, facts),
+        *disk_problems(settings, inputs, facts, _bytes_of_run(facts.output_root, resume) if resume else 0),
         *ability_problems(settings, facts),
     ]
     plan = None
@@ -208,6 +209,15 @@ def _seed_of_run(output_root: Path, timestring: str) -> int | None:
         if isinstance(seed, int) and seed >= 0:
             return seed
     return None
+
+
+def _bytes_of_run(output_root: Path, timestring: str) -> int:
+    """Return how much of a run is on the disk."""
+    sizes = []
+    for path in output_root.glob(f"*/*/{timestring}_*"):
+        with suppress(OSError):
+            sizes.append(path.stat().st_size)
+    return sum(sizes)
 
 
 def _depth_warnings(plan: Plan) -> tuple[str, ...]:

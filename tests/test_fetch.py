@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import socket
 import threading
@@ -198,6 +199,49 @@ def test_a_body_without_a_length_is_bounded(server: str, tmp_path: Path) -> None
 
 def test_a_server_that_drips_is_cut_off(server: str, tmp_path: Path) -> None:
     assert "takes too long" in refusal(f"{server}/drip", tmp_path, fetcher(longest_s=0.3))
+
+
+@pytest.mark.parametrize(
+    ("answer", "passes"),
+    [
+        ((503, {}, b""), True),
+        ((429, {}, b""), True),
+        ((404, {}, b""), False),
+        ((200, {"Content-Type": "text/html"}, b"<html>"), False),
+        ((200, {"Content-Type": "image/png", "Content-Length": "9"}, b"cut"), True),
+    ],
+)
+def test_what_may_be_there_later(answer: Any, passes: bool, server: str, tmp_path: Path) -> None:
+    Server.answers["/x"] = answer
+    with pytest.raises(SettingsError) as caught:
+        fetcher(longest_s=0.5).fetch(f"{server}/x", "image", tmp_path / "file", setting="init_image")
+    assert caught.value.retryable is passes
+
+
+def test_a_host_that_cannot_be_reached_may_be_there_later_and_a_forbidden_one_never(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        url = f"http://x.example:{silent.getsockname()[1]}/"
+        for using, passes in (
+            (fetcher(), True),
+            (fetcher(look_up=lambda h, p: []), True),
+            (Fetcher(look_up=lambda h, p: [LOOPBACK]), False),
+        ):
+            with pytest.raises(SettingsError) as caught:
+                using.fetch(url, "image", tmp_path / "file", setting="init_image")
+            assert caught.value.retryable is passes
+
+
+def test_a_full_disk_is_no_fault_of_the_address(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(SettingsError, match="disk for temporary files is full") as caught:
+        fetcher().fetch(f"{server}/x", "image", tmp_path / "file", setting="init_image")
+    assert caught.value.retryable
 
 
 def test_what_is_an_address() -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deforum_helpers.errors import DiskFull, RenderError
+
+# Left for what has to be written when a job stops: its film's end, the job database, the log.
+SPARE_BYTES = 64 * 2**20
 
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
@@ -71,3 +75,19 @@ def write_whole(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def require_space(folder: Path, needed_bytes: int) -> None:
+    """See that the disk of `folder` has room for so much more, and something left.
+
+    Raises:
+        DiskFull: it has not.
+        RenderError: the folder is gone.
+    """
+    with disk_errors(folder.name):
+        free = shutil.disk_usage(folder).free
+    if free < needed_bytes + SPARE_BYTES:
+        raise DiskFull(
+            f"The output folder's disk has only {free / 1e6:.0f} MB left, too little to go on; the frames so far "
+            "are kept: free some space and resume."
+        )

@@ -23,7 +23,7 @@ from deforum_helpers.errors import RenderError
 from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.options import Options
 from deforum_helpers.output.background import Background
-from deforum_helpers.output.disk import disk_errors, write_whole
+from deforum_helpers.output.disk import disk_errors, require_space, write_whole
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
@@ -43,6 +43,8 @@ Picture = NDArray[np.uint8]
 EXTRAS_FOLDER = "hybridframes"
 # Enough to keep the encoder busy through a slow frame; at 1024x1024 this is 50 MB.
 FRAMES_WAITING = 16
+# A checkpoint holds colours and motion, as much as four pictures.
+CHECKPOINT_PICTURES = 4
 # A picture given inside the settings would be repeated in every frame's file.
 MAX_TEXT_IN_FRAME = 64 * 1024
 
@@ -120,6 +122,7 @@ class Film:
         """Queue the frames of one step, and its checkpoint behind them.
 
         Raises:
+            DiskFull: there is no room for the next step; these frames are written.
             DiskFull, VideoError, RenderError: what writing earlier frames met.
         """
         name = self._settings.depth_algorithm
@@ -139,6 +142,11 @@ class Film:
         for _, picture, _ in pictures:
             if self._encoder is not None:
                 self._encoder.put(picture)
+        if self.frames < self._plan.frames:  # what is drawn is kept; nothing more is drawn in vain
+            drawn = sum(
+                picture.nbytes + (0 if depth is None else depth.nbytes) for _, picture, depth in pictures
+            )
+            require_space(self._run.outdir, drawn + CHECKPOINT_PICTURES * pictures[0][1].nbytes)
 
     def finish(self, report: Callable[[float], None]) -> Path | None:
         """Complete all files and return the film, or None where there is none.

@@ -64,7 +64,7 @@ def test_metrics_follow_the_jobs(client: TestClient, renderer: Renderer) -> None
     assert (before["deforum_free_disk_bytes"], before["deforum_accepting_jobs"]) == (1, 1)
     renderer.gate.clear()
     running, waiting = submit(client, {"max_frames": 7}, {})
-    until(client, running, lambda job: job["max_frames"] == 7)
+    until(client, running, lambda job: job["phase"] != "QUEUED")
     during = numbers(client)
     assert (during["deforum_jobs_running"], during["deforum_jobs_waiting"]) == (1, 1)
     assert (during["deforum_running_frames"], during["deforum_running_frames_written"]) == (7, 0)

@@ -20,7 +20,15 @@ from deforum_api.owners import Me
 from deforum_api.record import Job
 from deforum_api.store_sqlite import SqliteStore
 from deforum_api.submission import Limits, digest_of
-from deforum_helpers.errors import DiskFull, ModelError, OutOfMemory
+from deforum_helpers.errors import (
+    DiskFull,
+    DownloadFailed,
+    ModelError,
+    OutOfMemory,
+    Problem,
+    RenderError,
+    SettingsError,
+)
 from tests.api.fake_renderer import WAIT_S, Renderer
 
 FOUR_S = 4.0
@@ -61,7 +69,21 @@ def submitted(queue: JobQueue, *names: str) -> list[str]:
     return [job.id for job in queue.submit([{"batch_name": name} for name in names])]
 
 
-@pytest.mark.parametrize("error", [OutOfMemory("Full."), DiskFull("Full."), MemoryError()])
+DISK = Problem("The disk is too small.", "max_frames", passing=True)
+NAME = Problem("There is no such sampler.", "sampler")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutOfMemory("Full."),
+        DiskFull("Full."),
+        DownloadFailed("The hub cannot be reached."),
+        SettingsError([DISK]),
+        MemoryError(),
+    ],
+    ids=["device", "disk", "download", "disk or address when it begins", "memory"],
+)
 def test_a_failure_that_may_pass_is_tried_again_later(
     retrying: JobQueue, renderer: Renderer, clock: Clock, error: Exception
 ) -> None:
@@ -103,10 +125,27 @@ def test_after_the_last_try_it_fails_and_can_be_resumed(
     assert until(retrying, bad, lambda job: job.delays == 1).attempt == 5
 
 
-def test_a_failure_that_stays_is_not_tried_again(retrying: JobQueue, renderer: Renderer) -> None:
-    renderer.plans["bad"] = ModelError("Broken.")
+@pytest.mark.parametrize(
+    ("error", "prefix"),
+    [
+        (ModelError("Broken."), "generation error: Broken."),
+        (RenderError("Broken."), "generation error: Broken."),
+        (SettingsError([NAME]), "invalid arguments: There is no such sampler."),
+        (SettingsError([DISK, NAME]), "invalid arguments: The disk is too small. There is"),
+        (
+            ZeroDivisionError("secret"),
+            "generation error: an unexpected ZeroDivisionError; the server's log has",
+        ),
+    ],
+)
+def test_a_failure_that_stays_is_not_tried_again(
+    retrying: JobQueue, renderer: Renderer, error: Exception, prefix: str
+) -> None:
+    renderer.plans["bad"] = error
     (bad,) = submitted(retrying, "bad")
-    assert until(retrying, bad, lambda job: job.finished).error_type == "TERMINAL"
+    job = until(retrying, bad, lambda job: job.finished)
+    assert (job.status, job.error_type, job.attempt) == ("FAILED", "TERMINAL", 1)
+    assert (job.message or "").startswith(prefix)
     assert len(renderer.runs) == 1
 
 

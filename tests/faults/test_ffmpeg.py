@@ -1,13 +1,11 @@
-"""An ffmpeg that is missing, fails or hangs, and a disk that is full: the reason is told, frames are kept."""
+"""An ffmpeg that is missing, fails or hangs: the reason is told, frames are kept."""
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +16,7 @@ from deforum_api.store import MemoryStore
 from deforum_api.submission import Limits
 from deforum_helpers.engines.null import NullEngine
 from deforum_helpers.options import Options
-from deforum_helpers.output import disk, video
+from deforum_helpers.output import video
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S
 
 
@@ -95,41 +93,3 @@ def test_an_ffmpeg_that_does_not_work_leaves_the_frames_and_says_why(
     assert (job.status, frames_of(job)) == ("SUCCEEDED", FRAMES), job.message
     assert before > 0 or script == "exit 1"
     assert video.count_frames(Path(job.outdir or "", f"{job.timestring}.mp4"), good) == FRAMES
-
-
-@pytest.mark.parametrize("ending", ["_000000004.png", ".checkpoint"])
-def test_a_full_disk_is_tried_again_and_no_frame_is_lost(
-    jobs: JobQueue, ending: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put = disk.os.replace
-    refused: list[str] = []
-
-    def full(source: Any, target: Any) -> None:
-        if str(target).endswith(ending) and not refused:
-            refused.append(str(target))
-            raise OSError(errno.ENOSPC, "No space left on device")
-        put(source, target)
-
-    monkeypatch.setattr(disk.os, "replace", full)
-    (job,) = jobs.submit([SETTINGS])
-    job = ended(jobs, job.id)
-    assert refused
-    assert (job.status, job.attempt, frames_of(job)) == ("SUCCEEDED", 2, FRAMES), job.message
-
-
-def test_a_disk_that_stays_full_is_told_with_what_to_do(
-    jobs: JobQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put = disk.os.replace
-
-    def full(source: Any, target: Any) -> None:
-        if str(target).endswith(".checkpoint"):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        put(source, target)
-
-    monkeypatch.setattr(disk.os, "replace", full)
-    (job,) = jobs.submit([SETTINGS])
-    job = ended(jobs, job.id)
-    assert (job.status, job.error_type, job.attempt) == ("FAILED", "RETRYABLE", 2)
-    assert "free some space" in (job.message or "")
-    assert frames_of(job) > 0

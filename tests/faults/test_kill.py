@@ -31,6 +31,7 @@ def check_film(job: dict[str, object], undisturbed: dict[str, object]) -> None:
     film = Path(str(job["outdir"]), f"{job['timestring']}.mp4")
     assert count_frames(film, find_ffmpeg(None)) == FRAMES
     assert not [path for path in film.parent.iterdir() if path.name.endswith(".part")]
+    assert len(list(film.parent.glob("*_settings.txt"))) == 1, "it was begun anew and left a run behind"
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from deforum_helpers.engines.diffusion.autoencoder import Autoencoder
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
 from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
+from deforum_helpers.engines.diffusion.hub import fetched
 from deforum_helpers.errors import ModelError
 
 _log = logging.getLogger(__name__)
@@ -84,9 +85,10 @@ def load_model(
 
     Raises:
         ModelError: files are missing, broken or foreign.
+        DownloadFailed: the hub is not reached.
     """
     if checkpoint.source == "hub":
-        folder = _fetched(checkpoint.location)
+        folder = fetched(checkpoint.location, _HUB_PATTERNS)
         checkpoint = Checkpoint("folder", str(folder), folder_kind(folder))
     assert checkpoint.kind is not None, "only hub ids are described without their kind"
     dtype = _working_dtype(checkpoint.kind, device)
@@ -210,18 +212,6 @@ def dtype_argument(library: str) -> str:
 
     major, minor = (int(number) for number in transformers.__version__.split(".")[:2])
     return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"
-
-
-def _fetched(hub_id: str) -> Path:
-    import huggingface_hub
-
-    try:
-        return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=_HUB_PATTERNS))
-    except (OSError, ValueError) as error:
-        _log.warning("The model %s cannot be downloaded.", hub_id, exc_info=error)
-        raise ModelError(
-            f"The model {hub_id!r} cannot be downloaded; check its name, the network and the free disk space."
-        ) from error
 
 
 @contextmanager
