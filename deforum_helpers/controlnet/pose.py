@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 
 from deforum_helpers.controlnet.names import JOINTS_MODEL, PEOPLE_MODEL, module_fault
 from deforum_helpers.controlnet.skeletons import Joint, Skeleton, drawn, skeleton_of
@@ -132,6 +133,6 @@ def make_pose_finder(device: torch.device | str) -> PoseFinder:
         joints = transformers.VitPoseForPoseEstimation.from_pretrained(hub_folder(JOINTS_MODEL), **options)
         labels = {str(name).casefold(): int(number) for number, name in people.config.id2label.items()}
         return PoseFinder(people.to(device).eval(), labels[PERSON], joints.to(device).eval())
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"openpose: its models cannot be loaded: {first}") from error
