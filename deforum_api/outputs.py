@@ -13,6 +13,7 @@ from typing import IO
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from deforum_api.errors import ApiError
 from deforum_api.record import Job
@@ -88,7 +89,11 @@ def newest_frame(job: Job) -> Output:
 
 
 def file_answer(request: Request, found: Output) -> Response:
-    """Return the file, the range of it that was asked for, or 304 if the client has it."""
+    """Return the file, the range of it that was asked for, or 304 if the client has it.
+
+    Raises:
+        ApiError: 404, it is gone by now, or a link has taken its place; 416, the range lies outside.
+    """
     headers = _headers(found.etag, found.path.name)
     if request.headers.get("if-none-match") == found.etag:
         return Response(status_code=304, headers=headers)
@@ -98,20 +103,31 @@ def file_answer(request: Request, found: Output) -> Response:
     headers |= {"Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}
     if part:
         headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
-    stream = _chunks(found.path, first, last - first + 1)
-    return StreamingResponse(stream, 206 if part else 200, headers, media_type)
+    try:
+        file = opened(found.path)
+    except OSError:
+        raise _gone(found) from None
+    file.seek(first)
+    return _FileAnswer(file, last - first + 1, 206 if part else 200, headers, media_type)
 
 
 def preview_answer(request: Request, found: Output) -> Response:
-    """Return a frame as JPEG, or 304 if the client has it."""
+    """Return a frame as JPEG, or 304 if the client has it.
+
+    Raises:
+        ApiError: 404, it is gone by now, or no picture.
+    """
     headers = _headers(found.etag, f"{found.path.stem}.jpg")
     if request.headers.get("if-none-match") == found.etag:
         return Response(status_code=304, headers=headers)
     from PIL import Image
 
     jpeg = io.BytesIO()
-    with opened(found.path) as file, Image.open(file) as picture:
-        picture.convert("RGB").save(jpeg, "JPEG", quality=85)
+    try:
+        with opened(found.path) as file, Image.open(file) as picture:
+            picture.convert("RGB").save(jpeg, "JPEG", quality=85)
+    except OSError:
+        raise _gone(found) from None
     return Response(jpeg.getvalue(), headers=headers, media_type="image/jpeg")
 
 
@@ -122,6 +138,10 @@ def opened(path: Path) -> IO[bytes]:
 
 def _lacks(job: Job, what: str) -> ApiError:
     return ApiError(f"The job {job.id!r} has no {what}{'' if job.finished else ' yet'}.", code=404, id=job.id)
+
+
+def _gone(found: Output) -> ApiError:
+    return ApiError(f"The file {found.path.name!r} is gone or cannot be read.", code=404)
 
 
 def _output(path: Path, rest: str) -> Output | None:
@@ -159,9 +179,21 @@ def _range(header: str, found: Output) -> tuple[int, int] | None:
     return first, last
 
 
-def _chunks(path: Path, first: int, count: int) -> Iterator[bytes]:
-    with opened(path) as file:
-        file.seek(first)
-        while count > 0 and (chunk := file.read(min(CHUNK_BYTES, count))):
-            count -= len(chunk)
-            yield chunk
+class _FileAnswer(StreamingResponse):
+    """Sends so many bytes of an open file, and closes it also where the client goes away in the middle."""
+
+    def __init__(
+        self, file: IO[bytes], count: int, code: int, headers: dict[str, str], media_type: str
+    ) -> None:
+        super().__init__(_chunks(file, count), code, headers, media_type)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._file:
+            await super().__call__(scope, receive, send)
+
+
+def _chunks(file: IO[bytes], count: int) -> Iterator[bytes]:
+    while count > 0 and (chunk := file.read(min(CHUNK_BYTES, count))):
+        count -= len(chunk)
+        yield chunk

@@ -129,3 +129,23 @@ def test_links_in_the_folder_are_not_followed(
     assert (answer.status_code, answer.json()["message"]) == (404, f"The job '{job_id}' has no frame 9.")
     names = [file["name"] for file in client.get(f"/deforum_api/jobs/{job_id}/outputs").json()]
     assert "20260102030405_000000009.png" not in names
+
+
+@pytest.mark.parametrize("place", ["video", "preview", "frames/1"])
+def test_a_file_that_goes_while_it_is_asked_for_is_404(
+    client: TestClient, job_id: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(path: Path) -> None:
+        raise FileNotFoundError(2, "No such file", str(path))
+
+    monkeypatch.setattr("deforum_api.outputs.opened", gone)
+    answer = client.get(f"/deforum_api/jobs/{job_id}/{place}")
+    assert answer.status_code == 404
+    assert answer.json()["message"].endswith("is gone or cannot be read.")
+
+
+def test_a_frame_that_is_no_picture_has_no_preview(
+    client: TestClient, job_id: str, renderer: Renderer
+) -> None:
+    (renderer.root / "img2img-images" / "film" / "20260102030405_000000003.png").write_bytes(b"GIF89a")
+    assert client.get(f"/deforum_api/jobs/{job_id}/preview").status_code == 404
