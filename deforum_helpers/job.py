@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -24,8 +24,17 @@ from deforum_helpers.media.video import remove_extracted
 from deforum_helpers.output.disk import write_whole
 from deforum_helpers.output.film import Film
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.output.manifest import FileKind, Manifest
 from deforum_helpers.output.names import Run, new_run, resumed_run
+from deforum_helpers.output.postproduction import (
+    Rendered,
+    film_digest,
+    finished_film,
+    post_produce,
+    wants_more,
+)
 from deforum_helpers.prepare import Prepared
+from deforum_helpers.progress import Phase, Progress, RunResult
 from deforum_helpers.render import checkpoint
 from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
@@ -36,47 +45,8 @@ from deforum_helpers.sources import Sources, open_sources, picture_of, with_vide
 
 logger = logging.getLogger(__name__)
 
-Phase = Literal["PREPARING", "GENERATING", "POST_PROCESSING"]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a job stands.
-
-    Args:
-        phase: what it does.
-        fraction: share of the phase that is done, 0..1, never falling within a phase.
-        frame: number of frames finished.
-        max_frames: number of frames of the film.
-        outdir, timestring: where its files are and what their names begin with; empty until that is known.
-        warnings: what came up while rendering, as plain sentences.
-    """
-
-    phase: Phase
-    fraction: float
-    frame: int
-    max_frames: int
-    outdir: str = ""
-    timestring: str = ""
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a finished job left behind.
-
-    Args:
-        outdir, timestring: where its files are and what their names begin with.
-        frames: number of frames written.
-        video: the film, or None where none was asked for.
-        warnings: all of the job's warnings.
-    """
-
-    outdir: Path
-    timestring: str
-    frames: int
-    video: Path | None
-    warnings: tuple[str, ...]
+# What the film itself takes of the last phase where more is made of its frames.
+FILM_SHARE = 0.1
 
 
 def run_job(
@@ -117,31 +87,27 @@ def run_job(
         else new_run(prepared.output_root, prepared.settings, now(), prepared.images_folder)
     )
     report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
-    sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
     job = _Job(prepared, engine, cancel, report, run, estimator, sources)
-    job.tell("PREPARING", 0.1, 0)
-    start = job.resumed_start() if resume else job.fresh_start()
-    with Film(
-        prepared.settings,
-        prepared.options,
-        plan,
-        run,
-        job.saved_settings(),
-        start.frames_done,
-        prepared.inputs.soundtrack,
-    ) as film:
-        try:
-            job.render(film, start.state, start.frames_done)
-            end = None
-        except (Cancelled, BlankFrame) as error:
-            end = error
-        job.tell("POST_PROCESSING", 0.0, film.frames)
-        video = film.finish(lambda share: job.tell("POST_PROCESSING", share, film.frames))
-    if end is not None:
-        raise end
+    manifest = finished_film(run, job.film_digest) if resume else None
+    if manifest is None:
+        job.sources = sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
+        job.tell("PREPARING", 0.1, 0)
+        manifest = job.make_film(job.resumed_start() if resume else job.fresh_start())
+    manifest = job.post_produce(manifest)
     if prepared.settings.delete_input_frames:
         remove_extracted(sources.extracted)
-    return RunResult(run.outdir, run.timestring, plan.frames, video, (*prepared.warnings, *job.warnings))
+    return RunResult(
+        run.outdir,
+        run.timestring,
+        plan.frames,
+        run.video_path if _videos(run, manifest, "video") else None,
+        (*prepared.warnings, *job.warnings),
+        _videos(run, manifest, "upscaled_video", "interpolated_video"),
+    )
+
+
+def _videos(run: Run, manifest: Manifest, *kinds: FileKind) -> tuple[Path, ...]:
+    return tuple(run.outdir / file.name for file in manifest.files if file.kind in kinds)
 
 
 class _Job:
@@ -163,9 +129,10 @@ class _Job:
         self.cancel = cancel
         self.run = run
         self.warnings = self._engine_warnings()
+        self.sources = sources
         self._report = report
         self._estimator = estimator
-        self._sources = sources
+        self.film_digest = film_digest(self.saved_settings(), prepared.options, self.plan.digest)
 
     def tell(self, phase: Phase, fraction: float, frames: int) -> None:
         self._report(
@@ -249,6 +216,58 @@ class _Job:
         done = sum(place < start.frames_done for place in places)
         return replace(start, state=replace(start.state, steps_done=done), digest=self.plan.digest)
 
+    def make_film(self, start: checkpoint.Checkpoint) -> Manifest:
+        """Render what is left of the film and return the list of its files.
+
+        Raises:
+            Cancelled, BlankFrame: it ended early; what there is was made into a film.
+        """
+        prepared, end = self.prepared, None
+        with Film(
+            prepared.settings,
+            prepared.options,
+            self.plan,
+            self.run,
+            self.saved_settings(),
+            start.frames_done,
+            prepared.inputs.soundtrack,
+            self.film_digest,
+        ) as film:
+            try:
+                self.render(film, start.state, start.frames_done)
+            except (Cancelled, BlankFrame) as error:
+                end = error
+            share_of_film = FILM_SHARE if wants_more(prepared.settings) else 1.0
+            self.tell("POST_PROCESSING", 0.0, film.frames)
+            manifest = film.finish(
+                lambda share: self.tell("POST_PROCESSING", share * share_of_film, film.frames)
+            )
+        if end is not None:
+            raise end
+        return manifest
+
+    def post_produce(self, manifest: Manifest) -> Manifest:
+        """Make of the frames what else is asked for, and return the list of all files."""
+        prepared, frames = self.prepared, self.plan.frames
+        rendered = Rendered(
+            prepared.settings,
+            prepared.options,
+            self.run,
+            self.plan.fps,
+            frames,
+            json.dumps(self.saved_settings(), ensure_ascii=False),
+            prepared.inputs.soundtrack,
+            str(self.engine.device),
+        )
+        begun = FILM_SHARE if wants_more(prepared.settings) else 1.0
+        with self.engine.resting():
+            return post_produce(
+                rendered,
+                manifest,
+                self.cancel,
+                lambda share: self.tell("POST_PROCESSING", begun + (1 - begun) * share, frames),
+            )
+
     def render(self, film: Film, state: State, frames_done: int) -> None:
         """Hand every outcome of the loop to `film`."""
         settings = self.prepared.settings
@@ -256,7 +275,7 @@ class _Job:
         if self.plan.uses_depth:
             estimator = self._estimator(settings.depth_algorithm, self.engine.device)
             eyes = Eyes(estimator, self.engine)
-        sources = self._sources
+        sources = self.sources
         studio = Studio(
             plan=self.plan,
             engine=self.engine,

@@ -60,6 +60,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.camera", "deforum_helpers.fetch"),
     (
         "deforum_helpers.errors",
+        "deforum_helpers.progress",
         "deforum_helpers.cancel",
         "deforum_helpers.registry",
         "deforum_helpers.optional",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +43,7 @@ Picture = NDArray[np.uint8]
 EXTRAS_FOLDER = "hybridframes"
 # Enough to keep the encoder busy through a slow frame; at 1024x1024 this is 50 MB.
 FRAMES_WAITING = 16
+MOST_HELD_BYTES = 2 * 2**30
 # A checkpoint holds colours and motion, as much as four pictures.
 CHECKPOINT_PICTURES = 4
 # A picture given inside the settings would be repeated in every frame's file.
@@ -57,9 +58,17 @@ class _Written:
     extras: tuple[tuple[str, Picture], ...]
     checkpoint: Checkpoint
 
+    @property
+    def bytes(self) -> int:
+        pictures = [picture for _, *both in self.frames for picture in both if picture is not None]
+        return sum(picture.nbytes for picture in (*pictures, *(picture for _, picture in self.extras)))
+
 
 class Film:
     """Writes the files of one run; a context manager.
+
+    With store_frames_in_ram frames stay in memory until the last one is drawn, the run ends for any other reason, or
+    they take `MOST_HELD_BYTES`; only a crash then loses more than the step it is in.
 
     Args:
         settings: of the run.
@@ -69,6 +78,7 @@ class Film:
         saved_settings: travel inside frames and film.
         frames_done: frames that an earlier attempt has written; they are read back for the film.
         soundtrack: local sound or video file, or None.
+        film_digest: of all that the film depends on, for the list of outputs.
 
     Raises:
         MissingFeature: a film is asked for and there is no ffmpeg.
@@ -83,6 +93,7 @@ class Film:
         saved_settings: dict[str, Any],
         frames_done: int,
         soundtrack: Path | None = None,
+        film_digest: str = "",
     ) -> None:
         self.frames = frames_done
         self._settings = settings
@@ -92,11 +103,13 @@ class Film:
         self._first = frames_done
         self._saved = saved_settings
         self._soundtrack = soundtrack
+        self._film_digest = film_digest
         self._text = {SETTINGS_KEYWORD: json.dumps(_without_pictures(saved_settings), ensure_ascii=False)}
         self._stack = ExitStack()
         self._files = Background(self._write_files, "deforum-files", FRAMES_WAITING)
         self._video: VideoWriter | None = None
         self._encoder: Background[Picture] | None = None
+        self._held: list[_Written] = []
 
     def __enter__(self) -> Film:
         with ExitStack() as stack:
@@ -114,6 +127,8 @@ class Film:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with suppress(RenderError):  # the file thread's own end is on its way already
+            self._let_go()
         if self._video is not None:
             self._video.abort()  # does nothing to a finished film, and frees a thread that waits for the encoder
         self._stack.__exit__(kind, error, trace)
@@ -138,7 +153,12 @@ class Film:
             raise AssertionError(f"frame {pictures[0][0]} came where frame {self.frames} was due")
         self.frames += len(pictures)
         extras = tuple((name, to_bytes(image)) for frame in outcome.frames for name, image in frame.extras)
-        self._files.put(_Written(pictures, extras, Checkpoint(outcome.state, self.frames, self._plan.digest)))
+        self._held.append(
+            _Written(pictures, extras, Checkpoint(outcome.state, self.frames, self._plan.digest))
+        )
+        held_bytes = sum(written.bytes for written in self._held)
+        if not self._settings.store_frames_in_ram or held_bytes >= MOST_HELD_BYTES:
+            self._let_go()
         for _, picture, _ in pictures:
             if self._encoder is not None:
                 self._encoder.put(picture)
@@ -148,8 +168,8 @@ class Film:
             )
             require_space(self._run.outdir, drawn + CHECKPOINT_PICTURES * pictures[0][1].nbytes)
 
-    def finish(self, report: Callable[[float], None]) -> Path | None:
-        """Complete all files and return the film, or None where there is none.
+    def finish(self, report: Callable[[float], None]) -> Manifest:
+        """Complete all files and return their list.
 
         Fewer frames than planned are complete too: a cancelled run keeps what it has. A film needs two frames,
         unless it was planned with one.
@@ -157,6 +177,7 @@ class Film:
         Raises:
             DiskFull, VideoError, RenderError: a file could not be written, or the film is not what was written.
         """
+        self._let_go()
         self._files.close()
         report(0.2)
         files = [output_file("settings", self._run.settings_path)]
@@ -171,13 +192,21 @@ class Film:
                 ffmpeg = find_ffmpeg(self._options.deforum_ffmpeg_location)
                 gif(video, self._run.gif_path, self._plan.fps, ffmpeg)
                 files.append(output_file("gif", self._run.gif_path, self.frames))
-        if self._settings.delete_imgs and video is not None and self.frames == self._plan.frames:
-            files = self._without_frames(files)
-        write_manifest(
-            self._run.manifest_path, Manifest(self._run.timestring, self._plan.digest, tuple(files))
+        manifest = Manifest(
+            self._run.timestring,
+            self._plan.digest,
+            tuple(files),
+            film_digest=self._film_digest if self.frames == self._plan.frames else "",
         )
+        write_manifest(self._run.manifest_path, manifest)
         report(1.0)
-        return video
+        return manifest
+
+    def _let_go(self) -> None:
+        """Queue the frames that are held in memory."""
+        held, self._held = self._held, []
+        for written in held:
+            self._files.put(written)
 
     def _video_writer(self) -> VideoWriter:
         options, settings = self._options, self._settings
@@ -241,12 +270,6 @@ class Film:
         if self._settings.save_depth_maps:
             files += [output_file("depth", self._run.depth_path(frame), 1) for frame in range(self.frames)]
         return files
-
-    def _without_frames(self, files: list[OutputFile]) -> list[OutputFile]:
-        for frame in range(self.frames):
-            with disk_errors(self._run.frame_path(frame).name):
-                self._run.frame_path(frame).unlink()
-        return [file for file in files if file.kind != "frame"]
 
 
 def _without_pictures(settings: dict[str, Any]) -> dict[str, Any]:

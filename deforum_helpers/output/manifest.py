@@ -10,7 +10,18 @@ from typing import Literal
 from deforum_helpers.errors import CheckpointError
 from deforum_helpers.output.disk import disk_errors, write_whole
 
-FileKind = Literal["video", "gif", "subtitles", "settings", "frame", "depth"]
+FileKind = Literal[
+    "video",
+    "gif",
+    "subtitles",
+    "settings",
+    "frame",
+    "depth",
+    "upscaled_video",
+    "upscaled_frame",
+    "interpolated_video",
+    "interpolated_frame",
+]
 VERSION = 1
 
 
@@ -20,7 +31,7 @@ class OutputFile:
 
     Args:
         kind: what it is.
-        name: file name inside the run's folder.
+        name: file name inside the run's folder, or "folder/name" in a folder there.
         size: bytes.
         frames: pictures in it; 1 for a picture, 0 for a text.
     """
@@ -40,12 +51,14 @@ class Manifest:
         digest: of its plan.
         files: finished files only.
         version: of this format.
+        film_digest: of all that the run's films depend on; empty until every frame and the film are there.
     """
 
     timestring: str
     digest: str
     files: tuple[OutputFile, ...]
     version: int = VERSION
+    film_digest: str = ""
 
 
 def output_file(kind: FileKind, path: Path, frames: int = 0) -> OutputFile:

@@ -1,4 +1,4 @@
-"""Rules that hold between settings, and what this version refuses because it does not build it yet."""
+"""Rules that hold between settings."""
 
 from __future__ import annotations
 
@@ -8,27 +8,12 @@ from typing import NamedTuple
 
 from deforum_helpers.errors import Problem
 from deforum_helpers.settings.model import Settings
+from deforum_helpers.settings.tables import ANY_FACTOR, LARGEST_RIFE_X
 from deforum_helpers.settings.wording import shown
 
 MAX_BATCH_NAME = 300
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _TIMESTRING = re.compile(r"[0-9]{14}")
-
-
-class Refusal(NamedTuple):
-    """A setting that asks for something which is not built yet.
-
-    Args:
-        setting: its flat name.
-        asks: whether these settings really ask for it.
-        allowed: what the setting may be now.
-        sentence: why, in one plain sentence.
-    """
-
-    setting: str
-    asks: Callable[[Settings], bool]
-    allowed: str
-    sentence: str
 
 
 def is_url(path: str) -> bool:
@@ -40,10 +25,6 @@ def _on(name: str) -> Callable[[Settings], bool]:
     return lambda settings: bool(getattr(settings, name))
 
 
-def _named(name: str) -> Callable[[Settings], bool]:
-    return lambda settings: getattr(settings, name) != "None"
-
-
 _FILE = "a local file or an http(s) address"
 _IMAGE = "a local file, an http(s) address or a data: URL"
 
@@ -52,36 +33,9 @@ def _plays(source: str) -> Callable[[Settings], bool]:
     return lambda settings: settings.add_soundtrack == source and not settings.skip_video_creation
 
 
-# A row goes when its feature comes.
-REFUSALS: tuple[Refusal, ...] = (
-    Refusal("store_frames_in_ram", _on("store_frames_in_ram"), "false", "frames are always written at once."),
-    Refusal(
-        "frame_interpolation_engine",
-        lambda settings: settings.frame_interpolation_engine != "None" and not settings.skip_video_creation,
-        "None",
-        "frame interpolation is not built yet.",
-    ),
-    Refusal(
-        "r_upscale_video",
-        lambda settings: settings.r_upscale_video and not settings.skip_video_creation,
-        "false",
-        "upscaling is not built yet.",
-    ),
-)
-
-
 def problems_of(settings: Settings) -> list[Problem]:
     """Return what is wrong with `settings` as a whole; each value is right by itself already."""
     return [problem for rule in RULES for problem in rule(settings)]
-
-
-def refused(settings: Settings) -> Iterator[Problem]:
-    """Yield a problem for every feature that is asked for and not built yet."""
-    for row in REFUSALS:
-        if row.asks(settings):
-            found = shown(getattr(settings, row.setting))
-            message = f"{row.setting} is {found}: {row.sentence} Allowed now: {row.allowed}."
-            yield Problem(message, setting=row.setting, found=found, allowed=row.allowed)
 
 
 def safe_batch_name(settings: Settings) -> Iterator[Problem]:
@@ -213,11 +167,39 @@ def extraction_in_order(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def factor_of_model(settings: Settings) -> Iterator[Problem]:
+    """A network enlarges as many times as it was trained for."""
+    asked = settings.r_upscale_video and not settings.skip_video_creation
+    if asked and settings.r_upscale_factor != "x4" and settings.r_upscale_model not in ANY_FACTOR:
+        found = settings.r_upscale_factor
+        yield Problem(
+            f"r_upscale_factor is {found}, but {settings.r_upscale_model} knows only x4; choose x4, or the model "
+            f"{' or '.join(ANY_FACTOR)}.",
+            setting="r_upscale_factor",
+            found=found,
+            allowed="x4",
+        )
+
+
+def times_of_engine(settings: Settings) -> Iterator[Problem]:
+    """RIFE makes at most ten times more frames."""
+    engine, times = settings.frame_interpolation_engine, settings.frame_interpolation_x_amount
+    if engine == "RIFE v4.6" and times > LARGEST_RIFE_X and not settings.skip_video_creation:
+        yield Problem(
+            f"frame_interpolation_x_amount is {times}, but RIFE v4.6 makes at most {LARGEST_RIFE_X} times more "
+            "frames; choose less, or the engine FILM or Flow.",
+            setting="frame_interpolation_x_amount",
+            found=str(times),
+            allowed=f"2 to {LARGEST_RIFE_X}",
+        )
+
+
 RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
-    refused,
     safe_batch_name,
     resumable,
     paths_given,
     control_paths,
     extraction_in_order,
+    factor_of_model,
+    times_of_engine,
 )

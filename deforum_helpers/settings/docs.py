@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from deforum_helpers.settings.check import REFUSALS
 from deforum_helpers.settings.fields import FieldInfo
 from deforum_helpers.settings.model import FIELDS, UNITS
 
@@ -29,55 +28,42 @@ changes. [default_settings.txt](../config/default_settings.txt) has all of them.
 ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNITS}_weight`.
 """
 HEADER = "| setting | value | default | what it does |\n|---|---|---|---|"
-REFUSED = """\
-## Not built yet
-
-A file that asks for one of these is refused before the first frame.
-
-| setting | may be now | why |
-|---|---|---|"""
 
 
 def settings_page() -> str:
     """Return docs/settings.md: every setting with its kind, bounds, default and help, by its tab."""
     sections: dict[str, list[FieldInfo]] = {}
-    for info in _once_per_unit():
-        sections.setdefault(_section(info), []).append(info)
+    for info in once_per_unit():
+        sections.setdefault(section_of(info), []).append(info)
     parts = [INTRODUCTION]
     for title, infos in sections.items():
         rows = "\n".join(_row(info) for info in infos)
         parts.append(f"## {title}\n\n{HEADER}\n{rows}\n")
-    if REFUSALS:
-        parts.append("\n".join((REFUSED, *_refusals())) + "\n")
     return "\n".join(parts)
 
 
-def _refusals() -> Iterator[str]:
-    shown = {info.name for info in _once_per_unit()}
-    for row in REFUSALS:
-        if row.setting in shown:
-            yield f"| `{_unit_name(row.setting)}` | {row.allowed} | {row.sentence} |"
-
-
-def _unit_name(text: str) -> str:
+def unit_name(text: str) -> str:
+    """Return `text` with the name of a setting of unit 1 as the name of that of any unit."""
     return text.replace("cn_1_", "cn_N_")
 
 
-def _once_per_unit() -> Iterator[FieldInfo]:
+def once_per_unit() -> Iterator[FieldInfo]:
+    """Yield every setting, of the ControlNet units those of the first."""
     for info in FIELDS.values():
         if info.group != "ControlNetArgs" or info.name.startswith("cn_1_"):
             yield info
 
 
-def _section(info: FieldInfo) -> str:
+def section_of(info: FieldInfo) -> str:
+    """Return the heading under which a setting is documented."""
     if info.group == "ControlNetArgs":
         return "ControlNet"
     return info.tab or "Written by a run"
 
 
 def _row(info: FieldInfo) -> str:
-    used = f" Used when {_unit_name(info.used_when)}." if info.used_when else ""
-    cells = (f"`{_unit_name(info.name)}`", ", ".join(_value(info)), _code(info.default), info.help + used)
+    used = f" Used when {unit_name(info.used_when)}." if info.used_when else ""
+    cells = (f"`{unit_name(info.name)}`", ", ".join(_value(info)), _code(info.default), info.help + used)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

@@ -83,14 +83,14 @@ class OutputSettings:
     )
     r_upscale_video: bool = setting(
         False,
-        "Enlarges all frames by Real-ESRGAN when they are rendered, and makes a second video of them.",
+        "Enlarges all frames when they are rendered, and makes a second video of them.",
         tab="Output",
         label="Upscale",
         used_when=_VIDEO,
     )
     r_upscale_factor: str = setting(
         "x2",
-        "How many times larger. Only realesr-animevideov3 knows x2 and x3.",
+        "How many times larger. The models realesrgan-x4plus and -anime know only x4.",
         tab="Output",
         label="Upscale factor",
         choices=UPSCALE_FACTORS,
@@ -98,7 +98,7 @@ class OutputSettings:
     )
     r_upscale_model: str = setting(
         "realesr-animevideov3",
-        "The model that enlarges.",
+        "The model that enlarges. Lanczos needs nothing; the others need the weights of Real-ESRGAN.",
         tab="Output",
         label="Upscale model",
         choices=UPSCALE_MODELS,
@@ -113,13 +113,15 @@ class OutputSettings:
     )
     store_frames_in_ram: bool = setting(
         False,
-        "Keeps the frames in memory and writes them after the last one.",
+        "Keeps the frames in memory and writes them after the last one, or when they take 2 GB. A job that is "
+        "stopped writes them first; after a crash it begins where they were last written.",
         tab="Output",
         label="Store frames in ram",
     )
     frame_interpolation_engine: str = setting(
         "None",
-        "Makes frames between the rendered ones, for a smoother or slower video.",
+        "Makes frames between the rendered ones, for a smoother or slower video. Flow needs nothing; RIFE and "
+        "FILM need their weights.",
         tab=_INTERPOLATION,
         label="Engine",
         choices=INTERPOLATION_ENGINES,
@@ -127,7 +129,7 @@ class OutputSettings:
     )
     frame_interpolation_x_amount: int = setting(
         2,
-        "How many times more frames: RIFE 2..10, FILM 2..300.",
+        "How many times more frames: RIFE 2..10, FILM and Flow 2..300.",
         tab=_INTERPOLATION,
         label="Interp X",
         bounds=(2, 300),

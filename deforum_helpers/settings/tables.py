@@ -116,8 +116,11 @@ HYBRID_EQUALIZE = ("None", "Before", "After", "Both")
 HUMAN_MASKS = ("None", "PNGs", "Video", "Both")
 SOUNDTRACKS = ("None", "File", "Init Video")
 UPSCALE_FACTORS = ("x2", "x3", "x4")
-UPSCALE_MODELS = ("realesr-animevideov3", "realesrgan-x4plus", "realesrgan-x4plus-anime")
-INTERPOLATION_ENGINES = ("None", "RIFE v4.6", "FILM")
+UPSCALE_MODELS = ("realesr-animevideov3", "realesrgan-x4plus", "realesrgan-x4plus-anime", "Lanczos")
+# Only these know other factors than x4.
+ANY_FACTOR = ("realesr-animevideov3", "Lanczos")
+INTERPOLATION_ENGINES = ("None", "RIFE v4.6", "FILM", "Flow")
+LARGEST_RIFE_X = 10
 RESIZE_METHODS = ("bicubic", "nearest-exact", "bilinear", "area", "bislerp")
 CN_RESIZE_MODES = ("Outer Fit (Shrink to Fit)", "Inner Fit (Scale to Fit)", "Just Resize")
 CN_CONTROL_MODES = ("Balanced", "My prompt is more important", "ControlNet is more important")

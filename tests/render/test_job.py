@@ -184,6 +184,7 @@ def test_resume_with_a_missing_frame_names_it(tmp_path: Path) -> None:
 
 def test_a_damaged_checkpoint_says_so(tmp_path: Path) -> None:
     result = rendered(prepared(tmp_path, QUICK))
+    (result.outdir / f"{result.timestring}_manifest.json").unlink()  # it was not finished
     (result.outdir / f"{result.timestring}.checkpoint").write_bytes(b"PK\x03\x04 not whole")
     with pytest.raises(CheckpointError, match="damaged"):
         rendered(prepared(tmp_path, QUICK), resume=result.timestring)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings import FIELDS, Loaded, flat_settings, load_settings
-from deforum_helpers.settings.check import REFUSALS
 
 URL = "https://pictures.example.org/a.png"
 BAD_VALUES: list[tuple[str, Any]] = [
@@ -134,11 +133,15 @@ BAD_TOGETHER: list[tuple[str, dict[str, Any]]] = [
     ("video_init_path", {"hybrid_composite": "Normal"}),
     ("init_image", {"hybrid_composite": "Normal", "hybrid_use_init_image": True}),
     ("soundtrack_path", {"add_soundtrack": "File", "soundtrack_path": "data:audio/mp3;base64,AAAA"}),
-]
-ASKS: list[tuple[str, dict[str, Any]]] = [
-    ("store_frames_in_ram", {"store_frames_in_ram": True}),
-    ("frame_interpolation_engine", {"frame_interpolation_engine": "FILM"}),
-    ("r_upscale_video", {"r_upscale_video": True}),
+    ("r_upscale_factor", {"r_upscale_video": True, "r_upscale_model": "realesrgan-x4plus"}),
+    (
+        "r_upscale_factor",
+        {"r_upscale_video": True, "r_upscale_model": "realesrgan-x4plus-anime", "r_upscale_factor": "x3"},
+    ),
+    (
+        "frame_interpolation_x_amount",
+        {"frame_interpolation_engine": "RIFE v4.6", "frame_interpolation_x_amount": 11},
+    ),
 ]
 HARMLESS: list[dict[str, Any]] = [
     {"init_image": URL, "use_init": False},
@@ -151,6 +154,8 @@ HARMLESS: list[dict[str, Any]] = [
     {"hybrid_use_first_frame_as_init_image": True, "hybrid_use_init_image": True},
     {"optical_flow_cadence": "RAFT", "diffusion_cadence": 1},
     {"frame_interpolation_engine": "FILM", "r_upscale_video": True, "skip_video_creation": True},
+    {"frame_interpolation_engine": "Flow", "frame_interpolation_x_amount": 300, "store_frames_in_ram": True},
+    {"r_upscale_video": True, "r_upscale_model": "Lanczos", "r_upscale_factor": "x3"},
     {"add_soundtrack": "File", "soundtrack_path": URL, "skip_video_creation": True},
     {"parseq_manifest": "  ", "use_alpha_as_mask": True, "invert_mask": True},
     {"resume_timestring": "whenever"},
@@ -196,18 +201,6 @@ def test_settings_that_contradict_each_other(name: str, submitted: dict[str, Any
     assert name in problem.message
 
 
-@pytest.mark.parametrize(("name", "submitted"), ASKS)
-def test_a_feature_that_is_not_built_is_refused(name: str, submitted: dict[str, Any]) -> None:
-    (problem,) = problems_of(submitted)
-    assert problem.setting == name
-    assert_says_all(problem)
-    assert "Allowed now: " in problem.message
-
-
-def test_every_refusal_is_tested() -> None:
-    assert {row.setting for row in REFUSALS} == {name for name, _ in ASKS}
-
-
 @pytest.mark.parametrize("submitted", HARMLESS)
 def test_what_asks_for_nothing_is_not_refused(submitted: dict[str, Any]) -> None:
     load_settings(submitted)
@@ -238,13 +231,14 @@ def test_problems_of_values_features_and_contradictions_come_together() -> None:
     submitted = {
         "W": 1,
         "r_upscale_video": True,
+        "r_upscale_model": "realesrgan-x4plus",
         "batch_name": "..",
         "color_coherence": "Image",
         "mystery": math.nan,
     }
     assert {problem.setting for problem in problems_of(submitted)} == {
         "W",
-        "r_upscale_video",
+        "r_upscale_factor",
         "batch_name",
         "color_coherence_image_path",
         "mystery",

@@ -1,0 +1,74 @@
+"""What settings ask for beside the film itself, how much room that takes, and whether it can be had here.
+
+Imported without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deforum_helpers.errors import Problem
+from deforum_helpers.image.files import LARGEST_PIXELS
+from deforum_helpers.interpolation import names as interpolation
+from deforum_helpers.settings import Settings
+from deforum_helpers.upscaling import names as upscaling
+
+
+def upscales(settings: Settings) -> bool:
+    """Tell whether a second film of enlarged frames is made."""
+    return settings.r_upscale_video and not settings.skip_video_creation
+
+
+def interpolates(settings: Settings) -> bool:
+    """Tell whether a film with frames in between is made."""
+    return settings.frame_interpolation_engine != "None" and not settings.skip_video_creation
+
+
+def interpolates_upscaled(settings: Settings) -> bool:
+    """Tell whether the frames in between are made from enlarged ones."""
+    return interpolates(settings) and upscales(settings) and settings.frame_interpolation_use_upscaled
+
+
+def slow_mo_amount(settings: Settings) -> int | None:
+    """Return how many times slower the interpolated film is, or None where it is not."""
+    slower = settings.frame_interpolation_slow_mo_enabled
+    return settings.frame_interpolation_slow_mo_amount if slower else None
+
+
+def more_pixels(settings: Settings) -> int:
+    """Return the number of pixels of all pictures that are made beside the frames."""
+    frame, pixels = settings.W * settings.H, 0
+    larger = upscaling.times_larger(settings.r_upscale_factor) ** 2
+    if upscales(settings):
+        pixels += frame * larger * settings.max_frames
+    if interpolates(settings):
+        count = interpolation.frame_count(settings.max_frames, settings.frame_interpolation_x_amount)
+        pixels += frame * count * (larger if interpolates_upscaled(settings) else 1)
+    return pixels
+
+
+def more_problems(settings: Settings) -> list[Problem]:
+    """Return what keeps this machine from making what is asked for beside the film."""
+    return [*_upscaling_problems(settings), *_interpolation_problems(settings)]
+
+
+def _upscaling_problems(settings: Settings) -> Iterator[Problem]:
+    if not upscales(settings):
+        return
+    model, factor = settings.r_upscale_model, settings.r_upscale_factor
+    times = upscaling.times_larger(factor)
+    if settings.W * settings.H * times**2 > LARGEST_PIXELS:
+        size = f"{settings.W * times}x{settings.H * times}"
+        allowed = f"frames of at most {LARGEST_PIXELS // 1_000_000} million pixels"
+        message = f"r_upscale_factor {factor} makes frames of {size} pixels; allowed are {allowed}."
+        yield Problem(message, "r_upscale_factor", found=factor, allowed=allowed)
+    if times in upscaling.FACTORS[model] and (missing := upscaling.missing_feature(model, factor)):
+        yield Problem(f"r_upscale_model: {missing}.", "r_upscale_model", found=model, allowed="Lanczos")
+
+
+def _interpolation_problems(settings: Settings) -> Iterator[Problem]:
+    if not interpolates(settings):
+        return
+    name, setting = settings.frame_interpolation_engine, "frame_interpolation_engine"
+    if missing := interpolation.missing_feature(name):
+        yield Problem(f"{setting}: {missing}.", setting, found=name, allowed="None, Flow")
