@@ -15,7 +15,6 @@ from deforum_helpers.image.files import check_picture
 from deforum_helpers.media.inputs import Downloads, Inputs, is_hybrid
 from deforum_helpers.options import Options
 from deforum_helpers.output.wanted import more_pixels, more_problems
-from deforum_helpers.output.wanted import more_pixels, more_problems
 from deforum_helpers.registry import UnknownName
 from deforum_helpers.render.masks import wanted_finders
 from deforum_helpers.render.modes import finds_people
