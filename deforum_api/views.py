@@ -10,6 +10,7 @@ from deforum_api.record import Job
 
 JOBS_PER_PIECE = 50
 CACHED_JOBS = 16_384
+PAUSED = "Paused; resume it to go on."
 _ENCODER = json.JSONEncoder(check_circular=False)
 
 
@@ -57,7 +58,7 @@ def _known(job: Job) -> str:
             "update_interval_time": job.update_interval_time,
             "updates": job.updates,
             "cancelling": job.cancel_requested and not job.finished,
-            "message": job.message,
+            "message": job.message or (PAUSED if job.held else None),
             "outdir": job.outdir,
             "timestring": job.timestring,
             "frame": job.frame,

@@ -16,12 +16,12 @@ _PHASES = {
 
 def line(job: Mapping[str, Any]) -> str:
     """Return the job's progress as one line."""
+    told = f": {job['message']}" if job.get("message") else ""
     if job["status"] != "ACCEPTED":
-        told = f": {job['message']}" if job.get("message") else ""
         return f"{job['id']} {job['status']}{told}"
     place = job.get("queue_position")
     if job["phase"] == "QUEUED":
-        return f"{job['id']} waiting" + (f", {place} before it" if place else "")
+        return f"{job['id']} waiting" + (f", {place} before it" if place else "") + told
     share = min(max(float(job["phase_progress"]), 0.0), 1.0)
     full = round(share * BAR_WIDTH)
     text = f"{job['id']} {_PHASES.get(job['phase'], job['phase'])} [{'#' * full}{'.' * (BAR_WIDTH - full)}]"

@@ -46,7 +46,9 @@ def asked(port: int, path: str, until_sent: bytes) -> socket.socket:
 
 def break_off(connection: socket.socket) -> None:
     """Reset the connection, as a machine does that is switched off."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if os.name == "nt" else "ii", 1, 0))
+    connection.setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+    )
     connection.close()
 
 

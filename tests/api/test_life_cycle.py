@@ -170,6 +170,22 @@ def test_a_job_that_is_being_cancelled_says_so_and_resumes_once_it_has_ended(
     assert ended(client, job_id)["status"] == "SUCCEEDED"
 
 
+def test_a_job_that_the_tab_has_paused_says_so_and_can_be_resumed(
+    client: TestClient, jobs: JobQueue, renderer: Renderer
+) -> None:
+    renderer.gate.clear()
+    first, second = submit(client, {}, {})
+    jobs.pause(second)
+    job = client.get(f"/deforum_api/jobs/{second}").json()
+    assert (job["status"], job["queue_position"]) == ("ACCEPTED", None)
+    assert job["message"] == "Paused; resume it to go on."
+    answer = client.post(f"/deforum_api/jobs/{second}/resume")
+    assert (answer.status_code, answer.json()["message"]) == (202, None)
+    renderer.gate.set()
+    for job_id in (first, second):
+        assert ended(client, job_id)["status"] == "SUCCEEDED"
+
+
 def test_a_job_cancelled_before_it_began_resumes_from_the_start(
     client: TestClient, renderer: Renderer
 ) -> None:

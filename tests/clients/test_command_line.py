@@ -116,4 +116,5 @@ def test_progress_in_a_log_is_a_line_per_tenth() -> None:
     assert len(out.getvalue().splitlines()) == 10
     waiting = record(0, phase="QUEUED", queue_position=2, eta_seconds=0)
     assert line(waiting) == "batch(1)-0 waiting, 2 before it"
+    assert line({**waiting, "queue_position": None, "message": "Paused."}) == "batch(1)-0 waiting: Paused."
     assert line(record(0, eta_seconds=7260)).endswith("2 h 1 min left")
