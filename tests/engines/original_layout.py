@@ -55,6 +55,28 @@ def write_single_file(folder: Path, path: Path) -> None:
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, str(path))
 
 
+def write_control_file(folder: Path, path: Path) -> None:
+    """Write the ControlNet of `folder`, whose picture is halved three times, to the `.safetensors` file `path`."""
+    tensors = load_file(folder / "diffusion_pytorch_model.safetensors")
+    save_file(
+        {"control_model." + _control_name(name): tensors[name].contiguous() for name in tensors}, str(path)
+    )
+
+
+def _control_name(name: str) -> str:
+    name = re.sub(r"controlnet_down_blocks\.(\d)", r"zero_convs.\1.0", name)
+    name = name.replace("controlnet_mid_block", "middle_block_out.0")
+    name = name.replace("controlnet_cond_embedding.conv_in", "input_hint_block.0")
+    name = name.replace("controlnet_cond_embedding.conv_out", "input_hint_block.14")
+    name = re.sub(
+        r"controlnet_cond_embedding\.blocks\.(\d)",
+        lambda found: f"input_hint_block.{2 * int(found[1]) + 2}",
+        name,
+    )
+    own = name.startswith(("zero_convs", "middle_block_out", "input_hint_block"))
+    return name if own else _unet_name(name)
+
+
 def _unet_name(name: str) -> str:
     prefix = max((known for known in _UNET if name.startswith(known + ".")), key=len)
     rest = name[len(prefix) :]

@@ -16,12 +16,16 @@ from safetensors.torch import load_file, save_file
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Control, GenerateRequest
+from deforum_helpers.engines.checkpoints import describe_checkpoint
 from deforum_helpers.engines.control_models import check_fit, control_folders, control_model, control_names
+from deforum_helpers.engines.diffusion.control_nets import control_net
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
+from deforum_helpers.engines.diffusion.loading import load_model
 from deforum_helpers.engines.diffusion.steering import RAMP, Unit, steering_at
 from deforum_helpers.errors import MissingFeature, ModelError
 from deforum_helpers.image.types import Image
 from tests.engines import tiny_models
+from tests.engines.original_layout import write_control_file
 
 RequestMaker = Callable[..., GenerateRequest]
 TinyMaker = Callable[[str], Path]
@@ -295,6 +299,20 @@ def lonely(models: Path, tmp_path: Path) -> Path:
     file.parent.mkdir()
     shutil.copy(models / "ControlNet" / "lines" / "diffusion_pytorch_model.safetensors", file)
     return file
+
+
+def test_a_file_of_the_original_layout(models: Path, tiny: TinyMaker, tmp_path: Path) -> None:
+    folder = tiny_models.control_net(tmp_path / "folder", tiny("sd1"), channels=(8, 8, 16, 24))
+    file = tmp_path / "ControlNet" / "original.safetensors"
+    file.parent.mkdir()
+    write_control_file(folder, file)
+    model = load_model(describe_checkpoint(str(tiny("sd1"))), torch.device("cpu"))
+    network = control_net(model, "original", str(tmp_path / "sd1"), torch.device("cpu"))
+    wanted = load_file(folder / "diffusion_pytorch_model.safetensors")
+    found = network.state_dict()
+    assert set(found) == set(wanted)
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert tuple(network.config.conditioning_embedding_out_channels) == (8, 8, 16, 24)
 
 
 def weights(models: Path) -> dict[str, torch.Tensor]:

@@ -205,11 +205,11 @@ def _class_name(name: str, part: Any) -> str:
     return type(part).__name__
 
 
-def control_net(folder: Path, model: Path, seed: int = 0) -> Path:
+def control_net(folder: Path, model: Path, seed: int = 0, channels: tuple[int, ...] = (8, 16)) -> Path:
     """Make a ControlNet for the tiny model in `model`, in the folder of diffusers; it steers from the first step on."""
     torch.manual_seed(seed)
     network = diffusers.UNet2DConditionModel.from_pretrained(str(model), subfolder="unet")
-    steering = diffusers.ControlNetModel.from_unet(network, conditioning_embedding_out_channels=(8, 16))
+    steering = diffusers.ControlNetModel.from_unet(network, conditioning_embedding_out_channels=channels)
     with torch.no_grad():
         for layer in (*steering.controlnet_down_blocks, steering.controlnet_mid_block):
             layer.weight.normal_(std=0.5)  # as they come they add nothing
