@@ -127,7 +127,8 @@
     }
   };
 
-  const tabButtons = () => all("#deforum_left button[role=tab], #deforum_left .tab-nav > button");
+  const tabButtons = () =>
+    all("#deforum_left :is(button[role=tab], .tab-nav > button, .overflow-dropdown > button)");
 
   const markTabs = () => {
     const bad = new Set(Object.keys(marks.problems).flatMap((name) => places()[name] || []));

@@ -62,10 +62,18 @@ class Answers:
         """
         return self.check(*values_of(_object(changed)))
 
-    def generate(self, batch: bool, files: list[Path], values: Values) -> str:
-        """Queue what the controls hold, or all of `files`; return the verdict."""
+    def generate(self, batch: bool, files: list[Path], values: Values, *, preview: bool = False) -> str:
+        """Queue what the controls hold, or all of `files`; return the verdict.
+
+        Args:
+            batch: render `files` in place of `values`.
+            files: settings files, frames or films.
+            values: what the controls hold.
+            preview: let the camera move a test picture, in seconds.
+        """
+        more = {"motion_preview_mode": True} if preview else {}
         try:
-            jobs = [read_file(path) for path in files] if batch else [submitted(values)]
+            jobs = [read_file(path) | more for path in files] if batch else [submitted(values) | more]
         except SettingsError as error:
             return verdict_html(Checked(submitted(values), None, error.problems))
         if not jobs:

@@ -62,13 +62,13 @@ def _runs(parts: Parts, answers: Answers) -> None:
     def tick(state: str) -> tuple[Any, ...]:
         return tuple(gr.update() if part is None else part for part in answers.tick(state))
 
-    compat.on(
-        parts.generate.click,
-        generate,
-        [parts.batch, parts.batch_files, *parts.fields],
-        [parts.verdict],
-        after="() => { window.deforumTab?.started(); }",
-    )
+    def preview(batch: bool, files: Any, *values: Any) -> str:
+        return answers.generate(bool(batch), compat.paths(files), values, preview=True)
+
+    inputs = [parts.batch, parts.batch_files, *parts.fields]
+    started = "() => { window.deforumTab?.started(); }"
+    for button, answer in ((parts.generate, generate), (parts.preview, preview)):
+        compat.on(button.click, answer, inputs, [parts.verdict], after=started)
     compat.on(
         parts.tick.click,
         tick,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deforum_helpers.settings import FIELDS, FieldInfo
+from deforum_helpers.settings.model_controlnet import UNITS
 
 Shape = Literal["tabs", "accordion"]
 
@@ -83,6 +84,20 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("skip_video_creation", "delete_imgs", "delete_input_frames"),
     ("store_frames_in_ram", "save_depth_maps", "make_gif"),
     ("r_upscale_video", "r_upscale_model", "r_upscale_factor", "r_upscale_keep_imgs"),
+)
+LINES += tuple(
+    tuple(f"cn_{unit}_{name}" for name in line)
+    for unit in range(1, UNITS + 1)
+    for line in (
+        ("enabled", "pixel_perfect", "low_vram", "overwrite_frames"),
+        ("vid_path",),
+        ("mask_vid_path",),
+        ("module", "model"),
+        ("weight",),
+        ("guidance_start", "guidance_end"),
+        ("processor_res", "threshold_a", "threshold_b"),
+        ("resize_mode", "control_mode", "loopback_mode"),
+    )
 )
 _PLACE = {name: place for place, name in enumerate(name for line in LINES for name in line)}
 _LINE = {name: number for number, line in enumerate(LINES) for name in line}

@@ -34,6 +34,7 @@ class Parts:
     runs_use: Any
     run: Any
     generate: Any
+    preview: Any
     pause: Any
     cancel: Any
     check: Any

@@ -133,8 +133,9 @@ class _Builder:
 
     def _controlnet(self) -> None:
         missing = self._service.facts.controlnet.missing
-        note = f'<p class="deforum-missing" role="note">{escape(missing)}</p>' if missing else ""
-        compat.html(note, "deforum_controlnet_note")
+        if missing:
+            note = f'<p class="deforum-missing" role="note">{escape(missing)}</p>'
+            compat.html(note, "deforum_controlnet_note")
         self._others["models_refresh"] = gr.Button(
             "Refresh models", size="sm", elem_id="deforum_models_refresh", elem_classes=["deforum-reset"]
         )
@@ -175,6 +176,7 @@ class _Builder:
             )
             make["pause"] = gr.Button("Pause/Resume", elem_id="deforum_pause", min_width=100)
             make["cancel"] = gr.Button("Cancel", elem_id="deforum_cancel", min_width=100)
+            make["preview"] = gr.Button("Motion preview", elem_id="deforum_preview", min_width=100)
             make["check"] = gr.Button("Check", elem_id="deforum_check", min_width=100)
         make["message"] = compat.html("", "deforum_message")
         make["verdict"] = compat.html("", "deforum_verdict")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,7 +45,8 @@ class Window:
     def open(self, *titles: str) -> None:
         """Open a tab, and one inside it."""
         for title in titles:
-            self.page.locator("#deforum_left").get_by_role("tab", name=title, exact=True).first.click()
+            tabs = "#deforum_left :is([role=tab], .overflow-dropdown > button)"
+            self.page.locator(tabs).filter(has_text=re.compile(f"^{title}$"), visible=True).first.click()
 
     def field(self, name: str) -> Any:
         """The input of a setting."""

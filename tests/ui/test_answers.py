@@ -95,6 +95,16 @@ def test_generate_queues_what_the_controls_hold(answers: Answers, service: FakeS
     assert service.submitted[0]["prompts"] == {"0": "a lake"}
 
 
+def test_a_motion_preview_leaves_the_controls_as_they_are(
+    answers: Answers, service: FakeService, tmp_path: Path
+) -> None:
+    assert "Queued as" in answers.generate(False, [], values(W=640), preview=True)
+    file = tmp_path / "a.txt"
+    file.write_text('{"W": 512}')
+    answers.generate(True, [file], values(W=64), preview=True)
+    assert [(one["W"], one["motion_preview_mode"]) for one in service.submitted] == [(640, True), (512, True)]
+
+
 def test_what_the_check_refuses_never_reaches_the_queue(answers: Answers, service: FakeService) -> None:
     assert "1 problem" in answers.generate(False, [], values(W=1))
     assert service.submitted == []
