@@ -205,9 +205,11 @@ def submit(client: TestClient, *settings: dict[str, Any]) -> list[str]:
     return list(answer.json()["job_ids"])
 
 
-def until(client: TestClient, job_id: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def until(
+    client: TestClient, job_id: str, wanted: Callable[[dict[str, Any]], bool], wait_s: float = WAIT_S
+) -> dict[str, Any]:
     """Poll the job until `wanted` holds, and return it."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         job = dict(client.get(f"/deforum_api/jobs/{job_id}").json())
         if wanted(job):
