@@ -140,6 +140,7 @@ MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 50
 # Tables of facts, which are as long as the facts are many.
 TABLES = {
+    "deforum_helpers/settings/compatibility.py",
     "deforum_helpers/settings/model_animation.py",
     "deforum_helpers/settings/model_output.py",
     "deforum_helpers/settings/model_run.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from deforum_helpers.settings.compatibility_page import compatibility_page
 from deforum_helpers.settings.docs import settings_page
 from deforum_helpers.settings.files import settings_text
 from deforum_helpers.settings.model import Settings
@@ -17,6 +18,7 @@ def generated() -> dict[Path, str]:
     return {
         ROOT / "config" / "default_settings.txt": settings_text(Settings()),
         ROOT / "docs" / "settings.md": settings_page(),
+        ROOT / "docs" / "compatibility.md": compatibility_page(),
     }
 
 

@@ -83,8 +83,8 @@ CADENCE_FLOW: Changes = {"diffusion_cadence": 3, "max_frames": 7, "optical_flow_
 BLACK: Changes = {"prompts": {"0": "black"}, "reroll_blank_frames": "reroll"}
 WITH_VIDEO: Changes = {"skip_video_creation": False}
 SOUND: Changes = WITH_VIDEO | {"add_soundtrack": "File", "soundtrack_path": "<film.mp4>"}
-UPSCALED: Changes = WITH_VIDEO | {"r_upscale_video": True}
-INTERPOLATED: Changes = WITH_VIDEO | {"frame_interpolation_engine": "RIFE v4.6"}
+UPSCALED: Changes = WITH_VIDEO | {"r_upscale_video": True, "r_upscale_model": "Lanczos"}
+INTERPOLATED: Changes = WITH_VIDEO | {"frame_interpolation_engine": "Flow"}
 FREEU: Changes = {"freeu_enabled": True}
 HRFIX: Changes = {"kohya_hrfix_enabled": True}
 
@@ -191,9 +191,7 @@ CASES: dict[str, Case] = {
     "color_coherence_image_path": Case(
         "<b.png>", {"color_coherence": "Image", "color_coherence_image_path": "<a.png>"}
     ),
-    "color_coherence_video_every_N_frames": Case(
-        3, HYBRID | {"color_coherence": "Video Input"}
-    ),
+    "color_coherence_video_every_N_frames": Case(3, HYBRID | {"color_coherence": "Video Input"}),
     "color_force_grayscale": Case(True),
     "legacy_colormatch": Case(True),
     "keyframe_distribution": Case("Keyframes Only"),
@@ -271,12 +269,12 @@ CASES: dict[str, Case] = {
     "delete_input_frames": Case(True, VIDEO),
     "add_soundtrack": Case("File", SOUND | {"add_soundtrack": "None"}),
     "soundtrack_path": Case("<other.mp4>", SOUND),
-    "r_upscale_video": Case(True, WITH_VIDEO),
+    "r_upscale_video": Case(True, UPSCALED | {"r_upscale_video": False}),
     "r_upscale_factor": Case("x4", UPSCALED),
-    "r_upscale_model": Case("realesrgan-x4plus", UPSCALED | {"r_upscale_factor": "x4"}),
+    "r_upscale_model": Case("realesr-animevideov3", UPSCALED),
     "r_upscale_keep_imgs": Case(False, UPSCALED),
     "store_frames_in_ram": Case(True),
-    "frame_interpolation_engine": Case("FILM", WITH_VIDEO),
+    "frame_interpolation_engine": Case("Flow", WITH_VIDEO),
     "frame_interpolation_x_amount": Case(3, INTERPOLATED),
     "frame_interpolation_slow_mo_enabled": Case(True, INTERPOLATED),
     "frame_interpolation_slow_mo_amount": Case(

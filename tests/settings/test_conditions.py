@@ -8,7 +8,9 @@ from deforum_helpers.settings import FIELDS, defaults
 from deforum_helpers.settings.conditions import Clause, clauses, has_effect, reasons
 
 
-@pytest.mark.parametrize("name", [name for name, info in FIELDS.items() if info.used_when not in ("", "never")])
+@pytest.mark.parametrize(
+    "name", [name for name, info in FIELDS.items() if info.used_when not in ("", "never")]
+)
 def test_every_declared_condition_can_be_worked_out(name: str) -> None:
     for alternative in clauses(FIELDS[name].used_when):
         for clause in alternative:
@@ -55,7 +57,11 @@ def test_a_word_without_a_setting_is_another_value() -> None:
         ("near_schedule", {"animation_mode": "3D"}, []),
         ("full_res_mask_padding", {"use_mask": True}, []),
         ("full_res_mask_padding", {}, ["use_mask is false", "use_mask_video is false"]),
-        ("optical_flow_cadence", {"diffusion_cadence": 1}, ["diffusion_cadence is 1", "keyframe_distribution is Off"]),
+        (
+            "optical_flow_cadence",
+            {"diffusion_cadence": 1},
+            ["diffusion_cadence is 1", "keyframe_distribution is Off"],
+        ),
     ],
 )
 def test_an_effect_and_what_stands_in_its_way(name: str, changes: dict[str, object], why: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""No setting is silently without effect: a changed value changes what is drawn or written, or the table says why not."""
+"""No setting is silently without effect: a changed value changes what is drawn or written, or a table says why not."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hashlib
 import json
 import re
 import subprocess
-from dataclasses import fields
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -18,16 +19,19 @@ from films import NoisyEngine, host
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.errors import DeforumError, SettingsError
+from deforum_helpers.errors import DeforumError
 from deforum_helpers.image.types import Image
 from deforum_helpers.job import run_job
+from deforum_helpers.output.background import Background
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import prepare
-from deforum_helpers.settings import FIELDS
-from deforum_helpers.settings.check import REFUSALS
+from deforum_helpers.settings import FIELDS, defaults
+from deforum_helpers.settings.compatibility import FACTS
+from deforum_helpers.settings.conditions import has_effect
 from tests.settings.effects import CASES, Changes, make_files, unit_cases
 
 ALL_CASES = CASES | unit_cases()
+CONDITIONAL = [name for name in ALL_CASES if FIELDS[name].used_when]
 BASE: Changes = {
     "W": 64,
     "H": 64,
@@ -63,9 +67,16 @@ def seen(value: Any) -> Any:
     """A value of a request so that it can be compared."""
     if isinstance(value, torch.Tensor):
         return digest(value.numpy().tobytes())
+    if is_dataclass(value):
+        return tuple(seen(getattr(value, part.name)) for part in fields(value))
     if isinstance(value, tuple):
         return tuple(seen(part) for part in value)
     return repr(value)
+
+
+def _with_mask_or_without(request: GenerateRequest) -> GenerateRequest:
+    """The request as engines read it: without a mask nobody asks what a masked part begins from."""
+    return request if request.mask is not None else replace(request, mask_content="picture")
 
 
 def written(path: Path) -> Any:
@@ -80,7 +91,7 @@ def written(path: Path) -> Any:
 
 
 def trace(root: Path, files: Path, changes: Changes, *, again: bool = False) -> Trace:
-    """What the engine is asked for and what is on disk afterwards; or the problems that are told.
+    """What the engine is asked for, what is on disk afterwards, after which drawing it went there, and what is told.
 
     Args:
         root: where the film goes.
@@ -90,31 +101,31 @@ def trace(root: Path, files: Path, changes: Changes, *, again: bool = False) -> 
     """
     if again:
         trace(root, files, changes)
-        for path in root.rglob("inputframes/*.jpg"):
+        for path in root.rglob("*inputframes/*.jpg"):
             cv2.imwrite(str(path), np.zeros((64, 64, 3), np.uint8))
     text = json.dumps(BASE | changes).replace("<", f"{files}/")
     submitted = json.loads(text.replace(">", ""))
-    engine = Drawing()
+    engine, handed = Drawing(), []
+    put = Background.put
+
+    def noting(background: Any, work: Any) -> None:
+        handed.append(len(engine.requests))
+        put(background, work)
+
     try:
         job = prepare(submitted, host(root), {"deforum_ffmpeg_preset": "ultrafast"}, draw_seed=lambda: 9)
-        run_job(job, engine, CancelToken(), lambda progress: None)
+        with patch.object(Background, "put", noting):
+            run_job(job, engine, CancelToken(), lambda progress: None)
         end = ""
-    except SettingsError as error:
-        refused = {row.setting for row in REFUSALS} & {problem.setting for problem in error.problems}
-        if refused:
-            pytest.skip(f"refused: {', '.join(sorted(refused))}")
-        end = str(error)
     except DeforumError as error:
         end = str(error)
-    requests = tuple(
-        tuple(seen(getattr(request, part.name)) for part in fields(request)) for request in engine.requests
-    )
+    requests = tuple(seen(_with_mask_or_without(request)) for request in engine.requests)
     on_disk = {
         re.sub(r"\d{14}", "<when>", str(path.relative_to(root))): written(path)
         for path in sorted(root.rglob("*"))
         if path.is_file()
     }
-    return requests, on_disk, re.sub(r"\d{14}", "<when>", end) if "resume" not in end else end
+    return requests, on_disk, handed, re.sub(r"\d{14}", "<when>", end) if "resume" not in end else end
 
 
 @pytest.fixture(scope="module")
@@ -130,15 +141,44 @@ def plain() -> dict[str, Trace]:
     return {}
 
 
+def plainly(plain: dict[str, Trace], root: Path, files: Path, others: Changes, again: bool = False) -> Trace:
+    key = json.dumps((others, again))
+    if key not in plain:
+        plain[key] = trace(root / "plain", files, others, again=again)
+    return plain[key]
+
+
+def test_every_setting_has_a_case_or_a_reason() -> None:
+    without = {name for name, fact in FACTS.items() if fact.no_effect}
+    assert set(ALL_CASES) | without == set(FIELDS)
+    assert not set(ALL_CASES) & without
+    assert all(
+        not info.loaded or info.name in ALL_CASES or FACTS[info.name].no_effect for info in FIELDS.values()
+    )
+
+
 @pytest.mark.parametrize("name", ALL_CASES)
 def test_a_changed_value_changes_the_film(
     name: str, files: Path, plain: dict[str, Trace], tmp_path: Path
 ) -> None:
     case = ALL_CASES[name]
     assert case.value != FIELDS[name].default or name in case.others
+    assert has_effect(name, defaults() | BASE | case.others | {name: case.value}), FIELDS[name].used_when
     changed = trace(tmp_path / "changed", files, case.others | {name: case.value}, again=case.again)
-    key = json.dumps((case.others, case.again))
-    if key not in plain:
-        plain[key] = trace(tmp_path / "plain", files, case.others, again=case.again)
-    assert plain[key][2] == "" or name in plain[key][2], plain[key][2]
-    assert changed != plain[key]
+    before = plainly(plain, tmp_path, files, case.others, case.again)
+    assert before[-1] == "" or name in before[-1], before[-1]
+    assert changed != before
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_a_setting_without_effect_changes_nothing(
+    name: str, files: Path, plain: dict[str, Trace], tmp_path: Path
+) -> None:
+    """What a declaration says of when a setting counts is true."""
+    changes = {name: ALL_CASES[name].value}
+    if has_effect(name, defaults() | BASE | changes):
+        changes |= {"animation_mode": "Interpolation"}
+    if has_effect(name, defaults() | BASE | changes):
+        pytest.skip("counts in both modes")
+    others = {other: value for other, value in changes.items() if other != name}
+    assert trace(tmp_path / "changed", files, changes) == plainly(plain, tmp_path, files, others)

@@ -22,7 +22,7 @@ def test_the_generator_writes_what_it_generates(
 ) -> None:
     monkeypatch.setattr("deforum_helpers.settings.__main__.ROOT", tmp_path)
     main()
-    for relative in ("config/default_settings.txt", "docs/settings.md"):
+    for relative in ("config/default_settings.txt", "docs/settings.md", "docs/compatibility.md"):
         assert (tmp_path / relative).read_text(encoding="utf-8") == (ROOT / relative).read_text(
             encoding="utf-8"
         )

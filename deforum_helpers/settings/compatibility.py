@@ -1,0 +1,591 @@
+"""What became of each setting since classic Deforum: where it is used, since when it exists, what it does otherwise.
+
+The one table of these facts. docs/compatibility.md and the report of `python -m deforum_helpers check` are made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+from deforum_helpers.settings.conditions import has_effect
+from deforum_helpers.settings.fields import declared
+from deforum_helpers.settings.model import FIELDS, UNITS, ControlNetUnit
+
+Flat = Mapping[str, Any]
+Since = Literal["classic", "2025 fork", "here"]
+Seen = Callable[[Flat], bool]
+
+
+class Fact(NamedTuple):
+    """What is known of one setting.
+
+    Args:
+        used_in: the module or folder that reads it, from the package's folder; empty where nothing does.
+        differs: what it does otherwise than classic Deforum, one or more full sentences; empty = nothing.
+        seen: whether a film of these settings, in which it has an effect, differs from the classic one; None = where
+            its value is not the default.
+        no_effect: why changing it changes no film; empty = it does.
+    """
+
+    used_in: str
+    differs: str = ""
+    seen: Seen | None = None
+    no_effect: str = ""
+
+
+def _never(flat: Flat) -> bool:
+    """What no file had that worked in classic: there it failed, or could not be written."""
+    return False
+
+
+def _always(flat: Flat) -> bool:
+    return True
+
+
+def _is(name: str, *values: Any) -> Seen:
+    return lambda flat: flat[name] in values
+
+
+def _is_not(name: str, *values: Any) -> Seen:
+    return lambda flat: flat[name] not in values
+
+
+def _any_of(*ways: Seen) -> Seen:
+    return lambda flat: any(way(flat) for way in ways)
+
+
+def _both(*ways: Seen) -> Seen:
+    return lambda flat: all(way(flat) for way in ways)
+
+
+def _same(names: Iterable[str], fact: Fact) -> dict[str, Fact]:
+    return dict.fromkeys(names, fact)
+
+
+_MASKED = _any_of(_is("use_mask", True), _is("use_mask_video", True))
+_NOISE_MASKED = _any_of(_MASKED, _is("use_noise_mask", True))
+_FLIPPED = _is("enable_perspective_flip", True)
+_IN_DEPTH = _is("animation_mode", "3D")
+_RECORDED = "A run notes it in its settings file; it is never read."
+
+_RUN: dict[str, Fact] = {
+    **_same(
+        ("W", "H"),
+        Fact(
+            "render/requests.py",
+            "Any size works, with any noise. An odd side is padded by one pixel in the video, which classic could "
+            "not make.",
+            lambda flat: bool(flat["W"] % 8 or flat["H"] % 8),
+        ),
+    ),
+    "show_info_on_ui": Fact("ui/tab.py", no_effect="It shows or hides help texts of the tab."),
+    "tiling": Fact("render/requests.py"),
+    "restore_faces": Fact("render/requests.py"),
+    **_same(("seed_resize_from_w", "seed_resize_from_h"), Fact("render/requests.py")),
+    "seed": Fact(
+        "prepare.py",
+        "Saved settings hold the seed that was drawn, and all randomness comes from it: noise, redo passes, "
+        "random seeds.",
+        _never,
+    ),
+    "sampler": Fact(
+        "render/requests.py", "Any case is understood, and so are the names of other programs.", _never
+    ),
+    "scheduler": Fact("render/requests.py"),
+    "steps": Fact("render/requests.py"),
+    "batch_name": Fact("output/names.py", "{date} and {time} can be used as well.", _never),
+    "seed_behavior": Fact(
+        "render/key_frames.py",
+        "Random seeds, and the noise seeds of a seed schedule, follow from the seed and the frame: the same settings "
+        "give the same film. In classic each run differed.",
+        _is("seed_behavior", "random", "schedule"),
+    ),
+    "seed_iter_N": Fact("render/key_frames.py"),
+    "use_init": Fact("render/key_frames.py"),
+    "strength": Fact("render/key_frames.py"),
+    "strength_0_no_init": Fact("render/key_frames.py"),
+    **_same(
+        ("init_image", "init_image_box"),
+        Fact(
+            "sources.py",
+            "Addresses need no answer of another site first; private networks are not reached.",
+            _never,
+        ),
+    ),
+    "use_mask": Fact(
+        "render/masks.py",
+        "Masks stay soft; classic made them black and white by scattered dots.",
+        _always,
+    ),
+    "use_alpha_as_mask": Fact(
+        "sources.py",
+        "The transparency of files and addresses counts; in classic there never was any.",
+        _always,
+    ),
+    "mask_file": Fact("sources.py", "Addresses need no answer of another site first.", _never),
+    "invert_mask": Fact(
+        "render/studio.py", "It inverts the mask; in classic it removed it.", _is("invert_mask", True)
+    ),
+    **_same(
+        ("mask_contrast_adjust", "mask_brightness_adjust"),
+        Fact(
+            "sources.py",
+            "Contrast is contrast and brightness is brightness; classic had swapped them.",
+            lambda flat: flat["mask_contrast_adjust"] != flat["mask_brightness_adjust"],
+        ),
+    ),
+    "overlay_mask": Fact(
+        "render/masks.py",
+        "A video of masks in 2D and 3D needs no input frames, which classic stopped for.",
+        _never,
+    ),
+    "mask_overlay_blur": Fact("render/stages.py"),
+    "fill": Fact("render/requests.py"),
+    **_same(("full_res_mask", "full_res_mask_padding"), Fact("render/studio.py")),
+    **_same(
+        ("reroll_blank_frames", "reroll_patience"),
+        Fact(
+            "render/key_frames.py",
+            "The run ends only if the last allowed retry is black as well, and a fraction of a retry counts as a "
+            "whole one.",
+            _is("reroll_blank_frames", "reroll"),
+        ),
+    ),
+    "motion_preview_mode": Fact(
+        "job.py",
+        "The preview's frame stands upright; classic had its sides swapped.",
+        lambda flat: flat["W"] != flat["H"],
+    ),
+}
+
+_PROMPTS: dict[str, Fact] = {
+    "prompts": Fact(
+        "render/plan.py",
+        "Keys and back-ticks know the names and functions of schedules, with one meaning in every mode; all after the "
+        "first --neg is negative.",
+        lambda flat: any("`" in text or not str(key).isdigit() for key, text in flat["prompts"].items()),
+    ),
+    **_same(
+        ("animation_prompts_positive", "animation_prompts_negative"),
+        Fact("render/plan.py", "A saved run that is loaded again does not get them twice.", _never),
+    ),
+    "prompt_interpolation": Fact("render/modes.py"),
+    **_same(("positive_prompts", "negative_prompts"), Fact("", no_effect=_RECORDED)),
+}
+
+_MOTION: dict[str, Fact] = {
+    "animation_mode": Fact(
+        "render/modes.py",
+        "Video Input and Interpolation can be resumed, Interpolation takes masks and tells its progress.",
+        _never,
+    ),
+    "max_frames": Fact("render/plan.py"),
+    "border": Fact("render/studio.py"),
+    **_same(("angle", "zoom", "transform_center_x", "transform_center_y"), Fact("render/moves.py")),
+    **_same(
+        ("translation_x", "translation_y"),
+        Fact(
+            "render/moves.py",
+            "It works together with the perspective flip in 2D, where classic left it out.",
+            _both(_FLIPPED, _is("animation_mode", "2D"), lambda flat: not _still(flat)),
+        ),
+    ),
+    "translation_z": Fact("render/moves.py"),
+    **_same((f"rotation_3d_{axis}" for axis in "xyz"), Fact("render/moves.py")),
+    **_same(
+        ("shake_name", "shake_intensity", "shake_speed"), Fact("render/moves.py", "The curves are our own.")
+    ),
+    "enable_perspective_flip": Fact(
+        "render/moves.py",
+        "With all angles 0 nothing moves; in classic the picture drifted by half a pixel at each frame.",
+        _FLIPPED,
+    ),
+    **_same(
+        (f"perspective_flip_{name}" for name in ("theta", "phi", "gamma", "fv")), Fact("render/moves.py")
+    ),
+    "fov_schedule": Fact("render/moves.py"),
+    **_same(("aspect_ratio_schedule", "aspect_ratio_use_old_formula"), Fact("render/moves.py")),
+    **_same(
+        ("near_schedule", "far_schedule"),
+        Fact("render/schedules.py", no_effect="It cancels out of the projection, in classic as here."),
+    ),
+    **_same(
+        ("use_depth_warping",),
+        Fact("render/studio.py", "Depth is looked at only where something moves.", _never),
+    ),
+    "depth_algorithm": Fact(
+        "depth/names.py",
+        "Every model sees the picture in its right colours; classic showed some of them blue for red. One that is not "
+        "at hand is served by the nearest that is.",
+        _always,
+    ),
+    "midas_weight": Fact(
+        "",
+        "AdaBins has no weights that are kept, so there is nothing to blend with: the first model works alone.",
+        _is_not("midas_weight", 1),
+        no_effect="The second model of the two old algorithms no longer exists.",
+    ),
+    "padding_mode": Fact("render/studio.py"),
+    "sampling_mode": Fact(
+        "render/studio.py",
+        "3D frames do not darken; classic lost one level in a fifth of all pixels at each move.",
+        _IN_DEPTH,
+    ),
+    "save_depth_maps": Fact(
+        "output/film.py",
+        "All maps of a run have one scale; in classic early ones had another than late ones.",
+        _always,
+    ),
+}
+
+
+def _still(flat: Flat) -> bool:
+    return all(
+        str(flat[name]).replace(" ", "") in ("0:(0)", "0", "0:(0.0)")
+        for name in ("translation_x", "translation_y")
+    )
+
+
+_FLOW_REDO = Fact(
+    "render/order.py",
+    "Its seeds follow from the seed and the frame, so a film can be made again.",
+    _is_not("optical_flow_redo_generation", "None"),
+)
+_LOOK: dict[str, Fact] = {
+    "noise_schedule": Fact("render/key_frames.py"),
+    "noise_type": Fact(
+        "render/key_frames.py", "uniform works at any size; classic needed multiples of 64.", _never
+    ),
+    **_same(
+        ("perlin_w", "perlin_h"),
+        Fact("", no_effect="It is 8; neither classic nor this reads it from a file."),
+    ),
+    "perlin_octaves": Fact("render/key_frames.py", "More than 4 octaves work at any size.", _never),
+    "perlin_persistence": Fact("render/key_frames.py"),
+    **_same(("enable_noise_multiplier_scheduling", "noise_multiplier_schedule"), Fact("render/requests.py")),
+    **_same(("strength_schedule", "keyframe_strength_schedule"), Fact("render/key_frames.py")),
+    "contrast_schedule": Fact(
+        "render/key_frames.py",
+        "What becomes brighter than white stays white; in classic it turned dark.",
+        lambda flat: str(flat["contrast_schedule"]).replace(" ", "") not in ("0:(1.0)", "0:(1)"),
+    ),
+    **_same(("amount_schedule", "kernel_schedule", "sigma_schedule"), Fact("render/key_frames.py")),
+    "threshold_schedule": Fact(
+        "render/key_frames.py",
+        "Small differences are spared on both sides; classic spared only brighter pixels.",
+    ),
+    "color_coherence": Fact(
+        "image/color.py",
+        "Colours are converted from red, green, blue in floating point; classic had red and blue swapped, so hues "
+        "differ by a little.",
+        _is_not("color_coherence", "None", "RGB"),
+    ),
+    "color_coherence_image_path": Fact("job.py"),
+    "color_coherence_video_every_N_frames": Fact("render/order.py"),
+    "color_force_grayscale": Fact("render/order.py"),
+    "legacy_colormatch": Fact("render/order.py"),
+    "keyframe_distribution": Fact(
+        "render/modes.py",
+        "Every frame is written, and a key frame moves onto a prompt without being lost.",
+    ),
+    "diffusion_cadence": Fact(
+        "render/modes.py",
+        "Every frame is written, the last one is diffused; classic lost those after its last whole group.",
+        lambda flat: flat["diffusion_cadence"] > 1,
+    ),
+    **_same(
+        ("optical_flow_cadence", "cadence_flow_factor_schedule"),
+        Fact(
+            "render/key_frames.py",
+            "Frames between follow the whole motion, in pixels; in classic it was cut to one pixel.",
+            _is_not("optical_flow_cadence", "None"),
+        ),
+    ),
+    "optical_flow_redo_generation": _FLOW_REDO,
+    "redo_flow_factor_schedule": _FLOW_REDO._replace(used_in="render/key_frames.py"),
+    "diffusion_redo": Fact(
+        "render/key_frames.py",
+        "The colours of the last pass are matched, as classic meant to; seeds follow from the seed and the frame.",
+        lambda flat: flat["diffusion_redo"] > 0,
+    ),
+}
+
+_SCHEDULED: dict[str, Fact] = {
+    **_same(
+        ("cfg_scale_schedule", "distilled_cfg_scale_schedule", "enable_steps_scheduling", "steps_schedule"),
+        Fact("render/requests.py"),
+    ),
+    "pix2pix_img_cfg_scale_schedule": Fact("render/requests.py"),
+    "seed_schedule": Fact(
+        "render/key_frames.py",
+        "-1 is a seed that follows from the seed and the frame, so a film can be made again.",
+        _always,
+    ),
+    "enable_subseed_scheduling": Fact("render/requests.py"),
+    **_same(("subseed_schedule", "subseed_strength_schedule"), Fact("render/requests.py")),
+    "enable_sampler_scheduling": Fact("render/requests.py"),
+    "sampler_schedule": Fact("render/requests.py", "Every sampler can be scheduled, in any case.", _never),
+    **_same(("enable_scheduler_scheduling", "scheduler_schedule"), Fact("render/requests.py")),
+    "enable_checkpoint_scheduling": Fact("render/requests.py"),
+    "checkpoint_schedule": Fact("render/requests.py", "Names may hold brackets, commas and colons.", _never),
+    **_same(("enable_clipskip_scheduling", "clipskip_schedule"), Fact("render/requests.py")),
+    **_same(
+        (
+            "enable_ddim_eta_scheduling",
+            "ddim_eta_schedule",
+            "enable_ancestral_eta_scheduling",
+            "ancestral_eta_schedule",
+        ),
+        Fact("render/requests.py"),
+    ),
+    "use_noise_mask": Fact("render/masks.py"),
+    "mask_schedule": Fact(
+        "render/masks.py",
+        "Expressions have brackets and an order: ! first, then &, \\, ^ and |. {init_mask} and {human_mask} exist.",
+        lambda flat: any(sign in flat["mask_schedule"] for sign in "!&\\^|"),
+    ),
+    "noise_mask_schedule": Fact(
+        "render/masks.py",
+        "Outside of its mask the noise leaves the picture alone, where classic greyed it; it follows a video of masks.",
+        _NOISE_MASKED,
+    ),
+    **_same(
+        ("resume_from_timestring", "resume_timestring"),
+        Fact(
+            "prepare.py", "The resumed film is the one that would never have stopped, bit for bit.", _always
+        ),
+    ),
+}
+
+_VIDEOS: dict[str, Fact] = {
+    "video_init_path": Fact(
+        "media/inputs.py",
+        "Every frame of a video comes exactly once, upright, whatever its rate; local paths and addresses work alike.",
+        _never,
+    ),
+    **_same(
+        ("extract_nth_frame", "extract_from_frame", "extract_to_frame", "overwrite_extracted_frames"),
+        Fact(
+            "media/inputs.py",
+            "Frames that were extracted before are taken as they are, parts of a video too.",
+            _never,
+        ),
+    ),
+    "overwrite_extracted_frames": Fact("sources.py"),
+    **_same(
+        ("use_mask_video", "video_mask_path"),
+        Fact("media/inputs.py", "A video of masks that is too short holds its last frame.", _never),
+    ),
+    **_same(
+        (f"hybrid_comp_{name}_schedule" for name in ("alpha", "mask_blend_alpha", "mask_contrast")),
+        Fact("render/hybrid.py"),
+    ),
+    **_same(
+        (f"hybrid_comp_mask_auto_contrast_cutoff_{name}_schedule" for name in ("high", "low")),
+        Fact("render/hybrid.py"),
+    ),
+    "hybrid_flow_factor_schedule": Fact("render/hybrid.py"),
+    "hybrid_generate_inputframes": Fact(
+        "",
+        "The frames of the video are extracted whenever they are needed.",
+        _never,
+        no_effect="The frames of video_init_path are extracted whenever they are needed.",
+    ),
+    "hybrid_generate_human_masks": Fact(
+        "render/modes.py",
+        "People are found by another model, which runs without CUDA.",
+        _is_not("hybrid_generate_human_masks", "None"),
+    ),
+    "hybrid_use_first_frame_as_init_image": Fact("render/modes.py"),
+    "hybrid_motion": Fact(
+        "render/studio.py",
+        "Video frames are shrunk by area, so the motion is measured on smoother pictures.",
+        _is_not("hybrid_motion", "None"),
+    ),
+    "hybrid_motion_use_prev_img": Fact(
+        "render/studio.py", "It works for Affine and Perspective too, which classic failed at.", _never
+    ),
+    **_same(
+        ("hybrid_flow_consistency", "hybrid_consistency_blur"),
+        Fact(
+            "render/studio.py",
+            "Motion that does not agree with itself is not followed; classic followed it backwards.",
+            _is("hybrid_flow_consistency", True),
+        ),
+    ),
+    "hybrid_flow_method": Fact("render/studio.py", "Farneback works at every frame.", _never),
+    "hybrid_composite": Fact(
+        "render/order.py", "Video frames are shrunk by area.", _is_not("hybrid_composite", "None")
+    ),
+    "hybrid_use_init_image": Fact("media/inputs.py"),
+    "hybrid_comp_mask_type": Fact(
+        "render/studio.py",
+        "Depth is that of the frame before, whether or not its map was saved, and is the same for the same picture.",
+        _is("hybrid_comp_mask_type", "Depth", "Video Depth"),
+    ),
+    **_same(
+        (f"hybrid_comp_mask_{name}" for name in ("inverse", "equalize", "auto_contrast")),
+        Fact("render/studio.py"),
+    ),
+    "hybrid_comp_save_extra_frames": Fact("render/stages.py"),
+}
+
+_DRIVEN: dict[str, Fact] = {
+    "parseq_manifest": Fact(
+        "manifests.py",
+        "Frames that the manifest leaves out lie between their neighbours; it turns the perspective flip on where it "
+        "drives it; `s` in the settings' own schedules is the seed.",
+        _always,
+    ),
+    "parseq_use_deltas": Fact(
+        "manifests.py", "A field without its _delta falls back to the setting with a warning.", _never
+    ),
+    "parseq_non_schedule_overrides": Fact("manifests.py"),
+    "use_looper": Fact(
+        "render/guides.py", "The noise seeds follow from the seed and the frame.", _is("use_looper", True)
+    ),
+    "init_images": Fact("render/guides.py", "The pictures count in the order of their frames.", _never),
+    "image_strength_schedule": Fact(
+        "render/key_frames.py",
+        "It is the strength of guided frames; in classic it came too late to count.",
+        _always,
+    ),
+    "image_keyframe_strength_schedule": Fact("render/key_frames.py"),
+    **_same(
+        ("blendFactorMax", "blendFactorSlope", "tweening_frames_schedule", "color_correction_factor"),
+        Fact("render/guides.py"),
+    ),
+    **_same((f"freeu_{name}" for name in ("enabled", "b1", "b2", "s1", "s2")), Fact("render/requests.py")),
+    **_same((name for name in FIELDS if name.startswith("kohya_hrfix_")), Fact("render/requests.py")),
+}
+
+_UNIT: dict[str, Fact] = {
+    "overwrite_frames": Fact("control_pictures.py"),
+    "vid_path": Fact("media/control_inputs.py"),
+    "mask_vid_path": Fact(
+        "media/control_inputs.py", "A picture as mask is that picture; classic took the control picture."
+    ),
+    "enabled": Fact("controlnet/units.py", "It works without a WebUI as well.", _never),
+    **_same(
+        ("weight", "guidance_start", "guidance_end"),
+        Fact("render/controls.py", "`s` is the seed; in classic it was -1.", _never),
+    ),
+    **_same(
+        (
+            *("low_vram", "pixel_perfect", "module", "model", "processor_res", "threshold_a", "threshold_b"),
+            *("resize_mode", "control_mode"),
+        ),
+        Fact("render/controls.py"),
+    ),
+    "loopback_mode": Fact("controlnet/units.py"),
+}
+
+_OUTPUT: dict[str, Fact] = {
+    "skip_video_creation": Fact(
+        "output/",
+        "A run succeeds only if its video has all frames; ffmpeg's own words are told.",
+        _never,
+    ),
+    "fps": Fact("output/"),
+    "make_gif": Fact("output/", "It is made by ffmpeg, on every system.", _is("make_gif", True)),
+    "delete_imgs": Fact("output/", "Pictures go only once the video has all of them.", _never),
+    "delete_input_frames": Fact("job.py"),
+    "image_path": Fact("", no_effect="It belongs to a tool of the tab."),
+    **_same(
+        ("add_soundtrack", "soundtrack_path"),
+        Fact("media/inputs.py", "Local files work, and subtitles stay in the video beside them.", _never),
+    ),
+    **_same(("r_upscale_video", "r_upscale_factor", "r_upscale_model"), Fact("output/")),
+    "r_upscale_keep_imgs": Fact(
+        "job.py", "The enlarged pictures go only when nothing needs them any more.", _never
+    ),
+    "store_frames_in_ram": Fact(
+        "output/", "It covers every frame, and gif, upscaling and interpolation work with it.", _always
+    ),
+    **_same((name for name in FIELDS if name.startswith("frame_interpolation_")), Fact("output/")),
+}
+
+_ELSEWHERE: dict[str, Fact] = {
+    **_same(
+        ("sd_model_name", "sd_model_hash", "deforum_git_commit_id", "fetched_parseq_manifest_summary"),
+        Fact("", no_effect=_RECORDED),
+    ),
+    **_same(
+        ("override_settings_with_file", "custom_settings_file"),
+        Fact("", no_effect="It belongs to the tab."),
+    ),
+}
+
+
+# What holds for all settings of a kind.
+GENERAL = (
+    "Schedules may hold functions of several arguments, quotes, brackets inside brackets, key frames in any order and "
+    "line breaks. A missing first frame takes the first value.",
+    "`s` is the seed everywhere, and `t`, `max_f`, `fps`, `w`, `h`, `pi`, `e` are known wherever a formula is.",
+    "A schedule of a feature that is switched off is warned about and cannot fail a job.",
+    "Names in string schedules keep their brackets, commas and colons.",
+    "Between the steps of one frame nothing is rounded, so films do not darken.",
+    "Every frame from 0 to max_frames - 1 is written, at every cadence.",
+    "A resumed film is the one that would never have stopped, bit for bit.",
+    "No program and no weights are fetched unasked; what is missing is named with the line that installs it.",
+)
+
+
+def _units() -> dict[str, Fact]:
+    return {
+        f"cn_{number}_{name}": _UNIT[name]
+        for number in range(1, UNITS + 1)
+        for name in declared(ControlNetUnit, "ControlNetArgs")
+    }
+
+
+_ALL = _RUN | _PROMPTS | _MOTION | _LOOK | _SCHEDULED | _VIDEOS | _DRIVEN | _units() | _OUTPUT | _ELSEWHERE
+# Flat name -> what is known of it, in the order of a settings file.
+FACTS: Mapping[str, Fact] = MappingProxyType({name: _ALL[name] for name in FIELDS})
+
+_ADDED_BY_FORK = frozenset(
+    (
+        "shake_name",
+        "shake_intensity",
+        "shake_speed",
+        "keyframe_strength_schedule",
+        "distilled_cfg_scale_schedule",
+        "enable_scheduler_scheduling",
+        "scheduler_schedule",
+        "keyframe_distribution",
+        "scheduler",
+        "image_keyframe_strength_schedule",
+    )
+)
+_ADDED_HERE = frozenset(("prompt_interpolation",))
+
+
+def since(name: str) -> Since:
+    """Return who had the setting first: classic Deforum, its fork of 2025, or nobody before."""
+    if name in _ADDED_HERE:
+        return "here"
+    forked = name in _ADDED_BY_FORK or FIELDS[name].group in ("FreeUArgs", "KohyaHRFixArgs")
+    return "2025 fork" if forked else "classic"
+
+
+def differences(given: Iterable[str], flat: Flat) -> dict[str, tuple[str, ...]]:
+    """Return what will look different from classic Deforum: each sentence with the settings that it is about.
+
+    Args:
+        given: names that a settings file has; of others nothing is told.
+        flat: every setting by its flat name.
+    """
+    told: dict[str, tuple[str, ...]] = {}
+    for name in given:
+        if _differs(name, flat):
+            told[FACTS[name].differs] = (*told.get(FACTS[name].differs, ()), name)
+    return told
+
+
+def _differs(name: str, flat: Flat) -> bool:
+    fact = FACTS.get(name)
+    if fact is None or not fact.differs or not has_effect(name, flat):
+        return False
+    return flat[name] != FIELDS[name].default if fact.seen is None else fact.seen(flat)
