@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -153,9 +153,8 @@ class Film:
             raise AssertionError(f"frame {pictures[0][0]} came where frame {self.frames} was due")
         self.frames += len(pictures)
         extras = tuple((name, to_bytes(image)) for frame in outcome.frames for name, image in frame.extras)
-        self._held.append(
-            _Written(pictures, extras, Checkpoint(outcome.state, self.frames, self._plan.digest))
-        )
+        state = replace(outcome.state, last=None)  # the newest frame waits once, in 8 bits
+        self._held.append(_Written(pictures, extras, Checkpoint(state, self.frames, self._plan.digest)))
         held_bytes = sum(written.bytes for written in self._held)
         if not self._settings.store_frames_in_ram or held_bytes >= MOST_HELD_BYTES:
             self._let_go()
