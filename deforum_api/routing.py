@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from deforum_api.body import ReadRequest, parse_json, read_body
@@ -160,6 +160,8 @@ def _as_api_error(error: Exception, request: Request) -> ApiError:
         return _field_errors(error)
     if isinstance(error, HTTPException):
         return ApiError(str(error.detail), code=error.status_code, headers=error.headers)
+    if isinstance(error, ClientDisconnect):
+        return ApiError("The client was gone before its request was whole.", code=400)
     log.error("%s %s met an unexpected error", request.method, request.url.path, exc_info=error)
     return ApiError(
         f"The server met an unexpected {type(error).__name__}; its log has the details.", code=500

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from deforum_api import database
 from deforum_api.host import health, make_queue, standalone_facts
 from deforum_api.security import Access
 from deforum_api.standalone import Server as StandaloneServer
@@ -93,6 +94,7 @@ ENGINES: dict[str, Callable[[int, Any], None]] = {
     "key frame": _die_at_key_frame,
     "out of memory": _out_of_memory_once,
     "hold": _hold,
+    "impatient": _hold,
     "now and then out of memory": _out_of_memory_now_and_then,
 }
 
@@ -131,12 +133,14 @@ PLACES: dict[str, Fault] = {
 }
 
 
+QUIRKS: dict[str, Fault] = {"impatient": lambda: setattr(database, "BUSY_TIMEOUT_S", 0.2)}
+
+
 def serve(outputs: Path, fault: str, engine: str, address: Connection, port: int) -> None:
     """Serve the outputs on `port`, 0 = a free one, which `address` is told; meet `fault`."""
     os.chdir(outputs.parent)
     logging.basicConfig(filename="server.log", level="INFO", force=True)
-    if fault in PLACES:
-        PLACES[fault]()
+    (PLACES | QUIRKS).get(fault, lambda: None)()
     facts = standalone_facts(engine, None, outputs)
     faulty = FaultyEngine(make_engine(engine), ENGINES.get(fault, lambda *_: None))
     queue = make_queue(facts, lambda: faulty, limits=Limits(retry_after_s=(0.1, 0.1, 0.1)))
@@ -152,7 +156,7 @@ _FORKING.set_forkserver_preload([__name__])
 
 
 class FaultyServer(Client):
-    """A server on `outputs` that meets `fault`, one of `PLACES`, of `ENGINES`, or "" for none."""
+    """A server on `outputs` that meets `fault`, one of `PLACES`, `QUIRKS` or `ENGINES`, or "" for none."""
 
     def __init__(self, outputs: Path, fault: str = "", engine: str = "null", port: int = 0) -> None:
         self.go = outputs.parent / "go"
@@ -169,8 +173,11 @@ class FaultyServer(Client):
     def dies(self) -> None:
         """Wait until the server has killed itself."""
         self.process.join(WAIT_S)
-        log = (self.go.parent / "server.log").read_text(encoding="utf-8")
-        assert self.process.exitcode == -signal.SIGKILL, log[-2000:]
+        assert self.process.exitcode == -signal.SIGKILL, self.log()[-2000:]
+
+    def log(self) -> str:
+        """What it has written to its log."""
+        return (self.go.parent / "server.log").read_text(encoding="utf-8")
 
     def kill(self) -> None:
         self.process.kill()

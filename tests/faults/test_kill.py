@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,19 +34,6 @@ def check_film(job: dict[str, object], undisturbed: dict[str, object]) -> None:
     assert len(list(film.parent.glob("*_settings.txt"))) == 1, "it was begun anew and left a run behind"
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    servers: list[FaultyServer] = []
-
-    def make(fault: str = "", **more: str) -> FaultyServer:
-        servers.append(FaultyServer(tmp_path / "outputs", fault, **more))
-        return servers[-1]
-
-    yield make
-    for server in servers:
-        server.kill()
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     server = FaultyServer(Path(tmp_path_factory.mktemp("undisturbed")) / "outputs")
@@ -74,13 +61,16 @@ def test_a_killed_job_goes_on_as_if_it_had_never_stopped(
     assert job["last_updated"] <= next_one["last_updated"]
 
 
-def test_the_built_in_model_goes_on_as_well(start: Start) -> None:
+@pytest.mark.parametrize(
+    "places", [("key frame", "between key frame and in-between frames"), ("in ffmpeg",)], ids=len
+)
+def test_the_built_in_model_goes_on_as_well(start: Start, places: tuple[str, ...]) -> None:
     settings = {**SETTINGS, "steps": 2, "sampler": "Euler a", "strength_schedule": "0: (0.3)"}
-    killed = start("key frame", engine="demo")
-    (job_id,) = killed.submit({**settings, "batch_name": "killed"})
-    killed.dies()
-    again = start("between key frame and in-between frames", engine="demo")
-    again.dies()
+    job_id = ""
+    for place in places:
+        killed = start(place, engine="demo")
+        job_id = job_id or killed.submit({**settings, "batch_name": "killed"})[0]
+        killed.dies()
     last = start(engine="demo")
     (same,) = last.submit({**settings, "batch_name": "undisturbed"})
     check_film(last.ended(job_id), last.ended(same))
