@@ -22,6 +22,16 @@ from deforum_helpers.controlnet.units import acting_units, follows_frames
 from deforum_helpers.settings import ControlNetUnit, load_settings
 
 
+def test_the_page_lists_them() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "controlnet.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    listed = {name for row in rows for name in row.replace("`", "").replace(",", " ").split()}
+    assert listed == {"cn_1_module", *MODULES}
+    for module in MODULES.values():
+        for number in (module.a, module.b):
+            assert number is None or f"{number.minimum:g}..{number.maximum:g}, own {number.default:g}" in page
+
+
 @pytest.mark.parametrize("name", [*MODULES, *ALIASES, *NEAREST])
 def test_every_name_leads_to_a_preprocessor(name: str) -> None:
     assert module_of(f" {name.upper()} ") is module_of(name) is not None
