@@ -217,7 +217,8 @@ class Runner:
 
     def _name(self, running: Attempt, silence_s: float) -> None:
         running.named = running.hanging(silence_s)
-        log.error("%s: %s\n%s", running.job.id, running.named, running.stack())
+        log.error("%s: %s", running.job.id, running.named)
+        _log_stack(running)
         self._records.apply_to_attempt(running.job, Stalled(running.named))
 
     def _unname(self, running: Attempt) -> None:
@@ -232,9 +233,8 @@ class Runner:
             return
         self._given_up = running
         self._running.pop(running.job.id, None)
-        log.error(
-            "%s was cancelled, but does not answer; it stands here:\n%s", running.job.id, running.stack()
-        )
+        log.error("%s was cancelled, but does not answer.", running.job.id)
+        _log_stack(running)
         note = "It did not answer; its frames become a film if it still does."
         self._records.apply_to_attempt(running.job, Cancelled(note))
 
@@ -254,3 +254,8 @@ class Runner:
                 continue
             if adopted:
                 log.warning("%s was interrupted: %s", job.id, adopted.message)
+
+
+def _log_stack(running: Attempt) -> None:
+    for line in running.stack().splitlines():
+        log.error("| %s", line)

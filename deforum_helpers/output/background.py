@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable
@@ -31,7 +32,9 @@ class Background(Generic[T]):
         self._begin = begin
         self._items: queue.Queue[T | None] = queue.Queue(capacity)
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        # What the caller's log lines say of themselves, those of the thread say too.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._run,), name=name, daemon=True)
 
     def __enter__(self) -> Background[T]:
         self._thread.start()
