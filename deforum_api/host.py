@@ -14,6 +14,7 @@ from deforum_api.store import JobStore
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import Limits
 from deforum_api.version import VERSION
+from deforum_helpers.controlnet.names import module_fault
 from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
 from deforum_helpers.engines.names import LACKS, samplers, schedulers
 from deforum_helpers.errors import MissingFeature
@@ -123,6 +124,8 @@ def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
     missing += [{"feature": switch, "reason": why} for switch, why in facts.lacks.items()]
     if facts.controlnet.missing is not None:
         missing.append({"feature": "ControlNet", "reason": facts.controlnet.missing})
+    if facts.engine == "diffusers" and (fault := module_fault("openpose")) is not None:
+        missing.append({"feature": "ControlNet preprocessor openpose", "reason": f"{fault}."})
     families = available_families()
     served = ((name, serve(name, families)[1]) for name in DEPTH_NAMES)
     return missing + [{"feature": f"depth_algorithm {name}", "reason": why} for name, why in served if why]

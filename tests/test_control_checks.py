@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from films import SMALL, host
 
+from deforum_api.host import health
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.prepare import Prepared, prepare
 
@@ -110,6 +111,16 @@ def test_told(
         check(**{"model": "control_v11p_sd15_canny", **fields})
     assert [problem.setting for problem in caught.value.problems] == [f"cn_2_{setting}"]
     assert sentence in caught.value.problems[0].message
+
+
+@pytest.mark.parametrize(("engine", "told"), [("diffusers", True), ("demo", False)])
+def test_health_tells_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, told: bool
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    found = {one["feature"]: one["reason"] for one in health(host(tmp_path, engine=engine))["unavailable"]}
+    assert ("ControlNet preprocessor openpose" in found) is told
+    assert not told or "hf download hustvl/yolos-tiny" in found["ControlNet preprocessor openpose"]
 
 
 @pytest.mark.parametrize(
