@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     run_parser.add_argument(
         "--resume", metavar="TIMESTRING", help="continue a run: the 14 digits its file names begin with"
     )
-    commands.add_parser("check", parents=[shared], help="check settings without rendering")
+    check_parser = commands.add_parser("check", parents=[shared], help="report on settings without rendering")
+    check_parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     plot_parser = commands.add_parser("plot", parents=[shared], help="draw schedules and prompts as SVG")
     plot_parser.add_argument(
         "--schedules", metavar="NAME,NAME", help="which; default: all that change and have an effect"

@@ -1,27 +1,59 @@
-"""`check`: says whether settings files can be rendered, and how large their films are."""
+"""`check`: says whether settings files can be rendered, how large their films are, and what becomes of each setting."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import sys
+from pathlib import Path
 
-from deforum_helpers.commands.job_files import DEFAULT_OUTPUT_ROOT, host_facts, prepare_file, print_warnings
+from deforum_helpers.commands.job_files import (
+    DEFAULT_OUTPUT_ROOT,
+    host_facts,
+    print_problems,
+    read_submitted,
+)
+from deforum_helpers.commands.report import Checked, as_json, as_text
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.host import HostFacts
+from deforum_helpers.prepare import prepare
+from deforum_helpers.settings.report import file_report
 
 
 def check(options: argparse.Namespace) -> int:
-    """Check every file; 0 if all can be rendered, else 2."""
+    """Check every file and report on it; 0 if all can be rendered, else 2."""
     facts = host_facts(options, options.out or DEFAULT_OUTPUT_ROOT)
-    wrong = False
-    for path in options.files:
-        prepared = prepare_file(path, options, facts)
-        if prepared is None:
-            wrong = True
-            continue
-        size, settings = prepared.summary, prepared.settings
-        print(
-            f"{path}: {size['frames']} frames of {settings.W}x{settings.H} "
-            f"({size['frames'] / prepared.plan.fps:.1f} s at {prepared.plan.fps:g} fps), "
-            f"{size['diffused_frames']} diffused in {size['sampling_steps']} sampling steps, "
-            f"about {size['disk_bytes'] / 1e6:.0f} MB"
-        )
-        print_warnings(prepared.warnings)
-    return 2 if wrong else 0
+    checked = [_checked(path, options, facts) for path in options.files]
+    if options.json:
+        print(json.dumps([as_json(one) for one in checked], indent=2, ensure_ascii=False))
+    else:
+        for one in checked:
+            _print(one)
+    return 0 if all(one.prepared is not None for one in checked) else 2
+
+
+def _checked(path: Path, options: argparse.Namespace, facts: HostFacts) -> Checked:
+    try:
+        submitted = read_submitted(path, options.changes)
+        report = file_report(submitted)
+    except SettingsError as error:
+        return Checked(path, problems=error.problems)
+    try:
+        return Checked(path, report, prepare(submitted, facts))
+    except SettingsError as error:
+        return Checked(path, report, problems=error.problems)
+
+
+def _print(one: Checked) -> None:
+    if one.problems:
+        sys.stdout.flush()
+        print_problems(one.path, SettingsError(one.problems))
+        sys.stderr.flush()
+    text = as_text(one, colored=_shows_colors())
+    if text:
+        print(text)
+
+
+def _shows_colors() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

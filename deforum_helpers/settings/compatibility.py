@@ -117,12 +117,10 @@ _RUN: dict[str, Fact] = {
     "use_mask": Fact(
         "render/masks.py",
         "Masks stay soft; classic made them black and white by scattered dots.",
-        _always,
     ),
     "use_alpha_as_mask": Fact(
         "sources.py",
         "The transparency of files and addresses counts; in classic there never was any.",
-        _always,
     ),
     "mask_file": Fact("sources.py", "Addresses need no answer of another site first.", _never),
     "invert_mask": Fact(
@@ -219,7 +217,7 @@ _MOTION: dict[str, Fact] = {
         "depth/names.py",
         "Every model sees the picture in its right colours; classic showed some of them blue for red. One that is not "
         "at hand is served by the nearest that is.",
-        _always,
+        _is("depth_algorithm", "Midas+AdaBins (old)", "Midas-3-Hybrid", "Midas-3.1-BeitLarge", "Leres"),
     ),
     "midas_weight": Fact(
         "",
@@ -236,7 +234,6 @@ _MOTION: dict[str, Fact] = {
     "save_depth_maps": Fact(
         "output/film.py",
         "All maps of a run have one scale; in classic early ones had another than late ones.",
-        _always,
     ),
 }
 
@@ -354,7 +351,9 @@ _SCHEDULED: dict[str, Fact] = {
     **_same(
         ("resume_from_timestring", "resume_timestring"),
         Fact(
-            "prepare.py", "The resumed film is the one that would never have stopped, bit for bit.", _always
+            "prepare.py",
+            "The resumed film is the one that would never have stopped, bit for bit.",
+            _is("resume_from_timestring", True),
         ),
     ),
 }
@@ -437,7 +436,6 @@ _DRIVEN: dict[str, Fact] = {
         "manifests.py",
         "Frames that the manifest leaves out lie between their neighbours; it turns the perspective flip on where it "
         "drives it; `s` in the settings' own schedules is the seed.",
-        _always,
     ),
     "parseq_use_deltas": Fact(
         "manifests.py", "A field without its _delta falls back to the setting with a warning.", _never
@@ -484,9 +482,7 @@ _UNIT: dict[str, Fact] = {
 
 _OUTPUT: dict[str, Fact] = {
     "skip_video_creation": Fact(
-        "output/",
-        "A run succeeds only if its video has all frames; ffmpeg's own words are told.",
-        _never,
+        "output/", "A run succeeds only if its video has all frames; ffmpeg's own words are told.", _never
     ),
     "fps": Fact("output/"),
     "make_gif": Fact("output/", "It is made by ffmpeg, on every system.", _is("make_gif", True)),
@@ -497,14 +493,20 @@ _OUTPUT: dict[str, Fact] = {
         ("add_soundtrack", "soundtrack_path"),
         Fact("media/inputs.py", "Local files work, and subtitles stay in the video beside them.", _never),
     ),
-    **_same(("r_upscale_video", "r_upscale_factor", "r_upscale_model"), Fact("output/")),
+    **_same(("r_upscale_video", "r_upscale_factor"), Fact("output/")),
+    "r_upscale_model": Fact(
+        "output/", "The networks run here, without another program; Lanczos needs no weights at all.", _never
+    ),
     "r_upscale_keep_imgs": Fact(
-        "job.py", "The enlarged pictures go only when nothing needs them any more.", _never
+        "output/", "The enlarged pictures go only when nothing needs them any more.", _never
     ),
     "store_frames_in_ram": Fact(
-        "output/", "It covers every frame, and gif, upscaling and interpolation work with it.", _always
+        "output/", "It covers every frame, and gif, upscaling and interpolation work with it."
     ),
     **_same((name for name in FIELDS if name.startswith("frame_interpolation_")), Fact("output/")),
+    "frame_interpolation_engine": Fact(
+        "output/", "The networks run without CUDA too; Flow needs no weights at all.", _never
+    ),
 }
 
 _ELSEWHERE: dict[str, Fact] = {

@@ -70,7 +70,7 @@ def examine_settings(
     settings = typed_settings(defaults() | read)
     bad = {problem.setting for problem in problems}
     problems += [problem for problem in problems_of(settings) if problem.setting not in bad]
-    return Loaded(settings, unknown, (*warnings, *found, *_unknown_warnings(unknown))), tuple(problems)
+    return Loaded(settings, unknown, (*warnings, *found, *unknown_warnings(unknown))), tuple(problems)
 
 
 def _check_envelope(submitted: object) -> None:
@@ -143,7 +143,8 @@ def _not_json(unknown: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
-def _unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
+def unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
+    """Return what a person should know of names that are no settings."""
     options = [name for name in unknown if name.startswith("deforum_")]
     others = [name for name in unknown if name not in options and name not in REMOVED]
     warnings = []
@@ -156,10 +157,16 @@ def _unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
     return warnings
 
 
+def nearest_name(name: str) -> str | None:
+    """Return the setting whose name is so like `name` that it may be meant, or None."""
+    near = difflib.get_close_matches(name[:100], FIELDS, n=1, cutoff=0.75 if len(name) < 6 else 0.85)
+    return near[0] if near else None
+
+
 def _named(names: list[str]) -> str:
     texts = []
     for name in names[:MAX_NAMED]:
-        near = difflib.get_close_matches(name[:100], FIELDS, n=1, cutoff=0.75 if len(name) < 6 else 0.85)
-        texts.append(f"{shown(name)} (did you mean {near[0]}?)" if near else shown(name))
+        near = nearest_name(name)
+        texts.append(f"{shown(name)} (did you mean {near}?)" if near else shown(name))
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return ", ".join(texts) + more

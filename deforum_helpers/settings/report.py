@@ -1,0 +1,117 @@
+"""What becomes of a settings file: kept, taken over, ignored and why, unknown, and what will look different."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deforum_helpers.settings.compatibility import FACTS, Flat, differences
+from deforum_helpers.settings.conditions import has_effect, reasons
+from deforum_helpers.settings.files import flat_settings
+from deforum_helpers.settings.legacy import REMOVED, modernised
+from deforum_helpers.settings.load import examine_settings, nearest_name, unknown_warnings
+from deforum_helpers.settings.model import FIELDS
+from deforum_helpers.settings.wording import shown
+
+
+@dataclass(frozen=True)
+class About:
+    """One sentence about settings, and which these are."""
+
+    names: tuple[str, ...]
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.names)}: {self.sentence}"
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What becomes of the names that a settings file has.
+
+    Args:
+        kept: settings whose values are taken as they stand and have an effect.
+        defaults: those of them that have their default value.
+        taken_over: how names and values of older notations were read, as sentences.
+        ignored: settings without effect on this film, and why.
+        unknown: names that are no settings, each with the nearest one where there is one.
+        different: what will look different from classic Deforum.
+    """
+
+    kept: tuple[str, ...] = ()
+    defaults: tuple[str, ...] = ()
+    taken_over: tuple[str, ...] = ()
+    ignored: tuple[About, ...] = ()
+    unknown: tuple[str, ...] = ()
+    different: tuple[About, ...] = ()
+
+
+def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileReport:
+    """Return what becomes of `submitted`.
+
+    Args:
+        submitted: settings of any year and notation; values that cannot be read count as not given.
+        over: the settings, by flat name, that these are laid over where a file leaves something out and the program
+            keeps what it had; None = everything else has its default.
+
+    Raises:
+        SettingsError: they are no object of names and values.
+    """
+    loaded, problems = examine_settings(submitted)
+    bad = {problem.setting for problem in problems}
+    values = modernised(submitted).values
+    added = {"legacy_colormatch"} - set(submitted)  # old files are told apart by its absence
+    given = [name for name in FIELDS if name in values and name not in bad | added]
+    flat = flat_settings(loaded.settings)
+    if over is not None:
+        flat = {**over, **{name: flat[name] for name in given}}
+    ignored = {name: why for name in given if (why := _why_ignored(name, values[name], flat))}
+    kept = [name for name in given if FIELDS[name].loaded and has_effect(name, flat) and name not in ignored]
+    notes = [text for text in loaded.warnings if text not in unknown_warnings(loaded.unknown)]
+    return FileReport(
+        kept=tuple(kept),
+        defaults=tuple(name for name in kept if flat[name] == FIELDS[name].default),
+        taken_over=tuple(_taken_over(submitted, given, flat, notes)),
+        ignored=tuple(_grouped(ignored)),
+        unknown=tuple(_named(name) for name in loaded.unknown if name not in REMOVED),
+        different=tuple(About(names, sentence) for sentence, names in differences(given, flat).items()),
+    )
+
+
+def _why_ignored(name: str, value: Any, flat: Flat) -> str:
+    """Return why a setting that a file gives counts for nothing, or nothing where it counts or has its default."""
+    info, fact = FIELDS[name], FACTS[name]
+    changed = value != info.default if not info.loaded else flat[name] != info.default
+    if not changed or value is None:
+        return ""
+    if fact.no_effect:
+        return fact.no_effect
+    return f"{' and '.join(reasons(name, flat))}." if not has_effect(name, flat) else ""
+
+
+def _grouped(sentences: Mapping[str, str]) -> Iterator[About]:
+    names: dict[str, list[str]] = {}
+    for name, sentence in sentences.items():
+        names.setdefault(sentence, []).append(name)
+    for sentence, about in names.items():
+        yield About(tuple(about), sentence)
+
+
+def _taken_over(
+    submitted: Mapping[str, Any], given: Iterable[str], flat: Flat, notes: Iterable[str]
+) -> Iterator[str]:
+    """Yield how old notations were read: the sentences of reading, and one for each value that has none."""
+    told = tuple(notes)
+    yield from told
+    for name in given:
+        plain = name in submitted and FIELDS[name].loaded and submitted[name] is not None
+        if plain and submitted[name] != flat[name] and not any(name in text for text in told):
+            yield f"{name} is {shown(submitted[name])}; it is read as {shown(flat[name])}."
+    if "legacy_colormatch" not in submitted and has_effect("legacy_colormatch", flat):
+        yield "legacy_colormatch is not given, as in files that are older than it; it counts as true."
+
+
+def _named(name: str) -> str:
+    near = nearest_name(name)
+    return f"{shown(name)} (did you mean {near}?)" if near else shown(name)

@@ -1,0 +1,104 @@
+"""`check` on the command line: the report as people read it, and as programs do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deforum_helpers.__main__ import main
+from deforum_helpers.commands import check as command
+from deforum_helpers.commands.report import WIDTH
+
+FILM = {
+    "W": 64,
+    "H": 64,
+    "max_frames": 6,
+    "diffusion_cadence": 3,
+    "translation_z": "0: (3)",
+    "mystery": "\x1b[31mred",
+    "prompts": {"0": "a lake", "3": "a wood --neg \x1b]0;title\x07 fog"},
+    "legacy_colormatch": False,
+}
+
+
+def checked(folder: Path, *arguments: str, **changes: object) -> tuple[int, Path]:
+    path = folder / "film.txt"
+    path.write_text(json.dumps(FILM | changes), encoding="utf-8")
+    return main(["check", str(path), *arguments, "--engine", "null", "--out", str(folder / "out")]), path
+
+
+def test_the_report_is_plain_and_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, path = checked(tmp_path)
+    said = capsys.readouterr()
+    assert (code, said.err) == (0, "")
+    assert said.out.startswith(f"{path}: 6 frames of 64x64 (0.4 s at 15 fps), 2D, 3 diffused in ")
+    for line in (
+        "Prompts",
+        "  - frame 0: a lake",
+        "Kept (6)",
+        "  - translation_z: animation_mode is 2D.",
+        "  - 'mystery'",
+        "  - diffusion_cadence: Every frame is written, the last one is diffused; classic lost those after",
+    ):
+        assert line in said.out.splitlines()
+    assert "\x1b" not in said.out
+    assert "\x07" not in said.out
+    assert max(len(line) for line in said.out.splitlines()[1:]) <= WIDTH
+    assert not (tmp_path / "out").exists()
+
+
+def test_programs_read_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checked(tmp_path, "--json")[0] == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert one["ok"] is True
+    assert (one["film"]["frames"], one["film"]["diffused_frames"], one["film"]["width"]) == (6, 3, 64)
+    assert one["settings"]["ignored"] == [{"names": ["translation_z"], "sentence": "animation_mode is 2D."}]
+    assert one["settings"]["unknown"] == ["'mystery'"]
+    assert one["problems"] == []
+
+
+def test_problems_come_with_what_could_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, path = checked(tmp_path, W=7, zoom="0:(1+")
+    said = capsys.readouterr()
+    assert code == 2
+    assert said.err.splitlines()[0] == f"{path}: 2 problems"
+    assert "W is 7" in said.err
+    assert "Without effect on this film" in said.out
+    assert "frames of" not in said.out
+    checked(tmp_path, "--json", W=7)
+    (one,) = json.loads(capsys.readouterr().out)
+    assert one["ok"] is False
+    assert one["film"] is None
+    assert [problem["setting"] for problem in one["problems"]] == ["W"]
+
+
+def test_a_file_that_cannot_be_read_leaves_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = checked(tmp_path, str(tmp_path / "nowhere.txt"))
+    said = capsys.readouterr()
+    assert code == 2
+    assert "nowhere.txt: 1 problem" in said.err
+    assert "6 frames of 64x64" in said.out
+
+
+@pytest.mark.parametrize(
+    ("terminal", "no_color", "colored"), [(True, "", True), (True, "1", False), (False, "", False)]
+)
+def test_headings_stand_out_on_a_terminal_alone(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+    no_color: str,
+    colored: bool,
+) -> None:
+    monkeypatch.setattr(command.sys.stdout, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", no_color)
+    checked(tmp_path)
+    assert ("\x1b[1mPrompts\x1b[0m" in capsys.readouterr().out) is colored
