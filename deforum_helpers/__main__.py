@@ -1,4 +1,5 @@
 """Command line: `python -m deforum_helpers run|check|plot FILE...`, here;
+`python -m deforum_helpers interpolate|upscale|vid2depth|stitch ...`, for videos and pictures that are there already;
 `python -m deforum_helpers submit|watch|jobs|cancel|resume --url URL ...`, on a server.
 
 Exit codes: 0 all is well, 1 a job failed or was stopped, 2 the settings or the command are wrong.
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deforum_helpers.commands import check, plot, run
+from deforum_helpers.commands import check, plot, run, tools
 from deforum_helpers.engines.names import ENGINES
 
 ON_A_SERVER = ("submit", "watch", "jobs", "cancel", "resume")
@@ -27,13 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(importlib.import_module("deforum_api.__main__").main(arguments))
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    command = {"run": run.run, "check": check.check, "plot": plot.plot}[options.command]
-    return command(options)
+    own = {"run": run.run, "check": check.check, "plot": plot.plot}
+    return own.get(options.command, tools.run_tool)(options)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deforum_helpers", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run|check|plot")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(("run", "check", "plot", *tools.NAMES)))
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "files",
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     plot_parser.add_argument(
         "--schedules", metavar="NAME,NAME", help="which; default: all that change and have an effect"
     )
+    tools.add_parsers(commands)
     return parser
 
 

@@ -85,6 +85,8 @@ def _run_one(path: Path, prepared: Prepared, engine: Engine, options: argparse.N
     bar.end()
     print_warnings(result.warnings[len(prepared.warnings) :])
     print(result.video or result.outdir)
+    for film in result.more_videos:
+        print(film)
     return 0
 
 

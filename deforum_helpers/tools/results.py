@@ -50,3 +50,8 @@ class ToolResult:
     fps: float
     pictures: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def part(report: Callable[[float], None], begin: float, end: float) -> Callable[[float], None]:
+    """Return a report whose 0..1 is begin..end of another."""
+    return lambda share: report(begin + (end - begin) * share)

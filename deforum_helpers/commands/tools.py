@@ -1,0 +1,180 @@
+"""`interpolate`, `upscale`, `vid2depth` and `stitch`: tools for videos and pictures that are there already."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.commands.job_files import DEFAULT_OUTPUT_ROOT
+from deforum_helpers.errors import DeforumError, SettingsError
+from deforum_helpers.settings.tables import INTERPOLATION_ENGINES, UPSCALE_FACTORS, UPSCALE_MODELS
+
+if TYPE_CHECKING:
+    from deforum_helpers.tools.results import ToolResult, Work
+
+NAMES = ("interpolate", "upscale", "vid2depth", "stitch")
+
+
+def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the tools' commands and their options."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--out", type=Path, metavar="PATH", help="output root")
+    shared.add_argument("--device", default="cpu", help="where networks run: cpu, cuda (default: cpu)")
+    kept = argparse.ArgumentParser(add_help=False)
+    kept.add_argument("--keep-pictures", action="store_true", help="keep the pictures beside the film")
+    _add_interpolate(commands, [shared, kept])
+    upscale = commands.add_parser("upscale", parents=[shared, kept], help="enlarge a video")
+    upscale.add_argument("file", type=Path, metavar="VIDEO")
+    upscale.add_argument("--model", choices=UPSCALE_MODELS, default="Lanczos", help="default: Lanczos")
+    upscale.add_argument("--factor", choices=UPSCALE_FACTORS, default="x2", help="default: x2")
+    _add_vid2depth(commands, [shared, kept])
+    stitch = commands.add_parser("stitch", parents=[shared], help="make a film of numbered pictures")
+    stitch.add_argument(
+        "pattern", metavar="PATTERN", help="as in frames/shot_%%09d.png, or one of the pictures"
+    )
+    stitch.add_argument("--fps", type=float, default=15.0, help="default: 15")
+    stitch.add_argument("--sound", type=Path, metavar="FILE", help="sound or video file")
+
+
+def _add_interpolate(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
+    parser = commands.add_parser(
+        "interpolate", parents=parents, help="make frames between those of a video, or between pictures"
+    )
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="one video, or pictures in their order"
+    )
+    engines = INTERPOLATION_ENGINES[1:]
+    parser.add_argument("--engine", choices=engines, default="Flow", help="default: Flow")
+    parser.add_argument("--times", type=int, default=2, metavar="X", help="how many times more frames (2)")
+    parser.add_argument("--slower", type=int, metavar="X", help="how many times slower; drops the sound")
+    parser.add_argument("--fps", type=float, default=15.0, help="of a film of pictures (15)")
+    parser.add_argument("--sound", type=Path, metavar="FILE", help="of a film of pictures")
+
+
+def _add_vid2depth(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
+    parser = commands.add_parser("vid2depth", parents=parents, help="make a video of a video's depth")
+    parser.add_argument("file", type=Path, metavar="VIDEO")
+    parser.add_argument("--mode", default="Depth", help="Depth (default), or: None (just grayscale)")
+    parser.add_argument("--algorithm", default="Depth-Anything-V2-Small", help="as depth_algorithm")
+    parser.add_argument(
+        "--thresholding", default="None", help="None, Simple, Simple (Auto-value), Adaptive (Mean) ..."
+    )
+    parser.add_argument("--lower", type=int, default=127)
+    parser.add_argument("--upper", type=int, default=255)
+    parser.add_argument("--block-size", type=int, default=11)
+    parser.add_argument("--c", type=float, default=2.0)
+    parser.add_argument("--far-is-bright", action="store_true", help="of grey: as it is")
+    parser.add_argument("--blur", type=float, default=0.0, help="deviation of the last blur, in pixels")
+
+
+def run_tool(options: argparse.Namespace) -> int:
+    """Run a tool; 0 if it made its film, 1 if it failed or was stopped, 2 if what was asked for is wrong."""
+    from deforum_helpers.tools.results import Work
+
+    cancel = CancelToken()
+    root = (options.out or DEFAULT_OUTPUT_ROOT).resolve()
+    work = Work(output_root=root, cancel=cancel, report=_progress, device=options.device)
+    try:
+        with _cancelled_by_ctrl_c(cancel):
+            result = _TOOLS[options.command](options, work)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(problem.message, file=sys.stderr)
+        return 2
+    except DeforumError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+    for warning in result.warnings:
+        print(f"  warning: {warning}", file=sys.stderr)
+    print(result.video)
+    return 0
+
+
+@contextmanager
+def _cancelled_by_ctrl_c(cancel: CancelToken) -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, lambda number, frame: cancel.cancel())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _progress(share: float) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{share:4.0%}\x1b[K")
+        sys.stderr.flush()
+
+
+def _interpolate(options: argparse.Namespace, work: Work) -> ToolResult:
+    from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
+
+    if len(options.files) > 1:
+        return interpolate_pictures(
+            options.files,
+            work,
+            fps=options.fps,
+            engine=options.engine,
+            x_amount=options.times,
+            slow_mo_amount=options.slower,
+            keep_imgs=options.keep_pictures,
+            soundtrack=options.sound,
+        )
+    return interpolate_video(
+        options.files[0],
+        work,
+        engine=options.engine,
+        x_amount=options.times,
+        slow_mo_amount=options.slower,
+        keep_imgs=options.keep_pictures,
+    )
+
+
+def _upscale(options: argparse.Namespace, work: Work) -> ToolResult:
+    from deforum_helpers.tools.upscale import upscale_video
+
+    keep = options.keep_pictures
+    return upscale_video(options.file, work, model=options.model, factor=options.factor, keep_imgs=keep)
+
+
+def _vid2depth(options: argparse.Namespace, work: Work) -> ToolResult:
+    from deforum_helpers.tools.vid2depth import DepthLook, video_to_depth
+
+    look = DepthLook(
+        mode=options.mode,
+        thresholding=options.thresholding,
+        lower=options.lower,
+        upper=options.upper,
+        block_size=options.block_size,
+        c=options.c,
+        invert=not options.far_is_bright,
+        end_blur=options.blur,
+        algorithm=options.algorithm,
+    )
+    return video_to_depth(options.file, work, look, keep_imgs=options.keep_pictures)
+
+
+def _stitch(options: argparse.Namespace, work: Work) -> ToolResult:
+    from deforum_helpers.tools.stitch import stitch_frames
+
+    return stitch_frames(options.pattern, work, fps=options.fps, soundtrack=options.sound)
+
+
+_TOOLS: dict[str, Callable[[argparse.Namespace, Work], ToolResult]] = {
+    "interpolate": _interpolate,
+    "upscale": _upscale,
+    "vid2depth": _vid2depth,
+    "stitch": _stitch,
+}

@@ -1,0 +1,101 @@
+"""Where tools write, and what they read."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from deforum_helpers.errors import DiskFull, MissingFeature, Problem, SettingsError, VideoError
+from deforum_helpers.media.video import Footage, Selection, extract_frames, footage_of
+from deforum_helpers.output.audio import check_soundtrack
+from deforum_helpers.output.disk import disk_errors
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.tools.results import Work
+
+INPUT_FOLDER = "tmp_input_frames"
+LONGEST_NAME = 100
+# What a picture takes on the disk as PNG, with its share of the film.
+BYTES_PER_PIXEL = 1.7
+_FORBIDDEN = re.compile(r'[/\\<>:"|?*.,\s\x00-\x1f\x7f]')
+
+
+def clean_name(path: Path) -> str:
+    """Return what outputs of a file are named by: its name without extension, odd characters as underscores."""
+    return _FORBIDDEN.sub("_", path.stem)[:LONGEST_NAME] or "video"
+
+
+@contextmanager
+def fresh_folder(work: Work, kind: str, name: str) -> Iterator[Path]:
+    """Give a new folder `name`, or `name`_1 ..., in the folder `kind` of the output root; it goes if work in it fails.
+
+    Raises:
+        SettingsError: the folder leads out of the output root through a link.
+        DiskFull, RenderError: it cannot be made.
+    """
+    root = work.output_root.resolve()
+    parent = root / kind
+    if not parent.resolve().is_relative_to(root):
+        message = f"The folder {kind!r} is a link that leads out of the output folder; remove the link."
+        raise SettingsError([Problem(message)])
+    with disk_errors(kind):
+        parent.mkdir(parents=True, exist_ok=True)
+        for number in count():
+            folder = parent / (f"{name}_{number}" if number else name)
+            try:
+                folder.mkdir()
+                break
+            except FileExistsError:
+                continue
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def footage(path: Path, work: Work) -> Footage:
+    """Return what an uploaded video holds.
+
+    Raises:
+        SettingsError: it is missing, empty, no video or a playlist.
+        MissingFeature: there is no ffmpeg.
+    """
+    return footage_of(
+        path, find_ffmpeg(work.options.deforum_ffmpeg_location), setting="The video", name=path.name
+    )
+
+
+def extracted(video: Footage, folder: Path, work: Work) -> tuple[Path, ...]:
+    """Return all frames of a video as pictures in a folder of `folder`."""
+    ffmpeg = find_ffmpeg(work.options.deforum_ffmpeg_location)
+    return extract_frames(video, folder / INPUT_FOLDER, Selection(), ffmpeg, work.cancel)
+
+
+def sound_of(path: Path, work: Work) -> Path | None:
+    """Return the file if it has sound that a film can carry, else None."""
+    try:
+        check_soundtrack(path, find_ffmpeg(work.options.deforum_ffmpeg_location))
+    except (VideoError, MissingFeature):
+        return None
+    return path
+
+
+def require_room(work: Work, pixels: int) -> None:
+    """See before the work begins that the disk has room for pictures of so many pixels.
+
+    Raises:
+        DiskFull: it has not.
+    """
+    folder = work.output_root
+    while not folder.exists():
+        folder = folder.parent
+    free, needed = shutil.disk_usage(folder).free, pixels * BYTES_PER_PIXEL
+    if needed > free:
+        raise DiskFull(
+            f"This needs about {needed / 1e9:.1f} GB, but the output folder's disk has {free / 1e9:.1f} GB free; "
+            "free some space, or make fewer or smaller pictures."
+        )

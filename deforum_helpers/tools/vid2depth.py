@@ -1,0 +1,210 @@
+"""A video of depth: each frame as a map of how near things are, or in grey, with hard edges where asked for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from deforum_helpers.depth import make_estimator
+from deforum_helpers.depth.base import DepthEstimator
+from deforum_helpers.depth.maps import depth_bytes
+from deforum_helpers.depth.names import available_families, depth_name, serve
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.image.convert import from_bytes
+from deforum_helpers.output.derived import film_of
+from deforum_helpers.output.frames import read_frame, write_frame
+from deforum_helpers.tools.folders import (
+    INPUT_FOLDER,
+    clean_name,
+    extracted,
+    footage,
+    fresh_folder,
+    require_room,
+    sound_of,
+)
+from deforum_helpers.tools.names import MODES, THRESHOLDINGS
+from deforum_helpers.tools.results import ToolResult, Work, part
+
+FOLDER = "frame-depth"
+# How classic wrote the first mode.
+OTHER_SPELLINGS: Mapping[str, str] = {"Depth (Midas/Adabins)": "Depth"}
+BLUR_PX = 5
+MIDDLE, WHITE = 127, 255
+
+Grey: TypeAlias = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class DepthLook:
+    """How a video of depth looks.
+
+    Args:
+        mode: of `MODES`.
+        thresholding: of `THRESHOLDINGS`.
+        lower, upper: 0..255; Simple makes what is above `lower` as bright as `upper`, the rest black. The others find
+            the limit themselves.
+        block_size: side in pixels of what Adaptive looks at around a pixel, odd, 3..255.
+        c: how much brighter than its surroundings a pixel has to be with Adaptive, -255..255.
+        invert: of depth: closer is brighter; of grey: dark is bright.
+        end_blur: deviation in pixels of a last blur, 0..255.
+        algorithm: of depth_algorithm.
+    """
+
+    mode: str = "Depth"
+    thresholding: str = "None"
+    lower: int = 127
+    upper: int = 255
+    block_size: int = 11
+    c: float = 2.0
+    invert: bool = True
+    end_blur: float = 0.0
+    algorithm: str = "Depth-Anything-V2-Small"
+
+
+def video_to_depth(
+    path: Path,
+    work: Work,
+    look: DepthLook | None = None,
+    *,
+    keep_imgs: bool = False,
+    estimator: Callable[[str, str], DepthEstimator] = make_estimator,
+) -> ToolResult:
+    """Make a film of the depth of a video's frames, with its sound.
+
+    Args:
+        path: the video.
+        work: where, how, and who is told.
+        look: how it looks.
+        keep_imgs: whether the pictures stay.
+        estimator: makes the depth model of a name, on a device.
+
+    Raises:
+        SettingsError: what was asked for cannot be done.
+        RenderError: it failed; nothing is left behind.
+        Cancelled, Parked: it was told to stop; nothing is left behind.
+    """
+    look = checked(look or DepthLook())
+    video, warning = footage(path, work), None
+    require_room(work, video.width_px * video.height_px * video.frames)
+    draw: Callable[[Grey], Grey] = _grey
+    if look.mode == "Depth":
+        _, warning = serve(look.algorithm, available_families())
+        draw = _depth_of(look, estimator(look.algorithm, work.device), work.device)
+    name = clean_name(path)
+    with fresh_folder(work, FOLDER, name) as folder:
+        frames = extracted(video, folder, work)
+        work.report(0.1)
+        pictures = tuple(
+            folder / f"depth_frames_{name}" / f"{number:09d}.png" for number in range(len(frames))
+        )
+        pictures[0].parent.mkdir()
+        report = part(work.report, 0.1, 0.85)
+        for number, (frame, picture) in enumerate(zip(frames, pictures, strict=True)):
+            work.cancel.check()
+            write_frame(picture, finished(draw(read_frame(frame)), look))
+            report((number + 1) / len(frames))
+        film = folder / f"{name}_depth_{look.thresholding}.mp4"
+        report = part(work.report, 0.85, 1.0)
+        sound = sound_of(path, work)
+        counted = film_of(
+            pictures,
+            film,
+            fps=video.fps,
+            options=work.options,
+            cancel=work.cancel,
+            report=report,
+            audio=sound,
+        )
+        shutil.rmtree(folder / INPUT_FOLDER, ignore_errors=True)
+        if not keep_imgs:
+            shutil.rmtree(pictures[0].parent, ignore_errors=True)
+        return ToolResult(
+            film, counted, video.fps, pictures if keep_imgs else (), (warning,) if warning else ()
+        )
+
+
+def _grey(rgb_u8: Grey) -> Grey:
+    return np.asarray(cv2.cvtColor(rgb_u8, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _depth_of(look: DepthLook, model: DepthEstimator, device: str) -> Callable[[Grey], Grey]:
+    far_is_bright = not depth_name(look.algorithm).near_is_bright
+
+    def draw(rgb_u8: Grey) -> Grey:
+        drawn = depth_bytes(model.estimate(from_bytes(rgb_u8, device)), look.algorithm)
+        return WHITE - drawn if far_is_bright else drawn
+
+    return draw
+
+
+def finished(grey: Grey, look: DepthLook) -> Grey:
+    """Return a grey picture (H, W) uint8 inverted, thresholded and blurred; depth comes with near things bright."""
+    if look.invert != (look.mode == "Depth"):
+        grey = np.asarray(WHITE - grey, np.uint8)
+    grey = _thresholded(grey, look)
+    if look.end_blur > 0:
+        grey = np.asarray(cv2.GaussianBlur(grey, (BLUR_PX, BLUR_PX), look.end_blur), np.uint8)
+        if look.thresholding != "None":
+            grey = np.asarray(cv2.threshold(grey, MIDDLE, WHITE, cv2.THRESH_BINARY)[1], np.uint8)
+    return grey
+
+
+def _thresholded(grey: Grey, look: DepthLook) -> Grey:
+    if look.thresholding == "None":
+        return grey
+    if look.thresholding.startswith("Simple"):
+        automatic = cv2.THRESH_OTSU if look.thresholding != "Simple" else 0
+        return np.asarray(
+            cv2.threshold(grey, look.lower, look.upper, cv2.THRESH_BINARY | automatic)[1], np.uint8
+        )
+    around = (
+        cv2.ADAPTIVE_THRESH_MEAN_C
+        if look.thresholding == "Adaptive (Mean)"
+        else cv2.ADAPTIVE_THRESH_GAUSSIAN_C
+    )
+    picture = cv2.adaptiveThreshold(grey, look.upper, around, cv2.THRESH_BINARY, look.block_size, look.c)
+    return np.asarray(picture, np.uint8)
+
+
+def checked(look: DepthLook) -> DepthLook:
+    """Return a look with its mode in our spelling.
+
+    Raises:
+        SettingsError: something of it cannot be had; all of it is told.
+    """
+    look = DepthLook(**{**vars(look), "mode": OTHER_SPELLINGS.get(look.mode, look.mode)})
+    ranges = {
+        "lower": (0, WHITE),
+        "upper": (0, WHITE),
+        "block_size": (3, 255),
+        "c": (-255, 255),
+        "end_blur": (0, 255),
+    }
+    wrong = {
+        name: (getattr(look, name), f"{low} to {high}{' and odd' if name == 'block_size' else ''}")
+        for name, (low, high) in ranges.items()
+        if not low <= getattr(look, name) <= high or (name == "block_size" and look.block_size % 2 == 0)
+    }
+    if look.mode not in MODES:
+        wrong["mode"] = look.mode, f"one of: {', '.join(MODES)}"
+    if look.thresholding not in THRESHOLDINGS:
+        wrong["thresholding"] = look.thresholding, f"one of: {', '.join(THRESHOLDINGS)}"
+    problems = [
+        Problem(f"{name} is {found!r}; allowed is {allowed}.", name, found=str(found)[:80], allowed=allowed)
+        for name, (found, allowed) in wrong.items()
+    ]
+    if look.mode == "Depth":
+        try:
+            depth_name(look.algorithm)
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(problems)
+    return look
