@@ -26,6 +26,8 @@ ALLOWED = "a video file: mp4, mov, m4v, webm, mkv, avi or mpeg"
 MOST_FRAMES = 100_000
 PROBE_TIMEOUT_S = 60.0
 COUNT_TIMEOUT_S = 1800.0
+# JPEG knows one way from RGB to luma and chroma; videos say which one is theirs.
+_JPEG_COLORS = "scale=out_color_matrix=bt601:out_range=full"
 _QUALITY = ("-c:v", "mjpeg", "-qmin", "1", "-q:v", "1", "-huffman", "optimal")
 
 
@@ -241,7 +243,7 @@ def _run(footage: Footage, folder: Path, selection: Selection, ffmpeg: str, canc
     pattern = str((folder / "%09d.jpg").resolve()).replace("%", "%%").replace("%%09d", "%09d")
     arguments = [
         *_source(footage.path, demuxer),
-        *("-vf", f"{selection.expression},setpts=N/FRAME_RATE/TB", *_each_once(ffmpeg)),
+        *("-vf", f"{selection.expression},{_JPEG_COLORS},setpts=N/FRAME_RATE/TB", *_each_once(ffmpeg)),
         *("-frames:v", str(selection.count(footage.frames)), *_QUALITY, "-pix_fmt", "yuvj444p"),
         *("-f", "image2", "-start_number", "0", f"file:{pattern}"),
     ]

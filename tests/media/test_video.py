@@ -78,6 +78,21 @@ def test_counts_are_those_of_a_plain_loop(every: int, first: int, last: int, fra
     assert Selection(every, first, last).count(frames) == len(plain)
 
 
+@pytest.mark.parametrize("matrix", ["bt709", "smpte170m", None])
+def test_colours_are_those_of_the_video(tmp_path: Path, matrix: str | None) -> None:
+    """Every way from RGB to the video's own colours is gone back, whichever the video says is its own."""
+    colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 64, 200], [200, 30, 90]], np.uint8)
+    pixels = np.broadcast_to(colors.repeat(32, 0), (32, 160, 3))
+    (tmp_path / "a.raw").write_bytes(np.ascontiguousarray(pixels).tobytes())
+    shape = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "160x32", "-r", 10)
+    way = ("-vf", f"scale=out_color_matrix={matrix}", "-colorspace", matrix) if matrix else ()
+    ffmpeg(*shape, "-i", tmp_path / "a.raw", *way, "-pix_fmt", "yuv420p", "-crf", 1, tmp_path / "a.mp4")
+    footage = footage_of(tmp_path / "a.mp4", FFMPEG, setting="video_init_path")
+    (path,) = taken(footage, tmp_path / "frames", Selection())
+    found = cv2.imread(str(path))[16, 16::32, ::-1]
+    assert np.abs(found.astype(int) - colors).max() <= 4
+
+
 def test_a_variable_rate_neither_repeats_nor_drops(tmp_path: Path) -> None:
     gray_clip(tmp_path / "a.mp4")
     uneven = "setpts='(N+gt(N,3)*30+gt(N,7)*0.2)/10/TB'"
