@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 80 << 20
 WAITING = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Deforum</title>
-<meta http-equiv="refresh" content="1"><link rel="icon" href="data:,"><style>:root{color-scheme:light dark;font-family:system-ui,sans-serif}
+<meta http-equiv="refresh" content="1"><link rel="icon" href="data:,">
+<style>:root{color-scheme:light dark;font-family:system-ui,sans-serif}
 body{display:grid;place-items:center;min-height:90vh}</style></head><body><p>Deforum is getting ready ...</p></body>
 </html>"""
 FAILED = "The tab could not be made; the server's log says why. The API and /docs work without it."

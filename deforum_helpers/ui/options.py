@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+from deforum_helpers.errors import MissingFeature
 from deforum_helpers.options import Options
+from deforum_helpers.output.ffmpeg import find_ffmpeg
 
 LABELS: Mapping[str, str] = {
     "deforum_ffmpeg_crf": "Quality of the video (CRF): 0 = lossless, 17 = very good, 51 = worst",
@@ -68,12 +71,19 @@ def option_rows() -> tuple[OptionRow, ...]:
 
 def chosen(values: tuple[Any, ...]) -> dict[str, Any]:
     """Return what the drawer holds, in the order of `option_rows`, as overrides of the options."""
-    return {
-        row.name: number(value) if isinstance(value, float) else value
-        for row, value in zip(option_rows(), values, strict=True)
-    }
+    return {row.name: number(value) for row, value in zip(option_rows(), values, strict=True)}
 
 
-def number(value: float) -> float:
+def number(value: Any) -> Any:
     """Return a slider's value as a whole number where it is one."""
-    return int(value) if value.is_integer() else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def fixed_facts(options: Options, output_root: Path) -> tuple[str, ...]:
+    """Return as sentences what the drawer only shows: programs and files of this machine are nothing for a page."""
+    try:
+        ffmpeg = f"Films are made by {find_ffmpeg(options.deforum_ffmpeg_location)}."
+    except MissingFeature as error:
+        ffmpeg = str(error)
+    kept = output_root / Path(options.deforum_persistent_settings_path).expanduser()
+    return ffmpeg, f"The settings to begin with are kept in {kept}."

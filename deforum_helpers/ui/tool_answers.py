@@ -70,7 +70,7 @@ class ToolAnswers:
             downloads = Downloads(self._service.facts.fetcher)
             soundtrack = _soundtrack(named, downloads)
             how = _interpolation(values)
-            return interpolate_pictures(ordered, work, fps=named["fps"], soundtrack=soundtrack, **how)
+            return interpolate_pictures(ordered, work, fps=named["fps"] or 0, soundtrack=soundtrack, **how)
 
         return self._start("Interpolate Pics", ordered, tool, wrong=_no_engine(values))
 
@@ -104,7 +104,9 @@ class ToolAnswers:
             from deforum_helpers.tools.stitch import stitch_frames
 
             downloads = Downloads(self._service.facts.fetcher)
-            return stitch_frames(pattern.strip(), work, fps=fps, soundtrack=_soundtrack(named, downloads))
+            return stitch_frames(
+                pattern.strip(), work, fps=fps or 0, soundtrack=_soundtrack(named, downloads)
+            )
 
         missing = "" if pattern.strip() else "Image path is empty; give the path of one of the pictures."
         return self._start("Stitch frames to video", [Path(pattern.strip())], tool, wrong=missing)
@@ -186,8 +188,9 @@ def _named(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
 
 
 def _of_rows(rows: Sequence[OptionRow], values: Sequence[Any]) -> dict[str, Any]:
+    """Return the arguments that the rows' controls hold; an empty one has its default."""
     return {
-        row.name: number(value) if isinstance(value, float) and isinstance(row.default, int) else value
+        row.name: row.default if value is None else number(value)
         for row, value in zip(rows, values, strict=True)
     }
 

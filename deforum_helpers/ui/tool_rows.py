@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from deforum_helpers.settings.tables import DEPTH_ALGORITHMS, UPSCALE_FACTORS, UPSCALE_MODELS
+from deforum_helpers.tools.names import MODES, THRESHOLDINGS
 from deforum_helpers.ui.options import OptionRow
-
-MODES = ("Depth",)
-THRESHOLDINGS = ("None",)
 
 # Settings of films that hold for the tools that make frames between frames.
 INTERPOLATION_FIELDS = (
@@ -47,7 +45,7 @@ DEPTH_ROWS: tuple[OptionRow, ...] = (
     _number("lower", "Threshold Value Lower", 127, 0, 255),
     _number("upper", "Threshold Value Upper", 255, 0, 255),
     _number("block_size", "Block size of the adaptive thresholdings, odd", 11, 3, 255),
-    _number("c", "C of the adaptive thresholdings", 2.0, 0.0, 255.0),
+    _number("c", "C of the adaptive thresholdings", 2.0, -255.0, 255.0),
     _switch("invert", "Closer is brighter", default=True),
     _number("end_blur", "End blur", 0.0, 0.0, 255.0),
     _switch("keep_imgs", "Keep Imgs", default=True),
