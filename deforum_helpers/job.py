@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,14 +13,17 @@ from typing import Any
 
 import torch
 
+from deforum_helpers.aside import Aside
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.depth import make_estimator
 from deforum_helpers.depth.base import DepthEstimator
+from deforum_helpers.depth.kept import kept_estimator
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.engines.preview import PreviewEngine
 from deforum_helpers.errors import BlankFrame, Cancelled, CheckpointError
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import from_bytes
+from deforum_helpers.kept_settings import keep_settings
 from deforum_helpers.media.video import remove_extracted
 from deforum_helpers.output.disk import write_whole
 from deforum_helpers.output.film import Film
@@ -96,6 +100,7 @@ def run_job(
     manifest = job.post_produce(manifest)
     if prepared.settings.delete_input_frames:
         remove_extracted(sources.extracted)
+    keep_settings(prepared)
     return RunResult(
         run.outdir,
         run.timestring,
@@ -128,7 +133,8 @@ class _Job:
         self.engine = engine
         self.cancel = cancel
         self.run = run
-        self.warnings = self._engine_warnings()
+        told = (text for key in self.plan.key_frames for text in engine.warnings(key.request))
+        self.warnings = tuple(dict.fromkeys(told))
         self.sources = sources
         self._report = report
         self._estimator = estimator
@@ -146,10 +152,6 @@ class _Job:
                 self.warnings,
             )
         )
-
-    def _engine_warnings(self) -> tuple[str, ...]:
-        warnings = (text for key in self.plan.key_frames for text in self.engine.warnings(key.request))
-        return tuple(dict.fromkeys(warnings))
 
     def saved_settings(self) -> dict[str, Any]:
         """Return the settings as they are written beside the frames: those submitted, seed and names resolved."""
@@ -237,11 +239,9 @@ class _Job:
                 self.render(film, start.state, start.frames_done)
             except (Cancelled, BlankFrame) as error:
                 end = error
-            share_of_film = FILM_SHARE if wants_more(prepared.settings) else 1.0
+            part = FILM_SHARE if wants_more(prepared.settings) else 1.0
             self.tell("POST_PROCESSING", 0.0, film.frames)
-            manifest = film.finish(
-                lambda share: self.tell("POST_PROCESSING", share * share_of_film, film.frames)
-            )
+            manifest = film.finish(lambda share: self.tell("POST_PROCESSING", share * part, film.frames))
         if end is not None:
             raise end
         return manifest
@@ -259,8 +259,9 @@ class _Job:
             prepared.inputs.soundtrack,
             str(self.engine.device),
         )
-        begun = FILM_SHARE if wants_more(prepared.settings) else 1.0
-        with self.engine.resting():
+        more = wants_more(prepared.settings)
+        begun = FILM_SHARE if more else 1.0
+        with self.engine.resting() if more else nullcontext():
             return post_produce(
                 rendered,
                 manifest,
@@ -273,8 +274,9 @@ class _Job:
         settings = self.prepared.settings
         eyes = None
         if self.plan.uses_depth:
-            estimator = self._estimator(settings.depth_algorithm, self.engine.device)
-            eyes = Eyes(estimator, self.engine)
+            keep = self.prepared.options.deforum_keep_3d_models_in_vram
+            make, device = self._estimator, self.engine.device
+            eyes = Eyes(kept_estimator(make, settings.depth_algorithm, device, keep=keep), self.engine)
         sources = self.sources
         studio = Studio(
             plan=self.plan,
@@ -290,6 +292,8 @@ class _Job:
             controls=sources.controls,
         )
         self.tell("GENERATING", frames_done / self.plan.frames, frames_done)
-        for outcome in render(studio, state, sources.init_image):
-            film.write(outcome)
-            self.tell("GENERATING", film.frames / self.plan.frames, film.frames)
+        with Aside(self.prepared, self.run, frames_done) as aside:
+            for outcome in render(studio, state, sources.init_image):
+                film.write(outcome)
+                self.tell("GENERATING", film.frames / self.plan.frames, film.frames)
+                aside.note(film.frames)

@@ -21,6 +21,9 @@ X264_PRESETS = (
 )
 
 
+PREVIEWS = ("Off", "On", "On, concurrent (don't pause generation)")
+
+
 def option(default: Any, **bounds: Any) -> Any:
     """Declare an option: its default, and `low` and `high`, or `choices`, or `fixed` (only the host's own value)."""
     return field(default=default, metadata=bounds)
@@ -37,7 +40,16 @@ class Options:
         deforum_save_gen_info_as_srt: write subtitles with the parameters of each frame.
         deforum_embed_srt: put them into the video as well.
         deforum_save_gen_info_as_srt_params: which parameters, by their labels.
+        deforum_simple_subtitles: leave the numbers of frame and seed out of the subtitles.
+        deforum_own_line_for_prompt_srt: give the prompt a line of its own.
+        deforum_subtitles_per_second: most entries in a second, 1..60; 0 = one for each frame.
+        deforum_always_write_keyframe_subtitle: begin an entry at each key frame even so.
         deforum_keep_3d_models_in_vram: keep the depth model loaded between jobs.
+        deforum_enable_persistent_settings: keep the settings of the newest film, for the next start of the tab.
+        deforum_persistent_settings_path: the file that keeps them.
+        deforum_debug_mode_enabled: write each step of a job into the log.
+        deforum_preview: make a film of the frames so far while rendering goes on.
+        deforum_preview_interval_frames: after how many frames anew, 10..500.
         outdir_samples: a folder inside the output root, empty = the output root's `img2img-images`.
         CLIP_stop_at_last_layers: clip skip, 1..12.
         sd_model_checkpoint: checkpoint, empty = the host's.
@@ -55,7 +67,18 @@ class Options:
     deforum_save_gen_info_as_srt_params: tuple[str, ...] = option(
         ("Noise Sch",), choices=tuple(param.label for param in SUBTITLE_PARAMS)
     )
+    deforum_simple_subtitles: bool = option(False)
+    deforum_own_line_for_prompt_srt: bool = option(False)
+    deforum_subtitles_per_second: int = option(0, low=0, high=60)
+    deforum_always_write_keyframe_subtitle: bool = option(True)
     deforum_keep_3d_models_in_vram: bool = option(False)
+    deforum_enable_persistent_settings: bool = option(False)
+    deforum_persistent_settings_path: str = option(
+        "models/Deforum/deforum_persistent_settings.txt", fixed=True
+    )
+    deforum_debug_mode_enabled: bool = option(False)
+    deforum_preview: str = option("Off", choices=PREVIEWS)
+    deforum_preview_interval_frames: int = option(100, low=10, high=500)
     outdir_samples: str = option("")
     CLIP_stop_at_last_layers: int = option(1, low=1, high=12)
     sd_model_checkpoint: str = option("")

@@ -38,6 +38,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.manifests",
         "deforum_helpers.abilities",
         "deforum_helpers.control_checks",
+        "deforum_helpers.kept_settings",
+        "deforum_helpers.aside",
     ),
     ("deforum_helpers.output.film",),
     ("deforum_helpers.render",),

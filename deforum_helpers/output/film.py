@@ -29,7 +29,7 @@ from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD
 from deforum_helpers.output.names import Run
-from deforum_helpers.output.subtitles import SubtitleWriter
+from deforum_helpers.output.subtitles import Style, SubtitleWriter, spans
 from deforum_helpers.output.video import VideoWriter, gif
 from deforum_helpers.render.checkpoint import Checkpoint, encoded
 from deforum_helpers.render.loop import Outcome
@@ -185,6 +185,8 @@ class Film:
         files += self._frame_files()
         video = self._finish_video()
         report(0.8)
+        if self._run.preview_path.exists():
+            files.append(output_file("preview_video", self._run.preview_path))
         if video is not None:
             files.append(output_file("video", video, self.frames))
             if self._settings.make_gif:
@@ -256,12 +258,18 @@ class Film:
         return self._run.video_path
 
     def _write_subtitles(self) -> Path:
-        plan, params = self._plan, self._options.deforum_save_gen_info_as_srt_params
+        plan, options = self._plan, self._options
+        params = options.deforum_save_gen_info_as_srt_params
+        style = Style(options.deforum_simple_subtitles, options.deforum_own_line_for_prompt_srt)
+        keys = (
+            {key.index for key in plan.key_frames} if options.deforum_always_write_keyframe_subtitle else ()
+        )
         with SubtitleWriter(self._run.srt_path, plan.fps) as writer:
-            for frame in range(self.frames):
+            for span in spans(self.frames, plan.fps, options.deforum_subtitles_per_second, keys):
+                frame = span.first
                 label, seed = plan.subtitle_heads[frame]
-                values = {**plan.schedules.at(frame)}
-                writer.write(frame, label, seed, values, plan.prompts.texts[frame], params, SUBTITLE_PARAMS)
+                values, prompt = {**plan.schedules.at(frame)}, plan.prompts.texts[frame]
+                writer.write(frame, label, seed, values, prompt, params, SUBTITLE_PARAMS, span, style)
             return writer.finish()
 
     def _frame_files(self) -> list[OutputFile]:

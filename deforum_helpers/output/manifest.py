@@ -21,6 +21,7 @@ FileKind = Literal[
     "upscaled_frame",
     "interpolated_video",
     "interpolated_frame",
+    "preview_video",
 ]
 VERSION = 1
 

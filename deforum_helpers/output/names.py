@@ -54,6 +54,10 @@ class Run:
         return self.outdir / f"{self.timestring}.mp4"
 
     @property
+    def preview_path(self) -> Path:
+        return self.outdir / f"{self.timestring}_preview.mp4"
+
+    @property
     def gif_path(self) -> Path:
         return self.outdir / f"{self.timestring}.gif"
 

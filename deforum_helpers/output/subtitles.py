@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Context, Decimal
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,50 @@ _DIGITS = Context(prec=20)
 Parameter = tuple[str, str, str]
 
 
+@dataclass(frozen=True)
+class Style:
+    """How an entry looks.
+
+    Args:
+        simple: without the numbers of frame and seed.
+        prompt_apart: the prompt on a line of its own.
+    """
+
+    simple: bool = False
+    prompt_apart: bool = False
+
+
+@dataclass(frozen=True)
+class Span:
+    """The frames that an entry is shown for: from `first` up to and without `end`; `number` counts from 1."""
+
+    number: int
+    first: int
+    end: int
+
+
+def spans(frames: int, fps: float, per_second: int = 0, key_frames: Collection[int] = ()) -> tuple[Span, ...]:
+    """Return when each entry is shown; together they last as long as the film.
+
+    Args:
+        frames: number of frames, >= 0.
+        fps: frames per second, > 0.
+        per_second: most entries in a second; 0 = one for each frame.
+        key_frames: frames at which an entry begins in any case.
+
+    >>> [(span.first, span.end) for span in spans(7, 20.0, 8, {4})]
+    [(0, 3), (3, 4), (4, 5), (5, 7)]
+    """
+    slots = [int(_DIGITS.divide(Decimal(frame) * per_second, Decimal(fps))) for frame in range(frames)]
+    begun = [
+        frame
+        for frame in range(frames)
+        if not per_second or frame == 0 or slots[frame] != slots[frame - 1] or frame in key_frames
+    ]
+    ends = [*begun[1:], *([frames] if begun else [])]
+    return tuple(Span(number, *edges) for number, edges in enumerate(zip(begun, ends, strict=True), start=1))
+
+
 def subtitle(
     frame: int,
     fps: float,
@@ -26,6 +71,8 @@ def subtitle(
     prompt: str,
     params: Collection[str],
     table: Sequence[Parameter],
+    span: Span | None = None,
+    style: Style = Style(),
 ) -> str:
     """Return the entry of one frame, with the empty line that ends it.
 
@@ -39,6 +86,8 @@ def subtitle(
         prompt: as the schedule of prompts has it.
         params: labels of the values to show; "Prompt" shows the prompt.
         table: (setting, label, printed name), in the order of printing.
+        span: when it is shown, None = while the frame is.
+        style: how it looks.
 
     Worked example, fps 20, only "Zoom" shown, frame 1:
 
@@ -52,10 +101,17 @@ def subtitle(
         if label in params and setting in values and label != PROMPT_LABEL
     ]
     if PROMPT_LABEL in params:
-        shown.append(f"{PROMPT_LABEL}: {_one_line(prompt)}; ")
+        apart = "\n" if style.prompt_apart and (shown or not style.simple) else ""
+        shown.append(f"{apart}{PROMPT_LABEL}: {_one_line(prompt)}; ")
     text = "".join(shown).rstrip("; ")
-    head = f"F#: {frame}; Cadence: {cadence_label}; Seed: {seed}; "
-    return f"{frame + 1}\n{timestamp(frame, fps)} --> {timestamp(frame + 1, fps)}\n{head}{text}\n\n"
+    head = "" if style.simple else f"F#: {frame}; Cadence: {cadence_label}; Seed: {seed}; "
+    span = span or Span(frame + 1, frame, frame + 1)
+    # An entry without a word would be taken for the end of the one before it.
+    return f"{span.number}\n{_times(span, fps)}\n{head + text or ' '}\n\n"
+
+
+def _times(span: Span, fps: float) -> str:
+    return f"{timestamp(span.first, fps)} --> {timestamp(span.end, fps)}"
 
 
 def timestamp(frame: int, fps: float) -> str:
@@ -105,10 +161,15 @@ class SubtitleWriter:
         prompt: str,
         params: Collection[str],
         table: Sequence[Parameter],
+        span: Span | None = None,
+        style: Style = Style(),
     ) -> None:
         """Add the entry of `frame`; arguments as of `subtitle`."""
+        entry = subtitle(
+            frame, self._fps, cadence_label, seed, values, prompt, params, table, span=span, style=style
+        )
         with disk_errors(self.path.name):
-            self._file.write(subtitle(frame, self._fps, cadence_label, seed, values, prompt, params, table))
+            self._file.write(entry)
 
     def finish(self) -> Path:
         """Give the file its name and return it."""

@@ -12,6 +12,7 @@ from deforum_helpers.errors import SettingsError
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.prepare import HostFacts
+from deforum_helpers.webui import settings_page
 from deforum_helpers.webui.controlnet import controlnet_facts
 from deforum_helpers.webui.features import lacking
 from deforum_helpers.webui.parts import host_name, part
@@ -22,11 +23,7 @@ logger = logging.getLogger(__name__)
 
 # The others of `Options` stay unset, which means: as the host has it when the job begins.
 SHARED_OPTIONS = (
-    "deforum_ffmpeg_crf",
-    "deforum_ffmpeg_preset",
-    "deforum_save_gen_info_as_srt",
-    "deforum_embed_srt",
-    "deforum_save_gen_info_as_srt_params",
+    *(name for name in settings_page.OPTION_NAMES if name not in settings_page.HOST_ONLY),
     "CLIP_stop_at_last_layers",
     "eta_ancestral",
     "eta_ddim",
@@ -80,7 +77,14 @@ def host_options() -> Options:
     from modules import shared
 
     location = getattr(shared.opts, "deforum_ffmpeg_location", None)
-    options = replace(Options(), deforum_ffmpeg_location=location if isinstance(location, str) else "")
+    kept = getattr(shared.opts, "deforum_persistent_settings_path", None)
+    if not isinstance(kept, str) or not kept.strip():
+        kept = Options().deforum_persistent_settings_path
+    options = replace(
+        Options(),
+        deforum_ffmpeg_location=location if isinstance(location, str) else "",
+        deforum_persistent_settings_path=str(data_folder() / Path(kept).expanduser()),
+    )
     for name in SHARED_OPTIONS:
         value = getattr(shared.opts, name, None)
         if value is None:

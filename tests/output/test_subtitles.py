@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.output.subtitles import SubtitleWriter, subtitle, timestamp
+from deforum_helpers.output.subtitles import Span, Style, SubtitleWriter, spans, subtitle, timestamp
 from deforum_helpers.settings.tables import SUBTITLE_PARAMS
 
 VALUES = {
@@ -98,3 +98,36 @@ def test_an_unfinished_file_leaves_nothing(tmp_path: Path) -> None:
     with SubtitleWriter(tmp_path / "a.srt", 20) as writer:
         writer.write(0, "false", 1, {}, "", [], SUBTITLE_PARAMS)
     assert not list(tmp_path.iterdir())
+
+
+@given(
+    frames=st.integers(0, 200),
+    fps=st.sampled_from([1.0, 7.5, 10.0, 23.976, 60.0]),
+    per_second=st.integers(0, 60),
+    keys=st.sets(st.integers(0, 220), max_size=9),
+)
+def test_entries_last_as_long_as_the_film(frames: int, fps: float, per_second: int, keys: set[int]) -> None:
+    made = spans(frames, fps, per_second, keys)
+    assert [frame for span in made for frame in range(span.first, span.end)] == list(range(frames))
+    assert [span.number for span in made] == list(range(1, len(made) + 1))
+    assert {frame for frame in keys if frame < frames} <= {span.first for span in made} or not frames
+    if per_second == 0 or per_second >= fps:
+        assert len(made) == frames
+    elif not keys:
+        assert len(made) <= frames / fps * per_second + 1
+
+
+def test_entries_of_another_style() -> None:
+    values, params = {"zoom": 1.5}, ("Zoom", "Prompt")
+
+    def made(span: Span | None, style: Style, params: tuple[str, ...] = params) -> str:
+        return subtitle(4, 10, "false", 3, values, "a lake", params, SUBTITLE_PARAMS, span, style)
+
+    times = "2\n00:00:00,400 --> 00:00:00,700\n"
+    span = Span(2, 4, 7)
+    assert made(span, Style()) == times + "F#: 4; Cadence: false; Seed: 3; Zoom: 1.500; Prompt: a lake\n\n"
+    assert made(span, Style(simple=True)) == times + "Zoom: 1.500; Prompt: a lake\n\n"
+    assert made(span, Style(True, True)) == times + "Zoom: 1.500; \nPrompt: a lake\n\n"
+    assert made(span, Style(True, True), ("Prompt",)) == times + "Prompt: a lake\n\n"
+    assert made(span, Style(simple=True), ()) == times + " \n\n"
+    assert made(None, Style(prompt_apart=True), ("Prompt",)).endswith("Seed: 3; \nPrompt: a lake\n\n")
