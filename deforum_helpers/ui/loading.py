@@ -19,6 +19,7 @@ from deforum_helpers.settings import (
     read_settings_file,
 )
 from deforum_helpers.settings.legacy import modernised
+from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.controls import NAMES
 from deforum_helpers.ui.wording import escape
 
@@ -38,6 +39,8 @@ class Taken:
         unknown: names that are no settings.
         notes: how old notations were read.
         left_out: problems of values that were not taken.
+        ignored: settings that change nothing here, and why.
+        different: what will look different from classic Deforum.
     """
 
     source: str
@@ -46,6 +49,8 @@ class Taken:
     unknown: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: tuple[Problem, ...] = ()
+    ignored: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -81,6 +86,9 @@ def taken(
     flat = flat_settings(loaded.settings)
     bad = {problem.setting for problem in left_out}
     settings = {name: flat[name] if name in wanted and name not in bad else current[name] for name in NAMES}
+    absent = {"legacy_colormatch"} - set(submitted)
+    told = {name: value for name, value in wanted.items() if name not in bad | absent}
+    report = file_report(told, defaults() | settings)
     return Taken(
         source,
         settings,
@@ -88,6 +96,8 @@ def taken(
         unknown=tuple(name for name in loaded.unknown if name in submitted),
         notes=tuple(dict.fromkeys((*change.warnings, *loaded.warnings))),
         left_out=left_out,
+        ignored=tuple(map(str, report.ignored)),
+        different=tuple(map(str, report.different)),
     )
 
 
@@ -118,7 +128,9 @@ def report_html(one: Taken) -> str:
     parts.append(_list("Changed", [_label(name) for name in one.changed]))
     parts.append(_list("Not taken", [problem.message for problem in one.left_out], bad=True))
     parts.append(_list("Read from an older notation, or worth knowing", list(one.notes)))
+    parts.append(_list("Without effect on this film", list(one.ignored)))
     parts.append(_list("Unknown, without effect", list(one.unknown)))
+    parts.append(_list("Looks different from classic Deforum", list(one.different)))
     return f'<div class="deforum-report" role="status">{"".join(parts)}</div>'
 
 

@@ -118,7 +118,7 @@ def test_prompts_in_pictures(service: FakeService, evil: str) -> None:
 @pytest.mark.parametrize("evil", EVIL)
 def test_reports_of_files(service: FakeService, evil: str) -> None:
     problem = Problem(evil, setting="zoom", found=evil)
-    safe(report_html(Taken(evil, {}, ("zoom",), (evil,), (evil,), (problem,))))
+    safe(report_html(Taken(evil, {}, ("zoom",), (evil,), (evil,), (problem,), (evil,), (evil,))))
     safe(problem_html(evil, SettingsError([problem])))
     answers = Answers(service, lambda path: f"file={path}")
     safe(answers.save(evil, default_values()))
