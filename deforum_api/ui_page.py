@@ -19,6 +19,9 @@ from deforum_api.security import CHANGING_METHODS, Access, check_host, check_log
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 80 << 20
+# Films for the tools of the tab come this way.
+UPLOADS = "/gradio_api/upload"
+MAX_UPLOAD_BYTES = 520 << 20
 WAITING = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Deforum</title>
 <meta http-equiv="refresh" content="1"><link rel="icon" href="data:,">
 <style>:root{color-scheme:light dark;font-family:system-ui,sans-serif}
@@ -68,7 +71,7 @@ class TabPage:
         if self._app is None:
             await self._wait(request)(scope, receive, send)
             return
-        await self._app(scope, _bounded(receive), send)
+        await self._app(scope, _bounded(receive, most_bytes(request)), send)
 
     def _wait(self, request: Request) -> Response:
         if self._living is None:
@@ -103,13 +106,19 @@ def check(request: Request, access: Access) -> None:
     if request.method in CHANGING_METHODS:
         check_origin(request.headers.get("origin"), host, access)
     length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
-        raise Refused(f"The body is larger than {MAX_BODY_BYTES >> 20} MiB.", code=413)
+    most = most_bytes(request)
+    if not length.isdecimal() or int(length) > most:
+        raise Refused(f"The body is larger than {most >> 20} MiB.", code=413)
     if access.accounts:
         check_login(request.headers.get("authorization", ""), access.accounts)
 
 
-def _bounded(receive: Any) -> Any:
+def most_bytes(request: Request) -> int:
+    """Return how large the body of a request may be."""
+    return MAX_UPLOAD_BYTES if request.url.path == UPLOADS else MAX_BODY_BYTES
+
+
+def _bounded(receive: Any, most: int) -> Any:
     """Return `receive` that ends a request whose body grows beyond what it may have."""
     got = 0
 
@@ -117,6 +126,6 @@ def _bounded(receive: Any) -> Any:
         nonlocal got
         message = await receive()
         got += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if got > MAX_BODY_BYTES else message
+        return {"type": "http.disconnect"} if got > most else message
 
     return bounded

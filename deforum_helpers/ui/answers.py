@@ -13,7 +13,7 @@ from deforum_helpers.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.plot import camera_svg, changing_schedules, plot_svg
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.checking import Checked, check, verdict_html
-from deforum_helpers.ui.controls import held, host_choices, submitted, values_of
+from deforum_helpers.ui.controls import default_values, held, host_choices, submitted, values_of
 from deforum_helpers.ui.loading import (
     Taken,
     default_settings,
@@ -43,9 +43,13 @@ class Answers:
     Args:
         service: keeps the jobs.
         file_url: address of a file in this host's pages.
+        start: what the controls hold when the page is made; by default the defaults.
     """
 
-    def __init__(self, service: JobService, file_url: Callable[[Path], str]) -> None:
+    def __init__(
+        self, service: JobService, file_url: Callable[[Path], str], start: Values | None = None
+    ) -> None:
+        self._start = start or default_values()
         self._service = service
         self._file_url = file_url
         self.tools = ToolAnswers(service, file_url)
@@ -60,7 +64,7 @@ class Answers:
         Args:
             changed: JSON object of the controls that were changed since the page was made.
         """
-        return self.check(*values_of(_object(changed)))
+        return self.check(*values_of(_object(changed), self._start))
 
     def generate(self, batch: bool, files: list[Path], values: Values, *, preview: bool = False) -> str:
         """Queue what the controls hold, or all of `files`; return the verdict.
@@ -237,7 +241,7 @@ class Answers:
 
     def draw(self, names: list[str], changed: str) -> str:
         """Return the pictures of the plan of what the page's script says the controls hold; see `look`."""
-        return self.plot(names, values_of(_object(changed)))
+        return self.plot(names, values_of(_object(changed), self._start))
 
     def plot(self, names: list[str], values: Values) -> str:
         """Return the pictures of the plan that the controls make, or what keeps it from being made."""

@@ -163,6 +163,14 @@ def default_values() -> tuple[Any, ...]:
     return held(defaults())
 
 
-def values_of(changed: Mapping[str, Any]) -> tuple[Any, ...]:
+def start_values(kept: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what the controls hold at the start: the settings that were `kept`, else the defaults.
+
+    Nobody means to go on with an old run by starting the program.
+    """
+    return held({**defaults(), **kept, "resume_from_timestring": False})
+
+
+def values_of(changed: Mapping[str, Any], start: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return what the controls hold when only `changed` differ from the start."""
-    return tuple(changed.get(name, start) for name, start in zip(NAMES, default_values(), strict=True))
+    return tuple(changed.get(name, value) for name, value in zip(NAMES, start, strict=True))

@@ -14,7 +14,7 @@ from deforum_helpers.ui.tab import make_tab
 ROOT = Path(__file__).resolve().parents[2]
 STYLE = ROOT / "style.css"
 SCRIPT = ROOT / "javascript" / "deforum.js"
-MAX_UPLOAD = "64mb"
+MAX_UPLOAD = "512mb"
 
 
 def mount(app: Any, service: JobService) -> None:

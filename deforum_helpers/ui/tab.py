@@ -9,14 +9,15 @@ from typing import Any
 
 import gradio as gr
 
+from deforum_helpers.kept_settings import kept_settings
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat
 from deforum_helpers.ui.answers import Answers
-from deforum_helpers.ui.controls import NAMES, control, default_values, host_choices
+from deforum_helpers.ui.controls import NAMES, control, host_choices, start_values
 from deforum_helpers.ui.events import connect
 from deforum_helpers.ui.layout import Section, sections
 from deforum_helpers.ui.loading import ENDINGS
-from deforum_helpers.ui.options import option_rows
+from deforum_helpers.ui.options import fixed_facts, option_rows
 from deforum_helpers.ui.parts import Parts
 from deforum_helpers.ui.presets import presets_html
 from deforum_helpers.ui.service import JobService
@@ -34,17 +35,18 @@ def make_tab(service: JobService) -> Any:
     """Return the tab as gradio Blocks."""
     with compat.blocks("Deforum") as made:
         with gr.Column(elem_id="deforum_interface"):
-            parts = _Builder(service).build()
-        connect(parts, Answers(service, compat.file_url))
+            start = start_values(kept_settings(service.options(), service.facts.output_root))
+            parts = _Builder(service, start).build()
+        connect(parts, Answers(service, compat.file_url, start))
     return made
 
 
 class _Builder:
     """Makes the components one after the other, each where the layout has it."""
 
-    def __init__(self, service: JobService) -> None:
+    def __init__(self, service: JobService, start: tuple[Any, ...]) -> None:
         self._service = service
-        self._values = dict(zip(NAMES, default_values(), strict=True))
+        self._values = dict(zip(NAMES, start, strict=True))
         self._fields: dict[str, Any] = {}
         self._resets: dict[str, Any] = {}
         self._options_held: tuple[Any, ...] = ()
@@ -227,6 +229,10 @@ class _Builder:
     def _options(self) -> None:
         options = self._service.options()
         self._options_held = tuple(compat.option(row, getattr(options, row.name)) for row in option_rows())
+        told = "".join(
+            f"<p>{escape(fact)}</p>" for fact in fixed_facts(options, self._service.facts.output_root)
+        )
+        compat.html(told, "deforum_option_facts")
         self._others["set_options"] = gr.Button("Apply options", size="sm", elem_id="deforum_set_options")
         self._others["options_report"] = compat.html("", "deforum_options_report")
 

@@ -149,6 +149,16 @@ def test_a_body_that_grows_too_big_is_cut(opened: Open, monkeypatch: pytest.Monk
         client.post("/upload", content=parts()).raise_for_status()
 
 
+def test_films_that_are_dropped_may_be_larger_than_what_pages_send(opened: Open) -> None:
+    client = opened()
+    made(client)
+    large = {"content-length": str(200 << 20)}
+    answers = [client.post(path, headers=large).status_code for path in ("/upload", "/gradio_api/upload")]
+    assert answers == [413, 404]
+    too_large = {"content-length": str(600 << 20)}
+    assert client.post("/gradio_api/upload", headers=too_large).status_code == 413
+
+
 def test_without_a_tab_home_leads_to_the_documentation(jobs: JobQueue) -> None:
     with TestClient(make_app(jobs, Access(), lambda: FACTS), base_url=LOCAL) as client:
         assert client.get("/", follow_redirects=False).headers["location"] == "/docs"

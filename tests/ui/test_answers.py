@@ -88,6 +88,13 @@ def test_hidden_controls_are_told_with_and_without_problems(answers: Answers) ->
         assert "translation_z" not in hidden
 
 
+def test_what_did_not_change_is_as_it_was_at_the_start(service: FakeService) -> None:
+    answers = Answers(service, str, values(max_frames=31, fps=10))
+    assert "3.1 s at 10 fps" in answers.look("{}")
+    assert "3.1 s at 10 fps" in answers.look('{"W": 256}')
+    assert "6.2 s at 5 fps" in answers.look('{"fps": 5}')
+
+
 def test_generate_queues_what_the_controls_hold(answers: Answers, service: FakeService) -> None:
     answer = answers.generate(False, [], values(W=640, prompts='{"0": "a lake"}'))
     assert "Queued as batch(1)-0" in answer

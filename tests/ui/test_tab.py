@@ -35,7 +35,12 @@ class Dropped:
 
 controlnet = ControlNetFacts(missing="No <ControlNet> here.")
 own = replace(facts(Path(sys.argv[1])), controlnet=controlnet, lacks={"tiling": "This host cannot tile."})
-config = make_tab(FakeService(own)).get_config_file()
+kept = Path(sys.argv[1], "models/Deforum/deforum_persistent_settings.txt")
+kept.parent.mkdir(parents=True)
+kept.write_text('{"W": 640, "resume_from_timestring": true, "resume_timestring": "20260102030405"}')
+service = FakeService(own)
+service.set_options({"deforum_enable_persistent_settings": True})
+config = make_tab(service).get_config_file()
 with gr.Blocks():
     width = compat.field(control(FIELDS["W"]), 512, ())
     module = compat.field(control(FIELDS["cn_1_module"]), "none", ("none", "canny"))
@@ -112,6 +117,18 @@ def test_the_script_presses_and_reads_what_is_there(components: dict[str, dict[s
 
 def test_a_value_outside_its_bounds_reaches_our_own_check(found: dict[str, Any]) -> None:
     assert found["beyond"] == 99_999
+
+
+def test_the_controls_begin_with_the_settings_that_were_kept(components: dict[str, dict[str, Any]]) -> None:
+    assert components["deforum_field_W"]["props"]["value"] == 640
+    assert components["deforum_field_H"]["props"]["value"] == 512
+    assert components["deforum_field_resume_from_timestring"]["props"]["value"] is False
+
+
+def test_the_options_tell_where_the_programs_and_files_are(components: dict[str, dict[str, Any]]) -> None:
+    told = components["deforum_option_facts"]["props"]["value"]
+    assert "Films are made by " in told
+    assert "deforum_persistent_settings.txt" in told
 
 
 def test_a_list_of_models_takes_free_text_too(found: dict[str, Any]) -> None:
