@@ -149,7 +149,10 @@ def _output(path: Path, rest: str) -> Output | None:
     kind = ("depth" if picture[1] else "frame") if picture else _ENDINGS.get(rest)
     if kind is None:
         return None
-    about = path.lstat()
+    try:
+        about = path.lstat()
+    except OSError:  # removed since it was listed
+        return None
     if not stat.S_ISREG(about.st_mode):
         return None
     return Output(kind, path, about.st_size, about.st_mtime_ns, int(picture[2]) if picture else None)

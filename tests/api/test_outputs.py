@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -149,3 +150,19 @@ def test_a_frame_that_is_no_picture_has_no_preview(
 ) -> None:
     (renderer.root / "img2img-images" / "film" / "20260102030405_000000003.png").write_bytes(b"GIF89a")
     assert client.get(f"/deforum_api/jobs/{job_id}/preview").status_code == 404
+
+
+def test_a_file_that_is_removed_while_files_are_listed_is_not_listed(
+    client: TestClient, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Path.lstat
+
+    def gone(path: Path) -> Any:
+        if path.suffix == ".gif":
+            raise FileNotFoundError(2, "No such file or directory")
+        return look(path)
+
+    monkeypatch.setattr(Path, "lstat", gone)
+    kinds = [one["kind"] for one in client.get(f"/deforum_api/jobs/{job_id}/outputs").json()]
+    assert "gif" not in kinds
+    assert "video" in kinds
