@@ -69,7 +69,7 @@ def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
     """
     if not is_guided(settings):
         return None
-    named = json.loads(settings.init_images or "{}")
+    named = _parsed(settings.init_images)
     if not isinstance(named, dict) or not named:
         raise _problem("names no picture, but use_looper is on", '{"0": "a.png", "max_f/2": "b.png"}')
     problems: list[Problem] = []
@@ -90,6 +90,18 @@ def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
         raise SettingsError(problems)
     frames = tuple(sorted(placed))
     return GuideImages(frames, tuple(placed[frame] for frame in frames))
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text) if text.strip() else {}
+    except json.JSONDecodeError as error:
+        message = f"{SETTING} is no JSON text: {error.msg} at line {error.lineno}, column {error.colno}."
+        raise SettingsError(
+            [Problem(message, SETTING, column=error.pos + 1, found=text[:60], allowed='{"0": "a.png"}')]
+        ) from None
+    except (ValueError, RecursionError):
+        raise _problem("is no readable JSON text", '{"0": "a.png", "max_f/2": "b.png"}') from None
 
 
 def guide_at(images: GuideImages | None, frame: int, starts: bool, at: Mapping[str, float]) -> Guide | None:

@@ -156,6 +156,8 @@ def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, images: str) -> N
     ("named", "says"),
     [
         ({}, "names no picture"),
+        ('{"0": "a.png"', "no JSON text: Expecting ',' delimiter at line 1, column 14"),
+        ("[" * 100_000, "no readable JSON text"),
         ({"0": "a.png", "max_f*0": "b.png"}, "has two pictures at frame 0"),
         ({"0": ""}, "has no picture at key '0'"),
         ({"0": 3}, "has no picture at key '0'"),
@@ -164,7 +166,7 @@ def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, images: str) -> N
     ],
 )
 def test_what_cannot_guide_is_told_before_the_first_frame(
-    tmp_path: Path, named: dict[str, Any], says: str
+    tmp_path: Path, named: Any, says: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         prepared(tmp_path / "out", **STILL, init_images=named)
