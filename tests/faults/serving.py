@@ -25,7 +25,7 @@ from deforum_helpers import job as rendering
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.errors import OutOfMemory
-from deforum_helpers.output import film
+from deforum_helpers.output import derived, film, postproduction
 from tests.integration.server import WAIT_S, Client
 
 FRAMES = 8
@@ -131,6 +131,20 @@ PLACES: dict[str, Fault] = {
     "in ffmpeg": lambda: _die_before(film.VideoWriter, "_closed"),
     "between film and end": lambda: _die_behind(film, "write_manifest"),
 }
+# Places that a job only meets when more is asked for than a film.
+LATER_PLACES: dict[str, Fault] = {
+    "while frames are enlarged": lambda: _die_before(
+        derived, "write_frame", lambda path, *_: path.parent.name.endswith("_upscaled") and "0005" in path.name
+    ),
+    "while frames are drawn in between": lambda: _die_before(
+        derived, "write_frame", lambda path, *_: path.name == "000000005.png"
+    ),
+    "before the list of outputs has a film": lambda: _die_before(postproduction, "write_manifest"),
+    "before frames are removed": lambda: _die_behind(postproduction, "write_manifest"),
+    "while frames are removed": lambda: _die_before(
+        Path, "unlink", lambda path, *_: path.name.endswith("_000000003.png")
+    ),
+}
 
 
 QUIRKS: dict[str, Fault] = {"impatient": lambda: setattr(database, "BUSY_TIMEOUT_S", 0.2)}
@@ -140,7 +154,7 @@ def serve(outputs: Path, fault: str, engine: str, address: Connection, port: int
     """Serve the outputs on `port`, 0 = a free one, which `address` is told; meet `fault`."""
     os.chdir(outputs.parent)
     logging.basicConfig(filename="server.log", level="INFO", force=True)
-    (PLACES | QUIRKS).get(fault, lambda: None)()
+    (PLACES | LATER_PLACES | QUIRKS).get(fault, lambda: None)()
     facts = standalone_facts(engine, None, outputs)
     faulty = FaultyEngine(make_engine(engine), ENGINES.get(fault, lambda *_: None))
     queue = make_queue(facts, lambda: faulty, limits=Limits(retry_after_s=(0.1, 0.1, 0.1)))
@@ -156,7 +170,7 @@ _FORKING.set_forkserver_preload([__name__])
 
 
 class FaultyServer(Client):
-    """A server on `outputs` that meets `fault`, one of `PLACES`, `QUIRKS` or `ENGINES`, or "" for none."""
+    """A server on `outputs` that meets `fault`: of `PLACES`, `LATER_PLACES`, `QUIRKS` or `ENGINES`, "" for none."""
 
     def __init__(self, outputs: Path, fault: str = "", engine: str = "null", port: int = 0) -> None:
         self.go = outputs.parent / "go"

@@ -12,7 +12,7 @@ import pytest
 
 from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
 from deforum_helpers.output.frames import read_frame
-from tests.faults.serving import FRAMES, PLACES, SETTINGS, FaultyServer
+from tests.faults.serving import FRAMES, LATER_PLACES, PLACES, SETTINGS, FaultyServer
 
 Start = Callable[..., FaultyServer]
 
@@ -59,6 +59,30 @@ def test_a_killed_job_goes_on_as_if_it_had_never_stopped(
     check_film(job, undisturbed)
     assert next_one["status"] == "SUCCEEDED"
     assert job["last_updated"] <= next_one["last_updated"]
+
+
+@pytest.mark.parametrize("place", LATER_PLACES)
+def test_what_is_made_of_a_film_goes_on_after_a_kill(start: Start, place: str) -> None:
+    settings = {
+        **SETTINGS,
+        "r_upscale_video": True,
+        "r_upscale_model": "Lanczos",
+        "frame_interpolation_engine": "Flow",
+        "delete_imgs": True,
+    }
+    killed = start(place)
+    (job_id,) = killed.submit({**settings, "batch_name": "killed"})
+    killed.dies()
+    again = start()
+    job = again.ended(job_id)
+    assert job["status"] == "SUCCEEDED", job["message"]
+    assert frames_of(job) == []
+    folder, stem = Path(str(job["outdir"])), job["timestring"]
+    films = {f"{stem}.mp4": FRAMES, f"{stem}_Upscaled_x2.mp4": FRAMES, f"{stem}_FLOW_x2.mp4": 2 * FRAMES - 1}
+    assert {path.name: count_frames(path, find_ffmpeg(None)) for path in folder.glob("*.mp4")} == films
+    assert not list(folder.rglob("*.part"))
+    assert len(list((folder / f"{stem}_upscaled").glob("*.png"))) == FRAMES
+    assert not (folder / f"interpolated_frames_flow_{stem}").exists()
 
 
 @pytest.mark.parametrize(
