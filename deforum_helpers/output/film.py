@@ -162,10 +162,7 @@ class Film:
             if self._encoder is not None:
                 self._encoder.put(picture)
         if self.frames < self._plan.frames:  # what is drawn is kept; nothing more is drawn in vain
-            drawn = sum(
-                picture.nbytes + (0 if depth is None else depth.nbytes) for _, picture, depth in pictures
-            )
-            require_space(self._run.outdir, drawn + CHECKPOINT_PICTURES * pictures[0][1].nbytes)
+            require_space(self._run.outdir, held_bytes + CHECKPOINT_PICTURES * pictures[0][1].nbytes)
 
     def finish(self, report: Callable[[float], None]) -> Manifest:
         """Complete all files and return their list.

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from deforum_api import database
+from deforum_api import database, standalone
 from deforum_api.host import health, make_queue, standalone_facts
 from deforum_api.security import Access
 from deforum_api.standalone import Server as StandaloneServer
@@ -90,11 +90,18 @@ def _hold(number: int, cancel: Any) -> None:
         time.sleep(0.005)
 
 
+def _deaf(number: int, cancel: Any) -> None:
+    """Hang at the second key frame, whatever the token says."""
+    while number == 2 and not Path("go").exists():
+        time.sleep(0.005)
+
+
 ENGINES: dict[str, Callable[[int, Any], None]] = {
     "key frame": _die_at_key_frame,
     "out of memory": _out_of_memory_once,
     "hold": _hold,
     "impatient": _hold,
+    "deaf": _deaf,
     "now and then out of memory": _out_of_memory_now_and_then,
 }
 
@@ -134,7 +141,9 @@ PLACES: dict[str, Fault] = {
 # Places that a job only meets when more is asked for than a film.
 LATER_PLACES: dict[str, Fault] = {
     "while frames are enlarged": lambda: _die_before(
-        derived, "write_frame", lambda path, *_: path.parent.name.endswith("_upscaled") and "0005" in path.name
+        derived,
+        "write_frame",
+        lambda path, *_: path.parent.name.endswith("_upscaled") and "0005" in path.name,
     ),
     "while frames are drawn in between": lambda: _die_before(
         derived, "write_frame", lambda path, *_: path.name == "000000005.png"
@@ -147,7 +156,10 @@ LATER_PLACES: dict[str, Fault] = {
 }
 
 
-QUIRKS: dict[str, Fault] = {"impatient": lambda: setattr(database, "BUSY_TIMEOUT_S", 0.2)}
+QUIRKS: dict[str, Fault] = {
+    "impatient": lambda: setattr(database, "BUSY_TIMEOUT_S", 0.2),
+    "deaf": lambda: setattr(standalone, "PARKING_TIME_S", 0.3),
+}
 
 
 def serve(outputs: Path, fault: str, engine: str, address: Connection, port: int) -> None:

@@ -147,6 +147,19 @@ class TestSimulated:
         check_whole(ended(jobs, job.id))
         assert drawn == [1, 2, 3, 4]
 
+    def test_frames_that_wait_in_memory_need_their_room_too(
+        self, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[int] = []
+        monkeypatch.setattr(
+            "deforum_helpers.output.film.require_space", lambda folder, needed: asked.append(needed)
+        )
+        jobs = make()
+        (job,) = jobs.submit([{**SETTINGS, "store_frames_in_ram": True}])
+        check_whole(ended(jobs, job.id))
+        picture = SETTINGS["W"] * SETTINGS["H"] * 3
+        assert asked == [picture * (3 + 4), picture * (6 + 4), picture * (7 + 4)]
+
     def test_a_film_whose_last_frame_is_drawn_is_finished_all_the_same(
         self, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -137,6 +137,16 @@ def test_sigterm_parks_and_the_next_start_goes_on(start: Start, undisturbed: dic
     check_film(again.ended(job_id), undisturbed)
 
 
+def test_an_engine_that_hangs_keeps_no_server_from_ending(
+    start: Start, undisturbed: dict[str, object]
+) -> None:
+    first = start("deaf")
+    (job_id,) = first.submit({**SETTINGS, "batch_name": "hanging"})
+    first.until(job_id, lambda job: job["frame"] == 3)
+    assert first.terminate() == 0
+    check_film(start().ended(job_id), undisturbed)
+
+
 def test_two_servers_on_one_folder_run_each_job_once(start: Start, tmp_path: Path) -> None:
     one, other = start("hold"), start("hold")
     names = [f"job{number}" for number in range(20)]
