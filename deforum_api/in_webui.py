@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from deforum_api.app import mount
-from deforum_api.host import health
 from deforum_api.jobs import JobQueue
 from deforum_api.logs import write_log_file, write_own_log
 from deforum_api.run_now import run_files
@@ -46,6 +44,10 @@ def app_started(app: FastAPI, flags: Any) -> None:
     reloads.ended()
     api, simple_api = bool(flags.deforum_api), bool(flags.deforum_simple_api)
     if api or simple_api:
+        # Without the flags, nobody waits for the routes to be made.
+        from deforum_api.app import mount
+        from deforum_api.host import health
+
         mount(app, host_queue(), access_of(flags), lambda: health(host_facts()), api=api)
     _run_now(flags)
 
