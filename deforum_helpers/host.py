@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.names import WRITTEN, missing_feature
 from deforum_helpers.settings import Settings
 
+# Names of expressions that stand for the picture of mask_file where nothing goes before it.
+MADE_OF_MASK_FILE = ("init_mask", "video_mask")
 # A PNG of rendered pictures takes about half of its raw size, the film a tenth of that again.
 BYTES_PER_PIXEL = 1.7
 # A JPEG of the best quality, as frames are extracted from videos.
@@ -145,6 +147,21 @@ def mask_problems(plan: Plan, downloads: Downloads) -> list[Problem]:
         if missing is not None:
             problems.append(Problem(f"{setting}: {missing}.", setting=setting, found=WRITTEN[purpose]))
     return problems
+
+
+def mask_warnings(plan: Plan, downloads: Downloads) -> Iterator[str]:
+    """Yield a sentence for every picture of a mask that has not the film's size; it is scaled."""
+    pictures = {("mask_schedule", leaf.text) for leaf in plan.masks.leaves if leaf.kind == "file"}
+    if plan.settings.mask_file and any(leaf.text in MADE_OF_MASK_FILE for leaf in plan.masks.leaves):
+        pictures.add(("mask_file", plan.settings.mask_file))
+    for setting, text in sorted(pictures):
+        width, height = check_picture(downloads.local(text, "image", setting=setting), setting=setting)
+        film = (plan.settings.W, plan.settings.H)
+        if (width, height) != film:
+            yield (
+                f"{setting}: the mask is {width}x{height} pixels, the film {film[0]}x{film[1]}; it is scaled to "
+                "fit. Give it the film's size to have it as it is."
+            )
 
 
 def guide_problems(plan: Plan, downloads: Downloads) -> list[Problem]:

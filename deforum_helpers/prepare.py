@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from deforum_helpers.host import (
     disk_bytes,
     disk_problems,
     file_problems,
+    mask_warnings,
     plan_problems,
 )
 from deforum_helpers.manifests import manifest_warnings, with_manifest
@@ -31,7 +32,7 @@ from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
-from deforum_helpers.settings import Settings, examine_settings
+from deforum_helpers.settings import FIELDS, Settings, examine_settings
 
 __all__ = ["HostFacts", "Prepared", "prepare"]
 
@@ -128,7 +129,8 @@ def prepare(
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
         raise SettingsError(problems)
-    warnings = (*loaded.warnings, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts))
+    asked = loaded.settings.max_frames
+    warnings = (*loaded.warnings, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, asked))
     return Prepared(
         submitted=dict(submitted),
         settings=settings,
@@ -144,11 +146,11 @@ def prepare(
 
 
 def _plan_warnings(
-    plan: Plan, inputs: Inputs, manifest: Manifest | None, facts: HostFacts
+    plan: Plan, inputs: Inputs, manifest: Manifest | None, facts: HostFacts, asked_frames: int
 ) -> tuple[str, ...]:
     of_manifest = manifest_warnings(manifest) if manifest is not None else ()
-    of_units = control_warnings(plan, facts)
-    return (*plan.warnings, *of_manifest, *_depth_warnings(plan), *_length_warnings(plan, inputs), *of_units)
+    of_files = (*_length_warnings(plan, inputs, asked_frames), *mask_warnings(plan, inputs.downloads))
+    return (*plan.warnings, *of_manifest, *_depth_warnings(plan), *of_files, *control_warnings(plan, facts))
 
 
 def _with_length(settings: Settings, inputs: Inputs) -> Settings:
@@ -158,13 +160,18 @@ def _with_length(settings: Settings, inputs: Inputs) -> Settings:
     return settings
 
 
-def _length_warnings(plan: Plan, inputs: Inputs) -> tuple[str, ...]:
-    if inputs.mask_video is None or inputs.mask_frames >= plan.frames:
-        return ()
-    return (
-        f"The video of masks has {inputs.mask_frames} frames, the film {plan.frames}; "
-        "its last frame is held to the end.",
-    )
+def _length_warnings(plan: Plan, inputs: Inputs, asked_frames: int) -> Iterator[str]:
+    given = sets_length(plan.settings) and inputs.video_frames
+    if given and asked_frames > given and asked_frames != FIELDS["max_frames"].default:
+        yield (
+            f"max_frames is {asked_frames}, but video_init_path gives {given} frames, so the film has {plan.frames}; "
+            "take a longer video, or more of it by extract_nth_frame and extract_to_frame."
+        )
+    if inputs.mask_video is not None and inputs.mask_frames < plan.frames:
+        yield (
+            f"The video of masks has {inputs.mask_frames} frames, the film {plan.frames}; "
+            "its last frame is held to the end."
+        )
 
 
 def _options(facts: HostFacts, overrides: Mapping[str, Any] | None) -> tuple[Options, list[Problem]]:

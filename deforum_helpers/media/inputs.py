@@ -201,7 +201,8 @@ class _Finding:
                     "add_soundtrack is Init Video, but the video has no sound that can be read."
                 )
             else:
-                self.problems.append(Problem(f"{setting}: {error}", setting, found=named[:120]))
+                message = str(error) if str(error).startswith(setting) else f"{setting}: {error}"
+                self.problems.append(Problem(message, setting, found=named[:120]))
         else:
             return path
         return None
