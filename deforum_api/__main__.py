@@ -158,7 +158,11 @@ def _save(client: Client, job_id: str, folder: Path) -> None:
     for file in client.outputs(job_id):
         if file["kind"] in ("video", "gif", "subtitles"):
             target = folder / f"{job_id}{Path(file['name']).suffix}"
-            _tell(sys.stdout, str(client.download(job_id, target, file["kind"])))
+        elif file["kind"] in ("upscaled_video", "interpolated_video"):
+            target = folder / f"{job_id}_{file['kind']}.mp4"
+        else:
+            continue
+        _tell(sys.stdout, str(client.download(job_id, target, file["kind"])))
 
 
 def _tell(out: TextIO, *lines: str) -> None:

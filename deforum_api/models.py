@@ -167,10 +167,16 @@ class SimpleRunResponse(BaseModel):
     job_id: str
 
 
+OUTPUT_KINDS = (
+    "video, gif, subtitles, settings, frame, depth, upscaled_video, upscaled_frame, interpolated_video or "
+    "interpolated_frame."
+)
+
+
 class OutputFile(BaseModel):
     """One finished file of a job."""
 
-    kind: str = Field(..., description="video, gif, subtitles, settings, frame or depth.")
+    kind: str = Field(..., description=OUTPUT_KINDS)
     name: str
     size: int = Field(..., description="Bytes.")
     link: str = Field(..., description="Path that sends the file.")

@@ -26,9 +26,21 @@ MEDIA_TYPES = {
     "settings": "application/json",
     "frame": "image/png",
     "depth": "image/png",
+    "upscaled_video": "video/mp4",
+    "upscaled_frame": "image/png",
+    "interpolated_video": "video/mp4",
+    "interpolated_frame": "image/png",
 }
 _ENDINGS = {".mp4": "video", ".gif": "gif", ".srt": "subtitles", "_settings.txt": "settings"}
 _PICTURE = re.compile(r"(_depth)?_([0-9]{9})\.png")
+_FILMS = {
+    "upscaled_video": re.compile(r"_Upscaled_x[2-4]\.mp4"),
+    "interpolated_video": re.compile(r"_(RIFE|FILM|FLOW)_x[0-9]+(_slomo_x[0-9]+)?(_upscaled)?\.mp4"),
+}
+_FOLDERS = {"{}_upscaled": "upscaled_frame"} | {
+    f"interpolated_frames_{engine}_{{}}": "interpolated_frame" for engine in ("rife", "film", "flow")
+}
+_NUMBERED = re.compile(r"([0-9]{14}_|frame_)?([0-9]{9})\.png")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -60,7 +72,20 @@ def outputs(job: Job) -> list[Output]:
     except OSError:
         return []
     found = (_output(folder / name, name[len(job.timestring) :]) for name in names)
-    return [output for output in found if output]
+    return [output for output in (*found, *_in_folders(folder, job.timestring)) if output]
+
+
+def _in_folders(folder: Path, timestring: str) -> Iterator[Output | None]:
+    """Yield the pictures that were made of the frames and kept."""
+    for name, kind in _FOLDERS.items():
+        place = folder / name.format(timestring)
+        try:
+            pictures = [] if place.is_symlink() else sorted(os.listdir(place))
+        except OSError:
+            continue
+        for picture in pictures:
+            if found := _NUMBERED.fullmatch(picture):
+                yield _file(kind, place / picture, int(found[2]))
 
 
 def output(job: Job, kind: str, frame: int | None = None) -> Output:
@@ -147,15 +172,20 @@ def _gone(found: Output) -> ApiError:
 def _output(path: Path, rest: str) -> Output | None:
     picture = _PICTURE.fullmatch(rest)
     kind = ("depth" if picture[1] else "frame") if picture else _ENDINGS.get(rest)
+    kind = kind or next((film for film, name in _FILMS.items() if name.fullmatch(rest)), None)
     if kind is None:
         return None
+    return _file(kind, path, int(picture[2]) if picture else None)
+
+
+def _file(kind: str, path: Path, frame: int | None) -> Output | None:
     try:
         about = path.lstat()
     except OSError:  # removed since it was listed
         return None
     if not stat.S_ISREG(about.st_mode):
         return None
-    return Output(kind, path, about.st_size, about.st_mtime_ns, int(picture[2]) if picture else None)
+    return Output(kind, path, about.st_size, about.st_mtime_ns, frame)
 
 
 def _headers(etag: str, name: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from deforum_api.client.following import POLL_EVERY_S, Job, follow, job_path
 
 PAGE_JOBS = 200
 END_POLL_S = 0.2
-FILES = ("video", "gif", "subtitles", "settings")
+FILES = ("video", "gif", "subtitles", "settings", "upscaled_video", "interpolated_video")
 Settings = Mapping[str, Any]
 
 
@@ -166,7 +166,7 @@ class Client:
         Args:
             job_id: of the job.
             target: file to be written.
-            kind: "video", "gif", "subtitles" or "settings".
+            kind: of `FILES`.
             progress: called with (bytes so far, bytes in all).
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from fastapi import Path
@@ -16,6 +16,8 @@ from deforum_api.models import OutputFile
 from deforum_api.routing import JOBS, Router, errors
 
 router = Router(prefix="/deforum_api", tags=["Outputs"])
+
+PictureKind = Literal["frame", "depth", "upscaled_frame", "interpolated_frame"]
 
 
 def file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
@@ -50,6 +52,28 @@ async def list_outputs(id: str, jobs: JobQueue = JOBS) -> Response:
 async def get_video(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
     """The job's mp4."""
     return await _file(request, jobs, id, "video")
+
+
+@router.get(
+    "/jobs/{id}/upscaled_video",
+    response_class=Response,
+    responses=file_responses("video/mp4"),
+    summary="The film of enlarged frames",
+)
+async def get_upscaled_video(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
+    """The job's film of enlarged frames."""
+    return await _file(request, jobs, id, "upscaled_video")
+
+
+@router.get(
+    "/jobs/{id}/interpolated_video",
+    response_class=Response,
+    responses=file_responses("video/mp4"),
+    summary="The film with frames in between",
+)
+async def get_interpolated_video(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
+    """The job's film with frames between the frames."""
+    return await _file(request, jobs, id, "interpolated_video")
 
 
 @router.get(
@@ -93,10 +117,11 @@ async def get_frame(
     request: Request,
     n: int = Path(..., ge=0, le=10**9 - 1, description="Frame number, from 0."),
     depth: bool = False,
+    kind: PictureKind = "frame",
     jobs: JobQueue = JOBS,
 ) -> Response:
-    """Frame `n` as PNG, or with depth=true its saved depth map."""
-    return await _file(request, jobs, id, "depth" if depth else "frame", n)
+    """Frame `n` as PNG, or with depth=true its saved depth map; by `kind` also a kept picture made of frames."""
+    return await _file(request, jobs, id, "depth" if depth else kind, n)
 
 
 @router.get(
@@ -120,4 +145,5 @@ def _link(id: str, found: outputs.Output) -> str:
     base = f"/deforum_api/jobs/{quote(id, safe='()')}"
     if found.frame is None:
         return f"{base}/{found.kind}"
-    return f"{base}/frames/{found.frame}" + ("?depth=true" if found.kind == "depth" else "")
+    query = {"frame": "", "depth": "?depth=true"}.get(found.kind, f"?kind={found.kind}")
+    return f"{base}/frames/{found.frame}{query}"

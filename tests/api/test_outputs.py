@@ -34,6 +34,40 @@ def test_every_listed_file_is_sent_by_its_link(client: TestClient, job_id: str) 
         assert answer.headers["content-disposition"] == f'attachment; filename="{file["name"]}"'
 
 
+def test_what_was_made_of_the_frames_is_listed_and_sent(client: TestClient, job_id: str) -> None:
+    job = client.get(f"/deforum_api/jobs/{job_id}").json()
+    folder, stem = Path(job["outdir"]), job["timestring"]
+    made = {
+        f"{stem}_Upscaled_x2.mp4": "upscaled_video",
+        f"{stem}_RIFE_x10_slomo_x3_upscaled.mp4": "interpolated_video",
+        f"{stem}_upscaled/{stem}_000000001.png": "upscaled_frame",
+        f"interpolated_frames_film_{stem}/frame_000000012.png": "interpolated_frame",
+    }
+    for name in (*made, f"{stem}_upscaled/notes.txt", f"{stem}_Upscaled_x9.mp4"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    before = 8
+    files = client.get(f"/deforum_api/jobs/{job_id}/outputs").json()
+    assert len(files) == before + len(made)
+    for name, kind in made.items():
+        (file,) = [file for file in files if file["kind"] == kind]
+        assert file["name"] == Path(name).name
+        assert client.get(file["link"]).content == name.encode()
+    missing = client.get(f"/deforum_api/jobs/{job_id}/frames/7?kind=upscaled_frame")
+    assert missing.status_code == 404
+    assert client.get(f"/deforum_api/jobs/{job_id}/frames/1?kind=secret").status_code == 422
+
+
+def test_a_linked_folder_of_pictures_is_not_followed(client: TestClient, job_id: str, tmp_path: Path) -> None:
+    job = client.get(f"/deforum_api/jobs/{job_id}").json()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "000000001.png").write_bytes(b"secret")
+    link = Path(job["outdir"]) / f"interpolated_frames_flow_{job['timestring']}"
+    link.symlink_to(tmp_path / "elsewhere")
+    files = client.get(f"/deforum_api/jobs/{job_id}/outputs").json()
+    assert "interpolated_frame" not in {file["kind"] for file in files}
+
+
 @pytest.mark.parametrize(
     ("place", "media_type"),
     [
