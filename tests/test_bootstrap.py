@@ -58,8 +58,9 @@ def _digest(text: str) -> str:
 
 
 @pytest.fixture
-def webui(tmp_path: Path) -> ModuleType:
-    """webui.py in a folder of its own."""
+def webui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """webui.py in a folder of its own; wherever it goes, the tests after it are where they were."""
+    monkeypatch.chdir(Path.cwd())
     shutil.copy(ROOT / "webui.py", tmp_path)
     for name in ("requirements-standalone.txt", "requirements-tests.txt"):
         (tmp_path / name).write_text("# nothing\n")

@@ -102,8 +102,8 @@ def classic_flip_matrix(
     turned = flat @ rotation(phi_deg, gamma_deg, theta_deg)[:, :2].T
     weight = 1 - (turned[:, 2] - distance)
     seen = turned[:, :2] / math.tan(half) / weight[:, None]
-    source = np.float32(flat + middle)
-    target = np.float32((seen + 1) * side / 2)
+    source = (flat + middle).astype(np.float32)
+    target = ((seen + 1) * side / 2).astype(np.float32)
     centred = np.array([[1, 0, (width_px - side) / 2], [0, 1, (height_px - side) / 2], [0, 0, 1]])
     return np.asarray(homography(source, target) @ centred, dtype=np.float64)
 
@@ -115,7 +115,7 @@ def homography(source: np.ndarray, target: np.ndarray) -> Matrix:
         source, target: (4, 2) points, no three on a line.
     """
     rows, right = [], []
-    for (x, y), (u, v) in zip(np.float64(source), np.float64(target), strict=True):
+    for (x, y), (u, v) in zip(source.astype(np.float64), target.astype(np.float64), strict=True):
         rows += [[x, y, 1, 0, 0, 0, -x * u, -y * u], [0, 0, 0, x, y, 1, -x * v, -y * v]]
         right += [u, v]
     solution = np.linalg.lstsq(np.array(rows), np.array(right), rcond=None)[0]
