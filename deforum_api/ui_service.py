@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +129,14 @@ class QueueService:
         show_folder(folder)
 
     def expected_seconds(self, prepared: Prepared) -> float | None:
-        ended = [
-            job for job in self._queue.store.page("SUCCEEDED") if job.attempt == 1 and job.generating_since
-        ]
-        paces = [pace for job in ended[-PACE_JOBS:] if (pace := self._pace(job)) is not None]
+        preview = prepared.settings.motion_preview_mode
+        newest_first = self._queue.store.page("SUCCEEDED")[::-1]
+        alike = (
+            job
+            for job in newest_first
+            if job.attempt == 1 and job.generating_since and _is_preview(job) == preview
+        )
+        paces = [pace for job in islice(alike, PACE_JOBS) if (pace := self._pace(job)) is not None]
         return sorted(paces)[len(paces) // 2] * _work(prepared) if paces else None
 
     def _pace(self, job: Job) -> float | None:
@@ -145,6 +150,11 @@ class QueueService:
             seconds = job.last_updated - job.generating_since
             self._paces[key] = seconds / work if work else None
         return self._paces[key]
+
+
+def _is_preview(job: Job) -> bool:
+    """Tell whether nothing was diffused, which says nothing of how long other films take."""
+    return json.loads(job.settings_json).get("motion_preview_mode") is True
 
 
 def _work(prepared: Prepared) -> float:

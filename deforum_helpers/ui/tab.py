@@ -164,7 +164,9 @@ class _Builder:
                 elem_id="deforum_runs",
                 allow_custom_value=True,
             )
-            make["runs_refresh"] = gr.Button("Refresh", size="sm", min_width=80)
+            make["runs_refresh"] = gr.Button(
+                "Refresh", size="sm", min_width=80, elem_id="deforum_runs_refresh"
+            )
             make["runs_use"] = gr.Button(
                 "Resume this run", size="sm", min_width=80, elem_id="deforum_run_use"
             )

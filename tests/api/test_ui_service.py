@@ -150,6 +150,7 @@ def test_the_expected_time_is_that_of_the_last_jobs(strict: QueueService) -> Non
     assert seconds is not None
     twice = strict.expected_seconds(strict.check({**settings, "W": 128}))
     assert twice == pytest.approx(2 * seconds)
+    assert strict.expected_seconds(strict.check({**settings, "motion_preview_mode": True})) is None
 
 
 def test_runs_that_stopped_are_found_and_finished_ones_are_not(

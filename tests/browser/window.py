@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
+LISTED = "[...document.querySelectorAll('#deforum_jobs tr[data-job]')].map(row => row.dataset.job)"
 
 
 class Window:
@@ -75,14 +78,39 @@ class Window:
 
     def generate(self) -> str:
         """Press Generate; return the job's id, which is the new one in the list of jobs."""
-        listed = "[...document.querySelectorAll('#deforum_jobs tr[data-job]')].map(row => row.dataset.job)"
-        known = self.page.evaluate(listed)
+        known = self.listed()
         self.page.click("#deforum_generate")
-        fresh = self.page.wait_for_function(f"known => {listed}.find(id => !known.includes(id))", arg=known)
+        return self.fresh(known)
+
+    def listed(self) -> list[str]:
+        """The ids of the jobs in the list."""
+        found: list[str] = self.page.evaluate(LISTED)
+        return found
+
+    def fresh(self, known: list[str]) -> str:
+        """Wait for a job that is not `known`; return its id."""
+        fresh = self.page.wait_for_function(f"known => {LISTED}.find(id => !known.includes(id))", arg=known)
         return str(fresh.json_value())
 
     def row(self, job_id: str) -> Any:
         return self.page.locator(f'#deforum_jobs tr[data-job="{job_id}"]')
+
+    def drop(self, selector: str, file: Path) -> None:
+        """Drag a file from outside onto a box and let it fall."""
+        script = """([text, name]) => {
+            const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+            const dragged = new DataTransfer();
+            dragged.items.add(new File([bytes], name));
+            return dragged;
+        }"""
+        text = base64.b64encode(file.read_bytes()).decode("ascii")
+        dragged = self.page.evaluate_handle(script, [text, file.name])
+        box = self.page.locator(f"{selector} button:has(input[type=file])").first
+        box.dispatch_event("drop", {"dataTransfer": dragged})
+
+    def frames(self, job_id: str) -> int:
+        """How many frames the list says that a job has."""
+        return int(self.row(job_id).locator("td").nth(1).inner_text().split("/")[0])
 
     def state(self, job_id: str, state: str) -> None:
         """Wait until a job is in a state."""
