@@ -149,6 +149,15 @@ class Client:
                     raise
             self._sleep(END_POLL_S)
 
+    def forget(self, job_id: str) -> None:
+        """Take a finished job off the server's records; its files stay."""
+        try:
+            self.connection.json(Ask("DELETE", job_path(job_id), query={"purge": "true"}))
+        except RefusedByServer as error:
+            # The first of several tries may have been carried out, with only its answer lost.
+            if error.code != 404 or error.tries == 1:
+                raise
+
     def outputs(self, job_id: str) -> list[dict[str, Any]]:
         """Return the job's files: `kind`, `name`, `size` and `link` of each."""
         return list(self.connection.json(Ask("GET", f"{job_path(job_id)}/outputs")))

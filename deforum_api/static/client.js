@@ -154,6 +154,16 @@ export class Deforum {
     }
   }
 
+  /** Take a finished job off the server's records; its files stay. */
+  async forget(id) {
+    try {
+      await this.#json("DELETE", `${jobPath(id)}?purge=true`);
+    } catch (error) {
+      // The first of several tries may have been carried out, with only its answer lost.
+      if (error.status !== 404 || error.tries === 1) throw error;
+    }
+  }
+
   /** The files of a job: `kind`, `name`, `size` and `link` of each. */
   outputs(id) {
     return this.#json("GET", `${jobPath(id)}/outputs`);

@@ -24,8 +24,10 @@ const stories = {
     const listed = [];
     for await (const one of deforum.jobs()) listed.push(one.id);
     const sizes = (await deforum.outputs(id)).filter((file) => file.kind === "video").map((file) => file.size);
+    await deforum.forget(id);
+    const forgotten = (await failure(deforum.job(id))).status;
     const refused = await failure(deforum.submit({ W: "wide" }));
-    return { plan, errors, id, other, seen, type: film.type, size: bytes.length, sizes, cancelled, ended, resumed, listed, refused };
+    return { plan, errors, id, other, seen, type: film.type, size: bytes.length, sizes, cancelled, ended, resumed, listed, forgotten, refused };
   },
   async follow() {
     const seen = [];
@@ -39,7 +41,10 @@ const stories = {
     return failure(new Deforum(url, quick).cancel(job));
   },
   async resume() {
-    return failure(new Deforum(url, { ...quick, patienceMs: 500 }).resume(job));
+    return failure(new Deforum(url, { ...quick, patienceMs: 60000 }).resume(job));
+  },
+  async resumeAtOnce() {
+    return failure(new Deforum(url, { ...quick, patienceMs: 0 }).resume(job));
   },
   async health() {
     return failure(new Deforum(url, { ...quick, patienceMs: 300 }).health());

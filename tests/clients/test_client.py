@@ -206,6 +206,17 @@ def test_a_resume_waits_for_the_end_of_a_cancel(scripted: Make, clock: Clock) ->
     assert clock.now < 3
 
 
+def test_a_job_is_forgotten_once(scripted: Make, clock: Clock) -> None:
+    unknown = told({"message": "There is no job."}, 404)
+    server = scripted(DROPPED, unknown)
+    client_of(server, clock).forget("batch(1)-0")
+    assert server.asked[0].path == "/deforum_api/jobs/batch(1)-0?purge=true"
+    with pytest.raises(RefusedByServer):
+        client_of(scripted(unknown), clock).forget("batch(1)-0")
+    with pytest.raises(RefusedByServer):
+        client_of(scripted(told({"message": "not finished"}, 409)), clock).forget("batch(1)-0")
+
+
 def test_jobs_are_listed_page_by_page(scripted: Make, clock: Clock) -> None:
     first = told({"a-0": {"id": "a-0"}}, X_Next_Cursor="17")
     server = scripted(first, DROPPED, told({"a-1": {"id": "a-1"}}))

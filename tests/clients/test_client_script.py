@@ -59,6 +59,7 @@ def test_a_film_from_settings_to_bytes(deforum: Server) -> None:
     assert "CANCELLED" in film["ended"]["message"]
     assert film["resumed"] == "ACCEPTED"
     assert {film["id"], film["other"]} <= set(film["listed"])
+    assert film["forgotten"] == 404
     assert film["refused"]["status"] == 400
     assert [one["setting"] for one in film["refused"]["errors"]] == ["W"]
 
@@ -101,7 +102,7 @@ def test_a_resume_waits_for_the_end_of_a_cancel(scripted: Make) -> None:
     server = scripted(refused, ending, refused, over, told(record(7), 202))
     assert tell("resume", server.url) is None
     assert server.left == 0
-    assert tell("resume", scripted(*[refused, ending] * 9).url)["message"] == "being cancelled"
+    assert tell("resumeAtOnce", scripted(refused, ending).url)["message"] == "being cancelled"
     assert tell("resume", scripted(DROPPED, refused, told(record(6))).url) is None
     assert tell("resume", scripted(refused, told(record(6))).url)["status"] == 409
 
