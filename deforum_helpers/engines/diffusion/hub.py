@@ -27,9 +27,10 @@ def fetched(hub_id: str, patterns: Sequence[str]) -> Path:
     """
     import huggingface_hub
 
+    expected: tuple[type[Exception], ...] = (OSError, ValueError, *_line_errors())
     try:
         return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(patterns)))
-    except (OSError, ValueError, *_line_errors()) as error:
+    except expected as error:
         _log.warning("The model %s cannot be downloaded.", hub_id, exc_info=error)
         if isinstance(error, _lasting_errors()):
             raise ModelError(
