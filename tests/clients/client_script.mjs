@@ -3,7 +3,7 @@ import { pathToFileURL } from "node:url";
 
 const [, , module, url, story] = process.argv;
 const { Deforum } = await import(pathToFileURL(module).href);
-const quick = { patienceMs: 5000, timeoutMs: 400 };
+const patient = { patienceMs: 60000, timeoutMs: 30000 };
 const job = "batch(1)-0";
 const failure = async (promise) => promise.then(() => null, ({ message, status, errors }) => ({ message, status, errors }));
 
@@ -31,26 +31,26 @@ const stories = {
   },
   async follow() {
     const seen = [];
-    for await (const { updates } of new Deforum(url, quick).watch(job, { pollMs: 5 })) seen.push(updates);
+    for await (const { updates } of new Deforum(url, { ...patient, timeoutMs: 1500 }).watch(job, { pollMs: 5 })) seen.push(updates);
     return seen;
   },
   async submit() {
-    return new Deforum(url, { ...quick, login: "ann:sécret" }).submit({ max_frames: 2 });
+    return new Deforum(url, { ...patient, login: "ann:sécret" }).submit({ max_frames: 2 });
   },
   async cancel() {
-    return failure(new Deforum(url, quick).cancel(job));
+    return failure(new Deforum(url, patient).cancel(job));
   },
   async resume() {
-    return failure(new Deforum(url, { ...quick, patienceMs: 60000 }).resume(job));
+    return failure(new Deforum(url, patient).resume(job));
   },
   async resumeAtOnce() {
-    return failure(new Deforum(url, { ...quick, patienceMs: 0 }).resume(job));
+    return failure(new Deforum(url, { ...patient, patienceMs: 0 }).resume(job));
   },
   async health() {
-    return failure(new Deforum(url, { ...quick, patienceMs: 300 }).health());
+    return failure(new Deforum(url, { ...patient, patienceMs: 300 }).health());
   },
   async stop() {
-    const deforum = new Deforum(url, { ...quick, signal: AbortSignal.timeout(200) });
+    const deforum = new Deforum(url, { ...patient, signal: AbortSignal.timeout(200) });
     return failure(deforum.health());
   },
 };

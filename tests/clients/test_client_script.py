@@ -82,7 +82,7 @@ def test_a_broken_stream_is_taken_up(scripted: Make) -> None:
 
 @pytest.mark.parametrize(
     "none",
-    [told({}, 404), told({}), Answer(headers={"Content-Type": "text/event-stream"}, silent_s=1.0)],
+    [told({}, 404), told({}), Answer(headers={"Content-Type": "text/event-stream"}, silent_s=3.0)],
     ids=["unknown", "other", "silent"],
 )
 def test_without_events_it_is_asked_again_and_again(scripted: Make, none: Answer) -> None:
