@@ -16,7 +16,7 @@ from deforum_api.record import Job
 from deforum_api.ui_desktop import OptionsFile, show_folder
 from deforum_helpers.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.options import Options, override
-from deforum_helpers.output.names import IMAGES_FOLDER
+from deforum_helpers.output.names import IMAGES_FOLDER, Run
 from deforum_helpers.prepare import HostFacts, Prepared
 from deforum_helpers.settings import read_settings_file
 from deforum_helpers.ui.service import Film, JobState, JobView, StoppedRun
@@ -106,8 +106,20 @@ class QueueService:
         return frames[-1] if frames else None
 
     def film(self, job_id: str) -> Film:
-        files = {found.kind: found.path for found in outputs(self._queue.job(job_id))}
-        return Film(files.get("video"), files.get("gif"), files.get("subtitles"), files.get("settings"))
+        job = self._queue.job(job_id)
+        files = {found.kind: found.path for found in outputs(job)}
+        preview = (
+            Run(Path(job.outdir), job.timestring).preview_path if job.outdir and job.timestring else None
+        )
+        return Film(
+            video=files.get("video"),
+            gif=files.get("gif"),
+            subtitles=files.get("subtitles"),
+            settings=files.get("settings"),
+            upscaled=files.get("upscaled_video"),
+            interpolated=files.get("interpolated_video"),
+            preview=preview if preview and preview.is_file() else None,
+        )
 
     def stopped_runs(self) -> tuple[StoppedRun, ...]:
         root = self.facts.output_root / IMAGES_FOLDER

@@ -49,7 +49,7 @@ def run_version(service: JobService, job: JobView | None) -> str:
     if job is None:
         return version("nothing")
     frame = service.newest_frame(job.id)
-    return version(job, frame, service.film(job.id) if job.state != "running" else None)
+    return version(job, frame, _film(service, job))
 
 
 def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str:
@@ -60,7 +60,7 @@ def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str
             f'<section class="deforum-run" data-version="{mark}" aria-label="Run">'
             '<p class="deforum-empty">Nothing was rendered yet. Pick a preset, press Generate.</p></section>'
         )
-    film = service.film(job.id) if job.state in ("done", "failed", "cancelled") else Film()
+    film = _film(service, job)
     picture = _film_html(film, file_url) if film.video else _frame_html(service.newest_frame(job.id), job)
     return (
         f'<section class="deforum-run {job.state}" data-version="{mark}" data-job="{escape(job.id)}" '
@@ -68,6 +68,12 @@ def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str
         f"{picture}{_progress_html(job)}{_links_html(service, job, film, file_url)}"
         f"{warnings_html(job.warnings)}</section>"
     )
+
+
+def _film(service: JobService, job: JobView) -> Film:
+    """Return the files that can be shown; of a job that has not ended only the film of the frames so far."""
+    found = service.film(job.id)
+    return found if job.state in ("done", "failed", "cancelled") else Film(preview=found.preview)
 
 
 def _film_html(film: Film, file_url: FileUrl) -> str:
@@ -138,6 +144,9 @@ def progress_words(job: JobView) -> str:
 def _links_html(service: JobService, job: JobView, film: Film, file_url: FileUrl) -> str:
     files = (
         ("film", film.video),
+        ("upscaled film", film.upscaled),
+        ("interpolated film", film.interpolated),
+        ("preview film", None if film.video else film.preview),
         ("GIF", film.gif),
         ("subtitles", film.subtitles),
         ("settings file", film.settings),

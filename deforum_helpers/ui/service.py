@@ -52,12 +52,21 @@ class JobView:
 
 @dataclass(frozen=True)
 class Film:
-    """The finished files of a job; None where there is none."""
+    """The finished files of a job; None where there is none.
+
+    Args:
+        video, gif, subtitles, settings: made of the frames.
+        upscaled, interpolated: films of enlarged frames, and with frames in between.
+        preview: film of the frames so far.
+    """
 
     video: Path | None = None
     gif: Path | None = None
     subtitles: Path | None = None
     settings: Path | None = None
+    upscaled: Path | None = None
+    interpolated: Path | None = None
+    preview: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def _notes(run: ToolRun) -> str:
 
 def _film_html(url: str) -> str:
     return (
-        f'<video class="deforum-film" controls muted playsinline preload="metadata" src="{escape(url)}" '
+        f'<video class="deforum-film" controls muted playsinline preload="auto" src="{escape(url)}" '
         'aria-label="The film of the newest run"></video>'
     )
 

@@ -73,6 +73,17 @@ def test_a_job_goes_from_queued_to_done_with_its_files(service: QueueService, re
     assert film.gif
     assert film.subtitles
     assert film.settings
+    assert film.preview is None
+    for name in (
+        "20260102030405_preview.mp4",
+        "20260102030405_Upscaled_x2.mp4",
+        "20260102030405_RIFE_x3.mp4",
+    ):
+        (done.folder / name).write_bytes(b"film")
+    film = service.film(second)
+    assert film.preview
+    assert film.upscaled
+    assert film.interpolated
     newest = service.newest_frame(second)
     assert newest
     assert newest.name == "20260102030405_000000003.png"

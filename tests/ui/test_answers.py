@@ -185,6 +185,25 @@ def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, t
     assert f'src="file={tmp_path}/a.mp4"' in run
     assert "Download subtitles" in run
     assert "Download GIF" not in run
+    service.made = Film(
+        tmp_path / "a.mp4",
+        upscaled=tmp_path / "b.mp4",
+        interpolated=tmp_path / "c.mp4",
+        preview=tmp_path / "d.mp4",
+    )
+    run = panels.run_html(service, DONE, str)
+    assert [f"Download {what} film" in run for what in ("upscaled", "interpolated", "preview")] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_running_job_offers_the_film_of_its_frames_so_far_alone(service: FakeService) -> None:
+    service.made = Film(Path("/half.mp4"), preview=Path("/preview.mp4"))
+    run = panels.run_html(service, RUNNING, str)
+    assert "Download preview film" in run
+    assert "half.mp4" not in run
 
 
 def test_a_frame_is_shown_as_a_small_jpeg(answers: Answers, service: FakeService, tmp_path: Path) -> None:
