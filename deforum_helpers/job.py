@@ -44,7 +44,7 @@ from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.stages import Eyes, Studio
 from deforum_helpers.render.state import State
-from deforum_helpers.settings import flat_settings
+from deforum_helpers.settings import FIELDS, flat_settings
 from deforum_helpers.sources import Sources, open_sources, picture_of, with_videos
 
 logger = logging.getLogger(__name__)
@@ -155,8 +155,9 @@ class _Job:
 
     def saved_settings(self) -> dict[str, Any]:
         """Return the settings as they are written beside the frames: those submitted, seed and names resolved."""
+        flat = flat_settings(self.prepared.settings)
         return {
-            **flat_settings(self.prepared.settings),
+            **{name: value for name, value in flat.items() if FIELDS[name].saved},
             "batch_name": self.run.outdir.name,
             "sd_model_name": self.prepared.model or self.engine.name,
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import pytest
@@ -14,14 +16,29 @@ from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.video import count_frames
 from deforum_helpers.prepare import prepare
 from deforum_helpers.settings import read_settings_file
+from tests.settings.effects import make_files
 
 FILES = sorted((Path(__file__).parent / "settings" / "files").glob("*.*"))
+LENGTHS = {  # where a video, or the manifest, says how long the film is
+    "2022_notebook_video_input": 3,
+    "2023_february_hybrid": 6,
+}
 SMALL = {"W": 64, "H": 64, "width": 64, "height": 64, "max_frames": 7}
 
 
+@pytest.fixture(scope="module")
+def named_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    make_files(folder)
+    return folder
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_an_old_file_becomes_a_film(path: Path, tmp_path: Path) -> None:
-    submitted = read_settings_file(path)
+def test_an_old_file_becomes_a_film(path: Path, named_files: Path, tmp_path: Path) -> None:
+    text = json.dumps(read_settings_file(path))
+    for name in ("a.png", "b.png", "half.png", "slope.png", "film.mp4"):
+        text = text.replace(f"<{name}>", str(named_files / name))
+    submitted = json.loads(text)
     small = {
         name: value for name, value in SMALL.items() if name in submitted or name in ("W", "H", "max_frames")
     }
@@ -30,10 +47,24 @@ def test_an_old_file_becomes_a_film(path: Path, tmp_path: Path) -> None:
     facts = host(tmp_path, checkpoints=_checkpoints(submitted))
     job = prepare(submitted | small, facts, {"deforum_ffmpeg_preset": "ultrafast"})
     result = run_job(job, make_engine("null"), CancelToken(), lambda progress: None)
-    assert result.frames == job.settings.max_frames == 7
+    assert result.frames == job.settings.max_frames == LENGTHS.get(path.stem, 7)
     assert (job.settings.W, job.settings.H) == (64, 64)
     if result.video is not None:
-        assert count_frames(result.video, find_ffmpeg("")) == 7
+        assert count_frames(result.video, find_ffmpeg("")) == result.frames
+
+
+def test_what_was_written_carelessly_is_read_as_meant(tmp_path: Path) -> None:
+    (path,) = (path for path in FILES if path.stem == "2022_unclosed_brackets")
+    plan = prepare(read_settings_file(path), host(tmp_path)).plan
+    values = {name: series.tolist() for name, series in plan.schedules.values.items()}
+    assert values["zoom"] == [1.005] * 8
+    assert values["translation_x"] == [0] * 8
+    assert values["translation_y"] == [1] * 8
+    assert values["noise_schedule"] == [0.02] * 8
+    assert values["contrast_schedule"] == pytest.approx([0.98] * 8)
+    assert values["strength_schedule"] == pytest.approx([0.6, 0.625, 0.65, 0.675, 0.7, 0.7, 0.7, 0.7])
+    assert values["angle"][:4] == pytest.approx([0, 0.5, 1, 1.5])
+    assert values["angle"][7] == pytest.approx(2 * math.sin(3.5))
 
 
 def _checkpoints(submitted: dict[str, object]) -> tuple[str, ...]:

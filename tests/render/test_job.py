@@ -23,7 +23,7 @@ from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.metadata import read_png_settings, read_video_settings
 from deforum_helpers.output.video import count_frames
 from deforum_helpers.prepare import Prepared
-from deforum_helpers.settings import load_settings
+from deforum_helpers.settings import FIELDS, load_settings
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
@@ -78,6 +78,7 @@ def test_settings_travel_in_frames_and_film(tmp_path: Path) -> None:
         read_video_settings(result.video),
     ):
         assert saved["seed"] == 1234
+        assert not {name for name in saved if not FIELDS[name].saved}
         again = load_settings(saved)
         assert replace(again.settings, batch_name=job.settings.batch_name) == job.settings
 
