@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-MODES = ("Depth", "None (just grayscale)")
+MODES = ("Depth", "Anime Remove Background", "Mixed", "None (just grayscale)")
 THRESHOLDINGS = ("None", "Simple", "Simple (Auto-value)", "Adaptive (Mean)", "Adaptive (Gaussian)")

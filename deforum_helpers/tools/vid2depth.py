@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -20,6 +20,7 @@ from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.output.derived import film_of
 from deforum_helpers.output.frames import read_frame, write_frame
+from deforum_helpers.tools.anime import FigureFinder, load_finder, missing_feature
 from deforum_helpers.tools.folders import (
     INPUT_FOLDER,
     clean_name,
@@ -35,6 +36,8 @@ from deforum_helpers.tools.results import ToolResult, Work, part
 FOLDER = "frame-depth"
 # How classic wrote the first mode.
 OTHER_SPELLINGS: Mapping[str, str] = {"Depth (Midas/Adabins)": "Depth"}
+WITH_DEPTH = ("Depth", "Mixed")
+WITH_FIGURES = ("Anime Remove Background", "Mixed")
 BLUR_PX = 5
 MIDDLE, WHITE = 127, 255
 
@@ -47,12 +50,12 @@ class DepthLook:
 
     Args:
         mode: of `MODES`.
-        thresholding: of `THRESHOLDINGS`.
+        thresholding: of `THRESHOLDINGS`; Mixed, which shows what is near or a figure, needs one.
         lower, upper: 0..255; Simple makes what is above `lower` as bright as `upper`, the rest black. The others find
             the limit themselves.
         block_size: side in pixels of what Adaptive looks at around a pixel, odd, 3..255.
         c: how much brighter than its surroundings a pixel has to be with Adaptive, -255..255.
-        invert: of depth: closer is brighter; of grey: dark is bright.
+        invert: of depth and figures: closer is brighter; of grey: dark is bright.
         end_blur: deviation in pixels of a last blur, 0..255.
         algorithm: of depth_algorithm.
     """
@@ -75,6 +78,7 @@ def video_to_depth(
     *,
     keep_imgs: bool = False,
     estimator: Callable[[str, str], DepthEstimator] = make_estimator,
+    finder: Callable[[], FigureFinder] = load_finder,
 ) -> ToolResult:
     """Make a film of the depth of a video's frames, with its sound.
 
@@ -84,6 +88,7 @@ def video_to_depth(
         look: how it looks.
         keep_imgs: whether the pictures stay.
         estimator: makes the depth model of a name, on a device.
+        finder: makes what finds figures.
 
     Raises:
         SettingsError: what was asked for cannot be done.
@@ -93,10 +98,12 @@ def video_to_depth(
     look = checked(look or DepthLook())
     video, warning = footage(path, work), None
     require_room(work, video.width_px * video.height_px * video.frames)
-    draw: Callable[[Grey], Grey] = _grey
-    if look.mode == "Depth":
+    draws: list[Callable[[Grey], Grey]] = []
+    if look.mode in WITH_DEPTH:
         _, warning = serve(look.algorithm, available_families())
-        draw = _depth_of(look, estimator(look.algorithm, work.device), work.device)
+        draws.append(_depth_of(look, estimator(look.algorithm, work.device), work.device))
+    if look.mode in WITH_FIGURES:
+        draws.append(finder().find)
     name = clean_name(path)
     with fresh_folder(work, FOLDER, name) as folder:
         frames = extracted(video, folder, work)
@@ -108,7 +115,7 @@ def video_to_depth(
         report = part(work.report, 0.1, 0.85)
         for number, (frame, picture) in enumerate(zip(frames, pictures, strict=True)):
             work.cancel.check()
-            write_frame(picture, finished(draw(read_frame(frame)), look))
+            write_frame(picture, _drawn(read_frame(frame), draws or [_grey], look))
             report((number + 1) / len(frames))
         film = folder / f"{name}_depth_{look.thresholding}.mp4"
         report = part(work.report, 0.85, 1.0)
@@ -130,6 +137,12 @@ def video_to_depth(
         )
 
 
+def _drawn(rgb_u8: Grey, draws: Sequence[Callable[[Grey], Grey]], look: DepthLook) -> Grey:
+    """Return the finished picture (H, W) of a frame; of several the brightest."""
+    pictures = [thresholded(inverted(draw(rgb_u8), look), look) for draw in draws]
+    return blurred(np.maximum.reduce(pictures), look)
+
+
 def _grey(rgb_u8: Grey) -> Grey:
     return np.asarray(cv2.cvtColor(rgb_u8, cv2.COLOR_RGB2GRAY), np.uint8)
 
@@ -144,11 +157,14 @@ def _depth_of(look: DepthLook, model: DepthEstimator, device: str) -> Callable[[
     return draw
 
 
-def finished(grey: Grey, look: DepthLook) -> Grey:
-    """Return a grey picture (H, W) uint8 inverted, thresholded and blurred; depth comes with near things bright."""
-    if look.invert != (look.mode == "Depth"):
-        grey = np.asarray(WHITE - grey, np.uint8)
-    grey = _thresholded(grey, look)
+def inverted(grey: Grey, look: DepthLook) -> Grey:
+    """Return a picture (H, W) uint8 in which near things or figures, or all, are bright as the look says."""
+    plain = look.mode in WITH_DEPTH + WITH_FIGURES
+    return grey if look.invert == plain else np.asarray(WHITE - grey, np.uint8)
+
+
+def blurred(grey: Grey, look: DepthLook) -> Grey:
+    """Return a picture (H, W) uint8 after the last blur, with hard edges where there is a threshold."""
     if look.end_blur > 0:
         grey = np.asarray(cv2.GaussianBlur(grey, (BLUR_PX, BLUR_PX), look.end_blur), np.uint8)
         if look.thresholding != "None":
@@ -156,7 +172,8 @@ def finished(grey: Grey, look: DepthLook) -> Grey:
     return grey
 
 
-def _thresholded(grey: Grey, look: DepthLook) -> Grey:
+def thresholded(grey: Grey, look: DepthLook) -> Grey:
+    """Return a picture (H, W) uint8 with the look's threshold."""
     if look.thresholding == "None":
         return grey
     if look.thresholding.startswith("Simple"):
@@ -200,7 +217,13 @@ def checked(look: DepthLook) -> DepthLook:
         Problem(f"{name} is {found!r}; allowed is {allowed}.", name, found=str(found)[:80], allowed=allowed)
         for name, (found, allowed) in wrong.items()
     ]
-    if look.mode == "Depth":
+    if look.mode == "Mixed" and look.thresholding == "None":
+        wanted = ", ".join(THRESHOLDINGS[1:])
+        message = f"mode is Mixed, which needs a threshold; thresholding may be {wanted}."
+        problems.append(Problem(message, "thresholding", found="None", allowed=wanted))
+    if look.mode in WITH_FIGURES and (missing := missing_feature()):
+        problems.append(Problem(f"mode is {look.mode}: {missing}.", "mode", found=look.mode, allowed="Depth"))
+    if look.mode in WITH_DEPTH:
         try:
             depth_name(look.algorithm)
         except SettingsError as error:

@@ -13,18 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Cancelled, DiskFull, MissingFeature, SettingsError, VideoError
+from deforum_helpers.errors import Cancelled, DiskFull, MissingFeature, ModelError, SettingsError, VideoError
 from deforum_helpers.options import Options
 from deforum_helpers.output.ffmpeg import count_frames
 from deforum_helpers.output.frames import read_frame, write_frame
-from deforum_helpers.tools import folders
+from deforum_helpers.tools import anime, folders
+from deforum_helpers.tools.anime import FigureFinder, load_finder
 from deforum_helpers.tools.folders import clean_name
 from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
 from deforum_helpers.tools.looks import VideoFacts, video_facts
+from deforum_helpers.tools.names import MODES, THRESHOLDINGS
 from deforum_helpers.tools.results import Work
 from deforum_helpers.tools.stitch import stitch_frames
 from deforum_helpers.tools.upscale import upscale_video
-from deforum_helpers.tools.vid2depth import MODES, THRESHOLDINGS, DepthLook, finished, video_to_depth
+from deforum_helpers.tools.vid2depth import DepthLook, blurred, inverted, thresholded, video_to_depth
 from tests.output.films import FFMPEG, chart, streams
 
 QUICK = Options(deforum_ffmpeg_preset="ultrafast")
@@ -182,15 +184,21 @@ def test_the_built_in_depth_needs_nothing(video: Path, work: Work) -> None:
     assert made.pictures == ()
 
 
+def finished(grey: np.ndarray, look: DepthLook) -> np.ndarray:
+    return blurred(thresholded(inverted(grey, look), look), look)
+
+
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
 
 
 @pytest.mark.parametrize(
     ("look", "expected"),
     [
-        (DepthLook(mode=MODES[1], invert=False), RAMP),
-        (DepthLook(mode=MODES[1], invert=True), 255 - RAMP),
+        (DepthLook(mode=MODES[3], invert=False), RAMP),
+        (DepthLook(mode=MODES[3], invert=True), 255 - RAMP),
         (DepthLook(invert=True), RAMP),
+        (DepthLook(mode=MODES[1], invert=True), RAMP),
+        (DepthLook(mode=MODES[1], invert=False), 255 - RAMP),
         (DepthLook(invert=False), 255 - RAMP),
         (DepthLook(thresholding="Simple", lower=100, upper=200), np.where(RAMP > 100, 200, 0)),
         (DepthLook(thresholding="Simple (Auto-value)", lower=3), np.where(RAMP > 127, 255, 0)),
@@ -225,6 +233,76 @@ def test_every_look_that_is_accepted_can_be_drawn(
     picture = finished(RAMP, look)
     assert picture.shape == RAMP.shape
     assert picture.dtype == np.uint8
+
+
+class LeftHalf:
+    """A network's session that finds a figure in the left half of the box it is given."""
+
+    def __init__(self) -> None:
+        self.given = np.empty(0)
+
+    def get_inputs(self) -> list[object]:
+        return [type("Input", (), {"name": "img"})]
+
+    def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        self.given = inputs["img"]
+        answer = np.zeros((1, 1, 1024, 1024), np.float32)
+        answer[..., :512] = 1
+        return [answer]
+
+
+@pytest.mark.parametrize("size", [(32, 48), (48, 32), (7, 100)])
+def test_figures_are_found_in_the_whole_picture(size: tuple[int, int]) -> None:
+    session = LeftHalf()
+    found = FigureFinder(session).find(np.full((*size, 3), 255, np.uint8))
+    assert found.shape == size
+    middle = size[1] // 2
+    assert (found[:, : middle - 1] == 255).all()
+    assert (found[:, middle + 1 :] == 0).all()
+    assert session.given.shape == (1, 3, 1024, 1024)
+    share = min(size) / max(size)
+    assert session.given.mean() == pytest.approx(share, abs=0.01)
+
+
+def test_mixed_shows_what_is_near_or_a_figure(
+    video: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deforum_helpers.tools.vid2depth.missing_feature", lambda: None)
+    models = {
+        "estimator": lambda name, device: FarBelow(),
+        "finder": lambda: FigureFinder(LeftHalf()),
+        "keep_imgs": True,
+    }
+    look = DepthLook(mode="Mixed", thresholding="Simple", algorithm="Midas-3-Hybrid")
+    made = video_to_depth(video, work, look, **models)
+    corners = read_frame(made.pictures[0])[[2, 2, -2, -2], [2, -2, 2, -2], 0]
+    np.testing.assert_array_equal(corners, [255, 255, 255, 0])
+    figures = video_to_depth(video, work, DepthLook(mode="Anime Remove Background"), **models)
+    corners = read_frame(figures.pictures[0])[[2, 2, -2, -2], [2, -2, 2, -2], 0]
+    np.testing.assert_array_equal(corners, [255, 0, 255, 0])
+
+
+class FarBelow:
+    """Depth that grows downward."""
+
+    name = "far below"
+
+    def estimate(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.linspace(1, 2, image.shape[1])[:, None].expand(image.shape[1:])
+
+
+def test_what_finds_figures_is_told_with_the_line_that_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anime, "find_spec", lambda name: None)
+    assert anime.INSTALL in str(anime.missing_feature())
+    monkeypatch.setattr(anime, "find_spec", lambda name: object())
+    assert "hf download skytnt/anime-seg isnetis.onnx" in str(anime.missing_feature())
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "isnetis.onnx").write_bytes(b"no network")
+    assert anime.missing_feature() is None
+    with pytest.raises((MissingFeature, ModelError), match=r"onnxruntime|cannot be read"):
+        load_finder()
 
 
 def test_facts_of_a_video(video: Path) -> None:
@@ -274,6 +352,14 @@ BAD: dict[str, tuple[Callable[[Path, Work], object], str]] = {
     "a picture that is none": (lambda v, w: interpolate_pictures([v, v], w, fps=10), "no readable picture"),
     "rate": (lambda v, w: interpolate_pictures([v, v], w, fps=0), "fps is 0; allowed is 1 to 240"),
     "mode": (lambda v, w: video_to_depth(v, w, DepthLook(mode="Anime")), "mode is 'Anime'"),
+    "figures": (
+        lambda v, w: video_to_depth(v, w, DepthLook(mode=MODES[1])),
+        "mode is Anime Remove Background: it",
+    ),
+    "mixed without a threshold": (
+        lambda v, w: video_to_depth(v, w, DepthLook(mode="Mixed")),
+        "needs a threshold",
+    ),
     "block": (lambda v, w: video_to_depth(v, w, DepthLook(block_size=4)), "block_size is 4; .*odd"),
     "levels": (
         lambda v, w: video_to_depth(v, w, DepthLook(lower=-1, upper=256)),
