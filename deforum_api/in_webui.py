@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
+from deforum_api.errors import StoreUnavailable
 from deforum_api.jobs import JobQueue
 from deforum_api.logs import write_log_file, write_own_log
 from deforum_api.run_now import run_files
@@ -22,6 +23,7 @@ from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.webui import reloads
 from deforum_helpers.webui.facts import data_folder, host_facts, output_folders
 from deforum_helpers.webui.parts import flag
+from deforum_helpers.webui.trouble import tab_that_says
 
 if TYPE_CHECKING:
     from deforum_helpers.cancel import CancelToken
@@ -44,20 +46,29 @@ def app_started(app: FastAPI, flags: Any) -> None:
     reloads.ended()
     api, simple_api = bool(flags.deforum_api), bool(flags.deforum_simple_api)
     if api or simple_api:
+        try:
+            queue = host_queue()
+        except StoreUnavailable as error:
+            log.error('The API is left out: %s Then press "Reload UI".', error.message)
+            return
         # Without the flags, nobody waits for the routes to be made.
         from deforum_api.app import mount
         from deforum_api.host import health
 
-        mount(app, host_queue(), access_of(flags), lambda: health(host_facts()), api=api)
+        mount(app, queue, access_of(flags), lambda: health(host_facts()), api=api)
     _run_now(flags)
 
 
 def tabs() -> list[tuple[Any, str, str]]:
     """Return our tab as WebUIs take it: (gradio Blocks, title, element id)."""
+    try:
+        queue = host_queue()
+    except StoreUnavailable as error:
+        return [(tab_that_says(f'{error.message} Then press "Reload UI".'), TAB_TITLE, TAB_ID)]
     from deforum_api.ui_service import QueueService
     from deforum_helpers.ui import make_tab
 
-    return [(make_tab(QueueService(host_queue(), host_facts(), look=host_facts)), TAB_TITLE, TAB_ID)]
+    return [(make_tab(QueueService(queue, host_facts(), look=host_facts)), TAB_TITLE, TAB_ID)]
 
 
 @lru_cache(maxsize=1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -89,6 +91,30 @@ def test_jobs_are_there_again_when_the_host_was_started_again(loaded: Any, host:
     _, client = new_app(loaded)
     assert list(client.get("/deforum_api/jobs").json()) == answer.json()["job_ids"]
     assert (host.folder / "deforum_jobs.sqlite3").exists()
+
+
+def test_a_job_database_that_is_of_no_use_is_told_and_mended_by_a_reload(
+    loaded: Any, host: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("deforum_api"), "propagate", True)
+    said: list[str] = []
+    gradio = SimpleNamespace(
+        Blocks=lambda **_: nullcontext("blocks"), Textbox=lambda value, **_: said.append(value)
+    )
+    monkeypatch.setitem(sys.modules, "gradio", gradio)
+    database = host.folder / "deforum_jobs.sqlite3"
+    database.write_bytes(b"not a database " * 1000)
+    _, client = new_app(loaded)
+    assert client.get("/deforum_api/jobs").status_code == 404
+    assert [(blocks, title) for blocks, title, _ in in_webui.tabs()] == [("blocks", "Deforum")]
+    for text in (said[0], caplog.messages[-1]):
+        assert "is damaged" in text
+        assert "move it away" in text
+        assert text.endswith('Then press "Reload UI".')
+    assert database.read_bytes() == b"not a database " * 1000
+    database.unlink()
+    _, client = new_app(loaded)
+    assert client.get("/deforum_api/jobs").json() == {}
 
 
 @pytest.mark.parametrize(
