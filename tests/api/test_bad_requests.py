@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from deforum_api.host import make_queue, standalone_facts
 from deforum_api.store import MemoryStore
-from deforum_helpers.settings import defaults
+from deforum_helpers.settings import FIELDS, defaults
 from tests.api.fake_renderer import Renderer, ended, serving, strict_queue, submit
 
 API = "/deforum_api"
@@ -193,6 +193,28 @@ def test_each_bound_is_taken_and_what_lies_over_it_is_not(
     first, second = client.post(f"{API}/validate", json=body).json()["jobs"]
     assert first["errors"] == []
     assert {error["setting"] for error in second["errors"]} == {named}
+
+
+BOUNDED = [
+    (name, info.kind, bound, bound + step)
+    for name, info in FIELDS.items()
+    if info.kind in ("int", "float") and info.loaded and info.minimum is not None and info.maximum is not None
+    if name != "max_frames"  # planning the longest film takes seconds
+    for bound, step in ((info.minimum, -1), (info.maximum, 1))
+]
+
+
+def test_every_number_has_two_bounds_that_hold(world: tuple[TestClient, Path]) -> None:
+    client, _ = world
+    for start in range(0, len(BOUNDED), 20):
+        some = BOUNDED[start : start + 20]
+        exact = {"int": int, "float": float}
+        jobs = [{**SMALL, name: exact[kind](value)} for name, kind, *two in some for value in two]
+        answers = client.post(f"{API}/validate", json={"deforum_settings": jobs}).json()["jobs"]
+        for (name, _, bound, beyond), at, over in zip(some, answers[::2], answers[1::2], strict=True):
+            assert name not in {error["setting"] for error in at["errors"]}, (name, bound)
+            assert [error["setting"] for error in over["errors"]] == [name], (name, beyond)
+    assert len(BOUNDED) > 80
 
 
 @pytest.mark.parametrize(
