@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule import Timeline, numeric_series
 from deforum_helpers.settings.conditions import has_effect
 from deforum_helpers.settings.fields import declared
 from deforum_helpers.settings.model import FIELDS, UNITS, ControlNetUnit
@@ -50,6 +52,19 @@ def _is(name: str, *values: Any) -> Seen:
 
 def _is_not(name: str, *values: Any) -> Seen:
     return lambda flat: flat[name] not in values
+
+
+def _largest(name: str, flat: Flat) -> float:
+    """Return the largest absolute value of a schedule, 0 where it cannot be read."""
+    timeline = Timeline(flat["max_frames"], max(flat["seed"], 0), flat["fps"], flat["W"], flat["H"])
+    try:
+        return float(abs(numeric_series(flat[name], timeline, name).values).max())
+    except SettingsError:
+        return 0.0
+
+
+def _moves_sideways(flat: Flat) -> bool:
+    return any(_largest(name, flat) > 0 for name in ("translation_x", "translation_y"))
 
 
 def _any_of(*ways: Seen) -> Seen:
@@ -116,7 +131,8 @@ _RUN: dict[str, Fact] = {
     ),
     "use_mask": Fact(
         "render/masks.py",
-        "Masks stay soft; classic made them black and white by scattered dots.",
+        "Masks stay soft; classic made them black and white by scattered dots. Noise leaves what lies outside of them "
+        "alone; classic greyed it.",
     ),
     "use_alpha_as_mask": Fact(
         "sources.py",
@@ -176,8 +192,8 @@ _PROMPTS: dict[str, Fact] = {
 _MOTION: dict[str, Fact] = {
     "animation_mode": Fact(
         "render/modes.py",
-        "Video Input and Interpolation can be resumed, Interpolation takes masks and tells its progress.",
-        _never,
+        "3D frames do not darken; classic lost one level in a fifth of all pixels at each move.",
+        _both(_IN_DEPTH, lambda flat: not flat["depth_algorithm"].endswith("(old)")),
     ),
     "max_frames": Fact("render/plan.py"),
     "border": Fact("render/studio.py"),
@@ -187,7 +203,7 @@ _MOTION: dict[str, Fact] = {
         Fact(
             "render/moves.py",
             "It works together with the perspective flip in 2D, where classic left it out.",
-            _both(_FLIPPED, _is("animation_mode", "2D"), lambda flat: not _still(flat)),
+            _both(_FLIPPED, _is("animation_mode", "2D"), _moves_sideways),
         ),
     ),
     "translation_z": Fact("render/moves.py"),
@@ -226,23 +242,12 @@ _MOTION: dict[str, Fact] = {
         no_effect="The second model of the two old algorithms no longer exists.",
     ),
     "padding_mode": Fact("render/studio.py"),
-    "sampling_mode": Fact(
-        "render/studio.py",
-        "3D frames do not darken; classic lost one level in a fifth of all pixels at each move.",
-        _IN_DEPTH,
-    ),
+    "sampling_mode": Fact("render/studio.py"),
     "save_depth_maps": Fact(
         "output/film.py",
         "All maps of a run have one scale; in classic early ones had another than late ones.",
     ),
 }
-
-
-def _still(flat: Flat) -> bool:
-    return all(
-        str(flat[name]).replace(" ", "") in ("0:(0)", "0", "0:(0.0)")
-        for name in ("translation_x", "translation_y")
-    )
 
 
 _FLOW_REDO = Fact(
@@ -266,7 +271,7 @@ _LOOK: dict[str, Fact] = {
     "contrast_schedule": Fact(
         "render/key_frames.py",
         "What becomes brighter than white stays white; in classic it turned dark.",
-        lambda flat: str(flat["contrast_schedule"]).replace(" ", "") not in ("0:(1.0)", "0:(1)"),
+        lambda flat: _largest("contrast_schedule", flat) > 1,
     ),
     **_same(("amount_schedule", "kernel_schedule", "sigma_schedule"), Fact("render/key_frames.py")),
     "threshold_schedule": Fact(
@@ -530,7 +535,8 @@ GENERAL = (
     "Names in string schedules keep their brackets, commas and colons.",
     "Between the steps of one frame nothing is rounded, so films do not darken.",
     "Every frame from 0 to max_frames - 1 is written, at every cadence.",
-    "A resumed film is the one that would never have stopped, bit for bit.",
+    "A resumed film is the one that would never have stopped, bit for bit, in every mode. Interpolation takes masks "
+    "and tells its progress.",
     "No program and no weights are fetched unasked; what is missing is named with the line that installs it.",
 )
 
@@ -572,22 +578,21 @@ def since(name: str) -> Since:
     return "2025 fork" if forked else "classic"
 
 
-def differences(given: Iterable[str], flat: Flat) -> dict[str, tuple[str, ...]]:
+def differences(flat: Flat) -> dict[str, tuple[str, ...]]:
     """Return what will look different from classic Deforum: each sentence with the settings that it is about.
 
     Args:
-        given: names that a settings file has; of others nothing is told.
-        flat: every setting by its flat name.
+        flat: every setting by its flat name; those without effect on the film are left out.
     """
     told: dict[str, tuple[str, ...]] = {}
-    for name in given:
+    for name in FIELDS:
         if _differs(name, flat):
             told[FACTS[name].differs] = (*told.get(FACTS[name].differs, ()), name)
     return told
 
 
 def _differs(name: str, flat: Flat) -> bool:
-    fact = FACTS.get(name)
-    if fact is None or not fact.differs or not has_effect(name, flat):
+    fact = FACTS[name]
+    if not fact.differs or not has_effect(name, flat):
         return False
     return flat[name] != FIELDS[name].default if fact.seen is None else fact.seen(flat)

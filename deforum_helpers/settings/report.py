@@ -75,7 +75,7 @@ def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileR
         taken_over=tuple(_taken_over(submitted, given, flat, notes)),
         ignored=tuple(_grouped(ignored)),
         unknown=tuple(_named(name) for name in loaded.unknown if name not in REMOVED),
-        different=tuple(About(names, sentence) for sentence, names in differences(given, flat).items()),
+        different=tuple(About(names, sentence) for sentence, names in differences(flat).items()),
     )
 
 

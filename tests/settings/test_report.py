@@ -59,13 +59,15 @@ def test_each_kind_of_name_has_its_place() -> None:
     assert [about.names for about in report.different] == [
         ("use_mask",),
         ("enable_perspective_flip",),
+        ("color_coherence",),
         ("diffusion_cadence",),
     ]
 
 
 def test_a_file_of_defaults_says_nothing() -> None:
-    report = file_report({"W": 512, "legacy_colormatch": False})
-    assert report == FileReport(kept=("W", "legacy_colormatch"), defaults=("W", "legacy_colormatch"))
+    plain = {"W": 512, "legacy_colormatch": False, "color_coherence": "None", "diffusion_cadence": 1}
+    report = file_report(plain)
+    assert report == FileReport(kept=("W", "color_coherence", "diffusion_cadence"), defaults=("W",))
 
 
 def test_what_the_program_holds_counts_where_a_file_is_silent() -> None:
