@@ -45,17 +45,15 @@ def app_started(app: FastAPI, flags: Any) -> None:
     """
     reloads.ended()
     api, simple_api = bool(flags.deforum_api), bool(flags.deforum_simple_api)
-    if api or simple_api:
-        try:
-            queue = host_queue()
-        except StoreUnavailable as error:
-            log.error('The API is left out: %s Then press "Reload UI".', error.message)
-            return
-        # Without the flags, nobody waits for the routes to be made.
-        from deforum_api.app import mount
-        from deforum_api.host import health
+    try:
+        if api or simple_api:
+            # Without the flags, nobody waits for the routes to be made.
+            from deforum_api.app import mount
+            from deforum_api.host import health
 
-        mount(app, queue, access_of(flags), lambda: health(host_facts()), api=api)
+            mount(app, host_queue(), access_of(flags), lambda: health(host_facts()), api=api)
+    except StoreUnavailable as error:
+        log.error('The API is left out: %s Then press "Reload UI".', error.message)
     _run_now(flags)
 
 
@@ -115,9 +113,14 @@ def _started_run_now(files: str, terminate: bool) -> threading.Thread:
     """Render the files once, whatever is reloaded meanwhile."""
 
     def run() -> None:
-        succeeded = run_files(host_queue(), listed(files))
+        succeeded = False
+        try:
+            succeeded = run_files(host_queue(), listed(files))
+            if terminate:
+                host_queue().close(PARKING_TIME_S)
+        except StoreUnavailable as error:
+            log.error("Nothing is rendered: %s", error.message)
         if terminate:
-            host_queue().close(PARKING_TIME_S)
             sys.stdout.flush()
             # A WebUI has no way to be ended from within with an exit code; its own Ctrl+C does the same.
             os._exit(0 if succeeded else 1)

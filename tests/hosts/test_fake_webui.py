@@ -272,3 +272,28 @@ def test_files_given_on_the_command_line_are_rendered_once(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "Film: " in done.stdout
     assert len(list((tmp_path / "outputs" / "img2img-images").glob("*/*.mp4"))) == 1
+
+
+def test_a_damaged_database_does_not_keep_the_command_line_waiting(tmp_path: Path) -> None:
+    (tmp_path / "deforum_jobs.sqlite3").write_bytes(b"not a database " * 1000)
+    (tmp_path / "job.txt").write_text(json.dumps(JOB))
+    command = [
+        sys.executable,
+        str(HERE / "fake_webui.py"),
+        "--extension",
+        str(ROOT),
+        "--folder",
+        str(tmp_path),
+    ]
+    command += [
+        "--nowebui",
+        "--deforum-api",
+        "--deforum-run-now",
+        "job.txt",
+        "--deforum-terminate-after-run-now",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "is damaged" in done.stderr
+    assert "Nothing is rendered" in done.stderr
+    assert "Traceback" not in done.stderr
