@@ -165,9 +165,7 @@ def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, images: str) -> N
         ({"0": "nowhere.png"}, "not there"),
     ],
 )
-def test_what_cannot_guide_is_told_before_the_first_frame(
-    tmp_path: Path, named: Any, says: str
-) -> None:
+def test_what_cannot_guide_is_told_before_the_first_frame(tmp_path: Path, named: Any, says: str) -> None:
     with pytest.raises(SettingsError) as caught:
         prepared(tmp_path / "out", **STILL, init_images=named)
     assert any(
