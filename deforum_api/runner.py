@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from deforum_api.errors import StoreUnavailable
-from deforum_api.happenings import Cancelled, Claimed, Delayed, Event, Failed, Interrupted, Stalled
+from deforum_api.happenings import Cancelled, Claimed, Delayed, Event, Failed, Interrupted, Parked, Stalled
 from deforum_api.logs import about_job
 from deforum_api.record import IllegalTransition, Job
 from deforum_api.records import Records, Superseded
@@ -154,6 +154,10 @@ class Runner:
 
     def _end(self, job: Job, event: Event) -> Job | None:
         """Record how the attempt ended; None if it was no longer ours or cannot be recorded before the queue closes."""
+        if isinstance(event, Failed) and self._stopping.is_set():
+            # A program that ends starts no more threads, among others; what fails for good does so again.
+            log.warning("%s failed while the program ends; it goes on at the next start.", job.id)
+            event = Parked()
         if isinstance(event, Failed) and event.retryable and job.delays < len(self._limits.retry_after_s):
             delay = self._limits.retry_after_s[job.delays]
             message = f"{event.message} It is tried again by itself after {delay:g} s."

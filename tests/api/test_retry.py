@@ -149,6 +149,29 @@ def test_a_failure_that_stays_is_not_tried_again(
     assert len(renderer.runs) == 1
 
 
+@pytest.mark.parametrize(
+    "error", [RuntimeError("can't create new thread at interpreter shutdown"), OutOfMemory("Full.")]
+)
+def test_what_fails_while_the_program_ends_is_begun_again_at_the_next_start(
+    renderer: Renderer, error: Exception
+) -> None:
+    began, ends = threading.Event(), threading.Event()
+
+    def render(prepared: Any, cancel: Any, report: Any) -> Any:
+        began.set()
+        assert ends.wait(WAIT_S)
+        raise error
+
+    queue = JobQueue(renderer.check, render)
+    (job_id,) = submitted(queue, "a")
+    assert began.wait(WAIT_S)
+    queue.runner.begin_close()
+    ends.set()
+    assert queue.close(WAIT_S)
+    job = queue.job(job_id)
+    assert (job.status, job.phase, job.attempt, job.message) == ("ACCEPTED", "QUEUED", 1, None)
+
+
 def test_a_clock_that_is_set_back_holds_no_job_up(
     retrying: JobQueue, renderer: Renderer, clock: Clock
 ) -> None:
