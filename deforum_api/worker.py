@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import threading
@@ -32,6 +33,10 @@ class Check(Protocol):
         resume: str | None = None,
     ) -> Prepared: ...
 
+
+# torch and OpenCV say it in several ways.
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "insufficient memory")
+_NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 Render = Callable[["Prepared", "CancelToken", Callable[["Progress"], None]], "RunResult"]
 
@@ -90,18 +95,27 @@ def attempt(
     except errors.RenderError as error:
         log.warning("%s: %s", job.id, error, exc_info=error.__cause__)
         return Failed(f"generation error: {error}", error.retryable)
-    except MemoryError:
-        log.exception("%s ran out of memory", job.id)
-        return Failed(
-            "generation error: there was not enough memory; choose a smaller W and H.", retryable=True
-        )
     except Exception as error:
         log.exception("%s ended with an unexpected error", job.id)
+        if passing := _passing(error):
+            return Failed(f"generation error: {passing}", retryable=True)
         name = type(error).__name__
         return Failed(
             f"generation error: an unexpected {name}; the server's log has the details under {job.id}."
         )
     return Succeeded(str(result.outdir), result.timestring, result.frames, tuple(result.warnings))
+
+
+def _passing(error: Exception) -> str | None:
+    """Return what to do about an error of Python, torch or the system that may pass; None if it will not."""
+    said = str(error).lower()
+    no_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    of_a_library = isinstance(error, RuntimeError) or type(error).__module__ == "cv2"
+    if no_memory or (of_a_library and any(words in said for words in _NO_MEMORY)):
+        return "there was not enough memory; choose a smaller W and H."
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return "a disk is full, that of the outputs or of temporary files; free some space and resume."
+    return None
 
 
 def _begun_run(job: Job) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 import time
@@ -81,8 +82,23 @@ NAME = Problem("There is no such sampler.", "sampler")
         DownloadFailed("The hub cannot be reached."),
         SettingsError([DISK]),
         MemoryError(),
+        type("OutOfMemoryError", (RuntimeError,), {})("CUDA error"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 12 bytes."),
+        type("error", (Exception,), {"__module__": "cv2"})(
+            "(-4:Insufficient memory) Failed to allocate 9 bytes"
+        ),
+        OSError(errno.ENOSPC, "No space left on device"),
     ],
-    ids=["device", "disk", "download", "disk or address when it begins", "memory"],
+    ids=[
+        "engine",
+        "disk",
+        "download",
+        "disk or address when it begins",
+        "memory",
+        "device",
+        "torch",
+        "system",
+    ],
 )
 def test_a_failure_that_may_pass_is_tried_again_later(
     retrying: JobQueue, renderer: Renderer, clock: Clock, error: Exception
