@@ -19,6 +19,7 @@ from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
 from deforum_helpers.engines.names import LACKS, samplers, schedulers
 from deforum_helpers.errors import MissingFeature
 from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.wanted import missing_networks
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
         missing.append({"feature": "ControlNet", "reason": facts.controlnet.missing})
     if facts.engine == "diffusers" and (fault := module_fault("openpose")) is not None:
         missing.append({"feature": "ControlNet preprocessor openpose", "reason": f"{fault}."})
+    missing += [{"feature": feature, "reason": f"{why}."} for feature, why in missing_networks().items()]
     families = available_families()
     served = ((name, serve(name, families)[1]) for name in DEPTH_NAMES)
     return missing + [{"feature": f"depth_algorithm {name}", "reason": why} for name, why in served if why]

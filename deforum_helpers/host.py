@@ -215,7 +215,8 @@ def disk_problems(
     return [
         Problem(
             f"max_frames: {settings.max_frames} frames of {settings.W}x{settings.H} need about "
-            f"{needed / 1e9:.1f} GB{_with_videos(inputs)}, but the output folder's disk has {free / 1e9:.1f} GB free; "
+            f"{needed / 1e9:.1f} GB{_with_more(settings, inputs)}, but the output folder's disk has "
+            f"{free / 1e9:.1f} GB free; "
             "render fewer or smaller frames, or free some space.",
             setting="max_frames",
             found=f"{needed} bytes",
@@ -225,8 +226,9 @@ def disk_problems(
     ]
 
 
-def _with_videos(inputs: Inputs) -> str:
-    return " with the frames of the videos that are used" if inputs.extracted_pixels else ""
+def _with_more(settings: Settings, inputs: Inputs) -> str:
+    videos = " with the frames of the videos that are used" if inputs.extracted_pixels else ""
+    return f"{videos} with the pictures that are made of them" if more_pixels(settings) else videos
 
 
 def name_problems(plan: Plan, facts: HostFacts) -> list[Problem]:

@@ -47,6 +47,18 @@ def more_pixels(settings: Settings) -> int:
     return pixels
 
 
+def missing_networks() -> dict[str, str]:
+    """Return which engines and models cannot run here, by setting and value, and why."""
+    engines = {
+        f"frame_interpolation_engine {name}": interpolation.missing_feature(name) for name in interpolation.ENGINES
+    }
+    models = {
+        f"r_upscale_model {model}": upscaling.missing_feature(model, f"x{factors[-1]}")
+        for model, factors in upscaling.FACTORS.items()
+    }
+    return {feature: why for feature, why in (engines | models).items() if why}
+
+
 def more_problems(settings: Settings) -> list[Problem]:
     """Return what keeps this machine from making what is asked for beside the film."""
     return [*_upscaling_problems(settings), *_interpolation_problems(settings)]

@@ -21,7 +21,7 @@ from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import Manifest, read_manifest
 from deforum_helpers.output.postproduction import RECORD
-from deforum_helpers.output.wanted import more_pixels
+from deforum_helpers.output.wanted import missing_networks, more_pixels
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.progress import Progress, RunResult
 from deforum_helpers.settings import load_settings
@@ -349,6 +349,18 @@ def test_what_cannot_be_had_is_told_before_the_first_frame(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_the_machine_lacks_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deforum_helpers.upscaling.names.PACKAGE", "no_such_package")
+    blending(tmp_path / "models" / "rife-v4.6")
+    assert list(missing_networks()) == [
+        "frame_interpolation_engine FILM",
+        "r_upscale_model realesr-animevideov3",
+        "r_upscale_model realesrgan-x4plus",
+        "r_upscale_model realesrgan-x4plus-anime",
+    ]
+    assert "hf download" in missing_networks()["frame_interpolation_engine FILM"]
+
+
 def test_without_a_video_nothing_is_missed(tmp_path: Path) -> None:
     result = rendered(
         job(tmp_path, frame_interpolation_engine="FILM", r_upscale_video=True, skip_video_creation=True)
@@ -366,7 +378,7 @@ def test_room_is_reckoned_for_what_is_made_besides(tmp_path: Path) -> None:
     facts = host(tmp_path / "out", free_disk=lambda folder: 2 * plain)
     from deforum_helpers.prepare import prepare
 
-    with pytest.raises(SettingsError, match="GB free"):
+    with pytest.raises(SettingsError, match=r"GB with the pictures that are made of them, but .* GB free"):
         prepare({**job(tmp_path).submitted, **BETWEEN, "frame_interpolation_x_amount": 300}, facts)
 
 
