@@ -97,6 +97,7 @@ NAME = Problem("There is no such sampler.", "sampler")
         "memory",
         "device",
         "torch",
+        "opencv",
         "system",
     ],
 )
