@@ -26,6 +26,7 @@ from tests.api.puppet import FRAMES, PuppetRenderer, QuickStore
 RETRY_AFTER_S = (5.0, 30.0)
 ENDS = ("SUCCEEDED", "FAILED", "CANCELLED")
 JOBS = st.integers(0, 99)
+LAST = st.sampled_from(["frame", "finish", "fail", "lapse"])
 
 
 @dataclass
@@ -97,10 +98,10 @@ class QueueMachine(RuleBasedStateMachine):
         )
         self.take_next()
 
-    def stop(self) -> None:
+    def stop(self, last: str = "frame") -> None:
         self.jobs.runner.begin_close()
         if self.working:
-            self.puppet.commands.put("frame")
+            self.puppet.commands.put(last)
         assert self.jobs.close(WAIT_S)
         self.store.close()
 
@@ -205,7 +206,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.working)
     @rule(
-        command=st.sampled_from(["frame", "finish", "fail", "lapse"]),
+        command=LAST,
         first=st.sampled_from(["cancel", "pause"]),
     )
     def ask_and_work(self, first: str, command: str) -> None:
@@ -277,20 +278,24 @@ class QueueMachine(RuleBasedStateMachine):
         self.jobs.runner.wake()
         self.take_next()
 
-    @rule()
-    def restart(self) -> None:
-        """What works is parked, unless it is being cancelled, and goes on in its place."""
-        self.stop()
+    @rule(last=LAST)
+    def restart(self, last: str) -> None:
+        """What works is parked, also if it fails, unless it is being cancelled, and goes on in its place."""
+        self.stop(last)
         if self.working:
             known = self.known[self.working]
-            known.leave("paused" if known.held else "waiting")
+            if last == "finish" and not known.doomed:
+                known.frames = FRAMES
+                known.leave("SUCCEEDED")
+            else:
+                known.leave("paused" if known.held else "waiting")
         self.start()
 
-    @rule()
-    def crash(self) -> None:
+    @rule(last=LAST)
+    def crash(self, last: str) -> None:
         """Nothing is recorded; what worked goes on in its place, or is given up after the third time."""
         self.store.killed = True
-        self.stop()
+        self.stop(last)
         if self.working:
             known = self.known[self.working]
             known.crashes += 1
