@@ -26,6 +26,7 @@ MODULES = {
     "streams": "benchmarks.streams",
     "demo": "benchmarks.demo",
     "hybrid": "benchmarks.hybrid",
+    "postproduction": "benchmarks.postproduction",
     "tab": "benchmarks.tab",
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -259,16 +258,15 @@ class _Job:
             json.dumps(self.saved_settings(), ensure_ascii=False),
             prepared.inputs.soundtrack,
             str(self.engine.device),
+            self.engine.resting,
         )
-        more = wants_more(prepared.settings)
-        begun = FILM_SHARE if more else 1.0
-        with self.engine.resting() if more else nullcontext():
-            return post_produce(
-                rendered,
-                manifest,
-                self.cancel,
-                lambda share: self.tell("POST_PROCESSING", begun + (1 - begun) * share, frames),
-            )
+        begun = FILM_SHARE if wants_more(prepared.settings) else 1.0
+        return post_produce(
+            rendered,
+            manifest,
+            self.cancel,
+            lambda share: self.tell("POST_PROCESSING", begun + (1 - begun) * share, frames),
+        )
 
     def render(self, film: Film, state: State, frames_done: int) -> None:
         """Hand every outcome of the loop to `film`."""

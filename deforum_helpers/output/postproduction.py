@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class Rendered:
         settings_json: travels inside films.
         soundtrack: sound of the film, or None.
         device: where networks run.
+        resting: inside it, the engine's memory is lent to networks.
     """
 
     settings: Settings
@@ -63,6 +65,7 @@ class Rendered:
     settings_json: str
     soundtrack: Path | None = None
     device: str = "cpu"
+    resting: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def subtitles(self) -> Path | None:
@@ -217,20 +220,10 @@ def _fresh_folder(folder: Path, made_for: str) -> None:
 
 
 def _make(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) -> None:
-    """Make the pictures of a step and their film."""
-    settings, frames = rendered.settings, _frames(rendered)
-
-    def pictures_report(share: float) -> None:
-        report(PICTURES_SHARE * share)
-
-    if step.video == "upscaled_video":
-        upscaler = make_upscaler(settings.r_upscale_model, settings.r_upscale_factor, rendered.device)
-        enlarge_pictures(frames, step.pictures, upscaler, cancel, pictures_report)
-    else:
-        sources = _upscaled(rendered).pictures if interpolates_upscaled(settings) else frames
-        engine = make_interpolator(settings.frame_interpolation_engine, rendered.device)
-        x_amount = settings.frame_interpolation_x_amount
-        interpolate_pictures(sources, step.pictures, engine, x_amount, cancel, pictures_report)
+    """Make the pictures of a step and their film; the engine only rests where a network takes its place."""
+    if not all(picture.exists() for picture in step.pictures):
+        draw = _enlarge if step.video == "upscaled_video" else _interpolate
+        draw(rendered, step, cancel, lambda share: report(PICTURES_SHARE * share))
     counted = film_of(
         step.pictures,
         step.film,
@@ -246,6 +239,22 @@ def _make(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) 
         raise VideoError(
             f"The film {step.film.name} has {counted} frames, but {len(step.pictures)} were made."
         )
+
+
+def _enlarge(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) -> None:
+    model, factor = rendered.settings.r_upscale_model, rendered.settings.r_upscale_factor
+    with nullcontext() if model == "Lanczos" else rendered.resting():
+        upscaler = make_upscaler(model, factor, rendered.device)
+        enlarge_pictures(_frames(rendered), step.pictures, upscaler, cancel, report)
+
+
+def _interpolate(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) -> None:
+    settings, name = rendered.settings, rendered.settings.frame_interpolation_engine
+    sources = _upscaled(rendered).pictures if interpolates_upscaled(settings) else _frames(rendered)
+    with nullcontext() if name == "Flow" else rendered.resting():
+        engine = make_interpolator(name, rendered.device)
+        x_amount = settings.frame_interpolation_x_amount
+        interpolate_pictures(sources, step.pictures, engine, x_amount, cancel, report)
 
 
 def _frames(rendered: Rendered) -> list[Path]:

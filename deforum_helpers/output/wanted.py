@@ -50,7 +50,8 @@ def more_pixels(settings: Settings) -> int:
 def missing_networks() -> dict[str, str]:
     """Return which engines and models cannot run here, by setting and value, and why."""
     engines = {
-        f"frame_interpolation_engine {name}": interpolation.missing_feature(name) for name in interpolation.ENGINES
+        f"frame_interpolation_engine {name}": interpolation.missing_feature(name)
+        for name in interpolation.ENGINES
     }
     models = {
         f"r_upscale_model {model}": upscaling.missing_feature(model, f"x{factors[-1]}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,30 @@ def test_frames_in_between_and_their_film(
     frames = pixels(result.outdir)
     for place, frame in enumerate(pixels(made)[::x_amount]):
         np.testing.assert_array_equal(frame, frames[place])
+
+
+class RestingEngine(NoisyEngine):
+    """Counts how often its memory is lent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rested = 0
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        self.rested += 1
+        yield
+
+
+@pytest.mark.parametrize(("asked", "rested"), [(LARGER | BETWEEN, 0), (None, 2)])
+def test_the_engine_rests_for_networks_alone(tmp_path: Path, asked: dict[str, Any] | None, rested: int) -> None:
+    if asked is None:
+        blending(tmp_path / "models" / "rife-v4.6")
+        enlarging(tmp_path / "models" / "realesrgan", "realesr-animevideov3-x2", 2)
+        asked = {"frame_interpolation_engine": "RIFE v4.6", "r_upscale_video": True}
+    engine = RestingEngine()
+    run_job(job(tmp_path, **asked), engine, CancelToken(), lambda progress: None, now=lambda: NOW)
+    assert engine.rested == rested
 
 
 def test_films_of_upscaled_frames_in_between(tmp_path: Path) -> None:
