@@ -24,6 +24,7 @@ def connect(parts: Parts, answers: Answers) -> None:
     _watch(parts, answers)
     _runs(parts, answers)
     _settings(parts, answers)
+    _choices(parts, answers)
     connect_tools(parts.tools, parts.fields, parts.tool_runs, answers.tools)
     for name, button in parts.resets.items():
         field = parts.fields[NAMES.index(name)]
@@ -129,6 +130,10 @@ def _settings(parts: Parts, answers: Answers) -> None:
             return answers.set_options(values)
 
         compat.on(parts.set_options.click, set_options, parts.options, [parts.options_report])
+
+
+def _choices(parts: Parts, answers: Answers) -> None:
+    """Look again at what can be chosen."""
     models = models_of_host()
     boxes = [parts.fields[NAMES.index(name)] for name in models]
 

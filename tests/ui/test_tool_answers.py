@@ -23,6 +23,8 @@ from deforum_helpers.ui.tool_rows import DEPTH_ROWS, INTERPOLATION_FIELDS, UPSCA
 from deforum_helpers.ui.tool_runs import ToolRun
 from tests.ui.fake_service import FakeService, facts
 
+pytest.importorskip("torch")
+
 WAIT_S = 60.0
 EVIL = "<img src=x onerror=alert(1)>"
 
