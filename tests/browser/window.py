@@ -29,7 +29,8 @@ class Window:
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("dialog", lambda dialog: (self.complaints.append("dialog"), dialog.dismiss()))
-        page.on("request", lambda request: self._asked(request.url, url))
+        home = url.partition("?")[0]
+        page.on("request", lambda request: self._asked(request.url, home))
         page.goto(url)
         self.checked()
 
@@ -48,8 +49,9 @@ class Window:
     def open(self, *titles: str) -> None:
         """Open a tab, and one inside it."""
         for title in titles:
-            tabs = "#deforum_left :is([role=tab], .overflow-dropdown > button)"
-            self.page.locator(tabs).filter(has_text=re.compile(f"^{title}$"), visible=True).first.click()
+            tabs = "#deforum_left :is([role=tab], .tab-nav > button, .overflow-dropdown > button)"
+            named = re.compile(rf"^\s*{title}\s*$")
+            self.page.locator(tabs).filter(has_text=named, visible=True).first.click()
 
     def field(self, name: str) -> Any:
         """The input of a setting."""

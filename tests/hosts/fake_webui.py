@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import re
 import sys
 import threading
 import time
@@ -34,6 +35,8 @@ def main() -> None:
     vars(shared.cmd_opts).update(vars(_flags(known.extension).parse_args(rest)))
     processing.behaviour.step_s = known.step_seconds
     sys.path.insert(0, str(known.extension))
+    if not shared.cmd_opts.nowebui:
+        _serve_scripts_and_styles(known.extension)
     while True:
         _load_script(known.extension)
         script_callbacks.call("ui_settings")
@@ -84,14 +87,40 @@ def _run(path: Path, name: str) -> Any:
     return module
 
 
+def _serve_scripts_and_styles(extension: Path) -> None:
+    """Put an extension's scripts and style into the head of each page, as hosts do.
+
+    What gradio's own page would fetch from elsewhere is taken out, so that a browser test can tell what ours does.
+    """
+    import gradio.routes
+
+    scripts = [path.read_text(encoding="utf-8") for path in sorted((extension / "javascript").glob("*.js"))]
+    style = (extension / "style.css").read_text(encoding="utf-8")
+    head = "".join(f"<script>{script}</script>" for script in scripts) + f"<style>{style}</style></head>"
+    plain = gradio.routes.templates.TemplateResponse
+
+    def page(*arguments: Any, **named: Any) -> Any:
+        answer = plain(*arguments, **named)
+        body = re.sub(rb'<script[^>]*src="https://[^>]*>\s*</script>', b"", answer.body)
+        answer.body = body.replace(b"</head>", head.encode())
+        answer.init_headers()
+        return answer
+
+    gradio.routes.templates.TemplateResponse = page
+
+
 class _GradioServer:
     """The host's pages with the extensions' tabs in them."""
 
     def __init__(self, tabs: list[list[tuple[Any, str, str]]]) -> None:
         import gradio as gr
-        from modules import shared
+        from modules import paths, shared
 
-        with gr.Blocks(analytics_enabled=False, title="Fake WebUI") as demo, gr.Tabs(elem_id="tabs"):
+        theme = gr.themes.Default(font=["sans-serif"], font_mono=["monospace"])
+        with (
+            gr.Blocks(analytics_enabled=False, title="Fake WebUI", theme=theme) as demo,
+            gr.Tabs(elem_id="tabs"),
+        ):
             with gr.TabItem("txt2img"):
                 gr.Textbox(label="Prompt")
             for blocks, title, name in (tab for found in tabs for tab in found or ()):
@@ -100,7 +129,11 @@ class _GradioServer:
         demo.queue(64)
         self.demo: Any = demo
         self.app, url, _ = demo.launch(
-            server_port=shared.cmd_opts.port or None, prevent_thread_lock=True, quiet=True, show_api=False
+            server_port=shared.cmd_opts.port or None,
+            prevent_thread_lock=True,
+            quiet=True,
+            show_api=False,
+            allowed_paths=[paths.data_path],
         )
         self.port = int(url.rstrip("/").rpartition(":")[2])
         shared.cmd_opts.port = self.port

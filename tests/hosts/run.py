@@ -29,6 +29,7 @@ TOOLS = (
     "opencv-python-headless>=4.8,<5",
     "imageio-ffmpeg",
     "uvicorn",
+    "playwright",
 )
 
 
@@ -84,7 +85,6 @@ HOSTS = {
             "huggingface-hub<0.26",
             "setuptools<80",
         ),
-        torch=False,
     ),
     "newest": Host(
         ("3.13", "3.12", "3.11"), ("gradio", "fastapi", "pydantic", "numpy", "pillow", "httpx"), torch=False
