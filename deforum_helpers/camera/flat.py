@@ -115,7 +115,7 @@ def homography(source: np.ndarray, target: np.ndarray) -> Matrix:
         source, target: (4, 2) points, no three on a line.
     """
     rows, right = [], []
-    for (x, y), (u, v) in zip(source.astype(np.float64), target.astype(np.float64), strict=True):
+    for (x, y), (u, v) in zip(source.tolist(), target.tolist(), strict=True):
         rows += [[x, y, 1, 0, 0, 0, -x * u, -y * u], [0, 0, 0, x, y, 1, -x * v, -y * v]]
         right += [u, v]
     solution = np.linalg.lstsq(np.array(rows), np.array(right), rcond=None)[0]
