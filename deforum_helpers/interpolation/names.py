@@ -13,6 +13,7 @@ RIFE_NETWORK = "flownet"
 RIFE_FOLDERS = ("rife-v4.6", "rife-ncnn-vulkan/models/rife-v4.6")
 FILM_HUB_ID = "Comfy-Org/frame_interpolation"
 FILM_FILES = ("film_net_fp16.safetensors", "film_net_fp32.safetensors")
+MOST_FRAMES = 1_000_000
 INSTEAD = "or choose Flow, which needs nothing"
 
 

@@ -11,6 +11,7 @@ from deforum_helpers.image.files import check_picture
 from deforum_helpers.interpolation.engines import make_interpolator
 from deforum_helpers.interpolation.names import (
     ENGINES,
+    MOST_FRAMES,
     EngineName,
     film_fps,
     film_name,
@@ -35,7 +36,6 @@ from deforum_helpers.tools.folders import (
 from deforum_helpers.tools.results import ToolResult, Work, part
 
 FOLDER = "frame-interpolation"
-MOST_FRAMES = 1_000_000
 SLOWEST = 10
 
 
