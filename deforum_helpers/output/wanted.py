@@ -87,8 +87,10 @@ def _interpolation_problems(settings: Settings) -> Iterator[Problem]:
     count = interpolation.frame_count(settings.max_frames, times)
     if count > interpolation.MOST_FRAMES:
         allowed = f"at most {interpolation.MOST_FRAMES:,} frames"
-        setting_of_times = "frame_interpolation_x_amount"
-        message = f"{setting_of_times} {times} makes {count:,} frames of {settings.max_frames:,}; allowed are {allowed}."
-        yield Problem(message, setting_of_times, found=str(times), allowed=allowed)
+        message = (
+            f"frame_interpolation_x_amount {times} makes {count:,} frames of {settings.max_frames:,}; "
+            f"allowed are {allowed}."
+        )
+        yield Problem(message, "frame_interpolation_x_amount", found=str(times), allowed=allowed)
     if missing := interpolation.missing_feature(name):
         yield Problem(f"{setting}: {missing}.", setting, found=name, allowed="None, Flow")
