@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from deforum_helpers.prepare import HostFacts
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
+from deforum_helpers.ui import controlnet
 from deforum_helpers.ui.layout import offered
 
 Look = Literal["checkbox", "choice", "slider", "number", "line", "lines", "picture"]
@@ -110,8 +111,9 @@ def host_choices(name: str, facts: HostFacts) -> tuple[str, ...]:
         return facts.samplers
     if name == "scheduler":
         return facts.schedulers
-    if _UNIT_FIELD.fullmatch(name) and not facts.controlnet.missing:
-        listed = facts.controlnet.modules if name.endswith("module") else facts.controlnet.models
+    if _UNIT_FIELD.fullmatch(name):
+        here = controlnet.offered(facts)
+        listed = here.modules if name.endswith("module") else here.models
         return tuple(dict.fromkeys((FIELDS[name].default, *listed))) if listed else ()
     return ()
 

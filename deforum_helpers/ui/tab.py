@@ -11,7 +11,7 @@ import gradio as gr
 
 from deforum_helpers.kept_settings import kept_settings
 from deforum_helpers.settings import FIELDS
-from deforum_helpers.ui import compat
+from deforum_helpers.ui import compat, controlnet
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, control, host_choices, start_values
 from deforum_helpers.ui.events import connect
@@ -134,7 +134,7 @@ class _Builder:
         self._fields[name] = compat.field(made, self._values[name], choices)
 
     def _controlnet(self) -> None:
-        missing = self._service.facts.controlnet.missing
+        missing = controlnet.offered(self._service.facts).missing
         if missing:
             note = f'<p class="deforum-missing" role="note">{escape(missing)}</p>'
             compat.html(note, "deforum_controlnet_note")

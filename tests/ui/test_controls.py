@@ -8,6 +8,7 @@ import pytest
 
 from deforum_helpers.host import ControlNetFacts, HostFacts
 from deforum_helpers.settings import FIELDS, defaults, flat_settings, load_settings
+from deforum_helpers.ui import controlnet
 from deforum_helpers.ui.controls import (
     NAMES,
     control,
@@ -109,6 +110,22 @@ def test_what_a_host_has_is_offered_behind_the_default() -> None:
 
 
 def test_nothing_is_offered_where_controlnet_is_missing() -> None:
-    gone = ControlNetFacts(missing="There is none.", modules=("canny",))
+    gone = ControlNetFacts(missing="There is none.")
     facts = HostFacts("A1111", "webui", None, Path("/x"), (), (), controlnet=gone)
     assert host_choices("cn_1_module", facts) == ()
+    assert controlnet.offered(facts).missing == "There is none."
+    own = HostFacts("standalone", "demo", None, Path("/x"), (), ())
+    assert controlnet.offered(own).missing == controlnet.NO_NETS
+    assert host_choices("cn_1_module", own) == ()
+
+
+def test_our_own_engine_offers_its_preprocessors_and_the_models_beside_its_checkpoint(tmp_path: Path) -> None:
+    facts = HostFacts("standalone", "diffusers", str(tmp_path / "sd.safetensors"), Path("/x"), (), ())
+    assert host_choices("cn_1_module", facts)[0] == "none"
+    assert {"canny", "openpose"} <= set(host_choices("cn_1_module", facts))
+    assert host_choices("cn_1_model", facts) == ()
+    assert controlnet.offered(facts).missing == controlnet.NO_MODELS
+    (tmp_path / "ControlNet").mkdir()
+    (tmp_path / "ControlNet" / "edges.safetensors").touch()
+    assert host_choices("cn_1_model", facts) == ("None", "edges.safetensors")
+    assert controlnet.offered(facts).missing is None

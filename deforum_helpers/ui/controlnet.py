@@ -1,0 +1,20 @@
+"""What the tab offers for ControlNet units: the lists of a WebUI, or what our own engines have."""
+
+from __future__ import annotations
+
+from deforum_helpers.controlnet.names import MODULES
+from deforum_helpers.engines.control_models import control_folders, control_names
+from deforum_helpers.host import ControlNetFacts, HostFacts
+
+NO_NETS = "The built-in model has no ControlNets; they need a checkpoint of Stable Diffusion (--ckpt)."
+NO_MODELS = "No ControlNet was found; put its .safetensors file or folder into a folder ControlNet beside the checkpoint."
+
+
+def offered(facts: HostFacts) -> ControlNetFacts:
+    """Return the preprocessors and models to choose from, and why there are none."""
+    if facts.engine == "demo":
+        return ControlNetFacts(missing=NO_NETS)
+    if facts.engine != "diffusers":
+        return facts.controlnet
+    models = control_names(control_folders(facts.model))
+    return ControlNetFacts(missing=None if models else NO_MODELS, modules=tuple(MODULES), models=models)
