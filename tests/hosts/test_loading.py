@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from deforum_api import in_webui
+from deforum_helpers.options import Options
 from deforum_helpers.webui.settings_page import add_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -237,18 +240,33 @@ def test_the_settings_page_has_our_options_and_they_are_honoured(
     loaded.script_callbacks.call("ui_settings")
     opts = loaded.shared.opts
     ours = {name for name in opts.data_labels if name.startswith("deforum_")}
-    assert {"deforum_ffmpeg_crf", "deforum_save_gen_info_as_srt", "deforum_ffmpeg_location"} <= ours
+    assert ours == {each.name for each in fields(Options) if each.name.startswith("deforum_")}
     assert {opts.data_labels[name].section for name in ours} == {("deforum", "Deforum")}
     assert all(opts.data_labels[name].default is not None for name in ours)
     opts.set("deforum_ffmpeg_crf", 30)
     opts.set("deforum_save_gen_info_as_srt_params", ["Noise Schedule"])
     opts.set("deforum_ffmpeg_preset", "warp speed")
     opts.set("CLIP_stop_at_last_layers", 2)
-    assert opts.set("deforum_ffmpeg_location", "/bin/evil", is_api=True) is False
+    opts.set("deforum_preview", "On")
+    opts.set("deforum_enable_persistent_settings", True)
+    for name in ("deforum_ffmpeg_location", "deforum_persistent_settings_path"):
+        assert opts.set(name, "/bin/evil", is_api=True) is False
     options = host_facts().options
+    assert (options.deforum_preview, options.deforum_enable_persistent_settings) == ("On", True)
+    kept = loaded.shared.opts.data_labels["deforum_persistent_settings_path"].default
+    assert Path(options.deforum_persistent_settings_path) == Path(os.environ["FAKE_HOST_FOLDER"], kept)
+    opts.set("deforum_persistent_settings_path", "/elsewhere/kept.txt")
+    assert host_facts().options.deforum_persistent_settings_path == "/elsewhere/kept.txt"
     assert (options.deforum_ffmpeg_crf, options.CLIP_stop_at_last_layers) == (30, 2)
     assert options.deforum_save_gen_info_as_srt_params == ("Noise Sch",)
     assert (options.deforum_ffmpeg_preset, options.deforum_ffmpeg_location) == ("slow", "")
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(Options) if each.name.startswith("deforum_")])
+def test_no_option_does_nothing(name: str) -> None:
+    pages = ("options.py", "settings_page.py")
+    readers = [path for path in (ROOT / "deforum_helpers").rglob("*.py") if path.name not in pages]
+    assert any(f"options.{name}" in path.read_text(encoding="utf-8") for path in readers)
 
 
 def test_options_do_not_replace_what_a_config_file_has(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
