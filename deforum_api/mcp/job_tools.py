@@ -19,6 +19,7 @@ from deforum_api.client import Client
 POLL_EVERY_S = 0.5
 MOST_FRAMES = 6
 JPEG_QUALITY = 85
+PICTURES = frozenset({"frame", "depth", "upscaled_frame", "interpolated_frame"})
 KEPT = (
     "id",
     "status",
@@ -109,10 +110,10 @@ class JobTools:
         return shown
 
     def list_outputs(self, job_id: JobId) -> dict[str, Any]:
-        """List a job's film, GIF, subtitles and settings file, each with its address and path, and count its frames."""
+        """List a job's films, GIF, subtitles and settings file, each with its address and path; count its pictures."""
         job, files = self._client.job(job_id), self._client.outputs(job_id)
-        pictures = Counter(file["kind"] for file in files if file["kind"] in ("frame", "depth"))
-        others = [file for file in files if file["kind"] not in ("frame", "depth")]
+        pictures = Counter(file["kind"] for file in files if file["kind"] in PICTURES)
+        others = [file for file in files if file["kind"] not in PICTURES]
         return {"files": [self._located(file, job) for file in others], "pictures": dict(pictures)}
 
     def server_health(self) -> dict[str, Any]:
