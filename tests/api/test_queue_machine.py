@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -340,6 +341,6 @@ def refuses(error: type[Exception], ask: Callable[[], Any]) -> None:
         raise AssertionError(f"{error.__name__} was not raised")
 
 
-TestQueue = QueueMachine.TestCase
+TestQueue = pytest.mark.timeout(3600)(QueueMachine.TestCase)
 THOROUGH = os.environ.get("DEFORUM_TEST_PROFILE") == "thorough"
 TestQueue.settings = settings(max_examples=500 if THOROUGH else 25, stateful_step_count=20, deadline=None)
