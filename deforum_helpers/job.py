@@ -10,8 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from deforum_helpers.aside import Aside
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.depth import make_estimator
@@ -60,7 +58,7 @@ def run_job(
     *,
     resume: str | None = None,
     now: Callable[[], datetime] = datetime.now,
-    estimator: Callable[[str, torch.device], DepthEstimator] = make_estimator,
+    estimator: Callable[..., DepthEstimator] = make_estimator,
 ) -> RunResult:
     """Render a prepared job.
 
@@ -124,7 +122,7 @@ class _Job:
         cancel: CancelToken,
         report: Callable[[Progress], None],
         run: Run,
-        estimator: Callable[[str, torch.device], DepthEstimator],
+        estimator: Callable[..., DepthEstimator],
         sources: Sources,
     ) -> None:
         self.prepared = prepared
@@ -275,7 +273,8 @@ class _Job:
         if self.plan.uses_depth:
             keep = self.prepared.options.deforum_keep_3d_models_in_vram
             make, device = self._estimator, self.engine.device
-            eyes = Eyes(kept_estimator(make, settings.depth_algorithm, device, keep=keep), self.engine)
+            name, weight = settings.depth_algorithm, settings.midas_weight
+            eyes = Eyes(kept_estimator(make, name, device, keep=keep, weight=weight), self.engine)
         sources = self.sources
         studio = Studio(
             plan=self.plan,

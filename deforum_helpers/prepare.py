@@ -15,7 +15,7 @@ from typing import Any
 
 from deforum_helpers.abilities import ability_problems
 from deforum_helpers.control_checks import control_problems, control_warnings
-from deforum_helpers.depth.names import available_families, serve
+from deforum_helpers.depth.names import available_families, depth_name, second_family, serve
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import Fetcher
 from deforum_helpers.host import (
@@ -230,5 +230,10 @@ def _bytes_of_run(output_root: Path, timestring: str) -> int:
 def _depth_warnings(plan: Plan) -> tuple[str, ...]:
     if not plan.uses_depth:
         return ()
-    _, warning = serve(plan.settings.depth_algorithm, available_families())
-    return (warning,) if warning else ()
+    name, families = plan.settings.depth_algorithm, available_families()
+    _, warning = serve(name, families)
+    mixes = depth_name(name).raw and plan.settings.midas_weight < 1
+    alone = (
+        "midas_weight changes nothing: no second depth model is available here that could be mixed in.",
+    ) * (mixes and second_family(name, families) is None)
+    return (*([warning] if warning else ()), *alone)

@@ -17,6 +17,7 @@ def make_estimator(
     *,
     models_folder: Path | None = None,
     allow_download: bool = False,
+    weight: float = 1.0,
 ) -> DepthEstimator:
     """Return the estimator of a depth_algorithm; a family that is not here is served as `names.serve` says.
 
@@ -25,6 +26,8 @@ def make_estimator(
         device: where it shall run.
         models_folder: a folder with model folders, looked into before the cache of Hugging Face.
         allow_download: whether weights that are not here may be fetched from the hub.
+        weight: share of its own model, 0..1, in the "(old)" algorithms; the rest is that of the model that serves
+            AdaBins, where that is another one.
 
     Raises:
         SettingsError: no such name.
@@ -32,10 +35,15 @@ def make_estimator(
         MissingFeature: transformers is not installed.
     """
     from deforum_helpers.depth.models import make_model
-    from deforum_helpers.depth.names import available_families, depth_name, serve
-    from deforum_helpers.depth.scene import SceneDepth
+    from deforum_helpers.depth.names import available_families, depth_name, second_family, serve
+    from deforum_helpers.depth.scene import BlendedDepth, SceneDepth
+
+    def made(family: str) -> SceneDepth:
+        return SceneDepth(
+            depth_name(name), make_model(family, device, models_folder, allow_download=allow_download)
+        )
 
     available = available_families(models_folder, allow_download=allow_download)
-    family, _ = serve(name, available)
-    model = make_model(family, device, models_folder, allow_download=allow_download)
-    return SceneDepth(depth_name(name), model)
+    first, _ = serve(name, available)
+    second = second_family(name, available) if weight < 1 else None
+    return made(first) if second is None else BlendedDepth(name, made(first), made(second), weight)

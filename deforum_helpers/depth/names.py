@@ -124,6 +124,20 @@ def serve(name: str, available: Collection[str]) -> tuple[str, str | None]:
     )
 
 
+def second_family(name: str, available: Collection[str]) -> str | None:
+    """Return the family that is mixed into an "(old)" algorithm in the place of AdaBins.
+
+    None where the algorithm mixes nothing, or where the same family would be mixed with itself.
+
+    Raises:
+        SettingsError: no such name.
+    """
+    if not depth_name(name).raw:
+        return None
+    second = serve("AdaBins", available)[0]
+    return second if second != serve(name, available)[0] else None
+
+
 def available_families(models_folder: Path | None = None, *, allow_download: bool = False) -> tuple[str, ...]:
     """Return the families that can run here: those whose weights and packages are on this machine.
 

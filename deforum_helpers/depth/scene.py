@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import torch
+
+from deforum_helpers.depth.base import DepthEstimator
 from deforum_helpers.depth.equalise import raw_depth, scene_depth
 from deforum_helpers.depth.models import DepthModel
 from deforum_helpers.depth.names import DepthName
@@ -39,3 +42,29 @@ class SceneDepth:
             self._entry.farthest,
             far_is_large=not self._entry.near_is_bright,
         )
+
+
+class BlendedDepth:
+    """The depth of two estimators, mixed: `weight` · first + (1 - weight) · second.
+
+    The "(old)" algorithms of classic Deforum were MiDaS or ZoeDepth mixed with AdaBins.
+
+    Args:
+        name: the depth_algorithm.
+        first, second: whose depths, in the same unit.
+        weight: share of the first, 0..1.
+    """
+
+    def __init__(self, name: str, first: DepthEstimator, second: DepthEstimator, weight: float) -> None:
+        self.name = name
+        self._first = first
+        self._second = second
+        self._weight = weight
+
+    def estimate(self, image: Image) -> Depth:
+        """Return the depth of `image`, (H, W) float32 on its device, larger = farther.
+
+        Args:
+            image: (3, H, W) float32 RGB, 0..1.
+        """
+        return torch.lerp(self._second.estimate(image), self._first.estimate(image), self._weight)

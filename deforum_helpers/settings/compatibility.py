@@ -236,10 +236,10 @@ _MOTION: dict[str, Fact] = {
         _is("depth_algorithm", "Midas+AdaBins (old)", "Midas-3-Hybrid", "Midas-3.1-BeitLarge", "Leres"),
     ),
     "midas_weight": Fact(
-        "",
-        "AdaBins has no weights that are kept, so there is nothing to blend with: the first model works alone.",
+        "job.py",
+        "AdaBins has no weights that are kept; the nearest model at hand is mixed in, and none where that is the first "
+        "one itself.",
         _is_not("midas_weight", 1),
-        no_effect="The second model of the two old algorithms no longer exists.",
     ),
     "padding_mode": Fact("render/studio.py"),
     "sampling_mode": Fact("render/studio.py"),

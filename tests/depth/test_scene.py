@@ -12,7 +12,7 @@ from deforum_helpers.depth import make_estimator
 from deforum_helpers.depth.equalise import BINS, equalised, equalised_anywhere, raw_depth, scene_depth
 from deforum_helpers.depth.maps import depth_bytes
 from deforum_helpers.depth.names import DEPTH_NAMES, depth_name
-from deforum_helpers.depth.scene import SceneDepth
+from deforum_helpers.depth.scene import BlendedDepth, SceneDepth
 from tests.image.pictures import golden, hills_depth, random_image
 
 
@@ -141,3 +141,33 @@ def test_maps_have_one_scale_for_all_frames() -> None:
 def test_gpu_equalises_as_the_cpu_does() -> None:
     answer = torch.rand(200, 300)
     torch.testing.assert_close(equalised(answer.cuda()).cpu(), equalised(answer), atol=1e-5, rtol=0)
+
+
+def test_two_models_are_mixed_by_their_share() -> None:
+    image = random_image(4, 6)
+    old = depth_name("Midas+AdaBins (old)")
+    near, far = SceneDepth(old, Ramp(far_is_large=True)), SceneDepth(old, Ramp(far_is_large=False))
+    first, second = near.estimate(image), far.estimate(image)
+    mixed = BlendedDepth(old.name, near, far, 0.25).estimate(image)
+    assert torch.allclose(mixed, 0.25 * first + 0.75 * second)
+
+
+def test_old_algorithms_mix_where_there_are_two_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def model(family: str, *arguments: object, **more: object) -> Ramp:
+        made.append(family)
+        return Ramp(far_is_large=True)
+
+    monkeypatch.setattr("deforum_helpers.depth.models.make_model", model)
+    for families, name, weight, wanted in (
+        (("midas", "zoe", "demo", "plane"), "Midas+AdaBins (old)", 0.2, ["midas", "zoe"]),
+        (("midas", "zoe", "demo", "plane"), "Midas+AdaBins (old)", 1.0, ["midas"]),
+        (("midas", "zoe", "demo", "plane"), "Midas-3-Hybrid", 0.2, ["midas"]),
+        (("zoe", "demo", "plane"), "Zoe+AdaBins (old)", 0.2, ["zoe"]),
+        (("demo", "plane"), "Midas+AdaBins (old)", 0.2, ["demo"]),
+    ):
+        made.clear()
+        monkeypatch.setattr("deforum_helpers.depth.names.available_families", lambda *a, f=families, **k: f)
+        assert make_estimator(name, "cpu", weight=weight).name == name
+        assert made == wanted

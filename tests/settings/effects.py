@@ -206,6 +206,7 @@ CASES: dict[str, Case] = {
     "perlin_persistence": Case(0.9),
     "use_depth_warping": Case(False, DEEP | {"depth_algorithm": "Built-in"}),
     "depth_algorithm": Case("Built-in", DEEP),
+    "midas_weight": Case(0.7, DEEP | {"depth_algorithm": "Zoe+AdaBins (old)"}),
     "padding_mode": Case("zeros", DEEP),
     "sampling_mode": Case("nearest", DEEP),
     "save_depth_maps": Case(True),

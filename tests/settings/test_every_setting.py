@@ -19,6 +19,8 @@ import torch
 from films import NoisyEngine, host
 
 from deforum_helpers.cancel import CancelToken
+from deforum_helpers.depth import make_estimator
+from deforum_helpers.depth.base import DepthEstimator
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.errors import DeforumError
 from deforum_helpers.image.types import Image
@@ -112,10 +114,16 @@ def trace(root: Path, files: Path, changes: Changes, *, again: bool = False) -> 
         handed.append(len(engine.requests))
         put(background, work)
 
+    shares: list[dict[str, Any]] = []
+
+    def looking(name: str, device: torch.device, **share: Any) -> DepthEstimator:
+        shares.append(share)
+        return make_estimator(name, device, **share)
+
     try:
         job = prepare(submitted, host(root), {"deforum_ffmpeg_preset": "ultrafast"}, draw_seed=lambda: 9)
         with patch.object(Background, "put", noting):
-            run_job(job, engine, CancelToken(), lambda progress: None)
+            run_job(job, engine, CancelToken(), lambda progress: None, estimator=looking)
         end = ""
     except DeforumError as error:
         end = str(error)
@@ -125,7 +133,7 @@ def trace(root: Path, files: Path, changes: Changes, *, again: bool = False) -> 
         for path in sorted(root.rglob("*"))
         if path.is_file()
     }
-    return requests, on_disk, handed, re.sub(r"\d{14}", "<when>", end) if "resume" not in end else end
+    return requests, on_disk, handed, shares, re.sub(r"\d{14}", "<when>", end) if "resume" not in end else end
 
 
 @pytest.fixture(scope="module")
