@@ -232,8 +232,9 @@ def _depth_warnings(plan: Plan) -> tuple[str, ...]:
         return ()
     name, families = plan.settings.depth_algorithm, available_families()
     _, warning = serve(name, families)
-    mixes = depth_name(name).raw and plan.settings.midas_weight < 1
-    alone = (
-        "midas_weight changes nothing: no second depth model is available here that could be mixed in.",
-    ) * (mixes and second_family(name, families) is None)
-    return (*([warning] if warning else ()), *alone)
+    found = [warning] if warning else []
+    if depth_name(name).raw and plan.settings.midas_weight < 1 and second_family(name, families) is None:
+        found.append(
+            "midas_weight changes nothing: there is no second depth model here that could be mixed in."
+        )
+    return tuple(found)

@@ -132,3 +132,10 @@ def test_a_plan_needs_no_torch() -> None:
     )
     root = Path(__file__).parents[1]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_a_weight_without_a_second_model_is_told(tmp_path: Path) -> None:
+    old = {"animation_mode": "3D", "translation_z": "0:(3)", "depth_algorithm": "Midas+AdaBins (old)"}
+    assert any("midas_weight changes nothing" in text for text in prepared(tmp_path, **old).warnings)
+    alone = prepared(tmp_path, **old, midas_weight=1).warnings
+    assert not any("midas_weight" in text for text in alone)
