@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from deforum_helpers.controlnet.units import acting_units
 from deforum_helpers.errors import Problem
 from deforum_helpers.host import ControlNetFacts, HostFacts
 from deforum_helpers.settings import Settings
@@ -20,9 +21,8 @@ def ability_problems(settings: Settings, facts: HostFacts) -> list[Problem]:
         for setting, why in facts.lacks.items()
         if getattr(settings, setting)
     ]
-    for number, unit in enumerate(settings.controlnet, start=1):
-        if unit.enabled:
-            problems += _unit_problems(number, unit, facts.controlnet)
+    for number, unit in acting_units(settings):
+        problems += _unit_problems(number, unit, facts.controlnet)
     return problems
 
 

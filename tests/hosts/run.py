@@ -1,6 +1,6 @@
 """Makes the environments of the hosts, each with the versions that the host pins, and runs our tests in them.
 
-    python tests/hosts/run.py [--folder FOLDER] [--only NAME ...] [-- arguments of pytest]
+    python tests/hosts/run.py [--folder FOLDER] [--only NAME ...] [--without-torch] [-- arguments of pytest]
 
 An environment is made once for its list of packages and used again. Exits with 0 if all tests passed in all of them.
 """
@@ -99,16 +99,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--folder", type=Path, default=ROOT / "venv" / "hosts", help="where environments are kept"
     )
     parser.add_argument("--only", nargs="+", choices=tuple(HOSTS), default=tuple(HOSTS), metavar="NAME")
+    parser.add_argument(
+        "--without-torch",
+        action="store_true",
+        help="leave out what renders frames: quick to install",
+    )
     parser.add_argument("pytest", nargs="*", help="further arguments of pytest")
     chosen = parser.parse_args(arguments)
-    ends = {name: _tested(name, chosen.folder, chosen.pytest) for name in chosen.only}
+    ends = {
+        name: _tested(name, chosen.folder, chosen.pytest, torch=not chosen.without_torch)
+        for name in chosen.only
+    }
     for name, end in ends.items():
         _say(f"{name:10} {end}")
     return 0 if all(end == "passed" for end in ends.values()) else 1
 
 
-def _tested(name: str, folder: Path, further: Sequence[str]) -> str:
-    python = _environment(name, folder)
+def _tested(name: str, folder: Path, further: Sequence[str], *, torch: bool = True) -> str:
+    python = _environment(name, folder, torch=torch)
     if python is None:
         return "not made: pip failed"
     _say(f"== {name}: {subprocess.check_output([python, '--version'], text=True).strip()}")
@@ -118,10 +126,10 @@ def _tested(name: str, folder: Path, further: Sequence[str]) -> str:
     return "passed" if code == 0 else f"failed (pytest's exit code {code})"
 
 
-def _environment(name: str, folder: Path) -> Path | None:
+def _environment(name: str, folder: Path, *, torch: bool = True) -> Path | None:
     """Return the Python of the host's environment, made if it is not there yet; None if that failed."""
     host = HOSTS[name]
-    packages = [*host.packages, *TOOLS, *(["torch==2.13.0"] if host.torch else [])]
+    packages = [*host.packages, *TOOLS, *(["torch==2.13.0"] if host.torch and torch else [])]
     digest = hashlib.sha256("\n".join(packages).encode()).hexdigest()[:12]
     home = folder / f"{name}-{digest}"
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
