@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from deforum_helpers.output.ffmpeg import QUIET, failure, input_file, run_ffmpeg
 CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "asf", "ogg")
 ALLOWED = "a video file: mp4, mov, m4v, webm, mkv, avi or mpeg"
 MOST_FRAMES = 100_000
+LOOK_S = 0.1
 PROBE_TIMEOUT_S = 60.0
 COUNT_TIMEOUT_S = 1800.0
 # JPEG knows one way from RGB to luma and chroma; videos say which one is theirs.
@@ -257,11 +257,10 @@ def _run_watched(ffmpeg: str, arguments: Sequence[str], what: str, cancel: Cance
             ffmpeg, [*QUIET, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said
         )
         try:
-            wait_s = 0.01
             while process.poll() is None:
                 cancel.check()
-                time.sleep(wait_s)
-                wait_s = min(2 * wait_s, 0.2)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(LOOK_S)
         finally:
             if process.poll() is None:
                 process.kill()
