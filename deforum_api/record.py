@@ -58,7 +58,7 @@ class Job:
         held: the job is paused, or will be at the next frame; it waits until it is resumed.
         turn: place among the waiting jobs, where it is not that of submission.
         max_frames: frames of the whole animation; `frame` of them are written, the last one at Unix time `frame_at`.
-        frames_before: how many of them earlier attempts had written; `frames_at_end`: those when it last ended.
+        frames_before: how many of them earlier attempts had written; `frames_in_film`: those of its last cancel.
     """
 
     id: str
@@ -89,7 +89,7 @@ class Job:
     generating_since: float = 0.0
     frames_before: int = 0
     frame_at: float = 0.0
-    frames_at_end: int = 0
+    frames_in_film: int = 0
     warnings: tuple[str, ...] = ()
 
     @property
@@ -194,7 +194,7 @@ def _changed(job: Job, event: Event, now: float) -> Job:
 
 def _cancel_asked(job: Job) -> Job:
     asked = replace(job, cancel_requested=True, held=False, not_before=0.0, message="Cancelling.")
-    if job.phase != "QUEUED" or job.frame > job.frames_at_end:
+    if job.phase != "QUEUED" or job.frame > job.frames_in_film:
         return asked  # what was not made into a film yet is to become one
     ended = _cancelled(asked)
     return ended if job.frame else replace(ended, message="Cancelled before it began.")
@@ -207,7 +207,7 @@ def _failed(job: Job, event: Failed) -> Job:
 
 def _cancelled(job: Job, note: str = "") -> Job:
     message = f"Cancelled after {job.frame} of {job.max_frames} frames. {note}".rstrip()
-    return replace(job, status="CANCELLED", message=message)
+    return replace(job, status="CANCELLED", message=message, frames_in_film=job.frame)
 
 
 def _interrupted(job: Job) -> Job:
@@ -280,8 +280,7 @@ def _waiting_again(job: Job, event: Parked | Resumed | Delayed) -> Job:
     if isinstance(event, Delayed):
         delays, attempt = job.delays + 1, job.attempt + 1
         return replace(job, attempt=attempt, delays=delays, not_before=event.until, message=event.message)
-    job = replace(job, delays=0, interruptions=0, not_before=0.0, frames_at_end=job.frame)
-    return replace(job, attempt=job.attempt + 1)
+    return replace(job, attempt=job.attempt + 1, delays=0, interruptions=0, not_before=0.0)
 
 
 def _queued(job: Job) -> Job:

@@ -50,7 +50,7 @@ class Known:
     in_film: bool = False
     drawn: int = 0
     frames: int = 0
-    frames_at_end: int = 0
+    frames_in_film: int = 0
     attempt: int = 1
     delays: int = 0
     crashes: int = 0
@@ -64,6 +64,7 @@ class Known:
         """Stop working."""
         self.state = "CANCELLED" if self.doomed and state in (*ENDS, "waiting") else state
         self.doomed = self.doomed and not self.finished
+        self.frames_in_film = self.frames if self.state == "CANCELLED" else self.frames_in_film
         self.held = self.parking = self.in_film = False
         self.drawn = 0
 
@@ -198,7 +199,7 @@ class QueueMachine(RuleBasedStateMachine):
         else:
             self.jobs.cancel(job_id)
             known.not_before, known.held = 0.0, False
-            if known.state == "working" or known.frames > known.frames_at_end:
+            if known.state == "working" or known.frames > known.frames_in_film:
                 known.doomed = True
                 known.state = "waiting" if known.state == "paused" else known.state
             else:
@@ -246,7 +247,7 @@ class QueueMachine(RuleBasedStateMachine):
             known.state = "waiting"
         elif known.state in ("FAILED", "CANCELLED"):
             self.jobs.resume(job_id)
-            known.state, known.attempt, known.frames_at_end = "waiting", known.attempt + 1, known.frames
+            known.state, known.attempt = "waiting", known.attempt + 1
             known.delays, known.crashes, known.not_before = 0, 0, 0.0
         else:
             refuses(NotResumable, lambda: self.jobs.resume(job_id))
