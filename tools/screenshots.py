@@ -26,7 +26,7 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESET, FRAMES = "fly_through_3d", 24
-PATIENCE_MS = 180_000
+PATIENCE_MS = 400_000
 
 
 def main() -> int:
@@ -40,15 +40,15 @@ def main() -> int:
         print("There is no Chromium on this machine.", file=sys.stderr)
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
-    with _serving(options.engine) as url, sync_playwright() as playwright:
+    with _serving(options.engine) as (url, outputs), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        _photograph(browser, url, options.out)
+        _photograph(browser, url, options.out, outputs)
         browser.close()
     return 0
 
 
 @contextmanager
-def _serving(engine: str) -> Iterator[str]:
+def _serving(engine: str) -> Iterator[tuple[str, Path]]:
     command = [sys.executable, "-m", "deforum_api.standalone", "--port", "0", "--deforum-engine", engine]
     with tempfile.TemporaryDirectory() as outputs:
         server = subprocess.Popen(
@@ -59,7 +59,7 @@ def _serving(engine: str) -> Iterator[str]:
             found = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
             assert found
             _wait(found[0])
-            yield found[0]
+            yield found[0], Path(outputs)
         finally:
             server.terminate()
             server.wait(60)
@@ -73,7 +73,7 @@ def _wait(url: str) -> None:
         time.sleep(0.5)
 
 
-def _photograph(browser: Any, url: str, out: Path) -> None:
+def _photograph(browser: Any, url: str, out: Path, outputs: Path) -> None:
     page = _page(browser, url, 1280, "light")
     page.click(f"[data-preset={PRESET}]")
     page.locator("#deforum_report", has_text=PRESET).first.wait_for()
@@ -94,6 +94,18 @@ def _photograph(browser: Any, url: str, out: Path) -> None:
     page.locator("#deforum_plots button").first.click()
     page.locator("#deforum_camera_svg polygon").first.wait_for()
     _save(page, out / "webui_plots.png", part="#deforum_plots")
+    _tab(page, "Output")
+    _tab(page, "Vid2depth")
+    film = next(outputs.glob("img2img-images/*/*.mp4"))
+    page.locator("#deforum_tool_depth_film input[type=file]").set_input_files(film)
+    page.locator("#deforum_tool_depth_film_facts", has_text="frames").first.wait_for()
+    page.locator("#deforum_tool_depth_algorithm input").click()
+    page.get_by_role("option", name="Built-in", exact=True).click()
+    page.click("#deforum_tool_run_depth")
+    page.locator("#deforum_tools .done").first.wait_for()
+    page.locator("#deforum_tools video").evaluate("video => { video.currentTime = 0.5; }")
+    page.locator("#deforum_tools").scroll_into_view_if_needed()
+    _save(page, out / "webui_tools.png")
     for width_px, scheme in ((1280, "dark"), (390, "light"), (390, "dark")):
         other = _page(browser, url, width_px, scheme)
         other.wait_for_selector("#deforum_run video")
