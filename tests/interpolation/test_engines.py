@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,22 +28,27 @@ def _models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
-def random_film(path: Path | None = None, spelled: str = "conv.") -> dict[str, torch.Tensor]:
-    """FILM with small random weights; written as files spell them."""
+@cache
+def random_film() -> dict[str, torch.Tensor]:
+    """FILM with small random weights of half precision."""
     random = torch.Generator().manual_seed(1)
-    weights = {
-        name: torch.randn(shape, generator=random) * (0.5 / max(np.prod(shape[1:]), 1)) ** 0.5
+    return {
+        name: (torch.randn(shape, generator=random) * (0.5 / max(np.prod(shape[1:]), 1)) ** 0.5).half()
         for name, shape in expected_shapes().items()
     }
-    if path is not None:
-        written = {
-            name
-            if "output_conv" in name
-            else f"{name.rpartition('.')[0]}.{spelled}{name.rpartition('.')[2]}": value
-            for name, value in weights.items()
-        }
-        save_file({name: value.half() for name, value in written.items()}, path)
-    return weights
+
+
+@pytest.fixture(scope="module", params=["conv.", "0."])
+def film_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """FILM's file as either of those who wrote it spells its names."""
+    path = tmp_path_factory.mktemp("film") / "film_net_fp16.safetensors"
+    save_file({spelled(name, request.param): value for name, value in random_film().items()}, path)
+    return path
+
+
+def spelled(name: str, between: str) -> str:
+    convolution, _, kind = name.rpartition(".")
+    return name if "output_conv" in name else f"{convolution}.{between}{kind}"
 
 
 def gliding(shift_px: float, side_px: int = 96) -> Image:
@@ -55,10 +61,9 @@ def gliding(shift_px: float, side_px: int = 96) -> Image:
 
 @pytest.fixture(params=["RIFE v4.6", "FILM", "Flow"])
 def interpolator(request: pytest.FixtureRequest, tmp_path: Path) -> Interpolator:
-    if request.param == "RIFE v4.6":
-        blending(tmp_path / "rife-v4.6")
     if request.param == "FILM":
-        random_film(tmp_path / "film_net_fp16.safetensors")
+        return FilmInterpolator({name: value.float() for name, value in random_film().items()}, "cpu")
+    blending(tmp_path / "rife-v4.6")
     return make_interpolator(request.param)
 
 
@@ -120,11 +125,11 @@ def test_film_halves_what_it_knows(x_amount: int) -> None:
     assert all(0.3 < time < 0.7 for _, _, time in film.drawn)
 
 
-def test_film_reads_either_spelling(tmp_path: Path) -> None:
-    weights = random_film(tmp_path / "film_net_fp32.safetensors", "0.")
+def test_film_reads_either_spelling(film_file: Path, tmp_path: Path) -> None:
+    (tmp_path / film_file.name).symlink_to(film_file)
     one, other = torch.rand(2, 3, 64, 64)
     (drawn,) = make_interpolator("FILM").between(one, other, [0.5])
-    halved = FilmInterpolator({name: value.half().float() for name, value in weights.items()}, "cpu")
+    halved = FilmInterpolator({name: value.float() for name, value in random_film().items()}, "cpu")
     torch.testing.assert_close(drawn, next(halved.between(one, other, [0.5])))
 
 
