@@ -493,7 +493,7 @@ _OUTPUT: dict[str, Fact] = {
     "make_gif": Fact("output/", "It is made by ffmpeg, on every system.", _is("make_gif", True)),
     "delete_imgs": Fact("output/", "Pictures go only once the video has all of them.", _never),
     "delete_input_frames": Fact("job.py"),
-    "image_path": Fact("", no_effect="It belongs to a tool of the tab."),
+    "image_path": Fact("tools/stitch.py", no_effect="It belongs to the tool that makes videos of pictures."),
     **_same(
         ("add_soundtrack", "soundtrack_path"),
         Fact("media/inputs.py", "Local files work, and subtitles stay in the video beside them.", _never),
@@ -521,7 +521,7 @@ _ELSEWHERE: dict[str, Fact] = {
     ),
     **_same(
         ("override_settings_with_file", "custom_settings_file"),
-        Fact("", no_effect="It belongs to the tab."),
+        Fact("ui/tab.py", no_effect="It chooses what the tab runs, and is in no film."),
     ),
 }
 
