@@ -29,7 +29,12 @@ RENAMED = {
     "width": "W",
     "height": "H",
 }
-REMOVED = {"histogram_matching": "colours are matched by color_coherence"}
+REMOVED = {
+    "histogram_matching": "colours are matched by color_coherence",
+    "scale": "how closely the prompt is followed is cfg_scale_schedule",
+    "ddim_eta": "the noise of DDIM is ddim_eta_schedule",
+    "fov": "the field of view is fov_schedule",
+}
 
 _OFF_OR_FINE: Mapping[Any, str] = {False: "None", True: "DIS Fine"}
 _RESIZE_MODES: Mapping[Any, str] = {
@@ -69,15 +74,13 @@ def _old_colormatch(values: Values) -> Change:
     return Change({"legacy_colormatch": True, **values})
 
 
+def removed_warning(name: str) -> str:
+    """Return what a person should know of a setting that no longer exists."""
+    return f"{name} no longer exists and is ignored: {REMOVED[name]}."
+
+
 def _removed(values: Values) -> Change:
-    return Change(
-        dict(values),
-        tuple(
-            f"{name} no longer exists and is ignored: {why}."
-            for name, why in REMOVED.items()
-            if name in values
-        ),
-    )
+    return Change(dict(values), tuple(removed_warning(name) for name in REMOVED if name in values))
 
 
 def _renamed(values: Values) -> Change:

@@ -9,7 +9,7 @@ from typing import Any
 from deforum_helpers.settings.compatibility import FACTS, Flat, differences
 from deforum_helpers.settings.conditions import has_effect, reasons
 from deforum_helpers.settings.files import flat_settings
-from deforum_helpers.settings.legacy import REMOVED, modernised
+from deforum_helpers.settings.legacy import REMOVED, modernised, removed_warning
 from deforum_helpers.settings.load import examine_settings, nearest_name, unknown_warnings
 from deforum_helpers.settings.model import FIELDS
 from deforum_helpers.settings.wording import shown
@@ -68,12 +68,17 @@ def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileR
         flat = {**over, **{name: flat[name] for name in given}}
     ignored = {name: why for name in given if (why := _why_ignored(name, values[name], flat))}
     kept = [name for name in given if FIELDS[name].loaded and has_effect(name, flat) and name not in ignored]
-    notes = [text for text in loaded.warnings if text not in unknown_warnings(loaded.unknown)]
+    removed = [name for name in REMOVED if name in submitted]
+    told = (*unknown_warnings(loaded.unknown), *(removed_warning(name) for name in removed))
+    notes = [text for text in loaded.warnings if text not in told]
     return FileReport(
         kept=tuple(kept),
         defaults=tuple(name for name in kept if flat[name] == FIELDS[name].default),
         taken_over=tuple(_taken_over(submitted, given, flat, notes)),
-        ignored=tuple(_grouped(ignored)),
+        ignored=(
+            *_grouped(ignored),
+            *(About((name,), f"It no longer exists; {REMOVED[name]}.") for name in removed),
+        ),
         unknown=tuple(_named(name) for name in loaded.unknown if name not in REMOVED),
         different=tuple(About(names, sentence) for sentence, names in differences(flat).items()),
     )

@@ -45,7 +45,6 @@ def test_each_kind_of_name_has_its_place() -> None:
     )
     assert report.defaults == ("W", "legacy_colormatch")
     assert report.taken_over == (
-        "histogram_matching no longer exists and is ignored: colours are matched by color_coherence.",
         "flip_2d_perspective is read as enable_perspective_flip.",
         "diffusion_cadence is the text '3'; it is read as a number.",
         "fill is 2; it is read as 'latent noise'.",
@@ -54,6 +53,7 @@ def test_each_kind_of_name_has_its_place() -> None:
         About(("translation_z", "rotation_3d_x"), "animation_mode is 2D."),
         About(("near_schedule",), "It cancels out of the projection, in classic as here."),
         About(("sd_model_hash",), "A run notes it in its settings file; it is never read."),
+        About(("histogram_matching",), "It no longer exists; colours are matched by color_coherence."),
     )
     assert report.unknown == ("'zomm' (did you mean zoom?)", "'mystery'")
     assert [about.names for about in report.different] == [
