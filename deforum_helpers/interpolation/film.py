@@ -17,6 +17,7 @@ from deforum_helpers.errors import ModelError
 from deforum_helpers.image.types import Image
 from deforum_helpers.interpolation.rife import padded
 from deforum_helpers.optional import require
+from deforum_helpers.weights.graph import Check, unchecked
 
 SIZES = 7
 FUSED_SIZES = 5
@@ -56,8 +57,8 @@ def expected_shapes() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def load_film(path: Path, device: torch.device | str) -> FilmInterpolator:
-    """Return FILM with the weights of a .safetensors file.
+def load_film(path: Path, device: torch.device | str, check: Check = unchecked) -> FilmInterpolator:
+    """Return FILM with the weights of a .safetensors file; `check` is called all the while it draws.
 
     Raises:
         MissingFeature: safetensors is not installed.
@@ -70,7 +71,7 @@ def load_film(path: Path, device: torch.device | str) -> FilmInterpolator:
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise ModelError(f"FILM's file {path.name} cannot be read; fetch it anew.") from error
     return FilmInterpolator(
-        {name: value.float().to(device) for name, value in _named(weights, path.name).items()}, device
+        {name: value.float().to(device) for name, value in _named(weights, path.name).items()}, device, check
     )
 
 
@@ -94,13 +95,17 @@ class FilmInterpolator:
     Args:
         weights: by the names of `expected_shapes`, float32.
         device: where it runs.
+        check: called before each convolution; what it raises ends the drawing.
     """
 
     name = "FILM"
 
-    def __init__(self, weights: Mapping[str, torch.Tensor], device: torch.device | str) -> None:
+    def __init__(
+        self, weights: Mapping[str, torch.Tensor], device: torch.device | str, check: Check = unchecked
+    ) -> None:
         self._weights = weights
         self._device = device
+        self._check = check
 
     @torch.no_grad()
     def between(self, first: Image, second: Image, times: Sequence[float]) -> Iterator[Image]:
@@ -143,6 +148,7 @@ class FilmInterpolator:
         return self._fused(levels)
 
     def _convolved(self, name: str, value: torch.Tensor, *, bent: bool = True) -> torch.Tensor:
+        self._check()
         kernel, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
         side = kernel.shape[-1]
         if side % 2 == 0:

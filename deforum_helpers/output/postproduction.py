@@ -244,7 +244,7 @@ def _make(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) 
 def _enlarge(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) -> None:
     model, factor = rendered.settings.r_upscale_model, rendered.settings.r_upscale_factor
     with nullcontext() if model == "Lanczos" else rendered.resting():
-        upscaler = make_upscaler(model, factor, rendered.device)
+        upscaler = make_upscaler(model, factor, rendered.device, cancel.check_cancel)
         enlarge_pictures(_frames(rendered), step.pictures, upscaler, cancel, report)
 
 
@@ -252,7 +252,7 @@ def _interpolate(rendered: Rendered, step: _Step, cancel: CancelToken, report: R
     settings, name = rendered.settings, rendered.settings.frame_interpolation_engine
     sources = _upscaled(rendered).pictures if interpolates_upscaled(settings) else _frames(rendered)
     with nullcontext() if name == "Flow" else rendered.resting():
-        engine = make_interpolator(name, rendered.device)
+        engine = make_interpolator(name, rendered.device, cancel.check_cancel)
         x_amount = settings.frame_interpolation_x_amount
         interpolate_pictures(sources, step.pictures, engine, x_amount, cancel, report)
 

@@ -144,7 +144,7 @@ def _film(
     target = folder / folder_name(name, engine)
     count = frame_count(len(frames), x_amount)
     pictures = tuple(target / picture_name(engine, number) for number in range(count))
-    interpolator = make_interpolator(engine.name, work.device)
+    interpolator = make_interpolator(engine.name, work.device, work.cancel.check_cancel)
     draw_between(frames, pictures, interpolator, x_amount, work.cancel, part(work.report, 0.1, 0.85))
     film = folder / film_name(name, engine, x_amount, slow_mo_amount, upscaled=False)
     report = part(work.report, 0.85, 1.0)

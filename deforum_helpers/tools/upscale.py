@@ -55,7 +55,7 @@ def upscale_video(
         frames = extracted(video, folder, work)
         work.report(0.1)
         pictures = tuple(folder / PICTURES / f"{number:09d}.png" for number in range(len(frames)))
-        upscaler = make_upscaler(model, factor, work.device)
+        upscaler = make_upscaler(model, factor, work.device, work.cancel.check_cancel)
         enlarge_pictures(frames, pictures, upscaler, work.cancel, part(work.report, 0.1, 0.85))
         film = folder / film_name(clean_name(path), factor)
         counted = film_of(

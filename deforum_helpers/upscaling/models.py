@@ -13,20 +13,23 @@ from deforum_helpers.image.types import Image
 from deforum_helpers.registry import choose
 from deforum_helpers.upscaling.base import Upscaler
 from deforum_helpers.upscaling.names import FACTORS, missing_feature, network, times_larger
-from deforum_helpers.weights.graph import Graph, read_graph
+from deforum_helpers.weights.graph import Check, Graph, read_graph, unchecked
 
 # A tile and what is seen around it; a whole picture of 4096 pixels would take all memory.
 TILE_PX = 512
 MARGIN_PX = 16
 
 
-def make_upscaler(model: str, factor: str, device: torch.device | str = "cpu") -> Upscaler:
+def make_upscaler(
+    model: str, factor: str, device: torch.device | str = "cpu", check: Check = unchecked
+) -> Upscaler:
     """Return the upscaler that settings name.
 
     Args:
         model: of `names.FACTORS`.
         factor: "x2", "x3" or "x4", one that the model has.
         device: where networks run.
+        check: called all the while a network runs; what it raises ends it.
 
     Raises:
         UnknownName: no such model.
@@ -38,7 +41,7 @@ def make_upscaler(model: str, factor: str, device: torch.device | str = "cpu") -
     files = network(model, factor)
     if files is None:
         raise ModelError(f"{missing_feature(model, factor)}.")
-    return NetworkUpscaler(model, read_graph(files, device), times_larger(factor), device)
+    return NetworkUpscaler(model, read_graph(files, device, check), times_larger(factor), device)
 
 
 class Lanczos:

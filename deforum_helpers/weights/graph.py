@@ -6,7 +6,7 @@ layer, "type name inputs outputs input-names output-names key=value ...", keys b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,13 @@ LARGEST_TEXT = 4 << 20
 LIST_KEYS = -23300
 HALF_PRECISION = 0x01306B47
 FULL_PRECISION = (0, 0x0002C056)
+
+
+Check = Callable[[], None]
+
+
+def unchecked() -> None:
+    """Let a network run to its end."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +56,19 @@ class Graph:
 
     Args:
         layers: in the order that they run.
+        check: called before each layer; what it raises ends the run.
     """
 
-    def __init__(self, layers: tuple[Layer, ...]) -> None:
+    def __init__(self, layers: tuple[Layer, ...], check: Check = unchecked) -> None:
         self._layers = layers
+        self._check = check
 
     @torch.no_grad()
     def __call__(self, output: str, **inputs: torch.Tensor) -> torch.Tensor:
         """Return the tensor named `output` for the named inputs, all (1, C, H, W) float32 on one device."""
         values: dict[str, torch.Tensor] = dict(inputs)
         for layer in self._layers:
+            self._check()
             if layer.kind == "Input":
                 continue
             read = [values[name] for name in layer.inputs]
@@ -72,8 +82,8 @@ class Graph:
         return values[output]
 
 
-def read_graph(files: tuple[Path, Path], device: torch.device | str) -> Graph:
-    """Return the network of a pair of files, `.param` and `.bin`.
+def read_graph(files: tuple[Path, Path], device: torch.device | str, check: Check = unchecked) -> Graph:
+    """Return the network of a pair of files, `.param` and `.bin`; `check` as `Graph` takes it.
 
     Raises:
         ModelError: they cannot be read, do not belong together, or hold layers that are not known here.
@@ -89,7 +99,7 @@ def read_graph(files: tuple[Path, Path], device: torch.device | str) -> Graph:
         raise ModelError(
             f"The network {text.name} cannot be read ({error}); put its two files there anew."
         ) from error
-    return Graph(_with_ends(layers))
+    return Graph(_with_ends(layers), check)
 
 
 def _layers(lines: list[str]) -> list[Layer]:

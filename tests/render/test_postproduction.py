@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from films import NoisyEngine, frame_files, host, prepared
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import Cancelled, ModelError, Parked, SettingsError
+from deforum_helpers.interpolation.film import expected_shapes
 from deforum_helpers.job import run_job
 from deforum_helpers.output import film as films
 from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
@@ -237,6 +241,41 @@ def test_a_cancelled_job_keeps_its_film(tmp_path: Path, share: float) -> None:
     assert count_frames(outdir / f"{STEM}.mp4", FFMPEG) == 4
     assert not list(outdir.rglob("*.part"))
     assert not (outdir / f"{STEM}_FLOW_x2_upscaled.mp4").exists()
+
+
+@pytest.mark.parametrize("engine", ["FILM", "RIFE v4.6", "realesr-animevideov3"])
+def test_a_network_is_ended_inside_a_picture(
+    tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token is asked by the network itself: it is told to stop when the first picture is begun."""
+    token = CancelToken()
+    asked = {"frame_interpolation_engine": engine}
+    begun = "deforum_helpers.interpolation.film.padded"
+    if engine == "FILM":
+        weights = {name: torch.zeros(shape) for name, shape in expected_shapes().items()}
+        (tmp_path / "models").mkdir()
+        save_file(weights, tmp_path / "models" / "film_net_fp32.safetensors")
+    elif engine == "RIFE v4.6":
+        blending(tmp_path / "models" / "rife-v4.6")
+        begun = "deforum_helpers.interpolation.rife.padded"
+    else:
+        enlarging(tmp_path / "models" / "realesrgan", f"{engine}-x2", 2)
+        asked = {"r_upscale_video": True}
+        begun = "deforum_helpers.output.derived.read_frame"
+    target, name = begun.rsplit(".", 1)
+    whole = getattr(importlib.import_module(target), name)
+
+    def told_to_stop(*arguments: Any) -> Any:
+        token.cancel()
+        return whole(*arguments)
+
+    monkeypatch.setattr(begun, told_to_stop)
+    made: list[Path] = []
+    monkeypatch.setattr("deforum_helpers.output.derived.write_frame", lambda path, picture: made.append(path))
+    with pytest.raises(Cancelled):
+        rendered(job(tmp_path, **asked, max_frames=2), cancel=token)
+    assert [path for path in made if not path.name.endswith("000000000.png")] == []
+    assert len(made) == (1 if "frame_interpolation_engine" in asked else 0)
 
 
 def test_cancelled_while_rendering_nothing_else_is_made(tmp_path: Path) -> None:

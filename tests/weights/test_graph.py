@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from deforum_helpers.errors import ModelError
+from deforum_helpers.errors import Cancelled, ModelError
 from deforum_helpers.weights.files import hub_file, models_folder, network_files, package_folder
 from deforum_helpers.weights.graph import read_graph
 from tests.weights.networks import enlarging, packed, write
@@ -84,6 +84,21 @@ def test_a_warp_fetches_from_where_the_flow_points(tmp_path: Path) -> None:
     answer = network("out", picture=picture, flow=flow)
     torch.testing.assert_close(answer[..., :6], picture[..., 2:])
     torch.testing.assert_close(answer[..., 7], picture[..., 7])
+
+
+def test_a_run_can_be_ended_between_two_layers(tmp_path: Path) -> None:
+    lines = ["Input i 0 1 data", *(f"ReLU r{n} 1 1 {n or 'data'} {n + 1}" for n in range(5))]
+    ran: list[int] = []
+
+    def check() -> None:
+        ran.append(1)
+        if len(ran) == 3:
+            raise Cancelled("The job was cancelled.")
+
+    network = read_graph(write(tmp_path, "n", lines, b""), "cpu", check)
+    with pytest.raises(Cancelled):
+        network("5", data=image(1))
+    assert len(ran) == 3
 
 
 BROKEN = {
