@@ -18,6 +18,7 @@ FILM = {
     "diffusion_cadence": 3,
     "translation_z": "0: (3)",
     "mystery": "\x1b[31mred",
+    "histogram_matching": True,
     "prompts": {"0": "a lake", "3": "a wood --neg \x1b]0;title\x07 fog"},
     "legacy_colormatch": False,
 }
@@ -54,7 +55,14 @@ def test_programs_read_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (one,) = json.loads(capsys.readouterr().out)
     assert one["ok"] is True
     assert (one["film"]["frames"], one["film"]["diffused_frames"], one["film"]["width"]) == (6, 3, 64)
-    assert one["settings"]["ignored"] == [{"names": ["translation_z"], "sentence": "animation_mode is 2D."}]
+    assert one["settings"]["ignored"] == [
+        {"names": ["translation_z"], "sentence": "animation_mode is 2D."},
+        {
+            "names": ["histogram_matching"],
+            "sentence": "It no longer exists; colours are matched by color_coherence.",
+        },
+    ]
+    assert one["warnings"] == []
     assert one["settings"]["unknown"] == ["'mystery'"]
     assert one["problems"] == []
 

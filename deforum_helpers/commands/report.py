@@ -10,6 +10,7 @@ from typing import Any
 
 from deforum_helpers.errors import Problem
 from deforum_helpers.prepare import Prepared
+from deforum_helpers.settings.legacy import REMOVED, removed_warning
 from deforum_helpers.settings.report import FileReport
 
 WIDTH = 100
@@ -70,7 +71,8 @@ def _film(prepared: Prepared) -> dict[str, Any]:
 
 def _more_warnings(one: Checked) -> Iterator[str]:
     """Yield the job's warnings but those that the report on its settings has already."""
-    told = set(one.report.taken_over) if one.report is not None else set()
+    told = {removed_warning(name) for name in REMOVED}
+    told |= set(one.report.taken_over) if one.report is not None else set()
     for warning in one.prepared.warnings if one.prepared is not None else ():
         if warning not in told and not warning.startswith(("Unknown settings ", "Ignored: ")):
             yield warning
@@ -106,11 +108,13 @@ def as_text(one: Checked, *, colored: bool) -> str:
 
 def _size(path: Path, prepared: Prepared) -> str:
     film = _film(prepared)
+    megabytes = film["disk_bytes"] / 1e6
+    disk = f"about {megabytes:,.0f} MB" if megabytes >= 1 else "less than 1 MB"
     return (
         f"{path}: {film['frames']} frames of {film['width']}x{film['height']} "
         f"({film['seconds']:.1f} s at {film['fps']:g} fps), {film['animation_mode']}, "
         f"{film['diffused_frames']} diffused in {film['sampling_steps']} sampling steps, "
-        f"about {film['disk_bytes'] / 1e6:.0f} MB on disk"
+        f"{disk} on disk"
     )
 
 
