@@ -7,7 +7,9 @@ from deforum_helpers.engines.control_models import control_folders, control_name
 from deforum_helpers.host import ControlNetFacts, HostFacts
 
 NO_NETS = "The built-in model has no ControlNets; they need a checkpoint of Stable Diffusion (--ckpt)."
-NO_MODELS = "No ControlNet is there; put its .safetensors file into the folder ControlNet beside the checkpoint."
+NO_MODELS = (
+    "No ControlNet is there; put its .safetensors file into the folder ControlNet beside the checkpoint."
+)
 
 
 def offered(facts: HostFacts) -> ControlNetFacts:

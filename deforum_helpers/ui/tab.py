@@ -180,8 +180,8 @@ class _Builder:
             )
             make["pause"] = gr.Button("Pause/Resume", elem_id="deforum_pause", min_width=100)
             make["cancel"] = gr.Button("Cancel", elem_id="deforum_cancel", min_width=100)
-            make["preview"] = gr.Button("Motion preview", elem_id="deforum_preview", min_width=100)
             make["check"] = gr.Button("Check", elem_id="deforum_check", min_width=100)
+            make["preview"] = gr.Button("Motion preview", elem_id="deforum_preview", min_width=100)
         make["message"] = compat.html("", "deforum_message")
         make["verdict"] = compat.html("", "deforum_verdict")
         with gr.Accordion("Presets", open=True, elem_id="deforum_presets"):
