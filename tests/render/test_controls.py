@@ -213,13 +213,11 @@ def test_a_black_frame_is_drawn_anew_with_its_units(tmp_path: Path, picture: str
 
 
 def test_a_part_that_is_repainted_at_full_size_is_steered_by_its_part(tmp_path: Path) -> None:
-    """The mask's box is the right half, enlarged; so is the picture that steers, and its mask."""
-    halves = np.zeros((128, 128, 3), np.uint8)
-    halves[:, 64:] = 200
-    halves[64:, 64:] = 100
-    cv2.imwrite(str(tmp_path / "halves.png"), halves)
+    """The mask's box is the lower right quarter, enlarged; so is the picture that steers, and its mask."""
+    slopes = np.add.outer(np.arange(128), np.arange(128)).astype(np.uint8).repeat(3).reshape(128, 128, 3)
+    cv2.imwrite(str(tmp_path / "slopes.png"), slopes)
     mask = np.zeros((64, 64), np.uint8)
-    mask[:, 32:] = 255
+    mask[32:, 32:] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
     engine = Steered()
     film(
@@ -227,7 +225,7 @@ def test_a_part_that_is_repainted_at_full_size_is_steered_by_its_part(tmp_path: 
         engine,
         max_frames=1,
         use_init=True,
-        init_image=str(tmp_path / "halves.png"),
+        init_image=str(tmp_path / "slopes.png"),
         use_mask=True,
         mask_file=str(tmp_path / "mask.png"),
         mask_schedule='0: ("{init_mask}")',
@@ -235,7 +233,7 @@ def test_a_part_that_is_repainted_at_full_size_is_steered_by_its_part(tmp_path: 
         full_res_mask=True,
         full_res_mask_padding=0,
         fill="original",
-        **unit(vid_path=str(tmp_path / "halves.png"), mask_vid_path=str(tmp_path / "mask.png")),
+        **unit(vid_path=str(tmp_path / "slopes.png"), mask_vid_path=str(tmp_path / "mask.png")),
         **unit(2, loopback_mode=True),
     )
     request = engine.requests[0]
@@ -244,7 +242,7 @@ def test_a_part_that_is_repainted_at_full_size_is_steered_by_its_part(tmp_path: 
         assert control.resize_mode == "Just Resize"
         torch.testing.assert_close(control.image, request.init_image, atol=0.02, rtol=0)
     assert request.controls[0].mask is not None
-    assert float(request.controls[0].mask[:, 40:].min()) > 0.9
+    assert float(request.controls[0].mask[4:, 4:].min()) > 0.9
 
 
 def test_interpolation_is_steered(tmp_path: Path, video: str) -> None:
