@@ -35,7 +35,7 @@ class Evaluation:
     ) -> Floats:
         """Return the values over the frames `first` to `end` - 1, float64, shape (end - first,).
 
-        The first frame without a finite value up to 1e15 is noted in `reading` as a problem.
+        The first frame without a finite value up to 2**53 is noted in `reading` as a problem.
 
         Args:
             extra_work: what the caller does per frame with the value, in operations.

@@ -29,7 +29,7 @@ MAX_CHARACTERS = 8192
 MAX_NODES = 1000
 MAX_HEIGHT = 200
 MAX_NESTING = 50
-MAX_MAGNITUDE = 1e15
+MAX_MAGNITUDE = 2.0**53  # float64 counts whole numbers, such as seeds, up to here
 
 _TOKEN = re.compile(
     r"""\s*(?:

@@ -67,7 +67,7 @@ def numeric_series(text: str, timeline: Timeline, setting: str) -> NumericSeries
         setting: name of the setting, for messages.
 
     Raises:
-        SettingsError: the text cannot be read, or a value is not a finite number up to 1e15.
+        SettingsError: the text cannot be read, or a value is not a finite number up to 2**53.
     """
     reading = Reading(setting, text)
     points: Mapping[int, float | Expression] | None = plain_entries(text)
