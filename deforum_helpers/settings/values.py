@@ -167,7 +167,7 @@ def _read_schedule(info: FieldInfo, value: object) -> Reading:
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         return Reading(whole_text(info, value, MAX_SCHEDULE))
     number, _ = _number(info, value, allowed)
-    if abs(number) > 2**53:
+    if not abs(number) <= 2**53:
         raise bad_value(info, value, allowed)
     text = f"0: ({number_text(number)})"
     return Reading(text, f"{info.name} is {shown(value)}; it is read as {text}, the same for all frames.")
