@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deforum_helpers", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(("run", "check", "plot", *tools.NAMES)))
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="|".join(("run", "check", "plot", *tools.NAMES))
+    )
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "files",
