@@ -168,8 +168,8 @@ class SimpleRunResponse(BaseModel):
 
 
 OUTPUT_KINDS = (
-    "video, gif, subtitles, settings, frame, depth, upscaled_video, upscaled_frame, interpolated_video or "
-    "interpolated_frame."
+    "video, preview_video, gif, subtitles, settings, frame, depth, upscaled_video, upscaled_frame, "
+    "interpolated_video or interpolated_frame."
 )
 
 

@@ -21,6 +21,7 @@ from deforum_api.record import Job
 CHUNK_BYTES = 256 * 1024
 MEDIA_TYPES = {
     "video": "video/mp4",
+    "preview_video": "video/mp4",
     "gif": "image/gif",
     "subtitles": "application/x-subrip",
     "settings": "application/json",
@@ -31,7 +32,13 @@ MEDIA_TYPES = {
     "interpolated_video": "video/mp4",
     "interpolated_frame": "image/png",
 }
-_ENDINGS = {".mp4": "video", ".gif": "gif", ".srt": "subtitles", "_settings.txt": "settings"}
+_ENDINGS = {
+    ".mp4": "video",
+    "_preview.mp4": "preview_video",
+    ".gif": "gif",
+    ".srt": "subtitles",
+    "_settings.txt": "settings",
+}
 _PICTURE = re.compile(r"(_depth)?_([0-9]{9})\.png")
 _FILMS = {
     "upscaled_video": re.compile(r"_Upscaled_x[2-4]\.mp4"),

@@ -15,7 +15,7 @@ from deforum_api.client.following import POLL_EVERY_S, Job, follow, job_path
 
 PAGE_JOBS = 200
 END_POLL_S = 0.2
-FILES = ("video", "gif", "subtitles", "settings", "upscaled_video", "interpolated_video")
+FILES = ("video", "preview_video", "gif", "subtitles", "settings", "upscaled_video", "interpolated_video")
 Settings = Mapping[str, Any]
 
 

@@ -55,6 +55,17 @@ async def get_video(id: str, request: Request, jobs: JobQueue = JOBS) -> Respons
 
 
 @router.get(
+    "/jobs/{id}/preview_video",
+    response_class=Response,
+    responses=file_responses("video/mp4"),
+    summary="The film of the frames so far",
+)
+async def get_preview_video(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
+    """What of the film was there at the newest preview, where deforum_preview is on."""
+    return await _file(request, jobs, id, "preview_video")
+
+
+@router.get(
     "/jobs/{id}/upscaled_video",
     response_class=Response,
     responses=file_responses("video/mp4"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deforum_helpers.engines.names import ENGINES
@@ -19,7 +18,6 @@ def make_engine(
     checkpoint: str | None = None,
     allow_download: bool = False,
     vae: str | None = None,
-    lora_folder: str | Path | None = None,
     device: str | None = None,
 ) -> Engine:
     """Return the engine `name`; its model is loaded with the first picture.
@@ -29,7 +27,6 @@ def make_engine(
         checkpoint: for "diffusers": a diffusers folder, a `.safetensors` file, or a hub id.
         allow_download: whether a hub id, or a file's missing configuration, may be downloaded.
         vae: a VAE folder or `.safetensors` file instead of the checkpoint's own, for "diffusers".
-        lora_folder: where `<lora:name:weight>` finds `name.safetensors`.
         device: "cpu", "cuda", ...; None takes CUDA where there is one.
 
     Raises:
@@ -51,6 +48,4 @@ def make_engine(
         )
     from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 
-    return DiffusionEngine(
-        checkpoint, vae=vae, lora_folder=lora_folder, allow_download=allow_download, device=device
-    )
+    return DiffusionEngine(checkpoint, vae=vae, allow_download=allow_download, device=device)

@@ -101,6 +101,17 @@ def describe_checkpoint(name: str, allow_download: bool = False) -> Checkpoint:
     return Checkpoint("hub", name, None)
 
 
+def folders_beside(checkpoint: str | None, name: str) -> tuple[Path, ...]:
+    """Return where other models of one sort are looked for: a folder beside the checkpoint, or beside its folder.
+
+    With models/Stable-diffusion/a.safetensors and "Lora" these are models/Stable-diffusion/Lora and models/Lora.
+    """
+    if checkpoint is None:
+        return ()
+    folder = Path(checkpoint).expanduser().absolute().parent
+    return folder / name, folder.parent / name
+
+
 def folder_kind(folder: Path) -> Kind:
     """Return the kind of the diffusers folder `folder`; raises as `folder_components`."""
     return folder_components(folder)[0]

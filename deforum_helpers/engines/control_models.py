@@ -13,6 +13,7 @@ from deforum_helpers.engines.checkpoints import (
     PICKLES,
     Checkpoint,
     describe_checkpoint,
+    folders_beside,
     read_json,
     safetensors_shapes,
 )
@@ -52,14 +53,8 @@ class ControlModel:
 
 
 def control_folders(checkpoint: str | None) -> tuple[Path, ...]:
-    """Return the folders in which ControlNets are looked for: "ControlNet" beside the checkpoint, or beside its folder.
-
-    With models/Stable-diffusion/a.safetensors these are models/Stable-diffusion/ControlNet and models/ControlNet.
-    """
-    if checkpoint is None:
-        return ()
-    folder = Path(checkpoint).expanduser().absolute().parent
-    return folder / FOLDER, folder.parent / FOLDER
+    """Return the folders in which ControlNets are looked for; see `folders_beside`."""
+    return folders_beside(checkpoint, FOLDER)
 
 
 def control_names(folders: tuple[Path, ...]) -> tuple[str, ...]:

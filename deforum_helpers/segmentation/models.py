@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 
 from deforum_helpers.errors import MissingFeature, ModelError
 from deforum_helpers.image.types import Image
@@ -117,7 +118,7 @@ def make_finder(purpose: Purpose, device: torch.device | str) -> Finder:
             )
         labels = {str(name).casefold(): int(number) for number, name in network.config.id2label.items()}
         return PeopleFinder(network, labels[PERSON])
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{WRITTEN[purpose]}: the model in {folder.name} cannot be loaded: {first}"

@@ -38,6 +38,7 @@ def test_what_was_made_of_the_frames_is_listed_and_sent(client: TestClient, job_
     job = client.get(f"/deforum_api/jobs/{job_id}").json()
     folder, stem = Path(job["outdir"]), job["timestring"]
     made = {
+        f"{stem}_preview.mp4": "preview_video",
         f"{stem}_Upscaled_x2.mp4": "upscaled_video",
         f"{stem}_RIFE_x10_slomo_x3_upscaled.mp4": "interpolated_video",
         f"{stem}_upscaled/{stem}_000000001.png": "upscaled_frame",

@@ -309,6 +309,7 @@ class TestModels:
 class TestLoras:
     @pytest.fixture
     def loras(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "Lora"
         generator = torch.Generator().manual_seed(5)
         unet = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
         text = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
@@ -321,14 +322,17 @@ class TestLoras:
             for layer, width in layers:
                 tensors[f"{layer}.lora_A.weight"] = torch.randn(2, 32, generator=generator)
                 tensors[f"{layer}.lora_B.weight"] = torch.randn(width, 2, generator=generator)
-            (tmp_path / "folder").mkdir(exist_ok=True)
-            save_file(tensors, str(tmp_path / "folder" / f"{name}.safetensors"))
-        save_file({"nonsense": torch.zeros(1)}, str(tmp_path / "foreign.safetensors"))
-        return tmp_path
+            (folder / "folder").mkdir(parents=True, exist_ok=True)
+            save_file(tensors, str(folder / "folder" / f"{name}.safetensors"))
+        save_file({"nonsense": torch.zeros(1)}, str(folder / "foreign.safetensors"))
+        return folder
 
     @pytest.fixture
     def engine(self, tiny: TinyMaker, loras: Path) -> DiffusionEngine:
-        return make_engine("diffusers", checkpoint=str(tiny("sd1")), lora_folder=loras, device="cpu")
+        (loras.parent / "Stable-diffusion").mkdir()
+        checkpoint = loras.parent / "Stable-diffusion" / "tiny"
+        checkpoint.symlink_to(tiny("sd1"), target_is_directory=True)
+        return make_engine("diffusers", checkpoint=str(checkpoint), device="cpu")
 
     @pytest.mark.parametrize("name", ["ink", "words", "both"])
     def test_a_lora_changes_the_picture_and_leaves_no_trace(
@@ -373,7 +377,7 @@ class TestLoras:
 
     def test_without_a_folder_there_are_no_loras(self, tiny: TinyMaker, request_for: RequestMaker) -> None:
         engine = make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
-        with pytest.raises(ModelError, match="no LoRA folder is set"):
+        with pytest.raises(ModelError, match="there are: none"):
             draw(engine, request_for(prompt="<lora:ink:1>"))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.engines.checkpoints import Checkpoint, describe_checkpoint
+from deforum_helpers.engines.checkpoints import Checkpoint, describe_checkpoint, folders_beside
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended
 from deforum_helpers.engines.diffusion.control_units import ControlUnits, steered
@@ -19,7 +19,7 @@ from deforum_helpers.engines.diffusion.families import Scales
 from deforum_helpers.engines.diffusion.guidance import guided_output
 from deforum_helpers.engines.diffusion.inpainting import Kept, begun_from, latent_mask
 from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
-from deforum_helpers.engines.diffusion.lora import loras_applied
+from deforum_helpers.engines.diffusion.lora import LORA_FOLDER, loras_applied
 from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
 from deforum_helpers.engines.diffusion.noise import seeded_noise
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora, text_at_step
@@ -42,7 +42,6 @@ class DiffusionEngine:
     Args:
         checkpoint: a diffusers folder, a `.safetensors` file or a hub id.
         vae: a VAE folder or `.safetensors` file instead of the checkpoint's own, or None.
-        lora_folder: where `<lora:name:weight>` finds `name.safetensors`.
         allow_download: whether the hub may be asked.
         device: "cpu", "cuda", ...; None takes CUDA where there is one.
         latent_multiple: see `families.StableDiffusion`.
@@ -58,7 +57,6 @@ class DiffusionEngine:
         checkpoint: str,
         *,
         vae: str | None = None,
-        lora_folder: str | Path | None = None,
         allow_download: bool = False,
         device: str | None = None,
         latent_multiple: int = 1,
@@ -66,7 +64,7 @@ class DiffusionEngine:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._checkpoint = checkpoint
         self._vae = vae
-        self._lora_folder = None if lora_folder is None else Path(lora_folder)
+        self._lora_folders = folders_beside(checkpoint, LORA_FOLDER)
         self._allow_download = allow_download
         self._latent_multiple = latent_multiple
         self._described: dict[str, Checkpoint] = {checkpoint: describe_checkpoint(checkpoint, allow_download)}
@@ -121,7 +119,7 @@ class DiffusionEngine:
         canvas = self._canvas(model, request)
         with ExitStack() as stack:
             units = stack.enter_context(self._controls.ready(model, request, canvas, self._checkpoint))
-            stack.enter_context(loras_applied(model, loras, self._lora_folder))
+            stack.enter_context(loras_applied(model, loras, self._lora_folders))
             stack.enter_context(freeu_applied(model.network, request.freeu))
             stack.enter_context(hrfix_applied(model.network, request.kohya_hrfix))
             if request.tiling:

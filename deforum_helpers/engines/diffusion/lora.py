@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,18 @@ from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.errors import ModelError
 from deforum_helpers.optional import require
 
+LORA_FOLDER = "Lora"
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def loras_applied(model: LoadedModel, loras: tuple[Lora, ...], folder: Path | None) -> Iterator[None]:
+def loras_applied(model: LoadedModel, loras: tuple[Lora, ...], folders: Sequence[Path]) -> Iterator[None]:
     """Run `model` with `loras` inside; without them it is bit for bit what it was.
 
     Args:
         model: the model.
         loras: names and weights; a name that occurs twice counts with the sum of its weights.
-        folder: where `name.safetensors` lies, in it or below.
+        folders: where `name.safetensors` lies, in one of them or below; the first counts first.
 
     Raises:
         ModelError: a LoRA is missing, or made for another kind of model.
@@ -35,7 +36,7 @@ def loras_applied(model: LoadedModel, loras: tuple[Lora, ...], folder: Path | No
         yield
         return
     require("peft", "A LoRA in the prompt", "pip install peft")
-    files = {lora.name: _found(lora.name, folder) for lora in wanted}
+    files = {lora.name: _found(lora.name, folders) for lora in wanted}
     pipeline = _pipeline_of(model)
     try:
         for lora in wanted:
@@ -56,14 +57,18 @@ def _summed(loras: tuple[Lora, ...]) -> tuple[Lora, ...]:
     return tuple(lora for lora in total.values() if (lora.weight, lora.text_weight) != (0, 0))
 
 
-def _found(name: str, folder: Path | None) -> Path:
-    if folder is None:
-        raise ModelError(f"The prompt asks for the LoRA {name!r}, but no LoRA folder is set.")
+def _found(name: str, folders: Sequence[Path]) -> Path:
     # Tags are text of strangers: they are compared with what lies there, never joined to a path.
-    available = {path.stem: path for path in sorted(folder.rglob("*.safetensors"), reverse=True)}
+    files = (
+        path for folder in reversed(folders) for path in sorted(folder.rglob("*.safetensors"), reverse=True)
+    )
+    available = {path.stem: path for path in files}
     if name not in available:
         names = ", ".join(sorted(available)) or "none"
-        raise ModelError(f"The LoRA {name!r} was not found in the LoRA folder; there are: {names}.")
+        raise ModelError(
+            f"The LoRA {name!r} was not found in the folder {LORA_FOLDER!r} beside the checkpoint or beside its "
+            f"folder; there are: {names}."
+        )
     return available[name]
 
 
