@@ -25,7 +25,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
-PRESET, FRAMES = "fly_through_3d", 12
+PRESET, FRAMES = "fly_through_3d", 24
 PATIENCE_MS = 400_000
 
 
@@ -87,10 +87,10 @@ def _photograph(browser: Any, url: str, out: Path, outputs: Path) -> None:
     page.wait_for_selector("#deforum_run video")
     page.wait_for_timeout(1500)
     _save(page, out / "webui_film.png")
-    page.locator("#deforum_field_translation_z :is(textarea, input)").first.fill("0: (3), 6: (3+), 11: (5)")
+    page.locator("#deforum_field_translation_z :is(textarea, input)").first.fill("0: (3), 12: (3+), 23: (5)")
     page.locator("#deforum_error_translation_z").wait_for()
     _save(page, out / "webui_mistake.png")
-    page.locator("#deforum_field_translation_z :is(textarea, input)").first.fill("0: (3), 6: (1), 11: (5)")
+    page.locator("#deforum_field_translation_z :is(textarea, input)").first.fill("0: (3), 12: (1), 23: (5)")
     page.locator("#deforum_plots button").first.click()
     page.locator("#deforum_camera_svg polygon").first.wait_for()
     _save(page, out / "webui_plots.png", part="#deforum_plots")
