@@ -29,7 +29,7 @@ from deforum_api.run_now import run_files
 from deforum_api.security import Access, access_of
 from deforum_api.submission import Limits
 from deforum_api.ui_desktop import has_desktop
-from deforum_api.ui_page import TabPage
+from deforum_api.ui_page import TITLE_SCRIPT, TabPage
 from deforum_api.ui_service import QueueService
 from deforum_api.version import VERSION
 from deforum_helpers.engines.checkpoints import describe_checkpoint
@@ -114,11 +114,13 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     queue = make_queue(facts, lambda: _engine(engine, flags), limits=limits)
     both = flags.deforum_api or not flags.deforum_simple_api
     access = access_of(flags)
-    return queue, make_app(queue, access, lambda: health(facts), api=both, tab=_tab(queue, facts, access))
+    return queue, make_app(
+        queue, access, lambda: health(facts), api=both, tab=_tab(queue, facts, access, api=both)
+    )
 
 
-def _tab(queue: JobQueue, facts: HostFacts, access: Access) -> Callable[[FastAPI], None] | None:
-    """Return what serves the tab at `/`, or None where gradio is not installed."""
+def _tab(queue: JobQueue, facts: HostFacts, access: Access, *, api: bool) -> Callable[[FastAPI], None] | None:
+    """Return what serves the tab at `/`, or None where gradio is not installed; its title follows jobs by the API."""
     if importlib.util.find_spec("gradio") is None:
         log.warning("The page at / needs gradio, so / leads to /docs; install it with: pip install gradio")
         return None
@@ -126,7 +128,8 @@ def _tab(queue: JobQueue, facts: HostFacts, access: Access) -> Callable[[FastAPI
 
     def serve(app: FastAPI) -> None:
         at_home = not access.any_address and has_desktop()
-        mount_tab(app, QueueService(queue, facts, keeps_options=True, opens_folders=at_home))
+        service = QueueService(queue, facts, keeps_options=True, opens_folders=at_home)
+        mount_tab(app, service, TITLE_SCRIPT.read_text(encoding="utf-8") if api else "")
 
     return TabPage(serve, access).mount
 

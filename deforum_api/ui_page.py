@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,6 +19,7 @@ from deforum_api.security import CHANGING_METHODS, Access, check_host, check_log
 
 log = logging.getLogger(__name__)
 
+TITLE_SCRIPT = Path(__file__).parent / "static" / "title.js"
 MAX_BODY_BYTES = 80 << 20
 # Films for the tools of the tab come this way.
 UPLOADS = "/gradio_api/upload"

@@ -19,16 +19,17 @@ def make_tab(service: JobService) -> Any:
     return make(service)
 
 
-def mount(app: Any, service: JobService) -> None:
+def mount(app: Any, service: JobService, module: str = "") -> None:
     """Serve the tab as the page at `/` of the FastAPI app `app`.
 
     Args:
         app: a FastAPI app without a route at `/`.
         service: what the tab asks for everything.
+        module: text of a JavaScript module that the page runs as well.
 
     Raises:
         ImportError: gradio is not installed.
     """
     from deforum_helpers.ui.page import mount as mount_page
 
-    mount_page(app, service)
+    mount_page(app, service, module)

@@ -17,16 +17,19 @@ SCRIPT = ROOT / "javascript" / "deforum.js"
 MAX_UPLOAD = "512mb"
 
 
-def mount(app: Any, service: JobService) -> None:
+def mount(app: Any, service: JobService, module: str = "") -> None:
     """Serve the tab at `/` of the FastAPI app `app`, behind every route that it has already.
 
     Args:
         app: our own app.
         service: what the tab asks for everything.
+        module: JavaScript module that the page runs as well.
     """
     made = make_tab(service)
     script = SCRIPT.read_text(encoding="utf-8")
     head = f'<meta id="deforum_own_page" name="deforum" content="own page"><script>{script}</script>'
+    if module:
+        head += f'<script type="module">{module}</script>'
     gr.mount_gradio_app(
         app,
         made,

@@ -96,8 +96,10 @@ def test_a_long_job_is_paused_resumed_and_cancelled(browser: Any, url: str) -> N
         one.page.locator(f'#deforum_run [data-job="{job}"][data-state=paused]').first.wait_for()
         one.page.click("#deforum_pause")
         one.state(job, "running")
+        one.page.wait_for_function(r"/^\d+ % · Deforum$/.test(document.title)")
         one.page.click("#deforum_cancel")
         one.state(job, "cancelled")
+        one.page.wait_for_function("document.title === 'Deforum'")
         one.row(job).get_by_text("Delete").click()
         one.row(job).wait_for(state="detached")
 
