@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 
 from deforum_helpers.errors import MissingFeature, ModelError
 from deforum_helpers.image.types import Image
@@ -106,6 +105,8 @@ def make_finder(purpose: Purpose, device: torch.device | str) -> Finder:
     if missing is not None or folder is None:
         raise MissingFeature(f"{missing}.")
     transformers = require("transformers", WRITTEN[purpose], "pip install transformers")
+    from safetensors import SafetensorError  # comes with transformers
+
     kind = "CLIPSegForImageSegmentation" if purpose == "words" else "AutoModelForSemanticSegmentation"
     try:
         network = getattr(transformers, kind).from_pretrained(
