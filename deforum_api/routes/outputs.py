@@ -46,75 +46,42 @@ async def list_outputs(id: str, jobs: JobQueue = JOBS) -> Response:
     )
 
 
-@router.get(
-    "/jobs/{id}/video", response_class=Response, responses=file_responses("video/mp4"), summary="The film"
+# Kind of file, which is its route's last part too, what the list of routes calls it, what its page says.
+SINGLE_FILES = (
+    ("video", "The film", "The job's mp4."),
+    (
+        "preview_video",
+        "The film of the frames so far",
+        "What of the film was there at the newest preview, where deforum_preview is on.",
+    ),
+    ("upscaled_video", "The film of enlarged frames", "The job's film of enlarged frames."),
+    (
+        "interpolated_video",
+        "The film with frames in between",
+        "The job's film with frames between the frames.",
+    ),
+    ("gif", "The GIF", "The job's animated GIF."),
+    ("subtitles", "The subtitles", "The job's srt file."),
+    ("settings", "The settings file", "The job's settings file, as it was saved."),
 )
-async def get_video(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
-    """The job's mp4."""
-    return await _file(request, jobs, id, "video")
 
 
-@router.get(
-    "/jobs/{id}/preview_video",
-    response_class=Response,
-    responses=file_responses("video/mp4"),
-    summary="The film of the frames so far",
-)
-async def get_preview_video(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
-    """What of the film was there at the newest preview, where deforum_preview is on."""
-    return await _file(request, jobs, id, "preview_video")
+def _add_single_file(kind: str, summary: str, about: str) -> None:
+    async def send(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
+        return await _file(request, jobs, id, kind)
+
+    router.get(
+        f"/jobs/{{id}}/{kind}",
+        name=f"get_{kind}",
+        response_class=Response,
+        responses=file_responses(outputs.MEDIA_TYPES[kind]),
+        summary=summary,
+        description=about,
+    )(send)
 
 
-@router.get(
-    "/jobs/{id}/upscaled_video",
-    response_class=Response,
-    responses=file_responses("video/mp4"),
-    summary="The film of enlarged frames",
-)
-async def get_upscaled_video(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
-    """The job's film of enlarged frames."""
-    return await _file(request, jobs, id, "upscaled_video")
-
-
-@router.get(
-    "/jobs/{id}/interpolated_video",
-    response_class=Response,
-    responses=file_responses("video/mp4"),
-    summary="The film with frames in between",
-)
-async def get_interpolated_video(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
-    """The job's film with frames between the frames."""
-    return await _file(request, jobs, id, "interpolated_video")
-
-
-@router.get(
-    "/jobs/{id}/gif", response_class=Response, responses=file_responses("image/gif"), summary="The GIF"
-)
-async def get_gif(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
-    """The job's animated GIF."""
-    return await _file(request, jobs, id, "gif")
-
-
-@router.get(
-    "/jobs/{id}/subtitles",
-    response_class=Response,
-    responses=file_responses("application/x-subrip"),
-    summary="The subtitles",
-)
-async def get_subtitles(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
-    """The job's srt file."""
-    return await _file(request, jobs, id, "subtitles")
-
-
-@router.get(
-    "/jobs/{id}/settings",
-    response_class=Response,
-    responses=file_responses("application/json"),
-    summary="The settings file",
-)
-async def get_settings(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
-    """The job's settings file, as it was saved."""
-    return await _file(request, jobs, id, "settings")
+for _row in SINGLE_FILES:
+    _add_single_file(*_row)
 
 
 @router.get(
