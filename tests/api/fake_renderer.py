@@ -29,6 +29,9 @@ WAIT_S = 20.0
 LOCAL = "http://127.0.0.1:7860"
 
 
+SMALL = {"max_frames": 4, "W": 64, "H": 64, "prompts": {"0": "a"}}
+
+
 @dataclass(frozen=True)
 class Step:
     """A progress report, as the pipeline makes them."""
@@ -220,3 +223,13 @@ def until(
 
 def ended(client: TestClient, job_id: str) -> dict[str, Any]:
     return until(client, job_id, lambda job: job["status"] != "ACCEPTED")
+
+
+def refused(client: TestClient, settings: dict[str, Any], named: str) -> str:
+    """Submit what must be refused; return the message about the setting `named`."""
+    answer = client.post("/deforum_api/batches", json={"deforum_settings": {**SMALL, **settings}})
+    assert answer.status_code == 400, answer.text
+    about = [error["message"] for error in answer.json()["errors"] if error["setting"] == named]
+    assert about, answer.json()["errors"]
+    assert client.get("/deforum_api/jobs").json() == {}
+    return str(about[0])

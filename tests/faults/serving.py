@@ -17,6 +17,8 @@ from typing import Any
 
 from deforum_api import database, standalone
 from deforum_api.host import health, make_queue, standalone_facts
+from deforum_api.jobs import JobQueue
+from deforum_api.record import Job
 from deforum_api.security import Access
 from deforum_api.standalone import Server as StandaloneServer
 from deforum_api.standalone import listen, make_app
@@ -46,6 +48,15 @@ SETTINGS: dict[str, Any] = {
 }
 
 Fault = Callable[[], None]
+
+
+def ended(jobs: JobQueue, job_id: str) -> Job:
+    """Wait until a job has ended."""
+    deadline = time.monotonic() + WAIT_S
+    while not (job := jobs.job(job_id)).finished:
+        assert time.monotonic() < deadline, job
+        time.sleep(0.01)
+    return job
 
 
 class FaultyEngine:

@@ -26,7 +26,7 @@ from deforum_api.submission import Limits
 from deforum_helpers.engines.null import NullEngine
 from tests.api.fake_renderer import serving
 from tests.faults.conftest import Start
-from tests.faults.serving import SETTINGS, WAIT_S, FaultyEngine
+from tests.faults.serving import SETTINGS, WAIT_S, FaultyEngine, ended
 from tests.integration.server import ROOT
 
 MANY = 1000
@@ -137,14 +137,6 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobQueue]:
     yield queue
     assert queue.close(WAIT_S)
     queue.store.close()
-
-
-def ended(jobs: JobQueue, job_id: str) -> Job:
-    deadline = time.monotonic() + WAIT_S
-    while not (job := jobs.job(job_id)).finished:
-        assert time.monotonic() < deadline, job
-        time.sleep(0.01)
-    return job
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from deforum_helpers.engines.null import NullEngine
 from deforum_helpers.output import disk
 from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
 from deforum_helpers.output.frames import read_frame
-from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine
+from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine, ended
 from tests.faults.small_disk import fill, small_disk
 
 Make = Callable[..., JobQueue]
@@ -54,14 +54,6 @@ def make(tmp_path: Path) -> Iterator[Make]:
     for each in queues:
         assert each.close(WAIT_S)
         each.store.close()
-
-
-def ended(jobs: JobQueue, job_id: str) -> Job:
-    deadline = time.monotonic() + WAIT_S
-    while not (job := jobs.job(job_id)).finished:
-        assert time.monotonic() < deadline, job
-        time.sleep(0.01)
-    return job
 
 
 def frames_of(job: Job) -> list[Path]:

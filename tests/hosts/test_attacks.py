@@ -16,6 +16,7 @@ from deforum_api import in_webui
 from deforum_api.logs import OneLineFormatter
 from deforum_api.record import Job
 from deforum_api.routing import METHODS
+from tests.api.fake_renderer import refused
 from tests.hosts.test_loading import loaded, new_app
 
 __all__ = ["loaded"]
@@ -28,7 +29,6 @@ ROUTES = sorted(
     if path.startswith("/deforum") and not path.endswith("/")
     for method in methods
 )
-SMALL = {"max_frames": 4, "W": 64, "H": 64}
 
 
 @pytest.fixture
@@ -51,15 +51,6 @@ def outdir(client: TestClient, host: Any) -> Path:
     done = {"status": "SUCCEEDED", "phase": "DONE", "outdir": str(folder), "timestring": STAMP}
     assert store.swap(kept, replace(kept, updates=1, **done))
     return folder
-
-
-def refused(client: TestClient, settings: dict[str, Any], named: str) -> str:
-    answer = client.post("/deforum_api/batches", json={"deforum_settings": {**SMALL, **settings}})
-    assert answer.status_code == 400, answer.text
-    about = [error["message"] for error in answer.json()["errors"] if error["setting"] == named]
-    assert about, answer.json()["errors"]
-    assert client.get("/deforum_api/jobs").json() == {}
-    return str(about[0])
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,8 @@ from fastapi.testclient import TestClient
 from deforum_api.flags import make_parser
 from deforum_api.standalone import chosen_engine
 from deforum_helpers.errors import ModelError
-from tests.api.fake_renderer import Renderer, serving, strict_queue
+from tests.api.fake_renderer import SMALL, Renderer, refused, serving, strict_queue
 
-SMALL = {"max_frames": 4, "W": 64, "H": 64, "prompts": {"0": "a"}}
 # (what asks for the file, the setting that names it)
 NAMED: list[tuple[dict[str, Any], str]] = [
     ({"use_init": True}, "init_image"),
@@ -47,16 +46,6 @@ def listener() -> Iterator[socket.socket]:
         made.listen()
         made.settimeout(0.05)
         yield made
-
-
-def refused(client: TestClient, settings: dict[str, Any], named: str) -> str:
-    """The message about the setting."""
-    answer = client.post("/deforum_api/batches", json={"deforum_settings": {**SMALL, **settings}})
-    assert answer.status_code == 400, answer.text
-    about = [error["message"] for error in answer.json()["errors"] if error["setting"] == named]
-    assert about, answer.json()["errors"]
-    assert client.get("/deforum_api/jobs").json() == {}
-    return str(about[0])
 
 
 @pytest.mark.parametrize(("asking", "setting"), NAMED, ids=lambda value: str(value)[:30])
