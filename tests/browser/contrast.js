@@ -1,5 +1,8 @@
 // The texts that are seen now whose contrast to what lies behind them is below what WCAG 2 asks of level AA.
 (root) => {
+  // Colours that are on their way are measured where they come to rest.
+  for (const change of document.getAnimations()) if (change instanceof CSSTransition) change.finish();
+
   const numbers = (text) => (text.match(/[\d.]+/g) || []).map(Number);
   const over = (color, ground, share) => ground.map((low, index) => low * (1 - share) + color[index] * share);
   const bright = (color) =>
