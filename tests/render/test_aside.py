@@ -49,9 +49,11 @@ class TestPreview:
                 seen.append(count_frames(made, find_ffmpeg(None)))
 
         result = rendered(prepared(tmp_path, options, **self.FILM), report)
-        assert set(seen) <= {10, 20}
-        assert how == CONCURRENT or set(seen) == {10, 20}
-        assert count_frames(preview_of(result), find_ffmpeg(None)) in (10, 20)
+        # One that is made beside the rendering may still be at work when the next is due, which then waits for it.
+        due = {10, *range(20, 25)} if how == CONCURRENT else {10, 20}
+        assert set(seen) <= due
+        assert how == CONCURRENT or set(seen) == due
+        assert count_frames(preview_of(result), find_ffmpeg(None)) in due
         assert result.video is not None
         assert count_frames(result.video, find_ffmpeg(None)) == 25
         manifest = read_manifest(result.outdir / f"{result.timestring}_manifest.json")
