@@ -1,7 +1,8 @@
 """Start Deforum on a bare machine: `python webui.py --deforum-run-now config/quickstart.txt`.
 
 The first start makes the folder `venv` beside this file and installs the packages of requirements-standalone.txt
-into it, about 2 GB; later starts install only what changed. Then the server starts with the same flags.
+into it, 2 GB (6 GB on Linux, where PyTorch brings CUDA); later starts install only what changed. Then the server
+starts with the same flags.
 `python webui.py --tests` installs what the tests need as well, and runs them; what follows is passed to pytest.
 
 DEFORUM_NO_VENV=1 in the environment leaves all this out and uses the Python that runs this file as it is.
@@ -25,7 +26,9 @@ STAMP = os.path.join(VENV, "deforum-installed.json")
 PACKAGES = "requirements-standalone.txt"
 TEST_PACKAGES = "requirements-tests.txt"
 OLDEST, NEWEST = (3, 10), (3, 13)
-NEEDED_GB = 4
+# Measured, with room for pip's own copies; PyTorch for Linux comes with 4 GB of CUDA.
+NEEDED_GB = 8 if sys.platform.startswith("linux") else 4
+NEEDED_FOR_CHANGES_GB = 1
 NO_VENV = "DEFORUM_NO_VENV"
 
 
@@ -72,7 +75,7 @@ def prepared_python(wanted: "list[str]") -> str:
     states = {name: fingerprint(os.path.join(ROOT, name)) for name in wanted}
     if states.items() <= installed.items():
         return python
-    check_room()
+    check_room(NEEDED_FOR_CHANGES_GB if usable and installed else NEEDED_GB)
     if not usable:
         make_environment()
     print(
@@ -113,7 +116,7 @@ def fingerprint(path: str) -> str:
         return hashlib.sha256(file.read()).hexdigest()
 
 
-def check_room() -> None:
+def check_room(needed_gb: int) -> None:
     """Raise `StartFailed` where the folder cannot be written or the disk is too small."""
     if not os.access(ROOT, os.W_OK):
         raise StartFailed(
@@ -121,9 +124,9 @@ def check_room() -> None:
             "move it to a folder of your own and start again."
         )
     free_gb = shutil.disk_usage(ROOT).free / 1e9
-    if free_gb < NEEDED_GB:
+    if free_gb < needed_gb:
         raise StartFailed(
-            f"Installing the packages needs {NEEDED_GB} GB of free disk space, but {ROOT} has {free_gb:.1f} GB; "
+            f"Installing the packages needs {needed_gb} GB of free disk space, but {ROOT} has {free_gb:.1f} GB; "
             "free some space and start again."
         )
 

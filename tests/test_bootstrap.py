@@ -142,8 +142,17 @@ def test_a_full_disk_is_told_before_anything_is_made(
     webui: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1.25e9))
-    assert "needs 4 GB of free disk space" in refusing(webui, capsys)
+    assert f"needs {webui.NEEDED_GB} GB of free disk space" in refusing(webui, capsys)
     assert not Path(webui.VENV).exists()
+
+
+def test_a_change_of_packages_needs_less_room_than_all_of_them(
+    webui: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(webui, "is_usable", lambda python: True)
+    monkeypatch.setattr(webui, "read_stamp", lambda: {"requirements-standalone.txt": "an older state"})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0.5e9))
+    assert f"needs {webui.NEEDED_FOR_CHANGES_GB} GB of free disk space" in refusing(webui, capsys)
 
 
 def test_a_read_only_folder_is_told(
