@@ -175,8 +175,8 @@ def _pause(cancel: CancelToken) -> None:
     """
     from modules import shared
 
-    logger.info("The job is paused: press Skip again to go on.")
     before = (shared.state.skipped, shared.state.interrupted)
+    logger.info("The job is paused: press Skip again to go on.")
     while True:
         time.sleep(PAUSE_LOOK_EVERY_S)
         cancel.check()

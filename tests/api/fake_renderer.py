@@ -25,7 +25,7 @@ from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.prepare import prepare
 
-WAIT_S = 20.0
+WAIT_S = 120.0
 LOCAL = "http://127.0.0.1:7860"
 
 

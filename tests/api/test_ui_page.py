@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -57,10 +58,11 @@ def made(client: TestClient, **headers: str) -> None:
 
 def test_the_first_visitor_is_asked_to_wait_and_the_api_answers_meanwhile(opened: Open) -> None:
     calls = []
+    gate = threading.Event()
 
     def slow(app: FastAPI) -> None:
         calls.append(1)
-        time.sleep(0.1)
+        assert gate.wait(WAIT_S)
         serve(app)
 
     client = opened(serve=slow)
@@ -70,6 +72,7 @@ def test_the_first_visitor_is_asked_to_wait_and_the_api_answers_meanwhile(opened
     assert 'http-equiv="refresh"' in first.text
     assert client.get("/deforum_api/health").status_code == 200
     assert client.get("/favicon.ico").status_code == 404
+    gate.set()
     made(client)
     assert client.get("/").text == "the tab"
     assert client.get("/docs").status_code == 200

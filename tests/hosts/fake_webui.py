@@ -165,7 +165,7 @@ class _PlainServer:
 
     def close(self) -> None:
         self._server.should_exit = True
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 def _add_routes(app: Any) -> None:

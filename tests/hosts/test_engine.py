@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import sys
 import threading
 import time
@@ -17,8 +18,10 @@ import torch
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.errors import Cancelled, ModelError, OutOfMemory, Parked, RenderError
-from deforum_helpers.webui import reloads
+from deforum_helpers.webui import reloads, turn
 from deforum_helpers.webui.engine import HostEngine
+
+WAIT_S = 120.0
 
 
 def request_for(**changes: Any) -> GenerateRequest:
@@ -52,8 +55,8 @@ def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]
     return thread, outcome
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + WAIT_S
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.005)
@@ -311,7 +314,7 @@ class TestButtons:
         thread, outcome = in_background(lambda: HostEngine().generate(request_for(steps=500), token))
         wait_for(lambda: host.shared.state.sampling_step > 2)
         token.cancel()
-        thread.join(2)
+        thread.join(WAIT_S)
         assert isinstance(outcome[0], Cancelled)
         assert not host.shared.state.interrupted
         assert host.call_queue.queue_lock.acquire(False)
@@ -326,7 +329,7 @@ class TestButtons:
             wait_for(lambda: host.call_queue.queue_lock._line)
             before = token.signs
             wait_for(lambda: token.signs > before + 2)
-        thread.join(5)
+        thread.join(WAIT_S)
 
     def test_a_cancelled_job_leaves_the_line(self, host: Any) -> None:
         token = CancelToken()
@@ -334,7 +337,7 @@ class TestButtons:
             thread, outcome = in_background(lambda: HostEngine().generate(request_for(), token))
             wait_for(lambda: host.call_queue.queue_lock._line)
             token.cancel()
-            thread.join(2)
+            thread.join(WAIT_S)
             assert isinstance(outcome[0], Cancelled)
         wait_for(lambda: host.call_queue.queue_lock.acquire(False))
         assert not host.processing.calls
@@ -367,7 +370,8 @@ class TestButtons:
         host.shared.state.interrupt()
         assert draw(HostEngine()).std() > 0.01
 
-    def test_skip_pauses_until_the_next_skip(self, host: Any) -> None:
+    def test_skip_pauses_until_the_next_skip(self, host: Any, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO)
         expected = draw(HostEngine())
         pressed: list[int] = []
 
@@ -379,31 +383,32 @@ class TestButtons:
         thread, outcome = in_background(lambda: draw(HostEngine()))
         wait_for(lambda: pressed)
         host.processing.behaviour.at_step = None
-        wait_for(lambda: not host.shared.state.job)
-        thread.join(0.4)
+        wait_for(lambda: "paused" in caplog.text)
         assert thread.is_alive()
         assert host.call_queue.queue_lock.acquire(False)
         host.call_queue.queue_lock.release()
         host.shared.state.skip()
-        thread.join(3)
+        thread.join(WAIT_S)
         assert torch.equal(outcome[0], expected)
 
-    def test_a_skip_that_the_host_forgets_counts_too(self, host: Any) -> None:
+    def test_a_skip_that_the_host_forgets_counts_too(
+        self, host: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
         state = host.shared.state
 
         def press_and_forget(step: int) -> None:
             if step == 0:
                 state.skip()
-                time.sleep(0.15)
+                time.sleep(20 * turn.LOOK_EVERY_S)
                 state.skipped = False
 
         host.processing.behaviour.at_step = press_and_forget
         thread, _ = in_background(lambda: draw(HostEngine()))
-        thread.join(0.8)
-        assert thread.is_alive()
+        wait_for(lambda: "paused" in caplog.text)
         host.processing.behaviour.at_step = None
         state.skip()
-        thread.join(3)
+        thread.join(WAIT_S)
         assert not thread.is_alive()
 
     @pytest.mark.parametrize(("ask", "expected"), [("cancel", Cancelled), ("park", Parked)])
@@ -413,7 +418,7 @@ class TestButtons:
         thread, outcome = in_background(lambda: HostEngine().generate(request_for(), token))
         wait_for(lambda: host.processing.calls and not host.shared.state.job)
         getattr(token, ask)()
-        thread.join(3)
+        thread.join(WAIT_S)
         assert isinstance(outcome[0], expected)
 
     def test_reload_interrupts_and_the_frame_is_drawn_again(self, host: Any) -> None:
@@ -434,7 +439,7 @@ class TestButtons:
         thread.join(0.3)
         assert thread.is_alive()
         reloads.ended()
-        thread.join(3)
+        thread.join(WAIT_S)
         assert torch.equal(outcome[0], expected)
 
 

@@ -22,6 +22,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LOGIN = "ann:pw"
+WAIT_S = 120.0
 JOB = {
     "W": 64,
     "H": 64,
@@ -73,7 +74,7 @@ class Program:
             ]
             return len(lines) >= times
 
-        wait_for(served, 60)
+        wait_for(served, WAIT_S)
         return lines[-1].removeprefix("Running on ")
 
     def ask(self, method: str, path: str, body: Any = None, *, login: str | None = LOGIN) -> tuple[int, Any]:
@@ -98,13 +99,13 @@ class Program:
         return self.ask("GET", f"/deforum_api/jobs/{job_id}")[1]
 
     def ended(self, job_id: str, status: str) -> Any:
-        wait_for(lambda: self.job(job_id)["status"] != "ACCEPTED", 40)
+        wait_for(lambda: self.job(job_id)["status"] != "ACCEPTED", WAIT_S)
         job = self.job(job_id)
         assert job["status"] == status, (job, self.log.read_text())
         return job
 
     def rendering(self, job_id: str) -> None:
-        wait_for(lambda: self.job(job_id)["frame"] >= 1, 40)
+        wait_for(lambda: self.job(job_id)["frame"] >= 1, WAIT_S)
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -187,7 +188,7 @@ def test_others_draw_between_our_frames(program: Program) -> None:
 @pytest.mark.parametrize("how", ["cancel", "interrupt"])
 def test_a_stopped_job_keeps_its_frames_as_a_film(program: Program, how: str) -> None:
     job_id = program.submit(max_frames=60, steps=4)
-    wait_for(lambda: program.job(job_id)["frame"] >= 2, 40)
+    wait_for(lambda: program.job(job_id)["frame"] >= 2, WAIT_S)
     if how == "cancel":
         program.ask("DELETE", f"/deforum_api/jobs/{job_id}")
     else:

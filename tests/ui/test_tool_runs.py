@@ -13,7 +13,7 @@ from deforum_helpers.tools.results import ToolResult, Work
 from deforum_helpers.ui.tool_runs import MAX_UNFINISHED, ToolRun, ToolRuns
 from tests.ui.fake_service import FakeService, facts
 
-WAIT_S = 20.0
+WAIT_S = 120.0
 MADE = ToolResult(Path("/made.mp4"), 5, 15.0)
 
 
