@@ -214,8 +214,9 @@ class Runner:
                 self._unname(running)
             elif running.named is None:
                 self._name(running, silence_s)
-            if token.wish == "cancel" and running.phase != "POST_PROCESSING":
-                self._give_up(running, silence_s)
+            unanswered_s = running.unanswered_s()
+            if unanswered_s >= self._patience.given_up_after_s and running.phase != "POST_PROCESSING":
+                self._give_up(running)
         except Superseded:
             log.debug("%s ended just now", job.id)
 
@@ -231,10 +232,8 @@ class Runner:
             log.warning("%s: it moves again.", running.job.id)
             self._records.apply_to_attempt(running.job, Stalled(None))
 
-    def _give_up(self, running: Attempt, silence_s: float) -> None:
+    def _give_up(self, running: Attempt) -> None:
         """End a cancelled job that does not answer; its thread, and what that holds, cannot be taken from it."""
-        if silence_s < self._patience.given_up_after_s:
-            return
         self._given_up = running
         self._running.pop(running.job.id, None)
         log.error("%s was cancelled, but does not answer.", running.job.id)

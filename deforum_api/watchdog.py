@@ -84,6 +84,7 @@ class Attempt:
         self._thread = threading.get_ident()
         self._clock = clock
         self._signs, self._heard_at, self._told_at = token.signs, clock(), time.time()
+        self._cancel_seen_at: float | None = None
 
     def told(self, progress: Progress) -> None:
         """Take note of a report."""
@@ -103,6 +104,15 @@ class Attempt:
                 patience.learn(now - self._heard_at)
             self._signs, self._heard_at, self._told_at = signs, now, time.time()
         return now - self._heard_at
+
+    def unanswered_s(self) -> float:
+        """Return for how many seconds a wish to cancel has had no sign of life; 0 where there is no such wish."""
+        if self.token.wish != "cancel":
+            return 0.0
+        now = self._clock()
+        if self._cancel_seen_at is None:
+            self._cancel_seen_at = now
+        return now - max(self._cancel_seen_at, self._heard_at)
 
     def hanging(self, silence_s: float) -> str:
         """Return what hangs and since when, as plain sentences."""
