@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,17 +15,21 @@ import torch.nn.functional as F
 from deforum_helpers.image.convert import Floats, from_pixels, pixels
 from deforum_helpers.image.types import Flow, Image
 
+# What lies outside of a picture that is moved: its mirror image about the edge's pixels, or these pixels drawn out.
+Outside = Literal["reflection", "border"]
+OUTSIDE: dict[Outside, int] = {"reflection": cv2.BORDER_REFLECT_101, "border": cv2.BORDER_REPLICATE}
 
-def moved_along(image: Image, flow: Flow, factor: float = 1.0) -> Image:
+
+def moved_along(image: Image, flow: Flow, factor: float = 1.0, outside: Outside = "reflection") -> Image:
     """Return `image` moved along `flow`: the pixel at p takes what is at p - factor · flow(p), bilinear.
 
-    With a flow of (3, 0) everywhere the content moves three pixels to the right. Outside of the picture lies its
-    mirror image about the edge's pixels.
+    With a flow of (3, 0) everywhere the content moves three pixels to the right.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
         flow: (2, H, W) float32 pixels (x, y), `dst_from_src`, on the image's device.
         factor: 1 moves all the way, -1 back.
+        outside: what comes in at the edges.
     """
     if image.device.type == "cpu":
         field = flow.detach().numpy()
@@ -35,9 +40,9 @@ def moved_along(image: Image, flow: Flow, factor: float = 1.0) -> Image:
             for along, place in zip(field, (columns, rows), strict=True)
         )
         return from_pixels(
-            cv2.remap(pixels(image), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+            cv2.remap(pixels(image), map_x, map_y, cv2.INTER_LINEAR, borderMode=OUTSIDE[outside])
         )
-    return _sampled(image, flow, factor)
+    return _sampled(image, flow, factor, outside)
 
 
 def moved_flow(flow: Flow, move: Callable[[Image], Image]) -> Flow:
@@ -74,13 +79,13 @@ def pixel_places(height_px: int, width_px: int) -> tuple[Floats, Floats]:
     return np.ascontiguousarray(columns), np.ascontiguousarray(rows)
 
 
-def _sampled(image: Image, flow: Flow, factor: float) -> Image:
+def _sampled(image: Image, flow: Flow, factor: float, outside: Outside = "reflection") -> Image:
     height_px, width_px = image.shape[1:]
     columns = torch.arange(width_px, device=image.device, dtype=torch.float32)
     rows = torch.arange(height_px, device=image.device, dtype=torch.float32)[:, None]
     x = (columns - factor * flow[0]) * (2 / max(width_px - 1, 1)) - 1
     y = (rows - factor * flow[1]) * (2 / max(height_px - 1, 1)) - 1
     fetched = F.grid_sample(
-        image[None], torch.stack([x, y], -1)[None], "bilinear", "reflection", align_corners=True
+        image[None], torch.stack([x, y], -1)[None], "bilinear", outside, align_corners=True
     )
     return fetched.contiguous(memory_format=torch.channels_last)[0]

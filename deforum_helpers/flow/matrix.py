@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deforum_helpers.camera.types import Matrix
+from deforum_helpers.flow.apply import OUTSIDE, Outside
 from deforum_helpers.flow.classical import gray_bytes
 from deforum_helpers.image.convert import from_pixels, pixels
 from deforum_helpers.image.types import Image
@@ -56,12 +57,13 @@ def _matches(source: Image, target: Image) -> npt.NDArray[np.float32]:
     ).reshape(-1, 4)
 
 
-def moved_by(image: Image, dst_from_src: Matrix) -> Image:
-    """Return `image` moved by a matrix of `motion_matrix`, bilinear, mirrored about the edge's pixels.
+def moved_by(image: Image, dst_from_src: Matrix, outside: Outside = "reflection") -> Image:
+    """Return `image` moved by a matrix of `motion_matrix`, bilinear.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
         dst_from_src: (3, 3) in pixels.
+        outside: what comes in at the edges.
     """
     height_px, width_px = image.shape[1:]
     moved = cv2.warpPerspective(
@@ -69,6 +71,6 @@ def moved_by(image: Image, dst_from_src: Matrix) -> Image:
         dst_from_src,
         (width_px, height_px),
         flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT_101,
+        borderMode=OUTSIDE[outside],
     )
     return from_pixels(moved).to(image.device)

@@ -71,10 +71,14 @@ class Motion:
     trust: Mask | None = None
 
     def moved(self, image: Image, factor: float) -> Image:
-        """Return `image` moved as the video moves; `factor` counts for flows alone."""
+        """Return `image` moved as the video moves; `factor` counts for flows alone.
+
+        What comes in at the edges are the edge's pixels, drawn out. Frame after frame, mirror images of mirror images
+        would stand there as a comb of thin lines.
+        """
         from deforum_helpers.flow.apply import moved_along
         from deforum_helpers.flow.matrix import moved_by
 
         if self.matrix is not None:
-            return moved_by(image, self.matrix)
-        return image if self.flow is None else moved_along(image, self.flow, factor)
+            return moved_by(image, self.matrix, "border")
+        return image if self.flow is None else moved_along(image, self.flow, factor, "border")

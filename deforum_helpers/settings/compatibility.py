@@ -405,7 +405,8 @@ _VIDEOS: dict[str, Fact] = {
     "hybrid_use_first_frame_as_init_image": Fact("render/modes.py"),
     "hybrid_motion": Fact(
         "render/studio.py",
-        "Video frames are shrunk by area, so the motion is measured on smoother pictures.",
+        "Video frames are shrunk by area, so the motion is measured on smoother pictures; what comes in at the edges "
+        "are edge pixels drawn out, not mirror images of mirror images.",
         _is_not("hybrid_motion", "None"),
     ),
     "hybrid_motion_use_prev_img": Fact(

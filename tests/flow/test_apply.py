@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deforum_helpers.flow.apply import _sampled, moved_along
+from deforum_helpers.flow.apply import Outside, _sampled, moved_along
 from tests.image.pictures import chart, golden, levels_apart, pixels_of_hex, random_image
 
 GOLDEN = golden("flow.json")
@@ -54,9 +54,11 @@ def test_three_pixels_to_the_right() -> None:
     assert torch.allclose(moved_along(image, flow)[:, :, 3:], image[:, :, :-3])
 
 
-def test_both_ways_of_sampling_agree() -> None:
+@pytest.mark.parametrize("outside", ["reflection", "border"])
+def test_both_ways_of_sampling_agree(outside: Outside) -> None:
     image = random_image(16, 24)
-    assert levels_apart(_sampled(image, waves(), 0.7), moved_along(image, waves(), 0.7)).max() < 0.05
+    found = [way(image, waves(), 0.7, outside) for way in (_sampled, moved_along)]
+    assert levels_apart(*found).max() < 0.05
 
 
 def test_input_is_left_alone() -> None:

@@ -21,6 +21,7 @@ from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.job import Progress, RunResult, run_job
 from deforum_helpers.output.ffmpeg import count_frames
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.render.hybrid import Motion
 from tests.image.pictures import random_image
 
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
@@ -108,6 +109,20 @@ def test_frames_move_as_the_video_moves(
             for s in (3 * k, 0)
         )
         assert moved < 0.35 * still
+
+
+@pytest.mark.parametrize("kind", ["flow", "matrix"])
+def test_what_comes_in_over_many_frames_is_the_edge_drawn_out(kind: str) -> None:
+    """Four moves of three pixels leave twelve columns of the edge, no mirror images of mirror images."""
+    image = random_image(24, 32)
+    flow, matrix = torch.zeros(2, 24, 32), np.eye(3)
+    flow[0] = matrix[0, 2] = 3
+    motion = Motion(flow=flow) if kind == "flow" else Motion(matrix=matrix)
+    moved = image
+    for _ in range(4):
+        moved = motion.moved(moved, 1.0)
+    assert torch.allclose(moved[:, :, 12:], image[:, :, :-12], atol=1e-5)
+    assert torch.allclose(moved[:, :, :12], image[:, :, :1].expand(-1, -1, 12), atol=1e-5)
 
 
 def test_the_flow_factor_and_its_direction(tmp_path: Path, walk: str) -> None:
