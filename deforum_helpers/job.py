@@ -23,6 +23,7 @@ from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.kept_settings import keep_settings
 from deforum_helpers.media.video import remove_extracted
 from deforum_helpers.output.disk import write_whole
+from deforum_helpers.output.earlier import check_frames, remove_unfinished, unfinished_files
 from deforum_helpers.output.film import Film
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import FileKind, Manifest
@@ -87,7 +88,10 @@ def run_job(
         if resume
         else new_run(prepared.output_root, prepared.settings, now(), prepared.images_folder)
     )
+    # Looked for before the report, which ends an attempt that was overtaken: what is found is of earlier ones.
+    halves = unfinished_files(run) if resume else []
     report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
+    remove_unfinished(halves)
     job = _Job(prepared, engine, cancel, report, run, estimator, sources)
     manifest = finished_film(run, job.film_digest) if resume else None
     if manifest is None:
@@ -186,12 +190,7 @@ class _Job:
                 "checkpoint. Check resume_timestring and batch_name, or render anew."
             ) from None
         start = checkpoint.decoded(content, self.engine.device)
-        for frame in range(start.frames_done):
-            if not self.run.frame_path(frame).exists():
-                raise CheckpointError(
-                    f"The run {self.run.timestring} cannot be resumed: its frame {frame} is missing "
-                    f"({self.run.frame_path(frame).name}). Put it back, or render anew."
-                )
+        check_frames(self.run, start.frames_done)
         if start.frames_done:
             newest = read_frame(self.run.frame_path(start.frames_done - 1))
             start = replace(start, state=replace(start.state, last=from_bytes(newest, self.engine.device)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ from deforum_helpers.errors import DiskFull, RenderError
 # Left for what has to be written when a job stops: its film's end, the job database, the log.
 SPARE_BYTES = 64 * 2**20
 
+# Of a file's name, in its temporary one: with four bytes a character it still fits into 255.
+_NAME_IN_PART = 60
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
@@ -46,12 +49,9 @@ def appearing(path: Path) -> Iterator[Path]:
     removed when the context ends with an error.
     """
     part = part_path(path)
-    with disk_errors(path.name):
-        part.unlink(missing_ok=True)  # a link that somebody put there would be followed
     try:
         yield part
-        with disk_errors(path.name):
-            os.replace(part, path)
+        settle(part, path)
     except BaseException:
         with suppress(OSError):
             part.unlink()
@@ -59,8 +59,24 @@ def appearing(path: Path) -> Iterator[Path]:
 
 
 def part_path(path: Path) -> Path:
-    """Return the temporary path under which `path` is written."""
-    return path.with_name(f".{path.name}.part")
+    """Return a temporary path under which `path` may be written, another one at every call.
+
+    Two programs may be writing the same file, where one took over the job of another that only seemed dead: neither
+    then gives its name to the other's half, or removes it.
+    """
+    return path.with_name(f".{path.name[:_NAME_IN_PART]}.{secrets.token_hex(3)}.part")
+
+
+def settle(part: Path, path: Path) -> None:
+    """Give the finished file `part` the name `path`; its content is on the disk itself before.
+
+    Raises:
+        DiskFull, RenderError: as `disk_errors`.
+    """
+    with disk_errors(path.name):
+        with part.open("r+b") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -71,10 +87,20 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         DiskFull, RenderError: as `disk_errors`.
     """
-    with appearing(path) as part, disk_errors(path.name), part.open("wb") as file:
+    with appearing(path) as part, disk_errors(path.name), part.open("xb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+
+
+def keep_names(folder: Path) -> None:
+    """Let the names in `folder` outlive a power failure, as the files' contents do, where the file system knows how."""
+    if os.name == "nt":
+        return  # a folder is no file there, and its names are safe without
+    with suppress(OSError):  # network drives refuse what is theirs to see to
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def require_space(folder: Path, needed_bytes: int) -> None:

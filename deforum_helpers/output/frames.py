@@ -24,6 +24,8 @@ _GREY, _RGB = 0, 2
 _AVERAGE = 3
 _ROWS_AT_A_TIME = 64
 _NO_TEXT: Mapping[str, str] = MappingProxyType({})
+_END = png_chunk(b"IEND", b"")
+_TAIL_BYTES = 4096  # some programs write something of theirs behind the end
 
 
 def write_frame(path: Path, rgb_u8: NDArray[np.uint8], text: Mapping[str, str] = _NO_TEXT) -> None:
@@ -55,7 +57,7 @@ def encoded_png(rgb_u8: NDArray[np.uint8], text: Mapping[str, str] = _NO_TEXT) -
             png_chunk(b"IHDR", header),
             png_text_chunks(text),
             png_chunk(b"IDAT", _deflated(_less_average(rgb_u8))),
-            png_chunk(b"IEND", b""),
+            _END,
         )
     )
 
@@ -106,3 +108,14 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
     if bgr is None:
         raise RenderError(f"The frame {path.name} is not a complete picture; delete it and resume.")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether `path` is a PNG file from its first byte to its last; what is between is not looked at."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return begins and _END in file.read()
+    except OSError:
+        return False

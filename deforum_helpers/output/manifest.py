@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from deforum_helpers.errors import CheckpointError
-from deforum_helpers.output.disk import disk_errors, write_whole
+from deforum_helpers.errors import CheckpointError, RenderError
+from deforum_helpers.output.disk import disk_errors, keep_names, write_whole
 
 FileKind = Literal[
     "video",
@@ -66,19 +66,25 @@ def output_file(kind: FileKind, path: Path, frames: int = 0) -> OutputFile:
     """Return the entry of the finished file `path`.
 
     Raises:
-        RenderError: it is not there.
+        RenderError: it is not there, or empty though it should hold pictures.
     """
     with disk_errors(path.name):
-        return OutputFile(kind, path.name, path.stat().st_size, frames)
+        size = path.stat().st_size
+    if frames and not size:
+        raise RenderError(f"{path.name} is empty: it was damaged after it had been written; render it anew.")
+    return OutputFile(kind, path.name, size, frames)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Replace the manifest at `path`.
+    """Replace the manifest at `path`; it, and the files it lists, outlive a power failure from then on.
 
     Raises:
         DiskFull, RenderError: it cannot be written.
     """
+    for folder in {path.parent / Path(file.name).parent for file in manifest.files}:
+        keep_names(folder)
     write_whole(path, (json.dumps(asdict(manifest), ensure_ascii=False, indent=1) + "\n").encode())
+    keep_names(path.parent)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -23,7 +23,7 @@ MAX_VALUE_LENGTH = 50
 _PLACEHOLDER = re.compile(r"{(\w+)}")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\s,\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 _TIMESTRING = re.compile(r"[0-9]{14}")
-_LONGEST_FILE = len("\\00000000000000_depth_000000000.png.part") + 1
+_LONGEST_FILE = len("\\.00000000000000_depth_000000000.png.000000.part")
 _WINDOWS_PATH = 259
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -10,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from deforum_helpers.output.disk import disk_errors, part_path
+from deforum_helpers.output.disk import disk_errors, part_path, settle
 
 PROMPT_LABEL = "Prompt"
 _DIGITS = Context(prec=20)
@@ -175,7 +174,7 @@ class SubtitleWriter:
         """Give the file its name and return it."""
         with disk_errors(self.path.name):
             self._file.close()
-            os.replace(self._part, self.path)
+        settle(self._part, self.path)
         return self.path
 
 

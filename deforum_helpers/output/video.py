@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from deforum_helpers.errors import RenderError, VideoError
 from deforum_helpers.output.audio import add_tracks, check_soundtrack
-from deforum_helpers.output.disk import appearing, disk_errors, part_path
+from deforum_helpers.output.disk import appearing, disk_errors, part_path, settle
 from deforum_helpers.output.ffmpeg import (
     FINISH_TIMEOUT_S,
     QUIET,
@@ -95,7 +95,6 @@ class VideoWriter:
         self._part = part_path(path)
         self._scratch = tempfile.TemporaryDirectory(prefix="deforum-film-")
         with disk_errors(path.name):
-            self._part.unlink(missing_ok=True)
             comment = Path(self._scratch.name, "comment.txt")
             comment.write_text(ffmetadata(settings_json), encoding="utf-8")
             self._stderr: IO[bytes] = Path(self._scratch.name, "stderr.txt").open("w+b")  # noqa: SIM115 - ours until `abort`
@@ -156,8 +155,7 @@ class VideoWriter:
                 raise VideoError(
                     f"{_WHAT} failed: {self._written} frames were written, but the file has {count}."
                 )
-            with disk_errors(self.path.name):
-                self._part.replace(self.path)
+            settle(self._part, self.path)
         finally:
             self.abort()
         return count

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -181,6 +185,106 @@ def test_resume_with_a_missing_frame_names_it(tmp_path: Path) -> None:
     (result.outdir / f"{result.timestring}_000000002.png").unlink()
     with pytest.raises(CheckpointError, match="frame 2"):
         rendered(prepared(tmp_path, QUICK), resume=result.timestring)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", bytes(5000)], ids=["empty", "half", "zeros"])
+def test_resume_with_a_damaged_frame_names_it(content: bytes, tmp_path: Path) -> None:
+    frames_alone = {"skip_video_creation": True}
+    result = rendered(prepared(tmp_path, QUICK, **frames_alone))
+    (result.outdir / f"{result.timestring}_000000002.png").write_bytes(content)
+    with pytest.raises(CheckpointError, match="frame 2 is damaged"):
+        rendered(prepared(tmp_path, QUICK, **frames_alone), resume=result.timestring)
+
+
+def test_a_frame_that_is_emptied_while_others_are_drawn_is_no_success(tmp_path: Path) -> None:
+    def emptied(progress: Progress) -> None:
+        if progress.phase == "POST_PROCESSING":
+            first = Path(progress.outdir, f"{progress.timestring}_000000000.png")
+            while not first.exists():  # its thread may be a little behind
+                time.sleep(0.01)
+            first.write_bytes(b"")
+
+    with pytest.raises(RenderError, match=r"_000000000\.png is empty"):
+        rendered(prepared(tmp_path, QUICK), None, emptied)
+
+
+def test_an_attempt_that_was_overtaken_takes_nothing_from_the_one_that_goes_on(tmp_path: Path) -> None:
+    """As when a program that seemed dead, or whose machine slept, wakes up in the middle of the other's work."""
+    whole = rendered(prepared(tmp_path / "whole", QUICK))
+    job = prepared(tmp_path / "both", QUICK)
+    at_work, awake = threading.Event(), threading.Event()
+
+    def asleep(progress: Progress) -> None:
+        if progress.frame == 2:
+            at_work.set()
+            awake.wait()
+            raise Parked("Another attempt at the job has begun.")
+
+    def overtaken() -> None:
+        try:
+            with pytest.raises(Parked):
+                rendered(job, None, asleep)
+        finally:
+            at_work.set()
+
+    old = threading.Thread(target=overtaken, daemon=True)
+    old.start()
+    at_work.wait()
+
+    def wakes_it(progress: Progress) -> None:
+        if progress.frame == 4:
+            awake.set()
+            old.join()
+
+    result = rendered(job, None, wakes_it, resume="20260102030405")
+    assert count_frames(result.video, find_ffmpeg("")) == 5
+    for one, other in zip(pictures(whole.outdir), pictures(result.outdir), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not list(result.outdir.rglob("*.part"))
+
+
+def test_what_an_attempt_that_was_killed_left_half_is_removed(tmp_path: Path) -> None:
+    token = CancelToken()
+    job = prepared(tmp_path, QUICK)
+    with pytest.raises(Parked):
+        rendered(job, None, stopped_at(2, token, "park"), cancel=token)
+    outdir = next((tmp_path / "img2img-images").iterdir())
+    (outdir / "20260102030405_upscaled").mkdir()
+    halves = [
+        outdir / ".20260102030405.mp4.123456.part",
+        outdir / ".20260102030405_000000002.png.part",
+        outdir / "20260102030405_upscaled" / ".000000001.png.654321.part",
+    ]
+    of_another_run = outdir / ".20250102030405.mp4.123456.part"
+    for half in (*halves, of_another_run):
+        half.write_bytes(b"half")
+    rendered(job, resume="20260102030405")
+    assert list(outdir.rglob("*.part")) == [of_another_run]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder is no file there")
+def test_all_files_outlive_a_power_failure_after_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    safe: set[tuple[int, int]] = set()
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        safe.add(about(os.fstat(descriptor)))
+
+    def about(status: os.stat_result) -> tuple[int, int]:
+        return status.st_ino, 0 if stat.S_ISDIR(status.st_mode) else status.st_size
+
+    monkeypatch.setattr(os, "fsync", noted)
+    subtitles = {"deforum_save_gen_info_as_srt": True, "deforum_embed_srt": True}
+    more = {"r_upscale_video": True, "r_upscale_model": "Lanczos", "r_upscale_keep_imgs": True}
+    result = rendered(prepared(tmp_path, QUICK | subtitles, make_gif=True, **more))
+    listed = read_manifest(result.outdir / f"{result.timestring}_manifest.json").files
+    assert {file.kind for file in listed} >= {"video", "gif", "subtitles", "frame", "upscaled_video"}
+    files = [result.outdir / file.name for file in listed]
+    for path in {*files, *(file.parent for file in files)}:
+        assert about(path.stat()) in safe, path.name
 
 
 def test_a_damaged_checkpoint_says_so(tmp_path: Path) -> None:

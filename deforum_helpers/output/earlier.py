@@ -1,0 +1,40 @@
+"""What earlier attempts at a run have left: whole frames, on which it goes on, and halves of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from deforum_helpers.errors import CheckpointError
+from deforum_helpers.output.frames import is_whole
+from deforum_helpers.output.names import Run
+
+
+def check_frames(run: Run, count: int) -> None:
+    """See that the first `count` frames of a run are there, from the first byte to the last.
+
+    Raises:
+        CheckpointError: one is missing, or only half there.
+    """
+    for frame in range(count):
+        path = run.frame_path(frame)
+        if not is_whole(path):
+            state = "damaged" if path.exists() else "missing"
+            raise CheckpointError(
+                f"The run {run.timestring} cannot be resumed: its frame {frame} is {state} ({path.name}). "
+                "Put it back, or render anew."
+            )
+
+
+def unfinished_files(run: Run) -> list[Path]:
+    """Return the files of a run, in its folders too, that have only a temporary name yet."""
+    found = run.outdir.rglob(".*.part")
+    return [path for path in found if run.timestring in str(path.relative_to(run.outdir))]
+
+
+def remove_unfinished(files: Sequence[Path]) -> None:
+    """Remove what nobody will finish; one that is held open by a program, or gone already, is left to that."""
+    for path in files:
+        with suppress(OSError):
+            path.unlink()
