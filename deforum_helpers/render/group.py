@@ -41,10 +41,10 @@ def finish_group(
 ) -> tuple[tuple[Frame, ...], Flow | None]:
     """Return the frames key.index .. key.stop - 1, and the last flow that was measured in the video.
 
-    Frame number i of n is (1 - i/n) of the old picture and i/n of the anchor, i = 1..n. Both move with the camera,
+    Frame number i of n = key.fade is (1 - i/n) of the old picture and i/n of the anchor. Both move with the camera,
     through the depth of the anchor, and with the video; what lies outside of the anchor's mask does not. Where the
     plan says so, both also follow the motion from the one to the other, as far as both agree on it: the old picture
-    i/n of the way, the anchor the rest of it back. The last one is the anchor alone.
+    i/n of the way, the anchor the rest of it back. Number n is the anchor alone; the film may end before.
 
     Args:
         draft: the key frame, drawn.
@@ -62,11 +62,12 @@ def finish_group(
         if number > 1:
             pictures = _anchor_moved(pictures, index, frames[-1].image, key, studio)
         image = pictures.anchor
-        if pictures.fading is not None and number < count:
+        fades = pictures.fading is not None and number < key.fade
+        if fades:
             if number == 1:
                 pictures = _fading_moved(pictures, pictures.anchor, index, key, studio)
-            image = _between(pictures, number / count)
-        if count > 1:
+            image = _between(pictures, number / key.fade)
+        if count > 1 or fades:
             image = studio.overlaid(image, index, draft.mask)
         image = on_8_bit_grid(image) if number == count else image
         depth = studio.eyes.depth(image) if studio.plan.settings.save_depth_maps and studio.eyes else None
@@ -84,7 +85,7 @@ def _anchor_moved(pictures: _Pictures, index: int, before: Image, key: KeyFrame,
         video_flow = motion.flow if motion.flow is not None else pictures.video_flow
         pictures = replace(pictures, motion=motion, video_flow=video_flow)
     pictures = replace(pictures, anchor=anchor)
-    if pictures.fading is not None and index < key.stop - 1:
+    if pictures.fading is not None and index < key.index + key.fade - 1:
         return _fading_moved(pictures, seen, index, key, studio)
     return pictures
 

@@ -12,7 +12,7 @@ from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render.controls import Steering, plan_controls
 from deforum_helpers.render.guides import Guide, guide_at, is_guided
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
-from deforum_helpers.render.modes import distribution, is_interpolated, is_moved, starts_from_video
+from deforum_helpers.render.modes import cadence, distribution, is_interpolated, is_moved, starts_from_video
 from deforum_helpers.render.order import Stage, StageOrder
 from deforum_helpers.render.requests import plan_request
 from deforum_helpers.render.schedules import Schedules
@@ -61,6 +61,7 @@ class KeyFrame:
     Args:
         index: frame number.
         stop: first frame number after its in-between frames; the next key frame, or the end of the film.
+        fade: over how many frames the picture before it fades out, >= stop - index.
         source: what its picture starts from.
         stages: what happens to the picture, in order; "diffuse" is where the engine is asked.
         contrast: factor around black, 1 = unchanged.
@@ -79,6 +80,7 @@ class KeyFrame:
 
     index: int
     stop: int
+    fade: int
     source: Source
     stages: tuple[Stage, ...]
     contrast: float
@@ -159,10 +161,35 @@ def plan_key_frames(
     """
     order = StageOrder(script.settings)
     stops = (*places[1:], script.settings.max_frames)
+    fades = plan_fades(places, script.settings.max_frames, cadence(script.settings))
     return tuple(
-        _key_frame(script, order, index, stop, seed)
-        for index, stop, seed in zip(places, stops, seeds, strict=False)
+        _key_frame(script, order, index, stop, fade, seed)
+        for index, stop, fade, seed in zip(places, stops, fades, seeds, strict=False)
     )
+
+
+def plan_fades(places: Sequence[int], frames: int, cadence: int) -> tuple[int, ...]:
+    """Return for each diffused frame over how many frames the picture before it fades out.
+
+    They are those up to the next diffused frame. Where the end of the film comes sooner than it would be due, the fade
+    keeps its pace and ends unfinished: the film must not jump at its end.
+
+    Args:
+        places: numbers of the diffused frames, ascending, the last one `frames` - 1.
+        frames: length of the film.
+        cadence: every how many frames one is diffused.
+
+    >>> plan_fades((0, 4, 8, 9), 10, 4)
+    (4, 4, 4, 4)
+    >>> plan_fades((0, 30, 60, 89), 90, 1)
+    (30, 30, 29, 29)
+    """
+    lengths = [stop - index for index, stop in zip(places, (*places[1:], frames), strict=True)]
+    fades = list(lengths)
+    if len(places) > 1:
+        fades[-2] = max(fades[-2], cadence)
+        fades[-1] = max(fades[-2:])
+    return tuple(fades)
 
 
 def plan_seeds(settings: Settings, schedules: Schedules, places: tuple[int, ...]) -> tuple[KeySeeds, ...]:
@@ -176,7 +203,9 @@ def plan_seeds(settings: Settings, schedules: Schedules, places: tuple[int, ...]
     return seed_series(behavior, settings.seed, len(frames), settings.seed_iter_N, scheduled, frames)
 
 
-def _key_frame(script: Script, order: StageOrder, index: int, stop: int, seeds: KeySeeds) -> KeyFrame:
+def _key_frame(
+    script: Script, order: StageOrder, index: int, stop: int, fade: int, seeds: KeySeeds
+) -> KeyFrame:
     settings = script.settings
     at = {name: float(values[index]) for name, values in script.schedules.values.items()}
     source = _source(settings, index)
@@ -197,6 +226,7 @@ def _key_frame(script: Script, order: StageOrder, index: int, stop: int, seeds: 
     return KeyFrame(
         index=index,
         stop=stop,
+        fade=fade,
         source=source,
         stages=order.of(
             index, strength, contrast=contrast != 1, sharpen=sharpening.amount > 0, noise=noise.amount > 0
@@ -214,7 +244,7 @@ def _key_frame(script: Script, order: StageOrder, index: int, stop: int, seeds: 
         retries=_retries(settings),
         guide=guide_at(script.guides, index, source == "guide", at),
         hybrid=plan_hybrid(settings, script.schedules.values, index, stop),
-        flow_factor=_flow_factor(script, strength, index, stop),
+        flow_factor=_flow_factor(script, strength, index, stop, fade),
         controls=plan_controls(settings, at, starts_blank=source == "nothing"),
     )
 
@@ -225,9 +255,9 @@ def _retries(settings: Settings) -> int | None:
     return math.ceil(settings.reroll_patience) if settings.reroll_blank_frames == "reroll" else 0
 
 
-def _flow_factor(script: Script, strength: float, index: int, stop: int) -> float | None:
+def _flow_factor(script: Script, strength: float, index: int, stop: int, fade: int) -> float | None:
     """Return how far the motion between two key frames is followed, as it stands at the later one; None = not."""
-    if script.settings.optical_flow_cadence == "None" or strength == 0 or index == 0 or stop - index == 1:
+    if script.settings.optical_flow_cadence == "None" or strength == 0 or index == 0 or fade == 1:
         return None
     factors = script.schedules.values["cadence_flow_factor_schedule"]
     return float(factors[min(stop, len(factors) - 1)])

@@ -37,7 +37,7 @@ def step(
         draft = stages[stage](draft, key, studio)
     fading = state.last if key.source == "last_frame" else None
     frames, flow = finish_group(draft, fading, key, studio)
-    # The last frame of a group is the anchor alone, moved along: it is what the next key frame starts from.
+    # The last frame of a group, the anchor alone if the film goes on, is what the next key frame starts from.
     return State(state.steps_done + 1, frames[-1].image, draft.reference, flow), frames
 
 

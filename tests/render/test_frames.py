@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,15 @@ def test_a_group_fades_from_the_old_picture_to_the_anchor(tmp_path: Path) -> Non
         expected = old + (anchor - old) * number / 4
         np.testing.assert_allclose(frames[index], expected, atol=1)
     np.testing.assert_array_equal(frames[0], frames[3])
+
+
+@pytest.mark.parametrize("frames", [9, 10, 11, 12, 13])
+def test_a_film_does_not_jump_at_its_end(tmp_path: Path, frames: int) -> None:
+    """Where the film ends before the next picture is due, that picture comes no faster than any other."""
+    shown = pictures(film(tmp_path, **PLAIN, diffusion_cadence=4, max_frames=frames))
+    assert len(shown) == frames
+    steps = [np.abs(b.astype(float) - a).mean() for a, b in pairwise(shown)]
+    assert max(steps[7:]) < 1.5 * max(steps[3:7])
 
 
 @pytest.mark.parametrize("given", ["path", "data"])

@@ -2,6 +2,7 @@
 
 Deviations, all ordered on purpose:
 - the last key frame is the last frame, so that every frame is written (classic lost the frames after its last group);
+  the fading picture moves along into it, so that the film does not jump at its end;
 - an in-between frame is moved only where it is seen: classic moved the fading picture once more in the last frame of
   a group, where its share is zero;
 - noise seeds of seed_behavior "schedule" derive from seed and frame (classic drew them at random), seed -1 likewise;
@@ -184,7 +185,7 @@ def test_cadence_three_over_ten_frames(tmp_path: Path) -> None:
         *(["warp", 3], ["warp", 4], ["warp", 4], ["warp", 5], ["save", 3], ["save", 4], ["save", 5]),
         *(["warp", 6], *key_frame, ["generate", 6], ["match_color"]),
         *(["warp", 6], ["warp", 7], ["warp", 7], ["warp", 8], ["save", 6], ["save", 7], ["save", 8]),
-        *(["warp", 9], *key_frame, ["generate", 9], ["match_color"], ["save", 9]),
+        *(["warp", 9], *key_frame, ["generate", 9], ["match_color"], ["warp", 9], ["save", 9]),
     ]
     generated = {event[1]: event[2] for event in SCENARIOS["cad3_max10"]["events"] if event[0] == "generate"}
     for event in found:
