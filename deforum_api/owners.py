@@ -14,6 +14,8 @@ from typing import Any
 
 # A program of which nothing but its heartbeat can be seen is dead after so long without one.
 SILENCE_S = 30.0
+# A program that looks again after longer than this has slept itself, and the other one perhaps with it.
+LONGEST_LOOK_S = 2.0
 
 Read = Callable[..., list[Any]]
 
@@ -52,32 +54,47 @@ class Me:
         change.execute("UPDATE servers SET beats = beats + 1 WHERE id = ?", (self.id,))
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """What was heard of another program: its beats, for how long no new one came, and when that was looked at."""
+
+    beats: int
+    silent_s: float
+    at: float
+
+
 class Owners:
     """What this program has seen of the others."""
 
     def __init__(self, me: Me, clock: Callable[[], float] = time.monotonic) -> None:
         self._me = me
         self._clock = clock
-        self._heard: dict[str, tuple[int, float]] = {}
+        self._heard: dict[str, _Heard] = {}
 
     def is_dead(self, read: Read, owner: str) -> bool:
         """Whether the program `owner` has ended.
 
-        On this machine its process tells: one that is only slow is there. Of a program elsewhere, or before a restart
-        of the machine, the heartbeat tells; it is a count, so that no clock matters.
+        On this machine its process tells: one that is only slow is there. Of a program elsewhere, before a restart
+        of the machine, or hidden from us, the heartbeat tells; it is a count, so that no clock matters.
         """
         rows = read("SELECT machine, pid, began, beats FROM servers WHERE id = ?", owner)
         if not rows:
             return True
         machine, pid, began, beats = rows[0]
         if machine and machine == self._me.machine:
-            return process_start(pid) != began
-        now = self._clock()
-        last, heard_at = self._heard.setdefault(owner, (beats, now))
-        if beats != last:
-            self._heard[owner] = (beats, now)
-            return False
-        return now - heard_at > SILENCE_S
+            seen = process_start(pid)
+            if seen is not None or not _exists(pid):
+                return seen != began
+        return self._silence_s(owner, beats) > SILENCE_S
+
+    def _silence_s(self, owner: str, beats: int) -> float:
+        """Return for how long a program has not beaten while this one was awake to hear it."""
+        now, last = self._clock(), self._heard.get(owner)
+        silent_s = 0.0
+        if last is not None and last.beats == beats:
+            silent_s = last.silent_s + min(now - last.at, LONGEST_LOOK_S)
+        self._heard[owner] = _Heard(beats, silent_s, now)
+        return silent_s
 
     def tidy(self, change: sqlite3.Connection) -> None:
         """Forget the programs that own no job any more."""
@@ -85,13 +102,24 @@ class Owners:
 
 
 def process_start(pid: int) -> str | None:
-    """Return when process `pid` began, in the system's own count; None if there is none or it cannot be seen."""
+    """Return when process `pid` began, in the system's own count; "over" if it has ended; None if it cannot be seen."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
     fields = state.rpartition(")")[2].split()
-    return fields[19] if fields[0] not in "ZX" else None
+    return fields[19] if fields[0] not in "ZX" else "over"
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is such a process, ours or not; asked only where /proc would show it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _machine() -> str:

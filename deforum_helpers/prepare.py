@@ -29,7 +29,7 @@ from deforum_helpers.host import (
 from deforum_helpers.manifests import manifest_warnings, with_manifest
 from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, sets_length, with_controls
 from deforum_helpers.options import Options, override
-from deforum_helpers.output.names import IMAGES_FOLDER
+from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, examine_settings
@@ -107,7 +107,8 @@ def prepare(
     settings, problems = loaded.settings, [*option_problems, *found]
     if settings.resume_from_timestring and resume is None:
         resume = settings.resume_timestring
-    settings = _with_seed(settings, facts.output_root, resume, draw_seed)
+    images_folder = IMAGES_FOLDER if option_problems else _images_folder(options, facts)
+    settings = _with_seed(settings, (facts.output_root, images_folder), resume, draw_seed)
     inputs = find_inputs(settings, options, Downloads(facts.fetcher))
     settings = _with_length(settings, inputs)
     settings, manifest, broken = with_manifest(settings, inputs.downloads)
@@ -116,7 +117,7 @@ def prepare(
         *inputs.problems,
         *broken,
         *file_problems(settings, inputs.downloads),
-        *disk_problems(settings, inputs, facts, _bytes_of_run(facts.output_root, resume) if resume else 0),
+        *disk_problems(settings, inputs, facts, _bytes_of_run(facts.output_root / images_folder, resume)),
         *ability_problems(settings, facts),
     ]
     plan = None
@@ -138,7 +139,7 @@ def prepare(
         plan=plan,
         warnings=tuple(dict.fromkeys(warnings)),
         output_root=facts.output_root,
-        images_folder=_images_folder(options, facts),
+        images_folder=images_folder,
         model=facts.model,
         resume=resume,
         inputs=inputs,
@@ -198,30 +199,47 @@ def _images_folder(options: Options, facts: HostFacts) -> str:
 
 
 def _with_seed(
-    settings: Settings, output_root: Path, resume: str | None, draw_seed: Callable[[], int]
+    settings: Settings, images: tuple[Path, str], resume: str | None, draw_seed: Callable[[], int]
 ) -> Settings:
     """Resolve a random seed; a resumed run keeps the one it was begun with."""
     if settings.seed >= 0:
         return settings
-    seed = _seed_of_run(output_root, resume) if resume else None
+    seed = _seed_of_run(settings, images, resume) if resume else None
     return replace(settings, seed=draw_seed() if seed is None else seed)
 
 
-def _seed_of_run(output_root: Path, timestring: str) -> int | None:
-    for path in sorted(output_root.glob(f"*/*/{timestring}_settings.txt")):
-        try:
-            seed = json.loads(path.read_text(encoding="utf-8")).get("seed")
-        except (OSError, ValueError, AttributeError):
+def _seed_of_run(settings: Settings, images: tuple[Path, str], timestring: str) -> int | None:
+    """Return the seed that a run has in its settings file, or None.
+
+    Runs in several folders may have begun in the same second; the one meant has the name that its seed gives it. A
+    name made of other settings that are only known later is trusted, as there is hardly ever a second one.
+    """
+    output_root, folder = images
+    others = []
+    for path in sorted((output_root / folder).glob(f"*/{timestring}_settings.txt")):
+        seed = _saved_seed(path)
+        if seed is None:
             continue
-        if isinstance(seed, int) and seed >= 0:
-            return seed
-    return None
+        with suppress(SettingsError):  # of the timestring, which is told elsewhere
+            run = resumed_run(output_root, replace(settings, seed=seed), timestring, folder)
+            if run.outdir.name == path.parent.name:
+                return seed
+        others.append(seed)
+    return next(iter(others), None)
 
 
-def _bytes_of_run(output_root: Path, timestring: str) -> int:
+def _saved_seed(path: Path) -> int | None:
+    try:
+        seed = json.loads(path.read_text(encoding="utf-8")).get("seed")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return seed if isinstance(seed, int) and seed >= 0 else None
+
+
+def _bytes_of_run(images: Path, timestring: str | None) -> int:
     """Return how much of a run is on the disk."""
-    sizes = []
-    for path in output_root.glob(f"*/*/{timestring}_*"):
+    sizes: list[int] = []
+    for path in images.glob(f"*/{timestring}_*") if timestring else ():
         with suppress(OSError):
             sizes.append(path.stat().st_size)
     return sum(sizes)

@@ -171,21 +171,56 @@ def test_a_cancel_from_elsewhere_leaves_the_job_to_its_program(path: Path) -> No
     new.close()
 
 
+class Elsewhere:
+    """A program of which only the heartbeat can be seen, and one that looks on."""
+
+    def __init__(self, machine: str = "another machine", pid: int = 1) -> None:
+        self.beats = 5
+        self.seconds = 0.0
+        self._about = (machine, pid, "1")
+        self._owners = Owners(Me.now(), clock=lambda: self.seconds)
+
+    def read(self, query: str, owner: str) -> list[tuple[str, int, str, int]]:
+        return [(*self._about, self.beats)]
+
+    def seems_dead_after(self, seconds: float, looks: int = 1) -> bool:
+        for _ in range(looks):
+            self.seconds += seconds / looks
+            dead = self._owners.is_dead(self.read, "far")
+        return dead
+
+
 def test_elsewhere_only_silence_tells() -> None:
-    now, beats = [0.0], [5]
-    owners = Owners(Me.now(), clock=lambda: now[0])
+    far = Elsewhere()
+    assert not far.seems_dead_after(0)
+    assert not far.seems_dead_after(SILENCE_S, looks=64)
+    far.beats = 1  # any other count: a clock set back does not matter
+    assert not far.seems_dead_after(1)
+    assert not far.seems_dead_after(SILENCE_S, looks=64)
+    assert far.seems_dead_after(1)
 
-    def read(query: str, owner: str) -> list[tuple[str, int, str, int]]:
-        return [("another machine", 1, "1", beats[0])]
 
-    assert not owners.is_dead(read, "far")
-    now[0] += SILENCE_S - 1
-    beats[0] = 1  # any other count: a clock set back does not matter
-    assert not owners.is_dead(read, "far")
-    now[0] += SILENCE_S
-    assert not owners.is_dead(read, "far")
-    now[0] += 1
-    assert owners.is_dead(read, "far")
+def test_a_program_that_slept_gives_the_others_time_to_wake_up() -> None:
+    far = Elsewhere()
+    assert not far.seems_dead_after(0)
+    assert not far.seems_dead_after(100 * SILENCE_S)
+    far.beats += 1
+    assert not far.seems_dead_after(1)
+
+
+def test_a_process_that_cannot_be_seen_just_now_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    me = Me.now()
+    if not me.machine:
+        pytest.skip("processes tell nothing on this system")
+    here = Elsewhere(me.machine, me.pid)
+
+    def too_many_open(path: Path) -> str:
+        raise OSError(24, "Too many open files", str(path))
+
+    assert here.seems_dead_after(0), "its process began at another time"
+    monkeypatch.setattr(Path, "read_text", too_many_open)
+    assert not here.seems_dead_after(0)
+    assert here.seems_dead_after(2 * SILENCE_S, looks=128)
 
 
 def test_an_older_database_is_brought_to_this_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

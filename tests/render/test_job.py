@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from films import NoisyEngine, frame_files, golden_traces, prepared
+from films import SMALL, NoisyEngine, frame_files, golden_traces, host, prepared
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines import make_engine
@@ -26,7 +26,7 @@ from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.metadata import read_png_settings, read_video_settings
 from deforum_helpers.output.video import count_frames
-from deforum_helpers.prepare import Prepared
+from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.settings import FIELDS, load_settings
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
@@ -136,6 +136,30 @@ def test_resume_through_settings_keeps_the_drawn_seed(tmp_path: Path) -> None:
     assert again.settings.seed == job.settings.seed
     assert again.plan.digest == job.plan.digest
     assert rendered(again).frames == 5
+
+
+def test_runs_of_one_second_keep_their_own_drawn_seeds(tmp_path: Path) -> None:
+    """As two servers on one output folder begin them; the folder's name may itself depend on the seed."""
+    seeds = {"b_{seed}": 22, "a_{seed}": 11, "c": 33}
+    drawn = {"seed": -1, "skip_video_creation": True}
+    for name, seed in seeds.items():
+        job = prepare(SMALL | drawn | {"batch_name": name}, host(tmp_path), draw_seed=lambda seed=seed: seed)
+        rendered(job)
+    for name, seed in seeds.items():
+        begun = "20260102030405"
+        again = prepare(
+            SMALL | drawn | {"batch_name": name}, host(tmp_path), resume=begun, draw_seed=lambda: 99
+        )
+        assert again.settings.seed == seed
+
+
+def test_a_resumed_run_in_a_folder_of_its_own_keeps_its_drawn_seed(tmp_path: Path) -> None:
+    settings = SMALL | {"seed": -1, "skip_video_creation": True}
+    folder = {"outdir_samples": "films/of/today"}
+    result = rendered(prepare(settings, host(tmp_path), folder, draw_seed=lambda: 11))
+    assert result.outdir.is_relative_to(tmp_path.resolve() / "films" / "of" / "today")
+    again = prepare(settings, host(tmp_path), folder, resume=result.timestring, draw_seed=lambda: 99)
+    assert again.settings.seed == 11
 
 
 def test_a_cancelled_run_keeps_its_frames_as_a_film(tmp_path: Path) -> None:
