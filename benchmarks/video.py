@@ -1,4 +1,8 @@
-"""60 frames of 512x512 through the pipe into a film, against ffmpeg alone on the same raw frames."""
+"""60 frames of 512x512 through the pipe into a film, against ffmpeg alone that makes the same film of a raw file.
+
+ffmpeg alone is told the colours of our films as well: BT.709 gives green more weight than ffmpeg's default does, so
+that an eighth more of the frames' noise reaches the luma plane, and x264 takes longer for it whoever feeds it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.rows import Row, best_of
-from deforum_helpers.output.video import VideoWriter, find_ffmpeg
+from deforum_helpers.output.video import BT709_TAGS, TO_BT709, VideoWriter, find_ffmpeg
 
 NAME = "video"
 BAR = "60 frames 512x512, crf 17, preset slow: within 10 % of ffmpeg alone"
@@ -27,9 +31,11 @@ def run() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder, "frames.rgb")
         raw.write_bytes(b"".join(frame.tobytes() for frame in frames))
-        alone = best_of(lambda: _ffmpeg_alone(ffmpeg, raw), REPEATS)
+        alone = best_of(lambda: _ffmpeg_alone(ffmpeg, raw, "-vf", TO_BT709, *BT709_TAGS), REPEATS)
+        plain = best_of(lambda: _ffmpeg_alone(ffmpeg, raw), REPEATS)
         ours = best_of(lambda: _through_the_pipe(ffmpeg, Path(folder, "film.mp4"), frames), REPEATS)
     return [
+        Row("ffmpeg alone, in its default colours, per frame", plain / FRAMES),
         Row("ffmpeg alone, per frame", alone / FRAMES),
         Row("through the pipe, counted, per frame", ours / FRAMES, 1.1 * alone / FRAMES),
     ]
@@ -55,8 +61,8 @@ def _through_the_pipe(ffmpeg: str, path: Path, frames: list[NDArray[np.uint8]]) 
         writer.finish()
 
 
-def _ffmpeg_alone(ffmpeg: str, raw: Path) -> None:
+def _ffmpeg_alone(ffmpeg: str, raw: Path, *colours: str) -> None:
     source = f"-f rawvideo -pix_fmt rgb24 -s {SIZE_PX}x{SIZE_PX} -framerate {FPS} -i".split()
-    encoder = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "17", "-preset", "slow"]
+    encoder = [*colours, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "17", "-preset", "slow"]
     film = str(raw.with_suffix(".mp4"))
     subprocess.run([ffmpeg, "-loglevel", "error", "-nostdin", "-y", *source, raw, *encoder, film], check=True)

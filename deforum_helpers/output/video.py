@@ -36,8 +36,11 @@ __all__ = ["VideoWriter", "count_frames", "find_ffmpeg", "gif"]
 WRITE_TIMEOUT_S = 300.0
 
 # Films are tagged as what they are; untagged ones are guessed by their size and change colour.
-_BT709 = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
-_TO_BT709 = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int"
+BT709_TAGS = (
+    *("-colorspace", "bt709", "-color_primaries", "bt709"),
+    *("-color_trc", "bt709", "-color_range", "tv"),
+)
+TO_BT709 = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd"
 _WHAT = "Making the film"
 
 
@@ -192,8 +195,8 @@ class VideoWriter:
             *(option for option in QUIET if option != "-nostdin"),
             *input_file(comment, "ffmetadata"),
             *("-protocol_whitelist", "pipe", *raw, "-i", "pipe:0"),
-            *("-map", "1:v:0", "-map_metadata", "0", "-vf", _TO_BT709),
-            *("-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(crf), "-preset", preset, *_BT709),
+            *("-map", "1:v:0", "-map_metadata", "0", "-vf", TO_BT709),
+            *("-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(crf), "-preset", preset, *BT709_TAGS),
             *(*faststart, "-f", "mp4", f"file:{self._part.resolve()}"),
         ]
         try:
