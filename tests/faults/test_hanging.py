@@ -84,7 +84,8 @@ def test_a_hanging_engine_is_named_in_status_health_and_log(
     assert "(in deforum_helpers.render." in (named.message or "")
     assert why_not_rendering(jobs) == named.message
     said = [record.getMessage() for record in caplog.records if "Nothing has moved" in record.getMessage()]
-    busy = [text for text in caplog.messages if "it moves again" in text]  # a machine as slow as a hanging one
+    # A machine as slow as a hanging one is named, too.
+    busy = [text for text in caplog.messages if "it moves again" in text]
     assert len(said) == 1 + len(busy)
     assert job.id in said[-1]
     assert any("self.released.wait" in text for text in caplog.messages), "the log tells where it stands"
