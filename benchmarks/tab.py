@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,7 @@ def _server_rows() -> Iterator[Row]:
         for mode in ("2D", "3D"):
             held = {**dict(zip(NAMES, default_values(), strict=True)), **CHANGED, "animation_mode": mode}
             values = tuple(held.values())
-            yield Row(
-                f"the server's part, {mode}", best_of(lambda values=values: answers.check(*values)), 150.0
-            )
+            yield Row(f"the server's part, {mode}", best_of(partial(answers.check, *values)), 150.0)
         queue.close(5)
 
 
