@@ -7,11 +7,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule.expression import MAX_MAGNITUDE
 from deforum_helpers.schedule.reading import Reading
 from deforum_helpers.schedule.timeline import Timeline
-from deforum_helpers.schedule.tree import Expression
+from deforum_helpers.schedule.tree import Culprit, Expression
 
 MAX_WORK = 30_000_000
 _CHUNK = 8192  # so many frames at a time stay in the processor's cache
@@ -31,7 +31,14 @@ class Evaluation:
         self._work = 0
 
     def values(
-        self, reading: Reading, expression: Expression, first: int, end: int, *, extra_work: int = 0
+        self,
+        reading: Reading,
+        expression: Expression,
+        first: int,
+        end: int,
+        *,
+        extra_work: int = 0,
+        gaps: bool = False,
     ) -> Floats:
         """Return the values over the frames `first` to `end` - 1, float64, shape (end - first,).
 
@@ -39,6 +46,8 @@ class Evaluation:
 
         Args:
             extra_work: what the caller does per frame with the value, in operations.
+            gaps: where roots, logarithms and powers have no real value the frame is nan, with a warning, as long
+                as other frames have one.
 
         Raises:
             SettingsError: the expressions so far take more than `MAX_WORK` operations.
@@ -52,8 +61,14 @@ class Evaluation:
             values = self._raw_values(expression, first, end)
             if values.min() >= -MAX_MAGNITUDE and values.max() <= MAX_MAGNITUDE:
                 return values
-            bad = first + int(np.argmax(~(np.abs(values) <= MAX_MAGNITUDE)))
-            reading.refuse(self._no_number(reading, expression, bad))
+            wrong = ~(np.abs(values) <= MAX_MAGNITUDE)
+            bad = first + int(np.argmax(wrong))
+            culprit = self._culprit(expression, bad)
+            if gaps and not culprit.of_bits and np.array_equal(wrong, np.isnan(values)) and not wrong.all():
+                _warn_of_gaps(reading, culprit, bad, int(wrong.sum()))
+                return values
+            allowed = f"a finite real number up to {MAX_MAGNITUDE:g}"
+            reading.refuse(reading.problem(culprit.place, culprit.account, allowed, frame=bad))
         return np.zeros(frames)
 
     def _raw_values(self, expression: Expression, first: int, end: int) -> Floats:
@@ -74,9 +89,15 @@ class Evaluation:
             for value, is_whole in zip(values.tolist(), whole.tolist(), strict=True)
         ]
 
-    def _no_number(self, reading: Reading, expression: Expression, frame: int) -> Problem:
+    def _culprit(self, expression: Expression, frame: int) -> Culprit:
         scope = self._timeline.constants()
         scope["t"] = scope["i"] = np.float64(frame)
-        place, account = expression.culprit(scope)
-        allowed = f"a finite real number up to {MAX_MAGNITUDE:g}"
-        return reading.problem(place, account, allowed, frame=frame)
+        return expression.culprit(scope)
+
+
+def _warn_of_gaps(reading: Reading, culprit: Culprit, frame: int, count: int) -> None:
+    others = f" and at {count - 1} other{'s' if count > 2 else ''}" if count > 1 else ""
+    sentence = (
+        f"{culprit.account} at frame {frame}{others}; there it lies between the values before and after"
+    )
+    reading.warn(culprit.place, sentence)

@@ -213,7 +213,8 @@ FUNCTIONS = {
 CHOICES = frozenset({"where", "if"})
 TRUTHS = frozenset({"==", "!=", "<", "<=", ">", ">=", "isnan", "not"})
 TRUTH_KEEPING = frozenset({"&", "|", "^"})
-WHOLE = TRUTHS | {"&", "|", "^", "~", "<<", ">>"}
+BITS = TRUTH_KEEPING | {"~", "<<", ">>"}
+WHOLE = TRUTHS | BITS
 WHOLE_KEEPING = frozenset(
     {"+", "-", "*", "//", "%", "**", "u+", "u-", "abs", "sign", "min", "max", "clip", "mod", "fmod", "pow"}
     | {"conj", "real"}

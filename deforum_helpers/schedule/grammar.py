@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule.expression import MAX_CHARACTERS, MAX_MAGNITUDE
-from deforum_helpers.schedule.reading import Reading, shown
+from deforum_helpers.schedule.reading import Reading, Span, shown
+from deforum_helpers.schedule.slips import is_doubled, missing_comma, two_frames
 
 MAX_TEXT = 2_000_000
 MAX_KEY_FRAMES = 100_000
@@ -28,16 +29,6 @@ PLAIN_NUMBER = re.compile(_NUMBER)
 _PLAIN_ENTRY = re.compile(rf"\s*([0-9]{{1,9}})\s*:\s*(?:\(\s*({_NUMBER})\s*\)|({_NUMBER}))\s*(?:,|\Z)")
 _MARK = re.compile(r"""[(),:'"]""")
 _CLOSING_QUOTE = {quote: re.compile(rf"{quote}(?=\s*(?:[),:]|\Z))") for quote in "'\""}
-_TRAILING_FRAME = re.compile(r"""(?<=[\s)"'])(?:[0-9]{1,9}|"[^"]*"|'[^']*')\Z""")
-_TRAILING_NAME = re.compile(r"(?<=\))\s*([A-Za-z_][^()]*)\Z")
-_LONGEST_FRAME = 64
-
-
-class Span(NamedTuple):
-    """A piece of the text, `text[start:end]`."""
-
-    start: int
-    end: int
 
 
 class Entry(NamedTuple):
@@ -219,36 +210,25 @@ def _read_chunk(reading: Reading, chunk: list[int], entries: list[Entry], words:
     frame, value_start = Span(start, colons[0]), colons[0] + 1
     for colon in colons[1:]:
         middle = Span(value_start, colon)
-        if _is_doubled(reading.text, frame, middle):
+        if is_doubled(reading.text, frame, middle):
             reading.warn(colon, "the frame is given twice; read as once")
             value_start = colon + 1
-        elif following := _missing_comma(reading.text, middle, words):
+        elif following := missing_comma(reading.text, middle, words):
             reading.warn(following, "a comma is missing before this key frame; read as if it were there")
             entries.append(Entry(frame, Span(value_start, following)))
             frame, value_start = Span(following, colon), colon + 1
+        elif not words and (pair := two_frames(reading.text, frame, middle)):
+            earlier, later = pair
+            if earlier > later:
+                reading.warn(colon, f"key frame {earlier} has the value {later}; the rest is left out")
+                end = colon
+                break
+            reading.warn(frame.start, f"key frame {earlier} has no value and is left out")
+            frame, value_start = middle, colon + 1
         elif not words or not reading.text[value_start:colon].strip():
             reading.refuse(reading.problem(colon, "a second ':'", "a comma between two key frames"))
             return
     entries.append(Entry(frame, Span(value_start, end)))
-
-
-def _is_doubled(text: str, frame: Span, middle: Span) -> bool:
-    again = text[middle.start : middle.end].strip(" \t\r\n'\"")
-    return bool(again) and again == text[frame.start : frame.end].strip(" \t\r\n'\"")
-
-
-def _missing_comma(text: str, middle: Span, words: bool) -> int | None:
-    """Return where a key frame begins inside of a value, or None."""
-    end = middle.end
-    while end > middle.start and text[end - 1].isspace():
-        end -= 1
-    start = max(middle.start, end - _LONGEST_FRAME)
-    match = _TRAILING_FRAME.search(text, start, end)
-    if match is None and not words:
-        match = _TRAILING_NAME.search(text, start, end)
-    if match is None or not text[middle.start : match.start()].strip():
-        return None
-    return match.start(match.lastindex or 0)
 
 
 def _first_place(text: str, start: int, end: int) -> int:

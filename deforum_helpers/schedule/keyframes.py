@@ -8,8 +8,8 @@ import numpy as np
 
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule.expression import parse_expression
-from deforum_helpers.schedule.grammar import PLAIN_NUMBER, Span, structure_of, unwrapped
-from deforum_helpers.schedule.reading import Reading
+from deforum_helpers.schedule.grammar import PLAIN_NUMBER, structure_of, unwrapped
+from deforum_helpers.schedule.reading import Reading, Span
 from deforum_helpers.schedule.timeline import KEY_FRAME_NAMES, Timeline
 
 MAX_FRAME = 10**9
@@ -53,8 +53,10 @@ def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
             if PLAIN_NUMBER.fullmatch(key) and number != int(number):
                 reading.warn(span.start, f"key frame {key} lies between two frames; read as {int(number)}")
             return int(number)
-        place, account = expression.culprit(scope)
-    raise SettingsError([reading.problem(place, account, f"a frame number below {MAX_FRAME}")])
+        culprit = expression.culprit(scope)
+    raise SettingsError(
+        [reading.problem(culprit.place, culprit.account, f"a frame number below {MAX_FRAME}")]
+    )
 
 
 def named_frames(frames: Iterable[int]) -> str:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from deforum_helpers.errors import Problem, SettingsError
 
 MAX_PROBLEMS = 20
 MAX_WARNINGS = 20
+
+
+class Span(NamedTuple):
+    """A piece of the text, `text[start:end]`."""
+
+    start: int
+    end: int
 
 
 def shown(text: str, limit: int = 40) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,7 +15,6 @@ from deforum_helpers.schedule.expression import MAX_MAGNITUDE, parse_expression
 from deforum_helpers.schedule.grammar import (
     PLAIN_NUMBER,
     Entry,
-    Span,
     Structure,
     check_value_length,
     plain_entries,
@@ -22,7 +22,7 @@ from deforum_helpers.schedule.grammar import (
     unwrapped,
 )
 from deforum_helpers.schedule.keyframes import frame_at, named_frames
-from deforum_helpers.schedule.reading import Reading, shown
+from deforum_helpers.schedule.reading import Reading, Span, shown
 from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
 from deforum_helpers.schedule.tree import Expression
 
@@ -60,6 +60,7 @@ def numeric_series(text: str, timeline: Timeline, setting: str) -> NumericSeries
 
     Between two key frames runs a straight line if the first one holds a plain number; an expression is
     evaluated at every frame until the next key frame. `0: (1), 4: (3)` gives 1, 1.5, 2, 2.5, 3, 3, ...
+    Where an expression has no real value, as `cos(t)**0.5` at some frames, straight lines join its neighbours.
 
     Args:
         text: the schedule.
@@ -193,6 +194,9 @@ def _number_or_expression(reading: Reading, span: Span, frame: int) -> float | E
     text = reading.text[span.start : span.end]
     if PLAIN_NUMBER.fullmatch(text) and abs(float(text)) <= MAX_MAGNITUDE:
         return float(text)
+    if _CUT_NUMBER.fullmatch(text):
+        reading.warn(span.start, f"{shown(text)} is read as {text.translate(_NO_BRACKETS)}")
+        return float(text.translate(_NO_BRACKETS))
     expression = parse_expression(
         reading, span.start, span.end, FRAME_NAMES, frame=frame, close_brackets=True
     )
@@ -200,6 +204,7 @@ def _number_or_expression(reading: Reading, span: Span, frame: int) -> float | E
     return float(cleaned) if PLAIN_NUMBER.fullmatch(cleaned) else expression
 
 
+_CUT_NUMBER = re.compile(r"\([+-]?[0-9]{1,15}\)\.[0-9]{1,15}")  # 0: (1).5
 _NO_BRACKETS = str.maketrans("", "", "()'\"")
 
 
@@ -207,21 +212,33 @@ def _expanded(reading: Reading, points: dict[int, float | Expression], timeline:
     """Hold the expressions, and draw straight lines from each plain number to the next key frame's value."""
     ends = [*list(points)[1:], timeline.frames]
     held: list[tuple[int, Floats]] = []
+    places: list[int] = []
     starts: list[float] = []
     evaluation = Evaluation(timeline)
     for (frame, point), end in zip(points.items(), ends, strict=True):
         if not isinstance(point, Expression):
+            places.append(frame)
             starts.append(point)
             continue
         end = end if 0 <= frame < end else frame + 1
-        values = evaluation.values(reading, point, frame, end)
+        values = evaluation.values(reading, point, frame, end, gaps=True)
         held.append((frame, values))
-        starts.append(float(values[0]))
+        first = int(np.argmin(np.isnan(values)))
+        places.append(frame + first)
+        starts.append(float(values[first]))
     values = np.full(timeline.frames, starts[-1])
     if len(starts) > 1:
-        last = max(points)
-        values[:last] = np.interp(np.arange(last), list(points), starts)
+        last = places[-1]
+        values[:last] = np.interp(np.arange(last), places, starts)
     for frame, segment in held:
         if 0 <= frame < timeline.frames:
             values[frame : frame + len(segment)] = segment
+    return _without_gaps(values)
+
+
+def _without_gaps(values: Floats) -> Floats:
+    """Return the values with straight lines where they are nan; before the first and after the last, those."""
+    gaps = np.isnan(values)
+    if gaps.any():
+        values[gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), values[~gaps])
     return values

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from deforum_helpers.schedule.functions import (
+    BITS,
     CHOICES,
     OPERATORS,
     TRUTH_KEEPING,
@@ -63,6 +64,14 @@ class Operation(NamedTuple):
 Node: TypeAlias = "Number | Name | Operation"
 
 
+class Culprit(NamedTuple):
+    """An operation without a finite value: its place in the text, an account of it, whether it is one of bits."""
+
+    place: int
+    account: str
+    of_bits: bool
+
+
 class Expression(NamedTuple):
     """A parsed expression; `nodes` is its size."""
 
@@ -81,10 +90,10 @@ class Expression(NamedTuple):
         """
         return _whole(self.root, scope)
 
-    def culprit(self, scope: Scope) -> tuple[int, str]:
-        """Return place and account of the innermost operation without a finite value; `scope` is scalar."""
+    def culprit(self, scope: Scope) -> Culprit:
+        """Return the innermost operation without a finite value; `scope` is scalar."""
         value, found = _traced(self.root, scope)
-        return found or (self.root.place, _told(self.root, [], value))
+        return found or Culprit(self.root.place, _told(self.root, [], value), of_bits=False)
 
 
 def is_truth(node: Node) -> bool:
@@ -107,7 +116,7 @@ def _whole(node: Node, scope: Scope) -> Any:
     return node.symbol in WHOLE
 
 
-def _traced(node: Node, scope: Scope) -> tuple[Value, tuple[int, str] | None]:
+def _traced(node: Node, scope: Scope) -> tuple[Value, Culprit | None]:
     if not isinstance(node, Operation):
         return node.at(scope), None
     traced = [_traced(operand, scope) for operand in node.operands]
@@ -118,7 +127,7 @@ def _traced(node: Node, scope: Scope) -> tuple[Value, tuple[int, str] | None]:
     if node.symbol in CHOICES:
         traced = [traced[0], traced[1] if values[0] != 0 else traced[2]]
     inner = next((found for _, found in traced if found), None)
-    return value, inner or (node.place, _told(node, values, value))
+    return value, inner or Culprit(node.place, _told(node, values, value), node.symbol in BITS)
 
 
 def _told(node: Node, values: list[Value], value: Value) -> str:

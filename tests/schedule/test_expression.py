@@ -255,7 +255,8 @@ def test_refusal_names_column_and_remedy(expression: str, column: int, found: st
     ("expression", "frame", "column", "account"),
     [
         ("1/(t-12)", 12, 6, "1 / 0 = inf"),
-        ("sqrt(10-t)", 11, 5, "sqrt(-1) = nan"),
+        ("sqrt(-10-t)", 0, 5, "sqrt(-10) = nan"),
+        ("t/2 & 1", 1, 9, "0.5 & 1 = nan"),
         ("2 + log(5-t)", 5, 9, "log(0) = -inf"),
         ("(-8)**(1/3)", 0, 9, "(-8) ** 0.333333 = nan"),
         ("where(t < 3, 1/t*t, 1/0)", 0, 19, "1 / 0 = inf"),
