@@ -40,10 +40,16 @@ OTHER_NOTATIONS = (
     ("`sampler` and `fill` as a number", "the name at that place of the old list"),
     ("names in another case or of another program, such as `dpmpp_2m`", "the name that is used here"),
     ("numbers, switches and schedules as text, schedules as numbers", "what is plainly meant"),
-    ('`"x3"` and `"Disabled"` for the numbers of frame interpolation', "3, and the default"),
+    ('`"x3"`, `"3x"` and `"Disabled"` for the numbers of frame interpolation', "3, 3 and the default"),
     ("a seed with a fraction, or an empty one", "the whole number, or a random seed"),
     ("an empty `batch_name`", "the default"),
     ("an unclosed last bracket, trailing commas, a missing comma, a doubled frame", "what is plainly meant"),
+    ("`0: 4: (1)`, `9: 0: (1)` and `(1).5` in a schedule", "`4: (1)`, `9: (0)` and `1.5`"),
+    (
+        "an expression that has no real value at some frames, such as `cos(t)**0.9`",
+        "there a straight line between the frames before and after, as in classic",
+    ),
+    ("a `max_frames` of millions in Video Input", "the length of the video"),
     ("the same key twice", "its last value"),
 )
 

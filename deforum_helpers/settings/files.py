@@ -10,6 +10,7 @@ from typing import Any
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.model import FIELDS, UNITS, Settings
 from deforum_helpers.settings.model_controlnet import ControlNetUnit
+from deforum_helpers.settings.wording import json_advice
 
 MAX_FILE_BYTES = 16 << 20
 
@@ -23,7 +24,8 @@ def parse_settings_text(text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        message = f"The settings are not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        where = f"{error.msg} at line {error.lineno}, column {error.colno}."
+        message = f"The settings are not JSON: {where}{json_advice(error)}"
         raise SettingsError([Problem(message, column=error.colno, allowed="a JSON object")]) from None
     except (ValueError, RecursionError):
         message = "The settings are not readable JSON: a number is too long, or brackets nest too deeply."

@@ -23,11 +23,22 @@ class Change(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+# The notebooks' names of what is the same without "video_".
+_HYBRID = (
+    *("generate_inputframes", "use_first_frame_as_init_image", "motion", "flow_method", "composite"),
+    *("comp_alpha_schedule", "comp_save_extra_frames", "comp_mask_type", "comp_mask_inverse"),
+    *("comp_mask_equalize", "comp_mask_auto_contrast", "comp_mask_blend_alpha_schedule"),
+    *("comp_mask_contrast_schedule", "comp_mask_auto_contrast_cutoff_high_schedule"),
+    "comp_mask_auto_contrast_cutoff_low_schedule",
+)
 RENAMED = {
     "flip_2d_perspective": "enable_perspective_flip",
     "skip_video_for_run_all": "skip_video_creation",
     "width": "W",
     "height": "H",
+    "sampler_name": "sampler",
+    "enable_schedule_samplers": "enable_sampler_scheduling",
+    **{f"hybrid_video_{name}": f"hybrid_{name}" for name in _HYBRID},
 }
 REMOVED = {
     "histogram_matching": "colours are matched by color_coherence",
@@ -43,17 +54,29 @@ _RESIZE_MODES: Mapping[Any, str] = {
 }
 # Setting -> old value -> new value. True and false stand for 1 and 0 too, and for their words.
 VALUES: Mapping[str, Mapping[Any, str]] = {
-    "color_coherence": {f"Match Frame 0 {space}": space for space in ("HSV", "LAB", "RGB")},
+    "color_coherence": {
+        **{f"Match Frame 0 {space}": space for space in ("HSV", "LAB", "RGB")},
+        "MatchFrame0": "RGB",
+    },
+    "border": {"warp": "replicate"},  # a misprint of an old template, which drew all but "wrap" alike
     "hybrid_composite": {False: "None", True: "Normal"},
+    "hybrid_generate_human_masks": {False: "None", True: "PNGs"},
     "optical_flow_redo_generation": _OFF_OR_FINE,
     "optical_flow_cadence": _OFF_OR_FINE,
-    "depth_algorithm": {"Demo": "Built-in", "demo": "Built-in"},
+    "depth_algorithm": {
+        "Demo": "Built-in",
+        "demo": "Built-in",
+        "Midas+AdaBins": "Midas+AdaBins (old)",
+        "Zoe+AdaBins": "Zoe+AdaBins (old)",
+    },
+    "keyframe_distribution": {"None": "Off"},
+    "r_upscale_factor": {f"{times}x": f"x{times}" for times in (2, 3, 4)},
     "add_soundtrack": {False: "None", True: "File"},
     **dict.fromkeys((f"cn_{number}_resize_mode" for number in range(1, UNITS + 1)), _RESIZE_MODES),
 }
 _WORDS = {"true": True, "false": False}
 
-_MULTIPLE = re.compile(r"[xX]([0-9]{1,4})")
+_MULTIPLE = re.compile(r"[xX](?P<after>[0-9]{1,4})|(?P<before>[0-9]{1,4})[xX]")
 
 
 def modernised(submitted: Values) -> Change:
@@ -170,7 +193,7 @@ def _seed(values: Values) -> Change:
 
 
 def _multiples(values: Values) -> Change:
-    """Files of early 2023 write "x3" and "Disabled" for the interpolation's numbers."""
+    """Files of early 2023 write "x3", "3x" and "Disabled" for the interpolation's numbers."""
     changed = dict(values)
     warnings = []
     for name in ("frame_interpolation_x_amount", "frame_interpolation_slow_mo_amount"):
@@ -179,13 +202,25 @@ def _multiples(values: Values) -> Change:
             continue
         multiple = _MULTIPLE.fullmatch(text.strip())
         if multiple:
-            changed[name] = int(multiple[1])
+            changed[name] = int(multiple["after"] or multiple["before"])
         elif text.strip().casefold() == "disabled":
             changed[name] = FIELDS[name].default
         else:
             continue
         warnings.append(f"{name} is {shown(text)}; it is read as {changed[name]}.")
     return Change(changed, tuple(warnings))
+
+
+def _endless(values: Values) -> Change:
+    """A film that is as long as its video has any large number for its length."""
+    asked, most = values.get("max_frames"), FIELDS["max_frames"].maximum
+    given = isinstance(asked, (int, float)) and most is not None and asked > most
+    if not given or values.get("animation_mode") != "Video Input":
+        return Change(dict(values))
+    return Change(
+        {**values, "max_frames": int(most or 0)},
+        (f"max_frames is {shown(asked)}; the video gives the length, up to {most:g} frames.",),
+    )
 
 
 def _empty_batch_name(values: Values) -> Change:
@@ -247,6 +282,7 @@ MIGRATIONS: tuple[Callable[[Values], Change], ...] = (
     _places_in_lists,
     _seed,
     _multiples,
+    _endless,
     _empty_batch_name,
     _prompts,
 )

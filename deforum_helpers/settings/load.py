@@ -84,6 +84,8 @@ def _check_envelope(submitted: object) -> None:
         raise SettingsError(
             [Problem(message, found=str(len(submitted)), allowed=f"at most {MAX_KEYS} names")]
         )
+    if foreign := _foreign(submitted):
+        raise SettingsError([Problem(f"This is {foreign}", found=foreign, allowed="Deforum settings")])
     problems = [
         Problem(
             f"The name of a setting is {shown(name)}, but must be text that a file can hold.",
@@ -95,6 +97,19 @@ def _check_envelope(submitted: object) -> None:
     ]
     if problems:
         raise SettingsError(problems)
+
+
+def _foreign(submitted: Mapping[Any, Any]) -> str:
+    """Return what else than settings this is and what to do with it, or nothing."""
+    if "deforum_settings" in submitted:
+        return "the body of an API call, not settings; the settings are what its deforum_settings holds."
+    if any(isinstance(submitted.get(name), list) for name in ("rendered_frames", "keyframes")):
+        return (
+            "a Parseq document, not settings; put its text or its address into the setting parseq_manifest."
+        )
+    if isinstance(submitted.get("nodes"), list) and "links" in submitted:
+        return "a workflow of ComfyUI, not settings; only Deforum's settings files can be read."
+    return ""
 
 
 def _read_all(

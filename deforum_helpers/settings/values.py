@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.fields import FieldInfo, Kind
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler, folded
-from deforum_helpers.settings.wording import MAX_SHOWN, bad_value, number_text, shown
+from deforum_helpers.settings.wording import MAX_SHOWN, bad_value, json_advice, number_text, shown
 
 MAX_TEXT = 20_000
 MAX_SCHEDULE = 2 << 20
@@ -22,6 +22,7 @@ MAX_PROMPTS = 10_000
 MAX_NAME = 200
 
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
+_GONE = {("animation_mode", "none"): " None made single pictures; 2D with max_frames 1 makes one."}
 _WORDS_OF_TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -155,6 +156,8 @@ def _read_choice(info: FieldInfo, value: object) -> Reading:
         return Reading(value)
     if known is not None:
         return Reading(known, f"{info.name} is {shown(value)}; it is read as {shown(known)}.")
+    if (info.name, folded(value[:MAX_NAME])) in _GONE:
+        raise bad_value(info, value, allowed, _GONE[info.name, folded(value)])
     by_name = {choice.casefold(): choice for choice in info.choices}
     near = difflib.get_close_matches(value[:MAX_SHOWN].casefold(), by_name, n=1)
     raise bad_value(info, value, allowed, f" Did you mean {by_name[near[0]]}?" if near else "")
@@ -240,7 +243,8 @@ def _broken_json(info: FieldInfo, text: str, allowed: str) -> SettingsError:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        message = f"{info.name} is no JSON text: {error.msg} at line {error.lineno}, column {error.colno}."
+        where = f"{error.msg} at line {error.lineno}, column {error.colno}."
+        message = f"{info.name} is no JSON text: {where}{json_advice(error)}"
         return SettingsError(
             [Problem(message, setting=info.name, column=error.pos + 1, found=shown(text), allowed=allowed)]
         )

@@ -43,3 +43,15 @@ def bad_value(info: FieldInfo, value: object, allowed: str, hint: str = "") -> S
 def number_text(number: float) -> str:
     """Return a finite number as plain digits, without exponent: 1e-07 is "0.0000001"."""
     return str(number) if isinstance(number, int) else format(Decimal(repr(number)), "f")
+
+
+def json_advice(error: json.JSONDecodeError) -> str:
+    """Return what to do about the commonest mistakes of JSON written by hand: a blank and a sentence, or nothing."""
+    found = error.doc[error.pos : error.pos + 1]
+    if found and found in "}]" and error.doc[: error.pos].rstrip().endswith(","):
+        return " Remove the comma before it."
+    if "escape" in error.msg:
+        return " A backslash in a text is written twice."
+    if error.msg.startswith(("Expecting value", "Expecting property")) and (found.isalpha() or found == "'"):
+        return " Text stands in double quotes."
+    return ""

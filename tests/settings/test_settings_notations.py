@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deforum_helpers.errors import SettingsError
 from deforum_helpers.settings import flat_settings, load_settings
 from deforum_helpers.settings.tables import (
     CLASSIC_SAMPLERS,
@@ -29,6 +30,17 @@ TAKEN_OVER: list[tuple[str, Any, str, Any]] = [
         ("color_coherence", f"Match Frame 0 {space}", "color_coherence", space)
         for space in ("HSV", "LAB", "RGB")
     ),
+    ("color_coherence", "MatchFrame0", "color_coherence", "RGB"),
+    ("border", "warp", "border", "replicate"),
+    ("sampler_name", "dpmpp_2m", "sampler", "DPM++ 2M"),
+    ("enable_schedule_samplers", True, "enable_sampler_scheduling", True),
+    ("hybrid_video_composite", False, "hybrid_composite", "None"),
+    ("hybrid_video_comp_mask_contrast_schedule", "0:(3)", "hybrid_comp_mask_contrast_schedule", "0:(3)"),
+    ("hybrid_video_comp_save_extra_frames", True, "hybrid_comp_save_extra_frames", True),
+    ("hybrid_generate_human_masks", False, "hybrid_generate_human_masks", "None"),
+    ("keyframe_distribution", "None", "keyframe_distribution", "Off"),
+    ("r_upscale_factor", "4x", "r_upscale_factor", "x4"),
+    ("depth_algorithm", "Zoe+AdaBins", "depth_algorithm", "Zoe+AdaBins (old)"),
     ("hybrid_composite", False, "hybrid_composite", "None"),
     ("hybrid_composite", 0, "hybrid_composite", "None"),
     ("hybrid_composite", "false", "hybrid_composite", "None"),
@@ -85,6 +97,7 @@ TAKEN_OVER: list[tuple[str, Any, str, Any]] = [
     ("shake_name", "The Closeup", "shake_name", "THE_CLOSEUP"),
     ("resume_timestring", 20230129210106, "resume_timestring", "20230129210106"),
     ("frame_interpolation_x_amount", "x5", "frame_interpolation_x_amount", 5),
+    ("frame_interpolation_x_amount", "6X", "frame_interpolation_x_amount", 6),
     ("frame_interpolation_slow_mo_amount", "Disabled", "frame_interpolation_slow_mo_amount", 2),
     ("batch_name", " ", "batch_name", "Deforum_{timestring}"),
     ("W", None, "W", 512),
@@ -125,6 +138,16 @@ def test_switches_of_old_files_name_a_method() -> None:
     assert loaded.settings.hybrid_composite == "Normal"
     assert loaded.settings.optical_flow_cadence == "DIS Fine"
     assert loaded.settings.optical_flow_redo_generation == "DIS Fine"
+
+
+@pytest.mark.parametrize("frames", [2_000_000, 1e9])
+def test_a_film_as_long_as_its_video_may_ask_for_any_length(frames: float) -> None:
+    video = {"animation_mode": "Video Input", "video_init_path": "a.mp4"}
+    loaded = load_settings({**video, "max_frames": frames, "legacy_colormatch": False})
+    assert loaded.settings.max_frames == 100_000
+    assert [warning for warning in loaded.warnings if "the video gives the length" in warning]
+    with pytest.raises(SettingsError, match="max_frames is"):
+        load_settings({"max_frames": frames})
 
 
 def test_a_file_without_legacy_colormatch_is_an_old_one() -> None:

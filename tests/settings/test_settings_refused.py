@@ -262,12 +262,34 @@ def test_broken_prompt_text_is_shown_where_it_breaks() -> None:
     (problem,) = problems_of({"prompts": '{"0": "a",\n "9" "b"}'})
     assert problem.column == 17
     assert "line 2, column 6" in problem.message
+    assert problems_of({"prompts": '{"0": "a",}'})[0].message.count("comma before") == 1
 
 
 @pytest.mark.parametrize("body", [None, [], "W", 3, [{"W": 64}]])
 def test_a_body_that_is_no_object(body: Any) -> None:
     (problem,) = problems_of(body)
     assert "must be an object" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"deforum_settings": {"max_frames": 3}}, "the body of an API call, not settings"),
+        ({"options": {"output_fps": 20}, "rendered_frames": [{"frame": 0}]}, "setting parseq_manifest"),
+        ({"prompts": {"format": "v2"}, "keyframes": [{"frame": 0}]}, "setting parseq_manifest"),
+        ({"nodes": [], "links": []}, "a workflow of ComfyUI"),
+    ],
+)
+def test_what_belongs_elsewhere_is_told_apart(body: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(body)
+    (problem,) = caught.value.problems
+    assert words in problem.message
+
+
+def test_the_mode_that_is_gone_is_explained() -> None:
+    with pytest.raises(SettingsError, match="None made single pictures"):
+        load_settings({"animation_mode": "none"})
 
 
 def test_names_must_be_text_and_not_too_many() -> None:
