@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Match
 
 from deforum_api.errors import ApiError, Refused
 from deforum_api.routing import error_answer
@@ -29,6 +30,8 @@ WAITING = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>D
 <style>:root{color-scheme:light dark;font-family:system-ui,sans-serif}
 body{display:grid;place-items:center;min-height:90vh}</style></head><body><p>Deforum is getting ready ...</p></body>
 </html>"""
+# What is asked for there is never the tab's, however wrong it is.
+API_PATHS = ("/deforum_api/", "/deforum/")
 FAILED = "The tab could not be made; the server's log says why. The API and /docs work without it."
 
 
@@ -46,6 +49,7 @@ class TabPage:
         self._app: FastAPI | None = None
         self._living: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        self._routes: list[BaseRoute] = []
 
     def mount(self, app: FastAPI) -> None:
         """Serve the tab at `/` of `app`, behind all routes that it has, as long as `app` lives."""
@@ -58,6 +62,7 @@ class TabPage:
             await self._close()
 
         app.router.lifespan_context = lifespan
+        self._routes = list(app.router.routes)
         app.mount("/", self)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -70,10 +75,22 @@ class TabPage:
         except ApiError as error:
             await error_answer(error)(scope, receive, send)
             return
+        if request.url.path.startswith(API_PATHS):
+            await self._refuse(request, scope, receive, send)
+            return
         if self._app is None:
             await self._wait(request)(scope, receive, send)
             return
         await self._app(scope, _bounded(receive, most_bytes(request)), send)
+
+    async def _refuse(self, request: Request, scope: Any, receive: Any, send: Any) -> None:
+        """Answer what came here as no route of the API took it: another method is asked for, or there is none."""
+        for route in self._routes:
+            match, matched = route.matches(scope)
+            if match is Match.PARTIAL:
+                await route.handle({**scope, **matched}, receive, send)
+                return
+        await error_answer(_nothing_at(request))(scope, receive, send)
 
     def _wait(self, request: Request) -> Response:
         if self._living is None:
@@ -81,7 +98,7 @@ class TabPage:
         if self._living.done():
             return error_answer(ApiError(FAILED))
         if request.url.path != "/":
-            return error_answer(ApiError(f"There is nothing at {request.url.path[:100]!r}.", code=404))
+            return error_answer(_nothing_at(request))
         return HTMLResponse(WAITING, headers={"Cache-Control": "no-store"})
 
     async def _live(self) -> None:
@@ -113,6 +130,10 @@ def check(request: Request, access: Access) -> None:
         raise Refused(f"The body is larger than {most >> 20} MiB.", code=413)
     if access.accounts:
         check_login(request.headers.get("authorization", ""), access.accounts)
+
+
+def _nothing_at(request: Request) -> ApiError:
+    return ApiError(f"There is nothing at {request.url.path[:100]!r}.", code=404)
 
 
 def most_bytes(request: Request) -> int:

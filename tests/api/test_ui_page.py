@@ -79,6 +79,29 @@ def test_the_first_visitor_is_asked_to_wait_and_the_api_answers_meanwhile(opened
     assert calls == [1]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "code", "allowed"),
+    [
+        ("PUT", "/deforum_api/batches", 405, "GET, POST"),
+        ("PATCH", "/deforum_api/jobs/x", 405, "DELETE, GET"),
+        ("HEAD", "/deforum_api/jobs/x/video/", 405, "GET"),
+        ("GET", "/deforum/run", 405, "POST"),
+        ("GET", "/deforum_api/job", 404, None),
+        ("POST", "/deforum/runs", 404, None),
+    ],
+)
+def test_a_mistyped_request_to_the_api_is_none_to_the_tab(
+    opened: Open, method: str, path: str, code: int, allowed: str | None
+) -> None:
+    calls: list[int] = []
+    client = opened(serve=lambda app: calls.append(1))
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers.get("allow")) == (code, allowed)
+    assert calls == [], "it made the tab"
+    if method != "HEAD":
+        assert set(answer.json()) == {"id", "status", "message", "detail", "errors"}
+
+
 def test_a_tab_that_cannot_be_made_says_where_the_reason_is(
     opened: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
