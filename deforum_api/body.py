@@ -114,6 +114,32 @@ def _inside(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
+def envelope_problem(body: Any, field: str | None) -> str | None:
+    """Return what is wrong with the outermost form of a batch, as a sentence; None where that is right.
+
+    Args:
+        body: as it was parsed.
+        field: the field of the body that is wrong, or None for the body itself.
+    """
+    if not isinstance(body, dict):
+        return f'The body must be an object, {{"deforum_settings": ...}}; found {_kind(body)}.'
+    if field == "deforum_settings" and field not in body:
+        return 'The body has no deforum_settings; the settings go inside it: {"deforum_settings": {...}}.'
+    if field == "deforum_settings":
+        found = body[field]
+        odd = [one for one in found if not isinstance(one, dict)] if isinstance(found, list) else []
+        among = f"{_kind(odd[0])} in the list" if odd else _kind(found)
+        return f"deforum_settings must be an object of settings, or a list of such objects; found {among}."
+    if field == "options_overrides":
+        return f"options_overrides must be an object, or be left out; found {_kind(body[field])}."
+    return None
+
+
+def _kind(value: Any) -> str:
+    kinds = {list: "a list", str: "text", bool: "true or false", type(None): "nothing", dict: "an object"}
+    return kinds.get(type(value), "a number")
+
+
 def _too_deep(loc: tuple[str | int, ...]) -> InvalidBody:
     return InvalidBody(f"The body is nested deeper than {MAX_DEPTH} levels.", loc, "json_invalid")
 

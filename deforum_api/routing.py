@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from deforum_api.body import ReadRequest, parse_json, read_body
+from deforum_api.body import ReadRequest, envelope_problem, parse_json, read_body
 from deforum_api.errors import ApiError
 from deforum_api.jobs import JobQueue
 from deforum_api.models import ErrorResponse
@@ -176,4 +176,7 @@ def _field_errors(error: RequestValidationError) -> ApiError:
     first = fields[0]
     where = ".".join(str(part) for part in first["loc"])[:100]
     more = f" ({len(fields) - 1} more in detail.)" if len(fields) > 1 else ""
-    return ApiError(f"The request has a wrong field: {where}: {first['msg']}.{more}", code=422, detail=fields)
+    message = f"The request has a wrong field: {where}: {first['msg']}.{more}"
+    if first["loc"][0] == "body":
+        message = envelope_problem(error.body, str(first["loc"][1]) if first["loc"][1:] else None) or message
+    return ApiError(message, code=422, detail=fields)

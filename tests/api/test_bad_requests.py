@@ -184,6 +184,32 @@ def test_every_bad_request_has_one_answer(
     assert not root.exists()
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"max_frames": 3}', "has no deforum_settings; the settings go inside it"),
+        ('[{"max_frames": 3}]', 'must be an object, {"deforum_settings": ...}; found a list'),
+        ("null", "found nothing"),
+        ("", "found nothing"),
+        ('"film"', "found text"),
+        ('{"deforum_settings": "film"}', "an object of settings, or a list of such objects; found text"),
+        ('{"deforum_settings": null}', "found nothing"),
+        ('{"deforum_settings": 3}', "found a number"),
+        ('{"deforum_settings": [{}, [], 3]}', "found a list in the list"),
+        ('{"deforum_settings": {}, "options_overrides": true}', "found true or false"),
+    ],
+)
+def test_a_body_of_the_wrong_form_is_told_in_a_plain_sentence(
+    world: tuple[TestClient, Path], body: str, said: str
+) -> None:
+    client, _ = world
+    for path in ("batches", "validate"):
+        answer = client.post(f"{API}/{path}", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422
+        assert said in answer.json()["message"]
+        assert answer.json()["detail"][0]["loc"][0] == "body"
+
+
 @pytest.mark.parametrize(("good", "bad", "named"), BOUNDS, ids=name_of)
 def test_each_bound_is_taken_and_what_lies_over_it_is_not(
     world: tuple[TestClient, Path], good: dict[str, Any], bad: dict[str, Any], named: str
