@@ -31,17 +31,17 @@ def flat_matrix(
 
     Args:
         angle_deg: counter-clockwise turn of the content on the screen.
-        zoom: > 1 enlarges; not 0.
+        zoom: > 1 enlarges; 0 shrinks everything into a point, which no matrix takes back.
         translation_px: shift of the content, right and down.
         center: fixed point of turn and zoom as shares of width and height, (0.5, 0.5) is the middle.
         size_px: (width, height).
         flip: (3, 3) dst_from_src of `perspective_flip_matrix`, or None.
 
     Raises:
-        SettingsError: the zoom is so near to 0 that the picture would vanish in a point.
+        SettingsError: the zoom is so near to 0 that the matrix cannot be taken back, without being 0.
     """
-    if not abs(zoom) >= SMALLEST_ZOOM:
-        raise _problem("zoom", zoom, f"a number other than 0 (at least {SMALLEST_ZOOM:g} in size)")
+    if not (zoom == 0 or abs(zoom) >= SMALLEST_ZOOM):
+        raise _problem("zoom", zoom, f"0, or at least {SMALLEST_ZOOM:g} in size")
     a = zoom * math.cos(math.radians(angle_deg))
     b = zoom * math.sin(math.radians(angle_deg))
     cx, cy = size_px[0] * center[0], size_px[1] * center[1]

@@ -23,13 +23,15 @@ def warp_flat(image: Image, dst_from_src: Matrix, border: str) -> Image:
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
-        dst_from_src: (3, 3) of `camera.flat.flat_matrix`, invertible.
+        dst_from_src: (3, 3) of `camera.flat.flat_matrix`; of zoom 0 it leaves the color of the first pixel, as classic.
         border: "replicate" repeats the edge, "wrap" continues on the other side.
 
     Raises:
         UnknownName: no such border.
     """
     padding = choose(FLAT_PADDINGS, border, "border")
+    if not dst_from_src[:, :2].any():
+        return image[None, :, :1, :1].expand(1, *image.shape).contiguous(memory_format=torch.channels_last)[0]
     height_px, width_px = image.shape[1:]
     map_x, map_y = flat_maps((width_px, height_px), inverse(dst_from_src))
     if image.device.type == "cpu":

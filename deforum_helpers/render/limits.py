@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deforum_helpers.camera.flat import SMALLEST_FV_DEG
 from deforum_helpers.errors import Problem
 from deforum_helpers.render.schedules import Schedules, is_read
 from deforum_helpers.settings import FIELDS, Settings
@@ -28,13 +29,18 @@ def _between(low: float, high: float) -> Limit:
     return Limit(lambda values: (values >= low) & (values <= high), f"{low:g} to {high:g}")
 
 
+def _has_perspective(fv_deg: Values) -> NDArray[np.bool_]:
+    half = np.radians(fv_deg) / 2
+    return np.minimum(np.abs(np.sin(half)), np.abs(np.cos(half))) >= np.radians(SMALLEST_FV_DEG)
+
+
 LIMITS = {
-    "zoom": Limit(lambda v: (np.abs(v) >= 1e-3) & (np.abs(v) <= 1e3), "0.001 to 1000"),
+    "zoom": Limit(lambda v: (v == 0) | (np.abs(v) >= 1e-3) & (np.abs(v) <= 1e3), "0.001 to 1000, or 0"),
     **dict.fromkeys(("translation_x", "translation_y", "translation_z"), _between(-1e5, 1e5)),
     **dict.fromkeys(("transform_center_x", "transform_center_y"), _between(-1e3, 1e3)),
     "fov_schedule": Limit(lambda v: (np.abs(v) >= 1) & (np.abs(v) <= 179), "1 to 179 degrees"),
     "aspect_ratio_schedule": _between(0.01, 100),
-    "perspective_flip_fv": _between(1, 179),
+    "perspective_flip_fv": Limit(_has_perspective, "an angle that is no multiple of 180 degrees"),
     "noise_schedule": _between(0, 1),
     "contrast_schedule": _between(0, 100),
     "cfg_scale_schedule": _between(0, 1000),
@@ -78,3 +84,14 @@ def frame_problems(settings: Settings, schedules: Schedules) -> list[Problem]:
             )
         )
     return problems
+
+
+def frame_warnings(settings: Settings, schedules: Schedules) -> tuple[str, ...]:
+    """Return what a person should know of values that leave nothing of a picture."""
+    if not is_read("zoom", settings) or schedules.values["zoom"].all():
+        return ()
+    frame = int(np.argmin(np.abs(schedules.values["zoom"])))
+    return (
+        f"zoom is 0 at frame {frame}: of the picture before only the color of its first pixel is left; "
+        "1 keeps its size.",
+    )

@@ -17,7 +17,7 @@ from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.options import Options
 from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrame, place_key_frames, plan_key_frames, plan_seeds
-from deforum_helpers.render.limits import frame_problems
+from deforum_helpers.render.limits import frame_problems, frame_warnings
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
 from deforum_helpers.render.modes import cadence, distribution, is_hybrid, weighs_prompts
 from deforum_helpers.render.moves import Move, plan_moves
@@ -134,6 +134,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         uses_depth=_uses_depth(settings, moves),
         digest=_digest(settings, schedules, prompts, key_frames),
         warnings=schedules.warnings
+        + frame_warnings(settings, schedules)
         + _prompt_warnings(settings, prompts)
         + mask_warnings(settings, script.masks),
     )

@@ -88,8 +88,13 @@ def test_homography_takes_points_to_points() -> None:
     np.testing.assert_allclose(seen[:, :2] / seen[:, 2:], target, atol=1e-9)
 
 
-@pytest.mark.parametrize("zoom", [0, 1e-9, float("nan")])
-def test_zoom_of_zero_is_refused(zoom: float) -> None:
+def test_zoom_of_zero_takes_every_point_to_one() -> None:
+    matrix = flat_matrix(angle_deg=30, zoom=0, translation_px=(5, 1), center=(0.5, 0.25), size_px=(8, 8))
+    np.testing.assert_array_equal(matrix, [[0, 0, 4], [0, 0, 2], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("zoom", [1e-9, -1e-5, float("nan")])
+def test_zoom_of_nearly_zero_is_refused(zoom: float) -> None:
     with pytest.raises(SettingsError, match="zoom") as caught:
         flat_matrix(angle_deg=0, zoom=zoom, translation_px=(0, 0), center=(0.5, 0.5), size_px=(8, 8))
     assert caught.value.problems[0].setting == "zoom"

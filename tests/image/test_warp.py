@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.camera.flat import classic_flip_matrix, perspective_flip_matrix
+from deforum_helpers.camera.flat import classic_flip_matrix, flat_matrix, perspective_flip_matrix
 from deforum_helpers.camera.pose import next_from_prev
 from deforum_helpers.camera.projection import flat_maps, lens
 from deforum_helpers.depth.equalise import scene_depth
@@ -115,6 +115,15 @@ def test_flat_shift_moves_the_content() -> None:
     moved = warp_flat(image, shift, "replicate")
     torch.testing.assert_close(moved[:, :-2, 3:], image[:, 2:, :-3], rtol=0, atol=1e-6)
     torch.testing.assert_close(moved[:, 0, :3], image[:, 2, :1].expand(3, 3), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("border", ["replicate", "wrap"])
+def test_a_zoom_of_zero_leaves_the_color_of_the_first_pixel(border: str) -> None:
+    image = random_image(6, 9)
+    matrix = flat_matrix(angle_deg=20, zoom=0, translation_px=(3, 1), center=(0.5, 0.5), size_px=(9, 6))
+    left = warp_flat(image, matrix, border)
+    assert left.stride() == image.stride()
+    torch.testing.assert_close(left, image[:, :1, :1].expand(3, 6, 9))
 
 
 def test_documented_3d_move() -> None:

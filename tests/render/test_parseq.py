@@ -93,7 +93,7 @@ def test_a_film_is_rendered(tmp_path: Path) -> None:
         ("{}", "has no rendered_frames"),
         (manifest(noise="much"), "noise is 'much' at frame 0"),
         (manifest(deforum_prompt=7), "deforum_prompt is '7' at frame 0"),
-        (manifest(zoom_delta=0), "zoom is 0 at frame 0"),
+        (manifest(zoom_delta=5000), "zoom is 5000 at frame 0"),
         ("http://127.0.0.1/manifest.json", "not on the public network"),
     ],
 )

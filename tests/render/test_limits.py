@@ -1,0 +1,45 @@
+"""Values of schedules that no frame can be made of, and those that leave nothing of a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from films import host
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines import make_engine
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.job import run_job
+from deforum_helpers.prepare import prepare
+
+SMALL = {"W": 64, "H": 64, "max_frames": 5, "legacy_colormatch": False, "skip_video_creation": True}
+FLIPPED = {"enable_perspective_flip": True, "perspective_flip_phi": "0:(4)"}
+
+
+def test_a_zoom_of_zero_is_drawn_and_told(tmp_path: Path) -> None:
+    job = prepare({**SMALL, "animation_mode": "2D", "zoom": "0:(1), 2:(0)"}, host(tmp_path))
+    assert [warning for warning in job.warnings if warning.startswith("zoom is 0 at frame 2:")]
+    assert run_job(job, make_engine("null"), CancelToken(), lambda progress: None).frames == 5
+    deep = prepare({**SMALL, "animation_mode": "3D", "zoom": "0:(0)"}, host(tmp_path))
+    assert not [warning for warning in deep.warnings if warning.startswith("zoom is 0")]
+
+
+@pytest.mark.parametrize("zoom", ["0:(0.0005)", "0:(1), 4:(2000)"])
+def test_a_zoom_beyond_sense_is_refused(zoom: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"but must be 0\.001 to 1000, or 0"):
+        prepare({**SMALL, "animation_mode": "2D", "zoom": zoom}, host(tmp_path))
+
+
+@pytest.mark.parametrize("fv", ["0:(0.5)", "0:(-90), 4:(90.5)", "0:(200)", "0:(30*cos(t))"])
+def test_any_view_with_perspective_flips(fv: str, tmp_path: Path) -> None:
+    settings = {**SMALL, **FLIPPED, "animation_mode": "3D", "perspective_flip_fv": fv}
+    assert prepare(settings, host(tmp_path)).plan.frames == 5
+
+
+@pytest.mark.parametrize(("fv", "frame"), [("0:(0)", 0), ("0:(160), 4:(200)", 2), ("0:(360)", 0)])
+def test_a_view_without_perspective_is_refused_where_it_is_used(fv: str, frame: int, tmp_path: Path) -> None:
+    settings = {**SMALL, **FLIPPED, "animation_mode": "2D", "perspective_flip_fv": fv}
+    with pytest.raises(SettingsError, match=f"at frame {frame}, but must be an angle that is no multiple"):
+        prepare(settings, host(tmp_path))
+    assert prepare({**settings, "enable_perspective_flip": False}, host(tmp_path)).plan.frames == 5
