@@ -106,6 +106,7 @@ def _curve(plan: Plan, name: str, top: int, color: str, width_px: int) -> str:
 
 
 CAMERA_PX, PANE_PX = 760, 360
+NOTE_PX = 640
 _FRUSTUM = np.array([[-1.0, -1.0, 1.0], [1.0, -1.0, 1.0], [1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
 
 
@@ -126,13 +127,14 @@ def camera_svg(plan: Plan) -> str:
 
     In 2D nothing moves but the picture plane, and the drawing says so.
     """
+    deep = plan.settings.animation_mode == "3D"
+    width_px, height_px = (CAMERA_PX, PANE_PX + 40) if deep else (NOTE_PX, 48)
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {CAMERA_PX} {PANE_PX + 40}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width_px} {height_px}" '
         f'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="#ffffff"/>\n'
     )
-    if plan.settings.animation_mode != "3D":
-        text = "The camera's way is drawn for 3D; this film moves the picture plane."
-        return f'{head}<text x="24" y="40" fill="#333">{text}</text></svg>\n'
+    if not deep:
+        return f'{head}<text x="24" y="28" fill="#333">{_flat_words(plan)}</text></svg>\n'
     path = camera_path(plan)
     fov_deg = plan.schedules.values["fov_schedule"]
     aspect = plan.settings.W / plan.settings.H
@@ -144,6 +146,13 @@ def camera_svg(plan: Plan) -> str:
         for number, (title, across, along, sign) in enumerate(panes)
     ]
     return f"{head}{''.join(drawn)}</svg>\n"
+
+
+def _flat_words(plan: Plan) -> str:
+    """Return why no way of a camera is drawn."""
+    if plan.settings.animation_mode == "2D":
+        return "The camera's way is drawn for 3D; this film moves the picture plane."
+    return "The camera's way is drawn for 3D; nothing moves in this film."
 
 
 def _spread(keys: list[int], most: int = 40) -> list[int]:

@@ -13,7 +13,7 @@
   const all = (selector, root = document) => Array.from(root.querySelectorAll(selector));
 
   // One question at a time: asked again when the answer is there, if something changed meanwhile.
-  const asker = (id) => {
+  const asker = (id, shown = "") => {
     let asked = 0;
     let again = false;
     const ask = () => {
@@ -24,16 +24,18 @@
       if (!find(id)) return;
       asked = Date.now();
       again = false;
+      find(shown)?.classList.add("deforum-asking");
       press(id);
     };
     const answered = () => {
       asked = 0;
+      find(shown)?.classList.remove("deforum-asking");
       if (again) ask();
     };
     return { ask, answered };
   };
 
-  const look = asker("deforum_look");
+  const look = asker("deforum_look", "deforum_verdict");
   const draw = asker("deforum_draw");
   const tick = asker("deforum_tick");
   let timer = 0;
@@ -44,8 +46,20 @@
   // What the controls hold, as far as it differs from the start; gradio tells of each change.
   const held = {};
 
+  // It outlives a reload of the page, in this window; a picture that was dropped does not.
+  const KEPT = "deforum_held";
+  const keep = () => {
+    const { init_image_box: _, ...plain } = held;
+    try {
+      sessionStorage.setItem(KEPT, JSON.stringify(plain));
+    } catch {
+      sessionStorage.removeItem(KEPT); // no room
+    }
+  };
+
   const changed = (name, value, typed) => {
     held[name] = value;
+    keep();
     clearTimeout(timer);
     timer = setTimeout(look.ask, typed ? TYPING_MS : MOVING_MS);
   };
@@ -78,6 +92,25 @@
       const inside = box.classList.contains("form") ? Array.from(box.children) : all("[id^=deforum_field_]", box);
       box.classList.toggle("deforum-folded", inside.length > 0 && inside.every(gone));
     }
+    const idle = idleSections();
+    for (const note of all("#deforum_left .deforum-idle")) {
+      note.classList.toggle("deforum-folded", !idle.has(note.dataset.section));
+    }
+    for (const fold of all("#deforum_left button.label-wrap")) {
+      const title = fold.querySelector("span")?.textContent.trim();
+      fold.closest(".block")?.classList.toggle("deforum-folded", idle.has(title));
+    }
+  };
+
+  // Titles of the tabs and accordions of which every control is hidden.
+  const idleSections = () => {
+    const hidden = new Set(marks.hidden);
+    const idle = new Set();
+    const busy = new Set();
+    for (const [name, titles] of Object.entries(places())) {
+      for (const title of titles) (hidden.has(name) ? idle : busy).add(title);
+    }
+    return new Set([...idle].filter((title) => !busy.has(title)));
   };
 
   const part = (tag, className, text) => {
@@ -198,8 +231,10 @@
   };
 
   const shown = (act) => {
-    const run = document.querySelector("#deforum_run [data-job]");
-    return JSON.stringify({ act, job: run?.dataset.job || "" });
+    const { job = "", state = "" } = document.querySelector("#deforum_run [data-job]")?.dataset || {};
+    // What is paused stays in sight though another job goes on, so that the same button resumes it.
+    if (act === "toggle") picked = state === "running" ? job : "";
+    return JSON.stringify({ act, job });
   };
 
   const theme = () => {
@@ -231,6 +266,14 @@
     if (plot && plot.offsetParent !== null) draw.ask();
   };
 
+  // A job that ended is no longer queued, and tells how long the next one will take.
+  let ended;
+  const lookWhenOneEnded = () => {
+    const now = all("#deforum_jobs tr:is(.done, .failed, .cancelled)").map((row) => row.dataset.job);
+    if (ended && now.some((job) => !ended.includes(job))) look.ask();
+    ended = now;
+  };
+
   window.deforumTab = {
     changed,
     command,
@@ -240,6 +283,7 @@
     values: () => JSON.stringify(held),
     synced: (values) => {
       names().forEach((name, place) => (held[name] = values[place]));
+      keep();
       look.ask();
     },
     checked: () => {
@@ -248,7 +292,10 @@
       drawIfSeen();
     },
     drawn: draw.answered,
-    ticked: tick.answered,
+    ticked: () => {
+      tick.answered();
+      setTimeout(lookWhenOneEnded, 0);
+    },
     acted: tick.ask,
     started: () => {
       picked = "";
@@ -258,6 +305,13 @@
   };
 
   // ---- start ----
+
+  const restore = () => {
+    const kept = sessionStorage.getItem(KEPT);
+    if (!kept) return;
+    pending = { act: "kept", values: JSON.parse(kept) };
+    press("deforum_fill");
+  };
 
   const helpShown = () => {
     const box = document.querySelector("#deforum_field_show_info_on_ui input");
@@ -285,6 +339,7 @@
     setInterval(() => {
       if (!document.hidden && find("deforum_interface")?.offsetParent !== null) tick.ask();
     }, TICK_MS);
+    restore();
     look.ask();
     tick.ask();
     return true;

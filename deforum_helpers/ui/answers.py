@@ -79,7 +79,7 @@ class Answers:
         try:
             jobs = [read_file(path) | more for path in files] if batch else [submitted(values) | more]
         except SettingsError as error:
-            return verdict_html(Checked(submitted(values), None, error.problems))
+            return verdict_html(Checked(submitted(values), None, error.problems), refused=True)
         if not jobs:
             return _said(
                 "Batch mode is on, but no setting files are there; drop some, or switch it off.", bad=True
@@ -87,11 +87,11 @@ class Answers:
         if not batch:
             checked = check(self._service, values)
             if checked.prepared is None:
-                return verdict_html(checked)
+                return verdict_html(checked, refused=True)
         try:
             ids = self._service.submit(jobs)
         except SettingsError as error:
-            return verdict_html(Checked(submitted(values), None, error.problems))
+            return verdict_html(Checked(submitted(values), None, error.problems), refused=True)
         except DeforumError as error:
             return _said(str(error), bad=True)
         return _said(f"Queued as {', '.join(ids)}.")
@@ -138,8 +138,13 @@ class Answers:
         }
 
     def fill(self, command: str, values: Values) -> tuple[Values, str]:
-        """Return the controls' values with a preset's, a job's or a stopped run's settings in them, and the report."""
+        """Return the controls' values with a preset's, a job's or a stopped run's settings in them, and the report.
+
+        Or with those that stood there before the page was loaded again, as its script has kept them.
+        """
         wanted = _object(command)
+        if wanted.get("act") == "kept" and isinstance(kept := wanted.get("values"), dict):
+            return values_of(kept, values), ""
         action, name = wanted.get("act"), str(wanted.get("name") or wanted.get("job") or "")
         try:
             if action == "preset":

@@ -73,18 +73,23 @@ def _mark(checked: Checked, problem: Problem) -> dict[str, Any]:
     return mark
 
 
-def verdict_html(checked: Checked) -> str:
-    """Return the panel below "Check"."""
+def verdict_html(checked: Checked, *, refused: bool = False) -> str:
+    """Return the panel below "Check".
+
+    Args:
+        checked: the outcome.
+        refused: somebody wanted to render this, so say that it was not queued.
+    """
     marks = f'<span class="deforum-marks" data-marks="{escape(marks_json(checked))}"></span>'
     if checked.prepared is None:
-        return marks + _problems_html(checked.problems)
+        return marks + _problems_html(checked.problems, "Not queued: " if refused else "")
     return marks + _cost_html(checked.prepared, checked.seconds)
 
 
-def _problems_html(problems: tuple[Problem, ...]) -> str:
+def _problems_html(problems: tuple[Problem, ...], before: str) -> str:
     rows = "".join(_problem_html(problem) for problem in problems)
     count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
-    return f'<div class="deforum-verdict bad" role="status"><b>{count}</b><ul>{rows}</ul></div>'
+    return f'<div class="deforum-verdict bad" role="status"><b>{before}{count}</b><ul>{rows}</ul></div>'
 
 
 def _problem_html(problem: Problem) -> str:

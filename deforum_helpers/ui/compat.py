@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,6 +32,13 @@ def own_theme() -> Any:
     return theme.set(
         button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700"
     )
+
+
+def tabs(elem_id: str | None = None) -> Any:
+    """Return tabs of which those without room in the line stand on the next one, in their order."""
+    if "overflow_behavior" in inspect.signature(gr.Tabs.__init__).parameters:
+        return gr.Tabs(elem_id=elem_id, overflow_behavior="wrap")
+    return gr.Tabs(elem_id=elem_id)
 
 
 def tab(title: str) -> Any:

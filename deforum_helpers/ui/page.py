@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STYLE = ROOT / "style.css"
 SCRIPT = ROOT / "javascript" / "deforum.js"
 MAX_UPLOAD = "512mb"
+# gradio keeps wide margins, which three controls in a line have better use for.
+WIDE = "\n.gradio-container > .main.fillable.app { max-width: 1800px; }\n"
 
 
 def mount(app: Any, service: JobService, module: str = "") -> None:
@@ -44,6 +46,6 @@ def mount(app: Any, service: JobService, module: str = "") -> None:
         pwa=False,
         mcp_server=False,
         theme=compat.own_theme(),
-        css=STYLE.read_text(encoding="utf-8"),
+        css=STYLE.read_text(encoding="utf-8") + WIDE,
         head=head,
     )

@@ -39,6 +39,17 @@ def chosen_job(jobs: Sequence[JobView], watched: str) -> JobView | None:
     return None
 
 
+def in_order(jobs: Sequence[JobView]) -> tuple[JobView, ...]:
+    """Return the jobs as they are listed: what runs, what waits in the order of its turn, then the others as given."""
+
+    def place(job: JobView) -> tuple[int, int]:
+        if job.state == "running":
+            return 0, 0
+        return (1, job.position or 0) if job.state == "queued" else (2, 0)
+
+    return tuple(sorted(jobs, key=place))
+
+
 def version(*parts: object) -> str:
     """Return a short mark that differs when what is shown differs."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
@@ -174,7 +185,7 @@ def _folder_html(output_root: Path, folder: Path | None) -> str:
 
 def jobs_html(jobs: Sequence[JobView]) -> str:
     """Return the list of jobs with what can be done to each."""
-    rows = "".join(_row_html(job) for job in jobs)
+    rows = "".join(_row_html(job) for job in in_order(jobs))
     body = rows or '<tr><td colspan="4" class="deforum-empty">No jobs yet.</td></tr>'
     return (
         f'<div class="deforum-jobs" data-version="{version(jobs)}"><table><thead><tr><th scope="col">Job</th>'
@@ -200,10 +211,13 @@ def _row_html(job: JobView) -> str:
         for action, label in ACTIONS[job.state]
         if not (action == "up" and not job.position) and not job.cancelling
     )
+    state = state_words(job)
     message = f'<div class="deforum-message">{escape(job.message)}</div>' if job.message else ""
+    if job.message.startswith(f"{state} "):  # "Cancelled before it began."
+        state = ""
     return (
         f'<tr class="{job.state}" data-job="{escape(job.id)}"><th scope="row">{escape(job.title or job.id)}'
-        f'<div class="deforum-id">{escape(job.id)}</div></th><td>{escape(state_words(job))}{message}</td>'
+        f'<div class="deforum-id">{escape(job.id)}</div></th><td>{escape(state)}{message}</td>'
         f"<td>{job.frame} / {job.max_frames}</td><td>{buttons}</td></tr>"
     )
 

@@ -203,6 +203,15 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+# What a tab says while it has nothing to offer.
+IDLE: Mapping[str, str] = {
+    "Keyframes > Motion": "Nothing moves in this animation mode. 2D and 3D have a camera.",
+    "Keyframes > Noise": "No noise is added in Interpolation: each of its frames is drawn anew.",
+    "Keyframes > Depth Warping & FOV": "Only 3D looks at depth and has a lens: choose it as animation mode.",
+    "Hybrid Video": "Hybrid video works in 2D and 3D, whose frames can follow a video.",
+}
+
+
 def hidden(values: Values) -> tuple[str, ...]:
     """Return the settings whose controls are not shown, in the order of a settings file.
 

@@ -20,6 +20,7 @@ from deforum_helpers.ui.loading import ENDINGS
 from deforum_helpers.ui.options import fixed_facts, option_rows
 from deforum_helpers.ui.parts import Parts
 from deforum_helpers.ui.presets import presets_html
+from deforum_helpers.ui.rules import IDLE
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.tool_tab import TOOLS, ToolPart
 from deforum_helpers.ui.wording import escape
@@ -60,7 +61,7 @@ class _Builder:
         with gr.Row(elem_id="deforum_columns"):
             with gr.Column(scale=5, min_width=320, elem_id="deforum_left"):
                 self._help()
-                with gr.Tabs(elem_id="deforum_tabs"):
+                with compat.tabs("deforum_tabs"):
                     for section in tabs:
                         with compat.tab(section.title):
                             self._tab(section)
@@ -86,6 +87,7 @@ class _Builder:
                 compat.html(f"<p>{NOTES}</p>", "deforum_prompt_notes")
         if section.title == "ControlNet":
             self._controlnet()
+        self._idle(section.title)
         self._lines(section.lines)
         for shape, inside in section.groups:
             if shape == "accordion":
@@ -93,12 +95,20 @@ class _Builder:
                     with gr.Accordion(one.title, open=False):
                         self._section(one)
             else:
-                with gr.Tabs():
+                with compat.tabs():
                     for one in inside:
                         with compat.tab(one.title):
+                            self._idle(f"{section.title} > {one.title}")
                             self._section(one)
         if section.title == "Output":
             self._others["tool_runs"] = compat.html("", "deforum_tools")
+
+    def _idle(self, place: str) -> None:
+        """Make the note that a tab shows while all of its controls are hidden."""
+        if place in IDLE:
+            title = escape(place.split(" > ")[-1])
+            note = f'<p class="deforum-idle deforum-folded" data-section="{title}">{escape(IDLE[place])}</p>'
+            compat.html(note, f"deforum_idle_{place.split()[-1].lower()}")
 
     def _section(self, section: Section) -> None:
         if section.title == "Batch Mode, Resume and more":

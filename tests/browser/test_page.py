@@ -61,6 +61,84 @@ def test_controls_come_and_go_with_the_mode(browser: Any, url: str) -> None:
         one.page.locator("#deforum_field_zoom").wait_for(state="hidden")
 
 
+@pytest.mark.parametrize("width_px", [1280, 390])
+def test_help_of_a_slider_has_the_whole_width(browser: Any, url: str, width_px: int) -> None:
+    """The number beside the name must not squeeze the help into a column of syllables."""
+    share = """field => {
+        const [help, name] = [".info-text", "[data-testid=block-info]"].map(part => field.querySelector(part));
+        const lines = name.getBoundingClientRect().height / parseFloat(getComputedStyle(name).lineHeight);
+        return [help.offsetWidth / field.querySelector(".head").offsetWidth, Math.round(lines)];
+    }"""
+    with window(browser, url, width_px) as one:
+        for name in ("steps", "W", "H"):
+            wide, lines = one.page.locator(f"#deforum_field_{name}").evaluate(share)
+            assert wide > 0.95
+            assert lines == 1
+
+
+@pytest.mark.parametrize("width_px", [1280, 390])
+def test_tabs_keep_their_order_when_one_is_chosen(browser: Any, url: str, width_px: int) -> None:
+    with window(browser, url, width_px) as one:
+        one.open("Keyframes", "Checkpoint")
+        chosen = one.page.get_by_role("tab", name="Checkpoint", exact=True, selected=True)
+        chosen.wait_for()
+        tabs = chosen.locator("xpath=..").get_by_role("tab").all_inner_texts()
+        assert tabs[:3] == ["Strength", "CFG", "Seed"]
+        assert tabs[-1] == "Checkpoint"
+
+
+def test_a_mistake_in_a_choice_is_read_inside_its_control(browser: Any, url: str) -> None:
+    inside = """error => {
+        const [mine, field] = [error, error.closest("[id^=deforum_field_]")].map(one => one.getBoundingClientRect());
+        return mine.height > 0 && mine.bottom <= field.bottom + 1;
+    }"""
+    with window(browser, url) as one:
+        one.open("Hybrid Video")
+        one.field("hybrid_motion").click()
+        one.page.get_by_role("option", name="Optical Flow").click()
+        error = one.page.locator("#deforum_error_hybrid_flow_method")
+        error.wait_for()
+        assert error.evaluate(inside)
+
+
+def test_what_has_nothing_to_offer_says_so_or_is_not_there(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        schedules = one.page.locator("#deforum_left button.label-wrap", has_text="Hybrid Schedules")
+        note = one.page.get_by_text("Hybrid video works in 2D and 3D")
+        one.open("Hybrid Video")
+        one.page.locator("#deforum_field_hybrid_composite").wait_for(state="visible")
+        schedules.wait_for(state="hidden")
+        assert not note.is_visible()
+        one.open("Keyframes", "Depth Warping & FOV")
+        one.page.get_by_text("Only 3D looks at depth").wait_for(state="visible")
+        one.field("animation_mode").click()
+        one.page.get_by_role("option", name="Interpolation").click()
+        one.page.locator("#deforum_left button.label-wrap", has_text="Guided Images").wait_for(state="hidden")
+        one.open("Hybrid Video")
+        note.wait_for(state="visible")
+
+
+def test_a_reload_loses_nothing(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.open("Prompts")
+        one.fill("prompts", '{"0": "a lake in the ☀"}')
+        one.open("Run")
+        one.fill("W", "320")
+        one.verdict("Ready")
+        one.page.reload()
+        one.page.wait_for_function("document.querySelector('#deforum_field_W input')?.value === '320'")
+        one.open("Prompts")
+        assert one.field("prompts").input_value() == '{"0": "a lake in the ☀"}'
+
+
+def test_the_verdict_comes_back_when_a_film_has_ended(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.small_film(3)
+        job = one.generate()
+        one.state(job, "done")
+        one.verdict("Ready to render")
+
+
 def test_a_film_from_generate_to_play_in_two_windows(browser: Any, url: str, outdir: Path) -> None:
     with window(browser, url) as one, window(browser, url) as other:
         one.small_film(8)

@@ -40,6 +40,39 @@ def batch_of(one: Window, *files: Path) -> list[str]:
     return sorted(set(one.listed()) - set(known))
 
 
+def test_a_paused_film_stays_in_sight_until_the_same_button_resumes_it(
+    browser: Any, url: str, tmp_path: Path
+) -> None:
+    files = [settings_file(tmp_path, name) for name in ("mine", "next")]
+    with window(browser, url) as one:
+        mine, following = batch_of(one, *files)
+        one.state(mine, "running")
+        one.page.locator(f'#deforum_run [data-job="{mine}"][data-state=running]').first.wait_for()
+        one.page.click("#deforum_pause")
+        one.state(following, "running")
+        one.page.locator(f'#deforum_run [data-job="{mine}"][data-state=paused]').first.wait_for()
+        one.page.click("#deforum_pause")
+        one.state(mine, "queued")
+        one.state(following, "running")
+        for job in (mine, following):
+            one.row(job).get_by_text("Cancel").click()
+            one.state(job, "cancelled")
+
+
+def test_what_can_be_done_to_a_job_is_in_sight_on_a_phone(browser: Any, url: str, tmp_path: Path) -> None:
+    with window(browser, url, 390) as one:
+        (job,) = batch_of(one, settings_file(tmp_path, "A film with a long name that goes on and on"))
+        one.state(job, "running")
+        button = one.row(job).get_by_text("Cancel")
+        button.scroll_into_view_if_needed()
+        box = button.bounding_box()
+        assert box
+        assert box["x"] + box["width"] <= 390
+        assert one.page.evaluate("document.querySelector('#deforum_jobs .deforum-jobs').scrollLeft") == 0
+        button.click()
+        one.state(job, "cancelled")
+
+
 def test_a_batch_of_files_waits_in_line_and_is_put_in_another_order(
     browser: Any, url: str, tmp_path: Path
 ) -> None:

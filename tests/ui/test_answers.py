@@ -113,7 +113,7 @@ def test_a_motion_preview_leaves_the_controls_as_they_are(
 
 
 def test_what_the_check_refuses_never_reaches_the_queue(answers: Answers, service: FakeService) -> None:
-    assert "1 problem" in answers.generate(False, [], values(W=1))
+    assert "Not queued: 1 problem" in answers.generate(False, [], values(W=1))
     assert service.submitted == []
 
 
@@ -137,7 +137,7 @@ def test_one_wrong_file_stops_the_batch(
     files = [tmp_path / "a.txt", tmp_path / "b.txt"]
     files[0].write_text("{}")
     files[1].write_text(content)
-    assert "1 problem" in answers.generate(True, files, values())
+    assert "Not queued: 1 problem" in answers.generate(True, files, values())
     assert service.submitted == []
 
 
@@ -164,6 +164,24 @@ def _version(part: str) -> str:
     found = re.search(r'data-version="(\w+)"', part)
     assert found
     return found[1]
+
+
+def test_what_waits_is_listed_in_the_order_of_its_turn() -> None:
+    """So that a job that is moved up moves up."""
+    last, first = replace(QUEUED, id="batch(9)-0", position=2), replace(QUEUED, position=0)
+    listed = panels.in_order((DONE, last, QUEUED, PAUSED, first, RUNNING))
+    assert listed == (RUNNING, first, QUEUED, last, DONE, PAUSED)
+    assert panels.jobs_html((DONE, QUEUED, RUNNING)) == panels.jobs_html((RUNNING, QUEUED, DONE)).replace(
+        panels.version((RUNNING, QUEUED, DONE)), panels.version((DONE, QUEUED, RUNNING))
+    )
+
+
+def test_what_stood_there_before_a_reload_comes_back(answers: Answers) -> None:
+    kept = {"W": 640, "prompts": '{"0": "a half-typed', "unheard of": 1}
+    filled, report = answers.fill(json.dumps({"act": "kept", "values": kept}), values())
+    assert filled == values(W=640, prompts='{"0": "a half-typed')
+    assert report == ""
+    assert answers.fill(json.dumps({"act": "kept", "values": 5}), values())[0] == values()
 
 
 def test_the_running_job_is_shown_unless_another_is_picked(answers: Answers, service: FakeService) -> None:

@@ -72,6 +72,26 @@ def test_run_begins_as_it_always_did() -> None:
     )
 
 
+def test_hybrid_video_stands_in_its_order() -> None:
+    """The composite and what feeds it, then the motion, then masks."""
+    assert [name for line in section("Hybrid Video").lines for name in line] == [
+        "hybrid_composite",
+        "hybrid_generate_inputframes",
+        "hybrid_use_first_frame_as_init_image",
+        "hybrid_use_init_image",
+        "hybrid_motion",
+        "hybrid_flow_method",
+        "hybrid_flow_consistency",
+        "hybrid_consistency_blur",
+        "hybrid_motion_use_prev_img",
+        "hybrid_comp_mask_type",
+        "hybrid_comp_mask_equalize",
+        "hybrid_comp_mask_auto_contrast",
+        "hybrid_comp_mask_inverse",
+        "hybrid_comp_save_extra_frames",
+    ]
+
+
 def test_a_new_section_and_a_new_tab_appear_by_themselves() -> None:
     info = dataclasses.replace(FIELDS["zoom"], name="wobble", tab="Keyframes > Wobble")
     other = dataclasses.replace(FIELDS["zoom"], name="sound", tab="Sound")
