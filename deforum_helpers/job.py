@@ -23,7 +23,7 @@ from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.kept_settings import keep_settings
 from deforum_helpers.media.video import remove_extracted
 from deforum_helpers.output.disk import write_whole
-from deforum_helpers.output.earlier import check_frames, remove_unfinished, unfinished_files
+from deforum_helpers.output.earlier import check_fits, check_frames, remove_unfinished, unfinished_files
 from deforum_helpers.output.film import Film
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import FileKind, Manifest
@@ -193,6 +193,8 @@ class _Job:
         check_frames(self.run, start.frames_done)
         if start.frames_done:
             newest = read_frame(self.run.frame_path(start.frames_done - 1))
+            size = (self.prepared.settings.W, self.prepared.settings.H)
+            check_fits(self.run, (start.frames_done, *newest.shape[1::-1]), (self.plan.frames, *size))
             start = replace(start, state=replace(start.state, last=from_bytes(newest, self.engine.device)))
         return start if start.digest == self.plan.digest else self._changed(start)
 

@@ -27,6 +27,30 @@ def check_frames(run: Run, count: int) -> None:
             )
 
 
+def check_fits(run: Run, there: tuple[int, int, int], wanted: tuple[int, int, int]) -> None:
+    """See that the film that is wanted now can go on from the frames of a run.
+
+    Args:
+        run: the run.
+        there: how many frames it has, and their width and height in pixels.
+        wanted: frames, width and height of the film as the settings have them now.
+
+    Raises:
+        CheckpointError: the frames are more, or of another size.
+    """
+    if there[1:] != wanted[1:]:
+        sizes = [f"{width} x {height}" for _, width, height in (there, wanted)]
+        raise CheckpointError(
+            f"The run {run.timestring} cannot be resumed: its frames are {sizes[0]} pixels, but W and H are now "
+            f"{sizes[1]}. Set them back, or render anew."
+        )
+    if there[0] > wanted[0]:
+        raise CheckpointError(
+            f"The run {run.timestring} cannot be resumed: it has {there[0]} frames, but max_frames is now "
+            f"{wanted[0]}. Set max_frames to at least {there[0]}, or render anew."
+        )
+
+
 def unfinished_files(run: Run) -> list[Path]:
     """Return the files of a run, in its folders too, that have only a temporary name yet."""
     found = run.outdir.rglob(".*.part")

@@ -204,6 +204,18 @@ def test_resume_without_a_checkpoint_says_so(tmp_path: Path) -> None:
         rendered(prepared(tmp_path, QUICK), resume="20200101000000")
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"W": 128}, r"64 x 64 pixels, .* 128 x 64"), ({"max_frames": 3}, "5 frames, .* now 3")],
+)
+def test_resume_with_another_size_or_less_says_what_does_not_fit(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    result = rendered(prepared(tmp_path, QUICK))
+    with pytest.raises(CheckpointError, match=said):
+        rendered(prepared(tmp_path, QUICK, **changes), resume=result.timestring)
+
+
 def test_resume_with_a_missing_frame_names_it(tmp_path: Path) -> None:
     result = rendered(prepared(tmp_path, QUICK))
     (result.outdir / f"{result.timestring}_000000002.png").unlink()
