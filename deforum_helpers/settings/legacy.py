@@ -109,15 +109,21 @@ def _removed(values: Values) -> Change:
 def _renamed(values: Values) -> Change:
     changed = dict(values)
     warnings = []
+    hybrid = []
     for old, new in RENAMED.items():
         if old not in changed:
             continue
         value = changed.pop(old)
         if new in changed:
             warnings.append(f"{old} means {new}; {new} is given too and is used.")
+            continue
+        changed[new] = value
+        if old.startswith("hybrid_video_"):
+            hybrid.append(old)
         else:
-            changed[new] = value
             warnings.append(f"{old} is read as {new}.")
+    if hybrid:
+        warnings.append(f"{', '.join(hybrid)}: read as the same names without video_.")
     return Change(changed, tuple(warnings))
 
 
