@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from deforum_api.errors import StoreUnavailable
@@ -78,6 +80,30 @@ def opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     except BaseException:
         writer.close()
         raise
+
+
+def write_back(connection: sqlite3.Connection, path: Path) -> None:
+    """Write all that `connection` holds to `path` again, from where its file was removed while it was open.
+
+    Raises:
+        StoreUnavailable: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(3)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for ending in ("-wal", "-shm"):  # of the file that was removed; they do not fit to another
+            path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+        with plain_errors(path), closing(sqlite3.connect(part)) as copy:
+            connection.backup(copy)
+        if not path.exists():  # another program may have been first
+            os.replace(part, path)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The job database {path} was removed and cannot be written again ({error.strerror})."
+        ) from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
 
 
 @contextmanager

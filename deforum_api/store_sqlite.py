@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,14 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_api.database import opened, plain_errors
+from deforum_api.database import opened, plain_errors, write_back
 from deforum_api.errors import StoreUnavailable
 from deforum_api.owners import Me, Owners
 from deforum_api.recent import Recent
 from deforum_api.record import WORKING, Job, Status
 from deforum_api.store import KeyTaken, Receipt
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "deforum_jobs.sqlite3"
 
@@ -43,8 +46,10 @@ class SqliteStore:
 
     def __init__(self, path: Path, me: Me | None = None) -> None:
         self.path = path
+        self._file: tuple[int, int] | None = None
         self._me = me or Me.now()
         self._writer, self._reader = opened(path)
+        self._file = self._file_there()
         self._writing, self._reading = threading.Lock(), threading.Lock()
         self._owners = Owners(self._me)
         self._recent = Recent()
@@ -159,6 +164,8 @@ class SqliteStore:
     @contextmanager
     def _change(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """Do all of what happens inside, or nothing; with `durable` it is on the disk afterwards."""
+        if durable and self._file_there() != self._file:
+            self._find_file()
         with self._writing, plain_errors(self.path):
             self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._writer.execute("BEGIN IMMEDIATE")
@@ -169,6 +176,32 @@ class SqliteStore:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+
+    def _file_there(self) -> tuple[int, int] | None:
+        """Return what tells the file at the path from others; None if there is none."""
+        try:
+            status = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            return self._file  # SQLite will say what is wrong with it
+        return status.st_dev, status.st_ino
+
+    def _find_file(self) -> None:
+        """Go on in the file at the path, which is not the one that was opened, or is to be made again.
+
+        Somebody emptied the output folder, or put a copy back. SQLite would go on in a file without a name, which no
+        program finds at its next start.
+        """
+        with self._writing, self._reading, plain_errors(self.path):
+            if self._file_there() is None:
+                write_back(self._writer, self.path)
+            writer, reader = opened(self.path)
+            self._writer.close()
+            self._reader.close()
+            self._writer, self._reader, self._recent = writer, reader, Recent()
+            self._file = self._file_there()
+        log.warning("The job database %s was removed or replaced while this program ran.", self.path)
 
     def _jobs(self, which: str, *values: Any) -> tuple[Job, ...]:
         """Return the jobs that the clauses `which` choose, reading only those that changed since they were read."""

@@ -114,6 +114,58 @@ def test_a_list_has_what_changed_since_the_last_one_and_forgets_what_does_not_fi
     other.close()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a file that is open cannot be removed there")
+@pytest.mark.parametrize("what", ["folder", "file alone"])
+def test_a_database_that_is_removed_under_the_program_is_written_again(path: Path, what: str) -> None:
+    store, other = SqliteStore(path), SqliteStore(path)
+    store.add([NEW])
+    assert store.page() == other.page() == (NEW,)
+    if what == "folder":
+        shutil.rmtree(path.parent)
+    else:
+        path.unlink()
+    assert store.get(NEW.id) == NEW
+    assert not path.exists(), "what only reads makes no files"
+    later = replace(NEW, id="batch(2)-0", batch_id="batch(2)", order=1)
+    store.add([later])
+    last = replace(NEW, id="batch(3)-0", batch_id="batch(3)", order=2)
+    other.add([last])
+    assert store.page() == other.page() == (NEW, later, last)
+    after_a_crash = SqliteStore(path)
+    assert after_a_crash.page() == (NEW, later, last)
+    assert not list(path.parent.glob(".*"))
+    for each in (store, other, after_a_crash):
+        each.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a file that is open cannot be replaced there")
+def test_a_copy_that_is_put_back_under_the_program_is_the_database_from_then_on(path: Path) -> None:
+    with_job(path)
+    copy = path.read_bytes()
+    store = SqliteStore(path)
+    store.add([replace(NEW, id="batch(2)-0", batch_id="batch(2)", order=1)])
+    for old in path.parent.iterdir():
+        old.unlink()
+    path.write_bytes(copy)
+    later = replace(NEW, id="batch(3)-0", batch_id="batch(3)", order=1)
+    store.add([later])
+    assert store.page() == (NEW, later)
+    store.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a file that is open cannot be removed there")
+def test_a_database_that_cannot_be_written_again_is_told(path: Path) -> None:
+    store = SqliteStore(path)
+    store.add([NEW])
+    shutil.rmtree(path.parent)
+    path.parent.write_text("in the way")
+    with pytest.raises(StoreUnavailable, match="was removed and cannot be written again"):
+        store.swap(NEW, CLAIMED)
+    path.parent.unlink()
+    assert store.swap(NEW, CLAIMED)
+    store.close()
+
+
 def test_recent_jobs_are_those_kept_last() -> None:
     recent = Recent(budget=len(NEW.settings_json + NEW.overrides_json) * 2)
     jobs = [replace(NEW, order=n) for n in range(3)]
