@@ -10,7 +10,8 @@ from typing import Any
 
 from deforum_helpers.errors import Problem
 from deforum_helpers.prepare import Prepared
-from deforum_helpers.settings.legacy import REMOVED, removed_warning
+from deforum_helpers.settings.legacy import removed_warning
+from deforum_helpers.settings.old_names import REMOVED
 from deforum_helpers.settings.report import FileReport
 
 WIDTH = 100

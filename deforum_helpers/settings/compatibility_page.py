@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from deforum_helpers.settings.compatibility import FACTS, GENERAL, since
 from deforum_helpers.settings.docs import once_per_unit, section_of, unit_name
 from deforum_helpers.settings.fields import FieldInfo
-from deforum_helpers.settings.legacy import REMOVED, RENAMED, VALUES
+from deforum_helpers.settings.old_names import REMOVED, RENAMED, VALUES
 from deforum_helpers.settings.wording import shown
 
 INTRODUCTION = """\
@@ -43,6 +43,7 @@ OTHER_NOTATIONS = (
     ('`"x3"`, `"3x"` and `"Disabled"` for the numbers of frame interpolation', "3, 3 and the default"),
     ("a seed with a fraction, or an empty one", "the whole number, or a random seed"),
     ("an empty `batch_name`", "the default"),
+    ("`use_init` with an empty `init_image`", "no init image"),
     ("an unclosed last bracket, trailing commas, a missing comma, a doubled frame", "what is plainly meant"),
     ("`0: 4: (1)`, `9: 0: (1)` and `(1).5` in a schedule", "`4: (1)`, `9: (0)` and `1.5`"),
     (

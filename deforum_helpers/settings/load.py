@@ -11,8 +11,9 @@ from typing import Any
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.check import problems_of
 from deforum_helpers.settings.files import defaults, typed_settings
-from deforum_helpers.settings.legacy import REMOVED, modernised
+from deforum_helpers.settings.legacy import modernised
 from deforum_helpers.settings.model import FIELDS, Settings
+from deforum_helpers.settings.old_names import REMOVED
 from deforum_helpers.settings.values import read_value
 from deforum_helpers.settings.wording import shown
 

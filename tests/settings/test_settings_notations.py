@@ -140,6 +140,15 @@ def test_switches_of_old_files_name_a_method() -> None:
     assert loaded.settings.optical_flow_redo_generation == "DIS Fine"
 
 
+@pytest.mark.parametrize("image", ["", "  ", None])
+def test_an_init_image_that_is_left_empty_is_none(image: str | None) -> None:
+    loaded = load_settings({"use_init": True, "init_image": image})
+    assert loaded.settings.use_init is False
+    assert [warning for warning in loaded.warnings if "starts without an init image" in warning]
+    boxed = load_settings({"use_init": True, "init_image": image, "init_image_box": "a.png"})
+    assert boxed.settings.use_init is True
+
+
 @pytest.mark.parametrize("frames", [2_000_000, 1e9])
 def test_a_film_as_long_as_its_video_may_ask_for_any_length(frames: float) -> None:
     video = {"animation_mode": "Video Input", "video_init_path": "a.mp4"}
