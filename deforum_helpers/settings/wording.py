@@ -26,12 +26,10 @@ def shown(value: object) -> str:
         return repr(value)
     if not isinstance(value, str):
         return f"a {type(value).__name__}"
-    text = (
-        ascii(value[: MAX_SHOWN + 1])
-        if not value[: MAX_SHOWN + 1].isprintable()
-        else repr(value[: MAX_SHOWN + 1])
-    )
-    return text if len(value) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...{text[0]}"
+    start = value[: MAX_SHOWN + 1]
+    text = repr(start) if start.isprintable() else ascii(start)
+    whole = len(value) <= MAX_SHOWN and len(text) <= MAX_SHOWN + len("''")
+    return text if whole else f"{text[:MAX_SHOWN]}...{text[0]}"
 
 
 def bad_value(info: FieldInfo, value: object, allowed: str, hint: str = "") -> SettingsError:

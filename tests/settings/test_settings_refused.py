@@ -356,6 +356,12 @@ def test_any_json_body_loads_or_gives_problems(body: Any) -> None:
         assert all(problem.message.isprintable() for problem in outcome)
 
 
+def test_what_cannot_be_printed_is_cut_short_as_it_is_shown() -> None:
+    (problem,) = problems_of({"H": "\x1f" * 20})
+    assert_says_all(problem)
+    assert problem.found == repr("\x1f" * 20)[:60] + "...'"
+
+
 @given(st.sampled_from(sorted(FIELDS)), JSON)
 def test_any_value_of_any_setting_loads_or_gives_problems(name: str, value: Any) -> None:
     outcome = loaded_or_problems({name: value})
