@@ -51,6 +51,25 @@ _ADVICE = {
     "else": "write where(condition, value if true, value if false)",
     "=": "write == to compare",
     ",": "a decimal number is written with a point",
+    ";": "a comma stands between key frames",
+    "asin": "write arcsin",
+    "acos": "write arccos",
+    "atan": "write arctan",
+    "atan2": "write arctan2",
+    "seed": "write s",
+    "frame": "write t",
+    "max_frames": "write max_f + 1",
+    "random": "noise(t) gives smooth random numbers",
+    "rand": "noise(t) gives smooth random numbers",
+    "\u03c0": "write pi",
+    **{
+        typeset: f"write {plain} as on a keyboard"
+        for typeset, plain in zip(
+            "\u2212\u2013\u2014\u00d7\u00b7\u00f7\uff1a\uff0c\uff08\uff09\u201c\u201d\u2018\u2019",
+            "---**/:,()\"\"''",
+            strict=True,
+        )
+    },
 }
 
 

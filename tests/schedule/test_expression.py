@@ -238,6 +238,15 @@ def test_noise_equals_the_slow_reference(seed: int) -> None:
         ("t[0]", 6, "'['", "operator"),
         ("1e16", 5, "'1e16'", "9.0072e+15"),
         ("5 ° 3", 7, "'°'", "operator"),
+        ("\u22121.5", 5, "'\u2212'", "write - as on a keyboard"),
+        ("t \u00d7 2", 7, "'\u00d7'", "write * as on a keyboard"),
+        ("sin(2*\u03c0)", 11, "'\u03c0'", "write pi"),
+        ("\uff081\uff09", 5, "'\uff08'", "write ( as on a keyboard"),
+        ("\u201c1\u201d", 5, "'\u201c'", "as on a keyboard"),
+        ("1; 10", 6, "';'", "comma"),
+        ("2*acos(t)", 7, "'acos'", "arccos"),
+        ("max_frames/2", 5, "'max_frames'", "write max_f + 1"),
+        ("random()", 5, "'random'", "noise(t)"),
     ],
 )
 def test_refusal_names_column_and_remedy(expression: str, column: int, found: str, word: str) -> None:
