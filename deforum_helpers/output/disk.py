@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,11 @@ SPARE_BYTES = 64 * 2**20
 
 # Of a file's name, in its temporary one: with four bytes a character it still fits into 255.
 _NAME_IN_PART = 60
+# Ten seconds in all.
+TRIES_WHILE_HELD = 100
+PAUSE_WHILE_HELD_S = 0.1
+# Windows: access denied, sharing violation, lock violation.
+_HELD = frozenset({5, 32, 33})
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
@@ -70,13 +76,27 @@ def part_path(path: Path) -> Path:
 def settle(part: Path, path: Path) -> None:
     """Give the finished file `part` the name `path`; its content is on the disk itself before.
 
+    Windows refuses that while a virus scanner or the like looks at one of them; it is waited for.
+
     Raises:
         DiskFull, RenderError: as `disk_errors`.
     """
     with disk_errors(path.name):
-        with part.open("r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        for _ in range(TRIES_WHILE_HELD):
+            try:
+                _settle(part, path)
+                return
+            except PermissionError as error:
+                if getattr(error, "winerror", None) not in _HELD:
+                    raise
+            time.sleep(PAUSE_WHILE_HELD_S)
+        _settle(part, path)
+
+
+def _settle(part: Path, path: Path) -> None:
+    with part.open("r+b") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from deforum_helpers.errors import RenderError
+from deforum_helpers.output import disk
 from deforum_helpers.output.disk import appearing, keep_names, write_whole
 
 
@@ -63,3 +65,47 @@ def test_a_folder_that_cannot_be_synced_is_left_to_its_file_system(
     monkeypatch.setattr(os, "fsync", refused)
     keep_names(tmp_path)
     assert len(asked) == (os.name != "nt")
+
+
+def held(code: int) -> PermissionError:
+    """What Windows says of a file that another program has open."""
+    error = PermissionError(13, "The process cannot access the file")
+    error.winerror = code  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.mark.parametrize("code", [5, 32])
+def test_a_virus_scanner_that_looks_at_a_file_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    replace, refused = os.replace, [held(code)] * 3
+
+    def held_thrice(part: Path, path: Path) -> None:
+        if refused:
+            raise refused.pop()
+        replace(part, path)
+
+    monkeypatch.setattr(os, "replace", held_thrice)
+    monkeypatch.setattr(disk, "PAUSE_WHILE_HELD_S", 0.0)
+    write_whole(tmp_path / "frame.png", b"frame")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"frame"]
+
+
+@pytest.mark.parametrize(
+    "error", [held(32), PermissionError(13, "Permission denied")], ids=["held", "denied"]
+)
+def test_a_file_that_is_never_let_go_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: PermissionError
+) -> None:
+    tried: list[Path] = []
+
+    def refused(part: Path, path: Path) -> None:
+        tried.append(path)
+        raise error
+
+    monkeypatch.setattr(os, "replace", refused)
+    monkeypatch.setattr(disk, "PAUSE_WHILE_HELD_S", 0.0)
+    with pytest.raises(RenderError, match=r"frame\.png could not be written"):
+        write_whole(tmp_path / "frame.png", b"frame")
+    assert len(tried) == (disk.TRIES_WHILE_HELD + 1 if getattr(error, "winerror", None) else 1)
+    assert not list(tmp_path.iterdir())
