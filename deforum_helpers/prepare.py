@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.abilities import ability_problems
+from deforum_helpers.abilities import ability_problems, lora_problems
 from deforum_helpers.control_checks import control_problems, control_warnings
 from deforum_helpers.depth.names import available_families, depth_name, second_family, serve
 from deforum_helpers.errors import Problem, SettingsError
@@ -102,12 +102,11 @@ def prepare(
     Raises:
         SettingsError: all problems that could be found.
     """
-    options, option_problems = _options(facts, overrides)
+    options, images_folder, option_problems = _options(facts, overrides)
     loaded, found = examine_settings(submitted, {"sampler": facts.samplers, "scheduler": facts.schedulers})
     settings, problems = loaded.settings, [*option_problems, *found]
     if settings.resume_from_timestring and resume is None:
         resume = settings.resume_timestring
-    images_folder = IMAGES_FOLDER if option_problems else _images_folder(options, facts)
     settings = _with_seed(settings, (facts.output_root, images_folder), resume, draw_seed)
     inputs = find_inputs(settings, options, Downloads(facts.fetcher))
     settings = _with_length(settings, inputs)
@@ -124,6 +123,7 @@ def prepare(
     try:
         plan = make_plan(settings, options, manifest)
         later += [*plan_problems(plan, facts, inputs.downloads), *control_problems(plan, facts)]
+        later += lora_problems(plan, facts)
     except SettingsError as error:
         later += error.problems
     named = {problem.setting for problem in problems}
@@ -175,27 +175,22 @@ def _length_warnings(plan: Plan, inputs: Inputs, asked_frames: int) -> Iterator[
         )
 
 
-def _options(facts: HostFacts, overrides: Mapping[str, Any] | None) -> tuple[Options, list[Problem]]:
-    """Return the host's options with the job's overrides, and what is wrong with those."""
+def _options(facts: HostFacts, overrides: Mapping[str, Any] | None) -> tuple[Options, str, list[Problem]]:
+    """Return the host's options with the job's overrides, the images folder they name, and what is wrong with them."""
     try:
         options = override(facts.options, dict(overrides or {}))
     except SettingsError as error:
-        return facts.options, list(error.problems)
+        return facts.options, IMAGES_FOLDER, list(error.problems)
+    if not options.outdir_samples:
+        return options, IMAGES_FOLDER, []
     root = facts.output_root.resolve()
     folder = (root / options.outdir_samples).resolve() if "\0" not in options.outdir_samples else None
     if folder is not None and folder.is_relative_to(root):
-        return options, []
+        return options, str(folder.relative_to(root)), []
     found = repr(options.outdir_samples)[:80]
     message = f"The option 'outdir_samples' is {found}, but must name a folder inside the output folder."
-    setting = "options_overrides.outdir_samples"
-    return options, [Problem(message, setting, found=found, allowed="a folder inside the output folder")]
-
-
-def _images_folder(options: Options, facts: HostFacts) -> str:
-    if not options.outdir_samples:
-        return IMAGES_FOLDER
-    root = facts.output_root.resolve()
-    return str((root / options.outdir_samples).resolve().relative_to(root))
+    setting, allowed = "options_overrides.outdir_samples", "a folder inside the output folder"
+    return options, IMAGES_FOLDER, [Problem(message, setting, found=found, allowed=allowed)]
 
 
 def _with_seed(
