@@ -28,6 +28,9 @@ _WORDS = {"true": True, "false": False}
 
 _MULTIPLE = re.compile(r"[xX](?P<after>[0-9]{1,4})|(?P<before>[0-9]{1,4})[xX]")
 
+_NEXT_FRAMED = re.compile(r"""[|\n](?=[ \t]{0,40}"?[0-9]{1,9}"?[ \t]{0,40}:)""")
+_FRAME = re.compile(r"""[ \t]{0,40}"?([0-9]{1,9})"?[ \t]{0,40}:""")
+
 
 def modernised(submitted: Values) -> Change:
     """Return `submitted` as the current version writes it: names, values and prompts of old files replaced.
@@ -222,11 +225,30 @@ def _prompts(values: Values) -> Change:
 
 def _parsed(text: str) -> tuple[Any, str]:
     if text[:1] not in ("{", "["):
+        framed = _framed(text)
+        if framed:
+            return (
+                framed,
+                f"prompts is one text of frames and prompts; they begin at {', '.join(list(framed)[:20])}.",
+            )
         return {"0": text} if text else {}, "prompts is one text; it is the prompt of all frames."
     try:
         return json.loads(text), "prompts is JSON text; it is read as what it holds."
     except (ValueError, RecursionError):
         return text, "prompts is text."
+
+
+def _framed(text: str) -> dict[str, str] | None:
+    """Return the prompts of `0: a lake | 60: a wood`, or of the same on lines of their own; None if it is neither."""
+    found: dict[str, str] = {}
+    for piece in _NEXT_FRAMED.split(text):
+        match = _FRAME.match(piece)
+        if match is None:
+            return None
+        prompt = piece[match.end() :].strip().removesuffix(",").strip()
+        quoted = len(prompt) > 1 and prompt[0] == prompt[-1] == '"'
+        found[match[1]] = prompt[1:-1] if quoted else prompt
+    return found if "0" in found else None
 
 
 def _spread(prompts: list[str], max_frames: object) -> dict[str, str]:
