@@ -16,6 +16,7 @@ from deforum_api.submission import Limits
 from deforum_api.version import VERSION
 from deforum_helpers.controlnet.names import module_fault
 from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
+from deforum_helpers.engines.checkpoints import loras_of
 from deforum_helpers.engines.names import LACKS, samplers, schedulers
 from deforum_helpers.errors import MissingFeature
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -49,6 +50,7 @@ def standalone_facts(
         samplers=samplers(engine),
         schedulers=schedulers(engine),
         lacks=LACKS,
+        loras=loras_of(engine, model),
     )
 
 

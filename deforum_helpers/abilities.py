@@ -1,12 +1,15 @@
-"""What settings ask for and not every host can do: ControlNet, the mending of faces, changes inside the U-Net."""
+"""What settings ask for and not every host can do: ControlNet, LoRAs, the mending of faces, changes in the U-Net."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from deforum_helpers.controlnet.units import acting_units
+from deforum_helpers.engines.checkpoints import LORA_FOLDER
+from deforum_helpers.engines.diffusion.prompt_syntax import parse_prompt
 from deforum_helpers.errors import Problem
 from deforum_helpers.host import ControlNetFacts, HostFacts
+from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.model import ControlNetUnit
 
@@ -24,6 +27,31 @@ def ability_problems(settings: Settings, facts: HostFacts) -> list[Problem]:
     for number, unit in acting_units(settings):
         problems += _unit_problems(number, unit, facts.controlnet)
     return problems
+
+
+def lora_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
+    """Return which LoRAs the prompts call that are not there, each where it is called first."""
+    if facts.loras is None:
+        return []
+    called: dict[str, int] = {}
+    for texts in (plan.prompts.positive, plan.prompts.negative):
+        for text, frame in {text: texts.index(text) for text in set(texts) if "<" in text}.items():
+            for lora in parse_prompt(text).loras:
+                called[lora.name] = min(frame, called.get(lora.name, frame))
+    there = sorted(facts.loras()) if called else []
+    allowed = ", ".join(there[:MAX_NAMES_SHOWN]) or "none"
+    return [
+        Problem(
+            f"prompts, frame {frame}: the LoRA {name[:80]!r} is not there; there are: {allowed}. LoRAs lie in "
+            f"the folder {LORA_FOLDER!r} beside the checkpoint or beside its folder; the built-in model takes none.",
+            "prompts",
+            frame=frame,
+            found=name[:80],
+            allowed=allowed,
+        )
+        for name, frame in sorted(called.items(), key=lambda one: one[1])
+        if name not in there
+    ]
 
 
 def host_name_of(name: str, names: Sequence[str]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,6 +71,7 @@ class HostFacts:
         fetcher: gets files from addresses.
         controlnet: of its ControlNet.
         lacks: switch of a feature that it does not have -> why not, as one sentence.
+        loras: looks up the names of the LoRAs that prompts may call; None = nobody knows before the film.
     """
 
     name: str
@@ -87,6 +88,7 @@ class HostFacts:
     fetcher: Fetcher = field(default_factory=Fetcher)
     controlnet: ControlNetFacts = field(default_factory=ControlNetFacts)
     lacks: Mapping[str, str] = field(default_factory=dict)
+    loras: Callable[[], Collection[str]] | None = None
 
 
 def file_problems(settings: Settings, downloads: Downloads) -> list[Problem]:

@@ -122,8 +122,7 @@ def prepare(
     plan = None
     try:
         plan = make_plan(settings, options, manifest)
-        later += [*plan_problems(plan, facts, inputs.downloads), *control_problems(plan, facts)]
-        later += lora_problems(plan, facts)
+        later += _plan_problems(plan, facts, inputs)
     except SettingsError as error:
         later += error.problems
     named = {problem.setting for problem in problems}
@@ -144,6 +143,11 @@ def prepare(
         resume=resume,
         inputs=inputs,
     )
+
+
+def _plan_problems(plan: Plan, facts: HostFacts, inputs: Inputs) -> list[Problem]:
+    of_models = (*control_problems(plan, facts), *lora_problems(plan, facts))
+    return [*plan_problems(plan, facts, inputs.downloads), *of_models]
 
 
 def _plan_warnings(

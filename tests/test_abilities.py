@@ -9,6 +9,7 @@ import pytest
 from films import SMALL, host
 
 from deforum_helpers.abilities import ability_problems, host_name_of
+from deforum_helpers.engines.checkpoints import loras_of
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.host import ControlNetFacts
 from deforum_helpers.prepare import prepare
@@ -31,6 +32,25 @@ def test_a_feature_that_the_host_lacks_is_refused_where_it_is_switched_on() -> N
     (problem,) = problems(HAS, lacks, restore_faces=True)
     assert problem.setting == "restore_faces"
     assert problem.message == "restore_faces is true: This host mends no faces. Allowed here: false."
+
+
+def test_a_lora_that_is_not_there_is_told_before_the_film(tmp_path: Path) -> None:
+    """A film would else end at the frame that calls it first, hours later."""
+    (tmp_path / "Lora" / "mine").mkdir(parents=True)
+    (tmp_path / "Lora" / "mine" / "ink.safetensors").touch()
+    prompts = {"0": "a hill <lora:ink:1>", "3": "a <lora:chalk:0.5> hill --neg <lora:Ink:1>"}
+
+    def told(engine: str) -> list[tuple[str | None, int | None, str]]:
+        facts = host(tmp_path, loras=loras_of(engine, str(tmp_path / "a.safetensors")))
+        try:
+            prepare(SMALL | {"prompts": prompts, "max_frames": 5}, facts)
+        except SettingsError as error:
+            return [(one.setting, one.frame, one.found or "") for one in error.problems]
+        return []
+
+    assert told("diffusers") == [("prompts", 3, "chalk"), ("prompts", 3, "Ink")]
+    assert told("demo") == [("prompts", 0, "ink"), ("prompts", 3, "chalk"), ("prompts", 3, "Ink")]
+    assert told("null") == []
 
 
 def test_every_unit_that_is_on_is_told_that_there_is_no_controlnet() -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from deforum_helpers.engines.checkpoints import loras_of
 from deforum_helpers.engines.names import LACKS, samplers, schedulers
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.output.metadata import read_png_settings, read_video_settings
@@ -33,6 +34,7 @@ def host_facts(options: argparse.Namespace, output_root: Path) -> HostFacts:
         samplers=samplers(engine),
         schedulers=schedulers(engine),
         lacks=LACKS,
+        loras=loras_of(engine, options.ckpt),
     )
 
 

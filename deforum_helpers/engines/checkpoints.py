@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from deforum_helpers.errors import ModelError
 
 Kind = Literal["sd", "sdxl", "sd3", "flux"]
 
+LORA_FOLDER = "Lora"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _HEADER_LIMIT_BYTES = 64 * 2**20
@@ -110,6 +111,25 @@ def folders_beside(checkpoint: str | None, name: str) -> tuple[Path, ...]:
         return ()
     folder = Path(checkpoint).expanduser().absolute().parent
     return folder / name, folder.parent / name
+
+
+def lora_files(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the LoRAs in `folders` and below them by their names; the first folder counts first."""
+    files = (
+        path for folder in reversed(folders) for path in sorted(folder.rglob("*.safetensors"), reverse=True)
+    )
+    return {path.stem: path for path in files}
+
+
+def loras_of(engine: str, checkpoint: str | None) -> Callable[[], Collection[str]] | None:
+    """Return what looks up the names of the LoRAs that an engine of our own can take.
+
+    The built-in model takes none; None without a model, which minds no tag.
+    """
+    if engine == "null":
+        return None
+    folders = folders_beside(checkpoint, LORA_FOLDER) if engine == "diffusers" else ()
+    return lambda: lora_files(folders)
 
 
 def folder_kind(folder: Path) -> Kind:

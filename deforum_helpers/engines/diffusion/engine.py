@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.engines.checkpoints import Checkpoint, describe_checkpoint, folders_beside
+from deforum_helpers.engines.checkpoints import LORA_FOLDER, Checkpoint, describe_checkpoint, folders_beside
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended
 from deforum_helpers.engines.diffusion.control_units import ControlUnits, steered
@@ -19,7 +19,7 @@ from deforum_helpers.engines.diffusion.families import Scales
 from deforum_helpers.engines.diffusion.guidance import guided_output
 from deforum_helpers.engines.diffusion.inpainting import Kept, begun_from, latent_mask
 from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
-from deforum_helpers.engines.diffusion.lora import LORA_FOLDER, loras_applied
+from deforum_helpers.engines.diffusion.lora import loras_applied
 from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
 from deforum_helpers.engines.diffusion.noise import seeded_noise
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora, text_at_step

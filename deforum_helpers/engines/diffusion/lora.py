@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deforum_helpers.engines.checkpoints import LORA_FOLDER, lora_files
 from deforum_helpers.engines.diffusion.loading import LOAD_ERRORS, PIPELINE_OF, LoadedModel
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.errors import ModelError
 from deforum_helpers.optional import require
 
-LORA_FOLDER = "Lora"
 _log = logging.getLogger(__name__)
 
 
@@ -59,10 +59,7 @@ def _summed(loras: tuple[Lora, ...]) -> tuple[Lora, ...]:
 
 def _found(name: str, folders: Sequence[Path]) -> Path:
     # Tags are text of strangers: they are compared with what lies there, never joined to a path.
-    files = (
-        path for folder in reversed(folders) for path in sorted(folder.rglob("*.safetensors"), reverse=True)
-    )
-    available = {path.stem: path for path in files}
+    available = lora_files(folders)
     if name not in available:
         names = ", ".join(sorted(available)) or "none"
         raise ModelError(
