@@ -39,6 +39,7 @@ _ENDINGS = {
     ".srt": "subtitles",
     "_settings.txt": "settings",
 }
+_FRAMES = {"frame": "{}_{:09d}.png", "depth": "{}_depth_{:09d}.png"}
 _PICTURE = re.compile(r"(_depth)?_([0-9]{9})\.png")
 _FILMS = {
     "upscaled_video": re.compile(r"_Upscaled_x[2-4]\.mp4"),
@@ -68,18 +69,26 @@ class Output:
 
 def outputs(job: Job) -> list[Output]:
     """Return the job's files by name. Links and whatever else is not a plain file are left out."""
-    if not job.outdir or not job.timestring:
+    folder = _folder(job)
+    if folder is None or not job.timestring:
         return []
-    folder = Path(job.outdir)
     try:
-        if not folder.resolve().is_relative_to(folder.parents[1].resolve()):
-            return []
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.name.startswith(job.timestring))
     except OSError:
         return []
     found = (_output(folder / name, name[len(job.timestring) :]) for name in names)
     return [output for output in (*found, *_in_folders(folder, job.timestring)) if output]
+
+
+def _folder(job: Job) -> Path | None:
+    """Return the job's folder, unless a link there leads elsewhere."""
+    folder = Path(job.outdir or "")
+    try:
+        inside = folder.resolve().is_relative_to(folder.parents[1].resolve())
+    except (OSError, IndexError):
+        return None
+    return folder if inside else None
 
 
 def _in_folders(folder: Path, timestring: str) -> Iterator[Output | None]:
@@ -101,8 +110,13 @@ def output(job: Job, kind: str, frame: int | None = None) -> Output:
     Raises:
         ApiError: 404, there is none (yet).
     """
-    for found in outputs(job):
-        if found.kind == kind and found.frame == frame:
+    folder, name = _folder(job), _FRAMES.get(kind)
+    if name and frame is not None and folder:  # one of a hundred thousand is not looked for among all
+        files = [_file(kind, folder / name.format(job.timestring, frame), frame)]
+    else:
+        files = [found for found in outputs(job) if found.kind == kind and found.frame == frame]
+    for found in files:
+        if found:
             return found
     what = kind if frame is None else f"{kind} {frame}"
     raise _lacks(job, what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import sleep
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -11,9 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from deforum_api import outputs
+from deforum_api.errors import ApiError
 from deforum_api.jobs import JobQueue
 from deforum_api.models import OutputFile
 from deforum_api.routing import JOBS, Router, errors
+
+# A frame that a client was told of may be on its way to the disk; it is waited for, two seconds in all.
+TRIES_WHILE_WRITTEN = 100
+PAUSE_WHILE_WRITTEN_S = 0.02
 
 router = Router(prefix="/deforum_api", tags=["Outputs"])
 
@@ -116,6 +122,16 @@ async def get_preview(id: str, request: Request, jobs: JobQueue = JOBS) -> Respo
 
 async def _file(request: Request, jobs: JobQueue, id: str, kind: str, frame: int | None = None) -> Response:
     job = jobs.job(id)
+    drawn = kind == "frame" and frame is not None and not job.finished and frame < job.frame
+    for _ in range(TRIES_WHILE_WRITTEN if drawn else 0):
+        try:
+            return await run_in_threadpool(
+                lambda: outputs.file_answer(request, outputs.output(job, kind, frame))
+            )
+        except ApiError as error:
+            if error.code != 404:
+                raise
+        await sleep(PAUSE_WHILE_WRITTEN_S)
     return await run_in_threadpool(lambda: outputs.file_answer(request, outputs.output(job, kind, frame)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from deforum_api.routes import outputs as routes
 from tests.api.fake_renderer import Renderer, ended, submit, until
 
 FILM = bytes(range(200))
@@ -141,6 +143,36 @@ def test_what_is_not_there_is_404(client: TestClient, job_id: str, place: str) -
 @pytest.mark.parametrize("n", ["-1", "x", "1e3", "9999999999", "..%2f..%2fetc%2fpasswd"])
 def test_a_frame_is_asked_for_by_number_only(client: TestClient, job_id: str, n: str) -> None:
     assert client.get(f"/deforum_api/jobs/{job_id}/frames/{n}").status_code in (404, 422)
+
+
+def test_a_frame_that_is_on_its_way_to_the_disk_is_waited_for(
+    client: TestClient, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renderer.ending = threading.Event()
+    (job_id,) = submit(client, {"batch_name": "film"})
+    job = until(client, job_id, lambda job: job["phase"] == "POST_PROCESSING")
+    path = Path(job["outdir"]) / f"{job['timestring']}_000000003.png"
+    picture = path.read_bytes()
+    path.unlink()
+    waits: list[float] = []
+
+    async def written_at_the_third_look(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            path.write_bytes(picture)
+
+    monkeypatch.setattr(routes, "sleep", written_at_the_third_look)
+    assert client.get(f"/deforum_api/jobs/{job_id}/frames/3").content == picture
+    assert len(waits) == 3
+    assert client.get(f"/deforum_api/jobs/{job_id}/frames/4").status_code == 404
+    assert len(waits) == 3, "nobody was told of frame 4"
+    path.unlink()
+    assert client.get(f"/deforum_api/jobs/{job_id}/frames/3").status_code == 404
+    assert len(waits) == 3 + routes.TRIES_WHILE_WRITTEN
+    renderer.ending.set()
+    assert ended(client, job_id)["status"] == "SUCCEEDED"
+    assert client.get(f"/deforum_api/jobs/{job_id}/frames/3").status_code == 404
+    assert len(waits) == 3 + routes.TRIES_WHILE_WRITTEN, "the job has ended"
 
 
 def test_a_queued_job_has_no_files(client: TestClient, renderer: Renderer) -> None:
