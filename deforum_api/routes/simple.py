@@ -116,7 +116,7 @@ def _chosen_settings(submitted: Any, allowed_params: Any) -> dict[str, Any]:
         submitted = parse_json(submitted, ("settings_json",))
     if not isinstance(submitted, Mapping):
         raise InvalidBody("settings_json must be a JSON object.", ("settings_json",))
-    if not isinstance(allowed_params, str | None):
+    if not isinstance(allowed_params, str | None) or "," in (allowed_params or ""):
         raise InvalidBody("allowed_params must be names separated by ';'.", ("allowed_params",))
     allowed = {name.strip() for name in (allowed_params or "").split(";")} & defaults().keys()
     chosen = {name: value for name, value in submitted.items() if name in allowed}

@@ -65,6 +65,7 @@ def test_each_run_gets_a_fresh_batch_name(client: TestClient, jobs: JobQueue) ->
         ({"settings_json": "[]"}, 422),
         ({"settings_json": '{"a": NaN}'}, 422),
         ({"settings_json": '{"max_frames": "x"}', "allowed_params": "max_frames"}, 400),
+        ({"settings_json": '{"max_frames": 2}', "allowed_params": "max_frames,W"}, 422),
     ],
 )
 def test_wrong_arguments(client: TestClient, how: str, arguments: dict[str, Any], code: int) -> None:
