@@ -53,7 +53,7 @@ def test_problems_of_every_kind_are_told_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "schedule", "frame"),
     [
-        ("zoom", "0:(1), 2:(0)", 2),
+        ("zoom", "0:(1), 2:(-0.0001)", 2),
         ("noise_schedule", "0:(0.5*t)", 3),
         ("steps_schedule", "0:(1e9)", 0),
         ("kernel_schedule", "0:(100001)", 0),
