@@ -77,6 +77,19 @@ def test_help_of_a_slider_has_the_whole_width(browser: Any, url: str, width_px: 
 
 
 @pytest.mark.parametrize("width_px", [1280, 390])
+def test_numbers_of_sliders_are_seen_whole(browser: Any, url: str, width_px: int) -> None:
+    inside = """field => {
+        const [mine, all] = [field.querySelector(".tab-like-container"), field].map(e => e.getBoundingClientRect());
+        return mine.left >= all.left && mine.right <= all.right;
+    }"""
+    with window(browser, url, width_px) as one:
+        one.open("Output", "Vid2depth")
+        sliders = one.page.locator("[id^=deforum_tool_depth]:has(.tab-like-container)").all()
+        assert len(sliders) >= 5
+        assert all(slider.evaluate(inside) for slider in sliders)
+
+
+@pytest.mark.parametrize("width_px", [1280, 390])
 def test_tabs_keep_their_order_when_one_is_chosen(browser: Any, url: str, width_px: int) -> None:
     with window(browser, url, width_px) as one:
         one.open("Keyframes", "Checkpoint")
