@@ -93,7 +93,7 @@ def run_job(
     report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
     remove_unfinished(halves)
     job = _Job(prepared, engine, cancel, report, run, estimator, sources)
-    manifest = finished_film(run, job.film_digest) if resume else None
+    manifest = finished_film(run, job.film_digest, prepared.options) if resume else None
     if manifest is None:
         job.sources = sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
         job.tell("PREPARING", 0.1, 0)
@@ -190,7 +190,7 @@ class _Job:
                 "checkpoint. Check resume_timestring and batch_name, or render anew."
             ) from None
         start = checkpoint.decoded(content, self.engine.device)
-        check_frames(self.run, start.frames_done)
+        check_frames(self.run, start.frames_done, depth=self.prepared.settings.save_depth_maps)
         if start.frames_done:
             newest = read_frame(self.run.frame_path(start.frames_done - 1))
             size = (self.prepared.settings.W, self.prepared.settings.H)

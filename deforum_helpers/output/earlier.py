@@ -11,20 +11,30 @@ from deforum_helpers.output.frames import is_whole
 from deforum_helpers.output.names import Run
 
 
-def check_frames(run: Run, count: int) -> None:
+def check_frames(run: Run, count: int, *, depth: bool) -> None:
     """See that the first `count` frames of a run are there, from the first byte to the last.
+
+    Args:
+        run: names them.
+        count: how many.
+        depth: whether each has a depth map, which is to be there as well.
 
     Raises:
         CheckpointError: one is missing, or only half there.
     """
     for frame in range(count):
-        path = run.frame_path(frame)
-        if not is_whole(path):
-            state = "damaged" if path.exists() else "missing"
-            raise CheckpointError(
-                f"The run {run.timestring} cannot be resumed: its frame {frame} is {state} ({path.name}). "
-                "Put it back, or render anew."
-            )
+        _check(run, f"frame {frame}", run.frame_path(frame))
+        if depth:
+            _check(run, f"depth map {frame}", run.depth_path(frame))
+
+
+def _check(run: Run, what: str, path: Path) -> None:
+    if not is_whole(path):
+        state = "damaged" if path.exists() else "missing"
+        raise CheckpointError(
+            f"The run {run.timestring} cannot be resumed: its {what} is {state} ({path.name}). "
+            "Put it back, or render anew."
+        )
 
 
 def check_fits(run: Run, there: tuple[int, int, int], wanted: tuple[int, int, int]) -> None:

@@ -22,6 +22,8 @@ from deforum_helpers.interpolation.engines import make_interpolator
 from deforum_helpers.options import Options
 from deforum_helpers.output.derived import Report, enlarge_pictures, film_of, interpolate_pictures
 from deforum_helpers.output.disk import disk_errors, write_whole
+from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
+from deforum_helpers.output.frames import is_whole
 from deforum_helpers.output.manifest import (
     FileKind,
     Manifest,
@@ -105,24 +107,30 @@ def film_digest(saved_settings: Mapping[str, Any], options: Options, plan_digest
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def finished_film(run: Run, digest: str) -> Manifest | None:
+def finished_film(run: Run, digest: str, options: Options) -> Manifest | None:
     """Return the list of outputs of a run whose film is finished, for these very settings; else None.
 
-    Its frames may be removed already, if that is what the settings ask for.
+    Every file is there as it is listed: pictures whole, films with all their frames, which are counted again. The
+    frames may be removed already, if that is what the settings ask for.
     """
     try:
         manifest = read_manifest(run.manifest_path)
     except CheckpointError:
         return None
-    whole = all(_as_listed(run.outdir / file.name, file) for file in manifest.files)
-    return manifest if digest and manifest.film_digest == digest and whole else None
+    finished = bool(digest) and manifest.film_digest == digest
+    return manifest if finished and all(_as_listed(run, file, options) for file in manifest.files) else None
 
 
-def _as_listed(path: Path, file: OutputFile) -> bool:
+def _as_listed(run: Run, file: OutputFile, options: Options) -> bool:
+    path = run.outdir / file.name
     try:
-        return path.stat().st_size == file.size
-    except OSError:
+        if path.stat().st_size != file.size:
+            return False
+        if file.kind in ("video", "upscaled_video", "interpolated_video"):
+            return count_frames(path, find_ffmpeg(options.deforum_ffmpeg_location)) == file.frames
+    except (OSError, VideoError):
         return False
+    return path.suffix != ".png" or is_whole(path)
 
 
 def wants_more(settings: Settings) -> bool:

@@ -232,6 +232,30 @@ def test_resume_with_a_damaged_frame_names_it(content: bytes, tmp_path: Path) ->
         rendered(prepared(tmp_path, QUICK, **frames_alone), resume=result.timestring)
 
 
+def test_resume_with_a_missing_depth_map_names_it(tmp_path: Path) -> None:
+    depth = {"save_depth_maps": True, "skip_video_creation": True}
+    result = rendered(prepared(tmp_path, QUICK, **depth))
+    (result.outdir / f"{result.timestring}_depth_000000003.png").unlink()
+    with pytest.raises(CheckpointError, match="depth map 3 is missing"):
+        rendered(prepared(tmp_path, QUICK, **depth), resume=result.timestring)
+
+
+@pytest.mark.parametrize("kind", ["video", "upscaled_video"])
+def test_a_film_that_was_damaged_before_its_end_was_told_is_made_again(kind: str, tmp_path: Path) -> None:
+    """Its size alone tells nothing: a power failure may leave a file of zeros."""
+    job = prepared(tmp_path, QUICK, r_upscale_video=True, r_upscale_model="Lanczos")
+    result = rendered(job)
+    (film,) = [
+        result.outdir / file.name
+        for file in read_manifest(result.outdir / f"{result.timestring}_manifest.json").files
+        if file.kind == kind
+    ]
+    film.write_bytes(bytes(film.stat().st_size))
+    again = rendered(job, resume=result.timestring)
+    assert again.video == result.video
+    assert count_frames(film, find_ffmpeg("")) == 5
+
+
 def test_a_frame_that_is_emptied_while_others_are_drawn_is_no_success(tmp_path: Path) -> None:
     def emptied(progress: Progress) -> None:
         if progress.phase == "POST_PROCESSING":
