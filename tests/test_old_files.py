@@ -22,6 +22,7 @@ FILES = sorted((Path(__file__).parent / "settings" / "files").glob("*.*"))
 LENGTHS = {  # where a video, or the manifest, says how long the film is
     "2022_notebook_video_input": 3,
     "2023_february_hybrid": 6,
+    "2023_notebook_hybrid": 6,
 }
 SMALL = {"W": 64, "H": 64, "width": 64, "height": 64, "max_frames": 7}
 
@@ -65,6 +66,19 @@ def test_what_was_written_carelessly_is_read_as_meant(tmp_path: Path) -> None:
     assert values["strength_schedule"] == pytest.approx([0.6, 0.625, 0.65, 0.675, 0.7, 0.7, 0.7, 0.7])
     assert values["angle"][:4] == pytest.approx([0, 0.5, 1, 1.5])
     assert values["angle"][7] == pytest.approx(2 * math.sin(3.5))
+
+
+def test_what_published_presets_get_away_with_is_read_as_they_were_drawn(tmp_path: Path) -> None:
+    (path,) = (path for path in FILES if path.stem == "2024_pulsing_presets")
+    plan = prepare(read_settings_file(path), host(tmp_path)).plan
+    values = {name: series.tolist() for name, series in plan.schedules.values.items()}
+    pulse = [-0.2 * max(math.cos(3.141 * (t + 1) / 5), 0) ** 0.9 + 0.5 for t in range(10)]
+    gap = [pulse[1] + (pulse[7] - pulse[1]) * step / 6 for step in range(1, 6)]
+    assert values["strength_schedule"] == pytest.approx([*pulse[:2], *gap, *pulse[7:]])
+    assert values["translation_z"] == [2, 1.875, 1.75, 1.625, 1.5, 1.125, 0.75, 0.375, 0, 0]
+    assert values["rotation_3d_y"] == pytest.approx([0.1 * t for t in range(10)])
+    assert values["rotation_3d_x"] == pytest.approx([0.4, 0.4, 0.4, 0.3, 0.2] + [0.1] * 5)
+    assert plan.prompts.negative[9].strip() == "blur"
 
 
 def _checkpoints(submitted: dict[str, object]) -> tuple[str, ...]:

@@ -185,6 +185,8 @@ def _numeric_points(reading: Reading, timeline: Timeline) -> dict[int, float | E
 
 def _warn_of_trailing_text(reading: Reading, inner: Span, span: Span, structure: Structure) -> None:
     text = reading.text
+    if _CUT_NUMBER.fullmatch(text[inner.start : inner.end]):
+        return
     closing = structure.closing.get(inner.start)
     if closing is not None and text[span.start : inner.start].strip() == "" and closing < inner.end - 1:
         reading.warn(closing + 1, "the value goes on after its closing bracket; all of it is read")
