@@ -75,7 +75,8 @@ class Owners:
         """Whether the program `owner` has ended.
 
         On this machine its process tells: one that is only slow is there. Of a program elsewhere, before a restart
-        of the machine, or hidden from us, the heartbeat tells; it is a count, so that no clock matters.
+        of the machine, hidden from us, or in this very process, which may have begun anew under its old number, the
+        heartbeat tells; it is a count, so that no clock matters.
         """
         rows = read("SELECT machine, pid, began, beats FROM servers WHERE id = ?", owner)
         if not rows:
@@ -83,8 +84,9 @@ class Owners:
         machine, pid, began, beats = rows[0]
         if machine and machine == self._me.machine:
             seen = process_start(pid)
-            if seen is not None or not _exists(pid):
-                return seen != began
+            ended = seen != began if seen else not _exists(pid)
+            if ended or (seen and pid != self._me.pid):
+                return ended
         return self._silence_s(owner, beats) > SILENCE_S
 
     def _silence_s(self, owner: str, beats: int) -> float:

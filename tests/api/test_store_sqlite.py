@@ -226,10 +226,10 @@ def test_a_cancel_from_elsewhere_leaves_the_job_to_its_program(path: Path) -> No
 class Elsewhere:
     """A program of which only the heartbeat can be seen, and one that looks on."""
 
-    def __init__(self, machine: str = "another machine", pid: int = 1) -> None:
+    def __init__(self, machine: str = "another machine", pid: int = 1, began: str = "1") -> None:
         self.beats = 5
         self.seconds = 0.0
-        self._about = (machine, pid, "1")
+        self._about = (machine, pid, began)
         self._owners = Owners(Me.now(), clock=lambda: self.seconds)
 
     def read(self, query: str, owner: str) -> list[tuple[str, int, str, int]]:
@@ -264,7 +264,7 @@ def test_a_process_that_cannot_be_seen_just_now_is_not_dead(monkeypatch: pytest.
     me = Me.now()
     if not me.machine:
         pytest.skip("processes tell nothing on this system")
-    here = Elsewhere(me.machine, me.pid)
+    here = Elsewhere(me.machine, os.getppid())
 
     def too_many_open(path: Path) -> str:
         raise OSError(24, "Too many open files", str(path))
@@ -273,6 +273,15 @@ def test_a_process_that_cannot_be_seen_just_now_is_not_dead(monkeypatch: pytest.
     monkeypatch.setattr(Path, "read_text", too_many_open)
     assert not here.seems_dead_after(0)
     assert here.seems_dead_after(2 * SILENCE_S, looks=128)
+
+
+def test_a_program_that_began_anew_in_its_own_process_takes_its_jobs_back() -> None:
+    me = Me.now()
+    before = Elsewhere(me.machine, me.pid, me.began)
+    assert not before.seems_dead_after(0)
+    assert before.seems_dead_after(2 * SILENCE_S, looks=128)
+    before.beats += 1
+    assert not before.seems_dead_after(1), "two that are in one process both live"
 
 
 def test_an_older_database_is_brought_to_this_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
