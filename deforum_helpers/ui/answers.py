@@ -240,9 +240,12 @@ class Answers:
         facts = self._service.facts_now()
         return {name: host_choices(name, facts) for name in names}
 
-    def runs(self) -> list[str]:
-        """Return the timestrings of the runs that can be continued, newest first."""
-        return [run.timestring for run in self._service.stopped_runs()]
+    def runs(self) -> list[tuple[str, str]]:
+        """Return the runs that can be continued, newest first: what they are called, and their timestrings."""
+        return [
+            (f"{run.folder} ({run.frames} {'frame' if run.frames == 1 else 'frames'})", run.timestring)
+            for run in self._service.stopped_runs()
+        ]
 
     def draw(self, names: list[str], changed: str) -> str:
         """Return the pictures of the plan of what the page's script says the controls hold; see `look`."""

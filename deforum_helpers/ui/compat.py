@@ -111,6 +111,11 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
+def named(choices: Sequence[tuple[str, str]]) -> list[Any]:
+    """Return choices (label, value) as gradio takes them; gradio 3 shows values alone."""
+    return list(choices) if MAJOR >= 4 else [value for _, value in choices]
+
+
 def option(row: OptionRow, value: Any, prefix: str = "deforum_option") -> Any:
     """Return the component of an option; `prefix` begins its element's id."""
     common = {"label": row.label, "elem_id": f"{prefix}_{row.name}"}

@@ -142,7 +142,12 @@ def _choices(parts: Parts, answers: Answers) -> None:
         return [gr.update(choices=list(found[name])) if found[name] else gr.update() for name in models]
 
     compat.on(parts.models_refresh.click, refresh, [], boxes)
-    compat.on(parts.runs_refresh.click, lambda: gr.update(choices=answers.runs()), [], [parts.runs])
+    compat.on(
+        parts.runs_refresh.click,
+        lambda: gr.update(choices=compat.named(answers.runs())),
+        [],
+        [parts.runs],
+    )
 
 
 def _flat(answer: tuple[tuple[Any, ...], str]) -> tuple[Any, ...]:

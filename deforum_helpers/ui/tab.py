@@ -210,9 +210,8 @@ class _Builder:
         schedules = [
             (f"{info.label} ({name})", name) for name, info in FIELDS.items() if info.kind == "schedule"
         ]
-        choices = schedules if compat.MAJOR >= 4 else [name for _, name in schedules]
         self._others["plot_names"] = gr.Dropdown(
-            choices=choices,
+            choices=compat.named(schedules),
             value=[],
             multiselect=True,
             label="Schedules (empty: those that change)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,10 @@ def test_a_stopped_run_is_picked_from_the_list_and_goes_on(browser: Any, url: st
         one.page.locator("#deforum_runs_refresh").click()
         one.page.locator("#deforum_runs input").click()
         one.page.get_by_role("option").first.click()
-        picked = one.page.locator("#deforum_runs input").input_value()
+        assert re.match(r"stopped \(\d+ frames?\)", one.page.locator("#deforum_runs input").input_value())
         one.page.click("#deforum_run_use")
-        one.page.locator("#deforum_report", has_text=f"run {picked}").first.wait_for()
-        assert one.field("resume_timestring").input_value() == picked
+        one.page.locator("#deforum_report", has_text="run 2").first.wait_for()
+        assert re.fullmatch(r"\d{14}", one.field("resume_timestring").input_value())
         again = one.generate()
         one.state(again, "running")
         one.page.locator("#deforum_run", has_text="left").first.wait_for()
