@@ -40,5 +40,6 @@ def test_what_was_accepted_outlives_the_program(start: Start) -> None:
         job = third.ended(job_id)
         assert job["status"] == "SUCCEEDED", job["message"]
         pictures = Path(job["outdir"]).glob(f"{job['timestring']}_[0-9]*.png")
-        assert len(list(pictures)) == frames
+        files = sorted(path.name for path in Path(job["outdir"]).iterdir())
+        assert len(list(pictures)) == frames, (job, files, second.errors, third.errors)
     assert not [line for server in (second, third) for line in server.errors if "Traceback" in line]
