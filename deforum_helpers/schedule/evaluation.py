@@ -14,6 +14,7 @@ from deforum_helpers.schedule.timeline import Timeline
 from deforum_helpers.schedule.tree import Culprit, Expression
 
 MAX_WORK = 30_000_000
+_REAL_FROM_0_ON = frozenset({"**", "pow", "sqrt", "log", "log10"})
 _CHUNK = 8192  # so many frames at a time stay in the processor's cache
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -38,7 +39,6 @@ class Evaluation:
         end: int,
         *,
         extra_work: int = 0,
-        gaps: bool = False,
     ) -> Floats:
         """Return the values over the frames `first` to `end` - 1, float64, shape (end - first,).
 
@@ -46,8 +46,6 @@ class Evaluation:
 
         Args:
             extra_work: what the caller does per frame with the value, in operations.
-            gaps: where roots, logarithms and powers have no real value the frame is nan, with a warning, as long
-                as other frames have one.
 
         Raises:
             SettingsError: the expressions so far take more than `MAX_WORK` operations.
@@ -61,14 +59,9 @@ class Evaluation:
             values = self._raw_values(expression, first, end)
             if values.min() >= -MAX_MAGNITUDE and values.max() <= MAX_MAGNITUDE:
                 return values
-            wrong = ~(np.abs(values) <= MAX_MAGNITUDE)
-            bad = first + int(np.argmax(wrong))
+            bad = first + int(np.argmax(~(np.abs(values) <= MAX_MAGNITUDE)))
             culprit = self._culprit(expression, bad)
-            if gaps and not culprit.of_bits and np.array_equal(wrong, np.isnan(values)) and not wrong.all():
-                _warn_of_gaps(reading, culprit, bad, int(wrong.sum()))
-                return values
-            allowed = f"a finite real number up to {MAX_MAGNITUDE:g}"
-            reading.refuse(reading.problem(culprit.place, culprit.account, allowed, frame=bad))
+            reading.refuse(reading.problem(culprit.place, culprit.account, _allowed(culprit), frame=bad))
         return np.zeros(frames)
 
     def _raw_values(self, expression: Expression, first: int, end: int) -> Floats:
@@ -95,9 +88,11 @@ class Evaluation:
         return expression.culprit(scope)
 
 
-def _warn_of_gaps(reading: Reading, culprit: Culprit, frame: int, count: int) -> None:
-    others = f" and at {count - 1} other{'s' if count > 2 else ''}" if count > 1 else ""
-    sentence = (
-        f"{culprit.account} at frame {frame}{others}; there it lies between the values before and after"
+def _allowed(culprit: Culprit) -> str:
+    allowed = f"a finite real number up to {MAX_MAGNITUDE:g}"
+    of_negatives = culprit.symbol in _REAL_FROM_0_ON and culprit.account.endswith("= nan")
+    return (
+        f"{allowed}: abs(...) or max(..., 0) keeps what it is taken of from being negative"
+        if of_negatives
+        else allowed
     )
-    reading.warn(culprit.place, sentence)

@@ -213,8 +213,7 @@ FUNCTIONS = {
 CHOICES = frozenset({"where", "if"})
 TRUTHS = frozenset({"==", "!=", "<", "<=", ">", ">=", "isnan", "not"})
 TRUTH_KEEPING = frozenset({"&", "|", "^"})
-BITS = TRUTH_KEEPING | {"~", "<<", ">>"}
-WHOLE = TRUTHS | BITS
+WHOLE = TRUTHS | {"&", "|", "^", "~", "<<", ">>"}
 WHOLE_KEEPING = frozenset(
     {"+", "-", "*", "//", "%", "**", "u+", "u-", "abs", "sign", "min", "max", "clip", "mod", "fmod", "pow"}
     | {"conj", "real"}

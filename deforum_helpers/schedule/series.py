@@ -60,7 +60,6 @@ def numeric_series(text: str, timeline: Timeline, setting: str) -> NumericSeries
 
     Between two key frames runs a straight line if the first one holds a plain number; an expression is
     evaluated at every frame until the next key frame. `0: (1), 4: (3)` gives 1, 1.5, 2, 2.5, 3, 3, ...
-    Where an expression has no real value, as `cos(t)**0.5` at some frames, straight lines join its neighbours.
 
     Args:
         text: the schedule.
@@ -214,33 +213,21 @@ def _expanded(reading: Reading, points: dict[int, float | Expression], timeline:
     """Hold the expressions, and draw straight lines from each plain number to the next key frame's value."""
     ends = [*list(points)[1:], timeline.frames]
     held: list[tuple[int, Floats]] = []
-    places: list[int] = []
     starts: list[float] = []
     evaluation = Evaluation(timeline)
     for (frame, point), end in zip(points.items(), ends, strict=True):
         if not isinstance(point, Expression):
-            places.append(frame)
             starts.append(point)
             continue
         end = end if 0 <= frame < end else frame + 1
-        values = evaluation.values(reading, point, frame, end, gaps=True)
+        values = evaluation.values(reading, point, frame, end)
         held.append((frame, values))
-        first = int(np.argmin(np.isnan(values)))
-        places.append(frame + first)
-        starts.append(float(values[first]))
+        starts.append(float(values[0]))
     values = np.full(timeline.frames, starts[-1])
     if len(starts) > 1:
-        last = places[-1]
-        values[:last] = np.interp(np.arange(last), places, starts)
+        last = max(points)
+        values[:last] = np.interp(np.arange(last), list(points), starts)
     for frame, segment in held:
         if 0 <= frame < timeline.frames:
             values[frame : frame + len(segment)] = segment
-    return _without_gaps(values)
-
-
-def _without_gaps(values: Floats) -> Floats:
-    """Return the values with straight lines where they are nan; before the first and after the last, those."""
-    gaps = np.isnan(values)
-    if gaps.any():
-        values[gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), values[~gaps])
     return values

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from deforum_helpers.schedule.functions import (
-    BITS,
     CHOICES,
     OPERATORS,
     TRUTH_KEEPING,
@@ -65,11 +64,11 @@ Node: TypeAlias = "Number | Name | Operation"
 
 
 class Culprit(NamedTuple):
-    """An operation without a finite value: its place in the text, an account of it, whether it is one of bits."""
+    """An operation without a finite value: its place in the text, an account of it, and its symbol, "" = none."""
 
     place: int
     account: str
-    of_bits: bool
+    symbol: str
 
 
 class Expression(NamedTuple):
@@ -93,7 +92,7 @@ class Expression(NamedTuple):
     def culprit(self, scope: Scope) -> Culprit:
         """Return the innermost operation without a finite value; `scope` is scalar."""
         value, found = _traced(self.root, scope)
-        return found or Culprit(self.root.place, _told(self.root, [], value), of_bits=False)
+        return found or Culprit(self.root.place, _told(self.root, [], value), "")
 
 
 def is_truth(node: Node) -> bool:
@@ -127,7 +126,7 @@ def _traced(node: Node, scope: Scope) -> tuple[Value, Culprit | None]:
     if node.symbol in CHOICES:
         traced = [traced[0], traced[1] if values[0] != 0 else traced[2]]
     inner = next((found for _, found in traced if found), None)
-    return value, inner or Culprit(node.place, _told(node, values, value), node.symbol in BITS)
+    return value, inner or Culprit(node.place, _told(node, values, value), node.symbol)
 
 
 def _told(node: Node, values: list[Value], value: Value) -> str:

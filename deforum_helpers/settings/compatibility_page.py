@@ -47,10 +47,6 @@ OTHER_NOTATIONS = (
     ("`use_init` with an empty `init_image`", "no init image"),
     ("an unclosed last bracket, trailing commas, a missing comma, a doubled frame", "what is plainly meant"),
     ("`0: 4: (1)`, `9: 0: (1)` and `(1).5` in a schedule", "`4: (1)`, `9: (0)` and `1.5`"),
-    (
-        "an expression that has no real value at some frames, such as `cos(t)**0.9`",
-        "there a straight line between the frames before and after, as in classic",
-    ),
     ("a `max_frames` of millions in Video Input", "the length of the video"),
     ("the same key twice", "its last value"),
 )

@@ -261,10 +261,21 @@ def test_refusal_names_column_and_remedy(expression: str, column: int, found: st
 
 
 @pytest.mark.parametrize(
+    ("expression", "advised"), [("log(-1-t)", True), ("(-t-1)**0.5", True), ("1/t", False)]
+)
+def test_roots_of_negative_numbers_get_advice(expression: str, advised: bool) -> None:
+    with pytest.raises(SettingsError) as caught:
+        values(expression)
+    (problem,) = caught.value.problems
+    assert ("abs(...) or max(..., 0)" in problem.message) == advised
+
+
+@pytest.mark.parametrize(
     ("expression", "frame", "column", "account"),
     [
         ("1/(t-12)", 12, 6, "1 / 0 = inf"),
-        ("sqrt(-10-t)", 0, 5, "sqrt(-10) = nan"),
+        ("sqrt(10-t)", 11, 5, "sqrt(-1) = nan"),
+        ("cos(t)**0.9", 2, 11, "(-0.416147) ** 0.9 = nan"),
         ("t/2 & 1", 1, 9, "0.5 & 1 = nan"),
         ("2 + log(5-t)", 5, 9, "log(0) = -inf"),
         ("(-8)**(1/3)", 0, 9, "(-8) ** 0.333333 = nan"),
