@@ -144,7 +144,10 @@ def file_answer(request: Request, found: Output) -> Response:
     if request.headers.get("if-none-match") == found.etag:
         return Response(status_code=304, headers=headers)
     media_type = MEDIA_TYPES[found.kind]
-    part = _range(request.headers.get("range", ""), found)
+    same = (
+        request.headers.get("if-range", found.etag) == found.etag
+    )  # else the client has the beginning of another
+    part = _range(request.headers.get("range", ""), found) if same else None
     first, last = part or (0, found.size - 1)
     headers |= {"Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}
     if part:

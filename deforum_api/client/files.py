@@ -94,12 +94,19 @@ class _Download:
             raise EOFError("the connection ended before the file did")
 
     def _place(self, answer: http.client.HTTPResponse) -> None:
-        """Begin anew unless the answer continues the same file."""
+        """Begin anew unless the answer continues the same file.
+
+        Raises:
+            EOFError: it continues another one, whose beginning is not here.
+        """
         etag = answer.headers["ETag"]
-        if answer.status != 206 or etag != self._etag or not self._got:
+        part = answer.status == 206
+        if not part or etag != self._etag or not self._got:
             self._file.seek(0)
             self._file.truncate()
             self._got = 0
+        if part and not self._got:
+            raise EOFError("the answer is a part of another file")
         self._etag = etag
         length = answer.headers["Content-Length"]
         self._size = self._got + int(length) if length else -1

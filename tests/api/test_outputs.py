@@ -113,6 +113,18 @@ def test_ranges(client: TestClient, job_id: str, asked: str, code: int, content:
         assert answer.headers["content-range"] == "bytes */200"
 
 
+def test_a_download_of_a_file_that_is_another_one_by_now_begins_anew(
+    client: TestClient, job_id: str, renderer: Renderer
+) -> None:
+    path = f"/deforum_api/jobs/{job_id}/video"
+    rest = {"Range": "bytes=150-", "If-Range": client.get(path).headers["etag"]}
+    answer = client.get(path, headers=rest)
+    assert (answer.status_code, answer.content) == (206, FILM[150:])
+    (renderer.root / "img2img-images" / "film" / "20260102030405.mp4").write_bytes(FILM + b"longer")
+    answer = client.get(path, headers=rest)
+    assert (answer.status_code, answer.content) == (200, FILM + b"longer")
+
+
 def test_what_a_client_has_is_not_sent_again(client: TestClient, job_id: str) -> None:
     for place in ("video", "preview"):
         path = f"/deforum_api/jobs/{job_id}/{place}"
