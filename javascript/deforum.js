@@ -12,7 +12,7 @@
   const press = (id) => find(id)?.click();
   const all = (selector, root = document) => Array.from(root.querySelectorAll(selector));
 
-  // One question at a time: asked again when the answer is there, if something changed meanwhile.
+  // One question at a time: asked again when the answer is there, if something changed meanwhile, or when none came.
   const asker = (id, shown = "") => {
     let asked = 0;
     let again = false;
@@ -32,7 +32,10 @@
       find(shown)?.classList.remove("deforum-asking");
       if (again) ask();
     };
-    return { ask, answered };
+    const remind = () => {
+      if (asked && Date.now() - asked >= PATIENCE_MS) ask();
+    };
+    return { ask, answered, remind };
   };
 
   const look = asker("deforum_look", "deforum_verdict");
@@ -337,7 +340,10 @@
     }).observe(find("deforum_interface"), { childList: true, subtree: true });
     find("deforum_plots")?.addEventListener("click", () => setTimeout(drawIfSeen, 100));
     setInterval(() => {
-      if (!document.hidden && find("deforum_interface")?.offsetParent !== null) tick.ask();
+      if (document.hidden || find("deforum_interface")?.offsetParent === null) return;
+      tick.ask();
+      look.remind();
+      draw.remind();
     }, TICK_MS);
     restore();
     look.ask();

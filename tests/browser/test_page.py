@@ -50,6 +50,22 @@ def test_a_mistake_is_marked_where_it_is_and_the_list_leads_to_it(browser: Any, 
         one.verdict("Ready to render")
 
 
+def test_a_question_that_got_lost_is_asked_again(browser: Any, url: str) -> None:
+    """A press that comes while gradio still sees to the one before is no event for it."""
+    with window(browser, url) as one:
+        one.open("Keyframes")
+        one.page.evaluate(
+            """() => {
+                const button = document.getElementById("deforum_look");
+                const click = button.click.bind(button);
+                let presses = 0;
+                button.click = () => { if (presses++) click(); };
+            }"""
+        )
+        one.fill("max_frames", "33")
+        one.verdict("2.2 s at 15 fps")
+
+
 def test_controls_come_and_go_with_the_mode(browser: Any, url: str) -> None:
     with window(browser, url) as one:
         one.open("Keyframes")
