@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 LISTED = "[...document.querySelectorAll('#deforum_jobs tr[data-job]')].map(row => row.dataset.job)"
 
 
