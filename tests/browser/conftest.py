@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -64,6 +65,20 @@ def url(outdir: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.communicate(timeout=60)
+
+
+@pytest.fixture(autouse=True)
+def no_job_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test leaves in the queue when it fails is no burden of the next."""
+    yield
+    if "url" not in request.fixturenames:
+        return
+    jobs = f"{request.getfixturevalue('url')}/deforum_api/jobs"
+    with urllib.request.urlopen(f"{jobs}?status=ACCEPTED&summary=true", timeout=START_S) as answer:
+        left = list(json.loads(answer.read()))
+    for job in left:
+        cancel = urllib.request.Request(f"{jobs}/{job}", method="DELETE")
+        urllib.request.urlopen(cancel, timeout=START_S).close()
 
 
 def _wait(address: str) -> None:

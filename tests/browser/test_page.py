@@ -188,7 +188,7 @@ def test_a_film_from_generate_to_play_in_two_windows(browser: Any, url: str, out
 
 def test_a_long_job_is_paused_resumed_and_cancelled(browser: Any, url: str) -> None:
     with window(browser, url) as one:
-        one.small_film(3000)
+        one.small_film(9000)
         job = one.generate()
         one.state(job, "running")
         one.page.locator("#deforum_run img.deforum-frame").wait_for()

@@ -12,7 +12,8 @@ import numpy as np
 
 from tests.browser.window import Window, window
 
-LONG = {"W": 64, "H": 64, "max_frames": 3000, "seed": 1, "diffusion_cadence": 1}
+# Minutes of rendering, however long a slow machine needs for a click.
+LONG = {"W": 256, "H": 256, "max_frames": 3000, "seed": 1, "diffusion_cadence": 1}
 EVIL = "<img src=x onerror=window.evil=1>"
 
 

@@ -14,7 +14,7 @@ from tests.integration.server import ROOT, Server, port_is_free
 
 PAGE = (ROOT / "docs" / "API.md").read_text(encoding="utf-8")
 PORT = 7860
-LIMIT_S = 120
+LIMIT_S = 280
 SHELL_HEAD = "set -euo pipefail\n"
 
 

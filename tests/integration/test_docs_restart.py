@@ -14,7 +14,7 @@ from tests.faults.serving import FaultyServer
 from tests.integration.server import WAIT_S, port_is_free
 from tests.integration.test_docs import PAGE, PORT, node
 
-LIMIT_S = 120
+LIMIT_S = 280
 
 
 def blocks(language: str, *without: str) -> str:
