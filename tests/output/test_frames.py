@@ -78,6 +78,7 @@ def test_keywords_are_those_of_png(keyword: str) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"no picture", encoded_png(chart(8, 8)), encoded_png(chart(8, 8), {SETTINGS_KEYWORD: "[1]"})],
+    ids=["empty", "text", "without", "another kind"],
 )
 def test_a_file_without_settings_says_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
