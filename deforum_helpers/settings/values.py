@@ -156,8 +156,9 @@ def _read_choice(info: FieldInfo, value: object) -> Reading:
         return Reading(value)
     if known is not None:
         return Reading(known, f"{info.name} is {shown(value)}; it is read as {shown(known)}.")
-    if (info.name, folded(value[:MAX_NAME])) in _GONE:
-        raise bad_value(info, value, allowed, _GONE[info.name, folded(value)])
+    gone = _GONE.get((info.name, folded(value))) if len(value) <= MAX_NAME else None
+    if gone:
+        raise bad_value(info, value, allowed, gone)
     by_name = {choice.casefold(): choice for choice in info.choices}
     near = difflib.get_close_matches(value[:MAX_SHOWN].casefold(), by_name, n=1)
     raise bad_value(info, value, allowed, f" Did you mean {by_name[near[0]]}?" if near else "")

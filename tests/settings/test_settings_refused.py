@@ -57,6 +57,7 @@ BAD_VALUES: list[tuple[str, Any]] = [
     ("animation_mode", True),
     ("animation_mode", "4D"),
     ("animation_mode", "Wan Video"),
+    ("animation_mode", "None" + " " * 300 + "x"),
     ("sampler", "no such sampler"),
     ("sampler", 99),
     ("sampler", False),
