@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from deforum_api.submission import Limits
 from deforum_helpers.engines.null import NullEngine
 from deforum_helpers.options import Options
 from deforum_helpers.output import video
-from tests.faults.serving import FRAMES, SETTINGS, WAIT_S
+from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, ended
 
 
 @pytest.fixture
@@ -34,14 +33,6 @@ def jobs(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[JobQueue]:
     queue = make_queue(facts, NullEngine, MemoryStore(), Limits(retry_after_s=(0.05,)))
     yield queue
     assert queue.close(WAIT_S)
-
-
-def ended(jobs: JobQueue, job_id: str) -> Job:
-    deadline = time.monotonic() + WAIT_S
-    while not (job := jobs.job(job_id)).finished:
-        assert time.monotonic() < deadline, job
-        time.sleep(0.01)
-    return job
 
 
 def write(program: Path, script: str) -> None:
