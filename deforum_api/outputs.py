@@ -144,9 +144,8 @@ def file_answer(request: Request, found: Output) -> Response:
     if request.headers.get("if-none-match") == found.etag:
         return Response(status_code=304, headers=headers)
     media_type = MEDIA_TYPES[found.kind]
-    same = (
-        request.headers.get("if-range", found.etag) == found.etag
-    )  # else the client has the beginning of another
+    # A client that has the beginning of another file gets this one whole.
+    same = request.headers.get("if-range", found.etag) == found.etag
     part = _range(request.headers.get("range", ""), found) if same else None
     first, last = part or (0, found.size - 1)
     headers |= {"Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}

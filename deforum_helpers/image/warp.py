@@ -23,7 +23,7 @@ def warp_flat(image: Image, dst_from_src: Matrix, border: str) -> Image:
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
-        dst_from_src: (3, 3) of `camera.flat.flat_matrix`; of zoom 0 it leaves the color of the first pixel, as classic.
+        dst_from_src: (3, 3) of `camera.flat.flat_matrix`; of zoom 0 it leaves the first pixel alone, as classic.
         border: "replicate" repeats the edge, "wrap" continues on the other side.
 
     Raises:

@@ -92,6 +92,6 @@ def frame_warnings(settings: Settings, schedules: Schedules) -> tuple[str, ...]:
         return ()
     frame = int(np.argmin(np.abs(schedules.values["zoom"])))
     return (
-        f"zoom is 0 at frame {frame}: of the picture before only the color of its first pixel is left; "
+        f"zoom is 0 at frame {frame}: of the picture before only the colour of its first pixel is left; "
         "1 keeps its size.",
     )

@@ -32,13 +32,7 @@ class Evaluation:
         self._work = 0
 
     def values(
-        self,
-        reading: Reading,
-        expression: Expression,
-        first: int,
-        end: int,
-        *,
-        extra_work: int = 0,
+        self, reading: Reading, expression: Expression, first: int, end: int, *, extra_work: int = 0
     ) -> Floats:
         """Return the values over the frames `first` to `end` - 1, float64, shape (end - first,).
 
@@ -90,9 +84,6 @@ class Evaluation:
 
 def _allowed(culprit: Culprit) -> str:
     allowed = f"a finite real number up to {MAX_MAGNITUDE:g}"
-    of_negatives = culprit.symbol in _REAL_FROM_0_ON and culprit.account.endswith("= nan")
-    return (
-        f"{allowed}: abs(...) or max(..., 0) keeps what it is taken of from being negative"
-        if of_negatives
-        else allowed
-    )
+    if culprit.symbol in _REAL_FROM_0_ON and culprit.account.endswith("= nan"):
+        return f"{allowed}: abs(...) or max(..., 0) keeps what it is taken of from being negative"
+    return allowed
