@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import torch
 
+from deforum_helpers.image.bands import in_bands
 from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels
 from deforum_helpers.image.types import Image
 
@@ -86,13 +87,20 @@ def unsharp_anywhere(image: Image, side_px: int, sigma: float, amount: float, th
 
 def _unsharp_pixels(rgb: Floats, side_px: int, sigma: float, amount: float, threshold: float) -> Floats:
     """Return the sharpened picture; `rgb` is (H, W, 3)."""
-    blurred = cv2.GaussianBlur(rgb, (side_px, side_px), sigma, borderType=cv2.BORDER_REFLECT_101)
-    if threshold > 0:
-        still = cv2.absdiff(rgb, blurred) * 255 < threshold
-    sharp = cv2.addWeighted(rgb, 1 + amount, blurred, -amount, 0.0, dst=blurred)
-    clamp_pixels(sharp)
-    if threshold > 0:
-        np.copyto(sharp, rgb, where=still)
+    sharp = np.empty_like(rgb)
+    radius = side_px // 2
+
+    def sharpen(band: slice) -> None:
+        seen = slice(max(0, band.start - radius), band.stop + radius)
+        blurred = cv2.GaussianBlur(rgb[seen], (side_px, side_px), sigma, borderType=cv2.BORDER_REFLECT_101)
+        blurred = blurred[band.start - seen.start :][: band.stop - band.start]
+        cv2.addWeighted(rgb[band], 1 + amount, blurred, -amount, 0.0, dst=sharp[band])
+        clamp_pixels(sharp[band])
+        if threshold > 0:
+            still = cv2.absdiff(rgb[band], blurred) * 255 < threshold
+            np.copyto(sharp[band], rgb[band], where=still)
+
+    in_bands(sharpen, *rgb.shape[:2])
     return sharp
 
 

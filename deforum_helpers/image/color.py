@@ -9,6 +9,7 @@ from functools import cache, cached_property
 import cv2
 import numpy as np
 
+from deforum_helpers.image.bands import in_bands
 from deforum_helpers.image.color_any_device import match_anywhere, spread_of
 from deforum_helpers.image.color_spaces import SPACES
 from deforum_helpers.image.convert import Bytes, Floats, clamp_pixels, from_pixels, pixels, to_bytes
@@ -17,7 +18,6 @@ from deforum_helpers.image.histograms_any_device import Spread
 from deforum_helpers.image.types import Image
 from deforum_helpers.registry import choose
 
-TILE_PIXELS = 65536
 ENTRIES = 65536
 # Older OpenCV looks up bytes only.
 LOOKS_UP_16_BITS = int(cv2.__version__.split(".")[0]) >= 5
@@ -57,8 +57,8 @@ class ColorReference:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """Pixels per channel and level, (3, 256) float32; of an image on the CPU."""
-        return _counts(_steps(_native(pixels(self.image), self.space), self.space))
+        """Pixels per channel and level, (3, 256) float64; of an image on the CPU."""
+        return _counts(pixels(self.image), self.space)
 
     @cached_property
     def spread(self) -> Spread:
@@ -96,21 +96,21 @@ NATIVE_ZERO: Mapping[str, tuple[float, float, float]] = {
 }
 
 
-def _native(rgb: Floats, space: str) -> Floats:
-    """Return (H, W, 3) RGB in OpenCV's float32 form of a space."""
+def _native(rgb: Floats, space: str, into: Floats | None = None) -> Floats:
+    """Return (H, W, 3) RGB in OpenCV's float32 form of a space: RGB itself, any other written `into` an array."""
     if space == "RGB":
         return rgb
     if space == "HSV":
-        return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV))
+        return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV, dst=into))
     entries = cv2.addWeighted(rgb, ENTRIES - 1, rgb, 0, 0, dtype=cv2.CV_16U)
-    return np.asarray(cv2.cvtColor(_looked_up(entries, _linear_light()), cv2.COLOR_LRGB2LAB))
+    return np.asarray(cv2.cvtColor(_looked_up(entries, _linear_light()), cv2.COLOR_LRGB2LAB, dst=into))
 
 
-def _to_rgb(native: Floats, space: str) -> Floats:
-    """Return OpenCV's form of a space as RGB; colours that RGB lacks may lie outside 0..1."""
-    if space == "RGB":
-        return native
-    return np.asarray(cv2.cvtColor(native, cv2.COLOR_LAB2RGB if space == "LAB" else cv2.COLOR_HSV2RGB))
+def _to_rgb(native: Floats, space: str, into: Floats) -> Floats:
+    """Write OpenCV's form of HSV or LAB as RGB `into` another array; colours that RGB lacks may lie outside 0..1."""
+    return np.asarray(
+        cv2.cvtColor(native, cv2.COLOR_LAB2RGB if space == "LAB" else cv2.COLOR_HSV2RGB, dst=into)
+    )
 
 
 @cache
@@ -139,23 +139,41 @@ def _steps(native: Floats, space: str) -> np.ndarray:
     return cv2.transform(native, matrix).astype(np.uint16)
 
 
-def _counts(steps: np.ndarray) -> np.ndarray:
+def _histogram(steps: np.ndarray) -> np.ndarray:
     levels = ((steps + FINE // 2) // FINE).astype(np.uint8)
     counts = [cv2.calcHist([levels], [channel], None, [LEVELS], [0, LEVELS]) for channel in range(3)]
     return np.stack([count.ravel() for count in counts])
 
 
+def _counts(rgb: Floats, space: str) -> np.ndarray:
+    parts: list[np.ndarray] = []
+    in_bands(lambda band: parts.append(_histogram(_steps(_native(rgb[band], space), space))), *rgb.shape[:2])
+    return np.asarray(np.sum(parts, axis=0, dtype=np.float64))
+
+
 def _matched_pixels(rgb: Floats, reference: ColorReference) -> Floats:
     space = reference.space
-    native = _native(rgb, space)
-    steps = _steps(native, space)
+    steps = np.empty(rgb.shape, np.uint16)
+    native = rgb if space == "RGB" else np.empty_like(rgb)
+    parts: list[np.ndarray] = []
+
+    def measure(band: slice) -> None:
+        steps[band] = _steps(_native(rgb[band], space, native[band]), space)
+        parts.append(_histogram(steps[band]))
+
+    in_bands(measure, *rgb.shape[:2])
     table = np.zeros(ENTRIES, np.float32)
-    moves = shifts(_counts(steps), reference.counts) * np.array(NATIVE_PER_LEVEL[space], np.float32)[:, None]
-    table[: moves.size] = moves.reshape(-1)
+    moves = shifts(np.sum(parts, axis=0, dtype=np.float64), reference.counts)
+    table[: moves.size] = (moves * np.array(NATIVE_PER_LEVEL[space], np.float32)[:, None]).reshape(-1)
     matched = np.empty_like(rgb)
-    rows = max(1, TILE_PIXELS // rgb.shape[1])
-    for top in range(0, len(rgb), rows):
-        tile = slice(top, top + rows)
-        goal = _looked_up(steps[tile], table)
-        matched[tile] = _to_rgb(cv2.add(native[tile], goal, dst=goal), space)
-    return clamp_pixels(matched)
+
+    def move(band: slice) -> None:
+        goal = _looked_up(steps[band], table)
+        if space == "RGB":
+            cv2.add(rgb[band], goal, dst=matched[band])
+        else:
+            _to_rgb(cv2.add(native[band], goal, dst=goal), space, matched[band])
+        clamp_pixels(matched[band])
+
+    in_bands(move, *rgb.shape[:2])
+    return matched
