@@ -26,7 +26,7 @@ _LORA = re.compile(rf"<(?:lora|lyco):([^:<>]+)(?::({_NUMBER}))?(?::({_NUMBER}))?
 _PART = re.compile(rf"(.*?)(?:\s*:\s*({_NUMBER}))?\s*", re.DOTALL)
 _BLOCK = re.compile(r"\s*\bBREAK\b\s*")
 _ATTENTION = re.compile(rf"\\.|\(|\[|:\s*({_NUMBER})\s*\)|\)|\]|[^\\()\[\]:]+|:|\\", re.DOTALL)
-_SCHEDULE = re.compile(r"\\.|[\[\]|:]|[^\\\[\]|:]+|\\", re.DOTALL)
+_SCHEDULE = re.compile(r"\\.|[\[\]()|:]|[^\\\[\]()|:]+|\\", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -127,28 +127,43 @@ def _resolved(nodes: Sequence[_Node], step: int, steps: int) -> str:
 
 @lru_cache(maxsize=256)
 def _schedule_tree(text: str) -> tuple[_Node, ...]:
-    """Read nested square brackets with a stack; an unclosed one stands for itself."""
-    frames: list[_Bracket] = [_Bracket()]
+    """Read nested brackets with a stack; an unclosed one stands for itself, and so does all in round ones."""
+    open_ones = [_Bracket("")]
+    squares = 0
     for token in _SCHEDULE.findall(text):
-        if token == "[":
-            frames.append(_Bracket())
-        elif token == "]" and len(frames) > 1:
-            closed = frames.pop()
-            frames[-1].extend(closed.nodes())
-        elif token in "|:" and len(frames) > 1:
-            frames[-1].separate(token)
+        if token in ("[", "("):
+            open_ones.append(_Bracket(token))
+            squares += token == "["
+        elif token == ")" and open_ones[-1].opening == "(":
+            closed = open_ones.pop()
+            open_ones[-1].extend((*closed.plain(), ")"))
+        elif token == "]" and squares:
+            _close_square(open_ones)
+            squares -= 1
+        elif token in ("|", ":") and len(open_ones) > 1:
+            open_ones[-1].separate(token)
         else:
-            frames[-1].extend((token,))
-    while len(frames) > 1:
-        unclosed = frames.pop()
-        frames[-1].extend(("[", *unclosed.plain()))
-    return tuple(frames[0].fields[0])
+            open_ones[-1].extend((token,))
+    while len(open_ones) > 1:
+        unclosed = open_ones.pop()
+        open_ones[-1].extend(unclosed.plain())
+    return tuple(open_ones[0].fields[0])
+
+
+def _close_square(open_ones: list[_Bracket]) -> None:
+    """Close the last square bracket; a round one that was left open in it hides no separator of it."""
+    while open_ones[-1].opening == "(":
+        unclosed = open_ones.pop()
+        open_ones[-1].go_on_with(unclosed)
+    closed = open_ones.pop()
+    open_ones[-1].extend(closed.nodes())
 
 
 class _Bracket:
-    """Fields of one square bracket while it is read, and the separators between them."""
+    """Fields of one bracket while it is read, and the separators between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, opening: str) -> None:
+        self.opening = opening
         self.fields: list[list[_Node]] = [[]]
         self.separators: list[str] = []
 
@@ -159,15 +174,21 @@ class _Bracket:
         self.separators.append(separator)
         self.fields.append([])
 
+    def go_on_with(self, unclosed: _Bracket) -> None:
+        """Read what `unclosed` has read as if its opening were a letter."""
+        self.extend((unclosed.opening, *unclosed.fields[0]))
+        self.separators += unclosed.separators
+        self.fields += unclosed.fields[1:]
+
     def plain(self) -> list[_Node]:
-        """The fields as they were written, without the brackets."""
-        result = list(self.fields[0])
+        """All as it was written, up to here."""
+        result: list[_Node] = [self.opening, *self.fields[0]]
         for separator, nodes in zip(self.separators, self.fields[1:], strict=True):
             result += [separator, *nodes]
         return result
 
     def nodes(self) -> list[_Node]:
-        """What the closed bracket means: a cycle, a switch, or (attention brackets) its own text."""
+        """What the closed square bracket means: a cycle, a switch, or (attention brackets) its own text."""
         if self.separators and set(self.separators) == {"|"}:
             return [_Cycle(tuple(tuple(choice) for choice in self.fields))]
         when = "".join(node for node in self.fields[-1] if isinstance(node, str)).strip()
@@ -175,7 +196,7 @@ class _Bracket:
         if simple and self.separators in ([":"], [":", ":"]):
             before = self.fields[0] if len(self.fields) == 3 else []
             return [_Switch(tuple(before), tuple(self.fields[-2]), float(when))]
-        return ["[", *self.plain(), "]"]
+        return [*self.plain(), "]"]
 
 
 # attention
