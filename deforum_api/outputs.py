@@ -135,7 +135,7 @@ def newest_frame(job: Job) -> Output:
 
 
 def file_answer(request: Request, found: Output) -> Response:
-    """Return the file, the range of it that was asked for, or 304 if the client has it.
+    """Return the file, the range of it that was asked for by GET, or 304 if the client has it.
 
     Raises:
         ApiError: 404, it is gone by now, or a link has taken its place; 416, the range lies outside.
@@ -146,7 +146,8 @@ def file_answer(request: Request, found: Output) -> Response:
     media_type = MEDIA_TYPES[found.kind]
     # A client that has the beginning of another file gets this one whole.
     same = request.headers.get("if-range", found.etag) == found.etag
-    part = _range(request.headers.get("range", ""), found) if same else None
+    asked = request.headers.get("range", "") if same and request.method != "HEAD" else ""
+    part = _range(asked, found)
     first, last = part or (0, found.size - 1)
     headers |= {"Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}
     if part:

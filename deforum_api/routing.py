@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from deforum_api.body import ReadRequest, envelope_problem, parse_json, read_body
 from deforum_api.errors import ApiError
@@ -102,22 +102,32 @@ class Route(APIRoute):
             except Exception as error:
                 return error_answer(_as_api_error(error, request))
             answered.headers[NOSNIFF[0]] = NOSNIFF[1]
+            if request.method == "HEAD" and isinstance(answered, StreamingResponse):
+                answered.body_iterator = _nothing()  # no file is read, and no job followed, for nobody
             return answered
 
         return guarded
 
+    def matches(self, scope: Any) -> Any:
+        """Take HEAD where GET is taken; the server that sends the answer leaves its body out."""
+        return super().matches({**scope, "method": "GET"} if self._answers_head(scope) else scope)
+
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["method"] in (self.methods or ()):
-            await super().handle(scope, receive, send)
+        if scope["method"] in (self.methods or ()) or self._answers_head(scope):
+            await self.app(scope, receive, send)
             return
         request = Request(scope)
         try:
             guard(request, self.path_format, service_of(request).access)
-            allowed = ", ".join(sorted(METHODS.get(self.path_format, set())))
+            methods = METHODS.get(self.path_format, set())
+            allowed = ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
             message = f"{scope['method'][:20]} is not done here; {allowed} is."
             raise ApiError(message, code=405, headers={"Allow": allowed})
         except ApiError as error:
             await error_answer(error)(scope, receive, send)
+
+    def _answers_head(self, scope: Any) -> bool:
+        return scope.get("method") == "HEAD" and "GET" in (self.methods or ())
 
 
 METHODS: dict[str, set[str]] = {}
@@ -134,6 +144,11 @@ class Router(APIRouter):
         super().add_api_route(f"{path}/", endpoint, **{**kwargs, "include_in_schema": False})
         for full in (f"{self.prefix}{path}", f"{self.prefix}{path}/"):
             METHODS.setdefault(full, set()).update(kwargs["methods"])
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
 
 
 async def _read(request: Request) -> ReadRequest:

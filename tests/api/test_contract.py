@@ -120,7 +120,7 @@ def test_another_method_is_405_in_the_envelope(client: TestClient, path: str) ->
 
 
 def test_all_methods_of_a_path_are_allowed(client: TestClient) -> None:
-    assert client.put("/deforum_api/batches").headers["allow"] == "GET, POST"
+    assert client.put("/deforum_api/batches").headers["allow"] == "GET, HEAD, POST"
 
 
 def test_job_status_has_the_keys_of_its_model(client: TestClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,47 @@ def test_ranges(client: TestClient, job_id: str, asked: str, code: int, content:
         assert answer.headers["content-length"] == str(len(content))
     else:
         assert answer.headers["content-range"] == "bytes */200"
+
+
+@pytest.mark.parametrize(
+    "place", ["", "/outputs", "/video", "/gif", "/subtitles", "/settings", "/frames/0", "/preview"]
+)
+def test_head_is_answered_as_get_is_without_the_body(client: TestClient, job_id: str, place: str) -> None:
+    path = f"/deforum_api/jobs/{job_id}{place}"
+    got, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert dict(head.headers) == dict(got.headers)
+    assert head.headers["content-length"] == str(len(got.content))
+
+
+def test_head_of_a_file_tells_of_ranges_and_takes_none(client: TestClient, job_id: str) -> None:
+    answer = client.head(f"/deforum_api/jobs/{job_id}/video", headers={"Range": "bytes=500-"})
+    assert (answer.status_code, answer.headers["accept-ranges"]) == (200, "bytes")
+    assert answer.headers["content-length"] == str(len(FILM))
+    tag = {"If-None-Match": answer.headers["etag"]}
+    assert client.head(f"/deforum_api/jobs/{job_id}/video", headers=tag).status_code == 304
+
+
+def test_head_reads_no_film_and_follows_no_job(
+    client: TestClient, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chunks(*_: object) -> Iterator[bytes]:
+        raise AssertionError("the film was read")
+        yield b""
+
+    def text(*_: object) -> str:
+        raise AssertionError("the job was followed")
+
+    monkeypatch.setattr("deforum_api.outputs._chunks", chunks)
+    monkeypatch.setattr("deforum_api.events.job_json", text)
+    path = f"/deforum_api/jobs/{job_id}"
+    assert client.head(f"{path}/video").status_code == 200
+    assert client.head(f"{path}/events").headers["content-type"].startswith("text/event-stream")
+
+
+def test_head_of_what_is_not_there_says_so(client: TestClient, job_id: str) -> None:
+    assert client.head("/deforum_api/jobs/nobody/video").status_code == 404
+    assert client.head(f"/deforum_api/jobs/{job_id}/frames/99").status_code == 404
 
 
 def test_a_download_of_a_file_that_is_another_one_by_now_begins_anew(

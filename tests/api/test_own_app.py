@@ -21,6 +21,17 @@ def test_the_documentation_is_behind_the_same_door(jobs: JobQueue, path: str) ->
     assert client.get(path, auth=("ann", "pw"), headers={"Host": "evil.example"}).status_code == 421
 
 
+def test_head_is_answered_wherever_get_is_and_documented_nowhere(jobs: JobQueue) -> None:
+    client = TestClient(make_app(jobs, Access(), dict), base_url=LOCAL)
+    for path in ("/docs", "/redoc", "/openapi.json", "/docs-files/favicon.png", "/deforum_api/client.js"):
+        got, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == str(len(got.content))
+    paths = client.get("/openapi.json").json()["paths"]
+    assert "head" not in {method for methods in paths.values() for method in methods}
+    assert client.head("/docs", headers={"Host": "evil.example"}).status_code == 421
+
+
 def test_the_documentation_does_not_document_itself(jobs: JobQueue) -> None:
     client = TestClient(make_app(jobs, Access(), dict), base_url=LOCAL)
     assert all(path.startswith("/deforum") for path in client.get("/openapi.json").json()["paths"])

@@ -82,9 +82,10 @@ def test_the_first_visitor_is_asked_to_wait_and_the_api_answers_meanwhile(opened
 @pytest.mark.parametrize(
     ("method", "path", "code", "allowed"),
     [
-        ("PUT", "/deforum_api/batches", 405, "GET, POST"),
-        ("PATCH", "/deforum_api/jobs/x", 405, "DELETE, GET"),
-        ("HEAD", "/deforum_api/jobs/x/video/", 405, "GET"),
+        ("PUT", "/deforum_api/batches", 405, "GET, HEAD, POST"),
+        ("PATCH", "/deforum_api/jobs/x", 405, "DELETE, GET, HEAD"),
+        ("HEAD", "/deforum_api/jobs/x/video/", 404, None),
+        ("HEAD", "/deforum_api/jobs/x/resume", 405, "POST"),
         ("GET", "/deforum/run", 405, "POST"),
         ("GET", "/deforum_api/job", 404, None),
         ("POST", "/deforum/runs", 404, None),
