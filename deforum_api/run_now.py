@@ -95,7 +95,8 @@ def _end(job: Job, file: str) -> str:
         film = next((found.path for found in outputs(job) if found.kind == "video"), None)
         return f"Film: {film}" if film else f"Frames: {job.outdir}"
     if not job.finished:
-        return f"{file}: interrupted; its frames so far are in {job.outdir}."
+        so_far = f" Its frames so far are in {job.outdir}." if job.frame else ""
+        return f"{file}: interrupted; it goes on when the server is started again.{so_far}"
     return f"{file}: {job.status}: {job.message}"
 
 

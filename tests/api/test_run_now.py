@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from deforum_api.jobs import JobQueue
 from deforum_api.run_now import run_files
 from deforum_helpers.errors import ModelError
-from tests.api.fake_renderer import Renderer
+from tests.api.fake_renderer import WAIT_S, Renderer
 
 
 class Terminal(io.StringIO):
@@ -69,3 +72,41 @@ def test_a_wrong_file_is_told_and_nothing_runs(
     assert not run_files(jobs, [*files, str(bad)], out)
     assert "bad.txt" in out.getvalue()
     assert jobs.store.page() == ()
+
+
+class OpenFor(threading.Event):
+    """A gate that lets so many frames through and then none."""
+
+    def __init__(self, frames: int) -> None:
+        super().__init__()
+        self.left = frames
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left -= 1
+        return self.left >= 0 or super().wait(timeout)
+
+
+@pytest.mark.parametrize("frames", [0, 2])
+def test_an_interrupted_job_is_said_to_go_on_and_its_frames_are_named_if_there_are_any(
+    jobs: JobQueue, renderer: Renderer, files: list[str], frames: int
+) -> None:
+    renderer.gate = OpenFor(frames)
+    out = io.StringIO()
+    ends: list[bool] = []
+    follower = threading.Thread(target=lambda: ends.append(run_files(jobs, files[:1], out)))
+    follower.start()
+    wait_for(lambda: [job for job in jobs.store.page() if job.outdir and job.frame == frames])
+    assert jobs.close(WAIT_S)
+    follower.join(WAIT_S)
+    assert ends == [False]
+    end = out.getvalue().splitlines()[-1]
+    goes_on = f"{files[0]}: interrupted; it goes on when the server is started again."
+    folder = renderer.root / "img2img-images" / "a"
+    assert end == (f"{goes_on} Its frames so far are in {folder}." if frames else goes_on)
+
+
+def wait_for(happened: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.002)
