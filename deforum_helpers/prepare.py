@@ -30,6 +30,7 @@ from deforum_helpers.manifests import manifest_warnings, with_manifest
 from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, sets_length, with_controls
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
+from deforum_helpers.output.runs import resume_problems
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, examine_settings
@@ -116,6 +117,7 @@ def prepare(
         *inputs.problems,
         *broken,
         *file_problems(settings, inputs.downloads),
+        *resume_problems(facts.output_root, settings, resume, images_folder),
         *disk_problems(settings, inputs, facts, _bytes_of_run(facts.output_root / images_folder, resume)),
         *ability_problems(settings, facts),
     ]

@@ -110,3 +110,9 @@ def test_headings_stand_out_on_a_terminal_alone(
         monkeypatch.setenv("NO_COLOR", no_color)
     checked(tmp_path)
     assert ("\x1b[1mPrompts\x1b[0m" in capsys.readouterr().out) is colored
+
+
+def test_a_run_that_is_not_there_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    resumed = {"resume_from_timestring": True, "resume_timestring": "20200101000000", "batch_name": "film"}
+    assert checked(tmp_path, **resumed)[0] == 2
+    assert "img2img-images/film has neither a checkpoint nor settings" in capsys.readouterr().err

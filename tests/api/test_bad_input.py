@@ -102,6 +102,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"batch_name": 7e300, "W": 1}, "W"),
     ({"resume_from_timestring": True, "resume_timestring": "../../etc/passwd"}, "resume_timestring"),
     ({"resume_from_timestring": True, "resume_timestring": "now"}, "resume_timestring"),
+    ({"resume_from_timestring": True, "resume_timestring": "20200101000000"}, "resume_timestring"),
     ({"use_init": True, "init_image": "/no/such/file.png"}, "init_image"),
     ({"use_init": True, "init_image": "\u0000"}, "init_image"),
     ({"use_init": True, "init_image": "http://127.0.0.1:1/a.png"}, "init_image"),

@@ -55,6 +55,13 @@ def text(answer: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", " ", answer))
 
 
+def test_a_run_that_is_not_there_is_told_before_anything_is_queued(answers: Answers) -> None:
+    resumed = {"resume_from_timestring": True, "resume_timestring": "20200101000000"}
+    answer = answers.check(*values(**resumed))
+    assert "neither a checkpoint nor settings of such a run" in text(answer)
+    assert list(marks(answer)["problems"]) == ["resume_timestring"]
+
+
 def test_good_settings_are_answered_with_their_cost(answers: Answers, service: FakeService) -> None:
     answer = text(answers.check(*values(max_frames=31, fps=10)))
     for part in ("Ready to render", "Frames 31", "Diffused frames 16", "3.1 s at 10 fps", "known after"):

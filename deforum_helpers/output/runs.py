@@ -1,0 +1,75 @@
+"""The runs that an output folder holds, and whether one that is to go on is among them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.output.names import IMAGES_FOLDER, Run, resumed_run
+from deforum_helpers.settings import Settings
+
+NEWEST = 3
+
+_OF_A_RUN = re.compile(r"([0-9]{14})(?:\.checkpoint|_settings\.txt)")
+
+
+def resume_problems(
+    output_root: Path, settings: Settings, timestring: str | None, images_folder: str = IMAGES_FOLDER
+) -> list[Problem]:
+    """Return why the run `timestring` cannot go on: it is named wrongly, or is not there; nothing where none is to.
+
+    Args:
+        output_root: folder that holds everything the program writes.
+        settings: those of the film that goes on with it, seed resolved.
+        timestring: 14 digits, or None.
+        images_folder: folder inside `output_root` that holds the folders of runs.
+    """
+    if timestring is None:
+        return []
+    try:
+        run = resumed_run(output_root, settings, timestring, images_folder)
+    except SettingsError as error:
+        return list(error.problems)
+    if os.path.exists(run.checkpoint_path) or os.path.exists(run.settings_path):
+        return []
+    instead = _instead(run, images_folder)
+    return [
+        Problem(
+            f"resume_timestring is {timestring!r}, but {images_folder}/{run.outdir.name} has neither a checkpoint nor "
+            f"settings of such a run; {instead}.",
+            setting="resume_timestring",
+            found=timestring,
+            allowed="the 14 digits of a run that is there",
+        )
+    ]
+
+
+def _instead(run: Run, images_folder: str) -> str:
+    """Return what there is in place of a run."""
+    images = run.outdir.parent
+    elsewhere = sorted(path.parent.name for path in images.glob(f"*/{run.timestring}_settings.txt"))
+    if elsewhere:
+        return f"it is in {images_folder}/{elsewhere[0]}, whose name batch_name has to give"
+    here = _newest(timestring for timestring, _ in _runs(run.outdir.glob("*")))
+    if here:
+        return f"the newest runs there are {', '.join(here)}"
+    others = _newest(
+        f"{timestring} in {folder}" for timestring, folder in _runs(images.glob("*/*_settings.txt"))
+    )
+    return (
+        f"the newest runs elsewhere are {', '.join(others)}" if others else "there is no run that could go on"
+    )
+
+
+def _runs(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    """Yield the timestring and the folder of every file that tells of a run."""
+    for path in paths:
+        if found := _OF_A_RUN.fullmatch(path.name):
+            yield found[1], path.parent.name
+
+
+def _newest(runs: Iterable[str]) -> list[str]:
+    return sorted(set(runs), reverse=True)[:NEWEST]

@@ -1,0 +1,79 @@
+"""Which run is to go on, and what is said where it is not there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deforum_helpers.output.runs import resume_problems
+from deforum_helpers.settings import Settings, load_settings
+
+LOOKED_FOR = "20200101000000"
+LACKS = (
+    "resume_timestring is '20200101000000', but img2img-images/film has neither a checkpoint nor settings "
+    "of such a run; "
+)
+
+
+def film(name: str = "film") -> Settings:
+    return replace(load_settings({}).settings, batch_name=name)
+
+
+def written(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / "img2img-images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def said(root: Path, timestring: str | None = LOOKED_FOR) -> list[str]:
+    return [problem.message for problem in resume_problems(root, film(), timestring)]
+
+
+@pytest.mark.parametrize("name", [f"{LOOKED_FOR}.checkpoint", f"{LOOKED_FOR}_settings.txt"])
+def test_a_run_is_there_with_its_checkpoint_or_its_settings(tmp_path: Path, name: str) -> None:
+    written(tmp_path, f"film/{name}")
+    assert said(tmp_path) == []
+
+
+def test_a_film_that_begins_anew_looks_for_none(tmp_path: Path) -> None:
+    assert said(tmp_path, None) == []
+
+
+def test_a_run_in_a_folder_of_its_own_is_found_by_the_name_that_it_had(tmp_path: Path) -> None:
+    written(tmp_path, f"a/b/Deforum_{LOOKED_FOR}/{LOOKED_FOR}.checkpoint")
+    settings = film("Deforum_{timestring}")
+    assert resume_problems(tmp_path, settings, LOOKED_FOR, "img2img-images/a/b") == []
+
+
+def test_the_newest_runs_of_the_folder_are_told(tmp_path: Path) -> None:
+    written(tmp_path, *(f"film/2024010{day}000000_settings.txt" for day in range(1, 6)), "film/notes.txt")
+    written(tmp_path, "film/20240105000000.checkpoint", "other/20250101000000_settings.txt")
+    newest = "the newest runs there are 20240105000000, 20240104000000, 20240103000000."
+    assert said(tmp_path) == [LACKS + newest]
+
+
+def test_else_those_of_other_folders_are(tmp_path: Path) -> None:
+    written(
+        tmp_path, "film/20240101000000.mp4", "b/20250101000000_settings.txt", "a/20240101000000_settings.txt"
+    )
+    assert said(tmp_path) == [
+        f"{LACKS}the newest runs elsewhere are 20250101000000 in b, 20240101000000 in a."
+    ]
+
+
+def test_a_run_in_another_folder_is_named(tmp_path: Path) -> None:
+    written(tmp_path, "film/20240101000000.checkpoint", f"other/{LOOKED_FOR}_settings.txt")
+    assert said(tmp_path) == [f"{LACKS}it is in img2img-images/other, whose name batch_name has to give."]
+
+
+def test_an_empty_output_folder_has_none(tmp_path: Path) -> None:
+    (problem,) = resume_problems(tmp_path / "none", film(), LOOKED_FOR)
+    assert problem.message == f"{LACKS}there is no run that could go on."
+    assert (problem.setting, problem.found) == ("resume_timestring", LOOKED_FOR)
+
+
+def test_what_is_no_time_is_told_as_such(tmp_path: Path) -> None:
+    assert "14 digits" in said(tmp_path, "20241399000000")[0]
