@@ -29,7 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     own = {"run": run.run, "check": check.check, "plot": plot.plot}
-    return own.get(options.command, tools.run_tool)(options)
+    try:
+        return own.get(options.command, tools.run_tool)(options)
+    except KeyboardInterrupt:
+        print("\nStopped before anything was made.", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

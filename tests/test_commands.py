@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 from films import frame_files
 
+from deforum_helpers.__main__ import main
+from deforum_helpers.commands import run
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.video import count_frames
 
 ROOT = Path(__file__).parents[1]
+WITHOUT_PYTHON = {**os.environ, "PATH": ""}
 FILM = {"W": 64, "H": 64, "max_frames": 6, "seed": 3, "prompts": {"0": "a <b> & c", "3": "d --neg e"}}
 
 
@@ -120,7 +123,18 @@ def test_ctrl_c_parks_and_the_printed_command_finishes(film: Path, tmp_path: Pat
     _, said = started.communicate(timeout=60)
     assert started.returncode == 1
     line = next(line for line in said.splitlines() if line.startswith("Parked after"))
-    again = line.split("python -m deforum_helpers ", 1)[1]
-    done = command(*shlex.split(again))
+    again = shlex.split(line.split("Continue with: ", 1)[1])
+    done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, check=False, env=WITHOUT_PYTHON)
     assert done.returncode == 0, done.stderr
     assert count_frames(Path(done.stdout.strip()), find_ffmpeg("")) == 300
+
+
+def test_ctrl_c_before_anything_is_rendered_is_no_traceback(
+    film: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(options: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "run", interrupted)
+    assert main(["run", str(film)]) == 1
+    assert capsys.readouterr().err.strip() == "Stopped before anything was made."

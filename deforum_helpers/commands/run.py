@@ -92,12 +92,18 @@ def _run_one(path: Path, prepared: Prepared, engine: Engine, options: argparse.N
 
 def _again(path: Path, bar: ProgressBar, options: argparse.Namespace) -> str:
     """Return the command line that continues a parked run."""
-    words = ["python", "-m", "deforum_helpers", "run", str(path), "--resume", bar.timestring]
+    words = [_this_python(), "-m", "deforum_helpers", "run", str(path), "--resume", bar.timestring]
     words += [word for change in options.changes for word in ("--set", change)]
     for name in ("engine", "ckpt", "out"):
         value = getattr(options, name)
         words += [f"--{name}", str(value)] if value else []
     return shlex.join([*words, "--allow-download"] if options.allow_download else words)
+
+
+def _this_python() -> str:
+    """Return the interpreter as one would type it here: a bare "python" may be another, without our packages."""
+    python, here = Path(sys.executable), Path.cwd()
+    return str(python.relative_to(here) if python.is_relative_to(here) else python)
 
 
 @contextmanager
