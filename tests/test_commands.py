@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 from films import frame_files
 
+from deforum_helpers import job
 from deforum_helpers.__main__ import main
 from deforum_helpers.commands import run
+from deforum_helpers.errors import Parked
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.video import count_frames
@@ -138,3 +141,16 @@ def test_ctrl_c_before_anything_is_rendered_is_no_traceback(
     monkeypatch.setattr(run, "run", interrupted)
     assert main(["run", str(film)]) == 1
     assert capsys.readouterr().err.strip() == "Stopped before anything was made."
+
+
+def test_a_run_that_is_parked_before_it_could_go_on_says_so(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def parked(*arguments: object) -> NoReturn:
+        raise Parked("The run was parked.")
+
+    monkeypatch.setattr(job, "with_videos", parked)
+    assert main(["run", str(film), "--engine", "null", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.strip() == (
+        "Stopped before its first frame; give the same command to begin anew."
+    )

@@ -70,9 +70,11 @@ def _run_one(path: Path, prepared: Prepared, engine: Engine, options: argparse.N
             result = run_job(prepared, engine, cancel, bar.show)
     except Parked:
         bar.end()
-        print(
-            f"Parked after {bar.frames} frames. Continue with: {_again(path, bar, options)}", file=sys.stderr
-        )
+        if bar.can_go_on:
+            parked = f"Parked after {bar.frames} frames. Continue with: {_again(path, bar, options)}"
+        else:
+            parked = "Stopped before its first frame; give the same command to begin anew."
+        print(parked, file=sys.stderr)
         return STOPPED
     except Stopped as error:
         bar.end()
@@ -135,11 +137,17 @@ class ProgressBar:
         self._stream = stream
         self._live = stream.isatty()
         self._began: tuple[float, int] | None = None
+        self._outdir = ""
         self.timestring = ""
         self.frames = 0
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the run has what a resume needs; while the frames of a video are extracted it has not."""
+        return Path(self._outdir, f"{self.timestring}_settings.txt").is_file()
+
     def show(self, progress: Progress) -> None:
-        self.timestring, self.frames = progress.timestring, progress.frame
+        self._outdir, self.timestring, self.frames = progress.outdir, progress.timestring, progress.frame
         if not self._live:
             return
         done = round(self.WIDTH * progress.fraction)
