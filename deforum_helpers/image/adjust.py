@@ -100,7 +100,7 @@ def _unsharp_pixels(rgb: Floats, side_px: int, sigma: float, amount: float, thre
             still = cv2.absdiff(rgb[band], blurred) * 255 < threshold
             np.copyto(sharp[band], rgb[band], where=still)
 
-    in_bands(sharpen, *rgb.shape[:2])
+    in_bands(sharpen, *rgb.shape[:2], margin_px=radius)
     return sharp
 
 
