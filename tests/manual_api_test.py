@@ -1,7 +1,7 @@
 """Checks a running server from outside: `python tests/manual_api_test.py [URL] [--auth user:password]`.
 
 The URL is http://127.0.0.1:7860 unless given. Nothing is rendered. Needs only the standard library; the exit code
-is the number of checks that failed.
+is the number of checks that failed, or 1 where no server answers.
 """
 
 from __future__ import annotations
@@ -26,6 +26,18 @@ ROUTES = (
     ("get", "/deforum/api_version"),
     ("get", "/deforum/version"),
     ("post", "/deforum/run"),
+    ("post", "/deforum_api/validate"),
+    ("get", "/deforum_api/settings/schema"),
+    ("get", "/deforum_api/settings/defaults"),
+    ("get", "/deforum_api/jobs/{id}/events"),
+    ("get", "/deforum_api/jobs/{id}/outputs"),
+    ("get", "/deforum_api/jobs/{id}/video"),
+    ("get", "/deforum_api/jobs/{id}/preview"),
+    ("get", "/deforum_api/jobs/{id}/frames/{n}"),
+    ("get", "/deforum_api/jobs/{id}/subtitles"),
+    ("get", "/deforum_api/jobs/{id}/settings"),
+    ("post", "/deforum_api/jobs/{id}/resume"),
+    ("get", "/deforum_api/health"),
 )
 MODELS = (
     "Batch",
@@ -129,7 +141,13 @@ def main() -> int:
     parser.add_argument("--auth", metavar="USER:PASSWORD")
     flags = parser.parse_args()
     failed = 0
-    for name, check in checks(asker(flags.url.rstrip("/"), flags.auth)).items():
+    ask = asker(flags.url.rstrip("/"), flags.auth)
+    try:
+        ask("GET", "/openapi.json")
+    except OSError as error:
+        print(f"No server answers at {flags.url}: {getattr(error, 'reason', error)}")
+        return 1
+    for name, check in checks(ask).items():
         passed = passes(check)
         failed += not passed
         print(f"[{'x' if passed else ' '}] {name}")

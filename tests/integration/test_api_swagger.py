@@ -108,7 +108,14 @@ def test_the_manual_check_passes(server: Server) -> None:
     assert "[ ]" not in ended.stdout
 
 
-def test_the_manual_check_fails_without_a_server() -> None:
+def test_the_manual_check_fails_where_the_api_is_not(server: Server) -> None:
+    command = [sys.executable, "tests/manual_api_test.py", f"{server.url}/elsewhere"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == ended.stdout.count("[ ]") > 30
+
+
+def test_the_manual_check_says_that_no_server_answers() -> None:
     command = [sys.executable, "tests/manual_api_test.py", "http://127.0.0.1:9"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode > 20
+    assert ended.returncode == 1
+    assert ended.stdout.startswith("No server answers at http://127.0.0.1:9: ")
