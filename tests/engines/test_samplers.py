@@ -21,6 +21,7 @@ from deforum_helpers.engines.names import SAMPLERS, SCHEDULERS
 
 RequestMaker = Callable[..., GenerateRequest]
 SD = _noise_model_of_betas({"prediction_type": "v_prediction"}, "sd1")
+PURE_NOISE = _noise_model_of_betas({"rescale_betas_zero_snr": True}, "sd1")
 FLOW = _noise_model_of_flow(3.0, 1000)
 TARGET = torch.linspace(-1, 1, 32).reshape(1, 2, 4, 4)
 
@@ -66,6 +67,24 @@ def test_every_scheduler_goes_with_every_kind_of_sampler(sampler: str, scheduler
     sampling = plan_sampling(model, sampler, scheduler, 8)
     assert sampling.steps == 8
     torch.testing.assert_close(sampled(sampling), TARGET, atol=0.06, rtol=0)
+
+
+@pytest.mark.parametrize("sampler", list(SAMPLERS))
+@pytest.mark.parametrize("model", [SD, FLOW], ids=["sd", "flow"])
+def test_every_sampler_takes_as_many_steps_as_a_setting_may_ask_for(sampler: str, model: Any) -> None:
+    sampling = plan_sampling(model, sampler, "Automatic", 200)
+    assert sampling.steps == 200
+    torch.testing.assert_close(sampled(sampling), TARGET, atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("sampler", ["LCM", "DDPM"])
+def test_crowded_levels_stay_within_the_training_steps(sampler: str) -> None:
+    """Karras' levels of a model that reaches pure noise lie closer together than its training steps."""
+    sampling = plan_sampling(PURE_NOISE, sampler, "Karras", 40)
+    assert sampling.timesteps.tolist() == sorted(set(sampling.timesteps.tolist()), reverse=True)
+    assert sampling.timesteps[0] == 999
+    assert sampling.timesteps[-1] >= 1
+    assert sampled(sampling).isfinite().all()
 
 
 def test_every_name_has_a_scheduler_of_diffusers() -> None:

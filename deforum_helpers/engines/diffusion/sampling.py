@@ -214,7 +214,9 @@ def _scheduler_class(solver_name: str, interleaved: bool) -> Any:
 def _build(solver: Solver, model: NoiseModel) -> Any:
     interleaved = solver.walk == "interleaved" and not model.table.flow
     foundry = _scheduler_class(solver.scheduler, interleaved)
-    return foundry(**_accepted(foundry.__init__, {**model.config, "clip_sample": False, **solver.options}))
+    # LCM refuses more steps than its network was distilled for, though it can take them.
+    own = {"clip_sample": False, "original_inference_steps": len(model.table.sigmas)}
+    return foundry(**_accepted(foundry.__init__, {**model.config, **own, **solver.options}))
 
 
 def _levels(table: NoiseTable, label: str, steps: int, solver: Solver) -> np.ndarray:
@@ -252,7 +254,7 @@ def _walk(scheduler: Any, solver: Solver, table: NoiseTable, levels: np.ndarray)
     times = levels[:-1] * len(table.sigmas) if table.flow else table.timestep(levels[:-1])
     timesteps = torch.tensor(times, dtype=torch.float32)
     if solver.walk == "integers":
-        timesteps = _strictly_falling(timesteps)
+        timesteps = _strictly_falling(timesteps, len(table.sigmas) - 1)
     scheduler.set_timesteps(len(timesteps))
     if solver.walk == "interleaved":
         sigmas = torch.cat([sigmas[:1], sigmas[1:-1].repeat_interleave(2), sigmas[-1:]])
@@ -264,9 +266,11 @@ def _walk(scheduler: Any, solver: Solver, table: NoiseTable, levels: np.ndarray)
     return timesteps
 
 
-def _strictly_falling(timesteps: torch.Tensor) -> torch.Tensor:
-    """Round to whole training steps, none twice and none 0, where LCM would leave the last noise in."""
+def _strictly_falling(timesteps: torch.Tensor, last: int) -> torch.Tensor:
+    """Round to whole training steps up to `last`, none twice and none 0, where LCM would leave the last noise in."""
     whole = timesteps.round().long().clamp(min=1).tolist()
     for i in range(len(whole) - 2, -1, -1):
         whole[i] = max(whole[i], whole[i + 1] + 1)
+    for i, step in enumerate(whole):
+        whole[i] = min(step, whole[i - 1] - 1 if i else last)
     return torch.tensor(whole)
