@@ -87,6 +87,12 @@ def test_crowded_levels_stay_within_the_training_steps(sampler: str) -> None:
     assert sampled(sampling).isfinite().all()
 
 
+@pytest.mark.parametrize("sampler", list(FLOW_SOLVERS))
+def test_crowded_levels_of_flow_models_stay_apart(sampler: str) -> None:
+    sampling = plan_sampling(FLOW, sampler, "Beta", 100)
+    torch.testing.assert_close(sampled(sampling), TARGET, atol=0.06, rtol=0)
+
+
 def test_every_name_has_a_scheduler_of_diffusers() -> None:
     assert list(SOLVERS) == list(SAMPLERS)
     for solver in (*SOLVERS.values(), *FLOW_SOLVERS.values()):

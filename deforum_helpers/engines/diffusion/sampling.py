@@ -226,8 +226,9 @@ def _levels(table: NoiseTable, label: str, steps: int, solver: Solver) -> np.nda
     if solver.ends_above_zero:
         levels[-1] = table.sigmas[0] / 100
     if solver.options.get("use_flow_sigmas"):
-        # These divide by the share of the picture, which pure noise has none of.
-        levels = np.minimum(levels, 0.999)
+        # These divide by the share of the picture, which pure noise has none of, and by its growth from level to level.
+        crowded = int((levels > 0.999).sum())
+        levels[:crowded] = np.linspace(0.999, levels[crowded], crowded, endpoint=False)
     return levels
 
 
