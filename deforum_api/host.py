@@ -22,6 +22,7 @@ from deforum_helpers.errors import MissingFeature
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.wanted import missing_networks
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
+from deforum_helpers.scratch import remove_abandoned
 
 if TYPE_CHECKING:
     from deforum_helpers.cancel import CancelToken
@@ -85,6 +86,7 @@ def make_queue(
             engines.append(make_engine())
         return run_job(prepared, engines[0], cancel, report)
 
+    remove_abandoned()
     kept = store or SqliteStore(facts.output_root / FILE_NAME)
     return JobQueue(check, render, store=kept, limits=limits)
 

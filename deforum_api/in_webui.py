@@ -20,6 +20,7 @@ from deforum_api.security import access_of, listed
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import HANG_AFTER_S, Limits
 from deforum_helpers.prepare import Prepared, prepare
+from deforum_helpers.scratch import remove_abandoned
 from deforum_helpers.webui import reloads
 from deforum_helpers.webui.facts import data_folder, host_facts, output_folders
 from deforum_helpers.webui.parts import flag
@@ -78,6 +79,7 @@ def host_queue() -> JobQueue:
     """
     write_own_log()
     write_log_file(output_folders()[0])
+    remove_abandoned()
     limits = Limits(hang_after_s=flag("deforum_hang_after", HANG_AFTER_S))
     queue = JobQueue(_check, _render, store=SqliteStore(data_folder() / FILE_NAME), limits=limits)
     threading.Thread(target=_park_at_exit, args=(queue,), name="deforum-exit").start()

@@ -9,6 +9,7 @@ DeforumError
     ├── OutOfMemory      may succeed later
     ├── DiskFull         may succeed later
     ├── DownloadFailed   may succeed later
+    ├── RunTaken         may succeed later
     ├── ModelError       a model is missing, foreign or broken
     ├── MissingFeature   an optional package or program is not installed
     ├── NotFinite        a picture came out as NaN
@@ -95,6 +96,12 @@ class DiskFull(RenderError):
 
 class DownloadFailed(RenderError):
     """A model could not be fetched from the hub."""
+
+    retryable = True
+
+
+class RunTaken(RenderError):
+    """The run that is to go on is being rendered by another program."""
 
     retryable = True
 

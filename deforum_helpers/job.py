@@ -35,6 +35,7 @@ from deforum_helpers.output.postproduction import (
     post_produce,
     wants_more,
 )
+from deforum_helpers.output.runs import rendering
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.progress import Phase, Progress, RunResult
 from deforum_helpers.render import checkpoint
@@ -88,20 +89,21 @@ def run_job(
         if resume
         else new_run(prepared.output_root, prepared.settings, now(), prepared.images_folder)
     )
-    # Looked for before the report, which ends an attempt that was overtaken: what is found is of earlier ones.
-    halves = unfinished_files(run) if resume else []
-    report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
-    remove_unfinished(halves)
-    job = _Job(prepared, engine, cancel, report, run, estimator, sources)
-    manifest = finished_film(run, job.film_digest, prepared.options) if resume else None
-    if manifest is None:
-        job.sources = sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
-        job.tell("PREPARING", 0.1, 0)
-        manifest = job.make_film(job.resumed_start() if resume else job.fresh_start())
-    manifest = job.post_produce(manifest)
-    if prepared.settings.delete_input_frames:
-        remove_extracted(sources.extracted)
-    keep_settings(prepared)
+    with rendering(run):
+        # Looked for before the report, which ends an attempt that was overtaken: what is found is of earlier ones.
+        halves = unfinished_files(run) if resume else []
+        report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
+        remove_unfinished(halves)
+        job = _Job(prepared, engine, cancel, report, run, estimator, sources)
+        manifest = finished_film(run, job.film_digest, prepared.options) if resume else None
+        if manifest is None:
+            job.sources = sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
+            job.tell("PREPARING", 0.1, 0)
+            manifest = job.make_film(job.resumed_start() if resume else job.fresh_start())
+        manifest = job.post_produce(manifest)
+        if prepared.settings.delete_input_frames:
+            remove_extracted(sources.extracted)
+        keep_settings(prepared)
     return RunResult(
         run.outdir,
         run.timestring,
@@ -186,8 +188,7 @@ class _Job:
             if self.run.settings_path.exists():  # it was stopped before its first frame was done
                 return self.fresh_start()
             raise CheckpointError(
-                f"resume_timestring {self.run.timestring!r} names no run in {self.run.outdir.name!r}: there is no "
-                "checkpoint. Check resume_timestring and batch_name, or render anew."
+                f"The run {self.run.timestring} is gone: {self.run.outdir.name!r} has no checkpoint. Render it anew."
             ) from None
         start = checkpoint.decoded(content, self.engine.device)
         check_frames(self.run, start.frames_done, depth=self.prepared.settings.save_depth_maps)

@@ -22,7 +22,9 @@ from deforum_helpers.commands import run
 from deforum_helpers.errors import Parked
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.output.names import Run
 from deforum_helpers.output.video import count_frames
+from tests.holding import held_elsewhere
 
 ROOT = Path(__file__).parents[1]
 WITHOUT_PYTHON = {**os.environ, "PATH": ""}
@@ -130,6 +132,16 @@ def test_ctrl_c_parks_and_the_printed_command_finishes(film: Path, tmp_path: Pat
     done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, check=False, env=WITHOUT_PYTHON)
     assert done.returncode == 0, done.stderr
     assert count_frames(Path(done.stdout.strip()), find_ffmpeg("")) == 300
+
+
+def test_a_run_that_another_program_renders_is_refused(film: Path, tmp_path: Path) -> None:
+    arguments = ("run", film, "--engine", "null", "--out", tmp_path / "out", "--set", "batch_name=film")
+    path = Path(command(*arguments).stdout.strip())
+    with held_elsewhere(Run(path.parent, path.stem).lock_path) as program:
+        done = command(*arguments, "--resume", path.stem)
+    assert done.returncode == 1
+    assert f"The run {path.stem} in film is being rendered by process {program.pid}; wait" in done.stderr
+    assert command(*arguments, "--resume", path.stem).returncode == 0
 
 
 def test_ctrl_c_before_anything_is_rendered_is_no_traceback(

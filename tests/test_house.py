@@ -60,7 +60,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.schedule",),
     ("deforum_helpers.image",),
     ("deforum_helpers.camera", "deforum_helpers.fetch"),
+    ("deforum_helpers.scratch",),
     (
+        "deforum_helpers.locks",
         "deforum_helpers.errors",
         "deforum_helpers.progress",
         "deforum_helpers.cancel",

@@ -24,6 +24,7 @@ from deforum_helpers.commands.job_files import (
 )
 from deforum_helpers.errors import DeforumError, Parked, Stopped
 from deforum_helpers.prepare import Prepared
+from deforum_helpers.scratch import remove_abandoned
 
 if TYPE_CHECKING:
     from deforum_helpers.engines.base import Engine
@@ -35,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
 
     All files are checked before the first is rendered.
     """
+    remove_abandoned()
     facts = host_facts(options, options.out or DEFAULT_OUTPUT_ROOT)
     jobs = [(path, prepare_file(path, options, facts)) for path in options.files]
     ready = [(path, prepared) for path, prepared in jobs if prepared is not None]

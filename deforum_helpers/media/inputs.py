@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from deforum_helpers.media.video import MOST_FRAMES, Footage, Selection, footage
 from deforum_helpers.options import Options
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.scratch import FETCHED, ScratchFolder
 from deforum_helpers.settings import Settings
 
 
@@ -23,7 +21,7 @@ class Downloads:
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
-        self._folder: Path | None = None
+        self._folder: ScratchFolder | None = None
         self._files: dict[tuple[str, Kind], Path] = {}
 
     def local(self, text: str, kind: Kind, *, setting: str) -> str:
@@ -37,9 +35,8 @@ class Downloads:
             return path
         if (path, kind) not in self._files:
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="deforum-fetched-"))
-                weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-            target = self._folder / str(len(self._files))
+                self._folder = ScratchFolder(FETCHED)
+            target = self._folder.path / str(len(self._files))
             self._fetcher.fetch(path, kind, target, setting=setting)
             self._files[path, kind] = target
         return str(self._files[path, kind])

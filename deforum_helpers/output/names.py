@@ -77,6 +77,10 @@ class Run:
     def checkpoint_path(self) -> Path:
         return self.outdir / f"{self.timestring}.checkpoint"
 
+    @property
+    def lock_path(self) -> Path:
+        return self.outdir / f".{self.timestring}.lock"
+
 
 def new_run(output_root: Path, settings: Settings, now: datetime, images_folder: str = IMAGES_FOLDER) -> Run:
     """Claim a fresh run: its folder exists afterwards, and no other run has its timestring there.

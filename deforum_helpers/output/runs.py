@@ -1,15 +1,20 @@
-"""The runs that an output folder holds, and whether one that is to go on is among them."""
+"""The runs that an output folder holds: whether one that is to go on is among them, and who renders it."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.errors import Problem, RunTaken, SettingsError
+from deforum_helpers.locks import Locked, take
 from deforum_helpers.output.names import IMAGES_FOLDER, Run, resumed_run
 from deforum_helpers.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 NEWEST = 3
 
@@ -45,6 +50,36 @@ def resume_problems(
             allowed="the 14 digits of a run that is there",
         )
     ]
+
+
+@contextmanager
+def rendering(run: Run) -> Iterator[None]:
+    """Keep every other program of this machine from rendering the run as long as the context lasts.
+
+    A program on another machine may have been found dead by those that share its jobs while the system still holds its
+    lock; and what else of this very program works on a run has been given up.
+
+    Raises:
+        RunTaken: another program renders it.
+    """
+    try:
+        lock = take(run.lock_path)
+    except Locked as error:
+        holder, lock = error.holder, None
+        if not (holder.is_this_program or holder.is_elsewhere):
+            raise RunTaken(
+                f"The run {run.timestring} in {run.outdir.name} is being rendered by process {holder.pid}; wait until "
+                "that ends, or park it (Ctrl+C there, or Pause in its tab), then resume."
+            ) from None
+        logger.warning("The run %s is %s; it is taken over.", run.timestring, error)
+    except OSError as error:
+        lock = None  # whatever keeps a file from being made there is met again by those of the run
+        logger.debug("The run %s is not locked: %s", run.timestring, error)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _instead(run: Run, images_folder: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +29,7 @@ from deforum_helpers.output.ffmpeg import (
     start,
 )
 from deforum_helpers.output.metadata import ffmetadata
+from deforum_helpers.scratch import FILM, ScratchFolder
 
 __all__ = ["VideoWriter", "count_frames", "find_ffmpeg", "gif"]
 
@@ -96,11 +96,11 @@ class VideoWriter:
         self._written = 0
         self._ended = False
         self._part = part_path(path)
-        self._scratch = tempfile.TemporaryDirectory(prefix="deforum-film-")
+        self._scratch = ScratchFolder(FILM)
         with disk_errors(path.name):
-            comment = Path(self._scratch.name, "comment.txt")
+            comment = self._scratch.path / "comment.txt"
             comment.write_text(ffmetadata(settings_json), encoding="utf-8")
-            self._stderr: IO[bytes] = Path(self._scratch.name, "stderr.txt").open("w+b")  # noqa: SIM115 - ours until `abort`
+            self._stderr: IO[bytes] = (self._scratch.path / "stderr.txt").open("w+b")
         self._process = self._started(comment, crf, preset)
 
     def __enter__(self) -> VideoWriter:
@@ -174,7 +174,7 @@ class VideoWriter:
         with suppress(OSError, ValueError):
             self._process.stdin.close()
         self._stderr.close()
-        self._scratch.cleanup()
+        self._scratch.remove()
         with suppress(OSError):
             self._part.unlink(missing_ok=True)
 
@@ -205,7 +205,7 @@ class VideoWriter:
             )
         except RenderError:
             self._stderr.close()
-            self._scratch.cleanup()
+            self._scratch.remove()
             raise
 
     def _closed(self) -> None:

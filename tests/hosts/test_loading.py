@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import fields
@@ -20,6 +21,7 @@ from fastapi.testclient import TestClient
 
 from deforum_api import in_webui
 from deforum_helpers.options import Options
+from deforum_helpers.scratch import FILM, LOCK_NAME
 from deforum_helpers.webui.settings_page import add_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +96,17 @@ def test_jobs_are_there_again_when_the_host_was_started_again(loaded: Any, host:
     _, client = new_app(loaded)
     assert list(client.get("/deforum_api/jobs").json()) == answer.json()["job_ids"]
     assert (host.folder / "deforum_jobs.sqlite3").exists()
+
+
+def test_what_a_killed_host_left_is_removed(
+    loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"{FILM}0000"
+    folder.mkdir()
+    (folder / LOCK_NAME).touch()
+    new_app(loaded)
+    assert not folder.exists()
 
 
 def test_a_job_database_that_is_of_no_use_is_told_and_mended_by_a_reload(

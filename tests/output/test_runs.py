@@ -1,4 +1,4 @@
-"""Which run is to go on, and what is said where it is not there."""
+"""Which run is to go on, what is said where it is not there, and that one program at a time renders it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.output.runs import resume_problems
+from deforum_helpers.errors import RunTaken
+from deforum_helpers.output.names import Run
+from deforum_helpers.output.runs import rendering, resume_problems
 from deforum_helpers.settings import Settings, load_settings
+from tests.holding import held_elsewhere
 
 LOOKED_FOR = "20200101000000"
 LACKS = (
@@ -77,3 +80,35 @@ def test_an_empty_output_folder_has_none(tmp_path: Path) -> None:
 
 def test_what_is_no_time_is_told_as_such(tmp_path: Path) -> None:
     assert "14 digits" in said(tmp_path, "20241399000000")[0]
+
+
+def test_a_run_is_rendered_by_one_program_at_a_time(tmp_path: Path) -> None:
+    run = Run(tmp_path, LOOKED_FOR)
+    with held_elsewhere(run.lock_path) as program:
+        with pytest.raises(RunTaken) as caught, rendering(run):
+            raise AssertionError("it is rendered twice")
+        with rendering(Run(tmp_path, "20200101000001")):
+            pass
+    assert str(caught.value).startswith(
+        f"The run {LOOKED_FOR} in {tmp_path.name} is being rendered by process {program.pid}; wait"
+    )
+    assert caught.value.retryable
+    with rendering(run):
+        assert run.lock_path.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_of_a_machine_that_was_found_dead_or_of_this_program_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(tmp_path, LOOKED_FOR)
+    with held_elsewhere(run.lock_path, host="far away"), rendering(run):
+        assert "of far away; it is taken over" in caplog.text
+    with rendering(run), rendering(run):
+        assert caplog.text.count("taken over") == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_has_no_lock(tmp_path: Path) -> None:
+    with rendering(Run(tmp_path / "gone", LOOKED_FOR)):
+        assert not list(tmp_path.iterdir())

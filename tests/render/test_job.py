@@ -19,15 +19,17 @@ from films import SMALL, NoisyEngine, frame_files, golden_traces, host, prepared
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines import make_engine
-from deforum_helpers.errors import Cancelled, CheckpointError, Parked, RenderError
+from deforum_helpers.errors import Cancelled, CheckpointError, Parked, RenderError, RunTaken
 from deforum_helpers.job import Progress, RunResult, run_job
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.metadata import read_png_settings, read_video_settings
+from deforum_helpers.output.names import Run
 from deforum_helpers.output.video import count_frames
 from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.settings import FIELDS, load_settings
+from tests.holding import held_elsewhere
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
@@ -200,7 +202,7 @@ def test_a_failing_engine_leaves_the_finished_frames_and_can_go_on(tmp_path: Pat
 
 
 def test_resume_without_a_checkpoint_says_so(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="resume_timestring"):
+    with pytest.raises(CheckpointError, match=r"is gone: .* has no checkpoint"):
         rendered(prepared(tmp_path, QUICK), resume="20200101000000")
 
 
@@ -214,6 +216,29 @@ def test_resume_with_another_size_or_less_says_what_does_not_fit(
     result = rendered(prepared(tmp_path, QUICK))
     with pytest.raises(CheckpointError, match=said):
         rendered(prepared(tmp_path, QUICK, **changes), resume=result.timestring)
+
+
+def test_a_run_that_another_program_renders_is_left_alone(tmp_path: Path) -> None:
+    result = rendered(prepared(tmp_path, QUICK))
+    with held_elsewhere(Run(result.outdir, result.timestring).lock_path):
+        before = {path: path.stat().st_mtime_ns for path in result.outdir.iterdir()}
+        told: list[Progress] = []
+        with pytest.raises(RunTaken, match="is being rendered by process"):
+            rendered(prepared(tmp_path, QUICK), None, told.append, resume=result.timestring)
+        assert {path: path.stat().st_mtime_ns for path in result.outdir.iterdir()} == before
+        assert {progress.outdir for progress in told} == {""}
+    assert rendered(prepared(tmp_path, QUICK), resume=result.timestring).frames == 5
+
+
+def test_a_run_is_locked_while_it_is_rendered(tmp_path: Path) -> None:
+    locks: set[bool] = set()
+
+    def look(progress: Progress) -> None:
+        if progress.timestring:
+            locks.add(Run(Path(progress.outdir), progress.timestring).lock_path.exists())
+
+    rendered(prepared(tmp_path, QUICK), None, look)
+    assert locks == {True}
 
 
 def test_resume_with_a_missing_frame_names_it(tmp_path: Path) -> None:
