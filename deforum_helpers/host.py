@@ -21,6 +21,7 @@ from deforum_helpers.render.modes import finds_people
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.names import WRITTEN, missing_feature
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.wording import shown
 
 # Names of expressions that stand for the picture of mask_file where nothing goes before it.
 MADE_OF_MASK_FILE = ("init_mask", "video_mask")
@@ -235,34 +236,38 @@ def _with_more(settings: Settings, inputs: Inputs) -> str:
 
 def name_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
     """Find samplers, schedulers, checkpoints and VAEs that the host does not have; each name is reported once."""
-    scheduled = plan.settings
-    kinds = (
-        ("sampler", "sampler_schedule", scheduled.enable_sampler_scheduling, facts.samplers),
-        ("scheduler", "scheduler_schedule", scheduled.enable_scheduler_scheduling, facts.schedulers),
-        ("checkpoint", "checkpoint_schedule", scheduled.enable_checkpoint_scheduling, facts.checkpoints),
-        ("vae", "options_overrides.sd_vae", False, facts.vaes),
-    )
     problems = []
-    for attribute, schedule, is_scheduled, allowed in kinds:
+    for attribute, unscheduled, is_scheduled, allowed in _sorts_of_names(plan.settings, facts):
         unknown: dict[str, int] = {}
         for key in plan.key_frames:
             name = getattr(key.request, attribute)
             if name is not None and not _known(attribute, name, allowed):
                 unknown.setdefault(name, key.index)
         for name, frame in unknown.items():
-            setting = schedule if is_scheduled or attribute not in ("sampler", "scheduler") else attribute
+            setting = f"{attribute}_schedule" if is_scheduled else unscheduled
+            asks = f"{setting} asks at frame {frame}" if is_scheduled else f"{setting} asks"
             choices = ", ".join(allowed) or f"none but the loaded {attribute}"
             problems.append(
                 Problem(
-                    f"{setting} asks for the {attribute} {name!r}, which this host does not have; "
+                    f"{asks} for the {attribute} {shown(name)}, which this host does not have; "
                     f"allowed: {choices}.",
                     setting=setting,
                     frame=frame if is_scheduled else None,
-                    found=name,
+                    found=name[:80],
                     allowed=choices,
                 )
             )
     return problems
+
+
+def _sorts_of_names(settings: Settings, facts: HostFacts) -> Iterator[tuple[str, str, bool, tuple[str, ...]]]:
+    """Yield what a request names, what says so where no schedule does, whether one does, and what there is."""
+    option = "options_overrides."
+    yield "sampler", "sampler", settings.enable_sampler_scheduling, facts.samplers
+    yield "scheduler", "scheduler", settings.enable_scheduler_scheduling, facts.schedulers
+    is_scheduled = settings.enable_checkpoint_scheduling
+    yield "checkpoint", f"{option}sd_model_checkpoint", is_scheduled, facts.checkpoints
+    yield "vae", f"{option}sd_vae", False, facts.vaes
 
 
 def _known(attribute: str, name: str, allowed: tuple[str, ...]) -> bool:

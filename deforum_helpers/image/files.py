@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps
 
@@ -21,7 +22,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 @contextmanager
 def open_picture(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
-    """Give the picture of a file or a data URL, upright as its EXIF tag says.
+    """Give the picture of a file or a data URL, upright as its EXIF tag says, greys of 16 bits in 8.
 
     Args:
         source: path, or "data:image/png;base64,...".
@@ -31,7 +32,15 @@ def open_picture(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
         SettingsError: there is no such file, it is no picture, or it has more than 64 million pixels.
     """
     with _opened(source, setting) as picture:
-        yield ImageOps.exif_transpose(picture)
+        yield _in_8_bits(ImageOps.exif_transpose(picture))
+
+
+def _in_8_bits(picture: Pillow.Image) -> Pillow.Image:
+    """Pillow's own conversion of 16-bit greys cuts off all that is brighter than 255 of 65535."""
+    if not picture.mode.startswith("I"):
+        return picture
+    levels = np.asarray(picture).clip(0, 65535).astype(np.uint32)
+    return Pillow.fromarray(((levels + 128) // 257).astype(np.uint8))
 
 
 def check_picture(source: str | Path, *, setting: str) -> tuple[int, int]:

@@ -119,7 +119,7 @@ OVERRIDES: list[tuple[Any, str]] = [
     ({"eta_ddim": -1}, "eta_ddim"),
     ({"deforum_ffmpeg_crf": 1.5}, "deforum_ffmpeg_crf"),
     ({"deforum_ffmpeg_preset": "; rm -rf"}, "deforum_ffmpeg_preset"),
-    ({"sd_model_checkpoint": "no such model"}, ""),
+    ({"sd_model_checkpoint": "no such model"}, "sd_model_checkpoint"),
 ]
 
 
@@ -158,13 +158,14 @@ def test_options_outside_the_list_are_400_and_named_once(
 
 def test_validate_tells_the_same_without_a_refusal(strict: tuple[TestClient, Path]) -> None:
     client, _ = strict
-    body = {"deforum_settings": [SMALL, {**SMALL, "zoom": "0:(1), 3:(1/0)"}]}
+    body = {"deforum_settings": [SMALL, {**SMALL, "zoom": "0:(1), 3:(1/0)", "stepz": 3}]}
     answer = client.post("/deforum_api/validate", json=body)
     good, bad = answer.json()["jobs"]
     assert answer.status_code == 200
     assert (good["errors"], good["plan"]["frames"], good["settings"]["W"]) == ([], 8, 64)
     assert [(error["job"], error["setting"], error["frame"]) for error in bad["errors"]] == [(1, "zoom", 3)]
     assert (bad["settings"], bad["plan"]) == (None, None)
+    assert bad["warnings"] == ["Unknown settings are kept but change nothing: 'stepz' (did you mean steps?)."]
     assert client.get("/deforum_api/jobs").json() == {}
 
 

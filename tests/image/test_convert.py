@@ -90,6 +90,15 @@ def test_gray_and_transparent_pictures_are_rgb(tmp_path: Path) -> None:
         assert read_image(tmp_path / name, setting="init_image").unique().tolist() == pytest.approx([0.2])
 
 
+@pytest.mark.parametrize(
+    ("format_name", "kind"), [("PNG", np.uint16), ("TIFF", np.uint16), ("TIFF", np.int32)]
+)
+def test_greys_of_16_bits_keep_their_lights(tmp_path: Path, format_name: str, kind: type) -> None:
+    (tmp_path / "deep").write_bytes(encoded(np.array([[0, 257, 32896, 65535]], kind), format_name))
+    levels = to_bytes(read_image(tmp_path / "deep", setting="mask_file"))[0, :, 0]
+    assert levels.tolist() == [0, 1, 128, 255]
+
+
 def png_header(width_px: int, height_px: int) -> bytes:
     """Return a PNG that claims a size and holds nothing."""
     head = struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0)
