@@ -43,7 +43,7 @@ def validated(
 def _answer(number: int, prepared: Prepared | SettingsError, series: bool) -> dict[str, Any]:
     if isinstance(prepared, SettingsError):
         found = [problem_entry(job_number(number, problem), problem) for problem in prepared.problems]
-        return {"errors": found, "warnings": [], "settings": None, "plan": None}
+        return {"errors": found, "warnings": list(prepared.warnings), "settings": None, "plan": None}
     answer = {
         "errors": [],
         "warnings": list(prepared.warnings),

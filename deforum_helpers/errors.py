@@ -52,10 +52,16 @@ class DeforumError(Exception):
 
 
 class SettingsError(DeforumError):
-    """Settings that cannot be rendered; carries all problems found, never only the first."""
+    """Settings that cannot be rendered; carries all problems found, never only the first.
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    Args:
+        problems: what is wrong.
+        warnings: what a person should know beside that, as plain sentences.
+    """
+
+    def __init__(self, problems: Iterable[Problem], warnings: Iterable[str] = ()) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
+        self.warnings: tuple[str, ...] = tuple(dict.fromkeys(warnings))
         super().__init__(" ".join(problem.message for problem in self.problems))
 
     @property

@@ -130,7 +130,7 @@ def prepare(
     named = {problem.setting for problem in problems}
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems, (*loaded.warnings, *inputs.warnings))
     asked = loaded.settings.max_frames
     warnings = (*loaded.warnings, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, asked))
     return Prepared(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -69,6 +70,18 @@ def test_a_value_no_frame_can_be_made_of_names_the_frame(
     assert setting in found[setting].message
 
 
+def test_a_name_of_thousands_of_letters_is_shown_by_its_beginning(tmp_path: Path) -> None:
+    sampler = "o" * 8000
+    found = problems(tmp_path, enable_sampler_scheduling=True, sampler_schedule=f"0:({sampler})")
+    assert len(found["sampler_schedule"].message) < 1000
+
+
+def test_problems_do_not_hide_what_was_found_beside_them(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as error:
+        prepared(tmp_path, W="wide", max_frame=12)
+    assert any("'max_frame' (did you mean max_frames?)" in text for text in error.value.warnings)
+
+
 def test_a_schedule_that_nobody_reads_only_warns(tmp_path: Path) -> None:
     job = prepared(tmp_path, rotation_3d_x="0:(tan(")
     assert any("rotation_3d_x" in warning for warning in job.warnings)
@@ -91,7 +104,12 @@ def test_names_that_the_host_does_not_have(tmp_path: Path) -> None:
     )
     assert found["checkpoint_schedule"].frame == 2
     assert found["sampler_schedule"].frame == 3
+    assert found["sampler_schedule"].message.startswith(
+        "sampler_schedule asks at frame 3 for the sampler 'Oiler', which this host does not have; allowed: "
+    )
     assert found["options_overrides.sd_vae"].found == "other.safetensors"
+    overridden = problems(tmp_path, {"sd_model_checkpoint": "nowhere"})
+    assert overridden["options_overrides.sd_model_checkpoint"].found == "nowhere"
 
 
 @pytest.mark.parametrize("sampler", ["DPM++ 2M Karras", "dpmpp_2m", "euler", "Euler a"])
@@ -122,6 +140,26 @@ def test_equal_settings_give_equal_plans(tmp_path: Path) -> None:
     assert one.plan.digest != prepared(tmp_path, seed=2).plan.digest
     assert one.plan.digest != prepared(tmp_path, zoom="0:(1.01)").plan.digest
     assert one.plan.digest != prepared(tmp_path, {"CLIP_stop_at_last_layers": 2}).plan.digest
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_the_digest_is_the_same_in_every_process(hash_seed: str, tmp_path: Path) -> None:
+    changes = {
+        "seed_behavior": "random",
+        "diffusion_redo": 2,
+        "use_mask": True,
+        "mask_schedule": "0:(!{init_mask}|{everywhere})",
+        "prompts": {"0": "a `t/3`", "2": "b --neg c"},
+    }
+    code = (
+        "import sys; sys.path[:0] = ['.', 'tests/render']; from pathlib import Path; from films import prepared; "
+        f"print(prepared(Path({str(tmp_path)!r}), **{changes!r}).plan.digest)"
+    )
+    root, environment = Path(__file__).parents[1], {**os.environ, "PYTHONHASHSEED": hash_seed}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True
+    )
+    assert run.stdout.strip() == prepared(tmp_path, **changes).plan.digest, run.stderr
 
 
 def test_a_plan_needs_no_torch() -> None:
