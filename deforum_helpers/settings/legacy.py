@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.settings.findings import Finding, Note
 from deforum_helpers.settings.model import FIELDS, UNITS
 from deforum_helpers.settings.old_names import REMOVED, RENAMED, VALUES
 from deforum_helpers.settings.tables import CLASSIC_SAMPLERS, MASK_FILLS
@@ -21,7 +22,7 @@ class Change(NamedTuple):
     """Values after a migration, and what a person should know of it."""
 
     values: dict[str, Any]
-    warnings: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 _WORDS = {"true": True, "false": False}
@@ -38,11 +39,11 @@ def modernised(submitted: Values) -> Change:
     Values that make no sense are left as they are; reading them finds the problem.
     """
     values = dict(submitted)
-    warnings: list[str] = []
+    notes: list[Note] = []
     for migrate in MIGRATIONS:
         values, found = migrate(values)
-        warnings.extend(found)
-    return Change(values, tuple(warnings))
+        notes.extend(found)
+    return Change(values, tuple(notes))
 
 
 def _old_colormatch(values: Values) -> Change:
@@ -61,23 +62,23 @@ def _removed(values: Values) -> Change:
 
 def _renamed(values: Values) -> Change:
     changed = dict(values)
-    warnings = []
+    notes: list[Note] = []
     hybrid = []
     for old, new in RENAMED.items():
         if old not in changed:
             continue
         value = changed.pop(old)
         if new in changed:
-            warnings.append(f"{old} means {new}; {new} is given too and is used.")
+            notes.append(f"{old} means {new}; {new} is given too and is used.")
             continue
         changed[new] = value
         if old.startswith("hybrid_video_"):
             hybrid.append(old)
         else:
-            warnings.append(f"{old} is read as {new}.")
+            notes.append(Finding("name", old, meant=new))
     if hybrid:
-        warnings.append(f"{', '.join(hybrid)}: read as the same names without video_.")
-    return Change(changed, tuple(warnings))
+        notes.append(f"{', '.join(hybrid)}: read as the same names without video_.")
+    return Change(changed, tuple(notes))
 
 
 def _zoe_depth(values: Values) -> Change:
@@ -99,28 +100,28 @@ def _text(value: object) -> str:
 
 def _old_values(values: Values) -> Change:
     changed = dict(values)
-    warnings = []
+    notes = []
     for name, table in VALUES.items():
         value = changed.get(name)
         if isinstance(value, str) and True in table:
             value = _WORDS.get(value.strip().casefold(), value)
         if isinstance(value, (bool, int, float, str)) and value in table:
             changed[name] = table[value]
-            warnings.append(f"{name} is {shown(values[name])}; it is read as {shown(table[value])}.")
-    return Change(changed, tuple(warnings))
+            notes.append(Finding("notation", name, shown(values[name]), shown(table[value])))
+    return Change(changed, tuple(notes))
 
 
 def _unit_numbers(values: Values) -> Change:
     """Numbers in ControlNet's schedules, where old files even have true and false."""
     changed = dict(values)
-    warnings = []
+    notes = []
     for number in range(1, UNITS + 1):
         for field in ("weight", "guidance_start", "guidance_end"):
             name = f"cn_{number}_{field}"
             if isinstance(changed.get(name), bool):
                 changed[name] = f"0:({number_text(int(changed[name]))})"
-                warnings.append(f"{name} is {shown(values[name])}; it is read as {changed[name]}.")
-    return Change(changed, tuple(warnings))
+                notes.append(Finding("notation", name, shown(values[name]), changed[name]))
+    return Change(changed, tuple(notes))
 
 
 def _places_in_lists(values: Values) -> Change:
@@ -154,7 +155,7 @@ def _seed(values: Values) -> Change:
 def _multiples(values: Values) -> Change:
     """Files of early 2023 write "x3", "3x" and "Disabled" for the interpolation's numbers."""
     changed = dict(values)
-    warnings = []
+    notes = []
     for name in ("frame_interpolation_x_amount", "frame_interpolation_slow_mo_amount"):
         text = changed.get(name)
         if not isinstance(text, str):
@@ -166,8 +167,8 @@ def _multiples(values: Values) -> Change:
             changed[name] = FIELDS[name].default
         else:
             continue
-        warnings.append(f"{name} is {shown(text)}; it is read as {changed[name]}.")
-    return Change(changed, tuple(warnings))
+        notes.append(Finding("notation", name, shown(text), str(changed[name])))
+    return Change(changed, tuple(notes))
 
 
 def _endless(values: Values) -> Change:

@@ -11,6 +11,7 @@ from typing import Any
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.check import problems_of
 from deforum_helpers.settings.files import defaults, typed_settings
+from deforum_helpers.settings.findings import Note, sentences
 from deforum_helpers.settings.legacy import modernised
 from deforum_helpers.settings.model import FIELDS, Settings
 from deforum_helpers.settings.old_names import REMOVED
@@ -28,12 +29,17 @@ class Loaded:
     Args:
         settings: everything, defaults filled in.
         unknown: names that are no settings, as submitted; they change nothing.
-        warnings: plain sentences.
+        notes: how they were read, and what is unknown.
     """
 
     settings: Settings
     unknown: dict[str, Any]
-    warnings: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know, as plain sentences."""
+        return sentences(self.notes)
 
 
 def load_settings(submitted: Mapping[str, Any]) -> Loaded:
@@ -63,7 +69,7 @@ def examine_settings(
         SettingsError: they are no object of names and values.
     """
     _check_envelope(submitted)
-    values, warnings = modernised(submitted)
+    values, notes = modernised(submitted)
     known = {name: values[name] for name in FIELDS if name in values}
     unknown = {name: value for name, value in values.items() if name not in FIELDS}
     read, found, problems = _read_all(known, host_names or {})
@@ -71,7 +77,7 @@ def examine_settings(
     settings = typed_settings(defaults() | read)
     bad = {problem.setting for problem in problems}
     problems += [problem for problem in problems_of(settings) if problem.setting not in bad]
-    return Loaded(settings, unknown, (*warnings, *found, *unknown_warnings(unknown))), tuple(problems)
+    return Loaded(settings, unknown, (*notes, *found, *unknown_warnings(unknown))), tuple(problems)
 
 
 def _check_envelope(submitted: object) -> None:
@@ -115,9 +121,9 @@ def _foreign(submitted: Mapping[Any, Any]) -> str:
 
 def _read_all(
     known: Mapping[str, Any], host_names: Mapping[str, Sequence[str]]
-) -> tuple[dict[str, Any], list[str], list[Problem]]:
+) -> tuple[dict[str, Any], list[Note], list[Problem]]:
     read: dict[str, Any] = {}
-    warnings: list[str] = []
+    notes: list[Note] = []
     problems: list[Problem] = []
     for name, value in known.items():
         info = FIELDS[name]
@@ -125,7 +131,7 @@ def _read_all(
             info = replace(info, choices=tuple(host_names[name]))
         if not info.loaded:
             if info.kind != "record" and value != info.default:
-                warnings.append(f"{name} cannot be set by a file and is ignored.")
+                notes.append(f"{name} cannot be set by a file and is ignored.")
             continue
         try:
             reading = read_value(info, value)
@@ -133,9 +139,9 @@ def _read_all(
             problems.extend(error.problems)
             continue
         read[name] = reading.value
-        if reading.warning:
-            warnings.append(reading.warning)
-    return read, warnings, problems
+        if reading.note:
+            notes.append(reading.note)
+    return read, notes, problems
 
 
 def _is_json(value: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from deforum_helpers.settings.compatibility import FACTS, Flat, differences
 from deforum_helpers.settings.conditions import has_effect, reasons
 from deforum_helpers.settings.files import flat_settings
+from deforum_helpers.settings.findings import Finding, sentences
 from deforum_helpers.settings.legacy import modernised, removed_warning
 from deforum_helpers.settings.load import examine_settings, nearest_name, unknown_warnings
 from deforum_helpers.settings.model import FIELDS
@@ -105,15 +106,17 @@ def _grouped(sentences: Mapping[str, str]) -> Iterator[About]:
 
 
 def _taken_over(
-    submitted: Mapping[str, Any], given: Iterable[str], flat: Flat, notes: Iterable[str]
+    submitted: Mapping[str, Any], given: Iterable[str], flat: Flat, told: Iterable[str]
 ) -> Iterator[str]:
-    """Yield how old notations were read: the sentences of reading, and one for each value that has none."""
-    told = tuple(notes)
+    """Yield how old notations were read: the sentences of reading, and one of what they leave out."""
+    told = tuple(told)
     yield from told
+    left_out = []
     for name in given:
         plain = name in submitted and FIELDS[name].loaded and submitted[name] is not None
         if plain and submitted[name] != flat[name] and not any(name in text for text in told):
-            yield f"{name} is {shown(submitted[name])}; it is read as {shown(flat[name])}."
+            left_out.append(Finding("notation", name, shown(submitted[name]), shown(flat[name])))
+    yield from sentences(left_out)
     if "legacy_colormatch" not in submitted and has_effect("legacy_colormatch", flat):
         yield "legacy_colormatch is not given, as in files that are older than it; it counts as true."
 

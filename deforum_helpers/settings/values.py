@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.fields import FieldInfo, Kind
+from deforum_helpers.settings.findings import Finding, Note
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler, folded
 from deforum_helpers.settings.wording import MAX_SHOWN, bad_value, json_advice, number_text, shown
 
@@ -27,10 +28,10 @@ _WORDS_OF_TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 
 class Reading(NamedTuple):
-    """A typed value, and the sentence that a person should see about how it was read."""
+    """A typed value, and what a person should know of how it was read."""
 
     value: Any
-    warning: str | None = None
+    note: Note | None = None
 
 
 def read_value(info: FieldInfo, value: object) -> Reading:
@@ -40,9 +41,9 @@ def read_value(info: FieldInfo, value: object) -> Reading:
         SettingsError: it means none; one problem, for prompts one per bad entry.
     """
     if value is None and "None" in info.choices:
-        return Reading("None", f"{info.name} is null; it is read as 'None'.")
+        return Reading("None", Finding("notation", info.name, shown(value), shown("None")))
     if value is None:
-        return Reading(info.default, f"{info.name} is null; it counts as not given.")
+        return Reading(info.default, Finding("null", info.name))
     return _READERS[info.kind](info, value)
 
 
@@ -85,7 +86,7 @@ def _number(info: FieldInfo, value: object, allowed: str) -> Reading:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         text = value.strip()
         number = float(text) if re.search(r"[.eE]", text) else int(text)
-        return Reading(number, f"{info.name} is the text {shown(value)}; it is read as a number.")
+        return Reading(number, Finding("text number", info.name, shown(value)))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise bad_value(info, value, allowed)
     return Reading(value)
@@ -105,7 +106,7 @@ def _bound(number: float) -> str:
 
 def _read_number(info: FieldInfo, value: object) -> Reading:
     allowed = _range(info)
-    number, warning = _number(info, value, allowed)
+    number, note = _number(info, value, allowed)
     if isinstance(number, float) and not math.isfinite(number):
         raise bad_value(info, value, allowed)
     if info.kind == "int":
@@ -114,7 +115,7 @@ def _read_number(info: FieldInfo, value: object) -> Reading:
         number = int(number)
     if not _within(info, number):
         raise bad_value(info, value, allowed)
-    return Reading(number, warning)
+    return Reading(number, note)
 
 
 def _within(info: FieldInfo, number: float) -> bool:
@@ -133,7 +134,7 @@ def _read_bool(info: FieldInfo, value: object) -> Reading:
         truth = bool(value)
     if truth is None:
         raise bad_value(info, value, "true or false")
-    return Reading(truth, f"{info.name} is {shown(value)}; it is read as {shown(truth)}.")
+    return Reading(truth, Finding("notation", info.name, shown(value), shown(truth)))
 
 
 def _known_choice(info: FieldInfo, name: str) -> str | None:
@@ -155,7 +156,7 @@ def _read_choice(info: FieldInfo, value: object) -> Reading:
     if known == value:
         return Reading(value)
     if known is not None:
-        return Reading(known, f"{info.name} is {shown(value)}; it is read as {shown(known)}.")
+        return Reading(known, Finding("notation", info.name, shown(value), shown(known)))
     gone = _GONE.get((info.name, folded(value))) if len(value) <= MAX_NAME else None
     if gone:
         raise bad_value(info, value, allowed, gone)
@@ -174,7 +175,7 @@ def _read_schedule(info: FieldInfo, value: object) -> Reading:
     if not abs(number) <= 2**53:
         raise bad_value(info, value, allowed)
     text = f"0: ({number_text(number)})"
-    return Reading(text, f"{info.name} is {shown(value)}; it is read as {text}, the same for all frames.")
+    return Reading(text, Finding("bare number", info.name, shown(value), text))
 
 
 def _read_string_schedule(info: FieldInfo, value: object) -> Reading:

@@ -18,6 +18,7 @@ from deforum_helpers.settings import (
     load_settings,
     read_settings_file,
 )
+from deforum_helpers.settings.findings import sentences
 from deforum_helpers.settings.legacy import modernised
 from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.controls import NAMES
@@ -94,7 +95,7 @@ def taken(
         settings,
         changed=tuple(name for name in NAMES if settings[name] != current[name]),
         unknown=tuple(name for name in loaded.unknown if name in submitted),
-        notes=tuple(dict.fromkeys((*change.warnings, *loaded.warnings))),
+        notes=sentences((*change.notes, *loaded.notes)),
         left_out=left_out,
         ignored=tuple(map(str, report.ignored)),
         different=tuple(map(str, report.different)),
