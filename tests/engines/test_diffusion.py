@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,11 +11,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import FreeU, GenerateRequest
+from deforum_helpers.engines.diffusion import lora
 from deforum_helpers.engines.diffusion.autoencoder import Canvas
 from deforum_helpers.engines.diffusion.clip_text import token_blocks, token_ids, weighted
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, EmbeddingCache, blended
@@ -367,6 +369,36 @@ class TestLoras:
     ) -> None:
         with pytest.raises(ModelError, match=f"'{name}' was not found.*both, foreign, ink, words"):
             draw(engine, request_for(prompt=f"<lora:{name}:1>"))
+
+    def test_a_film_reads_a_lora_once_and_says_nothing(
+        self,
+        engine: DiffusionEngine,
+        request_for: RequestMaker,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        plain = draw(engine, request_for())
+        capfd.readouterr()
+        read: list[str] = []
+        load = lora._load
+        monkeypatch.setattr(lora, "_load", lambda *of: (read.append(of[1]), load(*of)))
+        tags = ("<lora:ink:1>", "<lora:ink:0.5>", "<lora:ink:1>", "<lora:ink:1><lora:both:1>")
+        strong, weak, strong_again, two = (draw(engine, request_for(prompt=f"a hill{tag}")) for tag in tags)
+        assert read == ["ink", "ink", "both"]
+        assert torch.equal(strong, strong_again)
+        assert not torch.equal(strong, weak)
+        assert not torch.equal(strong, two)
+        assert torch.equal(draw(engine, request_for()), plain)
+        assert capfd.readouterr() == ("", "")
+
+    def test_a_lora_that_was_trained_on_is_read_again(
+        self, engine: DiffusionEngine, request_for: RequestMaker, loras: Path
+    ) -> None:
+        before = draw(engine, request_for(prompt="a hill<lora:words:1>"))
+        file = loras / "folder" / "words.safetensors"
+        save_file({name: 2 * tensor for name, tensor in load_file(file).items()}, file)
+        os.utime(file, ns=(1, 1))
+        assert not torch.equal(draw(engine, request_for(prompt="a hill<lora:words:1>")), before)
 
     def test_a_lora_of_another_model_is_named(
         self, engine: DiffusionEngine, request_for: RequestMaker

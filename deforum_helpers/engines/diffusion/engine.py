@@ -19,7 +19,7 @@ from deforum_helpers.engines.diffusion.families import Scales
 from deforum_helpers.engines.diffusion.guidance import guided_output
 from deforum_helpers.engines.diffusion.inpainting import Kept, begun_from, latent_mask
 from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
-from deforum_helpers.engines.diffusion.lora import loras_applied
+from deforum_helpers.engines.diffusion.lora import lay_loras
 from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
 from deforum_helpers.engines.diffusion.noise import seeded_noise
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora, text_at_step
@@ -119,7 +119,7 @@ class DiffusionEngine:
         canvas = self._canvas(model, request)
         with ExitStack() as stack:
             units = stack.enter_context(self._controls.ready(model, request, canvas, self._checkpoint))
-            stack.enter_context(loras_applied(model, loras, self._lora_folders))
+            lay_loras(model, loras, self._lora_folders)
             stack.enter_context(freeu_applied(model.network, request.freeu))
             stack.enter_context(hrfix_applied(model.network, request.kohya_hrfix))
             if request.tiling:

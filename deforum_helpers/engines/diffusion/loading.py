@@ -18,6 +18,7 @@ from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
 from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
 from deforum_helpers.engines.diffusion.hub import fetched
+from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.errors import ModelError
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,14 @@ PIPELINE_OF: Mapping[Kind, str] = {
 }
 
 
+@dataclass(frozen=True)
+class LaidLoras:
+    """The LoRAs that lie over a model: files with the times of their last change, and what was asked for."""
+
+    files: tuple[tuple[Path, int], ...] = ()
+    loras: tuple[Lora, ...] = ()
+
+
 @dataclass
 class LoadedModel:
     """A checkpoint in memory.
@@ -47,6 +56,7 @@ class LoadedModel:
         parts: the loaded components by their diffusers names.
         embeddings: cache of its prompts.
         control_nets: the ControlNets that steer it, by where they come from.
+        laid: the LoRAs that lie over it.
     """
 
     family: Family
@@ -54,6 +64,7 @@ class LoadedModel:
     parts: dict[str, Any]
     embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
     control_nets: dict[Path, Any] = field(default_factory=dict)
+    laid: LaidLoras = LaidLoras()
 
     @property
     def network(self) -> Any:

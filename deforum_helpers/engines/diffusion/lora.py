@@ -1,16 +1,22 @@
-"""LoRA tags: found in a folder, laid over the model for one picture."""
+"""LoRA tags: found in a folder, laid over the model."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from deforum_helpers.engines.checkpoints import LORA_FOLDER, lora_files
-from deforum_helpers.engines.diffusion.loading import LOAD_ERRORS, PIPELINE_OF, LoadedModel
+from deforum_helpers.engines.diffusion.loading import (
+    LOAD_ERRORS,
+    PIPELINE_OF,
+    LaidLoras,
+    LoadedModel,
+    quiet_libraries,
+)
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.errors import ModelError
 from deforum_helpers.optional import require
@@ -18,9 +24,10 @@ from deforum_helpers.optional import require
 _log = logging.getLogger(__name__)
 
 
-@contextmanager
-def loras_applied(model: LoadedModel, loras: tuple[Lora, ...], folders: Sequence[Path]) -> Iterator[None]:
-    """Run `model` with `loras` inside; without them it is bit for bit what it was.
+def lay_loras(model: LoadedModel, loras: tuple[Lora, ...], folders: Sequence[Path]) -> None:
+    """Lay `loras` and nothing else over `model`, until the next call; without any it is bit for bit what it was.
+
+    Files that lie over it already are not read again: a film asks for the same ones at each frame.
 
     Args:
         model: the model.
@@ -32,19 +39,25 @@ def loras_applied(model: LoadedModel, loras: tuple[Lora, ...], folders: Sequence
         MissingFeature: the package peft is not installed.
     """
     wanted = _summed(loras)
-    if not wanted:
-        yield
+    files = {lora.name: _found(lora.name, folders) for lora in wanted}
+    laid = LaidLoras(tuple((path, path.stat().st_mtime_ns) for path in files.values()), wanted)
+    if laid == model.laid:
         return
     require("peft", "A LoRA in the prompt", "pip install peft")
-    files = {lora.name: _found(lora.name, folders) for lora in wanted}
-    pipeline = _pipeline_of(model)
-    try:
-        for lora in wanted:
-            _load(pipeline, lora.name, files[lora.name])
-        _set_weights(pipeline, wanted)
-        yield
-    finally:
-        pipeline.unload_lora_weights()
+    with quiet_libraries():
+        pipeline = _pipeline_of(model)
+        try:
+            if laid.files != model.laid.files:
+                pipeline.unload_lora_weights()
+                model.embeddings.clear()
+                for lora in wanted:
+                    _load(pipeline, lora.name, files[lora.name])
+            _set_weights(pipeline, wanted)
+        except BaseException:
+            pipeline.unload_lora_weights()
+            model.laid = LaidLoras()
+            raise
+    model.laid = laid
 
 
 def _summed(loras: tuple[Lora, ...]) -> tuple[Lora, ...]:
@@ -76,7 +89,10 @@ def _adapter(name: str) -> str:
 
 def _load(pipeline: Any, name: str, path: Path) -> None:
     try:
-        pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=_adapter(name))
+        with warnings.catch_warnings():
+            # Several at once are meant.
+            warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)
+            pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=_adapter(name))
     except LOAD_ERRORS as error:
         _log.warning("The LoRA %s cannot be loaded.", name, exc_info=error)
         raise ModelError(f"The LoRA {name!r} does not fit this model; use one made for its kind.") from error
