@@ -52,10 +52,11 @@ class Failed:
 
 @dataclass(frozen=True)
 class Delayed:
-    """The job failed in a way that may pass: it waits until Unix time `until`, then goes on by itself."""
+    """The job failed in a way that may pass: as `note` says, it goes on by itself after Unix time `until`."""
 
     message: str
     until: float
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,9 @@ def after(job: Job, event: Event, now: float) -> Job:
 
 
 def _changed(job: Job, event: Event, now: float) -> Job:
-    if job.cancel_requested and isinstance(event, Succeeded | Failed | Delayed | Parked):
+    if job.cancel_requested and isinstance(event, Failed | Delayed):
+        return _cancelled(job, f"Its end met an error: {event.message}", filmed=False)
+    if job.cancel_requested and isinstance(event, Succeeded | Parked):
         event = Cancelled()
     if isinstance(event, Claimed):
         message = job.message if job.cancel_requested else None
@@ -205,29 +207,29 @@ def _failed(job: Job, event: Failed) -> Job:
     return replace(job, status="FAILED", error_type=error_type, message=event.message)
 
 
-def _cancelled(job: Job, note: str = "") -> Job:
-    message = f"Cancelled after {job.frame} of {job.max_frames} frames. {note}".rstrip()
-    return replace(job, status="CANCELLED", message=message, frames_in_film=job.frame)
+def _cancelled(job: Job, note: str = "", *, filmed: bool = True) -> Job:
+    """Return the cancelled job; frames that were not `filmed` are to be if it is resumed and cancelled again."""
+    where = "" if filmed or not job.frame else f", which are in {job.outdir}"
+    message = f"Cancelled after {job.frame} of {job.max_frames} frames{where}. {note}".rstrip()
+    in_film = job.frame if filmed else job.frames_in_film
+    return replace(job, status="CANCELLED", message=message, frames_in_film=in_film)
 
 
 def _interrupted(job: Job) -> Job:
     count = job.interruptions + 1
     if count >= MAX_ATTEMPTS and job.cancel_requested:
-        return _cancelled(job)
+        return _cancelled(job, f"The program ended {count} times before they became a film.", filmed=False)
     if count >= MAX_ATTEMPTS:
-        message = (
-            f"generation error: interrupted by restart {count} times; resume it to go on from its last frame."
-        )
-        return _failed(job, Failed(message, retryable=True))
+        message = f"interrupted by restart {count} times; resume it to go on from its last frame."
+        return _failed(job, Failed(f"generation error: {message}", retryable=True))
+    ending = job.cancel_requested
     return replace(
         _queued(job),
         attempt=job.attempt + 1,
         interruptions=count,
-        cancel_requested=job.cancel_requested,
-        held=job.held and not job.cancel_requested,
-        message="Cancelling."
-        if job.cancel_requested
-        else "Interrupted by restart; it goes on from its last frame.",
+        cancel_requested=ending,
+        held=job.held and not ending,
+        message="Cancelling." if ending else "Interrupted by restart; it goes on from its last frame.",
     )
 
 
@@ -279,7 +281,8 @@ def _waiting_again(job: Job, event: Parked | Resumed | Delayed) -> Job:
         return job
     if isinstance(event, Delayed):
         delays, attempt = job.delays + 1, job.attempt + 1
-        return replace(job, attempt=attempt, delays=delays, not_before=event.until, message=event.message)
+        message = f"{event.message} {event.note}".rstrip()
+        return replace(job, attempt=attempt, delays=delays, not_before=event.until, message=message)
     return replace(job, attempt=job.attempt + 1, delays=0, interruptions=0, not_before=0.0)
 
 

@@ -160,8 +160,8 @@ class Runner:
             event = Parked()
         if isinstance(event, Failed) and event.retryable and job.delays < len(self._limits.retry_after_s):
             delay = self._limits.retry_after_s[job.delays]
-            message = f"{event.message} It is tried again by itself after {delay:g} s."
-            event = Delayed(message, self._records.clock() + delay)
+            note = f"It is tried again by itself after {delay:g} s."
+            event = Delayed(event.message, self._records.clock() + delay, note)
         while True:
             try:
                 return self._records.apply_to_attempt(job, event)

@@ -60,11 +60,12 @@ class Known:
     def finished(self) -> bool:
         return self.state in ENDS
 
-    def leave(self, state: str) -> None:
-        """Stop working."""
+    def leave(self, state: str, *, filmed: bool = True) -> None:
+        """Stop working; `filmed`: where it is cancelled, its frames are a film."""
         self.state = "CANCELLED" if self.doomed and state in (*ENDS, "waiting") else state
         self.doomed = self.doomed and not self.finished
-        self.frames_in_film = self.frames if self.state == "CANCELLED" else self.frames_in_film
+        if self.state == "CANCELLED" and filmed:
+            self.frames_in_film = self.frames
         self.held = self.parking = self.in_film = False
         self.drawn = 0
 
@@ -140,6 +141,7 @@ class QueueMachine(RuleBasedStateMachine):
             known.in_film = known.in_film or command == "film"
             assert self.puppet.ready.acquire(timeout=WAIT_S)
             return
+        fails = command in ("fail", "lapse")
         if command == "lapse" and not known.doomed and known.delays < len(RETRY_AFTER_S):
             known.not_before = self.now + RETRY_AFTER_S[known.delays]
             known.delays += 1
@@ -148,7 +150,7 @@ class QueueMachine(RuleBasedStateMachine):
         if command == "finish" and not known.doomed:
             known.frames = FRAMES
         ends = {"finish": "SUCCEEDED", "fail": "FAILED", "lapse": "FAILED"}
-        known.leave(ends.get(command, "paused" if known.held else "waiting"))
+        known.leave(ends.get(command, "paused" if known.held else "waiting"), filmed=not fails)
         self.take_next()
         deadline = time.monotonic() + WAIT_S
         while self.working is None and self.jobs.job(job_id).phase in WORKING and not self.over(job_id):
@@ -302,7 +304,7 @@ class QueueMachine(RuleBasedStateMachine):
             known = self.known[self.working]
             known.crashes += 1
             if known.crashes >= MAX_ATTEMPTS:
-                known.leave("FAILED")
+                known.leave("FAILED", filmed=False)
             else:
                 known.attempt += 1
                 doomed, known.doomed = known.doomed, False

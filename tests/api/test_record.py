@@ -72,6 +72,27 @@ def test_a_running_job_that_was_asked_to_end_ends_as_cancelled(end: Event) -> No
     assert (job.status, job.phase, job.phase_progress) == ("CANCELLED", "GENERATING", 0.25)
 
 
+def test_a_cancelled_job_without_a_film_says_where_its_frames_are_and_why() -> None:
+    asked = walk(NEW, Claimed(), Reported("GENERATING", 0.5, 2, 4, "/out", "1"), CancelAsked())
+    where = "Cancelled after 2 of 4 frames, which are in /out. "
+    for end in (Failed("no ffmpeg."), Delayed("no ffmpeg.", 5.0, "It is tried again.")):
+        job = walk(asked, end)
+        assert (job.status, job.message) == ("CANCELLED", f"{where}Its end met an error: no ffmpeg.")
+    job = asked
+    for _ in range(3):
+        assert (job.status, job.cancel_requested) == ("ACCEPTED", True)
+        job = walk(job, *([Claimed()] if job.phase == "QUEUED" else []), Interrupted())
+    why = "The program ended 3 times before they became a film."
+    assert (job.status, job.message) == ("CANCELLED", where + why)
+
+
+def test_frames_that_became_no_film_become_one_at_the_next_cancel() -> None:
+    working = walk(NEW, Claimed(), Reported("GENERATING", 0.5, 2, 4, "/out", "1"))
+    for end, left in ((Failed("x"), True), (Cancelled(), False)):
+        job = walk(working, CancelAsked(), end, Resumed(), CancelAsked())
+        assert (job.finished, job.cancel_requested) == (not left, True)
+
+
 def test_progress_never_falls_and_phases_never_go_back() -> None:
     job = walk(NEW, Claimed(), Reported("GENERATING", 0.5, 2), Reported("GENERATING", 0.25, 1))
     assert (job.phase_progress, job.frame) == (0.5, 2)

@@ -269,7 +269,10 @@ def test_a_job_that_was_being_cancelled_ends_as_cancelled(
     job = interrupted(path, cancel_requested=True, held=True, **known)
     store = SqliteStore(path)
     queue = JobQueue(renderer.check, renderer.render, store=store)
-    assert until(queue, job.id, lambda job: job.finished).status == "CANCELLED"
+    ended = until(queue, job.id, lambda job: job.finished)
+    assert ended.status == "CANCELLED"
+    assert ended.message is not None
+    assert ("which are in /o. The program ended 3 times" in ended.message) == (not runs)
     until(queue, "batch(1)-1", lambda job: job.finished)
     assert len(renderer.runs) == runs + 1
     assert queue.close(WAIT_S)

@@ -112,6 +112,7 @@ ENGINES: dict[str, Callable[[int, Any], None]] = {
     "out of memory": _out_of_memory_once,
     "hold": _hold,
     "impatient": _hold,
+    "film": _hold,
     "deaf": _deaf,
     "now and then out of memory": _out_of_memory_now_and_then,
 }
@@ -170,6 +171,7 @@ LATER_PLACES: dict[str, Fault] = {
 QUIRKS: dict[str, Fault] = {
     "impatient": lambda: setattr(database, "BUSY_TIMEOUT_S", 0.2),
     "deaf": lambda: setattr(standalone, "PARKING_TIME_S", 0.3),
+    "film": PLACES["in ffmpeg"],
 }
 
 

@@ -125,6 +125,28 @@ def test_a_job_that_kills_every_server_is_given_up(start: Start) -> None:
     assert last.ended(other)["status"] == "SUCCEEDED"
 
 
+def test_a_cancelled_job_whose_film_kills_every_server_says_where_its_frames_are(start: Start) -> None:
+    first = start("film")
+    (job_id,) = first.submit({**SETTINGS, "batch_name": "deadly"})
+    first.until(job_id, lambda job: job["frame"] == 3)
+    assert first.ask("DELETE", f"/deforum_api/jobs/{job_id}")[0] == 200
+    first.dies()
+    for _ in range(2):
+        start("film").dies()
+    last = start("hold")
+    job = last.ended(job_id)
+    assert (job["status"], len(frames_of(job))) == ("CANCELLED", 3)
+    assert job["message"] == (
+        f"Cancelled after 3 of {FRAMES} frames, which are in {job['outdir']}. "
+        "The program ended 3 times before they became a film."
+    )
+    assert last.ask("POST", f"/deforum_api/jobs/{job_id}/resume")[0] == 202
+    last.until(job_id, lambda job: job["frame"] == 6)
+    assert last.ask("DELETE", f"/deforum_api/jobs/{job_id}")[0] == 200
+    job = last.ended(job_id)
+    assert count_frames(Path(job["outdir"], f"{job['timestring']}.mp4"), find_ffmpeg(None)) == 6
+
+
 def test_sigterm_parks_and_the_next_start_goes_on(start: Start, undisturbed: dict[str, object]) -> None:
     first = start("hold")
     (job_id,) = first.submit({**SETTINGS, "batch_name": "parked"})
