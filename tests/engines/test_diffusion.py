@@ -128,6 +128,13 @@ class TestTokenBlocks:
         torch.testing.assert_close(weighted(hidden, [[1.0, 2.0]]), torch.tensor([[[4 / 7], [24 / 7]]]))
         assert weighted(hidden, [[1.0, 1.0]]) is hidden
 
+    def test_attention_on_embeddings_without_a_mean(self) -> None:
+        hidden = torch.tensor([[[1.0, -1.0], [2.0, -2.0]]])
+        hidden[0, 0, 0] += 2e-7
+        assert weighted(hidden, [[2.0, 1.0]]).tolist() == [
+            [[pytest.approx(2.0), -2.0], [2.0, -2.0]],
+        ]
+
     def test_a_full_block_is_cut_after_a_near_comma(self) -> None:
         tokenizer = tiny_models.clip_tokenizer()
         blocks = token_blocks(tokenizer, "lake " * 70 + ", " + "snow " * 10, 75)

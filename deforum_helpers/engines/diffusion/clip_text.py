@@ -76,7 +76,11 @@ def weighted(hidden: torch.Tensor, weights: Sequence[Sequence[float]]) -> torch.
     if bool((factors == 1).all()):
         return hidden
     scaled = hidden * factors.unsqueeze(-1)
-    return scaled * (hidden.float().mean() / scaled.float().mean()).to(hidden.dtype)
+    before, after = hidden.float().mean(), scaled.float().mean()
+    # Embeddings that are normed to no mean have nothing to keep but rounding errors.
+    if min(abs(before), abs(after)) < 1e-5 * hidden.float().abs().mean():
+        return scaled
+    return scaled * (before / after).to(hidden.dtype)
 
 
 @dataclass(frozen=True)
