@@ -105,6 +105,15 @@ def test_no_text_is_an_error(text: str, step: int) -> None:
         parse_attention(text_at_step(part, step, 10))
 
 
+@pytest.mark.parametrize(
+    "nested", ["[a:" * 4000 + "x" + ":1]" * 4000, "(" * 9000 + "a", "[" * 9000 + "(a:2)"]
+)
+def test_nesting_without_end_is_read_all_the_same(nested: str) -> None:
+    (piece, *_) = parse_attention(text_at_step(nested, 2, 10))
+    assert piece.text
+    assert 1e-5 < piece.weight < 1e5
+
+
 @given(st.text(alphabet="abc ,.!-\n", max_size=30))
 def test_plain_text_is_itself(text: str) -> None:
     assert "".join(piece.text or "" for piece in parse_attention(text)) == text

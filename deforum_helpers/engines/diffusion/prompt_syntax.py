@@ -10,7 +10,8 @@
     <lora:name:0.8>         a LoRA with its weight
     \\( \\) \\[ \\] \\:         the characters themselves
 
-What cannot be read as one of these stands for itself: no prompt is an error.
+What cannot be read as one of these stands for itself, and so does a bracket inside a hundred others: no prompt is an
+error.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _ROUND, _SQUARE = 1.1, 1 / 1.1
+_DEEPEST = 100
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 _LORA = re.compile(rf"<(?:lora|lyco):([^:<>]+)(?::({_NUMBER}))?(?::({_NUMBER}))?>")
 _PART = re.compile(rf"(.*?)(?:\s*:\s*({_NUMBER}))?\s*", re.DOTALL)
@@ -131,7 +133,7 @@ def _schedule_tree(text: str) -> tuple[_Node, ...]:
     open_ones = [_Bracket("")]
     squares = 0
     for token in _SCHEDULE.findall(text):
-        if token in ("[", "("):
+        if token in ("[", "(") and len(open_ones) <= _DEEPEST:
             open_ones.append(_Bracket(token))
             squares += token == "["
         elif token == ")" and open_ones[-1].opening == "(":
@@ -214,9 +216,9 @@ def parse_attention(text: str) -> tuple[Weighted, ...]:
     squares: list[int] = []
     for match in _ATTENTION.finditer(text):
         token = match[0]
-        if token == "(":
+        if token == "(" and len(rounds) < _DEEPEST:
             rounds.append(len(pieces))
-        elif token == "[":
+        elif token == "[" and len(squares) < _DEEPEST:
             squares.append(len(pieces))
         elif match[1] is not None and rounds:
             _weigh(pieces, rounds.pop(), float(match[1]))
