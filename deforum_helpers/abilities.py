@@ -35,7 +35,11 @@ def lora_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
         return []
     called: dict[str, int] = {}
     for texts in (plan.prompts.positive, plan.prompts.negative):
-        for text, frame in {text: texts.index(text) for text in set(texts) if "<" in text}.items():
+        first: dict[str, int] = {}
+        for frame, text in enumerate(texts):
+            if "<" in text:
+                first.setdefault(text, frame)
+        for text, frame in first.items():
             for lora in parse_prompt(text).loras:
                 called[lora.name] = min(frame, called.get(lora.name, frame))
     there = sorted(facts.loras()) if called else []

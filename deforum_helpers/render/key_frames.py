@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -139,14 +140,14 @@ def place_key_frames(
 
 
 def _moved(uniform: set[int], wanted: set[int]) -> set[int]:
-    """Replace, for each wanted frame, the nearest uniform one that nobody wants."""
-    chosen = set(uniform)
+    """Replace, for each wanted frame, the nearest uniform one that nobody wants; of two the earlier."""
+    free = sorted(uniform - wanted - {0})
     for frame in sorted(wanted - uniform):
-        free = chosen - wanted - {0}
         if free:
-            chosen.remove(min(free, key=lambda other: (abs(other - frame), other)))
-        chosen.add(frame)
-    return chosen
+            place = bisect_left(free, frame)
+            earlier = place > 0 and (place == len(free) or frame - free[place - 1] <= free[place] - frame)
+            free.pop(place - 1 if earlier else place)
+    return {0, *free, *wanted}
 
 
 def plan_key_frames(
@@ -279,7 +280,7 @@ def _strength(script: Script, at: Mapping[str, float], index: int) -> float:
     guided = "image_" if is_guided(settings) else ""
     if is_interpolated(settings) or (index == 0 and is_moved(settings)):
         strength = settings.strength
-    elif distribution(settings) != "Off" and index in script.prompts.key_frames:
+    elif distribution(settings) != "Off" and script.prompts.begins_at(index):
         strength = at[f"{guided}keyframe_strength_schedule"]
     else:
         strength = at[f"{guided}strength_schedule"]

@@ -75,10 +75,11 @@ def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: Key
 def _blend(script: Script, index: int) -> PromptBlend | None:
     """Return the prompt that comes next and how far the frame is on the way to it, or None."""
     prompts = script.prompts
-    following = next((frame for frame in prompts.key_frames if frame > index), None)
-    if following is None or not blends_embeddings(script.settings) or prompts.whole:
+    if prompts.whole or not blends_embeddings(script.settings):
         return None
-    begun = max((frame for frame in prompts.key_frames if frame <= index), default=0)
+    begun, following = prompts.around(index)
+    if following is None:
+        return None
     share = (index - begun) / (following - begun)
     return PromptBlend(prompts.positive[following], prompts.negative[following], share) if share else None
 

@@ -73,6 +73,11 @@ _ADVICE = {
 }
 
 
+def _advice(name: str, known: Collection[str]) -> str:
+    small = name.lower()
+    return _ADVICE.get(name) or (f"write {small} in small letters" if small in known else "")
+
+
 def parse_expression(
     reading: Reading,
     start: int,
@@ -199,7 +204,7 @@ class _Parser:
         allowed = "one of the names " + ", ".join(self._names)
         if name in FUNCTIONS and name not in _ADVICE:
             self._refuse(f"{shown(name)} without brackets", f"a function with its argument, {name}(t)", index)
-        return self._refuse(f"the unknown name {shown(name)}", allowed, index, _ADVICE.get(name, ""))
+        return self._refuse(f"the unknown name {shown(name)}", allowed, index, _advice(name, self._names))
 
     def _call(self, name: str, index: int) -> Node:
         function = FUNCTIONS.get(name)
@@ -207,7 +212,7 @@ class _Parser:
             if name in self._names:
                 self._refuse_token(_GO_ON)
             allowed = "one of the functions " + ", ".join(FUNCTIONS)
-            self._refuse(f"the unknown function {shown(name)}", allowed, index, _ADVICE.get(name, ""))
+            self._refuse(f"the unknown function {shown(name)}", allowed, index, _advice(name, FUNCTIONS))
         self._advance()
         arguments = [self._expression(0)]
         while self._token == ",":

@@ -9,7 +9,7 @@ import numpy as np
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule.expression import parse_expression
 from deforum_helpers.schedule.grammar import PLAIN_NUMBER, structure_of, unwrapped
-from deforum_helpers.schedule.reading import Reading, Span
+from deforum_helpers.schedule.reading import Reading, Span, shown
 from deforum_helpers.schedule.timeline import KEY_FRAME_NAMES, Timeline
 
 MAX_FRAME = 10**9
@@ -29,7 +29,11 @@ def key_frame(text: str, timeline: Timeline, setting: str) -> int:
     """
     if text.isascii() and text.isdigit() and len(text) < 10:
         return int(text)
-    reading = Reading(setting, text)
+    reading = Reading(setting, text, f"key {shown(text)}")
+    if not text.strip():
+        raise SettingsError(
+            [reading.problem(0, "nothing", "a frame number, or an expression such as max_f/2")]
+        )
     if len(text) > MAX_KEY_CHARACTERS:
         found, allowed = f"a key of {len(text)} characters", f"a frame of at most {MAX_KEY_CHARACTERS}"
         raise SettingsError([reading.problem(0, found, allowed)])

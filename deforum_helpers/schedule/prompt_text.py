@@ -99,7 +99,7 @@ def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> lis
     while (opening := text.find("`", place)) >= 0:
         closing = text.find("`", opening + 1)
         if closing < 0:
-            reading.warn(opening, "this back-tick has no partner and is kept as it is")
+            reading.warn(opening, "this back-tick has no partner and is kept as it is", frame=frame)
             break
         pieces.append(text[place:opening])
         try:

@@ -6,6 +6,7 @@ expression, replaced at every frame by its value: "a cat (asleep:`t/max_f`)".
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
@@ -48,6 +49,17 @@ class PromptSeries:
     warnings: tuple[str, ...] = ()
     whole: bool = False
 
+    def begins_at(self, frame: int) -> bool:
+        """Tell whether `frame` is a key frame."""
+        place = bisect_left(self.key_frames, frame)
+        return self.key_frames[place : place + 1] == (frame,)
+
+    def around(self, frame: int) -> tuple[int, int | None]:
+        """Return the key frame whose prompt holds at `frame`, 0 before the first one, and the one that comes next."""
+        place = bisect_right(self.key_frames, frame)
+        begun = self.key_frames[place - 1] if place else 0
+        return begun, self.key_frames[place] if place < len(self.key_frames) else None
+
 
 class _Stretch(NamedTuple):
     first: int
@@ -82,6 +94,10 @@ def prompt_series(
     if any(prompt.formulas for prompt in keyed.values()):
         check_size(keyed, timeline.frames)
     shown = inside or [next(iter(keyed))]
+    if not inside:
+        warnings.append(
+            f"{SETTING}: no key frame lies inside, so the prompt of key frame {shown[0]} is taken."
+        )
     ends = [*shown[1:], timeline.frames]
     starts = [0, *shown[1:]]
     stretches = [

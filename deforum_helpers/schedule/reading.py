@@ -28,11 +28,13 @@ class Reading:
     Args:
         setting: name of the setting that holds the text.
         text: the whole text; every index given to the methods is 0-based in it.
+        part: which part of the setting the text is, for messages; "" = all of it.
     """
 
-    def __init__(self, setting: str, text: str) -> None:
+    def __init__(self, setting: str, text: str, part: str = "") -> None:
         self.setting = setting
         self.text = text
+        self._place = f"{setting}, {part}" if part else setting
         self._problems: list[Problem] = []
         self._warnings: list[str] = []
         self._unsaid = 0
@@ -42,7 +44,7 @@ class Reading:
     ) -> Problem:
         """Return the problem at `index`; `frame` is the key frame or frame it belongs to."""
         where = f"column {index + 1}" if frame is None else f"frame {frame}, column {index + 1}"
-        message = f"{self.setting}, {where}: found {found}, allowed is {allowed}"
+        message = f"{self._place}, {where}: found {found}, allowed is {allowed}"
         message += f"; {advice}." if advice else "."
         return Problem(message, self.setting, frame, index + 1, found, allowed)
 
@@ -56,12 +58,13 @@ class Reading:
         if len(self._problems) >= MAX_PROBLEMS:
             self.finish()
 
-    def warn(self, index: int | None, sentence: str) -> None:
-        """Note a lenient reading at `index`, or one of the whole text."""
+    def warn(self, index: int | None, sentence: str, *, frame: int | None = None) -> None:
+        """Note a lenient reading at `index`, or one of the whole text; `frame` is the key frame it belongs to."""
         if len(self._warnings) >= MAX_WARNINGS:
             self._unsaid += 1
             return
-        where = self.setting if index is None else f"{self.setting}, column {index + 1}"
+        where = self._place if frame is None else f"{self._place}, frame {frame}"
+        where = where if index is None else f"{where}, column {index + 1}"
         self._warnings.append(f"{where}: {sentence}.")
 
     def finish(self) -> None:

@@ -45,3 +45,31 @@ def test_redistribution_keeps_the_number_of_key_frames(frames: int, cadence: int
     uniform = place_key_frames("Off", frames, cadence, ())
     moved = place_key_frames("Redistributed", frames, cadence, prompts)
     assert len(moved) <= max(len(uniform) + 1, len(set(prompts)) + 2)
+
+
+def plainly_moved(uniform: set[int], wanted: set[int]) -> set[int]:
+    """The readable form: for each wanted frame look through all that are free."""
+    chosen = set(uniform)
+    for frame in sorted(wanted - uniform):
+        free = chosen - wanted - {0}
+        if free:
+            chosen.remove(min(free, key=lambda other: (abs(other - frame), other)))
+        chosen.add(frame)
+    return chosen
+
+
+@given(
+    frames=st.integers(1, 60), cadence=st.integers(1, 20), prompts=st.lists(st.integers(0, 59), max_size=12)
+)
+def test_redistribution_moves_the_nearest(frames: int, cadence: int, prompts: list[int]) -> None:
+    wanted = {frame for frame in prompts if frame < frames}
+    placed = place_key_frames("Redistributed", frames, cadence, prompts)
+    assert set(placed) == plainly_moved(set(range(0, frames, cadence)), wanted) | {0, frames - 1}
+
+
+def test_a_prompt_at_every_tenth_of_a_hundred_thousand_frames() -> None:
+    """Looking through all free frames for each prompt would take half an hour."""
+    prompts = range(3, 100_000, 10)
+    places = place_key_frames("Redistributed", 100_000, 2, prompts)
+    assert set(prompts) < set(places)
+    assert len(places) == 50_001

@@ -246,6 +246,8 @@ def test_noise_equals_the_slow_reference(seed: int) -> None:
         ("1; 10", 6, "';'", "comma"),
         ("2*acos(t)", 7, "'acos'", "arccos"),
         ("max_frames/2", 5, "'max_frames'", "write max_f + 1"),
+        ("2*PI", 7, "the unknown name 'PI'", "write pi in small letters"),
+        ("Sin(t)", 5, "the unknown function 'Sin'", "write sin in small letters"),
         ("random()", 5, "'random'", "noise(t)"),
     ],
 )

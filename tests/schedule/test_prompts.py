@@ -68,6 +68,9 @@ def test_of_only_outside_key_frames_the_first_written_counts() -> None:
     series = prompt_series({"30": "a", "20": "b"}, timeline())
     assert series.positive == ("a",) * 10
     assert series.key_frames == ()
+    assert series.warnings[1:] == (
+        "prompts: no key frame lies inside, so the prompt of key frame 30 is taken.",
+    )
     assert interpolated_prompt_series({"30": "a", "20": "b"}, timeline()).positive == ("a",) * 10
 
 
@@ -80,7 +83,9 @@ def test_a_frame_given_twice_keeps_the_last() -> None:
 def test_a_lonely_back_tick_is_kept() -> None:
     series = prompt_series({"0": "`t` it`s"}, timeline(2))
     assert series.positive == ("0 it`s", "1 it`s")
-    assert series.warnings == ("prompts, column 7: this back-tick has no partner and is kept as it is.",)
+    assert series.warnings == (
+        "prompts, frame 0, column 7: this back-tick has no partner and is kept as it is.",
+    )
 
 
 def test_all_problems_are_reported_with_their_places() -> None:
@@ -100,6 +105,33 @@ def test_the_first_bad_frame_of_each_prompt_is_reported() -> None:
     with pytest.raises(SettingsError) as caught:
         prompt_series({"0": "`1/(t-2)`", "5": "a --neg `sqrt(6-t)`"}, timeline())
     assert [(problem.frame, problem.column) for problem in caught.value.problems] == [(2, 3), (7, 10)]
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("max_f/2+zz", "prompts, key 'max_f/2+zz', column 9: found the unknown name 'zz', allowed is one of"),
+        (
+            " ",
+            "prompts, key ' ', column 1: found nothing, allowed is a frame number, or an expression such as",
+        ),
+    ],
+)
+def test_a_bad_key_is_shown(key: str, told: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        prompt_series({"0": "a", key: "b"}, timeline())
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(told)
+    assert problem.setting == "prompts"
+
+
+@given(st.sets(st.integers(-3, 12), min_size=1), st.integers(0, 9))
+def test_the_key_frames_around_a_frame(keys: set[int], frame: int) -> None:
+    series = prompt_series({str(key): "a" for key in keys}, timeline())
+    inside = [key for key in keys if 0 <= key < 10]
+    begun = max((key for key in inside if key <= frame), default=0)
+    assert series.around(frame) == (begun, min((key for key in inside if key > frame), default=None))
+    assert series.begins_at(frame) == (frame in inside)
 
 
 def test_there_must_be_a_prompt() -> None:
