@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     own = {"run": run.run, "check": check.check, "plot": plot.plot}
     try:
-        return own.get(options.command, tools.run_tool)(options)
+        code = own.get(options.command, tools.run_tool)(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who reads along, as in "check FILE | head", has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("\nStopped before anything was made.", file=sys.stderr)
         return 1

@@ -166,3 +166,19 @@ def test_a_run_that_is_parked_before_it_could_go_on_says_so(
     assert capsys.readouterr().err.strip() == (
         "Stopped before its first frame; give the same command to begin anew."
     )
+
+
+def test_a_reader_that_has_seen_enough_is_no_traceback(film: Path) -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-m", "deforum_helpers", "check", film],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stdout is not None
+    started.stdout.close()
+    assert started.stderr is not None
+    assert started.stderr.read() == ""
+    started.stderr.close()
+    assert started.wait(timeout=60) == 1
