@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.schedules import is_read
 
 WIDTH_PX, MARGIN_PX, ROW_PX, GAP_PX, BAND_PX, HEAD_PX = 1200, 24, 84, 30, 34, 46
 # Okabe and Ito's palette: told apart by all eyes, on dark and on light ground.
@@ -21,7 +20,7 @@ def changing_schedules(plan: Plan) -> list[str]:
     return [
         name
         for name, values in plan.schedules.values.items()
-        if is_read(name, plan.settings) and np.ptp(values) > 0
+        if name in plan.schedules.used and np.ptp(values) > 0
     ]
 
 

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from deforum_helpers.camera.flat import SMALLEST_FV_DEG
 from deforum_helpers.errors import Problem
-from deforum_helpers.render.schedules import Schedules, is_read
-from deforum_helpers.settings import FIELDS, Settings
+from deforum_helpers.render.schedules import Schedules
+from deforum_helpers.settings import FIELDS
 from deforum_helpers.settings.model_controlnet import UNITS
 
-Values = NDArray[np.float64]
+Series = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Limit:
     """What every frame's value of a schedule must be, beside the bounds that its declaration has."""
 
-    holds: Callable[[Values], NDArray[np.bool_]]
+    holds: Callable[[Series], NDArray[np.bool_]]
     allowed: str
 
 
@@ -29,7 +29,7 @@ def _between(low: float, high: float) -> Limit:
     return Limit(lambda values: (values >= low) & (values <= high), f"{low:g} to {high:g}")
 
 
-def _has_perspective(fv_deg: Values) -> NDArray[np.bool_]:
+def _has_perspective(fv_deg: Series) -> NDArray[np.bool_]:
     half = np.radians(fv_deg) / 2
     return np.minimum(np.abs(np.sin(half)), np.abs(np.cos(half))) >= np.radians(SMALLEST_FV_DEG)
 
@@ -62,12 +62,12 @@ LIMITS = {
 }
 
 
-def frame_problems(settings: Settings, schedules: Schedules) -> list[Problem]:
+def frame_problems(schedules: Schedules) -> list[Problem]:
     """Return one problem for each schedule whose value is impossible at some frame, naming the first such frame."""
     problems = []
     for name, limit in LIMITS.items():
         values = schedules.values[name]
-        if not is_read(name, settings):
+        if name not in schedules.used:
             continue
         bad = np.flatnonzero(~limit.holds(values))
         if bad.size == 0:
@@ -86,9 +86,9 @@ def frame_problems(settings: Settings, schedules: Schedules) -> list[Problem]:
     return problems
 
 
-def frame_warnings(settings: Settings, schedules: Schedules) -> tuple[str, ...]:
+def frame_warnings(schedules: Schedules) -> tuple[str, ...]:
     """Return what a person should know of values that leave nothing of a picture."""
-    if not is_read("zoom", settings) or schedules.values["zoom"].all():
+    if "zoom" not in schedules.used or schedules.values["zoom"].all():
         return ()
     frame = int(np.argmin(np.abs(schedules.values["zoom"])))
     return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +11,8 @@ from deforum_helpers.camera.flat import flat_matrix, perspective_flip_matrix
 from deforum_helpers.camera.pose import next_from_prev
 from deforum_helpers.camera.shake import shake_offsets
 from deforum_helpers.render.modes import is_moved
+from deforum_helpers.render.schedules import Values
 from deforum_helpers.settings import Settings
-
-Series = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class CameraMove:
 Move = FlatMove | CameraMove
 
 
-def plan_moves(settings: Settings, series: Series) -> tuple[Move, ...]:
+def plan_moves(settings: Settings, series: Values) -> tuple[Move, ...]:
     """Return the move from frame k-1 to frame k for every frame k; the first is never used.
 
     Args:
@@ -85,7 +83,7 @@ def plan_moves(settings: Settings, series: Series) -> tuple[Move, ...]:
     return tuple(_camera_move(settings, series, frame, flips[frame], shakes) for frame in range(frames))
 
 
-def _flips(settings: Settings, series: Series, frames: int) -> list[NDArray[np.float64] | None]:
+def _flips(settings: Settings, series: Values, frames: int) -> list[NDArray[np.float64] | None]:
     if not settings.enable_perspective_flip:
         return [None] * frames
     angles = [series[f"perspective_flip_{axis}"] for axis in ("theta", "phi", "gamma", "fv")]
@@ -102,7 +100,7 @@ def _flips(settings: Settings, series: Series, frames: int) -> list[NDArray[np.f
     return flips
 
 
-def _flat_move(settings: Settings, series: Series, frame: int, flip: NDArray[np.float64] | None) -> FlatMove:
+def _flat_move(settings: Settings, series: Values, frame: int, flip: NDArray[np.float64] | None) -> FlatMove:
     return FlatMove(
         flat_matrix(
             angle_deg=series["angle"][frame],
@@ -117,7 +115,7 @@ def _flat_move(settings: Settings, series: Series, frame: int, flip: NDArray[np.
 
 def _camera_move(
     settings: Settings,
-    series: Series,
+    series: Values,
     frame: int,
     flip: NDArray[np.float64] | None,
     shakes: tuple[NDArray[np.float64], NDArray[np.float64]],

@@ -134,7 +134,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         uses_depth=_uses_depth(settings, moves),
         digest=_digest(settings, schedules, prompts, key_frames),
         warnings=schedules.warnings
-        + frame_warnings(settings, schedules)
+        + frame_warnings(schedules)
         + _prompt_warnings(settings, prompts)
         + mask_warnings(settings, script.masks),
     )
@@ -147,7 +147,7 @@ def _read_script(settings: Settings, options: Options, manifest: Manifest | None
     schedules = prompts = masks = guides = None
     try:
         schedules = compile_schedules(settings, timeline, manifest)
-        problems.extend(frame_problems(settings, schedules))
+        problems.extend(frame_problems(schedules))
         masks = plan_masks(settings, schedules.texts)
     except SettingsError as error:
         problems.extend(error.problems)

@@ -223,7 +223,7 @@ _MOTION: dict[str, Fact] = {
     **_same(("aspect_ratio_schedule", "aspect_ratio_use_old_formula"), Fact("render/moves.py")),
     **_same(
         ("near_schedule", "far_schedule"),
-        Fact("render/schedules.py", no_effect="It cancels out of the projection, in classic as here."),
+        Fact("", no_effect="It cancels out of the projection, in classic as here."),
     ),
     **_same(
         ("use_depth_warping",),

@@ -43,3 +43,12 @@ def test_a_view_without_perspective_is_refused_where_it_is_used(fv: str, frame: 
     with pytest.raises(SettingsError, match=f"at frame {frame}, but must be an angle that is no multiple"):
         prepare(settings, host(tmp_path))
     assert prepare({**settings, "enable_perspective_flip": False}, host(tmp_path)).plan.frames == 5
+
+
+@pytest.mark.parametrize("schedule", ["0:(0)", "0:(1/0)", "0:(one)"])
+def test_a_schedule_without_effect_fails_no_film(schedule: str, tmp_path: Path) -> None:
+    settings = {**SMALL, "animation_mode": "3D", "aspect_ratio_schedule": schedule}
+    with pytest.raises(SettingsError, match="aspect_ratio_schedule"):
+        prepare({**settings, "aspect_ratio_use_old_formula": False}, host(tmp_path))
+    job = prepare({**settings, "aspect_ratio_use_old_formula": True}, host(tmp_path))
+    assert run_job(job, make_engine("null"), CancelToken(), lambda progress: None).frames == 5

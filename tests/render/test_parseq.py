@@ -102,3 +102,10 @@ def test_what_is_broken_is_told_before_the_first_frame(tmp_path: Path, text: str
         film(tmp_path / "out", text)
     assert any(says in problem.message for problem in caught.value.problems)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_manifest_switches_on_is_checked_though_the_settings_have_it_off(tmp_path: Path) -> None:
+    broken = {"animation_mode": "2D", "amount_schedule": "0:(0)", "kernel_schedule": "0:(3), 2:(five)"}
+    assert film(tmp_path, manifest(noise=0), **broken).plan.frames == 6
+    with pytest.raises(SettingsError, match="kernel_schedule"):
+        film(tmp_path, manifest(antiblur_amount=0.5), **broken)
