@@ -15,8 +15,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deforum_helpers.commands import check, plot, run, tools
-from deforum_helpers.engines.names import ENGINES
+try:
+    from deforum_helpers.commands import check, plot, run, tools
+    from deforum_helpers.engines.names import ENGINES
+except ModuleNotFoundError as missing:
+    if (missing.name or "").startswith("deforum"):
+        raise
+    sys.exit(
+        f"The package {missing.name} is not installed for this Python, {sys.executable}; `python webui.py` makes the "
+        "folder venv with all packages, whose Python is venv/bin/python (Windows: venv\\Scripts\\python)."
+    )
 
 ON_A_SERVER = ("submit", "watch", "jobs", "cancel", "resume")
 

@@ -48,6 +48,16 @@ def film(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_python_without_the_packages_is_told_where_they_are() -> None:
+    bare = [sys.executable, "-I", "-S", "-c", f"import sys, runpy; sys.path.append({str(ROOT)!r}); "]
+    bare[-1] += "runpy.run_module('deforum_helpers', run_name='__main__')"
+    answer = subprocess.run(bare, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("The package ")
+    assert "`python webui.py` makes the folder venv" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
 def test_run_prints_the_film(film: Path, tmp_path: Path) -> None:
     done = command("run", film, "--engine", "null", "--out", tmp_path / "out", "--set", "max_frames=4")
     assert done.returncode == 0, done.stderr
