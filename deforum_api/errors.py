@@ -6,6 +6,7 @@ ApiError                 code, message, and what else the error envelope has
 ├── NotResumable         409
 ├── StillEnding          409, with Retry-After
 ├── NotFinished          409
+├── FilesGone            404
 ├── InvalidBatch         400, one problem per wrong setting
 ├── InvalidBody          422, one entry per wrong field
 ├── QueueFull            429, with Retry-After
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from deforum_helpers.errors import DeforumError, Problem
@@ -114,6 +116,17 @@ class NotFinished(ApiError):
 
     def __init__(self, id: str) -> None:
         super().__init__(f"The job {id!r} has not finished; cancel it first.", id=id)
+
+
+class FilesGone(ApiError):
+    """The folder of a job that has ended is neither where it was nor below the output folder `root`."""
+
+    code = 404
+
+    def __init__(self, id: str, outdir: str, root: Path | None) -> None:
+        where = f"neither in {outdir} nor, by that name, below {root}" if root else f"not in {outdir}"
+        what_to_do = "put its folder back, or start the server with the output folder that it lies in."
+        super().__init__(f"The files of the job {id!r} are {where}; {what_to_do}", id=id)
 
 
 class InvalidBatch(ApiError):

@@ -20,6 +20,7 @@ from deforum_helpers.engines.checkpoints import loras_of
 from deforum_helpers.engines.names import LACKS, samplers, schedulers
 from deforum_helpers.errors import MissingFeature
 from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.output.wanted import missing_networks
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.scratch import remove_abandoned
@@ -88,7 +89,8 @@ def make_queue(
 
     remove_abandoned()
     kept = store or SqliteStore(facts.output_root / FILE_NAME)
-    return JobQueue(check, render, store=kept, limits=limits)
+    roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
+    return JobQueue(check, render, store=kept, limits=limits, roots=lambda: roots)
 
 
 def health(facts: HostFacts) -> dict[str, Any]:

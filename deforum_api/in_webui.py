@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -19,6 +20,7 @@ from deforum_api.run_now import run_files
 from deforum_api.security import access_of, listed
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import HANG_AFTER_S, Limits
+from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.scratch import remove_abandoned
 from deforum_helpers.webui import reloads
@@ -81,9 +83,15 @@ def host_queue() -> JobQueue:
     write_log_file(output_folders()[0])
     remove_abandoned()
     limits = Limits(hang_after_s=flag("deforum_hang_after", HANG_AFTER_S))
-    queue = JobQueue(_check, _render, store=SqliteStore(data_folder() / FILE_NAME), limits=limits)
+    store = SqliteStore(data_folder() / FILE_NAME)
+    queue = JobQueue(_check, _render, store=store, limits=limits, roots=_roots)
     threading.Thread(target=_park_at_exit, args=(queue,), name="deforum-exit").start()
     return queue
+
+
+def _roots() -> tuple[Path, Path]:
+    root, images_folder = output_folders()
+    return root, root / (images_folder or IMAGES_FOLDER)
 
 
 def _park_at_exit(queue: JobQueue) -> None:

@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from deforum_api.errors import (
     AlreadyFinished,
+    FilesGone,
     KeyReused,
     NotFinished,
     NotResumable,
@@ -20,6 +22,7 @@ from deforum_api.errors import (
     StillEnding,
     UnknownId,
 )
+from deforum_api.folders import Roots, located
 from deforum_api.happenings import CancelAsked, HoldAsked, Moved, Released, Resumed
 from deforum_api.record import IllegalTransition, Job
 from deforum_api.records import Records
@@ -50,6 +53,7 @@ class JobQueue:
         limits: how much is taken.
         clock: Unix time in seconds.
         draw: a random number for a batch id, 0 <= n < 10**9.
+        roots: folders in which those of jobs are looked for that were moved.
     """
 
     def __init__(
@@ -61,12 +65,14 @@ class JobQueue:
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
         draw: Callable[[], int] = lambda: secrets.randbelow(10**9),
+        roots: Roots = tuple,
     ) -> None:
         self.check = check
         self.limits = limits or Limits()
         self.store: JobStore = store or MemoryStore()
         self.records = Records(self.store, clock)
         self._draw = draw
+        self._roots = roots
         self._adding = threading.Lock()
         self._closing = False
         self.runner = Runner(self.records, check, render, self.limits)
@@ -139,6 +145,18 @@ class JobQueue:
             UnknownId: there is none.
         """
         return self.records.job(job_id)
+
+    def located(self, job: Job) -> Job:
+        """Return the job with the folder in which its files are now.
+
+        Raises:
+            FilesGone: it has ended, and they are found nowhere.
+        """
+        roots = self._roots()
+        found = located(job, roots)
+        if job.finished and found.outdir and not Path(found.outdir).is_dir():
+            raise FilesGone(job.id, found.outdir, next(iter(roots), None))
+        return found
 
     def positions(self) -> dict[str, int]:
         """Return the place in the queue of every waiting job, 0 = next."""

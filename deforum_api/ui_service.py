@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from deforum_api.errors import InvalidBatch
+from deforum_api.errors import FilesGone, InvalidBatch
 from deforum_api.jobs import JobQueue
 from deforum_api.outputs import outputs
 from deforum_api.record import Job
@@ -80,7 +80,7 @@ class QueueService:
         )
 
     def job(self, job_id: str) -> JobView:
-        return _view(self._queue.job(job_id), self._queue.positions().get(job_id))
+        return _view(self._located(job_id), self._queue.positions().get(job_id))
 
     def settings(self, job_id: str) -> dict[str, Any]:
         settings: dict[str, Any] = json.loads(self._queue.job(job_id).settings_json)
@@ -101,12 +101,19 @@ class QueueService:
     def forget(self, job_id: str) -> None:
         self._queue.forget(job_id)
 
+    def _located(self, job_id: str) -> Job:
+        job = self._queue.job(job_id)
+        try:
+            return self._queue.located(job)
+        except FilesGone:
+            return job
+
     def newest_frame(self, job_id: str) -> Path | None:
-        frames = [found.path for found in outputs(self._queue.job(job_id)) if found.kind == "frame"]
+        frames = [found.path for found in outputs(self._located(job_id)) if found.kind == "frame"]
         return frames[-1] if frames else None
 
     def film(self, job_id: str) -> Film:
-        job = self._queue.job(job_id)
+        job = self._located(job_id)
         files = {found.kind: found.path for found in outputs(job)}
         preview = (
             Run(Path(job.outdir), job.timestring).preview_path if job.outdir and job.timestring else None

@@ -46,7 +46,7 @@ def file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
 async def list_outputs(id: str, jobs: JobQueue = JOBS) -> Response:
     """Every finished file of the job, with the link that sends it."""
     job = jobs.job(id)
-    found = await run_in_threadpool(outputs.outputs, job)
+    found = await run_in_threadpool(lambda: outputs.outputs(jobs.located(job)))
     return JSONResponse(
         [{"kind": one.kind, "name": one.path.name, "size": one.size, "link": _link(id, one)} for one in found]
     )
@@ -117,22 +117,26 @@ async def get_frame(
 async def get_preview(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
     """The newest frame as JPEG; with If-None-Match, only if it is a newer one."""
     job = jobs.job(id)
-    return await run_in_threadpool(lambda: outputs.preview_answer(request, outputs.newest_frame(job)))
+    return await run_in_threadpool(
+        lambda: outputs.preview_answer(request, outputs.newest_frame(jobs.located(job)))
+    )
 
 
 async def _file(request: Request, jobs: JobQueue, id: str, kind: str, frame: int | None = None) -> Response:
     job = jobs.job(id)
     drawn = kind == "frame" and frame is not None and not job.finished and frame < job.frame
+
+    def answer() -> Response:
+        return outputs.file_answer(request, outputs.output(jobs.located(job), kind, frame))
+
     for _ in range(TRIES_WHILE_WRITTEN if drawn else 0):
         try:
-            return await run_in_threadpool(
-                lambda: outputs.file_answer(request, outputs.output(job, kind, frame))
-            )
+            return await run_in_threadpool(answer)
         except ApiError as error:
             if error.code != 404:
                 raise
         await sleep(PAUSE_WHILE_WRITTEN_S)
-    return await run_in_threadpool(lambda: outputs.file_answer(request, outputs.output(job, kind, frame)))
+    return await run_in_threadpool(answer)
 
 
 def _link(id: str, found: outputs.Output) -> str:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -20,8 +20,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from deforum_api import in_webui
+from deforum_api.record import Job
 from deforum_helpers.options import Options
 from deforum_helpers.scratch import FILM, LOCK_NAME
+from deforum_helpers.webui.facts import output_folders
 from deforum_helpers.webui.settings_page import add_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,6 +109,16 @@ def test_what_a_killed_host_left_is_removed(
     (folder / LOCK_NAME).touch()
     new_app(loaded)
     assert not folder.exists()
+
+
+def test_files_of_jobs_are_found_in_the_folder_that_the_host_has_now(loaded: Any) -> None:
+    root, images_folder = output_folders()
+    folder = root / (images_folder or "img2img-images") / "film"
+    folder.mkdir(parents=True)
+    (folder / "20260102030405_settings.txt").write_text("{}")
+    job = Job("batch(1)-0", "batch(1)", 0, "{}", "null", 1.0, 1.0, timestring="20260102030405")
+    moved = replace(job, outdir="/gone/outputs/of old/film")
+    assert in_webui.host_queue().located(moved).outdir == str(folder)
 
 
 def test_a_job_database_that_is_of_no_use_is_told_and_mended_by_a_reload(
