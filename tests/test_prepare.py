@@ -172,6 +172,14 @@ def test_a_plan_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 
 
+def test_colours_of_a_video_that_nobody_gave_are_told(tmp_path: Path) -> None:
+    told = "color_coherence is Video Input, but the film uses no video"
+    assert any(told in text for text in prepared(tmp_path, color_coherence="Video Input").warnings)
+    assert not any(told in text for text in prepared(tmp_path, color_coherence="LAB").warnings)
+    alone = {"color_coherence": "Video Input", "animation_mode": "Interpolation"}
+    assert not any(told in text for text in prepared(tmp_path, **alone).warnings)
+
+
 def test_a_weight_without_a_second_model_is_told(tmp_path: Path) -> None:
     old = {"animation_mode": "3D", "translation_z": "0:(3)", "depth_algorithm": "Midas+AdaBins (old)"}
     assert any("midas_weight changes nothing" in text for text in prepared(tmp_path, **old).warnings)

@@ -19,7 +19,14 @@ from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrame, place_key_frames, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems, frame_warnings
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
-from deforum_helpers.render.modes import cadence, distribution, is_hybrid, weighs_prompts
+from deforum_helpers.render.modes import (
+    cadence,
+    distribution,
+    is_hybrid,
+    is_moved,
+    uses_video,
+    weighs_prompts,
+)
 from deforum_helpers.render.moves import Move, plan_moves
 from deforum_helpers.render.schedules import Schedules, compile_schedules
 from deforum_helpers.render.script import Script
@@ -136,6 +143,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         warnings=schedules.warnings
         + frame_warnings(schedules)
         + _prompt_warnings(settings, prompts)
+        + _color_warnings(settings)
         + mask_warnings(settings, script.masks),
     )
 
@@ -174,6 +182,14 @@ def _prompts(settings: Settings, timeline: Timeline) -> PromptSeries:
 def _prompt_warnings(settings: Settings, prompts: PromptSeries) -> tuple[str, ...]:
     """Nobody who left the prompts as they come has to hear that a short film ends before the last of them."""
     return () if settings.prompts == FIELDS["prompts"].default else prompts.warnings
+
+
+def _color_warnings(settings: Settings) -> tuple[str, ...]:
+    if settings.color_coherence != "Video Input" or not is_moved(settings) or uses_video(settings):
+        return ()
+    return (
+        "color_coherence is Video Input, but the film uses no video; colours are matched to its own first frame.",
+    )
 
 
 def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:
