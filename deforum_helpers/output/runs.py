@@ -90,13 +90,11 @@ def _instead(run: Run, images_folder: str) -> str:
         return f"it is in {images_folder}/{elsewhere[0]}, whose name batch_name has to give"
     here = _newest(timestring for timestring, _ in _runs(run.outdir.glob("*")))
     if here:
-        return f"the newest runs there are {', '.join(here)}"
+        return f"the newest there: {', '.join(here)}"
     others = _newest(
         f"{timestring} in {folder}" for timestring, folder in _runs(images.glob("*/*_settings.txt"))
     )
-    return (
-        f"the newest runs elsewhere are {', '.join(others)}" if others else "there is no run that could go on"
-    )
+    return f"the newest elsewhere: {', '.join(others)}" if others else "there is no run that could go on"
 
 
 def _runs(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:

@@ -54,7 +54,7 @@ def test_a_run_in_a_folder_of_its_own_is_found_by_the_name_that_it_had(tmp_path:
 def test_the_newest_runs_of_the_folder_are_told(tmp_path: Path) -> None:
     written(tmp_path, *(f"film/2024010{day}000000_settings.txt" for day in range(1, 6)), "film/notes.txt")
     written(tmp_path, "film/20240105000000.checkpoint", "other/20250101000000_settings.txt")
-    newest = "the newest runs there are 20240105000000, 20240104000000, 20240103000000."
+    newest = "the newest there: 20240105000000, 20240104000000, 20240103000000."
     assert said(tmp_path) == [LACKS + newest]
 
 
@@ -62,9 +62,7 @@ def test_else_those_of_other_folders_are(tmp_path: Path) -> None:
     written(
         tmp_path, "film/20240101000000.mp4", "b/20250101000000_settings.txt", "a/20240101000000_settings.txt"
     )
-    assert said(tmp_path) == [
-        f"{LACKS}the newest runs elsewhere are 20250101000000 in b, 20240101000000 in a."
-    ]
+    assert said(tmp_path) == [f"{LACKS}the newest elsewhere: 20250101000000 in b, 20240101000000 in a."]
 
 
 def test_a_run_in_another_folder_is_named(tmp_path: Path) -> None:
