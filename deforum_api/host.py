@@ -16,7 +16,7 @@ from deforum_api.submission import Limits
 from deforum_api.version import VERSION
 from deforum_helpers.controlnet.names import module_fault
 from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
-from deforum_helpers.engines.checkpoints import loras_of
+from deforum_helpers.engines.checkpoints import checkpoints_of, loras_of, vaes_of
 from deforum_helpers.engines.names import LACKS, samplers, schedulers
 from deforum_helpers.errors import MissingFeature
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -51,6 +51,8 @@ def standalone_facts(
         output_root=output_root.resolve(),
         samplers=samplers(engine),
         schedulers=schedulers(engine),
+        checkpoints=checkpoints_of(engine, model),
+        vaes=vaes_of(engine, model),
         lacks=LACKS,
         loras=loras_of(engine, model),
     )

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.engines.checkpoints import loras_of
+from deforum_helpers.engines.checkpoints import checkpoints_of, loras_of, vaes_of
 from deforum_helpers.engines.names import LACKS, samplers, schedulers
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.options import Options
 from deforum_helpers.output.metadata import read_png_settings, read_video_settings
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.settings import read_settings_file
@@ -33,6 +34,9 @@ def host_facts(options: argparse.Namespace, output_root: Path) -> HostFacts:
         output_root=output_root.resolve(),
         samplers=samplers(engine),
         schedulers=schedulers(engine),
+        checkpoints=checkpoints_of(engine, options.ckpt),
+        vaes=vaes_of(engine, options.ckpt),
+        options=Options(sd_vae=options.vae or "Automatic"),
         lacks=LACKS,
         loras=loras_of(engine, options.ckpt),
     )

@@ -17,7 +17,6 @@ def make_engine(
     *,
     checkpoint: str | None = None,
     allow_download: bool = False,
-    vae: str | None = None,
     device: str | None = None,
 ) -> Engine:
     """Return the engine `name`; its model is loaded with the first picture.
@@ -26,7 +25,6 @@ def make_engine(
         name: one of `names.ENGINES`.
         checkpoint: for "diffusers": a diffusers folder, a `.safetensors` file, or a hub id.
         allow_download: whether a hub id, or a file's missing configuration, may be downloaded.
-        vae: a VAE folder or `.safetensors` file instead of the checkpoint's own, for "diffusers".
         device: "cpu", "cuda", ...; None takes CUDA where there is one.
 
     Raises:
@@ -48,4 +46,4 @@ def make_engine(
         )
     from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 
-    return DiffusionEngine(checkpoint, vae=vae, allow_download=allow_download, device=device)
+    return DiffusionEngine(checkpoint, allow_download=allow_download, device=device)

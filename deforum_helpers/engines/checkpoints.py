@@ -15,6 +15,7 @@ from deforum_helpers.errors import ModelError
 Kind = Literal["sd", "sdxl", "sd3", "flux"]
 
 LORA_FOLDER = "Lora"
+VAE_FOLDER = "VAE"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _HEADER_LIMIT_BYTES = 64 * 2**20
@@ -111,6 +112,40 @@ def folders_beside(checkpoint: str | None, name: str) -> tuple[Path, ...]:
         return ()
     folder = Path(checkpoint).expanduser().absolute().parent
     return folder / name, folder.parent / name
+
+
+def checkpoints_of(engine: str, checkpoint: str | None) -> tuple[str, ...]:
+    """Return the names under which films may ask an engine of our own for its checkpoint and those beside it.
+
+    A file is listed with and without its suffix, as settings files write both.
+    """
+    if engine != "diffusers" or checkpoint is None:
+        return ()
+    beside = Path(checkpoint).expanduser().absolute().parent
+    names = (path.name for path in sorted(beside.glob("*")) if _is_checkpoint(path))
+    return tuple(dict.fromkeys(name for full in names for name in (full, full.removesuffix(".safetensors"))))
+
+
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        describe_checkpoint(str(path))
+    except (ModelError, OSError):
+        return False
+    return True
+
+
+def vaes_of(engine: str, checkpoint: str | None) -> tuple[str, ...]:
+    """Return the names of the VAEs that an engine of our own can take in place of its checkpoint's."""
+    return tuple(sorted(vae_files(checkpoint))) if engine == "diffusers" else ()
+
+
+def vae_files(checkpoint: str | None) -> dict[str, Path]:
+    """Return the VAEs in the folders for them by their names; the folder beside the checkpoint counts first."""
+    folders = reversed(folders_beside(checkpoint, VAE_FOLDER))
+    found = (path for folder in folders for path in sorted(folder.glob("*")))
+    return {
+        path.name: path for path in found if path.suffix == ".safetensors" or (path / "config.json").is_file()
+    }
 
 
 def lora_files(folders: Sequence[Path]) -> dict[str, Path]:

@@ -11,9 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from deforum_api.host import standalone_facts
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.checkpoints import describe_checkpoint, safetensors_shapes
-from deforum_helpers.errors import ModelError
+from deforum_helpers.errors import ModelError, SettingsError
+from deforum_helpers.prepare import prepare
 
 TinyMaker = Callable[[str], Path]
 
@@ -161,3 +163,29 @@ def test_an_engine_says_so_before_it_draws(folder: Path) -> None:
     change(folder / "model_index.json", _class_name="EvilPipeline")
     with pytest.raises(ModelError):
         make_engine("diffusers", checkpoint=str(folder))
+
+
+def test_films_may_ask_for_the_checkpoints_and_vaes_beside_their_own(tiny: TinyMaker, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    for name in ("one", "two"):
+        shutil.copytree(tiny("sd1"), models / name)
+    shutil.copytree(tiny("sd1") / "vae", models / "VAE" / "soft")
+    save_file({"cond_stage_model.x": torch.zeros(1)}, str(models / "three.safetensors"))
+    save_file({"lora.down": torch.zeros(1)}, str(models / "ink.safetensors"))
+    (models / "notes.txt").write_text("mine")
+    facts = standalone_facts("diffusers", str(models / "one"), tmp_path / "out")
+    assert facts.checkpoints == ("one", "three.safetensors", "three", "two")
+    assert facts.vaes == ("soft",)
+    film = {"W": 64, "max_frames": 4, "diffusion_cadence": 1, "enable_checkpoint_scheduling": True}
+    prepared = prepare(film | {"checkpoint_schedule": "0:(one), 2:(three)"}, facts, {"sd_vae": "soft"})
+    requests = [key.request for key in prepared.plan.key_frames]
+    assert [request.checkpoint for request in requests] == ["one", "one", "three", "three"]
+    assert {request.vae for request in requests} == {"soft"}
+    with pytest.raises(SettingsError, match=r"'four'.*allowed: one, three\.safetensors, three, two"):
+        prepare(film | {"checkpoint_schedule": "0:(four)"}, facts)
+
+
+@pytest.mark.parametrize("engine", ["null", "demo"])
+def test_engines_of_one_model_have_no_other(engine: str, tmp_path: Path) -> None:
+    facts = standalone_facts(engine, None, tmp_path)
+    assert (facts.checkpoints, facts.vaes) == ((), ())

@@ -253,6 +253,17 @@ class TestModels:
         with pytest.raises(ModelError, match="The VAE 'nowhere' was not found"):
             draw(engine, request_for(vae="nowhere"))
 
+    def test_a_vae_beside_the_checkpoint_has_a_name(
+        self, tiny: TinyMaker, tmp_path: Path, request_for: RequestMaker
+    ) -> None:
+        shutil.copytree(tiny("sd1"), tmp_path / "models" / "one")
+        torch.manual_seed(1)
+        tiny_models.autoencoder().save_pretrained(str(tmp_path / "VAE" / "soft"))
+        engine = make_engine("diffusers", checkpoint=str(tmp_path / "models" / "one"), device="cpu")
+        named = draw(engine, request_for(vae="soft"))
+        assert not torch.equal(named, draw(engine, request_for()))
+        assert torch.equal(named, draw(engine, request_for(vae=str(tmp_path / "VAE" / "soft"))))
+
     def test_a_scheduled_checkpoint_is_a_neighbour(
         self, tiny: TinyMaker, tmp_path: Path, request_for: RequestMaker
     ) -> None:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.engines.checkpoints import LORA_FOLDER, Checkpoint, describe_checkpoint, folders_beside
+from deforum_helpers.engines.checkpoints import (
+    LORA_FOLDER,
+    Checkpoint,
+    describe_checkpoint,
+    folders_beside,
+    vae_files,
+)
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended
 from deforum_helpers.engines.diffusion.control_units import ControlUnits, steered
@@ -41,7 +47,6 @@ class DiffusionEngine:
 
     Args:
         checkpoint: a diffusers folder, a `.safetensors` file or a hub id.
-        vae: a VAE folder or `.safetensors` file instead of the checkpoint's own, or None.
         allow_download: whether the hub may be asked.
         device: "cpu", "cuda", ...; None takes CUDA where there is one.
         latent_multiple: see `families.StableDiffusion`.
@@ -56,14 +61,12 @@ class DiffusionEngine:
         self,
         checkpoint: str,
         *,
-        vae: str | None = None,
         allow_download: bool = False,
         device: str | None = None,
         latent_multiple: int = 1,
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._checkpoint = checkpoint
-        self._vae = vae
         self._lora_folders = folders_beside(checkpoint, LORA_FOLDER)
         self._allow_download = allow_download
         self._latent_multiple = latent_multiple
@@ -112,7 +115,7 @@ class DiffusionEngine:
             model.to(self.device)
 
     def _drawn(self, request: GenerateRequest, cancel: CancelToken) -> Image:
-        model = self._model(request.checkpoint, request.vae or self._vae)
+        model = self._model(request.checkpoint, request.vae)
         positive = WeightedPrompts.read(request.prompt, request.blend, "prompt")
         negative = WeightedPrompts.read(request.negative_prompt, request.blend, "negative_prompt")
         loras = (*positive.loras, *negative.loras)
@@ -245,7 +248,8 @@ class DiffusionEngine:
             latent_multiple=self._latent_multiple,
         )
         if vae is not None:
-            model.autoencoder = Autoencoder(load_vae(vae, model.autoencoder.vae, self.device))
+            path = vae_files(self._checkpoint).get(vae, Path(vae).expanduser())
+            model.autoencoder = Autoencoder(load_vae(path, model.autoencoder.vae, self.device))
         self._loaded = (key, model)
         return model
 

@@ -17,11 +17,11 @@ from deforum_helpers.engines.diffusion.loading import (
 from deforum_helpers.errors import ModelError
 
 
-def load_vae(name: str, own: Any, device: torch.device) -> Any:
-    """Return the VAE `name` on `device`.
+def load_vae(path: Path, own: Any, device: torch.device) -> Any:
+    """Return the VAE at `path` on `device`.
 
     Args:
-        name: a folder with config.json and `.safetensors` weights, or a `.safetensors` file.
+        path: a folder with config.json and `.safetensors` weights, or a `.safetensors` file.
         own: the checkpoint's VAE; a file has no configuration and takes this one's.
         device: where it runs.
 
@@ -30,7 +30,6 @@ def load_vae(name: str, own: Any, device: torch.device) -> Any:
     """
     import diffusers
 
-    path = Path(name).expanduser()
     dtype = {dtype_argument("diffusers"): own.dtype}
     try:
         with quiet_libraries():
@@ -41,7 +40,7 @@ def load_vae(name: str, own: Any, device: torch.device) -> Any:
                 vae = _from_file(path, own)
             else:
                 raise ModelError(
-                    f"The VAE {name!r} was not found; allowed are a diffusers folder and a .safetensors file."
+                    f"The VAE {path.name!r} was not found; allowed are a diffusers folder and a .safetensors file."
                 )
     except LOAD_ERRORS as error:
         raise unloadable(f"VAE {path.name!r}", error) from error
