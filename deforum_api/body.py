@@ -11,6 +11,8 @@ from typing import Any
 from starlette.requests import Request
 
 from deforum_api.errors import InvalidBody, Refused
+from deforum_helpers.settings import json_object
+from deforum_helpers.settings.wording import json_account
 
 PLAIN_LIMIT_BYTES = 2 * 2**20
 IMAGES_LIMIT_BYTES = 8 * 2**20
@@ -62,13 +64,18 @@ def parse_json(body: bytes | str, loc: tuple[str | int, ...] = ("body",)) -> Any
     """
     try:
         text = body.decode("utf-8-sig") if isinstance(body, bytes) else body
-        value = json.loads(text, parse_constant=_no_constant, parse_float=_float, parse_int=_int)
+        value = json.loads(
+            text,
+            object_pairs_hook=json_object,
+            parse_constant=_no_constant,
+            parse_float=_float,
+            parse_int=_int,
+        )
         _check_depth(value, loc)
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise InvalidBody(f"The body is not JSON: {error.msg} at {where}.", loc, "json_invalid") from None
+        raise InvalidBody(f"The body is not JSON: {json_account(error)}", loc, "json_invalid") from None
     except UnicodeError:
         raise InvalidBody("The body is not valid UTF-8 text.", loc, "json_invalid") from None
     except RecursionError:

@@ -9,6 +9,7 @@ from fastapi import Header
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from deforum_api.body import ReadRequest
 from deforum_api.jobs import JobQueue
 from deforum_api.links import links
 from deforum_api.models import (
@@ -55,6 +56,7 @@ router = Router(prefix="/deforum_api", tags=["Batches"])
     summary="Queue one or more jobs",
 )
 async def submit_batch(
+    request: ReadRequest,
     batch: Batch,
     idempotency_key: str | None = Header(
         None,
@@ -66,7 +68,7 @@ async def submit_batch(
     jobs: JobQueue = JOBS,
 ) -> Response:
     """Checks all jobs and queues them as one batch; if any of them is wrong, nothing is accepted."""
-    settings, overrides = _settings(batch), batch.options_overrides
+    settings, overrides = _settings(request, batch), batch.options_overrides
     if idempotency_key is None:
         return json_answer(reply(await run_in_threadpool(jobs.submit, settings, overrides)), 202)
     return json_answer(await run_in_threadpool(jobs.submit_once, idempotency_key, settings, overrides), 202)
@@ -109,12 +111,17 @@ async def cancel_batch(id: str, jobs: JobQueue = JOBS) -> Response:
     openapi_extra=EXAMPLE,
     summary="Check jobs without queueing them",
 )
-async def validate(batch: Batch, series: bool = False, jobs: JobQueue = JOBS) -> Response:
+async def validate(
+    request: ReadRequest, batch: Batch, series: bool = False, jobs: JobQueue = JOBS
+) -> Response:
     """What would become of each job: its errors, or its settings and what it costs; nothing is queued."""
-    answers = await run_in_threadpool(validated, jobs, _settings(batch), batch.options_overrides, series)
+    answers = await run_in_threadpool(
+        validated, jobs, _settings(request, batch), batch.options_overrides, series
+    )
     return json_answer(json.dumps({"jobs": answers}, ensure_ascii=False))
 
 
-def _settings(batch: Batch) -> list[dict[str, Any]]:
-    settings = batch.deforum_settings
-    return settings if isinstance(settings, list) else [settings]
+def _settings(request: ReadRequest, batch: Batch) -> list[dict[str, Any]]:
+    """Return the settings of each job as they were read: the model's copies do not tell of names that stood twice."""
+    read, checked = request.parsed["deforum_settings"], batch.deforum_settings
+    return read if isinstance(checked, list) else [read]

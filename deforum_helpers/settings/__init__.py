@@ -6,6 +6,7 @@ from deforum_helpers.settings.fields import FieldInfo
 from deforum_helpers.settings.files import (
     defaults,
     flat_settings,
+    json_object,
     parse_settings_text,
     read_settings_file,
     settings_text,
@@ -27,6 +28,7 @@ __all__ = [
     "defaults",
     "examine_settings",
     "flat_settings",
+    "json_object",
     "load_settings",
     "parse_settings_text",
     "read_settings_file",

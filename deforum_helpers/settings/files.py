@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.model import FIELDS, UNITS, Settings
 from deforum_helpers.settings.model_controlnet import ControlNetUnit
-from deforum_helpers.settings.wording import json_advice
+from deforum_helpers.settings.wording import json_account
 
 MAX_FILE_BYTES = 16 << 20
+
+
+class RepeatingObject(dict[str, Any]):
+    """What a JSON object held in which names stand more than once: `repeated`; their last values count."""
+
+    repeated: tuple[str, ...] = ()
+
+
+def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object of its names and values: the `object_pairs_hook` of `json.loads`."""
+    values = dict(pairs)
+    if len(values) == len(pairs):
+        return values
+    repeating = RepeatingObject(values)
+    counts = Counter(name for name, _ in pairs)
+    repeating.repeated = tuple(name for name, count in counts.items() if count > 1)
+    return repeating
 
 
 def parse_settings_text(text: str) -> dict[str, Any]:
@@ -22,10 +40,10 @@ def parse_settings_text(text: str) -> dict[str, Any]:
         SettingsError: no JSON, with line and column; or no object.
     """
     try:
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=json_object)
     except json.JSONDecodeError as error:
-        where = f"{error.msg} at line {error.lineno}, column {error.colno}."
-        message = f"The settings are not JSON: {where}{json_advice(error)}"
+        account = json_account(error) if text.strip() else "the text is empty."
+        message = f"The settings are not JSON: {account}"
         raise SettingsError([Problem(message, column=error.colno, allowed="a JSON object")]) from None
     except (ValueError, RecursionError):
         message = "The settings are not readable JSON: a number is too long, or brackets nest too deeply."

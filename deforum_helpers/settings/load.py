@@ -10,7 +10,7 @@ from typing import Any
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.check import problems_of
-from deforum_helpers.settings.files import defaults, typed_settings
+from deforum_helpers.settings.files import RepeatingObject, defaults, typed_settings
 from deforum_helpers.settings.findings import Note, sentences
 from deforum_helpers.settings.legacy import modernised
 from deforum_helpers.settings.model import FIELDS, Settings
@@ -77,7 +77,8 @@ def examine_settings(
     settings = typed_settings(defaults() | read)
     bad = {problem.setting for problem in problems}
     problems += [problem for problem in problems_of(settings) if problem.setting not in bad]
-    return Loaded(settings, unknown, (*notes, *found, *unknown_warnings(unknown))), tuple(problems)
+    warnings = (*repeated_warnings(submitted), *notes, *found, *unknown_warnings(unknown))
+    return Loaded(settings, unknown, warnings), tuple(problems)
 
 
 def _check_envelope(submitted: object) -> None:
@@ -162,6 +163,19 @@ def _not_json(unknown: Mapping[str, Any]) -> list[Problem]:
         )
         for name, value in unknown.items()
         if not _is_json(value)
+    ]
+
+
+def repeated_warnings(submitted: Mapping[str, Any]) -> list[str]:
+    """Return what a person should know of names that stand more than once, in the settings and in objects of theirs."""
+    holders = {
+        "The settings hold": submitted,
+        **{f"{name} holds": value for name, value in submitted.items()},
+    }
+    return [
+        f"{holder} {', '.join(map(shown, held.repeated[:MAX_NAMED]))} more than once; the last value counts."
+        for holder, held in holders.items()
+        if isinstance(held, RepeatingObject)
     ]
 
 

@@ -13,7 +13,7 @@ from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.fields import FieldInfo, Kind
 from deforum_helpers.settings.findings import Finding, Note
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler, folded
-from deforum_helpers.settings.wording import MAX_SHOWN, bad_value, json_advice, number_text, shown
+from deforum_helpers.settings.wording import MAX_SHOWN, bad_value, json_account, number_text, shown
 
 MAX_TEXT = 20_000
 MAX_SCHEDULE = 2 << 20
@@ -245,8 +245,7 @@ def _broken_json(info: FieldInfo, text: str, allowed: str) -> SettingsError:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        where = f"{error.msg} at line {error.lineno}, column {error.colno}."
-        message = f"{info.name} is no JSON text: {where}{json_advice(error)}"
+        message = f"{info.name} is no JSON text: {json_account(error)}"
         return SettingsError(
             [Problem(message, setting=info.name, column=error.pos + 1, found=shown(text), allowed=allowed)]
         )

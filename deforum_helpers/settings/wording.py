@@ -43,13 +43,37 @@ def number_text(number: float) -> str:
     return str(number) if isinstance(number, int) else format(Decimal(repr(number)), "f")
 
 
-def json_advice(error: json.JSONDecodeError) -> str:
-    """Return what to do about the commonest mistakes of JSON written by hand: a blank and a sentence, or nothing."""
+# Beginnings of the messages of Python's json, with what they say to a person.
+_JSON_SAYS = {
+    "Expecting value": "a value is expected",
+    "Expecting property name": "a name in double quotes is expected",
+    "Expecting ',' delimiter": "a comma or the closing bracket is expected",
+    "Expecting ':' delimiter": "a colon is expected",
+    "Illegal trailing comma": "a comma stands before the closing bracket",
+    "Unterminated string": "a text begins that is never closed",
+    "Invalid control character": "a line break or a tab stands in a text",
+    "Invalid \\": "a backslash means nothing",
+    "Extra data": "something follows the last bracket",
+}
+
+
+def json_account(error: json.JSONDecodeError) -> str:
+    """Return what is wrong with a JSON text, where, and what to do about the commonest mistakes, in sentences."""
+    says = next((plain for begin, plain in _JSON_SAYS.items() if error.msg.startswith(begin)), error.msg)
+    return f"{says} at line {error.lineno}, column {error.colno}.{_json_advice(error)}"
+
+
+def _json_advice(error: json.JSONDecodeError) -> str:
+    """Return a blank and a sentence, or nothing."""
     found = error.doc[error.pos : error.pos + 1]
+    if error.msg.startswith("Illegal trailing comma"):
+        return " Remove it."
     if found and found in "}]" and error.doc[: error.pos].rstrip().endswith(","):
         return " Remove the comma before it."
     if "escape" in error.msg:
         return " A backslash in a text is written twice."
+    if "control character" in error.msg:
+        return " A line break in a text is written \\n."
     if error.msg.startswith(("Expecting value", "Expecting property")) and (found.isalpha() or found == "'"):
         return " Text stands in double quotes."
     return ""

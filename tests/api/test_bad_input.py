@@ -169,6 +169,17 @@ def test_validate_tells_the_same_without_a_refusal(strict: tuple[TestClient, Pat
     assert client.get("/deforum_api/jobs").json() == {}
 
 
+def test_names_that_stand_twice_in_a_body_are_told(strict: tuple[TestClient, Path]) -> None:
+    client, _ = strict
+    once, twice = '{"max_frames": 8, "W": 64, "H": 64}', '{"max_frames": 8, "W": 64, "W": 128, "H": 64}'
+    body = f'{{"deforum_settings": [{once}, {twice}]}}'
+    for text, number in ((body, 1), (f'{{"deforum_settings": {twice}}}', 0)):
+        jobs = client.post("/deforum_api/validate", content=text).json()["jobs"]
+        told = [number for number, job in enumerate(jobs) if "more than once" in " ".join(job["warnings"])]
+        assert told == [number]
+        assert jobs[number]["settings"]["W"] == 128
+
+
 def test_validate_gives_every_value_of_every_frame(strict: tuple[TestClient, Path]) -> None:
     client, _ = strict
     settings = {

@@ -42,6 +42,32 @@ def test_every_depth_algorithm_of_the_settings_is_known() -> None:
     assert set(DEPTH_ALGORITHMS) == set(DEPTH_NAMES)
 
 
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("Midas+AdaBins (old)", (False, True)),
+        ("Zoe+AdaBins (old)", (False, True)),
+        ("Midas-3-Hybrid", (1.0, 2.0, True)),
+        ("Midas-3.1-BeitLarge", (1.0, 2.0, True)),
+        ("AdaBins", (1.0, 2.0, False)),
+        ("Zoe", (1.0, 2.0, False)),
+        ("Leres", (1.0, 2.0, False)),
+        ("Depth-Anything-V2-Small", (1.3, 2.3, True)),
+        ("Depth-Anything-V2-Base", (1.3, 2.3, True)),
+        ("Depth-Anything-V2-Large", (1.3, 2.3, True)),
+    ],
+)
+def test_ranges_and_maps_are_those_of_old_films(name: str, drawn: tuple[float | bool, ...]) -> None:
+    """Range of the scene's depth, and whether its maps draw near things bright; the "(old)" ones have no range."""
+    entry = DEPTH_NAMES[name]
+    told = (
+        (entry.near_is_bright, entry.raw)
+        if entry.raw
+        else (entry.nearest, entry.farthest, entry.near_is_bright)
+    )
+    assert told == drawn
+
+
 def test_what_is_available_serves_itself() -> None:
     for entry in DEPTH_NAMES.values():
         if entry.family in FAMILIES:

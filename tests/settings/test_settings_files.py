@@ -325,11 +325,19 @@ def test_a_current_file_needs_no_word() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "line 1, column 1"),
-        ("{", "line 1, column 2"),
-        ('{"W": 512,\n "H" 512}', "line 2, column 6"),
-        ('{"W": 512,\n}', "comma before"),
-        ('{"prompts": ["a", ]}', "comma before"),
+        ("", "not JSON: the text is empty."),
+        (" \n", "not JSON: the text is empty."),
+        ("{", "a name in double quotes is expected at line 1, column 2."),
+        ('{"W": 512,\n "H" 512}', "a colon is expected at line 2, column 6."),
+        ('{"W": 512\n "H": 512}', "a comma or the closing bracket is expected at line 2, column 2."),
+        ('{"W": 512,\n}', "Remove "),
+        ('{"prompts": ["a", ]}', "Remove "),
+        ('{"W": 512} // the width', "something follows the last bracket at line 1, column 12."),
+        ('{"sampler": "Euler', "a text begins that is never closed at line 1, column 13."),
+        (
+            '{"prompts": "a\nb"}',
+            "a line break or a tab stands in a text at line 1, column 15. A line break in a",
+        ),
         ('{"scheduler": karras}', "Text stands in double quotes."),
         ("{'W': 512}", "double quotes"),
         ('{"init_image": "C:\\Pictures\\a.png"}', "A backslash in a text is written twice."),
@@ -343,6 +351,15 @@ def test_text_that_is_no_settings_object(text: str, words: str) -> None:
     with pytest.raises(SettingsError) as error:
         parse_settings_text(text)
     assert words in error.value.problems[0].message
+
+
+def test_names_that_stand_twice_are_told() -> None:
+    text = '{"W": 64, "W": 128, "prompts": {"0": "a", "0": "b"}, "H": 64}'
+    loaded = load_settings(parse_settings_text(text) | {"legacy_colormatch": True})
+    assert loaded.settings.W == 128
+    assert "prompts holds '0' more than once; the last value counts." in loaded.warnings
+    (told,) = (text for text in load_settings(parse_settings_text(text)).warnings if "settings hold" in text)
+    assert told == "The settings hold 'W' more than once; the last value counts."
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
