@@ -71,11 +71,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="replace a setting; the value is JSON, or else taken as text; may be repeated",
     )
+    shared.add_argument(
+        "--option",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="replace a host option, as options_overrides do over HTTP; may be repeated",
+    )
     shared.add_argument("--engine", choices=ENGINES, help="default: diffusers with --ckpt, else demo")
     shared.add_argument("--ckpt", metavar="PATH_OR_NAME", help="model folder, .safetensors file or hub id")
-    shared.add_argument(
-        "--vae", metavar="NAME", help="VAE of the folder VAE beside the checkpoint, for its own"
-    )
     shared.add_argument("--allow-download", action="store_true", help="fetch models that are not here")
     shared.add_argument(
         "--out", type=Path, metavar="PATH", help="output root; for plot: the SVG file or folder"

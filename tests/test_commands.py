@@ -27,6 +27,7 @@ from deforum_helpers.output.video import count_frames
 from tests.holding import held_elsewhere
 
 ROOT = Path(__file__).parents[1]
+WAIT_S = 120.0
 WITHOUT_PYTHON = {**os.environ, "PATH": ""}
 FILM = {"W": 64, "H": 64, "max_frames": 6, "seed": 3, "prompts": {"0": "a <b> & c", "3": "d --neg e"}}
 
@@ -131,12 +132,12 @@ def test_ctrl_c_parks_and_the_printed_command_finishes(film: Path, tmp_path: Pat
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + WAIT_S
     while not list(out.glob("*/*/*_000000002.png")) and time.monotonic() < deadline:
         time.sleep(0.02)
     started.send_signal(signal.SIGINT)
-    _, said = started.communicate(timeout=60)
-    assert started.returncode == 1
+    _, said = started.communicate(timeout=WAIT_S)
+    assert (started.returncode, "\nParked after" in said) == (1, True), said
     line = next(line for line in said.splitlines() if line.startswith("Parked after"))
     again = shlex.split(line.split("Continue with: ", 1)[1])
     done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, check=False, env=WITHOUT_PYTHON)
@@ -191,4 +192,19 @@ def test_a_reader_that_has_seen_enough_is_no_traceback(film: Path) -> None:
     assert started.stderr is not None
     assert started.stderr.read() == ""
     started.stderr.close()
-    assert started.wait(timeout=60) == 1
+    assert started.wait(timeout=WAIT_S) == 1
+
+
+def test_options_of_the_host_are_given_as_over_http(film: Path, tmp_path: Path) -> None:
+    options = ["--option", "deforum_save_gen_info_as_srt=true", "--option", 'outdir_samples="mine"']
+    done = command("run", film, "--engine", "null", "--out", tmp_path / "out", *options)
+    assert done.returncode == 0, done.stderr
+    (subtitles,) = (tmp_path / "out" / "mine").rglob("*.srt")
+    assert subtitles.read_text().count("F#: ") == 6
+    for name in ("check", "run"):
+        refused = command(name, film, "--option", "samples_save=true", "--option", "nameless")
+        assert (refused.returncode, "--option takes NAME=VALUE" in refused.stderr) == (2, True)
+        refused = command(name, film, "--option", "samples_save=true", "--option", "eta_ddim=7")
+        assert refused.returncode == 2
+        assert "The option 'samples_save' cannot be overridden" in refused.stderr
+        assert "The option 'eta_ddim' has a value" in refused.stderr

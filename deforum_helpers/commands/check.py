@@ -12,6 +12,7 @@ from deforum_helpers.commands.job_files import (
     DEFAULT_OUTPUT_ROOT,
     host_facts,
     print_problems,
+    read_changes,
     read_submitted,
 )
 from deforum_helpers.commands.report import Checked, as_json, as_text
@@ -36,11 +37,12 @@ def check(options: argparse.Namespace) -> int:
 def _checked(path: Path, options: argparse.Namespace, facts: HostFacts) -> Checked:
     try:
         submitted = read_submitted(path, options.changes)
+        overrides = read_changes(options.options, "--option")
         report = file_report(submitted)
     except SettingsError as error:
         return Checked(path, problems=error.problems)
     try:
-        return Checked(path, report, prepare(submitted, facts))
+        return Checked(path, report, prepare(submitted, facts, overrides))
     except SettingsError as error:
         return Checked(path, report, problems=error.problems)
 

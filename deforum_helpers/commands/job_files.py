@@ -11,7 +11,6 @@ from typing import Any
 from deforum_helpers.engines.checkpoints import checkpoints_of, loras_of, vaes_of
 from deforum_helpers.engines.names import LACKS, samplers, schedulers
 from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.options import Options
 from deforum_helpers.output.metadata import read_png_settings, read_video_settings
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.settings import read_settings_file
@@ -36,7 +35,6 @@ def host_facts(options: argparse.Namespace, output_root: Path) -> HostFacts:
         schedulers=schedulers(engine),
         checkpoints=checkpoints_of(engine, options.ckpt),
         vaes=vaes_of(engine, options.ckpt),
-        options=Options(sd_vae=options.vae or "Automatic"),
         lacks=LACKS,
         loras=loras_of(engine, options.ckpt),
     )
@@ -50,30 +48,34 @@ def read_submitted(path: Path, changes: list[str]) -> dict[str, Any]:
     """
     readers = {".png": read_png_settings, ".mp4": read_video_settings}
     submitted = readers.get(path.suffix.lower(), read_settings_file)(path)
+    return submitted | read_changes(changes, "--set")
+
+
+def read_changes(changes: list[str], flag: str) -> dict[str, Any]:
+    """Return the values of `NAME=VALUE` texts, each JSON or else taken as text.
+
+    Raises:
+        SettingsError: a text has no name; the message names `flag`.
+    """
+    values: dict[str, Any] = {}
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals or not name.strip():
-            raise SettingsError(
-                [
-                    Problem(
-                        f"--set takes NAME=VALUE, found {change[:80]!r}.",
-                        found=change[:80],
-                        allowed="NAME=VALUE",
-                    )
-                ]
-            )
+            message = f"{flag} takes NAME=VALUE, found {change[:80]!r}."
+            raise SettingsError([Problem(message, found=change[:80], allowed="NAME=VALUE")])
         try:
-            submitted[name.strip()] = json.loads(text)
+            values[name.strip()] = json.loads(text)
         except ValueError:
-            submitted[name.strip()] = text
-    return submitted
+            values[name.strip()] = text
+    return values
 
 
 def prepare_file(path: Path, options: argparse.Namespace, facts: HostFacts) -> Prepared | None:
     """Prepare one file; prints its problems and returns None where it has any."""
     try:
         submitted = read_submitted(path, options.changes)
-        return prepare(submitted, facts, resume=getattr(options, "resume", None))
+        overrides = read_changes(options.options, "--option")
+        return prepare(submitted, facts, overrides, resume=getattr(options, "resume", None))
     except SettingsError as error:
         print_problems(path, error)
         return None

@@ -98,7 +98,8 @@ def _again(path: Path, bar: ProgressBar, options: argparse.Namespace) -> str:
     """Return the command line that continues a parked run."""
     words = [_this_python(), "-m", "deforum_helpers", "run", str(path), "--resume", bar.timestring]
     words += [word for change in options.changes for word in ("--set", change)]
-    for name in ("engine", "ckpt", "vae", "out"):
+    words += [word for change in options.options for word in ("--option", change)]
+    for name in ("engine", "ckpt", "out"):
         value = getattr(options, name)
         words += [f"--{name}", str(value)] if value else []
     return shlex.join([*words, "--allow-download"] if options.allow_download else words)
