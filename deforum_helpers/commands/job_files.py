@@ -48,7 +48,8 @@ def read_submitted(path: Path, changes: list[str]) -> dict[str, Any]:
     """
     readers = {".png": read_png_settings, ".mp4": read_video_settings}
     submitted = readers.get(path.suffix.lower(), read_settings_file)(path)
-    return submitted | read_changes(changes, "--set")
+    submitted.update(read_changes(changes, "--set"))
+    return submitted
 
 
 def read_changes(changes: list[str], flag: str) -> dict[str, Any]:

@@ -52,3 +52,53 @@ def test_a_schedule_without_effect_fails_no_film(schedule: str, tmp_path: Path) 
         prepare({**settings, "aspect_ratio_use_old_formula": False}, host(tmp_path))
     job = prepare({**settings, "aspect_ratio_use_old_formula": True}, host(tmp_path))
     assert run_job(job, make_engine("null"), CancelToken(), lambda progress: None).frames == 5
+
+
+OUTSIDE = {
+    "translation_x": ("100001", "-100001"),
+    "translation_y": ("100001", "-100001"),
+    "transform_center_x": ("1001", "-1001"),
+    "transform_center_y": ("1001", "-1001"),
+    "noise_schedule": ("1.01", "-0.01"),
+    "contrast_schedule": ("101", "-1"),
+    "cfg_scale_schedule": ("1001", "-1"),
+    "distilled_cfg_scale_schedule": ("1001", "-1"),
+    "pix2pix_img_cfg_scale_schedule": ("1001", "-1"),
+    "amount_schedule": ("101", "-1"),
+    "sigma_schedule": ("101", "-1"),
+    "kernel_schedule": ("256", "0"),
+    "threshold_schedule": ("256", "-1"),
+    "subseed_strength_schedule": ("1.01", "-0.01"),
+    "noise_multiplier_schedule": ("10.1", "-0.1"),
+    "ddim_eta_schedule": ("1.01", "-0.01"),
+    "ancestral_eta_schedule": ("10.1", "-0.1"),
+    "steps_schedule": ("201", "0"),
+    "clipskip_schedule": ("13", "0"),
+}
+SWITCHES = [
+    f"enable_{name}_scheduling"
+    for name in ("subseed", "noise_multiplier", "ddim_eta", "ancestral_eta", "steps", "clipskip")
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in OUTSIDE.items() for value in values]
+)
+def test_a_value_outside_is_refused_at_its_frame(name: str, value: str, tmp_path: Path) -> None:
+    sampler = "DDIM" if name == "ddim_eta_schedule" else "Euler a"
+    settings = {**SMALL, **dict.fromkeys(SWITCHES, True), "animation_mode": "2D", "sampler": sampler}
+    assert prepare(settings, host(tmp_path)).plan.frames == 5
+    with pytest.raises(SettingsError) as caught:
+        prepare({**settings, name: f"0:(1), 2:(1), 3:({value})"}, host(tmp_path))
+    (problem,) = caught.value.problems
+    assert (problem.setting, problem.frame) == (name, 3)
+
+
+@pytest.mark.parametrize(("strength", "denoising"), [("0:(1.4)", 0.0), ("0:(-1)", 1.0)])
+def test_a_strength_beyond_its_range_counts_as_its_end(
+    strength: str, denoising: float, tmp_path: Path
+) -> None:
+    """As in classic Deforum, whose published files swing a little beyond."""
+    settings = {**SMALL, "animation_mode": "2D", "strength_schedule": strength}
+    last = prepare(settings, host(tmp_path)).plan.key_frames[-1]
+    assert last.request.denoising_strength == denoising

@@ -13,7 +13,10 @@ from films import NoisyEngine, prepared
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.job import run_job
+from deforum_helpers.options import Options
 from deforum_helpers.prepare import Prepared
+from deforum_helpers.render.plan import make_plan
+from deforum_helpers.schedule.parseq import read_manifest
 
 
 def manifest(frames: int = 6, options: dict[str, Any] | None = None, **fields: Any) -> str:
@@ -48,6 +51,17 @@ def test_fields_go_before_schedules_and_the_rest_falls_back(tmp_path: Path) -> N
     assert (key.request.prompt, key.request.negative_prompt, key.request.cfg_scale) == ("a", "b", 9)
     assert key.noise.amount == pytest.approx(0.3)
     assert any("drives zoom, noise_schedule, cfg_scale_schedule, prompts" in text for text in job.warnings)
+
+
+def test_what_a_manifest_says_is_part_of_the_digest(tmp_path: Path) -> None:
+    """Its address, which the settings may hold in place of its text, says nothing of it."""
+    plain = prepared(tmp_path).plan
+    plans = []
+    for angle in (1, 2):
+        read = read_manifest(manifest(plain.frames, angle_delta=angle), uses_deltas=True)
+        plans.append(make_plan(plain.settings, Options(), read))
+    assert plans[0].settings == plans[1].settings
+    assert plans[0].digest != plans[1].digest
 
 
 def test_length_rate_and_cadence(tmp_path: Path) -> None:
