@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from deforum_api.routing import Router, error_answer, service_of
 from deforum_api.security import guard
 
 FILES = "/docs-files"
+REDOC = "redoc.standalone.js"
+# ReDoc shows a logo from its makers' server; an empty picture takes its place.
+REDOC_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
+NO_LOGO = b"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"
 router = Router(include_in_schema=False)
 home = Router(include_in_schema=False)
 
@@ -41,7 +46,14 @@ class GuardedFiles(StaticFiles):
             guard(request, FILES, service_of(request).access)
         except ApiError as error:
             return error_answer(error)
+        if path == REDOC and self.directory is not None:
+            return Response(_redoc_without_logo(Path(self.directory)), media_type="text/javascript")
         return await super().get_response(path, scope)
+
+
+@lru_cache(maxsize=1)
+def _redoc_without_logo(folder: Path) -> bytes:
+    return (folder / REDOC).read_bytes().replace(REDOC_LOGO, NO_LOGO)
 
 
 def lead_to_docs(app: FastAPI) -> None:
@@ -66,7 +78,7 @@ async def redoc(request: Request) -> Response:
     return get_redoc_html(
         openapi_url="openapi.json",
         title="Deforum API",
-        redoc_js_url=f"{FILES}/redoc.standalone.js",
+        redoc_js_url=f"{FILES}/{REDOC}",
         redoc_favicon_url=f"{FILES}/favicon.png",
         with_google_fonts=False,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.window import window
+from tests.browser.window import PATIENCE_MS, window
 
 CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 EVIL = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>\'"${window.evil=1}{{1}}'
@@ -273,3 +273,22 @@ def test_everything_is_reached_by_keyboard(browser: Any, url: str) -> None:
         one.page.keyboard.press("Enter")
         one.page.locator("#deforum_report", has_text="changed").first.wait_for()
         assert one.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+@pytest.mark.parametrize(("page", "shown"), [("docs", ".opblock"), ("redoc", "h2")])
+def test_the_api_pages_ask_nobody_else(browser: Any, url: str, page: str, shown: str) -> None:
+    one = browser.new_page()
+    try:
+        asked: list[str] = []
+        complaints: list[str] = []
+        one.on("request", lambda request: asked.append(request.url))
+        one.on(
+            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
+        )
+        one.goto(f"{url}/{page}")
+        one.wait_for_selector(shown, timeout=PATIENCE_MS)
+        one.wait_for_load_state("networkidle", timeout=PATIENCE_MS)
+        assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []
+        assert complaints == []
+    finally:
+        one.close()
