@@ -12,7 +12,6 @@ from deforum_helpers.camera.flat import SMALLEST_FV_DEG
 from deforum_helpers.errors import Problem
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.settings import FIELDS
-from deforum_helpers.settings.model_controlnet import UNITS
 
 Series = NDArray[np.float64]
 
@@ -36,24 +35,8 @@ def _has_perspective(fv_deg: Series) -> NDArray[np.bool_]:
 
 LIMITS = {
     "zoom": Limit(lambda v: (v == 0) | (np.abs(v) >= 1e-3) & (np.abs(v) <= 1e3), "0.001 to 1000, or 0"),
-    **dict.fromkeys(("translation_x", "translation_y", "translation_z"), _between(-1e5, 1e5)),
-    **dict.fromkeys(("transform_center_x", "transform_center_y"), _between(-1e3, 1e3)),
-    "fov_schedule": Limit(lambda v: (np.abs(v) >= 1) & (np.abs(v) <= 179), "1 to 179 degrees"),
-    "aspect_ratio_schedule": _between(0.01, 100),
+    "fov_schedule": Limit(lambda v: (np.abs(v) >= 1) & (np.abs(v) <= 179), "1 to 179 degrees, or -179 to -1"),
     "perspective_flip_fv": Limit(_has_perspective, "an angle that is no multiple of 180 degrees"),
-    "noise_schedule": _between(0, 1),
-    "contrast_schedule": _between(0, 100),
-    "cfg_scale_schedule": _between(0, 1000),
-    "distilled_cfg_scale_schedule": _between(0, 1000),
-    "pix2pix_img_cfg_scale_schedule": _between(0, 1000),
-    "amount_schedule": _between(0, 100),
-    "sigma_schedule": _between(0, 100),
-    "threshold_schedule": _between(0, 255),
-    "subseed_strength_schedule": _between(0, 1),
-    "noise_multiplier_schedule": _between(0, 10),
-    "ddim_eta_schedule": _between(0, 1),
-    "ancestral_eta_schedule": _between(0, 10),
-    **{f"cn_{number}_weight": _between(-10, 10) for number in range(1, UNITS + 1)},
     **{
         name: _between(info.minimum, info.maximum)
         for name, info in FIELDS.items()

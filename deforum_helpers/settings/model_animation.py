@@ -107,6 +107,7 @@ class AnimationSettings:
         "moves left, by 1/200 of the distance to the nearest things.",
         tab=_MOTION,
         label="Translation X",
+        bounds=(-100_000, 100_000),
         unit="px/frame (2D), 1/200 scene unit/frame (3D)",
         used_when=_FLAT_OR_DEPTH,
     )
@@ -115,6 +116,7 @@ class AnimationSettings:
         "Moves the picture down: in 2D by pixels, in 3D by moving the camera up.",
         tab=_MOTION,
         label="Translation Y",
+        bounds=(-100_000, 100_000),
         unit="px/frame (2D), 1/200 scene unit/frame (3D)",
         used_when=_FLAT_OR_DEPTH,
     )
@@ -123,6 +125,7 @@ class AnimationSettings:
         "Moves the camera forward; negative moves it back.",
         tab=_MOTION,
         label="Translation Z",
+        bounds=(-100_000, 100_000),
         unit="1/200 scene unit/frame",
         used_when=_CAMERA,
     )
@@ -131,6 +134,7 @@ class AnimationSettings:
         "Where angle and zoom have their centre, as a share of the width: 0 left, 0.5 middle, 1 right.",
         tab=_MOTION,
         label="Transform Center X",
+        bounds=(-1000, 1000),
         unit="share of the width",
         used_when=_FLAT,
     )
@@ -139,6 +143,7 @@ class AnimationSettings:
         "The same as a share of the height: 0 top, 1 bottom.",
         tab=_MOTION,
         label="Transform Center Y",
+        bounds=(-1000, 1000),
         unit="share of the height",
         used_when=_FLAT,
     )
@@ -239,6 +244,7 @@ class AnimationSettings:
         "to make new detail of; too much makes the film boil.",
         tab=_NOISE,
         label="Noise schedule",
+        bounds=(0, 1),
         used_when=_FLAT_OR_DEPTH,
     )
     strength_schedule: str = schedule(
@@ -261,6 +267,7 @@ class AnimationSettings:
         "Multiplies the brightness of the moved frame before it is diffused; 1 leaves it unchanged.",
         tab=_COHERENCE,
         label="Contrast schedule",
+        bounds=(0, 100),
         unit="factor",
         used_when=_FLAT_OR_DEPTH,
     )
@@ -270,12 +277,14 @@ class AnimationSettings:
         "LCM models.",
         tab=_CFG,
         label="CFG scale schedule",
+        bounds=(0, 1000),
     )
     distilled_cfg_scale_schedule: str = schedule(
         "0: (3.5)",
         "The guidance that Flux models were trained with. Other models do not know it.",
         tab=_CFG,
         label="Distilled CFG scale schedule",
+        bounds=(0, 1000),
     )
     enable_steps_scheduling: bool = setting(
         False,
@@ -305,6 +314,7 @@ class AnimationSettings:
         "Divides the sideways part of 3D moves; 1 is right whatever the shape of the frame.",
         tab=_DEPTH,
         label="Aspect Ratio schedule",
+        bounds=(0.01, 100),
         unit="ratio",
         used_when="animation_mode = 3D and aspect_ratio_use_old_formula = false",
     )
@@ -343,6 +353,7 @@ class AnimationSettings:
         "Image guidance of instruct-pix2pix models in a WebUI. Other models do not know it.",
         tab="Run > Batch Mode, Resume and more",
         label="Pix2Pix img CFG schedule",
+        bounds=(0, 1000),
     )
     enable_subseed_scheduling: bool = setting(
         False,
@@ -362,6 +373,7 @@ class AnimationSettings:
         "Share of the second seed's noise, 0..1.",
         tab=_SUBSEED,
         label="Subseed strength schedule",
+        bounds=(0, 1),
         used_when="enable_subseed_scheduling = true or animation_mode = Interpolation",
     )
     enable_sampler_scheduling: bool = setting(
@@ -451,6 +463,7 @@ class AnimationSettings:
         "Scales the noise that a frame is diffused from; a little above 1 keeps detail from washing out.",
         tab=_NOISE,
         label="Noise multiplier schedule",
+        bounds=(0, 10),
         unit="factor",
         used_when="enable_noise_multiplier_scheduling = true",
     )
@@ -481,6 +494,7 @@ class AnimationSettings:
         "Noise that DDIM adds at each step: 0 none, 1 as much as DDPM.",
         tab="Run",
         label="DDIM ETA Schedule",
+        bounds=(0, 1),
         unit="eta",
         used_when="enable_ddim_eta_scheduling = true",
     )
@@ -496,6 +510,7 @@ class AnimationSettings:
         "Noise that an ancestral sampler adds at each step: 0 none, 1 its usual amount.",
         tab="Run",
         label="Ancestral ETA Schedule",
+        bounds=(0, 10),
         unit="eta",
         used_when="enable_ancestral_eta_scheduling = true",
     )
@@ -505,6 +520,7 @@ class AnimationSettings:
         "= not at all.",
         tab=_ANTI_BLUR,
         label="Amount schedule",
+        bounds=(0, 100),
         unit="factor",
         used_when=_FLAT_OR_DEPTH,
     )
@@ -522,6 +538,7 @@ class AnimationSettings:
         "Sigma of that blur.",
         tab=_ANTI_BLUR,
         label="Sigma schedule",
+        bounds=(0, 100),
         unit="px",
         used_when=_SHARPENED,
     )
@@ -530,6 +547,7 @@ class AnimationSettings:
         "Differences smaller than this stay unsharpened, which spares smooth areas; 0 = all are sharpened.",
         tab=_ANTI_BLUR,
         label="Threshold schedule",
+        bounds=(0, 255),
         unit="levels of 0..255",
         used_when=_SHARPENED,
     )

@@ -36,7 +36,9 @@ class ControlNetUnit:
         "none", "Preprocessor that makes the control picture: canny, depth_midas, ...", label="Preprocessor"
     )
     model: str = setting("None", "The ControlNet model.", label="Model")
-    weight: str = schedule("0:(1)", "How strongly the unit steers; 1 = fully.", label="Weight schedule")
+    weight: str = schedule(
+        "0:(1)", "How strongly the unit steers; 1 = fully.", label="Weight schedule", bounds=(-10, 10)
+    )
     guidance_start: str = schedule(
         "0:(0.0)",
         "Share of sampling after which the unit begins to act, 0..1.",

@@ -12,6 +12,8 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.job import run_job
 from deforum_helpers.prepare import prepare
+from deforum_helpers.render.limits import LIMITS
+from deforum_helpers.settings import FIELDS, schema
 
 SMALL = {"W": 64, "H": 64, "max_frames": 5, "legacy_colormatch": False, "skip_video_creation": True}
 FLIPPED = {"enable_perspective_flip": True, "perspective_flip_phi": "0:(4)"}
@@ -92,6 +94,14 @@ def test_a_value_outside_is_refused_at_its_frame(name: str, value: str, tmp_path
         prepare({**settings, name: f"0:(1), 2:(1), 3:({value})"}, host(tmp_path))
     (problem,) = caught.value.problems
     assert (problem.setting, problem.frame) == (name, 3)
+
+
+def test_ranges_of_schedules_are_declared() -> None:
+    """So that the tab, the schema and the list of settings tell what would be refused."""
+    by_rule = {"zoom", "fov_schedule", "perspective_flip_fv"}
+    assert {name for name in LIMITS if FIELDS[name].minimum is None} == by_rule
+    assert set(OUTSIDE) <= set(LIMITS)
+    assert schema()["properties"]["noise_schedule"]["x-maximum"] == 1
 
 
 @pytest.mark.parametrize(("strength", "denoising"), [("0:(1.4)", 0.0), ("0:(-1)", 1.0)])
