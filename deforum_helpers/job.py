@@ -37,7 +37,7 @@ from deforum_helpers.output.postproduction import (
 )
 from deforum_helpers.output.runs import rendering
 from deforum_helpers.prepare import Prepared
-from deforum_helpers.progress import Phase, Progress, RunResult
+from deforum_helpers.progress import Phase, Progress, RunResult, told_once
 from deforum_helpers.render import checkpoint
 from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
@@ -137,7 +137,7 @@ class _Job:
         self.cancel = cancel
         self.run = run
         told = (text for key in self.plan.key_frames for text in engine.warnings(key.request))
-        self.warnings = tuple(dict.fromkeys(told))
+        self.warnings = told_once(told)
         self.sources = sources
         self._report = report
         self._estimator = estimator

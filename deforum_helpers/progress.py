@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,3 +51,15 @@ class RunResult:
     video: Path | None
     warnings: tuple[str, ...]
     more_videos: tuple[Path, ...] = ()
+
+
+def told_once(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the texts without those that were told before, be it with a number of another frame.
+
+    >>> told_once(["no word of 'cat 1'", "no word of 'cat 2.5'", "no word of 'dog'"])
+    ("no word of 'cat 1'", "no word of 'dog'")
+    """
+    first: dict[str, str] = {}
+    for text in texts:
+        first.setdefault(re.sub(r"[0-9.]+", "", text), text)
+    return tuple(first.values())

@@ -19,6 +19,7 @@ from films import SMALL, NoisyEngine, frame_files, golden_traces, host, prepared
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.errors import Cancelled, CheckpointError, Parked, RenderError, RunTaken
 from deforum_helpers.job import Progress, RunResult, run_job
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -385,6 +386,17 @@ def test_a_finished_run_can_be_made_longer(tmp_path: Path) -> None:
     longer = rendered(prepared(tmp_path, QUICK, max_frames=9), resume=result.timestring)
     assert count_frames(longer.video, find_ffmpeg("")) == 9
     assert any("differ" in warning for warning in longer.warnings)
+
+
+def test_a_prompt_with_a_number_of_its_frame_is_warned_about_once(tmp_path: Path) -> None:
+    class Wary(NoisyEngine):
+        def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
+            return (f"no word of {request.prompt!r}",)
+
+    prompts = {"0": "a cat of `t` years, (old:`t/7`)", "3": "a dog of `t` years"}
+    result = rendered(prepared(tmp_path, QUICK, prompts=prompts), engine=Wary())
+    assert len([text for text in result.warnings if "a cat of" in text]) == 1
+    assert len([text for text in result.warnings if "a dog of" in text]) == 1
 
 
 def test_progress_only_grows_and_ends_at_one(tmp_path: Path) -> None:
