@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from deforum_helpers.depth.names import HUB_IDS, NEAREST_FAMILIES, available_families, hub_folder
+from deforum_helpers.depth.names import HUB_IDS, NEAREST_FAMILIES, available_families
+from deforum_helpers.weights.hub import hub_folder
 
 DEFAULT_RESOLUTION_PX = 512
 

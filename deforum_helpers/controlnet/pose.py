@@ -12,11 +12,11 @@ from safetensors import SafetensorError
 
 from deforum_helpers.controlnet.names import JOINTS_MODEL, PEOPLE_MODEL, module_fault
 from deforum_helpers.controlnet.skeletons import Joint, Skeleton, drawn, skeleton_of
-from deforum_helpers.depth.names import hub_folder
 from deforum_helpers.errors import MissingFeature, ModelError
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.optional import require
+from deforum_helpers.weights.hub import hub_folder
 
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)

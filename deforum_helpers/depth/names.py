@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.weights.hub import hub_folder
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,6 @@ DEPTH_NAMES: Mapping[str, DepthName] = {
         DepthName("Plane", "plane", 1.0, 2.0, near_is_bright=True),
     )
 }
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 OTHER_SPELLINGS: Mapping[str, str] = {"demo": "Built-in", "none": "Plane"}
 
 HUB_IDS: Mapping[str, str] = {
@@ -60,7 +58,9 @@ HUB_IDS: Mapping[str, str] = {
     "depth-anything-base": "depth-anything/Depth-Anything-V2-Base-hf",
     "depth-anything-large": "depth-anything/Depth-Anything-V2-Large-hf",
 }
-FAMILIES = (*HUB_IDS, "demo", "plane")
+# These need nothing that does not come with the program.
+OWN_FAMILIES = ("demo", "plane")
+FAMILIES = (*HUB_IDS, *OWN_FAMILIES)
 
 _ANY_SIZE = ("depth-anything-small", "depth-anything-base", "depth-anything-large")
 NEAREST_FAMILIES: Mapping[str, tuple[str, ...]] = {
@@ -146,11 +146,11 @@ def available_families(models_folder: Path | None = None, *, allow_download: boo
         allow_download: whether models of the hub count as available.
     """
     if find_spec("transformers") is None:
-        return ("demo", "plane")
+        return OWN_FAMILIES
     found = (
         family for family in HUB_IDS if allow_download or local_folder(family, models_folder) is not None
     )
-    return (*found, "demo", "plane")
+    return (*found, *OWN_FAMILIES)
 
 
 def local_folder(family: str, models_folder: Path | None = None) -> Path | None:
@@ -161,32 +161,3 @@ def local_folder(family: str, models_folder: Path | None = None) -> Path | None:
         models_folder: may have a folder named as the last part of the hub id.
     """
     return hub_folder(HUB_IDS[family], models_folder)
-
-
-def hub_folder(hub_id: str, models_folder: Path | None = None) -> Path | None:
-    """Return the folder with the weights of a model of the hub, or None: as `local_folder`."""
-    candidates = hub_snapshots(hub_id)
-    if models_folder is not None:
-        candidates = [models_folder / hub_id.partition("/")[2], *candidates]
-    return next((folder for folder in candidates if _has_weights(folder)), None)
-
-
-def hub_snapshots(hub_id: str) -> list[Path]:
-    """Return the folders of the Hugging Face cache that hold a model; none where the text is no hub id."""
-    if not _HUB_ID.fullmatch(hub_id):
-        return []
-    folder = _hub_cache() / f"models--{hub_id.replace('/', '--')}" / "snapshots"
-    return sorted((path for path in folder.glob("*") if (path / "config.json").is_file()), reverse=True)
-
-
-def _has_weights(folder: Path) -> bool:
-    """Pickles do not count: they could run code when they are opened."""
-    return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
-
-
-def _hub_cache() -> Path:
-    if cache := os.environ.get("HF_HUB_CACHE"):
-        return Path(cache)
-    home = os.environ.get("HF_HOME")
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(home) if home else caches / "huggingface") / "hub"

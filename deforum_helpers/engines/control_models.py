@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from deforum_helpers.controlnet.names import plain_name, suggestion
-from deforum_helpers.depth.names import hub_snapshots
 from deforum_helpers.engines.checkpoints import (
     PICKLES,
     Checkpoint,
@@ -18,6 +17,7 @@ from deforum_helpers.engines.checkpoints import (
     safetensors_shapes,
 )
 from deforum_helpers.errors import ModelError
+from deforum_helpers.weights.hub import hub_snapshots
 
 FOLDER = "ControlNet"
 LAYOUTS = ("controlnet_cond_embedding.conv_in.weight", "input_hint_block.0.weight")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deforum_helpers.registry import choose
-from deforum_helpers.weights.files import hub_file, models_folder, network_files
+from deforum_helpers.weights.files import models_folder, network_files
+from deforum_helpers.weights.hub import hub_file
 
 RIFE_NETWORK = "flownet"
 RIFE_FOLDERS = ("rife-v4.6", "rife-ncnn-vulkan/models/rife-v4.6")

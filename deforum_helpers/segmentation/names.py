@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from deforum_helpers.depth.names import hub_folder
+from deforum_helpers.weights.hub import hub_folder
 
 Purpose = Literal["words", "people"]
 

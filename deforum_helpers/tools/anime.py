@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from deforum_helpers.errors import ModelError
 from deforum_helpers.optional import require
-from deforum_helpers.weights.files import hub_file, models_folder
+from deforum_helpers.weights.files import models_folder
+from deforum_helpers.weights.hub import hub_file
 
 Grey: TypeAlias = npt.NDArray[np.uint8]
 

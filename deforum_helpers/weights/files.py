@@ -36,18 +36,3 @@ def network_files(folders: Iterable[Path | None], name: str) -> tuple[Path, Path
         if layers.is_file() and weights.is_file():
             return layers, weights
     return None
-
-
-def hub_file(hub_id: str, name: str) -> Path | None:
-    """Return a file of a model of the hub from Hugging Face's cache, or None.
-
-    Args:
-        hub_id: "owner/model".
-        name: of the file, with its folders inside the model.
-    """
-    home = os.environ.get("HF_HOME")
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    hub = os.environ.get("HF_HUB_CACHE") or (Path(home) if home else caches / "huggingface") / "hub"
-    snapshots = Path(hub) / f"models--{hub_id.replace('/', '--')}" / "snapshots"
-    found = sorted(snapshots.glob(f"*/{name}"), reverse=True)
-    return next((path for path in found if path.is_file()), None)

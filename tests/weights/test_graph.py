@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from deforum_helpers.errors import Cancelled, ModelError
-from deforum_helpers.weights.files import hub_file, models_folder, network_files, package_folder
+from deforum_helpers.weights.files import models_folder, network_files, package_folder
 from deforum_helpers.weights.graph import read_graph
+from deforum_helpers.weights.hub import hub_file
 from tests.weights.networks import enlarging, packed, write
 
 RANDOM = np.random.default_rng(5)
