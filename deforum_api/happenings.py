@@ -66,7 +66,7 @@ class Interrupted:
 
 @dataclass(frozen=True)
 class Cancelled:
-    """The job stopped as it was asked to; `note`: what else is to be known, a sentence or nothing."""
+    """The job stopped as it was asked to; `note`: why there is no film of its frames yet, or nothing where there is."""
 
     note: str = ""
 

@@ -186,7 +186,7 @@ def _changed(job: Job, event: Event, now: float) -> Job:
     if isinstance(event, Failed):
         return _failed(job, event)
     if isinstance(event, Cancelled):
-        return _cancelled(job, event.note)
+        return _cancelled(job, event.note, filmed=not event.note)
     if isinstance(event, Stalled):
         return replace(job, message=event.message or ("Cancelling." if job.cancel_requested else None))
     if isinstance(event, Interrupted):

@@ -106,7 +106,7 @@ def test_a_hanging_job_that_is_cancelled_ends_and_the_next_begins_when_the_devic
     jobs.cancel(job.id)
     ended = until(jobs, job.id, lambda job: job.finished)
     assert (ended.status, ended.frame) == ("CANCELLED", 3)
-    assert "did not answer" in (ended.message or "")
+    assert f"frames, which are in {ended.outdir}. It did not answer" in (ended.message or "")
     assert job.id in why_not_rendering(jobs)
     assert jobs.cancel(further.id).status == "CANCELLED"
     assert jobs.job(behind.id).phase == "QUEUED", "two engines on one device would be worse than none"
