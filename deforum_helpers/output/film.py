@@ -29,13 +29,12 @@ from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD
 from deforum_helpers.output.names import Run
-from deforum_helpers.output.subtitles import Style, SubtitleWriter, spans
+from deforum_helpers.output.subtitles import Moment, Style, SubtitleWriter, spans
 from deforum_helpers.output.video import VideoWriter, gif
 from deforum_helpers.render.checkpoint import Checkpoint, encoded
 from deforum_helpers.render.loop import Outcome
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import Settings
-from deforum_helpers.settings.tables import SUBTITLE_PARAMS
 
 logger = logging.getLogger(__name__)
 
@@ -256,17 +255,19 @@ class Film:
 
     def _write_subtitles(self) -> Path:
         plan, options = self._plan, self._options
-        params = options.deforum_save_gen_info_as_srt_params
-        style = Style(options.deforum_simple_subtitles, options.deforum_own_line_for_prompt_srt)
+        style = Style(
+            params=options.deforum_save_gen_info_as_srt_params,
+            simple=options.deforum_simple_subtitles,
+            prompt_apart=options.deforum_own_line_for_prompt_srt,
+        )
         keys = (
             {key.index for key in plan.key_frames} if options.deforum_always_write_keyframe_subtitle else ()
         )
-        with SubtitleWriter(self._run.srt_path, plan.fps) as writer:
+        with SubtitleWriter(self._run.srt_path, plan.fps, style) as writer:
             for span in spans(self.frames, plan.fps, options.deforum_subtitles_per_second, keys):
-                frame = span.first
-                label, seed = plan.subtitle_heads[frame]
-                values, prompt = {**plan.schedules.at(frame)}, plan.prompts.texts[frame]
-                writer.write(frame, label, seed, values, prompt, params, SUBTITLE_PARAMS, span, style)
+                label, seed = plan.subtitle_heads[span.first]
+                values, prompt = plan.schedules.at(span.first), plan.prompts.texts[span.first]
+                writer.write(Moment(span.first, label, seed, values, prompt), span)
             return writer.finish()
 
     def _frame_files(self) -> list[OutputFile]:

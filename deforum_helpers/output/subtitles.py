@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from pathlib import Path
@@ -10,24 +10,44 @@ from types import TracebackType
 from typing import IO, Any
 
 from deforum_helpers.output.disk import disk_errors, part_path, settle
+from deforum_helpers.settings.tables import SUBTITLE_PARAMS
 
 PROMPT_LABEL = "Prompt"
 _DIGITS = Context(prec=20)
 
-Parameter = tuple[str, str, str]
-
 
 @dataclass(frozen=True)
 class Style:
-    """How an entry looks.
+    """How entries look.
 
     Args:
+        params: labels of `SUBTITLE_PARAMS` whose values are shown, in its order; "Prompt" shows the prompt.
         simple: without the numbers of frame and seed.
         prompt_apart: the prompt on a line of its own.
     """
 
+    params: Collection[str] = ()
     simple: bool = False
     prompt_apart: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What there is to say of one frame.
+
+    Args:
+        frame: number from 0.
+        cadence_label: "false" without cadence; with it "True" for an in-between frame, "False" for a key frame.
+        seed: of the run at that moment.
+        values: schedule's setting name -> value at the frame.
+        prompt: as the schedule of prompts has it.
+    """
+
+    frame: int
+    cadence_label: str
+    seed: int
+    values: Mapping[str, Any]
+    prompt: str
 
 
 @dataclass(frozen=True)
@@ -61,31 +81,13 @@ def spans(frames: int, fps: float, per_second: int = 0, key_frames: Collection[i
     return tuple(Span(number, *edges) for number, edges in enumerate(zip(begun, ends, strict=True), start=1))
 
 
-def subtitle(
-    frame: int,
-    fps: float,
-    cadence_label: str,
-    seed: int,
-    values: Mapping[str, Any],
-    prompt: str,
-    params: Collection[str],
-    table: Sequence[Parameter],
-    span: Span | None = None,
-    style: Style = Style(),
-) -> str:
+def subtitle(moment: Moment, span: Span, fps: float, style: Style) -> str:
     """Return the entry of one frame, with the empty line that ends it.
 
     Args:
-        frame: number from 0.
+        moment: what is said.
+        span: when it is shown.
         fps: frames per second, > 0.
-        cadence_label: "false" without cadence; with it "True" for an in-between frame, "False" for a key
-            frame.
-        seed: of the run at that moment.
-        values: schedule's setting name -> value at the frame.
-        prompt: as the schedule of prompts has it.
-        params: labels of the values to show; "Prompt" shows the prompt.
-        table: (setting, label, printed name), in the order of printing.
-        span: when it is shown, None = while the frame is.
         style: how it looks.
 
     Worked example, fps 20, only "Zoom" shown, frame 1:
@@ -95,18 +97,17 @@ def subtitle(
         F#: 1; Cadence: false; Seed: 2; Zoom: 1.003
     """
     shown = [
-        f"{printed}: {_value_text(values[setting])}; "
-        for setting, label, printed in table
-        if label in params and setting in values and label != PROMPT_LABEL
+        f"{param.printed}: {_value_text(moment.values[param.setting])}; "
+        for param in SUBTITLE_PARAMS
+        if param.label in style.params and param.setting in moment.values and param.label != PROMPT_LABEL
     ]
-    if PROMPT_LABEL in params:
+    if PROMPT_LABEL in style.params:
         apart = "\n" if style.prompt_apart and (shown or not style.simple) else ""
-        shown.append(f"{apart}{PROMPT_LABEL}: {_one_line(prompt)}; ")
+        shown.append(f"{apart}{PROMPT_LABEL}: {_one_line(moment.prompt)}; ")
     text = "".join(shown).rstrip("; ")
-    head = "" if style.simple else f"F#: {frame}; Cadence: {cadence_label}; Seed: {seed}; "
-    span = span or Span(frame + 1, frame, frame + 1)
+    head = f"F#: {moment.frame}; Cadence: {moment.cadence_label}; Seed: {moment.seed}; "
     # An entry without a word would be taken for the end of the one before it.
-    return f"{span.number}\n{_times(span, fps)}\n{head + text or ' '}\n\n"
+    return f"{span.number}\n{_times(span, fps)}\n{('' if style.simple else head) + text or ' '}\n\n"
 
 
 def _times(span: Span, fps: float) -> str:
@@ -130,14 +131,16 @@ class SubtitleWriter:
     Args:
         path: of the srt file; its folder exists.
         fps: frames per second, > 0.
+        style: how entries look.
 
     Raises:
         DiskFull, RenderError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
+    def __init__(self, path: Path, fps: float, style: Style) -> None:
         self.path = path
         self._fps = fps
+        self._style = style
         self._part = part_path(path)
         with disk_errors(path.name):
             self._file: IO[str] = self._part.open("w", encoding="utf-8", newline="\n")
@@ -151,22 +154,9 @@ class SubtitleWriter:
         self._file.close()
         self._part.unlink(missing_ok=True)
 
-    def write(
-        self,
-        frame: int,
-        cadence_label: str,
-        seed: int,
-        values: Mapping[str, Any],
-        prompt: str,
-        params: Collection[str],
-        table: Sequence[Parameter],
-        span: Span | None = None,
-        style: Style = Style(),
-    ) -> None:
-        """Add the entry of `frame`; arguments as of `subtitle`."""
-        entry = subtitle(
-            frame, self._fps, cadence_label, seed, values, prompt, params, table, span=span, style=style
-        )
+    def write(self, moment: Moment, span: Span) -> None:
+        """Add an entry; arguments as of `subtitle`."""
+        entry = subtitle(moment, span, self._fps, self._style)
         with disk_errors(self.path.name):
             self._file.write(entry)
 

@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.output.subtitles import Span, Style, SubtitleWriter, spans, subtitle, timestamp
-from deforum_helpers.settings.tables import SUBTITLE_PARAMS
+from deforum_helpers.output.subtitles import (
+    Moment,
+    Span,
+    Style,
+    SubtitleWriter,
+    spans,
+    subtitle,
+    timestamp,
+)
 
 VALUES = {
     "angle": 0.0,
@@ -22,14 +29,19 @@ VALUES = {
 
 
 def entry(frame: int, fps: float, label: str, seed: int, prompt: str, *params: str) -> str:
-    return subtitle(frame, fps, label, seed, VALUES, prompt, params, SUBTITLE_PARAMS)
+    return subtitle(Moment(frame, label, seed, VALUES, prompt), alone(frame), fps, Style(params))
+
+
+def alone(frame: int) -> Span:
+    """The span of a frame whose entry is shown as long as it is."""
+    return Span(frame + 1, frame, frame + 1)
 
 
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
         (
-            subtitle(1, 20, "false", 2, {"zoom": 1.003}, "", ["Zoom"], SUBTITLE_PARAMS),
+            subtitle(Moment(1, "false", 2, {"zoom": 1.003}, ""), alone(1), 20, Style(["Zoom"])),
             "2\n00:00:00,050 --> 00:00:00,100\nF#: 1; Cadence: false; Seed: 2; Zoom: 1.003\n\n",
         ),
         (
@@ -83,20 +95,20 @@ def test_a_timestamp_is_never_late_and_at_most_a_millisecond_early(frame: int, f
 
 
 def test_the_file_appears_when_it_is_finished(tmp_path: Path) -> None:
-    path = tmp_path / "a.srt"
-    with SubtitleWriter(path, 20) as writer:
-        for frame in range(2):
-            writer.write(frame, "false", frame, {}, "Schloß", ["Prompt"], SUBTITLE_PARAMS)
+    path, style = tmp_path / "a.srt", Style(["Prompt"])
+    moments = [Moment(frame, "false", frame, {}, "Schloß") for frame in range(2)]
+    with SubtitleWriter(path, 20, style) as writer:
+        for moment in moments:
+            writer.write(moment, alone(moment.frame))
         assert not path.exists()
         assert writer.finish() == path
-    expected = subtitle(0, 20, "false", 0, {}, "Schloß", ["Prompt"], SUBTITLE_PARAMS)
-    expected += subtitle(1, 20, "false", 1, {}, "Schloß", ["Prompt"], SUBTITLE_PARAMS)
+    expected = "".join(subtitle(moment, alone(moment.frame), 20, style) for moment in moments)
     assert path.read_bytes() == expected.encode()
 
 
 def test_an_unfinished_file_leaves_nothing(tmp_path: Path) -> None:
-    with SubtitleWriter(tmp_path / "a.srt", 20) as writer:
-        writer.write(0, "false", 1, {}, "", [], SUBTITLE_PARAMS)
+    with SubtitleWriter(tmp_path / "a.srt", 20, Style()) as writer:
+        writer.write(Moment(0, "false", 1, {}, ""), alone(0))
     assert not list(tmp_path.iterdir())
 
 
@@ -118,16 +130,17 @@ def test_entries_last_as_long_as_the_film(frames: int, fps: float, per_second: i
 
 
 def test_entries_of_another_style() -> None:
-    values, params = {"zoom": 1.5}, ("Zoom", "Prompt")
-
-    def made(span: Span | None, style: Style, params: tuple[str, ...] = params) -> str:
-        return subtitle(4, 10, "false", 3, values, "a lake", params, SUBTITLE_PARAMS, span, style)
-
+    moment, span, both = Moment(4, "false", 3, {"zoom": 1.5}, "a lake"), Span(2, 4, 7), ("Zoom", "Prompt")
     times = "2\n00:00:00,400 --> 00:00:00,700\n"
-    span = Span(2, 4, 7)
-    assert made(span, Style()) == times + "F#: 4; Cadence: false; Seed: 3; Zoom: 1.500; Prompt: a lake\n\n"
-    assert made(span, Style(simple=True)) == times + "Zoom: 1.500; Prompt: a lake\n\n"
-    assert made(span, Style(True, True)) == times + "Zoom: 1.500; \nPrompt: a lake\n\n"
-    assert made(span, Style(True, True), ("Prompt",)) == times + "Prompt: a lake\n\n"
-    assert made(span, Style(simple=True), ()) == times + " \n\n"
-    assert made(None, Style(prompt_apart=True), ("Prompt",)).endswith("Seed: 3; \nPrompt: a lake\n\n")
+
+    def made(style: Style) -> str:
+        entry = subtitle(moment, span, 10, style)
+        assert entry.startswith(times)
+        return entry.removeprefix(times)
+
+    assert made(Style(both)) == "F#: 4; Cadence: false; Seed: 3; Zoom: 1.500; Prompt: a lake\n\n"
+    assert made(Style(both, simple=True)) == "Zoom: 1.500; Prompt: a lake\n\n"
+    assert made(Style(both, simple=True, prompt_apart=True)) == "Zoom: 1.500; \nPrompt: a lake\n\n"
+    assert made(Style(("Prompt",), simple=True, prompt_apart=True)) == "Prompt: a lake\n\n"
+    assert made(Style(simple=True)) == " \n\n"
+    assert made(Style(("Prompt",), prompt_apart=True)).endswith("Seed: 3; \nPrompt: a lake\n\n")

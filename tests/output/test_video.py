@@ -15,7 +15,7 @@ from deforum_helpers.output import ffmpeg as programs
 from deforum_helpers.output import video as films
 from deforum_helpers.output.audio import soundtrack_kind
 from deforum_helpers.output.metadata import read_video_settings
-from deforum_helpers.output.subtitles import SubtitleWriter
+from deforum_helpers.output.subtitles import Moment, Span, Style, SubtitleWriter
 from deforum_helpers.output.video import VideoWriter, count_frames, find_ffmpeg, gif
 from tests.output.films import FFMPEG, chart, decoded, false_ffmpeg, sound, streams
 
@@ -73,9 +73,9 @@ def test_settings_travel_in_the_film(tmp_path: Path, settings: dict[str, object]
 
 
 def test_settings_outlive_sound_and_subtitles(tmp_path: Path) -> None:
-    with SubtitleWriter(tmp_path / "a.srt", 10) as writer:
+    with SubtitleWriter(tmp_path / "a.srt", 10, Style()) as writer:
         for frame in range(5):
-            writer.write(frame, "false", 1, {}, "", [], [])
+            writer.write(Moment(frame, "false", 1, {}, ""), Span(frame + 1, frame, frame + 1))
         subtitles = writer.finish()
     tone = sound(tmp_path / "tone.wav", 3)
     assert film(tmp_path / "a.mp4", settings_json='{"W": 32}', audio=tone, subtitles=subtitles) == 5
