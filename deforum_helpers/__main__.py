@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # By name, as HTTP lies above us: rendering here works without it.
         return int(importlib.import_module("deforum_api.__main__").main(arguments))
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    lines = logging.StreamHandler()
+    lines.setFormatter(_WithoutTraceback("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[lines])
     own = {"run": run.run, "check": check.check, "plot": plot.plot}
     try:
         code = own.get(options.command, tools.run_tool)(options)
@@ -48,6 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopped before anything was made.", file=sys.stderr)
         return 1
+
+
+class _WithoutTraceback(logging.Formatter):
+    """A terminal gets the sentence; where it came from is for the log of a server."""
+
+    def formatException(self, ei: object) -> str:
+        return ""
 
 
 def _parser() -> argparse.ArgumentParser:

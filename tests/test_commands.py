@@ -208,3 +208,14 @@ def test_options_of_the_host_are_given_as_over_http(film: Path, tmp_path: Path) 
         assert refused.returncode == 2
         assert "The option 'samples_save' cannot be overridden" in refused.stderr
         assert "The option 'eta_ddim' has a value" in refused.stderr
+
+
+def test_what_libraries_failed_of_is_one_line() -> None:
+    code = (
+        "import logging, sys; from deforum_helpers.__main__ import main; from deforum_helpers.commands import check; "
+        "log = logging.getLogger('deforum_helpers'); "
+        "check.check = lambda options: log.warning('It failed.', exc_info=KeyError('x')) or 0; "
+        "sys.exit(main(['check', 'a.txt']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "WARNING: It failed.\n")
