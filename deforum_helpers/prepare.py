@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,7 +33,8 @@ from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
 from deforum_helpers.output.runs import resume_problems
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
-from deforum_helpers.settings import FIELDS, Settings, examine_settings
+from deforum_helpers.settings import FIELDS, Settings, defaults, examine_settings, flat_settings
+from deforum_helpers.settings.files import typed_settings
 
 __all__ = ["HostFacts", "Prepared", "prepare"]
 
@@ -121,12 +122,8 @@ def prepare(
         *disk_problems(settings, inputs, facts, _bytes_of_run(facts.output_root / images_folder, resume)),
         *ability_problems(settings, facts),
     ]
-    plan = None
-    try:
-        plan = make_plan(settings, options, manifest)
-        later += _plan_problems(plan, facts, inputs)
-    except SettingsError as error:
-        later += error.problems
+    plan, unplanned = _planned(settings, options, manifest, facts, inputs)
+    later += unplanned
     named = {problem.setting for problem in problems}
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
@@ -145,6 +142,39 @@ def prepare(
         resume=resume,
         inputs=inputs,
     )
+
+
+def _planned(
+    settings: Settings, options: Options, manifest: Manifest | None, facts: HostFacts, inputs: Inputs
+) -> tuple[Plan | None, list[Problem]]:
+    """Return the plan, if there can be one, and all that is wrong with it.
+
+    Where it cannot be made, what is wrong gives way to defaults, so that the rest is checked as well.
+    """
+    problems: list[Problem] = []
+    named: set[str | None] = set()
+    while True:
+        try:
+            plan = make_plan(settings, options, manifest)
+        except SettingsError as error:
+            new = [problem for problem in error.problems if problem.setting not in named]
+            if not new:
+                return None, problems
+            problems += new
+            named |= {problem.setting for problem in new}
+            if "parseq_manifest" in named:  # which schedules it drives is not known
+                return None, problems
+            settings = _without(settings, named)
+            continue
+        found = _plan_problems(plan, facts, inputs)
+        return plan, problems + [problem for problem in found if problem.setting not in named]
+
+
+def _without(settings: Settings, names: Collection[str | None]) -> Settings:
+    """Return the settings with others that can be read in the place of those of `names`."""
+    readable = defaults() | {"init_images": '{"0": "any.png"}'}  # by default there is none
+    plain = {name: value for name, value in readable.items() if name in names}
+    return typed_settings(flat_settings(settings) | plain)
 
 
 def _plan_problems(plan: Plan, facts: HostFacts, inputs: Inputs) -> list[Problem]:

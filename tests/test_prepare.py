@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 from films import SMALL, NoisyEngine, host, prepared
 
@@ -22,6 +23,12 @@ def problems(root: Path, overrides: dict[str, Any] | None = None, **changes: Any
     with pytest.raises(SettingsError) as error:
         prepared(root, overrides, **changes)
     return {problem.setting: problem for problem in error.value.problems}
+
+
+def picture(folder: Path) -> Path:
+    path = folder / "picture.png"
+    PIL.Image.new("RGB", (64, 64)).save(path)
+    return path
 
 
 def test_problems_of_every_kind_are_told_together(tmp_path: Path) -> None:
@@ -49,6 +56,31 @@ def test_problems_of_every_kind_are_told_together(tmp_path: Path) -> None:
     assert found["strength_schedule"].frame == 4
     assert found["zoom"].column is not None
     assert not list(tmp_path.iterdir())
+
+
+def test_one_problem_does_not_hide_another(tmp_path: Path) -> None:
+    """Those that are only found once there is a plan are told beside those that keep it from being made."""
+    wrong = {
+        "zoom": "0:(x)",
+        "noise_schedule": "0:(2)",
+        "mask_schedule": "0:({nothing})",
+        "sampler_schedule": "0:(Oiler)",
+        "checkpoint_schedule": "0:(nowhere)",
+        "init_images": '{"zz": "a.png"}',
+        "prompts": {"0": "`q`"},
+        "W": "wide",
+    }
+    switches = ("use_mask", "use_looper", "enable_sampler_scheduling", "enable_checkpoint_scheduling")
+    on = {**dict.fromkeys(switches, True), "strength": 0.5}
+    assert set(problems(tmp_path, **wrong, **on)) == set(wrong)
+    right = {"init_images": f'{{"0": "{picture(tmp_path)}"}}', "checkpoint_schedule": "0:(a)"}
+    for setting, value in wrong.items():
+        assert set(problems(tmp_path, **{**on, **right, setting: value})) == {setting}
+
+
+def test_what_a_broken_manifest_drives_is_no_problem(tmp_path: Path) -> None:
+    text = '{"rendered_frames": [{"frame": 0, "contrast": "loud", "noise": 0.1}]}'
+    assert set(problems(tmp_path, parseq_manifest=text, noise_schedule="0:(broken")) == {"parseq_manifest"}
 
 
 @pytest.mark.parametrize(

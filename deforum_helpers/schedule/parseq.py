@@ -151,7 +151,7 @@ def read_manifest(text: str, *, uses_deltas: bool) -> Manifest:
     content = _parsed(text)
     frames = content.get("rendered_frames")
     if not isinstance(frames, list) or not frames:
-        raise _problem("has no rendered_frames", "a manifest that Parseq has rendered", None)
+        raise _problem("there are no rendered_frames", "a manifest that Parseq has rendered", None)
     rendered: dict[int, Mapping[str, Any]] = {}
     warnings = []
     for number, values in enumerate(frames):
@@ -182,11 +182,11 @@ def _parsed(text: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise _problem(f"is broken in line {error.lineno}, column {error.colno}", "JSON text", None) from None
+        raise _problem(f"the text is broken in line {error.lineno}, column {error.colno}", "JSON text", None) from None
     except (ValueError, RecursionError):
-        raise _problem("is nested too deep or has too long numbers", "JSON text", None) from None
+        raise _problem("the text is nested too deep or has too long numbers", "JSON text", None) from None
     if not isinstance(content, dict):
-        raise _problem("is no JSON object", 'a manifest with "rendered_frames"', None)
+        raise _problem("the text is no JSON object", 'a manifest with "rendered_frames"', None)
     return content
 
 

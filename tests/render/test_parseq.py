@@ -104,7 +104,7 @@ def test_a_film_is_rendered(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ('{"rendered_frames"', "broken in line 1"),
-        ("{}", "has no rendered_frames"),
+        ("{}", "there are no rendered_frames"),
         (manifest(noise="much"), "noise is 'much' at frame 0"),
         (manifest(deforum_prompt=7), "deforum_prompt is '7' at frame 0"),
         (manifest(zoom_delta=5000), "zoom is 5000 at frame 0"),

@@ -106,8 +106,8 @@ def test_given_frames_keep_their_values(given_values: dict[int, float], frames: 
     [
         ("{", "broken in line 1, column 2"),
         ("[]", "no JSON object"),
-        ("{}", "has no rendered_frames"),
-        ('{"rendered_frames": []}', "has no rendered_frames"),
+        ("{}", "there are no rendered_frames"),
+        ('{"rendered_frames": []}', "there are no rendered_frames"),
         ('{"rendered_frames": [{}]}', "entry 0 of rendered_frames has no frame number"),
         ('{"rendered_frames": [{"frame": -1}]}', "no frame number"),
         ('{"rendered_frames": [{"frame": 1000000}]}', "no frame number"),
