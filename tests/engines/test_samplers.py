@@ -203,6 +203,9 @@ def test_what_is_not_as_its_name_says_is_told(engine: Engine, request_for: Reque
     assert "Heun without restarts" in engine.warnings(request_for(sampler="Restart"))[0]
     assert "eta; 0.5 is not used" in engine.warnings(request_for(eta=0.5))[0]
     assert engine.warnings(request_for(sampler="DDIM", eta=0.5)) == ()
+    assert engine.warnings(request_for(sampler="DPM2 a", eta=1.0)) == ()
+    assert engine.warnings(request_for(sampler="DDIM CFG++", eta=0.0)) == ()
+    assert "eta; 1 is not used" in engine.warnings(request_for(sampler="DDIM CFG++", eta=1.0))[0]
 
 
 def test_flow_models_tell_what_has_no_effect(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
@@ -210,3 +213,5 @@ def test_flow_models_tell_what_has_no_effect(tiny: Callable[[str], Path], reques
     (warning,) = engine.warnings(request_for(tiling=True))
     assert warning.startswith("Tiling has no effect")
     assert "run as Euler" in engine.warnings(request_for(sampler="Euler a"))[0]
+    (of_sampler,) = engine.warnings(request_for(sampler="DDIM", eta=0.0))
+    assert "run as Euler" in of_sampler

@@ -30,7 +30,7 @@ from deforum_helpers.engines.diffusion.network_state import freeu_applied, tilin
 from deforum_helpers.engines.diffusion.noise import seeded_noise
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora, text_at_step
 from deforum_helpers.engines.diffusion.sampling import Sampling, plan_sampling
-from deforum_helpers.engines.diffusion.solvers import solver_of
+from deforum_helpers.engines.diffusion.solvers import OWN_ETA, solver_of
 from deforum_helpers.engines.diffusion.steering import Unit
 from deforum_helpers.engines.diffusion.vaes import load_vae
 from deforum_helpers.engines.diffusion.weighted_prompts import WeightedPrompts
@@ -89,7 +89,7 @@ class DiffusionEngine:
         found = []
         if solver.nearest is not None:
             found.append(f"The sampler {sampler!r} is run as {solver.nearest}, the nearest that there is.")
-        if request.eta is not None and not solver.reads_eta:
+        if request.eta not in (None, OWN_ETA.get(sampler, 1.0)) and not solver.reads_eta:
             found.append(f"The sampler {sampler!r} has no free eta; {request.eta:g} is not used.")
         if flow and request.tiling:
             found.append("Tiling has no effect on the network of SD3 and Flux models.")

@@ -101,6 +101,9 @@ SOLVERS: Mapping[str, Solver] = {
     "DDPM": Solver("DDPMScheduler", walk="integers"),
 }
 
+# The share of noise of samplers that have it fixed, where it is not all.
+OWN_ETA: Mapping[str, float] = {"DDIM": 0.0, "DDIM CFG++": 0.0}
+
 _FLOW_OPTIONS = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 _FLOW_EULER = "FlowMatchEulerDiscreteScheduler"
 
