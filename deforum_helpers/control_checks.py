@@ -9,9 +9,9 @@ from deforum_helpers.controlnet.units import acting_units, follows_frames
 from deforum_helpers.engines.control_models import check_fit, control_folders, control_model
 from deforum_helpers.errors import ModelError, Problem
 from deforum_helpers.host import HostFacts
-from deforum_helpers.render.modes import is_moved
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import ControlNetUnit
+from deforum_helpers.settings.modes import is_moved
 
 # Below this the shorter side of a picture has hardly any lines left.
 COARSE_PX = 256

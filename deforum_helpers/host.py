@@ -12,15 +12,15 @@ from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import Fetcher
 from deforum_helpers.flow.names import missing_feature as missing_method
 from deforum_helpers.image.files import check_picture
-from deforum_helpers.media.inputs import Downloads, Inputs, is_hybrid
+from deforum_helpers.media.inputs import Downloads, Inputs
 from deforum_helpers.options import Options
 from deforum_helpers.output.wanted import more_pixels, more_problems
 from deforum_helpers.registry import UnknownName
 from deforum_helpers.render.masks import wanted_finders
-from deforum_helpers.render.modes import finds_people
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.names import WRITTEN, missing_feature
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import finds_people, is_hybrid
 from deforum_helpers.settings.wording import shown
 
 # Names of expressions that stand for the picture of mask_file where nothing goes before it.

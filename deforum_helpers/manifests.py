@@ -8,9 +8,10 @@ from typing import Any
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import is_url
-from deforum_helpers.media.inputs import Downloads, sets_length
+from deforum_helpers.media.inputs import Downloads
 from deforum_helpers.schedule.parseq import MOTION, PROMPT_FIELD, SETTING, Manifest, read_manifest
 from deforum_helpers.settings import FIELDS, Settings
+from deforum_helpers.settings.modes import sets_length
 
 
 def with_manifest(

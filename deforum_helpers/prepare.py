@@ -27,7 +27,7 @@ from deforum_helpers.host import (
     plan_problems,
 )
 from deforum_helpers.manifests import manifest_warnings, with_manifest
-from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, sets_length, with_controls
+from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, with_controls
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
 from deforum_helpers.output.runs import resume_problems
@@ -35,6 +35,7 @@ from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, defaults, examine_settings, flat_settings
 from deforum_helpers.settings.files import typed_settings
+from deforum_helpers.settings.modes import sets_length
 
 __all__ = ["HostFacts", "Prepared", "prepare"]
 

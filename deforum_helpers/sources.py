@@ -22,10 +22,10 @@ from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.controls import UnitPictures
 from deforum_helpers.render.masks import Masks, overlays, uses_masks, wanted_finders
-from deforum_helpers.render.modes import finds_people, is_hybrid, is_moved, starts_from_video
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.models import make_finder
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import finds_people, is_hybrid, is_moved, starts_from_video
 
 INPUT_FOLDER = "inputframes"
 MASK_FOLDER = "maskframes"

@@ -14,6 +14,7 @@ from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.scratch import FETCHED, ScratchFolder
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import uses_video
 
 
 class Downloads:
@@ -85,26 +86,6 @@ class Inputs:
         )
         materials = (material for control in self.controls for material in control.materials)
         return of_videos + sum(one.width_px * one.height_px * one.frames for one in materials)
-
-
-def uses_video(settings: Settings) -> bool:
-    """Tell whether frames of video_init_path are used for more than their sound."""
-    if settings.animation_mode == "Video Input":
-        return True
-    laid_over = settings.hybrid_composite != "None" and not settings.hybrid_use_init_image
-    colors = settings.color_coherence == "Video Input"
-    return is_hybrid(settings) and (settings.hybrid_motion != "None" or laid_over or colors)
-
-
-def is_hybrid(settings: Settings) -> bool:
-    """Tell whether a video is laid over moved frames, or moves them."""
-    active = settings.hybrid_composite != "None" or settings.hybrid_motion != "None"
-    return active and settings.animation_mode in ("2D", "3D")
-
-
-def sets_length(settings: Settings) -> bool:
-    """Tell whether the film is as long as what is taken of the video."""
-    return uses_video(settings) and not (is_hybrid(settings) and settings.hybrid_use_init_image)
 
 
 def find_inputs(settings: Settings, options: Options, downloads: Downloads) -> Inputs:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.render.modes import is_moved
 from deforum_helpers.schedule import Timeline, key_frame
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import is_moved
 
 SETTING = "init_images"
 # Away from its frame a picture has this share; a film of one picture counts as if the next came after so many frames.

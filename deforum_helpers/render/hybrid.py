@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deforum_helpers.render.modes import is_hybrid
 from deforum_helpers.render.schedules import Values
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import is_hybrid
 
 if TYPE_CHECKING:
     from deforum_helpers.camera.types import Matrix

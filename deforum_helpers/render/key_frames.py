@@ -13,7 +13,6 @@ from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render.controls import Steering, plan_controls
 from deforum_helpers.render.guides import Guide, guide_at, is_guided
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
-from deforum_helpers.render.modes import cadence, distribution, is_interpolated, is_moved, starts_from_video
 from deforum_helpers.render.order import Stage, StageOrder
 from deforum_helpers.render.requests import plan_request
 from deforum_helpers.render.schedules import Schedules
@@ -22,6 +21,7 @@ from deforum_helpers.schedule import KeySeeds, seed_series
 from deforum_helpers.schedule.mask_grammar import MaskExpression
 from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import cadence, distribution, is_interpolated, is_moved, starts_from_video
 
 Source = Literal["nothing", "init_image", "guide", "video", "last_frame"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.render.modes import starts_from_video
 from deforum_helpers.schedule.mask_grammar import Leaf, MaskExpression, parse_mask
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import starts_from_video
 
 if TYPE_CHECKING:
     import torch

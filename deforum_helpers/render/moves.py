@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from deforum_helpers.camera.flat import flat_matrix, perspective_flip_matrix
 from deforum_helpers.camera.pose import next_from_prev
 from deforum_helpers.camera.shake import shake_offsets
-from deforum_helpers.render.modes import is_moved
 from deforum_helpers.render.schedules import Values
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import is_moved
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,13 @@ from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrame, place_key_frames, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems, frame_warnings
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
-from deforum_helpers.render.modes import (
+from deforum_helpers.render.moves import Move, plan_moves
+from deforum_helpers.render.schedules import Schedules, compile_schedules
+from deforum_helpers.render.script import Script
+from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
+from deforum_helpers.schedule.parseq import Manifest
+from deforum_helpers.settings import FIELDS, Settings, flat_settings
+from deforum_helpers.settings.modes import (
     cadence,
     distribution,
     is_hybrid,
@@ -27,12 +33,6 @@ from deforum_helpers.render.modes import (
     uses_video,
     weighs_prompts,
 )
-from deforum_helpers.render.moves import Move, plan_moves
-from deforum_helpers.render.schedules import Schedules, compile_schedules
-from deforum_helpers.render.script import Script
-from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
-from deforum_helpers.schedule.parseq import Manifest
-from deforum_helpers.settings import FIELDS, Settings, flat_settings
 
 
 @dataclass(frozen=True)

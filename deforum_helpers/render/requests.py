@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from deforum_helpers.engines.base import FreeU, GenerateRequest, KohyaHRFix, MaskContent, PromptBlend
 from deforum_helpers.options import Options
-from deforum_helpers.render.modes import blends_embeddings, is_interpolated
 from deforum_helpers.render.script import Script
 from deforum_helpers.schedule import KeySeeds
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import blends_embeddings, is_interpolated
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler
 
 # "fill" and "original" begin from a picture; who asks the engine smears the surroundings in.

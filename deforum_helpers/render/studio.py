@@ -24,9 +24,9 @@ from deforum_helpers.render.controls import UnitPictures, controls_at, cut_to
 from deforum_helpers.render.hybrid import Hybrid, Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import Masks
-from deforum_helpers.render.modes import is_hybrid
 from deforum_helpers.render.moves import FlatMove
 from deforum_helpers.render.plan import Plan
+from deforum_helpers.settings.modes import is_hybrid
 
 
 class Eyes:

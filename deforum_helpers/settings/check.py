@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from deforum_helpers.errors import Problem
 from deforum_helpers.settings.model import Settings
+from deforum_helpers.settings.modes import is_hybrid, uses_video
 from deforum_helpers.settings.tables import ANY_FACTOR, LARGEST_RIFE_X
 from deforum_helpers.settings.wording import shown
 
@@ -74,14 +75,8 @@ class PathUse(NamedTuple):
     allowed: str = _IMAGE
 
 
-def _is_hybrid(settings: Settings) -> bool:
-    active = settings.hybrid_composite != "None" or settings.hybrid_motion != "None"
-    return active and settings.animation_mode in ("2D", "3D")
-
-
 def _follows_video(settings: Settings) -> bool:
-    laid_over = settings.hybrid_composite != "None" and not settings.hybrid_use_init_image
-    return _is_hybrid(settings) and (settings.hybrid_motion != "None" or laid_over)
+    return is_hybrid(settings) and uses_video(settings)
 
 
 PATHS = (
@@ -112,7 +107,7 @@ PATHS = (
     PathUse(
         "init_image",
         lambda settings: (
-            _is_hybrid(settings)
+            is_hybrid(settings)
             and settings.hybrid_use_init_image
             and not settings.use_init
             and not settings.init_image_box

@@ -185,13 +185,13 @@ _PROMPTS: dict[str, Fact] = {
         ("animation_prompts_positive", "animation_prompts_negative"),
         Fact("render/plan.py", "A saved run that is loaded again does not get them twice.", _never),
     ),
-    "prompt_interpolation": Fact("render/modes.py"),
+    "prompt_interpolation": Fact("settings/modes.py"),
     **_same(("positive_prompts", "negative_prompts"), Fact("", no_effect=_RECORDED)),
 }
 
 _MOTION: dict[str, Fact] = {
     "animation_mode": Fact(
-        "render/modes.py",
+        "settings/modes.py",
         "3D frames do not darken; classic lost one level in a fifth of all pixels at each move.",
         _both(_IN_DEPTH, lambda flat: not flat["depth_algorithm"].endswith("(old)")),
     ),
@@ -289,11 +289,11 @@ _LOOK: dict[str, Fact] = {
     "color_force_grayscale": Fact("render/order.py"),
     "legacy_colormatch": Fact("render/order.py"),
     "keyframe_distribution": Fact(
-        "render/modes.py",
+        "settings/modes.py",
         "Every frame is written, and a key frame moves onto a prompt without being lost.",
     ),
     "diffusion_cadence": Fact(
-        "render/modes.py",
+        "settings/modes.py",
         "Every frame is written, the last one is diffused; classic lost those after its last whole group.",
         lambda flat: flat["diffusion_cadence"] > 1,
     ),
@@ -398,11 +398,11 @@ _VIDEOS: dict[str, Fact] = {
         no_effect="The frames of video_init_path are extracted whenever they are needed.",
     ),
     "hybrid_generate_human_masks": Fact(
-        "render/modes.py",
+        "settings/modes.py",
         "People are found by another model, which runs without CUDA.",
         _is_not("hybrid_generate_human_masks", "None"),
     ),
-    "hybrid_use_first_frame_as_init_image": Fact("render/modes.py"),
+    "hybrid_use_first_frame_as_init_image": Fact("settings/modes.py"),
     "hybrid_motion": Fact(
         "render/studio.py",
         "Video frames are shrunk by area, so the motion is measured on smoother pictures; what comes in at the edges "
@@ -424,7 +424,7 @@ _VIDEOS: dict[str, Fact] = {
     "hybrid_composite": Fact(
         "render/order.py", "Video frames are shrunk by area.", _is_not("hybrid_composite", "None")
     ),
-    "hybrid_use_init_image": Fact("media/inputs.py"),
+    "hybrid_use_init_image": Fact("settings/modes.py"),
     "hybrid_comp_mask_type": Fact(
         "render/studio.py",
         "Depth is that of the frame before, whether or not its map was saved, and is the same for the same picture.",

@@ -314,6 +314,12 @@ def test_what_is_missing_is_told_before_the_first_frame(
         prepared(tmp_path, video_init_path=walk, hybrid_motion="Optical Flow", hybrid_flow_method="RAFT")
     with pytest.raises(SettingsError, match="video_init_path is empty"):
         prepared(tmp_path, hybrid_composite="Normal")
+    cv2.imwrite(str(tmp_path / "laid_over.png"), to_bytes(random_image(64, 64, 7)))
+    picture = {"use_init": True, "init_image": str(tmp_path / "laid_over.png")}
+    laid_over = picture | {"hybrid_composite": "Normal", "hybrid_use_init_image": True}
+    prepared(tmp_path, **laid_over)
+    with pytest.raises(SettingsError, match="video_init_path is empty"):
+        prepared(tmp_path, **laid_over, color_coherence="Video Input")
 
 
 class LeftHalf:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from deforum_helpers.media.inputs import is_hybrid, uses_video
-from deforum_helpers.settings import Settings
-
-__all__ = [
-    "blends_embeddings",
-    "cadence",
-    "distribution",
-    "finds_people",
-    "is_hybrid",
-    "is_interpolated",
-    "is_moved",
-    "starts_from_video",
-    "uses_video",
-    "weighs_prompts",
-]
+from deforum_helpers.settings.model import Settings
 
 
 def is_moved(settings: Settings) -> bool:
     """Tell whether each frame starts from the moved one before: 2D and 3D."""
     return settings.animation_mode in ("2D", "3D")
+
+
+def is_hybrid(settings: Settings) -> bool:
+    """Tell whether a video is laid over moved frames, or moves them."""
+    active = settings.hybrid_composite != "None" or settings.hybrid_motion != "None"
+    return active and is_moved(settings)
+
+
+def uses_video(settings: Settings) -> bool:
+    """Tell whether frames of video_init_path are used for more than their sound."""
+    if settings.animation_mode == "Video Input":
+        return True
+    laid_over = settings.hybrid_composite != "None" and not settings.hybrid_use_init_image
+    colors = settings.color_coherence == "Video Input"
+    return is_hybrid(settings) and (settings.hybrid_motion != "None" or laid_over or colors)
+
+
+def sets_length(settings: Settings) -> bool:
+    """Tell whether the film is as long as what is taken of the video."""
+    return uses_video(settings) and not (is_hybrid(settings) and settings.hybrid_use_init_image)
 
 
 def starts_from_video(settings: Settings) -> bool:
