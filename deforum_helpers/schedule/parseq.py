@@ -182,7 +182,9 @@ def _parsed(text: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise _problem(f"the text is broken in line {error.lineno}, column {error.colno}", "JSON text", None) from None
+        raise _problem(
+            f"the text is broken in line {error.lineno}, column {error.colno}", "JSON text", None
+        ) from None
     except (ValueError, RecursionError):
         raise _problem("the text is nested too deep or has too long numbers", "JSON text", None) from None
     if not isinstance(content, dict):
