@@ -7,6 +7,7 @@
   const MOVING_MS = 25;
   const TICK_MS = 1000;
   const PATIENCE_MS = 15000;
+  const STILL_PX = 4;
 
   const find = (id) => document.getElementById(id);
   const press = (id) => find(id)?.click();
@@ -38,12 +39,36 @@
     return { ask, answered, remind };
   };
 
+  // What was pressed goes out one by one: gradio drops what comes while it waits for an answer.
+  const sender = (id) => {
+    const waiting = [];
+    let sent = 0;
+    const next = () => {
+      if (!waiting.length || (sent && Date.now() - sent < PATIENCE_MS)) return;
+      sent = Date.now();
+      press(id);
+    };
+    return {
+      send: (what) => {
+        waiting.push(what);
+        next();
+      },
+      command: () => JSON.stringify(waiting.shift() || {}),
+      answered: () => {
+        sent = 0;
+        setTimeout(next, 0);
+      },
+      remind: next,
+    };
+  };
+
+  const acting = sender("deforum_act");
+  const filling = sender("deforum_fill");
   const look = asker("deforum_look", "deforum_verdict");
   const draw = asker("deforum_draw");
   const tick = asker("deforum_tick");
   let timer = 0;
   let picked = "";
-  let pending = {};
   let marks = { hidden: [], problems: {} };
 
   // What the controls hold, as far as it differs from the start; gradio tells of each change.
@@ -227,12 +252,6 @@
       tools: version("deforum_tools"),
     });
 
-  const command = () => {
-    const text = JSON.stringify(pending);
-    pending = {};
-    return text;
-  };
-
   const shown = (act) => {
     const { job = "", state = "" } = document.querySelector("#deforum_run [data-job]")?.dataset || {};
     // What is paused stays in sight though another job goes on, so that the same button resumes it.
@@ -245,15 +264,21 @@
     localStorage.setItem("deforum_theme", dark ? "dark" : "light");
   };
 
-  const send = (what) => {
-    pending = what;
-    press(what.act === "use" || what.act === "preset" ? "deforum_fill" : "deforum_act");
-  };
+  const FILLS = ["use", "preset"];
+  const send = (what) => (FILLS.includes(what.act) ? filling : acting).send(what);
 
-  const clicked = (event) => {
-    const button = event.target.closest?.("[data-act], [data-go], [data-preset]");
-    if (!button || !find("deforum_interface")?.contains(button)) return;
-    const { act, job, go: name, preset } = button.dataset;
+  const PRESSABLE = ":is([data-act], [data-go], [data-preset])";
+  const buttonAt = (event) => event.target.closest?.(`#deforum_interface ${PRESSABLE}`);
+
+  // A list may be drawn anew while somebody is at one of its buttons, which then is gone or has become that of another
+  // job. What counts is what the button was when it was gone to.
+  const goneTo = (event) => {
+    const button = buttonAt(event);
+    return button ? { button, was: { ...button.dataset }, x: event.clientX, y: event.clientY } : null;
+  };
+  const alike = (button, was) => ["act", "job", "go", "preset"].every((key) => button.dataset[key] === was[key]);
+
+  const obey = ({ act, job, go: name, preset }) => {
     if (name) go(name);
     else if (preset) send({ act: "preset", name: preset });
     else if (act === "theme") theme();
@@ -262,6 +287,38 @@
       tick.ask();
       find("deforum_run")?.scrollIntoView({ block: "nearest" });
     } else send({ act, job });
+  };
+
+  let down = null;
+  const pressed = (event) => (down = goneTo(event));
+
+  // A mouse clicks what is under it from beginning to end; a finger what is there at the end.
+  const released = (event) => {
+    if (event.pointerType !== "mouse" || !down) return;
+    const { button, was, x, y } = down;
+    const stays = button.isConnected && alike(button, was) && button.contains(event.target);
+    if (stays || Math.hypot(event.clientX - x, event.clientY - y) > STILL_PX) return;
+    obey(was);
+    down.obeyed = true;
+  };
+
+  const clicked = (event) => {
+    const begun = event.detail ? down : null; // neither the keyboard nor this script
+    if (begun) down = null;
+    if (begun?.obeyed) return;
+    const at = begun?.button.contains(event.target) ? begun : goneTo(event);
+    if (at) obey(at.was);
+  };
+
+  let focused = null;
+  const keepFocus = () => {
+    if (!focused) return;
+    const { button, was } = focused;
+    if (button.isConnected && alike(button, was)) return;
+    if (document.activeElement !== button && document.activeElement !== document.body) return;
+    const again = all(PRESSABLE, find("deforum_interface")).find((one) => alike(one, was));
+    if (again) again.focus({ preventScroll: true });
+    else button.blur();
   };
 
   const drawIfSeen = () => {
@@ -279,12 +336,14 @@
 
   window.deforumTab = {
     changed,
-    command,
+    command: acting.command,
+    filling: filling.command,
     shown,
     state,
     draw: draw.ask,
     values: () => JSON.stringify(held),
     synced: (values) => {
+      filling.answered();
       names().forEach((name, place) => (held[name] = values[place]));
       keep();
       look.ask();
@@ -300,6 +359,10 @@
       setTimeout(lookWhenOneEnded, 0);
     },
     acted: tick.ask,
+    commanded: () => {
+      acting.answered();
+      tick.ask();
+    },
     started: () => {
       picked = "";
       readMarks();
@@ -312,8 +375,7 @@
   const restore = () => {
     const kept = sessionStorage.getItem(KEPT);
     if (!kept) return;
-    pending = { act: "kept", values: JSON.parse(kept) };
-    press("deforum_fill");
+    filling.send({ act: "kept", values: JSON.parse(kept) });
   };
 
   const helpShown = () => {
@@ -326,6 +388,12 @@
     const wanted = find("deforum_own_page") && localStorage.getItem("deforum_theme");
     if (wanted) document.body.classList.toggle("dark", wanted === "dark");
     document.addEventListener("click", clicked);
+    document.addEventListener("pointerdown", pressed, true);
+    document.addEventListener("pointerup", released, true);
+    document.addEventListener("focusin", (event) => (focused = goneTo(event)));
+    document.addEventListener("focusout", (event) => {
+      if (event.target.isConnected) focused = null;
+    });
     document.addEventListener("change", helpShown, true);
     document.addEventListener("input", moved);
     document.addEventListener("toggle", drawIfSeen, true);
@@ -336,14 +404,17 @@
       requestAnimationFrame(() => {
         queued = false;
         readMarks();
+        keepFocus();
       });
-    }).observe(find("deforum_interface"), { childList: true, subtree: true });
+    }).observe(find("deforum_interface"), { childList: true, subtree: true, attributeFilter: ["data-act", "data-job"] });
     find("deforum_plots")?.addEventListener("click", () => setTimeout(drawIfSeen, 100));
     setInterval(() => {
       if (document.hidden || find("deforum_interface")?.offsetParent === null) return;
       tick.ask();
       look.remind();
       draw.remind();
+      acting.remind();
+      filling.remind();
     }, TICK_MS);
     restore();
     look.ask();

@@ -78,14 +78,20 @@ def _runs(parts: Parts, answers: Answers) -> None:
         script="() => window.deforumTab.state()",
         after="() => { window.deforumTab?.ticked(); }",
     )
-    scripts = {
-        parts.act: "() => window.deforumTab.command()",
-        parts.pause: "() => window.deforumTab.shown('toggle')",
-        parts.cancel: "() => window.deforumTab.shown('cancel')",
-    }
-    acted = "() => { window.deforumTab?.acted(); }"
-    for button, script in scripts.items():
-        compat.on(button.click, answers.act, [parts.sent], [parts.message], script=script, after=acted)
+    scripts = (
+        (parts.act, "command()", "commanded()"),
+        (parts.pause, "shown('toggle')", "acted()"),
+        (parts.cancel, "shown('cancel')", "acted()"),
+    )
+    for button, sent, after in scripts:
+        compat.on(
+            button.click,
+            answers.act,
+            [parts.sent],
+            [parts.message],
+            script=f"() => window.deforumTab.{sent}",
+            after=f"() => {{ window.deforumTab?.{after}; }}",
+        )
 
 
 def _settings(parts: Parts, answers: Answers) -> None:
@@ -114,7 +120,7 @@ def _settings(parts: Parts, answers: Answers) -> None:
         parts.fill.click,
         fill,
         [parts.sent, *parts.fields],
-        "(sent, ...values) => [window.deforumTab.command(), ...values]",
+        "(sent, ...values) => [window.deforumTab.filling(), ...values]",
     )
     filling(parts.drop.upload, drop, [parts.drop, *parts.fields])
     filling(parts.load.click, load, [parts.file_name, *parts.fields])

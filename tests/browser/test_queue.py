@@ -60,6 +60,56 @@ def test_a_paused_film_stays_in_sight_until_the_same_button_resumes_it(
             one.state(job, "cancelled")
 
 
+PRESS = """([jobs]) => {
+    for (const job of jobs) document.querySelector(`#deforum_jobs [data-act=cancel][data-job="${job}"]`).click();
+}"""
+ANOTHER = """([button, job]) => !button.isConnected || button.dataset.job !== job"""
+
+
+def test_a_press_is_for_the_job_that_it_began_at(browser: Any, url: str, tmp_path: Path) -> None:
+    files = [settings_file(tmp_path, name, max_frames=20000) for name in ("first", "second")]
+    with window(browser, url) as one:
+        first, second = batch_of(one, *files)
+        one.state(first, "running")
+        button = one.row(second).get_by_text("Cancel")
+        button.scroll_into_view_if_needed()
+        pressed = button.element_handle()
+        box = button.bounding_box()
+        assert box
+        one.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        one.page.mouse.down()
+        one.page.evaluate(PRESS, [[first]])
+        one.page.wait_for_function(ANOTHER, arg=[pressed, second])
+        one.page.mouse.up()
+        one.state(second, "cancelled")
+
+
+def test_buttons_pressed_in_one_moment_all_count(browser: Any, url: str, tmp_path: Path) -> None:
+    files = [settings_file(tmp_path, name, max_frames=20000) for name in ("one", "two", "three")]
+    with window(browser, url) as one:
+        jobs = batch_of(one, *files)
+        one.state(jobs[0], "running")
+        one.page.evaluate(PRESS, [jobs[::-1]])
+        for job in jobs:
+            one.state(job, "cancelled")
+
+
+def test_the_keyboard_stays_at_the_button_of_its_job(browser: Any, url: str, tmp_path: Path) -> None:
+    files = [settings_file(tmp_path, name, max_frames=20000) for name in ("first", "second")]
+    with window(browser, url) as one:
+        first, second = batch_of(one, *files)
+        one.state(first, "running")
+        focused = one.row(second).get_by_text("Cancel").element_handle()
+        focused.focus()
+        one.page.evaluate(PRESS, [[first]])
+        one.page.wait_for_function(ANOTHER, arg=[focused, second])
+        one.page.wait_for_function(
+            "job => document.activeElement?.matches(`[data-act=cancel][data-job='${job}']`)", arg=second
+        )
+        one.page.keyboard.press("Enter")
+        one.state(second, "cancelled")
+
+
 def test_what_can_be_done_to_a_job_is_in_sight_on_a_phone(browser: Any, url: str, tmp_path: Path) -> None:
     with window(browser, url, 390) as one:
         (job,) = batch_of(one, settings_file(tmp_path, "A film with a long name that goes on and on"))
