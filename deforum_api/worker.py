@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deforum_api.errors import StoreUnavailable
-from deforum_api.record import Cancelled, Event, Failed, Job, Parked, Reported, Succeeded
+from deforum_api.happenings import Cancelled, Event, Failed, Parked, Reported, Succeeded
+from deforum_api.record import Job
 from deforum_helpers import errors
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.settings",),
     ("deforum_helpers.schedule",),
     ("deforum_helpers.image",),
-    ("deforum_helpers.camera", "deforum_helpers.fetch"),
+    ("deforum_helpers.camera",),
     ("deforum_helpers.scratch",),
     (
         "deforum_helpers.locks",

@@ -11,21 +11,6 @@ from deforum_helpers.image.types import Depth
 BINS = 1024
 
 
-def equalised(answer: torch.Tensor) -> torch.Tensor:
-    """Return the share of pixels below each one, about 0..1; equal to the classic 1024-bin equalisation.
-
-    The answer is brought to 0..1, d; the cumulated histogram is read at d, by straight lines between the bins' left
-    edges. equalised of the row (0, 0.5, 1) is (1/3, 2/3, 1).
-
-    Args:
-        answer: (H, W) float, any unit, finite and not constant.
-    """
-    answer = answer.to(torch.float32)
-    if answer.device.type == "cpu":
-        return torch.from_numpy(_equalised_pixels(answer.contiguous().numpy()))
-    return equalised_anywhere(answer)
-
-
 def _equalised_pixels(answer: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return `equalised_anywhere` of an array: one thread, because torch's many small steps would each wait for all."""
     low, high = answer.min(), answer.max()
@@ -42,7 +27,14 @@ def _equalised_pixels(answer: npt.NDArray[np.float32]) -> npt.NDArray[np.float32
 
 
 def equalised_anywhere(answer: torch.Tensor) -> torch.Tensor:
-    """Return `equalised` of (H, W) float32 on any device, without a wait for it."""
+    """Return the share of pixels below each one, about 0..1; equal to the classic 1024-bin equalisation.
+
+    The answer is brought to 0..1, d; the cumulated histogram is read at d, by straight lines between the bins' left
+    edges. The row (0, 0.5, 1) becomes (1/3, 2/3, 1). It works on any device, without a wait for it.
+
+    Args:
+        answer: (H, W) float32, any unit, finite and not constant.
+    """
     low, high = answer.min(), answer.max()
     place = ((answer - low) / (high - low)).mul_(BINS).nan_to_num_(0.0)
     lower = place.floor().clamp_(0, BINS - 1)

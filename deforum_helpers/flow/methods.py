@@ -16,7 +16,7 @@ def make_flow_estimator(name: str, device: torch.device | str = "cpu") -> FlowEs
     """Return the method that a setting names.
 
     Args:
-        name: of `names.FLOW_NAMES`.
+        name: of `settings.tables.FLOW_METHODS`.
         device: where pictures and flows live.
 
     Raises:

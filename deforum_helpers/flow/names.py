@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-FLOW_NAMES = ("RAFT", "DIS Medium", "DIS Fine", "Farneback")
 RAFT_INSTALL = "pip install torchvision"
 
 
 def missing_feature(name: str) -> str | None:
-    """Return why a method of `FLOW_NAMES` cannot run here, with the line that mends it, or None."""
+    """Return why a method of `settings.tables.FLOW_METHODS` cannot run here, with the line that mends it, or None."""
     if name != "RAFT" or find_spec("torchvision") is not None:
         return None
     return (

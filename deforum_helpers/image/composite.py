@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from PIL import Image as Pillow
@@ -11,8 +9,6 @@ from PIL import ImageOps
 
 from deforum_helpers.image.mask import Mask, inverse, luma, masked
 from deforum_helpers.image.types import Image
-
-MaskType = Literal["Depth", "Video Depth", "Blend", "Difference"]
 
 
 def composite(frame: Image, video: Image, mask: Mask | None, alpha: float) -> Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from deforum_helpers.camera.projection import Lens, flat_maps, inverse, lens, sampling_maps
+from deforum_helpers.camera.projection import FARTHEST_PX, Lens, flat_maps, inverse, lens, sampling_maps
 from deforum_helpers.camera.types import Matrix
 from deforum_helpers.image.sampling import Padding, Sampling, sample, sample_cpu
 from deforum_helpers.image.types import Depth, Image
@@ -13,7 +13,6 @@ from deforum_helpers.registry import choose
 FLAT_PADDINGS: dict[str, Padding] = {"replicate": "border", "wrap": "wrap"}
 PADDINGS: dict[str, Padding] = {"border": "border", "reflection": "reflection", "zeros": "zeros"}
 SAMPLINGS: dict[str, Sampling] = {"bicubic": "bicubic", "bilinear": "bilinear", "nearest": "nearest"}
-FARTHEST_PX = 1e6
 
 
 def warp_flat(image: Image, dst_from_src: Matrix, border: str) -> Image:

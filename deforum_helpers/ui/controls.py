@@ -33,7 +33,7 @@ class Control:
         info: help with unit, range and an example.
         choices: of a choice.
         lines: height of a text box.
-        info_of: the setting's declaration.
+        minimum, maximum, step: of a slider.
     """
 
     name: str

@@ -58,7 +58,7 @@ class HostEngine:
             Parked: the token said so while the job was paused.
             OutOfMemory: the device's memory did not suffice.
             ModelError: the host has no such checkpoint, VAE, sampler or scheduler.
-        MissingFeature: it has no ControlNet, FreeU or Kohya HRFix, which the request asks for.
+            MissingFeature: it has no ControlNet, FreeU or Kohya HRFix, which the request asks for.
             RenderError: the host failed to draw.
         """
         while True:

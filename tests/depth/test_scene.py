@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deforum_helpers.depth import make_estimator
-from deforum_helpers.depth.equalise import BINS, equalised, equalised_anywhere, raw_depth, scene_depth
+from deforum_helpers.depth.equalise import BINS, equalised_anywhere, raw_depth, scene_depth
 from deforum_helpers.depth.maps import depth_bytes
 from deforum_helpers.depth.names import DEPTH_NAMES, depth_name
 from deforum_helpers.depth.scene import BlendedDepth, SceneDepth
@@ -27,6 +27,10 @@ class Ramp:
     def answer(self, image: torch.Tensor) -> torch.Tensor:
         columns = torch.arange(image.shape[2], dtype=torch.float32).expand(image.shape[1:])
         return columns if self.far_is_large else 100 - columns
+
+
+def equalised(answer: torch.Tensor) -> torch.Tensor:
+    return scene_depth(answer, 0, 1, far_is_large=True)
 
 
 def plain_equalised(answer: np.ndarray) -> np.ndarray:

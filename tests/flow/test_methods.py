@@ -16,11 +16,12 @@ from deforum_helpers.flow.classical import dis_fine, dis_medium, farneback
 from deforum_helpers.flow.consistency import agreeing
 from deforum_helpers.flow.matrix import motion_matrix, moved_by
 from deforum_helpers.flow.methods import make_flow_estimator
-from deforum_helpers.flow.names import FLOW_NAMES, missing_feature
+from deforum_helpers.flow.names import missing_feature
 from deforum_helpers.flow.raft import RaftFlow
 from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
 from deforum_helpers.registry import UnknownName
+from deforum_helpers.settings.tables import FLOW_METHODS
 from tests.image.pictures import random_image, soft_image
 
 
@@ -66,7 +67,7 @@ def method(request: Any) -> FlowEstimator:
 
 class TestContract:
     def test_it_has_the_settings_name(self, method: FlowEstimator) -> None:
-        assert method.name in FLOW_NAMES
+        assert method.name in FLOW_METHODS
 
     def test_it_finds_a_move(self, method: FlowEstimator) -> None:
         source = cloth()
