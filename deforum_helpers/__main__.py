@@ -17,7 +17,9 @@ from pathlib import Path
 
 try:
     from deforum_helpers.commands import check, plot, run, tools
+    from deforum_helpers.commands.job_files import check_engine
     from deforum_helpers.engines.names import ENGINES
+    from deforum_helpers.errors import ModelError
 except ModuleNotFoundError as missing:
     if (missing.name or "").startswith("deforum"):
         raise
@@ -41,9 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
     own = {"run": run.run, "check": check.check, "plot": plot.plot}
     try:
+        if options.command in own:
+            check_engine(options)
         code = own.get(options.command, tools.run_tool)(options)
         sys.stdout.flush()
         return code
+    except ModelError as error:
+        print(error, file=sys.stderr)
+        return 2
     except BrokenPipeError:  # who reads along, as in "check FILE | head", has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -112,6 +112,23 @@ def test_a_wrong_command_exits_with_2(arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["check", "plot", "run"])
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--engine", "diffusers"], "needs --ckpt"),
+        (["--ckpt", "nowhere"], "'nowhere' was not found"),
+        (["--ckpt", "old.ckpt"], "is a pickle"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_used_exits_with_2(
+    film: Path, capsys: pytest.CaptureFixture[str], name: str, flags: list[str], said: str
+) -> None:
+    assert main([name, str(film), *flags]) == 2
+    assert said in capsys.readouterr().err
+    assert not film.with_suffix(".svg").exists()
+
+
 def test_plot_draws_an_escaped_svg(film: Path, tmp_path: Path) -> None:
     done = command("plot", film, "--out", tmp_path, "--set", "zoom=0:(1), 5:(1.2)")
     assert done.returncode == 0, done.stderr

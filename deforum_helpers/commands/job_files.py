@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.engines.checkpoints import checkpoints_of, loras_of, vaes_of
-from deforum_helpers.engines.names import LACKS, samplers, schedulers
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.engines.checkpoints import describe_checkpoint
+from deforum_helpers.errors import ModelError, Problem, SettingsError
 from deforum_helpers.output.metadata import read_png_settings, read_video_settings
+from deforum_helpers.own_host import own_engine, own_facts
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.settings import read_settings_file
 
@@ -19,25 +19,28 @@ DEFAULT_OUTPUT_ROOT = Path("outputs")
 
 
 def engine_name(options: argparse.Namespace) -> str:
-    """Return the engine asked for: by name, else diffusers where there is a checkpoint, else the built-in model."""
-    return options.engine or ("diffusers" if options.ckpt else "demo")
+    """Return the name of the engine that a command line asks for."""
+    return own_engine(options.engine, options.ckpt)
+
+
+def check_engine(options: argparse.Namespace) -> None:
+    """Look at the checkpoint of the engine asked for, without loading it.
+
+    Raises:
+        ModelError: there is none, or none that can be used.
+    """
+    if engine_name(options) != "diffusers":
+        return
+    if not options.ckpt:
+        raise ModelError(
+            "The engine 'diffusers' needs --ckpt with a diffusers folder or a .safetensors file."
+        )
+    describe_checkpoint(options.ckpt, options.allow_download)
 
 
 def host_facts(options: argparse.Namespace, output_root: Path) -> HostFacts:
     """Describe this command line as a host."""
-    engine = engine_name(options)
-    return HostFacts(
-        name="command line",
-        engine=engine,
-        model=options.ckpt,
-        output_root=output_root.resolve(),
-        samplers=samplers(engine),
-        schedulers=schedulers(engine),
-        checkpoints=checkpoints_of(engine, options.ckpt),
-        vaes=vaes_of(engine, options.ckpt),
-        lacks=LACKS,
-        loras=loras_of(engine, options.ckpt),
-    )
+    return own_facts(engine_name(options), options.ckpt, output_root, "command line")
 
 
 def read_submitted(path: Path, changes: list[str]) -> dict[str, Any]:
