@@ -218,8 +218,7 @@ def disk_problems(
     return [
         Problem(
             f"max_frames: {settings.max_frames} frames of {settings.W}x{settings.H} need about "
-            f"{needed / 1e9:.1f} GB{_with_more(settings, inputs)}, but the output folder's disk has "
-            f"{free / 1e9:.1f} GB free; "
+            f"{_amount(needed)}{_with_more(settings, inputs)}, but the output folder's disk has {_amount(free)} free; "
             "render fewer or smaller frames, or free some space.",
             setting="max_frames",
             found=f"{needed} bytes",
@@ -227,6 +226,12 @@ def disk_problems(
             passing=True,
         )
     ]
+
+
+def _amount(size_bytes: int) -> str:
+    if size_bytes >= 1e9:
+        return f"{size_bytes / 1e9:.1f} GB"
+    return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 1e6 else "less than 1 MB"
 
 
 def _with_more(settings: Settings, inputs: Inputs) -> str:

@@ -151,8 +151,14 @@ def test_samplers_in_every_spelling(sampler: str, tmp_path: Path) -> None:
 
 def test_a_film_larger_than_the_disk_is_refused(tmp_path: Path) -> None:
     facts = replace(host(tmp_path), free_disk=lambda folder: 1000)
-    with pytest.raises(SettingsError, match="max_frames"):
+    with pytest.raises(SettingsError, match=r"max_frames.* has less than 1 MB free"):
         prepare(SMALL, facts)
+    large, almost = (
+        SMALL | {"W": 1024, "H": 1024, "max_frames": 60},
+        replace(facts, free_disk=lambda _: 10**8),
+    )
+    with pytest.raises(SettingsError, match=r"need about 107 MB, but .* has 100 MB free"):
+        prepare(large, almost)
 
 
 @pytest.mark.parametrize("folder", ["..", "../x", "/etc", "a/../../b", "a\0b"])

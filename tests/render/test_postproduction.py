@@ -446,7 +446,7 @@ def test_room_is_reckoned_for_what_is_made_besides(tmp_path: Path) -> None:
     facts = host(tmp_path / "out", free_disk=lambda folder: 2 * plain)
     from deforum_helpers.prepare import prepare
 
-    with pytest.raises(SettingsError, match=r"GB with the pictures that are made of them, but .* GB free"):
+    with pytest.raises(SettingsError, match="about 6 MB with the pictures that are made of them, but"):
         prepare({**job(tmp_path).submitted, **BETWEEN, "frame_interpolation_x_amount": 300}, facts)
 
 
