@@ -34,6 +34,7 @@ UNFINISHED: tuple[Phase, ...] = ("QUEUED", *WORKING)
 
 MAX_ATTEMPTS = 3
 MAX_DELAY_S = 600.0
+FILM_FIRST = "Cancelling: its frames become a film before the next job begins."
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Job:
         not_before: Unix seconds until which it waits for another try.
         cancel_requested: the job is to end as CANCELLED as soon as it can.
         held: the job is paused, or will be at the next frame; it waits until it is resumed.
-        turn: place among the waiting jobs, where it is not that of submission.
+        turn: place among the waiting jobs, where it is not that of submission; -1 is before all.
         max_frames: frames of the whole animation; `frame` of them are written, the last one at Unix time `frame_at`.
         frames_before: how many of them earlier attempts had written; `frames_in_film`: those of its last cancel.
     """
@@ -196,8 +197,10 @@ def _changed(job: Job, event: Event, now: float) -> Job:
 
 def _cancel_asked(job: Job) -> Job:
     asked = replace(job, cancel_requested=True, held=False, not_before=0.0, message="Cancelling.")
-    if job.phase != "QUEUED" or job.frame > job.frames_in_film:
-        return asked  # what was not made into a film yet is to become one
+    if job.phase != "QUEUED":
+        return asked
+    if job.frame > job.frames_in_film:  # what was not made into a film yet is to become one
+        return replace(asked, turn=-1, message=FILM_FIRST)
     ended = _cancelled(asked)
     return ended if job.frame else replace(ended, message="Cancelled before it began.")
 
@@ -211,18 +214,17 @@ def _cancelled(job: Job, note: str = "", *, filmed: bool = True) -> Job:
     """Return the cancelled job; frames that were not `filmed` are to be if it is resumed and cancelled again."""
     where = "" if filmed or not job.frame else f", which are in {job.outdir}"
     message = f"Cancelled after {job.frame} of {job.max_frames} frames{where}. {note}".rstrip()
-    in_film = job.frame if filmed else job.frames_in_film
-    return replace(job, status="CANCELLED", message=message, frames_in_film=in_film)
+    job = replace(job, frames_in_film=job.frame) if filmed else job
+    return replace(job, status="CANCELLED", message=message, turn=None)
 
 
 def _interrupted(job: Job) -> Job:
-    count = job.interruptions + 1
-    if count >= MAX_ATTEMPTS and job.cancel_requested:
+    count, ending = job.interruptions + 1, job.cancel_requested
+    if count >= MAX_ATTEMPTS and ending:
         return _cancelled(job, f"The program ended {count} times before they became a film.", filmed=False)
     if count >= MAX_ATTEMPTS:
         message = f"interrupted by restart {count} times; resume it to go on from its last frame."
         return _failed(job, Failed(f"generation error: {message}", retryable=True))
-    ending = job.cancel_requested
     return replace(
         _queued(job),
         attempt=job.attempt + 1,
@@ -279,11 +281,11 @@ def _waiting_again(job: Job, event: Parked | Resumed | Delayed) -> Job:
     job = _queued(job)
     if isinstance(event, Parked):
         return job
+    job = replace(job, attempt=job.attempt + 1)
     if isinstance(event, Delayed):
-        delays, attempt = job.delays + 1, job.attempt + 1
         message = f"{event.message} {event.note}".rstrip()
-        return replace(job, attempt=attempt, delays=delays, not_before=event.until, message=message)
-    return replace(job, attempt=job.attempt + 1, delays=0, interruptions=0, not_before=0.0)
+        return replace(job, delays=job.delays + 1, not_before=event.until, message=message)
+    return replace(job, delays=0, interruptions=0, not_before=0.0)
 
 
 def _queued(job: Job) -> Job:

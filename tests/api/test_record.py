@@ -86,6 +86,17 @@ def test_a_cancelled_job_without_a_film_says_where_its_frames_are_and_why() -> N
     assert (job.status, job.message) == ("CANCELLED", where + why)
 
 
+def test_a_waiting_job_with_frames_is_ended_before_another_begins() -> None:
+    waiting = replace(NEW, order=7, turn=9, frame=4, max_frames=10)
+    asked = after(waiting, CancelAsked(), 101.0)
+    assert asked.message == "Cancelling: its frames become a film before the next job begins."
+    assert asked.queued
+    assert asked.place < 0
+    ended = after(after(asked, Claimed(), 102.0), Cancelled(), 103.0)
+    assert (ended.status, ended.message) == ("CANCELLED", "Cancelled after 4 of 10 frames.")
+    assert after(ended, Resumed(), 104.0).place == 7
+
+
 def test_frames_that_became_no_film_become_one_at_the_next_cancel() -> None:
     working = walk(NEW, Claimed(), Reported("GENERATING", 0.5, 2, 4, "/out", "1"))
     for end, left in ((Failed("x"), True), (Cancelled(), False)):

@@ -55,8 +55,10 @@ def test_a_paused_film_stays_in_sight_until_the_same_button_resumes_it(
         one.page.locator(f'#deforum_run [data-job="{mine}"][data-state=paused]').first.wait_for()
         one.page.click("#deforum_pause")
         one.state(mine, "queued")
+        # the film of those frames that mine has is made when no other job runs
         for job in (mine, following):
             one.row(job).get_by_text("Cancel").click()
+        for job in (mine, following):
             one.state(job, "cancelled")
 
 
