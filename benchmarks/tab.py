@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rows import Row, best_of
-from deforum_api.host import make_queue, standalone_facts
+from deforum_api.host import make_queue
 from deforum_api.ui_service import QueueService
 from deforum_helpers.engines import make_engine
+from deforum_helpers.own_host import own_facts
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values
 
@@ -56,7 +57,7 @@ def run() -> list[Row]:
 
 def _server_rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as root:
-        facts = standalone_facts("null", None, Path(root))
+        facts = own_facts("null", None, Path(root))
         queue = make_queue(facts, lambda: make_engine("null"))
         answers = Answers(QueueService(queue, facts), str)
         for mode in ("2D", "3D"):

@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import platform
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deforum_api.jobs import JobQueue
@@ -16,8 +15,6 @@ from deforum_api.submission import Limits
 from deforum_api.version import VERSION
 from deforum_helpers.controlnet.names import module_fault
 from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
-from deforum_helpers.engines.checkpoints import checkpoints_of, loras_of, vaes_of
-from deforum_helpers.engines.names import LACKS, samplers, schedulers
 from deforum_helpers.errors import MissingFeature
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.names import IMAGES_FOLDER
@@ -31,31 +28,6 @@ if TYPE_CHECKING:
     from deforum_helpers.job import Progress, RunResult
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "fastapi", "pydantic")
-
-
-def standalone_facts(
-    engine: str, model: str | None, output_root: Path, name: str = "standalone"
-) -> HostFacts:
-    """Return what is known of a host that renders with one of our own engines.
-
-    Args:
-        engine: one of `engines.names.ENGINES`.
-        model: its checkpoint, or None.
-        output_root: folder for everything that is written.
-        name: the host's name.
-    """
-    return HostFacts(
-        name=name,
-        engine=engine,
-        model=model,
-        output_root=output_root.resolve(),
-        samplers=samplers(engine),
-        schedulers=schedulers(engine),
-        checkpoints=checkpoints_of(engine, model),
-        vaes=vaes_of(engine, model),
-        lacks=LACKS,
-        loras=loras_of(engine, model),
-    )
 
 
 def make_queue(

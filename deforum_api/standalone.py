@@ -22,7 +22,7 @@ from deforum_api.app import mount
 from deforum_api.bug_report import write_bug_report
 from deforum_api.docs_pages import add_docs, lead_to_docs
 from deforum_api.flags import flag_problem, make_parser
-from deforum_api.host import health, make_queue, standalone_facts
+from deforum_api.host import health, make_queue
 from deforum_api.jobs import JobQueue
 from deforum_api.logs import FORMAT, PACKAGES, OneLineFormatter, log_level, write_log_file
 from deforum_api.run_now import run_files
@@ -34,6 +34,7 @@ from deforum_api.ui_service import QueueService
 from deforum_api.version import VERSION
 from deforum_helpers.engines.checkpoints import describe_checkpoint
 from deforum_helpers.errors import DeforumError
+from deforum_helpers.own_host import own_engine, own_facts
 from deforum_helpers.prepare import HostFacts
 
 log = logging.getLogger(__name__)
@@ -76,8 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def bug_report(flags: Namespace) -> int:
     """Write the file for a bug report that the flags ask for; return the exit code."""
-    engine = flags.deforum_engine or ("diffusers" if flags.ckpt else "demo")
-    facts = standalone_facts(engine, flags.ckpt or None, Path(flags.deforum_outdir).expanduser())
+    facts = _facts(flags, own_engine(flags.deforum_engine, flags.ckpt))
     path = Path(flags.deforum_debug).expanduser()
     try:
         write_bug_report(path, facts, flags, with_prompts=flags.deforum_debug_prompts)
@@ -97,7 +97,7 @@ def chosen_engine(flags: Namespace) -> str:
     Raises:
         ModelError: its checkpoint cannot be used.
     """
-    engine: str = flags.deforum_engine or ("diffusers" if flags.ckpt else "demo")
+    engine = own_engine(flags.deforum_engine, flags.ckpt)
     if engine == "diffusers":
         describe_checkpoint(flags.ckpt, flags.allow_download)
     return engine
@@ -109,7 +109,7 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     Raises:
         StoreUnavailable: the job database in the output folder cannot be used.
     """
-    facts = standalone_facts(engine, flags.ckpt or None, Path(flags.deforum_outdir).expanduser())
+    facts = _facts(flags, engine)
     limits = Limits(hang_after_s=flags.deforum_hang_after)
     queue = make_queue(facts, lambda: _engine(engine, flags), limits=limits)
     both = flags.deforum_api or not flags.deforum_simple_api
@@ -230,6 +230,10 @@ def configure_log() -> None:
     logging.basicConfig(level="WARNING", handlers=[writer], force=True)
     for name in PACKAGES:
         logging.getLogger(name).setLevel(log_level())
+
+
+def _facts(flags: Namespace, engine: str) -> HostFacts:
+    return own_facts(engine, flags.ckpt or None, Path(flags.deforum_outdir).expanduser())
 
 
 def _engine(name: str, flags: Namespace) -> Any:

@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.prepare",
         "deforum_helpers.plot",
         "deforum_helpers.host",
+        "deforum_helpers.own_host",
         "deforum_helpers.manifests",
         "deforum_helpers.abilities",
         "deforum_helpers.control_checks",

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from deforum_api.host import make_queue, standalone_facts
+from deforum_api.host import make_queue
 from deforum_api.store import MemoryStore
 from deforum_helpers import scratch
 from deforum_helpers.__main__ import main
 from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.own_host import own_facts
 from deforum_helpers.scratch import FETCHED, FILM, LOCK_NAME, ScratchFolder, remove_abandoned
 from tests.holding import held_elsewhere
 
@@ -64,7 +65,7 @@ def test_what_killed_programs_left_is_removed_and_nothing_else(temporary: Path) 
 def test_every_start_removes_them(temporary: Path, program: str) -> None:
     folder = left(temporary / f"{FILM}0000")
     if program == "server":
-        facts = standalone_facts("null", None, temporary / "outputs")
+        facts = own_facts("null", None, temporary / "outputs")
         assert make_queue(facts, NullEngine, MemoryStore()).close(20)
     else:
         assert main(["run", str(temporary / "no such file.txt"), "--out", str(temporary)]) == 2

@@ -17,12 +17,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from deforum_api.app import mount
-from deforum_api.host import standalone_facts
 from deforum_api.jobs import JobQueue
 from deforum_api.security import Access
 from deforum_api.submission import Limits
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.own_host import own_facts
 from deforum_helpers.prepare import prepare
 
 WAIT_S = 120.0
@@ -188,7 +188,7 @@ def client(jobs: JobQueue) -> Iterator[TestClient]:
 
 def strict_queue(renderer: Renderer) -> JobQueue:
     """A queue with the real checks whose renderer is `renderer`."""
-    facts = standalone_facts("null", None, renderer.root)
+    facts = own_facts("null", None, renderer.root)
 
     def check(
         submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, resume: str | None = None

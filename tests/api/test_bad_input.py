@@ -12,8 +12,9 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deforum_api.host import make_queue, standalone_facts
+from deforum_api.host import make_queue
 from deforum_api.store import MemoryStore
+from deforum_helpers.own_host import own_facts
 from deforum_helpers.settings import FIELDS
 from tests.api.fake_renderer import Renderer, serving, strict_queue
 
@@ -25,7 +26,7 @@ LONG = 10_000
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, Path]]:
     """A server with the real checks, and the folder that it would write to; nothing is ever rendered."""
     root = Path(tmp_path_factory.mktemp("strict")) / "outputs"
-    facts = standalone_facts("null", None, root)
+    facts = own_facts("null", None, root)
     queue = make_queue(facts, lambda: pytest.fail("a bad job was rendered"), MemoryStore())
     with serving(queue) as client:
         yield client, root

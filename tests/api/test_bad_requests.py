@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api.host import make_queue, standalone_facts
+from deforum_api.host import make_queue
 from deforum_api.store import MemoryStore
+from deforum_helpers.own_host import own_facts
 from deforum_helpers.settings import FIELDS, defaults
 from tests.api.fake_renderer import Renderer, ended, serving, strict_queue, submit
 
@@ -153,7 +154,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient
     """A server with the real checks, and the folder that it would write to."""
     root = Path(tmp_path_factory.mktemp("bad")) / "outputs"
     queue = make_queue(
-        standalone_facts("null", None, root), lambda: pytest.fail("a bad job was rendered"), MemoryStore()
+        own_facts("null", None, root), lambda: pytest.fail("a bad job was rendered"), MemoryStore()
     )
     with serving(queue) as client:
         yield client, root

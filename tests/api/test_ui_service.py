@@ -12,30 +12,30 @@ from typing import Any
 import pytest
 from fake_renderer import WAIT_S, Renderer, strict_queue
 
-from deforum_api.host import standalone_facts
 from deforum_api.jobs import JobQueue
 from deforum_api.ui_desktop import OptionsFile, has_desktop
 from deforum_api.ui_service import QueueService
 from deforum_helpers.errors import DeforumError, SettingsError
 from deforum_helpers.options import Options
+from deforum_helpers.own_host import own_facts
 from deforum_helpers.ui.service import JobView
 
 
 @pytest.fixture
 def service(jobs: JobQueue, renderer: Renderer) -> QueueService:
-    return QueueService(jobs, standalone_facts("null", None, renderer.root))
+    return QueueService(jobs, own_facts("null", None, renderer.root))
 
 
 @pytest.fixture
 def strict(renderer: Renderer) -> Iterator[QueueService]:
     queue = strict_queue(renderer)
-    yield QueueService(queue, standalone_facts("null", None, renderer.root))
+    yield QueueService(queue, own_facts("null", None, renderer.root))
     assert queue.close(WAIT_S)
 
 
 def test_facts_are_found_anew_where_they_change(jobs: JobQueue, renderer: Renderer) -> None:
-    first = standalone_facts("null", None, renderer.root)
-    other = standalone_facts("demo", None, renderer.root)
+    first = own_facts("null", None, renderer.root)
+    other = own_facts("demo", None, renderer.root)
     assert QueueService(jobs, first).facts_now() == first
     assert QueueService(jobs, first, look=lambda: other).facts_now() == other
 
@@ -185,7 +185,7 @@ def test_runs_that_stopped_are_found_and_finished_ones_are_not(
 
 def test_options_hold_for_jobs_of_the_tab_and_after_a_restart(renderer: Renderer) -> None:
     queue = strict_queue(renderer)
-    facts = standalone_facts("null", None, renderer.root)
+    facts = own_facts("null", None, renderer.root)
     service = QueueService(queue, facts, keeps_options=True)
     assert service.options() == Options()
     service.set_options({"deforum_ffmpeg_crf": 30, "deforum_save_gen_info_as_srt_params": ["Zoom"]})
@@ -225,7 +225,7 @@ def test_a_folder_is_shown_where_there_is_a_desktop(
     assert not has_desktop()
     monkeypatch.setenv("DISPLAY", ":0")
     assert has_desktop()
-    facts = standalone_facts("null", None, renderer.root)
+    facts = own_facts("null", None, renderer.root)
     service = QueueService(jobs, facts, opens_folders=True)
     (job_id,) = service.submit([{"batch_name": "x"}])
     folder = until(service, job_id, lambda job: job.state == "done").folder

@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from deforum_api.host import standalone_facts
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.checkpoints import describe_checkpoint, safetensors_shapes
 from deforum_helpers.errors import ModelError, SettingsError
+from deforum_helpers.own_host import own_facts
 from deforum_helpers.prepare import prepare
 
 TinyMaker = Callable[[str], Path]
@@ -173,7 +173,7 @@ def test_films_may_ask_for_the_checkpoints_and_vaes_beside_their_own(tiny: TinyM
     save_file({"cond_stage_model.x": torch.zeros(1)}, str(models / "three.safetensors"))
     save_file({"lora.down": torch.zeros(1)}, str(models / "ink.safetensors"))
     (models / "notes.txt").write_text("mine")
-    facts = standalone_facts("diffusers", str(models / "one"), tmp_path / "out")
+    facts = own_facts("diffusers", str(models / "one"), tmp_path / "out")
     assert facts.checkpoints == ("one", "three.safetensors", "three", "two")
     assert facts.vaes == ("soft",)
     film = {"W": 64, "max_frames": 4, "diffusion_cadence": 1, "enable_checkpoint_scheduling": True}
@@ -187,5 +187,5 @@ def test_films_may_ask_for_the_checkpoints_and_vaes_beside_their_own(tiny: TinyM
 
 @pytest.mark.parametrize("engine", ["null", "demo"])
 def test_engines_of_one_model_have_no_other(engine: str, tmp_path: Path) -> None:
-    facts = standalone_facts(engine, None, tmp_path)
+    facts = own_facts(engine, None, tmp_path)
     assert (facts.checkpoints, facts.vaes) == ((), ())

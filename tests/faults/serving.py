@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deforum_api import database, standalone
-from deforum_api.host import health, make_queue, standalone_facts
+from deforum_api.host import health, make_queue
 from deforum_api.jobs import JobQueue
 from deforum_api.record import Job
 from deforum_api.security import Access
@@ -28,6 +28,7 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.errors import OutOfMemory
 from deforum_helpers.output import derived, film, postproduction
+from deforum_helpers.own_host import own_facts
 from tests.integration.server import WAIT_S, Client
 
 FRAMES = 8
@@ -180,7 +181,7 @@ def serve(outputs: Path, fault: str, engine: str, address: Connection, port: int
     os.chdir(outputs.parent)
     logging.basicConfig(filename="server.log", level="INFO", force=True)
     (PLACES | LATER_PLACES | QUIRKS).get(fault, lambda: None)()
-    facts = standalone_facts(engine, None, outputs)
+    facts = own_facts(engine, None, outputs)
     faulty = FaultyEngine(make_engine(engine), ENGINES.get(fault, lambda *_: None))
     queue = make_queue(facts, lambda: faulty, limits=Limits(retry_after_s=(0.1, 0.1, 0.1)))
     listening = listen(port, "127.0.0.1")

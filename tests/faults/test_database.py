@@ -18,12 +18,13 @@ from fastapi.testclient import TestClient
 
 from deforum_api import runner
 from deforum_api.errors import StoreUnavailable
-from deforum_api.host import make_queue, standalone_facts
+from deforum_api.host import make_queue
 from deforum_api.jobs import JobQueue
 from deforum_api.record import Job
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import Limits
 from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.own_host import own_facts
 from tests.api.fake_renderer import serving
 from tests.faults.conftest import Start
 from tests.faults.serving import SETTINGS, WAIT_S, FaultyEngine, ended
@@ -132,7 +133,7 @@ class Clock:
 @pytest.fixture
 def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobQueue]:
     monkeypatch.setattr(runner, "LOOK_EVERY_S", 0.02)
-    facts = standalone_facts("null", None, tmp_path / "outputs")
+    facts = own_facts("null", None, tmp_path / "outputs")
     queue = make_queue(facts, NullEngine, SqliteStore(tmp_path / FILE_NAME), Limits(retry_after_s=()))
     yield queue
     assert queue.close(WAIT_S)
@@ -198,7 +199,7 @@ def test_a_clock_that_is_set_back_changes_nothing_but_the_times(
             clock.offset = -3600.0
 
     engine = FaultyEngine(NullEngine(), before)
-    facts = standalone_facts("null", None, tmp_path / "outputs")
+    facts = own_facts("null", None, tmp_path / "outputs")
     made = make_queue(facts, lambda: engine, SqliteStore(tmp_path / FILE_NAME))
     assert made.close(WAIT_S)
     jobs = JobQueue(made.check, made.runner.render, store=made.store, clock=clock)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from deforum_api.errors import StoreUnavailable
-from deforum_api.host import make_queue, standalone_facts
+from deforum_api.host import make_queue
 from deforum_api.jobs import JobQueue
 from deforum_api.record import Job
 from deforum_api.store import JobStore, MemoryStore
@@ -27,6 +27,7 @@ from deforum_helpers.engines.null import NullEngine
 from deforum_helpers.output import disk
 from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.own_host import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine, ended
 from tests.faults.small_disk import fill, small_disk
 
@@ -45,7 +46,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
         retries: tuple[float, ...] = (0.05,),
         **facts: Any,
     ) -> JobQueue:
-        host = replace(standalone_facts("null", None, root or tmp_path / "outputs"), **facts)
+        host = replace(own_facts("null", None, root or tmp_path / "outputs"), **facts)
         engine = FaultyEngine(NullEngine(), before)
         queues.append(make_queue(host, lambda: engine, store or MemoryStore(), Limits(retry_after_s=retries)))
         return queues[-1]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deforum_api.host import make_queue, standalone_facts
+from deforum_api.host import make_queue
 from deforum_api.jobs import JobQueue
 from deforum_api.record import Job
 from deforum_api.store import MemoryStore
@@ -16,6 +16,7 @@ from deforum_api.submission import Limits
 from deforum_helpers.engines.null import NullEngine
 from deforum_helpers.options import Options
 from deforum_helpers.output import video
+from deforum_helpers.own_host import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, ended
 
 
@@ -27,7 +28,7 @@ def ffmpeg(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def jobs(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[JobQueue]:
-    facts = standalone_facts("null", None, tmp_path / "outputs")
+    facts = own_facts("null", None, tmp_path / "outputs")
     if "ffmpeg" in request.fixturenames:
         facts = replace(facts, options=Options(deforum_ffmpeg_location=str(tmp_path / "ffmpeg")))
     queue = make_queue(facts, NullEngine, MemoryStore(), Limits(retry_after_s=(0.05,)))

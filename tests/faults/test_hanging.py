@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deforum_api import runner
-from deforum_api.host import health, make_queue, standalone_facts
+from deforum_api.host import health, make_queue
 from deforum_api.jobs import JobQueue
 from deforum_api.metrics import condition
 from deforum_api.record import Job
@@ -21,6 +21,7 @@ from deforum_api.watchdog import OUTSIDE_FRAMES_FACTOR, SLOW_FACTOR, Attempt, Pa
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines.null import NullEngine
 from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
+from deforum_helpers.own_host import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine
 
 
@@ -49,7 +50,7 @@ def jobs(
     tmp_path: Path, hanging: Hanging, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[JobQueue]:
     monkeypatch.setattr(runner, "LOOK_EVERY_S", 0.02)
-    facts = standalone_facts("null", None, tmp_path / "outputs")
+    facts = own_facts("null", None, tmp_path / "outputs")
     engine = FaultyEngine(NullEngine(), hanging.before)
     limits = Limits(retry_after_s=(), hang_after_s=0.3, give_up_after_s=getattr(request, "param", 0.3))
     queue = make_queue(facts, lambda: engine, MemoryStore(), limits)
@@ -68,7 +69,7 @@ def until(jobs: JobQueue, job_id: str, wanted: Callable[[Job], Any]) -> Job:
 
 def why_not_rendering(jobs: JobQueue) -> str:
     """What health says of rendering, "" = nothing."""
-    facts = health(standalone_facts("null", None, Path("outputs")))
+    facts = health(own_facts("null", None, Path("outputs")))
     unavailable = condition(facts, jobs)["unavailable"]
     return "".join(each["reason"] for each in unavailable if each["feature"] == "rendering")
 

@@ -10,10 +10,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from deforum_api import outputs
-from deforum_api.host import make_queue, standalone_facts
+from deforum_api.host import make_queue
 from deforum_api.store import MemoryStore
 from deforum_helpers.engines import make_engine
 from deforum_helpers.output.disk import write_whole
+from deforum_helpers.own_host import own_facts
 from tests.api.fake_renderer import Renderer, ended, serving, submit
 
 PLACES = ("video", "gif", "subtitles", "settings", "frames/0", "preview")
@@ -95,7 +96,7 @@ def test_what_is_written_replaces_a_link_and_leaves_its_target(tmp_path: Path, n
 @pytest.fixture
 def real(tmp_path: Path) -> Iterator[TestClient]:
     """A server that really renders, with the engine that needs no model."""
-    facts = standalone_facts("null", None, tmp_path / "root")
+    facts = own_facts("null", None, tmp_path / "root")
     queue = make_queue(facts, lambda: make_engine("null"), MemoryStore())
     with serving(queue) as client:
         yield client

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deforum_api.host import make_queue, standalone_facts
+from deforum_api.host import make_queue
 from deforum_api.store import MemoryStore
 from deforum_api.validation import validated
+from deforum_helpers.own_host import own_facts
 from deforum_helpers.plot import (
     HEAD_PX,
     ROW_PX,
@@ -53,7 +54,7 @@ def curves(svg: str) -> list[NDArray[np.float64]]:
 
 def test_every_point_is_a_value_of_the_validated_series(tmp_path: Path, plan: Plan) -> None:
     queue = make_queue(
-        standalone_facts("null", None, tmp_path), lambda: pytest.fail("nothing is rendered"), MemoryStore()
+        own_facts("null", None, tmp_path), lambda: pytest.fail("nothing is rendered"), MemoryStore()
     )
     (answer,) = validated(queue, [SETTINGS], None, True)
     assert queue.close(10)
