@@ -120,12 +120,6 @@ def interpolated_prompt_series(
     return _written(stretches, timeline, inside, warnings)
 
 
-def interpolated_texts(prompts: Mapping[int, str], frames: int) -> tuple[str, ...]:
-    """Return the blended prompt of each frame as text, of prompts that hold their `--neg` already."""
-    keyed = {frame: Prompt(text, [], []) for frame, text in prompts.items()}
-    return tuple(text for stretch in _blended_stretches(keyed, frames) for text in stretch.texts)
-
-
 def _held(prompt: Prompt, first: int, end: int) -> _Stretch:
     return _Stretch(first, end, [prompt.text] * (end - first), prompt.positive, prompt.negative)
 
@@ -154,11 +148,11 @@ def _blend(from_prompt: Prompt, to_prompt: Prompt, first: int, second: int, fram
     sides = [split_negative(prompt.text) for prompt in (from_prompt, to_prompt)]
     texts: list[list[str]] = []
     blends: list[list[Piece]] = []
-    for side, least in ((0, 1), (1, 2)):
+    for side in (0, 1):
         raw: list[str | Sequence[str]] = []
         evaluated: list[Piece] = []
         for prompt, parts, words in zip((from_prompt, to_prompt), sides, (words_from, words_to), strict=True):
-            if len(parts[side]) < least:
+            if not parts[side].strip():
                 continue
             joint = " AND " if raw else ""
             raw += [f"{joint} ({parts[side]}):", words]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -301,11 +302,12 @@ class TestReal:
         monkeypatch.setattr(disk, "SPARE_BYTES", 0)
         from deforum_helpers.output.film import Film
 
-        finish = Film.finish
+        finish, full = Film.finish, threading.Event()
 
         def filled(film: Film, report: Callable[[float], None]) -> Path | None:
             made = finish(film, lambda share: None)
             fill(outputs, 0)
+            full.set()
             return made
 
         monkeypatch.setattr(Film, "finish", filled)
@@ -313,6 +315,7 @@ class TestReal:
         store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         jobs = make(outputs, store=store)
         (job,) = jobs.submit([SETTINGS])
+        assert full.wait(WAIT_S)
         deadline = time.monotonic() + 1
         while time.monotonic() < deadline and not jobs.job(job.id).finished:
             time.sleep(0.02)

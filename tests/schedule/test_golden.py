@@ -11,8 +11,7 @@ import pytest
 
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule import Timeline, numeric_series, prompt_series, seed_series, string_series
-from deforum_helpers.schedule.keyframes import key_frame
-from deforum_helpers.schedule.prompts import interpolated_texts
+from deforum_helpers.schedule.prompts import interpolated_prompt_series
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -55,8 +54,15 @@ def test_prompt(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", [case for case in cases("prompts.json") if "texts" in case], ids=str)
 def test_blended_prompts(case: dict[str, Any]) -> None:
-    prompts = {key_frame(key, timeline(6), "prompts"): text for key, text in case["prompt"].items()}
-    assert list(interpolated_texts(prompts, 6)) == case["texts"]
+    """But for white space: what is put before and after each prompt adds some, though it is empty here."""
+    series = interpolated_prompt_series(case["prompt"], timeline(6))
+    wanted = [text.split("--neg") for text in case["texts"]]
+    assert [_dense(text) for text in series.positive] == [_dense(positive) for positive, *_ in wanted]
+    assert [_dense(text) for text in series.negative] == [_dense("".join(rest)) for _, *rest in wanted]
+
+
+def _dense(text: str) -> str:
+    return "".join(text.split())
 
 
 @pytest.mark.parametrize("case", cases("seeds.json"), ids=lambda case: f"{case['behavior']} {case['iter_n']}")
