@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from deforum_api import database, standalone
 from deforum_api.host import health, make_queue
 from deforum_api.jobs import JobQueue
@@ -76,7 +78,28 @@ class FaultyEngine:
         return self._engine.generate(request, cancel)
 
 
+class Answering:
+    """Counts the requests that the program has not answered yet."""
+
+    now = 0
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        requests = 1 if scope["type"] == "http" else 0
+        Answering.now += requests
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            Answering.now -= requests
+
+
 def die() -> None:
+    """Kill the program once everybody has the answer that they wait for: a job may begin before its 202 is sent."""
+    deadline = time.monotonic() + WAIT_S
+    while Answering.now and time.monotonic() < deadline:
+        time.sleep(0.001)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -181,12 +204,15 @@ def serve(outputs: Path, fault: str, engine: str, address: Connection, port: int
     os.chdir(outputs.parent)
     logging.basicConfig(filename="server.log", level="INFO", force=True)
     (PLACES | LATER_PLACES | QUIRKS).get(fault, lambda: None)()
+    listening = listen(port, "127.0.0.1")
+    # Told before any job can kill the program: those that an earlier one left begin with the queue.
+    address.send(listening.getsockname()[1])
     facts = own_facts(engine, None, outputs)
     faulty = FaultyEngine(make_engine(engine), ENGINES.get(fault, lambda *_: None))
     queue = make_queue(facts, lambda: faulty, limits=Limits(retry_after_s=(0.1, 0.1, 0.1)))
-    listening = listen(port, "127.0.0.1")
     app = make_app(queue, Access(), lambda: health(facts))
-    server = StandaloneServer(app, queue, listening, lambda: address.send(listening.getsockname()[1]))
+    app.add_middleware(Answering)
+    server = StandaloneServer(app, queue, listening, lambda: None)
     server.run(sockets=[listening])
     queue.store.close()
 
