@@ -10,6 +10,7 @@ DEFORUM_NO_VENV=1 in the environment leaves all this out and uses the Python tha
 
 # Old Pythons must be able to read this file, in order to be told that they are too old: no future annotations.
 import contextlib
+import errno
 import hashlib
 import importlib.util
 import json
@@ -18,6 +19,8 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from typing import IO
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
@@ -70,23 +73,64 @@ def check_python(version: "tuple[int, int]") -> None:
 def prepared_python(wanted: "list[str]") -> str:
     """Return the Python of the virtual environment, in which the packages of the files `wanted` are installed."""
     python = os.path.join(VENV, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))
-    usable = is_usable(python)
-    installed = read_stamp() if usable else {}
     states = {name: fingerprint(os.path.join(ROOT, name)) for name in wanted}
-    if states.items() <= installed.items():
+    if states.items() <= installed_in(python).items():
         return python
-    check_room(NEEDED_FOR_CHANGES_GB if usable and installed else NEEDED_GB)
-    if not usable:
-        make_environment()
-    print(
-        "Installing the packages of {}; the first time this takes some minutes.".format(" and ".join(wanted)),
-        flush=True,
-    )
-    install(python, wanted)
-    with open(STAMP, "w", encoding="utf-8") as stamp:
-        json.dump({**installed, **states}, stamp)
+    with alone() as held:
+        installed = installed_in(python)
+        if states.items() <= installed.items():  # by the start that this one has waited for
+            return python
+        check_room(NEEDED_FOR_CHANGES_GB if installed else NEEDED_GB)
+        if not is_usable(python):
+            make_environment(held)
+        files = " and ".join(wanted)
+        print(f"Installing the packages of {files}; the first time this takes some minutes.", flush=True)
+        install(python, wanted, held)
+        with open(STAMP, "w", encoding="utf-8") as stamp:
+            json.dump({**installed, **states}, stamp)
     print("All packages are installed.", flush=True)
     return python
+
+
+@contextlib.contextmanager
+def alone() -> "Iterator[list[int]]":
+    """Hold what one start at a time can hold; the descriptors keep it held in the programs that inherit them.
+
+    So a start waits for the pip that a killed one has left behind: two at work in one environment break it.
+    """
+    descriptor = os.open(os.path.abspath(__file__), os.O_RDONLY)
+    try:
+        waiting = False
+        while is_held_elsewhere(descriptor):
+            if not waiting:
+                print("Another start is installing packages here; waiting for it ...", flush=True)
+                waiting = True
+            time.sleep(0.2)
+        yield [descriptor] if os.name != "nt" else []
+    finally:
+        os.close(descriptor)
+
+
+def is_held_elsewhere(descriptor: int) -> bool:
+    """Lock a file, or tell that another program has locked it; where its file system knows no locks, nobody has."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # nobody reads what is locked: far behind the text
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+    return False
+
+
+def installed_in(python: str) -> "dict[str, str]":
+    """Return which state of which file of packages the environment has; of an unusable one, nothing."""
+    return read_stamp() if is_usable(python) else {}
 
 
 def is_usable(python: str) -> bool:
@@ -131,7 +175,7 @@ def check_room(needed_gb: int) -> None:
         )
 
 
-def make_environment() -> None:
+def make_environment(held: "list[int]") -> None:
     """Make the virtual environment anew."""
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise StartFailed(
@@ -144,6 +188,7 @@ def make_environment() -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        pass_fds=held,
         check=False,
     )
     if made.returncode:
@@ -155,12 +200,12 @@ def make_environment() -> None:
         )
 
 
-def install(python: str, wanted: "list[str]") -> None:
+def install(python: str, wanted: "list[str]", held: "list[int]") -> None:
     """Install the packages of the files `wanted`, with pip's progress shown."""
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     for name in wanted:
         command += ["-r", os.path.join(ROOT, name)]
-    pip = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    pip = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=held)
     complaints = []
 
     def listen(lines: "IO[bytes]") -> None:

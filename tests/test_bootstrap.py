@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +181,14 @@ def test_an_environment_that_cannot_be_made_is_told(
     assert "could not be made (Error: no room)" in capsys.readouterr().err
 
 
+def false_python(path: Path, script: str) -> Path:
+    """A program that does what `script` says, whatever it is called with."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!{sys.executable}\nimport os, sys, time\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
 @pytest.mark.parametrize(
     ("complaint", "sentence"),
     [
@@ -196,11 +205,9 @@ def test_a_failing_pip_is_told_in_one_sentence(
     complaint: str,
     sentence: str,
 ) -> None:
-    python = Path(webui.ROOT, "false-python")
-    python.write_text(f"#!{sys.executable}\nimport sys\nsys.exit({complaint!r})\n")
-    python.chmod(0o755)
+    python = false_python(Path(webui.ROOT, "false-python"), f"sys.exit({complaint!r})")
     with pytest.raises(webui.StartFailed, match=sentence):
-        webui.install(str(python), ["requirements-standalone.txt"])
+        webui.install(str(python), ["requirements-standalone.txt"], [])
     assert complaint in capsys.readouterr().err
 
 
@@ -209,7 +216,7 @@ def test_an_interrupted_installation_is_not_taken_for_done(
 ) -> None:
     calls: list[list[str]] = []
 
-    def install(python: str, wanted: list[str]) -> None:
+    def install(python: str, wanted: list[str], held: list[int]) -> None:
         calls.append(wanted)
         os.makedirs(webui.VENV, exist_ok=True)
         if len(calls) == 1:
@@ -226,6 +233,50 @@ def test_an_interrupted_installation_is_not_taken_for_done(
     assert calls[2:] == [["requirements-standalone.txt", "requirements-tests.txt"]]
     assert webui.main([]) == 0
     assert len(calls) == 3
+
+
+SLOW_PIP = """
+def say(what):
+    with open("said", "a") as said:
+        said.write(what + " ")
+
+if "pip" in sys.argv:
+    say("begins")
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+    say("ends")
+elif "-m" in sys.argv:
+    say("served")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends pip with the console")
+def test_a_start_waits_for_the_pip_that_a_killed_one_has_left(webui: ModuleType) -> None:
+    root = Path(webui.ROOT)
+    false_python(root / "venv" / "bin" / "python", SLOW_PIP)
+    starting = [sys.executable, "-u", str(root / "webui.py")]
+    with subprocess.Popen(starting, cwd=root, stdout=subprocess.DEVNULL) as first:
+        while first.poll() is None and not (root / "said").exists():
+            time.sleep(0.01)
+        first.kill()
+    with subprocess.Popen(starting, cwd=root, text=True, stdout=subprocess.PIPE) as second:
+        assert second.stdout
+        told = second.stdout.readline()
+        (root / "go").touch()
+        rest = second.stdout.read()
+    assert told == "Another start is installing packages here; waiting for it ...\n"
+    assert rest.startswith("Installing the packages of ")
+    assert (second.returncode, (root / "said").read_text()) == (0, "begins ends begins ends served ")
+
+
+def test_what_another_start_has_installed_is_not_installed_again(
+    webui: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {webui.PACKAGES: webui.fingerprint(os.path.join(webui.ROOT, webui.PACKAGES))}
+    found = iter([{}, states])
+    monkeypatch.setattr(webui, "installed_in", lambda _: next(found))
+    assert webui.prepared_python([webui.PACKAGES])
+    assert not Path(webui.VENV).exists()
 
 
 def test_tests_are_run_in_the_checkout(webui: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
