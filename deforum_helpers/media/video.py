@@ -257,10 +257,12 @@ def _run_watched(ffmpeg: str, arguments: Sequence[str], what: str, cancel: Cance
             ffmpeg, [*QUIET, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said
         )
         try:
-            while process.poll() is None:
+            ended = False
+            while not ended:
                 cancel.check()
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(LOOK_S)
+                    ended = True
         finally:
             if process.poll() is None:
                 process.kill()

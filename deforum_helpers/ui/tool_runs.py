@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -58,11 +59,11 @@ class ToolRuns:
         self._runs: dict[str, ToolRun] = {}
         self._tokens: dict[str, CancelToken] = {}
         self._lock = threading.Lock()
-        self._turn = threading.Lock()
+        self._waiting: queue.SimpleQueue[tuple[str, Tool]] = queue.SimpleQueue()
         self._started = 0
 
     def start(self, title: str, source: str, tool: Tool) -> str:
-        """Let `tool` work in a thread of its own as soon as no other does; return the run's id.
+        """Let `tool` work as soon as those that were started before it have ended; return the run's id.
 
         Raises:
             DeforumError: too many wait already.
@@ -75,7 +76,9 @@ class ToolRuns:
             self._runs[run.id] = run
             self._tokens[run.id] = CancelToken()
             self._forget_oldest()
-        threading.Thread(target=self._work, args=(run.id, tool), name=run.id, daemon=True).start()
+            self._waiting.put((run.id, tool))
+            if self._started == 1:
+                threading.Thread(target=self._work, name="deforum-tools", daemon=True).start()
         return run.id
 
     def cancel(self, run_id: str) -> None:
@@ -96,23 +99,34 @@ class ToolRuns:
         with self._lock:
             return tuple(self._runs.values())[::-1]
 
-    def _work(self, run_id: str, tool: Tool) -> None:
-        with self._turn:
-            if self._tokens[run_id].wish == "cancel":
-                return
-            self._change(run_id, state="running")
-            try:
-                result = tool(self._work_of(run_id))
-            except Cancelled:
-                self._change(run_id, state="cancelled")
-            except DeforumError as error:
-                self._change(run_id, state="failed", message=str(error))
-            except Exception as error:
-                log.exception("%s failed", run_id)
-                message = f"It failed unexpectedly ({type(error).__name__}); the log says where."
-                self._change(run_id, state="failed", message=message)
-            else:
-                self._change(run_id, state="done", share=1.0, result=result)
+    def _work(self) -> None:
+        while True:
+            run_id, tool = self._waiting.get()
+            if self._begins(run_id):
+                self._run(run_id, tool)
+
+    def _begins(self, run_id: str) -> bool:
+        """Mark a run as running, unless it was cancelled while it waited."""
+        with self._lock:
+            run = self._runs.get(run_id)  # a cancelled one may be forgotten by now
+            if run is None or run.state != "waiting":
+                return False
+            self._runs[run_id] = replace(run, state="running")
+            return True
+
+    def _run(self, run_id: str, tool: Tool) -> None:
+        try:
+            result = tool(self._work_of(run_id))
+        except Cancelled:
+            self._change(run_id, state="cancelled")
+        except DeforumError as error:
+            self._change(run_id, state="failed", message=str(error))
+        except Exception as error:
+            log.exception("%s failed", run_id)
+            message = f"It failed unexpectedly ({type(error).__name__}); the log says where."
+            self._change(run_id, state="failed", message=message)
+        else:
+            self._change(run_id, state="done", share=1.0, result=result)
 
     def _work_of(self, run_id: str) -> Work:
         facts = self._service.facts

@@ -10,7 +10,7 @@ import pytest
 
 from deforum_helpers.errors import DeforumError, MissingFeature
 from deforum_helpers.tools.results import ToolResult, Work
-from deforum_helpers.ui.tool_runs import MAX_UNFINISHED, ToolRun, ToolRuns
+from deforum_helpers.ui.tool_runs import KEPT, MAX_UNFINISHED, ToolRun, ToolRuns
 from tests.ui.fake_service import FakeService, facts
 
 WAIT_S = 120.0
@@ -94,6 +94,17 @@ def test_a_running_and_a_waiting_tool_are_cancelled(runs: ToolRuns) -> None:
     third = runs.start("C", "c", lambda work: MADE)
     assert ended(runs, third).state == "done"
     assert ran == []
+
+
+def test_those_that_are_cancelled_and_forgotten_while_they_wait_hinder_none(runs: ToolRuns) -> None:
+    held = Held()
+    first = runs.start("A", "a", held)
+    assert held.began.wait(WAIT_S)
+    for _ in range(KEPT + 1):
+        runs.cancel(runs.start("B", "b", lambda work: MADE))
+    last = runs.start("C", "c", lambda work: MADE)
+    held.go.set()
+    assert [ended(runs, run_id).state for run_id in (first, last)] == ["done", "done"]
 
 
 def test_an_error_is_told_as_it_is_said(runs: ToolRuns) -> None:
