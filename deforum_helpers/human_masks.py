@@ -26,6 +26,7 @@ def write_human_masks(
     frames: Sequence[Path],
     kind: str,
     outdir: Path,
+    *,
     fps: float,
     options: Options,
     finder: Finder,

@@ -94,7 +94,7 @@ def run_job(
         halves = unfinished_files(run) if resume else []
         report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
         remove_unfinished(halves)
-        job = _Job(prepared, engine, cancel, report, run, estimator, sources)
+        job = _Job(prepared, engine, run, sources, cancel=cancel, report=report, estimator=estimator)
         manifest = finished_film(run, job.film_digest, prepared.options) if resume else None
         if manifest is None:
             job.sources = sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
@@ -108,9 +108,9 @@ def run_job(
         run.outdir,
         run.timestring,
         plan.frames,
-        run.video_path if _videos(run, manifest, "video") else None,
-        (*prepared.warnings, *job.warnings),
-        _videos(run, manifest, "upscaled_video", "interpolated_video"),
+        video=next(iter(_videos(run, manifest, "video")), None),
+        warnings=(*prepared.warnings, *job.warnings),
+        more_videos=_videos(run, manifest, "upscaled_video", "interpolated_video"),
     )
 
 
@@ -125,11 +125,12 @@ class _Job:
         self,
         prepared: Prepared,
         engine: Engine,
+        run: Run,
+        sources: Sources,
+        *,
         cancel: CancelToken,
         report: Callable[[Progress], None],
-        run: Run,
         estimator: Callable[..., DepthEstimator],
-        sources: Sources,
     ) -> None:
         self.prepared = prepared
         self.plan: Plan = prepared.plan
@@ -150,9 +151,9 @@ class _Job:
                 fraction,
                 frames,
                 self.plan.frames,
-                str(self.run.outdir),
-                self.run.timestring,
-                self.warnings,
+                outdir=str(self.run.outdir),
+                timestring=self.run.timestring,
+                warnings=self.warnings,
             )
         )
 
@@ -230,10 +231,10 @@ class _Job:
             prepared.options,
             self.plan,
             self.run,
-            self.saved_settings(),
-            start.frames_done,
-            prepared.inputs.soundtrack,
-            self.film_digest,
+            saved_settings=self.saved_settings(),
+            frames_done=start.frames_done,
+            soundtrack=prepared.inputs.soundtrack,
+            film_digest=self.film_digest,
         ) as film:
             try:
                 self.render(film, start.state, start.frames_done)
@@ -250,15 +251,15 @@ class _Job:
         """Make of the frames what else is asked for, and return the list of all files."""
         prepared, frames = self.prepared, self.plan.frames
         rendered = Rendered(
-            prepared.settings,
-            prepared.options,
-            self.run,
-            self.plan.fps,
-            frames,
-            json.dumps(self.saved_settings(), ensure_ascii=False),
-            prepared.inputs.soundtrack,
-            str(self.engine.device),
-            self.engine.resting,
+            settings=prepared.settings,
+            options=prepared.options,
+            run=self.run,
+            fps=self.plan.fps,
+            frames=frames,
+            settings_json=json.dumps(self.saved_settings(), ensure_ascii=False),
+            soundtrack=prepared.inputs.soundtrack,
+            device=str(self.engine.device),
+            resting=self.engine.resting,
         )
         begun = FILM_SHARE if wants_more(prepared.settings) else 1.0
         return post_produce(

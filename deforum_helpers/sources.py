@@ -124,7 +124,16 @@ def with_videos(
         if finds_people(settings):
             kind, fps = settings.hybrid_generate_human_masks, inputs.video.fps / inputs.selection.step
             finder = make_finder("people", device)
-            write_human_masks(paths, kind, outdir, fps, prepared.options, finder, device, cancel)
+            write_human_masks(
+                paths,
+                kind,
+                outdir,
+                fps=fps,
+                options=prepared.options,
+                finder=finder,
+                device=device,
+                cancel=cancel,
+            )
         video = VideoPictures(paths, settings.W, settings.H, "video_init_path", device)
         sources = replace(sources, video=video, laid_over=sources.laid_over or video, extracted=paths)
         if sources.masks is not None:

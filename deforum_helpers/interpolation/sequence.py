@@ -24,6 +24,7 @@ def with_between(
     read: Callable[[int], Image],
     interpolator: Interpolator,
     x_amount: int,
+    *,
     begin: int = 0,
     beginning: Image | None = None,
 ) -> Iterator[tuple[int, Image]]:

@@ -78,8 +78,8 @@ def interpolate_pictures(
         lambda number: from_bytes(read_frame(sources[number])),
         interpolator,
         x_amount,
-        begin,
-        from_bytes(read_frame(targets[begin * x_amount])) if begin else None,
+        begin=begin,
+        beginning=from_bytes(read_frame(targets[begin * x_amount])) if begin else None,
     )
     cancel.check()
     for number, picture in made:

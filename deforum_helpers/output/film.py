@@ -89,10 +89,11 @@ class Film:
         options: Options,
         plan: Plan,
         run: Run,
+        *,
         saved_settings: dict[str, Any],
         frames_done: int,
-        soundtrack: Path | None = None,
-        film_digest: str = "",
+        soundtrack: Path | None,
+        film_digest: str,
     ) -> None:
         self.frames = frames_done
         self._settings = settings

@@ -44,7 +44,7 @@ RECORD = ".made_for"
 PICTURES_SHARE = 0.8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rendered:
     """A film whose frames are all there.
 
@@ -65,9 +65,9 @@ class Rendered:
     fps: float
     frames: int
     settings_json: str
-    soundtrack: Path | None = None
-    device: str = "cpu"
-    resting: Callable[[], AbstractContextManager[None]] = nullcontext
+    soundtrack: Path | None
+    device: str
+    resting: Callable[[], AbstractContextManager[None]]
 
     @property
     def subtitles(self) -> Path | None:
@@ -76,7 +76,7 @@ class Rendered:
         return self.run.srt_path if carried else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Step:
     """One kind of pictures and their film.
 
