@@ -24,68 +24,77 @@ X264_PRESETS = (
 PREVIEWS = ("Off", "On", "On, concurrent (don't pause generation)")
 
 
-def option(default: Any, **bounds: Any) -> Any:
-    """Declare an option: its default, and `low` and `high`, or `choices`, or `fixed` (only the host's own value)."""
-    return field(default=default, metadata=bounds)
+def option(default: Any, label: str = "", **bounds: Any) -> Any:
+    """Declare an option.
+
+    Args:
+        default: its value where nothing else was chosen.
+        label: what people who can set it read beside it; empty = it is set in another place.
+        bounds: `low` and `high`, or `choices`, or `fixed` (only the host's own value).
+    """
+    return field(default=default, metadata={"label": label, **bounds})
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options that a job may override, by the names that WebUI hosts give them.
+    """The options that a job may override, by the names that WebUI hosts give them; each is what its label says.
 
     Args:
-        deforum_ffmpeg_location: path of ffmpeg; empty = the one of imageio-ffmpeg, else the one on the PATH.
-        deforum_ffmpeg_crf: quality of the video, 0 (lossless) .. 51.
-        deforum_ffmpeg_preset: x264 preset.
-        deforum_save_gen_info_as_srt: write subtitles with the parameters of each frame.
-        deforum_embed_srt: put them into the video as well.
-        deforum_save_gen_info_as_srt_params: which parameters, by their labels.
-        deforum_simple_subtitles: leave the numbers of frame and seed out of the subtitles.
-        deforum_own_line_for_prompt_srt: give the prompt a line of its own.
-        deforum_subtitles_per_second: most entries in a second, 1..60; 0 = one for each frame.
-        deforum_always_write_keyframe_subtitle: begin an entry at each key frame even so.
-        deforum_keep_3d_models_in_vram: keep the depth model loaded between jobs.
-        deforum_enable_persistent_settings: keep the settings of the newest film, for the next start of the tab.
-        deforum_persistent_settings_path: the file that keeps them.
-        deforum_debug_mode_enabled: write each step of a job into the log.
-        deforum_preview: make a film of the frames so far while rendering goes on.
-        deforum_preview_interval_frames: after how many frames anew, 10..500.
         outdir_samples: a folder inside the output root, empty = the output root's `img2img-images`.
-        CLIP_stop_at_last_layers: clip skip, 1..12.
         sd_model_checkpoint: checkpoint, empty = the host's.
         sd_vae: VAE, "Automatic" = the checkpoint's own.
-        eta_ancestral, eta_ddim: noise share of ancestral samplers and of DDIM, 0..1.
-        initial_noise_multiplier: scale of the init image's noise, 0..1.5.
         img2img_fix_steps: accepted as classic did, which always rendered with it switched off.
     """
 
-    deforum_ffmpeg_location: str = option("", fixed=True)
-    deforum_ffmpeg_crf: int = option(17, low=0, high=51)
-    deforum_ffmpeg_preset: str = option("slow", choices=X264_PRESETS)
-    deforum_save_gen_info_as_srt: bool = option(False)
-    deforum_embed_srt: bool = option(False)
+    deforum_ffmpeg_location: str = option(
+        "", "Path of ffmpeg; empty = the one that came with Deforum, else the system's", fixed=True
+    )
+    deforum_ffmpeg_crf: int = option(
+        17, "Quality of the video (CRF): 0 = lossless, 17 = very good, 51 = worst", low=0, high=51
+    )
+    deforum_ffmpeg_preset: str = option(
+        "slow", "Speed of the video encoder; slower makes smaller files", choices=X264_PRESETS
+    )
+    deforum_save_gen_info_as_srt: bool = option(
+        False, "Save the parameters of each frame as subtitles (.srt)"
+    )
+    deforum_embed_srt: bool = option(False, "Put the subtitles into the video as well")
     deforum_save_gen_info_as_srt_params: tuple[str, ...] = option(
-        ("Noise Sch",), choices=tuple(param.label for param in SUBTITLE_PARAMS)
+        ("Noise Sch",),
+        "Parameters in the subtitles",
+        choices=tuple(param.label for param in SUBTITLE_PARAMS),
     )
-    deforum_simple_subtitles: bool = option(False)
-    deforum_own_line_for_prompt_srt: bool = option(False)
-    deforum_subtitles_per_second: int = option(0, low=0, high=60)
-    deforum_always_write_keyframe_subtitle: bool = option(True)
-    deforum_keep_3d_models_in_vram: bool = option(False)
-    deforum_enable_persistent_settings: bool = option(False)
+    deforum_simple_subtitles: bool = option(False, "Subtitles without the numbers of frame and seed")
+    deforum_own_line_for_prompt_srt: bool = option(False, "The prompt on a line of its own in the subtitles")
+    deforum_subtitles_per_second: int = option(
+        0, "Subtitles per second at most; 0 = one for each frame", low=0, high=60
+    )
+    deforum_always_write_keyframe_subtitle: bool = option(True, "A subtitle at each key frame even so")
+    deforum_keep_3d_models_in_vram: bool = option(
+        False, "Keep the depth model loaded between films (needs memory, saves seconds)"
+    )
+    deforum_enable_persistent_settings: bool = option(
+        False, "Keep the settings of the newest film, and begin with them at the next start"
+    )
     deforum_persistent_settings_path: str = option(
-        "models/Deforum/deforum_persistent_settings.txt", fixed=True
+        "models/Deforum/deforum_persistent_settings.txt",
+        "File that keeps them; a path that is not absolute begins in the WebUI's data folder",
+        fixed=True,
     )
-    deforum_debug_mode_enabled: bool = option(False)
-    deforum_preview: str = option("Off", choices=PREVIEWS)
-    deforum_preview_interval_frames: int = option(100, low=10, high=500)
+    deforum_debug_mode_enabled: bool = option(False, "Write each step of a job into the log")
+    deforum_preview: str = option(
+        "Off", "Make a film of the frames so far while rendering goes on", choices=PREVIEWS
+    )
+    deforum_preview_interval_frames: int = option(100, "Frames between two such films", low=10, high=500)
     outdir_samples: str = option("")
-    CLIP_stop_at_last_layers: int = option(1, low=1, high=12)
+    CLIP_stop_at_last_layers: int = option(1, "CLIP skip", low=1, high=12)
     sd_model_checkpoint: str = option("")
     sd_vae: str = option("Automatic")
-    eta_ancestral: float = option(1.0, low=0.0, high=1.0)
-    eta_ddim: float = option(0.0, low=0.0, high=1.0)
-    initial_noise_multiplier: float = option(1.0, low=0.0, high=1.5)
+    eta_ancestral: float = option(
+        1.0, "Eta of ancestral samplers: share of fresh noise per step", low=0.0, high=1.0
+    )
+    eta_ddim: float = option(0.0, "Eta of DDIM: share of fresh noise per step", low=0.0, high=1.0)
+    initial_noise_multiplier: float = option(1.0, "Noise multiplier of the init image", low=0.0, high=1.5)
     img2img_fix_steps: bool = option(False)
 
 

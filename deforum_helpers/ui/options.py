@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,27 +9,6 @@ from typing import Any
 from deforum_helpers.errors import MissingFeature
 from deforum_helpers.options import Options
 from deforum_helpers.output.ffmpeg import find_ffmpeg
-
-LABELS: Mapping[str, str] = {
-    "deforum_ffmpeg_crf": "Quality of the video (CRF): 0 = lossless, 17 = very good, 51 = worst",
-    "deforum_ffmpeg_preset": "Speed of the video encoder; slower makes smaller files",
-    "deforum_save_gen_info_as_srt": "Save the parameters of each frame as subtitles (.srt)",
-    "deforum_embed_srt": "Put the subtitles into the video as well",
-    "deforum_save_gen_info_as_srt_params": "Parameters in the subtitles",
-    "deforum_simple_subtitles": "Subtitles without the numbers of frame and seed",
-    "deforum_own_line_for_prompt_srt": "The prompt on a line of its own in the subtitles",
-    "deforum_subtitles_per_second": "Subtitles per second at most; 0 = one for each frame",
-    "deforum_always_write_keyframe_subtitle": "A subtitle at each key frame even so",
-    "deforum_keep_3d_models_in_vram": "Keep the depth model loaded between films",
-    "deforum_enable_persistent_settings": "Begin with the settings of the newest film at the next start",
-    "deforum_debug_mode_enabled": "Write each step of a job into the log",
-    "deforum_preview": "Make a film of the frames so far while rendering goes on",
-    "deforum_preview_interval_frames": "Frames between two such films",
-    "CLIP_stop_at_last_layers": "CLIP skip",
-    "eta_ancestral": "Eta of ancestral samplers: share of fresh noise per step",
-    "eta_ddim": "Eta of DDIM: share of fresh noise per step",
-    "initial_noise_multiplier": "Noise multiplier of the init image",
-}
 
 
 @dataclass(frozen=True)
@@ -48,24 +26,24 @@ class OptionRow:
     name: str
     label: str
     default: Any
-    low: float | None
-    high: float | None
-    choices: tuple[str, ...]
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
 
 
 def option_rows() -> tuple[OptionRow, ...]:
     """Return the options that the drawer has, in the order of their declaration."""
     return tuple(
         OptionRow(
-            declared.name,
-            LABELS[declared.name],
-            declared.default,
-            declared.metadata.get("low"),
-            declared.metadata.get("high"),
-            declared.metadata.get("choices", ()),
+            each.name,
+            each.metadata["label"],
+            each.default,
+            low=each.metadata.get("low"),
+            high=each.metadata.get("high"),
+            choices=each.metadata.get("choices", ()),
         )
-        for declared in fields(Options)
-        if declared.name in LABELS
+        for each in fields(Options)
+        if each.metadata["label"] and "fixed" not in each.metadata
     )
 
 

@@ -21,15 +21,15 @@ SOUND_FIELDS = ("fps", "add_soundtrack", "soundtrack_path")
 
 
 def _choice(name: str, label: str, choices: tuple[str, ...], default: str = "") -> OptionRow:
-    return OptionRow(name, label, default or choices[0], None, None, choices)
+    return OptionRow(name, label, default or choices[0], choices=choices)
 
 
 def _number(name: str, label: str, default: float, low: float, high: float) -> OptionRow:
-    return OptionRow(name, label, default, low, high, ())
+    return OptionRow(name, label, default, low, high)
 
 
 def _switch(name: str, label: str, *, default: bool) -> OptionRow:
-    return OptionRow(name, label, default, None, None, ())
+    return OptionRow(name, label, default)
 
 
 # Each by the name of its argument.

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 # The others of `Options` stay unset, which means: as the host has it when the job begins.
 SHARED_OPTIONS = (
-    *(name for name in settings_page.OPTION_NAMES if name not in settings_page.HOST_ONLY),
+    *(each.name for each in settings_page.OPTIONS if each.name not in settings_page.HOST_ONLY),
     "CLIP_stop_at_last_layers",
     "eta_ancestral",
     "eta_ddim",

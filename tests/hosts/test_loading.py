@@ -21,7 +21,7 @@ from fastapi.testclient import TestClient
 
 from deforum_api import in_webui
 from deforum_api.record import Job
-from deforum_helpers.options import Options
+from deforum_helpers.options import PREVIEWS, Options
 from deforum_helpers.scratch import FILM, LOCK_NAME
 from deforum_helpers.webui.facts import output_folders
 from deforum_helpers.webui.settings_page import add_options
@@ -261,13 +261,20 @@ def test_the_settings_page_has_our_options_and_they_are_honoured(
     from deforum_helpers.webui.facts import host_facts
 
     components = ("Textbox", "Slider", "Dropdown", "Checkbox", "CheckboxGroup")
-    monkeypatch.setitem(sys.modules, "gradio", SimpleNamespace(**dict.fromkeys(components)))
+    monkeypatch.setitem(sys.modules, "gradio", SimpleNamespace(**{name: name for name in components}))
     loaded.script_callbacks.call("ui_settings")
     opts = loaded.shared.opts
     ours = {name for name in opts.data_labels if name.startswith("deforum_")}
     assert ours == {each.name for each in fields(Options) if each.name.startswith("deforum_")}
     assert {opts.data_labels[name].section for name in ours} == {("deforum", "Deforum")}
     assert all(opts.data_labels[name].default is not None for name in ours)
+    asked = {name: (info.component, info.component_args) for name, info in opts.data_labels.items()}
+    assert asked["deforum_ffmpeg_crf"] == ("Slider", {"minimum": 0, "maximum": 51, "step": 1})
+    assert asked["deforum_preview"] == ("Dropdown", {"choices": list(PREVIEWS)})
+    assert asked["deforum_save_gen_info_as_srt_params"][0] == "CheckboxGroup"
+    assert asked["deforum_persistent_settings_path"] == ("Textbox", {})
+    assert asked["deforum_embed_srt"] == ("Checkbox", {})
+    assert all(opts.data_labels[name].label for name in ours)
     opts.set("deforum_ffmpeg_crf", 30)
     opts.set("deforum_save_gen_info_as_srt_params", ["Noise Schedule"])
     opts.set("deforum_ffmpeg_preset", "warp speed")
