@@ -10,10 +10,9 @@ from typing import Any
 
 from deforum_helpers.engines.checkpoints import describe_checkpoint
 from deforum_helpers.errors import ModelError, Problem, SettingsError
-from deforum_helpers.output.metadata import read_png_settings, read_video_settings
+from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.own_host import own_engine, own_facts
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
-from deforum_helpers.settings import read_settings_file
 
 DEFAULT_OUTPUT_ROOT = Path("outputs")
 
@@ -44,14 +43,13 @@ def host_facts(options: argparse.Namespace, output_root: Path) -> HostFacts:
 
 
 def read_submitted(path: Path, changes: list[str]) -> dict[str, Any]:
-    """Read a settings file and apply `NAME=VALUE` changes.
+    """Read the settings in a file and apply `NAME=VALUE` changes.
 
     Raises:
         SettingsError: the file cannot be read, or a change has no name.
     """
-    readers = {".png": read_png_settings, ".mp4": read_video_settings}
-    submitted = readers.get(path.suffix.lower(), read_settings_file)(path)
-    submitted.update(read_changes(changes, "--set"))
+    submitted = read_settings(path)
+    submitted.update(read_changes(changes, "--set"))  # in place, as it may know of names that stand twice
     return submitted
 
 

@@ -1,4 +1,4 @@
-"""Settings that travel inside pictures and films, and how they are read back."""
+"""Settings that travel inside pictures and films, and how they are read back from whatever holds some."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.settings import read_settings_file
 
 SETTINGS_KEYWORD = "deforum_settings"
 MAX_SETTINGS_BYTES = 16 << 20
@@ -31,6 +32,16 @@ def png_text_chunks(text: Mapping[str, str]) -> bytes:
     The chunks are those of the PNG specification, section 11.3.3.
     """
     return b"".join(_text_chunk(keyword, value) for keyword, value in text.items())
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings in a frame (.png) or film (.mp4) of ours; any other file is read as a settings file.
+
+    Raises:
+        SettingsError: it holds none.
+    """
+    readers = {".png": read_png_settings, ".mp4": read_video_settings}
+    return readers.get(path.suffix.lower(), read_settings_file)(path)
 
 
 def read_png_settings(path: Path) -> dict[str, Any]:

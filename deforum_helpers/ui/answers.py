@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deforum_helpers.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.plot import camera_svg, changing_schedules, plot_svg
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.checking import Checked, check, verdict_html
@@ -18,7 +19,6 @@ from deforum_helpers.ui.loading import (
     Taken,
     default_settings,
     problem_html,
-    read_file,
     report_html,
     saved_text,
     taken,
@@ -77,7 +77,7 @@ class Answers:
         """
         more = {"motion_preview_mode": True} if preview else {}
         try:
-            jobs = [read_file(path) | more for path in files] if batch else [submitted(values) | more]
+            jobs = [read_settings(path) | more for path in files] if batch else [submitted(values) | more]
         except SettingsError as error:
             return verdict_html(Checked(submitted(values), None, error.problems), refused=True)
         if not jobs:
@@ -166,7 +166,7 @@ class Answers:
     def _stopped(self, timestring: str) -> dict[str, Any]:
         runs = {run.timestring: run for run in self._service.stopped_runs()}
         run = runs[timestring]
-        settings = read_file(run.settings)
+        settings = read_settings(run.settings)
         return settings | {
             "batch_name": run.folder,
             "resume_from_timestring": True,
@@ -178,7 +178,7 @@ class Answers:
         if not paths:
             return values, ""
         try:
-            found = read_file(paths[0])
+            found = read_settings(paths[0])
             group = VIDEO_GROUP if video_only else None
             return self._filled(taken(paths[0].name, found, submitted(values), group=group), values)
         except SettingsError as error:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.output.metadata import read_png_settings, read_video_settings
 from deforum_helpers.settings import (
     FIELDS,
     Loaded,
     defaults,
     flat_settings,
     load_settings,
-    read_settings_file,
 )
 from deforum_helpers.settings.findings import sentences
 from deforum_helpers.settings.legacy import modernised
@@ -24,7 +21,6 @@ from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.controls import NAMES
 from deforum_helpers.ui.wording import escape
 
-READERS = {".png": read_png_settings, ".mp4": read_video_settings}
 ENDINGS = (".txt", ".json", ".png", ".mp4")
 MAX_LISTED = 12
 
@@ -52,15 +48,6 @@ class Taken:
     left_out: tuple[Problem, ...] = ()
     ignored: tuple[str, ...] = ()
     different: tuple[str, ...] = ()
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """Return the settings in a settings file, or in a frame or film of ours.
-
-    Raises:
-        SettingsError: it holds none.
-    """
-    return READERS.get(path.suffix.lower(), read_settings_file)(path)
 
 
 def taken(

@@ -14,7 +14,8 @@ from deforum_helpers.errors import DiskFull, MissingFeature, SettingsError, Vide
 from deforum_helpers.output import ffmpeg as programs
 from deforum_helpers.output import video as films
 from deforum_helpers.output.audio import soundtrack_kind
-from deforum_helpers.output.metadata import read_video_settings
+from deforum_helpers.output.frames import write_frame
+from deforum_helpers.output.metadata import SETTINGS_KEYWORD, read_settings, read_video_settings
 from deforum_helpers.output.subtitles import Moment, Span, Style, SubtitleWriter
 from deforum_helpers.output.video import VideoWriter, count_frames, find_ffmpeg, gif
 from tests.output.films import FFMPEG, chart, decoded, false_ffmpeg, sound, streams
@@ -70,6 +71,13 @@ def test_a_film_tells_its_colours_and_rate(tmp_path: Path) -> None:
 def test_settings_travel_in_the_film(tmp_path: Path, settings: dict[str, object]) -> None:
     film(tmp_path / "a.mp4", settings_json=json.dumps(settings, ensure_ascii=False))
     assert read_video_settings(tmp_path / "a.mp4") == settings
+
+
+def test_settings_are_read_from_whatever_holds_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text('{"W": 8}', encoding="utf-8")
+    write_frame(tmp_path / "a.PNG", chart(8, 8), {SETTINGS_KEYWORD: '{"W": 8}'})
+    film(tmp_path / "a.mp4", settings_json='{"W": 8}')
+    assert [read_settings(path) for path in sorted(tmp_path.iterdir())] == [{"W": 8}] * 3
 
 
 def test_settings_outlive_sound_and_subtitles(tmp_path: Path) -> None:
