@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deforum_helpers.errors import DiskFull, MissingFeature, Problem, SettingsError, VideoError
 from deforum_helpers.media.video import Footage, Selection, extract_frames, footage_of
+from deforum_helpers.options import Options
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.disk import disk_errors
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -57,16 +58,14 @@ def fresh_folder(work: Work, kind: str, name: str) -> Iterator[Path]:
         raise
 
 
-def footage(path: Path, work: Work) -> Footage:
-    """Return what an uploaded video holds.
+def footage(path: Path, options: Options) -> Footage:
+    """Return what an uploaded video holds, seen by the ffmpeg of `options`.
 
     Raises:
         SettingsError: it is missing, empty, no video or a playlist.
         MissingFeature: there is no ffmpeg.
     """
-    return footage_of(
-        path, find_ffmpeg(work.options.deforum_ffmpeg_location), setting="The video", name=path.name
-    )
+    return footage_of(path, find_ffmpeg(options.deforum_ffmpeg_location), setting="The video")
 
 
 def extracted(video: Footage, folder: Path, work: Work) -> tuple[Path, ...]:

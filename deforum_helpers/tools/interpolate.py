@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,11 +20,10 @@ from deforum_helpers.interpolation.names import (
     picture_name,
 )
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.derived import film_of
 from deforum_helpers.output.derived import interpolate_pictures as draw_between
 from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.tools.films import filmed
 from deforum_helpers.tools.folders import (
-    INPUT_FOLDER,
     clean_name,
     extracted,
     footage,
@@ -64,24 +62,24 @@ def interpolate_video(
         Cancelled, Parked: it was told to stop; nothing is left behind.
     """
     named = _checked(engine, x_amount, slow_mo_amount)
-    video = footage(path, work)
+    video = footage(path, work.options)
     size = video.width_px, video.height_px
     _check_size(video.frames, x_amount, size, work)
     with fresh_folder(work, FOLDER, clean_name(path)) as folder:
         frames = extracted(video, folder, work)
         work.report(0.1)
-        made = _film(
+        return _film(
             frames,
             folder,
-            clean_name(path),
-            named,
-            x_amount,
-            slow_mo_amount,
-            film_fps(video.fps, x_amount, slow_mo_amount),
-            None if slow_mo_amount else sound_of(path, work),
             work,
+            name=clean_name(path),
+            engine=named,
+            x_amount=x_amount,
+            slow_mo_amount=slow_mo_amount,
+            fps=film_fps(video.fps, x_amount, slow_mo_amount),
+            sound=None if slow_mo_amount else sound_of(path, work),
+            keep_imgs=keep_imgs,
         )
-        return _kept(made, keep_imgs, folder)
 
 
 def interpolate_pictures(
@@ -116,30 +114,32 @@ def interpolate_pictures(
         check_soundtrack(soundtrack, find_ffmpeg(work.options.deforum_ffmpeg_location))
     name = clean_name(paths[0])
     with fresh_folder(work, FOLDER, name) as folder:
-        made = _film(
+        return _film(
             paths,
             folder,
-            name,
-            named,
-            x_amount,
-            slow_mo_amount,
-            fps / (slow_mo_amount or 1),
-            None if slow_mo_amount else soundtrack,
             work,
+            name=name,
+            engine=named,
+            x_amount=x_amount,
+            slow_mo_amount=slow_mo_amount,
+            fps=fps / (slow_mo_amount or 1),
+            sound=None if slow_mo_amount else soundtrack,
+            keep_imgs=keep_imgs,
         )
-        return _kept(made, keep_imgs, folder)
 
 
 def _film(
     frames: Sequence[Path],
     folder: Path,
+    work: Work,
+    *,
     name: str,
     engine: EngineName,
     x_amount: int,
     slow_mo_amount: int | None,
     fps: float,
     sound: Path | None,
-    work: Work,
+    keep_imgs: bool,
 ) -> ToolResult:
     target = folder / folder_name(name, engine)
     count = frame_count(len(frames), x_amount)
@@ -147,19 +147,7 @@ def _film(
     interpolator = make_interpolator(engine.name, work.device, work.cancel.check_cancel)
     draw_between(frames, pictures, interpolator, x_amount, work.cancel, part(work.report, 0.1, 0.85))
     film = folder / film_name(name, engine, x_amount, slow_mo_amount, upscaled=False)
-    report = part(work.report, 0.85, 1.0)
-    counted = film_of(
-        pictures, film, fps=fps, options=work.options, cancel=work.cancel, report=report, audio=sound
-    )
-    return ToolResult(film, counted, fps, pictures)
-
-
-def _kept(made: ToolResult, keep: bool, folder: Path) -> ToolResult:
-    shutil.rmtree(folder / INPUT_FOLDER, ignore_errors=True)
-    if keep:
-        return made
-    shutil.rmtree(made.pictures[0].parent, ignore_errors=True)
-    return ToolResult(made.video, made.frames, made.fps, (), made.warnings)
+    return filmed(pictures, film, work, fps=fps, sound=sound, keep_imgs=keep_imgs)
 
 
 def _checked(engine: str, x_amount: int, slow_mo_amount: int | None) -> EngineName:

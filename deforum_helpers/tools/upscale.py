@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.image.files import LARGEST_PIXELS
-from deforum_helpers.output.derived import enlarge_pictures, film_of
+from deforum_helpers.output.derived import enlarge_pictures
+from deforum_helpers.tools.films import filmed
 from deforum_helpers.tools.folders import (
-    INPUT_FOLDER,
     clean_name,
     extracted,
     footage,
@@ -43,7 +42,7 @@ def upscale_video(
         Cancelled, Parked: it was told to stop; nothing is left behind.
     """
     _check(model, factor)
-    video, times = footage(path, work), times_larger(factor)
+    video, times = footage(path, work.options), times_larger(factor)
     width_px, height_px = video.width_px * times, video.height_px * times
     if width_px * height_px > LARGEST_PIXELS:
         found = f"{width_px}x{height_px}"
@@ -58,19 +57,7 @@ def upscale_video(
         upscaler = make_upscaler(model, factor, work.device, work.cancel.check_cancel)
         enlarge_pictures(frames, pictures, upscaler, work.cancel, part(work.report, 0.1, 0.85))
         film = folder / film_name(clean_name(path), factor)
-        counted = film_of(
-            pictures,
-            film,
-            fps=video.fps,
-            options=work.options,
-            cancel=work.cancel,
-            report=part(work.report, 0.85, 1.0),
-            audio=sound_of(path, work),
-        )
-        shutil.rmtree(folder / INPUT_FOLDER, ignore_errors=True)
-        if not keep_imgs:
-            shutil.rmtree(folder / PICTURES, ignore_errors=True)
-        return ToolResult(film, counted, video.fps, pictures if keep_imgs else ())
+        return filmed(pictures, film, work, fps=video.fps, sound=sound_of(path, work), keep_imgs=keep_imgs)
 
 
 def _check(model: str, factor: str) -> None:

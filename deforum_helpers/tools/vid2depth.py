@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,10 @@ from deforum_helpers.depth.maps import depth_bytes
 from deforum_helpers.depth.names import available_families, depth_name, serve
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.image.convert import from_bytes
-from deforum_helpers.output.derived import film_of
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.tools.anime import FigureFinder, load_finder, missing_feature
+from deforum_helpers.tools.films import filmed
 from deforum_helpers.tools.folders import (
-    INPUT_FOLDER,
     clean_name,
     extracted,
     footage,
@@ -96,7 +94,7 @@ def video_to_depth(
         Cancelled, Parked: it was told to stop; nothing is left behind.
     """
     look = checked(look or DepthLook())
-    video, warning = footage(path, work), None
+    video, warning = footage(path, work.options), None
     require_room(work, video.width_px * video.height_px * video.frames)
     draws: list[Callable[[Grey], Grey]] = []
     if look.mode in WITH_DEPTH:
@@ -118,22 +116,14 @@ def video_to_depth(
             write_frame(picture, _drawn(read_frame(frame), draws or [_grey], look))
             report((number + 1) / len(frames))
         film = folder / f"{name}_depth_{look.thresholding}.mp4"
-        report = part(work.report, 0.85, 1.0)
-        sound = sound_of(path, work)
-        counted = film_of(
+        return filmed(
             pictures,
             film,
+            work,
             fps=video.fps,
-            options=work.options,
-            cancel=work.cancel,
-            report=report,
-            audio=sound,
-        )
-        shutil.rmtree(folder / INPUT_FOLDER, ignore_errors=True)
-        if not keep_imgs:
-            shutil.rmtree(pictures[0].parent, ignore_errors=True)
-        return ToolResult(
-            film, counted, video.fps, pictures if keep_imgs else (), (warning,) if warning else ()
+            sound=sound_of(path, work),
+            keep_imgs=keep_imgs,
+            warnings=(warning,) if warning else (),
         )
 
 

@@ -36,12 +36,12 @@ class ToolAnswers:
 
     def facts(self, files: Files) -> str:
         """Return what is known of a film that was just given."""
-        from deforum_helpers.tools.looks import video_facts
+        from deforum_helpers.tools.folders import footage
 
         if not files:
             return ""
         try:
-            film = video_facts(files[0], self._service.options())
+            film = footage(files[0], self._service.options())
         except DeforumError as error:
             return _refusal(str(error))
         return (

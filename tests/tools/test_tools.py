@@ -19,9 +19,8 @@ from deforum_helpers.output.ffmpeg import count_frames
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.tools import anime, folders
 from deforum_helpers.tools.anime import FigureFinder, load_finder
-from deforum_helpers.tools.folders import clean_name
+from deforum_helpers.tools.folders import clean_name, footage
 from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
-from deforum_helpers.tools.looks import VideoFacts, video_facts
 from deforum_helpers.tools.names import MODES, THRESHOLDINGS
 from deforum_helpers.tools.results import Work
 from deforum_helpers.tools.stitch import stitch_frames
@@ -306,7 +305,8 @@ def test_what_finds_figures_is_told_with_the_line_that_gets_it(
 
 
 def test_facts_of_a_video(video: Path) -> None:
-    assert video_facts(video) == VideoFacts(4, 8, 48, 32)
+    seen = footage(video, QUICK)
+    assert (seen.frames, seen.fps, seen.width_px, seen.height_px) == (4, 8, 48, 32)
 
 
 def bad_files(folder: Path) -> dict[str, Path]:
