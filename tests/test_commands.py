@@ -196,6 +196,28 @@ def test_a_run_that_is_parked_before_it_could_go_on_says_so(
     )
 
 
+def test_files_behind_one_that_is_stopped_are_named(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = [tmp_path / "second.txt", tmp_path / "the third.txt"]
+    for other in others:
+        other.write_text(json.dumps(FILM), encoding="utf-8")
+    write = job.Film.write
+
+    def parked(self: object, outcome: object) -> None:
+        write(self, outcome)  # type: ignore[arg-type]
+        raise Parked("The run was parked.")
+
+    monkeypatch.setattr(job.Film, "write", parked)
+    assert (
+        main(["run", str(film), *map(str, others), "--engine", "null", "--out", str(tmp_path / "out")]) == 1
+    )
+    parked_one, left = capsys.readouterr().err.strip().splitlines()
+    assert parked_one.startswith("Parked after")
+    assert left == f"Not begun and still to be run: {shlex.join(map(str, others))}"
+    assert len(list((tmp_path / "out").glob("*/*"))) == 1
+
+
 def test_a_reader_that_has_seen_enough_is_no_traceback(film: Path) -> None:
     started = subprocess.Popen(
         [sys.executable, "-m", "deforum_helpers", "check", film],

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from deforum_helpers.engines.base import Engine
     from deforum_helpers.job import Progress
 
+STOPPED = 3
+
 
 def run(options: argparse.Namespace) -> int:
     """Render every file; 0 if all succeeded, 1 if one failed or was stopped, 2 if settings are wrong.
@@ -52,14 +54,13 @@ def run(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 1
     codes = []
-    for path, prepared in ready:
+    for number, (path, prepared) in enumerate(ready, start=1):
         codes.append(_run_one(path, prepared, engine, options))
         if codes[-1] == STOPPED:
+            if left := [str(path) for path, _ in ready[number:]]:
+                print(f"Not begun and still to be run: {shlex.join(left)}", file=sys.stderr)
             break
     return 1 if any(codes) else 0
-
-
-STOPPED = 3
 
 
 def _run_one(path: Path, prepared: Prepared, engine: Engine, options: argparse.Namespace) -> int:
