@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from deforum_helpers.controlnet.units import acting_units
 from deforum_helpers.engines.checkpoints import LORA_FOLDER
-from deforum_helpers.engines.diffusion.prompt_syntax import parse_prompt
+from deforum_helpers.engines.diffusion.prompt_syntax import parse_prompt, unread_loras
 from deforum_helpers.errors import Problem
 from deforum_helpers.host import ControlNetFacts, HostFacts
+from deforum_helpers.progress import told_once
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.model import ControlNetUnit
@@ -34,14 +35,9 @@ def lora_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
     if facts.loras is None:
         return []
     called: dict[str, int] = {}
-    for texts in (plan.prompts.positive, plan.prompts.negative):
-        first: dict[str, int] = {}
-        for frame, text in enumerate(texts):
-            if "<" in text:
-                first.setdefault(text, frame)
-        for text, frame in first.items():
-            for lora in parse_prompt(text).loras:
-                called[lora.name] = min(frame, called.get(lora.name, frame))
+    for text, frame in _with_tags(plan):
+        for lora in parse_prompt(text).loras:
+            called.setdefault(lora.name, frame)
     there = sorted(facts.loras()) if called else []
     allowed = ", ".join(there[:MAX_NAMES_SHOWN]) or "none"
     return [
@@ -53,9 +49,31 @@ def lora_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
             found=name[:80],
             allowed=allowed,
         )
-        for name, frame in sorted(called.items(), key=lambda one: one[1])
+        for name, frame in called.items()
         if name not in there
     ]
+
+
+def lora_warnings(plan: Plan, facts: HostFacts) -> tuple[str, ...]:
+    """Return which tags of prompts call no LoRA because of how they are written; a WebUI reads them in its own way."""
+    if facts.loras is None:
+        return ()
+    return told_once(
+        f"prompts, frame {frame}: {tag[:80]!r} is no LoRA tag and is drawn as words; "
+        "a LoRA is called as in <lora:name:0.8>."
+        for text, frame in _with_tags(plan)
+        for tag in unread_loras(text)
+    )
+
+
+def _with_tags(plan: Plan) -> list[tuple[str, int]]:
+    """Return the different texts of prompts that may hold tags, each with its first frame, in the order of frames."""
+    first: dict[tuple[int, str], int] = {}
+    for side, texts in enumerate((plan.prompts.positive, plan.prompts.negative)):
+        for frame, text in enumerate(texts):
+            if "<" in text:
+                first.setdefault((side, text), frame)
+    return sorted(((text, frame) for (_, text), frame in first.items()), key=lambda one: one[1])
 
 
 def host_name_of(name: str, names: Sequence[str]) -> str | None:

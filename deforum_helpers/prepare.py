@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.abilities import ability_problems, lora_problems
+from deforum_helpers.abilities import ability_problems, lora_problems, lora_warnings
 from deforum_helpers.control_checks import control_problems, control_warnings
 from deforum_helpers.depth.names import available_families, depth_name, second_family, serve
 from deforum_helpers.errors import Problem, SettingsError
@@ -188,7 +188,8 @@ def _plan_warnings(
 ) -> tuple[str, ...]:
     of_manifest = manifest_warnings(manifest) if manifest is not None else ()
     of_files = (*_length_warnings(plan, inputs, asked_frames), *mask_warnings(plan, inputs.downloads))
-    return (*plan.warnings, *of_manifest, *_depth_warnings(plan), *of_files, *control_warnings(plan, facts))
+    of_models = (*control_warnings(plan, facts), *lora_warnings(plan, facts))
+    return (*plan.warnings, *of_manifest, *_depth_warnings(plan), *of_files, *of_models)
 
 
 def _with_length(settings: Settings, inputs: Inputs) -> Settings:

@@ -53,6 +53,23 @@ def test_a_lora_that_is_not_there_is_told_before_the_film(tmp_path: Path) -> Non
     assert told("null") == []
 
 
+@pytest.mark.parametrize(
+    "tag", ["<lora:>", "<lora:ink:abc>", "<LoRA:ink:1>", "<lora:ink: 1>", "<lyco", "<lora:ink:1"]
+)
+def test_a_tag_that_calls_no_lora_is_told(tmp_path: Path, tag: str) -> None:
+    prompts = {
+        "0": "a loran <3 <lora:ink:1><lyco:ink:.5:1>",
+        "3": f"a {tag} hill",
+        "4": f"a --neg {tag} hill",
+    }
+    given = SMALL | {"prompts": prompts, "max_frames": 5}
+    warnings = prepare(given, host(tmp_path, loras=lambda: ["ink"])).warnings
+    assert len(warnings) == 1
+    assert warnings[0].startswith("prompts, frame 3: '<")
+    assert warnings[0].endswith(" is drawn as words; a LoRA is called as in <lora:name:0.8>.")
+    assert prepare(given, host(tmp_path)).warnings == ()
+
+
 def test_every_unit_that_is_on_is_told_that_there_is_no_controlnet() -> None:
     missing = ControlNetFacts(missing="This WebUI has no ControlNet.")
     assert problems(missing, {}) == []

@@ -25,6 +25,7 @@ _ROUND, _SQUARE = 1.1, 1 / 1.1
 _DEEPEST = 100
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 _LORA = re.compile(rf"<(?:lora|lyco):([^:<>]+)(?::({_NUMBER}))?(?::({_NUMBER}))?>")
+_LORA_LIKE = re.compile(r"<(?:lora|lyco)\b[^<>]*>?", re.IGNORECASE)
 _PART = re.compile(rf"(.*?)(?:\s*:\s*({_NUMBER}))?\s*", re.DOTALL)
 _BLOCK = re.compile(r"\s*\bBREAK\b\s*")
 _ATTENTION = re.compile(rf"\\.|\(|\[|:\s*({_NUMBER})\s*\)|\)|\]|[^\\()\[\]:]+|:|\\", re.DOTALL)
@@ -80,6 +81,15 @@ def parse_prompt(prompt: str) -> Prompt:
         assert match is not None, "the pattern matches every text"
         parts.append((match[1].strip(), float(match[2] or 1)))
     return Prompt(tuple(parts), tuple(loras))
+
+
+def unread_loras(prompt: str) -> list[str]:
+    """Return what begins like a LoRA tag in `prompt` and is none, so that it stands for itself.
+
+    >>> unread_loras("a hill <lora:ink:0.8> <lora:chalk:much>")
+    ['<lora:chalk:much>']
+    """
+    return _LORA_LIKE.findall(_LORA.sub(" ", prompt))
 
 
 # what changes from step to step
