@@ -277,6 +277,12 @@ def test_files_are_short() -> None:
     assert not {path: length for path, length in lengths.items() if length > MAX_FILE_LINES}
 
 
+def test_scripts_and_styles_of_the_page_are_short() -> None:
+    files = (ROOT / "style.css", *(ROOT / "javascript").iterdir())
+    lengths = {file.name: file.read_text(encoding="utf-8").count("\n") for file in files}
+    assert not {name: length for name, length in lengths.items() if length > MAX_FILE_LINES}
+
+
 def test_functions_are_short() -> None:
     long = [
         f"{source.path}:{node.lineno} {node.name}: {_code_lines(node)} lines"

@@ -13,7 +13,8 @@ from deforum_helpers.ui.tab import make_tab
 
 ROOT = Path(__file__).resolve().parents[2]
 STYLE = ROOT / "style.css"
-SCRIPT = ROOT / "javascript" / "deforum.js"
+# A WebUI loads each as a script of its own, too, in the order of their names, though any will do.
+SCRIPTS = tuple(sorted((ROOT / "javascript").glob("*.js")))
 MAX_UPLOAD = "512mb"
 # gradio keeps wide margins, which three controls in a line have better use for.
 WIDE = "\n.gradio-container > .main.fillable.app { max-width: 1800px; }\n"
@@ -28,8 +29,8 @@ def mount(app: Any, service: JobService, module: str = "") -> None:
         module: JavaScript module that the page runs as well.
     """
     made = make_tab(service)
-    script = SCRIPT.read_text(encoding="utf-8")
-    head = f'<meta id="deforum_own_page" name="deforum" content="own page"><script>{script}</script>'
+    scripts = "".join(f"<script>{script.read_text(encoding='utf-8')}</script>" for script in SCRIPTS)
+    head = f'<meta id="deforum_own_page" name="deforum" content="own page">{scripts}'
     if module:
         head += f'<script type="module">{module}</script>'
     gr.mount_gradio_app(

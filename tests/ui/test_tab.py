@@ -17,6 +17,7 @@ from deforum_helpers.ui.controls import NAMES
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="gradio is not installed")
 ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted((ROOT / "javascript").glob("*.js"))
 
 # In a process of its own: importing gradio leaves sockets open.
 SCRIPT = """
@@ -105,7 +106,7 @@ def test_changes_of_all_settings_are_watched(
 
 
 def test_the_script_presses_and_reads_what_is_there(components: dict[str, dict[str, Any]]) -> None:
-    script = (ROOT / "javascript" / "deforum.js").read_text(encoding="utf-8")
+    script = "".join(file.read_text(encoding="utf-8") for file in SCRIPTS)
     named = set(re.findall(r'"(deforum_(?:look|draw|tick|act|fill))"', script))
     assert len(named) == 5
     assert named <= set(components)
@@ -150,5 +151,5 @@ def test_addresses_of_files_are_quoted(found: dict[str, Any]) -> None:
 
 
 def test_styles_and_script_ask_no_other_server() -> None:
-    for file in (ROOT / "style.css", ROOT / "javascript" / "deforum.js"):
+    for file in (ROOT / "style.css", *SCRIPTS):
         assert not re.search(r"https?://|@import|url\(", file.read_text(encoding="utf-8"))
