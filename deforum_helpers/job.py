@@ -41,14 +41,14 @@ from deforum_helpers.progress import Phase, Progress, RunResult, told_once
 from deforum_helpers.render import checkpoint
 from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.stages import Eyes, Studio
 from deforum_helpers.render.state import State
+from deforum_helpers.render.studio import Eyes, Studio
 from deforum_helpers.settings import FIELDS, flat_settings
 from deforum_helpers.sources import Sources, open_sources, picture_of, with_videos
 
 logger = logging.getLogger(__name__)
 
-# What the film itself takes of the last phase where more is made of its frames.
+# Of the last phase, what the film itself takes where more is made of its frames.
 FILM_SHARE = 0.1
 
 
@@ -94,12 +94,12 @@ def run_job(
         halves = unfinished_files(run) if resume else []
         report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
         remove_unfinished(halves)
-        job = _Job(prepared, engine, run, sources, cancel=cancel, report=report, estimator=estimator)
+        job = _Job(prepared, engine, run, cancel=cancel, report=report, estimator=estimator)
         manifest = finished_film(run, job.film_digest, prepared.options) if resume else None
         if manifest is None:
-            job.sources = sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
+            sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
             job.tell("PREPARING", 0.1, 0)
-            manifest = job.make_film(job.resumed_start() if resume else job.fresh_start())
+            manifest = job.make_film(job.resumed_start() if resume else job.fresh_start(), sources)
         manifest = job.post_produce(manifest)
         if prepared.settings.delete_input_frames:
             remove_extracted(sources.extracted)
@@ -126,7 +126,6 @@ class _Job:
         prepared: Prepared,
         engine: Engine,
         run: Run,
-        sources: Sources,
         *,
         cancel: CancelToken,
         report: Callable[[Progress], None],
@@ -139,10 +138,10 @@ class _Job:
         self.run = run
         told = (text for key in self.plan.key_frames for text in engine.warnings(key.request))
         self.warnings = told_once(told)
-        self.sources = sources
         self._report = report
         self._estimator = estimator
         self.film_digest = film_digest(self.saved_settings(), prepared.options, self.plan.digest)
+        self._film_share = FILM_SHARE if wants_more(prepared.settings) else 1.0
 
     def tell(self, phase: Phase, fraction: float, frames: int) -> None:
         self._report(
@@ -219,7 +218,7 @@ class _Job:
         done = sum(place < start.frames_done for place in places)
         return replace(start, state=replace(start.state, steps_done=done), digest=self.plan.digest)
 
-    def make_film(self, start: checkpoint.Checkpoint) -> Manifest:
+    def make_film(self, start: checkpoint.Checkpoint, sources: Sources) -> Manifest:
         """Render what is left of the film and return the list of its files.
 
         Raises:
@@ -237,12 +236,13 @@ class _Job:
             film_digest=self.film_digest,
         ) as film:
             try:
-                self.render(film, start.state, start.frames_done)
+                self._render(film, start, sources)
             except (Cancelled, BlankFrame) as error:
                 end = error
-            part = FILM_SHARE if wants_more(prepared.settings) else 1.0
             self.tell("POST_PROCESSING", 0.0, film.frames)
-            manifest = film.finish(lambda share: self.tell("POST_PROCESSING", share * part, film.frames))
+            manifest = film.finish(
+                lambda share: self.tell("POST_PROCESSING", share * self._film_share, film.frames)
+            )
         if end is not None:
             raise end
         return manifest
@@ -261,7 +261,7 @@ class _Job:
             device=str(self.engine.device),
             resting=self.engine.resting,
         )
-        begun = FILM_SHARE if wants_more(prepared.settings) else 1.0
+        begun = self._film_share
         return post_produce(
             rendered,
             manifest,
@@ -269,7 +269,7 @@ class _Job:
             lambda share: self.tell("POST_PROCESSING", begun + (1 - begun) * share, frames),
         )
 
-    def render(self, film: Film, state: State, frames_done: int) -> None:
+    def _render(self, film: Film, start: checkpoint.Checkpoint, sources: Sources) -> None:
         """Hand every outcome of the loop to `film`."""
         settings = self.prepared.settings
         eyes = None
@@ -278,7 +278,6 @@ class _Job:
             make, device = self._estimator, self.engine.device
             name, weight = settings.depth_algorithm, settings.midas_weight
             eyes = Eyes(kept_estimator(make, name, device, keep=keep, weight=weight), self.engine)
-        sources = self.sources
         studio = Studio(
             plan=self.plan,
             engine=self.engine,
@@ -292,9 +291,9 @@ class _Job:
             laid_over=sources.laid_over,
             controls=sources.controls,
         )
-        self.tell("GENERATING", frames_done / self.plan.frames, frames_done)
-        with Aside(self.prepared, self.run, frames_done) as aside:
-            for outcome in render(studio, state, sources.init_image):
+        self.tell("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
+        with Aside(self.prepared, self.run, start.frames_done) as aside:
+            for outcome in render(studio, start.state, sources.init_image):
                 film.write(outcome)
                 self.tell("GENERATING", film.frames / self.plan.frames, film.frames)
                 aside.note(film.frames)

@@ -38,7 +38,7 @@ class Checkpoint:
 
 
 def encoded(checkpoint: Checkpoint) -> bytes:
-    """Return the file that `decoded` reads: pictures as 8-bit arrays, the rest as JSON."""
+    """Return the file that `decoded` reads: the reference in 8 bits, the flow as it is, the rest as JSON."""
     state = checkpoint.state
     about = {
         "version": VERSION,
@@ -58,7 +58,7 @@ def encoded(checkpoint: Checkpoint) -> bytes:
 
 
 def decoded(content: bytes, device: torch.device) -> Checkpoint:
-    """Read what `encoded` wrote, pictures onto `device`; the state lacks its newest frame.
+    """Read what `encoded` wrote, arrays onto `device`; the state lacks its newest frame.
 
     Raises:
         CheckpointError: it is damaged or of another version.
@@ -66,7 +66,7 @@ def decoded(content: bytes, device: torch.device) -> Checkpoint:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             about: dict[str, Any] = json.loads(saved["about"].tobytes())
-            pictures = {name: saved[name] for name in saved.files if name != "about"}
+            arrays = {name: saved[name] for name in saved.files if name != "about"}
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"The run cannot be resumed: its checkpoint is damaged ({error}). Render it anew."
@@ -77,8 +77,8 @@ def decoded(content: bytes, device: torch.device) -> Checkpoint:
             f"reads version {VERSION}. Render it anew."
         )
     reference = None
-    if "reference" in pictures:
-        reference = ColorReference(from_bytes(pictures["reference"], device), about["color_mode"])
-    flow = torch.from_numpy(pictures["flow"]).to(device) if "flow" in pictures else None
+    if "reference" in arrays:
+        reference = ColorReference(from_bytes(arrays["reference"], device), about["color_mode"])
+    flow = torch.from_numpy(arrays["flow"]).to(device) if "flow" in arrays else None
     state = State(about["steps_done"], None, reference, flow)
     return Checkpoint(state, about["frames_done"], about["digest"])

@@ -79,7 +79,7 @@ def _anchor_moved(pictures: _Pictures, index: int, before: Image, key: KeyFrame,
     """Return the pictures one frame on; `before` is the finished frame before."""
     seen = pictures.anchor
     motion = studio.video_motion(index, before, pictures.video_flow)
-    anchor = studio.moved(seen, index, seen)
+    anchor = studio.moved(seen, index)
     if motion is not None and key.hybrid is not None:
         anchor = motion.moved(anchor, key.hybrid.between_factor)
         video_flow = motion.flow if motion.flow is not None else pictures.video_flow

@@ -28,7 +28,7 @@ Source = Literal["nothing", "init_image", "guide", "video", "last_frame"]
 
 @dataclass(frozen=True)
 class Sharpening:
-    """Unsharp mask: odd kernel in pixels, sigma in pixels, amount, threshold in 8-bit levels."""
+    """Unsharp mask: kernel, odd, and sigma in pixels, amount, threshold in 8-bit levels."""
 
     kernel: int
     sigma: float

@@ -49,9 +49,9 @@ def frame_problems(schedules: Schedules) -> list[Problem]:
     """Return one problem for each schedule whose value is impossible at some frame, naming the first such frame."""
     problems = []
     for name, limit in LIMITS.items():
-        values = schedules.values[name]
         if name not in schedules.used:
             continue
+        values = schedules.values[name]
         bad = np.flatnonzero(~limit.holds(values))
         if bad.size == 0:
             continue

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deforum_helpers.image.types import Image
-from deforum_helpers.render.stages import Studio
 from deforum_helpers.render.state import Frame, State
 from deforum_helpers.render.step import step
+from deforum_helpers.render.studio import Studio
 
 
 @dataclass(frozen=True)

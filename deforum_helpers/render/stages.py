@@ -17,10 +17,8 @@ from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.order import Stage
-from deforum_helpers.render.studio import Eyes, Studio
+from deforum_helpers.render.studio import Studio
 from deforum_helpers.schedule.mask_grammar import MaskExpression
-
-__all__ = ["STAGES", "Apply", "Draft", "Eyes", "Studio"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,11 @@ class Draft:
         reference: the colours it is matched to.
         mask: (H, W) where it is repainted, as composed; None = everywhere.
         noise_mask: (H, W) where noise is added, as used; None = everywhere.
+        remembered: (3, H, W) the moved picture before contrast, sharpening and noise, where that is asked for.
         start: (3, H, W) what it was begun from, or None.
         motion: the video's motion into the frame, once it was measured.
         flow: (2, H, W) the last flow that was measured in the video, or None.
         extras: pictures of how it was made, each with a name.
-        remembered: (3, H, W) the moved picture before contrast, sharpening and noise, where that is asked for.
     """
 
     image: Image | None

@@ -8,8 +8,9 @@ from deforum_helpers.image.types import Image
 from deforum_helpers.render.group import finish_group
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.order import Stage
-from deforum_helpers.render.stages import STAGES, Apply, Draft, Studio
+from deforum_helpers.render.stages import STAGES, Apply, Draft
 from deforum_helpers.render.state import Frame, State
+from deforum_helpers.render.studio import Studio
 
 
 def step(

@@ -28,9 +28,10 @@ from deforum_helpers.job import run_job
 from deforum_helpers.render import loop
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.moves import FlatMove
-from deforum_helpers.render.stages import STAGES, Apply, Draft, Studio
+from deforum_helpers.render.stages import STAGES, Apply, Draft
 from deforum_helpers.render.state import Frame, State
 from deforum_helpers.render.step import step
+from deforum_helpers.render.studio import Studio
 
 TRACES: dict[str, dict[str, Any]] = json.loads((GOLDEN / "mode_traces.json").read_text(encoding="utf-8"))
 # Told by what they call.

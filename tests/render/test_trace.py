@@ -24,9 +24,10 @@ from films import NoisyEngine, golden_traces, prepared
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.render.key_frames import KeyFrame
-from deforum_helpers.render.stages import STAGES, Apply, Draft, Studio
+from deforum_helpers.render.stages import STAGES, Apply, Draft
 from deforum_helpers.render.state import State
 from deforum_helpers.render.step import step
+from deforum_helpers.render.studio import Studio
 
 TRACES = golden_traces()
 SCENARIOS = {scenario["name"]: scenario for scenario in TRACES["scenarios"]}
