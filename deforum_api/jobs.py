@@ -132,7 +132,8 @@ class JobQueue:
             if len(self.store.queued()) + len(checked) > self.limits.queued:
                 raise QueueFull(self.limits.queued)
             batch_id, order = fresh_batch_id(self.store, self._draw), self.store.next_order()
-            jobs = new_jobs(batch_id, order, self.records.clock(), settings, overrides, checked)
+            now = self.records.clock()
+            jobs = new_jobs(settings, overrides, checked, batch_id=batch_id, order=order, now=now)
             jobs = self.store.add(jobs, receipt(jobs))
             for _ in jobs:
                 self.runner.wake()
@@ -226,7 +227,12 @@ class JobQueue:
                 self.records.change(before, Moved(job.place))
 
     def forget(self, job_id: str) -> None:
-        """Take a finished job off the records; its files stay. Raises `UnknownId`, `NotFinished`."""
+        """Take a finished job off the records; its files stay.
+
+        Raises:
+            UnknownId: there is no such job.
+            NotFinished: it has not ended.
+        """
         job = self.job(job_id)
         if not job.finished:
             raise NotFinished(job_id)

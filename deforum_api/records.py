@@ -53,18 +53,6 @@ class Records:
         self._tell(changed.id, changed.updates)
         return changed
 
-    def apply(self, job_id: str, event: Event) -> Job:
-        """Apply `event` to the job as it is by then.
-
-        Raises:
-            UnknownId: there is none.
-            IllegalTransition: its status and phase do not allow the event.
-        """
-        while True:
-            changed = self.change(self.job(job_id), event)
-            if changed:
-                return changed
-
     def apply_to_attempt(self, job: Job, event: Event) -> Job:
         """Apply `event` to the job that works as the attempt `job`.
 

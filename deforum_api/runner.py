@@ -43,7 +43,6 @@ class Runner:
         self._running: dict[str, Attempt] = {}
         self._given_up: Attempt | None = None
         self._patience = Patience(limits.hang_after_s, limits.give_up_after_s)
-        self._trouble = ""
         self._stopping = threading.Event()
         self._worker = Worker(self._work_next)
         self._watch = threading.Thread(target=self._look_on, name="deforum-watch", daemon=True)
@@ -176,17 +175,19 @@ class Runner:
                 return None
 
     def _look_on(self) -> None:
+        trouble = ""
         while not self._stopping.wait(LOOK_EVERY_S):
-            self._look_again()
+            trouble = self._look_despite(trouble)
 
-    def _look_again(self) -> None:
+    def _look_despite(self, trouble: str) -> str:
+        """Look and return the database's trouble, "" for none; what was told before is not told twice a second."""
         try:
             self._look()
-            self._trouble = ""
         except StoreUnavailable as error:
-            if error.message != self._trouble:  # once, not twice a second
+            if error.message != trouble:
                 log.error("%s", error)
-            self._trouble = error.message
+            return error.message
+        return ""
 
     def _look(self) -> None:
         """Do what other programs, and the time, ask for."""

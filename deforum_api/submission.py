@@ -23,11 +23,15 @@ HANG_AFTER_S = 600.0
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is taken: jobs waiting at once, jobs of one batch, finished jobs remembered.
+    """How much a queue takes, and how long it waits.
 
-    `retry_after_s`: seconds after which a job that failed, but may succeed later, is tried again; one try for each.
-    `hang_after_s`: seconds without a sign of life after which a job is said to hang, 0 = never.
-    `give_up_after_s`: seconds without one after which a cancelled job ends, even if its thread does not.
+    Args:
+        queued: jobs that wait at once.
+        batch: jobs of one batch.
+        finished: ended jobs that are remembered.
+        retry_after_s: seconds after which a job that failed, but may succeed later, is tried again; one try for each.
+        hang_after_s: seconds without a sign of life after which a job is said to hang, 0 = never.
+        give_up_after_s: seconds without one after which a cancelled job ends, even if its thread does not.
     """
 
     queued: int = 1000
@@ -94,21 +98,22 @@ def fresh_batch_id(store: JobStore, draw: Callable[[], int]) -> str:
 
 
 def new_jobs(
-    batch_id: str,
-    order: int,
-    now: float,
     settings: Sequence[Mapping[str, Any]],
     overrides: Mapping[str, Any] | None,
     checked: Sequence[Prepared],
+    *,
+    batch_id: str,
+    order: int,
+    now: float,
 ) -> tuple[Job, ...]:
     """Return the records of a batch.
 
     Args:
+        settings, overrides: as submitted.
+        checked: what the settings mean, one per job.
         batch_id: of all of them.
         order: of the first of them.
         now: Unix seconds.
-        settings, overrides: as submitted.
-        checked: what the settings mean, one per job.
     """
     return tuple(
         Job(

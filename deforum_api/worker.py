@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# torch and OpenCV say it in several ways.
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "insufficient memory")
+_NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
 
 class Check(Protocol):
     """Checks and plans a job; `resume` is the timestring of its run that goes on. Raises `SettingsError`."""
@@ -34,10 +38,6 @@ class Check(Protocol):
         resume: str | None = None,
     ) -> Prepared: ...
 
-
-# torch and OpenCV say it in several ways.
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "insufficient memory")
-_NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 Render = Callable[["Prepared", "CancelToken", Callable[["Progress"], None]], "RunResult"]
 
