@@ -110,7 +110,7 @@ def prepare(
     settings, problems = loaded.settings, [*option_problems, *found]
     if settings.resume_from_timestring and resume is None:
         resume = settings.resume_timestring
-    settings = _with_seed(settings, (facts.output_root, images_folder), resume, draw_seed)
+    settings = _with_seed(settings, facts.output_root, images_folder, resume, draw_seed)
     inputs = find_inputs(settings, options, Downloads(facts.fetcher))
     settings = _with_length(settings, inputs)
     settings, manifest, broken = with_manifest(settings, inputs.downloads)
@@ -232,29 +232,32 @@ def _options(facts: HostFacts, overrides: Mapping[str, Any] | None) -> tuple[Opt
 
 
 def _with_seed(
-    settings: Settings, images: tuple[Path, str], resume: str | None, draw_seed: Callable[[], int]
+    settings: Settings,
+    output_root: Path,
+    images_folder: str,
+    resume: str | None,
+    draw_seed: Callable[[], int],
 ) -> Settings:
     """Resolve a random seed; a resumed run keeps the one it was begun with."""
     if settings.seed >= 0:
         return settings
-    seed = _seed_of_run(settings, images, resume) if resume else None
+    seed = _seed_of_run(settings, output_root, images_folder, resume) if resume else None
     return replace(settings, seed=draw_seed() if seed is None else seed)
 
 
-def _seed_of_run(settings: Settings, images: tuple[Path, str], timestring: str) -> int | None:
+def _seed_of_run(settings: Settings, output_root: Path, images_folder: str, timestring: str) -> int | None:
     """Return the seed that a run has in its settings file, or None.
 
     Runs in several folders may have begun in the same second; the one meant has the name that its seed gives it. A
     name made of other settings that are only known later is trusted, as there is hardly ever a second one.
     """
-    output_root, folder = images
     others = []
-    for path in sorted((output_root / folder).glob(f"*/{timestring}_settings.txt")):
+    for path in sorted((output_root / images_folder).glob(f"*/{timestring}_settings.txt")):
         seed = _saved_seed(path)
         if seed is None:
             continue
         with suppress(SettingsError):  # of the timestring, which is told elsewhere
-            run = resumed_run(output_root, replace(settings, seed=seed), timestring, folder)
+            run = resumed_run(output_root, replace(settings, seed=seed), timestring, images_folder)
             if run.outdir.name == path.parent.name:
                 return seed
         others.append(seed)

@@ -201,7 +201,7 @@ def plan_seeds(settings: Settings, schedules: Schedules, places: tuple[int, ...]
     if behavior == "schedule":
         column = schedules.values["seed_schedule"]
         scheduled = [int(column[min(frame, settings.max_frames - 1)]) for frame in frames]
-    return seed_series(behavior, settings.seed, len(frames), settings.seed_iter_N, scheduled, frames)
+    return seed_series(behavior, settings.seed, frames, iter_n=settings.seed_iter_N, scheduled=scheduled)
 
 
 def _key_frame(

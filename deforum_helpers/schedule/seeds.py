@@ -39,10 +39,10 @@ def derived_seed(purpose: str, *numbers: int) -> int:
 def seed_series(
     behavior: str,
     seed: int,
-    count: int,
-    iter_n: int,
-    scheduled: Sequence[int] | None,
     frames: Sequence[int],
+    *,
+    iter_n: int,
+    scheduled: Sequence[int] | None = None,
 ) -> tuple[KeySeeds, ...]:
     """Return the seeds of each key frame.
 
@@ -50,18 +50,15 @@ def seed_series(
         behavior: "iter" (100, 101, ...), "ladder" (100, 102, 101, 103, ...), "alternate" (100, 101, 100,
             ...), "fixed", "random" or "schedule".
         seed: of the first key frame.
-        count: number of key frames.
+        frames: the number of each key frame.
         iter_n: how many key frames share a seed under "iter"; the first seed serves one only.
         scheduled: the seed schedule at each key frame, for "schedule"; below 0 means a random seed.
-        frames: the number of each key frame.
 
     Random seeds derive from `seed` and the frame's number, so equal settings give equal seeds.
 
     Raises:
         SettingsError: unknown `behavior`, or `iter_n` below 1.
     """
-    if len(frames) != count:
-        raise ValueError(f"{count} key frames, but {len(frames)} frame numbers.")
     if behavior == "random":
         seeds = [derived_seed("random", seed, frame) if n else seed for n, frame in enumerate(frames)]
         return tuple(map(KeySeeds, seeds, seeds, frames))
@@ -71,7 +68,7 @@ def seed_series(
         raise SettingsError([_unknown_behavior(behavior)])
     if iter_n < 1:
         raise SettingsError([_bad_iter_n(iter_n)])
-    running = list(islice(_RUNNING[behavior](seed, iter_n), count))
+    running = list(islice(_RUNNING[behavior](seed, iter_n), len(frames)))
     return tuple(map(KeySeeds, running, running, frames))
 
 

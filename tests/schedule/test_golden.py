@@ -67,7 +67,7 @@ def _dense(text: str) -> str:
 
 @pytest.mark.parametrize("case", cases("seeds.json"), ids=lambda case: f"{case['behavior']} {case['iter_n']}")
 def test_seeds(case: dict[str, Any]) -> None:
-    count = len(case["seeds"])
-    series = seed_series(case["behavior"], case["seed"], count, case["iter_n"], None, range(count))
+    frames = range(len(case["seeds"]))
+    series = seed_series(case["behavior"], case["seed"], frames, iter_n=case["iter_n"])
     assert [key.seed for key in series] == case["seeds"]
     assert [key.noise_seed for key in series] == case["seeds"]

@@ -13,7 +13,7 @@ FRAMES = (0, 3, 6, 9, 11)
 
 def series(behavior: str, seed: int = 100, frames: tuple[int, ...] = FRAMES) -> tuple[KeySeeds, ...]:
     scheduled = [50, -1, 52, -1, 54][: len(frames)]
-    return seed_series(behavior, seed, len(frames), 1, scheduled, frames)
+    return seed_series(behavior, seed, frames, iter_n=1, scheduled=scheduled)
 
 
 @pytest.mark.parametrize("behavior", BEHAVIORS)
@@ -30,7 +30,7 @@ def test_another_seed_gives_other_noise(behavior: str) -> None:
 
 
 def test_random_seeds_start_with_the_seed_and_never_repeat() -> None:
-    seeds = [key.seed for key in seed_series("random", 100, 1000, 1, None, range(1000))]
+    seeds = [key.seed for key in seed_series("random", 100, range(1000), iter_n=1)]
     assert seeds[0] == 100
     assert len(set(seeds)) == 1000
     assert min(seeds) >= 0
@@ -69,11 +69,10 @@ def test_unknown_behavior_lists_the_known_ones() -> None:
 
 def test_iter_needs_a_positive_number() -> None:
     with pytest.raises(SettingsError, match="seed_iter_N: found 0"):
-        seed_series("iter", 1, 1, 0, None, [0])
+        seed_series("iter", 1, [0], iter_n=0)
 
 
-def test_counts_must_agree() -> None:
-    with pytest.raises(ValueError, match="3 key frames"):
-        seed_series("iter", 1, 3, 1, None, [0])
-    with pytest.raises(ValueError, match="schedule"):
-        seed_series("schedule", 1, 1, 1, None, [0])
+@pytest.mark.parametrize("scheduled", [None, [1, 2]])
+def test_a_seed_schedule_has_a_value_for_each_key_frame(scheduled: list[int] | None) -> None:
+    with pytest.raises(ValueError, match="the schedule's value at each key frame"):
+        seed_series("schedule", 1, [0], iter_n=1, scheduled=scheduled)
