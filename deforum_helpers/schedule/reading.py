@@ -46,7 +46,7 @@ class Reading:
         where = f"column {index + 1}" if frame is None else f"frame {frame}, column {index + 1}"
         message = f"{self._place}, {where}: found {found}, allowed is {allowed}"
         message += f"; {advice}." if advice else "."
-        return Problem(message, self.setting, frame, index + 1, found, allowed)
+        return Problem(message, self.setting, frame, column=index + 1, found=found, allowed=allowed)
 
     def refuse(self, *problems: Problem) -> None:
         """Note problems; the reading ends here when there are too many to be of use.

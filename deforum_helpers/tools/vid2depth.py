@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -186,7 +186,7 @@ def checked(look: DepthLook) -> DepthLook:
     Raises:
         SettingsError: something of it cannot be had; all of it is told.
     """
-    look = DepthLook(**{**vars(look), "mode": OTHER_SPELLINGS.get(look.mode, look.mode)})
+    look = replace(look, mode=OTHER_SPELLINGS.get(look.mode, look.mode))
     ranges = {
         "lower": (0, WHITE),
         "upper": (0, WHITE),

@@ -55,7 +55,7 @@ def existing_films() -> tuple[ToolPart, ...]:
         )
         pics = _button("*Interpolate Pics*", "interpolate_pictures")
     return (
-        ToolPart(video, "interpolate_video", (film,), INTERPOLATION_FIELDS, film, facts),
+        ToolPart(video, "interpolate_video", (film,), INTERPOLATION_FIELDS, box=film, facts=facts),
         ToolPart(pics, "interpolate_pictures", (pictures,), INTERPOLATION_FIELDS),
     )
 
@@ -65,7 +65,7 @@ def upscaling() -> tuple[ToolPart, ...]:
     box, facts = _film_box("Video to upscale", "deforum_tool_upscale_film")
     held = _rows(UPSCALE_ROWS, "upscale")
     button = _button("*Upscale uploaded video*", "upscale")
-    return (ToolPart(button, "upscale", (box, *held), (), box, facts),)
+    return (ToolPart(button, "upscale", (box, *held), box=box, facts=facts),)
 
 
 def depth_films() -> tuple[ToolPart, ...]:
@@ -73,7 +73,7 @@ def depth_films() -> tuple[ToolPart, ...]:
     box, facts = _film_box("Video to get the depth of", "deforum_tool_depth_film")
     held = _rows(DEPTH_ROWS, "depth")
     button = _button("*Get depth from uploaded video*", "depth")
-    return (ToolPart(button, "depth", (box, *held), (), box, facts),)
+    return (ToolPart(button, "depth", (box, *held), box=box, facts=facts),)
 
 
 def stitching() -> tuple[ToolPart, ...]:

@@ -7,7 +7,7 @@ layer, "type name inputs outputs input-names output-names key=value ...", keys b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class Layer:
     outputs: tuple[str, ...]
     params: Params
     tensors: tuple[torch.Tensor, ...] = ()
-    dropped: tuple[str, ...] = field(default=())
+    dropped: tuple[str, ...] = ()
 
 
 class Graph:
@@ -164,7 +164,4 @@ def _with_ends(layers: list[Layer]) -> tuple[Layer, ...]:
     ends: Mapping[int, list[str]] = {number: [] for number in range(len(layers))}
     for name, number in last.items():
         ends[number].append(name)
-    return tuple(
-        Layer(layer.kind, layer.inputs, layer.outputs, layer.params, layer.tensors, tuple(ends[number]))
-        for number, layer in enumerate(layers)
-    )
+    return tuple(replace(layer, dropped=tuple(ends[number])) for number, layer in enumerate(layers))

@@ -178,8 +178,16 @@ def plan_sampling(
             levels = _levels(model.table, label, steps, solver)[-run - 1 :]
             timesteps = _walk(instance, solver, model.table, levels)
             first_sigma = float(levels[0])
-    plus_plus = name == "DDIM CFG++" and not model.table.flow
-    return Sampling(instance, timesteps, run, first_sigma, solver, model.table.flow, plus_plus, eta)
+    return Sampling(
+        instance,
+        timesteps,
+        steps=run,
+        first_sigma=first_sigma,
+        solver=solver,
+        flow=model.table.flow,
+        renoises_unguided=name == "DDIM CFG++" and not model.table.flow,
+        eta=eta,
+    )
 
 
 @contextmanager
