@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import threading
@@ -14,6 +13,7 @@ from deforum_api.errors import StoreUnavailable
 from deforum_api.happenings import Cancelled, Event, Failed, Parked, Reported, Succeeded
 from deforum_api.record import Job
 from deforum_helpers import errors
+from deforum_helpers.output.disk import is_full
 
 if TYPE_CHECKING:
     from deforum_helpers.cancel import CancelToken
@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 # torch and OpenCV say it in several ways.
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "insufficient memory")
-_NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 class Check(Protocol):
@@ -114,7 +113,7 @@ def _passing(error: Exception) -> str | None:
     of_a_library = isinstance(error, RuntimeError) or type(error).__module__ == "cv2"
     if no_memory or (of_a_library and any(words in said for words in _NO_MEMORY)):
         return "there was not enough memory; choose a smaller W and H."
-    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+    if isinstance(error, OSError) and is_full(error):
         return "a disk is full, that of the outputs or of temporary files; free some space and resume."
     return None
 

@@ -38,10 +38,14 @@ def plot_svg(plan: Plan, names: Sequence[str], width_px: int = WIDTH_PX) -> str:
     for number, name in enumerate(names):
         rows.append(_curve(plan, name, top, COLORS[number % len(COLORS)], width_px))
         top += ROW_PX + GAP_PX
+    return _svg(width_px, height, "".join(rows))
+
+
+def _svg(width_px: int, height_px: int, drawn: str) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width_px} {height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width_px} {height_px}" '
         f'font-family="sans-serif" font-size="12">\n'
-        f'<rect width="100%" height="100%" fill="#ffffff"/>\n{"".join(rows)}</svg>\n'
+        f'<rect width="100%" height="100%" fill="#ffffff"/>\n{drawn}</svg>\n'
     )
 
 
@@ -128,12 +132,9 @@ def camera_svg(plan: Plan) -> str:
     """
     deep = plan.settings.animation_mode == "3D"
     width_px, height_px = (CAMERA_PX, PANE_PX + 40) if deep else (NOTE_PX, 48)
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width_px} {height_px}" '
-        f'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="#ffffff"/>\n'
-    )
     if not deep:
-        return f'{head}<text x="24" y="28" fill="#333">{_flat_words(plan)}</text></svg>\n'
+        note = f'<text x="24" y="28" fill="#333">{_flat_words(plan)}</text>'
+        return _svg(width_px, height_px, note)
     path = camera_path(plan)
     fov_deg = plan.schedules.values["fov_schedule"]
     aspect = plan.settings.W / plan.settings.H
@@ -144,7 +145,7 @@ def camera_svg(plan: Plan) -> str:
         _pane(title, path[:, :3, 3], frustums, (across, along), sign, 20 + number * (CAMERA_PX // 2))
         for number, (title, across, along, sign) in enumerate(panes)
     ]
-    return f"{head}{''.join(drawn)}</svg>\n"
+    return _svg(width_px, height_px, "".join(drawn))
 
 
 def _flat_words(plan: Plan) -> str:

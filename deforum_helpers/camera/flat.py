@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from deforum_helpers.camera.angles import rotation
+from deforum_helpers.camera.refused import refused
 from deforum_helpers.camera.types import Matrix
-from deforum_helpers.errors import Problem, SettingsError
 
 SMALLEST_ZOOM = 1e-4
 SMALLEST_FV_DEG = 1e-3
@@ -41,7 +41,7 @@ def flat_matrix(
         SettingsError: the zoom is so near to 0 that the matrix cannot be taken back, without being 0.
     """
     if not (zoom == 0 or abs(zoom) >= SMALLEST_ZOOM):
-        raise _problem("zoom", zoom, f"0, or at least {SMALLEST_ZOOM:g} in size")
+        raise refused("zoom", zoom, f"0, or at least {SMALLEST_ZOOM:g} in size")
     a = zoom * math.cos(math.radians(angle_deg))
     b = zoom * math.sin(math.radians(angle_deg))
     cx, cy = size_px[0] * center[0], size_px[1] * center[1]
@@ -69,7 +69,7 @@ def perspective_flip_matrix(
     """
     half = math.radians(fv_deg) / 2
     if min(abs(math.sin(half)), abs(math.cos(half))) < math.radians(SMALLEST_FV_DEG):
-        raise _problem("perspective_flip_fv", fv_deg, "an angle other than a multiple of 180 degrees")
+        raise refused("perspective_flip_fv", fv_deg, "an angle other than a multiple of 180 degrees")
     at_rest = classic_flip_matrix(0, 0, 0, fv_deg, size_px)
     turned = classic_flip_matrix(theta_deg, phi_deg, gamma_deg, fv_deg, size_px)
     if abs(np.linalg.det(turned)) < 1e-5:
@@ -120,8 +120,3 @@ def homography(source: np.ndarray, target: np.ndarray) -> Matrix:
         right += [u, v]
     solution = np.linalg.lstsq(np.array(rows), np.array(right), rcond=None)[0]
     return np.append(solution, 1.0).reshape(3, 3)
-
-
-def _problem(setting: str, found: float, allowed: str) -> SettingsError:
-    message = f"{setting} is {found:g} at a frame; allowed is {allowed}."
-    return SettingsError([Problem(message, setting=setting, found=f"{found:g}", allowed=allowed)])

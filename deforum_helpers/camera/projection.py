@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deforum_helpers.camera.refused import refused
 from deforum_helpers.camera.types import Matrix, Plane
-from deforum_helpers.errors import Problem, SettingsError
 
 TILE_PIXELS = 32768
 FARTHEST_PX = 1e6
@@ -46,9 +46,9 @@ def lens(fov_deg: float, aspect: float, size_px: tuple[int, int]) -> Lens:
     """
     tangent = math.tan(math.radians(fov_deg) / 2) if math.isfinite(fov_deg) else 0.0
     if abs(tangent) < 1e-9:
-        raise _problem("fov_schedule", fov_deg, "an angle other than a multiple of 360 degrees")
+        raise refused("fov_schedule", fov_deg, "an angle other than a multiple of 360 degrees")
     if not math.isfinite(aspect) or abs(aspect) < 1e-9:
-        raise _problem("aspect_ratio_schedule", aspect, "a number other than 0")
+        raise refused("aspect_ratio_schedule", aspect, "a number other than 0")
     width_px, height_px = size_px
     return Lens(width_px / (2 * tangent * aspect), height_px / (2 * tangent))
 
@@ -190,8 +190,3 @@ def _bound(coordinates: Plane) -> None:
     if not (lowest >= -FARTHEST_PX and highest <= FARTHEST_PX):
         np.nan_to_num(coordinates, copy=False, nan=FARTHEST_PX, posinf=FARTHEST_PX, neginf=-FARTHEST_PX)
         np.clip(coordinates, -FARTHEST_PX, FARTHEST_PX, out=coordinates)
-
-
-def _problem(setting: str, found: float, allowed: str) -> SettingsError:
-    message = f"{setting} is {found:g} at a frame; allowed is {allowed}."
-    return SettingsError([Problem(message, setting=setting, found=f"{found:g}", allowed=allowed)])

@@ -14,12 +14,11 @@ from deforum_helpers.controlnet.names import JOINTS_MODEL, PEOPLE_MODEL, module_
 from deforum_helpers.controlnet.skeletons import Joint, Skeleton, drawn, skeleton_of
 from deforum_helpers.errors import MissingFeature, ModelError
 from deforum_helpers.image.convert import from_bytes
+from deforum_helpers.image.standard import standardised
 from deforum_helpers.image.types import Image
 from deforum_helpers.optional import require
 from deforum_helpers.weights.hub import hub_folder
 
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
 PEOPLE_SEEN_PX = 512
 PERSON = "person"
 SURE_OF_PERSON = 0.7
@@ -71,24 +70,16 @@ class PoseFinder:
         scale = PEOPLE_SEEN_PX / min(height, width)
         size = tuple(max(32, round(side * scale / 32) * 32) for side in (height, width))
         answered = self._people(
-            pixel_values=_normalised(F.interpolate(image[None], size, mode="bilinear", antialias=True))
+            pixel_values=standardised(F.interpolate(image[None], size, mode="bilinear", antialias=True))
         )
         sure = answered.logits.float().softmax(-1)[0, :, self._label] >= SURE_OF_PERSON
         found = answered.pred_boxes[0][sure].float().tolist()
         return [Box(x * width, y * height, w * width, h * height) for x, y, w, h in found]
 
     def _skeleton(self, image: Image, box: Box) -> Skeleton:
-        heat = (
-            self._joints(pixel_values=_normalised(_cut(image, box)[None])).heatmaps[0].float().cpu().numpy()
-        )
+        seen = standardised(_cut(image, box)[None])
+        heat = self._joints(pixel_values=seen).heatmaps[0].float().cpu().numpy()
         return skeleton_of([_joint(plane, box) for plane in heat])
-
-
-def _normalised(batch: torch.Tensor) -> torch.Tensor:
-    mean, deviation = (
-        torch.tensor(triple, device=batch.device)[None, :, None, None] for triple in (MEAN, DEVIATION)
-    )
-    return (batch - mean) / deviation
 
 
 def _cut(image: Image, box: Box) -> torch.Tensor:

@@ -21,14 +21,11 @@ from safetensors import SafetensorError
 
 from deforum_helpers.depth.names import HUB_IDS, local_folder
 from deforum_helpers.errors import ModelError
+from deforum_helpers.image.standard import IMAGENET_DEVIATION, IMAGENET_MEAN, Triple, standardised
 from deforum_helpers.image.types import Image
 from deforum_helpers.optional import require
 
-Triple = tuple[float, float, float]
-
 HALF: Triple = (0.5, 0.5, 0.5)
-IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION: Triple = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -134,12 +131,8 @@ class TransformersModel:
             antialias=True,
             align_corners=False,
         )
-        mean, deviation = (
-            torch.tensor(triple, device=image.device)[:, None, None]
-            for triple in (self._convention.mean, self._convention.deviation)
-        )
-        pixels = ((seen.clamp(0, 1) - mean) / deviation).to(self._network.dtype)
-        predicted = self._network(pixel_values=pixels).predicted_depth.float()
+        pixels = standardised(seen.clamp(0, 1), self._convention.mean, self._convention.deviation)
+        predicted = self._network(pixel_values=pixels.to(self._network.dtype)).predicted_depth.float()
         return F.interpolate(predicted[:, None], image.shape[1:], mode="bicubic", align_corners=False)[0, 0]
 
 

@@ -21,6 +21,7 @@ from deforum_helpers.weights.hub import hub_snapshots
 
 FOLDER = "ControlNet"
 LAYOUTS = ("controlnet_cond_embedding.conv_in.weight", "input_hint_block.0.weight")
+WRONG_CHECKPOINT = "ControlNet units work with checkpoints of Stable Diffusion 1.x, 2.x and XL alone."
 _PREFIX = "control_model."
 
 # Part of a tensor's name that only this other kind of model has.
@@ -92,7 +93,7 @@ def check_fit(model: ControlModel, checkpoint: str, allow_download: bool = False
     """
     described = describe_checkpoint(checkpoint, allow_download)
     if described.kind not in (None, "sd", "sdxl"):
-        raise ModelError("ControlNet units work with checkpoints of Stable Diffusion 1.x, 2.x and XL alone.")
+        raise ModelError(WRONG_CHECKPOINT)
     width = _width_of_checkpoint(described)
     if width is not None and model.text_width is not None and width != model.text_width:
         raise ModelError(misfit(model.path.name, model.text_width, width))

@@ -26,6 +26,11 @@ _HELD = frozenset({5, 32, 33})
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
+def is_full(error: OSError) -> bool:
+    """Tell whether the operating system had no space left, or the user's quota is used up."""
+    return error.errno in _FULL
+
+
 @contextmanager
 def disk_errors(name: str) -> Iterator[None]:
     """Turn an `OSError` met while writing `name` into one of our errors.
@@ -37,7 +42,7 @@ def disk_errors(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error):
             raise DiskFull(
                 f"The disk is full: {name} could not be written; free some space and resume."
             ) from error

@@ -10,13 +10,12 @@ import torch
 import torch.nn.functional as F
 
 from deforum_helpers.errors import MissingFeature, ModelError
+from deforum_helpers.image.standard import standardised
 from deforum_helpers.image.types import Image
 from deforum_helpers.optional import require
 from deforum_helpers.segmentation.names import WRITTEN, Purpose, missing_feature, model_folder
 
 SEEN_PX = 512
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
 PERSON = "person"
 
 
@@ -86,11 +85,8 @@ class PeopleFinder:
 
 def _seen(image: Image) -> torch.Tensor:
     """Return a picture as the networks see it: (1, 3, 512, 512), about 0."""
-    mean, deviation = (
-        torch.tensor(triple, device=image.device)[:, None, None] for triple in (MEAN, DEVIATION)
-    )
     size = (SEEN_PX, SEEN_PX)
-    return F.interpolate(((image - mean) / deviation)[None], size, mode="bilinear", antialias=True)
+    return F.interpolate(standardised(image)[None], size, mode="bilinear", antialias=True)
 
 
 def make_finder(purpose: Purpose, device: torch.device | str) -> Finder:

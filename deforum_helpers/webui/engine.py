@@ -138,13 +138,12 @@ def _processed(processing: Any) -> list[Any] | None:
         return list(process_images(processing).images)
     except DeforumError:
         raise
-    except torch.cuda.OutOfMemoryError as error:
-        raise OutOfMemory("The WebUI's memory did not suffice; choose a smaller W and H.") from error
     except Exception as error:
         if type(error).__name__ == "NansException":
             logger.warning("The WebUI's model gave no picture, only NaN: %s", error)
             return None
-        if "not enough memory" in str(error) or "out of memory" in str(error).lower():
+        no_memory = isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error).lower()
+        if no_memory or "not enough memory" in str(error):
             raise OutOfMemory("The WebUI's memory did not suffice; choose a smaller W and H.") from error
         what = " ".join(str(error).split())[:300]
         raise RenderError(f"The WebUI failed to draw: {type(error).__name__}: {what}") from error

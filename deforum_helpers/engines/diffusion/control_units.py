@@ -10,6 +10,7 @@ import torch
 
 from deforum_helpers.controlnet.preprocessors import FITS, Look, Preprocessors
 from deforum_helpers.engines.base import Control, GenerateRequest
+from deforum_helpers.engines.control_models import WRONG_CHECKPOINT
 from deforum_helpers.engines.diffusion.autoencoder import Canvas
 from deforum_helpers.engines.diffusion.control_nets import control_net
 from deforum_helpers.engines.diffusion.families import Family, StableDiffusion
@@ -50,9 +51,7 @@ class ControlUnits:
         """
         controls = tuple(control for control in request.controls if control.weight != 0)
         if controls and not isinstance(model.family, StableDiffusion):
-            raise ModelError(
-                "ControlNet units work with checkpoints of Stable Diffusion 1.x, 2.x and XL alone."
-            )
+            raise ModelError(WRONG_CHECKPOINT)
         units = tuple(self._unit(model, control, canvas, checkpoint) for control in controls)
         try:
             yield units
