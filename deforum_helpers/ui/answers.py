@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 Values = tuple[Any, ...]
 VIDEO_GROUP = "DeforumOutputArgs"
-PLOT_PX = 640
+PLOT_PX = 480  # about as wide as it is seen, so that its letters keep their size
 _FILE_NAME = re.compile(r"[\w][\w .()-]{0,120}\.(txt|json)")
 
 

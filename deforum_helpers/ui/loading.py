@@ -17,6 +17,7 @@ from deforum_helpers.settings import (
 )
 from deforum_helpers.settings.findings import sentences
 from deforum_helpers.settings.legacy import modernised
+from deforum_helpers.settings.load import unknown_warnings
 from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.controls import NAMES
 from deforum_helpers.ui.wording import escape
@@ -34,7 +35,7 @@ class Taken:
         settings: by flat name, one per control.
         changed: names whose value differs from what the controls held.
         unknown: names that are no settings.
-        notes: how old notations were read.
+        notes: how old notations were read; not what is `unknown`.
         left_out: problems of values that were not taken.
         ignored: settings that change nothing here, and why.
         different: what will look different from classic Deforum.
@@ -77,12 +78,14 @@ def taken(
     absent = {"legacy_colormatch"} - set(submitted)
     told = {name: value for name, value in wanted.items() if name not in bad | absent}
     report = file_report(told, defaults() | settings)
+    listed = {name: value for name, value in loaded.unknown.items() if not name.startswith("deforum_")}
+    notes = [note for note in (*change.notes, *loaded.notes) if note not in unknown_warnings(listed)]
     return Taken(
         source,
         settings,
         changed=tuple(name for name in NAMES if settings[name] != current[name]),
         unknown=tuple(name for name in loaded.unknown if name in submitted),
-        notes=sentences((*change.notes, *loaded.notes)),
+        notes=sentences(notes),
         left_out=left_out,
         ignored=tuple(map(str, report.ignored)),
         different=tuple(map(str, report.different)),

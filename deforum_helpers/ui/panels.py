@@ -123,11 +123,13 @@ def preview_jpeg(frame: Path, longest_px: int = PREVIEW_PX) -> bytes | None:
 
 def _progress_html(job: JobView) -> str:
     share = 1.0 if job.state == "done" else job.frame / job.max_frames if job.max_frames else 0.0
+    state = state_words(job)
+    message = "" if job.message == f"{state}." else job.message
     return (
         f'<div class="deforum-bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{share * 100:.0f}"><span style="width:{share * 100:.1f}%"></span></div>'
-        f'<p class="deforum-line" role="status"><b>{escape(state_words(job))}</b> {escape(progress_words(job))}</p>'
-        + (f'<p class="deforum-message">{escape(job.message)}</p>' if job.message else "")
+        f'<p class="deforum-line" role="status"><b>{escape(state)}</b> {escape(progress_words(job))}</p>'
+        + (f'<p class="deforum-message">{escape(message)}</p>' if message else "")
     )
 
 

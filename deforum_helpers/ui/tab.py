@@ -230,7 +230,7 @@ class _Builder:
             info="Name of a file in the output folder.",
             elem_id="deforum_file_name",
         )
-        with gr.Row():
+        with gr.Row(elem_id="deforum_file_buttons"):
             make["save"] = gr.Button("Save Settings", size="sm", elem_id="deforum_save", min_width=100)
             make["load"] = gr.Button("Load All Settings", size="sm", elem_id="deforum_load", min_width=100)
             make["load_video"] = gr.Button("Load Video Settings", size="sm", min_width=100)

@@ -231,6 +231,13 @@ def test_a_running_job_offers_the_film_of_its_frames_so_far_alone(service: FakeS
     assert "half.mp4" not in run
 
 
+def test_a_message_that_says_no_more_than_the_state_is_left_out(service: FakeService) -> None:
+    stopping = replace(RUNNING, cancelling=True, message="Cancelling.")
+    assert "Cancelling." not in panels.run_html(service, stopping, str)
+    ended = replace(DONE, state="cancelled", message="Cancelled after 5 of 10 frames.")
+    assert "Cancelled after 5 of 10 frames." in panels.run_html(service, ended, str)
+
+
 def test_a_frame_is_shown_as_a_small_jpeg(answers: Answers, service: FakeService, tmp_path: Path) -> None:
     service.listed, service.frame = (RUNNING,), tmp_path / "f.png"
     service.frame.write_bytes(PNG)
@@ -336,6 +343,7 @@ def test_a_file_keeps_what_it_does_not_name_and_reports(answers: Answers, tmp_pa
     for part in ("old.txt", "Changed (", "Width", "Unknown, without effect (1)", "odd", "width is read as W"):
         assert part in report
     assert "tiling is 'yes'" in report
+    assert report.count("odd") == 1
 
 
 def test_settings_come_out_of_a_frame(answers: Answers, tmp_path: Path) -> None:
