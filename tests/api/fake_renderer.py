@@ -174,10 +174,15 @@ def shared_app() -> FastAPI:
 
 @contextmanager
 def serving(queue: JobQueue, access: Access | None = None) -> Iterator[TestClient]:
+    """A client of `queue` behind the shared app; whatever was served before is served again afterwards."""
     app = shared_app()
+    before = getattr(app.state, "deforum", None)
     mount(app, queue, access or Access(), lambda: FACTS)
-    with TestClient(app, base_url=LOCAL, raise_server_exceptions=False) as made:
-        yield made
+    try:
+        with TestClient(app, base_url=LOCAL, raise_server_exceptions=False) as made:
+            yield made
+    finally:
+        app.state.deforum = before or app.state.deforum
 
 
 @pytest.fixture

@@ -320,10 +320,17 @@ class TestButtons:
         assert host.call_queue.queue_lock.acquire(False)
 
     def test_each_step_and_each_wait_for_others_is_a_sign_of_life(self, host: Any) -> None:
-        host.processing.behaviour.step_s = 0.1
         token = CancelToken()
+        before_step: list[int] = []
+
+        def until_seen(step: int) -> None:
+            before_step.append(token.signs)
+            wait_for(lambda: token.signs > before_step[-1])
+
+        host.processing.behaviour.at_step = until_seen
         HostEngine().generate(request_for(steps=4), token)
-        assert token.signs >= 4
+        assert len(before_step) == 4
+        host.processing.behaviour.at_step = None
         with host.call_queue.queue_lock:
             thread, _ = in_background(lambda: HostEngine().generate(request_for(steps=1), token))
             wait_for(lambda: host.call_queue.queue_lock._line)
