@@ -48,9 +48,7 @@ def read_submitted(path: Path, changes: list[str]) -> dict[str, Any]:
     Raises:
         SettingsError: the file cannot be read, or a change has no name.
     """
-    submitted = read_settings(path)
-    submitted.update(read_changes(changes, "--set"))  # in place, as it may know of names that stand twice
-    return submitted
+    return read_settings(path) | read_changes(changes, "--set")
 
 
 def read_changes(changes: list[str], flag: str) -> dict[str, Any]:

@@ -21,6 +21,12 @@ class RepeatingObject(dict[str, Any]):
 
     repeated: tuple[str, ...] = ()
 
+    def __or__(self, more: dict[str, Any]) -> RepeatingObject:  # type: ignore[override]  # one kind of keys
+        """Return it with the values of `more` added; it still knows what stood there more than once."""
+        joined = RepeatingObject(super().__or__(more))
+        joined.repeated = self.repeated
+        return joined
+
 
 def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object of its names and values: the `object_pairs_hook` of `json.loads`."""
