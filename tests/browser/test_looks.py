@@ -23,47 +23,59 @@ def edges(one: Any, selector: str) -> list[float]:
     return found
 
 
-def test_controls_of_a_line_stand_at_one_height(browser: Any, url: str) -> None:
+@pytest.mark.parametrize(
+    ("first", "second", "box"),
+    [("sampler", "scheduler", ".container > .wrap"), ("seed", "batch_name", ":is(input, textarea)")],
+)
+def test_controls_of_a_line_stand_at_one_height(
+    browser: Any, url: str, first: str, second: str, box: str
+) -> None:
+    def level() -> bool:
+        bottoms = [edges(one, f"#deforum_field_{name} {box}")[2] for name in (first, second)]
+        return abs(bottoms[0] - bottoms[1]) <= 2
+
     with window(browser, url) as one:
-        for first, second, box in (
-            ("sampler", "scheduler", ".container > .wrap"),
-            ("seed", "batch_name", ":is(input, textarea)"),
-        ):
-            here, there = (edges(one, f"#deforum_field_{name} {box}") for name in (first, second))
-            assert abs(here[2] - there[2]) <= 2
+        one.until(level)
 
 
 def test_a_mistake_in_a_line_of_controls_is_inside_its_control(browser: Any, url: str) -> None:
     with window(browser, url) as one:
         one.fill("seed", "-5")
         one.page.locator("#deforum_error_seed").wait_for()
-        assert edges(one, "#deforum_error_seed")[2] <= edges(one, "#deforum_field_seed")[2] + 1
+        one.until(lambda: edges(one, "#deforum_error_seed")[2] <= edges(one, "#deforum_field_seed")[2] + 1)
 
 
 def test_a_name_is_as_strong_as_its_help(browser: Any, url: str) -> None:
+    def colour(part: str) -> str:
+        found = one.page.locator(f"#deforum_field_sampler {part}")
+        return str(found.evaluate("element => getComputedStyle(element).color"))
+
     with window(browser, url) as one:
-        field = one.page.locator("#deforum_field_sampler")
-        name, text = (
-            field.locator(part).evaluate("element => getComputedStyle(element).color")
-            for part in ("[data-testid=block-info]", ".info-text")
-        )
-        assert name == text
+        one.until(lambda: colour("[data-testid=block-info]") == colour(".info-text"))
 
 
 @pytest.mark.parametrize("width_px", [1280, 390])
 def test_pieces_of_page_stand_under_the_buttons(browser: Any, url: str, width_px: int) -> None:
-    with window(browser, url, width_px) as one:
+    def flush() -> bool:
         button, verdict = edges(one, "#deforum_generate"), edges(one, "#deforum_verdict .deforum-verdict")
-        assert verdict[:2] == pytest.approx(button[:2], abs=1)
+        return abs(verdict[0] - button[0]) <= 1 and abs(verdict[1] - button[1]) <= 1
+
+    def even() -> bool:
         rows = [edges(one, f"#deforum_file_buttons button >> nth={number}") for number in range(4)]
-        assert len({round(height) for *_, height in rows}) == 1
+        return len({round(height) for *_, height in rows}) == 1
+
+    with window(browser, url, width_px) as one:
+        one.until(flush)
+        one.until(even)
 
 
 def test_letters_in_drawings_are_large_enough_to_read(browser: Any, url: str) -> None:
+    def readable() -> bool:
+        drawings = [one.page.locator(f"#deforum_{name}_svg svg") for name in ("schedules", "camera")]
+        return min(size for drawing in drawings for size in drawing.evaluate(LETTERS_PX)) >= 9.5
+
     with window(browser, url) as one:
         one.page.click("[data-preset=orbit_3d]")
         one.page.locator("#deforum_plots button").first.click()
         one.page.locator("#deforum_camera_svg polygon").first.wait_for()
-        for drawing in ("schedules", "camera"):
-            letters = one.page.locator(f"#deforum_{drawing}_svg svg").evaluate(LETTERS_PX)
-            assert min(letters) >= 9.5
+        one.until(readable)

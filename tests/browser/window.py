@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,13 @@ class Window:
     def checked(self) -> None:
         """Wait for the verdict on the settings."""
         self.page.wait_for_selector("#deforum_verdict .deforum-verdict", state="attached")
+
+    def until(self, stands: Callable[[], bool]) -> None:
+        """Wait until the page stands as wanted: its parts come one after the other."""
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not stands():
+            assert time.monotonic() < deadline, "it never stood so"
+            self.page.wait_for_timeout(50)
 
     def open(self, *titles: str) -> None:
         """Open a tab, and one inside it."""
