@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.server import ROOT, Server, port_is_free
+from tests.integration.server import ROOT, Server
 
 PAGE = (ROOT / "docs" / "API.md").read_text(encoding="utf-8")
-PORT = 7860
 LIMIT_S = 280
 SHELL_HEAD = "set -euo pipefail\n"
 
@@ -25,10 +24,8 @@ def examples(language: str) -> str:
     return "\n".join(blocks)
 
 
-def test_every_example_runs_unchanged(tmp_path: Path) -> None:
-    if not port_is_free(PORT):
-        pytest.skip(f"port {PORT}, which the examples name, is in use on this machine")
-    server = Server(tmp_path / "outputs", port=PORT)
+def test_every_example_runs_unchanged(tmp_path: Path, examples_port: int) -> None:
+    server = Server(tmp_path / "outputs", port=examples_port)
     try:
         run(["bash", "-c", SHELL_HEAD + examples("sh")], tmp_path / "sh")
         run([sys.executable, "-c", examples("python")], tmp_path / "python")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.serving import FaultyServer
-from tests.integration.server import WAIT_S, port_is_free
-from tests.integration.test_docs import PAGE, PORT, node
+from tests.integration.server import WAIT_S
+from tests.integration.test_docs import PAGE, node
 
 LIMIT_S = 280
 
@@ -31,11 +31,9 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_examples_outlive_a_crash_of_the_server(example: str, tmp_path: Path) -> None:
-    if not port_is_free(PORT):
-        pytest.skip(f"port {PORT}, which the examples name, is in use on this machine")
+def test_the_examples_outlive_a_crash_of_the_server(example: str, tmp_path: Path, examples_port: int) -> None:
     command = [sys.executable, "-uc"] if example == "python" else [node(), "--input-type=module", "-e"]
-    server = FaultyServer(tmp_path / "outputs", "hold", port=PORT)
+    server = FaultyServer(tmp_path / "outputs", "hold", port=examples_port)
     client = subprocess.Popen(
         [*command, EXAMPLES[example]],
         cwd=tmp_path,
@@ -46,7 +44,7 @@ def test_the_examples_outlive_a_crash_of_the_server(example: str, tmp_path: Path
     try:
         first = begun(server)
         server.kill()
-        server = FaultyServer(tmp_path / "outputs", port=PORT)
+        server = FaultyServer(tmp_path / "outputs", port=examples_port)
         told, _ = client.communicate(timeout=LIMIT_S)
         assert client.returncode == 0, told
         jobs = server.ask("GET", "/deforum_api/jobs?summary=true")[1]
