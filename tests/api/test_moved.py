@@ -17,7 +17,6 @@ from deforum_api.jobs import JobQueue
 from deforum_api.record import Job
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.ui_service import QueueService
-from deforum_helpers.engines.null import NullEngine
 from deforum_helpers.own_host import own_facts
 from tests.api.fake_renderer import WAIT_S, Renderer, ended, serving, submit
 
@@ -120,7 +119,7 @@ def test_a_server_on_the_moved_folder_finds_its_own_jobs(tmp_path: Path) -> None
     store.close()
     (tmp_path / "old").rename(tmp_path / "new")
     facts = own_facts("null", None, tmp_path / "new")
-    queue = make_queue(facts, NullEngine)
+    queue = make_queue(facts, lambda: pytest.fail("nothing is rendered here"))
     service = QueueService(queue, facts)
     assert service.film(JOB.id).video == tmp_path / "new" / "img2img-images" / "film" / f"{BEGUN}.mp4"
     assert service.job(JOB.id).folder == tmp_path / "new" / "img2img-images" / "film"
