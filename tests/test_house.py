@@ -334,3 +334,17 @@ def test_tools_find_nothing(command: list[str]) -> None:
         check=False,
     )
     assert done.returncode == 0, "\n".join((done.stdout + done.stderr).splitlines()[-40:])
+
+
+def test_the_tests_of_hosts_are_collected_where_there_is_no_torch() -> None:
+    collect = "import sys, pytest; sys.modules['torch'] = None; sys.exit(pytest.main(sys.argv[1:]))"
+    options = ("--collect-only", "-qq", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [sys.executable, "-c", collect, *options, "tests/api", "tests/hosts", "tests/ui"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
