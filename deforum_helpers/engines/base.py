@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 MaskContent = Literal["picture", "noise", "nothing"]
+NoiseSource = Literal["new", "inverted"]
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,9 @@ class GenerateRequest:
         mask_content: what the repainted area begins from beside its noise: the picture, more noise, or nothing.
         controls: what the ControlNet units steer by, empty = none.
         kohya_hrfix: Kohya's fix for large pictures, None = off.
+        noise_source: where an init image's noise comes from: the seed, or the image itself (see `inversion`).
+        new_noise_share: 0..1, amplitude of the seed's noise on top of an image's own.
+        autoencoder_correction: add back what the autoencoder loses of the init image, where it stays as it is.
         restore_faces: let the host mend faces; only hosts that can are asked.
     """
 
@@ -150,6 +154,10 @@ class GenerateRequest:
     controls: tuple[Control, ...] = ()
     kohya_hrfix: KohyaHRFix | None = None
     restore_faces: bool = False
+    # Plans are digested by their repr: what the settings tell as well stays out of it, so that older runs go on.
+    noise_source: NoiseSource = field(default="new", repr=False)
+    new_noise_share: float = field(default=0.0, repr=False)
+    autoencoder_correction: bool = field(default=False, repr=False)
 
 
 class Engine(Protocol):

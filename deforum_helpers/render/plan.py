@@ -34,6 +34,9 @@ from deforum_helpers.settings.modes import (
     weighs_prompts,
 )
 
+# Settings that are younger than runs that may still go on: at their defaults they leave a run's digest as it was.
+_YOUNGER = ("noise_source", "new_noise_schedule", "autoencoder_correction")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -144,6 +147,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         + frame_warnings(schedules)
         + _prompt_warnings(settings, prompts)
         + _color_warnings(settings)
+        + _correction_warnings(settings, schedules)
         + mask_warnings(settings, script.masks),
     )
 
@@ -192,6 +196,17 @@ def _color_warnings(settings: Settings) -> tuple[str, ...]:
     )
 
 
+def _correction_warnings(settings: Settings, schedules: Schedules) -> tuple[str, ...]:
+    if not settings.autoencoder_correction or not is_moved(settings):
+        return ()
+    if not schedules.values["noise_schedule"].any():
+        return ()
+    return (
+        "autoencoder_correction keeps the noise of noise_schedule in the frames as well, where it adds up to grain; "
+        "set noise_schedule to 0: (0).",
+    )
+
+
 def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:
     """Tell whether a depth map is ever looked at: a camera that stands still sees none."""
     warped = (
@@ -207,14 +222,16 @@ def _digest(
     settings: Settings, schedules: Schedules, prompts: PromptSeries, key_frames: tuple[KeyFrame, ...]
 ) -> str:
     """Hash what the frames depend on: not the names of files, nor what is made of the frames afterwards."""
+    flat = flat_settings(settings)
+    unset = {name for name in _YOUNGER if flat[name] == FIELDS[name].default}
+    left_out = {"batch_name", "resume_from_timestring", "resume_timestring"} | unset
     seen = {
         name: value
-        for name, value in flat_settings(settings).items()
-        if FIELDS[name].group not in ("DeforumOutputArgs", "metadata", "ui_only")
-        and name not in ("batch_name", "resume_from_timestring", "resume_timestring")
+        for name, value in flat.items()
+        if FIELDS[name].group not in ("DeforumOutputArgs", "metadata", "ui_only") and name not in left_out
     }
     digest = hashlib.sha256(json.dumps(seen, sort_keys=True).encode())
-    for name in sorted(schedules.values):
+    for name in sorted(schedules.values.keys() - unset):
         digest.update(name.encode() + schedules.values[name].tobytes())
     for key in key_frames:
         digest.update(repr(key).encode())

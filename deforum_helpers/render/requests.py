@@ -43,6 +43,7 @@ def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: Key
     clip_skip = at["clipskip_schedule"] if settings.enable_clipskip_scheduling else None
     multiplier = at["noise_multiplier_schedule"] if settings.enable_noise_multiplier_scheduling else None
     steps = at["steps_schedule"] if settings.enable_steps_scheduling else settings.steps
+    inverted = settings.noise_source == "inverted"
     return GenerateRequest(
         prompt=prompts.positive[index],
         negative_prompt=prompts.negative[index],
@@ -68,6 +69,9 @@ def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: Key
         kohya_hrfix=_kohya_hrfix(settings, at),
         restore_faces=settings.restore_faces,
         blend=_blend(script, index),
+        noise_source="inverted" if inverted else "new",
+        new_noise_share=at["new_noise_schedule"] if inverted else 0.0,
+        autoencoder_correction=settings.autoencoder_correction,
         mask_content=_MASK_CONTENTS.get(settings.fill, "picture"),
     )
 

@@ -267,6 +267,7 @@ _LOOK: dict[str, Fact] = {
     "perlin_octaves": Fact("render/key_frames.py", "More than 4 octaves work at any size.", _never),
     "perlin_persistence": Fact("render/key_frames.py"),
     **_same(("enable_noise_multiplier_scheduling", "noise_multiplier_schedule"), Fact("render/requests.py")),
+    **_same(("noise_source", "new_noise_schedule", "autoencoder_correction"), Fact("render/requests.py")),
     **_same(("strength_schedule", "keyframe_strength_schedule"), Fact("render/key_frames.py")),
     "contrast_schedule": Fact(
         "render/key_frames.py",
@@ -568,7 +569,9 @@ _ADDED_BY_FORK = frozenset(
         "image_keyframe_strength_schedule",
     )
 )
-_ADDED_HERE = frozenset(("prompt_interpolation",))
+_ADDED_HERE = frozenset(
+    ("prompt_interpolation", "noise_source", "new_noise_schedule", "autoencoder_correction")
+)
 
 
 def since(name: str) -> Since:

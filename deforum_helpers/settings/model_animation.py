@@ -18,6 +18,7 @@ from deforum_helpers.settings.tables import (
     HYBRID_MASK_TYPES,
     HYBRID_MOTIONS,
     KEYFRAME_DISTRIBUTIONS,
+    NOISE_SOURCES,
     NOISE_TYPES,
     PADDING_MODES,
     SAMPLING_MODES,
@@ -466,6 +467,31 @@ class AnimationSettings:
         bounds=(0, 10),
         unit="factor",
         used_when="enable_noise_multiplier_scheduling = true",
+    )
+    noise_source: str = setting(
+        "new",
+        "Where the noise comes from that a frame is sampled from. new: from the seed, so that every frame is a new "
+        "version of the scene. inverted: from the moved frame itself, by the model run backwards, so that things keep "
+        "their shape and move with the camera.",
+        tab=_NOISE,
+        label="Noise source",
+        choices=NOISE_SOURCES,
+    )
+    new_noise_schedule: str = schedule(
+        "0: (0)",
+        "How much of the seed's noise is added to a frame's own, 0..1: 0 keeps the scene most steadily, 1 is the same "
+        "as noise source new. Raise it where the prompt changes.",
+        tab=_NOISE,
+        label="New noise schedule",
+        bounds=(0, 1),
+        used_when="noise_source = inverted",
+    )
+    autoencoder_correction: bool = setting(
+        False,
+        "Adds back the detail that the model's autoencoder loses of each frame, wherever the frame stays as it is. "
+        "Costs one more decoding a frame.",
+        tab=_COHERENCE,
+        label="Autoencoder correction",
     )
     resume_from_timestring: bool = setting(
         False,

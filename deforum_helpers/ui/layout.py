@@ -63,6 +63,8 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("enable_perspective_flip",),
     ("noise_type",),
     ("noise_schedule",),
+    ("noise_source",),
+    ("new_noise_schedule",),
     ("perlin_octaves", "perlin_persistence"),
     ("color_coherence", "color_force_grayscale", "legacy_colormatch"),
     ("color_coherence_image_path",),

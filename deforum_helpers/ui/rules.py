@@ -113,6 +113,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(("perlin_octaves", "perlin_persistence"), is_one("noise_type", "perlin")),
     Rule(("noise_multiplier_schedule",), on("enable_noise_multiplier_scheduling")),
+    Rule(("new_noise_schedule",), is_one("noise_source", "inverted")),
     Rule(("color_coherence_image_path",), is_one("color_coherence", "Image")),
     Rule(("color_coherence_video_every_N_frames",), is_one("color_coherence", "Video Input")),
     Rule(("legacy_colormatch",), is_not("color_coherence", "None")),

@@ -17,21 +17,18 @@ from deforum_helpers.engines.checkpoints import (
     folders_beside,
     vae_files,
 )
-from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas
-from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended
-from deforum_helpers.engines.diffusion.control_units import ControlUnits, steered
+from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas, without_autoencoder_loss
+from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork
+from deforum_helpers.engines.diffusion.control_units import ControlUnits
 from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
-from deforum_helpers.engines.diffusion.families import Scales
-from deforum_helpers.engines.diffusion.guidance import guided_output
 from deforum_helpers.engines.diffusion.inpainting import Kept, begun_from, latent_mask
+from deforum_helpers.engines.diffusion.inversion import blended_noise, inverted_noise, rising_levels
 from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
 from deforum_helpers.engines.diffusion.lora import lay_loras
 from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
 from deforum_helpers.engines.diffusion.noise import seeded_noise
-from deforum_helpers.engines.diffusion.prompt_syntax import Lora, text_at_step
-from deforum_helpers.engines.diffusion.sampling import Sampling, plan_sampling
-from deforum_helpers.engines.diffusion.solvers import OWN_ETA, solver_of
-from deforum_helpers.engines.diffusion.steering import Unit
+from deforum_helpers.engines.diffusion.sampling import NoiseModel, Sampling, plan_sampling
+from deforum_helpers.engines.diffusion.solvers import ALWAYS_NOISY, OWN_ETA, solver_of
 from deforum_helpers.engines.diffusion.vaes import load_vae
 from deforum_helpers.engines.diffusion.weighted_prompts import WeightedPrompts
 from deforum_helpers.engines.names import split_sampler
@@ -91,6 +88,11 @@ class DiffusionEngine:
             found.append(f"The sampler {sampler!r} is run as {solver.nearest}, the nearest that there is.")
         if request.eta not in (None, OWN_ETA.get(sampler, 1.0)) and not solver.reads_eta:
             found.append(f"The sampler {sampler!r} has no free eta; {request.eta:g} is not used.")
+        if request.noise_source == "inverted" and sampler in ALWAYS_NOISY:
+            found.append(
+                f"The sampler {sampler!r} adds new noise at each step, which replaces the frame's own; "
+                "noise_source inverted works with all other samplers."
+            )
         if flow and request.tiling:
             found.append("Tiling has no effect on the network of SD3 and Flux models.")
         if flow and request.freeu is not None:
@@ -116,55 +118,46 @@ class DiffusionEngine:
 
     def _drawn(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         model = self._model(request.checkpoint, request.vae)
+        canvas = self._canvas(model, request)
         positive = WeightedPrompts.read(request.prompt, request.blend, "prompt")
         negative = WeightedPrompts.read(request.negative_prompt, request.blend, "negative_prompt")
-        loras = (*positive.loras, *negative.loras)
-        canvas = self._canvas(model, request)
         with ExitStack() as stack:
             units = stack.enter_context(self._controls.ready(model, request, canvas, self._checkpoint))
-            lay_loras(model, loras, self._lora_folders)
+            network = ConditionedNetwork(model, request, positive, negative, units)
+            lay_loras(model, network.loras, self._lora_folders)
             stack.enter_context(freeu_applied(model.network, request.freeu))
             stack.enter_context(hrfix_applied(model.network, request.kohya_hrfix))
             if request.tiling:
                 stack.enter_context(tiling_applied(model.modules()))
-            latents = self._sampled(model, request, positive, negative, loras, units, cancel)
-            return canvas.cropped(model.autoencoder.decode(latents))
+            init_image = None if request.init_image is None else request.init_image.to(self.device)
+            init = None if init_image is None else model.autoencoder.encode(canvas.padded(init_image))
+            image = canvas.cropped(model.autoencoder.decode(self._sampled(network, init, cancel)))
+            if init_image is None or init is None or not request.autoencoder_correction:
+                return image
+            return without_autoencoder_loss(image, init_image, canvas.cropped(model.autoencoder.decode(init)))
 
     def _sampled(
-        self,
-        model: LoadedModel,
-        request: GenerateRequest,
-        positive: WeightedPrompts,
-        negative: WeightedPrompts,
-        loras: tuple[Lora, ...],
-        units: tuple[Unit, ...],
-        cancel: CancelToken,
+        self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken
     ) -> torch.Tensor:
-        latents, sampling, generator, kept = self._begun(model, request)
-        scales = Scales(request.cfg_scale, request.distilled_cfg_scale)
-        guides = request.cfg_scale != 1 and not model.family.guides_itself
+        latents, sampling, generator, kept = self._begun(network, init, cancel)
         evaluations = len(sampling.timesteps)
         # Schedulers compute with the times on the CPU, so that no step waits for the GPU; the network has its copy.
         times = zip(sampling.timesteps, sampling.timesteps.to(self.device), strict=True)
         for i, (timestep, told) in enumerate(times):
             cancel.check_cancel()
             step = i * sampling.steps // evaluations
-            guidance = Guidance(
-                towards=self._towards(model, positive, request, loras, step),
-                away=self._away(model, negative, request, loras, step) if guides else None,
-            )
             shown = sampling.model_input(latents, timestep)
-            family = steered(model.family, units, step, sampling.steps)
-            guided, unguided = guided_output(family, shown, told, guidance, scales, sampling.cfg_factor)
+            guided, unguided = network.guided(shown, told, step, sampling.steps, sampling.cfg_factor)
             if kept is not None:
                 guided, unguided = (kept.held(output, shown, timestep) for output in (guided, unguided))
             latents = sampling.step(guided, unguided, timestep, latents, generator)
         return latents
 
     def _begun(
-        self, model: LoadedModel, request: GenerateRequest
+        self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken
     ) -> tuple[torch.Tensor, Sampling, torch.Generator, Kept | None]:
         """The latent to begin with, the planned run, the generator of its further noise, and what stays."""
+        model, request = network.model, network.request
         canvas = self._canvas(model, request)
         width, height = (side // model.autoencoder.factor for side in canvas.drawn_px)
         noise, generator = seeded_noise(
@@ -175,8 +168,9 @@ class DiffusionEngine:
             resize_from=self._latent_size(model, request.seed_resize_from_px),
         )
         noise = noise.unsqueeze(0).to(self.device)
-        strength = None if request.init_image is None else request.denoising_strength
+        strength = None if init is None else request.denoising_strength
         noise_model = model.family.noise_model((height, width))
+        inverts = init is not None and request.noise_source == "inverted"
         sampling = plan_sampling(
             noise_model,
             request.sampler,
@@ -184,46 +178,38 @@ class DiffusionEngine:
             request.steps,
             strength,
             request.eta,
+            deterministic=inverts,
         )
-        if request.init_image is None:
+        if init is None:
             return sampling.start(noise, None), sampling, generator, None
-        init = model.autoencoder.encode(canvas.padded(request.init_image.to(self.device)))
-        kept = None
+        mask = None
         if request.mask is not None:
             mask = latent_mask(canvas.padded(request.mask.to(self.device)[None]), (height, width))
+        if inverts:
+            found = self._inverted(network, init, sampling, noise_model, cancel)
+            noise = blended_noise(found, noise, request.new_noise_share, mask, request.mask_content)
+        kept = None
+        if mask is not None:
             kept = Kept(init, mask, noise_model.table, str(noise_model.config.get("prediction_type", "")))
             init = begun_from(init, mask, noise, request.mask_content)
         return sampling.start(noise * request.noise_multiplier, init), sampling, generator, kept
 
-    def _towards(
+    def _inverted(
         self,
-        model: LoadedModel,
-        prompts: WeightedPrompts,
-        request: GenerateRequest,
-        loras: tuple[Lora, ...],
-        step: int,
-    ) -> tuple[tuple[Conditioning, float], ...]:
-        entries = tuple(
-            (self._embedded(model, text_at_step(text, step, request.steps), request.clip_skip, loras), weight)
-            for text, weight in prompts.parts
-        )
-        return ((blended(entries), 1.0),) if prompts.is_blend else entries
+        network: ConditionedNetwork,
+        init: torch.Tensor,
+        sampling: Sampling,
+        noise_model: NoiseModel,
+        cancel: CancelToken,
+    ) -> torch.Tensor:
+        """The noise that belongs to the init image; at each level what acts on the way down acts on the way up."""
 
-    def _away(
-        self,
-        model: LoadedModel,
-        prompts: WeightedPrompts,
-        request: GenerateRequest,
-        loras: tuple[Lora, ...],
-        step: int,
-    ) -> Conditioning:
-        return blended(self._towards(model, prompts, request, loras, step))
+        def answer(shown: torch.Tensor, time: torch.Tensor, level: float) -> torch.Tensor:
+            cancel.check_cancel()
+            return network.unguided(shown, time.to(self.device), sampling.step_at(time), sampling.steps)
 
-    def _embedded(
-        self, model: LoadedModel, text: str, clip_skip: int, loras: tuple[Lora, ...]
-    ) -> Conditioning:
-        key = (text, clip_skip, loras)
-        return model.embeddings.get(key, lambda: model.family.encode(text, clip_skip))
+        levels = rising_levels(sampling.first_sigma, sampling.steps)
+        return inverted_noise(init, levels, noise_model, answer)
 
     def _canvas(self, model: LoadedModel, request: GenerateRequest) -> Canvas:
         multiple = model.autoencoder.factor * model.family.latent_multiple

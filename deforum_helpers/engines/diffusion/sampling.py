@@ -16,7 +16,7 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable, noise_levels
-from deforum_helpers.engines.diffusion.solvers import Solver, solver_of
+from deforum_helpers.engines.diffusion.solvers import Solver, ode_solver, solver_of
 from deforum_helpers.engines.names import split_sampler, steps_run
 
 
@@ -61,6 +61,11 @@ class Sampling:
     def cfg_factor(self) -> float:
         """CFG++ counts its scale from 0 to 1; hosts divide the usual one by 12.5."""
         return 1 / 12.5 if self.renoises_unguided else 1.0
+
+    def step_at(self, time: torch.Tensor) -> int:
+        """Return the number of the sampling step that is nearest to a time."""
+        nearest = int((self.timesteps.float() - time.float()).abs().argmin())
+        return nearest * self.steps // len(self.timesteps)
 
     def start(self, noise: torch.Tensor, latents: torch.Tensor | None) -> torch.Tensor:
         """Return the latent to begin with: noise alone, or `latents` with the noise of the first level."""
@@ -152,6 +157,8 @@ def plan_sampling(
     steps: int,
     denoising_strength: float | None = None,
     eta: float | None = None,
+    *,
+    deterministic: bool = False,
 ) -> Sampling:
     """Return the run of `sampler` down the levels of `scheduler`.
 
@@ -161,12 +168,14 @@ def plan_sampling(
         steps: steps of a full denoising, >= 1.
         denoising_strength: 0..1 for image to image, None for text to image.
         eta: share of noise of DDIM and Euler a, None = the sampler's own.
+        deterministic: sample without noise besides the first; see `ode_solver`.
 
     Raises:
         UnknownName: no such sampler or scheduler.
     """
     name, label = split_sampler(sampler, scheduler)
     solver = solver_of(name, model.table.flow)
+    solver = ode_solver(solver) if deterministic else solver
     run = steps_run(steps, denoising_strength)
     with _array_warnings_ignored():
         instance = _build(solver, model)

@@ -123,3 +123,28 @@ def solver_of(sampler: str, flow: bool) -> Solver:
     if not flow:
         return SOLVERS[sampler]
     return FLOW_SOLVERS.get(sampler, Solver(_FLOW_EULER, nearest="Euler"))
+
+
+_ODE_SCHEDULERS: Mapping[str, str] = {
+    "EulerAncestralDiscreteScheduler": "EulerDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler": "KDPM2DiscreteScheduler",
+    "DDPMScheduler": "DDIMScheduler",
+}
+# A consistency model's steps are nothing without fresh noise.
+ALWAYS_NOISY = ("LCM",)
+
+
+def ode_solver(solver: Solver) -> Solver:
+    """Return the solver without noise of its own: an ancestral or SDE method as the ODE method that it comes from."""
+    algorithm = str(solver.options.get("algorithm_type", ""))
+    walk = "training" if solver.scheduler == "DDPMScheduler" else solver.walk
+    return replace(
+        solver,
+        scheduler=_ODE_SCHEDULERS.get(solver.scheduler, solver.scheduler),
+        options={
+            **solver.options,
+            **({"algorithm_type": algorithm.removeprefix("sde-")} if algorithm else {}),
+        },
+        walk=walk,
+        reads_eta=False,
+    )

@@ -1,0 +1,224 @@
+"""How well a video holds together: the built-in model's clips whose motion is known, one variant beside the other.
+
+`python -m benchmarks.picture --variants iter,inverted --clips zoom --frames 24 --out FOLDER` measures a part, and keeps
+a video and a contact sheet of each clip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.picture_measures import Frame, Pair, burn, coherence, pulse, sharpness
+from benchmarks.rows import Row
+from deforum_helpers.camera.projection import flat_maps, inverse
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.base import Engine, GenerateRequest
+from deforum_helpers.engines.names import samplers, schedulers
+from deforum_helpers.image.convert import from_bytes, to_bytes
+from deforum_helpers.image.warp import warp_flat
+from deforum_helpers.job import run_job
+from deforum_helpers.output.frames import read_frame, write_frame
+from deforum_helpers.prepare import HostFacts, Prepared, prepare
+from deforum_helpers.render.moves import FlatMove
+
+NAME = "picture"
+BAR = "best: error <= 0.3 of iter's, flicker <= 0.9, motion 0.9 to 1.1, miss <= 2 px, pulse <= 0.03"
+FRAMES = 48
+SHEET_COLUMNS = 8
+PROMPT = "a river valley between mountains, golden hour, highly detailed"
+
+COMMON: Mapping[str, Any] = {
+    "W": 512,
+    "H": 512,
+    "seed": 7,
+    "sampler": "DPM++ 2M",
+    "steps": 16,
+    "animation_mode": "2D",
+    "border": "replicate",
+    "prompts": {"0": PROMPT},
+    "strength_schedule": "0: (0.55)",
+    "cfg_scale_schedule": "0: (5)",
+    "noise_schedule": "0: (0)",
+    "amount_schedule": "0: (0)",
+    "color_coherence": "None",
+    "zoom": "0: (1)",
+    "fps": 12,
+}
+CLIPS: Mapping[str, Mapping[str, Any]] = {
+    "zoom": {"zoom": "0: (1.012)"},
+    "pan": {"translation_x": "0: (4)"},
+}
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "iter": {"seed_behavior": "iter"},
+    "fixed": {"seed_behavior": "fixed"},
+    "inverted": {"noise_source": "inverted"},
+    "best": {"noise_source": "inverted", "autoencoder_correction": True},
+}
+NO_CHANGES: Mapping[str, Any] = {}
+MEASURES = ("error", "flicker", "motion", "miss_px", "sharp", "pulse", "burn", "s/frame")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One rendered clip and what was measured of it."""
+
+    frames: tuple[Frame, ...]
+    measures: Mapping[str, float]
+
+
+def run() -> list[Row]:
+    """Print all measures of all variants, and return those that have a bar."""
+    with tempfile.TemporaryDirectory() as folder:
+        compare(tuple(VARIANTS), tuple(CLIPS), (1, 2), FRAMES, Path(folder))
+    return []
+
+
+def compare(
+    variants: Sequence[str],
+    clips: Sequence[str],
+    cadences: Sequence[int],
+    frames: int,
+    out: Path,
+    changes: Mapping[str, Any] = NO_CHANGES,
+) -> dict[tuple[str, int, str], Clip]:
+    """Render and measure each clip with each variant, and print one table a clip.
+
+    Args:
+        variants, clips: names of `VARIANTS` and `CLIPS`.
+        cadences: values of diffusion_cadence.
+        frames: length of a clip.
+        out: a folder; gets a video and a contact sheet of each.
+        changes: settings of all variants.
+    """
+    engine = make_engine("demo")
+    fresh = text_to_image(engine, 4)
+    made: dict[tuple[str, int, str], Clip] = {}
+    for clip in clips:
+        for cadence in cadences:
+            print(f"\n{clip}, cadence {cadence}, {frames} frames\n{'':14}" + _cells(MEASURES), flush=True)
+            for variant in variants:
+                settings = {**COMMON, **CLIPS[clip], **VARIANTS[variant], **changes}
+                settings |= {"max_frames": frames, "diffusion_cadence": cadence}
+                result = render(settings, engine, fresh, out, f"{clip}-{cadence}-{variant}")
+                made[clip, cadence, variant] = result
+                numbers = [f"{result.measures[name]:.3g}" for name in MEASURES]
+                print(f"  {variant:12}" + _cells(numbers), flush=True)
+    return made
+
+
+def render(settings: Mapping[str, Any], engine: Engine, fresh: Sequence[Frame], out: Path, name: str) -> Clip:
+    """Render one clip, measure it, and keep its video and its contact sheet as `name`."""
+    with tempfile.TemporaryDirectory() as folder:
+        facts = HostFacts("benchmark", "demo", None, Path(folder), samplers("demo"), schedulers("demo"))
+        prepared = prepare(settings, facts)
+        began = time.perf_counter()
+        result = run_job(prepared, engine, CancelToken(), lambda progress: None)
+        seconds = (time.perf_counter() - began) / result.frames
+        paths = sorted(result.outdir.glob(f"{result.timestring}_[0-9]*.png"))
+        frames = tuple(read_frame(path) for path in paths)
+        if result.video is not None:
+            shutil.copy(result.video, out / f"{name}{result.video.suffix}")
+    write_frame(out / f"{name}.png", contact_sheet(frames))
+    fit = coherence(planned_pairs(frames, prepared))
+    measures = {
+        "error": fit.error,
+        "flicker": fit.flicker,
+        "motion": fit.motion,
+        "miss_px": fit.miss_px,
+        "sharp": float(np.mean([sharpness(frame) for frame in frames])),
+        "pulse": pulse(frames),
+        "burn": burn(frames, fresh).worst,
+        "s/frame": seconds,
+    }
+    return Clip(frames, measures)
+
+
+def planned_pairs(frames: Sequence[Frame], prepared: Prepared) -> list[Pair]:
+    """Return each frame with the one before it and the planned motion between them; for 2D moves."""
+    pairs = []
+    for index in range(1, len(frames)):
+        move = prepared.plan.moves[index]
+        assert isinstance(move, FlatMove), "only 2D clips have a motion that is known without depth"
+        before, after = frames[index - 1], frames[index]
+        moved = warp_flat(from_bytes(before), move.dst_from_src, "replicate")
+        pairs.append(
+            Pair(before, after, to_float(moved), *flat_motion(move, before.shape[1], before.shape[0]))
+        )
+    return pairs
+
+
+def flat_motion(move: FlatMove, width_px: int, height_px: int) -> tuple[Any, Any]:
+    """Return where the frame after a 2D move shows what the frame before showed, and the flow of the frame before."""
+    map_x, map_y = flat_maps((width_px, height_px), inverse(move.dst_from_src))
+    seen = (map_x >= 0) & (map_x <= width_px - 1) & (map_y >= 0) & (map_y <= height_px - 1)
+    to_x, to_y = flat_maps((width_px, height_px), move.dst_from_src)
+    rows, columns = np.mgrid[:height_px, :width_px].astype(np.float32)
+    return seen, np.stack([to_x - columns, to_y - rows]).astype(np.float32)
+
+
+def to_float(image: Any) -> Any:
+    """Return an image tensor (3, H, W) 0..1 as (H, W, 3) float32 in 8-bit levels."""
+    return np.ascontiguousarray(image.permute(1, 2, 0).numpy() * np.float32(255))
+
+
+def text_to_image(engine: Engine, count: int) -> tuple[Frame, ...]:
+    """Return frames of the clips' prompt that are generated from noise alone."""
+    request = GenerateRequest(
+        prompt=PROMPT,
+        negative_prompt="",
+        width_px=COMMON["W"],
+        height_px=COMMON["H"],
+        seed=0,
+        steps=COMMON["steps"],
+        cfg_scale=5.0,
+        sampler=COMMON["sampler"],
+    )
+    cancel = CancelToken()
+    return tuple(
+        to_bytes(engine.generate(GenerateRequest(**{**vars(request), "seed": seed}), cancel))
+        for seed in range(100, 100 + count)
+    )
+
+
+def contact_sheet(frames: Sequence[Frame], columns: int = SHEET_COLUMNS) -> Frame:
+    """Return the frames at half size, in rows."""
+    small = [frame[::2, ::2] for frame in frames]
+    small += [np.zeros_like(small[0])] * (-len(small) % columns)
+    rows = [np.concatenate(small[i : i + columns], 1) for i in range(0, len(small), columns)]
+    return np.concatenate(rows, 0)
+
+
+def _cells(texts: Sequence[str]) -> str:
+    return "".join(f"{text:>9}" for text in texts)
+
+
+def main() -> int:
+    """Read the command line, render and measure."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.picture", description=__doc__)
+    parser.add_argument("--variants", default=",".join(VARIANTS))
+    parser.add_argument("--clips", default=",".join(CLIPS))
+    parser.add_argument("--cadences", default="1,2")
+    parser.add_argument("--set", action="append", default=[], metavar="name=value", help="of all variants")
+    parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--out", type=Path, default=Path("outputs") / "picture")
+    flags = parser.parse_args()
+    flags.out.mkdir(parents=True, exist_ok=True)
+    changes = dict(text.split("=", 1) for text in flags.set)
+    cadences = [int(text) for text in flags.cadences.split(",")]
+    compare(flags.variants.split(","), flags.clips.split(","), cadences, flags.frames, flags.out, changes)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

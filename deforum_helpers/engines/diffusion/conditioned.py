@@ -1,0 +1,92 @@
+"""The network as one request conditions it: prompts, LoRAs, guidance and ControlNet units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended
+from deforum_helpers.engines.diffusion.control_units import steered
+from deforum_helpers.engines.diffusion.families import Scales
+from deforum_helpers.engines.diffusion.guidance import guided_output
+from deforum_helpers.engines.diffusion.loading import LoadedModel
+from deforum_helpers.engines.diffusion.prompt_syntax import Lora, text_at_step
+from deforum_helpers.engines.diffusion.steering import Unit
+from deforum_helpers.engines.diffusion.weighted_prompts import WeightedPrompts
+
+
+@dataclass(frozen=True)
+class ConditionedNetwork:
+    """What is asked at each level of noise, on the way down to an image and on the way up from one.
+
+    Args:
+        model: the loaded model.
+        request: gives prompts and scales.
+        positive, negative: its prompts, read.
+        units: its ControlNet units, ready.
+    """
+
+    model: LoadedModel
+    request: GenerateRequest
+    positive: WeightedPrompts
+    negative: WeightedPrompts
+    units: tuple[Unit, ...] = ()
+
+    @property
+    def loras(self) -> tuple[Lora, ...]:
+        """The LoRAs that both prompts call."""
+        return (*self.positive.loras, *self.negative.loras)
+
+    def guided(
+        self, shown: torch.Tensor, timestep: torch.Tensor, step: int, steps: int, cfg_factor: float = 1.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the network's (guided, unguided) output, float32 like `shown`.
+
+        Args:
+            shown: (1, C, h, w) what the network is shown.
+            timestep: on the network's device.
+            step: number of the sampling step, which decides what of the prompt and which units act.
+            steps: number of sampling steps that are run.
+            cfg_factor: what the CFG scale is multiplied with.
+        """
+        scale = self.request.cfg_scale
+        away = None
+        if scale != 1 and not self.model.family.guides_itself:
+            away = blended(self._texts(self.negative, step))
+        return self._output(
+            shown, timestep, step, steps, Guidance(self._towards(step), away), scale, cfg_factor
+        )
+
+    def unguided(self, shown: torch.Tensor, timestep: torch.Tensor, step: int, steps: int) -> torch.Tensor:
+        """Return the network's output for the prompt alone, at a CFG scale of 1; the arguments are `guided`'s."""
+        return self._output(shown, timestep, step, steps, Guidance(self._towards(step), None), 1.0, 1.0)[0]
+
+    def _output(
+        self,
+        shown: torch.Tensor,
+        timestep: torch.Tensor,
+        step: int,
+        steps: int,
+        guidance: Guidance,
+        cfg_scale: float,
+        cfg_factor: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        family = steered(self.model.family, self.units, step, steps)
+        scales = Scales(cfg_scale, self.request.distilled_cfg_scale)
+        return guided_output(family, shown, timestep, guidance, scales, cfg_factor)
+
+    def _towards(self, step: int) -> tuple[tuple[Conditioning, float], ...]:
+        entries = self._texts(self.positive, step)
+        return ((blended(entries), 1.0),) if self.positive.is_blend else entries
+
+    def _texts(self, prompts: WeightedPrompts, step: int) -> tuple[tuple[Conditioning, float], ...]:
+        return tuple(
+            (self._embedded(text_at_step(text, step, self.request.steps)), weight)
+            for text, weight in prompts.parts
+        )
+
+    def _embedded(self, text: str) -> Conditioning:
+        key = (text, self.request.clip_skip, self.loras)
+        return self.model.embeddings.get(key, lambda: self.model.family.encode(text, self.request.clip_skip))

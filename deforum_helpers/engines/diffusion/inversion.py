@@ -1,0 +1,107 @@
+"""Noise that belongs to an image: the noise from which the model itself would generate it.
+
+Without guidance, a diffusion model is an ordinary differential equation between image and noise (Song et al. 2021,
+arXiv 2011.13456). Solved from the image upwards it ends at the noise that leads back to this very image; sampling from
+there with the usual guidance keeps what is in the image and repaints what the prompt asks for.
+
+The solver is of second order and asks the network once a level: the slope of the level before predicts where the step
+ends, the network is asked there, and the step is taken with the mean of both slopes (trapezoid rule). Iterating the
+correction brings the round trip no closer; the levels matter more, and crowd where images get their detail.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from deforum_helpers.engines.base import MaskContent
+from deforum_helpers.engines.diffusion.sampling import NoiseModel
+
+# What the network answers when it is shown latents at a time: (latents, time, noise level) -> output.
+Answer = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
+
+# Levels for each sampling step, and the fewest: measured, fewer lose the noise of fine detail and more gain little.
+LEVELS_PER_STEP = 0.6
+LEAST_LEVELS = 5
+LOWEST_LEVEL = 0.05
+RHO = 7.0
+
+
+def rising_levels(first_sigma: float, steps: int) -> tuple[float, ...]:
+    """Return the noise levels on the way up, the last of which is `first_sigma`, where sampling begins.
+
+    They are spaced as Karras et al. 2022 (eq. 5, rho 7) space them on the way down.
+
+    Args:
+        first_sigma: > 0.
+        steps: sampling steps that are run from there, >= 1.
+    """
+    if first_sigma <= LOWEST_LEVEL:
+        return (first_sigma,)
+    low, high = LOWEST_LEVEL ** (1 / RHO), first_sigma ** (1 / RHO)
+    shares = np.linspace(0, 1, max(LEAST_LEVELS, math.ceil(LEVELS_PER_STEP * steps)))
+    return (*((low + shares[:-1] * (high - low)) ** RHO).tolist(), first_sigma)
+
+
+def inverted_noise(
+    init: torch.Tensor, levels: tuple[float, ...], model: NoiseModel, answer: Answer
+) -> torch.Tensor:
+    """Return the noise of an image, float32 like `init`; its deviation is about 1 or, for smooth images, less.
+
+    Args:
+        init: (1, C, h, w) latents of the image.
+        levels: rising noise levels > 0; the noise is that of the last one.
+        model: the model's noise.
+        answer: asks the network without guidance.
+    """
+    latents, level = init, 0.0
+    slope: torch.Tensor | None = None
+    for following in levels:
+        width = following - level
+        guess = latents if slope is None else latents + width * slope
+        ahead = noise_slope(guess, following, model, answer)
+        # Near level 0 the slope is not defined: the first step takes the one at its end.
+        latents = latents + width * (ahead if slope is None else (slope + ahead) / 2)
+        slope, level = ahead, following
+    clean = (1 - level) * init if model.table.flow else init
+    return (latents - clean) / level
+
+
+def blended_noise(
+    found: torch.Tensor, new: torch.Tensor, share: float, mask: torch.Tensor | None, content: MaskContent
+) -> torch.Tensor:
+    """Return the noise that sampling begins with, where an image's own noise was found.
+
+    Args:
+        found: (1, C, h, w) the image's own noise.
+        new: (1, C, h, w) the seed's.
+        share: 0..1, amplitude of new noise; the image's own has the rest of the variance.
+        mask: (1, 1, h, w), 1 = repainted, or None for everywhere.
+        content: what a masked area begins from; one that begins from nothing of the image gets new noise alone.
+    """
+    noise = math.sqrt(1 - share**2) * found + share * new
+    return noise if mask is None or content == "picture" else torch.lerp(noise, new, mask)
+
+
+def noise_slope(latents: torch.Tensor, level: float, model: NoiseModel, answer: Answer) -> torch.Tensor:
+    """Return how latents change with the noise level along the model's differential equation.
+
+    That is the predicted noise where latents are x + level * noise, and noise - x where they are
+    (1 - level) * x + level * noise.
+    """
+    if model.table.flow:
+        return answer(latents, _time(level * len(model.table.sigmas)), level)
+    root = math.sqrt(1 + level**2)
+    shown = latents / root
+    output = answer(shown, _time(float(model.table.timestep(np.array(level)))), level)
+    prediction = model.config.get("prediction_type", "epsilon")
+    if prediction == "v_prediction":
+        return (output + level * shown) / root
+    return (latents - output) / level if prediction == "sample" else output
+
+
+def _time(value: float) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float32)

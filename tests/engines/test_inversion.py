@@ -1,0 +1,231 @@
+"""Noise that belongs to an image: sampling from it leads back to the image, whatever the family and the sampler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deforum_helpers.cancel import CancelToken
+from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.diffusion.autoencoder import without_autoencoder_loss
+from deforum_helpers.engines.diffusion.engine import DiffusionEngine
+from deforum_helpers.engines.diffusion.inversion import (
+    LEAST_LEVELS,
+    blended_noise,
+    inverted_noise,
+    rising_levels,
+)
+from deforum_helpers.engines.diffusion.sampling import NoiseModel
+from deforum_helpers.engines.diffusion.sigmas import NoiseTable
+from deforum_helpers.engines.diffusion.solvers import SOLVERS
+
+RequestMaker = Callable[..., GenerateRequest]
+TinyMaker = Callable[[str], Path]
+RoundTrip = Callable[..., float]
+
+IMAGE = (
+    torch.rand(3, 12, 8, generator=torch.Generator().manual_seed(3))
+    .repeat_interleave(4, 1)
+    .repeat_interleave(4, 2)
+)
+
+
+def decibels(one: torch.Tensor, other: torch.Tensor) -> float:
+    return 10 * math.log10(float((other.max() - other.min()) ** 2 / ((one - other) ** 2).mean()))
+
+
+@pytest.fixture
+def round_trip(monkeypatch: pytest.MonkeyPatch) -> RoundTrip:
+    """How near the latents of a generated image come to those of its init image, in dB, in columns up to `until`."""
+    sampled, came = DiffusionEngine._sampled, []
+
+    def watched(
+        self: DiffusionEngine, network: object, init: torch.Tensor | None, cancel: CancelToken
+    ) -> torch.Tensor:
+        latents = sampled(self, network, init, cancel)
+        came.append((latents, init))
+        return latents
+
+    def measure(engine: DiffusionEngine, request: GenerateRequest, until: int | None = None) -> float:
+        engine.generate(request, CancelToken())
+        latents, init = came[-1]
+        return decibels(latents[..., :until], init[..., :until])
+
+    monkeypatch.setattr(DiffusionEngine, "_sampled", watched)
+    return measure
+
+
+class TestRoundTrip:
+    @pytest.mark.parametrize("kind", ["sd1", "sd2", "lcm", "sdxl", "sd3", "flux"])
+    def test_the_image_comes_back_in_every_family(
+        self,
+        tiny: TinyMaker,
+        request_for: RequestMaker,
+        round_trip: RoundTrip,
+        kind: str,
+    ) -> None:
+        engine = make_engine("diffusers", checkpoint=str(tiny(kind)), device="cpu")
+        request = request_for(
+            sampler="DPM++ 2M SDE", cfg_scale=1.0, steps=200, init_image=IMAGE, denoising_strength=0.4
+        )
+        new, inverted = (
+            round_trip(engine, replace(request, noise_source=source)) for source in ("new", "inverted")
+        )
+        assert inverted >= 40
+        assert inverted > new + 15
+
+    @pytest.mark.parametrize("sampler", [name for name in SOLVERS if name not in ("LCM", "DDIM CFG++")])
+    def test_no_sampler_adds_noise_that_leads_away(
+        self,
+        tiny: TinyMaker,
+        request_for: RequestMaker,
+        round_trip: RoundTrip,
+        sampler: str,
+    ) -> None:
+        engine = make_engine("diffusers", checkpoint=str(tiny("sd2")), device="cpu")
+        request = request_for(
+            sampler=sampler, cfg_scale=1.0, steps=100, init_image=IMAGE, denoising_strength=0.5, eta=1.0
+        )
+        assert round_trip(engine, replace(request, noise_source="inverted")) >= 25
+
+    def test_the_built_in_model_needs_few_steps(
+        self, round_trip: RoundTrip, request_for: RequestMaker
+    ) -> None:
+        demo = make_engine("demo")
+        prompt = "a river valley between mountains, golden hour"
+        first = request_for(prompt=prompt, width_px=256, height_px=256, steps=8, sampler="DPM++ 2M")
+        image = demo.generate(first, CancelToken())
+        request = replace(
+            first, init_image=image, denoising_strength=0.5, cfg_scale=1.0, noise_source="inverted"
+        )
+        assert round_trip(demo._engine, request) >= 40
+
+    def test_seeds_matter_only_as_far_as_new_noise_does(
+        self, tiny: TinyMaker, request_for: RequestMaker
+    ) -> None:
+        engine = make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
+
+        def drawn(seed: int, share: float) -> torch.Tensor:
+            request = request_for(
+                init_image=IMAGE,
+                denoising_strength=0.5,
+                noise_source="inverted",
+                new_noise_share=share,
+                seed=seed,
+            )
+            return engine.generate(request, CancelToken())
+
+        assert torch.equal(drawn(1, 0.0), drawn(2, 0.0))
+        assert not torch.equal(drawn(1, 0.5), drawn(2, 0.5))
+        new = request_for(init_image=IMAGE, denoising_strength=0.5)
+        assert torch.equal(drawn(1, 1.0), engine.generate(new, CancelToken()))
+
+    def test_text_to_image_has_no_image_to_find_noise_of(
+        self, tiny: TinyMaker, request_for: RequestMaker
+    ) -> None:
+        engine = make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
+        plain, inverted = (
+            engine.generate(request_for(noise_source=source), CancelToken()) for source in ("new", "inverted")
+        )
+        assert torch.equal(plain, inverted)
+
+    @pytest.mark.parametrize("content", ["picture", "noise", "nothing"])
+    def test_the_unmasked_part_stays(
+        self, tiny: TinyMaker, request_for: RequestMaker, round_trip: RoundTrip, content: str
+    ) -> None:
+        engine = make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
+        mask = torch.zeros(48, 32)
+        mask[:, 16:] = 1
+        request = request_for(
+            init_image=IMAGE,
+            denoising_strength=0.5,
+            noise_source="inverted",
+            mask=mask,
+            mask_content=content,
+        )
+        assert round_trip(engine, request, until=8) >= 40
+        assert round_trip(engine, request) < 20
+
+    def test_lcm_is_told_to_lose_the_noise(self, tiny: TinyMaker, request_for: RequestMaker) -> None:
+        engine = make_engine("diffusers", checkpoint=str(tiny("lcm")), device="cpu")
+        request = request_for(sampler="LCM", noise_source="inverted")
+        assert len(engine.warnings(request)) > len(engine.warnings(replace(request, noise_source="new")))
+
+
+class TestSolver:
+    """On equations whose solution is known."""
+
+    @pytest.mark.parametrize("flow", [False, True])
+    def test_constant_noise_is_found_exactly(self, flow: bool) -> None:
+        noise = torch.randn(1, 4, 3, 3, generator=torch.Generator().manual_seed(1))
+        init = torch.randn(1, 4, 3, 3, generator=torch.Generator().manual_seed(2))
+        table = NoiseTable(np.linspace(0.001 if flow else 0.03, 1 if flow else 14, 1000), flow=flow)
+        model = NoiseModel(table, {"prediction_type": "epsilon"})
+        found = inverted_noise(
+            init, rising_levels(0.7, 8), model, lambda shown, time, level: noise - init if flow else noise
+        )
+        torch.testing.assert_close(found, noise, atol=1e-5, rtol=0)
+
+    def test_errors_shrink_with_the_square_of_the_step(self) -> None:
+        """x' = cos(level) from 0 ends at sin(level); a first step of no width leaves the order to the others."""
+        model = NoiseModel(NoiseTable(np.linspace(0.03, 14, 1000)), {"prediction_type": "epsilon"})
+
+        def error(count: int) -> float:
+            levels = (1e-9, *np.linspace(0, 2, count + 1)[1:].tolist())
+            found = inverted_noise(
+                torch.zeros(1, 1, 1, 1),
+                levels,
+                model,
+                lambda shown, time, level: torch.full((1, 1, 1, 1), math.cos(level)),
+            )
+            return abs(float(found) * 2 - math.sin(2))
+
+        assert error(80) == pytest.approx(error(40) / 4, rel=0.1)
+
+    @given(first_sigma=st.floats(1e-3, 200), steps=st.integers(1, 200))
+    def test_levels_rise_to_the_first_sigma(self, first_sigma: float, steps: int) -> None:
+        levels = rising_levels(first_sigma, steps)
+        assert levels[-1] == first_sigma
+        assert all(low < high for low, high in zip((0.0, *levels[:-1]), levels, strict=True))
+        assert len(levels) <= max(LEAST_LEVELS, steps)
+
+    @given(share=st.floats(0, 1))
+    def test_a_blend_keeps_the_variance(self, share: float) -> None:
+        found, new = (
+            torch.randn(1, 4, 64, 64, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2)
+        )
+        assert float(blended_noise(found, new, share, None, "picture").std()) == pytest.approx(1, abs=0.03)
+
+
+class TestAutoencoderCorrection:
+    def test_what_stays_comes_back_whole_and_what_changes_does_not_haunt(self) -> None:
+        before = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(1)) * 0.5 + 0.25
+        decoded = torch.nn.functional.avg_pool2d(before, 3, 1, 1, count_include_pad=False)
+        image = decoded.clone()
+        image[:, :, 24:] = 0.9
+        corrected = without_autoencoder_loss(image, before, decoded)
+        torch.testing.assert_close(corrected[:, :, :16], before[:, :, :16])
+        torch.testing.assert_close(corrected[:, :, 32:], image[:, :, 32:], atol=1e-3, rtol=0)
+
+    def test_a_frame_that_is_left_alone_keeps_its_detail(
+        self, tiny: TinyMaker, request_for: RequestMaker
+    ) -> None:
+        engine = make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
+        request = request_for(
+            init_image=IMAGE,
+            denoising_strength=0.5,
+            mask=torch.zeros(48, 32),
+            autoencoder_correction=True,
+        )
+        torch.testing.assert_close(engine.generate(request, CancelToken()), IMAGE, atol=0.02, rtol=0)
+        lossy = engine.generate(replace(request, autoencoder_correction=False), CancelToken())
+        assert not torch.allclose(lossy, IMAGE, atol=0.1)
