@@ -16,7 +16,10 @@ from films import SMALL, NoisyEngine, host, prepared
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.job import run_job
+from deforum_helpers.options import Options
 from deforum_helpers.prepare import prepare
+from deforum_helpers.render.plan import make_plan
+from deforum_helpers.settings import Settings
 
 
 def problems(root: Path, overrides: dict[str, Any] | None = None, **changes: Any) -> dict[str | None, Any]:
@@ -216,6 +219,24 @@ def test_colours_of_a_video_that_nobody_gave_are_told(tmp_path: Path) -> None:
     assert not any(told in text for text in prepared(tmp_path, color_coherence="LAB").warnings)
     alone = {"color_coherence": "Video Input", "animation_mode": "Interpolation"}
     assert not any(told in text for text in prepared(tmp_path, **alone).warnings)
+
+
+def test_noise_that_the_autoencoder_correction_would_keep_is_told(tmp_path: Path) -> None:
+    def is_told(**changes: Any) -> bool:
+        return any("autoencoder_correction" in text for text in prepared(tmp_path, **changes).warnings)
+
+    assert is_told(autoencoder_correction=True)
+    assert not is_told(autoencoder_correction=True, noise_schedule="0: (0)")
+    assert not is_told(noise_schedule="0: (0.1)")
+    assert not is_told(autoencoder_correction=True, animation_mode="Interpolation")
+
+
+def test_settings_at_their_defaults_leave_older_runs_their_digest(tmp_path: Path) -> None:
+    """Digested by the release before noise_source came; a parked run of that release must go on."""
+    settings = replace(Settings(), seed=3, max_frames=9)
+    digest = "551beba0c0edc6b147168cd7381efd99529fba464d0e46325a9b76201afb5358"
+    assert make_plan(settings, Options()).digest == digest
+    assert make_plan(replace(settings, noise_source="inverted"), Options()).digest != digest
 
 
 def test_a_weight_without_a_second_model_is_told(tmp_path: Path) -> None:
