@@ -19,12 +19,12 @@ from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER, Run
 from deforum_helpers.prepare import HostFacts, Prepared
 from deforum_helpers.settings import read_settings_file
+from deforum_helpers.ui.saved_files import OPTIONS_FILE
 from deforum_helpers.ui.service import Film, JobState, JobView, StoppedRun
 
 log = logging.getLogger(__name__)
 
 PACE_JOBS = 5
-OPTIONS_FILE = "deforum_options.json"
 MAX_RUNS = 200
 _STATES: dict[str, JobState] = {"SUCCEEDED": "done", "FAILED": "failed", "CANCELLED": "cancelled"}
 

@@ -22,7 +22,6 @@ from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.controls import NAMES
 from deforum_helpers.ui.wording import escape
 
-ENDINGS = (".txt", ".json", ".png", ".mp4")
 MAX_LISTED = 12
 
 
