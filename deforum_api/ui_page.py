@@ -45,6 +45,11 @@ class TabPage:
         self._closing = asyncio.Event()
         self._routes: list[BaseRoute] = []
 
+    @property
+    def app(self) -> FastAPI | None:
+        """The real one, once it is made."""
+        return self._app
+
     def mount(self, app: FastAPI) -> None:
         """Serve the tab at `/` of `app`, behind all routes that it has, as long as `app` lives."""
         inner = app.router.lifespan_context

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -48,14 +49,14 @@ PAGE_FILES = (
     ("GET", "/assets/", "gradio's scripts and styles"),
     ("GET", "/static/", "gradio's scripts and styles"),
 )
-OWN_PATHS = ("/gradio_api/run/", UPLOAD_PATH, "/gradio_api/file=")
+_OWN = re.compile(rf"POST (/gradio_api/run/[^/]+|{UPLOAD_PATH})|(GET|HEAD) /gradio_api/file=.*", re.DOTALL)
 
 Answer = Callable[[Request], Awaitable[Response]]
 
 
 def is_open(method: str, path: str) -> bool:
     """Tell whether a request may get beyond the gate: what the page needs, and nothing else that gradio offers."""
-    if path.startswith(OWN_PATHS):
+    if _OWN.fullmatch(f"{method} {path}"):
         return True
     plain = ".." not in path.split("/") and "\\" not in path and "//" not in path and "\0" not in path
     looked = "GET" if method == "HEAD" else method
