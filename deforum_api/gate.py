@@ -7,9 +7,9 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from deforum_api.errors import ApiError, Refused
-from deforum_api.routing import error_answer
 from deforum_api.security import UPLOAD_PATH, Access, check_host, guard
 
 # Routes bound their bodies more tightly; these hold for whatever is served.
@@ -54,7 +54,7 @@ class Gate:
         try:
             check_host(Request(scope).headers.get("host", ""), self._access)
         except ApiError as error:
-            await error_answer(error)(scope, receive, _with_headers(send))
+            await _refusal(error)(scope, receive, _with_headers(send))
             return
         await self._checked(scope, receive, send)
 
@@ -66,9 +66,13 @@ class Gate:
             guard(request, request.url.path, self._access)
             _check_size(request, most)
         except ApiError as error:
-            await error_answer(error)(scope, receive, send)
+            await _refusal(error)(scope, receive, send)
             return
         await self._app(scope, _bounded(receive, most), send)
+
+
+def _refusal(error: ApiError) -> JSONResponse:
+    return JSONResponse(error.envelope(), error.code, headers=dict(error.headers))
 
 
 def _check_size(request: Request, most: int) -> None:

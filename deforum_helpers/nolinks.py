@@ -73,6 +73,10 @@ class Folder:
         """Rename a file; one that has the new name, a link included, gives way."""
         os.replace(self._spot(name), self._spot(new_name), src_dir_fd=self._handle, dst_dir_fd=self._handle)
 
+    def take(self, other: Folder, name: str, new_name: str) -> None:
+        """Move a file here from another folder of the same disk."""
+        os.replace(other._spot(name), self._spot(new_name), src_dir_fd=other._handle, dst_dir_fd=self._handle)
+
     def remove(self, name: str) -> None:
         """Remove a file, or a link itself."""
         os.unlink(self._spot(name), dir_fd=self._handle)

@@ -24,7 +24,7 @@ from deforum_helpers.ui.loading import (
 )
 from deforum_helpers.ui.options import chosen
 from deforum_helpers.ui.presets import preset_settings
-from deforum_helpers.ui.saved_files import SavedFiles, download_html
+from deforum_helpers.ui.saved_files import SavedFiles, download_html, run_settings
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.tool_answers import ToolAnswers
 from deforum_helpers.ui.uploads import Uploads, host_uploads
@@ -195,7 +195,7 @@ class Answers:
     def _stopped(self, timestring: str) -> dict[str, Any]:
         runs = {run.timestring: run for run in self._service.stopped_runs()}
         run = runs[timestring]
-        settings = read_settings(run.settings)
+        settings = run_settings(run.settings)
         return settings | {
             "batch_name": run.folder,
             "resume_from_timestring": True,

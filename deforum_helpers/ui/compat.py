@@ -17,7 +17,7 @@ from deforum_helpers.errors import DeforumError
 from deforum_helpers.ui.controls import Control
 from deforum_helpers.ui.options import OptionRow
 from deforum_helpers.ui.uploads import Uploads
-from deforum_helpers.ui.values import scalar, switch, text, texts
+from deforum_helpers.ui.values import number, scalar, switch, text, texts
 from deforum_helpers.ui.wording import escape
 
 MAJOR = int(gr.__version__.split(".")[0])
@@ -140,11 +140,10 @@ class Answering:
     def __call__(self, *values: Any) -> Any:
         try:
             read = [self._read(*one) for one in zip(self._labels, self._reads, values, strict=True)]
-        except DeforumError as error:
-            said = self._refusal(str(error))
-        else:
             answer = self._answer(*read)
-            said = list(answer) if isinstance(answer, (tuple, list)) else [answer]
+        except DeforumError as error:
+            return self._refusal(str(error))
+        said = list(answer) if isinstance(answer, (tuple, list)) else [answer]
         written = [write(one) if write else one for write, one in zip(self._writes, said, strict=True)]
         return written[0] if self.outputs == 1 else written
 
@@ -154,10 +153,11 @@ class Answering:
         except DeforumError as error:
             raise DeforumError(f"{label}: {error}") from None
 
-    def _refusal(self, sentence: str) -> list[Any]:
+    def _refusal(self, sentence: str) -> Any:
         told = self._told.index(True) if True in self._told else -1
         said = f'<div class="deforum-verdict bad" role="alert">{escape(sentence)}</div>'
-        return [said if place == told else gr.update() for place in range(self.outputs)]
+        answers = [said if place == told else gr.update() for place in range(self.outputs)]
+        return answers[0] if self.outputs == 1 else answers
 
 
 def _ways(component: Any) -> dict[str, Callable[[Any], Any]]:
@@ -196,7 +196,12 @@ def option(row: OptionRow, value: Any, prefix: str = "deforum_option") -> Any:
     else:
         step = 1 if isinstance(row.default, int) else 0.01
         made = gr.Slider(row.low, row.high, value=value, step=step, **common)
-    return _left_alone(made)
+        return _special(made, reads=number)
+    return (
+        _special(made, reads=text)
+        if row.choices and not isinstance(row.default, tuple)
+        else _left_alone(made)
+    )
 
 
 def on(

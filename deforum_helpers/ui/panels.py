@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deforum_helpers.nolinks import open_file
 from deforum_helpers.ui.checking import warnings_html
-from deforum_helpers.ui.saved_files import download_html, run_settings
+from deforum_helpers.ui.saved_files import download_html, run_content
 from deforum_helpers.ui.service import Film, JobService, JobView
 from deforum_helpers.ui.wording import duration, escape
 
@@ -170,7 +170,7 @@ def _links_html(service: JobService, job: JobView, film: Film, file_url: FileUrl
         for what, path in files
         if path
     ]
-    if film.settings and (settings := run_settings(film.settings)):
+    if film.settings and (settings := run_content(film.settings)):
         links.append(download_html("Download settings file", film.settings.name, settings))
     if service.opens_folders and job.folder:
         links.append(button_html("folder", job.id, "Open folder"))

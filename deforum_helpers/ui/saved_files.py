@@ -90,13 +90,25 @@ def download_html(what: str, name: str, content: bytes) -> str:
     )
 
 
-def run_settings(path: Path) -> bytes | None:
-    """Return the settings file of a run, or None where it is gone, a link, or too large."""
+def run_content(path: Path) -> bytes | None:
+    """Return the settings file of a run, or None where it is gone, reached by a link, or too large."""
     try:
         content = read_file(path, MAX_BYTES + 1)
     except OSError:
         return None
     return content if len(content) <= MAX_BYTES else None
+
+
+def run_settings(path: Path) -> dict[str, Any]:
+    """Return the settings in such a file.
+
+    Raises:
+        SettingsError: there are none.
+    """
+    try:
+        return parse_settings_text((run_content(path) or b"").decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise _problem(path.name, "is not text in UTF-8") from None
 
 
 def _problem(name: str, what: str) -> SettingsError:

@@ -15,7 +15,9 @@ from deforum_helpers.ui.tool_answers import ToolAnswers
 from deforum_helpers.ui.tool_rows import DEPTH_ROWS, INTERPOLATION_FIELDS, SOUND_FIELDS, UPSCALE_ROWS
 from deforum_helpers.ui.uploads import Uploads
 
-STITCH_HELP = "Path of one of the numbered pictures on the server: .../20260102030405_000000000.png"
+STITCH_HELP = (
+    "One of the numbered pictures, from the output folder: img2img-images/dream/20260102030405_000000000.png"
+)
 
 
 @dataclass(frozen=True)

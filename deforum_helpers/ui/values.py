@@ -31,6 +31,17 @@ def scalar(value: Any) -> Any:
     raise DeforumError(f"a control holds text, a number, or yes or no; found {_kind(value)}.")
 
 
+def number(value: Any) -> Any:
+    """Return a number, or nothing.
+
+    Raises:
+        DeforumError: it is something else.
+    """
+    if isinstance(scalar(value), (bool, str)):
+        raise DeforumError(f"this control holds a number; found {_kind(value)}.")
+    return value
+
+
 def text(value: Any) -> str:
     """Return a text; nothing is an empty one.
 
@@ -78,5 +89,5 @@ def is_scalar(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    kinds = {dict: "an object", list: "a list", str: "a longer text", bool: "yes or no"}
+    kinds = {dict: "an object", list: "a list", str: "text", bool: "yes or no"}
     return kinds.get(type(value), "another number" if isinstance(value, (int, float)) else "something else")

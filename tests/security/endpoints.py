@@ -56,6 +56,12 @@ def main() -> None:
 
 def table_of(rows: list[Row]) -> str:
     """Return the table as Markdown."""
+    known = set(rows)
+    plain = [(method, path[:-1] or path, *others) for method, path, *others in rows if path.endswith("/")]
+    doubled = {
+        (method, f"{path}/", *others) for method, path, *others in plain if (method, path, *others) in known
+    }
+    rows = [row for row in rows if row not in doubled]
     head = ["| method | path | whose | behind the gate |", "|---|---|---|---|"]
     return "\n".join(
         head + [f"| {method} | `{path}` | {whose} | {gate} |" for method, path, whose, gate in rows]
@@ -76,7 +82,13 @@ def _made(client: TestClient, app: Any) -> Any:
 
 def _rows(app: Any, tab: Any) -> Iterator[Row]:
     ours = set(_walked(app.routes))
-    yield from ((method, path, "ours", "answers by its own checks") for method, path in ours)
+    for method, path in ours:
+        yield (
+            method,
+            path,
+            "ours",
+            "reads" if method == "GET" else "changes something: our own page or a program, JSON",
+        )
     for method, path in _walked(tab.routes):
         if path in OWN:
             yield method, path, "the tab", OWN[path]
