@@ -81,7 +81,7 @@ def test_no_event_takes_an_object_for_any_of_its_values(tab: Tab) -> None:
         for place in places:
             number += 1
             changed = [*values]
-            changed[place] = forms[number * 7 % len(forms)]
+            changed[place] = forms[number % len(forms)]
             answer = tab.event(event, changed, session_hash="x")
             assert told(answer) is None, (event, tab.inputs[event][place], changed[place])
             said = answer.body.decode()
