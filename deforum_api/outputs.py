@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from deforum_api.errors import ApiError
 from deforum_api.record import Job
+from deforum_helpers.nolinks import is_folder, open_file
 
 CHUNK_BYTES = 256 * 1024
 MEDIA_TYPES = {
@@ -31,6 +32,7 @@ MEDIA_TYPES = {
     "upscaled_frame": "image/png",
     "interpolated_video": "video/mp4",
     "interpolated_frame": "image/png",
+    "still": "image/jpeg",
 }
 _ENDINGS = {
     ".mp4": "video",
@@ -82,13 +84,13 @@ def outputs(job: Job) -> list[Output]:
 
 
 def _folder(job: Job) -> Path | None:
-    """Return the job's folder, unless a link there leads elsewhere."""
+    """Return the job's folder with no link on the way to it, unless a link there leads out of the output folder."""
     folder = Path(job.outdir or "")
     try:
-        inside = folder.resolve().is_relative_to(folder.parents[1].resolve())
+        place, images = folder.resolve(), folder.parents[1].resolve()
     except (OSError, IndexError):
         return None
-    return folder if inside else None
+    return place if place.is_relative_to(images) and is_folder(place) else None
 
 
 def _in_folders(folder: Path, timestring: str) -> Iterator[Output | None]:
@@ -96,7 +98,7 @@ def _in_folders(folder: Path, timestring: str) -> Iterator[Output | None]:
     for name, kind in _FOLDERS.items():
         place = folder / name.format(timestring)
         try:
-            pictures = [] if place.is_symlink() else sorted(os.listdir(place))
+            pictures = sorted(os.listdir(place)) if is_folder(place) else []
         except OSError:
             continue
         for picture in pictures:
@@ -181,8 +183,8 @@ def preview_answer(request: Request, found: Output) -> Response:
 
 
 def opened(path: Path) -> IO[bytes]:
-    """Open a file to be read, unless a link has taken its place since it was looked at."""
-    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NOFOLLOW", 0)))
+    """Open a file to be read, unless a link has taken its place, or that of a folder, since it was looked at."""
+    return open_file(path)
 
 
 def _lacks(job: Job, what: str) -> ApiError:

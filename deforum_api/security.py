@@ -18,8 +18,12 @@ from deforum_api.errors import Refused
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+LOOKING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM_PATHS = frozenset({"/deforum/run", "/deforum/run/"})
 FORM_TYPE = "application/x-www-form-urlencoded"
+# Files are dropped into the tab of the standalone server; a form is all that its page sends there.
+UPLOAD_PATH = "/gradio_api/upload"
+UPLOAD_TYPE = "multipart/form-data"
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,11 @@ def guard(request: Request, path: str, access: Access) -> None:
         access: who may ask.
 
     Raises:
-        Refused: 421 a foreign Host, 403 a foreign Origin, 415 a content type, 401 no login.
+        Refused: 421 a foreign Host, 403 a foreign page, 415 a content type, 401 no login.
     """
     check_host(request.headers.get("host", ""), access)
-    if request.method in CHANGING_METHODS:
+    check_page(request, access)
+    if request.method not in LOOKING_METHODS:
         check_origin(request.headers.get("origin"), request.headers.get("host", ""), access)
         check_content_type(request.headers.get("content-type"), path)
     if access.accounts:
@@ -95,9 +100,27 @@ def check_origin(origin: str | None, host: str, access: Access) -> None:
     raise Refused(f"Pages of the origin {origin[:100]!r} may not change anything here.", code=403)
 
 
+def check_page(request: Request, access: Access) -> None:
+    """A page of another origin may lead here by a link, but not frame or load what is here.
+
+    Browsers say so of each request, also of those that carry no Origin; programs do not, and pass. Where some origins
+    are allowed, a browser does not say which of them loads an image, so that CORS alone decides.
+    """
+    if access.origins or request.headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return
+    led = ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")
+    if request.method in LOOKING_METHODS and all(request.headers.get(name) == value for name, value in led):
+        return
+    raise Refused("Pages of other origins may not load what is here.", code=403)
+
+
 def check_content_type(content_type: str | None, path: str) -> None:
     """A browser sends forms and plain text to foreign sites without asking them; JSON it does not."""
     kind = (content_type or "application/json").split(";")[0].strip().lower()
+    if path == UPLOAD_PATH:
+        if kind == UPLOAD_TYPE:
+            return
+        raise Refused(f"Files are sent as {UPLOAD_TYPE}, not as {kind[:60]!r}.", code=415)
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
         return
     if kind == FORM_TYPE and path in FORM_PATHS:

@@ -16,12 +16,12 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from deforum_api.app import mount
 from deforum_api.bug_report import write_bug_report
 from deforum_api.docs_pages import add_docs, lead_to_docs
 from deforum_api.flags import flag_problem, make_parser
+from deforum_api.gate import Gate
 from deforum_api.host import health, make_queue
 from deforum_api.jobs import JobQueue
 from deforum_api.logs import FORMAT, PACKAGES, OneLineFormatter, log_level, write_log_file
@@ -30,12 +30,16 @@ from deforum_api.security import Access, access_of
 from deforum_api.submission import Limits
 from deforum_api.ui_desktop import has_desktop
 from deforum_api.ui_page import TITLE_SCRIPT, TabPage
+from deforum_api.ui_routes import add_tab_routes
 from deforum_api.ui_service import QueueService
 from deforum_api.version import VERSION
 from deforum_helpers.engines.checkpoints import describe_checkpoint
 from deforum_helpers.errors import DeforumError
 from deforum_helpers.own_host import own_engine, own_facts
 from deforum_helpers.prepare import HostFacts
+from deforum_helpers.scratch import DROPPED, ScratchFolder
+from deforum_helpers.ui.service import Event
+from deforum_helpers.ui.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -129,9 +133,13 @@ def _tab(queue: JobQueue, facts: HostFacts, access: Access, *, api: bool) -> Cal
     def serve(app: FastAPI) -> None:
         at_home = not access.any_address and has_desktop()
         service = QueueService(queue, facts, keeps_options=True, opens_folders=at_home)
-        mount_tab(app, service, TITLE_SCRIPT.read_text(encoding="utf-8") if api else "")
+        dropped = ScratchFolder(DROPPED)
+        app.state.dropped = dropped  # the folder goes with the app
+        uploads, events = Uploads(dropped.path, facts.output_root), dict[int, Event]()
+        add_tab_routes(app, events, uploads, facts.output_root)
+        events |= mount_tab(app, service, uploads, TITLE_SCRIPT.read_text(encoding="utf-8") if api else "")
 
-    return TabPage(serve, access).mount
+    return TabPage(serve).mount
 
 
 def make_app(
@@ -142,23 +150,16 @@ def make_app(
     api: bool = True,
     tab: Callable[[FastAPI], None] | None = None,
 ) -> FastAPI:
-    """Return our own app: the API, its documentation, the tab, and CORS where origins are allowed.
+    """Return our own app: the API, its documentation and the tab, all behind one gate.
 
     `tab` serves the page at `/`, which leads to the documentation without it.
     """
     app = FastAPI(title="Deforum", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
-    if access.origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(access.origins),
-            allow_methods=["GET", "HEAD", "POST", "DELETE"],
-            allow_headers=["*"],
-            expose_headers=["X-Next-Cursor"],
-        )
     mount(app, queue, access, facts, api=api)
     add_docs(app)
     serve_home = tab or lead_to_docs
     serve_home(app)
+    app.add_middleware(Gate, access=access)
     return app
 
 

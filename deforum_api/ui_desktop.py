@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from deforum_helpers.errors import DeforumError, SettingsError
+from deforum_helpers.nolinks import make_folder, read_file
 from deforum_helpers.options import Options, override
-from deforum_helpers.output.disk import write_whole
+from deforum_helpers.output.disk import disk_errors, write_whole
 
 log = logging.getLogger(__name__)
+
+MAX_BYTES = 1 << 20
 
 
 class OptionsFile:
@@ -33,7 +36,7 @@ class OptionsFile:
     def read(self, options: Options) -> dict[str, Any]:
         """Return the overrides of `options` that the file holds; a file that cannot be used is left alone."""
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
+            found = json.loads(read_file(self._path, MAX_BYTES))
             override(options, found)
         except FileNotFoundError:
             return {}
@@ -48,7 +51,8 @@ class OptionsFile:
         Raises:
             DiskFull, RenderError: the file cannot be written.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with disk_errors(self._path.name):
+            make_folder(self._path.parent)
         write_whole(self._path, json.dumps(dict(overrides), indent=4).encode())
 
 

@@ -1,4 +1,4 @@
-"""The tab at `/` of our own server: behind the same door as the API, and made when it is first asked for."""
+"""The tab at `/` of our own server: made when it is first asked for."""
 
 from __future__ import annotations
 
@@ -14,17 +14,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Match
 
-from deforum_api.errors import ApiError, Refused
+from deforum_api.errors import ApiError
 from deforum_api.routing import error_answer
-from deforum_api.security import CHANGING_METHODS, Access, check_host, check_login, check_origin
+from deforum_api.ui_routes import is_open
 
 log = logging.getLogger(__name__)
 
 TITLE_SCRIPT = Path(__file__).parent / "static" / "title.js"
-MAX_BODY_BYTES = 80 << 20
-# Films for the tools of the tab come this way.
-UPLOADS = "/gradio_api/upload"
-MAX_UPLOAD_BYTES = 520 << 20
 WAITING = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Deforum</title>
 <meta http-equiv="refresh" content="1"><link rel="icon" href="data:,">
 <style>:root{color-scheme:light dark;font-family:system-ui,sans-serif}
@@ -40,16 +36,19 @@ class TabPage:
 
     Args:
         serve: puts the tab at `/` of an app; takes seconds.
-        access: who may ask.
     """
 
-    def __init__(self, serve: Callable[[FastAPI], None], access: Access) -> None:
+    def __init__(self, serve: Callable[[FastAPI], None]) -> None:
         self._serve = serve
-        self._access = access
         self._app: FastAPI | None = None
         self._living: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._routes: list[BaseRoute] = []
+
+    @property
+    def app(self) -> FastAPI | None:
+        """The real one, once it is made."""
+        return self._app
 
     def mount(self, app: FastAPI) -> None:
         """Serve the tab at `/` of `app`, behind all routes that it has, as long as `app` lives."""
@@ -70,18 +69,12 @@ class TabPage:
             await send({"type": "websocket.close", "code": 1008})
             return
         request = Request(scope)
-        try:
-            check(request, self._access)
-        except ApiError as error:
-            await error_answer(error)(scope, receive, send)
-            return
-        if request.url.path.startswith(API_PATHS):
+        if request.url.path.startswith(API_PATHS) or not is_open(request.method, request.url.path):
             await self._refuse(request, scope, receive, send)
-            return
-        if self._app is None:
+        elif self._app is None:
             await self._wait(request)(scope, receive, send)
-            return
-        await self._app(scope, _bounded(receive, most_bytes(request)), send)
+        else:
+            await self._app(scope, receive, send)
 
     async def _refuse(self, request: Request, scope: Any, receive: Any, send: Any) -> None:
         """Answer what came here as no route of the API took it: another method is asked for, or there is none."""
@@ -118,37 +111,5 @@ class TabPage:
             await self._living
 
 
-def check(request: Request, access: Access) -> None:
-    """Let a request for the page pass, or raise `Refused`; its content type is the page's own affair."""
-    host = request.headers.get("host", "")
-    check_host(host, access)
-    if request.method in CHANGING_METHODS:
-        check_origin(request.headers.get("origin"), host, access)
-    length = request.headers.get("content-length", "0")
-    most = most_bytes(request)
-    if not length.isdecimal() or int(length) > most:
-        raise Refused(f"The body is larger than {most >> 20} MiB.", code=413)
-    if access.accounts:
-        check_login(request.headers.get("authorization", ""), access.accounts)
-
-
 def _nothing_at(request: Request) -> ApiError:
     return ApiError(f"There is nothing at {request.url.path[:100]!r}.", code=404)
-
-
-def most_bytes(request: Request) -> int:
-    """Return how large the body of a request may be."""
-    return MAX_UPLOAD_BYTES if request.url.path == UPLOADS else MAX_BODY_BYTES
-
-
-def _bounded(receive: Any, most: int) -> Any:
-    """Return `receive` that ends a request whose body grows beyond what it may have."""
-    got = 0
-
-    async def bounded() -> Any:
-        nonlocal got
-        message = await receive()
-        got += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if got > most else message
-
-    return bounded

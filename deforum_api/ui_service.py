@@ -18,13 +18,12 @@ from deforum_helpers.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER, Run
 from deforum_helpers.prepare import HostFacts, Prepared
-from deforum_helpers.settings import read_settings_file
+from deforum_helpers.ui.saved_files import OPTIONS_FILE, run_settings
 from deforum_helpers.ui.service import Film, JobState, JobView, StoppedRun
 
 log = logging.getLogger(__name__)
 
 PACE_JOBS = 5
-OPTIONS_FILE = "deforum_options.json"
 MAX_RUNS = 200
 _STATES: dict[str, JobState] = {"SUCCEEDED": "done", "FAILED": "failed", "CANCELLED": "cancelled"}
 
@@ -52,7 +51,7 @@ class QueueService:
         self.facts = facts
         self.keeps_options = keeps_options
         self.opens_folders = opens_folders
-        self._options = OptionsFile(facts.output_root / OPTIONS_FILE)
+        self._options = OptionsFile(facts.output_root.resolve() / OPTIONS_FILE)
         self._overrides = self._options.read(facts.options) if keeps_options else {}
         self._look = look
         self._queue = queue
@@ -130,7 +129,9 @@ class QueueService:
 
     def stopped_runs(self) -> tuple[StoppedRun, ...]:
         root = self.facts.output_root / IMAGES_FOLDER
-        found = sorted(root.glob("*/*.checkpoint"), key=lambda path: path.name, reverse=True)[:MAX_RUNS]
+        found = sorted(root.resolve().glob("*/*.checkpoint"), key=lambda path: path.name, reverse=True)[
+            :MAX_RUNS
+        ]
         return tuple(run for path in found if (run := _stopped(path)))
 
     def options(self) -> Options:
@@ -227,7 +228,7 @@ def _stopped(checkpoint: Path) -> StoppedRun | None:
     """Return the run of a checkpoint, or None if it has all its frames or nothing tells how to go on."""
     settings = checkpoint.with_name(f"{checkpoint.stem}_settings.txt")
     try:
-        wanted = read_settings_file(settings).get("max_frames")
+        wanted = run_settings(settings).get("max_frames")
     except SettingsError:
         return None
     frames = sum(1 for _ in checkpoint.parent.glob(f"{checkpoint.stem}_[0-9]*.png"))

@@ -18,6 +18,7 @@ from deforum_helpers.image.mask import Mask, luma
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.control_inputs import Material
 from deforum_helpers.media.video import extract_frames, record_of, said_in
+from deforum_helpers.nolinks import is_file, make_folder
 from deforum_helpers.output.disk import disk_errors, write_whole
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
@@ -85,10 +86,10 @@ def _written(material: Material, folder: Path, overwrite: bool) -> Path:
     levels = to_bytes(read_image(material.picture or "", setting=material.setting))
     said = json.dumps({"picture": hashlib.sha256(levels.tobytes()).hexdigest(), "size": levels.shape})
     path = folder / f"{0:09d}.jpg"
-    if not overwrite and path.is_file() and said_in(record_of(folder, "")) == said:
+    if not overwrite and is_file(path) and said_in(record_of(folder, "")) == said:
         return path
     with disk_errors(folder.name):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     _, jpeg = cv2.imencode(".jpg", levels[..., ::-1], JPEG)
     write_whole(path, jpeg.tobytes())
     write_whole(record_of(folder, ""), said.encode())

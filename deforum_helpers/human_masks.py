@@ -12,6 +12,7 @@ from deforum_helpers.cancel import CancelToken
 from deforum_helpers.image.convert import read_image, to_bytes
 from deforum_helpers.image.files import check_picture
 from deforum_helpers.image.mask import as_image
+from deforum_helpers.nolinks import make_folder
 from deforum_helpers.options import Options
 from deforum_helpers.output.disk import disk_errors, write_whole
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -51,7 +52,7 @@ def write_human_masks(
     """
     folder = outdir / FOLDER
     with disk_errors(FOLDER):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     width_px, height_px = check_picture(frames[0], setting="video_init_path")
     writer = None
     if kind in ("Video", "Both"):

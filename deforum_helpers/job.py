@@ -22,6 +22,7 @@ from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.kept_settings import keep_settings
 from deforum_helpers.media.video import remove_extracted
+from deforum_helpers.nolinks import read_file
 from deforum_helpers.output.disk import write_whole
 from deforum_helpers.output.earlier import check_fits, check_frames, remove_unfinished, unfinished_files
 from deforum_helpers.output.film import Film
@@ -183,7 +184,7 @@ class _Job:
             CheckpointError: it is not.
         """
         try:
-            content = self.run.checkpoint_path.read_bytes()
+            content = read_file(self.run.checkpoint_path)
         except OSError:
             if self.run.settings_path.exists():  # it was stopped before its first frame was done
                 return self.fresh_start()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.nolinks import make_folder, read_file
 from deforum_helpers.options import Options
 from deforum_helpers.output.disk import disk_errors, write_whole
 from deforum_helpers.prepare import Prepared
-from deforum_helpers.settings import examine_settings, flat_settings, read_settings_file
+from deforum_helpers.settings import examine_settings, flat_settings, parse_settings_text
 
 logger = logging.getLogger(__name__)
+
+MAX_FILE_BYTES = 16 << 20
 
 
 def keep_settings(prepared: Prepared) -> None:
@@ -31,7 +35,7 @@ def keep_settings(prepared: Prepared) -> None:
     )
     path = _path(prepared.options, prepared.output_root)
     with disk_errors(path.name):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     content = json.dumps(flat_settings(loaded.settings), indent=4, ensure_ascii=False)
     write_whole(path, content.encode("utf-8"))
 
@@ -50,16 +54,19 @@ def kept_settings(
         return {}
     path = _path(options, output_root)
     try:
-        if not path.exists():
+        if not os.path.lexists(path):
             return {}
-        loaded, problems = examine_settings(read_settings_file(path), host_names)
+        content = read_file(path, MAX_FILE_BYTES)
+        loaded, problems = examine_settings(parse_settings_text(content.decode("utf-8-sig")), host_names)
         if problems:
             raise SettingsError(problems)
         return flat_settings(loaded.settings)
-    except SettingsError as error:
+    except (OSError, UnicodeError, SettingsError) as error:
         logger.warning("The kept settings in %s are not used: %s", path, error)
         return {}
 
 
 def _path(options: Options, output_root: Path) -> Path:
-    return output_root / Path(options.deforum_persistent_settings_path).expanduser()
+    """Return the file: below the output folder no part of it may be a link, elsewhere it is where the user has it."""
+    path = output_root.resolve() / Path(options.deforum_persistent_settings_path).expanduser()
+    return path if path.is_relative_to(output_root.resolve()) else path.parent.resolve() / path.name

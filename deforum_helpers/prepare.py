@@ -28,6 +28,7 @@ from deforum_helpers.host import (
 )
 from deforum_helpers.manifests import manifest_warnings, with_manifest
 from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, with_controls
+from deforum_helpers.nolinks import read_file
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
 from deforum_helpers.output.runs import resume_problems
@@ -266,7 +267,7 @@ def _seed_of_run(settings: Settings, output_root: Path, images_folder: str, time
 
 def _saved_seed(path: Path) -> int | None:
     try:
-        seed = json.loads(path.read_text(encoding="utf-8")).get("seed")
+        seed = json.loads(read_file(path.absolute())).get("seed")
     except (OSError, ValueError, AttributeError):
         return None
     return seed if isinstance(seed, int) and seed >= 0 else None

@@ -1,5 +1,5 @@
 // The page's part of the Deforum tab: what the controls hold, and when the server is asked, which decides what is right
-// and what is shown. One of three files in any order: each leaves its part in window.deforumTab, this one waits for all.
+// and what is shown. One of four files in any order: each leaves its part in window.deforumTab, this one waits for all.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});
@@ -160,6 +160,7 @@
     synced: (values) => {
       filling.answered();
       tab.marks.names().forEach((name, place) => (held[name] = values[place]));
+      tab.files.follow();
       keep();
       look.ask();
     },
@@ -199,10 +200,12 @@
   };
 
   const start = () => {
-    if (!tab.marks || !tab.presses || !find("deforum_interface") || !find("deforum_tick")) return false;
+    if (!tab.marks || !tab.presses || !tab.files || !find("deforum_interface") || !find("deforum_tick")) return false;
     const wanted = find("deforum_own_page") && localStorage.getItem("deforum_theme");
     if (wanted) document.body.classList.toggle("dark", wanted === "dark");
     tab.presses.watch(obey);
+    tab.files.watch();
+    tab.files.follow();
     document.addEventListener("change", helpShown, true);
     document.addEventListener("input", moved);
     document.addEventListener("toggle", drawIfSeen, true);
@@ -212,6 +215,7 @@
       queued = true;
       requestAnimationFrame(() => {
         queued = false;
+        tab.files.follow();
         tab.marks.read();
         tab.presses.keepFocus();
       });

@@ -62,6 +62,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.image",),
     ("deforum_helpers.camera",),
     ("deforum_helpers.scratch",),
+    ("deforum_helpers.nolinks",),
     (
         "deforum_helpers.locks",
         "deforum_helpers.errors",

@@ -8,6 +8,9 @@ from typing import Any
 
 import uvicorn
 
+from deforum_api.gate import Gate
+from deforum_api.security import Access
+
 ADDRESS = "127.0.0.1"
 STOPPING_TIME_S = 2
 
@@ -15,8 +18,7 @@ STOPPING_TIME_S = 2
 async def serve_http(server: Any, port: int) -> None:
     """Serve `server` at /mcp of `port` (0 = a free one) until the program is told to stop.
 
-    The address is printed once it is answered. Host and Origin headers other than this machine's are refused, so that
-    no web page reaches it.
+    The address is printed once it is answered. The gate of the API stands before it, so that no web page reaches it.
 
     Raises:
         OSError: the port is taken.
@@ -25,7 +27,7 @@ async def serve_http(server: Any, port: int) -> None:
     with listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((ADDRESS, port))
-        app = server.streamable_http_app(host=ADDRESS)
+        app = Gate(server.streamable_http_app(host=ADDRESS), Access())
         config = uvicorn.Config(
             app, log_config=None, access_log=False, timeout_graceful_shutdown=STOPPING_TIME_S
         )

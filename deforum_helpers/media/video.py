@@ -16,6 +16,7 @@ from pathlib import Path
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import Problem, SettingsError, VideoError
 from deforum_helpers.image.files import LARGEST_PIXELS
+from deforum_helpers.nolinks import Folder, is_file, make_folder, read_file, remove_file
 from deforum_helpers.output.audio import container_kind
 from deforum_helpers.output.disk import disk_errors, write_whole
 from deforum_helpers.output.ffmpeg import QUIET, failure, input_file, run_ffmpeg, start
@@ -192,10 +193,10 @@ def extract_frames(
     record = record_of(folder, footage.name)
     status = footage.path.stat()
     said = json.dumps({"bytes": status.st_size, "frames": footage.frames, **asdict(selection)})
-    if not overwrite and said_in(record) == said and all(path.is_file() for path in paths):
+    if not overwrite and said_in(record) == said and all(is_file(path) for path in paths):
         return paths
     with disk_errors(folder.name):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         scratch = Path(tempfile.mkdtemp(prefix=".extracting-", dir=folder))
     try:
         _run(footage, scratch, selection, ffmpeg, cancel)
@@ -205,9 +206,9 @@ def extract_frames(
                 f"The video {footage.path.name!r} gave {len(made)} frames where {count} were counted; "
                 "the file is broken or was changed."
             )
-        with disk_errors(folder.name):
+        with disk_errors(folder.name), Folder(scratch) as there, Folder(folder) as here:
             for picture, path in zip(made, paths, strict=True):
-                picture.replace(path)
+                here.take(there, picture.name, path.name)
         write_whole(record, said.encode())
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -222,8 +223,8 @@ def record_of(folder: Path, name: str) -> Path:
 def remove_extracted(paths: Sequence[Path]) -> None:
     """Delete extracted frames, what says where they are from, and the folders that are empty then."""
     for path in paths:
-        path.unlink(missing_ok=True)
-        record_of(path.parent, path.name[: -len("000000000.jpg")]).unlink(missing_ok=True)
+        remove_file(path)
+        remove_file(record_of(path.parent, path.name[: -len("000000000.jpg")]))
     for folder in dict.fromkeys(path.parent for path in paths):
         with suppress(OSError):  # other files in it stay
             folder.rmdir()
@@ -232,7 +233,7 @@ def remove_extracted(paths: Sequence[Path]) -> None:
 def said_in(record: Path) -> str | None:
     """Return the text of such a file, or None where it cannot be read."""
     try:
-        return record.read_text(encoding="utf-8")
+        return read_file(record).decode()
     except (OSError, ValueError):
         return None
 

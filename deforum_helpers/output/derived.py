@@ -14,6 +14,7 @@ from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.interpolation.base import Interpolator
 from deforum_helpers.interpolation.sequence import with_between
+from deforum_helpers.nolinks import make_folder
 from deforum_helpers.options import Options
 from deforum_helpers.output.disk import disk_errors, require_space
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -148,7 +149,7 @@ def film_of(
 def _make_folder(targets: Sequence[Path]) -> None:
     folder = targets[0].parent
     with disk_errors(folder.name):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.absolute())
 
 
 def _write(target: Path, picture: Image) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deforum_helpers.errors import DiskFull, RenderError
+from deforum_helpers.nolinks import Folder, remove_file
 
 # Left for what has to be written when a job stops: its film's end, the job database, the log.
 SPARE_BYTES = 64 * 2**20
@@ -56,16 +57,19 @@ def disk_errors(name: str) -> Iterator[None]:
 def appearing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; what was written there becomes `path` when the context ends well.
 
-    The temporary file is hidden and ends in `.part`, so that no pattern of finished files meets it; it is
-    removed when the context ends with an error.
+    For programs that write by path: that no part of the path is a link is seen before and after. The temporary file is
+    hidden and ends in `.part`, so that no pattern of finished files meets it; it is removed when the context ends with
+    an error.
+
+    Raises:
+        DiskFull, RenderError: as `disk_errors`.
     """
     part = part_path(path)
     try:
         yield part
         settle(part, path)
     except BaseException:
-        with suppress(OSError):
-            part.unlink()
+        remove_file(part)
         raise
 
 
@@ -74,58 +78,72 @@ def part_path(path: Path) -> Path:
 
     Two programs may be writing the same file, where one took over the job of another that only seemed dead: neither
     then gives its name to the other's half, or removes it.
+
+    Raises:
+        RenderError: a part of the path is a link, or its folder is gone.
     """
-    return path.with_name(f".{path.name[:_NAME_IN_PART]}.{secrets.token_hex(3)}.part")
+    with disk_errors(path.name), Folder(path.parent):
+        return path.with_name(_part_name(path.name))
+
+
+def _part_name(name: str) -> str:
+    return f".{name[:_NAME_IN_PART]}.{secrets.token_hex(3)}.part"
 
 
 def settle(part: Path, path: Path) -> None:
-    """Give the finished file `part` the name `path`; its content is on the disk itself before.
-
-    Windows refuses that while a virus scanner or the like looks at one of them; it is waited for.
+    """Give the finished file `part` the name `path` in its folder; its content is on the disk itself before.
 
     Raises:
         DiskFull, RenderError: as `disk_errors`.
     """
-    with disk_errors(path.name):
-        for _ in range(TRIES_WHILE_HELD):
-            try:
-                _settle(part, path)
-                return
-            except PermissionError as error:
-                if getattr(error, "winerror", None) not in _HELD:
-                    raise
-            time.sleep(PAUSE_WHILE_HELD_S)
-        _settle(part, path)
+    with disk_errors(path.name), Folder(path.parent) as folder:
+        with folder.reopen(part.name) as file:
+            os.fsync(file.fileno())
+        _rename(folder, part.name, path.name)
 
 
-def _settle(part: Path, path: Path) -> None:
-    with part.open("r+b") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+def _rename(folder: Folder, part: str, name: str) -> None:
+    """Rename a file; Windows refuses that while a virus scanner or the like looks at one of them, and is waited for."""
+    for _ in range(TRIES_WHILE_HELD):
+        try:
+            folder.rename(part, name)
+            return
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _HELD:
+                raise
+        time.sleep(PAUSE_WHILE_HELD_S)
+    folder.rename(part, name)
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file or the new one, never a half.
 
-    It is on the disk itself before it has its name, so that neither a power failure leaves a half.
+    It is on the disk itself before it has its name, so that neither a power failure leaves a half. A link that has the
+    name gives way to the file; one on the way to it is not followed.
 
     Raises:
         DiskFull, RenderError: as `disk_errors`.
     """
-    with appearing(path) as part, disk_errors(path.name), part.open("xb") as file:
-        file.write(content)
+    part = _part_name(path.name)
+    with disk_errors(path.name), Folder(path.parent) as folder:
+        try:
+            with folder.create(part) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            _rename(folder, part, path.name)
+        except BaseException:
+            with suppress(OSError):
+                folder.remove(part)
+            raise
 
 
-def keep_names(folder: Path) -> None:
-    """Let the names in `folder` outlive a power failure, as the files' contents do, where the file system knows how."""
+def keep_names(path: Path) -> None:
+    """Let the names in the folder `path` outlive a power failure as the contents do, where the file system can."""
     if os.name == "nt":
         return  # a folder is no file there, and its names are safe without
-    with suppress(OSError):  # network drives refuse what is theirs to see to
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with suppress(OSError), Folder(path) as folder:  # network drives refuse what is theirs to see to
+        folder.keep_names()
 
 
 def require_space(folder: Path, needed_bytes: int) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from deforum_helpers.depth.maps import depth_bytes
 from deforum_helpers.errors import RenderError
 from deforum_helpers.image.convert import to_bytes
+from deforum_helpers.nolinks import make_folder
 from deforum_helpers.options import Options
 from deforum_helpers.output.background import Background
 from deforum_helpers.output.disk import disk_errors, require_space, write_whole
@@ -239,7 +240,7 @@ class Film:
     def _write_extra(self, name: str, picture: Picture) -> None:
         folder = self._run.outdir / EXTRAS_FOLDER
         with disk_errors(folder.name):
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
         _, jpeg = cv2.imencode(".jpg", picture[..., ::-1])
         write_whole(folder / f"{self._run.timestring}_{name}.jpg", jpeg.tobytes())
 

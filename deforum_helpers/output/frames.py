@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.errors import RenderError
+from deforum_helpers.nolinks import open_file, read_file
 from deforum_helpers.output.disk import write_whole
 from deforum_helpers.output.metadata import PNG_SIGNATURE, png_chunk, png_text_chunks
 
@@ -95,13 +96,13 @@ def _deflated(filtered: NDArray[np.uint8]) -> bytes:
 
 
 def read_frame(path: Path) -> NDArray[np.uint8]:
-    """Return the picture in `path`, (H, W, 3) RGB uint8.
+    """Return the picture in `path`, (H, W, 3) RGB uint8; no part of the path may be a link.
 
     Raises:
         RenderError: the file is missing or is not a picture.
     """
     try:
-        content = np.fromfile(path, dtype=np.uint8)
+        content = np.frombuffer(read_file(path.absolute()), dtype=np.uint8)
     except OSError as error:
         raise RenderError(f"The frame {path.name} cannot be read ({error.strerror}).") from error
     bgr = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
@@ -113,9 +114,9 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
 def is_whole(path: Path) -> bool:
     """Whether `path` is a PNG file from its first byte to its last; what is between is not looked at."""
     try:
-        with path.open("rb") as file:
+        with open_file(path.absolute()) as file:
             begins = file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
             return begins and _END in file.read()
     except OSError:
         return False

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from deforum_helpers.errors import CheckpointError, RenderError
+from deforum_helpers.nolinks import read_file
 from deforum_helpers.output.disk import disk_errors, keep_names, write_whole
 
 FileKind = Literal[
@@ -94,7 +95,7 @@ def read_manifest(path: Path) -> Manifest:
         CheckpointError: missing, broken, or of a newer version.
     """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(read_file(path.absolute()))
         files = tuple(OutputFile(**entry) for entry in fields.pop("files"))
         manifest = Manifest(files=files, **fields)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

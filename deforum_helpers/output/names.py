@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.nolinks import Folder, make_folder
 from deforum_helpers.output.disk import disk_errors
 from deforum_helpers.settings import Settings, flat_settings
 
@@ -188,12 +189,17 @@ def _run_at(
     folder = root / images_folder
     room = max(1, _WINDOWS_PATH - len(str(folder)) - 1 - _LONGEST_FILE) if os.name == "nt" else None
     outdir = folder / resolved_batch_name(batch_name, values, now, room)
-    if not outdir.resolve().is_relative_to(root):
+    if outdir.resolve() != outdir:
+        inside = outdir.resolve().is_relative_to(root)
+        leads = (
+            "a link, which nothing is written through"
+            if inside
+            else "a link that leads out of the output folder"
+        )
         raise SettingsError(
             [
                 Problem(
-                    f"batch_name {outdir.name[:60]!r} is a link that leads out of the output folder; "
-                    "choose another batch_name or remove the link.",
+                    f"batch_name {outdir.name[:60]!r} is {leads}; choose another batch_name or remove the link.",
                     setting="batch_name",
                     found=batch_name[:60],
                     allowed="a name whose folder lies inside the output folder",
@@ -205,13 +211,14 @@ def _run_at(
 
 def _claimed(run: Run) -> bool:
     with disk_errors(f"The folder {run.outdir.parent.name}/{run.outdir.name}"):
-        run.outdir.mkdir(parents=True, exist_ok=True)
+        make_folder(run.outdir)
         with os.scandir(run.outdir) as entries:
             if any(entry.name.lstrip(".").startswith(run.timestring) for entry in entries):
                 return False
         try:
-            with run.manifest_path.open("x", encoding="utf-8") as manifest:
-                json.dump({"version": 1, "timestring": run.timestring, "digest": "", "files": []}, manifest)
+            with Folder(run.outdir) as folder, folder.create(run.manifest_path.name) as manifest:
+                empty = {"version": 1, "timestring": run.timestring, "digest": "", "files": []}
+                manifest.write(json.dumps(empty).encode())
         except FileExistsError:
             return False
     return True

@@ -19,6 +19,7 @@ from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import CheckpointError, VideoError
 from deforum_helpers.interpolation import names as interpolation
 from deforum_helpers.interpolation.engines import make_interpolator
+from deforum_helpers.nolinks import make_folder, read_file
 from deforum_helpers.options import Options
 from deforum_helpers.output.derived import Report, enlarge_pictures, film_of, interpolate_pictures
 from deforum_helpers.output.disk import disk_errors, write_whole
@@ -217,13 +218,13 @@ def _fresh_folder(folder: Path, made_for: str) -> None:
     """Empty a folder that holds pictures of other settings."""
     record = folder / RECORD
     try:
-        same = record.read_text(encoding="utf-8") == made_for
+        same = read_file(record).decode() == made_for
     except (OSError, ValueError):
         same = False
     if not same:
         shutil.rmtree(folder, ignore_errors=True)
         with disk_errors(folder.name):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         write_whole(record, made_for.encode())
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deforum_helpers.errors import DiskFull, MissingFeature, Problem, SettingsError, VideoError
 from deforum_helpers.media.video import Footage, Selection, extract_frames, footage_of
+from deforum_helpers.nolinks import make_folder
 from deforum_helpers.options import Options
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.disk import disk_errors
@@ -43,7 +44,7 @@ def fresh_folder(work: Work, kind: str, name: str) -> Iterator[Path]:
         message = f"The folder {kind!r} is a link that leads out of the output folder; remove the link."
         raise SettingsError([Problem(message)])
     with disk_errors(kind):
-        parent.mkdir(parents=True, exist_ok=True)
+        make_folder(parent)
         for number in count():
             folder = parent / (f"{name}_{number}" if number else name)
             try:

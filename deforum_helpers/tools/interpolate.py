@@ -109,6 +109,7 @@ def interpolate_pictures(
     """
     named = _checked(engine, x_amount, slow_mo_amount)
     check_fps(fps)
+    paths = [path.resolve() for path in paths]
     _check_size(len(paths), x_amount, _size_of(paths), work)
     if soundtrack is not None:
         check_soundtrack(soundtrack, find_ffmpeg(work.options.deforum_ffmpeg_location))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.image.files import check_picture
+from deforum_helpers.nolinks import is_file, is_folder, make_folder, resolved
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.derived import film_of
 from deforum_helpers.output.disk import disk_errors
@@ -23,7 +24,9 @@ _LAST_NUMBER = re.compile(r"\d{1,9}(?=\.\w+$)")
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
-def stitch_frames(pattern: str, work: Work, *, fps: float, soundtrack: Path | None = None) -> ToolResult:
+def stitch_frames(
+    pattern: str, work: Work, *, fps: float, soundtrack: Path | None = None, below: Path | None = None
+) -> ToolResult:
     """Make a film of the pictures that a pattern names, from the smallest number up to the first gap.
 
     It is written beside the pictures and named by their folder, if they lie in the output root; else into its folder
@@ -34,6 +37,7 @@ def stitch_frames(pattern: str, work: Work, *, fps: float, soundtrack: Path | No
         work: where, how, and who is told.
         fps: of the film.
         soundtrack: sound of the film.
+        below: the folder in which the pictures must lie, with no link on the way; a relative path begins there.
 
     Raises:
         SettingsError: there are no two pictures of this pattern, or no such rate.
@@ -41,7 +45,7 @@ def stitch_frames(pattern: str, work: Work, *, fps: float, soundtrack: Path | No
         Cancelled, Parked: it was told to stop; nothing is left behind.
     """
     check_fps(fps)
-    pictures, left_out = _numbered(pattern)
+    pictures, left_out = _numbered(pattern, below)
     check_picture(pictures[0], setting="image_path")
     if soundtrack is not None:
         check_soundtrack(soundtrack, find_ffmpeg(work.options.deforum_ffmpeg_location))
@@ -63,9 +67,11 @@ def stitch_frames(pattern: str, work: Work, *, fps: float, soundtrack: Path | No
     return ToolResult(film, counted, fps, pictures, warnings)
 
 
-def _numbered(pattern: str) -> tuple[tuple[Path, ...], int]:
+def _numbered(pattern: str, below: Path | None) -> tuple[tuple[Path, ...], int]:
     """Return the pictures up to the first gap, and how many there are behind it."""
     path = Path(pattern.strip().strip('"'))
+    if below is not None:
+        path = _inside(below, path, pattern)
     if "%" not in path.name:  # one of the pictures
         path = path.parent / _LAST_NUMBER.sub(lambda found: f"%0{len(found[0])}d", path.name)
     places = list(_NUMBER.finditer(path.name))
@@ -85,17 +91,29 @@ def _numbered(pattern: str) -> tuple[tuple[Path, ...], int]:
     for number in count(first):
         if number not in found:
             break
-        row.append(found[number])
+        row.append(found[number] if below is not None else found[number].resolve())
+    if below is not None and not all(is_file(one) for one in row):
+        raise _problem(pattern, "of which some are links or no regular files")
     if len(row) < 2:
         raise _problem(pattern, f"which fits no two pictures in a row (the first number is {first})")
     return tuple(row), len(found) - len(row)
+
+
+def _inside(below: Path, path: Path, pattern: str) -> Path:
+    try:
+        place = resolved(below, below / path)
+    except (OSError, ValueError):
+        place = None
+    if place is None or not is_folder(place.parent):
+        raise _problem(pattern, "which is not inside the output folder, or behind a link")
+    return place
 
 
 def _free_name(folder: Path, work: Work) -> Path:
     here, root = folder.resolve(), work.output_root.resolve()
     target = here if here.is_relative_to(root) else root / FOLDER
     with disk_errors(target.name):
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
     name = clean_name(here.with_name(here.name + ".mp4")) if here.name else "video"
     names = (f"{name}_{number}.mp4" if number else f"{name}.mp4" for number in count())
     return next(target / one for one in names if not (target / one).exists())

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.errors import DeforumError, SettingsError
 from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.plot import camera_svg, changing_schedules, plot_svg
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.checking import Checked, check, verdict_html
-from deforum_helpers.ui.controls import default_values, held, host_choices, submitted, values_of
+from deforum_helpers.ui.controls import BOX_FIELDS, default_values, held, host_choices, submitted, values_of
 from deforum_helpers.ui.loading import (
     Taken,
     default_settings,
@@ -25,16 +24,18 @@ from deforum_helpers.ui.loading import (
 )
 from deforum_helpers.ui.options import chosen
 from deforum_helpers.ui.presets import preset_settings
+from deforum_helpers.ui.saved_files import SavedFiles, download_html, run_settings
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.tool_answers import ToolAnswers
+from deforum_helpers.ui.uploads import Uploads, host_uploads
 from deforum_helpers.ui.wording import escape
 
 log = logging.getLogger(__name__)
 
 Values = tuple[Any, ...]
 VIDEO_GROUP = "DeforumOutputArgs"
+NO_PLAN = '<p class="deforum-empty">There is no plan to draw yet: mend the problems that Check lists.</p>'
 PLOT_PX = 480  # about as wide as it is seen, so that its letters keep their size
-_FILE_NAME = re.compile(r"[\w][\w .()-]{0,120}\.(txt|json)")
 
 
 class Answers:
@@ -44,15 +45,22 @@ class Answers:
         service: keeps the jobs.
         file_url: address of a file in this host's pages.
         start: what the controls hold when the page is made; by default the defaults.
+        uploads: what was dropped into the tab; by default, what was dropped into a WebUI.
     """
 
     def __init__(
-        self, service: JobService, file_url: Callable[[Path], str], start: Values | None = None
+        self,
+        service: JobService,
+        file_url: Callable[[Path], str],
+        start: Values | None = None,
+        uploads: Uploads | None = None,
     ) -> None:
+        self._uploads = uploads or host_uploads(service.facts.output_root)
         self._start = start or default_values()
         self._service = service
         self._file_url = file_url
         self.tools = ToolAnswers(service, file_url)
+        self._saved = SavedFiles(service.facts.output_root)
 
     def check(self, *values: Any) -> str:
         """Return the verdict on what the controls hold."""
@@ -64,7 +72,20 @@ class Answers:
         Args:
             changed: JSON object of the controls that were changed since the page was made.
         """
-        return self.check(*values_of(_object(changed), self._start))
+        try:
+            return self.check(*self._told(changed))
+        except SettingsError as error:
+            return verdict_html(Checked(submitted(self._start), None, error.problems))
+
+    def _told(self, changed: str) -> Values:
+        """Return what the controls hold.
+
+        Raises:
+            SettingsError: the page names a file that was not dropped into it.
+        """
+        values = _object(changed)
+        dropped = {name: self._uploads.of_setting(name, values[name]) for name in BOX_FIELDS & set(values)}
+        return values_of(values | dropped, self._start)
 
     def generate(self, batch: bool, files: list[Path], values: Values, *, preview: bool = False) -> str:
         """Queue what the controls hold, or all of `files`; return the verdict.
@@ -89,12 +110,19 @@ class Answers:
             if checked.prepared is None:
                 return verdict_html(checked, refused=True)
         try:
+            if not batch:
+                jobs = [self._durable(jobs[0])]
             ids = self._service.submit(jobs)
         except SettingsError as error:
             return verdict_html(Checked(submitted(values), None, error.problems), refused=True)
         except DeforumError as error:
             return _said(str(error), bad=True)
         return _said(f"Queued as {', '.join(ids)}.")
+
+    def _durable(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings with dropped images where they outlive a restart, as the job does."""
+        dropped = {name: settings[name] for name in BOX_FIELDS if settings.get(name)}
+        return settings | {name: self._uploads.keep(path) for name, path in dropped.items()}
 
     def tick(self, state: str) -> tuple[str | None, str | None, str | None]:
         """Return the run, the list of jobs and the tools' runs, each None where the page shows it already.
@@ -144,7 +172,8 @@ class Answers:
         """
         wanted = _object(command)
         if wanted.get("act") == "kept" and isinstance(kept := wanted.get("values"), dict):
-            return values_of(kept, values), ""
+            plain = {name: value for name, value in kept.items() if name not in BOX_FIELDS}
+            return values_of(plain, values), ""
         action, name = wanted.get("act"), str(wanted.get("name") or wanted.get("job") or "")
         try:
             if action == "preset":
@@ -166,7 +195,7 @@ class Answers:
     def _stopped(self, timestring: str) -> dict[str, Any]:
         runs = {run.timestring: run for run in self._service.stopped_runs()}
         run = runs[timestring]
-        settings = read_settings(run.settings)
+        settings = run_settings(run.settings)
         return settings | {
             "batch_name": run.folder,
             "resume_from_timestring": True,
@@ -178,46 +207,34 @@ class Answers:
         if not paths:
             return values, ""
         try:
-            found = read_settings(paths[0])
-            group = VIDEO_GROUP if video_only else None
-            return self._filled(taken(paths[0].name, found, submitted(values), group=group), values)
+            return self._loaded(paths[0].name, read_settings(paths[0]), values, video_only)
         except SettingsError as error:
             return values, problem_html(paths[0].name, error)
+
+    def _loaded(
+        self, name: str, found: dict[str, Any], values: Values, video_only: bool
+    ) -> tuple[Values, str]:
+        group = VIDEO_GROUP if video_only else None
+        return self._filled(taken(name, found, submitted(values), group=group), values)
 
     def load_named(self, name: str, values: Values, *, video_only: bool = False) -> tuple[Values, str]:
         """Return the same for a file that was saved from the tab."""
         try:
-            return self.load([self._saved_path(name)], values, video_only=video_only)
+            return self._loaded(name, self._saved.read(name), values, video_only)
         except SettingsError as error:
             return values, problem_html(name[:60], error)
 
     def save(self, name: str, values: Values) -> str:
         """Write what the controls hold to a settings file in the output folder; return the report."""
+        settings = submitted(values)
         try:
-            path = self._saved_path(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(saved_text(submitted(values)), encoding="utf-8")
+            path = self._saved.write(name, settings)
         except SettingsError as error:
             return problem_html(name[:60], error)
-        except OSError as error:
-            return _said(f"{name[:60]} cannot be written: {error.strerror}.", bad=True)
-        url = escape(self._file_url(path))
-        return (
-            f'<div class="deforum-report" role="status">Saved as {escape(path)}. '
-            f'<a class="deforum-link" href="{url}" download="{escape(path.name)}">Download</a></div>'
-        )
-
-    def _saved_path(self, name: str) -> Path:
-        if not _FILE_NAME.fullmatch(name.strip()):
-            raise SettingsError(
-                [
-                    Problem(
-                        f"Settings File is {name[:60]!r}, but must be a plain file name that ends with .txt or .json; "
-                        "it lies in the output folder.",
-                    )
-                ]
-            )
-        return self._service.facts.output_root / name.strip()
+        except DeforumError as error:
+            return _said(str(error), bad=True)
+        link = download_html("Download", path.name, saved_text(settings).encode("utf-8", "replace"))
+        return f'<div class="deforum-report" role="status">Saved as {escape(path)}. {link}</div>'
 
     def reset(self, values: Values) -> tuple[Values, str]:
         """Return every control's default, and the report."""
@@ -249,13 +266,16 @@ class Answers:
 
     def draw(self, names: list[str], changed: str) -> str:
         """Return the pictures of the plan of what the page's script says the controls hold; see `look`."""
-        return self.plot(names, values_of(_object(changed), self._start))
+        try:
+            return self.plot(names, self._told(changed))
+        except SettingsError:
+            return NO_PLAN
 
     def plot(self, names: list[str], values: Values) -> str:
         """Return the pictures of the plan that the controls make, or what keeps it from being made."""
         checked = check(self._service, values)
         if checked.prepared is None:
-            return '<p class="deforum-empty">There is no plan to draw yet: mend the problems that Check lists.</p>'
+            return NO_PLAN
         plan = checked.prepared.plan
         schedules = [name for name in names if name in plan.schedules.values] or changing_schedules(plan)
         return (

@@ -12,12 +12,15 @@ from deforum_helpers.prepare import HostFacts
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
 from deforum_helpers.ui import controlnet
 from deforum_helpers.ui.layout import offered
+from deforum_helpers.ui.values import is_scalar
 
 Look = Literal["checkbox", "choice", "slider", "number", "line", "lines", "picture"]
 
 MAX_STOPS = 1000
 LONG = {"prompts": 8, "json": 4}
 _UNIT_FIELD = re.compile(r"cn_\d+_(module|model)")
+# Their controls hold files that were dropped; the page knows ids of these.
+BOX_FIELDS = frozenset({"init_image_box"})
 # Controls in the order in which their values travel.
 NAMES = tuple(name for name, info in FIELDS.items() if offered(info))
 
@@ -71,7 +74,7 @@ def _look(info: FieldInfo) -> Look:
         return "choice"
     if info.kind in ("int", "float"):
         return "slider" if _slides(info) else "number"
-    if info.name == "init_image_box":
+    if info.name in BOX_FIELDS:
         return "picture"
     return "lines" if info.kind in LONG or "prompts" in info.name else "line"
 
@@ -127,7 +130,7 @@ def to_control(name: str, value: Any) -> Any:
     """Return a setting's value as its control holds it: prompts are JSON text."""
     if FIELDS[name].kind == "prompts":
         return json.dumps(value, indent=4, ensure_ascii=False)
-    if FIELDS[name].name == "init_image_box":
+    if name in BOX_FIELDS:
         return value or None
     return value
 
@@ -140,8 +143,6 @@ def from_control(name: str, value: Any) -> Any:
         except (ValueError, RecursionError):
             return value
         return read if isinstance(read, dict) else value
-    if isinstance(value, Mapping) and FIELDS[name].kind == "path":
-        value = value.get("path") or value.get("name")  # a picture, as gradio's own pages hold it
     if value is None:
         return "" if FIELDS[name].kind in ("path", "text", "json") else value
     if isinstance(value, float) and value.is_integer() and FIELDS[name].kind == "int":
@@ -174,5 +175,6 @@ def start_values(kept: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def values_of(changed: Mapping[str, Any], start: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return what the controls hold when only `changed` differ from the start."""
-    return tuple(changed.get(name, value) for name, value in zip(NAMES, start, strict=True))
+    """Return what the controls hold when only `changed` differ from the start; what no control holds is no change."""
+    held = {name: value for name, value in changed.items() if is_scalar(value)}
+    return tuple(held.get(name, value) for name, value in zip(NAMES, start, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -57,14 +58,14 @@ def _watch(parts: Parts, answers: Answers) -> None:
 
 
 def _runs(parts: Parts, answers: Answers) -> None:
-    def generate(batch: bool, files: Any, *values: Any) -> str:
-        return answers.generate(bool(batch), compat.paths(files), values)
+    def generate(batch: bool, files: list[Path], *values: Any) -> str:
+        return answers.generate(batch, files, values)
 
     def tick(state: str) -> tuple[Any, ...]:
         return tuple(gr.update() if part is None else part for part in answers.tick(state))
 
-    def preview(batch: bool, files: Any, *values: Any) -> str:
-        return answers.generate(bool(batch), compat.paths(files), values, preview=True)
+    def preview(batch: bool, files: list[Path], *values: Any) -> str:
+        return answers.generate(batch, files, values, preview=True)
 
     inputs = [parts.batch, parts.batch_files, *parts.fields]
     started = "() => { window.deforumTab?.started(); }"
@@ -104,8 +105,8 @@ def _settings(parts: Parts, answers: Answers) -> None:
     def fill(command: str, *values: Any) -> tuple[Any, ...]:
         return _flat(answers.fill(command, values))
 
-    def drop(files: Any, *values: Any) -> tuple[Any, ...]:
-        return _flat(answers.load(compat.paths(files), values))
+    def drop(files: list[Path], *values: Any) -> tuple[Any, ...]:
+        return _flat(answers.load(files, values))
 
     def load(name: str, *values: Any) -> tuple[Any, ...]:
         return _flat(answers.load_named(name, values))
@@ -122,7 +123,7 @@ def _settings(parts: Parts, answers: Answers) -> None:
         [parts.sent, *parts.fields],
         "(sent, ...values) => [window.deforumTab.filling(), ...values]",
     )
-    filling(parts.drop.upload, drop, [parts.drop, *parts.fields])
+    filling(parts.drop.change, drop, [parts.drop, *parts.fields])
     filling(parts.load.click, load, [parts.file_name, *parts.fields])
     filling(parts.load_video.click, load_video, [parts.file_name, *parts.fields])
     filling(parts.reset.click, lambda *values: _flat(answers.reset(values)), parts.fields)
@@ -145,12 +146,12 @@ def _choices(parts: Parts, answers: Answers) -> None:
 
     def refresh() -> list[Any]:
         found = answers.choices(models)
-        return [gr.update(choices=list(found[name])) if found[name] else gr.update() for name in models]
+        return [compat.choices([(one, one) for one in found[name]]) for name in models]
 
     compat.on(parts.models_refresh.click, refresh, [], boxes)
     compat.on(
         parts.runs_refresh.click,
-        lambda: gr.update(choices=compat.named(answers.runs())),
+        lambda: compat.choices(answers.runs()),
         [],
         [parts.runs],
     )

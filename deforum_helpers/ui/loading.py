@@ -12,6 +12,7 @@ from deforum_helpers.settings import (
     FIELDS,
     Loaded,
     defaults,
+    examine_settings,
     flat_settings,
     load_settings,
 )
@@ -22,7 +23,6 @@ from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.controls import NAMES
 from deforum_helpers.ui.wording import escape
 
-ENDINGS = (".txt", ".json", ".png", ".mp4")
 MAX_LISTED = 12
 
 
@@ -77,7 +77,7 @@ def taken(
     settings = {name: flat[name] if name in wanted and name not in bad else current[name] for name in NAMES}
     absent = {"legacy_colormatch"} - set(submitted)
     told = {name: value for name, value in wanted.items() if name not in bad | absent}
-    report = file_report(told, defaults() | settings)
+    report = file_report(told, _without_problems(settings))
     listed = {name: value for name, value in loaded.unknown.items() if not name.startswith("deforum_")}
     notes = [note for note in (*change.notes, *loaded.notes) if note not in unknown_warnings(listed)]
     return Taken(
@@ -90,6 +90,14 @@ def taken(
         ignored=tuple(map(str, report.ignored)),
         different=tuple(map(str, report.different)),
     )
+
+
+def _without_problems(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with defaults for those that are wrong: the controls may have held anything before."""
+    loaded, problems = examine_settings(settings)
+    bad = {problem.setting for problem in problems}
+    flat = flat_settings(loaded.settings)
+    return defaults() | {name: value for name, value in flat.items() if name not in bad}
 
 
 def _asked(name: str, group: str | None) -> bool:

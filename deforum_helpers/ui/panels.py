@@ -8,7 +8,9 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deforum_helpers.nolinks import open_file
 from deforum_helpers.ui.checking import warnings_html
+from deforum_helpers.ui.saved_files import download_html, run_content
 from deforum_helpers.ui.service import Film, JobService, JobView
 from deforum_helpers.ui.wording import duration, escape
 
@@ -112,7 +114,7 @@ def preview_jpeg(frame: Path, longest_px: int = PREVIEW_PX) -> bytes | None:
 
     jpeg = io.BytesIO()
     try:
-        with Image.open(frame) as picture:
+        with open_file(frame) as file, Image.open(file) as picture:
             small = picture.convert("RGB")
             small.thumbnail((longest_px, longest_px))
             small.save(jpeg, "JPEG", quality=82)
@@ -162,13 +164,14 @@ def _links_html(service: JobService, job: JobView, film: Film, file_url: FileUrl
         ("preview film", None if film.video else film.preview),
         ("GIF", film.gif),
         ("subtitles", film.subtitles),
-        ("settings file", film.settings),
     )
     links = [
         f'<a class="deforum-link" href="{escape(file_url(path))}" download="{escape(path.name)}">Download {what}</a>'
         for what, path in files
         if path
     ]
+    if film.settings and (settings := run_content(film.settings)):
+        links.append(download_html("Download settings file", film.settings.name, settings))
     if service.opens_folders and job.folder:
         links.append(button_html("folder", job.id, "Open folder"))
     links.append(button_html("use", job.id, "Use these settings"))

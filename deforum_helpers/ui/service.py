@@ -79,6 +79,20 @@ class StoppedRun:
     frames: int
 
 
+class Event(Protocol):
+    """What an event of the tab calls, of so many values and with so many answers.
+
+    It takes whatever a page may send as a value: one that no control holds is answered with a sentence.
+    """
+
+    inputs: int
+    outputs: int
+
+    def __call__(self, *values: Any) -> Any:
+        """Return the answer, or a list of them where there are several."""
+        ...
+
+
 class JobService(Protocol):
     """Checks, queues and shows jobs. Every method may be called from any thread and returns soon.
 

@@ -13,16 +13,17 @@ from deforum_helpers.kept_settings import kept_settings
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat, controlnet
 from deforum_helpers.ui.answers import Answers
+from deforum_helpers.ui.boxes import boxes_for_script
 from deforum_helpers.ui.controls import NAMES, control, host_choices, start_values
 from deforum_helpers.ui.events import connect
 from deforum_helpers.ui.layout import Section, sections
-from deforum_helpers.ui.loading import ENDINGS
 from deforum_helpers.ui.options import fixed_facts, option_rows
 from deforum_helpers.ui.parts import Parts
 from deforum_helpers.ui.presets import presets_html
 from deforum_helpers.ui.rules import IDLE
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.tool_tab import TOOLS, ToolPart
+from deforum_helpers.ui.uploads import Uploads
 from deforum_helpers.ui.wording import escape
 
 NOTES = """Keys are frames, values are prompts: <code>{"0": "a lake at dawn", "60": "a forest in autumn"}</code>.
@@ -32,21 +33,27 @@ Keys may count from the end: <code>"max_f-10"</code>. What follows <code>--neg</
 RESETS = {"zoom": "0:(1)", "translation_z": "0:(0)"}
 
 
-def make_tab(service: JobService) -> Any:
-    """Return the tab as gradio Blocks."""
+def make_tab(service: JobService, uploads: Uploads) -> Any:
+    """Return the tab as gradio Blocks.
+
+    Args:
+        service: what it asks for everything.
+        uploads: what is dropped into it.
+    """
     with compat.blocks("Deforum") as made:
         with gr.Column(elem_id="deforum_interface"):
             start = start_values(kept_settings(service.options(), service.facts.output_root))
-            parts = _Builder(service, start).build()
-        connect(parts, Answers(service, compat.file_url, start))
+            parts = _Builder(service, start, uploads).build()
+        connect(parts, Answers(service, compat.file_url, start, uploads))
     return made
 
 
 class _Builder:
     """Makes the components one after the other, each where the layout has it."""
 
-    def __init__(self, service: JobService, start: tuple[Any, ...]) -> None:
+    def __init__(self, service: JobService, start: tuple[Any, ...], uploads: Uploads) -> None:
         self._service = service
+        self._uploads = uploads
         self._values = dict(zip(NAMES, start, strict=True))
         self._fields: dict[str, Any] = {}
         self._resets: dict[str, Any] = {}
@@ -117,7 +124,7 @@ class _Builder:
         if section.title == "Batch Mode, Resume and more":
             self._resume()
         if section.title in TOOLS:
-            self._tools += TOOLS[section.title]()
+            self._tools += TOOLS[section.title](self._uploads)
 
     def _lines(self, lines: Sequence[tuple[str, ...]]) -> None:
         for line in lines:
@@ -141,7 +148,7 @@ class _Builder:
         if name in facts.lacks:
             made = replace(made, info=f"{made.info} {facts.lacks[name]}")
         choices = host_choices(name, facts) or FIELDS[name].choices
-        self._fields[name] = compat.field(made, self._values[name], choices)
+        self._fields[name] = compat.field(made, self._values[name], choices, self._uploads)
 
     def _controlnet(self) -> None:
         missing = controlnet.offered(self._service.facts).missing
@@ -161,7 +168,7 @@ class _Builder:
             info="Generate renders the files below, one film each, in place of the settings in this tab.",
         )
         make["batch_files"] = compat.files(
-            FIELDS["custom_settings_file"].label, "deforum_batch_files", ENDINGS, several=True
+            FIELDS["custom_settings_file"].label, "deforum_batch_files", self._uploads
         )
 
     def _resume(self) -> None:
@@ -222,7 +229,7 @@ class _Builder:
     def _settings(self) -> None:
         make = self._others
         make["drop"] = compat.files(
-            "Drop a settings file, a frame or a film here", "deforum_drop", ENDINGS, several=False
+            "Drop a settings file, a frame or a film here", "deforum_drop", self._uploads
         )
         make["file_name"] = gr.Textbox(
             value="deforum_settings.txt",
@@ -264,7 +271,8 @@ def _places_html(tabs: Sequence[Section]) -> str:
             places |= {name: [tab.title, one.title] for one in inside for line in one.lines for name in line}
     return (
         f'<span id="deforum_place_data" data-places="{escape(json.dumps(places))}" '
-        f'data-names="{escape(json.dumps(NAMES))}"></span>'
+        f'data-names="{escape(json.dumps(NAMES))}" data-boxes="{escape(json.dumps(boxes_for_script()))}" '
+        f'data-upload="{compat.upload_url()}"></span>'
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from deforum_helpers.errors import DeforumError
 from deforum_helpers.media.inputs import Downloads
+from deforum_helpers.settings import FIELDS
 from deforum_helpers.tools.results import ToolResult, Work
 from deforum_helpers.ui.options import OptionRow, number
 from deforum_helpers.ui.panels import button_html, version
@@ -18,6 +19,12 @@ from deforum_helpers.ui.wording import escape
 
 FileUrl = Callable[[Path], str]
 Files = Sequence[Path]
+SOUND = ("add_soundtrack", "soundtrack_path")
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int, float), "a number"),
+    "float": ((int, float), "a number"),
+    "bool": ((bool,), "yes or no"),
+}
 NO_ENGINE = "Engine is None; choose above what makes the frames between the others."
 
 
@@ -51,17 +58,19 @@ class ToolAnswers:
 
     def interpolate_video(self, files: Files, *values: Any) -> str:
         """Make frames between those of a film; `values` as in `INTERPOLATION_FIELDS`."""
+        how = _interpolation(values)
 
         def tool(work: Work) -> ToolResult:
             from deforum_helpers.tools.interpolate import interpolate_video
 
-            return interpolate_video(files[0], work, **_interpolation(values))
+            return interpolate_video(files[0], work, **how)
 
         return self._start("Interpolate Video", files, tool, wrong=_no_engine(values))
 
     def interpolate_pictures(self, files: Files, *values: Any) -> str:
         """Make frames between pictures, in the order of their names; `values` as in `INTERPOLATION_FIELDS`."""
         named = _named(INTERPOLATION_FIELDS, values)
+        how = _interpolation(values)
         ordered = sorted(files, key=lambda path: path.name)
 
         def tool(work: Work) -> ToolResult:
@@ -69,7 +78,6 @@ class ToolAnswers:
 
             downloads = Downloads(self._service.facts.fetcher)
             soundtrack = _soundtrack(named, downloads)
-            how = _interpolation(values)
             return interpolate_pictures(ordered, work, fps=named["fps"] or 0, soundtrack=soundtrack, **how)
 
         return self._start("Interpolate Pics", ordered, tool, wrong=_no_engine(values))
@@ -97,15 +105,16 @@ class ToolAnswers:
         return self._start("Get depth from uploaded video", files, tool)
 
     def stitch(self, pattern: str, fps: Any, add_soundtrack: str, soundtrack_path: str) -> str:
-        """Make a film of numbered pictures on this machine."""
-        named = {"add_soundtrack": add_soundtrack, "soundtrack_path": soundtrack_path}
+        """Make a film of numbered pictures in the output folder."""
+        named = _named(("fps", *SOUND), (fps, add_soundtrack, soundtrack_path))
 
         def tool(work: Work) -> ToolResult:
             from deforum_helpers.tools.stitch import stitch_frames
 
             downloads = Downloads(self._service.facts.fetcher)
+            sound = _soundtrack(named, downloads)
             return stitch_frames(
-                pattern.strip(), work, fps=fps or 0, soundtrack=_soundtrack(named, downloads)
+                pattern.strip(), work, fps=named["fps"] or 0, soundtrack=sound, below=work.output_root
             )
 
         missing = "" if pattern.strip() else "Image path is empty; give the path of one of the pictures."
@@ -184,6 +193,17 @@ def _no_engine(values: Sequence[Any]) -> str:
 
 
 def _named(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    """Return what the controls of settings hold, each of the kind that its setting is of.
+
+    Raises:
+        DeforumError: one is of another kind.
+    """
+    for name, value in zip(names, values, strict=True):
+        kinds, what = _KINDS.get(FIELDS[name].kind, ((str,), "text"))
+        if value is not None and (
+            not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
+        ):
+            raise DeforumError(f"{FIELDS[name].label} is {str(value)[:60]!r}, but must be {what}.")
     return dict(zip(names, values, strict=True))
 
 

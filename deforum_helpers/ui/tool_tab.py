@@ -13,12 +13,11 @@ from deforum_helpers.ui.controls import NAMES
 from deforum_helpers.ui.options import OptionRow
 from deforum_helpers.ui.tool_answers import ToolAnswers
 from deforum_helpers.ui.tool_rows import DEPTH_ROWS, INTERPOLATION_FIELDS, SOUND_FIELDS, UPSCALE_ROWS
+from deforum_helpers.ui.uploads import Uploads
 
-FILMS = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".gif")
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-STITCH_HELP = "Path of one of the numbered pictures on the server: .../20260102030405_000000000.png"
-
-Call = Callable[..., str]
+STITCH_HELP = (
+    "One of the numbered pictures, from the output folder: img2img-images/dream/20260102030405_000000000.png"
+)
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,15 @@ class ToolPart:
     facts: Any = None
 
 
-def existing_films() -> tuple[ToolPart, ...]:
+def existing_films(uploads: Uploads) -> tuple[ToolPart, ...]:
     """Make the boxes of Frame Interpolation."""
     with gr.Accordion("Interpolate existing Video/ Images", open=False, elem_id="deforum_existing"):
-        film, facts = _film_box("Video to interpolate", "deforum_tool_film")
+        film, facts = _film_box("Video to interpolate", "deforum_tool_film", uploads)
         video = _button("*Interpolate Video*", "interpolate_video")
         pictures = compat.files(
             "Pictures to interpolate, in the order of their names",
             "deforum_tool_pictures",
-            PICTURES,
-            several=True,
+            uploads,
         )
         pics = _button("*Interpolate Pics*", "interpolate_pictures")
     return (
@@ -60,23 +58,23 @@ def existing_films() -> tuple[ToolPart, ...]:
     )
 
 
-def upscaling() -> tuple[ToolPart, ...]:
+def upscaling(uploads: Uploads) -> tuple[ToolPart, ...]:
     """Make the tab Video Upscaling."""
-    box, facts = _film_box("Video to upscale", "deforum_tool_upscale_film")
+    box, facts = _film_box("Video to upscale", "deforum_tool_upscale_film", uploads)
     held = _rows(UPSCALE_ROWS, "upscale")
     button = _button("*Upscale uploaded video*", "upscale")
     return (ToolPart(button, "upscale", (box, *held), box=box, facts=facts),)
 
 
-def depth_films() -> tuple[ToolPart, ...]:
+def depth_films(uploads: Uploads) -> tuple[ToolPart, ...]:
     """Make the tab Vid2depth."""
-    box, facts = _film_box("Video to get the depth of", "deforum_tool_depth_film")
+    box, facts = _film_box("Video to get the depth of", "deforum_tool_depth_film", uploads)
     held = _rows(DEPTH_ROWS, "depth")
     button = _button("*Get depth from uploaded video*", "depth")
     return (ToolPart(button, "depth", (box, *held), box=box, facts=facts),)
 
 
-def stitching() -> tuple[ToolPart, ...]:
+def stitching(uploads: Uploads) -> tuple[ToolPart, ...]:
     """Make the tab Frames to Video."""
     path = gr.Textbox(value="", label="Image path", info=STITCH_HELP, elem_id="deforum_tool_pattern")
     button = _button("*Stitch frames to video*", "stitch")
@@ -84,7 +82,7 @@ def stitching() -> tuple[ToolPart, ...]:
 
 
 # Title of a section -> what makes its tools.
-TOOLS: dict[str, Callable[[], tuple[ToolPart, ...]]] = {
+TOOLS: dict[str, Callable[[Uploads], tuple[ToolPart, ...]]] = {
     "Frame Interpolation": existing_films,
     "Video Upscaling": upscaling,
     "Vid2depth": depth_films,
@@ -103,21 +101,13 @@ def connect_tools(tools: Sequence[ToolPart], fields: Sequence[Any], shown: Any, 
     """
     for tool in tools:
         inputs = [*tool.inputs, *(fields[NAMES.index(name)] for name in tool.fields)]
-        call = getattr(answers, tool.call)
-        compat.on(tool.button.click, call if tool.call == "stitch" else _of_files(call), inputs, [shown])
+        compat.on(tool.button.click, getattr(answers, tool.call), inputs, [shown])
         if tool.box is not None:
-            compat.on(tool.box.change, _of_files(answers.facts), [tool.box], [tool.facts])
+            compat.on(tool.box.change, answers.facts, [tool.box], [tool.facts])
 
 
-def _of_files(call: Call) -> Call:
-    def called(uploaded: Any, *values: Any) -> str:
-        return call(compat.paths(uploaded), *values)
-
-    return called
-
-
-def _film_box(label: str, elem_id: str) -> tuple[Any, Any]:
-    box = compat.files(label, elem_id, FILMS, several=False)
+def _film_box(label: str, elem_id: str, uploads: Uploads) -> tuple[Any, Any]:
+    box = compat.files(label, elem_id, uploads)
     return box, compat.html("", f"{elem_id}_facts")
 
 

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from deforum_api import ui_page
+from deforum_api import gate
 from deforum_api.jobs import JobQueue
 from deforum_api.security import Access
 from deforum_api.standalone import make_app
@@ -28,7 +28,7 @@ def serve(app: FastAPI) -> None:
     async def home() -> PlainTextResponse:
         return PlainTextResponse("the tab")
 
-    @app.post("/upload")
+    @app.post("/gradio_api/run/predict")
     async def upload(request: Request) -> PlainTextResponse:
         return PlainTextResponse(str(len(await request.body())))
 
@@ -38,7 +38,7 @@ def opened(jobs: JobQueue) -> Iterator[Open]:
     clients = []
 
     def open_page(access: Access | None = None, serve: Callable[[FastAPI], None] = serve) -> TestClient:
-        page = TabPage(serve, access or Access())
+        page = TabPage(serve)
         app = make_app(jobs, access or Access(), lambda: FACTS, tab=page.mount)
         client = TestClient(app, base_url=LOCAL).__enter__()
         clients.append(client)
@@ -131,7 +131,7 @@ def test_a_tab_that_cannot_be_made_says_where_the_reason_is(
 def test_the_page_has_the_door_of_the_api(opened: Open, headers: dict[str, str], code: int) -> None:
     client = opened()
     made(client)
-    assert client.post("/upload", content=b"abc", headers=headers).status_code == code
+    assert client.post("/gradio_api/run/predict", content=b"abc", headers=headers).status_code == code
 
 
 def test_the_page_asks_for_the_login_of_the_api(opened: Open) -> None:
@@ -156,7 +156,7 @@ def test_what_the_tab_runs_ends_with_the_server(jobs: JobQueue) -> None:
         app.router.lifespan_context = lifespan
         serve(app)
 
-    app = make_app(jobs, Access(), lambda: FACTS, tab=TabPage(lively, Access()).mount)
+    app = make_app(jobs, Access(), lambda: FACTS, tab=TabPage(lively).mount)
     with TestClient(app, base_url=LOCAL) as client:
         made(client)
         assert told == ["begins"]
@@ -164,7 +164,7 @@ def test_what_the_tab_runs_ends_with_the_server(jobs: JobQueue) -> None:
 
 
 def test_a_body_that_grows_too_big_is_cut(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ui_page, "MAX_BODY_BYTES", 100)
+    monkeypatch.setattr(gate, "MAX_BODY_BYTES", 100)
     client = opened()
     made(client)
 
@@ -173,17 +173,18 @@ def test_a_body_that_grows_too_big_is_cut(opened: Open, monkeypatch: pytest.Monk
             yield b"0123456789"
 
     with pytest.raises(Exception, match=r".*"):
-        client.post("/upload", content=parts()).raise_for_status()
+        client.post("/gradio_api/run/predict", content=parts()).raise_for_status()
 
 
 def test_films_that_are_dropped_may_be_larger_than_what_pages_send(opened: Open) -> None:
     client = opened()
     made(client)
     large = {"content-length": str(200 << 20)}
-    answers = [client.post(path, headers=large).status_code for path in ("/upload", "/gradio_api/upload")]
-    assert answers == [413, 404]
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    assert client.post("/gradio_api/run/predict", headers=large).status_code == 413
+    assert client.post("/gradio_api/upload", headers=large | form).status_code == 404
     too_large = {"content-length": str(600 << 20)}
-    assert client.post("/gradio_api/upload", headers=too_large).status_code == 413
+    assert client.post("/gradio_api/upload", headers=too_large | form).status_code == 413
 
 
 def test_without_a_tab_home_leads_to_the_documentation(jobs: JobQueue) -> None:

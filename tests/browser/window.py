@@ -115,7 +115,7 @@ class Window:
         }"""
         text = base64.b64encode(file.read_bytes()).decode("ascii")
         dragged = self.page.evaluate_handle(script, [text, file.name])
-        box = self.page.locator(f"{selector} button:has(input[type=file])").first
+        box = self.page.locator(f"{selector} .deforum-box-pick")
         box.dispatch_event("drop", {"dataTransfer": dragged})
 
     def frames(self, job_id: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import sqlite3
 import threading
@@ -78,16 +79,16 @@ class TestSimulated:
     def test_a_full_disk_is_tried_again_and_no_frame_is_lost(
         self, make: Make, ending: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        put = disk.os.replace
+        put = os.replace
         refused: list[str] = []
 
-        def full(source: Any, target: Any) -> None:
+        def full(source: Any, target: Any, **folders: Any) -> None:
             if str(target).endswith(ending) and not refused:
                 refused.append(str(target))
                 raise OSError(errno.ENOSPC, "No space left on device")
-            put(source, target)
+            put(source, target, **folders)
 
-        monkeypatch.setattr(disk.os, "replace", full)
+        monkeypatch.setattr(os, "replace", full)
         jobs = make()
         (job,) = jobs.submit([SETTINGS])
         job = ended(jobs, job.id)
@@ -98,14 +99,14 @@ class TestSimulated:
     def test_a_disk_that_stays_full_is_told_with_what_to_do(
         self, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        put = disk.os.replace
+        put = os.replace
 
-        def full(source: Any, target: Any) -> None:
+        def full(source: Any, target: Any, **folders: Any) -> None:
             if str(target).endswith(".checkpoint"):
                 raise OSError(errno.ENOSPC, "No space left on device")
-            put(source, target)
+            put(source, target, **folders)
 
-        monkeypatch.setattr(disk.os, "replace", full)
+        monkeypatch.setattr(os, "replace", full)
         jobs = make()
         (job,) = jobs.submit([SETTINGS])
         job = ended(jobs, job.id)

@@ -12,8 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Cancelled, SettingsError
-from deforum_helpers.media.video import Footage, Selection, extract_frames, footage_of, stem_of
+from deforum_helpers.errors import Cancelled, RenderError, SettingsError
+from deforum_helpers.media.video import (
+    Footage,
+    Selection,
+    extract_frames,
+    footage_of,
+    remove_extracted,
+    stem_of,
+)
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 
 FFMPEG = find_ffmpeg(None)
@@ -221,3 +228,32 @@ def test_a_video_of_far_too_many_pixels(tmp_path: Path) -> None:
 )
 def test_names_of_frames(name: str, stem: str) -> None:
     assert stem_of(name) == stem
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_folder_for_frames_that_is_a_link_is_neither_filled_nor_read(tmp_path: Path, deep: bool) -> None:
+    footage = footage_of(gray_clip(tmp_path / "clip.mp4"), find_ffmpeg(None), setting="video_init_path")
+    elsewhere = tmp_path / "elsewhere"
+    earlier = taken(footage, elsewhere / "inputframes", Selection())
+    before = {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")}
+    run = tmp_path / "run"
+    if deep:
+        run.symlink_to(elsewhere, target_is_directory=True)
+    else:
+        run.mkdir()
+        (run / "inputframes").symlink_to(elsewhere / "inputframes", target_is_directory=True)
+    with pytest.raises(RenderError, match="is a link"):
+        taken(footage, run / "inputframes", Selection())
+    remove_extracted([run / "inputframes" / path.name for path in earlier])
+    assert {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")} == before
+
+
+def test_a_frame_that_is_a_link_is_extracted_anew(tmp_path: Path) -> None:
+    footage = footage_of(gray_clip(tmp_path / "clip.mp4"), find_ffmpeg(None), setting="video_init_path")
+    first, *_ = taken(footage, tmp_path / "inputframes", Selection())
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    first.unlink()
+    first.symlink_to(tmp_path / "secret.jpg")
+    taken(footage, tmp_path / "inputframes", Selection())
+    assert not first.is_symlink()
+    assert (tmp_path / "secret.jpg").read_bytes() == b"secret"

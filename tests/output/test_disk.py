@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_the_content_is_on_the_disk_before_it_has_its_name(
     steps: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: steps.append(f"{os.fstat(descriptor).st_size} bytes"))
     replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda *paths: (steps.append("named"), replace(*paths)))
+    monkeypatch.setattr(os, "replace", lambda *names, **at: (steps.append("named"), replace(*names, **at)))
     write_whole(tmp_path / "frame.png", b"frame")
     assert steps == ["5 bytes", "named"]
 
@@ -80,10 +81,10 @@ def test_a_virus_scanner_that_looks_at_a_file_is_waited_for(
 ) -> None:
     replace, refused = os.replace, [held(code)] * 3
 
-    def held_thrice(part: Path, path: Path) -> None:
+    def held_thrice(part: str, name: str, **at: Any) -> None:
         if refused:
             raise refused.pop()
-        replace(part, path)
+        replace(part, name, **at)
 
     monkeypatch.setattr(os, "replace", held_thrice)
     monkeypatch.setattr(disk, "PAUSE_WHILE_HELD_S", 0.0)
@@ -97,10 +98,10 @@ def test_a_virus_scanner_that_looks_at_a_file_is_waited_for(
 def test_a_file_that_is_never_let_go_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: PermissionError
 ) -> None:
-    tried: list[Path] = []
+    tried: list[str] = []
 
-    def refused(part: Path, path: Path) -> None:
-        tried.append(path)
+    def refused(part: str, name: str, **_: Any) -> None:
+        tried.append(name)
         raise error
 
     monkeypatch.setattr(os, "replace", refused)

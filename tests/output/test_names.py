@@ -124,6 +124,15 @@ def test_a_resume_timestring_is_a_time(tmp_path: Path, timestring: str) -> None:
     assert caught.value.problems[0].setting == "resume_timestring"
 
 
+def test_a_link_inside_the_output_folder_is_not_written_through(tmp_path: Path) -> None:
+    images = tmp_path / "img2img-images"
+    (images / "other").mkdir(parents=True)
+    (images / "film").symlink_to(images / "other", target_is_directory=True)
+    with pytest.raises(SettingsError, match="nothing is written through"):
+        new_run(tmp_path, settings(batch_name="film"), NOW)
+    assert list((images / "other").iterdir()) == []
+
+
 def test_a_link_out_of_the_output_folder_is_not_followed(tmp_path: Path) -> None:
     outside, root = tmp_path / "outside", tmp_path / "root"
     outside.mkdir()

@@ -21,6 +21,7 @@ from deforum_helpers.ui.controls import NAMES, default_values, submitted
 from deforum_helpers.ui.options import option_rows
 from deforum_helpers.ui.presets import presets
 from deforum_helpers.ui.service import Film, StoppedRun
+from deforum_helpers.ui.uploads import Uploads
 from tests.ui.fake_service import DONE, FAILED, PAUSED, QUEUED, RUNNING, FakeService, facts
 
 PNG = bytes.fromhex(
@@ -414,9 +415,33 @@ def test_a_look_needs_only_what_changed(answers: Answers) -> None:
 
 
 @pytest.mark.parametrize(
-    "picture", [{"path": "/x/a.png", "url": "file=/x/a.png"}, {"name": "/x/a.png"}, "/x/a.png"]
+    "picture", [{"path": "/x/a.png"}, {"name": "/x/a.png"}, "/x/a.png", "a" * 32 + "/a.png", ["/x/a.png"], 1]
 )
-def test_a_picture_is_its_path_however_the_page_holds_it(answers: Answers, picture: Any) -> None:
-    answer = answers.look(json.dumps({"use_init": True, "init_image_box": picture}))
-    assert set(marks(answer)["problems"]) & {"init_image", "init_image_box"}
-    assert "/x/a.png" in answer
+def test_a_picture_that_was_not_dropped_is_no_picture(answers: Answers, picture: Any) -> None:
+    asked = json.dumps({"use_init": True, "init_image_box": picture})
+    (problem,) = marks(answers.look(asked))["problems"]["init_image_box"]
+    assert "dropped" in problem["message"] or "drop them" in problem["message"]
+    assert "There is no plan" in answers.draw([], asked)
+
+
+def test_a_picture_that_was_dropped_is_known_by_its_id_and_outlives_its_folder(
+    service: FakeService, tmp_path: Path
+) -> None:
+    uploads = Uploads(tmp_path / "dropped", tmp_path)
+    answers = Answers(service, str, uploads=uploads)
+    still = next((Path(__file__).parents[2] / "config" / "presets").glob("*.jpg")).read_bytes()
+    dropped = uploads.add("a lake.jpg", [still])
+    asked = json.dumps({"use_init": True, "init_image_box": dropped})
+    assert marks(answers.look(asked))["problems"] == {}
+    held = values(use_init=True, init_image_box=str(uploads.path(dropped)))
+    assert "Queued as" in answers.generate(False, [], held)
+    kept = Path(service.submitted[0]["init_image_box"])
+    assert kept.parent == tmp_path / "init-images"
+    assert kept.read_bytes() == still
+    assert uploads.path(uploads.id_of(kept)).read_bytes() == still
+
+
+def test_what_no_control_holds_is_not_kept(answers: Answers) -> None:
+    kept = {"W": 640, "H": {"path": "/etc/hostname"}, "init_image_box": "/etc/hostname", "seed": [1]}
+    filled, _ = answers.fill(json.dumps({"act": "kept", "values": kept}), values())
+    assert filled == values(W=640)

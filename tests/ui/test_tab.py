@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from deforum_helpers.settings import FIELDS
+from deforum_helpers.ui.boxes import BOXES
 from deforum_helpers.ui.controls import NAMES
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="gradio is not installed")
@@ -29,10 +30,8 @@ from deforum_helpers.host import ControlNetFacts
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat, make_tab
 from deforum_helpers.ui.controls import control
+from deforum_helpers.ui.uploads import Uploads
 from tests.ui.fake_service import FakeService, facts
-
-class Dropped:
-    name = "/x/b.txt"
 
 controlnet = ControlNetFacts(missing="No <ControlNet> here.")
 own = replace(facts(Path(sys.argv[1])), controlnet=controlnet, lacks={"tiling": "This host cannot tile."})
@@ -41,15 +40,17 @@ kept.parent.mkdir(parents=True)
 kept.write_text('{"W": 640, "resume_from_timestring": true, "resume_timestring": "20260102030405"}')
 service = FakeService(own)
 service.set_options({"deforum_enable_persistent_settings": True})
-config = make_tab(service).get_config_file()
+made = make_tab(service)
+config = made.get_config_file()
 with gr.Blocks():
-    width = compat.field(control(FIELDS["W"]), 512, ())
-    module = compat.field(control(FIELDS["cn_1_module"]), "none", ("none", "canny"))
+    dropped = Uploads(Path(sys.argv[1], "dropped"), Path(sys.argv[1]))
+    width = compat.field(control(FIELDS["W"]), 512, (), dropped)
+    module = compat.field(control(FIELDS["cn_1_module"]), "none", ("none", "canny"), dropped)
 print("FOUND" + json.dumps({
     "config": config,
     "free": [module.allow_custom_value, module.preprocess("my own")],
     "beyond": width.preprocess(99_999),
-    "paths": [[str(path) for path in compat.paths(dropped)] for dropped in (None, "/x/a.txt", ["/x/a.txt", Dropped()])],
+    "answering": [isinstance(one.fn, compat.Answering) for one in made.fns.values() if one.fn],
     "url": compat.file_url(Path("/a b/\\u00fc#?.mp4")),
 }, default=str))
 """
@@ -142,8 +143,20 @@ def test_what_the_host_lacks_is_said_where_it_would_be_used(components: dict[str
     assert components["deforum_field_tiling"]["props"]["info"].endswith("This host cannot tile.")
 
 
-def test_dropped_files_of_each_gradio_are_paths(found: dict[str, Any]) -> None:
-    assert found["paths"] == [[], ["/x/a.txt"], ["/x/a.txt", "/x/b.txt"]]
+def test_every_event_sees_to_its_values_before_it_is_asked(found: dict[str, Any]) -> None:
+    assert len(found["answering"]) > 20
+    assert all(found["answering"])
+
+
+def test_no_component_takes_files_from_gradio(config: dict[str, Any]) -> None:
+    kinds = {part["type"] for part in config["components"]}
+    plain = {"textbox", "number", "slider", "checkbox", "checkboxgroup", "dropdown", "button", "html"}
+    assert kinds <= plain | {"row", "column", "form", "tabs", "tabitem", "accordion"}
+
+
+def test_every_box_of_the_script_is_a_line_of_ids(components: dict[str, dict[str, Any]]) -> None:
+    boxes = {name for name, part in components.items() if "deforum-files" in part["props"]["elem_classes"]}
+    assert boxes == set(BOXES)
 
 
 def test_addresses_of_files_are_quoted(found: dict[str, Any]) -> None:

@@ -37,10 +37,12 @@ def answers(tmp_path: Path) -> ToolAnswers:
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Path]:
     made = []
+    folder = tmp_path / "out" / "shots"
+    folder.mkdir(parents=True)
     for number in range(4):
         grey = np.full((32, 48, 3), 40 * number + 20, np.uint8)
         grey[8:16, 4 + 4 * number : 12 + 4 * number] = 250
-        made.append(tmp_path / f"shot_{number:04d}.png")
+        made.append(folder / f"shot_{number:04d}.png")
         write_frame(made[-1], grey)
     return made
 
@@ -136,8 +138,35 @@ def test_a_film_of_depth_in_grey(answers: ToolAnswers, film: Path) -> None:
 
 
 def test_numbered_pictures_become_a_film(answers: ToolAnswers, pictures: list[Path]) -> None:
-    answers.stitch(str(pictures[0]), 8.0, "None", "")
-    assert (made(answers).frames, made(answers).fps) == (4, 8)
+    for pattern in (str(pictures[0]), "shots/shot_%04d.png"):
+        answers.stitch(pattern, 8.0, "None", "")
+        assert (made(answers).frames, made(answers).fps) == (4, 8)
+
+
+def test_pictures_elsewhere_or_behind_a_link_do_not(
+    answers: ToolAnswers, pictures: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "out" / "link").symlink_to(pictures[0].parent, target_is_directory=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for picture in pictures:
+        (elsewhere / picture.name).write_bytes(picture.read_bytes())
+        (tmp_path / "out" / picture.name).symlink_to(elsewhere / picture.name)
+    for pattern in (str(elsewhere / "shot_%04d.png"), "link/shot_%04d.png", "../elsewhere/shot_%04d.png"):
+        answers.stitch(pattern, 8.0, "None", "")
+        assert "not inside the output folder" in finished(answers).message
+    answers.stitch("shot_%04d.png", 8.0, "None", "")
+    assert "links or no regular files" in finished(answers).message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("fps", "12"), ("frame_interpolation_x_amount", True), ("soundtrack_path", 1)]
+)
+def test_a_value_of_another_kind_is_refused_by_name(
+    answers: ToolAnswers, pictures: list[Path], name: str, value: Any
+) -> None:
+    with pytest.raises(DeforumError, match="must be"):
+        answers.interpolate_pictures(pictures, *interpolation(**{name: value}))
 
 
 def test_what_is_missing_is_said_before_anything_runs(answers: ToolAnswers, film: Path) -> None:
@@ -154,7 +183,7 @@ def test_what_cannot_be_done_ends_as_one_sentence(answers: ToolAnswers, film: Pa
     run = finished(answers)
     assert (run.state, "r_upscale_factor is 'x2'" in run.message) == ("failed", True)
     assert "r_upscale_factor is" in answers.html()
-    answers.stitch(str(film.with_name("shot_0001.png")), None, "None", "")
+    answers.stitch("shots/shot_0001.png", None, "None", "")
     assert "fps is 0" in finished(answers).message
     answers.depth([film], *depth(block_size=4))
     assert "block_size is 4" in finished(answers).message
