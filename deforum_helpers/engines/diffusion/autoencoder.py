@@ -104,6 +104,8 @@ class Autoencoder:
 
 # An area keeps what the autoencoder loses of it while it changes by less than this; 1 = from black to white.
 KEPT_CHANGE = 0.06
+# Not quite all of it, so that what does not belong to the scene fades within some frames in place of adding up.
+KEPT_SHARE = 0.9
 CHANGE_AREA_PX = 9
 
 
@@ -121,5 +123,5 @@ def without_autoencoder_loss(image: Image, before: Image, before_decoded: Image)
     change = (image - before_decoded).abs().mean(0, keepdim=True)[None]
     padding = CHANGE_AREA_PX // 2
     area = torch.nn.functional.avg_pool2d(change, CHANGE_AREA_PX, 1, padding, count_include_pad=False)[0]
-    share = torch.exp(-((area / KEPT_CHANGE) ** 2))
+    share = KEPT_SHARE * torch.exp(-((area / KEPT_CHANGE) ** 2))
     return (image + share * (before - before_decoded)).clamp(0, 1)
