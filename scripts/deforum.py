@@ -28,6 +28,7 @@ def register() -> None:
     from deforum_helpers.webui import reloads, settings_page
 
     script_callbacks.on_ui_settings(settings_page.add_options)
+    script_callbacks.on_before_ui(lambda: in_webui.before_ui(shared.cmd_opts))
     script_callbacks.on_ui_tabs(in_webui.tabs)
     script_callbacks.on_app_started(lambda _demo, app: in_webui.app_started(app, shared.cmd_opts))
     if hasattr(script_callbacks, "on_before_reload"):

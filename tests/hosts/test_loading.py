@@ -87,6 +87,54 @@ def test_the_routes_are_on_every_new_app_once_and_share_one_queue(loaded: Any) -
     assert first.state.deforum.jobs is second.state.deforum.jobs
 
 
+def gradio_app(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Gradio's class of apps."""
+
+    class App:
+        @staticmethod
+        def create_app(blocks: str, app_kwargs: Any = None) -> FastAPI:
+            return FastAPI(title=blocks)
+
+    monkeypatch.setitem(sys.modules, "gradio", SimpleNamespace(routes=SimpleNamespace(App=App)))
+    monkeypatch.setitem(sys.modules, "gradio.routes", SimpleNamespace(App=App))
+    return App
+
+
+def test_the_routes_are_there_before_the_hosts_port_opens(
+    loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apps = gradio_app(monkeypatch)
+    plain = apps.create_app
+    for reload in range(2):
+        loaded.script_callbacks.call("before_ui")
+        app = apps.create_app("pages", app_kwargs={})
+        assert app.title == "pages"
+        client = TestClient(app, base_url="http://localhost")
+        assert client.get("/deforum_api/jobs").json() == {}, reload
+        loaded.script_callbacks.call("app_started", None, app)
+        assert len(paths(app)) == len(set(paths(app)))
+        assert apps.create_app is plain
+        assert TestClient(apps.create_app("another's")).get("/deforum_api/jobs").status_code == 404
+
+
+def test_the_pages_open_without_us_where_our_routes_cannot_be_made(
+    loaded: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    apps = gradio_app(monkeypatch)
+    monkeypatch.setattr(in_webui, "access_of", lambda _flags: 1 / 0)
+    loaded.script_callbacks.call("before_ui")
+    assert apps.create_app("pages").title == "pages"
+    in_webui.end_watch()
+
+
+def test_a_host_without_our_flags_is_not_watched(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    apps = gradio_app(monkeypatch)
+    plain = apps.create_app
+    loaded.shared.cmd_opts.deforum_api = False
+    loaded.script_callbacks.call("before_ui")
+    assert apps.create_app is plain
+
+
 def test_jobs_are_there_again_when_the_host_was_started_again(loaded: Any, host: Any) -> None:
     _, client = new_app(loaded)
     in_webui.host_queue().runner.begin_close()  # as if it were killed before it began the job
