@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+from typing import Any
 
 
 def preload(parser: argparse.ArgumentParser) -> None:
-    """Add the flags to `parser`. No default is None: hosts derive each flag's type from it."""
-    parser.add_argument(
+    """Add the flags to `parser`. No default is None: hosts derive each flag's type from it.
+
+    Flags that another Deforum beside this one has added already are left as they are.
+    """
+
+    def add(flag: str, **more: Any) -> None:
+        with contextlib.suppress(argparse.ArgumentError):
+            parser.add_argument(flag, **more)
+
+    add(
         "--deforum-api",
         action="store_true",
         help="serve the job API under /deforum_api and the simple API under /deforum",
     )
-    parser.add_argument(
+    add(
         "--deforum-simple-api",
         action="store_true",
         help="serve the simple API under /deforum only",
     )
-    parser.add_argument(
+    add(
         "--deforum-run-now",
         default="",
         metavar="FILE[,FILE...]",
         help="render these settings files, one after the other, once the server is up",
     )
-    parser.add_argument(
+    add(
         "--deforum-terminate-after-run-now",
         action="store_true",
         help="exit after the files of --deforum-run-now: 0 if all succeeded, 1 if any failed",
     )
-    parser.add_argument(
+    add(
         "--deforum-hang-after",
         type=_seconds,
         default=600.0,

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.scratch import remove_abandoned
 from deforum_helpers.webui import reloads
 from deforum_helpers.webui.facts import data_folder, host_facts, output_folders
+from deforum_helpers.webui.pages import end_watch, watch_for_app
 from deforum_helpers.webui.parts import flag
 from deforum_helpers.webui.trouble import tab_that_says
 
@@ -39,6 +41,23 @@ TAB_ID = "deforum_interface_tab"
 PARKING_TIME_S = 8.0
 
 
+def before_ui(flags: Any) -> None:
+    """Have our routes added to the app of the WebUI's pages before its port opens, if its flags ask for them.
+
+    `app_started` comes seconds later; a client that asked for its job meanwhile would be told that it is unknown.
+
+    Args:
+        flags: the WebUI's parsed command line.
+    """
+
+    def made(app: FastAPI) -> None:
+        with suppress(StoreUnavailable):  # which is told once the app has started
+            _serve(app, flags)
+
+    if flags.deforum_api or flags.deforum_simple_api:
+        watch_for_app(made)
+
+
 def app_started(app: FastAPI, flags: Any) -> None:
     """Take note of the WebUI's app, a new one after each "Reload UI", and add our routes if its flags ask for them.
 
@@ -46,18 +65,28 @@ def app_started(app: FastAPI, flags: Any) -> None:
         app: of the WebUI.
         flags: its parsed command line.
     """
+    end_watch()
     reloads.ended()
-    api, simple_api = bool(flags.deforum_api), bool(flags.deforum_simple_api)
     try:
-        if api or simple_api:
-            # Without the flags, nobody waits for the routes to be made.
-            from deforum_api.app import mount
-            from deforum_api.host import health
-
-            mount(app, host_queue(), access_of(flags), lambda: health(host_facts()), api=api)
+        _serve(app, flags)
     except StoreUnavailable as error:
         log.error('The API is left out: %s Then press "Reload UI".', error.message)
     _run_now(flags)
+
+
+def _serve(app: FastAPI, flags: Any) -> None:
+    """Add our routes to `app`, once.
+
+    Raises:
+        StoreUnavailable: the job database cannot be used.
+    """
+    api, simple_api = bool(flags.deforum_api), bool(flags.deforum_simple_api)
+    if api or simple_api:
+        # Without the flags, nobody waits for the routes to be made.
+        from deforum_api.app import mount
+        from deforum_api.host import health
+
+        mount(app, host_queue(), access_of(flags), lambda: health(host_facts()), api=api)
 
 
 def tabs() -> list[tuple[Any, str, str]]:

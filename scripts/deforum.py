@@ -5,19 +5,24 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from modules import script_callbacks, shared
+from modules import extensions, script_callbacks, shared
 
 HERE = Path(__file__).resolve().parents[1]
+PACKAGES = ("deforum_helpers", "deforum_api")
 
 
 def other_extension() -> tuple[str, bool] | None:
     """Return the folder of another extension with a package of our name, and whether that is loaded already."""
-    loaded = sys.modules.get("deforum_helpers")
-    if loaded and loaded.__file__ and Path(loaded.__file__).resolve().parents[1] != HERE:
-        return str(Path(loaded.__file__).resolve().parents[1]), True
-    for folder in map(Path, sys.path):
+    for loaded in filter(None, map(sys.modules.get, PACKAGES)):
+        # The package of older Deforums is a folder without a file of its own.
+        files = [*getattr(loaded, "__path__", ())] or [loaded.__file__]
+        folder = Path(files[0] or HERE / PACKAGES[0]).resolve().parent
+        if folder != HERE:
+            return str(folder), True
+    # Some hosts have an extension's folder on the path only while they load it.
+    for folder in [*(Path(each.path) for each in extensions.active()), *map(Path, sys.path)]:
         for place in (folder, folder / "scripts"):
-            if (place / "deforum_helpers").is_dir() and place.resolve() != HERE:
+            if (place / PACKAGES[0]).is_dir() and place.resolve() != HERE:
                 return str(place), False
     return None
 
@@ -28,6 +33,7 @@ def register() -> None:
     from deforum_helpers.webui import reloads, settings_page
 
     script_callbacks.on_ui_settings(settings_page.add_options)
+    script_callbacks.on_before_ui(lambda: in_webui.before_ui(shared.cmd_opts))
     script_callbacks.on_ui_tabs(in_webui.tabs)
     script_callbacks.on_app_started(lambda _demo, app: in_webui.app_started(app, shared.cmd_opts))
     if hasattr(script_callbacks, "on_before_reload"):

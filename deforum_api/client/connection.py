@@ -1,10 +1,11 @@
-"""Requests that are sent again until they are answered: a server may restart between any two of them."""
+"""Requests that are sent again until Deforum answers: a server may restart between any two of them."""
 
 from __future__ import annotations
 
 import base64
 import http.client
 import json
+import logging
 import random
 import time
 import urllib.error
@@ -16,11 +17,12 @@ from urllib.parse import urlencode, urlsplit
 
 from deforum_api.client.errors import ClientError, RefusedByServer, Unreachable, refusal
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 8.0
-BUSY = frozenset({429, 502, 503, 504})
 BROKEN = (OSError, http.client.HTTPException, EOFError)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -86,7 +88,7 @@ class Connection:
         return _parsed(body), headers["X-Next-Cursor"]
 
     def repeat(self, attempt: Callable[[], T]) -> T:
-        """Return what `attempt()` returns, calling it again while the server is away or busy.
+        """Return what `attempt()` returns, calling it again while the server is away, busy or not wholly loaded.
 
         Raises:
             RefusedByServer: it said no; `tries` of the error tells at which call.
@@ -98,7 +100,9 @@ class Connection:
                 return attempt()
             except RefusedByServer as error:
                 error.tries = tries
-                if error.code not in BUSY:
+                if error.code == 404 and error.passing and tries == 1:
+                    log.warning("%s Waiting for it.", error)
+                if not error.passing:
                     raise
                 last: ClientError = error
                 pause_s = max(pause_s, min(error.retry_after_s or 0.0, LONGEST_PAUSE_S))

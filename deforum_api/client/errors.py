@@ -14,6 +14,12 @@ from typing import Any
 
 from deforum_helpers.errors import DeforumError
 
+BUSY = frozenset({429, 502, 503, 504})
+NOT_HERE = (
+    "There is no Deforum API at this address (HTTP 404). A WebUI must be started with --deforum-api, and answers this "
+    "until it has loaded Deforum."
+)
+
 
 class ClientError(DeforumError):
     """Root of the client's errors."""
@@ -31,6 +37,7 @@ class RefusedByServer(ClientError):
         message: the server's sentence.
         errors: one entry per wrong setting, as `docs/API.md` describes them.
         retry_after_s: after how many seconds it wants to be asked again, or None.
+        ours: whether Deforum answered; else it was something before it, such as a WebUI that has not loaded it yet.
     """
 
     def __init__(
@@ -39,12 +46,20 @@ class RefusedByServer(ClientError):
         message: str,
         errors: tuple[Mapping[str, Any], ...] = (),
         retry_after_s: float | None = None,
+        *,
+        ours: bool = True,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.errors = errors
         self.retry_after_s = retry_after_s
+        self.ours = ours
         self.tries = 1
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may be answered later: the server is busy, or has not loaded Deforum yet."""
+        return self.code in BUSY or (self.code == 404 and not self.ours)
 
 
 class JobEnded(ClientError):
@@ -62,10 +77,16 @@ def refusal(code: int, body: bytes, retry_after: str | None) -> RefusedByServer:
     except ValueError:
         told = None
     told = told if isinstance(told, dict) else {}
+    errors = told.get("errors")
+    ours = isinstance(errors, list) and isinstance(told.get("message"), str)
     message = str(
         told.get("message") or told.get("detail") or f"The server answered with HTTP status {code}."
     )
-    errors = told.get("errors")
-    entries = tuple(errors) if isinstance(errors, list) else ()
     seconds = float(retry_after) if retry_after and retry_after.isdecimal() else None
-    return RefusedByServer(code, message, entries, seconds)
+    return RefusedByServer(
+        code,
+        NOT_HERE if code == 404 and not ours else message,
+        tuple(errors) if isinstance(errors, list) else (),
+        seconds,
+        ours=ours,
+    )

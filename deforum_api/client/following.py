@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from deforum_api.client.connection import BROKEN, BUSY, Ask, Connection
+from deforum_api.client.connection import BROKEN, Ask, Connection
 from deforum_api.client.errors import RefusedByServer
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def stream(connection: Connection, path: str, seen: int) -> Iterator[Job]:
             for data in event_data(_counted(answer, heard)):
                 yield json.loads(data)
     except RefusedByServer as error:
-        if error.code not in BUSY:
+        if error.code == 404 or not error.passing:
             raise NoEvents from None
     except TimeoutError:
         if not heard:

@@ -8,7 +8,8 @@
  *   for await (const job of deforum.watch(id)) console.log(job.phase, job.frame, "of", job.max_frames);
  *   video.src = deforum.fileUrl(id);
  *
- * Requests are sent again while the server is away or busy, and a submission is queued once however often it is sent.
+ * Requests are sent again while the server is away, busy or has not loaded Deforum yet, and a submission is queued once
+ * however often it is sent.
  */
 
 const FIRST_PAUSE_MS = 200;
@@ -16,16 +17,19 @@ const LONGEST_PAUSE_MS = 8000;
 const PAGE_JOBS = 200;
 const END_POLL_MS = 200;
 const BUSY = [429, 502, 503, 504];
+const NOT_HERE =
+  "There is no Deforum API at this address (HTTP 404). A WebUI must be started with --deforum-api, and answers this until it has loaded Deforum.";
 
 /** The server said no, or did not answer: `status` is the HTTP status, or 0; `errors` has an entry per wrong setting. */
 export class DeforumError extends Error {
-  constructor(message, { status = 0, errors = [], retryAfterMs = 0, job = null } = {}) {
+  constructor(message, { status = 0, errors = [], retryAfterMs = 0, job = null, passing = status === 0 } = {}) {
     super(message);
     this.name = "DeforumError";
     this.status = status;
     this.errors = errors;
     this.retryAfterMs = retryAfterMs;
     this.job = job;
+    this.passing = passing; // whether the same request may be answered later
     this.tries = 1;
   }
 }
@@ -227,7 +231,7 @@ export class Deforum {
         const told = error instanceof DeforumError ? error : new DeforumError(`${this.url} does not answer (${error.message}).`);
         told.tries = tries;
         const waitMs = Math.max(pauseMs * (0.75 + Math.random() / 2), Math.min(told.retryAfterMs, LONGEST_PAUSE_MS));
-        if ((told.status && !BUSY.includes(told.status)) || Date.now() + waitMs > deadline) throw told;
+        if (!told.passing || Date.now() + waitMs > deadline) throw told;
         await this.#sleep(waitMs);
         pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
       }
@@ -264,7 +268,7 @@ export class Deforum {
       return true;
     } catch (error) {
       this.signal?.throwIfAborted();
-      if (error instanceof DeforumError) return BUSY.includes(error.status);
+      if (error instanceof DeforumError) return error.passing && error.status !== 404;
       return heard || !silence.over;
     } finally {
       silence.end();
@@ -330,9 +334,15 @@ function ownAddress() {
 
 async function refusal(answer) {
   const told = await answer.json().catch(() => ({}));
-  const message = told?.message ?? `The server answered with HTTP status ${answer.status}.`;
+  const foreign = answer.status === 404 && !Array.isArray(told?.errors);
+  const message = foreign ? NOT_HERE : (told?.message ?? `The server answered with HTTP status ${answer.status}.`);
   const retryAfterMs = 1000 * (Number(answer.headers.get("Retry-After")) || 0);
-  return new DeforumError(message, { status: answer.status, errors: told?.errors ?? [], retryAfterMs });
+  return new DeforumError(message, {
+    status: answer.status,
+    errors: told?.errors ?? [],
+    retryAfterMs,
+    passing: foreign || BUSY.includes(answer.status),
+  });
 }
 
 async function parsed(blob) {

@@ -1,43 +1,96 @@
-"""Options of the host that hold while one of our pictures is drawn, and not a moment longer."""
+"""Options of the host that hold for our thread while it draws a frame; every other thread sees its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
-_ABSENT = object()
+# How hosts file the options that change what is drawn, beside those of their pages, folders and formats.
+DRAWING_CATEGORY = "sd"
 
 
 @contextmanager
 def borrowed_options(values: Mapping[str, Any]) -> Iterator[None]:
-    """Give options of the host other values, and put everything back on any exit.
+    """Give options of the host other values for this thread alone, until the context ends.
 
-    An option that the host does not have is left out, as is one that has the value already. What someone else
-    changes meanwhile stays as they want it.
+    Other threads neither see these values, nor save them with the host's settings, and what they change meanwhile
+    is kept, even where it equals a value of ours. What the host itself writes from this thread, such as the title
+    of a checkpoint that it loads for us, ends with the context. An option that the host does not have is left out.
 
-    The host's own way of overriding is not used: it forgets to put back options that were never set before.
+    The host's own way of overriding is not used: it changes the options of everybody, and forgets to put back those
+    that were never set.
 
     Args:
-        values: name of an option -> its value for now.
+        values: name of an option -> its value for this thread.
     """
     from modules import shared
 
-    stored = shared.opts.data
-    known = {name: value for name, value in values.items() if name in shared.opts.data_labels}
-    before = {
-        name: stored.get(name, _ABSENT)
-        for name, value in known.items()
-        if getattr(shared.opts, name, None) != value
-    }
-    stored.update({name: known[name] for name in before})
+    options = shared.opts
+    theirs = options.data
+    seen = _SeenByThread(
+        theirs, {name: value for name, value in values.items() if name in options.data_labels}
+    )
+    options.data = seen
     try:
         yield
     finally:
-        for name, value in before.items():
-            if stored.get(name, _ABSENT) != known[name]:
-                continue
-            if value is _ABSENT:
-                del stored[name]
-            else:
-                stored[name] = value
+        if options.data is seen:  # else the host has read all of them anew
+            options.data = theirs
+
+
+def drawing_options() -> dict[str, Any]:
+    """Return the present values of the host's options that change what is drawn; older hosts do not tell which."""
+    from modules import shared
+
+    return {
+        name: getattr(shared.opts, name)
+        for name, info in shared.opts.data_labels.items()
+        if getattr(info, "category_id", None) == DRAWING_CATEGORY and not info.do_not_save
+    }
+
+
+# A true `dict` whose methods all come down to the five that a mapping must have.
+_Dict: Any = type("_Dict", (MutableMapping, dict), {})
+
+
+class _SeenByThread(_Dict):  # type: ignore[misc]
+    """The host's options, and for the thread that made this with other values before them.
+
+    Every write goes on to theirs, so that nothing is lost where another thread writes just as this is taken away.
+    It is a `dict`, with theirs in it, for readers that take no other mapping: hosts write their options as JSON.
+    """
+
+    def __init__(self, theirs: MutableMapping[str, Any], ours: dict[str, Any]) -> None:
+        dict.__init__(self, theirs)
+        self._theirs = theirs
+        self._ours = ChainMap(ours, theirs)
+        self._thread = threading.get_ident()
+
+    @property
+    def _seen(self) -> MutableMapping[str, Any]:
+        return self._ours if threading.get_ident() == self._thread else self._theirs
+
+    def __getitem__(self, name: str) -> Any:
+        return self._seen[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._seen[name] = value
+        if self._seen is self._theirs:
+            dict.__setitem__(self, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        del self._seen[name]
+        if self._seen is self._theirs:
+            dict.pop(self, name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._seen)
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self._seen)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from deforum_helpers.host import ControlNetFacts
@@ -12,8 +14,14 @@ from deforum_helpers.webui.parts import part
 TITLE = "ControlNet"
 FORGE_CODE = "lib_controlnet.external_code"
 EXTENSION_CODES = ("internal_controlnet.external_code", "scripts.external_code")
+OWN_SCRIPT = Path("scripts", "controlnet.py")
+SWITCHED_OFF = "The WebUI's ControlNet is switched off; switch {name} on under Extensions and restart."
+FAILED = (
+    "The WebUI's ControlNet is installed in {name} but could not be loaded{why}; the console has all of it."
+)
+FOREIGN = "The WebUI's ControlNet is of a version that Deforum cannot use; update {name} and restart."
 MISSING_IN_FORGE = (
-    "Forge's ControlNet is switched off; switch sd_forge_controlnet on under Extensions and restart."
+    "This Forge has no ControlNet; its folder sd_forge_controlnet is not under extensions-builtin."
 )
 MISSING_EXTENSION = (
     "This WebUI has no ControlNet; install the extension sd-webui-controlnet under Extensions and restart."
@@ -22,12 +30,36 @@ MISSING_EXTENSION = (
 
 def controlnet_facts() -> ControlNetFacts:
     """Return what is known of the host's ControlNet now: its users add models at any time."""
-    code = external_code()
-    if code is None or find_script(TITLE, is_img2img=True) is None:
-        forge = part("modules_forge") is not None
-        return ControlNetFacts(missing=MISSING_IN_FORGE if forge else MISSING_EXTENSION)
+    code, script = external_code(), find_script(TITLE, is_img2img=True)
+    if code is None or script is None:
+        return ControlNetFacts(missing=_why_missing(is_loaded=script is not None))
     modules, alone = module_names(code)
     return ControlNetFacts(modules=modules, models=model_names(code), modules_without_model=alone)
+
+
+def _why_missing(*, is_loaded: bool) -> str:
+    """Return why the host has no ControlNet for us, as a sentence that says what to do."""
+    extensions = part("modules.extensions")
+    found = [each for each in getattr(extensions, "extensions", ()) if Path(each.path, OWN_SCRIPT).is_file()]
+    for each in sorted(found, key=lambda one: not one.enabled):
+        if not each.enabled:
+            return SWITCHED_OFF.format(name=each.name)
+        return (
+            FOREIGN.format(name=each.name)
+            if is_loaded
+            else FAILED.format(name=each.name, why=_error_in(each))
+        )
+    return MISSING_IN_FORGE if part("modules_forge") is not None else MISSING_EXTENSION
+
+
+def _error_in(extension: Any) -> str:
+    """Return the error that kept an extension from being loaded, behind a colon, if the host remembers it."""
+    for record in getattr(part("modules.errors"), "exception_records", ()):
+        places = [str(place) for place, *_ in record.get("traceback", ())]
+        if any(place.startswith(str(extension.path)) for place in places):
+            said = re.sub(r"(?:[A-Za-z]:)?[\\/](?:[^\\/\s'\"()]+[\\/])+", "", str(record.get("exception")))
+            return f": {' '.join(said.split())[:300]}"
+    return ""
 
 
 def external_code() -> Any | None:

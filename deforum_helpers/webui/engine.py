@@ -7,35 +7,35 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from typing import Any
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.errors import Cancelled, DeforumError, OutOfMemory, RenderError
+from deforum_helpers.errors import Cancelled, RenderError
 from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
 from deforum_helpers.webui import reloads
-from deforum_helpers.webui.borrowed import borrowed_options
+from deforum_helpers.webui.borrowed import drawing_options
+from deforum_helpers.webui.drawing import ModelsExchanged, host_images, raise_fault
 from deforum_helpers.webui.features import check_faces
-from deforum_helpers.webui.fields import host_options, make_processing
-from deforum_helpers.webui.host_scripts import Faults, attached
+from deforum_helpers.webui.fields import padded_size
+from deforum_helpers.webui.host_scripts import Faults
 from deforum_helpers.webui.parts import part
-from deforum_helpers.webui.selection import make_selection
-from deforum_helpers.webui.takings import takings
+from deforum_helpers.webui.selection import MODEL_OPTIONS, make_selection
 from deforum_helpers.webui.turn import Ending, Turns
 
 logger = logging.getLogger(__name__)
 
 PAUSE_LOOK_EVERY_S = 0.1
+MOST_EXCHANGES = 5
 _LORA = re.compile(r"<(?:lora|lyco):([^:>]+)")
 
 
 class HostEngine:
-    """Draws with the checkpoint and VAE that were chosen in the host when the job began; one per job.
+    """Draws with the models and options that were chosen in the host when the job began; one per job.
 
     The host's Interrupt ends the job, its Skip pauses it until the next Skip, and its "Reload UI" does neither.
     """
@@ -48,6 +48,8 @@ class HostEngine:
         kind = torch.device(devices.get_optimal_device())
         self.device = kind if kind.type == "cuda" else torch.device("cpu")
         self._selection = make_selection()
+        chosen = drawing_options()
+        self._options = {name: value for name, value in chosen.items() if name not in MODEL_OPTIONS}
         self._turns = Turns()
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
@@ -59,13 +61,22 @@ class HostEngine:
             OutOfMemory: the device's memory did not suffice.
             ModelError: the host has no such checkpoint, VAE, sampler or scheduler.
             MissingFeature: it has no ControlNet, FreeU or Kohya HRFix, which the request asks for.
+            ModelsExchanged: other threads of the host loaded other models, each time that it drew.
             RenderError: the host failed to draw.
         """
+        exchanges = 0
         while True:
             if reloads.wait_until_over(cancel):
                 self._turns.forget()
             cancel.check_cancel()
-            ending, drawn = self._draw(request, cancel)
+            try:
+                ending, drawn = self._draw(request, cancel)
+            except ModelsExchanged:
+                exchanges += 1
+                if exchanges == MOST_EXCHANGES:
+                    raise
+                logger.info("The WebUI loaded another checkpoint meanwhile; the frame is drawn again.")
+                continue
             if ending == "finished" and drawn is not None:
                 image = from_bytes(_cut(drawn, request), self.device)
                 return resized(image, request.width_px, request.height_px)
@@ -77,24 +88,20 @@ class HostEngine:
 
     def _draw(self, request: GenerateRequest, cancel: CancelToken) -> tuple[Ending, np.ndarray | None]:
         """Let the host draw once; the picture is (H, W, 3) uint8, and None where it is not to be used."""
+        faults = Faults()
         with self._turns.next(cancel) as turn:
             if turn.pressed != "finished":
                 return turn.pressed, None
-            with (
-                self._selection.held(request.checkpoint, request.vae),
-                borrowed_options(host_options(request)),
-                closing(make_processing(request)) as processing,
-                attached(processing, takings(request), is_img2img=request.init_image is not None) as faults,
-            ):
-                images = _processed(processing)
+            images = host_images(request, self._selection, self._options, faults)
             ending = turn.ending()
         if ending != "finished":
             return ending, None
-        _raise_fault(faults)
+        raise_fault(faults)
         if request.restore_faces:
             check_faces()
         if images is None:
-            return ending, np.zeros((processing.height, processing.width, 3), np.uint8)
+            width, height = padded_size(request)
+            return ending, np.zeros((height, width, 3), np.uint8)
         if not images:
             raise RenderError("The WebUI returned no picture; its console says why.")
         drawn = np.asarray(images[0].convert("RGB"))
@@ -130,41 +137,6 @@ class HostEngine:
         if request.autoencoder_correction:
             found.append("autoencoder_correction has no effect in a WebUI, whose autoencoder is its own.")
         return tuple(found)
-
-
-def _processed(processing: Any) -> list[Any] | None:
-    """Return the host's pictures, or None where its model gave no numbers, only NaN.
-
-    Raises:
-        RenderError: what went wrong, as one of ours.
-    """
-    from modules.processing import process_images
-
-    try:
-        return list(process_images(processing).images)
-    except DeforumError:
-        raise
-    except Exception as error:
-        if type(error).__name__ == "NansException":
-            logger.warning("The WebUI's model gave no picture, only NaN: %s", error)
-            return None
-        no_memory = isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error).lower()
-        if no_memory or "not enough memory" in str(error):
-            raise OutOfMemory("The WebUI's memory did not suffice; choose a smaller W and H.") from error
-        what = " ".join(str(error).split())[:300]
-        raise RenderError(f"The WebUI failed to draw: {type(error).__name__}: {what}") from error
-
-
-def _raise_fault(faults: Faults) -> None:
-    """Let no picture count in which a script failed: the host goes on without it.
-
-    Raises:
-        RenderError: one did.
-    """
-    if faults.seen:
-        title, error = faults.seen[0]
-        what = " ".join(str(error).split())[:300] or "its console says why"
-        raise RenderError(f"The WebUI's {title} failed: {type(error).__name__}: {what}") from error
 
 
 def _cut(drawn: np.ndarray, request: GenerateRequest) -> np.ndarray:

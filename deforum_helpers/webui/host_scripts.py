@@ -62,15 +62,17 @@ def find_script(title: str, *, is_img2img: bool) -> Any | None:
 
 
 @contextmanager
-def attached(processing: Any, takings: Sequence[Taking], *, is_img2img: bool) -> Iterator[Faults]:
+def attached(
+    processing: Any, takings: Sequence[Taking], faults: Faults, *, is_img2img: bool
+) -> Iterator[None]:
     """Let these scripts of the host take part in `processing`, in their own order, while the context lasts.
 
     The scripts are the host's own objects: what they keep from one picture to the next stays right for its other
-    users. Their places in the list of arguments are ours meanwhile, so the host's queue must be held.
+    users. Their places in the list of arguments are ours meanwhile, so the host's queue must be held. What goes
+    wrong in them is added to `faults`.
     """
-    faults = Faults()
     if not takings:
-        yield faults
+        yield
         return
     runner: Any = copy.copy(_runner(is_img2img=is_img2img))
     places = {id(taking.script): taking for taking in takings}
@@ -87,7 +89,7 @@ def attached(processing: Any, takings: Sequence[Taking], *, is_img2img: bool) ->
             arguments += given
         processing.scripts = runner
         processing.script_args = tuple(arguments)
-        yield faults
+        yield
 
 
 def _runner(*, is_img2img: bool) -> Any | None:

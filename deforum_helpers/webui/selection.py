@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from deforum_helpers.errors import ModelError
@@ -15,13 +15,19 @@ NO_CHECKPOINT = (
     "The WebUI has no checkpoint: put a .safetensors file into its folder models/Stable-diffusion and press the "
     "refresh button beside its list of checkpoints."
 )
+VAE_OPTIONS = ("sd_vae", "sd_vae_overrides_per_model_preferences")
+# Options that hosts keep for the models that are chosen or loaded.
+MODEL_OPTIONS = ("sd_model_checkpoint", "sd_checkpoint_hash", "forge_additional_modules", *VAE_OPTIONS)
 
 
 class Selection(Protocol):
     """The host's choice of models as a job began, which it keeps whatever is chosen later."""
 
-    def held(self, checkpoint: str | None, vae: str | None) -> Any:
+    def held(self, checkpoint: str | None, vae: str | None) -> AbstractContextManager[Callable[[], bool]]:
         """Return a context in which the host draws with these models; None = those that the job began with.
+
+        It gives a function that tells whether they are still the ones that the host draws with: other threads of
+        the host may exchange them without holding its queue.
 
         Raises:
             ModelError: the host has no such model.
@@ -54,36 +60,89 @@ def checkpoint_of(name: str) -> Any:
 
 def selected_checkpoint() -> str | None:
     """Return the name of the checkpoint that the host's users have chosen, or None if there is none at all."""
+    found = _selected()
+    return None if found is None else str(found.name)
+
+
+def _selected() -> Any | None:
+    """Return what the host knows of the checkpoint that its users have chosen, by whatever name they did."""
     from modules import sd_models, shared
 
     found = sd_models.checkpoint_aliases.get(getattr(shared.opts, "sd_model_checkpoint", None))
-    if found is None:  # what the host itself falls back to
-        found = next(iter(sd_models.checkpoints_list.values()), None)
-    return None if found is None else str(found.name)
+    return found or next(iter(sd_models.checkpoints_list.values()), None)  # the host falls back to that too
+
+
+def _info_of(checkpoint: str | None, kept: Any | None) -> Any:
+    """Return what the host knows now of the checkpoint of this name, or of the one that was `kept`.
+
+    Raises:
+        ModelError: it has it no more, or none at all.
+    """
+    from modules import sd_models
+
+    if checkpoint is not None or kept is None:
+        return checkpoint_of(checkpoint or "")
+    same = (info for info in sd_models.checkpoints_list.values() if info.filename == kept.filename)
+    return next(same, None) or checkpoint_of(kept.name)
+
+
+def _name_of(info: Any) -> str:
+    """Return a name of this checkpoint that the host gives to no other one."""
+    from modules import sd_models
+
+    known = sd_models.checkpoint_aliases
+    return str(next((name for name in (info.title, *info.ids) if known.get(name) is info), info.title))
+
+
+def _is_loaded(info: Any) -> bool:
+    from modules import shared
+
+    loaded = getattr(shared.sd_model, "sd_checkpoint_info", None)
+    return loaded is not None and loaded.filename == info.filename
 
 
 class PlainSelection:
     """A1111 and its near relatives: each picture loads what the options name, if it is not loaded yet."""
 
     def __init__(self) -> None:
-        self._checkpoint = selected_checkpoint()
+        from modules import shared
+
+        self._checkpoint = _selected()
+        self._vae = {name: getattr(shared.opts, name) for name in VAE_OPTIONS if hasattr(shared.opts, name)}
 
     @contextmanager
-    def held(self, checkpoint: str | None, vae: str | None) -> Iterator[None]:
-        from modules import sd_vae, shared
+    def held(self, checkpoint: str | None, vae: str | None) -> Iterator[Callable[[], bool]]:
+        from modules import sd_models, sd_vae, shared
 
-        info = checkpoint_of(checkpoint or self._checkpoint or "")
-        current = checkpoint_of(selected_checkpoint() or "")
-        wanted: dict[str, Any] = {} if info is current else {"sd_model_checkpoint": info.name}
-        if vae is not None:
-            if vae != "None" and vae not in sd_vae.vae_dict:
-                raise ModelError(_no_such_vae(vae, sd_vae.vae_dict))
-            wanted |= {"sd_vae": vae, "sd_vae_overrides_per_model_preferences": True}
-        other_vae = vae is not None and vae != shared.opts.sd_vae
-        with _vae_of_options(other_vae), borrowed_options(wanted):
+        info = _info_of(checkpoint, self._checkpoint)
+        wanted_vae = self._vae if vae is None else _vae_options(vae)
+        other_vae = any(getattr(shared.opts, name) != value for name, value in wanted_vae.items())
+        _wait_for_first_load()
+        with (
+            _vae_of_options(other_vae),
+            borrowed_options({"sd_model_checkpoint": _name_of(info), **wanted_vae}),
+        ):
+            sd_models.reload_model_weights()
             if other_vae:
                 sd_vae.reload_vae_weights()
-            yield
+            model = shared.sd_model
+            yield lambda: shared.sd_model is model and _is_loaded(info)
+
+
+def _vae_options(vae: str) -> dict[str, Any]:
+    from modules import sd_vae
+
+    if vae != "None" and vae not in sd_vae.vae_dict:
+        raise ModelError(_no_such_vae(vae, sd_vae.vae_dict))
+    return dict(zip(VAE_OPTIONS, (vae, True), strict=True))
+
+
+def _wait_for_first_load() -> None:
+    """Let the host finish the load of its first checkpoint, which it does without holding its queue."""
+    from modules import sd_models
+
+    with getattr(getattr(sd_models, "model_data", None), "lock", nullcontext()):
+        pass
 
 
 @contextmanager
@@ -106,36 +165,34 @@ class ForgeSelection:
 
     def __init__(self, main_entry: Any) -> None:
         self._main_entry = main_entry
-        self._checkpoint = selected_checkpoint()
+        self._checkpoint = _selected()
         self._modules: list[str] = list(_additional_modules())
         self._parameters: dict[tuple[str, tuple[str, ...]], Any] = {}
 
     @contextmanager
-    def held(self, checkpoint: str | None, vae: str | None) -> Iterator[None]:
+    def held(self, checkpoint: str | None, vae: str | None) -> Iterator[Callable[[], bool]]:
         from modules import sd_models
 
-        info = checkpoint_of(checkpoint or self._checkpoint or "")
+        info = _info_of(checkpoint, self._checkpoint)
         modules = self._modules if vae is None else self._with_vae(vae)
-        options = {"sd_model_checkpoint": info.name, "forge_additional_modules": modules}
-        if checkpoint_of(selected_checkpoint() or "") is info:
-            del options["sd_model_checkpoint"]
         model = sd_models.model_data
         if not model.forge_loading_parameters:  # nobody has drawn or chosen anything yet
             self._main_entry.refresh_model_loading_parameters()
-        theirs = model.forge_loading_parameters
-        with borrowed_options(options):
-            ours = model.forge_loading_parameters = self._parameters_for(info.name, modules)
+        with borrowed_options({"sd_model_checkpoint": _name_of(info), "forge_additional_modules": modules}):
+            theirs = model.forge_loading_parameters
+            ours = self._parameters_for(info, modules)
+            model.forge_loading_parameters = ours
             try:
-                yield
+                yield lambda: model.forge_loading_parameters is ours and _is_loaded(info)
             finally:
                 if model.forge_loading_parameters is ours:
                     model.forge_loading_parameters = theirs
 
-    def _parameters_for(self, checkpoint: str, modules: list[str]) -> Any:
-        """Return the loading parameters of the options as they are, made once for each choice."""
+    def _parameters_for(self, info: Any, modules: list[str]) -> Any:
+        """Return the loading parameters of the options as this thread sees them, made once for each choice."""
         from modules import sd_models
 
-        key = (checkpoint, tuple(modules))
+        key = (info.filename, tuple(modules))
         if key not in self._parameters:
             self._main_entry.refresh_model_loading_parameters()
             self._parameters[key] = sd_models.model_data.forge_loading_parameters

@@ -36,6 +36,14 @@ def told(value: Any, status: int = 200, **headers: str) -> Answer:
     return Answer(status, json.dumps(value).encode(), {"Content-Type": "application/json", **names})
 
 
+def unknown(message: str) -> Answer:
+    """Deforum's own 404."""
+    return told({"id": "", "status": "NOT FOUND", "message": message, "detail": message, "errors": []}, 404)
+
+
+NOT_YET = told({"detail": "Not Found"}, 404)  # of a WebUI that has not loaded Deforum
+
+
 def events(*jobs: Mapping[str, Any]) -> Answer:
     blocks = [f"id: {job['updates']}\nevent: progress\ndata: {json.dumps(job)}\n\n" for job in jobs]
     text = ": waiting\n\n" + "".join(blocks)

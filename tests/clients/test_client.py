@@ -11,7 +11,7 @@ import pytest
 
 from deforum_api.client import Client, ClientError, JobEnded, RefusedByServer, Unreachable
 from deforum_api.client.connection import pauses
-from tests.clients.scripted import DROPPED, Answer, Scripted, events, record, told
+from tests.clients.scripted import DROPPED, NOT_YET, Answer, Scripted, events, record, told, unknown
 
 Make = Callable[..., Scripted]
 ACCEPTED = {"message": "Job(s) accepted", "batch_id": "batch(1)", "job_ids": ["batch(1)-0"], "warnings": {}}
@@ -75,6 +75,31 @@ def test_patience_ends(scripted: Make, clock: Clock) -> None:
     assert 15 < clock.now <= 30
     with pytest.raises(RefusedByServer, match="stopping"):
         client_of(scripted(*[BUSY] * 9), clock, patience_s=3).health()
+
+
+@pytest.mark.parametrize(
+    "early", [NOT_YET, Answer(404, b"<html>"), told([], 404), told({"message": "no"}, 404)]
+)
+def test_a_host_that_has_not_loaded_deforum_yet_is_waited_for(
+    scripted: Make, clock: Clock, early: Answer, tmp_path: Path
+) -> None:
+    client = client_of(scripted(DROPPED, early, early, told(DONE)), clock)
+    assert client.wait("batch(1)-0") == DONE
+    client = client_of(scripted(early, told(ACCEPTED, 202)), clock)
+    assert client.submit({})["job_ids"]
+    film = client_of(scripted(early, sent(0, 10240, '"a"', 200)), clock).download(
+        "batch(1)-0", tmp_path / "a.mp4"
+    )
+    assert film.read_bytes() == FILM
+
+
+def test_a_host_that_never_loads_deforum_is_told(
+    scripted: Make, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(RefusedByServer, match="--deforum-api"):
+        client_of(scripted(*[NOT_YET] * 40), clock).job("batch(1)-0")
+    assert 100 < clock.now <= 120
+    assert [text for text in caplog.messages if "Waiting" in text] == caplog.messages
 
 
 def test_pauses_grow_and_stay_bounded() -> None:
@@ -171,7 +196,7 @@ def test_a_failure_is_an_error_of_wait(scripted: Make, clock: Clock) -> None:
 
 
 def test_an_unknown_job_is_told(scripted: Make, clock: Clock) -> None:
-    server = scripted(told({"message": "There is no job 'x'."}, 404))
+    server = scripted(unknown("There is no job 'x'."))
     with pytest.raises(RefusedByServer, match="no job"):
         list(client_of(server, clock).watch("x/../y"))
     assert server.asked[0].path == "/deforum_api/jobs/x%2F..%2Fy"
@@ -207,12 +232,12 @@ def test_a_resume_waits_for_the_end_of_a_cancel(scripted: Make, clock: Clock) ->
 
 
 def test_a_job_is_forgotten_once(scripted: Make, clock: Clock) -> None:
-    unknown = told({"message": "There is no job."}, 404)
-    server = scripted(DROPPED, unknown)
+    gone = unknown("There is no job.")
+    server = scripted(DROPPED, gone)
     client_of(server, clock).forget("batch(1)-0")
     assert server.asked[0].path == "/deforum_api/jobs/batch(1)-0?purge=true"
     with pytest.raises(RefusedByServer):
-        client_of(scripted(unknown), clock).forget("batch(1)-0")
+        client_of(scripted(gone), clock).forget("batch(1)-0")
     with pytest.raises(RefusedByServer):
         client_of(scripted(told({"message": "not finished"}, 409)), clock).forget("batch(1)-0")
 
@@ -271,9 +296,7 @@ def test_a_part_of_another_film_is_never_kept(scripted: Make, clock: Clock, tmp_
 def test_nothing_is_left_of_a_download_that_fails(scripted: Make, clock: Clock, tmp_path: Path) -> None:
     (tmp_path / "f.mp4").write_bytes(b"older")
     with pytest.raises(RefusedByServer, match="no video"):
-        client_of(scripted(told({"message": "has no video yet"}, 404)), clock).download(
-            "j-0", tmp_path / "f.mp4"
-        )
+        client_of(scripted(unknown("has no video yet")), clock).download("j-0", tmp_path / "f.mp4")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f.mp4", b"older")]
     with pytest.raises(ClientError, match="kind must be one of video, preview_video, gif"):
         client_of(scripted(), clock).download("j-0", tmp_path / "f", "film")

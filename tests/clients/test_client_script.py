@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from deforum_api.routes.script import SCRIPT
-from tests.clients.scripted import DROPPED, Answer, Scripted, events, record, told
+from tests.clients.scripted import DROPPED, NOT_YET, Answer, Scripted, events, record, told
 from tests.integration.server import Server
 
 Make = Callable[..., Scripted]
@@ -71,6 +71,15 @@ def test_a_submission_is_repeated_with_one_key(scripted: Make) -> None:
     assert len({one.headers["idempotency-key"] for one in server.asked}) == 1
     assert server.asked[0].headers["authorization"] == "Basic YW5uOnPDqWNyZXQ="
     assert json.loads(server.asked[0].body) == {"deforum_settings": {"max_frames": 2}}
+
+
+def test_a_host_that_has_not_loaded_deforum_yet_is_waited_for(scripted: Make) -> None:
+    assert tell("submit", scripted(NOT_YET, NOT_YET, told({"job_ids": ["batch(1)-0"]}, 202)).url)
+    server = scripted(NOT_YET, told(record(1)), events(record(2), DONE))
+    assert tell("follow", server.url) == [1, 2, 9]
+    never = tell("health", scripted(*[NOT_YET] * 9).url)
+    assert never["status"] == 404
+    assert "--deforum-api" in never["message"]
 
 
 def test_a_broken_stream_is_taken_up(scripted: Make) -> None:

@@ -39,11 +39,14 @@ def main() -> None:
         _serve_scripts_and_styles(known.extension)
     while True:
         _load_script(known.extension)
+        script_callbacks.call("before_ui")
         script_callbacks.call("ui_settings")
         server = (
             _PlainServer() if shared.cmd_opts.nowebui else _GradioServer(script_callbacks.call("ui_tabs"))
         )
         shared.demo = server.demo
+        if server.demo is not None:
+            sys.stdout.write(f"Before app_started a job is answered {_status(server.port)}\n")
         _add_routes(server.app)
         script_callbacks.call("app_started", server.demo, server.app)
         sys.stdout.write(f"Running on http://127.0.0.1:{server.port}\n")
@@ -107,6 +110,18 @@ def _serve_scripts_and_styles(extension: Path) -> None:
         return answer
 
     gradio.routes.templates.TemplateResponse = page
+
+
+def _status(port: int) -> int:
+    """Ask for our jobs while the port is open and the extensions have not been told."""
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/deforum_api/jobs", timeout=60) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 class _GradioServer:

@@ -64,6 +64,11 @@ def photographed(one: Window, name: str) -> None:
         one.page.screenshot(path=str(path))
 
 
+# Whether a piece of our page is fainter than it should be while its answer is on its way, as old gradios show it.
+FADED = """[...document.querySelectorAll('#deforum_interface .pending')].some(
+  each => Number(getComputedStyle(each).opacity) < 1)"""
+
+
 def test_a_film_from_the_tab_to_the_end(host: Program, browser: Any) -> None:
     with window(browser, host.base) as one:
         opened(one)
@@ -76,6 +81,7 @@ def test_a_film_from_the_tab_to_the_end(host: Program, browser: Any) -> None:
         deadline = time.monotonic() + 60
         while one.row(job).get_attribute("class") not in ("done", "failed"):
             seen.add(one.frames(job))
+            assert not one.page.evaluate(FADED)
             assert time.monotonic() < deadline
             one.page.wait_for_timeout(150)
         assert len(seen) > 1  # it was followed while it went on

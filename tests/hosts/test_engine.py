@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import json
 import logging
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -53,6 +56,28 @@ def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]
     thread = threading.Thread(target=run)
     thread.start()
     return thread, outcome
+
+
+def elsewhere(work: Callable[[], Any]) -> Any:
+    """Run `work` in a thread of its own, as hosts do for each of their users, and return its result."""
+    thread, outcome = in_background(work)
+    thread.join(WAIT_S)
+    assert not isinstance(outcome[0], Exception), outcome[0]
+    return outcome[0]
+
+
+def foreign_image(host: Any, **changes: Any) -> bytes:
+    """Let another user draw."""
+    theirs = host.processing.StableDiffusionProcessingTxt2Img(prompt="theirs", steps=1, seed=77, **changes)
+    with host.call_queue.queue_lock:
+        return bytes(host.processing.process_images(theirs).images[0].tobytes())
+
+
+def shared_states(host: Any) -> tuple[Any, ...]:
+    """What the generators that the whole host shares would give next."""
+    rng = importlib.import_module("modules.rng")
+    nv = rng.nv_rng and rng.nv_rng.bit_generator.state
+    return torch.get_rng_state().tolist(), str(np.random.get_state()), str(nv)
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
@@ -194,9 +219,110 @@ class TestNothingStaysChanged:
         assert host.call_queue.queue_lock.acquire(False)
 
     def test_what_a_user_sets_meanwhile_is_kept(self, host: Any) -> None:
-        host.processing.behaviour.at_step = lambda _step: host.shared.opts.set("CLIP_stop_at_last_layers", 7)
-        draw(HostEngine(), clip_skip=3)
-        assert host.shared.opts.CLIP_stop_at_last_layers == 7
+        for chosen in (7, 3):  # the second one is what our frame has as well
+            host.processing.behaviour.at_step = lambda _step, chosen=chosen: elsewhere(
+                lambda: host.shared.opts.set("CLIP_stop_at_last_layers", chosen)
+            )
+            draw(HostEngine(), clip_skip=3)
+            assert host.shared.opts.CLIP_stop_at_last_layers == chosen
+            assert host.processing.calls[-1]["options"]["CLIP_stop_at_last_layers"] == 3
+
+    def test_nobody_else_sees_or_saves_what_holds_for_us(self, host: Any, tmp_path: Any) -> None:
+        host.shared.opts.data["CLIP_stop_at_last_layers"] = 2
+        before = dict(host.shared.opts.data)
+        seen: list[Any] = []
+
+        def look(_step: int) -> None:
+            options = host.shared.opts
+            options.save(tmp_path / "config.json")
+            seen.append((options.CLIP_stop_at_last_layers, dict(options.data), json.dumps(options.data)))
+
+        host.processing.behaviour.at_step = lambda step: elsewhere(lambda: look(step))
+        draw(HostEngine(), clip_skip=9, checkpoint="second", vae="soft.safetensors")
+        assert seen == [(2, before, json.dumps(before))] * 3
+        assert json.loads((tmp_path / "config.json").read_text()) == before
+
+    def test_options_that_the_host_reads_anew_meanwhile_stay(self, host: Any) -> None:
+        read = {"CLIP_stop_at_last_layers": 4}
+        host.processing.behaviour.at_step = lambda _step: setattr(host.shared.opts, "data", read)
+        draw(HostEngine(), clip_skip=9, checkpoint="second")
+        assert host.shared.opts.data is read
+        assert read == {"CLIP_stop_at_last_layers": 4}
+
+    def test_a_job_keeps_the_options_that_it_began_with(self, host: Any) -> None:
+        engine = HostEngine()
+        first = draw(engine)
+        host.shared.opts.set("img2img_extra_noise", 0.5)
+        host.shared.opts.set("sd_vae", "soft.safetensors")
+        if host.forge:
+            host.shared.opts.set("forge_additional_modules", ["/fake/models/VAE/soft.safetensors"])
+            importlib.import_module("modules_forge.main_entry").refresh_model_loading_parameters()
+        else:
+            host.sd_vae.reload_vae_weights()
+        assert torch.equal(draw(engine), first)
+        assert host.shared.opts.img2img_extra_noise == 0.5
+        assert host.forge or host.sd_vae.loaded == "soft.safetensors"
+        assert draw(HostEngine()).ne(first).any()
+
+    def test_a_checkpoint_chosen_while_we_draw_is_neither_taken_nor_lost(self, host: Any) -> None:
+        expected = draw(HostEngine(), init_image=torch.full((3, 48, 64), 0.5), denoising_strength=0.5)
+        chosen: list[str] = []
+
+        def choose() -> None:
+            if not chosen:
+                chosen.append("second.safetensors")
+                elsewhere(lambda: self._choose(host, "second.safetensors"))
+
+        host.processing.behaviour.once_encoded = choose
+        again = draw(HostEngine(), init_image=torch.full((3, 48, 64), 0.5), denoising_strength=0.5)
+        assert chosen
+        assert torch.equal(again, expected)
+        assert host.shared.opts.sd_model_checkpoint == "second.safetensors"
+        foreign_image(host)
+        assert host.processing.calls[-1]["checkpoint"] == "second.safetensors"
+
+    def test_choosing_what_we_draw_with_is_a_choice_as_well(self, host: Any) -> None:
+        host.processing.behaviour.once_encoded = lambda: elsewhere(
+            lambda: self._choose(host, "second.safetensors")
+        )
+        draw(HostEngine(), checkpoint="second")
+        assert host.shared.opts.sd_model_checkpoint == "second.safetensors"
+        host.processing.behaviour.once_encoded = None
+        foreign_image(host)
+        assert host.processing.calls[-1]["checkpoint"] == "second.safetensors"
+
+    def test_models_that_another_thread_exchanges_are_loaded_anew(self, host: Any) -> None:
+        expected = draw(HostEngine())
+        other = host.sd_models.checkpoint_aliases["second"]
+        exchanges: list[int] = []
+
+        def exchange(times: int) -> None:
+            if len(exchanges) < times:
+                exchanges.append(1)
+                host.shared.sd_model = SimpleNamespace(sd_checkpoint_info=other)
+                if host.forge:
+                    host.sd_models.model_data.forge_hash = ""
+                    importlib.import_module("modules_forge.main_entry").refresh_model_loading_parameters()
+
+        host.processing.behaviour.once_encoded = lambda: elsewhere(lambda: exchange(2))
+        assert torch.equal(draw(HostEngine()), expected)
+        assert len(exchanges) == 2
+        host.processing.behaviour.once_encoded = lambda: elsewhere(lambda: exchange(10**6))
+        with pytest.raises(RenderError, match="loaded another checkpoint") as raised:
+            draw(HostEngine())
+        assert raised.value.retryable
+        assert host.call_queue.queue_lock.acquire(False)
+
+    def test_the_first_load_of_the_host_is_waited_for(self, host: Any) -> None:
+        if host.forge:
+            pytest.skip("Forge loads nothing before somebody draws")
+        with host.sd_models.model_data.lock:
+            thread, outcome = in_background(lambda: draw(HostEngine()))
+            wait_for(lambda: host.shared.state.job == turn.JOB_NAME)
+            thread.join(0.2)
+            assert not host.sd_models.loads
+        thread.join(WAIT_S)
+        assert isinstance(outcome[0], torch.Tensor)
 
     def test_another_checkpoint_is_chosen_for_our_pictures_only(self, host: Any) -> None:
         engine = HostEngine()
@@ -263,6 +389,46 @@ class TestNothingStaysChanged:
         for _ in range(3):
             draw(engine, checkpoint="second")
         assert len(__import__("modules_forge.main_entry").main_entry.refreshed) == 2
+
+
+class TestRandomNumbers:
+    """What others draw between our frames changes none of them, and ours change none of theirs."""
+
+    def frames(self, engine: HostEngine, count: int, between: Callable[[int], Any]) -> list[torch.Tensor]:
+        frames = [draw(engine)]
+        while len(frames) < count:
+            between(len(frames))
+            seed = 5 + len(frames)
+            frames.append(draw(engine, seed=seed, init_image=frames[-1], denoising_strength=0.5))
+        return frames
+
+    def test_a_foreign_image_between_every_two_frames_changes_none(self, host: Any) -> None:
+        alone = self.frames(HostEngine(), 5, lambda _: None)
+        disturbed = self.frames(HostEngine(), 5, lambda _: elsewhere(lambda: foreign_image(host)))
+        for one, other in zip(alone, disturbed, strict=True):
+            assert torch.equal(one, other)
+        assert [call["prompt"] for call in host.processing.calls[5:]] == ["a lake", *["theirs", "a lake"] * 4]
+
+    def test_a_run_that_goes_on_equals_one_that_was_never_stopped(self, host: Any) -> None:
+        unbroken = self.frames(HostEngine(), 5, lambda _: None)
+        frame = self.frames(HostEngine(), 3, lambda _: None)[-1]
+        torch.rand(9), np.random.rand(9)
+        engine = HostEngine()
+        for number in (3, 4):
+            frame = draw(engine, seed=5 + number, init_image=frame, denoising_strength=0.5)
+            assert torch.equal(frame, unbroken[number])
+
+    def test_the_generators_of_the_host_go_on_as_if_we_had_not_drawn(self, host: Any) -> None:
+        draw(HostEngine())
+        foreign_image(host)
+        before = shared_states(host)
+        frame = draw(HostEngine(), seed=2**40)
+        draw(HostEngine(), seed=-1, init_image=frame)
+        assert shared_states(host) == before
+        host.processing.behaviour.error = RuntimeError("broken")
+        with pytest.raises(RenderError):
+            draw(HostEngine())
+        assert shared_states(host) == before
 
 
 class TestErrors:

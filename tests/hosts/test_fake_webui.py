@@ -160,6 +160,14 @@ def test_the_tab_is_there(program: Program) -> None:
     assert any(each["props"].get("elem_id") == "deforum_field_zoom" for each in components)
 
 
+def test_our_routes_are_there_before_the_port_opens(program: Program) -> None:
+    if not program.pages:  # type: ignore[attr-defined]
+        pytest.skip("this host tells of its app first")
+    told = [line for line in program.log.read_text().splitlines() if line.startswith("Before app_started")]
+    assert told
+    assert {line.rpartition(" ")[2] for line in told} == {"401"}, "the login is asked for, nothing is unknown"
+
+
 @needs_torch
 def test_a_job_renders_where_the_host_keeps_its_pictures(program: Program) -> None:
     before = program.ask("GET", "/fake/seen")[1]["options"]
@@ -214,6 +222,7 @@ def test_a_running_job_outlives_a_reload_of_the_pages(program: Program) -> None:
     assert job["frame"] == 8
     paths = program.ask("GET", "/openapi.json")[1]["paths"]
     assert "/deforum_api/jobs/{id}" in paths
+    test_our_routes_are_there_before_the_port_opens(program)
     assert "***" not in program.log.read_text()
 
 

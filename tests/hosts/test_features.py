@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -104,6 +106,18 @@ class TestControlNet:
         assert units(host) == []
         draw(controls=(nowhere, control(weight=0.5)))
         assert [unit.weight for unit in units(host)] == [0.5]
+
+    def test_a_failure_of_controlnet_is_told_before_what_follows_from_it(self, host: Any) -> None:
+        host.scripts.errors["ControlNet"] = RuntimeError("wrong model")
+
+        def consequence(_step: int) -> None:
+            raise AttributeError("'NoneType' object has no attribute 'shape'")
+
+        host.processing.behaviour.at_step = consequence
+        with pytest.raises(RenderError, match="ControlNet failed: RuntimeError: wrong model"):
+            draw(controls=(control(),))
+        with pytest.raises(RenderError, match="failed to draw: AttributeError"):
+            draw(controls=(control(),))
 
     def test_a_failure_that_the_host_hides_is_no_frame(self, host: Any) -> None:
         host.scripts.errors["ControlNet"] = RuntimeError("wrong\nmodel")
@@ -225,3 +239,56 @@ def test_a_mask_is_fitted_as_the_picture_is(mode: str, white: list[tuple[int, in
     assert whole.shape == (8, 8, 3)
     lit = np.argwhere(whole[..., 0] > 127)
     assert [tuple(lit.min(0)), tuple(lit.max(0))] == white
+
+
+class TestControlNetThatIsNotThere:
+    """What is told is why: not installed, switched off, or installed and broken."""
+
+    def extension(self, host: Any, *, enabled: bool) -> Any:
+        folder = host.folder / "extensions" / "sd-webui-controlnet"
+        (folder / "scripts").mkdir(parents=True)
+        (folder / "scripts" / "controlnet.py").touch()
+        found = SimpleNamespace(name="sd-webui-controlnet", path=str(folder), enabled=enabled)
+        importlib.import_module("modules.extensions").extensions[:] = [found]
+        return found
+
+    def missing(self) -> str:
+        found = host_facts().controlnet
+        assert found is not None
+        assert found.missing is not None
+        return found.missing
+
+    def test_switched_off(self, host: Any) -> None:
+        if not host.forge:
+            self.extension(host, enabled=False)
+            assert self.missing() == (
+                "The WebUI's ControlNet is switched off; switch sd-webui-controlnet on under Extensions and restart."
+            )
+
+    def test_not_installed(self, host: Any) -> None:
+        if not host.forge:
+            assert "has no ControlNet" in self.missing()
+
+    def test_one_that_failed_to_load_is_told_with_its_own_error(self, host: Any) -> None:
+        if host.forge:
+            pytest.skip("its ControlNet is there")
+        folder = self.extension(host, enabled=True).path
+        records = importlib.import_module("modules.errors").exception_records
+        assert "could not be loaded; the console" in self.missing()
+        records += [
+            {"exception": "another's", "traceback": [["/other/scripts/x.py, line 1, <module>", "import x"]]},
+            {
+                "exception": f"cannot import name 'a'\nfrom 'b' ({folder}/b.py)",
+                "traceback": [
+                    ["/host/modules/script_loading.py, line 13, load_module", "exec"],
+                    [f"{folder}/scripts/controlnet.py, line 16, <module>", "from b import a"],
+                ],
+            },
+        ]
+        said = self.missing()
+        assert (
+            "sd-webui-controlnet but could not be loaded: cannot import name 'a' from 'b' (b.py); the" in said
+        )
+        assert str(host.folder) not in said
+        with pytest.raises(MissingFeature, match=r"cn_2_enabled: .*could not be loaded: cannot import"):
+            draw(controls=(control(),))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import importlib.util
 import logging
 import os
@@ -25,6 +27,7 @@ from deforum_helpers.options import PREVIEWS, Options
 from deforum_helpers.scratch import FILM, LOCK_NAME
 from deforum_helpers.webui.facts import output_folders
 from deforum_helpers.webui.settings_page import add_options
+from preload import preload
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIM = ROOT / "scripts" / "deforum.py"
@@ -85,6 +88,54 @@ def test_the_routes_are_on_every_new_app_once_and_share_one_queue(loaded: Any) -
     assert len(paths(second)) == len(set(paths(second)))
     assert paths(first) == paths(second)
     assert first.state.deforum.jobs is second.state.deforum.jobs
+
+
+def gradio_app(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Gradio's class of apps."""
+
+    class App:
+        @staticmethod
+        def create_app(blocks: str, app_kwargs: Any = None) -> FastAPI:
+            return FastAPI(title=blocks)
+
+    monkeypatch.setitem(sys.modules, "gradio", SimpleNamespace(routes=SimpleNamespace(App=App)))
+    monkeypatch.setitem(sys.modules, "gradio.routes", SimpleNamespace(App=App))
+    return App
+
+
+def test_the_routes_are_there_before_the_hosts_port_opens(
+    loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apps = gradio_app(monkeypatch)
+    plain = apps.create_app
+    for reload in range(2):
+        loaded.script_callbacks.call("before_ui")
+        app = apps.create_app("pages", app_kwargs={})
+        assert app.title == "pages"
+        client = TestClient(app, base_url="http://localhost")
+        assert client.get("/deforum_api/jobs").json() == {}, reload
+        loaded.script_callbacks.call("app_started", None, app)
+        assert len(paths(app)) == len(set(paths(app)))
+        assert apps.create_app is plain
+        assert TestClient(apps.create_app("another's")).get("/deforum_api/jobs").status_code == 404
+
+
+def test_the_pages_open_without_us_where_our_routes_cannot_be_made(
+    loaded: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    apps = gradio_app(monkeypatch)
+    monkeypatch.setattr(in_webui, "access_of", lambda _flags: 1 / 0)
+    loaded.script_callbacks.call("before_ui")
+    assert apps.create_app("pages").title == "pages"
+    in_webui.end_watch()
+
+
+def test_a_host_without_our_flags_is_not_watched(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    apps = gradio_app(monkeypatch)
+    plain = apps.create_app
+    loaded.shared.cmd_opts.deforum_api = False
+    loaded.script_callbacks.call("before_ui")
+    assert apps.create_app is plain
 
 
 def test_jobs_are_there_again_when_the_host_was_started_again(loaded: Any, host: Any) -> None:
@@ -244,6 +295,60 @@ def test_one_that_comes_later_is_named_and_we_load(
     load_script()
     assert f"disable the extension in {tmp_path / 'classic' / 'scripts'}" in capsys.readouterr().err
     assert len(loaded.script_callbacks._registered["app_started"]) == 1
+
+
+@pytest.mark.parametrize("package", ["deforum_helpers", "deforum_api"])
+def test_an_older_deforum_that_was_loaded_before_us_is_named(
+    host: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    package: str,
+) -> None:
+    """Its folder of modules is a package without a file, its API a module."""
+    other = ModuleType(package)
+    if package == "deforum_helpers":
+        other.__path__ = [str(tmp_path / "classic" / "scripts" / package)]
+    else:
+        other.__file__ = str(tmp_path / "classic" / "scripts" / f"{package}.py")
+        monkeypatch.delitem(sys.modules, "deforum_helpers")
+    monkeypatch.setitem(sys.modules, package, other)
+    load_script()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "installed twice, this Deforum is left out" in said
+    assert f"disable the extension in {tmp_path / 'classic' / 'scripts'}" in said
+    assert not host.script_callbacks._registered
+
+
+def test_an_extension_that_is_not_on_the_path_yet_is_named(
+    loaded: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extensions = importlib.import_module("modules.extensions")
+    (tmp_path / "classic" / "scripts" / "deforum_helpers").mkdir(parents=True)
+    (tmp_path / "copy" / "deforum_helpers").mkdir(parents=True)
+    ours = SimpleNamespace(path=str(ROOT), enabled=True)
+    for name, place in (("classic", "classic/scripts"), ("copy", "copy")):
+        other = SimpleNamespace(path=str(tmp_path / name), enabled=True)
+        extensions.extensions[:] = [ours, other]
+        load_script()
+        said = capsys.readouterr().err
+        assert (
+            f"installed twice, the other one may fail to load: disable the extension in {tmp_path / place}"
+            in said
+        )
+        other.enabled = False
+        load_script()
+        assert capsys.readouterr().err == ""
+
+
+def test_flags_that_another_deforum_has_added_already_stand_in_nobodys_way() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--deforum-run-now", type=str, default=None)
+    for _ in range(2):
+        preload(parser)
+    flags = parser.parse_args(["--deforum-api", "--deforum-hang-after", "9"])
+    assert (flags.deforum_api, flags.deforum_hang_after, flags.deforum_run_now) == (True, 9.0, None)
 
 
 def test_a_symlinked_folder_is_the_same_extension(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.scripted import DROPPED, NOT_YET, Scripted, record, told, unknown
 from tests.integration.server import ROOT, Server
 
 PAGE = (ROOT / "docs" / "API.md").read_text(encoding="utf-8")
@@ -40,10 +41,32 @@ def test_every_example_runs_unchanged(tmp_path: Path, examples_port: int) -> Non
     assert len(list((tmp_path / "python").glob("batch(*.mp4"))) == 2
 
 
-def run(command: list[str], folder: Path) -> None:
+@pytest.mark.parametrize("language", ["python", "javascript"])
+def test_the_examples_wait_for_a_host_that_has_not_loaded_deforum(language: str, tmp_path: Path) -> None:
+    end, call, command = {
+        "python": ("settings = {", 'print(ask("GET", "/jobs/x").text)', [sys.executable, "-c"]),
+        "javascript": (
+            "const { job_ids",
+            'console.log(await (await ask("/jobs/x")).body.text());',
+            [node(), "--input-type=module", "-e"],
+        ),
+    }[language]
+    asking = examples(language).partition(end)[0]
+    for number, last in enumerate([told(record(1, "SUCCEEDED")), unknown("There is no such job.")]):
+        server = Scripted(DROPPED, NOT_YET, last)
+        try:
+            code = asking.replace("http://127.0.0.1:7860", server.url) + call
+            assert run([*command, code], tmp_path / str(number)).strip().endswith(last.body.decode())
+            assert server.left == 0
+        finally:
+            server.close()
+
+
+def run(command: list[str], folder: Path) -> str:
     folder.mkdir()
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
+    return ended.stdout
 
 
 def node() -> str:

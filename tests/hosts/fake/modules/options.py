@@ -1,9 +1,18 @@
 """Options: what is registered, and the values that were ever set."""
 
+import json
+
 
 class OptionInfo:
     def __init__(
-        self, default=None, label="", component=None, component_args=None, onchange=None, section=None
+        self,
+        default=None,
+        label="",
+        component=None,
+        component_args=None,
+        onchange=None,
+        section=None,
+        category_id=None,
     ):
         self.default = default
         self.label = label
@@ -11,6 +20,7 @@ class OptionInfo:
         self.component_args = component_args
         self.onchange = onchange
         self.section = section
+        self.category_id = category_id
         self.do_not_save = False
         self.restrict_api = False
 
@@ -28,6 +38,9 @@ class Options:
         raise AttributeError(name)
 
     def __setattr__(self, name, value):
+        if name in ("data", "data_labels"):
+            self.__dict__[name] = value
+            return
         assert name in self.data_labels, name
         self.data[name] = value
 
@@ -40,6 +53,10 @@ class Options:
             self.data_labels[name].onchange()
         return changed
 
+    def save(self, filename):
+        with open(filename, "w", encoding="utf8") as file:
+            json.dump(self.data, file, indent=4)
+
     def get_default(self, name):
         return self.data_labels[name].default
 
@@ -49,10 +66,11 @@ class Options:
 
 
 def host_labels():
-    return {
+    return {"img2img_extra_noise": OptionInfo(0.0, category_id="sd")} | {
         name: OptionInfo(default)
         for name, default in {
             "sd_model_checkpoint": None,
+            "sd_checkpoint_hash": "",
             "sd_vae": "Automatic",
             "sd_vae_overrides_per_model_preferences": False,
             "forge_additional_modules": [],

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from modules import call_queue, sd_models, sd_vae, shared
+from modules import call_queue, rng, sd_models, sd_vae, shared
 
 calls = []
-# What a test wants to happen: seconds per step, an error, a NaN, black, nothing, something to run at a step.
-behaviour = SimpleNamespace(step_s=0.0, error=None, black=0, nothing=False, at_step=None)
+# What a test wants to happen: seconds per step, an error, a NaN, black, nothing, something to run at a step, and
+# something to run between the encoding of an init image and the sampling.
+behaviour = SimpleNamespace(step_s=0.0, error=None, black=0, nothing=False, at_step=None, once_encoded=None)
 
 
 @dataclass(repr=False)
@@ -71,7 +72,7 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
 
 def process_images(p):
     assert call_queue.queue_lock._held, "somebody draws without the lock"
-    sd_models.forge_model_reload() if sd_models.FORGE else sd_models.reload_model_weights()
+    _load_model()
     if behaviour.error is not None:
         error, behaviour.error = behaviour.error, None
         raise error
@@ -84,7 +85,15 @@ def process_images(p):
     state.sampling_steps = p.steps
     if state.interrupted or behaviour.nothing:
         return SimpleNamespace(images=[], info="")
-    picture = _finished(p)
+    latent_noise = rng.global_noise() if getattr(p, "init_images", None) else 0
+    model = shared.sd_model
+    if behaviour.once_encoded is not None:
+        behaviour.once_encoded()
+    _load_model()  # another may have been chosen by now, and the sampler was made for the first one
+    if shared.sd_model is not model:
+        raise RuntimeError("Tensor on device meta is not on the expected device cpu!")
+    rng.manual_seed(p.seed)
+    picture = _finished(p, latent_noise + rng.global_noise())
     for step in range(p.steps):
         state.sampling_step = step
         if behaviour.at_step is not None:
@@ -105,6 +114,10 @@ def process_images(p):
     return SimpleNamespace(images=[picture], info="")
 
 
+def _load_model():
+    sd_models.forge_model_reload() if sd_models.FORGE else sd_models.reload_model_weights()
+
+
 def _seen(p):
     values = {
         name: getattr(p, name)
@@ -120,10 +133,10 @@ def _seen(p):
     }
 
 
-def _finished(p):
+def _finished(p, noise):
     told = (p.prompt, p.negative_prompt, p.seed, p.steps, p.cfg_scale, p.sampler_name, p.scheduler, p.eta)
     told += (p.subseed, p.subseed_strength, shared.sd_model.sd_checkpoint_info.name, sd_vae.loaded, p.tiling)
-    told += (shared.opts.CLIP_stop_at_last_layers,)
+    told += (shared.opts.CLIP_stop_at_last_layers, shared.opts.img2img_extra_noise, noise)
     seed = int.from_bytes(hashlib.sha256(repr(told).encode()).digest()[:8], "big")
     width, height = p.width // 8 * 8, p.height // 8 * 8
     small = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), np.uint8)

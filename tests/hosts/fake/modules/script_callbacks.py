@@ -14,6 +14,10 @@ def on_app_started(callback, *, name=None):
     _add("app_started", callback)
 
 
+def on_before_ui(callback, *, name=None):
+    _add("before_ui", callback)
+
+
 def on_ui_tabs(callback, *, name=None):
     _add("ui_tabs", callback)
 

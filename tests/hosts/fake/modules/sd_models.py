@@ -1,6 +1,7 @@
 """Checkpoints: chosen by an option, loaded by the next picture."""
 
 import importlib.util
+import threading
 from types import SimpleNamespace
 
 from modules import shared
@@ -63,12 +64,16 @@ if FORGE:
         model_data.forge_hash = wanted
 
 else:
+    model_data = SimpleNamespace(lock=threading.Lock())
 
     def reload_model_weights():
+        """As hosts do, write what is loaded into everybody's options."""
         info = select_checkpoint()
         if shared.sd_model is None or shared.sd_model.sd_checkpoint_info is not info:
             loads.append((info.name, ()))
             shared.sd_model = SimpleNamespace(sd_checkpoint_info=info)
+            shared.opts.data["sd_model_checkpoint"] = info.title
+            shared.opts.data["sd_checkpoint_hash"] = info.ids[-1]
 
     def send_model_to_cpu(_model):
         loads.append("to cpu")

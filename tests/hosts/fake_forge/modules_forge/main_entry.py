@@ -19,6 +19,9 @@ def refresh_model_loading_parameters():
 
 
 def checkpoint_change(name, save=True, refresh=True):
+    chosen = sd_models.get_closet_checkpoint_match(shared.opts.data.get("sd_model_checkpoint", ""))
+    if sd_models.get_closet_checkpoint_match(name) is chosen:
+        return False
     shared.opts.set("sd_model_checkpoint", name)
     if refresh:
         refresh_model_loading_parameters()

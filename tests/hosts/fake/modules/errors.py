@@ -1,0 +1,3 @@
+"""The last errors that the host has written to its console."""
+
+exception_records = []
