@@ -21,6 +21,7 @@ from deforum_helpers.media.video import extract_frames, record_of, said_in
 from deforum_helpers.output.disk import disk_errors, write_whole
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
+from deforum_helpers.regular_files import is_regular
 from deforum_helpers.render.controls import UnitPictures
 
 JPEG = (
@@ -85,7 +86,7 @@ def _written(material: Material, folder: Path, overwrite: bool) -> Path:
     levels = to_bytes(read_image(material.picture or "", setting=material.setting))
     said = json.dumps({"picture": hashlib.sha256(levels.tobytes()).hexdigest(), "size": levels.shape})
     path = folder / f"{0:09d}.jpg"
-    if not overwrite and path.is_file() and said_in(record_of(folder, "")) == said:
+    if not overwrite and is_regular(path) and said_in(record_of(folder, "")) == said:
         return path
     with disk_errors(folder.name):
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ Nothing is written, no model is loaded, torch is not imported.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
@@ -34,7 +33,7 @@ from deforum_helpers.output.runs import resume_problems
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, defaults, examine_settings, flat_settings
-from deforum_helpers.settings.files import typed_settings
+from deforum_helpers.settings.files import read_settings_file, typed_settings
 from deforum_helpers.settings.modes import sets_length
 
 __all__ = ["HostFacts", "Prepared", "prepare"]
@@ -83,6 +82,12 @@ class Prepared:
             "sampling_steps": self.plan.sampling_steps,
             "disk_bytes": disk_bytes(self.settings, self.inputs),
         }
+
+    @property
+    def work(self) -> float:
+        """Sampling steps of a megapixel that there are to do; a frame costs about half a step besides."""
+        steps = self.plan.sampling_steps + 0.5 * self.plan.frames
+        return steps * self.settings.W * self.settings.H / 1e6
 
 
 def prepare(
@@ -266,8 +271,8 @@ def _seed_of_run(settings: Settings, output_root: Path, images_folder: str, time
 
 def _saved_seed(path: Path) -> int | None:
     try:
-        seed = json.loads(path.read_text(encoding="utf-8")).get("seed")
-    except (OSError, ValueError, AttributeError):
+        seed = read_settings_file(path).get("seed")
+    except SettingsError:
         return None
     return seed if isinstance(seed, int) and seed >= 0 else None
 

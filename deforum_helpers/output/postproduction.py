@@ -34,12 +34,14 @@ from deforum_helpers.output.manifest import (
 )
 from deforum_helpers.output.names import Run
 from deforum_helpers.output.wanted import interpolates, interpolates_upscaled, slow_mo_amount, upscales
+from deforum_helpers.regular_files import read_regular
 from deforum_helpers.settings import Settings
 from deforum_helpers.upscaling import names as upscaling
 from deforum_helpers.upscaling.models import make_upscaler
 
 # Tells for which settings the pictures in a folder were made.
 RECORD = ".made_for"
+RECORD_BYTES = 1 << 20
 # Of one step: the share of making its pictures, the rest is their film's.
 PICTURES_SHARE = 0.8
 
@@ -217,7 +219,7 @@ def _fresh_folder(folder: Path, made_for: str) -> None:
     """Empty a folder that holds pictures of other settings."""
     record = folder / RECORD
     try:
-        same = record.read_text(encoding="utf-8") == made_for
+        same = read_regular(record, RECORD_BYTES).decode() == made_for
     except (OSError, ValueError):
         same = False
     if not same:

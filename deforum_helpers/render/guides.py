@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from deforum_helpers.bounded_json import TooMuch, parse_json
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.schedule import Timeline, key_frame
 from deforum_helpers.settings import Settings
@@ -94,14 +95,14 @@ def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
 
 def _parsed(text: str) -> object:
     try:
-        return json.loads(text) if text.strip() else {}
+        return parse_json(text) if text.strip() else {}
     except json.JSONDecodeError as error:
         message = f"{SETTING} is no JSON text: {error.msg} at line {error.lineno}, column {error.colno}."
         raise SettingsError(
             [Problem(message, SETTING, column=error.pos + 1, found=text[:60], allowed='{"0": "a.png"}')]
         ) from None
-    except (ValueError, RecursionError):
-        raise _problem("is no readable JSON text", '{"0": "a.png", "max_f/2": "b.png"}') from None
+    except TooMuch as error:
+        raise _problem(f"is JSON text that {error}", '{"0": "a.png", "max_f/2": "b.png"}') from None
 
 
 def guide_at(images: GuideImages | None, frame: int, starts: bool, at: Mapping[str, float]) -> Guide | None:
