@@ -15,7 +15,7 @@ DEEPEST = 64
 MOST_DIGITS = 400
 
 # What holds values, parts them or is a text; the last one may have no end.
-_TOKEN = re.compile(r'[\[{\]},]|"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+_TOKEN = re.compile(r'[\[{\]},]|"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 
 class TooMuch(ValueError):

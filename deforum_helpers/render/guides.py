@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 from deforum_helpers.bounded_json import TooMuch, parse_json
 from deforum_helpers.errors import Problem, SettingsError
@@ -34,12 +34,14 @@ class GuideImages:
 
     def number_at(self, frame: int) -> int:
         """Return which picture the film passes by at `frame`: the last one that has begun, the first before."""
-        return sum(frame >= begun for begun in self.frames[1:])
+        return max(bisect_right(self.frames, frame) - 1, 0)
 
     def interval_at(self, frame: int) -> int:
         """Return the number of frames between the pictures around `frame`."""
-        intervals = [b - a for a, b in pairwise(self.frames) if a <= frame <= b]
-        return intervals[-1] if intervals else LONE_INTERVAL_FRAMES
+        if len(self.frames) < 2 or not self.frames[0] <= frame <= self.frames[-1]:
+            return LONE_INTERVAL_FRAMES
+        after = min(bisect_right(self.frames, frame), len(self.frames) - 1)
+        return self.frames[after] - self.frames[after - 1]
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,9 @@ class Manifest:
 
 def field_of(schedule: str) -> str:
     """Return the name that a schedule's field has: strength_schedule is strength, cfg_scale_schedule is scale."""
-    return FIELD_OF.get(schedule) or re.sub(r"(_series|_schedule)+$", "", schedule)
+    return FIELD_OF.get(schedule) or schedule.removesuffix("_series").removesuffix("_schedule").removesuffix(
+        "_series"
+    )
 
 
 def read_manifest(text: str, *, uses_deltas: bool) -> Manifest:
