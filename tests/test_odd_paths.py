@@ -20,6 +20,8 @@ from deforum_helpers.commands.job_files import read_submitted
 from deforum_helpers.deadlines import within
 from deforum_helpers.engines.checkpoints import describe_checkpoint
 from deforum_helpers.engines.control_models import control_model
+from deforum_helpers.engines.diffusion.lora import lay_loras
+from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.engines.model_files import check_model_folder, read_json, safetensors_shapes
 from deforum_helpers.engines.null import NullEngine
 from deforum_helpers.errors import CheckpointError, DeforumError, ModelError, RenderError, SettingsError
@@ -198,6 +200,12 @@ def test_a_folder_of_a_model_with_a_pipe_in_it(tmp_path: Path) -> None:
     for read in (lambda: check_model_folder(tmp_path), lambda: describe_checkpoint(str(tmp_path))):
         with pytest.raises(ModelError, match=r"'vocab\.json', which is a named pipe"):
             within(NEVER_S, read)
+
+
+def test_a_lora_that_is_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ink.safetensors")
+    with pytest.raises(ModelError, match=r"'ink' is a named pipe"):
+        within(NEVER_S, lambda: lay_loras(SimpleNamespace(), (Lora("ink", 1.0),), [tmp_path]))  # type: ignore
 
 
 def test_a_file_to_be_run_now(tmp_path: Path) -> None:
