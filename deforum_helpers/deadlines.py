@@ -38,9 +38,13 @@ def within(seconds: float, call: Callable[[], Answer]) -> Answer:
         raise
     if not asked.over.wait(seconds):
         raise TimeoutError
-    if asked.error is not None:
-        raise asked.error
-    return asked.answers[0]
+    error, asked.error = asked.error, None
+    if error is None:
+        return asked.answers[0]
+    try:
+        raise error
+    finally:  # else the error and the frames that it names hold each other, and all that their callers work with
+        del error, asked
 
 
 class _Asked(Generic[Answer]):
