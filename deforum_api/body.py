@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
@@ -16,6 +18,9 @@ from deforum_helpers.settings.wording import json_account
 
 PLAIN_LIMIT_BYTES = 2 * 2**20
 IMAGES_LIMIT_BYTES = 8 * 2**20
+# Of a body that is too big: so much more is taken, for so long, before it is refused.
+DRAINED_BYTES = 16 * 2**20
+DRAINED_S = 5.0
 MAX_DEPTH = 32
 MAX_DIGITS = 300
 
@@ -42,18 +47,42 @@ async def read_body(request: Request) -> bytes:
         Refused: 413, it is longer than 8 MiB, or without its inline images longer than 2 MiB.
     """
     announced = request.headers.get("content-length", "")
+    stream = request.stream()
     if announced.isdecimal() and int(announced[:20]) > IMAGES_LIMIT_BYTES:
+        await _let_finish(request, stream)
         raise _too_big()
     chunks, size = [], 0
-    async for chunk in request.stream():
+    async for chunk in stream:
         size += len(chunk)
         if size > IMAGES_LIMIT_BYTES:
+            await _let_finish(request, stream)
             raise _too_big()
         chunks.append(chunk)
     whole = b"".join(chunks)
     if size > PLAIN_LIMIT_BYTES and len(_INLINE_IMAGE.sub(b"", whole)) > PLAIN_LIMIT_BYTES:
         raise _too_big()
     return whole
+
+
+async def _let_finish(request: Request, stream: AsyncIterator[bytes]) -> None:
+    """Take what is left of a body that is too big, within bounds, if its connection ends with the answer.
+
+    The server ends it then with the answer's last byte, and whatever is still under way resets it: a client that sends
+    all before it reads would never see the answer. Of other connections the server itself drops what is left.
+    """
+    asked = request.headers.get("connection", "").casefold()
+    if "close" not in asked and (request.scope.get("http_version") != "1.0" or "keep-alive" in asked):
+        return
+
+    async def rest() -> None:
+        size = 0
+        async for chunk in stream:
+            size += len(chunk)
+            if size > DRAINED_BYTES:
+                return
+
+    with suppress(asyncio.TimeoutError):  # until Python 3.11 not the built-in one
+        await asyncio.wait_for(rest(), DRAINED_S)
 
 
 def parse_json(body: bytes | str, loc: tuple[str | int, ...] = ("body",)) -> Any:

@@ -27,8 +27,9 @@ LEFT_OUT = "[left out]"
 # Values of these kinds are numbers and names that the program knows; the others are a person's own words and files.
 _PLAIN_KINDS = frozenset({"bool", "int", "float", "enum", "schedule"})
 _SECRET_FLAGS = frozenset({"api_auth"})
-_PLACE = re.compile(r'(File ")[^"]*?([^"/\\]+[/\\][^"/\\]+", line)')
-_QUOTED = re.compile(r"(?<!\w)(?:'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\"|`[^`\n]*`)")
+_PLACE = re.compile(r'File "[^"\n]*')
+# A quote without a partner counts to the end of its line, as what it begins may be a person's own words.
+_QUOTED = re.compile(r"(?<!\w)(?:'[^'\\\n]*(?:\\.[^'\\\n]*)*'?|\"[^\"\\\n]*(?:\\.[^\"\\\n]*)*\"?|`[^`\n]*`?)")
 _PLAIN_QUOTED = re.compile(r"batch\(\d{1,9}\)(-\d+)?|[-+.\d]{1,20}")
 _SHORTEST_WORDS = 3
 
@@ -92,15 +93,23 @@ def without_words(text: str, words: Sequence[str]) -> str:
     """Return `text` without `words`, longest first, and without anything in quotes but ids, numbers and settings."""
     for word in words:
         text = text.replace(word, LEFT_OUT)
-    return _QUOTED.sub(_kept, _PLACE.sub(r"\1\2", text))
+    return _QUOTED.sub(_kept, _PLACE.sub(_file_and_folder, text))
 
 
 def _kept(quoted: re.Match[str]) -> str:
+    text, quote = quoted.string, quoted[0][0]
     inside = quoted[0][1:-1]
-    before, after = quoted.string[: quoted.start()], quoted.string[quoted.end() :]
-    is_place = before.endswith("  File ") and after.startswith(", line ")
+    is_place = text.endswith("  File ", 0, quoted.start()) and text.startswith(", line ", quoted.end())
     plain = is_place or inside in FIELDS or _PLAIN_QUOTED.fullmatch(inside)
-    return quoted[0] if plain else quoted[0][0] + LEFT_OUT + quoted[0][0]
+    whole = len(quoted[0]) > 1 and quoted[0].endswith(quote)
+    return quoted[0] if plain and whole else quote + LEFT_OUT + quote
+
+
+def _file_and_folder(place: re.Match[str]) -> str:
+    if not place.string.startswith('", line', place.end()):
+        return place[0]
+    begin = 'File "'
+    return begin + "".join(re.split(r"([/\\])", place[0].removeprefix(begin))[-3:])
 
 
 def _is_plain(setting: str) -> bool:

@@ -18,6 +18,7 @@ from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
 from deforum_helpers.errors import MissingFeature
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.names import IMAGES_FOLDER
+from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.output.wanted import missing_networks
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.scratch import remove_abandoned
@@ -62,6 +63,7 @@ def make_queue(
         return run_job(prepared, engines[0], cancel, report)
 
     remove_abandoned()
+    remove_unused_claims(facts.output_root / IMAGES_FOLDER)
     kept = store or SqliteStore(facts.output_root / FILE_NAME)
     roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
     return JobQueue(check, render, store=kept, limits=limits, roots=lambda: roots)

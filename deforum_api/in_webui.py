@@ -22,6 +22,7 @@ from deforum_api.security import access_of, listed
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import HANG_AFTER_S, Limits
 from deforum_helpers.output.names import IMAGES_FOLDER
+from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.scratch import remove_abandoned
 from deforum_helpers.webui import reloads
@@ -111,6 +112,7 @@ def host_queue() -> JobQueue:
     write_own_log()
     write_log_file(output_folders()[0])
     remove_abandoned()
+    remove_unused_claims(_roots()[1])
     limits = Limits(hang_after_s=flag("deforum_hang_after", HANG_AFTER_S))
     store = SqliteStore(data_folder() / FILE_NAME)
     queue = JobQueue(_check, _render, store=store, limits=limits, roots=_roots)

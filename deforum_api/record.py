@@ -42,11 +42,9 @@ class Job:
     """One job as every client sees it.
 
     Args:
-        id: `batch(N)-k`.
-        batch_id: `batch(N)`.
+        id, batch_id: `batch(N)-k`, `batch(N)`.
         order: place in the order of submission over all batches.
-        settings_json: the submitted settings object as JSON text.
-        overrides_json: the submitted `options_overrides` as JSON text, or "null".
+        settings_json, overrides_json: the submitted settings and `options_overrides` as JSON text, "null" = none.
         started_at, last_updated, generating_since: Unix seconds.
         update_interval_time: seconds between the last two updates.
         updates: number of updates so far; two records of one job with equal numbers are the same record.
@@ -59,6 +57,7 @@ class Job:
         held: the job is paused, or will be at the next frame; it waits until it is resumed.
         turn: place among the waiting jobs, where it is not that of submission; -1 is before all.
         max_frames: frames of the whole animation; `frame` of them are written, the last one at Unix time `frame_at`.
+        work: sampling steps of a megapixel that there are to do; 0 in records of versions that did not say.
         frames_before: how many of them earlier attempts had written; `frames_in_film`: those of its last cancel.
     """
 
@@ -91,6 +90,7 @@ class Job:
     frames_before: int = 0
     frame_at: float = 0.0
     frames_in_film: int = 0
+    work: float = 0.0
     warnings: tuple[str, ...] = ()
 
     @property

@@ -126,6 +126,7 @@ def new_jobs(
             last_updated=now,
             max_frames=prepared.summary["frames"],
             warnings=tuple(prepared.warnings),
+            work=prepared.work,
         )
         for number, (submitted, prepared) in enumerate(zip(settings, checked, strict=True))
     )

@@ -55,7 +55,6 @@ class QueueService:
         self._overrides = self._options.read(facts.options) if keeps_options else {}
         self._look = look
         self._queue = queue
-        self._paces: dict[tuple[str, int], float | None] = {}
 
     def facts_now(self) -> HostFacts:
         return self._look() if self._look else self.facts
@@ -154,33 +153,15 @@ class QueueService:
         alike = (
             job
             for job in newest_first
-            if job.attempt == 1 and job.generating_since and _is_preview(job) == preview
+            if job.attempt == 1 and job.work and job.generating_since and _is_preview(job) == preview
         )
-        paces = [pace for job in islice(alike, PACE_JOBS) if (pace := self._pace(job)) is not None]
-        return sorted(paces)[len(paces) // 2] * _work(prepared) if paces else None
-
-    def _pace(self, job: Job) -> float | None:
-        """Return the seconds that a job took per unit of work."""
-        key = (job.id, job.updates)
-        if key not in self._paces:
-            try:
-                work = _work(self._queue.check(json.loads(job.settings_json), json.loads(job.overrides_json)))
-            except SettingsError:
-                work = 0.0
-            seconds = job.last_updated - job.generating_since
-            self._paces[key] = seconds / work if work else None
-        return self._paces[key]
+        paces = [(job.last_updated - job.generating_since) / job.work for job in islice(alike, PACE_JOBS)]
+        return sorted(paces)[len(paces) // 2] * prepared.work if paces else None
 
 
 def _is_preview(job: Job) -> bool:
     """Tell whether nothing was diffused, which says nothing of how long other films take."""
     return json.loads(job.settings_json).get("motion_preview_mode") is True
-
-
-def _work(prepared: Prepared) -> float:
-    """Return how much there is to do, in sampling steps of a megapixel; a frame costs about half a step besides."""
-    settings, summary = prepared.settings, prepared.summary
-    return (summary["sampling_steps"] + 0.5 * summary["frames"]) * settings.W * settings.H / 1e6
 
 
 def _problem(entry: Mapping[str, Any], jobs: int) -> Problem:

@@ -89,16 +89,17 @@ def attempt(
     except errors.Parked:
         return Parked()
     except errors.SettingsError as error:
-        if error.retryable:
+        if error.retryable or errors.lacking(error):
             return Failed(f"generation error: {error}", retryable=True)
         return Failed(f"invalid arguments: {error}")
     except errors.RenderError as error:
         log.warning("%s: %s", job.id, error, exc_info=error.__cause__)
-        return Failed(f"generation error: {error}", error.retryable)
+        return Failed(f"generation error: {error}", error.retryable or errors.lacking(error) is not None)
     except Exception as error:
-        log.exception("%s ended with an unexpected error", job.id)
         if passing := _passing(error):
+            log.warning("%s: %s", job.id, passing, exc_info=error)
             return Failed(f"generation error: {passing}", retryable=True)
+        log.exception("%s ended with an unexpected error", job.id)
         name = type(error).__name__
         return Failed(
             f"generation error: an unexpected {name}; the server's log has the details under {job.id}."
@@ -113,6 +114,8 @@ def _passing(error: Exception) -> str | None:
     of_a_library = isinstance(error, RuntimeError) or type(error).__module__ == "cv2"
     if no_memory or (of_a_library and any(words in said for words in _NO_MEMORY)):
         return "there was not enough memory; choose a smaller W and H."
+    if lack := errors.lacking(error):
+        return f"the system has no more {lack}; close other programs or raise its limit."
     if isinstance(error, OSError) and is_full(error):
         return "a disk is full, that of the outputs or of temporary files; free some space and resume."
     return None

@@ -10,6 +10,8 @@ DeforumError
     ├── DiskFull         may succeed later
     ├── DownloadFailed   may succeed later
     ├── RunTaken         may succeed later
+    ├── ProgramKilled    may succeed later
+    ├── NoResources      may succeed later
     ├── ModelError       a model is missing, foreign or broken
     ├── MissingFeature   an optional package or program is not installed
     ├── NotFinite        a picture came out as NaN
@@ -20,6 +22,7 @@ DeforumError
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -112,6 +115,18 @@ class RunTaken(RenderError):
     retryable = True
 
 
+class ProgramKilled(RenderError):
+    """ffmpeg, or another program that works for us, was ended from outside; what it read is still there."""
+
+    retryable = True
+
+
+class NoResources(RenderError):
+    """The system had no more descriptors, processes or memory to give."""
+
+    retryable = True
+
+
 class ModelError(RenderError):
     """A model is missing, of a foreign kind, or broken."""
 
@@ -134,3 +149,39 @@ class VideoError(RenderError):
 
 class CheckpointError(RenderError):
     """A run cannot be continued from what is on disk."""
+
+
+# What the system says when it has no more to give, in its numbers and in the words of libraries and programs.
+_RAN_OUT: tuple[tuple[str, tuple[int, ...], tuple[str, ...]], ...] = (
+    ("open files", (errno.EMFILE, errno.ENFILE), ("too many open files",)),
+    ("processes or threads", (errno.EAGAIN,), ("resource temporarily unavailable", "can't start new thread")),
+    ("memory", (errno.ENOMEM, errno.ENOBUFS), ("cannot allocate memory",)),
+)
+
+
+def lacking(error: BaseException | None) -> str | None:
+    """Return what the system had no more of when `error`, or one that led to it, was met; None for another cause."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for what, numbers, words in _RAN_OUT:
+            told = error.errno in numbers if isinstance(error, OSError) else _says(error, words)
+            if told:
+                return what
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def lacking_by_words(text: str) -> str | None:
+    """Return what a program that says `text` had no more of, or None."""
+    said = text.casefold()
+    return next((what for what, _, words in _RAN_OUT if any(word in said for word in words)), None)
+
+
+def no_resources(what: str, lack: str) -> NoResources:
+    """Return the error of something that failed for want of `lack`: "Making the video failed"."""
+    return NoResources(f"{what}: the system has no more {lack}; close other programs or raise its limit.")
+
+
+def _says(error: BaseException, words: tuple[str, ...]) -> bool:
+    return isinstance(error, RuntimeError) and any(word in str(error).casefold() for word in words)

@@ -2,30 +2,34 @@
 
 A host name is looked up once; only if every address it has is public is one of them connected to, so a second look-up
 cannot lead elsewhere. Redirects are followed by the same rules. Proxies, passwords in addresses and cookies are not
-used; time and size are bounded; what comes must say that it is of the kind wanted.
+used; time and size are bounded; what comes must say that it is of the kind wanted. What came before is kept as long
+as its server allows, and asked for anew only if it has changed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import http
 import http.client
-import ipaddress
+import shutil
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.addresses import Address, is_public, look_up
+from deforum_helpers.deadlines import within
+from deforum_helpers.errors import Problem, SettingsError, lacking
+from deforum_helpers.fetch_cache import FetchCache, Kept
 
 Kind = Literal["image", "audio", "video", "json"]
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 LARGEST_BYTES = 50_000_000
 LONGEST_S = 10.0
@@ -43,37 +47,11 @@ TYPES: dict[Kind, tuple[str, ...]] = {
 }
 _BUSY = (408, 425, 429)
 _REDIRECTS = (301, 302, 303, 307, 308)
-_TRANSLATED = (
-    ipaddress.ip_network("64:ff9b::/96"),
-    ipaddress.ip_network("64:ff9b:1::/48"),
-    ipaddress.ip_network("2001::/32"),
-    ipaddress.ip_network("2002::/16"),
-)
 
 
 def is_url(text: str) -> bool:
     """Tell whether `text` is an http(s) address."""
     return text.strip()[:8].casefold().startswith(("http://", "https://"))
-
-
-def is_public(address: Address) -> bool:
-    """Tell whether an address belongs to the public network: not this machine, its neighbours or a way around."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return is_public(address.ipv4_mapped)
-        if any(address in network for network in _TRANSLATED):
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-def look_up(host: str, port: int) -> list[Address]:
-    """Return the addresses of a host by the system's look-up.
-
-    Raises:
-        OSError: it is not known.
-    """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 
 @dataclass(frozen=True)
@@ -86,6 +64,7 @@ class Fetcher:
         largest_bytes: bound of a file.
         longest_s: bound of the whole fetch, seconds.
         tls: context of https; by default one that checks certificates.
+        cache: what was fetched before; every server has one.
     """
 
     look_up: Callable[[str, int], list[Address]] = look_up
@@ -93,6 +72,7 @@ class Fetcher:
     largest_bytes: int = LARGEST_BYTES
     longest_s: float = LONGEST_S
     tls: ssl.SSLContext | None = None
+    cache: FetchCache = field(default_factory=FetchCache)
 
     def fetch(self, url: str, kind: Kind, target: Path, *, setting: str) -> None:
         """Write the file at `url` to `target`.
@@ -107,9 +87,8 @@ class Fetcher:
             SettingsError: it cannot or must not be fetched, in one sentence.
         """
         try:
-            with target.open("xb") as file, contextlib.closing(self._chunks(url.strip(), kind)) as chunks:
-                for chunk in chunks:
-                    file.write(chunk)
+            with target.open("xb") as file:
+                self._write(file, target, url.strip(), kind)
         except (_Refused, ssl.SSLError, OSError, http.client.HTTPException) as error:
             target.unlink(missing_ok=True)
             raise _problem(setting, url, _reason(error), passing=_passes(error)) from None
@@ -117,23 +96,45 @@ class Fetcher:
             target.unlink(missing_ok=True)
             raise
 
-    def _chunks(self, url: str, kind: Kind) -> Generator[bytes, None, None]:
-        """Yield the bytes of the file, after any redirects."""
+    def _write(self, file: BinaryIO, target: Path, url: str, kind: Kind) -> None:
+        """Write what is kept of `url`, or what its server answers."""
+        kept, key = self.cache.find((url, kind)), (url, kind)
+        if kept is not None and self.cache.is_fresh(kept) and _copied(kept, file):
+            return
         ends_at = time.monotonic() + self.longest_s
+        with self._answer(url, ends_at, kept) as (response, last_url):
+            unchanged = response.status == http.HTTPStatus.NOT_MODIFIED
+            if unchanged and kept is not None and last_url == kept.url and _copied(kept, file):
+                self.cache.renew(key, kept, response.headers)
+                return
+            for chunk in self._body(response, kind, ends_at):
+                file.write(chunk)
+            file.flush()
+            self.cache.keep(key, target, last_url, response.headers)
+
+    @contextmanager
+    def _answer(
+        self, url: str, ends_at: float, kept: Kept | None
+    ) -> Iterator[tuple[http.client.HTTPResponse, str]]:
+        """Give the answer after any redirects, and where it came from."""
         for _ in range(MOST_REDIRECTS + 1):
-            with self._asked(url, ends_at) as response:
+            conditions = kept.conditions if kept is not None and kept.url == url else {}
+            with self._asked(url, ends_at, conditions) as response:
                 if response.status not in _REDIRECTS:
-                    yield from self._body(response, kind, ends_at)
+                    yield response, url
                     return
                 url = urljoin(url, response.headers.get("Location", ""))
         raise _Refused("it is redirected too often")
 
     @contextmanager
-    def _asked(self, url: str, ends_at: float) -> Iterator[http.client.HTTPResponse]:
+    def _asked(
+        self, url: str, ends_at: float, conditions: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
         """Give the answer of the server of `url`; the connection is cut when the time is over."""
         parts, host, port = _parts(url)
-        line = socket.create_connection((str(self._address(host, port)), port), _left(ends_at))
-        watch = threading.Timer(_left(ends_at), _cut, [line])
+        line = socket.create_connection((str(self._address(host, port, ends_at)), port), _left(ends_at))
+        # TLS takes the line over into a socket of its own: what is cut is the one of the moment.
+        watch = threading.Timer(_left(ends_at), lambda: _cut(line))
         watch.daemon = True
         watch.start()
         try:
@@ -141,12 +142,14 @@ class Fetcher:
             if parts.scheme == "https":
                 tls = self.tls or ssl.create_default_context()
                 connection = http.client.HTTPSConnection(host, port, context=tls)
-                line = tls.wrap_socket(line, server_hostname=host)
+                line = tls.wrap_socket(line, server_hostname=host, do_handshake_on_connect=False)
+                _left(ends_at)  # the time may have been over in between
+                line.do_handshake()
             else:
                 connection = http.client.HTTPConnection(host, port)
             connection.sock = line
             path = quote(parts.path or "/", _KEPT) + (f"?{quote(parts.query, _KEPT)}" if parts.query else "")
-            connection.request("GET", path, headers=_HEADERS)
+            connection.request("GET", path, headers={**_HEADERS, **conditions})
             with contextlib.closing(connection.getresponse()) as response:
                 yield response
         except (OSError, http.client.HTTPException):
@@ -156,10 +159,12 @@ class Fetcher:
             watch.cancel()
             line.close()
 
-    def _address(self, host: str, port: int) -> Address:
+    def _address(self, host: str, port: int, ends_at: float) -> Address:
         """Return the address of a host; one that is not public spoils all."""
         try:
-            addresses = self.look_up(host, port)
+            addresses = within(_left(ends_at), lambda: self.look_up(host, port))
+        except TimeoutError:
+            raise _Refused("it takes too long", passing=True) from None
         except (OSError, UnicodeError, ValueError):
             addresses = []
         if not addresses:
@@ -236,7 +241,19 @@ def _left(ends_at: float) -> float:
 
 def _cut(line: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(
+            line, socket.SHUT_RDWR
+        )  # TLS' own would end its session, which another thread reads
+
+
+def _copied(kept: Kept, file: BinaryIO) -> bool:
+    """Write a kept file to `file`; False where it has just gone for want of room, and nothing is written."""
+    try:
+        with kept.path.open("rb") as content:
+            shutil.copyfileobj(content, file)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _reason(error: Exception) -> str:
@@ -246,6 +263,8 @@ def _reason(error: Exception) -> str:
         return "the server's certificate is not valid"
     if isinstance(error, TimeoutError):
         return "it takes too long"
+    if lack := lacking(error):
+        return f"the system has no more {lack}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk for temporary files is full"
     return "the server cannot be reached or does not speak http"

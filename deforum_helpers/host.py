@@ -115,8 +115,6 @@ def picture_problems(setting: str, text: str | None, downloads: Downloads) -> li
         return []
     try:
         path = downloads.local(text or "", "image", setting=setting)
-        if not path.startswith("data:") and not _is_file(path):
-            return [_no_file(setting, path)]
         check_picture(path, setting=setting)
     except SettingsError as error:
         return list(error.problems)
@@ -181,23 +179,6 @@ def flow_problems(plan: Plan) -> list[Problem]:
         if missing is not None:
             problems.append(Problem(f"{setting}: {missing}.", setting, found=method, allowed="DIS Medium"))
     return problems
-
-
-def _no_file(setting: str, path: str) -> Problem:
-    return Problem(
-        f"{setting} names a file that is not there or cannot be read: {path[:200]!r}; "
-        "give the path of an existing file.",
-        setting=setting,
-        found=path[:200],
-        allowed="path of an existing file",
-    )
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def disk_bytes(settings: Settings, inputs: Inputs) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,13 @@ from deforum_helpers.depth.base import DepthEstimator
 from deforum_helpers.depth.kept import kept_estimator
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.engines.preview import PreviewEngine
-from deforum_helpers.errors import BlankFrame, Cancelled, CheckpointError
+from deforum_helpers.errors import BlankFrame, Cancelled
 from deforum_helpers.image.color import ColorReference
-from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.kept_settings import keep_settings
 from deforum_helpers.media.video import remove_extracted
-from deforum_helpers.nolinks import read_file
 from deforum_helpers.output.disk import write_whole
-from deforum_helpers.output.earlier import check_fits, check_frames, remove_unfinished, unfinished_files
+from deforum_helpers.output.earlier import remove_unfinished, unfinished_files
 from deforum_helpers.output.film import Film
-from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import FileKind, Manifest
 from deforum_helpers.output.names import Run, new_run, resumed_run
 from deforum_helpers.output.postproduction import (
@@ -44,6 +40,7 @@ from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.state import State
 from deforum_helpers.render.studio import Eyes, Studio
+from deforum_helpers.resuming import maker, resumed_start
 from deforum_helpers.settings import FIELDS, flat_settings
 from deforum_helpers.sources import Sources, open_sources, picture_of, with_videos
 
@@ -175,49 +172,16 @@ class _Job:
             path = self.prepared.settings.color_coherence_image_path
             picture = picture_of(self.prepared, name, path, self.engine.device)
             reference = ColorReference(picture, "Image")
-        return checkpoint.Checkpoint(State(reference=reference), 0, self.plan.digest)
+        made_by = maker(self.prepared, self.engine)
+        return checkpoint.Checkpoint(State(reference=reference), 0, self.plan.digest, made_by)
 
     def resumed_start(self) -> checkpoint.Checkpoint:
-        """Read where the run stands, and see that everything before that is there.
-
-        Raises:
-            CheckpointError: it is not.
-        """
-        try:
-            content = read_file(self.run.checkpoint_path)
-        except OSError:
-            if self.run.settings_path.exists():  # it was stopped before its first frame was done
-                return self.fresh_start()
-            raise CheckpointError(
-                f"The run {self.run.timestring} is gone: {self.run.outdir.name!r} has no checkpoint. Render it anew."
-            ) from None
-        start = checkpoint.decoded(content, self.engine.device)
-        check_frames(self.run, start.frames_done, depth=self.prepared.settings.save_depth_maps)
-        if start.frames_done:
-            newest = read_frame(self.run.frame_path(start.frames_done - 1))
-            size = (self.prepared.settings.W, self.prepared.settings.H)
-            check_fits(self.run, (start.frames_done, *newest.shape[1::-1]), (self.plan.frames, *size))
-            start = replace(start, state=replace(start.state, last=from_bytes(newest, self.engine.device)))
-        return start if start.digest == self.plan.digest else self._changed(start)
-
-    def _changed(self, start: checkpoint.Checkpoint) -> checkpoint.Checkpoint:
-        """Return where the run goes on with other settings than it was begun with.
-
-        Raises:
-            CheckpointError: the new settings have no key frame there.
-        """
-        places = [key.index for key in self.plan.key_frames]
-        if start.frames_done not in places and start.frames_done < self.plan.frames:
-            raise CheckpointError(
-                f"The run {self.run.timestring} has {start.frames_done} frames, but with the changed settings frame "
-                f"{start.frames_done} is no key frame. Resume with the diffusion_cadence it was begun with."
-            )
-        self.warnings += (
-            f"The settings differ from those that the run {self.run.timestring} was begun with; frames from "
-            f"{start.frames_done} on follow the new ones.",
-        )
-        done = sum(place < start.frames_done for place in places)
-        return replace(start, state=replace(start.state, steps_done=done), digest=self.plan.digest)
+        """Return where the run goes on; raises `CheckpointError` if it cannot."""
+        start = resumed_start(self.prepared, self.run, self.engine)
+        if start is None:  # it was stopped before its first frame was done
+            return self.fresh_start()
+        self.warnings += start.warnings
+        return start.checkpoint
 
     def make_film(self, start: checkpoint.Checkpoint, sources: Sources) -> Manifest:
         """Render what is left of the film and return the list of its files.
@@ -235,6 +199,7 @@ class _Job:
             frames_done=start.frames_done,
             soundtrack=prepared.inputs.soundtrack,
             film_digest=self.film_digest,
+            made_by=start.made_by,
         ) as film:
             try:
                 self._render(film, start, sources)

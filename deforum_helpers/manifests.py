@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import is_url
 from deforum_helpers.media.inputs import Downloads
-from deforum_helpers.schedule.parseq import MOTION, PROMPT_FIELD, SETTING, Manifest, read_manifest
+from deforum_helpers.regular_files import read_regular
+from deforum_helpers.schedule.parseq import MOST_BYTES, MOTION, PROMPT_FIELD, SETTING, Manifest, read_manifest
 from deforum_helpers.settings import FIELDS, Settings
 from deforum_helpers.settings.modes import sets_length
 
@@ -33,7 +33,7 @@ def with_manifest(
         summary = None
         if is_url(text):
             path = downloads.local(text, "json", setting=SETTING)
-            text = Path(path).read_text(encoding="utf-8", errors="replace")
+            text = read_regular(path, MOST_BYTES).decode("utf-8", "replace")
         manifest = read_manifest(text, uses_deltas=settings.parseq_use_deltas)
         if is_url(settings.parseq_manifest):
             summary = dict(manifest.summary)

@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from deforum_helpers.regular_files import LOOK_S, READ_S, in_time
+
 _RELATIVE = os.open in os.supports_dir_fd
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 # To pass through a folder one need not be allowed to list it.
@@ -117,16 +119,19 @@ def open_file(path: Path) -> IO[bytes]:
     """Open the regular file `path` to be read; no part of the path may be a link.
 
     Raises:
-        OSError: as `Folder` and `Folder.read`.
+        UnusableFile: a part is a link, missing or not to be entered, or it is no regular file; in words.
     """
-    with Folder(path.parent) as folder:
-        return folder.read(path.name)
+    return in_time(LOOK_S, lambda: _opened_below(path))
 
 
 def read_file(path: Path, most_bytes: int = -1) -> bytes:
     """Return the content of such a file, or its beginning."""
-    with open_file(path) as file:
-        return file.read(most_bytes)
+
+    def content() -> bytes:
+        with _opened_below(path) as file:
+            return file.read(most_bytes)
+
+    return in_time(READ_S, content)
 
 
 def is_file(path: Path) -> bool:
@@ -149,6 +154,11 @@ def remove_file(path: Path) -> None:
     """Remove a file; one that is gone already, or reached only by a link, is no matter."""
     with suppress(OSError), Folder(path.parent) as folder:
         folder.remove(path.name)
+
+
+def _opened_below(path: Path) -> IO[bytes]:
+    with Folder(path.parent) as folder:
+        return folder.read(path.name)
 
 
 def resolved(root: Path, path: Path) -> Path:

@@ -5,7 +5,6 @@ Nothing is written, no model is loaded, torch is not imported.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
@@ -28,14 +27,13 @@ from deforum_helpers.host import (
 )
 from deforum_helpers.manifests import manifest_warnings, with_manifest
 from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, with_controls
-from deforum_helpers.nolinks import read_file
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
 from deforum_helpers.output.runs import resume_problems
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, defaults, examine_settings, flat_settings
-from deforum_helpers.settings.files import typed_settings
+from deforum_helpers.settings.files import read_settings_file, typed_settings
 from deforum_helpers.settings.modes import sets_length
 
 __all__ = ["HostFacts", "Prepared", "prepare"]
@@ -84,6 +82,12 @@ class Prepared:
             "sampling_steps": self.plan.sampling_steps,
             "disk_bytes": disk_bytes(self.settings, self.inputs),
         }
+
+    @property
+    def work(self) -> float:
+        """Sampling steps of a megapixel that there are to do; a frame costs about half a step besides."""
+        steps = self.plan.sampling_steps + 0.5 * self.plan.frames
+        return steps * self.settings.W * self.settings.H / 1e6
 
 
 def prepare(
@@ -267,8 +271,8 @@ def _seed_of_run(settings: Settings, output_root: Path, images_folder: str, time
 
 def _saved_seed(path: Path) -> int | None:
     try:
-        seed = json.loads(read_file(path.absolute())).get("seed")
-    except (OSError, ValueError, AttributeError):
+        seed = read_settings_file(path).get("seed")
+    except SettingsError:
         return None
     return seed if isinstance(seed, int) and seed >= 0 else None
 

@@ -125,7 +125,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
         ("video_init_path", switch | {"video_init_path": path}, found, "give a video")
         for switch in (VIDEO_MODE, HYBRID, {"hybrid_motion": "Affine"})
         for path, found in (
-            ("<nowhere>", "cannot be read"),
+            ("<nowhere>", "not there"),
             ("<empty>", "no video"),
             ("<text>", "no video"),
             ("<concat>", "playlists are not"),
@@ -134,11 +134,11 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "video_mask_path",
         {"use_mask_video": True, "video_mask_path": "<nowhere>"},
-        "cannot be read",
+        "not there",
         "give a video",
     ),
     ("video_mask_path", {"use_mask_video": True, "video_mask_path": "<empty>"}, "no video", "give a video"),
-    ("cn_2_vid_path", UNIT | {"cn_2_vid_path": "<nowhere>"}, "cannot be read", "give"),
+    ("cn_2_vid_path", UNIT | {"cn_2_vid_path": "<nowhere>"}, "not there", "give"),
     ("cn_2_vid_path", UNIT | {"cn_2_vid_path": "<empty>"}, "no video", "give"),
     (
         "extract_from_frame",

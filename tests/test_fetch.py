@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from deforum_helpers.addresses import Address, is_public
 from deforum_helpers.errors import SettingsError
-from deforum_helpers.fetch import Address, Fetcher, is_public, is_url
+from deforum_helpers.fetch import Fetcher, is_url
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 

@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.ui", "deforum_helpers.webui"),
     (
         "deforum_helpers.job",
+        "deforum_helpers.resuming",
         "deforum_helpers.sources",
         "deforum_helpers.human_masks",
         "deforum_helpers.tools",
@@ -61,6 +62,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.schedule",),
     ("deforum_helpers.image",),
     ("deforum_helpers.camera",),
+    ("deforum_helpers.fetch",),
+    ("deforum_helpers.fetch_cache",),
     ("deforum_helpers.scratch",),
     ("deforum_helpers.nolinks",),
     (
@@ -70,8 +73,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.cancel",
         "deforum_helpers.registry",
         "deforum_helpers.optional",
-        "deforum_helpers.fetch",
+        "deforum_helpers.regular_files",
     ),
+    ("deforum_helpers.bounded_json", "deforum_helpers.deadlines", "deforum_helpers.addresses"),
     ("preload", "install"),
 )
 
@@ -103,6 +107,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
             "render",
             "output.film",
             "job",
+            "resuming",
             "sources",
             "human_masks",
             "webui",

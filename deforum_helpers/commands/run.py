@@ -23,6 +23,8 @@ from deforum_helpers.commands.job_files import (
     print_warnings,
 )
 from deforum_helpers.errors import DeforumError, Parked, Stopped
+from deforum_helpers.output.names import IMAGES_FOLDER
+from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.scratch import remove_abandoned
 
@@ -40,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
     """
     remove_abandoned()
     facts = host_facts(options, options.out or DEFAULT_OUTPUT_ROOT)
+    remove_unused_claims(facts.output_root / IMAGES_FOLDER)
     jobs = [(path, prepare_file(path, options, facts)) for path in options.files]
     ready = [(path, prepared) for path, prepared in jobs if prepared is not None]
     if len(ready) < len(jobs):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-import struct
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from deforum_helpers.engines.model_files import check_model_folder, read_json, safetensors_shapes
 from deforum_helpers.errors import ModelError
+from deforum_helpers.regular_files import UnusableFile, check_regular, is_regular
 
 Kind = Literal["sd", "sdxl", "sd3", "flux"]
 
@@ -18,7 +18,6 @@ LORA_FOLDER = "Lora"
 VAE_FOLDER = "VAE"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_HEADER_LIMIT_BYTES = 64 * 2**20
 
 PIPELINES: Mapping[str, Kind] = {
     "StableDiffusionPipeline": "sd",
@@ -89,7 +88,14 @@ def describe_checkpoint(name: str, allow_download: bool = False) -> Checkpoint:
         )
     if path.is_dir():
         return Checkpoint("folder", str(path), folder_kind(path))
-    if path.is_file():
+    try:
+        check_regular(path)
+    except UnusableFile as error:
+        if not error.absent:
+            raise ModelError(
+                f"The checkpoint {name!r} {error}; allowed are a diffusers folder and a .safetensors file."
+            ) from error
+    else:
         return Checkpoint("file", str(path), _file_kind(path))
     if not _HUB_ID.fullmatch(name):
         raise ModelError(
@@ -144,7 +150,7 @@ def vae_files(checkpoint: str | None) -> dict[str, Path]:
     folders = reversed(folders_beside(checkpoint, VAE_FOLDER))
     found = (path for folder in folders for path in sorted(folder.glob("*")))
     return {
-        path.name: path for path in found if path.suffix == ".safetensors" or (path / "config.json").is_file()
+        path.name: path for path in found if path.suffix == ".safetensors" or is_regular(path / "config.json")
     }
 
 
@@ -183,7 +189,7 @@ def folder_components(folder: Path, with_weights: bool = True) -> tuple[Kind, di
         ModelError: no index, an unsupported pipeline, foreign code, or weights that are pickles.
     """
     index_path = folder / "model_index.json"
-    if not index_path.is_file():
+    if not is_regular(index_path):
         raise ModelError(f"The folder {folder.name!r} is not a diffusers model: it has no model_index.json.")
     index = read_json(index_path)
     pipeline = index.get("_class_name")
@@ -193,6 +199,7 @@ def folder_components(folder: Path, with_weights: bool = True) -> tuple[Kind, di
             f"allowed: {', '.join(PIPELINES)}."
         )
     components = dict(_known_components(folder, index))
+    check_model_folder(folder)
     for component in components:
         _refuse_foreign_code(folder, component)
         if with_weights:
@@ -218,7 +225,7 @@ def _known_components(folder: Path, index: Mapping[str, Any]) -> Iterator[tuple[
 def _refuse_foreign_code(folder: Path, component: str) -> None:
     for config in ("config.json", "tokenizer_config.json"):
         path = folder / component / config
-        if path.is_file() and "auto_map" in read_json(path):
+        if path.exists() and "auto_map" in read_json(path):
             raise ModelError(
                 f"The model {folder.name!r} asks for foreign code in {component}/{config} (auto_map), "
                 "which is never run; use a model that needs none."
@@ -252,39 +259,3 @@ def _file_kind(path: Path) -> Kind:
             "use the text-to-image version."
         )
     return kind
-
-
-def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor in a `.safetensors` file, from its header alone.
-
-    Raises:
-        ModelError: not such a file.
-    """
-    try:
-        if path.suffix.casefold() != ".safetensors":
-            raise ValueError(path.suffix)
-        header = _header(path)
-        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise ModelError(
-            f"The file {path.name!r} is not a .safetensors file, or it is cut off; fetch it again."
-        ) from error
-
-
-def _header(path: Path) -> Any:
-    """The JSON before the tensors: eight bytes of length, then itself."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        if length > _HEADER_LIMIT_BYTES:
-            raise ValueError(length)
-        return json.loads(file.read(length))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path.parent.name}/{path.name} cannot be read ({error}).") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path.parent.name}/{path.name} holds no settings.")
-    return content

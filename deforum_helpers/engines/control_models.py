@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,10 @@ from deforum_helpers.engines.checkpoints import (
     Checkpoint,
     describe_checkpoint,
     folders_beside,
-    read_json,
-    safetensors_shapes,
 )
+from deforum_helpers.engines.model_files import check_model_folder, read_json, safetensors_shapes
 from deforum_helpers.errors import ModelError
+from deforum_helpers.regular_files import is_regular
 from deforum_helpers.weights.hub import hub_snapshots
 
 FOLDER = "ControlNet"
@@ -114,12 +115,12 @@ def _models(folders: tuple[Path, ...]) -> list[Path]:
 
 def _is_alone(path: Path) -> bool:
     """Weights beside a config.json are a part of that folder's model."""
-    return not (path.parent / "config.json").is_file()
+    return not is_regular(path.parent / "config.json")
 
 
 def _located(name: str, folders: tuple[Path, ...]) -> Path:
     path = Path(name).expanduser()
-    if path.is_absolute() and path.exists():
+    if path.is_absolute() and os.path.lexists(path):
         return path
     known = {plain_name(found.name): found for found in reversed(_models(folders))}
     found = known.get(plain_name(name)) or next(iter(hub_snapshots(name)), None)
@@ -136,6 +137,7 @@ def _located(name: str, folders: tuple[Path, ...]) -> Path:
 
 
 def _width_of_folder(folder: Path) -> int | None:
+    check_model_folder(folder)
     config = read_json(folder / "config.json")
     kind = config.get("_class_name")
     if kind != _CLASSES or "auto_map" in config:
@@ -182,4 +184,4 @@ def _width_of_checkpoint(checkpoint: Checkpoint) -> int | None:
     if checkpoint.source == "file":
         return _width_of(safetensors_shapes(path), "model.diffusion_model.")
     config = path / "unet" / "config.json"
-    return _one_width(read_json(config)) if config.is_file() else None
+    return _one_width(read_json(config)) if is_regular(config) else None

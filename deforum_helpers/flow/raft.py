@@ -13,6 +13,7 @@ from deforum_helpers.errors import ModelError
 from deforum_helpers.flow.names import RAFT_INSTALL
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.optional import require
+from deforum_helpers.regular_files import is_regular
 
 UPDATES = 50
 MULTIPLE_PX = 8
@@ -30,7 +31,7 @@ def load_raft(device: torch.device | str) -> RaftFlow:
     models = require("torchvision.models.optical_flow", "RAFT", RAFT_INSTALL)
     weights = models.Raft_Large_Weights.DEFAULT
     path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(weights.url)
-    if not path.is_file():
+    if not is_regular(path):
         raise ModelError(
             f"RAFT's weights are not on this machine: put {path.name} into {path.parent}, or fetch it with: "
             'python -c "from torchvision.models.optical_flow import *; raft_large(Raft_Large_Weights.DEFAULT)"'

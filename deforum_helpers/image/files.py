@@ -11,12 +11,24 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.image.heads import Oversized, check_head, orientation
+from deforum_helpers.regular_files import UnusableFile, read_regular
 
 LARGEST_PIXELS = 64_000_000
 LARGEST_FILE_BYTES = 256_000_000
+# How a picture gets upright that is as EXIF calls 2 to 8.
+_TURNS = (
+    Pillow.Transpose.FLIP_LEFT_RIGHT,
+    Pillow.Transpose.ROTATE_180,
+    Pillow.Transpose.FLIP_TOP_BOTTOM,
+    Pillow.Transpose.TRANSPOSE,
+    Pillow.Transpose.ROTATE_270,
+    Pillow.Transpose.TRANSVERSE,
+    Pillow.Transpose.ROTATE_90,
+)
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
@@ -32,7 +44,31 @@ def open_picture(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
         SettingsError: there is no such file, it is no picture, or it has more than 64 million pixels.
     """
     with _opened(source, setting) as picture:
-        yield _in_8_bits(ImageOps.exif_transpose(picture))
+        yield _in_8_bits(_upright(picture))
+
+
+def _upright(picture: Pillow.Image) -> Pillow.Image:
+    """Pillow's own way unpacks all tags for the one that tells, those that all point at the same bytes included."""
+    picture.load()  # a PNG may say it behind its pixels
+    if isinstance(picture, TiffImageFile):  # upright since it was loaded
+        return picture
+    number = orientation(_tags_of(picture), _xmp_of(picture))
+    return picture if number == 1 else picture.transpose(_TURNS[number - 2])
+
+
+def _tags_of(picture: Pillow.Image) -> bytes:
+    if isinstance(exif := picture.info.get("exif"), bytes):
+        return exif
+    hexadecimal = str(picture.info.get("Raw profile type exif", "")).split("\n")[3:]
+    try:
+        return bytes.fromhex("".join(hexadecimal))
+    except ValueError:
+        return b""
+
+
+def _xmp_of(picture: Pillow.Image) -> bytes:
+    text = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or b""
+    return text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text)
 
 
 def _in_8_bits(picture: Pillow.Image) -> Pillow.Image:
@@ -61,13 +97,17 @@ def has_alpha(picture: Pillow.Image) -> bool:
 @contextmanager
 def _opened(source: str | Path, setting: str) -> Iterator[Pillow.Image]:
     try:
-        with Pillow.open(io.BytesIO(_contents(source, setting)), formats=FORMATS) as picture:
+        content = _contents(source, setting)
+        check_head(content)
+        with Pillow.open(io.BytesIO(content), formats=FORMATS) as picture:
             width_px, height_px = picture.size
             if width_px * height_px > LARGEST_PIXELS:
                 raise _problem(setting, f"a picture of {width_px}x{height_px} pixels", _size_limit())
             yield picture
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
         raise _problem(setting, "a picture of far too many pixels", _size_limit()) from None
+    except Oversized as error:
+        raise _problem(setting, f"{_shown(source)}, which {error}", "a picture without them") from None
     except (OSError, SyntaxError, ValueError, EOFError):
         raise _problem(
             setting, f"{_shown(source)}, which is no readable picture", ", ".join(FORMATS)
@@ -80,15 +120,15 @@ def _contents(source: str | Path, setting: str) -> bytes:
         return _data_url_contents(text, setting)
     if "://" in text:
         raise _problem(setting, f"the remote address {_shown(text)}", "a file of this machine, or a data URL")
-    path = Path(text).expanduser()
     try:
-        if not path.is_file():
-            raise _problem(setting, f"{_shown(text)}, which is no file", "the path of a picture")
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise _problem(setting, f"{_shown(text)}, a file of over 256 MB", "at most 256 MB")
-        return path.read_bytes()
-    except (OSError, ValueError):
-        raise _problem(setting, f"{_shown(text)}, which cannot be read", "the path of a picture") from None
+        return read_regular(Path(text).expanduser(), LARGEST_FILE_BYTES)
+    except UnusableFile as error:
+        why, passing = str(error), error.passing
+    except RuntimeError:  # a home of nobody
+        why, passing = "is no path", False
+    allowed = "the path of a picture"
+    message = f"{setting} names {_shown(text)}, which {why}; give {allowed}."
+    raise SettingsError([Problem(message, setting, found=_shown(text), allowed=allowed, passing=passing)])
 
 
 def _data_url_contents(url: str, setting: str) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deforum_helpers.registry import choose
+from deforum_helpers.regular_files import is_regular
 from deforum_helpers.weights.files import models_folder, network_files
 from deforum_helpers.weights.hub import hub_file
 
@@ -93,7 +94,7 @@ def film_file() -> Path | None:
     """Return FILM's file, or None where it is not on this machine."""
     for name in FILM_FILES:
         for folder in (models_folder(), models_folder() / "film_interpolation"):
-            if (folder / name).is_file():
+            if is_regular(folder / name):
                 return folder / name
         if found := hub_file(FILM_HUB_ID, f"frame_interpolation/{name}"):
             return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from deforum_helpers.errors import MissingFeature, Problem, SettingsError, VideoError
+from deforum_helpers.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError, lacking
 from deforum_helpers.fetch import Fetcher, Kind, is_url
 from deforum_helpers.media.control_inputs import ControlInput, find_controls
 from deforum_helpers.media.video import MOST_FRAMES, Footage, Selection, footage_of
@@ -173,14 +173,15 @@ class _Finding:
             check_soundtrack(path, self._ffmpeg())
         except SettingsError as error:
             self.problems += error.problems
-        except (VideoError, MissingFeature) as error:
-            if of_video and isinstance(error, VideoError):
+        except RenderError as error:
+            if of_video and isinstance(error, VideoError) and not lacking(error):
                 self.warnings.append(
                     "add_soundtrack is Init Video, but the video has no sound that can be read."
                 )
             else:
                 message = str(error) if str(error).startswith(setting) else f"{setting}: {error}"
-                self.problems.append(Problem(message, setting, found=named[:120]))
+                passing = error.retryable or lacking(error) is not None
+                self.problems.append(Problem(message, setting, found=named[:120], passing=passing))
         else:
             return path
         return None

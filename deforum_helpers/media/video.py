@@ -14,16 +14,18 @@ from functools import lru_cache
 from pathlib import Path
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Problem, SettingsError, VideoError
+from deforum_helpers.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError
 from deforum_helpers.image.files import LARGEST_PIXELS
 from deforum_helpers.nolinks import Folder, is_file, make_folder, read_file, remove_file
-from deforum_helpers.output.audio import container_kind
+from deforum_helpers.output.audio import HEAD_BYTES, container_kind
 from deforum_helpers.output.disk import disk_errors, write_whole
 from deforum_helpers.output.ffmpeg import QUIET, failure, input_file, run_ffmpeg, start
+from deforum_helpers.regular_files import UnusableFile, check_regular, head_of
 
 CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "asf", "ogg")
 ALLOWED = "a video file: mp4, mov, m4v, webm, mkv, avi or mpeg"
 MOST_FRAMES = 100_000
+RECORD_BYTES = 64 * 1024
 LOOK_S = 0.1
 PROBE_TIMEOUT_S = 60.0
 COUNT_TIMEOUT_S = 1800.0
@@ -92,18 +94,20 @@ def footage_of(path: Path, ffmpeg: str, *, setting: str, name: str | None = None
     """
     shown = name or path.name
     try:
-        status = path.stat()
-        with path.open("rb") as file:
-            demuxer = container_kind(file.read(512))
-    except (OSError, ValueError):
-        raise _problem(setting, shown, "which cannot be read") from None
+        status = check_regular(path)
+        demuxer = container_kind(head_of(path, HEAD_BYTES))
+    except UnusableFile as error:
+        raise _problem(setting, shown, f"which {error}", passing=error.passing) from None
     if demuxer not in CONTAINERS:
         raise _problem(setting, shown, "which is no video that can be read; playlists are not")
     try:
         size, fps = _look(path, demuxer, ffmpeg)
         frames = _counted(path, demuxer, ffmpeg, status.st_size, status.st_mtime_ns)
-    except VideoError as error:
-        raise _problem(setting, shown, f"which cannot be decoded ({_short(str(error))})") from error
+    except MissingFeature:
+        raise
+    except RenderError as error:
+        why = f"which cannot be decoded ({_short(str(error))})"
+        raise _problem(setting, shown, why, passing=error.retryable) from error
     if not frames:
         raise _problem(setting, shown, "which has no frame")
     return Footage(path, stem_of(shown), *size, fps, frames)
@@ -233,14 +237,13 @@ def remove_extracted(paths: Sequence[Path]) -> None:
 def said_in(record: Path) -> str | None:
     """Return the text of such a file, or None where it cannot be read."""
     try:
-        return read_file(record).decode()
+        return read_file(record, RECORD_BYTES).decode()
     except (OSError, ValueError):
         return None
 
 
 def _run(footage: Footage, folder: Path, selection: Selection, ffmpeg: str, cancel: CancelToken) -> None:
-    with footage.path.open("rb") as file:
-        demuxer = container_kind(file.read(512)) or "mov"
+    demuxer = _demuxer(footage)
     pattern = str((folder / "%09d.jpg").resolve()).replace("%", "%%").replace("%%09d", "%09d")
     arguments = [
         *_source(footage.path, demuxer),
@@ -249,6 +252,15 @@ def _run(footage: Footage, folder: Path, selection: Selection, ffmpeg: str, canc
         *("-f", "image2", "-start_number", "0", f"file:{pattern}"),
     ]
     _run_watched(ffmpeg, arguments, "Extracting the video's frames", cancel)
+
+
+def _demuxer(footage: Footage) -> str:
+    try:
+        return container_kind(head_of(footage.path, HEAD_BYTES)) or "mov"
+    except UnusableFile as error:
+        raise VideoError(
+            f"The video {footage.path.name!r} {error}; put it back, or give another one."
+        ) from error
 
 
 def _run_watched(ffmpeg: str, arguments: Sequence[str], what: str, cancel: CancelToken) -> None:
@@ -277,6 +289,6 @@ def _short(message: str) -> str:
     return message if len(message) <= 200 else message[:199] + "…"
 
 
-def _problem(setting: str, name: str, what: str) -> SettingsError:
+def _problem(setting: str, name: str, what: str, *, passing: bool = False) -> SettingsError:
     message = f"{setting} names {name[:120]!r}, {what}; give {ALLOWED}."
-    return SettingsError([Problem(message, setting, found=name[:120], allowed=ALLOWED)])
+    return SettingsError([Problem(message, setting, found=name[:120], allowed=ALLOWED, passing=passing)])

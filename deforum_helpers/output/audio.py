@@ -7,7 +7,9 @@ from pathlib import Path
 from deforum_helpers.errors import VideoError
 from deforum_helpers.output.disk import appearing
 from deforum_helpers.output.ffmpeg import FINISH_TIMEOUT_S, input_file, run_ffmpeg
+from deforum_helpers.regular_files import UnusableFile, head_of
 
+HEAD_BYTES = 512
 _PROBE_TIMEOUT_S = 30.0
 _TS_PACKET = 188
 
@@ -36,11 +38,10 @@ def soundtrack_kind(path: Path) -> str:
         VideoError: the file is missing, or neither sound nor film; a playlist is neither, whatever its name.
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(512)
-    except (OSError, ValueError) as error:
+        head = head_of(path, HEAD_BYTES)
+    except UnusableFile as error:
         raise VideoError(
-            f"soundtrack_path {path.name!r} cannot be read; give a local sound or video file."
+            f"soundtrack_path {path.name[:120]!r} {error}; give a local sound or video file."
         ) from error
     demuxer = container_kind(head)
     if demuxer is not None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deforum_helpers.errors import DiskFull, RenderError
+from deforum_helpers.errors import DiskFull, RenderError, lacking, no_resources
 from deforum_helpers.nolinks import Folder, remove_file
 
 # Left for what has to be written when a job stops: its film's end, the job database, the log.
@@ -38,6 +38,7 @@ def disk_errors(name: str) -> Iterator[None]:
 
     Raises:
         DiskFull: no space, or the user's quota is used up.
+        NoResources: no descriptor or memory is left.
         RenderError: any other refusal of the operating system.
     """
     try:
@@ -47,6 +48,8 @@ def disk_errors(name: str) -> Iterator[None]:
             raise DiskFull(
                 f"The disk is full: {name} could not be written; free some space and resume."
             ) from error
+        if lack := lacking(error):
+            raise no_resources(f"{name} could not be written", lack) from error
         reason = error.strerror or type(error).__name__
         raise RenderError(
             f"{name} could not be written ({reason}); check the output folder's rights."

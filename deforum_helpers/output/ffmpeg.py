@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.errors import DiskFull, MissingFeature, RenderError, VideoError
+from deforum_helpers.errors import (
+    DiskFull,
+    MissingFeature,
+    ProgramKilled,
+    RenderError,
+    VideoError,
+    lacking,
+    lacking_by_words,
+    no_resources,
+)
 
 FINISH_TIMEOUT_S = 3600.0
 INSTALL_LINE = "pip install imageio-ffmpeg"
@@ -70,6 +81,8 @@ def run_ffmpeg(ffmpeg: str, arguments: Sequence[str], what: str, timeout_s: floa
 
     Raises:
         VideoError: it failed or hung.
+        ProgramKilled: it was killed.
+        NoResources: it failed for want of descriptors, processes or memory.
         DiskFull: it failed for want of space.
         MissingFeature: it cannot be started.
     """
@@ -93,11 +106,14 @@ def start(ffmpeg: str, arguments: Sequence[str], **pipes: Any) -> subprocess.Pop
     """Start ffmpeg in a process group of its own.
 
     Raises:
+        NoResources: the system has no process, descriptor or memory left.
         MissingFeature: it cannot be started.
     """
     try:
         return subprocess.Popen([ffmpeg, *arguments], **_OWN_GROUP, **pipes)
     except OSError as error:
+        if lack := lacking(error):
+            raise no_resources("The ffmpeg program cannot be started", lack) from error
         raise MissingFeature(
             f"The ffmpeg program {Path(ffmpeg).name!r} cannot be started ({error.strerror}); "
             f"install it with: {INSTALL_LINE}"
@@ -132,8 +148,28 @@ def failure(what: str, exit_status: int, stderr: bytes) -> RenderError:
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     if any("No space left on device" in line for line in lines):
         return DiskFull(f"{what} failed: the disk is full; free some space and resume.")
-    said = " / ".join(_without_folders(line) for line in lines[-3:]) or "it said nothing"
+    if (ended_by := _killed_by(exit_status, lines)) is not None:
+        return ProgramKilled(
+            f"{what} failed: ffmpeg was killed ({ended_by}); all frames are kept, and it can be tried again."
+        )
+    if lack := lacking_by_words(" ".join(lines[-_LAST_LINES:])):
+        return no_resources(f"{what} failed", lack)
+    said = " / ".join(_without_folders(line) for line in lines[-_LAST_LINES:]) or "it said nothing"
     return VideoError(f"{what} failed: ffmpeg ended with status {exit_status}: {said}")
+
+
+def _killed_by(exit_status: int, lines: Sequence[str]) -> str | None:
+    """Return what ended ffmpeg from outside, or None: a signal, told by the system, a shell around it, or itself."""
+    number = -exit_status if exit_status < 0 else exit_status - _SHELLS_OFFSET
+    if exit_status < 0 or number in _ENDING:
+        with suppress(ValueError):
+            return signal.Signals(number).name
+        return f"signal {number}"
+    if (
+        exit_status == _TOLD_TO_END and not lines
+    ):  # it stops in good order, and says why to those who want to know
+        return "it was told to end"
+    return None
 
 
 def _without_folders(line: str) -> str:
@@ -146,6 +182,11 @@ def _without_folders(line: str) -> str:
 
 
 _QUOTES = "'\"(["
+_LAST_LINES = 3
+# A shell that starts ffmpeg ends with this and the number of the signal that ended it.
+_SHELLS_OFFSET = 128
+_ENDING = (9, 15)
+_TOLD_TO_END = 255
 
 
 def _bundled() -> str | None:

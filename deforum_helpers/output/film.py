@@ -79,6 +79,7 @@ class Film:
         frames_done: frames that an earlier attempt has written; they are read back for the film.
         soundtrack: local sound or video file, or None.
         film_digest: of all that the film depends on, for the list of outputs.
+        made_by: the engine and model, for the checkpoint.
 
     Raises:
         MissingFeature: a film is asked for and there is no ffmpeg.
@@ -95,6 +96,7 @@ class Film:
         frames_done: int,
         soundtrack: Path | None,
         film_digest: str,
+        made_by: str = "",
     ) -> None:
         self.frames = frames_done
         self._settings = settings
@@ -105,6 +107,7 @@ class Film:
         self._saved = saved_settings
         self._soundtrack = soundtrack
         self._film_digest = film_digest
+        self._made_by = made_by
         self._text = {SETTINGS_KEYWORD: json.dumps(_without_pictures(saved_settings), ensure_ascii=False)}
         self._stack = ExitStack()
         self._files = Background(self._write_files, "deforum-files", FRAMES_WAITING)
@@ -155,7 +158,8 @@ class Film:
         self.frames += len(pictures)
         extras = tuple((name, to_bytes(image)) for frame in outcome.frames for name, image in frame.extras)
         state = replace(outcome.state, last=None)  # the newest frame waits once, in 8 bits
-        self._held.append(_Written(pictures, extras, Checkpoint(state, self.frames, self._plan.digest)))
+        checkpoint = Checkpoint(state, self.frames, self._plan.digest, self._made_by)
+        self._held.append(_Written(pictures, extras, checkpoint))
         held_bytes = sum(written.bytes for written in self._held)
         if not self._settings.store_frames_in_ram or held_bytes >= MOST_HELD_BYTES:
             self._let_go()

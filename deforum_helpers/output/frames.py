@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import struct
 import zlib
 from collections.abc import Mapping
@@ -13,10 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.errors import RenderError
+from deforum_helpers.errors import RenderError, lacking, no_resources
+from deforum_helpers.image.files import LARGEST_FILE_BYTES
 from deforum_helpers.nolinks import open_file, read_file
 from deforum_helpers.output.disk import write_whole
 from deforum_helpers.output.metadata import PNG_SIGNATURE, png_chunk, png_text_chunks
+from deforum_helpers.regular_files import UnusableFile
 
 # Where isal is, it compresses three times faster than zlib, to smaller files than zlib's fastest.
 _isal_zlib = importlib.import_module("isal.isal_zlib") if importlib.util.find_spec("isal") else None
@@ -102,9 +105,9 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
         RenderError: the file is missing or is not a picture.
     """
     try:
-        content = np.frombuffer(read_file(path.absolute()), dtype=np.uint8)
-    except OSError as error:
-        raise RenderError(f"The frame {path.name} cannot be read ({error.strerror}).") from error
+        content = np.frombuffer(read_file(path.absolute(), LARGEST_FILE_BYTES), np.uint8)
+    except UnusableFile as error:
+        raise RenderError(f"The frame {path.name} {error}; put it back, or render it anew.") from error
     bgr = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if bgr is None:
         raise RenderError(f"The frame {path.name} is not a complete picture; delete it and resume.")
@@ -112,11 +115,17 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether `path` is a PNG file from its first byte to its last; what is between is not looked at."""
+    """Whether `path` is a PNG file from its first byte to its last; what is between is not looked at.
+
+    Raises:
+        NoResources: the system has no descriptor left to look at it.
+    """
     try:
         with open_file(path.absolute()) as file:
             begins = file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE
-            file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             return begins and _END in file.read()
-    except OSError:
+    except OSError as error:
+        if lack := lacking(error):
+            raise no_resources(f"{path.name} cannot be read", lack) from error
         return False

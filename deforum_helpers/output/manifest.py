@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from deforum_helpers.bounded_json import parse_json
 from deforum_helpers.errors import CheckpointError, RenderError
 from deforum_helpers.nolinks import read_file
 from deforum_helpers.output.disk import disk_errors, keep_names, write_whole
@@ -25,6 +26,9 @@ FileKind = Literal[
     "preview_video",
 ]
 VERSION = 1
+# Five values for each of a film's frames, their depth maps, enlarged ones and those in between.
+MOST_LIST_BYTES = 256_000_000
+MOST_LISTED = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,9 @@ def read_manifest(path: Path) -> Manifest:
         CheckpointError: missing, broken, or of a newer version.
     """
     try:
-        fields = json.loads(read_file(path.absolute()))
+        fields = parse_json(
+            read_file(path.absolute(), MOST_LIST_BYTES), most_bytes=MOST_LIST_BYTES, most_values=MOST_LISTED
+        )
         files = tuple(OutputFile(**entry) for entry in fields.pop("files"))
         manifest = Manifest(files=files, **fields)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from deforum_helpers.bounded_json import MOST_BYTES, TooMuch, parse_json
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.regular_files import UnusableFile, open_regular
 from deforum_helpers.settings import read_settings_file
 
 SETTINGS_KEYWORD = "deforum_settings"
-MAX_SETTINGS_BYTES = 16 << 20
+MAX_SETTINGS_BYTES = MOST_BYTES
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COMPRESS_FROM_BYTES = 1024
+# Chunks of a picture, and boxes of each level of a film, that are looked at.
+MOST_PARTS = 100_000
 _COMMENT = b"\xa9cmt"
 
 
@@ -111,7 +114,9 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    while len(head := file.read(8)) == 8:
+    for _ in range(MOST_PARTS):
+        if len(head := file.read(8)) < 8:
+            return
         length, kind = struct.unpack(">I4s", head)
         if kind in (b"tEXt", b"iTXt") and length <= MAX_SETTINGS_BYTES:
             yield kind, file.read(length)
@@ -128,18 +133,20 @@ def _text_value(kind: bytes, content: bytes) -> bytes | None:
         return rest
     compressed, parts = rest[:1] == b"\x01", rest[2:].split(b"\x00", 2)
     if len(parts) < 3:
-        return None
+        return b""
     if not compressed:
         return parts[2]
     unpacker = zlib.decompressobj()
     try:
-        return unpacker.decompress(parts[2], MAX_SETTINGS_BYTES)
+        return unpacker.decompress(parts[2], MAX_SETTINGS_BYTES + 1)  # one more is seen to be too many
     except zlib.error:
-        return None
+        return b""
 
 
 def _box(file: BinaryIO, start: int, end: int, name: bytes) -> tuple[int, int] | None:
-    while start + 8 <= end:
+    for _ in range(MOST_PARTS):
+        if start + 8 > end:
+            return None
         file.seek(start)
         size, kind = struct.unpack(">I4s", file.read(8))
         head = 8
@@ -157,8 +164,10 @@ def _box(file: BinaryIO, start: int, end: int, name: bytes) -> tuple[int, int] |
 
 def _parsed(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        settings = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError):
+        settings = parse_json(text, most_bytes=MAX_SETTINGS_BYTES)
+    except TooMuch as error:
+        raise _unreadable(path, f"carries settings whose JSON {error}") from None
+    except ValueError:
         raise _unreadable(path, "carries no settings of Deforum") from None
     if not isinstance(settings, dict):
         raise _unreadable(path, "carries no settings of Deforum")
@@ -167,9 +176,9 @@ def _parsed(path: Path, text: bytes) -> dict[str, Any]:
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
-    except OSError as error:
-        raise _unreadable(path, f"cannot be opened ({error.strerror})") from error
+        return open_regular(path)
+    except UnusableFile as error:
+        raise _unreadable(path, str(error)) from error
 
 
 def _unreadable(path: Path, why: str) -> SettingsError:

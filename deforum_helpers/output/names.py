@@ -21,6 +21,7 @@ TIMESTRING_FORMAT = "%Y%m%d%H%M%S"
 MAX_NAME_BYTES = 255
 MAX_VALUE_LENGTH = 50
 
+LOCK_ENDING = ".lock"
 _PLACEHOLDER = re.compile(r"{(\w+)}")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\s,\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 _TIMESTRING = re.compile(r"[0-9]{14}")
@@ -80,7 +81,7 @@ class Run:
 
     @property
     def lock_path(self) -> Path:
-        return self.outdir / f".{self.timestring}.lock"
+        return self.outdir / f".{self.timestring}{LOCK_ENDING}"
 
 
 def new_run(output_root: Path, settings: Settings, now: datetime, images_folder: str = IMAGES_FOLDER) -> Run:

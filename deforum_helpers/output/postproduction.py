@@ -41,6 +41,7 @@ from deforum_helpers.upscaling.models import make_upscaler
 
 # Tells for which settings the pictures in a folder were made.
 RECORD = ".made_for"
+RECORD_BYTES = 1 << 20
 # Of one step: the share of making its pictures, the rest is their film's.
 PICTURES_SHARE = 0.8
 
@@ -218,7 +219,7 @@ def _fresh_folder(folder: Path, made_for: str) -> None:
     """Empty a folder that holds pictures of other settings."""
     record = folder / RECORD
     try:
-        same = read_file(record).decode() == made_for
+        same = read_file(record, RECORD_BYTES).decode() == made_for
     except (OSError, ValueError):
         same = False
     if not same:

@@ -6,18 +6,20 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deforum_helpers.errors import Problem, RunTaken, SettingsError
+from deforum_helpers.errors import CheckpointError, Problem, RunTaken, SettingsError
 from deforum_helpers.locks import Locked, take
-from deforum_helpers.output.names import IMAGES_FOLDER, Run, resumed_run
+from deforum_helpers.output.manifest import read_manifest
+from deforum_helpers.output.names import IMAGES_FOLDER, LOCK_ENDING, Run, resumed_run
 from deforum_helpers.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 NEWEST = 3
 
+_LOCK = re.compile(rf"\.[0-9]{{14}}{re.escape(LOCK_ENDING)}")
 _OF_A_RUN = re.compile(r"([0-9]{14})(?:\.checkpoint|_settings\.txt)")
 
 
@@ -80,6 +82,44 @@ def rendering(run: Run) -> Iterator[None]:
     finally:
         if lock is not None:
             lock.release()
+
+
+def remove_unused_claims(images: Path) -> None:
+    """Remove what a program that was killed left of runs that it had not begun: their locks and empty lists of outputs.
+
+    Args:
+        images: folder that holds the folders of runs.
+    """
+    for path in _locks(images):
+        with suppress(OSError, Locked):
+            lock = take(path, make=False)
+            if lock is None:
+                continue
+            try:
+                _remove_empty_claim(path.parent, path.name[1 : -len(LOCK_ENDING)])
+            finally:
+                lock.release()
+
+
+def _locks(images: Path) -> Iterator[Path]:
+    with suppress(OSError):
+        for folder in os.scandir(images):
+            if not folder.is_dir(follow_symlinks=False):
+                continue
+            with suppress(OSError):
+                names = [entry.name for entry in os.scandir(folder)]
+                yield from (Path(folder.path, name) for name in names if _LOCK.fullmatch(name))
+
+
+def _remove_empty_claim(folder: Path, timestring: str) -> None:
+    """Remove a list of outputs that lists none, if it is all that there is of a run."""
+    run = Run(folder, timestring)
+    own = {run.manifest_path.name, run.lock_path.name}
+    if any(timestring in path.name and path.name not in own for path in folder.iterdir()):
+        return
+    with suppress(CheckpointError):
+        if not read_manifest(run.manifest_path).files:
+            run.manifest_path.unlink()
 
 
 def _instead(run: Run, images_folder: str) -> str:

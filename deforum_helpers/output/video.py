@@ -95,6 +95,7 @@ class VideoWriter:
         self._subtitles = subtitles
         self._written = 0
         self._ended = False
+        self._hung_s = 0.0
         self._part = part_path(path)
         self._scratch = ScratchFolder(FILM)
         with disk_errors(path.name):
@@ -133,7 +134,7 @@ class VideoWriter:
         frame = _evened(rgb_u8)
         assert self._process.stdin is not None
         try:
-            with _killed_after(self._process, WRITE_TIMEOUT_S):
+            with self._ended_after(WRITE_TIMEOUT_S):
                 self._process.stdin.write(frame.data)
         except (OSError, ValueError) as error:
             raise self._failed() from error
@@ -211,7 +212,7 @@ class VideoWriter:
     def _closed(self) -> None:
         assert self._process.stdin is not None
         try:
-            with _killed_after(self._process, FINISH_TIMEOUT_S):
+            with self._ended_after(FINISH_TIMEOUT_S):
                 self._process.stdin.close()
                 self._process.wait()
         except OSError as error:
@@ -219,7 +220,24 @@ class VideoWriter:
         if self._process.returncode:
             raise self._failed()
 
+    @contextmanager
+    def _ended_after(self, seconds: float) -> Iterator[None]:
+        """Kill ffmpeg if what happens inside takes longer than that."""
+        timer = threading.Timer(seconds, self._end_hung, [seconds])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _end_hung(self, seconds: float) -> None:
+        self._hung_s = seconds
+        self._process.kill()
+
     def _failed(self) -> RenderError:
+        if self._hung_s:
+            return VideoError(f"{_WHAT} failed: ffmpeg did not go on within {self._hung_s:g} seconds.")
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)
         try:
@@ -266,14 +284,3 @@ def _evened(rgb_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
             cv2.copyMakeBorder(rgb_u8, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8
         )
     return np.ascontiguousarray(rgb_u8)
-
-
-@contextmanager
-def _killed_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
-    timer = threading.Timer(seconds, process.kill)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

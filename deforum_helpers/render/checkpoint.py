@@ -8,18 +8,26 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from deforum_helpers.bounded_json import parse_json
 from deforum_helpers.errors import CheckpointError
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.render.state import State
 
 VERSION = 3
+# The largest frames' motion and colours take 200 MB.
+LARGEST_BYTES = 512_000_000
+_DAMAGES = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, OverflowError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,13 @@ class Checkpoint:
         state: where the run stands.
         frames_done: number of frames on disk, 0 .. frames_done - 1.
         digest: the plan's.
+        made_by: the engine and model that generate its frames; empty where that is not known.
     """
 
     state: State
     frames_done: int
     digest: str
+    made_by: str = ""
 
 
 def encoded(checkpoint: Checkpoint) -> bytes:
@@ -45,6 +55,7 @@ def encoded(checkpoint: Checkpoint) -> bytes:
         "steps_done": state.steps_done,
         "frames_done": checkpoint.frames_done,
         "digest": checkpoint.digest,
+        "made_by": checkpoint.made_by,
         "color_mode": state.reference.mode if state.reference else None,
     }
     arrays: dict[str, Any] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
@@ -64,21 +75,33 @@ def decoded(content: bytes, device: torch.device) -> Checkpoint:
         CheckpointError: it is damaged or of another version.
     """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-            about: dict[str, Any] = json.loads(saved["about"].tobytes())
-            arrays = {name: saved[name] for name in saved.files if name != "about"}
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        about, arrays = _unpacked(content)
+        version = about["version"]
+        if version != VERSION:
+            raise CheckpointError(
+                f"The run cannot be resumed: its checkpoint has version {str(version)[:20]}, this program "
+                f"reads version {VERSION}. Render it anew."
+            )
+        reference = None
+        if "reference" in arrays:
+            reference = ColorReference(from_bytes(arrays["reference"], device), about["color_mode"])
+        flow = torch.from_numpy(arrays["flow"]).to(device) if "flow" in arrays else None
+        state = State(int(about["steps_done"]), None, reference, flow)
+        made_by = str(about.get("made_by", ""))
+        return Checkpoint(state, int(about["frames_done"]), str(about["digest"]), made_by)
+    except _DAMAGES as error:  # what the libraries advise then, to load it unsafely, is no advice
         raise CheckpointError(
-            f"The run cannot be resumed: its checkpoint is damaged ({error}). Render it anew."
+            "The run cannot be resumed: its checkpoint is damaged. Render it anew."
         ) from error
-    if about.get("version") != VERSION:
-        raise CheckpointError(
-            f"The run cannot be resumed: its checkpoint has version {about.get('version')}, this program "
-            f"reads version {VERSION}. Render it anew."
-        )
-    reference = None
-    if "reference" in arrays:
-        reference = ColorReference(from_bytes(arrays["reference"], device), about["color_mode"])
-    flow = torch.from_numpy(arrays["flow"]).to(device) if "flow" in arrays else None
-    state = State(about["steps_done"], None, reference, flow)
-    return Checkpoint(state, about["frames_done"], about["digest"])
+
+
+def _unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the file says of the run, and its arrays; nothing in it is larger than the file itself."""
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        if sum(part.file_size for part in parts.infolist()) > len(content):
+            raise ValueError("it unpacks to more than it is")
+        if any(part.compress_type != zipfile.ZIP_STORED or part.flag_bits & 1 for part in parts.infolist()):
+            raise ValueError("it is packed in another way")
+    with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+        about = parse_json(saved["about"].tobytes())
+        return about, {name: saved[name] for name in saved.files if name != "about"}

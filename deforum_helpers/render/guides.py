@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
+from deforum_helpers.bounded_json import TooMuch, parse_json
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.schedule import Timeline, key_frame
 from deforum_helpers.settings import Settings
@@ -33,12 +34,14 @@ class GuideImages:
 
     def number_at(self, frame: int) -> int:
         """Return which picture the film passes by at `frame`: the last one that has begun, the first before."""
-        return sum(frame >= begun for begun in self.frames[1:])
+        return max(bisect_right(self.frames, frame) - 1, 0)
 
     def interval_at(self, frame: int) -> int:
         """Return the number of frames between the pictures around `frame`."""
-        intervals = [b - a for a, b in pairwise(self.frames) if a <= frame <= b]
-        return intervals[-1] if intervals else LONE_INTERVAL_FRAMES
+        if len(self.frames) < 2 or not self.frames[0] <= frame <= self.frames[-1]:
+            return LONE_INTERVAL_FRAMES
+        after = min(bisect_right(self.frames, frame), len(self.frames) - 1)
+        return self.frames[after] - self.frames[after - 1]
 
 
 @dataclass(frozen=True)
@@ -94,14 +97,14 @@ def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
 
 def _parsed(text: str) -> object:
     try:
-        return json.loads(text) if text.strip() else {}
+        return parse_json(text) if text.strip() else {}
     except json.JSONDecodeError as error:
         message = f"{SETTING} is no JSON text: {error.msg} at line {error.lineno}, column {error.colno}."
         raise SettingsError(
             [Problem(message, SETTING, column=error.pos + 1, found=text[:60], allowed='{"0": "a.png"}')]
         ) from None
-    except (ValueError, RecursionError):
-        raise _problem("is no readable JSON text", '{"0": "a.png", "max_f/2": "b.png"}') from None
+    except TooMuch as error:
+        raise _problem(f"is JSON text that {error}", '{"0": "a.png", "max_f/2": "b.png"}') from None
 
 
 def guide_at(images: GuideImages | None, frame: int, starts: bool, at: Mapping[str, float]) -> Guide | None:

@@ -32,12 +32,12 @@ MAX_NESTING = 50
 MAX_MAGNITUDE = 2.0**53  # float64 counts whole numbers, such as seeds, up to here
 
 _TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    r"""
+        (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
       | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
       | (?P<operator>\*\*|//|<<|>>|<=|>=|==|!=|[-+*/%<>&|^~(),])
       | (?P<other>\S)
-    )""",
+    """,
     re.VERBOSE,
 )
 

@@ -208,15 +208,17 @@ def _read_chunk(reading: Reading, chunk: list[int], entries: list[Entry], words:
             reading.refuse(reading.problem(place, shown(reading.text[place:end].strip()), _ENTRY))
         return
     frame, value_start = Span(start, colons[0]), colons[0] + 1
+    inside = 0  # colons of the value: with one it is neither blank nor a frame, and is not looked at again
     for colon in colons[1:]:
         middle = Span(value_start, colon)
-        if is_doubled(reading.text, frame, middle):
+        if not inside and is_doubled(reading.text, frame, middle):
             reading.warn(colon, "the frame is given twice; read as once")
             value_start = colon + 1
-        elif following := missing_comma(reading.text, middle, words):
+            continue
+        if following := missing_comma(reading.text, middle, words):
             reading.warn(following, "a comma is missing before this key frame; read as if it were there")
             entries.append(Entry(frame, Span(value_start, following)))
-            frame, value_start = Span(following, colon), colon + 1
+            frame, value_start, inside = Span(following, colon), colon + 1, 0
         elif not words and (pair := two_frames(reading.text, frame, middle)):
             earlier, later = pair
             if earlier > later:
@@ -225,7 +227,9 @@ def _read_chunk(reading: Reading, chunk: list[int], entries: list[Entry], words:
                 break
             reading.warn(frame.start, f"key frame {earlier} has no value and is left out")
             frame, value_start = middle, colon + 1
-        elif not words or not reading.text[value_start:colon].strip():
+        elif words and (inside or reading.text[value_start:colon].strip()):
+            inside += 1
+        else:
             reading.refuse(reading.problem(colon, "a second ':'", "a comma between two key frames"))
             return
     entries.append(Entry(frame, Span(value_start, end)))

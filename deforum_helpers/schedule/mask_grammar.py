@@ -109,23 +109,24 @@ def parse_mask(
     Raises:
         SettingsError: it cannot be read; the message has the column, what stands there and what may.
     """
-    offset = max(0, (whole or text).find(text))
-    reading = Reading(setting, whole or text)
+    fault = _Fault(Reading(setting, whole or text), text, frame)
     if len(text) > MAX_CHARACTERS:
-        found, allowed = f"a mask of {len(text)} characters", f"at most {MAX_CHARACTERS}"
-        raise SettingsError([reading.problem(offset, found, allowed, frame=frame)])
-    return MaskExpression(tuple(_postfix(text, _Fault(reading, offset, frame))))
+        raise fault.at(0, f"a mask of {len(text)} characters", f"at most {MAX_CHARACTERS}")
+    return MaskExpression(tuple(_postfix(text, fault)))
 
 
 class _Fault(NamedTuple):
     """Makes the error of a place in the expression."""
 
     reading: Reading
-    offset: int
+    text: str
     frame: int | None
 
     def at(self, place: int, found: str, allowed: str) -> SettingsError:
-        return SettingsError([self.reading.problem(self.offset + place, found, allowed, frame=self.frame)])
+        offset = max(
+            0, self.reading.text.find(self.text)
+        )  # of the many masks of a schedule only a wrong one is sought
+        return SettingsError([self.reading.problem(offset + place, found, allowed, frame=self.frame)])
 
 
 def _postfix(text: str, fault: _Fault) -> list[Step]:
@@ -174,7 +175,7 @@ def _operator(token: _Token) -> Operator:
 
 
 def _tokens(text: str, fault: _Fault) -> Iterator[_Token]:
-    place = 0
+    place, before = 0, ""
     while True:
         match = _SPACE.match(text, place)
         place = match.end() if match else place
@@ -184,14 +185,14 @@ def _tokens(text: str, fault: _Fault) -> Iterator[_Token]:
         if sign in _LEAVES:
             leaf, end = _leaf(text, place, fault)
             yield _Token(place, text[place:end], leaf)
-            place = end
+            place, before = end, sign
             continue
         if sign not in _BINDING and sign not in "()":
             raise fault.at(place, shown(sign), f"{_OPERAND}, or & \\ ^ | )")
-        if sign == ")" and text[:place].rstrip().endswith("("):
+        if sign == ")" and before == "(":
             raise fault.at(place, "nothing between ( and )", _OPERAND)
         yield _Token(place, sign)
-        place += 1
+        place, before = place + 1, sign
 
 
 def _leaf(text: str, place: int, fault: _Fault) -> tuple[Leaf, int]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deforum_helpers.bounded_json import TooMuch, parse_json
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.schedule.prompt_text import split_negative
 from deforum_helpers.schedule.prompts import PromptSeries
@@ -20,6 +21,8 @@ from deforum_helpers.schedule.reading import shown
 SETTING = "parseq_manifest"
 PROMPT_FIELD = "deforum_prompt"
 MAX_FRAME = 99_999
+MOST_BYTES = 50_000_000
+MOST_VALUES = 1_000_000
 MAX_FIELDS = 500
 
 MOTION = (
@@ -135,7 +138,9 @@ class Manifest:
 
 def field_of(schedule: str) -> str:
     """Return the name that a schedule's field has: strength_schedule is strength, cfg_scale_schedule is scale."""
-    return FIELD_OF.get(schedule) or re.sub(r"(_series|_schedule)+$", "", schedule)
+    return FIELD_OF.get(schedule) or schedule.removesuffix("_series").removesuffix("_schedule").removesuffix(
+        "_series"
+    )
 
 
 def read_manifest(text: str, *, uses_deltas: bool) -> Manifest:
@@ -180,13 +185,13 @@ def read_manifest(text: str, *, uses_deltas: bool) -> Manifest:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        content = json.loads(text)
+        content = parse_json(text, most_bytes=MOST_BYTES, most_values=MOST_VALUES)
     except json.JSONDecodeError as error:
         raise _problem(
             f"the text is broken in line {error.lineno}, column {error.colno}", "JSON text", None
         ) from None
-    except (ValueError, RecursionError):
-        raise _problem("the text is nested too deep or has too long numbers", "JSON text", None) from None
+    except TooMuch as error:
+        raise _problem(f"the text {error}", "a manifest as Parseq writes it", None) from None
     if not isinstance(content, dict):
         raise _problem("the text is no JSON object", 'a manifest with "rendered_frames"', None)
     return content

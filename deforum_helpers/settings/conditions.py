@@ -20,7 +20,7 @@ from deforum_helpers.settings.wording import shown
 Flat = Mapping[str, Any]
 
 _CLAUSE = re.compile(r"(\w+) (=|is not|is above|ends with|is set)(?: (.+))?")
-_ZERO = re.compile(r"(\s*0\s*:)?\s*\(?\s*[+-]?0*\.?0*\s*\)?\s*")
+_ZERO = re.compile(r"[+-]?0*(?:\.0*)?")
 _TESTS: Mapping[str, Callable[[Any, tuple[str, ...]], bool]] = {
     "=": lambda value, words: _word(value) in words,
     "is not": lambda value, words: _word(value) not in words,
@@ -109,4 +109,12 @@ def _word(value: Any) -> str:
 
 def _above(value: Any, bound: float) -> bool:
     """Compare a number; a schedule counts as above 0 unless it is plainly nothing but 0."""
-    return value > bound if not isinstance(value, str) else _ZERO.fullmatch(value) is None
+    return value > bound if not isinstance(value, str) else not _is_zero(value)
+
+
+def _is_zero(schedule: str) -> bool:
+    """Tell whether a schedule is `0: (0)`, with or without the frame, the brackets and blanks."""
+    frame, colon, value = schedule.rpartition(":")
+    if colon and frame.strip() != "0":
+        return False
+    return _ZERO.fullmatch(value.strip().removeprefix("(").removesuffix(")").strip()) is not None

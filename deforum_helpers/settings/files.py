@@ -8,12 +8,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from deforum_helpers.bounded_json import MOST_BYTES, TooMuch, parse_json
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.regular_files import UnusableFile, read_regular
 from deforum_helpers.settings.model import FIELDS, UNITS, Settings
 from deforum_helpers.settings.model_controlnet import ControlNetUnit
 from deforum_helpers.settings.wording import json_account
 
-MAX_FILE_BYTES = 16 << 20
+MAX_FILE_BYTES = MOST_BYTES
 
 
 class RepeatingObject(dict[str, Any]):
@@ -46,14 +48,14 @@ def parse_settings_text(text: str) -> dict[str, Any]:
         SettingsError: no JSON, with line and column; or no object.
     """
     try:
-        values = json.loads(text, object_pairs_hook=json_object)
+        values = parse_json(text, most_bytes=MAX_FILE_BYTES, object_pairs_hook=json_object)
     except json.JSONDecodeError as error:
         account = json_account(error) if text.strip() else "the text is empty."
         message = f"The settings are not JSON: {account}"
         raise SettingsError([Problem(message, column=error.colno, allowed="a JSON object")]) from None
-    except (ValueError, RecursionError):
-        message = "The settings are not readable JSON: a number is too long, or brackets nest too deeply."
-        raise SettingsError([Problem(message, allowed="a JSON object")]) from None
+    except TooMuch as error:
+        message = f"The settings are not read: their JSON {error}."
+        raise SettingsError([Problem(message, allowed="a JSON object of settings")]) from None
     if not isinstance(values, dict):
         raise SettingsError(
             [
@@ -73,16 +75,10 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         SettingsError: the file cannot be read, is too big, or holds no JSON object.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise SettingsError(
-                [Problem(f"The file {path.name} is larger than 16 MiB, too large for settings.")]
-            )
-        return parse_settings_text(content.decode("utf-8-sig"))
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise SettingsError([Problem(f"The settings file {path} cannot be read: {why}.")]) from None
+        return parse_settings_text(read_regular(path, MAX_FILE_BYTES).decode("utf-8-sig"))
+    except UnusableFile as error:
+        message = f"The settings file {path} {error}; give a file of settings, .txt or .json."
+        raise SettingsError([Problem(message, passing=error.passing)]) from None
     except UnicodeDecodeError:
         raise SettingsError(
             [Problem(f"The file {path.name} is not text in UTF-8; save it as UTF-8.")]

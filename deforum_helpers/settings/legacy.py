@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from deforum_helpers.bounded_json import parse_json
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.settings.findings import Finding, Note
 from deforum_helpers.settings.model import FIELDS, UNITS
@@ -234,8 +234,8 @@ def _parsed(text: str) -> tuple[Any, str]:
             )
         return {"0": text} if text else {}, "prompts is one text; it is the prompt of all frames."
     try:
-        return json.loads(text), "prompts is JSON text; it is read as what it holds."
-    except (ValueError, RecursionError):
+        return parse_json(text), "prompts is JSON text; it is read as what it holds."
+    except ValueError:
         return text, "prompts is text."
 
 

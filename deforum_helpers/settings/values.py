@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from deforum_helpers.bounded_json import parse_json
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.fields import FieldInfo, Kind
 from deforum_helpers.settings.findings import Finding, Note
@@ -243,13 +244,13 @@ def _read_prompts(info: FieldInfo, value: object) -> Reading:
 
 def _broken_json(info: FieldInfo, text: str, allowed: str) -> SettingsError:
     try:
-        json.loads(text)
+        parse_json(text)
     except json.JSONDecodeError as error:
         message = f"{info.name} is no JSON text: {json_account(error)}"
         return SettingsError(
             [Problem(message, setting=info.name, column=error.pos + 1, found=shown(text), allowed=allowed)]
         )
-    except (ValueError, RecursionError):
+    except ValueError:
         pass
     return bad_value(info, text, allowed)
 

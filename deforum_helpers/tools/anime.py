@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from deforum_helpers.errors import ModelError
 from deforum_helpers.optional import require
+from deforum_helpers.regular_files import is_regular
 from deforum_helpers.weights.files import models_folder
 from deforum_helpers.weights.hub import hub_file
 
@@ -26,7 +27,7 @@ SIDE_PX = 1024
 def network_file() -> Path | None:
     """Return the network's file, or None where it is not on this machine."""
     own = models_folder() / FILE
-    return own if own.is_file() else hub_file(HUB_ID, FILE)
+    return own if is_regular(own) else hub_file(HUB_ID, FILE)
 
 
 def missing_feature() -> str | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.fetch import Fetcher
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.prepare import HostFacts
@@ -31,6 +33,12 @@ SHARED_OPTIONS = (
 )
 
 
+@lru_cache(maxsize=1)
+def _fetcher() -> Fetcher:
+    """Return the one that every look at the host's facts gives, with all that it has fetched."""
+    return Fetcher()
+
+
 def host_facts() -> HostFacts:
     """Return what is known of the host now."""
     from modules import devices
@@ -49,6 +57,7 @@ def host_facts() -> HostFacts:
         device=str(devices.get_optimal_device()),
         controlnet=controlnet_facts(),
         lacks=lacking(),
+        fetcher=_fetcher(),
     )
 
 

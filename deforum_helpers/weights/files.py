@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
+from deforum_helpers.regular_files import is_regular
+
 FOLDER = Path("models", "Deforum")
 
 
@@ -33,6 +35,6 @@ def network_files(folders: Iterable[Path | None], name: str) -> tuple[Path, Path
         if folder is None:
             continue
         layers, weights = folder / f"{name}.param", folder / f"{name}.bin"
-        if layers.is_file() and weights.is_file():
+        if is_regular(layers) and is_regular(weights):
             return layers, weights
     return None

@@ -15,10 +15,12 @@ import numpy as np
 import torch
 
 from deforum_helpers.errors import ModelError
+from deforum_helpers.regular_files import read_regular
 from deforum_helpers.weights.layers import LAYERS, WEIGHTED, Params
 
 MAGIC = "7767517"
 LARGEST_TEXT = 4 << 20
+LARGEST_WEIGHTS = 4 << 30
 LIST_KEYS = -23300
 HALF_PRECISION = 0x01306B47
 FULL_PRECISION = (0, 0x0002C056)
@@ -90,10 +92,8 @@ def read_graph(files: tuple[Path, Path], device: torch.device | str, check: Chec
     """
     text, weights = files
     try:
-        if text.stat().st_size > LARGEST_TEXT:
-            raise ValueError("its list of layers is too long")
-        lines = text.read_text(encoding="ascii").splitlines()
-        content = np.fromfile(weights, np.uint8)
+        lines = read_regular(text, LARGEST_TEXT).decode("ascii").splitlines()
+        content = np.frombuffer(read_regular(weights, LARGEST_WEIGHTS), np.uint8)
         layers = _with_weights(_layers(lines), content, device)
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise ModelError(

@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from deforum_helpers.regular_files import is_regular
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -27,7 +29,7 @@ def hub_snapshots(hub_id: str) -> list[Path]:
     if not _HUB_ID.fullmatch(hub_id):
         return []
     found = _snapshots(hub_id).glob("*")
-    return sorted((path for path in found if (path / "config.json").is_file()), reverse=True)
+    return sorted((path for path in found if is_regular(path / "config.json")), reverse=True)
 
 
 def hub_file(hub_id: str, name: str) -> Path | None:
@@ -38,7 +40,7 @@ def hub_file(hub_id: str, name: str) -> Path | None:
         name: of the file, with its folders inside the model.
     """
     found = sorted(_snapshots(hub_id).glob(f"*/{name}"), reverse=True)
-    return next((path for path in found if path.is_file()), None)
+    return next((path for path in found if is_regular(path)), None)
 
 
 def _snapshots(hub_id: str) -> Path:
@@ -47,7 +49,7 @@ def _snapshots(hub_id: str) -> Path:
 
 def _has_weights(folder: Path) -> bool:
     """Pickles do not count: they could run code when they are opened."""
-    return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
+    return is_regular(folder / "config.json") and is_regular(folder / "model.safetensors")
 
 
 def _cache() -> Path:

@@ -85,6 +85,7 @@ class Renderer:
         return SimpleNamespace(
             name=submitted.get("batch_name", "job"),
             summary=summary,
+            work=float(frames),
             warnings=warnings,
             frames=frames,
             resume=resume,

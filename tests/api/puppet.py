@@ -32,7 +32,7 @@ class PuppetRenderer:
         self.ready = threading.Semaphore(0)
 
     def check(self, submitted: Mapping[str, Any], overrides: Any, *, resume: str | None = None) -> Any:
-        return SimpleNamespace(summary={"frames": FRAMES}, warnings=(), resume=resume)
+        return SimpleNamespace(summary={"frames": FRAMES}, work=1.0, warnings=(), resume=resume)
 
     def render(self, prepared: Any, cancel: CancelToken, report: Callable[[Any], None]) -> Any:
         frame = 0

@@ -297,6 +297,19 @@ def test_an_older_database_is_brought_to_this_version(path: Path, monkeypatch: p
     store.close()
 
 
+def test_a_record_without_what_later_versions_added_is_read(path: Path) -> None:
+    store = SqliteStore(path)
+    store.add([replace(NEW, work=3.5)])
+    assert store.page()[0].work == 3.5
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE jobs SET record = json_remove(record, '$.work')")
+    connection.close()
+    store = SqliteStore(path)
+    assert store.page() == (NEW,)
+    store.close()
+
+
 def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_job(path)
     good = database.MIGRATIONS

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,28 @@ def test_the_expected_time_is_that_of_the_last_jobs(strict: QueueService) -> Non
     twice = strict.expected_seconds(strict.check({**settings, "W": 128}))
     assert twice == pytest.approx(2 * seconds)
     assert strict.expected_seconds(strict.check({**settings, "motion_preview_mode": True})) is None
+
+
+def test_old_jobs_are_not_prepared_again_to_guess_a_duration(
+    strict: QueueService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"max_frames": 4, "W": 64, "H": 64, "seed": 1}
+    prepared = strict.check(settings)
+    (job_id,) = strict.submit([settings])
+    until(strict, job_id, lambda job: job.state == "done")
+    monkeypatch.setattr(strict._queue, "check", lambda *_, **__: pytest.fail("it was prepared again"))
+    assert strict.expected_seconds(prepared) is not None
+
+
+def test_a_job_of_a_version_that_did_not_record_its_work_says_nothing(
+    strict: QueueService,
+) -> None:
+    (job_id,) = strict.submit([{"max_frames": 4, "W": 64, "H": 64, "seed": 1}])
+    until(strict, job_id, lambda job: job.state == "done")
+    job = strict._queue.job(job_id)
+    assert job.work > 0
+    strict._queue.store.swap(job, replace(job, work=0.0, updates=job.updates + 1))
+    assert strict.expected_seconds(strict.check({})) is None
 
 
 def test_runs_that_stopped_are_found_and_finished_ones_are_not(

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from deforum_helpers.engines import make_engine
-from deforum_helpers.engines.checkpoints import describe_checkpoint, safetensors_shapes
+from deforum_helpers.engines.checkpoints import describe_checkpoint
+from deforum_helpers.engines.model_files import safetensors_shapes
 from deforum_helpers.errors import ModelError, SettingsError
 from deforum_helpers.own_host import own_facts
 from deforum_helpers.prepare import prepare

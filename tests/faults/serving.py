@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -26,6 +27,7 @@ from deforum_api.standalone import Server as StandaloneServer
 from deforum_api.standalone import listen, make_app
 from deforum_api.submission import Limits
 from deforum_helpers import job as rendering
+from deforum_helpers import regular_files
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.errors import OutOfMemory
@@ -196,6 +198,7 @@ QUIRKS: dict[str, Fault] = {
     "impatient": lambda: setattr(database, "BUSY_TIMEOUT_S", 0.2),
     "deaf": lambda: setattr(standalone, "PARKING_TIME_S", 0.3),
     "film": PLACES["in ffmpeg"],
+    "hanging drive": lambda: _hang_at(regular_files, "_opened"),
 }
 
 
@@ -215,6 +218,12 @@ def serve(outputs: Path, fault: str, engine: str, address: Connection, port: int
     server = StandaloneServer(app, queue, listening, lambda: None)
     server.run(sockets=[listening])
     queue.store.close()
+
+
+def _hang_at(owner: Any, name: str) -> None:
+    """Let a function wait for ever, and not be waited for long."""
+    setattr(owner, name, lambda *_: threading.Event().wait())
+    owner.LOOK_S = owner.READ_S = 0.2
 
 
 _FORKING = multiprocessing.get_context("forkserver")

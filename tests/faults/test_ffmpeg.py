@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +17,10 @@ from deforum_api.record import Job
 from deforum_api.store import MemoryStore
 from deforum_api.submission import Limits
 from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.errors import CheckpointError
 from deforum_helpers.options import Options
-from deforum_helpers.output import video
+from deforum_helpers.output import ffmpeg as programs
+from deforum_helpers.output import film, video
 from deforum_helpers.own_host import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, ended
 
@@ -85,3 +90,82 @@ def test_an_ffmpeg_that_does_not_work_leaves_the_frames_and_says_why(
     assert (job.status, frames_of(job)) == ("SUCCEEDED", FRAMES), job.message
     assert before > 0 or script == "exit 1"
     assert video.count_frames(Path(job.outdir or "", f"{job.timestring}.mp4"), good) == FRAMES
+
+
+# When ffmpeg is ended -> what the program in its place does, once.
+ENDS = {
+    "at its start": "kill -9 $$",
+    "between two frames": "head -c 20000 > /dev/null; kill -9 $$",
+    "at its end": "cat > /dev/null; kill -9 $$",
+    "by a shell that tells": "cat > /dev/null; exit 137",
+    "in good order": "cat > /dev/null; exit 255",
+    "for want of descriptors": 'cat > /dev/null; echo "pipe:0: Too many open files" >&2; exit 232',
+    "for want of memory": 'cat > /dev/null; echo "Error: Cannot allocate memory" >&2; exit 1',
+}
+
+
+@pytest.mark.parametrize("when", [*ENDS, "while frames are counted"])
+def test_a_killed_ffmpeg_ends_no_job(jobs: JobQueue, ffmpeg: Path, when: str, tmp_path: Path) -> None:
+    once, good = tmp_path / "once", video.find_ffmpeg(None)
+    place = "*-progress*" if when == "while frames are counted" else "*pipe:0*"
+    end = ENDS.get(when, "kill -9 $$")
+    write(
+        ffmpeg,
+        f'case "$*" in {place}) if [ ! -e "{once}" ]; then touch "{once}"; {end}; fi;; esac\nexec "{good}" "$@"',
+    )
+    (job,) = jobs.submit([SETTINGS])
+    job = ended(jobs, job.id)
+    assert once.exists()
+    assert job.status == "SUCCEEDED", job.message
+    assert (job.attempt, job.delays) == (2, 1)
+    assert video.count_frames(Path(job.outdir or "", f"{job.timestring}.mp4"), good) == FRAMES
+
+
+def test_an_ffmpeg_that_is_killed_again_and_again_may_do_later(jobs: JobQueue, ffmpeg: Path) -> None:
+    write(ffmpeg, "kill -9 $$")
+    (job,) = jobs.submit([SETTINGS])
+    job = ended(jobs, job.id)
+    assert (job.status, job.error_type) == ("FAILED", "RETRYABLE")
+    assert "SIGKILL" in (job.message or "")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM])
+def test_a_system_without_processes_or_descriptors_ends_no_job(
+    jobs: JobQueue, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, failed = programs.subprocess.Popen, []
+
+    def fails_once(*arguments: Any, **more: Any) -> Any:
+        if not failed:
+            failed.append(1)
+            raise OSError(number, os.strerror(number))
+        return start(*arguments, **more)
+
+    (job,) = jobs.submit([SETTINGS])
+    monkeypatch.setattr(programs.subprocess, "Popen", fails_once)
+    job = ended(jobs, job.id)
+    assert job.status == "SUCCEEDED", job.message
+    assert job.delays == len(failed) == 1
+
+
+@pytest.mark.parametrize("place", ["_write_files", "_feed_earlier_frames", "write", "finish"])
+def test_descriptors_that_run_out_anywhere_end_no_job(
+    jobs: JobQueue, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever of ours met it, told as its own error or not at all."""
+    whole, failed = getattr(film.Film, place), []
+
+    def fails_once(*arguments: Any) -> Any:
+        if not failed:
+            failed.append(1)
+            try:
+                raise OSError(errno.EMFILE, "Too many open files")
+            except OSError:
+                raise CheckpointError("The run is damaged.") from None
+        return whole(*arguments)
+
+    monkeypatch.setattr(film.Film, place, fails_once)
+    (job,) = jobs.submit([SETTINGS])
+    job = ended(jobs, job.id)
+    assert job.status == "SUCCEEDED", job.message
+    assert job.delays == len(failed) == 1

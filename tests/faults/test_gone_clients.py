@@ -19,6 +19,9 @@ from tests.faults.serving import SETTINGS, WAIT_S, FaultyServer
 MANY = 10
 LARGE_BYTES = 64 * 2**20
 
+# Headers with which a server ends the connection behind its answer, and one with which it goes on.
+CLOSING = ("Connection: close\r\n", "Connection: keep-alive, Close\r\n", "")
+TOO_LARGE_BYTES = 8 * 2**20 + 1
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
 
 
@@ -122,3 +125,25 @@ def test_a_submission_that_breaks_off_is_no_job(start: Start) -> None:
     (job_id,) = server.submit({**SETTINGS, "max_frames": 1})
     assert server.ended(job_id)["status"] == "SUCCEEDED"
     assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("header", CLOSING)
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "in chunks"])
+def test_a_client_that_sends_before_it_reads_sees_why_its_body_is_refused(
+    start: Start, version: str, header: str, announced: bool
+) -> None:
+    if not announced and version == "1.0":
+        pytest.skip("HTTP/1.0 knows no chunks")
+    server = start()
+    address = urlsplit(server.url)
+    body = b" " * TOO_LARGE_BYTES
+    length = f"Content-Length: {len(body)}" if announced else "Transfer-Encoding: chunked"
+    if not announced:
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    head = f"POST /deforum_api/batches HTTP/{version}\r\nHost: 127.0.0.1\r\n{header}{length}\r\n\r\n"
+    for _ in range(3):
+        with socket.create_connection((address.hostname, address.port), WAIT_S) as line:
+            line.settimeout(WAIT_S)
+            line.sendall(head.encode() + body)
+            assert b" 413 " in line.recv(400)

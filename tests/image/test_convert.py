@@ -120,13 +120,13 @@ def test_huge_pictures_are_refused_before_decoding(tmp_path: Path, size: tuple[i
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        ("no/such/file.png", "is no file"),
+        ("no/such/file.png", "is not there"),
         ("https://example.com/a.png", "remote address"),
         ("data:image/png;base64,@@@", "base64 is broken"),
         ("data:text/html;base64,AAAA", "data URL"),
         ("data:image/png;base64,AAAA", "no readable picture"),
-        ("", "is no file"),
-        ("a\0b", "is no file|cannot be read"),
+        ("", "is a folder, not a file"),
+        ("a\0b", "is no path"),
     ],
 )
 def test_what_is_no_picture_is_refused_in_one_sentence(source: str, sentence: str) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from deforum_helpers.errors import RunTaken
-from deforum_helpers.output.names import Run
-from deforum_helpers.output.runs import rendering, resume_problems
+from deforum_helpers.output.names import Run, new_run
+from deforum_helpers.output.runs import remove_unused_claims, rendering, resume_problems
 from deforum_helpers.settings import Settings, load_settings
 from tests.holding import held_elsewhere
 
@@ -110,3 +112,48 @@ def test_a_run_of_a_machine_that_was_found_dead_or_of_this_program_goes_on(
 def test_a_folder_that_is_not_there_has_no_lock(tmp_path: Path) -> None:
     with rendering(Run(tmp_path / "gone", LOOKED_FOR)):
         assert not list(tmp_path.iterdir())
+
+
+def claimed(root: Path, batch_name: str = "film") -> Run:
+    """A run that was claimed and locked by a program that was killed before it wrote anything of it."""
+    run = new_run(root, film(batch_name), datetime(2026, 1, 2, 3, 4, 5))
+    run.lock_path.write_text('{"program": "gone", "host": "here", "pid": 1}')
+    return run
+
+
+def test_what_a_killed_program_left_of_a_run_that_it_had_not_begun_goes(tmp_path: Path) -> None:
+    run = claimed(tmp_path)
+    remove_unused_claims(tmp_path / "img2img-images")
+    assert list(run.outdir.iterdir()) == []
+    remove_unused_claims(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("file", ["settings_path", "checkpoint_path"])
+def test_of_a_run_that_was_begun_only_the_lock_goes(file: str, tmp_path: Path) -> None:
+    run = claimed(tmp_path)
+    getattr(run, file).touch()
+    remove_unused_claims(tmp_path / "img2img-images")
+    assert {path.name for path in run.outdir.iterdir()} == {run.manifest_path.name, getattr(run, file).name}
+
+
+def test_a_lock_that_is_held_stays(tmp_path: Path) -> None:
+    run = claimed(tmp_path)
+    with held_elsewhere(run.lock_path):
+        remove_unused_claims(tmp_path / "img2img-images")
+        assert run.lock_path.exists()
+        assert run.manifest_path.exists()
+
+
+def test_links_and_other_names_are_left_alone(tmp_path: Path) -> None:
+    run = claimed(tmp_path)
+    kept = run.outdir / ".notes.lock"
+    kept.touch()
+    target = tmp_path / "elsewhere"
+    target.write_text("kept")
+    if os.name != "nt":
+        run.lock_path.unlink()
+        run.lock_path.symlink_to(target)
+        (tmp_path / "img2img-images" / "link").symlink_to(tmp_path)
+    remove_unused_claims(tmp_path / "img2img-images")
+    assert kept.exists()
+    assert target.read_text() == "kept"

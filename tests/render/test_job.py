@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from films import SMALL, NoisyEngine, frame_files, golden_traces, host, prepared
 
 from deforum_helpers.cancel import CancelToken
@@ -29,6 +32,8 @@ from deforum_helpers.output.metadata import read_png_settings, read_video_settin
 from deforum_helpers.output.names import Run
 from deforum_helpers.output.video import count_frames
 from deforum_helpers.prepare import Prepared, prepare
+from deforum_helpers.render import checkpoint
+from deforum_helpers.render.state import State
 from deforum_helpers.settings import FIELDS, load_settings
 from tests.holding import held_elsewhere
 
@@ -371,6 +376,72 @@ def test_all_files_outlive_a_power_failure_after_the_end(
     files = [result.outdir / file.name for file in listed]
     for path in {*files, *(file.parent for file in files)}:
         assert about(path.stat()) in safe, path.name
+
+
+def damaged_checkpoints() -> dict[str, bytes]:
+    whole = checkpoint.encoded(checkpoint.Checkpoint(State(), 1, "x"))
+
+    def with_parts(**parts: bytes) -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as written:
+            for name, content in parts.items():
+                written.writestr(f"{name}.npy", content)
+        return buffer.getvalue()
+
+    pickled, packed, deep = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.savez(pickled, about=np.array([{"version": 3}], dtype=object))
+    np.savez_compressed(packed, about=np.zeros(10**8, np.uint8))
+    np.savez(deep, about=np.frombuffer(b"[" * 100_000, np.uint8))
+    return {
+        "nothing": b"",
+        "half": whole[: len(whole) // 2],
+        "text": b"text" * 100,
+        "a pickle": b"\x80\x04N.",
+        "an array of objects": pickled.getvalue(),
+        "a bomb": packed.getvalue(),
+        "deep": deep.getvalue(),
+        "no arrays": with_parts(about=b"junk"),
+        "one array": whole[:20],
+    }
+
+
+@pytest.mark.parametrize("name", damaged_checkpoints())
+def test_no_damaged_checkpoint_makes_anybody_load_it_unsafely(name: str) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.decoded(damaged_checkpoints()[name], torch.device("cpu"))
+    assert "damaged" in str(caught.value)
+    assert not {"pickle", "allow", "trust", "unsafe"} & set(str(caught.value).replace("_", " ").split())
+
+
+def test_a_run_that_goes_on_with_another_engine_says_so(tmp_path: Path) -> None:
+    class OtherEngine(NoisyEngine):
+        name = "other"
+
+    token = CancelToken()
+    with pytest.raises(Parked):
+        rendered(prepared(tmp_path, QUICK), None, stopped_at(3, token, "park"), cancel=token)
+    run = "20260102030405"
+    result = rendered(prepared(tmp_path, QUICK), OtherEngine(), resume=run)
+    (said,) = [warning for warning in result.warnings if "begun by" in warning]
+    assert f"begun by {NoisyEngine.name}" in said
+    assert "frames from 3 on" in said
+    assert "by other" in said
+
+
+def test_a_run_that_goes_on_with_another_model_says_so_once(tmp_path: Path) -> None:
+    token = CancelToken()
+    first = replace(prepared(tmp_path, QUICK), model="one.safetensors")
+    with pytest.raises(Parked):
+        rendered(first, None, stopped_at(2, token, "park"), cancel=token)
+    run = "20260102030405"
+    other = replace(prepared(tmp_path, QUICK), model="two.safetensors")
+    token, told = CancelToken(), list[Progress]()
+    stop = stopped_at(4, token, "park")
+    with pytest.raises(Parked):
+        rendered(other, None, lambda p: (told.append(p), stop(p))[1], cancel=token, resume=run)
+    assert any("one.safetensors" in warning for warning in told[-1].warnings)
+    result = rendered(other, resume=run)
+    assert not [warning for warning in result.warnings if "begun by" in warning]
 
 
 def test_a_damaged_checkpoint_says_so(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_given_frames_keep_their_values(given_values: dict[int, float], frames: 
         ('{"rendered_frames": [{"frame": true}]}', "no frame number"),
         ('{"rendered_frames": [7]}', "no frame number"),
         ('{"rendered_frames": [{"frame": 0}], "options": {"output_fps": -3}}', "options.output_fps is '-3'"),
-        ("[" * 100_000, "nested too deep"),
+        ("[" * 100_000, "nests deeper than"),
     ],
 )
 def test_broken_manifests(text: str, says: str) -> None:

@@ -343,8 +343,8 @@ def test_a_current_file_needs_no_word() -> None:
         ('{"init_image": "C:\\Pictures\\a.png"}', "A backslash in a text is written twice."),
         ("[1, 2]", "not a JSON object"),
         ('"W"', "not a JSON object"),
-        ("[" * 100_000, "nest too deeply"),
-        ('{"W": ' + "9" * 5000 + "}", "too long"),
+        ("[" * 100_000, "nests deeper than"),
+        ('{"W": ' + "9" * 5000 + "}", "more than 400 digits"),
     ],
 )
 def test_text_that_is_no_settings_object(text: str, words: str) -> None:
@@ -367,7 +367,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     latin.write_bytes(b'{"batch_name": "caf\xe9"}')
     huge = tmp_path / "huge.txt"
     huge.write_bytes(b" " * ((16 << 20) + 1))
-    for path, words in ((tmp_path / "none.txt", "No such file"), (latin, "UTF-8"), (huge, "16 MiB")):
+    for path, words in ((tmp_path / "none.txt", "is not there"), (latin, "UTF-8"), (huge, "16 MiB")):
         with pytest.raises(SettingsError, match=words):
             read_settings_file(path)
 

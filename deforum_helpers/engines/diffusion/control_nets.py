@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from deforum_helpers.engines.checkpoints import safetensors_shapes
 from deforum_helpers.engines.control_models import ControlModel, control_folders, control_model, misfit
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
@@ -19,6 +18,7 @@ from deforum_helpers.engines.diffusion.loading import (
     quiet_libraries,
     unloadable,
 )
+from deforum_helpers.engines.model_files import safetensors_shapes
 from deforum_helpers.errors import ModelError
 
 # As many as settings have units.

@@ -33,6 +33,7 @@ from deforum_helpers.engines.diffusion.vaes import load_vae
 from deforum_helpers.engines.diffusion.weighted_prompts import WeightedPrompts
 from deforum_helpers.engines.names import split_sampler
 from deforum_helpers.errors import OutOfMemory
+from deforum_helpers.regular_files import is_regular
 
 if TYPE_CHECKING:
     from deforum_helpers.cancel import CancelToken
@@ -249,7 +250,7 @@ class DiffusionEngine:
         """A scheduled checkpoint may be named like a neighbour of the engine's own, suffix or not."""
         folder = Path(self._checkpoint).expanduser().parent
         for candidate in (folder / checkpoint, folder / f"{checkpoint}.safetensors"):
-            if candidate.exists():
+            if candidate.is_dir() or is_regular(candidate):
                 return str(candidate)
         return checkpoint
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,9 @@ from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
 from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
 from deforum_helpers.engines.diffusion.hub import fetched
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
+from deforum_helpers.engines.model_files import read_json
 from deforum_helpers.errors import ModelError
+from deforum_helpers.regular_files import is_regular
 
 _log = logging.getLogger(__name__)
 
@@ -192,7 +193,7 @@ def unloadable(what: str, error: Exception) -> ModelError:
 def scheduler_config(folder: Path) -> dict[str, Any]:
     """Return the scheduler configuration of a diffusers folder, empty if it has none."""
     path = folder / "scheduler" / "scheduler_config.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path) if is_regular(path) else {}
 
 
 def _load_part(folder: Path, component: str, library: str, class_name: str, dtype: torch.dtype) -> Any:

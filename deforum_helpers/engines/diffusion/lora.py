@@ -20,6 +20,7 @@ from deforum_helpers.engines.diffusion.loading import (
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.errors import ModelError
 from deforum_helpers.optional import require
+from deforum_helpers.regular_files import UnusableFile, check_regular
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def lay_loras(model: LoadedModel, loras: tuple[Lora, ...], folders: Sequence[Pat
         folders: where `name.safetensors` lies, in one of them or below; the first counts first.
 
     Raises:
-        ModelError: a LoRA is missing, or made for another kind of model.
+        ModelError: a LoRA is missing, no file, or made for another kind of model.
         MissingFeature: the package peft is not installed.
     """
     wanted = _summed(loras)
@@ -79,6 +80,10 @@ def _found(name: str, folders: Sequence[Path]) -> Path:
             f"The LoRA {name!r} was not found in the folder {LORA_FOLDER!r} beside the checkpoint or beside its "
             f"folder; there are: {names}."
         )
+    try:
+        check_regular(available[name])
+    except UnusableFile as error:
+        raise ModelError(f"The LoRA {name!r} {error}; put its .safetensors file there.") from error
     return available[name]
 
 

@@ -20,14 +20,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 
 _ROUND, _SQUARE = 1.1, 1 / 1.1
 _DEEPEST = 100
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)"
 _LORA = re.compile(rf"<(?:lora|lyco):([^:<>]+)(?::({_NUMBER}))?(?::({_NUMBER}))?>")
 _LORA_LIKE = re.compile(r"<(?:lora|lyco)\b[^<>]*>?", re.IGNORECASE)
-_PART = re.compile(rf"(.*?)(?:\s*:\s*({_NUMBER}))?\s*", re.DOTALL)
-_BLOCK = re.compile(r"\s*\bBREAK\b\s*")
+_BLOCK = re.compile(r"\bBREAK\b")
 _ATTENTION = re.compile(rf"\\.|\(|\[|:\s*({_NUMBER})\s*\)|\)|\]|[^\\()\[\]:]+|:|\\", re.DOTALL)
 _SCHEDULE = re.compile(r"\\.|[\[\]()|:]|[^\\\[\]()|:]+|\\", re.DOTALL)
 
@@ -77,9 +77,9 @@ def parse_prompt(prompt: str) -> Prompt:
     text = _LORA.sub("", prompt)
     parts = []
     for piece in re.split(r"\bAND\b", text):
-        match = _PART.fullmatch(piece)
-        assert match is not None, "the pattern matches every text"
-        parts.append((match[1].strip(), float(match[2] or 1)))
+        before, colon, number = piece.rpartition(":")
+        weighted = bool(colon) and re.fullmatch(_NUMBER, number.strip()) is not None
+        parts.append((before.strip(), float(number)) if weighted else (piece.strip(), 1.0))
     return Prompt(tuple(parts), tuple(loras))
 
 
@@ -253,21 +253,22 @@ def _append_text(pieces: list[tuple[str | None, float]], token: str) -> None:
     if len(token) == 2 and token[0] == "\\":
         pieces.append((token[1] if token[1] in "()[]\\:" else token, 1.0))
         return
-    for i, block in enumerate(_BLOCK.split(token)):
+    blocks = _BLOCK.split(token)
+    for i, block in enumerate(blocks):
         if i:
             pieces.append((None, 1.0))
+            block = block.lstrip()
+        if i < len(blocks) - 1:
+            block = block.rstrip()
         if block:
             pieces.append((block, 1.0))
 
 
 def _joined(pieces: Sequence[tuple[str | None, float]]) -> tuple[Weighted, ...]:
     joined: list[Weighted] = []
-    for text, weight in pieces:
-        last = joined[-1] if joined else None
-        if text is None:
-            joined.append(Weighted(None, 1.0))
-        elif last is not None and last.text is not None and last.weight == weight:
-            joined[-1] = Weighted(last.text + text, weight)
+    for weight, alike in groupby(pieces, lambda piece: None if piece[0] is None else piece[1]):
+        if weight is None:
+            joined += [Weighted(None, 1.0) for _ in alike]
         else:
-            joined.append(Weighted(text, weight))
+            joined.append(Weighted("".join(text for text, _ in alike if text), weight))
     return tuple(joined)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from deforum_helpers.engines.checkpoints import Kind, folder_components, safetensors_shapes
+from deforum_helpers.engines.checkpoints import Kind, folder_components
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     PIPELINE_OF,
@@ -15,7 +15,9 @@ from deforum_helpers.engines.diffusion.loading import (
     scheduler_config,
     unloadable,
 )
+from deforum_helpers.engines.model_files import safetensors_shapes
 from deforum_helpers.errors import ModelError
+from deforum_helpers.regular_files import is_regular
 
 _CONFIG_PATTERNS = ["*.json", "*/*.json", "*/*.txt", "*/*.model"]
 
@@ -58,7 +60,7 @@ def _told_by_marks(path: Path) -> dict[str, Any]:
 
 def _config_folder(path: Path, allow_download: bool) -> Path:
     beside = path.with_suffix("")
-    if (beside / "model_index.json").is_file():
+    if is_regular(beside / "model_index.json"):
         return beside
     import huggingface_hub
 

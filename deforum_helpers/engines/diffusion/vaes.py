@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from deforum_helpers.bounded_json import MOST_BYTES
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     dtype_argument,
@@ -14,7 +15,9 @@ from deforum_helpers.engines.diffusion.loading import (
     quiet_libraries,
     unloadable,
 )
+from deforum_helpers.engines.model_files import check_model_folder
 from deforum_helpers.errors import ModelError
+from deforum_helpers.regular_files import is_regular, read_regular
 
 
 def load_vae(path: Path, own: Any, device: torch.device) -> Any:
@@ -34,9 +37,10 @@ def load_vae(path: Path, own: Any, device: torch.device) -> Any:
     try:
         with quiet_libraries():
             if path.is_dir():
+                check_model_folder(path)
                 foundry = diffusers.AutoencoderTiny if _is_tiny(path) else diffusers.AutoencoderKL
                 vae = foundry.from_pretrained(str(path), use_safetensors=True, local_files_only=True, **dtype)
-            elif path.suffix == ".safetensors" and path.is_file():
+            elif path.suffix == ".safetensors" and is_regular(path):
                 vae = _from_file(path, own)
             else:
                 raise ModelError(
@@ -54,7 +58,7 @@ def load_vae(path: Path, own: Any, device: torch.device) -> Any:
 
 
 def _is_tiny(folder: Path) -> bool:
-    return '"AutoencoderTiny"' in (folder / "config.json").read_text(encoding="utf-8")
+    return '"AutoencoderTiny"' in read_regular(folder / "config.json", MOST_BYTES).decode()
 
 
 def _from_file(path: Path, own: Any) -> Any:

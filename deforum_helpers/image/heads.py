@@ -1,0 +1,177 @@
+"""What picture files say besides their pixels, bounded before a library makes anything of it.
+
+Tags of EXIF and TIFF may all point at the same bytes: those of a file of 1 MB unpack to gigabytes. Comments of GIFs are
+joined block by block, which takes minutes for one of 20 MB.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+MOST_TEXT_BYTES = 1 << 20
+
+# Bytes of a value of each type of tag; of types that nobody knows nothing is read.
+_TYPE_BYTES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+_TAG_BYTES = 12
+_ORIENTATION = 0x0112
+# Tags that are places of more directories: EXIF's own, of the position, of what else may read it.
+_DIRECTORIES = frozenset({0x8769, 0x8825, 0xA005})
+_XMP_ORIENTATION = re.compile(rb"""tiff:Orientation(?:=["']|>)([1-8])""")
+_XMP_BYTES = 64 * 1024
+_EXIF, _MULTI_PICTURE = b"Exif\0\0", b"MPF\0"
+# JPEG markers without a length, and those behind which the pixels begin.
+_BARE = frozenset({0x01, *range(0xD0, 0xD8)})
+_PIXELS_BEGIN = frozenset({0xD9, 0xDA})
+
+
+class Oversized(ValueError):
+    """A file whose tags or comments unpack to more than they should; `str()` is the rest of a sentence."""
+
+
+class _Tag(NamedTuple):
+    number: int
+    type: int
+    length: int
+    value: bytes
+
+
+def check_head(content: bytes) -> None:
+    """See that what stands beside the pixels of a picture file is no larger than it looks.
+
+    Args:
+        content: the whole file, of any format.
+
+    Raises:
+        Oversized: it is.
+    """
+    if content[:2] == b"\xff\xd8":
+        for block in _jpeg_tags(content):
+            check_tags(block)
+    elif content[:2] in (b"II", b"MM"):
+        check_tags(content)
+    elif content[:6] in (b"GIF87a", b"GIF89a"):
+        _check_gif(content)
+
+
+def check_tags(block: bytes) -> None:
+    """See that the tags of a TIFF structure take no more bytes than there are; raises `Oversized`."""
+    room, begun, starts = len(block) + MOST_TEXT_BYTES, set[int](), [_first(block)]
+    while starts:
+        start = starts.pop()
+        if start is None or start in begun:
+            continue
+        begun.add(start)
+        for tag in _tags(block, start):
+            room -= _TAG_BYTES + tag.length * _TYPE_BYTES.get(tag.type, 0)
+            if room < 0:
+                raise Oversized("has tags that unpack to more than the whole file")
+            if tag.number in _DIRECTORIES:
+                starts.append(struct.unpack_from(_order(block) + "I", tag.value)[0])
+
+
+def orientation(exif: bytes, xmp: bytes = b"") -> int:
+    """Return which way up a picture is, 1 to 8 as EXIF counts; 1 is as it lies in the file.
+
+    Args:
+        exif: the EXIF block, with or without its mark.
+        xmp: the XMP text, which counts where the block says nothing.
+    """
+    block = exif.removeprefix(_EXIF)
+    for tag in _tags(block, _first(block)):
+        if tag.number == _ORIENTATION and tag.type == 3 and tag.length == 1:
+            number = struct.unpack_from(_order(block) + "H", tag.value)[0]
+            return number if 1 <= number <= 8 else 1
+    found = _XMP_ORIENTATION.search(xmp[:_XMP_BYTES])
+    return int(found[1]) if found else 1
+
+
+def _order(block: bytes) -> str:
+    return ">" if block[:2] == b"MM" else "<"
+
+
+def _first(block: bytes) -> int | None:
+    """Return where the first directory of a TIFF structure begins; None where it is none."""
+    if block[:2] not in (b"II", b"MM") or len(block) < 16:
+        return None
+    kind, place = ("Q", 8) if _is_large(block) else ("I", 4)
+    return int(struct.unpack_from(_order(block) + kind, block, place)[0])
+
+
+def _is_large(block: bytes) -> bool:
+    return struct.unpack_from(_order(block) + "H", block, 2)[0] == 43
+
+
+def _tags(block: bytes, start: int | None) -> Iterator[_Tag]:
+    """Yield the tags of a directory of a TIFF structure, as far as the structure goes."""
+    order = _order(block)
+    head, entry = ("Q", "HHQ8s") if start is not None and _is_large(block) else ("H", "HHI4s")
+    if start is None or start + struct.calcsize(order + head) > len(block):
+        return
+    (count,) = struct.unpack_from(order + head, block, start)
+    start += struct.calcsize(order + head)
+    size = struct.calcsize(order + entry)
+    for number in range(min(count, (len(block) - start) // size)):
+        yield _Tag(*struct.unpack_from(order + entry, block, start + number * size))
+
+
+def _jpeg_tags(content: bytes) -> Iterator[bytes]:
+    """Yield the TIFF structures before the pixels of a JPEG: lists of pictures, and its EXIF, joined of all parts."""
+    place, exif = 2, []
+    while place + 4 <= len(content):
+        mark, kind = content[place], content[place + 1]
+        if mark != 0xFF:  # a decoder looks for the next mark as well
+            place = content.find(b"\xff", place)
+            if place < 0:
+                break
+            continue
+        if kind == 0xFF:
+            place += 1
+            continue
+        if kind in _PIXELS_BEGIN:
+            break
+        if kind in _BARE or kind == 0:
+            place += 2
+            continue
+        length = struct.unpack_from(">H", content, place + 2)[0]
+        body = content[place + 4 : place + 2 + length]
+        if kind == 0xE1 and body.startswith(_EXIF):
+            exif.append(body[len(_EXIF) :])
+        elif kind == 0xE2 and body.startswith(_MULTI_PICTURE):
+            yield body[len(_MULTI_PICTURE) :]
+        place += 2 + max(length, 2)
+    yield b"".join(exif)
+
+
+def _check_gif(content: bytes) -> None:
+    """See to what stands before the first picture of a GIF."""
+    if len(content) < 13:
+        return
+    place = 13 + (3 << ((content[10] & 7) + 1) if content[10] & 0x80 else 0)
+    begins = place
+    while content[place : place + 1] == b"!":
+        place += 2
+        while place < len(content) and content[place]:
+            place += 1 + content[place]
+            if place - begins > MOST_TEXT_BYTES:
+                raise Oversized("has comments of over 1 MiB")
+        place += 1
