@@ -60,11 +60,12 @@ class _SeenByThread(_Dict):  # type: ignore[misc]
     """The host's options, and for the thread that made this with other values before them.
 
     Every write goes on to theirs, so that nothing is lost where another thread writes just as this is taken away.
-    It is a `dict`, with theirs in it, for readers that take no other mapping: hosts write their options as JSON.
+    It is a `dict`, with theirs in it, for readers that take no other mapping and ask none of its methods: hosts
+    answer their API with it.
     """
 
-    def __init__(self, theirs: MutableMapping[str, Any], ours: dict[str, Any]) -> None:
-        dict.__init__(self, theirs)
+    def __init__(self, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+        dict.__init__(self, dict.items(theirs))
         self._theirs = theirs
         self._ours = ChainMap(ours, theirs)
         self._thread = threading.get_ident()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ def watch_for_app(made: Callable[[Any], None]) -> None:
     """
     global _end
     end_watch()
+    if "gradio" not in sys.modules:  # this host has no pages
+        return
     from gradio.routes import App
 
     plain = App.create_app

@@ -95,10 +95,11 @@ def _name_of(info: Any) -> str:
 
 
 def _is_loaded(info: Any) -> bool:
+    """Tell whether the host's model is of this checkpoint, as far as the model says."""
     from modules import shared
 
     loaded = getattr(shared.sd_model, "sd_checkpoint_info", None)
-    return loaded is not None and loaded.filename == info.filename
+    return loaded is None or bool(loaded.filename == info.filename)
 
 
 class PlainSelection:

@@ -235,11 +235,14 @@ class TestNothingStaysChanged:
         def look(_step: int) -> None:
             options = host.shared.opts
             options.save(tmp_path / "config.json")
-            seen.append((options.CLIP_stop_at_last_layers, dict(options.data), json.dumps(options.data)))
+            held = dict(dict.items(options.data))  # as readers written in C take it
+            seen.append(
+                (options.CLIP_stop_at_last_layers, dict(options.data), held, json.dumps(options.data))
+            )
 
         host.processing.behaviour.at_step = lambda step: elsewhere(lambda: look(step))
         draw(HostEngine(), clip_skip=9, checkpoint="second", vae="soft.safetensors")
-        assert seen == [(2, before, json.dumps(before))] * 3
+        assert seen == [(2, before, before, json.dumps(before))] * 3
         assert json.loads((tmp_path / "config.json").read_text()) == before
 
     def test_options_that_the_host_reads_anew_meanwhile_stay(self, host: Any) -> None:
