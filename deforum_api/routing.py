@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -14,11 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from deforum_api.body import ReadRequest, envelope_problem, parse_json, read_body
 from deforum_api.errors import ApiError
 from deforum_api.jobs import JobQueue
 from deforum_api.models import ErrorResponse
-from deforum_api.security import CHANGING_METHODS, FORM_TYPE, Access, guard
+from deforum_api.reading import Held, ReadRequest, read_body
+from deforum_api.security import CHANGING_METHODS, Access, guard
+from deforum_api.turns import Abandoned
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Service:
     jobs: JobQueue
     access: Access
     health: Callable[[], dict[str, Any]]
+    held: Held = field(default_factory=Held)
 
 
 def service_of(request: Request) -> Service:
@@ -83,7 +85,7 @@ def error_answer(error: ApiError) -> JSONResponse:
     return JSONResponse(error.envelope(), error.code, headers={**error.headers, NOSNIFF[0]: NOSNIFF[1]})
 
 
-def json_answer(text: str, code: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_answer(text: str | bytes, code: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return JSON text as an answer."""
     return Response(text, code, headers, media_type="application/json")
 
@@ -96,11 +98,17 @@ class Route(APIRoute):
         path = self.path_format
 
         async def guarded(request: Request) -> Response:
+            service = service_of(request)
+            read = ReadRequest(_with_content_type(request.scope), request.receive)
             try:
-                guard(request, path, service_of(request).access)
-                answered = await answer(await _read(request))
+                guard(request, path, service.access)
+                if request.method in CHANGING_METHODS:
+                    read.whole = await read_body(request, service.held)
+                answered = await answer(read)
             except Exception as error:
                 return error_answer(_as_api_error(error, request))
+            finally:
+                service.held.now_bytes -= len(read.whole)
             answered.headers[NOSNIFF[0]] = NOSNIFF[1]
             if request.method == "HEAD" and isinstance(answered, StreamingResponse):
                 answered.body_iterator = _nothing()  # no file is read, and no job followed, for nobody
@@ -151,16 +159,6 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
-async def _read(request: Request) -> ReadRequest:
-    read = ReadRequest(_with_content_type(request.scope), request.receive)
-    if request.method in CHANGING_METHODS:
-        read.whole = await read_body(request)
-        kind = request.headers.get("content-type", "")
-        if read.whole and not kind.lower().startswith(FORM_TYPE):
-            read.parsed = parse_json(read.whole)
-    return read
-
-
 def _with_content_type(scope: Any) -> Any:
     """Published clients send JSON without saying so; newer FastAPI would not read it."""
     if any(name == b"content-type" for name, _ in scope["headers"]):
@@ -175,7 +173,7 @@ def _as_api_error(error: Exception, request: Request) -> ApiError:
         return _field_errors(error)
     if isinstance(error, HTTPException):
         return ApiError(str(error.detail), code=error.status_code, headers=error.headers)
-    if isinstance(error, ClientDisconnect):
+    if isinstance(error, ClientDisconnect | Abandoned):
         return ApiError("The client was gone before its request was whole.", code=400)
     log.error("%s %s met an unexpected error", request.method, request.url.path, exc_info=error)
     return ApiError(
@@ -192,6 +190,4 @@ def _field_errors(error: RequestValidationError) -> ApiError:
     where = ".".join(str(part) for part in first["loc"])[:100]
     more = f" ({len(fields) - 1} more in detail.)" if len(fields) > 1 else ""
     message = f"The request has a wrong field: {where}: {first['msg']}.{more}"
-    if first["loc"][0] == "body":
-        message = envelope_problem(error.body, str(first["loc"][1]) if first["loc"][1:] else None) or message
     return ApiError(message, code=422, detail=fields)

@@ -20,6 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from deforum_api.app import mount
 from deforum_api.bug_report import write_bug_report
+from deforum_api.checks import CheckProcesses
 from deforum_api.docs_pages import add_docs, lead_to_docs
 from deforum_api.flags import flag_problem, make_parser
 from deforum_api.host import health, make_queue
@@ -111,7 +112,8 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     """
     facts = _facts(flags, engine)
     limits = Limits(hang_after_s=flags.deforum_hang_after)
-    queue = make_queue(facts, lambda: _engine(engine, flags), limits=limits)
+    checks = CheckProcesses(lambda: facts)
+    queue = make_queue(facts, lambda: _engine(engine, flags), limits=limits, checks=checks)
     both = flags.deforum_api or not flags.deforum_simple_api
     access = access_of(flags)
     return queue, make_app(
@@ -211,6 +213,7 @@ class Server(uvicorn.Server):
             address, port = self._listening.getsockname()[:2]
             everywhere = " and on every address of this machine" if address == "0.0.0.0" else ""
             print(f"Running on http://127.0.0.1:{port}{everywhere}", flush=True)
+            self._queue.checks.start()
             self._started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
