@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from deforum_api.errors import ApiError
+from deforum_api.events import Streams
 from deforum_api.jobs import JobQueue
 from deforum_api.models import ErrorResponse
 from deforum_api.reading import Held, ReadRequest, read_body
@@ -35,7 +36,7 @@ _MEANINGS = {
     416: "The range lies outside the file",
     421: "Asked for under a foreign host name",
     422: "The request has not the form that it should have; `detail` names the fields",
-    429: "The queue is full",
+    429: "The queue is full, or the server is busy with other requests",
     500: "The job failed, or an error of the server",
     503: "The server is stopping, or its records cannot be used",
 }
@@ -49,6 +50,7 @@ class Service:
     access: Access
     health: Callable[[], dict[str, Any]]
     held: Held = field(default_factory=Held)
+    streams: Streams = field(default_factory=Streams)
 
 
 def service_of(request: Request) -> Service:

@@ -21,6 +21,13 @@ from starlette.middleware.cors import CORSMiddleware
 from deforum_api.app import mount
 from deforum_api.bug_report import write_bug_report
 from deforum_api.checks import CheckProcesses
+from deforum_api.connections import (
+    ACCEPTED_AT_ONCE,
+    KEEP_ALIVE_S,
+    BoundedConnection,
+    end_overdue,
+)
+from deforum_api.descriptors import most_connections
 from deforum_api.docs_pages import add_docs, lead_to_docs
 from deforum_api.flags import flag_problem, make_parser
 from deforum_api.host import health, make_queue
@@ -41,6 +48,8 @@ from deforum_helpers.prepare import HostFacts
 log = logging.getLogger(__name__)
 
 PARKING_TIME_S = 8.0
+WAITING_CLIENTS = 128
+AWAKE_S = 5.0
 # While a job renders, an answer waits this long for each of its turns; Python's own 5 ms add up to tens of them.
 SWITCH_INTERVAL_S = 0.0005
 
@@ -176,7 +185,7 @@ def listen(port: int, address: str) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((address, port))
-        listening.listen(128)
+        listening.listen(WAITING_CLIENTS)
     except OSError as error:
         listening.close()
         raise OSError(
@@ -192,13 +201,18 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: FastAPI, queue: JobQueue, listening: socket.socket, started: Callable[[], None]
     ) -> None:
+        most = most_connections()
         config = uvicorn.Config(
             app,
+            loop="asyncio",  # whose `backlog` bounds what is accepted at one moment
+            http=type("Connection", (BoundedConnection,), {"most": most}),
+            ws="none",
+            backlog=ACCEPTED_AT_ONCE,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=2,
-            timeout_keep_alive=75,
+            timeout_keep_alive=KEEP_ALIVE_S,
         )
         super().__init__(config)
         self.exit_code = 0
@@ -206,15 +220,24 @@ class Server(uvicorn.Server):
         self._queue = queue
         self._listening = listening
         self._started = started
+        self._looked_at = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
+            self._listening.listen(WAITING_CLIENTS)  # others wait in the system until they are accepted
             address, port = self._listening.getsockname()[:2]
             everywhere = " and on every address of this machine" if address == "0.0.0.0" else ""
             print(f"Running on http://127.0.0.1:{port}{everywhere}", flush=True)
             self._queue.checks.start()
             self._started()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            before, self._looked_at = self._looked_at, asyncio.get_running_loop().time()
+            if self._looked_at - before < AWAKE_S:  # else it was us who slept
+                end_overdue(self.server_state.connections, self._looked_at)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         parking = asyncio.create_task(asyncio.to_thread(self._queue.close, PARKING_TIME_S))

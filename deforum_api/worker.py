@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deforum_api.descriptors import out_of_descriptors
 from deforum_api.errors import StoreUnavailable
 from deforum_api.happenings import Cancelled, Event, Failed, Parked, Reported, Succeeded
 from deforum_api.record import Job
@@ -89,12 +90,12 @@ def attempt(
     except errors.Parked:
         return Parked()
     except errors.SettingsError as error:
-        if error.retryable:
+        if error.retryable or out_of_descriptors(error):
             return Failed(f"generation error: {error}", retryable=True)
         return Failed(f"invalid arguments: {error}")
     except errors.RenderError as error:
         log.warning("%s: %s", job.id, error, exc_info=error.__cause__)
-        return Failed(f"generation error: {error}", error.retryable)
+        return Failed(f"generation error: {error}", error.retryable or out_of_descriptors(error))
     except Exception as error:
         log.exception("%s ended with an unexpected error", job.id)
         if passing := _passing(error):
@@ -113,6 +114,8 @@ def _passing(error: Exception) -> str | None:
     of_a_library = isinstance(error, RuntimeError) or type(error).__module__ == "cv2"
     if no_memory or (of_a_library and any(words in said for words in _NO_MEMORY)):
         return "there was not enough memory; choose a smaller W and H."
+    if out_of_descriptors(error):
+        return "too many files and connections are open; end some programs, or allow more by ulimit -n."
     if isinstance(error, OSError) and is_full(error):
         return "a disk is full, that of the outputs or of temporary files; free some space and resume."
     return None

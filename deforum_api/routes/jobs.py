@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from deforum_api.errors import InvalidBody
-from deforum_api.events import event_stream
+from deforum_api.events import EventAnswer, event_stream
 from deforum_api.jobs import JobQueue
 from deforum_api.links import links
 from deforum_api.models import DeforumJobStatus, JobCancelResponse, JobStatusCategory
-from deforum_api.routing import JOBS, Router, changing_errors, errors, json_answer
+from deforum_api.routing import JOBS, SERVICE, Router, Service, changing_errors, errors, json_answer
 from deforum_api.views import job_json, jobs_json_by_id
 
 router = Router(prefix="/deforum_api", tags=["Jobs"])
@@ -98,7 +98,7 @@ async def resume_job(id: str, jobs: JobQueue = JOBS) -> Response:
 @router.get(
     "/jobs/{id}/events",
     response_class=StreamingResponse,
-    responses={**errors(404, 422), **EVENTS},
+    responses={**errors(404, 422, 429), **EVENTS},
     summary="Follow a job",
 )
 async def follow_job(
@@ -107,16 +107,14 @@ async def follow_job(
     last_event_id: str | None = Header(
         None, description="Id of the last event seen; only newer ones are sent."
     ),
-    jobs: JobQueue = JOBS,
+    service: Service = SERVICE,
 ) -> Response:
     """Server-Sent Events until the job ends; a comment line every 15 seconds keeps the connection."""
-    job = jobs.job(id)
+    job = service.jobs.job(id)
     seen = (
         int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 16 else -1
     )
-    headers = {"Cache-Control": "no-store", "Content-Encoding": "identity", "X-Accel-Buffering": "no"}
-    stream = event_stream(jobs, job.id, seen)
-    return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
+    return EventAnswer(event_stream(service.jobs, job.id, seen), service.streams)
 
 
 async def _one_by_one(pieces: Iterator[str]) -> AsyncIterator[str]:

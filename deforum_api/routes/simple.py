@@ -8,11 +8,10 @@ from starlette.responses import JSONResponse, Response
 from deforum_api.checking import Question
 from deforum_api.errors import ApiError, QueueClosed
 from deforum_api.events import updates
-from deforum_api.jobs import JobQueue
 from deforum_api.links import links
 from deforum_api.models import SimpleRunResponse, VersionResponse
 from deforum_api.reading import ReadRequest, while_there
-from deforum_api.routing import JOBS, Router, changing_errors, errors
+from deforum_api.routing import SERVICE, Router, Service, changing_errors, errors
 from deforum_api.security import FORM_TYPE
 from deforum_api.version import VERSION
 
@@ -61,19 +60,24 @@ async def run(
     request: ReadRequest,
     settings_json: str | None = Query(None, description="A settings object as JSON text."),
     allowed_params: str | None = Query(None, description="Names of the settings to take, separated by ';'."),
-    jobs: JobQueue = JOBS,
+    service: Service = SERVICE,
 ) -> Response:
     """Queues one job and answers when it has ended.
 
     The arguments come in the query, as a form or as JSON. Of `settings_json` only the settings named in
     `allowed_params` are taken; the others have their defaults.
     """
+    jobs = service.jobs
     is_form = request.headers["content-type"].lower().startswith(FORM_TYPE)
     given = {"settings_json": settings_json, "allowed_params": allowed_params}
     question = Question("run", request.whole, jobs.limits.batch, is_form=is_form, arguments=given)
-    (accepted,) = await while_there(request, lambda gone: jobs.submit_asked(question, gone))
-    async for job in updates(jobs, accepted.id):
-        ended = job
+    service.streams.begin()
+    try:
+        (accepted,) = await while_there(request, lambda gone: jobs.submit_asked(question, gone))
+        async for job in updates(jobs, accepted.id):
+            ended = job
+    finally:
+        service.streams.end()
     if not ended.finished:
         raise QueueClosed
     if ended.status != "SUCCEEDED" or ended.outdir is None:
