@@ -1,4 +1,4 @@
-"""The JSON of bodies: strict where JSON is lax, bounded in depth, and never a surprise further in."""
+"""Bodies: bounded while they are read, strict where JSON is lax, and never a surprise further in."""
 
 from __future__ import annotations
 
@@ -6,20 +6,69 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deforum_api.errors import InvalidBody, Refused
+from deforum_api.errors import Busy, InvalidBody, Refused
 from deforum_helpers.settings import json_object
 from deforum_helpers.settings.wording import json_account
 
 PLAIN_LIMIT_BYTES = 2 * 2**20
 IMAGES_LIMIT_BYTES = 8 * 2**20
+# Of all bodies that a server reads or checks at one moment.
+HELD_LIMIT_BYTES = 128 * 2**20
 MAX_DEPTH = 32
 # Settings are read again when their job begins, which no other answer must wait for.
 MAX_VALUES = 300_000
 MAX_DIGITS = 300
 
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
 _INLINE_IMAGE = re.compile(rb'data:image\\?/[^"&]*')
+
+
+class Held:
+    """How many bytes of bodies a server holds. For the event loop's thread."""
+
+    def __init__(self, limit_bytes: int = HELD_LIMIT_BYTES) -> None:
+        self.now_bytes = 0
+        self._limit_bytes = limit_bytes
+
+    def take(self, count: int) -> None:
+        """Hold `count` bytes more.
+
+        Raises:
+            Busy: there would be too many.
+        """
+        if self.now_bytes + count > self._limit_bytes:
+            raise Busy
+        self.now_bytes += count
+
+
+async def read_body(request: Request, held: Held | None = None) -> bytes:
+    """Return the body; where it counts as `held`, the caller gives its length back.
+
+    Raises:
+        Refused: 413, it is longer than 8 MiB.
+        Busy: too many bodies are held.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > IMAGES_LIMIT_BYTES:
+        raise too_big()
+    held = held or Held()
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            if size + len(chunk) > IMAGES_LIMIT_BYTES:
+                raise too_big()
+            held.take(len(chunk))
+            size += len(chunk)
+            chunks.append(chunk)
+    except BaseException:
+        held.now_bytes -= size
+        raise
+    return b"".join(chunks)
 
 
 def check_length(body: bytes, most_bytes: int) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from deforum_api.errors import Busy
 from deforum_api.jobs import JobQueue
 from deforum_api.record import Job
+from deforum_api.slices import SlicedAnswer
 from deforum_api.views import job_json
 
 COMMENT_EVERY_S = 15.0
@@ -39,14 +39,12 @@ class Streams:
         self.now -= 1
 
 
-class EventAnswer(StreamingResponse):
+class EventAnswer(SlicedAnswer):
     """Server-Sent Events, counted as long as they are sent."""
-
-    media_type = "text/event-stream"
 
     def __init__(self, events: AsyncIterator[str], streams: Streams) -> None:
         headers = {"Cache-Control": "no-store", "Content-Encoding": "identity", "X-Accel-Buffering": "no"}
-        super().__init__(events, headers=headers)
+        super().__init__(events, headers=headers, media_type="text/event-stream")
         streams.begin()
         self._streams = streams
 

@@ -1,4 +1,4 @@
-"""Bodies as they come in: bounded while they are read, and left unread by the event loop."""
+"""Requests whose bodies the event loop leaves unread, and work for them that ends with their clients."""
 
 from __future__ import annotations
 
@@ -10,33 +10,11 @@ from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from deforum_api.body import IMAGES_LIMIT_BYTES, too_big
-from deforum_api.errors import Busy
 from deforum_api.models import Batch
 
-# Of all bodies that are being read or checked at one moment.
-HELD_LIMIT_BYTES = 128 * 2**20
 LOOK_EVERY_S = 0.5
 
 T = TypeVar("T")
-
-
-class Held:
-    """How many bytes of bodies a server holds. For the event loop's thread."""
-
-    def __init__(self, limit_bytes: int = HELD_LIMIT_BYTES) -> None:
-        self.now_bytes = 0
-        self._limit_bytes = limit_bytes
-
-    def take(self, count: int) -> None:
-        """Hold `count` bytes more.
-
-        Raises:
-            Busy: there would be too many.
-        """
-        if self.now_bytes + count > self._limit_bytes:
-            raise Busy
-        self.now_bytes += count
 
 
 class ReadRequest(Request):
@@ -52,31 +30,6 @@ class ReadRequest(Request):
 
     async def json(self) -> Any:
         return Batch(deforum_settings={}, options_overrides=None)
-
-
-async def read_body(request: Request, held: Held) -> bytes:
-    """Return the body; the caller gives its length back to `held`.
-
-    Raises:
-        Refused: 413, it is longer than 8 MiB.
-        Busy: too many bodies are held.
-    """
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > IMAGES_LIMIT_BYTES:
-        raise too_big()
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in request.stream():
-            if size + len(chunk) > IMAGES_LIMIT_BYTES:
-                raise too_big()
-            held.take(len(chunk))
-            size += len(chunk)
-            chunks.append(chunk)
-    except BaseException:
-        held.now_bytes -= size
-        raise
-    return b"".join(chunks)
 
 
 async def while_there(request: Request, work: Callable[[threading.Event], T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from deforum_api.body import Held, read_body
 from deforum_api.errors import ApiError
 from deforum_api.events import Streams
 from deforum_api.jobs import JobQueue
 from deforum_api.models import ErrorResponse
-from deforum_api.reading import Held, ReadRequest, read_body
+from deforum_api.reading import ReadRequest
 from deforum_api.security import CHANGING_METHODS, Access, guard
+from deforum_api.slices import SLICE_BYTES, SlicedAnswer, whole
 from deforum_api.turns import Abandoned
 
 log = logging.getLogger(__name__)
@@ -87,9 +90,12 @@ def error_answer(error: ApiError) -> JSONResponse:
     return JSONResponse(error.envelope(), error.code, headers={**error.headers, NOSNIFF[0]: NOSNIFF[1]})
 
 
-def json_answer(text: str | bytes, code: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_answer(text: str | bytes, code: int = 200) -> Response:
     """Return JSON text as an answer."""
-    return Response(text, code, headers, media_type="application/json")
+    content = text.encode() if isinstance(text, str) else text
+    if len(content) <= SLICE_BYTES:
+        return Response(content, code, media_type="application/json")
+    return SlicedAnswer(whole(content), code, {"Content-Length": str(len(content))})
 
 
 class Route(APIRoute):
@@ -177,10 +183,15 @@ def _as_api_error(error: Exception, request: Request) -> ApiError:
         return ApiError(str(error.detail), code=error.status_code, headers=error.headers)
     if isinstance(error, ClientDisconnect | Abandoned):
         return ApiError("The client was gone before its request was whole.", code=400)
-    log.error("%s %s met an unexpected error", request.method, request.url.path, exc_info=error)
-    return ApiError(
-        f"The server met an unexpected {type(error).__name__}; its log has the details.", code=500
-    )
+    return unexpected(error, request.method, request.url.path)
+
+
+def unexpected(error: Exception, method: str, path: str) -> ApiError:
+    """Return the answer to a request that met an error of ours, and write to the log what it was, under one mark."""
+    mark = secrets.token_hex(4)
+    log.error("%s %s met an unexpected error (%s)", method, path[:200], mark, exc_info=error)
+    message = f"The server met an unexpected {type(error).__name__}; its log has the details under {mark}."
+    return ApiError(message, code=500)
 
 
 def _field_errors(error: RequestValidationError) -> ApiError:

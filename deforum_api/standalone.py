@@ -29,10 +29,11 @@ from deforum_api.connections import (
 )
 from deforum_api.descriptors import most_connections
 from deforum_api.docs_pages import add_docs, lead_to_docs
+from deforum_api.faults import FaultLog
 from deforum_api.flags import flag_problem, make_parser
 from deforum_api.host import health, make_queue
 from deforum_api.jobs import JobQueue
-from deforum_api.logs import FORMAT, PACKAGES, OneLineFormatter, log_level, write_log_file
+from deforum_api.logs import FORMAT, PACKAGES, OneLineFormatter, Seldom, log_level, write_log_file
 from deforum_api.run_now import run_files
 from deforum_api.security import Access, access_of
 from deforum_api.submission import Limits
@@ -203,7 +204,7 @@ class Server(uvicorn.Server):
     ) -> None:
         most = most_connections()
         config = uvicorn.Config(
-            app,
+            FaultLog(app),
             loop="asyncio",  # whose `backlog` bounds what is accepted at one moment
             http=type("Connection", (BoundedConnection,), {"most": most}),
             ws="none",
@@ -253,6 +254,7 @@ def configure_log() -> None:
     """Write the log of every module to standard error, from the level that the environment asks for."""
     writer = logging.StreamHandler()
     writer.setFormatter(OneLineFormatter(FORMAT))
+    writer.addFilter(Seldom())
     logging.basicConfig(level="WARNING", handlers=[writer], force=True)
     for name in PACKAGES:
         logging.getLogger(name).setLevel(log_level())

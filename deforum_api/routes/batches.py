@@ -82,7 +82,7 @@ async def submit_batch(
 @router.get("/batches", response_model=dict[str, list[str]], responses=errors(), summary="List batches")
 async def list_batches(jobs: JobQueue = JOBS) -> Response:
     """Every batch with the ids of its jobs, in the order of submission."""
-    return json_answer(json.dumps(jobs.store.batches()))
+    return json_answer(json.dumps(await run_in_threadpool(jobs.store.batches)))
 
 
 @router.get(
@@ -93,7 +93,7 @@ async def list_batches(jobs: JobQueue = JOBS) -> Response:
 )
 async def get_batch(id: str, jobs: JobQueue = JOBS) -> Response:
     """The jobs of the batch, in the order of submission."""
-    return json_answer(jobs_json(jobs.batch(id), jobs.positions()))
+    return json_answer(await run_in_threadpool(lambda: jobs_json(jobs.batch(id), jobs.positions())))
 
 
 @router.delete(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import Header, Query
@@ -15,8 +15,12 @@ from deforum_api.events import EventAnswer, event_stream
 from deforum_api.jobs import JobQueue
 from deforum_api.links import links
 from deforum_api.models import DeforumJobStatus, JobCancelResponse, JobStatusCategory
+from deforum_api.record import Status
 from deforum_api.routing import JOBS, SERVICE, Router, Service, changing_errors, errors, json_answer
-from deforum_api.views import job_json, jobs_json_by_id
+from deforum_api.slices import SlicedAnswer
+from deforum_api.views import job_json, listed_json
+
+JOBS_AT_ONCE = 16
 
 router = Router(prefix="/deforum_api", tags=["Jobs"])
 
@@ -46,13 +50,31 @@ async def list_jobs(
 ) -> Response:
     """All jobs by id, in the order of submission; if there are more, X-Next-Cursor leads to them."""
     after = _order(cursor)
-    page = jobs.store.page(status.value if status else None, after, limit + 1 if limit else None)
+    chosen: Status | None = status.value if status else None
+    most = limit + 1 if limit else None
+    orders = await run_in_threadpool(jobs.store.orders, chosen, after, most)
     headers = {}
-    if limit and len(page) > limit:
-        page = page[:limit]
-        headers["X-Next-Cursor"] = str(page[-1].order)
-    pieces = _one_by_one(jobs_json_by_id(page, jobs.positions(), summary=summary))
-    return StreamingResponse(pieces, headers=headers, media_type="application/json")
+    if limit and len(orders) > limit:
+        orders = orders[:limit]
+        headers["X-Next-Cursor"] = str(orders[-1])
+    return SlicedAnswer(_listed(jobs, orders, chosen, summary=summary), headers=headers)
+
+
+async def _listed(
+    jobs: JobQueue, orders: Sequence[int], status: Status | None, *, summary: bool
+) -> AsyncIterator[str]:
+    """Yield the object job id -> DeforumJobStatus a few jobs at a time: all of them may be more than memory holds."""
+    positions = await run_in_threadpool(jobs.positions)
+    yield "{"
+    separator = ""
+    for start in range(0, len(orders), JOBS_AT_ONCE):
+        some = orders[start : start + JOBS_AT_ONCE]
+        page = await run_in_threadpool(jobs.store.page, status, some[0] - 1, len(some))
+        text = listed_json((job for job in page if job.order <= some[-1]), positions, summary=summary)
+        if text:
+            yield separator + text
+            separator = ", "
+    yield "}"
 
 
 @router.get(
@@ -115,12 +137,6 @@ async def follow_job(
         int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 16 else -1
     )
     return EventAnswer(event_stream(service.jobs, job.id, seen), service.streams)
-
-
-async def _one_by_one(pieces: Iterator[str]) -> AsyncIterator[str]:
-    """Yield the pieces on the event loop, which serves others between two of them."""
-    for piece in pieces:
-        yield piece
 
 
 def _order(cursor: str | None) -> int:
