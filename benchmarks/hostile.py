@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -20,7 +23,7 @@ NAME = "hostile"
 BAR = "GET one job, p99 while 50 clients send the slowest legal requests: 100 ms"
 
 CLIENTS = 50
-GETS = 500
+GETS = 300
 SCHEDULES = [name for name, info in FIELDS.items() if info.kind == "schedule"]
 WAVES = ",".join(f"{frame}:(1 + 0.001 * sin(t / {frame + 1}))" for frame in range(0, 1000, 50))
 SMALL = {"W": 64, "H": 64, "prompts": {"0": "a hill"}}
@@ -43,11 +46,11 @@ def run() -> list[Row]:
         path = f"/deforum_api/jobs/{burning(connection)}"
         large = _queued(connection, {**SMALL, "max_frames": 1, "note": "x" * 1_900_000})
         alone = p99(lambda: ask(connection, "GET", path), GETS)
-        rows = [Row("GET one job, nobody else, p99 of 500", alone)]
-        for label, requests in _kinds(large).items():
-            with hostile(address, requests) as answered:
+        rows = [Row(f"GET one job, nobody else, p99 of {GETS}", alone)]
+        for kind in _kinds(large):
+            with hostile(address, kind, large):
                 meanwhile = p99(lambda: ask(connection, "GET", path), GETS)
-            rows.append(Row(f"{label} ({sum(answered.values())} answers), p99 of {GETS}", meanwhile, 100.0))
+            rows.append(Row(f"GET one job, 50 clients send {kind}, p99 of {GETS}", meanwhile, 100.0))
         return rows
 
 
@@ -72,36 +75,33 @@ def _queued(connection: http.client.HTTPConnection, settings: dict[str, Any]) ->
 
 
 @contextmanager
-def hostile(address: str, requests: list[Request]) -> Iterator[dict[int, int]]:
-    """Let 50 clients send `requests`, each again and again, half of them without waiting for answers.
-
-    Yields how many answers of each status there were so far.
-    """
-    over = threading.Event()
-    answered: dict[int, int] = {}
-
-    def work(number: int, send: Callable[[str, Request], int]) -> None:
-        while not over.is_set():
-            with suppress(OSError, http.client.HTTPException):
-                status = send(address, requests[number % len(requests)])
-                answered[status] = answered.get(status, 0) + 1
-            number += 1
-
-    sends = (_patient, _abandoned)
-    clients = [
-        threading.Thread(target=work, args=(number, sends[number % 2]), daemon=True)
-        for number in range(CLIENTS)
-    ]
-    for client in clients:
-        client.start()
-    time.sleep(2.0)
+def hostile(address: str, kind: str, large: str) -> Iterator[None]:
+    """Let 50 clients, in a program of their own, send requests of `kind` meanwhile."""
+    command = [sys.executable, "-m", "benchmarks.hostile", address, kind, large]
+    program = subprocess.Popen(command)
+    time.sleep(3.0)
     try:
-        yield answered
+        yield
     finally:
-        over.set()
+        program.kill()
+        program.wait()
 
 
-def _patient(address: str, request: Request) -> int:
+def attack(address: str, requests: list[Request]) -> None:
+    """Send `requests` from 50 threads, each again and again, half of them without waiting for the answers."""
+
+    def work(number: int) -> None:
+        send = (_patient, _abandoned)[number % 2]
+        for request in itertools.islice(itertools.cycle(requests), number, None):
+            with suppress(OSError, http.client.HTTPException):
+                send(address, request)
+
+    for number in range(CLIENTS):
+        threading.Thread(target=work, args=(number,), daemon=True).start()
+    threading.Event().wait()
+
+
+def _patient(address: str, request: Request) -> None:
     connection = http.client.HTTPConnection(address, timeout=30)
     method, path, body = request
     try:
@@ -111,16 +111,18 @@ def _patient(address: str, request: Request) -> int:
             pass
         if answer.status == 429:
             time.sleep(0.05)
-        return answer.status
     finally:
         connection.close()
 
 
-def _abandoned(address: str, request: Request) -> int:
+def _abandoned(address: str, request: Request) -> None:
     host, port = address.split(":")
     method, path, body = request
     head = f"{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
     with socket.create_connection((host, int(port)), timeout=30) as line:
         line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         time.sleep(0.2)
-    return 0
+
+
+if __name__ == "__main__":
+    attack(sys.argv[1], _kinds(sys.argv[3])[sys.argv[2]])

@@ -120,7 +120,7 @@ class CheckProcesses:
             with suppress(TooManyCells):
                 return self._examined(replace(question, most_cells=SMALL_CELLS), gone)
         with self._line_of_large.turn(gone):
-            return self._examined(question, gone)
+            return self._examined(question, gone, waited=True)
 
     def close(self) -> None:
         self._closed.set()
@@ -129,8 +129,8 @@ class CheckProcesses:
         for process in idle:
             process.kill()
 
-    def _examined(self, question: Question, gone: threading.Event) -> Findings:
-        with self._line.turn(gone):
+    def _examined(self, question: Question, gone: threading.Event, *, waited: bool = False) -> Findings:
+        with self._line.turn(gone, waited=waited):
             process = self._taken()
             try:
                 message = asked(question, self._facts())

@@ -35,8 +35,8 @@ class Line:
         self._waiting: deque[object] = deque()
 
     @contextmanager
-    def turn(self, gone: threading.Event) -> Iterator[None]:
-        """Wait for a turn, and have it meanwhile.
+    def turn(self, gone: threading.Event, *, waited: bool = False) -> Iterator[None]:
+        """Wait for a turn, and have it meanwhile; who has `waited` in another line already is not turned away here.
 
         Raises:
             Busy: too many wait, or for too long.
@@ -44,13 +44,13 @@ class Line:
         """
         mine, until = object(), time.monotonic() + LONGEST_WAIT_S
         with self._changed:
-            if len(self._waiting) >= self._most_waiting:
+            if len(self._waiting) >= self._most_waiting and not waited:
                 raise Busy
             self._waiting.append(mine)
             try:
                 while self._waiting[0] is not mine or self._turns < 1:
                     check_wanted(gone, self._closed)
-                    if time.monotonic() > until:
+                    if time.monotonic() > until and not waited:
                         raise Busy
                     self._changed.wait(LOOK_EVERY_S)
                 check_wanted(gone, self._closed)
