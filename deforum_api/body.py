@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from deforum_api.errors import Busy, InvalidBody, Refused
@@ -16,6 +18,11 @@ PLAIN_LIMIT_BYTES = 2 * 2**20
 IMAGES_LIMIT_BYTES = 8 * 2**20
 # Of all bodies that a server reads or checks at one moment.
 HELD_LIMIT_BYTES = 128 * 2**20
+# Longer bodies are read a few at a time; the others wait in the system, which costs nothing.
+LONG_BYTES = 64 * 1024
+READ_AT_ONCE = 4
+READING_S = 5.0
+MOST_WAITING = 24
 MAX_DEPTH = 32
 # Settings are read again when their job begins, which no other answer must wait for.
 MAX_VALUES = 300_000
@@ -28,11 +35,37 @@ _INLINE_IMAGE = re.compile(rb'data:image\\?/[^"&]*')
 
 
 class Held:
-    """How many bytes of bodies a server holds. For the event loop's thread."""
+    """How many bytes of bodies a server holds, and how many long ones it reads at once. For the event loop's thread."""
 
     def __init__(self, limit_bytes: int = HELD_LIMIT_BYTES) -> None:
         self.now_bytes = 0
         self._limit_bytes = limit_bytes
+        self._reading = asyncio.Semaphore(READ_AT_ONCE)
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Wait until few others read a long body; who reads slowly makes room for others, and costs little.
+
+        Raises:
+            Busy: too many wait.
+        """
+        if self._waiting >= MOST_WAITING:
+            busy = Busy()
+            busy.headers["Connection"] = "close"  # what is not read is not taken in either
+            raise busy
+        self._waiting += 1
+        try:
+            await self._reading.acquire()
+        finally:
+            self._waiting -= 1
+        release = asyncio.get_running_loop().call_later(READING_S, self._reading.release)
+        try:
+            yield
+        finally:
+            if asyncio.get_running_loop().time() < release.when():
+                release.cancel()
+                self._reading.release()
 
     def take(self, count: int) -> None:
         """Hold `count` bytes more.
@@ -56,6 +89,13 @@ async def read_body(request: Request, held: Held | None = None) -> bytes:
     if announced.isdecimal() and int(announced[:20]) > IMAGES_LIMIT_BYTES:
         raise too_big()
     held = held or Held()
+    if announced.isdecimal() and int(announced) <= LONG_BYTES:
+        return await _read(request, held)
+    async with held.reading():
+        return await _read(request, held)
+
+
+async def _read(request: Request, held: Held) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -73,8 +74,8 @@ class BoundedConnection(H11Protocol):
 
     @property
     def waiting_since(self) -> float:
-        """When it began to wait for a request, or for the rest of one; 0 between two of them."""
-        return self._began or 0.0
+        """When it began to wait for a request, or for the rest of one; between two of them, later than any other."""
+        return inf if self._began is None else self._began
 
     def _is_overdue(self, now: float) -> bool:
         """Tell whether its client has kept it waiting for too long."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,6 +15,8 @@ from deforum_api.models import Batch
 LOOK_EVERY_S = 0.5
 
 T = TypeVar("T")
+# More than may wait for their checks: whoever is turned away has a thread for that.
+_THREADS = ThreadPoolExecutor(64, "deforum-request")
 
 
 class ReadRequest(Request):
@@ -33,7 +35,7 @@ class ReadRequest(Request):
 
 
 async def while_there(request: Request, work: Callable[[threading.Event], T]) -> T:
-    """Do `work` on a thread of its own, and return what it returns, unless the client goes away first.
+    """Do `work` on a thread that no other answer needs, and return what it returns, unless the client goes away first.
 
     Args:
         request: whose body was read.
@@ -43,7 +45,8 @@ async def while_there(request: Request, work: Callable[[threading.Event], T]) ->
         ClientDisconnect: nobody waits.
     """
     gone = threading.Event()
-    answer: asyncio.Future[Any] = _on_a_thread(lambda: work(gone))
+    answer = asyncio.get_running_loop().run_in_executor(_THREADS, work, gone)
+    answer.add_done_callback(_seen)
     leaving: asyncio.Future[Any] = asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait([answer, leaving], return_when=asyncio.FIRST_COMPLETED)
@@ -56,27 +59,12 @@ async def while_there(request: Request, work: Callable[[threading.Event], T]) ->
         leaving.cancel()
 
 
+def _seen(answer: asyncio.Future[Any]) -> None:
+    """Take note of an error that nobody waits for."""
+    if not answer.cancelled():
+        answer.exception()
+
+
 async def _left(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         await asyncio.sleep(LOOK_EVERY_S)
-
-
-def _on_a_thread(work: Callable[[], T]) -> asyncio.Future[T]:
-    """Begin `work` on a daemon thread: no pool of threads that others need, and none that the program waits for."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def end(set_it: Callable[[Any], None], value: Any) -> None:
-        if not future.done():
-            set_it(value)
-
-    def run() -> None:
-        try:
-            told = (future.set_result, work())
-        except BaseException as error:
-            told = (future.set_exception, error)  # type: ignore[assignment]
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(end, *told)
-
-    threading.Thread(target=run, name="deforum-request", daemon=True).start()
-    return future

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from deforum_api.errors import Busy, QueueClosed
 
 LONGEST_WAIT_S = 60.0
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.25
 
 
 class Abandoned(Exception):
@@ -31,8 +31,8 @@ class Line:
         self._turns = turns
         self._most_waiting = most_waiting
         self._closed = closed
-        self._changed = threading.Condition()
-        self._waiting: deque[object] = deque()
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
 
     @contextmanager
     def turn(self, gone: threading.Event, *, waited: bool = False) -> Iterator[None]:
@@ -42,28 +42,45 @@ class Line:
             Busy: too many wait, or for too long.
             QueueClosed, Abandoned: it is not wanted any more.
         """
-        mine, until = object(), time.monotonic() + LONGEST_WAIT_S
-        with self._changed:
+        mine, until = threading.Event(), time.monotonic() + LONGEST_WAIT_S
+        with self._lock:
             if len(self._waiting) >= self._most_waiting and not waited:
                 raise Busy
             self._waiting.append(mine)
-            try:
-                while self._waiting[0] is not mine or self._turns < 1:
-                    check_wanted(gone, self._closed)
-                    if time.monotonic() > until and not waited:
-                        raise Busy
-                    self._changed.wait(LOOK_EVERY_S)
+        try:
+            while True:
                 check_wanted(gone, self._closed)
-                self._turns -= 1
-            finally:
+                if self._begun(mine):
+                    break
+                if time.monotonic() > until and not waited:
+                    raise Busy
+                mine.wait(LOOK_EVERY_S)
+                mine.clear()
+        except BaseException:
+            with self._lock:
                 self._waiting.remove(mine)
-                self._changed.notify_all()
+                self._tell_first()
+            raise
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._turns += 1
-                self._changed.notify_all()
+                self._tell_first()
+
+    def _begun(self, mine: threading.Event) -> bool:
+        with self._lock:
+            if self._turns < 1 or self._waiting[0] is not mine:
+                return False
+            self._turns -= 1
+            self._waiting.popleft()
+            self._tell_first()
+            return True
+
+    def _tell_first(self) -> None:
+        """Wake the one whose turn may have come, and nobody else."""
+        if self._waiting:
+            self._waiting[0].set()
 
 
 def check_wanted(gone: threading.Event, closed: threading.Event) -> None:
