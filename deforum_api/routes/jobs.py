@@ -46,31 +46,36 @@ async def list_jobs(
     limit: int | None = Query(None, ge=1, le=1000, description="At most so many jobs."),
     cursor: str | None = Query(None, description="The X-Next-Cursor header of the page before."),
     summary: bool = Query(False, description="Leave out deforum_settings and options_overrides."),
-    jobs: JobQueue = JOBS,
+    service: Service = SERVICE,
 ) -> Response:
     """All jobs by id, in the order of submission; if there are more, X-Next-Cursor leads to them."""
     after = _order(cursor)
     chosen: Status | None = status.value if status else None
     most = limit + 1 if limit else None
-    orders = await run_in_threadpool(jobs.store.orders, chosen, after, most)
+    async with service.reading:
+        orders = await run_in_threadpool(service.jobs.store.orders, chosen, after, most)
     headers = {}
     if limit and len(orders) > limit:
         orders = orders[:limit]
         headers["X-Next-Cursor"] = str(orders[-1])
-    return SlicedAnswer(_listed(jobs, orders, chosen, summary=summary), headers=headers)
+    return SlicedAnswer(_listed(service, orders, chosen, summary=summary), headers=headers)
 
 
 async def _listed(
-    jobs: JobQueue, orders: Sequence[int], status: Status | None, *, summary: bool
+    service: Service, orders: Sequence[int], status: Status | None, *, summary: bool
 ) -> AsyncIterator[str]:
     """Yield the object job id -> DeforumJobStatus a few jobs at a time: all of them may be more than memory holds."""
-    positions = await run_in_threadpool(jobs.positions)
+    store, positions = service.jobs.store, service.jobs.positions()
+
+    def read(some: Sequence[int]) -> str:
+        page = store.page(status, some[0] - 1, len(some))
+        return listed_json((job for job in page if job.order <= some[-1]), positions, summary=summary)
+
     yield "{"
     separator = ""
     for start in range(0, len(orders), JOBS_AT_ONCE):
-        some = orders[start : start + JOBS_AT_ONCE]
-        page = await run_in_threadpool(jobs.store.page, status, some[0] - 1, len(some))
-        text = listed_json((job for job in page if job.order <= some[-1]), positions, summary=summary)
+        async with service.reading:
+            text = await run_in_threadpool(read, orders[start : start + JOBS_AT_ONCE])
         if text:
             yield separator + text
             separator = ", "
