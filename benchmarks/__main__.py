@@ -24,6 +24,7 @@ MODULES = {
     "start": "benchmarks.start",
     "api": "benchmarks.api",
     "streams": "benchmarks.streams",
+    "hostile": "benchmarks.hostile",
     "demo": "benchmarks.demo",
     "hybrid": "benchmarks.hybrid",
     "postproduction": "benchmarks.postproduction",

@@ -6,13 +6,11 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
-from starlette.requests import Request
-
-from deforum_api.errors import InvalidBody, Refused
+from deforum_api.errors import Busy, InvalidBody, Refused
 from deforum_helpers.settings import json_object
 from deforum_helpers.settings.wording import json_account
 
@@ -21,47 +19,108 @@ IMAGES_LIMIT_BYTES = 8 * 2**20
 # Of a body that is too big: so much more is taken, for so long, before it is refused.
 DRAINED_BYTES = 16 * 2**20
 DRAINED_S = 5.0
+# Of all bodies that a server reads or checks at one moment.
+HELD_LIMIT_BYTES = 128 * 2**20
+# Longer bodies are read a few at a time; the others wait in the system, which costs nothing.
+LONG_BYTES = 64 * 1024
+READ_AT_ONCE = 4
+READING_S = 5.0
+MOST_WAITING = 24
 MAX_DEPTH = 32
+# Settings are read again when their job begins, which no other answer must wait for.
+MAX_VALUES = 300_000
 MAX_DIGITS = 300
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 _INLINE_IMAGE = re.compile(rb'data:image\\?/[^"&]*')
 
 
-class ReadRequest(Request):
-    """A request whose body was read, bounded and parsed before any route sees it."""
+class Held:
+    """How many bytes of bodies a server holds, and how many long ones it reads at once. For the event loop's thread."""
 
-    whole: bytes = b""
-    parsed: Any = None
+    def __init__(self, limit_bytes: int = HELD_LIMIT_BYTES) -> None:
+        self.now_bytes = 0
+        self._limit_bytes = limit_bytes
+        self._reading = asyncio.Semaphore(READ_AT_ONCE)
+        self._waiting = 0
 
-    async def body(self) -> bytes:
-        return self.whole
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Wait until few others read a long body; who reads slowly makes room for others, and costs little.
 
-    async def json(self) -> Any:
-        return self.parsed
+        Raises:
+            Busy: too many wait.
+        """
+        if self._waiting >= MOST_WAITING:
+            busy = Busy()
+            busy.headers["Connection"] = "close"  # what is not read is not taken in either
+            raise busy
+        self._waiting += 1
+        try:
+            await self._reading.acquire()
+        finally:
+            self._waiting -= 1
+        release = asyncio.get_running_loop().call_later(READING_S, self._reading.release)
+        try:
+            yield
+        finally:
+            if asyncio.get_running_loop().time() < release.when():
+                release.cancel()
+                self._reading.release()
+
+    def take(self, count: int) -> None:
+        """Hold `count` bytes more.
+
+        Raises:
+            Busy: there would be too many.
+        """
+        if self.now_bytes + count > self._limit_bytes:
+            raise Busy
+        self.now_bytes += count
 
 
-async def read_body(request: Request) -> bytes:
-    """Return the body.
+async def read_body(request: Request, held: Held | None = None) -> bytes:
+    """Return the body; where it counts as `held`, the caller gives its length back.
 
     Raises:
-        Refused: 413, it is longer than 8 MiB, or without its inline images longer than 2 MiB.
+        Refused: 413, it is longer than 8 MiB.
+        Busy: too many bodies are held.
     """
     announced = request.headers.get("content-length", "")
     stream = request.stream()
     if announced.isdecimal() and int(announced[:20]) > IMAGES_LIMIT_BYTES:
         await _let_finish(request, stream)
-        raise _too_big()
-    chunks, size = [], 0
-    async for chunk in stream:
-        size += len(chunk)
-        if size > IMAGES_LIMIT_BYTES:
-            await _let_finish(request, stream)
-            raise _too_big()
-        chunks.append(chunk)
-    whole = b"".join(chunks)
-    if size > PLAIN_LIMIT_BYTES and len(_INLINE_IMAGE.sub(b"", whole)) > PLAIN_LIMIT_BYTES:
-        raise _too_big()
-    return whole
+        raise too_big()
+    held = held or Held()
+    if announced.isdecimal() and int(announced) <= LONG_BYTES:
+        return await _read(request, stream, held)
+    async with held.reading():
+        return await _read(request, stream, held)
+
+
+async def _read(request: Request, stream: AsyncIterator[bytes], held: Held) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in stream:
+            if size + len(chunk) > IMAGES_LIMIT_BYTES:
+                await _let_finish(request, stream)
+                raise too_big()
+            held.take(len(chunk))
+            size += len(chunk)
+            chunks.append(chunk)
+    except BaseException:
+        held.now_bytes -= size
+        raise
+    return b"".join(chunks)
+
+
+def check_length(body: bytes, most_bytes: int) -> None:
+    """Raise `Refused`, 413, if a body is longer than `most_bytes` without its inline images."""
+    if len(body) > most_bytes and len(_INLINE_IMAGE.sub(b"", body)) > most_bytes:
+        raise too_big()
 
 
 async def _let_finish(request: Request, stream: AsyncIterator[bytes]) -> None:
@@ -136,9 +195,13 @@ def _int(text: str) -> int:
 
 
 def _check_depth(value: Any, loc: tuple[str | int, ...]) -> None:
-    level = [value]
+    level, count = [value], 1
     for _ in range(MAX_DEPTH):
-        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, (dict, list))]
+        inside = [inner for outer in level for inner in _inside(outer)]
+        count += len(inside)
+        if count > MAX_VALUES:
+            raise InvalidBody(f"The body has more than {MAX_VALUES:,} values.", loc, "json_invalid")
+        level = [inner for inner in inside if isinstance(inner, (dict, list))]
         if not level:
             return
     raise _too_deep(loc)
@@ -150,25 +213,41 @@ def _inside(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-def envelope_problem(body: Any, field: str | None) -> str | None:
-    """Return what is wrong with the outermost form of a batch, as a sentence; None where that is right.
+def envelope(body: Any) -> dict[str, Any]:
+    """Return a body that has the outermost form of a batch.
 
-    Args:
-        body: as it was parsed.
-        field: the field of the body that is wrong, or None for the body itself.
+    Raises:
+        InvalidBody: it has not; with one entry per wrong field.
     """
+    wrong = [(loc, message) for loc, message in _envelope_problems(body) if message]
+    if wrong:
+        error = InvalidBody(wrong[0][1])
+        error.detail = [{"loc": list(loc), "msg": message, "type": "value_error"} for loc, message in wrong]
+        raise error
+    checked: dict[str, Any] = body
+    return checked
+
+
+def _envelope_problems(body: Any) -> Iterator[tuple[tuple[str, ...], str | None]]:
     if not isinstance(body, dict):
-        return f'The body must be an object, {{"deforum_settings": ...}}; found {_kind(body)}.'
-    if field == "deforum_settings" and field not in body:
+        yield ("body",), f'The body must be an object, {{"deforum_settings": ...}}; found {_kind(body)}.'
+        return
+    yield ("body", "deforum_settings"), _settings_problem(body)
+    overrides = body.get("options_overrides")
+    if overrides is not None and not isinstance(overrides, dict):
+        found = f"found {_kind(overrides)}"
+        yield ("body", "options_overrides"), f"options_overrides must be an object, or be left out; {found}."
+
+
+def _settings_problem(body: dict[str, Any]) -> str | None:
+    if "deforum_settings" not in body:
         return 'The body has no deforum_settings; the settings go inside it: {"deforum_settings": {...}}.'
-    if field == "deforum_settings":
-        found = body[field]
-        odd = [one for one in found if not isinstance(one, dict)] if isinstance(found, list) else []
-        among = f"{_kind(odd[0])} in the list" if odd else _kind(found)
-        return f"deforum_settings must be an object of settings, or a list of such objects; found {among}."
-    if field == "options_overrides":
-        return f"options_overrides must be an object, or be left out; found {_kind(body[field])}."
-    return None
+    found = body["deforum_settings"]
+    odd = [one for one in found if not isinstance(one, dict)] if isinstance(found, list) else []
+    if isinstance(found, dict) or (isinstance(found, list) and not odd):
+        return None
+    among = f"{_kind(odd[0])} in the list" if odd else _kind(found)
+    return f"deforum_settings must be an object of settings, or a list of such objects; found {among}."
 
 
 def _kind(value: Any) -> str:
@@ -180,5 +259,5 @@ def _too_deep(loc: tuple[str | int, ...]) -> InvalidBody:
     return InvalidBody(f"The body is nested deeper than {MAX_DEPTH} levels.", loc, "json_invalid")
 
 
-def _too_big() -> Refused:
+def too_big() -> Refused:
     return Refused("The body is too big: 2 MiB are allowed, 8 MiB with inline images.", code=413)

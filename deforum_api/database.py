@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from deforum_api.descriptors import out_of_descriptors
 from deforum_api.errors import StoreUnavailable
 
 # "DFRM": tells our file from any other SQLite database.
@@ -175,6 +176,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
 def _sentence(path: Path, said: str) -> str:
     if "locked" in said or "busy" in said:
         return f"The job database {path} is locked by another program; close that program, then try again."
+    if out_of_descriptors():
+        return (
+            f"The job database {path} cannot be opened: too many files and connections are open; try again."
+        )
     if "readonly" in said or "unable to open" in said or "authorization" in said:
         return (
             f"The job database {path} cannot be written ({said}); allow this user to write the file and its "

@@ -10,18 +10,29 @@ ApiError                 code, message, and what else the error envelope has
 ├── InvalidBatch         400, one problem per wrong setting
 ├── InvalidBody          422, one entry per wrong field
 ├── QueueFull            429, with Retry-After
+├── Busy                 429, with Retry-After
+├── TooLarge             413
+│   └── TooManyCells
 ├── QueueClosed          503, with Retry-After
 └── Refused              401, 403, 413, 415, 421: the request is turned away at the door
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from deforum_helpers.errors import DeforumError, Problem
+
+# Of one answer: problems, their length as JSON; characters of each text in them.
+MOST_PROBLEMS = 1000
+MOST_PROBLEM_BYTES = 2 * 2**20
+MOST_CHARACTERS = 1000
+# Warnings of one job.
+MOST_WARNINGS = 40
 
 STATUS_NAMES = {
     400: "BAD REQUEST",
@@ -139,9 +150,10 @@ class InvalidBatch(ApiError):
     code = 400
 
     def __init__(self, problems: Sequence[tuple[int | None, Problem]]) -> None:
-        more = f" ({len(problems) - 1} more in errors.)" if len(problems) > 1 else ""
-        super().__init__(problems[0][1].message + more)
-        self.errors = [problem_entry(job, problem) for job, problem in problems]
+        errors = Account().entries(problems)
+        more = f" ({len(errors) - 1} more in errors.)" if len(problems) > 1 else ""
+        super().__init__(errors[0]["message"] + more)
+        self.errors = errors
 
 
 class InvalidBody(ApiError):
@@ -169,6 +181,32 @@ class QueueFull(ApiError):
         super().__init__(message, headers={"Retry-After": "30"})
 
 
+class Busy(ApiError):
+    """Too much is asked for at one moment."""
+
+    code = 429
+
+    def __init__(
+        self, message: str = "The server checks other requests; send this again in a moment."
+    ) -> None:
+        super().__init__(message, headers={"Retry-After": "5"})
+
+
+class TooLarge(ApiError):
+    """A request that costs more than one request may."""
+
+    code = 413
+
+
+class TooManyCells(TooLarge):
+    """A batch whose schedules have too many values."""
+
+    def __init__(self, frames: int, most: int) -> None:
+        super().__init__(
+            f"A batch may have {most:,} frames in all; this one has {frames:,}: send it in parts."
+        )
+
+
 class QueueClosed(ApiError):
     code = 503
 
@@ -189,8 +227,62 @@ class Refused(ApiError):
     """A request that is turned away before its body is looked at."""
 
 
+class Account:
+    """What is wrong with a request, as entries of its answer: as many as fit, each of bounded length."""
+
+    def __init__(self, most: int = MOST_PROBLEMS, most_bytes: int = MOST_PROBLEM_BYTES) -> None:
+        self._left = most
+        self._bytes_left = most_bytes
+
+    @property
+    def full(self) -> bool:
+        return self._left <= 0 or self._bytes_left <= 0
+
+    def entries(self, problems: Sequence[tuple[int | None, Problem]]) -> list[dict[str, Any]]:
+        """Return one entry per problem; where not all of them fit, the last entry says how many are left out."""
+        told = []
+        for place, (job, problem) in enumerate(problems):
+            if self.full:
+                told.append(
+                    problem_entry(None, Problem(f"{len(problems) - place} more problems are left out."))
+                )
+                break
+            entry = problem_entry(job, problem)
+            self._left -= 1
+            self._bytes_left -= len(json.dumps(entry))
+            told.append(entry)
+        return told
+
+
 def problem_entry(job: int | None, problem: Problem) -> dict[str, Any]:
-    """Return one entry of `errors`; absent values are None."""
+    """Return one entry of `errors`; absent values are None, long texts are cut."""
     entry = asdict(problem)
     del entry["passing"]
-    return {"job": job, **entry}
+    return {"job": job} | {
+        name: cut(value) if isinstance(value, str) else value for name, value in entry.items()
+    }
+
+
+def cut(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Return `text`, or its beginning and an ellipsis where it is longer than `most`."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def few(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Return each warning once, cut to a length that is read; of very many the first, and how many there were."""
+    told = [cut(text) for text in dict.fromkeys(warnings)]
+    if len(told) <= MOST_WARNINGS:
+        return tuple(told)
+    return (*told[: MOST_WARNINGS - 1], f"There are {len(told)} warnings; the others are left out.")
+
+
+def restored(kind: str, code: int, envelope: Mapping[str, Any], headers: Mapping[str, str]) -> ApiError:
+    """Return the error of the class named `kind` that has the envelope `envelope`."""
+    known: dict[str, type[ApiError]] = {"InvalidBatch": InvalidBatch, "TooManyCells": TooManyCells}
+    error = ApiError.__new__(known.get(kind, ApiError))
+    detail = envelope["detail"]
+    ApiError.__init__(
+        error, envelope["message"], code=code, id=envelope["id"], detail=detail, headers=headers
+    )
+    error.errors = envelope["errors"]
+    return error

@@ -5,11 +5,54 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from starlette.types import Receive, Scope, Send
+
+from deforum_api.errors import Busy
 from deforum_api.jobs import JobQueue
 from deforum_api.record import Job
+from deforum_api.slices import SlicedAnswer
 from deforum_api.views import job_json
 
 COMMENT_EVERY_S = 15.0
+MOST_STREAMS = 64
+
+
+class Streams:
+    """Clients that follow jobs, or wait for their ends: each keeps a connection for as long as a job takes."""
+
+    def __init__(self, most: int = MOST_STREAMS) -> None:
+        self.now = 0
+        self._most = most
+
+    def begin(self) -> None:
+        """Count one more.
+
+        Raises:
+            Busy: there are too many.
+        """
+        if self.now >= self._most:
+            raise Busy(f"{self._most} clients follow jobs already; look at the job now and then instead.")
+        self.now += 1
+
+    def end(self) -> None:
+        """Count one less."""
+        self.now -= 1
+
+
+class EventAnswer(SlicedAnswer):
+    """Server-Sent Events, counted as long as they are sent."""
+
+    def __init__(self, events: AsyncIterator[str], streams: Streams) -> None:
+        headers = {"Cache-Control": "no-store", "Content-Encoding": "identity", "X-Accel-Buffering": "no"}
+        super().__init__(events, headers=headers, media_type="text/event-stream")
+        streams.begin()
+        self._streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.end()
 
 
 async def updates(jobs: JobQueue, job_id: str, every_s: float | None = None) -> AsyncIterator[Job]:

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from deforum_api.checks import Checks
 from deforum_api.jobs import JobQueue
 from deforum_api.store import JobStore
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
@@ -36,6 +37,7 @@ def make_queue(
     make_engine: Callable[[], Engine],
     store: JobStore | None = None,
     limits: Limits | None = None,
+    checks: Checks | None = None,
 ) -> JobQueue:
     """Return a job queue that renders with `make_engine()`, which is called for the first job and kept.
 
@@ -44,6 +46,7 @@ def make_queue(
         make_engine: makes what draws.
         store: keeps the jobs; by default a database in the output root.
         limits: how much is taken.
+        checks: makes the checks of submitted jobs; by default the thread that submits.
 
     Raises:
         StoreUnavailable: the database cannot be used.
@@ -66,7 +69,7 @@ def make_queue(
     remove_unused_claims(facts.output_root / IMAGES_FOLDER)
     kept = store or SqliteStore(facts.output_root / FILE_NAME)
     roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
-    return JobQueue(check, render, store=kept, limits=limits, roots=lambda: roots)
+    return JobQueue(check, render, checks=checks, store=kept, limits=limits, roots=lambda: roots)
 
 
 def health(facts: HostFacts) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
+from deforum_api.checks import CheckProcesses
 from deforum_api.errors import StoreUnavailable
 from deforum_api.jobs import JobQueue
 from deforum_api.logs import write_log_file, write_own_log
@@ -88,6 +89,7 @@ def _serve(app: FastAPI, flags: Any) -> None:
         from deforum_api.host import health
 
         mount(app, host_queue(), access_of(flags), lambda: health(host_facts()), api=api)
+        host_queue().checks.start()
 
 
 def tabs() -> list[tuple[Any, str, str]]:
@@ -115,7 +117,8 @@ def host_queue() -> JobQueue:
     remove_unused_claims(_roots()[1])
     limits = Limits(hang_after_s=flag("deforum_hang_after", HANG_AFTER_S))
     store = SqliteStore(data_folder() / FILE_NAME)
-    queue = JobQueue(_check, _render, store=store, limits=limits, roots=_roots)
+    checks = CheckProcesses(host_facts)
+    queue = JobQueue(_check, _render, checks=checks, store=store, limits=limits, roots=_roots)
     threading.Thread(target=_park_at_exit, args=(queue,), name="deforum-exit").start()
     return queue
 

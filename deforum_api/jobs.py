@@ -8,9 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deforum_api.checking import Findings, Question, batch_body
+from deforum_api.checks import Checks, ChecksHere
 from deforum_api.errors import (
     AlreadyFinished,
     FilesGone,
@@ -31,9 +34,6 @@ from deforum_api.store import JobStore, KeyTaken, MemoryStore, Receipt
 from deforum_api.submission import (
     RECEIPT_KEPT_S,
     Limits,
-    check_all,
-    check_size,
-    digest_of,
     fresh_batch_id,
     new_jobs,
     reply,
@@ -49,6 +49,7 @@ class JobQueue:
     Args:
         check: (settings, options_overrides) -> prepared job; raises `SettingsError`.
         render: renders a prepared job.
+        checks: makes the checks of submitted jobs; by default the thread that submits.
         store: keeps the records.
         limits: how much is taken.
         clock: Unix time in seconds.
@@ -61,6 +62,7 @@ class JobQueue:
         check: Check,
         render: Render,
         *,
+        checks: Checks | None = None,
         store: JobStore | None = None,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
@@ -68,6 +70,7 @@ class JobQueue:
         roots: Roots = tuple,
     ) -> None:
         self.check = check
+        self.checks: Checks = checks or ChecksHere(check)
         self.limits = limits or Limits()
         self.store: JobStore = store or MemoryStore()
         self.records = Records(self.store, clock)
@@ -90,51 +93,51 @@ class JobQueue:
             InvalidBatch: any of its settings is wrong; nothing of it is kept.
             InvalidBody: no job at all.
             ApiError: more jobs than a batch may have.
-            QueueFull, QueueClosed, StoreUnavailable: not now.
+            Busy, QueueFull, QueueClosed, StoreUnavailable: not now.
         """
-        return self._submit(settings, overrides, lambda jobs: None)
+        # Files of this machine may be longer than what comes over HTTP.
+        body = batch_body(settings, overrides)
+        return self.submit_asked(Question("submit", body, self.limits.batch, most_bytes=len(body)))
 
-    def submit_once(
-        self, key: str, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None = None
-    ) -> str:
-        """Do as `submit` unless it was done with `key` in the last 24 hours; return the answer, JSON text, of then.
+    def submit_asked(self, question: Question, gone: threading.Event | None = None) -> tuple[Job, ...]:
+        """Do as `submit` with a request that nobody has read yet; `gone` is set when its client is gone.
+
+        Raises:
+            ApiError: as `submit`.
+        """
+        return self._queue(self.checks.examine(question, gone))
+
+    def submit_once(self, key: str, question: Question, gone: threading.Event | None = None) -> str:
+        """Do as `submit_asked` unless it was done with `key` in the last 24 hours; return the answer of then as JSON.
 
         Raises:
             KeyReused: the key came with another batch.
             ApiError: as `submit`.
         """
-        digest, now = digest_of(settings, overrides), self.records.clock()
+        now = self.records.clock()
         while True:
             receipt = self.store.receipt(key)
             if receipt and receipt.at >= now - RECEIPT_KEPT_S:
-                if receipt.digest != digest:
+                if receipt.digest != self.checks.examine(replace(question, kind="digest"), gone).digest:
                     raise KeyReused
                 return receipt.reply
             self.store.forget_receipts(now - RECEIPT_KEPT_S)
+            found = self.checks.examine(question, gone)
             try:
-                return reply(
-                    self._submit(settings, overrides, lambda jobs: Receipt(key, digest, reply(jobs), now))
-                )
+                return reply(self._queue(found, Receipt(key, found.digest, "", now)))
             except KeyTaken:
                 log.debug("the batch of an Idempotency-Key came in twice at once")
 
-    def _submit(
-        self,
-        settings: Sequence[Mapping[str, Any]],
-        overrides: Mapping[str, Any] | None,
-        receipt: Callable[[tuple[Job, ...]], Receipt | None],
-    ) -> tuple[Job, ...]:
-        check_size(settings, self.limits.batch)
-        checked = check_all(self.check, settings, overrides)
+    def _queue(self, found: Findings, receipt: Receipt | None = None) -> tuple[Job, ...]:
         with self._adding:
             if self._closing:
                 raise QueueClosed
-            if len(self.store.queued()) + len(checked) > self.limits.queued:
+            if len(self.store.queued()) + len(found.jobs) > self.limits.queued:
                 raise QueueFull(self.limits.queued)
             batch_id, order = fresh_batch_id(self.store, self._draw), self.store.next_order()
             now = self.records.clock()
-            jobs = new_jobs(settings, overrides, checked, batch_id=batch_id, order=order, now=now)
-            jobs = self.store.add(jobs, receipt(jobs))
+            jobs = new_jobs(found.jobs, found.overrides_json, batch_id=batch_id, order=order, now=now)
+            jobs = self.store.add(jobs, replace(receipt, reply=reply(jobs)) if receipt else None)
             for _ in jobs:
                 self.runner.wake()
         return jobs
@@ -285,6 +288,7 @@ class JobQueue:
         """Take no more jobs and park the running one; return whether it stopped within `timeout` seconds."""
         with self._adding:
             self._closing = True
+        self.checks.close()
         self.runner.begin_close()
         self.records.tell_all()
         return self.runner.close(timeout)

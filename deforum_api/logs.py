@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from logging.handlers import RotatingFileHandler
@@ -19,6 +20,9 @@ NO_JOB = "-"
 LOG_NAME = "deforum.log"
 LARGEST_LOG_BYTES = 5 * 2**20
 KEPT_LOGS = 4
+LINES_A_MINUTE = 100
+MINUTE_S = 60.0
+MOST_KINDS = 1000
 
 _job: ContextVar[str] = ContextVar("job", default=NO_JOB)
 
@@ -41,6 +45,8 @@ class OneLineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = printable(record.getMessage())
+        if left_out := getattr(record, "left_out", 0):
+            record.message += f" ({left_out} more like this were left out.)"
         record.job = _job.get()
         if self.usesTime():
             record.asctime = self.formatTime(record, self.datefmt)
@@ -57,12 +63,38 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
+class Seldom(logging.Filter):
+    """Lets so many lines of one kind pass in a minute; the first one after them says how many there were.
+
+    A kind is what is said, whatever it is said of: clients can cause the same line as often as they like.
+    """
+
+    def __init__(self, most: int = LINES_A_MINUTE, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._most = most
+        self._clock = clock
+        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = (record.name, str(record.msg)[:200]), self._clock()
+        began, count = self._kinds.get(kind, (now, 0))
+        record.left_out = 0
+        if now - began >= MINUTE_S:
+            record.left_out = max(0, count - self._most)
+            began, count = now, 0
+        if len(self._kinds) >= MOST_KINDS:
+            self._kinds.clear()
+        self._kinds[kind] = began, count + 1
+        return count < self._most
+
+
 class LogFile(RotatingFileHandler):
     """A log that begins anew when it is full and keeps the last few; a link in its place is not followed."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=LARGEST_LOG_BYTES, backupCount=KEPT_LOGS, encoding="utf-8")
         self.setFormatter(OneLineFormatter(FORMAT))
+        self.addFilter(Seldom())
 
     def _open(self) -> Any:
         return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_without_links)
@@ -109,6 +141,7 @@ def write_own_log() -> None:
         if not any(isinstance(writer.formatter, OneLineFormatter) for writer in logger.handlers):
             writer = logging.StreamHandler()
             writer.setFormatter(OneLineFormatter(FORMAT))
+            writer.addFilter(Seldom())
             logger.addHandler(writer)
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -142,24 +142,25 @@ def file_answer(request: Request, found: Output) -> Response:
     Raises:
         ApiError: 404, it is gone by now, or a link has taken its place; 416, the range lies outside.
     """
-    headers = _headers(found.etag, found.path.name)
-    if request.headers.get("if-none-match") == found.etag:
-        return Response(status_code=304, headers=headers)
-    media_type = MEDIA_TYPES[found.kind]
-    # A client that has the beginning of another file gets this one whole.
-    same = request.headers.get("if-range", found.etag) == found.etag
-    asked = request.headers.get("range", "") if same and request.method != "HEAD" else ""
-    part = _range(asked, found)
-    first, last = part or (0, found.size - 1)
+    file, found = _opened(found)
+    try:
+        headers = _headers(found.etag, found.path.name)
+        if request.headers.get("if-none-match") == found.etag:
+            file.close()
+            return Response(status_code=304, headers=headers)
+        # A client that has the beginning of another file gets this one whole.
+        same = request.headers.get("if-range", found.etag) == found.etag
+        asked = request.headers.get("range", "") if same and request.method != "HEAD" else ""
+        part = _range(asked, found)
+        first, last = part or (0, found.size - 1)
+        file.seek(first)
+    except BaseException:
+        file.close()
+        raise
     headers |= {"Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}
     if part:
         headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
-    try:
-        file = opened(found.path)
-    except OSError:
-        raise _gone(found) from None
-    file.seek(first)
-    return _FileAnswer(file, last - first + 1, 206 if part else 200, headers, media_type)
+    return _FileAnswer(file, last - first + 1, 206 if part else 200, headers, MEDIA_TYPES[found.kind])
 
 
 def preview_answer(request: Request, found: Output) -> Response:
@@ -168,18 +169,34 @@ def preview_answer(request: Request, found: Output) -> Response:
     Raises:
         ApiError: 404, it is gone by now, or no picture.
     """
-    headers = _headers(found.etag, f"{found.path.stem}.jpg")
-    if request.headers.get("if-none-match") == found.etag:
-        return Response(status_code=304, headers=headers)
     from PIL import Image
 
-    jpeg = io.BytesIO()
+    file, found = _opened(found)
+    with file:
+        headers = _headers(found.etag, f"{found.path.stem}.jpg")
+        if request.headers.get("if-none-match") == found.etag:
+            return Response(status_code=304, headers=headers)
+        jpeg = io.BytesIO()
+        try:
+            with Image.open(file) as picture:
+                picture.convert("RGB").save(jpeg, "JPEG", quality=85)
+        except OSError:
+            raise _gone(found) from None
+    return Response(jpeg.getvalue(), headers=headers, media_type="image/jpeg")
+
+
+def _opened(found: Output) -> tuple[IO[bytes], Output]:
+    """Open a file, and return what it is now: another one may have taken its name since it was looked at.
+
+    Raises:
+        ApiError: 404, it is gone by now, or a link has taken its place.
+    """
     try:
-        with opened(found.path) as file, Image.open(file) as picture:
-            picture.convert("RGB").save(jpeg, "JPEG", quality=85)
+        file = opened(found.path)
     except OSError:
         raise _gone(found) from None
-    return Response(jpeg.getvalue(), headers=headers, media_type="image/jpeg")
+    about = os.fstat(file.fileno())
+    return file, replace(found, size=about.st_size, modified_ns=about.st_mtime_ns)
 
 
 def opened(path: Path) -> IO[bytes]:

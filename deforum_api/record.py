@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from deforum_api.errors import cut, few
 from deforum_api.happenings import (
     CancelAsked,
     Cancelled,
@@ -34,6 +35,7 @@ UNFINISHED: tuple[Phase, ...] = ("QUEUED", *WORKING)
 
 MAX_ATTEMPTS = 3
 MAX_DELAY_S = 600.0
+MOST_MESSAGE = 4000
 FILM_FIRST = "Cancelling: its frames become a film before the next job begins."
 
 
@@ -207,7 +209,7 @@ def _cancel_asked(job: Job) -> Job:
 
 def _failed(job: Job, event: Failed) -> Job:
     error_type: ErrorType = "RETRYABLE" if event.retryable else "TERMINAL"
-    return replace(job, status="FAILED", error_type=error_type, message=event.message)
+    return replace(job, status="FAILED", error_type=error_type, message=cut(event.message, MOST_MESSAGE))
 
 
 def _cancelled(job: Job, note: str = "", *, filmed: bool = True) -> Job:
@@ -254,7 +256,7 @@ def _progressed(job: Job, event: Reported, now: float) -> Job:
         generating_since=now if begins else job.generating_since,
         frames_before=frame if begins else job.frames_before,
         frame_at=now if frame > job.frame else job.frame_at,
-        warnings=_joined(job.warnings, event.warnings),
+        warnings=few((*job.warnings, *event.warnings)),
     )
 
 
@@ -269,12 +271,8 @@ def _succeeded(job: Job, event: Succeeded) -> Job:
         frame=event.frames,
         max_frames=event.frames,
         message=None,
-        warnings=_joined(job.warnings, event.warnings),
+        warnings=few((*job.warnings, *event.warnings)),
     )
-
-
-def _joined(*warnings: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text for some in warnings for text in some))
 
 
 def _waiting_again(job: Job, event: Parked | Resumed | Delayed) -> Job:
@@ -283,7 +281,7 @@ def _waiting_again(job: Job, event: Parked | Resumed | Delayed) -> Job:
         return job
     job = replace(job, attempt=job.attempt + 1)
     if isinstance(event, Delayed):
-        message = f"{event.message} {event.note}".rstrip()
+        message = f"{cut(event.message, MOST_MESSAGE)} {event.note}".rstrip()
         return replace(job, delays=job.delays + 1, not_before=event.until, message=message)
     return replace(job, delays=0, interruptions=0, not_before=0.0)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -14,11 +16,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from deforum_api.body import ReadRequest, envelope_problem, parse_json, read_body
+from deforum_api.body import Held, read_body
 from deforum_api.errors import ApiError
+from deforum_api.events import Streams
 from deforum_api.jobs import JobQueue
 from deforum_api.models import ErrorResponse
-from deforum_api.security import CHANGING_METHODS, FORM_TYPE, Access, guard
+from deforum_api.reading import ReadRequest
+from deforum_api.security import CHANGING_METHODS, Access, guard
+from deforum_api.slices import SLICE_BYTES, SlicedAnswer, whole
+from deforum_api.turns import Abandoned
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +40,7 @@ _MEANINGS = {
     416: "The range lies outside the file",
     421: "Asked for under a foreign host name",
     422: "The request has not the form that it should have; `detail` names the fields",
-    429: "The queue is full",
+    429: "The queue is full, or the server is busy with other requests",
     500: "The job failed, or an error of the server",
     503: "The server is stopping, or its records cannot be used",
 }
@@ -47,6 +53,10 @@ class Service:
     jobs: JobQueue
     access: Access
     health: Callable[[], dict[str, Any]]
+    held: Held = field(default_factory=Held)
+    streams: Streams = field(default_factory=Streams)
+    # Records of many jobs are read by two threads at once: each of them takes the interpreter's lock from all answers.
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
 
 def service_of(request: Request) -> Service:
@@ -83,9 +93,12 @@ def error_answer(error: ApiError) -> JSONResponse:
     return JSONResponse(error.envelope(), error.code, headers={**error.headers, NOSNIFF[0]: NOSNIFF[1]})
 
 
-def json_answer(text: str, code: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_answer(text: str | bytes, code: int = 200) -> Response:
     """Return JSON text as an answer."""
-    return Response(text, code, headers, media_type="application/json")
+    content = text.encode() if isinstance(text, str) else text
+    if len(content) <= SLICE_BYTES:
+        return Response(content, code, media_type="application/json")
+    return SlicedAnswer(whole(content), code, {"Content-Length": str(len(content))})
 
 
 class Route(APIRoute):
@@ -96,11 +109,17 @@ class Route(APIRoute):
         path = self.path_format
 
         async def guarded(request: Request) -> Response:
+            service = service_of(request)
+            read = ReadRequest(_with_content_type(request.scope), request.receive)
             try:
-                guard(request, path, service_of(request).access)
-                answered = await answer(await _read(request))
+                guard(request, path, service.access)
+                if request.method in CHANGING_METHODS:
+                    read.whole = await read_body(request, service.held)
+                answered = await answer(read)
             except Exception as error:
                 return error_answer(_as_api_error(error, request))
+            finally:
+                service.held.now_bytes -= len(read.whole)
             answered.headers[NOSNIFF[0]] = NOSNIFF[1]
             if request.method == "HEAD" and isinstance(answered, StreamingResponse):
                 answered.body_iterator = _nothing()  # no file is read, and no job followed, for nobody
@@ -151,16 +170,6 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
-async def _read(request: Request) -> ReadRequest:
-    read = ReadRequest(_with_content_type(request.scope), request.receive)
-    if request.method in CHANGING_METHODS:
-        read.whole = await read_body(request)
-        kind = request.headers.get("content-type", "")
-        if read.whole and not kind.lower().startswith(FORM_TYPE):
-            read.parsed = parse_json(read.whole)
-    return read
-
-
 def _with_content_type(scope: Any) -> Any:
     """Published clients send JSON without saying so; newer FastAPI would not read it."""
     if any(name == b"content-type" for name, _ in scope["headers"]):
@@ -175,12 +184,17 @@ def _as_api_error(error: Exception, request: Request) -> ApiError:
         return _field_errors(error)
     if isinstance(error, HTTPException):
         return ApiError(str(error.detail), code=error.status_code, headers=error.headers)
-    if isinstance(error, ClientDisconnect):
+    if isinstance(error, ClientDisconnect | Abandoned):
         return ApiError("The client was gone before its request was whole.", code=400)
-    log.error("%s %s met an unexpected error", request.method, request.url.path, exc_info=error)
-    return ApiError(
-        f"The server met an unexpected {type(error).__name__}; its log has the details.", code=500
-    )
+    return unexpected(error, request.method, request.url.path)
+
+
+def unexpected(error: Exception, method: str, path: str) -> ApiError:
+    """Return the answer to a request that met an error of ours, and write to the log what it was, under one mark."""
+    mark = secrets.token_hex(4)
+    log.error("%s %s met an unexpected error (%s)", method, path[:200], mark, exc_info=error)
+    message = f"The server met an unexpected {type(error).__name__}; its log has the details under {mark}."
+    return ApiError(message, code=500)
 
 
 def _field_errors(error: RequestValidationError) -> ApiError:
@@ -192,6 +206,4 @@ def _field_errors(error: RequestValidationError) -> ApiError:
     where = ".".join(str(part) for part in first["loc"])[:100]
     more = f" ({len(fields) - 1} more in detail.)" if len(fields) > 1 else ""
     message = f"The request has a wrong field: {where}: {first['msg']}.{more}"
-    if first["loc"][0] == "body":
-        message = envelope_problem(error.body, str(first["loc"][1]) if first["loc"][1:] else None) or message
     return ApiError(message, code=422, detail=fields)

@@ -19,12 +19,21 @@ from fastapi import FastAPI
 
 from deforum_api.app import mount
 from deforum_api.bug_report import write_bug_report
+from deforum_api.checks import CheckProcesses
+from deforum_api.connections import (
+    ACCEPTED_AT_ONCE,
+    KEEP_ALIVE_S,
+    BoundedConnection,
+    end_overdue,
+)
+from deforum_api.descriptors import most_connections
 from deforum_api.docs_pages import add_docs, lead_to_docs
+from deforum_api.faults import FaultLog
 from deforum_api.flags import flag_problem, make_parser
 from deforum_api.gate import Gate
 from deforum_api.host import health, make_queue
 from deforum_api.jobs import JobQueue
-from deforum_api.logs import FORMAT, PACKAGES, OneLineFormatter, log_level, write_log_file
+from deforum_api.logs import FORMAT, PACKAGES, OneLineFormatter, Seldom, log_level, write_log_file
 from deforum_api.run_now import run_files
 from deforum_api.security import Access, access_of
 from deforum_api.submission import Limits
@@ -44,6 +53,8 @@ from deforum_helpers.ui.uploads import Uploads
 log = logging.getLogger(__name__)
 
 PARKING_TIME_S = 8.0
+WAITING_CLIENTS = 128
+AWAKE_S = 5.0
 # While a job renders, an answer waits this long for each of its turns; Python's own 5 ms add up to tens of them.
 SWITCH_INTERVAL_S = 0.0005
 
@@ -115,7 +126,8 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     """
     facts = _facts(flags, engine)
     limits = Limits(hang_after_s=flags.deforum_hang_after)
-    queue = make_queue(facts, lambda: _engine(engine, flags), limits=limits)
+    checks = CheckProcesses(lambda: facts)
+    queue = make_queue(facts, lambda: _engine(engine, flags), limits=limits, checks=checks)
     both = flags.deforum_api or not flags.deforum_simple_api
     access = access_of(flags)
     return queue, make_app(
@@ -175,7 +187,7 @@ def listen(port: int, address: str) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((address, port))
-        listening.listen(128)
+        listening.listen(WAITING_CLIENTS)
     except OSError as error:
         listening.close()
         raise OSError(
@@ -191,13 +203,18 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: FastAPI, queue: JobQueue, listening: socket.socket, started: Callable[[], None]
     ) -> None:
+        most = most_connections()
         config = uvicorn.Config(
-            app,
+            FaultLog(app),
+            loop="asyncio",  # whose `backlog` bounds what is accepted at one moment
+            http=type("Connection", (BoundedConnection,), {"most": most}),
+            ws="none",
+            backlog=ACCEPTED_AT_ONCE,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=2,
-            timeout_keep_alive=75,
+            timeout_keep_alive=KEEP_ALIVE_S,
         )
         super().__init__(config)
         self.exit_code = 0
@@ -205,14 +222,24 @@ class Server(uvicorn.Server):
         self._queue = queue
         self._listening = listening
         self._started = started
+        self._looked_at = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
+            self._listening.listen(WAITING_CLIENTS)  # others wait in the system until they are accepted
             address, port = self._listening.getsockname()[:2]
             everywhere = " and on every address of this machine" if address == "0.0.0.0" else ""
             print(f"Running on http://127.0.0.1:{port}{everywhere}", flush=True)
+            self._queue.checks.start()
             self._started()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            before, self._looked_at = self._looked_at, asyncio.get_running_loop().time()
+            if self._looked_at - before < AWAKE_S:  # else it was us who slept
+                end_overdue(self.server_state.connections, self._looked_at)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         parking = asyncio.create_task(asyncio.to_thread(self._queue.close, PARKING_TIME_S))
@@ -228,6 +255,7 @@ def configure_log() -> None:
     """Write the log of every module to standard error, from the level that the environment asks for."""
     writer = logging.StreamHandler()
     writer.setFormatter(OneLineFormatter(FORMAT))
+    writer.addFilter(Seldom())
     logging.basicConfig(level="WARNING", handlers=[writer], force=True)
     for name in PACKAGES:
         logging.getLogger(name).setLevel(log_level())

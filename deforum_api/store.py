@@ -73,6 +73,12 @@ class JobStore(Protocol):
         """Return at most `limit` jobs of `status` (None = any) whose `order` is greater than `after`."""
         ...
 
+    def orders(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[int, ...]:
+        """Return the `order` of each job that `page` returns."""
+        ...
+
     def counts(self) -> dict[Status, int]:
         """Return how many jobs there are of each status that any has."""
         ...
@@ -173,6 +179,11 @@ class MemoryStore:
             jobs = self._jobs.values()
             chosen = (job for job in jobs if job.order > after and status in (None, job.status))
             return tuple(islice(chosen, limit))
+
+    def orders(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[int, ...]:
+        return tuple(job.order for job in self.page(status, after, limit))
 
     def counts(self) -> dict[Status, int]:
         with self._lock:

@@ -76,8 +76,7 @@ class SqliteStore:
         return kept
 
     def get(self, job_id: str) -> Job | None:
-        rows = self._read(f"{_WHOLE} WHERE id = ?", job_id)
-        return _job(rows[0]) if rows else None
+        return next(iter(self._jobs("WHERE id = ?", job_id)), None)
 
     def swap(self, old: Job, new: Job) -> bool:
         owner = self._me.id if _working(new) else None
@@ -103,9 +102,13 @@ class SqliteStore:
     def page(
         self, status: Status | None = None, after: int = -1, limit: int | None = None
     ) -> tuple[Job, ...]:
-        only, values = ("AND status = ?", [status]) if status else ("", [])
-        most = -1 if limit is None else limit
-        return self._jobs(f"WHERE number > ? {only} ORDER BY number LIMIT ?", after, *values, most)
+        return self._jobs(*_page(status, after, limit))
+
+    def orders(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[int, ...]:
+        which, *values = _page(status, after, limit)
+        return tuple(number for (number,) in self._read(f"SELECT number FROM jobs {which}", *values))
 
     def counts(self) -> dict[Status, int]:
         return dict(self._read("SELECT status, count(*) FROM jobs GROUP BY status"))
@@ -220,6 +223,17 @@ class SqliteStore:
     def _read(self, query: str, *values: Any) -> list[Any]:
         with self._reading, plain_errors(self.path):
             return self._reader.execute(query, values).fetchall()
+
+
+def _page(status: Status | None, after: int, limit: int | None) -> tuple[Any, ...]:
+    """Return the clauses that choose a page, and their values."""
+    only, values = ("AND status = ?", [status]) if status else ("", [])
+    return (
+        f"WHERE number > ? {only} ORDER BY number LIMIT ?",
+        after,
+        *values,
+        -1 if limit is None else limit,
+    )
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deforum_api.errors import ApiError, InvalidBatch, InvalidBody
+from deforum_api.errors import MOST_PROBLEMS, ApiError, InvalidBatch, InvalidBody, TooManyCells, few
 from deforum_api.record import Job
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.settings import FIELDS
 
 if TYPE_CHECKING:
     from deforum_api.store import JobStore
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 RECEIPT_KEPT_S = 24 * 3600.0
 HANG_AFTER_S = 600.0
+# Values of schedules in one request: five films of 100,000 frames, or 100 of 5,000.
+SCHEDULES = sum(info.kind == "schedule" for info in FIELDS.values())
+MOST_CELLS = 500_000 * SCHEDULES
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,23 @@ class Limits:
     give_up_after_s: float = 30.0
 
 
+@dataclass(frozen=True)
+class CheckedJob:
+    """A job that can be rendered, as far as its record tells.
+
+    Args:
+        settings_json: the submitted settings as JSON text.
+        frames: number of frames.
+        warnings: what a person should know, as plain sentences.
+        work: how much there is to do; see `Prepared.work`.
+    """
+
+    settings_json: str
+    frames: int
+    warnings: tuple[str, ...]
+    work: float
+
+
 def check_size(settings: Sequence[Mapping[str, Any]], limit: int) -> None:
     """Raise `InvalidBody` if a batch has no job, `ApiError` if it has more than `limit`."""
     if not settings:
@@ -52,25 +73,48 @@ def check_size(settings: Sequence[Mapping[str, Any]], limit: int) -> None:
         raise ApiError(message, code=400)
 
 
+def check_cells(settings: Sequence[Mapping[str, Any]], most_cells: int) -> None:
+    """Raise `TooManyCells` if the schedules of a batch have more values than one request may ask for.
+
+    Known before any is evaluated. The length of a film whose video sets it is only known later.
+    """
+    frames = sum(_frames(submitted) for submitted in settings)
+    if frames * SCHEDULES > most_cells:
+        raise TooManyCells(frames, most_cells // SCHEDULES)
+
+
+def _frames(submitted: Mapping[str, Any]) -> int:
+    given = submitted.get("max_frames", FIELDS["max_frames"].default)
+    try:
+        frames = int(float(given)) if isinstance(given, (int, float, str)) else 0
+    except (ValueError, OverflowError):
+        return 0
+    most = FIELDS["max_frames"].maximum or frames
+    return frames if 0 < frames <= most else 0  # others are refused before they are planned
+
+
 def check_all(
     check: Check, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None
-) -> list[Prepared]:
+) -> tuple[CheckedJob, ...]:
     """Check and plan all jobs of a batch.
 
     Raises:
-        InvalidBatch: with the problems of all of them.
+        InvalidBatch: with the problems of all of them; those after very many problems are not looked at.
     """
-    checked: list[Prepared] = []
+    checked: list[CheckedJob] = []
     problems: dict[tuple[int | None, Problem], None] = {}
     for number, submitted in enumerate(settings):
         outcome = checked_or_error(check, submitted, overrides)
         if isinstance(outcome, SettingsError):
             problems |= {(job_number(number, problem), problem): None for problem in outcome.problems}
+            if len(problems) > MOST_PROBLEMS:
+                break
         else:
-            checked.append(outcome)
+            frames, warnings = outcome.summary["frames"], few(outcome.warnings)
+            checked.append(CheckedJob(json.dumps(submitted), frames, warnings, outcome.work))
     if problems:
         raise InvalidBatch(list(problems))
-    return checked
+    return tuple(checked)
 
 
 def checked_or_error(
@@ -98,19 +142,13 @@ def fresh_batch_id(store: JobStore, draw: Callable[[], int]) -> str:
 
 
 def new_jobs(
-    settings: Sequence[Mapping[str, Any]],
-    overrides: Mapping[str, Any] | None,
-    checked: Sequence[Prepared],
-    *,
-    batch_id: str,
-    order: int,
-    now: float,
+    checked: Sequence[CheckedJob], overrides_json: str, *, batch_id: str, order: int, now: float
 ) -> tuple[Job, ...]:
     """Return the records of a batch.
 
     Args:
-        settings, overrides: as submitted.
-        checked: what the settings mean, one per job.
+        checked: its jobs.
+        overrides_json: the `options_overrides` of all of them.
         batch_id: of all of them.
         order: of the first of them.
         now: Unix seconds.
@@ -120,15 +158,15 @@ def new_jobs(
             id=f"{batch_id}-{number}",
             batch_id=batch_id,
             order=order + number,
-            settings_json=json.dumps(submitted),
-            overrides_json=json.dumps(overrides),
+            settings_json=job.settings_json,
+            overrides_json=overrides_json,
             started_at=now,
             last_updated=now,
-            max_frames=prepared.summary["frames"],
-            warnings=tuple(prepared.warnings),
-            work=prepared.work,
+            max_frames=job.frames,
+            warnings=job.warnings,
+            work=job.work,
         )
-        for number, (submitted, prepared) in enumerate(zip(settings, checked, strict=True))
+        for number, job in enumerate(checked)
     )
 
 

@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 
 EVENT_PATH = "/gradio_api/run/{name}"
 FILE_PATH = "/gradio_api/file={path:path}"
-MAX_AT_ONCE = 8
+# Events check settings on threads of this program, which every other answer shares the interpreter with.
+MAX_AT_ONCE = 4
 CHUNK_BYTES = 1 << 20
 # Outputs that the page shows or lets people take along, by how their names end.
 SHOWN = {".mp4": "video", ".gif": "gif", ".png": "frame", ".jpg": "still", ".srt": "subtitles"}
@@ -118,8 +119,15 @@ def _told(answer: Answer) -> Answer:
 async def _event_answer(
     request: Request, events: Mapping[int, Event], limiter: anyio.CapacityLimiter
 ) -> Response:
+    body = await read_body(request)
+    said = await anyio.to_thread.run_sync(lambda: _said(body, events), limiter=limiter)
+    return json_answer(said)
+
+
+def _said(whole: bytes, events: Mapping[int, Event]) -> str:
+    """Call the event that a body names and return its answer as JSON; takes long where settings are checked."""
     begun = time.monotonic()
-    body = parse_json(await read_body(request))
+    body = parse_json(whole)
     number, values = (body.get("fn_index"), body.get("data")) if isinstance(body, dict) else (None, None)
     event = events.get(number) if isinstance(number, int) and not isinstance(number, bool) else None
     if event is None:
@@ -127,7 +135,7 @@ async def _event_answer(
     if not isinstance(values, list) or len(values) != event.inputs:
         message = f"data must be the list of the event's {event.inputs} values."
         raise InvalidBody(message, ("body", "data"), "value_error")
-    said = await anyio.to_thread.run_sync(lambda: event(*values), limiter=limiter)
+    said = event(*values)
     seconds = time.monotonic() - begun
     answer = {
         "data": said if event.outputs != 1 else [said],
@@ -135,7 +143,7 @@ async def _event_answer(
         "duration": seconds,
         "average_duration": seconds,
     }
-    return json_answer(json.dumps(answer, allow_nan=False))
+    return json.dumps(answer, allow_nan=False)
 
 
 async def _upload_answer(request: Request, uploads: Uploads) -> Response:

@@ -2,55 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from deforum_api.errors import ApiError, problem_entry
-from deforum_api.jobs import JobQueue
-from deforum_api.submission import check_size, checked_or_error, job_number
+from deforum_api.errors import Account, ApiError, TooLarge, few
+from deforum_api.submission import checked_or_error, job_number
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.settings import flat_settings
 
 if TYPE_CHECKING:
+    from deforum_api.worker import Check
     from deforum_helpers.prepare import Prepared
 
 SERIES_FRAMES = 20_000
+# Of one answer, beside the settings that it repeats; with every value of every frame.
+MOST_ANSWER_BYTES = 4 * 2**20
+MOST_SERIES_BYTES = 16 * 2**20
+
+
+def validation_answer(
+    check: Check,
+    settings: Sequence[Mapping[str, Any]],
+    overrides: Mapping[str, Any] | None,
+    *,
+    series: bool,
+    body_bytes: int,
+) -> bytes:
+    """Return the answer of `validated` as JSON in UTF-8.
+
+    Args:
+        body_bytes: length of the request, whose settings the answer repeats.
+
+    Raises:
+        ApiError: as `validated`; the answer would be too long.
+    """
+    most = (MOST_SERIES_BYTES if series else MOST_ANSWER_BYTES) + body_bytes
+    parts: list[bytes] = []
+    for answer in validated(check, settings, overrides, series):
+        parts.append(json.dumps(answer, ensure_ascii=False).encode())
+        most -= len(parts[-1])
+        if most < 0:
+            raise TooLarge("The answer would be too long; send fewer jobs, or shorter ones, at once.")
+    return b'{"jobs": [' + b", ".join(parts) + b"]}"
 
 
 def validated(
-    jobs: JobQueue, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None, series: bool
-) -> list[dict[str, Any]]:
-    """Return one answer per job: its errors, or what it means and costs.
+    check: Check, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None, series: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield one answer per job: its errors, or what it means and costs.
 
     Args:
-        jobs: the queue that checks them.
+        check: plans a job.
         settings: of each job, as submitted.
         overrides: host options for all of them.
         series: add every value of every frame.
 
     Raises:
-        ApiError: more jobs than a batch may have, or more frames than are told value by value.
+        ApiError: more frames than are told value by value.
     """
-    check_size(settings, jobs.limits.batch)
-    checked = [checked_or_error(jobs.check, submitted, overrides) for submitted in settings]
-    frames = sum(one.plan.frames for one in checked if not isinstance(one, SettingsError)) if series else 0
-    if frames > SERIES_FRAMES:
-        message = f"series=true is for {SERIES_FRAMES} frames at once; these jobs have {frames}: send fewer."
-        raise ApiError(message, code=400)
-    return [_answer(number, one, series) for number, one in enumerate(checked)]
+    account, frames = Account(), 0
+    for number, submitted in enumerate(settings):
+        checked = checked_or_error(check, submitted, overrides)
+        if isinstance(checked, SettingsError):
+            problems = [(job_number(number, problem), problem) for problem in checked.problems]
+            found, warnings = account.entries(problems), list(few(checked.warnings))
+            yield {"errors": found, "warnings": warnings, "settings": None, "plan": None}
+            continue
+        if series:
+            frames += checked.plan.frames
+            _check_series(checked, frames)
+        yield _answer(checked, series)
 
 
-def _answer(number: int, prepared: Prepared | SettingsError, series: bool) -> dict[str, Any]:
-    if isinstance(prepared, SettingsError):
-        found = [problem_entry(job_number(number, problem), problem) for problem in prepared.problems]
-        return {"errors": found, "warnings": list(prepared.warnings), "settings": None, "plan": None}
+def _answer(prepared: Prepared, series: bool) -> dict[str, Any]:
     answer = {
         "errors": [],
-        "warnings": list(prepared.warnings),
+        "warnings": list(few(prepared.warnings)),
         "settings": flat_settings(prepared.settings),
         "plan": prepared.summary,
     }
     return {**answer, **_series(prepared)} if series else answer
+
+
+def _check_series(prepared: Prepared, frames: int) -> None:
+    if frames > SERIES_FRAMES:
+        message = f"series=true is for {SERIES_FRAMES} frames at once; these jobs have {frames} or more: send fewer."
+        raise ApiError(message, code=400)
+    prompts = prepared.plan.prompts
+    if sum(map(len, (*prompts.positive, *prompts.negative))) > MOST_SERIES_BYTES:
+        raise TooLarge("The prompts of all frames would be too long for one answer; send fewer frames.")
 
 
 def _series(prepared: Prepared) -> dict[str, Any]:

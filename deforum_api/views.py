@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from deforum_api.record import Job
 
-JOBS_PER_PIECE = 50
 CACHED_JOBS = 16_384
 PAUSED = "Paused; resume it to go on."
 _ENCODER = json.JSONEncoder(check_circular=False)
@@ -24,22 +23,13 @@ def jobs_json(jobs: Iterable[Job], positions: Mapping[str, int]) -> str:
     return f"[{', '.join(job_json(job, positions.get(job.id)) for job in jobs)}]"
 
 
-def jobs_json_by_id(
-    jobs: Sequence[Job], positions: Mapping[str, int], *, summary: bool = False
-) -> Iterator[str]:
-    """Yield the object job id -> DeforumJobStatus as pieces of JSON text, each of some jobs.
-
-    A thousand jobs are nine megabytes: as one text they would be copied whole, again and again, on their way out.
-    `summary` leaves out the submitted objects.
-    """
-    yield "{"
-    for start in range(0, len(jobs), JOBS_PER_PIECE):
-        parts: list[str] = []
-        for job in jobs[start : start + JOBS_PER_PIECE]:
-            parts += (", " if start or parts else "", '"', job.id, '": ')
-            parts += _parts(job, positions.get(job.id), summary=summary)
-        yield "".join(parts)
-    yield "}"
+def listed_json(jobs: Iterable[Job], positions: Mapping[str, int], *, summary: bool) -> str:
+    """Return the members job id -> DeforumJobStatus of an object; `summary` leaves out the submitted objects."""
+    parts: list[str] = []
+    for job in jobs:
+        parts += (", " if parts else "", '"', job.id, '": ')
+        parts += _parts(job, positions.get(job.id), summary=summary)
+    return "".join(parts)
 
 
 @lru_cache(maxsize=CACHED_JOBS)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deforum_api.descriptors import out_of_descriptors
 from deforum_api.errors import StoreUnavailable
 from deforum_api.happenings import Cancelled, Event, Failed, Parked, Reported, Succeeded
 from deforum_api.record import Job
@@ -89,12 +90,12 @@ def attempt(
     except errors.Parked:
         return Parked()
     except errors.SettingsError as error:
-        if error.retryable or errors.lacking(error):
+        if error.retryable or _lacks(error):
             return Failed(f"generation error: {error}", retryable=True)
         return Failed(f"invalid arguments: {error}")
     except errors.RenderError as error:
         log.warning("%s: %s", job.id, error, exc_info=error.__cause__)
-        return Failed(f"generation error: {error}", error.retryable or errors.lacking(error) is not None)
+        return Failed(f"generation error: {error}", error.retryable or _lacks(error))
     except Exception as error:
         if passing := _passing(error):
             log.warning("%s: %s", job.id, passing, exc_info=error)
@@ -107,6 +108,11 @@ def attempt(
     return Succeeded(str(result.outdir), result.timestring, result.frames, tuple(result.warnings))
 
 
+def _lacks(error: Exception) -> bool:
+    """Tell whether the system ran out of something, also where a library hides it."""
+    return errors.lacking(error) is not None or out_of_descriptors(error)
+
+
 def _passing(error: Exception) -> str | None:
     """Return what to do about an error of Python, torch or the system that may pass; None if it will not."""
     said = str(error).lower()
@@ -116,6 +122,8 @@ def _passing(error: Exception) -> str | None:
         return "there was not enough memory; choose a smaller W and H."
     if lack := errors.lacking(error):
         return f"the system has no more {lack}; close other programs or raise its limit."
+    if out_of_descriptors(error):
+        return "too many files and connections are open; end some programs, or allow more by ulimit -n."
     if isinstance(error, OSError) and is_full(error):
         return "a disk is full, that of the outputs or of temporary files; free some space and resume."
     return None

@@ -21,6 +21,7 @@ X264_PRESETS = (
 )
 
 
+MAX_PROBLEMS = 20
 PREVIEWS = ("Off", "On", "On, concurrent (don't pause generation)")
 
 
@@ -108,6 +109,8 @@ def override(options: Options, overrides: dict[str, Any]) -> Options:
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     for name, value in overrides.items():
+        if len(problems) >= MAX_PROBLEMS:
+            break
         if name not in declared:
             problems.append(
                 _problem(name, value, f"one of {', '.join(declared)}", "cannot be overridden by a job")

@@ -14,6 +14,7 @@ from deforum_helpers.locks import FileLock, Locked, take
 FILM = "deforum-film-"
 FETCHED = "deforum-fetched-"
 DROPPED = "deforum-dropped-"
+CHECKS = "deforum-checks-"
 # Held by the program whose folder it is; no clock tells that from an abandoned one.
 LOCK_NAME = "in-use"
 
@@ -39,7 +40,7 @@ class ScratchFolder:
 
 def remove_abandoned() -> None:
     """Remove the folders of programs that have ended; those of living ones, and of other users, stay."""
-    for prefix in (FILM, FETCHED, DROPPED):
+    for prefix in (FILM, FETCHED, DROPPED, CHECKS):
         for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
             if not _ours(folder):
                 continue

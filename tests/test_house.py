@@ -85,7 +85,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "gradio": ("deforum_helpers.ui", "deforum_helpers.webui", "deforum_api.standalone"),
     "fastapi": ("deforum_api",),
     "starlette": ("deforum_api",),
-    "uvicorn": ("deforum_api.standalone", "deforum_api.mcp"),
+    "uvicorn": ("deforum_api.standalone", "deforum_api.connections", "deforum_api.mcp"),
     "mcp": ("deforum_api.mcp",),
     "diffusers": ("deforum_helpers.engines", "deforum_helpers.depth"),
     "transformers": tuple(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 from fastapi import Header
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from deforum_api.body import ReadRequest
+from deforum_api.checking import Question
 from deforum_api.jobs import JobQueue
 from deforum_api.links import links
 from deforum_api.models import (
@@ -19,9 +20,9 @@ from deforum_api.models import (
     DeforumJobStatus,
     ValidateResponse,
 )
+from deforum_api.reading import ReadRequest, while_there
 from deforum_api.routing import JOBS, Router, changing_errors, errors, json_answer
 from deforum_api.submission import reply
-from deforum_api.validation import validated
 from deforum_api.views import jobs_json
 
 EXAMPLE: dict[str, Any] = {
@@ -68,16 +69,20 @@ async def submit_batch(
     jobs: JobQueue = JOBS,
 ) -> Response:
     """Checks all jobs and queues them as one batch; if any of them is wrong, nothing is accepted."""
-    settings, overrides = _settings(request, batch), batch.options_overrides
-    if idempotency_key is None:
-        return json_answer(reply(await run_in_threadpool(jobs.submit, settings, overrides)), 202)
-    return json_answer(await run_in_threadpool(jobs.submit_once, idempotency_key, settings, overrides), 202)
+    question = Question("submit", request.whole, jobs.limits.batch)
+
+    def submit(gone: threading.Event) -> str:
+        if idempotency_key is None:
+            return reply(jobs.submit_asked(question, gone))
+        return jobs.submit_once(idempotency_key, question, gone)
+
+    return json_answer(await while_there(request, submit), 202)
 
 
 @router.get("/batches", response_model=dict[str, list[str]], responses=errors(), summary="List batches")
 async def list_batches(jobs: JobQueue = JOBS) -> Response:
     """Every batch with the ids of its jobs, in the order of submission."""
-    return json_answer(json.dumps(jobs.store.batches()))
+    return json_answer(json.dumps(await run_in_threadpool(jobs.store.batches)))
 
 
 @router.get(
@@ -88,7 +93,7 @@ async def list_batches(jobs: JobQueue = JOBS) -> Response:
 )
 async def get_batch(id: str, jobs: JobQueue = JOBS) -> Response:
     """The jobs of the batch, in the order of submission."""
-    return json_answer(jobs_json(jobs.batch(id), jobs.positions()))
+    return json_answer(await run_in_threadpool(lambda: jobs_json(jobs.batch(id), jobs.positions())))
 
 
 @router.delete(
@@ -107,7 +112,7 @@ async def cancel_batch(id: str, jobs: JobQueue = JOBS) -> Response:
 @router.post(
     "/validate",
     response_model=ValidateResponse,
-    responses=changing_errors(400),
+    responses=changing_errors(400, 429, 503),
     openapi_extra=EXAMPLE,
     summary="Check jobs without queueing them",
 )
@@ -115,13 +120,6 @@ async def validate(
     request: ReadRequest, batch: Batch, series: bool = False, jobs: JobQueue = JOBS
 ) -> Response:
     """What would become of each job: its errors, or its settings and what it costs; nothing is queued."""
-    answers = await run_in_threadpool(
-        validated, jobs, _settings(request, batch), batch.options_overrides, series
-    )
-    return json_answer(json.dumps({"jobs": answers}, ensure_ascii=False))
-
-
-def _settings(request: ReadRequest, batch: Batch) -> list[dict[str, Any]]:
-    """Return the settings of each job as they were read: the model's copies do not tell of names that stood twice."""
-    read, checked = request.parsed["deforum_settings"], batch.deforum_settings
-    return read if isinstance(checked, list) else [read]
+    question = Question("validate", request.whole, jobs.limits.batch, series=series)
+    found = await while_there(request, lambda gone: jobs.checks.examine(question, gone))
+    return json_answer(found.answer)

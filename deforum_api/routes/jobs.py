@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import Header, Query
@@ -11,12 +11,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from deforum_api.errors import InvalidBody
-from deforum_api.events import event_stream
+from deforum_api.events import EventAnswer, event_stream
 from deforum_api.jobs import JobQueue
 from deforum_api.links import links
 from deforum_api.models import DeforumJobStatus, JobCancelResponse, JobStatusCategory
-from deforum_api.routing import JOBS, Router, changing_errors, errors, json_answer
-from deforum_api.views import job_json, jobs_json_by_id
+from deforum_api.record import Status
+from deforum_api.routing import JOBS, SERVICE, Router, Service, changing_errors, errors, json_answer
+from deforum_api.slices import SlicedAnswer
+from deforum_api.views import job_json, listed_json
+
+JOBS_AT_ONCE = 16
 
 router = Router(prefix="/deforum_api", tags=["Jobs"])
 
@@ -42,17 +46,40 @@ async def list_jobs(
     limit: int | None = Query(None, ge=1, le=1000, description="At most so many jobs."),
     cursor: str | None = Query(None, description="The X-Next-Cursor header of the page before."),
     summary: bool = Query(False, description="Leave out deforum_settings and options_overrides."),
-    jobs: JobQueue = JOBS,
+    service: Service = SERVICE,
 ) -> Response:
     """All jobs by id, in the order of submission; if there are more, X-Next-Cursor leads to them."""
     after = _order(cursor)
-    page = jobs.store.page(status.value if status else None, after, limit + 1 if limit else None)
+    chosen: Status | None = status.value if status else None
+    most = limit + 1 if limit else None
+    async with service.reading:
+        orders = await run_in_threadpool(service.jobs.store.orders, chosen, after, most)
     headers = {}
-    if limit and len(page) > limit:
-        page = page[:limit]
-        headers["X-Next-Cursor"] = str(page[-1].order)
-    pieces = _one_by_one(jobs_json_by_id(page, jobs.positions(), summary=summary))
-    return StreamingResponse(pieces, headers=headers, media_type="application/json")
+    if limit and len(orders) > limit:
+        orders = orders[:limit]
+        headers["X-Next-Cursor"] = str(orders[-1])
+    return SlicedAnswer(_listed(service, orders, chosen, summary=summary), headers=headers)
+
+
+async def _listed(
+    service: Service, orders: Sequence[int], status: Status | None, *, summary: bool
+) -> AsyncIterator[str]:
+    """Yield the object job id -> DeforumJobStatus a few jobs at a time: all of them may be more than memory holds."""
+    store, positions = service.jobs.store, service.jobs.positions()
+
+    def read(some: Sequence[int]) -> str:
+        page = store.page(status, some[0] - 1, len(some))
+        return listed_json((job for job in page if job.order <= some[-1]), positions, summary=summary)
+
+    yield "{"
+    separator = ""
+    for start in range(0, len(orders), JOBS_AT_ONCE):
+        async with service.reading:
+            text = await run_in_threadpool(read, orders[start : start + JOBS_AT_ONCE])
+        if text:
+            yield separator + text
+            separator = ", "
+    yield "}"
 
 
 @router.get(
@@ -98,7 +125,7 @@ async def resume_job(id: str, jobs: JobQueue = JOBS) -> Response:
 @router.get(
     "/jobs/{id}/events",
     response_class=StreamingResponse,
-    responses={**errors(404, 422), **EVENTS},
+    responses={**errors(404, 422, 429), **EVENTS},
     summary="Follow a job",
 )
 async def follow_job(
@@ -107,22 +134,14 @@ async def follow_job(
     last_event_id: str | None = Header(
         None, description="Id of the last event seen; only newer ones are sent."
     ),
-    jobs: JobQueue = JOBS,
+    service: Service = SERVICE,
 ) -> Response:
     """Server-Sent Events until the job ends; a comment line every 15 seconds keeps the connection."""
-    job = jobs.job(id)
+    job = service.jobs.job(id)
     seen = (
         int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 16 else -1
     )
-    headers = {"Cache-Control": "no-store", "Content-Encoding": "identity", "X-Accel-Buffering": "no"}
-    stream = event_stream(jobs, job.id, seen)
-    return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
-
-
-async def _one_by_one(pieces: Iterator[str]) -> AsyncIterator[str]:
-    """Yield the pieces on the event loop, which serves others between two of them."""
-    for piece in pieces:
-        yield piece
+    return EventAnswer(event_stream(service.jobs, job.id, seen), service.streams)
 
 
 def _order(cursor: str | None) -> int:

@@ -36,7 +36,8 @@ async def settings_defaults() -> Response:
 @router.get("/health", response_model=Health, responses=errors(), summary="How the server is")
 async def health(service: Service = SERVICE) -> Response:
     """Host, engine, model, versions, queue, free disk, and what is unavailable and why."""
-    facts = await run_in_threadpool(service.health)
+    async with service.reading:
+        facts = await run_in_threadpool(service.health)
     return JSONResponse(condition(facts, service.jobs))
 
 
@@ -48,6 +49,7 @@ async def health(service: Service = SERVICE) -> Response:
 )
 async def metrics(service: Service = SERVICE) -> Response:
     """Queue, jobs by status, the running job's frames and free disk, in the text format of Prometheus."""
-    facts = await run_in_threadpool(service.health)
+    async with service.reading:
+        facts = await run_in_threadpool(service.health)
     # As a header: older Starlette would add the charset to a media type once more.
     return Response(metrics_text(facts, service.jobs), headers={"Content-Type": CONTENT_TYPE})

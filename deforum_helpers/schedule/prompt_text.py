@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.schedule.expression import parse_expression
 from deforum_helpers.schedule.keyframes import key_frame
-from deforum_helpers.schedule.reading import Reading
+from deforum_helpers.schedule.reading import MAX_PROBLEMS, Reading
 from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
 from deforum_helpers.schedule.tree import Expression
 
@@ -70,6 +70,8 @@ def read_prompts(
     before, after = (_pieces(reading, None, problems) for reading in readings)
     keyed: dict[int, Prompt] = {}
     for key, prompt in prompts.items():
+        if len(problems) >= MAX_PROBLEMS:
+            break
         reading = Reading(SETTING, prompt)
         readings.append(reading)
         try:
@@ -96,7 +98,7 @@ def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> lis
         return []
     pieces: list[Piece] = []
     place = 0
-    while (opening := text.find("`", place)) >= 0:
+    while len(problems) < MAX_PROBLEMS and (opening := text.find("`", place)) >= 0:
         closing = text.find("`", opening + 1)
         if closing < 0:
             reading.warn(opening, "this back-tick has no partner and is kept as it is", frame=frame)

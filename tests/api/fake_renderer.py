@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from deforum_api.app import mount
+from deforum_api.checking import Question, batch_body
 from deforum_api.jobs import JobQueue
 from deforum_api.security import Access
 from deforum_api.submission import Limits
@@ -206,6 +207,11 @@ def strict_queue(renderer: Renderer) -> JobQueue:
         return renderer.render(SimpleNamespace(name="job", frames=few, resume=None), cancel, report)
 
     return JobQueue(check, render, limits=Limits(queued=50, batch=5, finished=500, retry_after_s=()))
+
+
+def asking(settings: list[dict[str, Any]]) -> Question:
+    """A batch as its request comes in."""
+    return Question("submit", batch_body(settings, None), 100)
 
 
 def submit(client: TestClient, *settings: dict[str, Any]) -> list[str]:

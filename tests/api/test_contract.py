@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from deforum_api.app import mount
+from deforum_api.checks import ChecksHere
 from deforum_api.jobs import JobQueue
 from deforum_api.models import DeforumJobStatus, ErrorResponse
 from deforum_api.security import Access
@@ -214,7 +215,7 @@ def test_no_handler_of_the_host_app_is_touched(jobs: JobQueue) -> None:
 
 
 def test_an_unexpected_error_is_a_500_in_the_envelope(client: TestClient, jobs: JobQueue) -> None:
-    jobs.check = lambda *_, **__: 1 / 0
+    jobs.checks = ChecksHere(lambda *_, **__: 1 / 0)
     answer = client.post("/deforum_api/batches", json={"deforum_settings": {}})
     assert answer.status_code == 500
     assert set(answer.json()) == ENVELOPE

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deforum_api import logs
-from deforum_api.logs import LOG_NAME, OneLineFormatter, about_job, write_log_file
+from deforum_api.logs import LOG_NAME, OneLineFormatter, Seldom, about_job, write_log_file
 
 NAME = "deforum_api.test"
 FORGED = "2026-01-01 00:00:00 INFO - deforum_api: all is well"
@@ -96,3 +96,23 @@ def test_a_link_in_the_place_of_the_log_is_not_followed(
 def test_a_folder_that_cannot_be_made_costs_only_the_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert write_log_file(tmp_path / "file", (NAME,)) is None
+
+
+def test_a_line_that_comes_too_often_is_counted_in_place_of_written(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    (writer,) = logging.getLogger(NAME).handlers
+    monkeypatch.setattr(writer, "filters", [Seldom(most=3, clock=lambda: now)])
+    log = logging.getLogger(NAME)
+    for number in range(10):
+        log.warning("The client %s knocks.", number)
+    log.warning("Something else.")
+    now = 61.0
+    log.warning("The client %s knocks.", "x")
+    lines = [line.partition("test: ")[2] for line in written.read_text(encoding="utf-8").splitlines()]
+    assert lines == [
+        *(f"The client {number} knocks." for number in range(3)),
+        "Something else.",
+        "The client x knocks. (7 more like this were left out.)",
+    ]

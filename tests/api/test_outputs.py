@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from deforum_api import outputs
 from deforum_api.routes import outputs as routes
 from tests.api.fake_renderer import Renderer, ended, submit, until
 
@@ -287,3 +288,39 @@ def test_a_file_that_is_removed_while_files_are_listed_is_not_listed(
     kinds = [one["kind"] for one in client.get(f"/deforum_api/jobs/{job_id}/outputs").json()]
     assert "gif" not in kinds
     assert "video" in kinds
+
+
+@pytest.mark.parametrize("length", [50, 5000])
+@pytest.mark.parametrize("asked", [{}, {"Range": "bytes=0-"}, {"Range": "bytes=-20"}])
+def test_a_file_that_is_replaced_after_the_look_is_sent_as_it_is_now(
+    client: TestClient, job_id: str, monkeypatch: pytest.MonkeyPatch, length: int, asked: dict[str, str]
+) -> None:
+    looked = outputs.output
+    now = bytes(length)
+
+    def look_then_replace(*about: Any) -> outputs.Output:
+        found = looked(*about)
+        found.path.with_name(".part").write_bytes(now)
+        found.path.with_name(".part").replace(found.path)
+        return found
+
+    monkeypatch.setattr(outputs, "output", look_then_replace)
+    answer = client.get(f"/deforum_api/jobs/{job_id}/video", headers=asked)
+    wanted = now[-20:] if "-20" in str(asked) else now
+    assert (answer.content, answer.headers["content-length"]) == (wanted, str(len(wanted)))
+    newer = client.get(f"/deforum_api/jobs/{job_id}/video", headers={"If-None-Match": answer.headers["etag"]})
+    assert newer.status_code == 200, "it was replaced once more"
+
+
+def test_a_file_that_goes_after_the_look_is_404(
+    client: TestClient, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = outputs.output
+
+    def look_then_remove(*about: Any) -> outputs.Output:
+        found = looked(*about)
+        found.path.unlink()
+        return found
+
+    monkeypatch.setattr(outputs, "output", look_then_remove)
+    assert client.get(f"/deforum_api/jobs/{job_id}/video").status_code == 404

@@ -21,7 +21,7 @@ from deforum_api.errors import AlreadyFinished, KeyReused, NotFinished, NotResum
 from deforum_api.jobs import JobQueue
 from deforum_api.record import MAX_ATTEMPTS, MAX_DELAY_S, WORKING, Job
 from deforum_api.submission import Limits
-from tests.api.fake_renderer import WAIT_S
+from tests.api.fake_renderer import WAIT_S, asking
 from tests.api.puppet import FRAMES, PuppetRenderer, QuickStore
 
 RETRY_AFTER_S = (5.0, 30.0)
@@ -168,9 +168,9 @@ class QueueMachine(RuleBasedStateMachine):
     def submit_with_a_key(self, key: str, count: int) -> None:
         before = self.receipts.get(key)
         if before and before[0] != count:
-            refuses(KeyReused, lambda: self.jobs.submit_once(key, [{}] * count))
+            refuses(KeyReused, lambda: self.jobs.submit_once(key, asking([{}] * count)))
             return
-        reply = self.jobs.submit_once(key, [{}] * count)
+        reply = self.jobs.submit_once(key, asking([{}] * count))
         if before:
             assert reply == before[1]
         else:

@@ -30,7 +30,7 @@ from deforum_helpers.errors import (
     RenderError,
     SettingsError,
 )
-from tests.api.fake_renderer import WAIT_S, Renderer
+from tests.api.fake_renderer import WAIT_S, Renderer, asking
 
 FOUR_S = 4.0
 
@@ -408,7 +408,7 @@ def test_twenty_at_once_with_one_key_are_one_batch(path: Path, renderer: Rendere
     store = SqliteStore(path) if durable else None
     queue = JobQueue(renderer.check, renderer.render, store=store)
     with ThreadPoolExecutor(20) as pool:
-        replies = list(pool.map(lambda _: queue.submit_once("k", [{"batch_name": "a"}]), range(20)))
+        replies = list(pool.map(lambda _: queue.submit_once("k", asking([{"batch_name": "a"}])), range(20)))
     assert len(set(replies)) == 1
     assert [job.id for job in queue.store.page()] == json.loads(replies[0])["job_ids"]
     assert queue.close(WAIT_S)
@@ -416,13 +416,13 @@ def test_twenty_at_once_with_one_key_are_one_batch(path: Path, renderer: Rendere
 
 
 def test_a_key_is_kept_for_a_day(retrying: JobQueue, clock: Clock) -> None:
-    first = retrying.submit_once("k", [{}])
+    first = retrying.submit_once("k", asking([{}]))
     clock.now += 24 * 3600
-    assert retrying.submit_once("k", [{}]) == first
+    assert retrying.submit_once("k", asking([{}])) == first
     with pytest.raises(KeyReused):
-        retrying.submit_once("k", [{}, {}])
+        retrying.submit_once("k", asking([{}, {}]))
     clock.now += 1
-    assert retrying.submit_once("k", [{}, {}]) != first
+    assert retrying.submit_once("k", asking([{}, {}])) != first
 
 
 def test_a_database_that_fails_is_a_503_with_what_to_do(

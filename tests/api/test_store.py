@@ -75,6 +75,8 @@ def test_pages_filter_and_go_on(store: JobStore) -> None:
     assert [one.order for one in store.page("ACCEPTED")] == [0, 2]
     assert [one.order for one in store.page(limit=2)] == [0, 1]
     assert [one.order for one in store.page(after=1)] == [2]
+    for chosen in ((None, -1, None), ("ACCEPTED", -1, None), (None, -1, 2), (None, 1, None)):
+        assert store.orders(*chosen) == tuple(one.order for one in store.page(*chosen))
 
 
 def test_jobs_are_counted_by_status(store: JobStore) -> None:

@@ -25,7 +25,7 @@ from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import Limits
 from deforum_helpers.engines.null import NullEngine
 from deforum_helpers.own_host import own_facts
-from tests.api.fake_renderer import serving
+from tests.api.fake_renderer import asking, serving
 from tests.faults.conftest import Start
 from tests.faults.serving import SETTINGS, WAIT_S, FaultyEngine, ended
 from tests.integration.server import ROOT
@@ -210,9 +210,9 @@ def test_a_clock_that_is_set_back_changes_nothing_but_the_times(
     assert done.status == "SUCCEEDED"
     assert all(one.last_updated <= other.last_updated for one, other in pairwise(updates))
     assert all(update.update_interval_time >= 0 for update in updates)
-    first = jobs.submit_once("key", [TINY])
+    first = jobs.submit_once("key", asking([TINY]))
     clock.offset = -7200.0
-    assert jobs.submit_once("key", [TINY]) == first
+    assert jobs.submit_once("key", asking([TINY])) == first
     (later,) = jobs.submit([TINY])
     assert ended(jobs, later.id).status == "SUCCEEDED"
     assert [one.id for one in jobs.store.page()][-1] == later.id, "the order is that of submission"

@@ -56,7 +56,7 @@ def test_every_point_is_a_value_of_the_validated_series(tmp_path: Path, plan: Pl
     queue = make_queue(
         own_facts("null", None, tmp_path), lambda: pytest.fail("nothing is rendered"), MemoryStore()
     )
-    (answer,) = validated(queue, [SETTINGS], None, True)
+    (answer,) = validated(queue.check, [SETTINGS], None, True)
     assert queue.close(10)
     names = ["strength_schedule", "translation_z"]
     for name, points in zip(names, curves(plot_svg(plan, names)), strict=True):

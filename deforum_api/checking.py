@@ -1,0 +1,143 @@
+"""One request that has settings: read, checked and planned as a whole, on whatever thread or process does that."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl
+
+from deforum_api.body import PLAIN_LIMIT_BYTES, check_length, envelope, parse_json
+from deforum_api.errors import InvalidBody, TooLarge
+from deforum_api.submission import MOST_CELLS, CheckedJob, check_all, check_cells, check_size, digest_of
+from deforum_api.validation import validation_answer
+from deforum_helpers.settings import defaults
+from deforum_helpers.settings.files import RepeatingObject
+
+if TYPE_CHECKING:
+    from deforum_api.worker import Check
+
+MOST_OVERRIDES_CHARACTERS = 16_384  # every job of a batch keeps them
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request as it came.
+
+    Args:
+        kind: what its body is, and what is wanted of it; a digest needs no check.
+        body: unread.
+        most_jobs: jobs of one batch.
+        series: validate with every value of every frame.
+        is_form: the body of a run is a form, not JSON.
+        arguments: of a run, from the query.
+        most_bytes: of the body without its inline images.
+        most_cells: values of schedules that are evaluated for it.
+    """
+
+    kind: Literal["submit", "digest", "validate", "run"]
+    body: bytes
+    most_jobs: int
+    series: bool = False
+    is_form: bool = False
+    arguments: Mapping[str, str | None] = field(default_factory=dict)
+    most_bytes: int = PLAIN_LIMIT_BYTES
+    most_cells: int = MOST_CELLS
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a request means.
+
+    Args:
+        digest: tells one submitted batch from another.
+        jobs: of a batch that may be queued.
+        overrides_json: options of all of them, or "null".
+        answer: of a validation, JSON in UTF-8.
+    """
+
+    digest: str = ""
+    jobs: tuple[CheckedJob, ...] = ()
+    overrides_json: str = "null"
+    answer: bytes = b""
+
+
+def examined(question: Question, check: Check) -> Findings:
+    """Read and check a request.
+
+    Raises:
+        ApiError: what is wrong with it.
+    """
+    check_length(question.body, question.most_bytes)
+    settings, overrides = _run(question) if question.kind == "run" else _batch(question.body)
+    if question.kind == "digest":
+        return Findings(digest_of(settings, overrides))
+    check_size(settings, question.most_jobs)
+    check_cells(settings, question.most_cells)
+    if question.kind == "validate":
+        length = len(question.body)
+        answer = validation_answer(check, settings, overrides, series=question.series, body_bytes=length)
+        return Findings(answer=answer)
+    jobs = check_all(check, settings, overrides)
+    return Findings(digest_of(settings, overrides), jobs, json.dumps(overrides))
+
+
+def batch_body(settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None) -> bytes:
+    """Return the body of a batch; names that stood twice in an object of settings stand there twice again."""
+    jobs = ", ".join(map(_settings_text, settings))
+    return f'{{"deforum_settings": [{jobs}], "options_overrides": {json.dumps(overrides)}}}'.encode()
+
+
+def _settings_text(settings: Mapping[str, Any]) -> str:
+    repeated = settings.repeated if isinstance(settings, RepeatingObject) else ()
+    pairs = [*((name, None) for name in repeated), *settings.items()]
+    return "{" + ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in pairs) + "}"
+
+
+def _batch(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    read = envelope(parse_json(body) if body else None)
+    settings, overrides = read["deforum_settings"], read.get("options_overrides")
+    if overrides and len(json.dumps(overrides)) > MOST_OVERRIDES_CHARACTERS:
+        raise TooLarge(f"options_overrides may have {MOST_OVERRIDES_CHARACTERS:,} characters.")
+    return settings if isinstance(settings, list) else [settings], overrides
+
+
+def _run(question: Question) -> tuple[list[dict[str, Any]], None]:
+    given = {**question.arguments, **_body_arguments(question)}
+    return [_chosen_settings(given["settings_json"], given["allowed_params"])], None
+
+
+def _body_arguments(question: Question) -> dict[str, Any]:
+    if not question.body:
+        return {}
+    if question.is_form:
+        return dict(_form(question.body))
+    arguments = parse_json(question.body)
+    if not isinstance(arguments, dict):
+        raise InvalidBody("The body must be an object with settings_json and allowed_params.")
+    return arguments
+
+
+def _form(whole: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(whole.decode(), keep_blank_values=True, errors="strict", max_num_fields=16)
+    except (UnicodeError, ValueError):
+        raise InvalidBody("The form is not valid: at most 16 fields of UTF-8 text are taken.") from None
+
+
+def _chosen_settings(submitted: Any, allowed_params: Any) -> dict[str, Any]:
+    if submitted is None:
+        raise InvalidBody(
+            "settings_json is missing; send a settings object as JSON.", ("settings_json",), "missing"
+        )
+    if isinstance(submitted, str):
+        submitted = parse_json(submitted, ("settings_json",))
+    if not isinstance(submitted, Mapping):
+        raise InvalidBody("settings_json must be a JSON object.", ("settings_json",))
+    if not isinstance(allowed_params, str | None) or "," in (allowed_params or ""):
+        raise InvalidBody("allowed_params must be names separated by ';'.", ("allowed_params",))
+    allowed = {name.strip() for name in (allowed_params or "").split(";")} & defaults().keys()
+    chosen = {name: value for name, value in submitted.items() if name in allowed}
+    return {**chosen, "batch_name": uuid.uuid4().hex}
