@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from deforum_helpers.regular_files import LOOK_S, READ_S, in_time
+from deforum_helpers.regular_files import LOOK_S, READ_S, check_kind, in_time
 
 _RELATIVE = os.open in os.supports_dir_fd
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -61,6 +61,9 @@ class Folder:
         Raises:
             OSError: it is a link, a pipe, a device or a folder, missing, or not to be read.
         """
+        about = os.stat(self._spot(name), dir_fd=self._handle, follow_symlinks=False)
+        if not stat.S_ISLNK(about.st_mode):  # which is told by the opening
+            check_kind(about)  # opening some devices does something
         return _regular(self._opened(name, _READ), self.path / name, "rb")
 
     def create(self, name: str) -> IO[bytes]:
@@ -229,8 +232,9 @@ def _look_at(path: Path, make: bool) -> None:
 def _regular(descriptor: int, path: Path, mode: str) -> IO[bytes]:
     try:
         followed = not _NO_LINK and path.is_symlink()  # Windows has no such flag
-        if followed or not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if followed:
+            raise _link(path.name)
+        check_kind(os.fstat(descriptor))
         return os.fdopen(descriptor, mode)
     except BaseException:
         os.close(descriptor)

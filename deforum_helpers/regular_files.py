@@ -107,7 +107,7 @@ def check_regular(path: str | Path, most_bytes: int | None = None) -> os.stat_re
 def is_regular(path: str | Path) -> bool:
     """Tell whether `path` is an ordinary file; whether it can be opened is not tried."""
     try:
-        in_time(LOOK_S, lambda: _check_kind(os.stat(path)))
+        in_time(LOOK_S, lambda: check_kind(os.stat(path)))
     except UnusableFile:
         return False
     return True
@@ -125,7 +125,7 @@ def check_folder(folder: Path) -> None:
             about = path.stat()
             if not stat.S_ISDIR(about.st_mode):
                 with _named(path.relative_to(folder)):
-                    _check_kind(about)
+                    check_kind(about)
 
     in_time(LOOK_S, look)
 
@@ -165,7 +165,12 @@ def _head(path: str | Path, count: int) -> bytes:
         return file.read(count)
 
 
-def _check_kind(about: os.stat_result) -> None:
+def check_kind(about: os.stat_result) -> None:
+    """See that what the system says of a path is said of an ordinary file.
+
+    Raises:
+        UnusableFile: it is not; in words.
+    """
     for is_kind, kind in _KINDS:
         if is_kind(about.st_mode):
             raise UnusableFile(f"is {kind}, not a file")
@@ -176,7 +181,7 @@ def _check_kind(about: os.stat_result) -> None:
 
 
 def _check(about: os.stat_result, most_bytes: int | None) -> None:
-    _check_kind(about)
+    check_kind(about)
     if most_bytes is not None and about.st_size > most_bytes:
         raise _too_large(most_bytes)
 

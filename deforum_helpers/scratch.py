@@ -52,7 +52,7 @@ def remove_abandoned() -> None:
 
 def _made(prefix: str) -> tuple[Path, FileLock | None]:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=prefix))
+        folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()  # the system may name it through a link
         try:
             return folder, take(folder / LOCK_NAME)
         except (FileNotFoundError, Locked):

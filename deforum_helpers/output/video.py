@@ -96,6 +96,7 @@ class VideoWriter:
         self._written = 0
         self._ended = False
         self._hung_s = 0.0
+        self._aborted = False
         self._part = part_path(path)
         self._scratch = ScratchFolder(FILM)
         with disk_errors(path.name):
@@ -168,7 +169,7 @@ class VideoWriter:
         """End ffmpeg and remove what is unfinished; does nothing after `finish`. Callable from any thread."""
         if self._ended:
             return
-        self._ended = True
+        self._ended = self._aborted = True
         self._process.kill()
         self._process.wait()
         assert self._process.stdin is not None
@@ -240,11 +241,10 @@ class VideoWriter:
             return VideoError(f"{_WHAT} failed: ffmpeg did not go on within {self._hung_s:g} seconds.")
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)
-        try:
-            self._stderr.seek(0)
-            said = self._stderr.read()
-        except ValueError:  # closed by an abort from another thread
+        if self._aborted:  # from another thread, which killed it
             return VideoError(f"{_WHAT} failed: it was aborted.")
+        self._stderr.seek(0)
+        said = self._stderr.read()
         return failure(_WHAT, self._process.returncode or 0, said)
 
 

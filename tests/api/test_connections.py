@@ -20,6 +20,7 @@ from deforum_api.connections import (
     end_overdue,
 )
 from deforum_api.descriptors import out_of_descriptors
+from tests.api.event_loops import run_elsewhere
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
@@ -99,7 +100,7 @@ def served(work: Callable[[Connections], Any], most: int = 10) -> None:
         connections.answering.set()
         await turns()
 
-    asyncio.run(run())
+    run_elsewhere(run())
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", HEAD[:-2]])

@@ -16,6 +16,7 @@ from deforum_api.events import EventAnswer, Streams
 from deforum_api.faults import FaultLog
 from deforum_api.jobs import JobQueue
 from deforum_api.slices import SLICE_BYTES, SlicedAnswer, whole
+from tests.api.event_loops import run_elsewhere
 from tests.api.fake_renderer import LOCAL, Renderer, serving, submit, until
 
 
@@ -97,7 +98,7 @@ def test_others_have_their_turns_between_the_slices_of_a_long_answer() -> None:
         short = JSONResponse({})(scope, receive, sending("short"))
         await asyncio.gather(long, short)
 
-    asyncio.run(run())
+    run_elsewhere(run())
     assert sent.count("long") == 20
     assert sent.index("short") < 3
 

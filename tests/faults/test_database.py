@@ -173,6 +173,7 @@ def test_a_database_that_fails_while_the_program_runs_is_told_once_and_tried_aga
 
     with monkeypatch.context() as patch:
         patch.setattr(jobs.store, "_read", broken)
+        patch.setattr(jobs.store, "_jobs", broken)
         deadline = time.monotonic() + WAIT_S
         while len(tries) < 10:
             assert time.monotonic() < deadline
