@@ -23,7 +23,7 @@ DRAINED_S = 5.0
 HELD_LIMIT_BYTES = 128 * 2**20
 # Longer bodies are read a few at a time; the others wait in the system, which costs nothing.
 LONG_BYTES = 64 * 1024
-READ_AT_ONCE = 4
+READ_AT_ONCE = 2
 READING_S = 5.0
 MOST_WAITING = 24
 MAX_DEPTH = 32

@@ -55,8 +55,8 @@ class Service:
     health: Callable[[], dict[str, Any]]
     held: Held = field(default_factory=Held)
     streams: Streams = field(default_factory=Streams)
-    # Records of many jobs are read by two threads at once: each of them takes the interpreter's lock from all answers.
-    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    # Records of many jobs are read by one thread at a time: each takes the interpreter's lock from all answers.
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
 def service_of(request: Request) -> Service:
