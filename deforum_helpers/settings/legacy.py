@@ -68,7 +68,10 @@ def _renamed(values: Values) -> Change:
         if old not in changed:
             continue
         value = changed.pop(old)
-        if new in changed:
+        if _is_empty(value):
+            notes.append(Finding("empty", old))
+            continue
+        if new in changed and not _is_empty(changed[new]):
             notes.append(f"{old} means {new}; {new} is given too and is used.")
             continue
         changed[new] = value
@@ -81,10 +84,18 @@ def _renamed(values: Values) -> Change:
     return Change(changed, tuple(notes))
 
 
+def _is_empty(value: object) -> bool:
+    """Tell whether a value says nothing, so that another name of its setting counts."""
+    return value is None or (isinstance(value, str) and not value.strip()) or value in ({}, [])
+
+
 def _zoe_depth(values: Values) -> Change:
     if "use_zoe_depth" not in values:
         return Change(dict(values))
     changed = dict(values)
+    if _is_empty(changed["use_zoe_depth"]):
+        del changed["use_zoe_depth"]
+        return Change(changed, (Finding("empty", "use_zoe_depth"),))
     algorithm = {"True": "Zoe+AdaBins (old)", "False": "Midas+AdaBins (old)"}.get(
         _text(changed.pop("use_zoe_depth"))
     )
@@ -204,12 +215,16 @@ def _empty_batch_name(values: Values) -> Change:
 def _prompts(values: Values) -> Change:
     """Prompts under their two names, as an object, as its JSON text, as one text, or as a list."""
     changed = dict(values)
-    warnings = []
-    other = changed.pop("animation_prompts", None)
-    if other is not None and other != "":
-        found = " prompts is given too and is left out." if "prompts" in changed else ""
-        warnings.append(f"animation_prompts is read as prompts.{found}")
-        changed["prompts"] = other
+    warnings: list[Note] = []
+    if "animation_prompts" in changed:
+        other = changed.pop("animation_prompts")
+        if _is_empty(other):
+            warnings.append(Finding("empty", "animation_prompts"))
+        else:
+            both = not _is_empty(changed.get("prompts"))
+            found = " prompts is given too and is left out." if both else ""
+            warnings.append(f"animation_prompts is read as prompts.{found}")
+            changed["prompts"] = other
     prompts = changed.get("prompts")
     if isinstance(prompts, str):
         prompts, warning = _parsed(prompts.strip())
