@@ -27,7 +27,7 @@ from deforum_helpers.host import (
 )
 from deforum_helpers.manifests import manifest_warnings, with_manifest
 from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, with_controls
-from deforum_helpers.options import Options, override
+from deforum_helpers.options import Options, override, override_warnings
 from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
 from deforum_helpers.output.runs import resume_problems
 from deforum_helpers.render.plan import Plan, make_plan
@@ -113,6 +113,7 @@ def prepare(
     options, images_folder, option_problems = _options(facts, overrides)
     loaded, found = examine_settings(submitted, {"sampler": facts.samplers, "scheduler": facts.schedulers})
     settings, problems = loaded.settings, [*option_problems, *found]
+    known = (*loaded.warnings, *override_warnings(facts.options, overrides or {}))
     if settings.resume_from_timestring and resume is None:
         resume = settings.resume_timestring
     settings = _with_seed(settings, facts.output_root, images_folder, resume, draw_seed)
@@ -133,9 +134,9 @@ def prepare(
     named = {problem.setting for problem in problems}
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
-        raise SettingsError(problems, (*loaded.warnings, *inputs.warnings))
+        raise SettingsError(problems, (*known, *inputs.warnings))
     asked = loaded.settings.max_frames
-    warnings = (*loaded.warnings, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, asked))
+    warnings = (*known, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, asked))
     return Prepared(
         submitted=dict(submitted),
         settings=settings,

@@ -110,7 +110,6 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"color_coherence": "Image", "color_coherence_image_path": "nothing.png"}, "color_coherence_image_path"),
 ]
 OVERRIDES: list[tuple[Any, str]] = [
-    ({"deforum_ffmpeg_location": "/bin/sh"}, "deforum_ffmpeg_location"),
     ({"deforum_persistent_settings_path": "/etc/x"}, "deforum_persistent_settings_path"),
     ({"outdir_img2img_samples": "/etc"}, "outdir_img2img_samples"),
     ({"sd_checkpoint_file": "x"}, "sd_checkpoint_file"),
