@@ -29,6 +29,12 @@ _WORDS = {"true": True, "false": False}
 
 _MULTIPLE = re.compile(r"[xX](?P<after>[0-9]{1,4})|(?P<before>[0-9]{1,4})[xX]")
 
+# A number that old files also switch off -> the setting that does it now, and its value.
+_SWITCHED_BY: Mapping[str, tuple[str, Any]] = {
+    "frame_interpolation_x_amount": ("frame_interpolation_engine", "None"),
+    "frame_interpolation_slow_mo_amount": ("frame_interpolation_slow_mo_enabled", False),
+}
+
 _NEXT_FRAMED = re.compile(r"""[|\n](?=[ \t]{0,40}"?[0-9]{1,9}"?[ \t]{0,40}:)""")
 _FRAME = re.compile(r"""[ \t]{0,40}"?([0-9]{1,9})"?[ \t]{0,40}:""")
 
@@ -164,21 +170,19 @@ def _seed(values: Values) -> Change:
 
 
 def _multiples(values: Values) -> Change:
-    """Files of early 2023 write "x3", "3x" and "Disabled" for the interpolation's numbers."""
+    """Files of early 2023 write "x3" and "3x" for the interpolation's numbers, and "Disabled" to switch it off."""
     changed = dict(values)
-    notes = []
-    for name in ("frame_interpolation_x_amount", "frame_interpolation_slow_mo_amount"):
+    notes: list[Note] = []
+    for name, (switch, off) in _SWITCHED_BY.items():
         text = changed.get(name)
-        if not isinstance(text, str):
-            continue
-        multiple = _MULTIPLE.fullmatch(text.strip())
+        word = text.strip().casefold() if isinstance(text, str) else text
+        multiple = _MULTIPLE.fullmatch(word) if isinstance(word, str) else None
         if multiple:
             changed[name] = int(multiple["after"] or multiple["before"])
-        elif text.strip().casefold() == "disabled":
-            changed[name] = FIELDS[name].default
-        else:
-            continue
-        notes.append(Finding("notation", name, shown(text), str(changed[name])))
+            notes.append(Finding("notation", name, shown(text), str(changed[name])))
+        elif word is False or word in ("disabled", "none", "off", "false"):
+            changed |= {name: FIELDS[name].default, switch: off}
+            notes.append(f"{name} is {shown(text)}; {switch} is set to {shown(off)}.")
     return Change(changed, tuple(notes))
 
 

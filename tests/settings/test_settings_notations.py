@@ -202,6 +202,25 @@ ALIASES: list[tuple[str, str, Any]] = [
 ]
 
 
+@pytest.mark.parametrize("word", ["Disabled", "disabled ", "None", "Off", False])
+@pytest.mark.parametrize(
+    ("name", "switch", "on", "off"),
+    [
+        ("frame_interpolation_x_amount", "frame_interpolation_engine", "RIFE v4.6", "None"),
+        ("frame_interpolation_slow_mo_amount", "frame_interpolation_slow_mo_enabled", True, False),
+    ],
+)
+def test_a_number_that_says_disabled_switches_off(
+    name: str, switch: str, on: Any, off: Any, word: Any
+) -> None:
+    loaded = load_settings({"legacy_colormatch": False, switch: on, name: word})
+    flat = flat_settings(loaded.settings)
+    assert (flat[switch], flat[name]) == (off, defaults()[name])
+    (warning,) = loaded.warnings
+    assert name in warning
+    assert switch in warning
+
+
 @pytest.mark.parametrize("empty", EMPTY, ids=repr)
 @pytest.mark.parametrize(("alias", "setting", "value"), ALIASES)
 def test_an_empty_value_under_another_name_is_not_given(
