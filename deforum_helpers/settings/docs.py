@@ -19,6 +19,9 @@ changes. [default_settings.txt](../config/default_settings.txt) has all of them.
 - A **schedule** gives values to frames: `0: (1), 60: (1.05)`. Between two numbers it runs straight; an
   expression such as `0: (1 + 0.02*sin(t/10))` is worked out anew at every frame. A plain number holds for
   all.
+  At frames where an expression is no real number, as `cos(t)**0.9` at some, the value lies on a straight
+  line between those beside; a warning names the frames. Strengths and other shares beyond their range
+  count as its nearer end, with a warning.
 - A **string schedule** gives names to frames, each until the next: `0: ("Euler a"), 60: ("DPM++ 2M")`.
 - Files of older versions and of other programs are read too. What had to be taken over from another
   notation is told as a warning, and so is a name that is no setting.

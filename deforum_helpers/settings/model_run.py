@@ -153,6 +153,7 @@ class RunSettings:
         tab=_IMAGE,
         label="Strength",
         bounds=(0, 1),
+        clamped=True,
         step=0.01,
         used_when="use_init = true",
     )

@@ -221,6 +221,19 @@ def test_a_number_that_says_disabled_switches_off(
     assert switch in warning
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"), [(1.2, 1), (1.01, 1), (65, 1), ("1.2", 1), (-0.4, 0), (-1, 0), ("-5", 0)]
+)
+def test_a_strength_beyond_an_end_counts_as_that_end(value: Any, meant: float) -> None:
+    loaded = load_settings(
+        {"legacy_colormatch": False, "use_init": True, "init_image": "a.png", "strength": value}
+    )
+    assert loaded.settings.strength == meant
+    (warning,) = loaded.warnings
+    assert "strength" in warning
+    assert "0 to 1" in warning
+
+
 @pytest.mark.parametrize("empty", EMPTY, ids=repr)
 @pytest.mark.parametrize(("alias", "setting", "value"), ALIASES)
 def test_an_empty_value_under_another_name_is_not_given(
