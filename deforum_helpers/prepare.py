@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.abilities import ability_problems, lora_problems, lora_warnings
-from deforum_helpers.control_checks import control_problems, control_warnings
-from deforum_helpers.depth.names import available_families, depth_name, second_family, serve
+from deforum_helpers.abilities import ability_problems, depth_warnings, lora_problems, lora_warnings
+from deforum_helpers.control_checks import control_problems, control_warnings, unread_numbers
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import Fetcher
 from deforum_helpers.host import (
@@ -34,6 +33,7 @@ from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, defaults, examine_settings, flat_settings
 from deforum_helpers.settings.files import read_settings_file, typed_settings
+from deforum_helpers.settings.load import without_unused
 from deforum_helpers.settings.modes import sets_length
 
 __all__ = ["HostFacts", "Prepared", "prepare"]
@@ -112,8 +112,10 @@ def prepare(
     """
     options, images_folder, option_problems = _options(facts, overrides)
     loaded, found = examine_settings(submitted, {"sampler": facts.samplers, "scheduler": facts.schedulers})
-    settings, problems = loaded.settings, [*option_problems, *found]
-    known = (*loaded.warnings, *override_warnings(facts.options, overrides or {}))
+    settings = loaded.settings
+    used, unread = without_unused(found, unread_numbers(settings))
+    problems = [*option_problems, *used]
+    known = (*loaded.warnings, *unread, *override_warnings(facts.options, overrides or {}))
     if settings.resume_from_timestring and resume is None:
         resume = settings.resume_timestring
     settings = _with_seed(settings, facts.output_root, images_folder, resume, draw_seed)
@@ -195,7 +197,7 @@ def _plan_warnings(
     of_manifest = manifest_warnings(manifest) if manifest is not None else ()
     of_files = (*_length_warnings(plan, inputs, asked_frames), *mask_warnings(plan, inputs.downloads))
     of_models = (*control_warnings(plan, facts), *lora_warnings(plan, facts))
-    return (*plan.warnings, *of_manifest, *_depth_warnings(plan), *of_files, *of_models)
+    return (*plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
 
 
 def _with_length(settings: Settings, inputs: Inputs) -> Settings:
@@ -285,16 +287,3 @@ def _bytes_of_run(images: Path, timestring: str | None) -> int:
         with suppress(OSError):
             sizes.append(path.stat().st_size)
     return sum(sizes)
-
-
-def _depth_warnings(plan: Plan) -> tuple[str, ...]:
-    if not plan.uses_depth:
-        return ()
-    name, families = plan.settings.depth_algorithm, available_families()
-    _, warning = serve(name, families)
-    found = [warning] if warning else []
-    if depth_name(name).raw and plan.settings.midas_weight < 1 and second_family(name, families) is None:
-        found.append(
-            "midas_weight changes nothing: there is no second depth model here that could be mixed in."
-        )
-    return tuple(found)

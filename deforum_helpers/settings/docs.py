@@ -26,7 +26,8 @@ changes. [default_settings.txt](../config/default_settings.txt) has all of them.
 - Files of older versions and of other programs are read too. What had to be taken over from another
   notation is told as a warning, and so is a name that is no setting.
 - A value that cannot be used is an error that says what stands there and what is allowed; all errors of a
-  file are told at once, before the first frame.
+  file are told at once, before the first frame. Where the setting has no effect, as in a ControlNet unit
+  that is switched off, the value is left out with a warning.
 
 ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNITS}_weight`.
 """

@@ -68,7 +68,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"border": "fence"}, "border"),
     ({"color_coherence": "Purple"}, "color_coherence"),
     ({"noise_type": "white"}, "noise_type"),
-    ({"depth_algorithm": "Guess"}, "depth_algorithm"),
+    ({"animation_mode": "3D", "depth_algorithm": "Guess"}, "depth_algorithm"),
     # schedules
     ({"zoom": "0:(1+)"}, "zoom"),
     ({"zoom": "0:(foo)"}, "zoom"),
