@@ -1,10 +1,11 @@
-"""What settings ask for and not every host can do: ControlNet, LoRAs, the mending of faces, changes in the U-Net."""
+"""What settings ask for and not every host can do: ControlNet, LoRAs, depth models, mended faces, a changed U-Net."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from deforum_helpers.controlnet.units import acting_units
+from deforum_helpers.depth.names import available_families, depth_name, second_family, serve
 from deforum_helpers.engines.checkpoints import LORA_FOLDER
 from deforum_helpers.engines.diffusion.prompt_syntax import parse_prompt, unread_loras
 from deforum_helpers.errors import Problem
@@ -116,3 +117,17 @@ def _unknown(setting: str, what: str, found: str, names: Sequence[str]) -> Probl
         f"{setting} names the ControlNet {what} {found!r}, which this host does not have; allowed: {allowed}."
     )
     return Problem(message, setting, found=found, allowed=allowed)
+
+
+def depth_warnings(plan: Plan) -> tuple[str, ...]:
+    """Return which depth model serves in the place of the one asked for, as plain sentences."""
+    if not plan.uses_depth:
+        return ()
+    name, families = plan.settings.depth_algorithm, available_families()
+    _, warning = serve(name, families)
+    found = [warning] if warning else []
+    if depth_name(name).raw and plan.settings.midas_weight < 1 and second_family(name, families) is None:
+        found.append(
+            "midas_weight changes nothing: there is no second depth model here that could be mixed in."
+        )
+    return tuple(found)

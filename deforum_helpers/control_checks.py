@@ -10,7 +10,7 @@ from deforum_helpers.engines.control_models import check_fit, control_folders, c
 from deforum_helpers.errors import ModelError, Problem
 from deforum_helpers.host import HostFacts
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.settings import ControlNetUnit
+from deforum_helpers.settings import ControlNetUnit, Settings
 from deforum_helpers.settings.modes import is_moved
 
 # Below this the shorter side of a picture has hardly any lines left.
@@ -30,6 +30,22 @@ def control_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
         if facts.engine == "diffusers":
             problems += _name_problems(number, unit, facts.model)
     return problems
+
+
+def unread_numbers(settings: Settings) -> frozenset[str]:
+    """Return the names of the units' numbers that their preprocessors do not read; a foreign one may read all."""
+    unread = set()
+    for number, unit in enumerate(settings.controlnet, start=1):
+        module = module_of(unit.module)
+        if module is None:
+            continue
+        read = {
+            "processor_res": module.sized and not unit.pixel_perfect,
+            "threshold_a": module.a is not None,
+            "threshold_b": module.b is not None,
+        }
+        unread |= {f"cn_{number}_{field}" for field, is_read in read.items() if not is_read}
+    return frozenset(unread)
 
 
 def control_warnings(plan: Plan, facts: HostFacts) -> list[str]:

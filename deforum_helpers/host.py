@@ -20,11 +20,9 @@ from deforum_helpers.render.masks import wanted_finders
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.names import WRITTEN, missing_feature
 from deforum_helpers.settings import Settings
-from deforum_helpers.settings.modes import finds_people, is_hybrid
+from deforum_helpers.settings.modes import finds_people, reads_color_image, reads_init_image, reads_mask_file
 from deforum_helpers.settings.wording import shown
 
-# Names of expressions that stand for the picture of mask_file where nothing goes before it.
-MADE_OF_MASK_FILE = ("init_mask", "video_mask")
 # A PNG of rendered pictures takes about half of its raw size, the film a tenth of that again.
 BYTES_PER_PIXEL = 1.7
 # A JPEG of the best quality, as frames are extracted from videos.
@@ -93,15 +91,15 @@ class HostFacts:
 
 
 def file_problems(settings: Settings, downloads: Downloads) -> list[Problem]:
-    """Find pictures that settings name and that are not there, are none or too large."""
-    uses_init = settings.use_init or (is_hybrid(settings) and settings.hybrid_use_init_image)
+    """Find pictures that the film reads and that are not there, are none or too large."""
+    reads_init = reads_init_image(settings)
     pictures = {
-        "init_image": settings.init_image if uses_init and not settings.init_image_box else "",
-        "init_image_box": settings.init_image_box if uses_init else "",
+        "init_image": settings.init_image if reads_init and not settings.init_image_box else "",
+        "init_image_box": settings.init_image_box if reads_init else "",
         "color_coherence_image_path": (
-            settings.color_coherence_image_path if settings.color_coherence == "Image" else ""
+            settings.color_coherence_image_path if reads_color_image(settings) else ""
         ),
-        "mask_file": settings.mask_file if settings.use_mask or settings.use_noise_mask else "",
+        "mask_file": settings.mask_file if reads_mask_file(settings) else "",
     }
     problems = []
     for setting, text in pictures.items():
@@ -153,7 +151,7 @@ def mask_problems(plan: Plan, downloads: Downloads) -> list[Problem]:
 def mask_warnings(plan: Plan, downloads: Downloads) -> Iterator[str]:
     """Yield a sentence for every picture of a mask that has not the film's size; it is scaled."""
     pictures = {("mask_schedule", leaf.text) for leaf in plan.masks.leaves if leaf.kind == "file"}
-    if plan.settings.mask_file and any(leaf.text in MADE_OF_MASK_FILE for leaf in plan.masks.leaves):
+    if plan.settings.mask_file and reads_mask_file(plan.settings):
         pictures.add(("mask_file", plan.settings.mask_file))
     for setting, text in sorted(pictures):
         width, height = check_picture(downloads.local(text, "image", setting=setting), setting=setting)

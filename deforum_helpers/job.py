@@ -42,6 +42,7 @@ from deforum_helpers.render.state import State
 from deforum_helpers.render.studio import Eyes, Studio
 from deforum_helpers.resuming import maker, resumed_start
 from deforum_helpers.settings import FIELDS, flat_settings
+from deforum_helpers.settings.modes import reads_color_image
 from deforum_helpers.sources import Sources, open_sources, picture_of, with_videos
 
 logger = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ class _Job:
         content = json.dumps(self.saved_settings(), indent=4, ensure_ascii=False)
         write_whole(self.run.settings_path, content.encode("utf-8"))
         reference = None
-        if self.prepared.settings.color_coherence == "Image":
+        if reads_color_image(self.prepared.settings):
             name = "color_coherence_image_path"
             path = self.prepared.settings.color_coherence_image_path
             picture = picture_of(self.prepared, name, path, self.engine.device)

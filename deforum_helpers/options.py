@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -31,7 +32,8 @@ def option(default: Any, label: str = "", **bounds: Any) -> Any:
     Args:
         default: its value where nothing else was chosen.
         label: what people who can set it read beside it; empty = it is set in another place.
-        bounds: `low` and `high`, or `choices`, or `fixed` (only the host's own value).
+        bounds: `low` and `high`, or `choices`, or `fixed` (only the host's own value); `program` beside `fixed`: a
+            path to a program, which a job may name and which is never run.
     """
     return field(default=default, metadata={"label": label, **bounds})
 
@@ -48,7 +50,10 @@ class Options:
     """
 
     deforum_ffmpeg_location: str = option(
-        "", "Path of ffmpeg; empty = the one that came with Deforum, else the system's", fixed=True
+        "",
+        "Path of ffmpeg; empty = the one that came with Deforum, else the system's",
+        fixed=True,
+        program=True,
     )
     deforum_ffmpeg_crf: int = option(
         17, "Quality of the video (CRF): 0 = lossless, 17 = very good, 51 = worst", low=0, high=51
@@ -100,7 +105,7 @@ class Options:
 
 
 def override(options: Options, overrides: dict[str, Any]) -> Options:
-    """Return `options` with the values of `overrides`.
+    """Return `options` with the values of `overrides`; the programs that they name are left out.
 
     Raises:
         SettingsError: an option that a job may not set, or a value that it cannot have; all of them are named.
@@ -118,6 +123,8 @@ def override(options: Options, overrides: dict[str, Any]) -> Options:
             continue
         current = getattr(options, name)
         metadata = declared[name].metadata
+        if metadata.get("program"):
+            continue
         allowed = _allowed(metadata, current)
         accepted, ok = _accept(value, current, metadata)
         if ok:
@@ -127,6 +134,16 @@ def override(options: Options, overrides: dict[str, Any]) -> Options:
     if problems:
         raise SettingsError(problems)
     return replace(options, **values)
+
+
+def override_warnings(options: Options, overrides: Mapping[str, Any]) -> list[str]:
+    """Return what of `overrides` is left out, as plain sentences: programs other than the host's own."""
+    return [
+        f"options_overrides.{entry.name} is ignored: a job cannot choose the programs that a host runs."
+        for entry in fields(Options)
+        if entry.metadata.get("program")
+        and overrides.get(entry.name, "") not in ("", None, getattr(options, entry.name))
+    ]
 
 
 def _problem(name: str, value: Any, allowed: str, what: str) -> Problem:

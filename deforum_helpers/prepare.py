@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.abilities import ability_problems, lora_problems, lora_warnings
-from deforum_helpers.control_checks import control_problems, control_warnings
-from deforum_helpers.depth.names import available_families, depth_name, second_family, serve
+from deforum_helpers.abilities import ability_problems, depth_warnings, lora_problems, lora_warnings
+from deforum_helpers.control_checks import control_problems, control_warnings, unread_numbers
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import Fetcher
 from deforum_helpers.host import (
@@ -27,13 +26,14 @@ from deforum_helpers.host import (
 )
 from deforum_helpers.manifests import manifest_warnings, with_manifest
 from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, with_controls
-from deforum_helpers.options import Options, override
+from deforum_helpers.options import Options, override, override_warnings
 from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
 from deforum_helpers.output.runs import resume_problems
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, defaults, examine_settings, flat_settings
 from deforum_helpers.settings.files import read_settings_file, typed_settings
+from deforum_helpers.settings.load import without_unused
 from deforum_helpers.settings.modes import sets_length
 
 __all__ = ["HostFacts", "Prepared", "prepare"]
@@ -112,7 +112,10 @@ def prepare(
     """
     options, images_folder, option_problems = _options(facts, overrides)
     loaded, found = examine_settings(submitted, {"sampler": facts.samplers, "scheduler": facts.schedulers})
-    settings, problems = loaded.settings, [*option_problems, *found]
+    settings = loaded.settings
+    used, unread = without_unused(found, unread_numbers(settings))
+    problems = [*option_problems, *used]
+    known = (*loaded.warnings, *unread, *override_warnings(facts.options, overrides or {}))
     if settings.resume_from_timestring and resume is None:
         resume = settings.resume_timestring
     settings = _with_seed(settings, facts.output_root, images_folder, resume, draw_seed)
@@ -133,9 +136,9 @@ def prepare(
     named = {problem.setting for problem in problems}
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
-        raise SettingsError(problems, (*loaded.warnings, *inputs.warnings))
+        raise SettingsError(problems, (*known, *inputs.warnings))
     asked = loaded.settings.max_frames
-    warnings = (*loaded.warnings, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, asked))
+    warnings = (*known, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, asked))
     return Prepared(
         submitted=dict(submitted),
         settings=settings,
@@ -194,7 +197,7 @@ def _plan_warnings(
     of_manifest = manifest_warnings(manifest) if manifest is not None else ()
     of_files = (*_length_warnings(plan, inputs, asked_frames), *mask_warnings(plan, inputs.downloads))
     of_models = (*control_warnings(plan, facts), *lora_warnings(plan, facts))
-    return (*plan.warnings, *of_manifest, *_depth_warnings(plan), *of_files, *of_models)
+    return (*plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
 
 
 def _with_length(settings: Settings, inputs: Inputs) -> Settings:
@@ -284,16 +287,3 @@ def _bytes_of_run(images: Path, timestring: str | None) -> int:
         with suppress(OSError):
             sizes.append(path.stat().st_size)
     return sum(sizes)
-
-
-def _depth_warnings(plan: Plan) -> tuple[str, ...]:
-    if not plan.uses_depth:
-        return ()
-    name, families = plan.settings.depth_algorithm, available_families()
-    _, warning = serve(name, families)
-    found = [warning] if warning else []
-    if depth_name(name).raw and plan.settings.midas_weight < 1 and second_family(name, families) is None:
-        found.append(
-            "midas_weight changes nothing: there is no second depth model here that could be mixed in."
-        )
-    return tuple(found)

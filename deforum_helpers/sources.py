@@ -21,11 +21,19 @@ from deforum_helpers.media.video import Footage, extract_frames
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.controls import UnitPictures
-from deforum_helpers.render.masks import Masks, overlays, uses_masks, wanted_finders
+from deforum_helpers.render.masks import Masks, overlays, wanted_finders
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.models import make_finder
 from deforum_helpers.settings import Settings
-from deforum_helpers.settings.modes import finds_people, is_hybrid, is_moved, starts_from_video
+from deforum_helpers.settings.modes import (
+    finds_people,
+    is_hybrid,
+    is_moved,
+    reads_alpha,
+    reads_init_image,
+    reads_mask_file,
+    starts_from_video,
+)
 
 INPUT_FOLDER = "inputframes"
 MASK_FOLDER = "maskframes"
@@ -72,7 +80,7 @@ def open_sources(prepared: Prepared, device: torch.device) -> Sources:
     settings = prepared.settings
     init_image = None
     lays_init = is_hybrid(settings) and settings.hybrid_use_init_image
-    if settings.use_init or lays_init:
+    if reads_init_image(settings):
         setting = init_setting(prepared)
         init_image = picture_of(prepared, setting, getattr(settings, setting), device)
     backdrop = None
@@ -213,12 +221,12 @@ def _masks(prepared: Prepared, device: torch.device) -> Masks | None:
     if not leaves:
         return None
     alpha = None
-    if settings.use_init and settings.use_alpha_as_mask and uses_masks(settings):
+    if reads_alpha(settings):
         setting = init_setting(prepared)
         source = prepared.inputs.downloads.local(getattr(settings, setting), "image", setting=setting)
         alpha = read_alpha(source, settings.W, settings.H, setting=setting, device=device)
     init = alpha
-    if init is None and settings.mask_file:
+    if settings.mask_file and reads_mask_file(settings):
         init = _mask_of(prepared, settings.mask_file, "mask_file", device)
     files = {
         leaf.text: _mask_of(prepared, leaf.text, "mask_schedule", device)

@@ -18,6 +18,7 @@ from deforum_helpers.prepare import Prepared, prepare
 
 SD1_WIDTH, XL_WIDTH = 768, 2048
 CLEAR = {"pixel_perfect": True}
+START = {"cn_1_loopback_mode": True, "animation_mode": "2D"}
 
 
 def head(path: Path, tensors: dict[str, list[int]]) -> Path:
@@ -148,3 +149,45 @@ def test_warned(
     found = check(model="control_v11p_sd15_canny", **fields).warnings
     assert len(found) == (warning is not None)
     assert warning is None or found[0].startswith(warning)
+
+
+UNREAD: list[tuple[str, str, Any, dict[str, Any]]] = [
+    ("none", "processor_res", 0.5, {}),
+    ("None", "threshold_a", "high", {}),
+    ("invert (from white bg & black line)", "processor_res", 1e9, {}),
+    ("canny", "processor_res", 0.5, CLEAR),
+    ("depth_midas", "threshold_a", -7, {}),
+    ("openpose_full", "threshold_b", [1], {}),
+    ("blur_gaussian", "threshold_b", 1e9, {}),
+    ("recolor_luminance", "processor_res", -2, {}),
+]
+
+
+@pytest.mark.parametrize(("module", "field", "value", "more"), UNREAD)
+def test_a_number_that_the_preprocessor_does_not_read_is_a_warning(
+    tmp_path: Path, module: str, field: str, value: Any, more: dict[str, Any]
+) -> None:
+    unit = {"enabled": True, "module": module, field: value} | more
+    settings = SMALL | {f"cn_1_{name}": one for name, one in unit.items()} | START
+    job = prepare(settings, host(tmp_path))
+    assert [text for text in job.warnings if f"cn_1_{field}" in text and "not used here" in text]
+
+
+@pytest.mark.parametrize(
+    ("module", "field", "value"),
+    [
+        ("canny", "processor_res", 0.5),
+        ("canny", "threshold_b", "high"),
+        ("threshold", "threshold_a", [1]),
+        ("a preprocessor of a host", "processor_res", 0.5),
+        ("a preprocessor of a host", "threshold_b", -7),
+        ("none", "weight", []),
+        ("none", "resize_mode", "Fit"),
+    ],
+)
+def test_a_value_that_the_unit_reads_is_refused(tmp_path: Path, module: str, field: str, value: Any) -> None:
+    unit = {"enabled": True, "module": module, field: value}
+    settings = SMALL | {f"cn_1_{name}": one for name, one in unit.items()} | START
+    with pytest.raises(SettingsError) as caught:
+        prepare(settings, host(tmp_path))
+    assert [problem.setting for problem in caught.value.problems] == [f"cn_1_{field}"]

@@ -169,6 +169,15 @@ def test_outdir_samples_stays_inside_the_output_root(folder: str, tmp_path: Path
     assert "options_overrides.outdir_samples" in problems(tmp_path / "root", {"outdir_samples": folder})
 
 
+def test_a_job_names_programs_and_the_host_runs_its_own(tmp_path: Path) -> None:
+    named = prepared(tmp_path, {"deforum_ffmpeg_location": str(tmp_path / "ffmpeg")})
+    assert named.options.deforum_ffmpeg_location == ""
+    (warning,) = set(named.warnings) - set(prepared(tmp_path).warnings)
+    assert warning.startswith("options_overrides.deforum_ffmpeg_location is ignored")
+    for own in ("", None):
+        assert prepared(tmp_path, {"deforum_ffmpeg_location": own}).warnings == prepared(tmp_path).warnings
+
+
 def test_outdir_samples_holds_the_run(tmp_path: Path) -> None:
     job = prepared(tmp_path, {"outdir_samples": "mine", "deforum_ffmpeg_preset": "ultrafast"})
     result = run_job(job, NoisyEngine(), CancelToken(), lambda progress: None)

@@ -14,7 +14,7 @@ from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.scratch import FETCHED, ScratchFolder
 from deforum_helpers.settings import Settings
-from deforum_helpers.settings.modes import uses_video
+from deforum_helpers.settings.modes import reads_mask_video, uses_video
 
 
 class Downloads:
@@ -94,7 +94,7 @@ def find_inputs(settings: Settings, options: Options, downloads: Downloads) -> I
     video = mask_video = soundtrack = None
     if uses_video(settings):
         video = finding.footage("video_init_path")
-    if settings.use_mask_video:
+    if reads_mask_video(settings):
         mask_video = finding.footage("video_mask_path")
     if settings.add_soundtrack != "None" and not settings.skip_video_creation:
         soundtrack = finding.soundtrack()
@@ -167,6 +167,8 @@ class _Finding:
         setting = "video_init_path" if of_video else "soundtrack_path"
         named = getattr(self._settings, setting)
         if not named:
+            source = self._settings.add_soundtrack
+            self.warnings.append(f"add_soundtrack is {source}, but {setting} is empty; the film is silent.")
             return None
         try:
             path = Path(self._downloads.local(named, "video" if of_video else "audio", setting=setting))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,9 @@ from deforum_helpers.camera.flat import SMALLEST_FV_DEG
 from deforum_helpers.errors import Problem
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.settings import FIELDS
+
+# A sine that should end at 1 ends a little beyond.
+ROUNDING = 1e-9
 
 Series = NDArray[np.float64]
 
@@ -40,7 +43,10 @@ LIMITS = {
     **{
         name: _between(info.minimum, info.maximum)
         for name, info in FIELDS.items()
-        if info.kind == "schedule" and info.minimum is not None and info.maximum is not None
+        if info.kind == "schedule"
+        and not info.clamped
+        and info.minimum is not None
+        and info.maximum is not None
     },
 }
 
@@ -70,7 +76,25 @@ def frame_problems(schedules: Schedules) -> list[Problem]:
 
 
 def frame_warnings(schedules: Schedules) -> tuple[str, ...]:
-    """Return what a person should know of values that leave nothing of a picture."""
+    """Return what a person should know of values that count as others, or leave nothing of a picture."""
+    return (*_clamp_warnings(schedules), *_zoom_warnings(schedules))
+
+
+def _clamp_warnings(schedules: Schedules) -> Iterator[str]:
+    for name, info in FIELDS.items():
+        if not info.clamped or name not in schedules.used or name not in schedules.values:
+            continue
+        low, high, values = info.minimum or 0, info.maximum or 0, schedules.values[name]
+        outside = np.flatnonzero((values < low - ROUNDING) | (values > high + ROUNDING))
+        if outside.size:
+            frame = int(outside[0])
+            yield (
+                f"{name} is {values[frame]:g} at frame {frame}, outside of {low:g} to {high:g}; values beyond an end "
+                f"count as that end, here at {outside.size} of {values.size} frames."
+            )
+
+
+def _zoom_warnings(schedules: Schedules) -> tuple[str, ...]:
     if "zoom" not in schedules.used or schedules.values["zoom"].all():
         return ()
     frame = int(np.argmin(np.abs(schedules.values["zoom"])))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.schedule.mask_grammar import Leaf, MaskExpression, parse_mask
 from deforum_helpers.settings import Settings
-from deforum_helpers.settings.modes import starts_from_video
+from deforum_helpers.settings.modes import starts_from_video, uses_masks
 
 if TYPE_CHECKING:
     import torch
@@ -36,11 +36,6 @@ class MaskPlan:
         """All masks that the expressions are put together of, each once."""
         expressions = dict.fromkeys(one for one in (*self.repainted, *self.noised) if one is not None)
         return tuple(dict.fromkeys(leaf for expression in expressions for leaf in expression.leaves))
-
-
-def uses_masks(settings: Settings) -> bool:
-    """Tell whether frames are repainted in parts; a mask video is always used."""
-    return settings.use_mask or settings.use_mask_video
 
 
 def overlays(settings: Settings) -> bool:

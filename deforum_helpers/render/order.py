@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from deforum_helpers.render.guides import is_guided
-from deforum_helpers.render.masks import overlays, uses_masks
+from deforum_helpers.render.masks import overlays
 from deforum_helpers.settings import Settings
-from deforum_helpers.settings.modes import is_interpolated, is_moved, starts_from_video, uses_video
+from deforum_helpers.settings.modes import (
+    is_interpolated,
+    is_moved,
+    starts_from_video,
+    uses_masks,
+    uses_video,
+)
 
 Stage = Literal[
     "video_reference",

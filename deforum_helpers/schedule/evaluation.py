@@ -36,7 +36,8 @@ class Evaluation:
     ) -> Floats:
         """Return the values over the frames `first` to `end` - 1, float64, shape (end - first,).
 
-        The first frame without a finite value up to 2**53 is noted in `reading` as a problem.
+        The first frame whose value is infinite or beyond 2**53 is noted in `reading` as a problem. A frame without a
+        value, which is NaN or complex, stays NaN.
 
         Args:
             extra_work: what the caller does per frame with the value, in operations.
@@ -53,10 +54,16 @@ class Evaluation:
             values = self._raw_values(expression, first, end)
             if values.min() >= -MAX_MAGNITUDE and values.max() <= MAX_MAGNITUDE:
                 return values
-            bad = first + int(np.argmax(~(np.abs(values) <= MAX_MAGNITUDE)))
-            culprit = self._culprit(expression, bad)
-            reading.refuse(reading.problem(culprit.place, culprit.account, _allowed(culprit), frame=bad))
+            beyond = np.abs(values) > MAX_MAGNITUDE
+            if not beyond.any():
+                return values
+        self.refuse(reading, expression, first + int(np.argmax(beyond)))
         return np.zeros(frames)
+
+    def refuse(self, reading: Reading, expression: Expression, frame: int) -> None:
+        """Note in `reading` that the expression has no usable value at a frame, and which part of it is to blame."""
+        culprit = self.culprit(expression, frame)
+        reading.refuse(reading.problem(culprit.place, culprit.account, _allowed(culprit), frame=frame))
 
     def _raw_values(self, expression: Expression, first: int, end: int) -> Floats:
         values = np.empty(end - first)
@@ -68,6 +75,10 @@ class Evaluation:
     def printed(self, reading: Reading, expression: Expression, first: int, end: int) -> list[str]:
         """Return the values over the frames as text: whole numbers without a point, others in full length."""
         values = self.values(reading, expression, first, end, extra_work=20)
+        undefined = np.isnan(values)
+        if undefined.any():
+            self.refuse(reading, expression, first + int(np.argmax(undefined)))
+            return [""] * (end - first)
         scope = self._timeline.scope(first, end)
         with np.errstate(all="ignore"):
             whole = np.broadcast_to(expression.whole(scope), (end - first,)) & (np.trunc(values) == values)
@@ -76,10 +87,12 @@ class Evaluation:
             for value, is_whole in zip(values.tolist(), whole.tolist(), strict=True)
         ]
 
-    def _culprit(self, expression: Expression, frame: int) -> Culprit:
+    def culprit(self, expression: Expression, frame: int) -> Culprit:
+        """Return the innermost operation without a finite value at a frame."""
         scope = self._timeline.constants()
         scope["t"] = scope["i"] = np.float64(frame)
-        return expression.culprit(scope)
+        with np.errstate(all="ignore"):
+            return expression.culprit(scope)
 
 
 def _allowed(culprit: Culprit) -> str:

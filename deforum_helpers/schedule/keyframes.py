@@ -67,3 +67,19 @@ def named_frames(frames: Iterable[int]) -> str:
     """Return the first few of the frames, as text for a warning."""
     named = [str(frame) for frame in frames]
     return ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
+
+
+def named_stretches(frames: Iterable[int]) -> str:
+    """Return ascending frames as text for a warning, neighbours joined, of many stretches the first five.
+
+    >>> named_stretches([2, 3, 4, 8])
+    'the frames 2-4, 8'
+    """
+    stretches: list[tuple[int, int]] = []
+    for frame in frames:
+        joins = bool(stretches) and frame == stretches[-1][1] + 1
+        stretches[-1:] = [(stretches[-1][0], frame)] if joins else [*stretches[-1:], (frame, frame)]
+    told = [f"{first}" if first == last else f"{first}-{last}" for first, last in stretches]
+    word = "the frame" if stretches and stretches[0][0] == stretches[-1][1] else "the frames"
+    unsaid = sum(last - first + 1 for first, last in stretches[5:])
+    return f"{word} {', '.join(told[:5])}" + (f" and {unsaid} more" if unsaid else "")

@@ -21,7 +21,7 @@ from deforum_helpers.schedule.grammar import (
     read_entries,
     unwrapped,
 )
-from deforum_helpers.schedule.keyframes import frame_at, named_frames
+from deforum_helpers.schedule.keyframes import frame_at, named_frames, named_stretches
 from deforum_helpers.schedule.reading import Reading, Span, shown
 from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
 from deforum_helpers.schedule.tree import Expression
@@ -210,24 +210,42 @@ _NO_BRACKETS = str.maketrans("", "", "()'\"")
 
 
 def _expanded(reading: Reading, points: dict[int, float | Expression], timeline: Timeline) -> Floats:
-    """Hold the expressions, and draw straight lines from each plain number to the next key frame's value."""
+    """Place the numbers and hold the expressions; straight lines join what is known before a gap and after it.
+
+    Gaps are the frames after a plain number, and those at which an expression has no value.
+    """
     ends = [*list(points)[1:], timeline.frames]
-    held: list[tuple[int, Floats]] = []
-    starts: list[float] = []
+    values = np.full(timeline.frames, np.nan)
+    undefined: dict[int, Expression] = {}
     evaluation = Evaluation(timeline)
     for (frame, point), end in zip(points.items(), ends, strict=True):
+        inside = 0 <= frame < timeline.frames
         if not isinstance(point, Expression):
-            starts.append(point)
+            values[frame if inside else slice(None)] = point
             continue
-        end = end if 0 <= frame < end else frame + 1
-        values = evaluation.values(reading, point, frame, end)
-        held.append((frame, values))
-        starts.append(float(values[0]))
-    values = np.full(timeline.frames, starts[-1])
-    if len(starts) > 1:
-        last = max(points)
-        values[:last] = np.interp(np.arange(last), list(points), starts)
-    for frame, segment in held:
-        if 0 <= frame < timeline.frames:
-            values[frame : frame + len(segment)] = segment
-    return values
+        found = evaluation.values(reading, point, frame, end if inside else frame + 1)
+        values[slice(frame, end) if inside else slice(None)] = found
+        undefined |= dict.fromkeys((frame + np.flatnonzero(np.isnan(found))).tolist(), point)
+    known = np.flatnonzero(~np.isnan(values))
+    if not known.size:
+        first = min(undefined)
+        evaluation.refuse(reading, undefined[first], first)
+        return values
+    _warn_of_gaps(reading, evaluation, undefined)
+    if known.size == timeline.frames:
+        return values
+    return np.interp(np.arange(timeline.frames), known, values[known])
+
+
+def _warn_of_gaps(reading: Reading, evaluation: Evaluation, undefined: Mapping[int, Expression]) -> None:
+    """Name the frames at which expressions have no value; each expression is told once."""
+    frames: dict[int, list[int]] = {}
+    for frame, expression in undefined.items():
+        frames.setdefault(id(expression), []).append(frame)
+    for bad in frames.values():
+        culprit = evaluation.culprit(undefined[bad[0]], bad[0])
+        reading.warn(
+            culprit.place,
+            f"{culprit.account} is no number; the values at {named_stretches(bad)} are interpolated from those beside",
+            frame=bad[0],
+        )

@@ -8,7 +8,13 @@ from typing import NamedTuple
 
 from deforum_helpers.errors import Problem
 from deforum_helpers.settings.model import Settings
-from deforum_helpers.settings.modes import is_hybrid, uses_video
+from deforum_helpers.settings.modes import (
+    is_hybrid,
+    reads_color_image,
+    reads_init_image,
+    reads_mask_video,
+    uses_video,
+)
 from deforum_helpers.settings.tables import ANY_FACTOR, LARGEST_RIFE_X
 from deforum_helpers.settings.wording import shown
 
@@ -20,10 +26,6 @@ _TIMESTRING = re.compile(r"[0-9]{14}")
 def is_url(path: str) -> bool:
     """Tell whether `path` is an address on the network."""
     return path[:8].casefold().startswith(("http://", "https://"))
-
-
-def _on(name: str) -> Callable[[Settings], bool]:
-    return lambda settings: bool(getattr(settings, name))
 
 
 _FILE = "a local file or an http(s) address"
@@ -67,36 +69,41 @@ def resumable(settings: Settings) -> Iterator[Problem]:
 
 
 class PathUse(NamedTuple):
-    """A path setting, and when it is needed."""
+    """A path setting, when it is needed, and whether the film cannot be made without it."""
 
     setting: str
     needed: Callable[[Settings], bool]
     because: str
     allowed: str = _IMAGE
+    required: bool = True
 
 
 def _follows_video(settings: Settings) -> bool:
     return is_hybrid(settings) and uses_video(settings)
 
 
+def _starts_from_init(settings: Settings) -> bool:
+    return settings.use_init and reads_init_image(settings)
+
+
 PATHS = (
     PathUse(
         "init_image",
-        lambda settings: settings.use_init and not settings.init_image_box,
+        lambda settings: _starts_from_init(settings) and not settings.init_image_box,
         "use_init is on",
     ),
     PathUse(
         "init_image_box",
-        lambda settings: settings.use_init and bool(settings.init_image_box),
+        lambda settings: _starts_from_init(settings) and bool(settings.init_image_box),
         "use_init is on",
     ),
     PathUse(
         "color_coherence_image_path",
-        lambda settings: settings.color_coherence == "Image",
+        reads_color_image,
         "color_coherence is Image",
     ),
-    PathUse("soundtrack_path", _plays("File"), "add_soundtrack is File", _FILE),
-    PathUse("video_init_path", _plays("Init Video"), "add_soundtrack is Init Video", _FILE),
+    PathUse("soundtrack_path", _plays("File"), "add_soundtrack is File", _FILE, required=False),
+    PathUse("video_init_path", _plays("Init Video"), "add_soundtrack is Init Video", _FILE, required=False),
     PathUse(
         "video_init_path",
         lambda settings: settings.animation_mode == "Video Input",
@@ -114,7 +121,7 @@ PATHS = (
         ),
         "hybrid_use_init_image is on",
     ),
-    PathUse("video_mask_path", _on("use_mask_video"), "use_mask_video is on", _FILE),
+    PathUse("video_mask_path", reads_mask_video, "use_mask_video is on", _FILE),
 )
 
 
@@ -124,6 +131,8 @@ def paths_given(settings: Settings) -> Iterator[Problem]:
         if not use.needed(settings):
             continue
         path = getattr(settings, use.setting)
+        if not path and not use.required:
+            continue
         if not path:
             message = f"{use.setting} is empty, but {use.because}; name a file."
         elif _foreign(path, use.allowed):

@@ -135,7 +135,7 @@ _RUN: dict[str, Fact] = {
         "alone; classic greyed it.",
     ),
     "use_alpha_as_mask": Fact(
-        "sources.py",
+        "settings/modes.py",
         "The transparency of files and addresses counts; in classic there never was any.",
     ),
     "mask_file": Fact("sources.py", "Addresses need no answer of another site first.", _never),
@@ -379,9 +379,11 @@ _VIDEOS: dict[str, Fact] = {
         ),
     ),
     "overwrite_extracted_frames": Fact("sources.py"),
-    **_same(
-        ("use_mask_video", "video_mask_path"),
-        Fact("media/inputs.py", "A video of masks that is too short holds its last frame.", _never),
+    "use_mask_video": Fact(
+        "settings/modes.py", "A video of masks that is too short holds its last frame.", _never
+    ),
+    "video_mask_path": Fact(
+        "media/inputs.py", "A video of masks that is too short holds its last frame.", _never
     ),
     **_same(
         (f"hybrid_comp_{name}_schedule" for name in ("alpha", "mask_blend_alpha", "mask_contrast")),

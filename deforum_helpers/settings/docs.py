@@ -19,11 +19,15 @@ changes. [default_settings.txt](../config/default_settings.txt) has all of them.
 - A **schedule** gives values to frames: `0: (1), 60: (1.05)`. Between two numbers it runs straight; an
   expression such as `0: (1 + 0.02*sin(t/10))` is worked out anew at every frame. A plain number holds for
   all.
+  At frames where an expression is no real number, as `cos(t)**0.9` at some, the value lies on a straight
+  line between those beside; a warning names the frames. Strengths and other shares beyond their range
+  count as its nearer end, with a warning.
 - A **string schedule** gives names to frames, each until the next: `0: ("Euler a"), 60: ("DPM++ 2M")`.
 - Files of older versions and of other programs are read too. What had to be taken over from another
   notation is told as a warning, and so is a name that is no setting.
 - A value that cannot be used is an error that says what stands there and what is allowed; all errors of a
-  file are told at once, before the first frame.
+  file are told at once, before the first frame. Where the setting has no effect, as in a ControlNet unit
+  that is switched off, the value is left out with a warning.
 
 ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNITS}_weight`.
 """

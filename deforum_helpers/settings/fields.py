@@ -32,6 +32,7 @@ class FieldInfo:
         help: what it does, in full sentences.
         choices: the allowed names of an enum.
         used_when: when it has an effect, empty = always.
+        clamped: whether a number beyond the bounds counts as the nearer one, with a warning; else it is refused.
         loaded: whether files and requests may set it.
         saved: whether it is written into settings files.
     """
@@ -49,6 +50,7 @@ class FieldInfo:
     help: str = ""
     choices: tuple[str, ...] = ()
     used_when: str = ""
+    clamped: bool = False
     loaded: bool = True
     saved: bool = True
 
@@ -65,6 +67,7 @@ def setting(
     unit: str = "",
     choices: tuple[str, ...] = (),
     used_when: str = "",
+    clamped: bool = False,
     loaded: bool = True,
     saved: bool = True,
 ) -> Any:
@@ -85,6 +88,7 @@ def setting(
         help=help,
         choices=choices,
         used_when=used_when,
+        clamped=clamped,
         loaded=loaded,
         saved=saved,
     )

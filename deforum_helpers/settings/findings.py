@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-Kind = Literal["name", "notation", "text number", "bare number", "null"]
+Kind = Literal["name", "notation", "text number", "bare number", "null", "empty"]
 
 
 class Finding(NamedTuple):
@@ -73,6 +73,12 @@ def _nulls(found: Sequence[Finding]) -> str:
     return f"{', '.join(one.name for one in found)} are null; they count as not given."
 
 
+def _empties(found: Sequence[Finding]) -> str:
+    if len(found) == 1:
+        return f"{found[0].name} is empty; it counts as not given."
+    return f"{', '.join(one.name for one in found)} are empty; they count as not given."
+
+
 def _listed(found: Sequence[Finding]) -> str:
     return ", ".join(f"{one.name} {one.found}" for one in found)
 
@@ -83,4 +89,5 @@ _SENTENCES: dict[str, Callable[[Sequence[Finding]], str]] = {
     "text number": _text_numbers,
     "bare number": _bare_numbers,
     "null": _nulls,
+    "empty": _empties,
 }

@@ -29,6 +29,12 @@ _WORDS = {"true": True, "false": False}
 
 _MULTIPLE = re.compile(r"[xX](?P<after>[0-9]{1,4})|(?P<before>[0-9]{1,4})[xX]")
 
+# A number that old files also switch off -> the setting that does it now, and its value.
+_SWITCHED_BY: Mapping[str, tuple[str, Any]] = {
+    "frame_interpolation_x_amount": ("frame_interpolation_engine", "None"),
+    "frame_interpolation_slow_mo_amount": ("frame_interpolation_slow_mo_enabled", False),
+}
+
 _NEXT_FRAMED = re.compile(r"""[|\n](?=[ \t]{0,40}"?[0-9]{1,9}"?[ \t]{0,40}:)""")
 _FRAME = re.compile(r"""[ \t]{0,40}"?([0-9]{1,9})"?[ \t]{0,40}:""")
 
@@ -68,7 +74,10 @@ def _renamed(values: Values) -> Change:
         if old not in changed:
             continue
         value = changed.pop(old)
-        if new in changed:
+        if _is_empty(value):
+            notes.append(Finding("empty", old))
+            continue
+        if new in changed and not _is_empty(changed[new]):
             notes.append(f"{old} means {new}; {new} is given too and is used.")
             continue
         changed[new] = value
@@ -81,10 +90,18 @@ def _renamed(values: Values) -> Change:
     return Change(changed, tuple(notes))
 
 
+def _is_empty(value: object) -> bool:
+    """Tell whether a value says nothing, so that another name of its setting counts."""
+    return value is None or (isinstance(value, str) and not value.strip()) or value in ({}, [])
+
+
 def _zoe_depth(values: Values) -> Change:
     if "use_zoe_depth" not in values:
         return Change(dict(values))
     changed = dict(values)
+    if _is_empty(changed["use_zoe_depth"]):
+        del changed["use_zoe_depth"]
+        return Change(changed, (Finding("empty", "use_zoe_depth"),))
     algorithm = {"True": "Zoe+AdaBins (old)", "False": "Midas+AdaBins (old)"}.get(
         _text(changed.pop("use_zoe_depth"))
     )
@@ -153,21 +170,19 @@ def _seed(values: Values) -> Change:
 
 
 def _multiples(values: Values) -> Change:
-    """Files of early 2023 write "x3", "3x" and "Disabled" for the interpolation's numbers."""
+    """Files of early 2023 write "x3" and "3x" for the interpolation's numbers, and "Disabled" to switch it off."""
     changed = dict(values)
-    notes = []
-    for name in ("frame_interpolation_x_amount", "frame_interpolation_slow_mo_amount"):
+    notes: list[Note] = []
+    for name, (switch, off) in _SWITCHED_BY.items():
         text = changed.get(name)
-        if not isinstance(text, str):
-            continue
-        multiple = _MULTIPLE.fullmatch(text.strip())
+        word = text.strip().casefold() if isinstance(text, str) else text
+        multiple = _MULTIPLE.fullmatch(word) if isinstance(word, str) else None
         if multiple:
             changed[name] = int(multiple["after"] or multiple["before"])
-        elif text.strip().casefold() == "disabled":
-            changed[name] = FIELDS[name].default
-        else:
-            continue
-        notes.append(Finding("notation", name, shown(text), str(changed[name])))
+            notes.append(Finding("notation", name, shown(text), str(changed[name])))
+        elif word is False or word in ("disabled", "none", "off", "false"):
+            changed |= {name: FIELDS[name].default, switch: off}
+            notes.append(f"{name} is {shown(text)}; {switch} is set to {shown(off)}.")
     return Change(changed, tuple(notes))
 
 
@@ -204,12 +219,16 @@ def _empty_batch_name(values: Values) -> Change:
 def _prompts(values: Values) -> Change:
     """Prompts under their two names, as an object, as its JSON text, as one text, or as a list."""
     changed = dict(values)
-    warnings = []
-    other = changed.pop("animation_prompts", None)
-    if other is not None and other != "":
-        found = " prompts is given too and is left out." if "prompts" in changed else ""
-        warnings.append(f"animation_prompts is read as prompts.{found}")
-        changed["prompts"] = other
+    warnings: list[Note] = []
+    if "animation_prompts" in changed:
+        other = changed.pop("animation_prompts")
+        if _is_empty(other):
+            warnings.append(Finding("empty", "animation_prompts"))
+        else:
+            both = not _is_empty(changed.get("prompts"))
+            found = " prompts is given too and is left out." if both else ""
+            warnings.append(f"animation_prompts is read as prompts.{found}")
+            changed["prompts"] = other
     prompts = changed.get("prompts")
     if isinstance(prompts, str):
         prompts, warning = _parsed(prompts.strip())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.check import problems_of
-from deforum_helpers.settings.files import RepeatingObject, defaults, typed_settings
+from deforum_helpers.settings.conditions import has_effect
+from deforum_helpers.settings.files import RepeatingObject, defaults, flat_settings, typed_settings
 from deforum_helpers.settings.findings import Note, sentences
 from deforum_helpers.settings.legacy import modernised
 from deforum_helpers.settings.model import FIELDS, Settings
@@ -59,7 +60,8 @@ def examine_settings(
 ) -> tuple[Loaded, tuple[Problem, ...]]:
     """Read settings as `load_settings` does, and return them with their problems.
 
-    A setting that cannot be read has its default, so that what depends on the others can be checked as well.
+    A setting that cannot be read has its default, so that what depends on the others can be checked as well. What is
+    wrong with a setting that has no effect here is no problem but a note.
 
     Args:
         submitted: as they came.
@@ -77,8 +79,24 @@ def examine_settings(
     settings = typed_settings(defaults() | read)
     bad = {problem.setting for problem in problems}
     problems += [problem for problem in problems_of(settings) if problem.setting not in bad]
-    warnings = (*repeated_warnings(submitted), *notes, *found, *unknown_warnings(unknown))
+    flat = flat_settings(settings)
+    idle = {name for name, value in known.items() if not has_effect(name, flat) and _is_json(value)}
+    problems, unused = without_unused(problems, idle)
+    warnings = (*repeated_warnings(submitted), *notes, *found, *unused, *unknown_warnings(unknown))
     return Loaded(settings, unknown, warnings), tuple(problems)
+
+
+def without_unused(
+    problems: Iterable[Problem], unused: Collection[str]
+) -> tuple[list[Problem], tuple[str, ...]]:
+    """Return the problems of settings that are used, and a warning for each of the others: those named in `unused`."""
+    used, warnings = [], []
+    for problem in problems:
+        if problem.setting in unused:
+            warnings.append(f"{problem.message} It is not used here, so it is left out.")
+        else:
+            used.append(problem)
+    return used, tuple(warnings)
 
 
 def _check_envelope(submitted: object) -> None:

@@ -254,6 +254,8 @@ class AnimationSettings:
         "then works at a denoising strength of 1 - strength. Holds from the second diffused frame on.",
         tab=_STRENGTH,
         label="Strength schedule",
+        bounds=(0, 1),
+        clamped=True,
         used_when="animation_mode is not Interpolation",
     )
     keyframe_strength_schedule: str = schedule(
@@ -261,6 +263,8 @@ class AnimationSettings:
         "The strength of frames at which a prompt begins, while keyframe_distribution is not Off.",
         tab=_STRENGTH,
         label="Keyframe strength schedule",
+        bounds=(0, 1),
+        clamped=True,
         used_when="keyframe_distribution is not Off",
     )
     contrast_schedule: str = schedule(
@@ -840,6 +844,8 @@ class AnimationSettings:
         "Share of the video in the frame, 0..1.",
         tab=_HYBRID_SCHEDULES,
         label="Comp alpha schedule",
+        bounds=(0, 1),
+        clamped=True,
         used_when="hybrid_composite is not None",
     )
     hybrid_comp_mask_blend_alpha_schedule: str = schedule(
@@ -847,6 +853,8 @@ class AnimationSettings:
         "Share of the video in a Blend mask, 0..1.",
         tab=_HYBRID_SCHEDULES,
         label="Comp mask blend alpha schedule",
+        bounds=(0, 1),
+        clamped=True,
         used_when="hybrid_comp_mask_type = Blend",
     )
     hybrid_comp_mask_contrast_schedule: str = schedule(
@@ -862,6 +870,8 @@ class AnimationSettings:
         "Percentile of the mask that becomes white.",
         tab=_HYBRID_SCHEDULES,
         label="Comp mask auto contrast cutoff high schedule",
+        bounds=(0, 100),
+        clamped=True,
         unit="percentile",
         used_when="hybrid_comp_mask_auto_contrast = true",
     )
@@ -870,6 +880,8 @@ class AnimationSettings:
         "Percentile of the mask that becomes black.",
         tab=_HYBRID_SCHEDULES,
         label="Comp mask auto contrast cutoff low schedule",
+        bounds=(0, 100),
+        clamped=True,
         unit="percentile",
         used_when="hybrid_comp_mask_auto_contrast = true",
     )

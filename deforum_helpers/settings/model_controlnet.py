@@ -43,11 +43,15 @@ class ControlNetUnit:
         "0:(0.0)",
         "Share of sampling after which the unit begins to act, 0..1.",
         label="Starting Control Step schedule",
+        bounds=(0, 1),
+        clamped=True,
     )
     guidance_end: str = schedule(
         "0:(1.0)",
         "Share of sampling after which it ceases to act, 0..1.",
         label="Ending Control Step schedule",
+        bounds=(0, 1),
+        clamped=True,
     )
     processor_res: int = setting(
         64,

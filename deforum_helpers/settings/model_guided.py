@@ -71,6 +71,8 @@ class LoopSettings:
         "How much of the previous frame is kept while guided images are on, 0..1.",
         tab=_GUIDED,
         label="Image strength schedule",
+        bounds=(0, 1),
+        clamped=True,
         used_when=_LOOPER,
     )
     image_keyframe_strength_schedule: str = schedule(
@@ -78,6 +80,8 @@ class LoopSettings:
         "The same for frames at which a prompt begins, while keyframe_distribution is not Off.",
         tab=_GUIDED,
         label="Image keyframe strength schedule",
+        bounds=(0, 1),
+        clamped=True,
         used_when="use_looper = true and keyframe_distribution is not Off",
     )
     blendFactorMax: str = schedule(
@@ -107,6 +111,8 @@ class LoopSettings:
         "How far colours move towards those of the picture, 0..1.",
         tab=_GUIDED,
         label="Color correction factor",
+        bounds=(0, 1),
+        clamped=True,
         used_when=_LOOPER,
     )
 

@@ -153,6 +153,7 @@ class RunSettings:
         tab=_IMAGE,
         label="Strength",
         bounds=(0, 1),
+        clamped=True,
         step=0.01,
         used_when="use_init = true",
     )
@@ -168,14 +169,14 @@ class RunSettings:
         "The init image: a file, or a data: URL with the picture itself. It is scaled to width and height.",
         tab=_IMAGE,
         label="Init image URL",
-        used_when="use_init = true",
+        used_when="use_init = true or hybrid_use_init_image = true",
     )
     init_image_box: str = path(
         "The picture dropped into the tab, as a file or data: URL. It goes before init_image and is not "
         "saved.",
         tab=_IMAGE,
         label="Init image box",
-        used_when="use_init = true",
+        used_when="use_init = true or hybrid_use_init_image = true",
         saved=False,
     )
     use_mask: bool = setting(

@@ -38,6 +38,57 @@ def starts_from_video(settings: Settings) -> bool:
     return is_hybrid(settings) and first and uses_video(settings)
 
 
+def uses_masks(settings: Settings) -> bool:
+    """Tell whether frames are repainted in parts; a mask video is always used."""
+    return settings.use_mask or settings.use_mask_video
+
+
+def _names_mask(settings: Settings, name: str) -> bool:
+    """Tell whether a mask expression of the film has the mask `name`; a Parseq manifest may name any."""
+    repainted = settings.mask_schedule if uses_masks(settings) else ""
+    noised = settings.noise_mask_schedule if settings.use_noise_mask else ""
+    any_name = bool(repainted or noised) and bool(settings.parseq_manifest.strip())
+    return any_name or name in repainted or name in noised
+
+
+def reads_mask_video(settings: Settings) -> bool:
+    """Tell whether frames of video_mask_path are read."""
+    return settings.use_mask_video and _names_mask(settings, "video_mask")
+
+
+def reads_alpha(settings: Settings) -> bool:
+    """Tell whether the transparency of the init image is the film's mask."""
+    return (
+        settings.use_init
+        and settings.use_alpha_as_mask
+        and uses_masks(settings)
+        and _names_init_mask(settings)
+    )
+
+
+def reads_mask_file(settings: Settings) -> bool:
+    """Tell whether the picture of mask_file is read: nothing that goes before it is the film's mask."""
+    return _names_init_mask(settings) and not reads_alpha(settings)
+
+
+def _names_init_mask(settings: Settings) -> bool:
+    """Tell whether an expression has the mask of the init settings, which also serves where there is no mask video."""
+    stands_in = not settings.use_mask_video and _names_mask(settings, "video_mask")
+    return stands_in or _names_mask(settings, "init_mask")
+
+
+def reads_init_image(settings: Settings) -> bool:
+    """Tell whether the init image is read: the film starts from it, lays it over frames, or takes its transparency."""
+    starts = settings.use_init and not starts_from_video(settings)
+    laid_over = is_hybrid(settings) and settings.hybrid_use_init_image
+    return starts or laid_over or reads_alpha(settings)
+
+
+def reads_color_image(settings: Settings) -> bool:
+    """Tell whether colours are matched to the picture of color_coherence_image_path."""
+    return settings.color_coherence == "Image" and not is_interpolated(settings)
+
+
 def is_interpolated(settings: Settings) -> bool:
     """Tell whether frames are drawn one by one, and only their prompts pass into each other."""
     return settings.animation_mode == "Interpolation"

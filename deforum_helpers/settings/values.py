@@ -115,7 +115,10 @@ def _read_number(info: FieldInfo, value: object) -> Reading:
             raise bad_value(info, value, allowed)
         number = int(number)
     if not _within(info, number):
-        raise bad_value(info, value, allowed)
+        if not info.clamped:
+            raise bad_value(info, value, allowed)
+        number = min(max(number, info.minimum or 0), info.maximum or 0)
+        return Reading(number, f"{info.name} is {shown(value)}, outside of {allowed}; it counts as {number}.")
     return Reading(number, note)
 
 

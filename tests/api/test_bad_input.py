@@ -68,7 +68,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"border": "fence"}, "border"),
     ({"color_coherence": "Purple"}, "color_coherence"),
     ({"noise_type": "white"}, "noise_type"),
-    ({"depth_algorithm": "Guess"}, "depth_algorithm"),
+    ({"animation_mode": "3D", "depth_algorithm": "Guess"}, "depth_algorithm"),
     # schedules
     ({"zoom": "0:(1+)"}, "zoom"),
     ({"zoom": "0:(foo)"}, "zoom"),
@@ -110,7 +110,6 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"color_coherence": "Image", "color_coherence_image_path": "nothing.png"}, "color_coherence_image_path"),
 ]
 OVERRIDES: list[tuple[Any, str]] = [
-    ({"deforum_ffmpeg_location": "/bin/sh"}, "deforum_ffmpeg_location"),
     ({"deforum_persistent_settings_path": "/etc/x"}, "deforum_persistent_settings_path"),
     ({"outdir_img2img_samples": "/etc"}, "outdir_img2img_samples"),
     ({"sd_checkpoint_file": "x"}, "sd_checkpoint_file"),

@@ -243,7 +243,11 @@ def test_foreign_pages_change_nothing_in_a_host(loaded: Any, headers: dict[str, 
         ({"batch_name": ".."}, None, "batch_name"),
         ({"W": 100_000}, None, "W"),
         ({}, {"outdir_samples": "../x"}, "options_overrides.outdir_samples"),
-        ({}, {"deforum_ffmpeg_location": "/bin/sh"}, "options_overrides.deforum_ffmpeg_location"),
+        (
+            {},
+            {"deforum_persistent_settings_path": "/etc/x"},
+            "options_overrides.deforum_persistent_settings_path",
+        ),
         ({}, {"sd_checkpoint_hash": "x"}, "options_overrides.sd_checkpoint_hash"),
     ],
 )

@@ -11,9 +11,12 @@ from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.job import run_job
+from deforum_helpers.options import Options
 from deforum_helpers.prepare import prepare
 from deforum_helpers.render.limits import LIMITS
-from deforum_helpers.settings import FIELDS, schema
+from deforum_helpers.render.plan import make_plan
+from deforum_helpers.settings import FIELDS, defaults, flat_settings, schema
+from deforum_helpers.settings.files import typed_settings
 
 SMALL = {"W": 64, "H": 64, "max_frames": 5, "legacy_colormatch": False, "skip_video_creation": True}
 FLIPPED = {"enable_perspective_flip": True, "perspective_flip_phi": "0:(4)"}
@@ -110,5 +113,40 @@ def test_a_strength_beyond_its_range_counts_as_its_end(
 ) -> None:
     """As in classic Deforum, whose published files swing a little beyond."""
     settings = {**SMALL, "animation_mode": "2D", "strength_schedule": strength}
-    last = prepare(settings, host(tmp_path)).plan.key_frames[-1]
-    assert last.request.denoising_strength == denoising
+    plan = prepare(settings, host(tmp_path)).plan
+    assert plan.key_frames[-1].request.denoising_strength == denoising
+    assert [text for text in plan.warnings if text.startswith("strength_schedule is ")]
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "frame", "frames"),
+    [
+        ("strength_schedule", "0:(1.2), 3:(-0.4)", 0, 3),
+        ("strength_schedule", "0:(0.5), 2:(65)", 1, 4),
+        ("keyframe_strength_schedule", "0:(0.5), 4:(1.5)", 3, 2),
+        ("image_strength_schedule", "0:(-0.5)", 0, 5),
+        ("image_keyframe_strength_schedule", "0:(1), 4:(1.5)", 1, 4),
+        ("color_correction_factor", "0:(7)", 0, 5),
+        ("cn_2_guidance_start", "0:(-1)", 0, 5),
+        ("cn_2_guidance_end", "0:(1), 1:(2), 2:(1)", 1, 1),
+    ],
+)
+def test_values_that_count_as_an_end_of_the_range_are_told(
+    name: str, schedule: str, frame: int, frames: int, tmp_path: Path
+) -> None:
+    switched = {"use_looper": True, "init_images": '{"0": "a.png"}', "keyframe_distribution": "Additive"}
+    settings = typed_settings(
+        defaults() | {"max_frames": 5, "seed": 1, "cn_2_enabled": True, "sampler": "Euler"} | switched
+    )
+    told = make_plan(settings, Options()).warnings
+    assert not [text for text in told if name in text]
+    beyond = make_plan(typed_settings(flat_settings(settings) | {name: schedule}), Options()).warnings
+    (warning,) = set(beyond) - set(told)
+    assert warning.startswith(f"{name} is ")
+    assert f"at frame {frame}," in warning
+    assert f"at {frames} of 5 frames" in warning
+
+
+def test_a_sine_that_rounds_beyond_the_end_is_not_told(tmp_path: Path) -> None:
+    settings = {**SMALL, "strength_schedule": "0:(1 + 1e-15 * t)"}
+    assert not any("strength_schedule" in text for text in prepare(settings, host(tmp_path)).warnings)

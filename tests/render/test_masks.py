@@ -264,5 +264,80 @@ def test_a_mask_that_nobody_uses_cannot_fail(tmp_path: Path) -> None:
     film(tmp_path, mask_file="nowhere.png", mask_schedule='0: ("{sky}")', max_frames=1)
 
 
+@pytest.fixture
+def black_video(tmp_path: Path) -> str:
+    """Four frames of a mask video, all black."""
+    path = tmp_path / "black.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 4, (64, 64))
+    for _ in range(4):
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    writer.release()
+    return str(path)
+
+
+NOWHERE = "https://127.0.0.1:1/nowhere.png"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"use_mask": True, "use_mask_video": True, "video_mask_path": "<video>", "mask_file": NOWHERE},
+        {"use_mask_video": True, "video_mask_path": "<video>", "mask_file": NOWHERE},
+        {"use_mask": True, "mask_file": NOWHERE, "mask_schedule": '0: ("{everywhere}")'},
+        {"use_mask": True, "mask_file": NOWHERE, "mask_schedule": '0: ("[<right>]")'},
+        {
+            "use_mask_video": True,
+            "video_mask_path": NOWHERE,
+            "mask_schedule": '0: ("{init_mask}")',
+            "mask_file": "<right>",
+        },
+        {"use_mask_video": True, "mask_schedule": '0: ("{everywhere}")'},
+        {
+            "use_init": True,
+            "init_image": "<blue>",
+            "use_mask": True,
+            "use_alpha_as_mask": True,
+            "mask_file": NOWHERE,
+        },
+        {
+            "animation_mode": "Video Input",
+            "video_init_path": "<video>",
+            "use_init": True,
+            "init_image": NOWHERE,
+        },
+        {
+            "animation_mode": "Interpolation",
+            "color_coherence": "Image",
+            "color_coherence_image_path": NOWHERE,
+        },
+    ],
+    ids=lambda changes: "-".join(changes),
+)
+def test_files_that_the_film_does_not_read_are_not_asked_for(
+    tmp_path: Path, right: str, blue: str, black_video: str, changes: dict[str, Any]
+) -> None:
+    files = {"<right>": right, "<blue>": blue, "<video>": black_video}
+    for written, path in files.items():
+        changes = {
+            name: value.replace(written, path) if isinstance(value, str) else value
+            for name, value in changes.items()
+        }
+    assert len(pictures(film(tmp_path / "out", **changes))) == 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"use_mask": True, "mask_file": "nowhere.png"},
+        {"use_mask_video": True, "mask_file": "nowhere.png", "mask_schedule": '0: ("!{init_mask}")'},
+        {"use_noise_mask": True, "mask_file": "nowhere.png", "noise_mask_schedule": '0: ("{video_mask}")'},
+        {"color_coherence": "Image", "color_coherence_image_path": "nowhere.png"},
+    ],
+)
+def test_files_that_the_film_reads_must_be_there(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"not there"):
+        prepared(tmp_path, QUICK, **STILL | changes)
+
+
 def test_a_mask_without_a_source_is_warned_about(tmp_path: Path) -> None:
     assert any("mask is black everywhere" in text for text in prepared(tmp_path, use_mask=True).warnings)

@@ -206,6 +206,20 @@ def test_what_is_no_video_is_told_before_the_first_frame(tmp_path: Path, video: 
     assert "video_mask_path is empty" in refused(tmp_path, video_init_path=video, use_mask_video=True)
 
 
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [("File", "soundtrack_path"), (True, "soundtrack_path"), ("Init Video", "video_init_path")],
+)
+def test_sound_from_a_path_that_is_empty_is_a_silent_film_and_a_warning(
+    tmp_path: Path, source: object, path: str
+) -> None:
+    changes = {**PLAIN, "animation_mode": "2D", "add_soundtrack": source, "skip_video_creation": False}
+    job = prepared(tmp_path, QUICK, **changes)
+    assert job.inputs.soundtrack is None
+    assert any("add_soundtrack" in text and f"{path} is empty" in text for text in job.warnings)
+    assert run_job(job, NoisyEngine(), CancelToken(), lambda progress: None).video
+
+
 def test_a_video_shorter_than_asked_is_warned_about(tmp_path: Path, video: str) -> None:
     job = prepared(tmp_path, **PLAIN, video_init_path=video, extract_to_frame=99)
     assert any("has only 7 frames" in text for text in job.warnings)

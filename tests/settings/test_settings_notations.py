@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deforum_helpers.errors import SettingsError
-from deforum_helpers.settings import flat_settings, load_settings
+from deforum_helpers.settings import defaults, flat_settings, load_settings
 from deforum_helpers.settings.tables import (
     CLASSIC_SAMPLERS,
     SAMPLERS,
@@ -189,6 +189,70 @@ def test_animation_prompts_win_over_prompts() -> None:
     assert loaded.settings.prompts == {"0": "shown"}
     empty = load_settings({"prompts": {"0": "shown"}, "animation_prompts": ""})
     assert empty.settings.prompts == {"0": "shown"}
+
+
+EMPTY: list[Any] = ["", "  ", None, {}, []]
+ALIASES: list[tuple[str, str, Any]] = [
+    ("animation_prompts", "prompts", {"0": "a lake"}),
+    ("sampler_name", "sampler", "DDIM"),
+    ("width", "W", 640),
+    ("hybrid_video_flow_method", "hybrid_flow_method", "Farneback"),
+    ("hybrid_video_comp_alpha_schedule", "hybrid_comp_alpha_schedule", "0:(0.25)"),
+    ("use_zoe_depth", "depth_algorithm", "Zoe"),
+]
+
+
+@pytest.mark.parametrize("word", ["Disabled", "disabled ", "None", "Off", False])
+@pytest.mark.parametrize(
+    ("name", "switch", "on", "off"),
+    [
+        ("frame_interpolation_x_amount", "frame_interpolation_engine", "RIFE v4.6", "None"),
+        ("frame_interpolation_slow_mo_amount", "frame_interpolation_slow_mo_enabled", True, False),
+    ],
+)
+def test_a_number_that_says_disabled_switches_off(
+    name: str, switch: str, on: Any, off: Any, word: Any
+) -> None:
+    loaded = load_settings({"legacy_colormatch": False, switch: on, name: word})
+    flat = flat_settings(loaded.settings)
+    assert (flat[switch], flat[name]) == (off, defaults()[name])
+    (warning,) = loaded.warnings
+    assert name in warning
+    assert switch in warning
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"), [(1.2, 1), (1.01, 1), (65, 1), ("1.2", 1), (-0.4, 0), (-1, 0), ("-5", 0)]
+)
+def test_a_strength_beyond_an_end_counts_as_that_end(value: Any, meant: float) -> None:
+    loaded = load_settings(
+        {"legacy_colormatch": False, "use_init": True, "init_image": "a.png", "strength": value}
+    )
+    assert loaded.settings.strength == meant
+    (warning,) = loaded.warnings
+    assert "strength" in warning
+    assert "0 to 1" in warning
+
+
+@pytest.mark.parametrize("empty", EMPTY, ids=repr)
+@pytest.mark.parametrize(("alias", "setting", "value"), ALIASES)
+def test_an_empty_value_under_another_name_is_not_given(
+    alias: str, setting: str, value: Any, empty: Any
+) -> None:
+    loaded = load_settings({"legacy_colormatch": False, setting: value, alias: empty})
+    assert flat_settings(loaded.settings)[setting] == value
+    assert loaded.warnings == (f"{alias} is empty; it counts as not given.",)
+    assert flat_settings(load_settings({alias: empty}).settings)[setting] == defaults()[setting]
+
+
+@pytest.mark.parametrize("empty", EMPTY, ids=repr)
+@pytest.mark.parametrize(("alias", "setting", "value"), ALIASES[:-1])
+def test_an_empty_setting_gives_way_to_another_name_of_it(
+    alias: str, setting: str, value: Any, empty: Any
+) -> None:
+    loaded = load_settings({"legacy_colormatch": False, setting: empty, alias: value})
+    assert flat_settings(loaded.settings)[setting] == value
+    assert not any("given too" in warning for warning in loaded.warnings)
 
 
 def test_a_list_of_prompts_is_spread_over_the_frames_of_the_film() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -48,8 +49,9 @@ BAD_VALUES: list[tuple[str, Any]] = [
     ("seed", math.nan),
     ("seed_iter_N", 0),
     ("seed_behavior", "itr"),
-    ("strength", 1.01),
-    ("strength", -0.1),
+    ("strength", math.inf),
+    ("strength", "1e999"),
+    ("strength", "much"),
     ("diffusion_cadence", 0),
     ("perlin_octaves", 8),
     ("frame_interpolation_x_amount", "x1000"),
@@ -113,22 +115,38 @@ BAD_VALUES: list[tuple[str, Any]] = [
     ("extract_from_frame", -1),
     ("reroll_blank_frames", "retry"),
 ]
+VIDEO = {"animation_mode": "Video Input", "video_init_path": URL}
+# What switches a setting of `BAD_VALUES` on that is off by default.
+SWITCHES: dict[str, dict[str, Any]] = {
+    "strength": {"use_init": True, "init_image": URL},
+    "init_image": {"use_init": True},
+    "init_images": {"use_looper": True},
+    "depth_algorithm": {"animation_mode": "3D"},
+    "sampler_schedule": {"enable_sampler_scheduling": True},
+    "frame_interpolation_x_amount": {"frame_interpolation_engine": "Flow"},
+    "extract_from_frame": VIDEO,
+    "cn_2_processor_res": {"cn_2_enabled": True},
+    "cn_4_control_mode": {"cn_4_enabled": True},
+}
+OFF = [
+    (name, value)
+    for name, value in BAD_VALUES
+    if name in SWITCHES and not {"inf", "nan"} & set(re.findall("[a-z]+", repr(value)))
+]
 BAD_TOGETHER: list[tuple[str, dict[str, Any]]] = [
     ("resume_timestring", {"resume_from_timestring": True, "resume_timestring": "../20230129210106"}),
     ("resume_timestring", {"resume_from_timestring": True, "resume_timestring": "2023012921010"}),
     ("resume_timestring", {"resume_from_timestring": True, "resume_timestring": "٢٠٢٣٠١٢٩٢١٠١٠٦"}),
     ("resume_timestring", {"resume_from_timestring": True, "resume_timestring": ""}),
-    ("extract_to_frame", {"extract_from_frame": 10, "extract_to_frame": 10}),
+    ("extract_to_frame", VIDEO | {"extract_from_frame": 10, "extract_to_frame": 10}),
     ("init_image", {"use_init": True}),
     ("init_image", {"use_init": True, "init_image": "file:///etc/passwd"}),
     ("init_image", {"use_init": True, "init_image": "concat:a.png"}),
     ("init_image", {"use_init": True, "init_image": 3}),
     ("sampler", {"sampler": "Euler a" * 100}),
     ("color_coherence_image_path", {"color_coherence": "Image"}),
-    ("soundtrack_path", {"add_soundtrack": True}),
     ("video_init_path", {"animation_mode": "Video Input"}),
     ("video_init_path", {"animation_mode": "Video Input", "video_init_path": "rtsp://camera/1"}),
-    ("video_init_path", {"add_soundtrack": "Init Video"}),
     ("video_mask_path", {"use_mask_video": True}),
     ("video_init_path", {"hybrid_motion": "Affine"}),
     ("video_init_path", {"hybrid_composite": "Normal"}),
@@ -149,6 +167,11 @@ HARMLESS: list[dict[str, Any]] = [
     {"init_image": URL, "use_init": True},
     {"animation_mode": "interpolation"},
     {"color_coherence": "Image", "color_coherence_image_path": URL},
+    {"add_soundtrack": True},
+    {"add_soundtrack": "Init Video"},
+    {"use_mask_video": True, "mask_schedule": '0: ("{everywhere}")'},
+    {"color_coherence": "Image", "animation_mode": "Interpolation"},
+    {"use_init": True, "init_image": "rtsp://a", "animation_mode": "Video Input", "video_init_path": URL},
     {"add_soundtrack": "File", "soundtrack_path": "HTTPS://sound.example.org/a.mp3"},
     {"animation_mode": "Video Input", "video_init_path": URL, "color_coherence": "Video Input"},
     {"mask_file": URL, "video_init_path": URL, "video_mask_path": URL, "init_images": json.dumps({"0": URL})},
@@ -190,9 +213,43 @@ def assert_says_all(problem: Problem) -> None:
     ("name", "value"), BAD_VALUES, ids=[f"{name}-{n}" for n, (name, _) in enumerate(BAD_VALUES)]
 )
 def test_a_bad_value_is_one_problem_of_its_setting(name: str, value: Any) -> None:
-    (problem,) = problems_of({name: value})
+    (problem,) = problems_of(SWITCHES.get(name, {}) | {name: value})
     assert problem.setting == name
     assert_says_all(problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *OFF,
+        ("cn_1_processor_res", 0.5),
+        ("cn_5_weight", {}),
+        ("cn_3_module", [1]),
+        ("soundtrack_path", 7),
+        ("color_coherence_image_path", "a\nb"),
+        ("freeu_b1", [1]),
+        ("perspective_flip_theta", True),
+        ("r_upscale_factor", "x9"),
+        ("extract_to_frame", -7),
+    ],
+    ids=str,
+)
+def test_a_bad_value_of_what_is_switched_off_is_a_warning(name: str, value: Any) -> None:
+    loaded = load_settings({"legacy_colormatch": False, name: value})
+    assert flat_settings(loaded.settings)[name] == FIELDS[name].default
+    assert [text for text in loaded.warnings if name in text and "not used here" in text]
+    check_loaded(loaded)
+
+
+def test_what_json_has_not_is_refused_even_where_it_is_switched_off() -> None:
+    for value in (math.nan, "\ud800", {1, 2}):
+        (problem,) = problems_of({"cn_1_processor_res": value})
+        assert problem.setting == "cn_1_processor_res"
+
+
+def test_a_contradiction_of_what_is_switched_off_is_a_warning() -> None:
+    loaded = load_settings({"extract_from_frame": 10, "extract_to_frame": 10})
+    assert [text for text in loaded.warnings if "extract_to_frame" in text and "not used here" in text]
 
 
 @pytest.mark.parametrize(("name", "submitted"), BAD_TOGETHER)
@@ -256,7 +313,9 @@ def test_every_bad_prompt_is_a_problem() -> None:
 
 def test_a_misspelt_name_is_met_with_the_nearest() -> None:
     assert problems_of({"sampler": "Eulr a"})[0].message.endswith("Did you mean Euler a?")
-    assert problems_of({"padding_mode": "refection"})[0].message.endswith("Did you mean reflection?")
+    assert problems_of({"animation_mode": "3D", "padding_mode": "refection"})[0].message.endswith(
+        "Did you mean reflection?"
+    )
 
 
 def test_broken_prompt_text_is_shown_where_it_breaks() -> None:
