@@ -115,6 +115,8 @@ def interpolated_prompt_series(
     """
     keyed, warnings = read_prompts(prompts, timeline, positive, negative)
     inside = sorted(frame for frame in keyed if 0 <= frame < timeline.frames)
+    if before := sorted(frame for frame in keyed if frame < 0):
+        warnings.append(f"{SETTING}: blends begin before frame 0, at the key frames {named_frames(before)}.")
     check_size(keyed, timeline.frames)
     stretches = _blended_stretches(keyed, timeline.frames)
     return _written(stretches, timeline, inside, warnings)

@@ -77,7 +77,7 @@ def examine_settings(
     settings = typed_settings(defaults() | read)
     bad = {problem.setting for problem in problems}
     problems += [problem for problem in problems_of(settings) if problem.setting not in bad]
-    warnings = (*repeated_warnings(submitted), *notes, *found, *unknown_warnings(unknown))
+    warnings = (*repeated_warnings(submitted, values), *notes, *found, *unknown_warnings(unknown))
     return Loaded(settings, unknown, warnings), tuple(problems)
 
 
@@ -166,11 +166,16 @@ def _not_json(unknown: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
-def repeated_warnings(submitted: Mapping[str, Any]) -> list[str]:
-    """Return what a person should know of names that stand more than once, in the settings and in objects of theirs."""
+def repeated_warnings(submitted: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+    """Return what a person should know of names that stand more than once.
+
+    Args:
+        submitted: the settings as they came.
+        values: the same as this version writes them, objects that came as text included.
+    """
     holders = {
         "The settings hold": submitted,
-        **{f"{name} holds": value for name, value in submitted.items()},
+        **{f"{name} holds": value for name, value in values.items()},
     }
     return [
         f"{holder} {', '.join(map(shown, held.repeated[:MAX_NAMED]))} more than once; the last value counts."

@@ -50,6 +50,56 @@ def test_everything_after_the_first_mark_is_negative(text: str) -> None:
     assert series.negative[0] == after.strip()
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "--NEG",
+        "-- neg",
+        "—neg",
+        "– neg",
+        "−−neg",
+        "---neg",
+        "-neg",
+        "--negative",
+        "--Negative:",
+        "--neg:",
+        "--neg_prompt",
+    ],
+)
+def test_a_slip_of_the_mark_is_read_as_the_mark(mark: str) -> None:
+    for read in (prompt_series, interpolated_prompt_series):
+        series = read({"0": f"a `t` lake {mark} fog {mark} dust"}, timeline(2))
+        assert series.positive == ("a 0 lake", "a 1 lake")
+        assert series.negative == ("fog  dust",) * 2
+        assert series.texts == (" a `t` lake --neg fog --neg dust  ",) * 2
+        (warning,) = series.warnings
+        assert repr(mark) in warning
+    assert prompt_series({"0": "a"}, timeline(1), f"oil {mark} dry").negative == ("dry a",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "minimal—negative space",
+        "a -negative space",
+        "a — negative space",
+        "bad-hands-neg",
+        "<lora:x-neg:1>",
+        "a-neg-b",
+    ],
+)
+def test_words_with_dashes_are_no_mark(text: str) -> None:
+    series = prompt_series({"0": text}, timeline(1))
+    assert (series.positive, series.negative, series.warnings) == ((text,), ("",), ())
+
+
+def test_key_frames_before_the_film_and_between_frames_are_told() -> None:
+    for read in (prompt_series, interpolated_prompt_series):
+        before, between = read({"-5": "a", "1.5": "b"}, timeline()), read({"0": "a", "1.5": "b"}, timeline())
+        assert any("-5" in warning for warning in before.warnings)
+        assert any("1.5" in warning and "read as 1" in warning for warning in between.warnings)
+
+
 def test_expressions_change_per_frame_on_both_sides_and_in_additions() -> None:
     series = prompt_series(
         {"0": "(a:`t/4`) --neg `max_f-t`", "2": "b"}, timeline(3), "`t*10`", "`where(t>1, t, 0.5)`"
