@@ -14,12 +14,14 @@ from deforum_helpers.settings.files import RepeatingObject, defaults, typed_sett
 from deforum_helpers.settings.findings import Note, sentences
 from deforum_helpers.settings.legacy import modernised
 from deforum_helpers.settings.model import FIELDS, Settings
-from deforum_helpers.settings.old_names import REMOVED
+from deforum_helpers.settings.old_names import REMOVED, RENAMED
 from deforum_helpers.settings.values import read_value
 from deforum_helpers.settings.wording import shown
 
 MAX_KEYS = 5000
 MAX_NAMED = 30
+# Every name that is read or told of by itself, those of other years included.
+KNOWN_NAMES = frozenset((*FIELDS, *RENAMED, *REMOVED, "animation_prompts", "use_zoe_depth"))
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,13 @@ def unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
     if others:
         warnings.append(f"Unknown settings are kept but change nothing: {_named(others)}.")
     return warnings
+
+
+def nearest_names(name: str) -> list[str]:
+    """Return up to three settings whose names are most like `name`, the nearest first."""
+    by_name = {known.casefold(): known for known in FIELDS}
+    near = difflib.get_close_matches(name[:100].casefold(), by_name, n=3, cutoff=0.6)
+    return [by_name[one] for one in near]
 
 
 def nearest_name(name: str) -> str | None:
