@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple, TypeAlias
+
+import numpy as np
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.schedule.expression import parse_expression
@@ -18,6 +21,10 @@ NEGATIVE_MARK = "--neg"
 SETTING = "prompts"
 MAX_PROMPT_CHARACTERS = 20_000
 MAX_WRITTEN_CHARACTERS = 200_000_000
+WEIGHT_CHARACTERS = 30
+_BRACKET = re.compile(r"\\.|[()]", re.DOTALL)
+_AND = re.compile(r"\bAND\b")
+_WEIGHT = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})")
 
 # What word processors and other programs make of the mark. A single hyphen counts where it stands alone before the
 # word: "dark-negative" is a word of its own, and "negative space" is something to draw.
@@ -32,13 +39,43 @@ _MARK_SLIP = re.compile(
 
 
 class Formula(NamedTuple):
-    """An expression between back-ticks, and the text it stands in."""
+    """An expression between back-ticks, the text it stands in, and how it is written."""
 
     expression: Expression
     reading: Reading
+    source: str
 
 
-Piece: TypeAlias = "str | Formula | Sequence[str]"  # a sequence holds one text per frame
+class Shared(NamedTuple):
+    """A weight that an expression gives, and the share of it at each frame of a blend."""
+
+    formula: Formula
+    shares: Sequence[float]
+
+
+Piece: TypeAlias = "str | Formula | Shared | Sequence[str]"  # a sequence holds one text per frame
+
+
+class Part(NamedTuple):
+    """One of the prompts that AND joins, and its weight."""
+
+    pieces: list[Piece]
+    weight: float | Formula
+
+    @property
+    def source(self) -> str:
+        """The prompt as it is written, without its weight."""
+        return written(self.pieces)
+
+    @property
+    def whole_brackets(self) -> bool:
+        """Tell whether every bracket has its partner in this part; others would pair with brackets put around it."""
+        opened = 0
+        for bracket in _BRACKET.findall("".join(piece for piece in self.pieces if isinstance(piece, str))):
+            opened += {"(": 1, ")": -1}.get(bracket, 0)
+            if opened < 0:
+                return False
+        return opened == 0
 
 
 @dataclass(frozen=True)
@@ -155,7 +192,7 @@ def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> lis
         pieces.append(with_marks(text[place:opening])[0])
         try:
             expression = parse_expression(reading, opening + 1, closing, FRAME_NAMES, frame=frame)
-            pieces.append(Formula(expression, reading))
+            pieces.append(Formula(expression, reading, text[opening + 1 : closing]))
         except SettingsError as error:
             problems += error.problems
         place = closing + 1
@@ -177,8 +214,50 @@ def _split_pieces(pieces: list[Piece]) -> tuple[list[Piece], list[Piece]]:
     return positive, negative
 
 
+def written(pieces: Sequence[Piece]) -> str:
+    """Return texts and expressions as they are written."""
+    return "".join(f"`{piece.source}`" if isinstance(piece, Formula) else str(piece) for piece in pieces)
+
+
+def parts_of(pieces: Sequence[Piece]) -> list[Part]:
+    """Return the prompts that AND joins, as hosts read them: brackets hide no AND, and a number after the last colon is
+    the weight of its prompt.
+    """
+    parts: list[list[Piece]] = [[]]
+    for is_text, group in groupby(pieces, lambda piece: isinstance(piece, str)):
+        if not is_text:
+            parts[-1] += group
+            continue
+        first, *others = _AND.split("".join(map(str, group)))
+        parts[-1].append(first)
+        parts += [[other] for other in others]
+    return [_weighted(part) for part in parts]
+
+
+def _weighted(pieces: list[Piece]) -> Part:
+    last = pieces[-1]
+    if not isinstance(last, str):
+        return Part(pieces, 1.0)
+    before, colon, number = last.rpartition(":")
+    if colon and _WEIGHT.fullmatch(number.strip()):
+        return Part([*pieces[:-1], before], float(number))
+    if len(pieces) > 2 and not last.strip():
+        text, formula = pieces[-3:-1]
+        if isinstance(formula, Formula) and isinstance(text, str) and text.rstrip().endswith(":"):
+            return Part([*pieces[:-3], text.rstrip()[:-1]], formula)
+    return Part(pieces, 1.0)
+
+
+def weight_text(weight: float) -> str:
+    """Return a weight as every host reads it: without an exponent."""
+    text = repr(weight)
+    return np.format_float_positional(weight, trim="0") if "e" in text else text
+
+
 def check_size(keyed: Mapping[int, Prompt], frames: int) -> None:
-    longest = max(len(prompt.text) for prompt in keyed.values())
+    longest = max(
+        len(prompt.text) + WEIGHT_CHARACTERS * prompt.text.count("AND") for prompt in keyed.values()
+    )
     if longest * frames > MAX_WRITTEN_CHARACTERS:
         found = f"{longest} characters that change over {frames} frames"
         allowed = f"at most {MAX_WRITTEN_CHARACTERS // frames} characters per prompt"
