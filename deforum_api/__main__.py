@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from deforum_api.client import Client, ClientError, RefusedByServer
 from deforum_api.client.progress import ProgressLine, line
@@ -94,9 +94,11 @@ def resume(client: Client, options: argparse.Namespace) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m deforum_api", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m deforum_api", description=__doc__, parents=[_shared_options(with_defaults=True)]
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="submit|watch|jobs|cancel|resume")
-    shared = _shared_options()
+    shared = _shared_options(with_defaults=False)
     files = commands.add_parser("submit", parents=[shared], help="queue settings files")
     files.add_argument("files", nargs="+", type=Path, metavar="FILE", help="settings file, frame or film")
     files.add_argument(
@@ -118,23 +120,28 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _shared_options() -> argparse.ArgumentParser:
+def _shared_options(with_defaults: bool) -> argparse.ArgumentParser:
+    """Return the options that stand before or after a command; after it, without defaults to replace those before."""
+
+    def default(value: Any) -> Any:
+        return value if with_defaults else argparse.SUPPRESS
+
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--url",
-        default=os.environ.get("DEFORUM_URL", DEFAULT_URL),
+        default=default(os.environ.get("DEFORUM_URL", DEFAULT_URL)),
         help=f"address of the server; default: DEFORUM_URL of the environment, else {DEFAULT_URL}",
     )
     shared.add_argument(
         "--api-auth",
-        default=os.environ.get("DEFORUM_API_AUTH", ""),
+        default=default(os.environ.get("DEFORUM_API_AUTH", "")),
         metavar="USER:PASSWORD",
         help="login; default: DEFORUM_API_AUTH of the environment, which other users cannot see",
     )
     shared.add_argument(
         "--patience",
         type=float,
-        default=120.0,
+        default=default(120.0),
         metavar="SECONDS",
         help="how long to wait for a server that is away or busy",
     )

@@ -93,7 +93,12 @@ def batch_body(settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, An
 def _settings_text(settings: Mapping[str, Any]) -> str:
     repeated = settings.repeated if isinstance(settings, RepeatingObject) else ()
     pairs = [*((name, None) for name in repeated), *settings.items()]
-    return "{" + ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in pairs) + "}"
+    texts = (
+        _settings_text(value) if isinstance(value, RepeatingObject) else json.dumps(value)
+        for _, value in pairs
+    )
+    named = zip(pairs, texts, strict=True)
+    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for (name, _), text in named) + "}"
 
 
 def _batch(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:

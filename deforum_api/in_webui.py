@@ -18,8 +18,8 @@ from deforum_api.checks import CheckProcesses
 from deforum_api.errors import StoreUnavailable
 from deforum_api.jobs import JobQueue
 from deforum_api.logs import write_log_file, write_own_log
-from deforum_api.run_now import run_files
-from deforum_api.security import access_of, listed
+from deforum_api.run_now import run_files, settings_files
+from deforum_api.security import access_of
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import HANG_AFTER_S, Limits
 from deforum_helpers.output.names import IMAGES_FOLDER
@@ -159,7 +159,7 @@ def _started_run_now(files: str, terminate: bool) -> threading.Thread:
     def run() -> None:
         succeeded = False
         try:
-            succeeded = run_files(host_queue(), listed(files))
+            succeeded = run_files(host_queue(), settings_files(files))
             if terminate:
                 host_queue().close(PARKING_TIME_S)
         except StoreUnavailable as error:
@@ -176,5 +176,5 @@ def _started_run_now(files: str, terminate: bool) -> threading.Thread:
 
 def _run_now(flags: Any) -> None:
     files = flags.deforum_run_now
-    if files and listed(files):
+    if files and settings_files(files):
         _started_run_now(files, bool(flags.deforum_terminate_after_run_now))

@@ -20,6 +20,28 @@ log = logging.getLogger(__name__)
 
 BAR_WIDTH = 24
 PLAIN_STEP_PERCENT = 10
+MAX_COMMAS = 100
+
+
+def settings_files(text: str) -> list[str]:
+    """Return the files that `--deforum-run-now` names, parted by commas; names of files may hold some too."""
+    pieces = text.split(",")
+    files: list[str] = []
+    start = 0
+    while start < len(pieces):
+        longest = min(len(pieces), start + MAX_COMMAS + 1)
+        joined = [",".join(pieces[start:end]).strip() for end in range(longest, start, -1)]
+        name = next((one for one in joined if _is_file(one)), joined[-1])
+        start = longest - joined.index(name)
+        files += [name] if name else []
+    return files
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return bool(name) and Path(name).expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def run_files(queue: JobQueue, files: Sequence[str], out: TextIO = sys.stdout) -> bool:

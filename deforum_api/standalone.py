@@ -34,7 +34,7 @@ from deforum_api.gate import Gate
 from deforum_api.host import health, make_queue
 from deforum_api.jobs import JobQueue
 from deforum_api.logs import FORMAT, PACKAGES, OneLineFormatter, Seldom, log_level, write_log_file
-from deforum_api.run_now import run_files
+from deforum_api.run_now import run_files, settings_files
 from deforum_api.security import Access, access_of
 from deforum_api.submission import Limits
 from deforum_api.ui_desktop import has_desktop
@@ -272,7 +272,7 @@ def _engine(name: str, flags: Namespace) -> Any:
 
 
 def _start_run_now(flags: Namespace, queue: JobQueue, server: Server) -> None:
-    files = [file for file in flags.deforum_run_now.split(",") if file.strip()]
+    files = settings_files(flags.deforum_run_now)
     if not files:
         return
 

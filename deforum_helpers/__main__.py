@@ -28,13 +28,14 @@ except ModuleNotFoundError as missing:
         "folder venv with all packages, whose Python is venv/bin/python (Windows: venv\\Scripts\\python)."
     )
 
-ON_A_SERVER = ("submit", "watch", "jobs", "cancel", "resume")
+# Commands, and the options that may stand before them.
+ON_A_SERVER = ("submit", "watch", "jobs", "cancel", "resume", "--url", "--api-auth", "--patience")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] in ON_A_SERVER:
+    if arguments and arguments[0].partition("=")[0] in ON_A_SERVER:
         # By name, as HTTP lies above us: rendering here works without it.
         return int(importlib.import_module("deforum_api.__main__").main(arguments))
     options = _parser().parse_args(arguments)

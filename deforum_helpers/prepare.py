@@ -29,9 +29,10 @@ from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, with_co
 from deforum_helpers.options import Options, override, override_warnings
 from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
 from deforum_helpers.output.runs import resume_problems
+from deforum_helpers.overruled import overruled_warnings
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
-from deforum_helpers.settings import FIELDS, Settings, defaults, examine_settings, flat_settings
+from deforum_helpers.settings import Settings, defaults, examine_settings, flat_settings
 from deforum_helpers.settings.files import read_settings_file, typed_settings
 from deforum_helpers.settings.load import without_unused
 from deforum_helpers.settings.modes import sets_length
@@ -137,7 +138,7 @@ def prepare(
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
         raise SettingsError(problems, (*known, *inputs.warnings))
-    asked = loaded.settings.max_frames
+    asked = loaded.settings
     warnings = (*known, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, asked))
     return Prepared(
         submitted=dict(submitted),
@@ -192,12 +193,13 @@ def _plan_problems(plan: Plan, facts: HostFacts, inputs: Inputs) -> list[Problem
 
 
 def _plan_warnings(
-    plan: Plan, inputs: Inputs, manifest: Manifest | None, facts: HostFacts, asked_frames: int
+    plan: Plan, inputs: Inputs, manifest: Manifest | None, facts: HostFacts, asked: Settings
 ) -> tuple[str, ...]:
     of_manifest = manifest_warnings(manifest) if manifest is not None else ()
-    of_files = (*_length_warnings(plan, inputs, asked_frames), *mask_warnings(plan, inputs.downloads))
+    overruled = overruled_warnings(asked, plan.settings, inputs.video_frames)
+    of_files = (*_mask_video_warnings(plan, inputs), *mask_warnings(plan, inputs.downloads))
     of_models = (*control_warnings(plan, facts), *lora_warnings(plan, facts))
-    return (*plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
+    return (*overruled, *plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
 
 
 def _with_length(settings: Settings, inputs: Inputs) -> Settings:
@@ -207,13 +209,7 @@ def _with_length(settings: Settings, inputs: Inputs) -> Settings:
     return settings
 
 
-def _length_warnings(plan: Plan, inputs: Inputs, asked_frames: int) -> Iterator[str]:
-    given = sets_length(plan.settings) and inputs.video_frames
-    if given and asked_frames > given and asked_frames != FIELDS["max_frames"].default:
-        yield (
-            f"max_frames is {asked_frames}, but video_init_path gives {given} frames, so the film has {plan.frames}; "
-            "take a longer video, or more of it by extract_nth_frame and extract_to_frame."
-        )
+def _mask_video_warnings(plan: Plan, inputs: Inputs) -> Iterator[str]:
     if inputs.mask_video is not None and inputs.mask_frames < plan.frames:
         yield (
             f"The video of masks has {inputs.mask_frames} frames, the film {plan.frames}; "

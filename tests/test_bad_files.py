@@ -298,11 +298,18 @@ def test_a_mask_of_the_right_size_or_without_use_is_no_word_worth(
         assert not [text for text in planned(changes, files, tmp_path).warnings if "pixels" in text]
 
 
-def test_a_video_shorter_than_asked_is_told(files: dict[str, str], tmp_path: Path) -> None:
+def test_a_video_of_another_length_than_asked_is_told(files: dict[str, str], tmp_path: Path) -> None:
     video = {"video_init_path": "<video>"}
     asked = planned(VIDEO_MODE | video | {"max_frames": 40}, files, tmp_path)
     assert asked.plan.frames == 7
     assert any("max_frames is 40, but video_init_path gives 7 frames" in text for text in asked.warnings)
     cut = planned(VIDEO_MODE | video | {"max_frames": 5, "extract_to_frame": 99}, files, tmp_path)
     assert any("has only 7 frames" in text for text in cut.warnings)
-    assert not [text for text in cut.warnings if "max_frames" in text]
+    assert any("max_frames is 5, but video_init_path gives 7 frames" in text for text in cut.warnings)
+    hybrid = {"animation_mode": "2D", "hybrid_composite": "Normal", "hybrid_motion": "None"}
+    laid_over = planned(VIDEO_MODE | video | hybrid | {"max_frames": 5}, files, tmp_path)
+    assert laid_over.plan.frames == 7
+    assert any("max_frames is 5, but video_init_path gives 7 frames" in text for text in laid_over.warnings)
+    for same in ({"max_frames": 7}, {"max_frames": 120}):
+        agreed = planned(VIDEO_MODE | video | same, files, tmp_path)
+        assert not [text for text in agreed.warnings if "max_frames" in text]

@@ -19,6 +19,7 @@ from films import frame_files
 from deforum_helpers import job
 from deforum_helpers.__main__ import main
 from deforum_helpers.commands import run
+from deforum_helpers.commands.job_files import read_submitted
 from deforum_helpers.errors import Parked
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame
@@ -110,6 +111,32 @@ def test_a_wrong_command_exits_with_2(arguments: list[str]) -> None:
     done = command(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["check", "plot", "run"])
+@pytest.mark.parametrize(
+    ("change", "meant"),
+    [
+        ("max_frame=3", "max_frames"),
+        ("w=512", "W"),
+        ("Zoom=1", "zoom"),
+        ("deforum_embed_srt=true", "--option"),
+    ],
+)
+def test_a_change_of_no_setting_exits_with_2_and_the_nearest_names(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, change: str, meant: str
+) -> None:
+    arguments = [name, str(film), "--set", change, "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    printed = capsys.readouterr().err
+    assert change.partition("=")[0] in printed
+    assert meant in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_change_may_use_the_names_of_other_years(film: Path) -> None:
+    changes = ["animation_prompts=a lake", "width=128", "scale=7", "use_zoe_depth=true"]
+    assert read_submitted(film, changes).keys() > {change.partition("=")[0] for change in changes}
 
 
 @pytest.mark.parametrize("name", ["check", "plot", "run"])

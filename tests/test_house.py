@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.host",
         "deforum_helpers.own_host",
         "deforum_helpers.manifests",
+        "deforum_helpers.overruled",
         "deforum_helpers.abilities",
         "deforum_helpers.control_checks",
         "deforum_helpers.kept_settings",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from deforum_helpers.engines.checkpoints import describe_checkpoint
 from deforum_helpers.errors import ModelError, Problem, SettingsError
+from deforum_helpers.options import Options
 from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.own_host import own_engine, own_facts
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
+from deforum_helpers.settings.load import KNOWN_NAMES, nearest_names
 
 DEFAULT_OUTPUT_ROOT = Path("outputs")
 
@@ -46,9 +49,26 @@ def read_submitted(path: Path, changes: list[str]) -> dict[str, Any]:
     """Read the settings in a file and apply `NAME=VALUE` changes.
 
     Raises:
-        SettingsError: the file cannot be read, or a change has no name.
+        SettingsError: the file cannot be read, or a change has no name or one that is no setting's.
     """
-    return read_settings(path) | read_changes(changes, "--set")
+    submitted, changed = read_settings(path), read_changes(changes, "--set")
+    if problems := [_no_setting(name) for name in changed if name not in KNOWN_NAMES]:
+        raise SettingsError(problems)
+    return submitted | changed
+
+
+def _no_setting(name: str) -> Problem:
+    """Return the problem of a name that nobody would type to have it ignored, unlike one in an old file."""
+    found = repr(name[:80])
+    if name in {option.name for option in fields(Options)}:
+        return Problem(
+            f"--set {found}: this is an option, not a setting; use --option.", found=found, allowed="--option"
+        )
+    near = nearest_names(name)
+    advice = f"did you mean {' or '.join(near)}?" if near else "docs/settings.md lists all."
+    return Problem(
+        f"--set {found}: there is no such setting; {advice}", found=found, allowed="a setting's name"
+    )
 
 
 def read_changes(changes: list[str], flag: str) -> dict[str, Any]:

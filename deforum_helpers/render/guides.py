@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from deforum_helpers.bounded_json import TooMuch, parse_json
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.schedule import Timeline, key_frame
+from deforum_helpers.schedule.keyframes import named_frames
+from deforum_helpers.schedule.reading import MAX_WARNINGS, shown
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.files import RepeatingObject, json_object
 from deforum_helpers.settings.modes import is_moved
 
 SETTING = "init_images"
@@ -27,10 +30,12 @@ class GuideImages:
     Args:
         frames: the frame of each, ascending.
         sources: path or data URL of each.
+        warnings: sentences about keys that were read leniently or have no effect.
     """
 
     frames: tuple[int, ...]
     sources: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     def number_at(self, frame: int) -> int:
         """Return which picture the film passes by at `frame`: the last one that has begun, the first before."""
@@ -76,10 +81,11 @@ def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
     if not isinstance(named, dict) or not named:
         raise _problem("names no picture, but use_looper is on", '{"0": "a.png", "max_f/2": "b.png"}')
     problems: list[Problem] = []
+    warnings: list[str] = []
     placed: dict[int, str] = {}
     for key, source in named.items():
         try:
-            frame = key_frame(str(key), timeline, SETTING)
+            frame, told = key_frame(str(key), timeline, SETTING)
         except SettingsError as error:
             problems += error.problems
             continue
@@ -89,15 +95,25 @@ def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
             problems += _problem(f"has two pictures at frame {frame}", "one picture for each frame").problems
         else:
             placed[frame] = source.strip().strip('"')
+            warnings += told
     if problems:
         raise SettingsError(problems)
     frames = tuple(sorted(placed))
-    return GuideImages(frames, tuple(placed[frame] for frame in frames))
+    if before := [frame for frame in frames if frame < 0]:
+        warnings.append(
+            f"{SETTING}: the film begins at frame 0, after the key frames {named_frames(before)}."
+        )
+    repeated = named.repeated if isinstance(named, RepeatingObject) else ()
+    if repeated:
+        warnings.append(
+            f"{SETTING} holds {', '.join(map(shown, repeated[:MAX_WARNINGS]))} more than once; the last value counts."
+        )
+    return GuideImages(frames, tuple(placed[frame] for frame in frames), tuple(warnings[:MAX_WARNINGS]))
 
 
 def _parsed(text: str) -> object:
     try:
-        return parse_json(text) if text.strip() else {}
+        return parse_json(text, object_pairs_hook=json_object) if text.strip() else {}
     except json.JSONDecodeError as error:
         message = f"{SETTING} is no JSON text: {error.msg} at line {error.lineno}, column {error.colno}."
         raise SettingsError(

@@ -146,6 +146,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         warnings=schedules.warnings
         + frame_warnings(schedules)
         + _prompt_warnings(settings, prompts)
+        + (script.guides.warnings if script.guides is not None else ())
         + _color_warnings(settings)
         + _correction_warnings(settings, schedules)
         + mask_warnings(settings, script.masks),

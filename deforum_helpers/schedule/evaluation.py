@@ -99,4 +99,6 @@ def _allowed(culprit: Culprit) -> str:
     allowed = f"a finite real number up to {MAX_MAGNITUDE:g}"
     if culprit.symbol in _REAL_FROM_0_ON and culprit.account.endswith("= nan"):
         return f"{allowed}: abs(...) or max(..., 0) keeps what it is taken of from being negative"
+    if culprit.symbol == "^":
+        return f"{allowed}: ^ is the exclusive or of whole numbers, ** is power"
     return allowed

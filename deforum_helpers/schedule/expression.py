@@ -23,7 +23,15 @@ from deforum_helpers.schedule.functions import (
     inverted_truth,
 )
 from deforum_helpers.schedule.reading import Reading, shown
-from deforum_helpers.schedule.tree import Expression, Name, Node, Number, Operation, is_truth
+from deforum_helpers.schedule.tree import (
+    Expression,
+    Name,
+    Node,
+    Number,
+    Operation,
+    is_truth,
+    is_whole_constant,
+)
 
 MAX_CHARACTERS = 8192
 MAX_NODES = 1000
@@ -40,6 +48,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+
+_MEMBER = re.compile(r"\.[ \t]{0,9}([A-Za-z_][A-Za-z0-9_]{0,40})")
 
 _OPERAND = "a number, a name, a function or an opening bracket"
 _GO_ON = "an operator such as + - * / or the end of the expression"
@@ -62,6 +72,9 @@ _ADVICE = {
     "random": "noise(t) gives smooth random numbers",
     "rand": "noise(t) gives smooth random numbers",
     "\u03c0": "write pi",
+    "\u00b2": "write **2",
+    "\u00b3": "write **3",
+    "\u221a": "write sqrt( )",
     **{
         typeset: f"write {plain} as on a keyboard"
         for typeset, plain in zip(
@@ -156,6 +169,10 @@ class _Parser:
             left = self._operation(symbol, operator.apply, (left, right), index)
             if operator.power == COMPARISON_POWER:
                 self._refuse_chain()
+            if symbol == "^" and not (is_truth(left) or is_whole_constant(left)):
+                self._reading.warn(
+                    index, "^ is the exclusive or of whole numbers; ** is power", frame=self._frame
+                )
         self._nesting -= 1
         return left
 
@@ -203,7 +220,15 @@ class _Parser:
             return Name(name, index)
         allowed = "one of the names " + ", ".join(self._names)
         if name in FUNCTIONS and name not in _ADVICE:
-            self._refuse(f"{shown(name)} without brackets", f"a function with its argument, {name}(t)", index)
+            advice = f"write {name}( ) around its argument"
+            self._refuse(
+                f"{shown(name)} without brackets", f"a function with its argument, {name}(t)", index, advice
+            )
+        if self._token == "." and (member := _MEMBER.match(self._reading.text, self._index, self._end)):
+            found = f"{name}.{member[1]}"
+            known = member[1] in FUNCTIONS or member[1] in self._names
+            advice = f"write {member[1]} alone" if known else _advice(member[1], FUNCTIONS)
+            self._refuse(shown(found), f"{allowed}, or a function such as sin(t)", index, advice)
         return self._refuse(f"the unknown name {shown(name)}", allowed, index, _advice(name, self._names))
 
     def _call(self, name: str, index: int) -> Node:

@@ -16,8 +16,8 @@ MAX_FRAME = 10**9
 MAX_KEY_CHARACTERS = 256
 
 
-def key_frame(text: str, timeline: Timeline, setting: str) -> int:
-    """Return the frame that a key such as `30`, `"max_f-2"` or `(max_f/4)` says, rounded towards zero.
+def key_frame(text: str, timeline: Timeline, setting: str) -> tuple[int, tuple[str, ...]]:
+    """Return the frame that a key such as `30`, `"max_f-2"` or `(max_f/4)` says, rounded towards zero, and warnings.
 
     Args:
         text: the key.
@@ -28,7 +28,7 @@ def key_frame(text: str, timeline: Timeline, setting: str) -> int:
         SettingsError: the key cannot be read, or is not a frame number.
     """
     if text.isascii() and text.isdigit() and len(text) < 10:
-        return int(text)
+        return int(text), ()
     reading = Reading(setting, text, f"key {shown(text)}")
     if not text.strip():
         raise SettingsError(
@@ -37,7 +37,8 @@ def key_frame(text: str, timeline: Timeline, setting: str) -> int:
     if len(text) > MAX_KEY_CHARACTERS:
         found, allowed = f"a key of {len(text)} characters", f"a frame of at most {MAX_KEY_CHARACTERS}"
         raise SettingsError([reading.problem(0, found, allowed)])
-    return frame_at(reading, unwrapped(text, Span(0, len(text)), structure_of(reading)), timeline)
+    frame = frame_at(reading, unwrapped(text, Span(0, len(text)), structure_of(reading)), timeline)
+    return frame, reading.warnings
 
 
 def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple, TypeAlias
+
+import numpy as np
 
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.schedule.expression import parse_expression
 from deforum_helpers.schedule.keyframes import key_frame
-from deforum_helpers.schedule.reading import MAX_PROBLEMS, Reading
+from deforum_helpers.schedule.reading import MAX_PROBLEMS, MAX_WARNINGS, Reading, shown
 from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
 from deforum_helpers.schedule.tree import Expression
 
@@ -17,16 +21,61 @@ NEGATIVE_MARK = "--neg"
 SETTING = "prompts"
 MAX_PROMPT_CHARACTERS = 20_000
 MAX_WRITTEN_CHARACTERS = 200_000_000
+WEIGHT_CHARACTERS = 30
+_BRACKET = re.compile(r"\\.|[()]", re.DOTALL)
+_AND = re.compile(r"\bAND\b")
+_WEIGHT = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})")
+
+# What word processors and other programs make of the mark. A single hyphen counts where it stands alone before the
+# word: "dark-negative" is a word of its own, and "negative space" is something to draw.
+_LONG = "‐‑‒–—―−﹘﹣－⸺"
+_NEG = r"neg(?:ative)?(?:[_-]?prompts?)?(?![\w-])(?: ?prompts?(?= ?:))?"
+_NO_SPACE = r"(?!negative +space\b)"
+_MARK_SLIP = re.compile(
+    rf"(?:[-{_LONG}]{{2,4}}(?:[ \t]{{1,3}}{_NO_SPACE})?|[{_LONG}][ \t]{{0,3}}(?=neg\b)|(?<!\S)[-{_LONG}]{_NO_SPACE})"
+    rf"{_NEG}(?: ?:)?",
+    re.IGNORECASE,
+)
 
 
 class Formula(NamedTuple):
-    """An expression between back-ticks, and the text it stands in."""
+    """An expression between back-ticks, the text it stands in, and how it is written."""
 
     expression: Expression
     reading: Reading
+    source: str
 
 
-Piece: TypeAlias = "str | Formula | Sequence[str]"  # a sequence holds one text per frame
+class Shared(NamedTuple):
+    """A weight that an expression gives, and the share of it at each frame of a blend."""
+
+    formula: Formula
+    shares: Sequence[float]
+
+
+Piece: TypeAlias = "str | Formula | Shared | Sequence[str]"  # a sequence holds one text per frame
+
+
+class Part(NamedTuple):
+    """One of the prompts that AND joins, and its weight."""
+
+    pieces: list[Piece]
+    weight: float | Formula
+
+    @property
+    def source(self) -> str:
+        """The prompt as it is written, without its weight."""
+        return written(self.pieces)
+
+    @property
+    def whole_brackets(self) -> bool:
+        """Tell whether every bracket has its partner in this part; others would pair with brackets put around it."""
+        opened = 0
+        for bracket in _BRACKET.findall("".join(piece for piece in self.pieces if isinstance(piece, str))):
+            opened += {"(": 1, ")": -1}.get(bracket, 0)
+            if opened < 0:
+                return False
+        return opened == 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +104,27 @@ def split_negative(text: str) -> tuple[str, str]:
     return before, after.replace(NEGATIVE_MARK, "")
 
 
+def with_marks(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return `text` with `--neg` for its slips, and the slips: `--NEG`, `-- neg`, a long dash, `--negative`.
+
+    Expressions between back-ticks stay as they are.
+    """
+    slips: dict[str, None] = {}
+
+    def mark(slip: re.Match[str]) -> str:
+        if slip[0] != NEGATIVE_MARK:
+            slips[slip[0]] = None
+        return NEGATIVE_MARK
+
+    pieces = text.split("`")
+    last = len(pieces) - 1
+    read = [
+        piece if place % 2 and place < last else _MARK_SLIP.sub(mark, piece)
+        for place, piece in enumerate(pieces)
+    ]
+    return "`".join(read), tuple(slips)
+
+
 def read_prompts(
     prompts: Mapping[str, str], timeline: Timeline, positive: str, negative: str
 ) -> tuple[dict[int, Prompt], list[str]]:
@@ -68,25 +138,41 @@ def read_prompts(
         Reading("animation_prompts_negative", negative),
     ]
     before, after = (_pieces(reading, None, problems) for reading in readings)
+    positive, negative = map(_marked, readings)
     keyed: dict[int, Prompt] = {}
+    key_warnings: list[str] = []
     for key, prompt in prompts.items():
         if len(problems) >= MAX_PROBLEMS:
             break
         reading = Reading(SETTING, prompt)
         readings.append(reading)
         try:
-            frame = key_frame(key, timeline, SETTING)
+            frame, told = key_frame(key, timeline, SETTING)
         except SettingsError as error:
             problems += error.problems
             continue
+        key_warnings += told
         if frame in keyed:
             reading.warn(None, f"key frame {frame} is given again; the last one counts")
-        mark = "" if NEGATIVE_MARK in prompt else NEGATIVE_MARK
+        marked = _marked(reading, frame)
+        mark = "" if NEGATIVE_MARK in marked else NEGATIVE_MARK
         pieces = [*before, " ", *_pieces(reading, frame, problems), f" {mark} ", *after]
-        keyed[frame] = Prompt(merged_prompt(prompt, positive, negative), *_split_pieces(pieces))
+        keyed[frame] = Prompt(merged_prompt(marked, positive, negative), *_split_pieces(pieces))
     if problems:
         raise SettingsError(problems)
-    return keyed, [warning for reading in readings for warning in reading.warnings]
+    of_texts = [warning for reading in readings for warning in reading.warnings]
+    return keyed, [*key_warnings[:MAX_WARNINGS], *of_texts]
+
+
+def _marked(reading: Reading, frame: int | None = None) -> str:
+    """Return the text with marks for their slips, each of which gets a warning."""
+    text, slips = with_marks(reading.text)
+    for slip in slips:
+        place = reading.text.index(slip)
+        reading.warn(
+            place, f"{shown(slip)} is read as {NEGATIVE_MARK}, which begins the negative prompt", frame=frame
+        )
+    return text
 
 
 def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> list[Piece]:
@@ -103,14 +189,14 @@ def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> lis
         if closing < 0:
             reading.warn(opening, "this back-tick has no partner and is kept as it is", frame=frame)
             break
-        pieces.append(text[place:opening])
+        pieces.append(with_marks(text[place:opening])[0])
         try:
             expression = parse_expression(reading, opening + 1, closing, FRAME_NAMES, frame=frame)
-            pieces.append(Formula(expression, reading))
+            pieces.append(Formula(expression, reading, text[opening + 1 : closing]))
         except SettingsError as error:
             problems += error.problems
         place = closing + 1
-    return [*pieces, text[place:]]
+    return [*pieces, with_marks(text[place:])[0]]
 
 
 def _split_pieces(pieces: list[Piece]) -> tuple[list[Piece], list[Piece]]:
@@ -128,8 +214,50 @@ def _split_pieces(pieces: list[Piece]) -> tuple[list[Piece], list[Piece]]:
     return positive, negative
 
 
+def written(pieces: Sequence[Piece]) -> str:
+    """Return texts and expressions as they are written."""
+    return "".join(f"`{piece.source}`" if isinstance(piece, Formula) else str(piece) for piece in pieces)
+
+
+def parts_of(pieces: Sequence[Piece]) -> list[Part]:
+    """Return the prompts that AND joins, as hosts read them: brackets hide no AND, and a number after the last colon is
+    the weight of its prompt.
+    """
+    parts: list[list[Piece]] = [[]]
+    for is_text, group in groupby(pieces, lambda piece: isinstance(piece, str)):
+        if not is_text:
+            parts[-1] += group
+            continue
+        first, *others = _AND.split("".join(map(str, group)))
+        parts[-1].append(first)
+        parts += [[other] for other in others]
+    return [_weighted(part) for part in parts]
+
+
+def _weighted(pieces: list[Piece]) -> Part:
+    last = pieces[-1]
+    if not isinstance(last, str):
+        return Part(pieces, 1.0)
+    before, colon, number = last.rpartition(":")
+    if colon and _WEIGHT.fullmatch(number.strip()):
+        return Part([*pieces[:-1], before], float(number))
+    if len(pieces) > 2 and not last.strip():
+        text, formula = pieces[-3:-1]
+        if isinstance(formula, Formula) and isinstance(text, str) and text.rstrip().endswith(":"):
+            return Part([*pieces[:-3], text.rstrip()[:-1]], formula)
+    return Part(pieces, 1.0)
+
+
+def weight_text(weight: float) -> str:
+    """Return a weight as every host reads it: without an exponent."""
+    text = repr(weight)
+    return np.format_float_positional(weight, trim="0") if "e" in text else text
+
+
 def check_size(keyed: Mapping[int, Prompt], frames: int) -> None:
-    longest = max(len(prompt.text) for prompt in keyed.values())
+    longest = max(
+        len(prompt.text) + WEIGHT_CHARACTERS * prompt.text.count("AND") for prompt in keyed.values()
+    )
     if longest * frames > MAX_WRITTEN_CHARACTERS:
         found = f"{longest} characters that change over {frames} frames"
         allowed = f"at most {MAX_WRITTEN_CHARACTERS // frames} characters per prompt"

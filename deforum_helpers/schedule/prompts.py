@@ -21,9 +21,12 @@ from deforum_helpers.schedule.prompt_text import (
     Formula,
     Piece,
     Prompt,
+    Shared,
     check_size,
+    parts_of,
     read_prompts,
-    split_negative,
+    weight_text,
+    written,
 )
 from deforum_helpers.schedule.reading import Reading
 from deforum_helpers.schedule.timeline import Timeline
@@ -115,6 +118,8 @@ def interpolated_prompt_series(
     """
     keyed, warnings = read_prompts(prompts, timeline, positive, negative)
     inside = sorted(frame for frame in keyed if 0 <= frame < timeline.frames)
+    if before := sorted(frame for frame in keyed if frame < 0):
+        warnings.append(f"{SETTING}: blends begin before frame 0, at the key frames {named_frames(before)}.")
     check_size(keyed, timeline.frames)
     stretches = _blended_stretches(keyed, timeline.frames)
     return _written(stretches, timeline, inside, warnings)
@@ -144,19 +149,21 @@ def _blended_stretches(keyed: Mapping[int, Prompt], frames: int) -> list[_Stretc
 def _blend(from_prompt: Prompt, to_prompt: Prompt, first: int, second: int, frames: range) -> _Stretch:
     weights_to = [(frame - first) * (1 / (second - first)) for frame in frames]
     weights_from = [1 - weight for weight in weights_to]
-    words_from, words_to = list(map(str, weights_from)), list(map(str, weights_to))
-    sides = [split_negative(prompt.text) for prompt in (from_prompt, to_prompt)]
     texts: list[list[str]] = []
     blends: list[list[Piece]] = []
     for side in (0, 1):
         raw: list[str | Sequence[str]] = []
         evaluated: list[Piece] = []
-        for prompt, parts, words in zip((from_prompt, to_prompt), sides, (words_from, words_to), strict=True):
-            if not parts[side].strip():
-                continue
-            joint = " AND " if raw else ""
-            raw += [f"{joint} ({parts[side]}):", words]
-            evaluated += [f"{joint} (", *(prompt.positive, prompt.negative)[side], "):", words]
+        for prompt, shares in ((from_prompt, weights_from), (to_prompt, weights_to)):
+            pieces = (prompt.positive, prompt.negative)[side]
+            parts = parts_of(pieces) if written(pieces).strip() else []
+            for part in parts:
+                joint = " AND " if raw else ""
+                bracketed = len(parts) == 1 or part.whole_brackets
+                opening, closing = ("(", ")") if bracketed else ("", "")
+                as_written, weights = _weights(part.weight, shares)
+                raw += [f"{joint} {opening}{part.source}{closing}:", as_written]
+                evaluated += [f"{joint} {opening}", *part.pieces, f"{closing}:", weights]
         texts.append(_joined(raw, len(frames)))
         blends.append(evaluated)
     whole = [
@@ -164,6 +171,14 @@ def _blend(from_prompt: Prompt, to_prompt: Prompt, first: int, second: int, fram
         for positive, negative in zip(*texts, strict=True)
     ]
     return _Stretch(frames.start, frames.stop, whole, *blends)
+
+
+def _weights(weight: float | Formula, shares: Sequence[float]) -> tuple[list[str], Piece]:
+    """Return a part's weight times its prompt's share at each frame, as written and as it is evaluated."""
+    if isinstance(weight, Formula):
+        return [f"`({weight.source})*{weight_text(share)}`" for share in shares], Shared(weight, shares)
+    words = [weight_text(weight * share) for share in shares]
+    return words, words
 
 
 def _written(
@@ -178,7 +193,8 @@ def _written(
     for stretch in stretches:
         texts += stretch.texts
         for pieces, side in ((stretch.positive, positive), (stretch.negative, negative)):
-            readings |= {id(piece.reading): piece.reading for piece in pieces if isinstance(piece, Formula)}
+            formulas = [piece.formula if isinstance(piece, Shared) else piece for piece in pieces]
+            readings |= {id(one.reading): one.reading for one in formulas if isinstance(one, Formula)}
             printed = [_printed(piece, evaluation, stretch) for piece in pieces]
             side += _joined(printed, stretch.end - stretch.first)
     problems = [problem for reading in readings.values() for problem in reading.problems]
@@ -196,6 +212,12 @@ def _written(
 def _printed(piece: Piece, evaluation: Evaluation, stretch: _Stretch) -> str | Sequence[str]:
     if isinstance(piece, Formula):
         return evaluation.printed(piece.reading, piece.expression, stretch.first, stretch.end)
+    if isinstance(piece, Shared):
+        expression, reading, _ = piece.formula
+        values = evaluation.values(reading, expression, stretch.first, stretch.end, extra_work=20)
+        return [
+            weight_text(value * share) for value, share in zip(values.tolist(), piece.shares, strict=True)
+        ]
     return piece
 
 

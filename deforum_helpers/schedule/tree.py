@@ -102,6 +102,13 @@ def is_truth(node: Node) -> bool:
     return node.symbol in TRUTHS or (node.symbol in TRUTH_KEEPING and all(map(is_truth, node.operands)))
 
 
+def is_whole_constant(node: Node) -> bool:
+    """Tell whether the node is made of whole numbers alone, written as such: `3`, `-3` or `(1+2)`."""
+    if not isinstance(node, Operation):
+        return isinstance(node, Number) and node.whole
+    return node.symbol in WHOLE | WHOLE_KEEPING and all(map(is_whole_constant, node.operands))
+
+
 def _whole(node: Node, scope: Scope) -> Any:
     if isinstance(node, Number):
         return node.whole

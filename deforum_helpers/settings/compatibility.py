@@ -178,8 +178,10 @@ _PROMPTS: dict[str, Fact] = {
     "prompts": Fact(
         "render/plan.py",
         "Keys and back-ticks know the names and functions of schedules, with one meaning in every mode; all after the "
-        "first --neg is negative.",
-        lambda flat: any("`" in text or not str(key).isdigit() for key, text in flat["prompts"].items()),
+        "first --neg is negative. Between two prompts each part of AND keeps its own weight.",
+        lambda flat: any(
+            "`" in text or " AND " in text or not str(key).isdigit() for key, text in flat["prompts"].items()
+        ),
     ),
     **_same(
         ("animation_prompts_positive", "animation_prompts_negative"),

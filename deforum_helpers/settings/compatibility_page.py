@@ -37,7 +37,11 @@ OTHER_NOTATIONS = (
     ("a file without `legacy_colormatch`", "`legacy_colormatch` is true: colours are matched the old way"),
     ("`use_zoe_depth`", "`depth_algorithm`: Zoe+AdaBins (old) where it is true, else Midas+AdaBins (old)"),
     ("`animation_prompts`, and `prompts` as a list, a text or JSON text", "`prompts`, a list spread evenly"),
-    ("`prompts` as `0: a lake | 60: a wood`, or each on a line of its own", "the prompts of these frames"),
+    (
+        "`prompts` as `0: a lake | 60: a wood`, parted by lines or commas, with or without quotes",
+        "the prompts of these frames",
+    ),
+    ("`--NEG`, `-- neg`, `--negative`, a long dash before neg", "`--neg`"),
     ("`sampler` and `fill` as a number", "the name at that place of the old list"),
     ("names in another case or of another program, such as `dpmpp_2m`", "the name that is used here"),
     ("numbers, switches and schedules as text, schedules as numbers", "what is plainly meant"),

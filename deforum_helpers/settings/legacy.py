@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from deforum_helpers.bounded_json import parse_json
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.settings.files import json_object
 from deforum_helpers.settings.findings import Finding, Note
 from deforum_helpers.settings.model import FIELDS, UNITS
 from deforum_helpers.settings.old_names import REMOVED, RENAMED, VALUES
+from deforum_helpers.settings.prompt_lists import UnclearPrompts, framed_prompts
 from deforum_helpers.settings.tables import CLASSIC_SAMPLERS, MASK_FILLS
 from deforum_helpers.settings.values import read_value
 from deforum_helpers.settings.wording import number_text, shown
@@ -34,9 +37,6 @@ _SWITCHED_BY: Mapping[str, tuple[str, Any]] = {
     "frame_interpolation_x_amount": ("frame_interpolation_engine", "None"),
     "frame_interpolation_slow_mo_amount": ("frame_interpolation_slow_mo_enabled", False),
 }
-
-_NEXT_FRAMED = re.compile(r"""[|\n](?=[ \t]{0,40}"?[0-9]{1,9}"?[ \t]{0,40}:)""")
-_FRAME = re.compile(r"""[ \t]{0,40}"?([0-9]{1,9})"?[ \t]{0,40}:""")
 
 
 def modernised(submitted: Values) -> Change:
@@ -234,7 +234,7 @@ def _prompts(values: Values) -> Change:
         prompts, warning = _parsed(prompts.strip())
         warnings.append(warning)
     if isinstance(prompts, list) and prompts and all(isinstance(prompt, str) for prompt in prompts):
-        prompts = _spread(prompts, changed.get("max_frames"))
+        prompts = _framed_list(prompts) or _spread(prompts, changed.get("max_frames"))
         warnings.append(
             f"prompts is a list; its entries begin at the frames {', '.join(list(prompts)[:20])}."
         )
@@ -244,31 +244,32 @@ def _prompts(values: Values) -> Change:
 
 
 def _parsed(text: str) -> tuple[Any, str]:
-    if text[:1] not in ("{", "["):
-        framed = _framed(text)
-        if framed:
-            return (
-                framed,
-                f"prompts is one text of frames and prompts; they begin at {', '.join(list(framed)[:20])}.",
-            )
-        return {"0": text} if text else {}, "prompts is one text; it is the prompt of all frames."
+    if text[:1] in ("{", "["):
+        with suppress(ValueError):
+            return parse_json(
+                text, object_pairs_hook=json_object
+            ), "prompts is JSON text; it is read as what it holds."
     try:
-        return parse_json(text), "prompts is JSON text; it is read as what it holds."
-    except ValueError:
+        framed = framed_prompts(text)
+    except UnclearPrompts:
         return text, "prompts is text."
+    if framed:
+        return (
+            framed,
+            f"prompts is one text of frames and prompts; they begin at {', '.join(list(framed)[:20])}.",
+        )
+    if text[:1] in ("{", "["):
+        return text, "prompts is text."
+    return {"0": text} if text else {}, "prompts is one text; it is the prompt of all frames."
 
 
-def _framed(text: str) -> dict[str, str] | None:
-    """Return the prompts of `0: a lake | 60: a wood`, or of the same on lines of their own; None if it is neither."""
-    found: dict[str, str] = {}
-    for piece in _NEXT_FRAMED.split(text):
-        match = _FRAME.match(piece)
-        if match is None:
-            return None
-        prompt = piece[match.end() :].strip().removesuffix(",").strip()
-        quoted = len(prompt) > 1 and prompt[0] == prompt[-1] == '"'
-        found[match[1]] = prompt[1:-1] if quoted else prompt
-    return found if "0" in found else None
+def _framed_list(prompts: list[str]) -> dict[str, str]:
+    """Return the prompts of `["0: a lake", "60: a wood"]` by their frames, empty where the list is of prompts alone."""
+    try:
+        framed = [framed_prompts(prompt) for prompt in prompts]
+    except UnclearPrompts:
+        return {}
+    return json_object([pair for one in framed for pair in one.items()]) if all(framed) else {}
 
 
 def _spread(prompts: list[str], max_frames: object) -> dict[str, str]:

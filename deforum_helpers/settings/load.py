@@ -15,12 +15,14 @@ from deforum_helpers.settings.files import RepeatingObject, defaults, flat_setti
 from deforum_helpers.settings.findings import Note, sentences
 from deforum_helpers.settings.legacy import modernised
 from deforum_helpers.settings.model import FIELDS, Settings
-from deforum_helpers.settings.old_names import REMOVED
+from deforum_helpers.settings.old_names import REMOVED, RENAMED
 from deforum_helpers.settings.values import read_value
 from deforum_helpers.settings.wording import shown
 
 MAX_KEYS = 5000
 MAX_NAMED = 30
+# Every name that is read or told of by itself, those of other years included.
+KNOWN_NAMES = frozenset((*FIELDS, *RENAMED, *REMOVED, "animation_prompts", "use_zoe_depth"))
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def examine_settings(
     flat = flat_settings(settings)
     idle = {name for name, value in known.items() if not has_effect(name, flat) and _is_json(value)}
     problems, unused = without_unused(problems, idle)
-    warnings = (*repeated_warnings(submitted), *notes, *found, *unused, *unknown_warnings(unknown))
+    warnings = (*repeated_warnings(submitted, values), *notes, *found, *unused, *unknown_warnings(unknown))
     return Loaded(settings, unknown, warnings), tuple(problems)
 
 
@@ -184,11 +186,16 @@ def _not_json(unknown: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
-def repeated_warnings(submitted: Mapping[str, Any]) -> list[str]:
-    """Return what a person should know of names that stand more than once, in the settings and in objects of theirs."""
+def repeated_warnings(submitted: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+    """Return what a person should know of names that stand more than once.
+
+    Args:
+        submitted: the settings as they came.
+        values: the same as this version writes them, objects that came as text included.
+    """
     holders = {
         "The settings hold": submitted,
-        **{f"{name} holds": value for name, value in submitted.items()},
+        **{f"{name} holds": value for name, value in values.items()},
     }
     return [
         f"{holder} {', '.join(map(shown, held.repeated[:MAX_NAMED]))} more than once; the last value counts."
@@ -209,6 +216,13 @@ def unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
     if others:
         warnings.append(f"Unknown settings are kept but change nothing: {_named(others)}.")
     return warnings
+
+
+def nearest_names(name: str) -> list[str]:
+    """Return up to three settings whose names are most like `name`, the nearest first."""
+    by_name = {known.casefold(): known for known in FIELDS}
+    near = difflib.get_close_matches(name[:100].casefold(), by_name, n=3, cutoff=0.6)
+    return [by_name[one] for one in near]
 
 
 def nearest_name(name: str) -> str | None:

@@ -13,6 +13,7 @@ from deforum_helpers.bounded_json import parse_json
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings.fields import FieldInfo, Kind
 from deforum_helpers.settings.findings import Finding, Note
+from deforum_helpers.settings.prompt_lists import UnclearPrompts, framed_prompts
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler, folded
 from deforum_helpers.settings.wording import MAX_SHOWN, bad_value, json_account, number_text, shown
 
@@ -227,7 +228,7 @@ def _read_json(info: FieldInfo, value: object) -> Reading:
 def _read_prompts(info: FieldInfo, value: object) -> Reading:
     allowed = 'an object of frames and texts, as in {"0": "a lake", "60": "a forest"}'
     if isinstance(value, str):
-        raise _broken_json(info, value, allowed)
+        raise _broken_prompts(info, value, allowed)
     if not isinstance(value, Mapping) or not value or len(value) > MAX_PROMPTS:
         raise bad_value(info, value, f"{allowed}, with 1 to {MAX_PROMPTS:,} entries")
     prompts: dict[str, str] = {}
@@ -245,7 +246,19 @@ def _read_prompts(info: FieldInfo, value: object) -> Reading:
     return Reading(prompts)
 
 
-def _broken_json(info: FieldInfo, text: str, allowed: str) -> SettingsError:
+def _broken_prompts(info: FieldInfo, text: str, allowed: str) -> SettingsError:
+    try:
+        framed_prompts(text)
+    except UnclearPrompts as unclear:
+        if not text.startswith(("{", "[")):
+            found = shown(text[unclear.place :])
+            message = (
+                f"{info.name}, column {unclear.place + 1}: found {found}, which may begin a key frame or belong to the "
+                f"prompt before it; allowed is {allowed}."
+            )
+            return SettingsError(
+                [Problem(message, info.name, column=unclear.place + 1, found=found, allowed=allowed)]
+            )
     try:
         parse_json(text)
     except json.JSONDecodeError as error:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from deforum_helpers.prepare import HostFacts
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
+from deforum_helpers.settings.files import RepeatingObject, json_object
 from deforum_helpers.ui import controlnet
 from deforum_helpers.ui.layout import offered
 from deforum_helpers.ui.values import is_scalar
@@ -139,10 +140,11 @@ def from_control(name: str, value: Any) -> Any:
     """Return what a control holds as the value to submit; text that is no JSON stays text, for the check to refuse."""
     if FIELDS[name].kind == "prompts" and isinstance(value, str):
         try:
-            read = json.loads(value)
+            read = json.loads(value, object_pairs_hook=json_object)
         except (ValueError, RecursionError):
             return value
-        return read if isinstance(read, dict) else value
+        # As text, so that a check in another program still sees which names stand twice.
+        return read if isinstance(read, dict) and not isinstance(read, RepeatingObject) else value
     if value is None:
         return "" if FIELDS[name].kind in ("path", "text", "json") else value
     if isinstance(value, float) and value.is_integer() and FIELDS[name].kind == "int":

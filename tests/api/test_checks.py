@@ -101,13 +101,17 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> list[CheckProcess]:
 def test_a_good_batch_comes_back_as_its_records_need_it(pool: CheckProcesses) -> None:
     repeating = RepeatingObject({**SMALL, "unheard_of": 1})
     repeating.repeated = ("W",)
+    prompts = RepeatingObject({"0": "a"})
+    prompts.repeated = ("0",)
+    repeating["prompts"] = prompts
     found = pool.examine(batch(repeating, SMALL, overrides={"deforum_ffmpeg_crf": 3}))
     first, second = found.jobs
     assert json.loads(second.settings_json) == SMALL
     assert json.loads(found.overrides_json) == {"deforum_ffmpeg_crf": 3}
     assert (first.frames, second.warnings) == (4, ())
     assert any("unheard_of" in warning for warning in first.warnings)
-    assert any("W" in warning and "more than once" in warning for warning in first.warnings)
+    for name in ("'W'", "prompts holds '0'"):
+        assert any(name in warning and "more than once" in warning for warning in first.warnings)
 
 
 def test_programs_find_what_the_asking_thread_would_find(pool: CheckProcesses, tmp_path: Path) -> None:

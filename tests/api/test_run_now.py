@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deforum_api.jobs import JobQueue
-from deforum_api.run_now import run_files
+from deforum_api.run_now import run_files, settings_files
 from deforum_helpers.errors import ModelError
 from tests.api.fake_renderer import WAIT_S, Renderer
 
@@ -41,6 +41,17 @@ def test_the_files_are_one_batch_and_their_films_are_named(
     assert [line for line in out.getvalue().splitlines() if line.startswith("Film: ")] == [
         f"Film: {folder / name / '20260102030405.mp4'}" for name in "ab"
     ]
+
+
+def test_a_comma_in_the_name_of_a_file_parts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("film, take 2.txt", "a.txt", "a.txt,b.txt", "c"):
+        (tmp_path / name).touch()
+    assert settings_files("film, take 2.txt") == ["film, take 2.txt"]
+    assert settings_files(" a.txt, film, take 2.txt ,c,") == ["a.txt", "film, take 2.txt", "c"]
+    assert settings_files("a.txt,b.txt") == ["a.txt,b.txt"]
+    assert settings_files("a.txt, none.txt,~nobody/x,\0") == ["a.txt", "none.txt", "~nobody/x", "\0"]
+    assert settings_files(" , ") == []
 
 
 def test_a_failed_job_is_told_and_the_others_still_run(

@@ -85,6 +85,33 @@ def test_what_is_wrong_is_said_once_and_in_full(
     assert "does not answer" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("start", [main, helpers_main])
+def test_the_address_stands_before_or_after_the_command(
+    deforum: Server, monkeypatch: pytest.MonkeyPatch, start: Callable[[list[str]], int]
+) -> None:
+    monkeypatch.setenv("DEFORUM_URL", "http://127.0.0.1:9")
+    other = ["--patience", "0", "--url", deforum.url]
+    for arguments in (
+        ["jobs", *other],
+        [*other, "jobs"],
+        [f"--url={deforum.url}", "jobs", "--patience", "0"],
+    ):
+        assert start(arguments) == 0
+    assert start(["--url", "http://127.0.0.1:9", "jobs", *other]) == 0
+    assert start(["--patience", "0", "jobs"]) == 2
+
+
+def test_an_unknown_setting_is_not_sent(
+    deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "film.txt"
+    settings.write_text(json.dumps(SMALL))
+    before = len(list(Client(deforum.url).jobs()))
+    assert main(["submit", str(settings), "--set", "max_frame=3", "--url", deforum.url]) == 2
+    assert "max_frames" in capsys.readouterr().err
+    assert len(list(Client(deforum.url).jobs())) == before
+
+
 def test_the_address_and_the_login_come_from_the_environment(
     deforum: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,15 @@ def test_the_seed_follows_its_schedule(tmp_path: Path, images: str) -> None:
     assert [key.request.seed for key in keys] == [7, 8, 9, 9, 9]
 
 
+def test_odd_keys_are_told(tmp_path: Path, images: str) -> None:
+    blue, red = json.loads(images).values()
+    keys = f'{{"-3": {json.dumps(blue)}, "1.5": {json.dumps(red)}, "2": {json.dumps(red)}, "2": {json.dumps(blue)}}}'
+    warnings = prepared(tmp_path, **STILL, init_images=keys).warnings
+    told = [warning for warning in warnings if warning.startswith("init_images")]
+    assert len(told) == 3
+    assert all(any(key in warning for warning in told) for key in ("-3", "1.5", "'2'"))
+
+
 def test_colours_move_towards_the_picture(tmp_path: Path, images: str) -> None:
     engine = NoisyEngine()
     result = film(

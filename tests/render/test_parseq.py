@@ -66,9 +66,13 @@ def test_what_a_manifest_says_is_part_of_the_digest(tmp_path: Path) -> None:
 
 def test_length_rate_and_cadence(tmp_path: Path) -> None:
     text = manifest(7, {"output_fps": 24, "cadence": 3}, noise=0)
-    plan = film(tmp_path, text, max_frames=99, fps=12, diffusion_cadence=1).plan
+    job = film(tmp_path, text, max_frames=99, fps=12, diffusion_cadence=1)
+    plan = job.plan
+    assert any("max_frames 7 instead of 99" in one and "fps 24" in one for one in job.warnings)
     assert (plan.frames, plan.fps, [key.index for key in plan.key_frames]) == (7, 24, [0, 3, 6])
-    plan = film(tmp_path, text, max_frames=9, fps=12, parseq_non_schedule_overrides=False).plan
+    job = film(tmp_path, text, max_frames=9, fps=12, parseq_non_schedule_overrides=False)
+    plan = job.plan
+    assert not [one for one in job.warnings if "instead of" in one]
     assert (plan.frames, plan.fps, len(plan.key_frames)) == (9, 12, 9)
 
 

@@ -42,7 +42,7 @@ def as_blend(text: str) -> object:
 
 
 def as_key(text: str) -> object:
-    return key_frame(text, TIMELINE, "prompts")
+    return key_frame(text, TIMELINE, "prompts")[0]
 
 
 READERS = (as_schedule, as_words, as_prompt, as_blend, as_key)

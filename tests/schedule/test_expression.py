@@ -306,3 +306,47 @@ def test_prompts_have_the_same_names_and_functions() -> None:
     series = prompt_series({"0": text}, TIMELINE)
     assert series.positive[2] == f"2 7 29 12 640 384 {math.pi!r} 0.5 {np.tan(2.0).item()!r} 0.5 1.0"
     assert series.positive[0].split()[7] == "3"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("t^2", [2]),
+        ("2^t", [2]),
+        ("where(t > 2, t^2^2, 1)", [15, 17]),
+        ("fps^2", [4]),
+        ("(t > 2)^(t < 9)", []),
+        ("5^3", []),
+        ("(1+2)^-4", []),
+        ("t**2", []),
+    ],
+)
+def test_a_caret_that_looks_like_a_power_is_told(text: str, columns: list[int]) -> None:
+    series = numeric_series(text, TIMELINE, "zoom")
+    assert len([one for one in series.warnings if "** is power" in one]) == len(columns)
+    assert all(any(f"column {column}:" in one for one in series.warnings) for column in columns)
+
+
+def test_a_caret_between_fractions_is_refused_with_the_power() -> None:
+    with pytest.raises(SettingsError, match=r"\*\* is power"):
+        numeric_series("0: (1.5^2)", TIMELINE, "zoom")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("np.sin(t)", "write sin alone"),
+        ("math.sin(t)", "write sin alone"),
+        ("Math.pow(t, 2)", "write pow alone"),
+        ("numpy . pi", "write pi alone"),
+        ("np.asin(t)", "write arcsin"),
+        ("random.random()", "noise(t)"),
+        ("sin t", "write sin( )"),
+        ("2*cos[t]", "write cos( )"),
+        ("t²", "write **2"),
+    ],
+)
+def test_what_other_languages_write_gets_a_hint(text: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        numeric_series(f"0: ({text})", TIMELINE, "zoom")
+    assert hint in caught.value.problems[0].message

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deforum_helpers.engines.diffusion.prompt_syntax import parse_prompt
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule import Timeline, interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.prompt_text import MAX_PROMPT_CHARACTERS, merged_prompt, split_negative
@@ -48,6 +49,56 @@ def test_everything_after_the_first_mark_is_negative(text: str) -> None:
     series = prompt_series({"0": text}, timeline(1))
     assert series.positive[0] == before.strip()
     assert series.negative[0] == after.strip()
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "--NEG",
+        "-- neg",
+        "—neg",
+        "– neg",
+        "−−neg",
+        "---neg",
+        "-neg",
+        "--negative",
+        "--Negative:",
+        "--neg:",
+        "--neg_prompt",
+    ],
+)
+def test_a_slip_of_the_mark_is_read_as_the_mark(mark: str) -> None:
+    for read in (prompt_series, interpolated_prompt_series):
+        series = read({"0": f"a `t` lake {mark} fog {mark} dust"}, timeline(2))
+        assert series.positive == ("a 0 lake", "a 1 lake")
+        assert series.negative == ("fog  dust",) * 2
+        assert series.texts == (" a `t` lake --neg fog --neg dust  ",) * 2
+        (warning,) = series.warnings
+        assert repr(mark) in warning
+    assert prompt_series({"0": "a"}, timeline(1), f"oil {mark} dry").negative == ("dry a",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "minimal—negative space",
+        "a -negative space",
+        "a — negative space",
+        "bad-hands-neg",
+        "<lora:x-neg:1>",
+        "a-neg-b",
+    ],
+)
+def test_words_with_dashes_are_no_mark(text: str) -> None:
+    series = prompt_series({"0": text}, timeline(1))
+    assert (series.positive, series.negative, series.warnings) == ((text,), ("",), ())
+
+
+def test_key_frames_before_the_film_and_between_frames_are_told() -> None:
+    for read in (prompt_series, interpolated_prompt_series):
+        before, between = read({"-5": "a", "1.5": "b"}, timeline()), read({"0": "a", "1.5": "b"}, timeline())
+        assert any("-5" in warning for warning in before.warnings)
+        assert any("1.5" in warning and "read as 1" in warning for warning in between.warnings)
 
 
 def test_expressions_change_per_frame_on_both_sides_and_in_additions() -> None:
@@ -155,6 +206,42 @@ def test_blends_weigh_both_prompts() -> None:
     assert series.positive[6:] == ("x b", "x b")
     assert series.texts[3] == " (x a `t` ):0.75 AND  (x b ):0.25 --neg  ( c  ):0.25"
     assert series.key_frames == (2, 6)
+
+
+def test_blends_weigh_each_part_of_and_with_its_own_weight() -> None:
+    prompts = {"0": "x AND y:0.5 --neg n AND m:2", "4": "z:-0.5 AND (v:1.2) AND w:`t`"}
+    series = interpolated_prompt_series(prompts, timeline(5))
+    assert parse_prompt(series.positive[1]).parts == (
+        ("( x )", 0.75),
+        ("( y)", 0.375),
+        ("( z)", -0.125),
+        ("( (v:1.2) )", 0.25),
+        ("( w)", 0.25),
+    )
+    assert [weight for _, weight in parse_prompt(series.negative[1]).parts] == [0.75, 1.5]
+    assert [parse_prompt(text).parts[-1][1] for text in series.positive[1:4]] == [0.25, 1.0, 2.25]
+    again = prompt_series({"0": series.texts[3], "9": "end"}, timeline(5))
+    assert parse_prompt(again.positive[3]).parts == parse_prompt(series.positive[3]).parts
+    assert series.positive[0] == "x AND y:0.5"
+
+
+def test_brackets_that_and_divides_stay_apart() -> None:
+    series = interpolated_prompt_series({"0": r"(x AND y:0.5) AND \(v", "4": "z"}, timeline(5))
+    assert parse_prompt(series.positive[2]).parts == (
+        ("(x", 0.5),
+        ("y:0.5)", 0.5),
+        (r"( \(v )", 0.5),
+        ("( z )", 0.5),
+    )
+
+
+def test_small_weights_have_no_exponent() -> None:
+    """Hosts read none, nor do we."""
+    series = interpolated_prompt_series({"0": "a", "90000": "b AND c:0.00001"}, timeline(4))
+    for frame in (1, 2, 3):
+        weights = [weight for _, weight in parse_prompt(series.positive[frame]).parts]
+        assert weights == pytest.approx([1 - frame / 90000, frame / 90000, frame / 90000 * 1e-5], rel=1e-9)
+        assert "e-" not in series.positive[frame]
 
 
 def test_blends_reach_towards_key_frames_outside_the_run() -> None:

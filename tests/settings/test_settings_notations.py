@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deforum_helpers.errors import SettingsError
-from deforum_helpers.settings import defaults, flat_settings, load_settings
+from deforum_helpers.settings import defaults, examine_settings, flat_settings, load_settings
 from deforum_helpers.settings.tables import (
     CLASSIC_SAMPLERS,
     SAMPLERS,
@@ -88,6 +88,25 @@ TAKEN_OVER: list[tuple[str, Any, str, Any]] = [
     ("prompts", '"0": "a", \n\n "30" : "b|c"', "prompts", {"0": "a", "30": "b|c"}),
     ("prompts", "0: a\nlake\n9: b", "prompts", {"0": "a\nlake", "9": "b"}),
     ("prompts", "16:9 view of a lake | 3:2", "prompts", {"0": "16:9 view of a lake | 3:2"}),
+    ("prompts", '"0": "a cat", "16": "a dog"', "prompts", {"0": "a cat", "16": "a dog"}),
+    ("prompts", "0:'a cat', 16:'a dog'", "prompts", {"0": "a cat", "16": "a dog"}),
+    ("prompts", "0: a cat, 16: a dog; 20: a cow", "prompts", {"0": "a cat", "16": "a dog", "20": "a cow"}),
+    ("prompts", "{'0': 'it\\'s', '16': 'a dog'}", "prompts", {"0": "it's", "16": "a dog"}),
+    ("prompts", '{0: "a cat", max_f/2: "a dog"}', "prompts", {"0": "a cat", "max_f/2": "a dog"}),
+    ("prompts", '0: ("a cat") 16: ("a dog"),', "prompts", {"0": "a cat", "16": "a dog"}),
+    ("prompts", "“0”: “a cat”, “16”: “a dog”", "prompts", {"0": "a cat", "16": "a dog"}),
+    ("prompts", "0:'a clock, 12: noon', 16:'b'", "prompts", {"0": "a clock, 12: noon", "16": "b"}),
+    ("prompts", '0: "big" cat, 16: "dog"', "prompts", {"0": '"big" cat', "16": "dog"}),
+    (
+        "prompts",
+        "0: a view, 16:9, 30: b --neg (c:1.1), 4",
+        "prompts",
+        {"0": "a view, 16:9", "30": "b --neg (c:1.1), 4"},
+    ),
+    ("prompts", "0: {0.5::a|0.3::b}", "prompts", {"0": "{0.5::a|0.3::b}"}),
+    ("prompts", "frame 0: a, frame 9: b", "prompts", {"0": "a", "9": "b"}),
+    ("prompts", "-5: a\n1.5: b", "prompts", {"-5": "a", "1.5": "b"}),
+    ("prompts", ["0: a", "9: b"], "prompts", {"0": "a", "9": "b"}),
     ("prompts", ["a", "b", "c"], "prompts", {"0": "a", "40": "b", "80": "c"}),
     ("animation_prompts", {"0": "a"}, "prompts", {"0": "a"}),
     ("animation_prompts", '{"0": "a"}', "prompts", {"0": "a"}),
@@ -119,6 +138,38 @@ AS_IT_IS: list[tuple[str, Any, Any]] = [
     ("soundtrack_path", '"C:\\music\\a.mp3"', "C:\\music\\a.mp3"),
     ("prompts", {0: "a", 30: "b"}, {"0": "a", "30": "b"}),
 ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0: a cat 16: a dog",
+        "a cat, 16: a dog",
+        "a cat | 16: a dog",
+        "0: 'a cat, 16: 'a dog'",
+        "0:'a cat's eye, 12: noon', 16:'b'",
+        "'0: a cat, 16: a dog'",
+        '"a cat", "a dog"',
+        '```json\n{"0": "a cat", "16": "a dog"}\n```',
+        'prompts: {"0": "a cat"}',
+        "{'0': 'a, '16': 'b'}",
+        "{'0': {'text': 'a'}}",
+    ],
+)
+def test_a_text_that_may_be_several_prompts_is_refused(text: str) -> None:
+    _, problems = examine_settings({"prompts": text})
+    assert [problem.setting for problem in problems] == ["prompts"]
+    assert problems[0].found
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['{"0": "a", "9": "b", "0": "c"}', "0: 'a', 9: 'b', 0: 'c'", ["0: a", "9: b", "0: c"]],
+)
+def test_a_key_frame_that_stands_twice_in_a_text_is_told(value: Any) -> None:
+    loaded = load_settings({"prompts": value})
+    assert loaded.settings.prompts == {"0": "c", "9": "b"}
+    assert any("'0'" in warning and "more than once" in warning for warning in loaded.warnings)
 
 
 @pytest.mark.parametrize(("name", "value", "setting", "meant"), TAKEN_OVER)
