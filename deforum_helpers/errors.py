@@ -23,7 +23,8 @@ DeforumError
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -50,6 +51,37 @@ class Problem:
     passing: bool = False
 
 
+_PLACE = re.compile(r"(?:, frame -?[0-9]+)?(?:, column [0-9]+)?")
+_KEY = re.compile(r"the prompt at ('[^']*'|\"[^\"]*\")")
+
+
+def _place_and_rest(problem: Problem) -> tuple[str, str]:
+    """Return where a problem is, and what its message says that is the same at other places."""
+    name = problem.setting or ""
+    if not name or not problem.message.startswith(name):
+        return name, problem.message
+    place = _PLACE.match(problem.message, len(name))
+    end = place.end() if place else len(name)
+    key = _KEY.search(problem.message, end)
+    where = problem.message[:end] + (f" at {key[1]}" if key else "")
+    return where, _KEY.sub("the prompt", problem.message[end:], count=1)
+
+
+def alike(problems: Iterable[Problem]) -> list[tuple[Problem, ...]]:
+    """Return the problems in groups that say the same of other settings, frames and columns, in order."""
+    groups: dict[str, list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault(_place_and_rest(problem)[1], []).append(problem)
+    return [tuple(group) for group in groups.values()]
+
+
+def told(group: Sequence[Problem]) -> str:
+    """Return the sentence of problems that are alike: the first one's, and the places of the others."""
+    first, *others = group
+    places = dict.fromkeys(_place_and_rest(problem)[0] for problem in others)
+    return f"{first.message} The same: {'; '.join(places)}." if places else first.message
+
+
 class DeforumError(Exception):
     """Root of all errors of this package."""
 
@@ -63,9 +95,9 @@ class SettingsError(DeforumError):
     """
 
     def __init__(self, problems: Iterable[Problem], warnings: Iterable[str] = ()) -> None:
-        self.problems: tuple[Problem, ...] = tuple(problems)
+        self.problems: tuple[Problem, ...] = tuple(dict.fromkeys(problems))
         self.warnings: tuple[str, ...] = tuple(dict.fromkeys(warnings))
-        super().__init__(" ".join(problem.message for problem in self.problems))
+        super().__init__(" ".join(map(told, alike(self.problems))))
 
     @property
     def retryable(self) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deforum_helpers.engines.checkpoints import describe_checkpoint
-from deforum_helpers.errors import ModelError, Problem, SettingsError
+from deforum_helpers.errors import ModelError, Problem, SettingsError, alike, told
 from deforum_helpers.options import Options
 from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.own_host import own_engine, own_facts
@@ -102,10 +102,11 @@ def prepare_file(path: Path, options: argparse.Namespace, facts: HostFacts) -> P
 
 
 def print_problems(path: Path, error: SettingsError) -> None:
-    count = len(error.problems)
+    messages = [told(group) for group in alike(error.problems)]
+    count = len(messages)
     print(f"{path}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
-    for problem in error.problems:
-        print(f"  {problem.message}", file=sys.stderr)
+    for message in messages:
+        print(f"  {message}", file=sys.stderr)
 
 
 def print_warnings(warnings: tuple[str, ...]) -> None:

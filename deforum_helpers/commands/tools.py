@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.commands.job_files import DEFAULT_OUTPUT_ROOT
-from deforum_helpers.errors import DeforumError, SettingsError
+from deforum_helpers.errors import DeforumError, SettingsError, alike, told
 from deforum_helpers.settings.tables import INTERPOLATION_ENGINES, UPSCALE_FACTORS, UPSCALE_MODELS
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def run_tool(options: argparse.Namespace) -> int:
         with _cancelled_by_ctrl_c(cancel):
             result = _TOOLS[options.command](options, work)
     except SettingsError as error:
-        for problem in error.problems:
-            print(problem.message, file=sys.stderr)
+        for group in alike(error.problems):
+            print(told(group), file=sys.stderr)
         return 2
     except DeforumError as error:
         print(error, file=sys.stderr)

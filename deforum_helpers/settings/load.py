@@ -15,14 +15,15 @@ from deforum_helpers.settings.files import RepeatingObject, defaults, flat_setti
 from deforum_helpers.settings.findings import Note, sentences
 from deforum_helpers.settings.legacy import modernised
 from deforum_helpers.settings.model import FIELDS, Settings
-from deforum_helpers.settings.old_names import REMOVED, RENAMED
+from deforum_helpers.settings.old_names import OLD_NAMES, REMOVED
 from deforum_helpers.settings.values import read_value
 from deforum_helpers.settings.wording import shown
 
 MAX_KEYS = 5000
 MAX_NAMED = 30
 # Every name that is read or told of by itself, those of other years included.
-KNOWN_NAMES = frozenset((*FIELDS, *RENAMED, *REMOVED, "animation_prompts", "use_zoe_depth"))
+KNOWN_NAMES = frozenset(FIELDS) | OLD_NAMES
+MAX_FOUND = 200
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ def _check_envelope(submitted: object) -> None:
         )
     if foreign := _foreign(submitted):
         raise SettingsError([Problem(f"This is {foreign}", found=foreign, allowed="Deforum settings")])
+    if submitted and all(isinstance(name, str) and _is_json([name, submitted[name]]) for name in submitted):
+        _check_names(submitted)
     problems = [
         Problem(
             f"The name of a setting is {shown(name)}, but must be text that a file can hold.",
@@ -137,6 +140,39 @@ def _foreign(submitted: Mapping[Any, Any]) -> str:
         )
     if isinstance(submitted.get("nodes"), list) and "links" in submitted:
         return "a workflow of ComfyUI, not settings; only Deforum's settings files can be read."
+    return ""
+
+
+def _check_names(submitted: Mapping[str, Any]) -> None:
+    """Refuse an object in which nothing is a setting; say what it holds, and where in it settings are."""
+    if _has_settings(submitted):
+        return
+    names = _named(list(submitted))
+    inside = _settings_inside(submitted)
+    advice = f" Settings are what {inside} holds; give that alone." if inside else ""
+    message = f"Nothing in this is a setting: found {names}.{advice}"
+    raise SettingsError(
+        [
+            Problem(
+                message,
+                found=names[:MAX_FOUND],
+                allowed="names of settings, such as prompts, W and max_frames",
+            )
+        ]
+    )
+
+
+def _has_settings(values: Mapping[Any, Any]) -> bool:
+    return not KNOWN_NAMES.isdisjoint(values)
+
+
+def _settings_inside(values: Mapping[str, Any], depth: int = 3) -> str:
+    """Return the path, with dots, of the first object in `values` that holds settings, or nothing."""
+    for name, value in list(values.items())[:MAX_NAMED] if depth else ():
+        if isinstance(value, Mapping):
+            deeper = "" if _has_settings(value) else _settings_inside(value, depth - 1)
+            if deeper or _has_settings(value):
+                return f"{shown(name)[1:-1]}.{deeper}" if deeper else shown(name)[1:-1]
     return ""
 
 

@@ -30,6 +30,7 @@ REMOVED = {
     "ddim_eta": "the noise of DDIM is ddim_eta_schedule",
     "fov": "the field of view is fov_schedule",
 }
+OLD_NAMES = frozenset({*RENAMED, *REMOVED, "animation_prompts", "use_zoe_depth"})
 
 _OFF_OR_FINE: Mapping[Any, str] = {False: "None", True: "DIS Fine"}
 _RESIZE_MODES: Mapping[Any, str] = {

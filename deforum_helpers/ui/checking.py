@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deforum_helpers.errors import DeforumError, Problem
+from deforum_helpers.errors import DeforumError, Problem, alike, told
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui.controls import submitted, to_control
@@ -87,18 +87,23 @@ def verdict_html(checked: Checked, *, refused: bool = False) -> str:
 
 
 def _problems_html(problems: tuple[Problem, ...], before: str) -> str:
-    rows = "".join(_problem_html(problem) for problem in problems)
-    count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+    groups = alike(problems)
+    rows = "".join(map(_problem_html, groups))
+    count = f"{len(groups)} problems" if len(groups) > 1 else "1 problem"
     return f'<div class="deforum-verdict bad" role="status"><b>{before}{count}</b><ul>{rows}</ul></div>'
 
 
-def _problem_html(problem: Problem) -> str:
-    link = ""
-    if problem.setting and problem.setting in FIELDS:
-        label = escape(FIELDS[problem.setting].label or problem.setting)
-        name = escape(problem.setting)
-        link = f'<button type="button" class="deforum-link" data-go="{name}">{label}</button> '
-    return f"<li>{link}{escape(problem.message)}</li>"
+def _problem_html(group: tuple[Problem, ...]) -> str:
+    """Return a line that tells of problems that are alike, with a button for each setting."""
+    names = dict.fromkeys(
+        problem.setting for problem in group if problem.setting and problem.setting in FIELDS
+    )
+    links = "".join(
+        f'<button type="button" class="deforum-link" data-go="{escape(name)}">'
+        f"{escape(FIELDS[name].label or name)}</button> "
+        for name in names
+    )
+    return f"<li>{links}{escape(told(group))}</li>"
 
 
 def _cost_html(prepared: Prepared, seconds: float | None) -> str:

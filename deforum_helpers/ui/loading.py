@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.errors import Problem, SettingsError, alike, told
 from deforum_helpers.settings import (
     FIELDS,
     Loaded,
@@ -135,7 +135,7 @@ def report_html(one: Taken) -> str:
 
 def problem_html(source: str, error: SettingsError) -> str:
     """Return the report of a file that could not be loaded."""
-    rows = _list("Nothing was loaded", [problem.message for problem in error.problems], bad=True)
+    rows = _list("Nothing was loaded", list(map(told, alike(error.problems))), bad=True)
     return f'<div class="deforum-report" role="status"><b>{escape(source)}</b>{rows}</div>'
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.errors import Problem, SettingsError, alike
 from deforum_helpers.settings import FIELDS, Loaded, flat_settings, load_settings
 
 URL = "https://pictures.example.org/a.png"
@@ -309,6 +309,49 @@ def test_every_bad_prompt_is_a_problem() -> None:
         "prompts: the prompt at '0' is 1, but must be text.",
         "prompts: the prompt at '9' is null, but must be text.",
     ]
+
+
+def test_equal_problems_are_told_once_with_all_their_places() -> None:
+    bad = {"zoom": True, "angle": True, "W": "a", "H": "a", "prompts": {"0": 1, "5": 2, "9": 1}}
+    problems = problems_of(bad)
+    assert len(problems) == 7
+    groups = alike(problems)
+    assert len(groups) == 5  # zoom and angle show examples of their own
+    text = str(SettingsError(problems))
+    assert text.count("must be a whole number") == 1
+    assert text.count("is 1, but must be text") == 1
+    assert "The same: H." in text
+    assert "The same: prompts at '9'." in text
+    twice = Problem("zoom, frame 3, column 4: found 'x'.", "zoom", frame=3, column=4)
+    later = Problem("zoom, frame 7, column 90: found 'x'.", "zoom", frame=7, column=90)
+    other = Problem("angle, column 2: found 'x'.", "angle", column=2)
+    error = SettingsError([twice, later, twice, other])
+    assert error.problems == (twice, later, other)
+    assert str(error) == f"{twice.message} The same: zoom, frame 7, column 90; angle, column 2."
+
+
+@pytest.mark.parametrize(
+    ("submitted", "says"),
+    [
+        ({"input": {"settings": {"W": 64, "prompts": {"0": "a"}}}}, "what input.settings holds"),
+        ({"prompt": {"3": {"inputs": {"seed": 7}}}}, "what prompt.3.inputs holds"),
+        ({"hello": "world", "steps_": 3}, "did you mean steps?"),
+        ({"a": {"b": {"c": {"d": {"W": 64}}}}}, "found 'a'."),
+        ({"deforum_ffmpeg_crf": 17}, "'deforum_ffmpeg_crf'"),
+    ],
+)
+def test_a_file_in_which_nothing_is_a_setting_is_refused(submitted: dict[str, Any], says: str) -> None:
+    (problem,) = problems_of(submitted)
+    assert problem.message.startswith("Nothing in this is a setting: found ")
+    assert says in problem.message
+    assert problem.allowed
+
+
+@pytest.mark.parametrize(
+    "submitted", [{}, {"width": 64}, {"scale": 7}, {"animation_prompts": "a"}, {"sd_model_name": "x", "y": 1}]
+)
+def test_one_name_of_any_year_makes_a_file_of_settings(submitted: dict[str, Any]) -> None:
+    load_settings(submitted)
 
 
 def test_a_misspelt_name_is_met_with_the_nearest() -> None:
