@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 PACE_JOBS = 5
 MAX_RUNS = 200
+SETTINGS_ENDING = "_settings.txt"
+_RUN = re.compile(rf"[0-9]{{14}}{re.escape(SETTINGS_ENDING)}")
 _STATES: dict[str, JobState] = {"SUCCEEDED": "done", "FAILED": "failed", "CANCELLED": "cancelled"}
 
 
@@ -127,11 +131,11 @@ class QueueService:
         )
 
     def stopped_runs(self) -> tuple[StoppedRun, ...]:
-        root = self.facts.output_root / IMAGES_FOLDER
-        found = sorted(root.resolve().glob("*/*.checkpoint"), key=lambda path: path.name, reverse=True)[
-            :MAX_RUNS
-        ]
-        return tuple(run for path in found if (run := _stopped(path)))
+        root = (self.facts.output_root / IMAGES_FOLDER).resolve()
+        found = [path for path in root.glob(f"*/*{SETTINGS_ENDING}") if _RUN.fullmatch(path.name)]
+        newest = sorted(found, key=lambda path: path.name, reverse=True)[:MAX_RUNS]
+        names = {folder: frozenset(os.listdir(folder)) for folder in {path.parent for path in newest}}
+        return tuple(run for path in newest if (run := _stopped(path, names[path.parent])))
 
     def options(self) -> Options:
         return override(self.facts.options, self._overrides)
@@ -205,14 +209,21 @@ def _title(job: Job) -> str:
     return str(json.loads(job.settings_json).get("batch_name", ""))[:80]
 
 
-def _stopped(checkpoint: Path) -> StoppedRun | None:
-    """Return the run of a checkpoint, or None if it has all its frames or nothing tells how to go on."""
-    settings = checkpoint.with_name(f"{checkpoint.stem}_settings.txt")
+def _stopped(settings: Path, names: frozenset[str]) -> StoppedRun | None:
+    """Return the run of a settings file, or None if it has all its frames or nothing to go on from.
+
+    Args:
+        settings: the file.
+        names: of all that lies in its folder.
+    """
+    run = Run(settings.parent, settings.name.removesuffix(SETTINGS_ENDING))
+    frames = next(frame for frame in count() if run.frame_path(frame).name not in names)
+    if not frames and run.checkpoint_path.name not in names:
+        return None
     try:
         wanted = run_settings(settings).get("max_frames")
     except SettingsError:
         return None
-    frames = sum(1 for _ in checkpoint.parent.glob(f"{checkpoint.stem}_[0-9]*.png"))
     if isinstance(wanted, int) and frames >= wanted:
         return None
-    return StoppedRun(checkpoint.stem, checkpoint.parent.name, settings, frames)
+    return StoppedRun(run.timestring, run.outdir.name, settings, frames)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ from deforum_helpers.errors import BlankFrame, Cancelled
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.kept_settings import keep_settings
 from deforum_helpers.media.video import remove_extracted
+from deforum_helpers.nolinks import is_file, read_file
 from deforum_helpers.output.disk import write_whole
-from deforum_helpers.output.earlier import remove_unfinished, unfinished_files
+from deforum_helpers.output.earlier import remove_unfinished, set_aside, unfinished_files
 from deforum_helpers.output.film import Film
 from deforum_helpers.output.manifest import FileKind, Manifest
 from deforum_helpers.output.names import Run, new_run, resumed_run
@@ -35,12 +38,12 @@ from deforum_helpers.output.postproduction import (
 from deforum_helpers.output.runs import rendering
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.progress import Phase, Progress, RunResult, told_once
-from deforum_helpers.render import checkpoint
 from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
+from deforum_helpers.render.references import with_reference
 from deforum_helpers.render.state import State
 from deforum_helpers.render.studio import Eyes, Studio
-from deforum_helpers.resuming import maker, resumed_start
+from deforum_helpers.resuming import Start, frame_image, maker, resumed_start
 from deforum_helpers.settings import FIELDS, flat_settings
 from deforum_helpers.settings.modes import reads_color_image
 from deforum_helpers.sources import Sources, open_sources, picture_of, with_videos
@@ -164,27 +167,37 @@ class _Job:
             "sd_model_name": self.prepared.model or self.engine.name,
         }
 
-    def fresh_start(self) -> checkpoint.Checkpoint:
-        content = json.dumps(self.saved_settings(), indent=4, ensure_ascii=False)
-        write_whole(self.run.settings_path, content.encode("utf-8"))
-        reference = None
-        if reads_color_image(self.prepared.settings):
-            name = "color_coherence_image_path"
-            path = self.prepared.settings.color_coherence_image_path
-            picture = picture_of(self.prepared, name, path, self.engine.device)
-            reference = ColorReference(picture, "Image")
-        made_by = maker(self.prepared, self.engine)
-        return checkpoint.Checkpoint(State(reference=reference), 0, self.plan.digest, made_by)
+    def fresh_start(self) -> Start:
+        """Return the start of a run without frames; its settings file is there then, and an older one kept."""
+        path, content = (
+            self.run.settings_path,
+            json.dumps(self.saved_settings(), indent=4, ensure_ascii=False),
+        )
+        written = content.encode("utf-8")
+        if not (is_file(path) and read_file(path, len(written) + 1) == written):
+            if os.path.lexists(path):
+                set_aside(self.run, [path.name])
+            write_whole(path, written)
+        return Start(self._with_given_reference(State()), 0, maker(self.prepared, self.engine))
 
-    def resumed_start(self) -> checkpoint.Checkpoint:
+    def resumed_start(self) -> Start:
         """Return where the run goes on; raises `CheckpointError` if it cannot."""
         start = resumed_start(self.prepared, self.run, self.engine)
         if start is None:  # it was stopped before its first frame was done
             return self.fresh_start()
         self.warnings += start.warnings
-        return start.checkpoint
+        return start
 
-    def make_film(self, start: checkpoint.Checkpoint, sources: Sources) -> Manifest:
+    def _with_given_reference(self, state: State) -> State:
+        """Return `state` with the picture that colours are to be matched to, where the settings give one."""
+        if not reads_color_image(self.prepared.settings):
+            return state
+        name = "color_coherence_image_path"
+        path = self.prepared.settings.color_coherence_image_path
+        picture = picture_of(self.prepared, name, path, self.engine.device)
+        return replace(state, reference=ColorReference(picture, "Image"))
+
+    def make_film(self, start: Start, sources: Sources) -> Manifest:
         """Render what is left of the film and return the list of its files.
 
         Raises:
@@ -236,7 +249,7 @@ class _Job:
             lambda share: self.tell("POST_PROCESSING", begun + (1 - begun) * share, frames),
         )
 
-    def _render(self, film: Film, start: checkpoint.Checkpoint, sources: Sources) -> None:
+    def _render(self, film: Film, start: Start, sources: Sources) -> None:
         """Hand every outcome of the loop to `film`."""
         settings = self.prepared.settings
         eyes = None
@@ -258,9 +271,16 @@ class _Job:
             laid_over=sources.laid_over,
             controls=sources.controls,
         )
+        state = start.state
+        if start.from_frames:
+            state = with_reference(
+                self._with_given_reference(state),
+                studio,
+                lambda frame: frame_image(self.run, frame, self.engine),
+            )
         self.tell("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
         with Aside(self.prepared, self.run, start.frames_done) as aside:
-            for outcome in render(studio, start.state, sources.init_image):
+            for outcome in render(studio, state, sources.init_image):
                 film.write(outcome)
                 self.tell("GENERATING", film.frames / self.plan.frames, film.frames)
                 aside.note(film.frames)

@@ -20,7 +20,7 @@ def with_manifest(
     """Return the settings as their Parseq manifest changes them, the manifest, and what is wrong with it.
 
     A manifest decides the length, the cadence and the rate of the film, unless parseq_non_schedule_overrides is off.
-    Its seeds make seed_behavior "schedule" and turn subseeds on; its perspective flips turn those on.
+    Its seeds turn subseeds on; its perspective flips turn those on.
 
     Args:
         settings: with the manifest's text or address; empty text is no manifest.
@@ -48,7 +48,7 @@ def with_manifest(
         if manifest.cadence is not None:
             changes["diffusion_cadence"] = manifest.cadence
     if "seed" in manifest.fields:
-        changes |= {"seed_behavior": "schedule", "enable_subseed_scheduling": True}
+        changes["enable_subseed_scheduling"] = True
     if any(manifest.field_of(name) for name in MOTION if name.startswith("perspective_flip")):
         changes["enable_perspective_flip"] = True
     return replace(settings, **changes), manifest, ()

@@ -7,20 +7,34 @@ from dataclasses import dataclass, replace
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.errors import CheckpointError
 from deforum_helpers.image.convert import from_bytes
+from deforum_helpers.image.types import Image
 from deforum_helpers.nolinks import is_file, read_file
-from deforum_helpers.output.earlier import check_fits, check_frames
+from deforum_helpers.output.earlier import check_fits, films, frames_from, set_aside, whole_frames
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.names import Run
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.regular_files import UnusableFile
 from deforum_helpers.render.checkpoint import LARGEST_BYTES, Checkpoint, decoded
+from deforum_helpers.render.plan import Plan
+from deforum_helpers.render.state import State
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run goes on, and what a person should know about that, as plain sentences."""
+    """Where a run goes on.
 
-    checkpoint: Checkpoint
+    Args:
+        state: what the next step starts from. That step may draw frames again which are there; those stay.
+        frames_done: number of frames on disk, 0 .. frames_done - 1.
+        made_by: what generates the frames from now on.
+        from_frames: the state is that of the frames on disk, not a saved one, and still lacks its colour reference.
+        warnings: what a person should know about it, as plain sentences.
+    """
+
+    state: State
+    frames_done: int
+    made_by: str
+    from_frames: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -30,7 +44,10 @@ def maker(prepared: Prepared, engine: Engine) -> str:
 
 
 def resumed_start(prepared: Prepared, run: Run, engine: Engine) -> Start | None:
-    """Read where a run stands, and see that everything before that is there; None if no frame was done.
+    """Read where a run stands: at its first missing frame; None if it has no frame.
+
+    A checkpoint of the same plan gives the state exactly. Without one, with other settings, or where frames were
+    deleted since, the state is made of the frames that are there. What would be overwritten is set aside.
 
     Args:
         prepared: the job as it is to go on.
@@ -40,22 +57,34 @@ def resumed_start(prepared: Prepared, run: Run, engine: Engine) -> Start | None:
     Raises:
         CheckpointError: the run cannot go on from what is there.
     """
-    content = _content(run)
-    if content is None:
+    saved = _saved(run, engine)
+    known = saved.frames_done if saved else 0
+    done = whole_frames(run, known, depth=prepared.settings.save_depth_maps)
+    if not done:
         return None
-    start = decoded(content, engine.device)
-    check_frames(run, start.frames_done, depth=prepared.settings.save_depth_maps)
-    if start.frames_done:
-        newest = read_frame(run.frame_path(start.frames_done - 1))
-        size = (prepared.settings.W, prepared.settings.H)
-        check_fits(run, (start.frames_done, *newest.shape[1::-1]), (prepared.plan.frames, *size))
-        start = replace(start, state=replace(start.state, last=from_bytes(newest, engine.device)))
-    return _with_other_maker(_with_other_settings(Start(start), prepared, run), maker(prepared, engine), run)
+    plan, made_by = prepared.plan, maker(prepared, engine)
+    newest = read_frame(run.frame_path(done - 1))
+    size = (prepared.settings.W, prepared.settings.H)
+    check_fits(run, (done, *newest.shape[1::-1]), (plan.frames, *size))
+    if saved and saved.digest == plan.digest and known <= done:
+        state = replace(saved.state, last=frame_image(run, known - 1, engine))
+        start = Start(state, done, made_by)
+    else:
+        state = _state_at(plan, done, saved, run, engine)
+        start = Start(state, done, made_by, from_frames=True)
+    said = [_how_it_goes_on(start, saved, plan, run), _other_maker(start, saved, run)]
+    said.append(_set_aside(run, start))
+    return replace(start, warnings=tuple(filter(None, said)))
 
 
-def _content(run: Run) -> bytes | None:
+def frame_image(run: Run, frame: int, engine: Engine) -> Image:
+    """Return a frame of a run as the loop knows it, (3, H, W) on the engine's device."""
+    return from_bytes(read_frame(run.frame_path(frame)), engine.device)
+
+
+def _saved(run: Run, engine: Engine) -> Checkpoint | None:
     try:
-        return read_file(run.checkpoint_path, LARGEST_BYTES + 1)
+        return decoded(read_file(run.checkpoint_path, LARGEST_BYTES + 1), engine.device)
     except UnusableFile as error:
         if error.absent and is_file(run.settings_path):
             return None
@@ -68,37 +97,55 @@ def _content(run: Run) -> bytes | None:
         raise CheckpointError(message) from error
 
 
-def _with_other_settings(begun: Start, prepared: Prepared, run: Run) -> Start:
-    """Return where the run goes on with other settings than it was begun with.
+def _state_at(plan: Plan, done: int, saved: Checkpoint | None, run: Run, engine: Engine) -> State:
+    """Return the state before the step that makes frame `done`, of the frames on disk."""
+    steps = sum(key.stop <= done for key in plan.key_frames)
+    place = plan.key_frames[steps].index if steps < len(plan.key_frames) else done
+    flow = saved.state.flow if saved and saved.frames_done == place else None
+    return State(steps, frame_image(run, place - 1, engine) if place else None, None, flow)
 
-    Raises:
-        CheckpointError: the new settings have no key frame there.
-    """
-    start, plan = begun.checkpoint, prepared.plan
-    if start.digest == plan.digest:
-        return begun
-    places = [key.index for key in plan.key_frames]
-    if start.frames_done not in places and start.frames_done < plan.frames:
-        raise CheckpointError(
-            f"The run {run.timestring} has {start.frames_done} frames, but with the changed settings frame "
-            f"{start.frames_done} is no key frame. Resume with the diffusion_cadence it was begun with."
+
+def _how_it_goes_on(start: Start, saved: Checkpoint | None, plan: Plan, run: Run) -> str:
+    done, name = start.frames_done, run.timestring
+    if not start.from_frames:
+        return ""
+    if saved is None and done == plan.frames:
+        return f"The run {name} has no checkpoint; all of its {done} frames are there and stay as they are."
+    if saved is None:
+        return (
+            f"The run {name} has no checkpoint: it goes on at frame {done}, the first that is missing, by the "
+            "settings as they are now."
         )
-    warning = (
-        f"The settings differ from those that the run {run.timestring} was begun with; frames from "
-        f"{start.frames_done} on follow the new ones."
+    if done < saved.frames_done:
+        return (
+            f"Frame {done} of the run {name} is missing: it goes on there, by the settings as they are now."
+        )
+    return (
+        f"The settings differ from those that the run {name} was begun with; frames from {done} on follow the "
+        "new ones."
     )
-    done = sum(place < start.frames_done for place in places)
-    changed = replace(start, state=replace(start.state, steps_done=done), digest=plan.digest)
-    return Start(changed, (*begun.warnings, warning))
 
 
-def _with_other_maker(begun: Start, made_by: str, run: Run) -> Start:
-    """Return where the run goes on with another engine or model; one that a run does not name is not known."""
-    start = begun.checkpoint
-    if not start.made_by or start.made_by == made_by:
-        return Start(replace(start, made_by=made_by), begun.warnings)
-    warning = (
-        f"The run {run.timestring} was begun by {start.made_by}; frames from {start.frames_done} on are generated "
-        f"by {made_by} and may look different. Cancel the job to keep it as it is, and resume it where it was begun."
+def _other_maker(start: Start, saved: Checkpoint | None, run: Run) -> str:
+    """Tell of another engine or model than the run was begun with; one that a run does not name is not known."""
+    if saved is None or saved.made_by in ("", start.made_by):
+        return ""
+    return (
+        f"The run {run.timestring} was begun by {saved.made_by}; frames from {start.frames_done} on are generated "
+        f"by {start.made_by} and may look different. Cancel the job to keep it as it is, and resume it where it "
+        "was begun."
     )
-    return Start(replace(start, made_by=made_by), (*begun.warnings, warning))
+
+
+def _set_aside(run: Run, start: Start) -> str:
+    """Set aside what the frames to come would overwrite, and tell where it is.
+
+    A run that goes on from its checkpoint completes the film of the same frames, so the shorter one gives way.
+    """
+    names = frames_from(run, start.frames_done) + (films(run) if start.from_frames else [])
+    if not names:
+        return ""
+    return (
+        f"What the run {run.timestring} had beyond its first {start.frames_done} frames is kept in the folder "
+        f"{set_aside(run, names)!r}."
+    )

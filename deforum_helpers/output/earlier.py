@@ -1,40 +1,88 @@
-"""What earlier attempts at a run have left: whole frames, on which it goes on, and halves of files."""
+"""What earlier attempts at a run have left: whole frames, on which it goes on, and what must not be overwritten."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from deforum_helpers.errors import CheckpointError
+from deforum_helpers.nolinks import Folder
+from deforum_helpers.output.disk import disk_errors
 from deforum_helpers.output.frames import is_whole
 from deforum_helpers.output.names import Run
 
+_FRAME = re.compile(r"_(?:depth_)?([0-9]{9})\.png")
+_FILM = re.compile(r"\.(?:mp4|gif|srt)|_\w+\.mp4")
 
-def check_frames(run: Run, count: int, *, depth: bool) -> None:
-    """See that the first `count` frames of a run are there, from the first byte to the last.
+
+def whole_frames(run: Run, known: int, *, depth: bool) -> int:
+    """Return how many frames of a run are there without a gap, each from its first byte to its last.
 
     Args:
         run: names them.
-        count: how many.
-        depth: whether each has a depth map, which is to be there as well.
+        known: how many a checkpoint says were finished; 0 where it says nothing.
+        depth: whether a frame needs its depth map as well.
 
     Raises:
-        CheckpointError: one is missing, or only half there.
+        CheckpointError: a finished frame is damaged or lacks its depth map, or frame 0 of a run that has more is
+            missing.
     """
-    for frame in range(count):
-        _check(run, f"frame {frame}", run.frame_path(frame))
-        if depth:
-            _check(run, f"depth map {frame}", run.depth_path(frame))
+    frame = 0
+    while is_whole(run.frame_path(frame)) and (not depth or is_whole(run.depth_path(frame))):
+        frame += 1
+    path = run.frame_path(frame)
+    if frame < known and is_whole(path):
+        raise _unusable(run, f"depth map {frame}", run.depth_path(frame))
+    if frame < known and os.path.lexists(path):
+        raise _unusable(run, f"frame {frame}", path)
+    if frame == 0 and (known or frames_from(run, 0)):
+        raise _unusable(run, "frame 0", path)
+    return frame
 
 
-def _check(run: Run, what: str, path: Path) -> None:
-    if not is_whole(path):
-        state = "damaged" if path.exists() else "missing"
-        raise CheckpointError(
-            f"The run {run.timestring} cannot be resumed: its {what} is {state} ({path.name}). "
-            "Put it back, or render anew."
-        )
+def _unusable(run: Run, what: str, path: Path) -> CheckpointError:
+    state = "damaged" if os.path.lexists(path) else "missing"
+    return CheckpointError(
+        f"The run {run.timestring} cannot be resumed: its {what} is {state} ({path.name}). "
+        "Put it back, or render anew."
+    )
+
+
+def frames_from(run: Run, first: int) -> list[str]:
+    """Return the names of a run's frames and depth maps from number `first` on, whole or not."""
+    return [name for name, end in _files(run) if (at := _FRAME.fullmatch(end)) and int(at[1]) >= first]
+
+
+def films(run: Run) -> list[str]:
+    """Return the names of all that was made of a run's frames: videos, GIF and subtitles."""
+    return [name for name, end in _files(run) if _FILM.fullmatch(end)]
+
+
+def _files(run: Run) -> list[tuple[str, str]]:
+    """Return the name of each file of a run, and what follows the timestring in it."""
+    with disk_errors(run.outdir.name), os.scandir(run.outdir) as entries:
+        names = sorted(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
+    start = run.timestring
+    return [(name, name[len(start) :]) for name in names if name.startswith(start)]
+
+
+def set_aside(run: Run, names: Sequence[str]) -> str:
+    """Move files of a run that a resume would overwrite into a new folder beside them; return the folder's name.
+
+    Raises:
+        DiskFull, RenderError: they cannot be moved.
+    """
+    number, kept = 1, run.outdir / f"{run.timestring}_replaced"
+    while os.path.lexists(kept):
+        number += 1
+        kept = run.outdir / f"{run.timestring}_replaced_{number}"
+    with disk_errors(kept.name), Folder(run.outdir) as here, Folder(kept, make=True) as there:
+        for name in names:
+            there.take(here, name, name)
+    return kept.name
 
 
 def check_fits(run: Run, there: tuple[int, int, int], wanted: tuple[int, int, int]) -> None:

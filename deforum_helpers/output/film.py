@@ -138,27 +138,28 @@ class Film:
         self._stack.__exit__(kind, error, trace)
 
     def write(self, outcome: Outcome) -> None:
-        """Queue the frames of one step, and its checkpoint behind them.
+        """Queue the frames of one step, and its checkpoint behind them; frames that are there already stay.
 
         Raises:
             DiskFull: there is no room for the next step; these frames are written.
             DiskFull, VideoError, RenderError: what writing earlier frames met.
         """
         name = self._settings.depth_algorithm
+        new = [frame for frame in outcome.frames if frame.index >= self._first]
         pictures = tuple(
             (
                 frame.index,
                 to_bytes(frame.image),
                 depth_bytes(frame.depth, name) if frame.depth is not None else None,
             )
-            for frame in outcome.frames
+            for frame in new
         )
-        if pictures[0][0] != self.frames:
+        if pictures and pictures[0][0] != self.frames:
             raise AssertionError(f"frame {pictures[0][0]} came where frame {self.frames} was due")
         self.frames += len(pictures)
-        extras = tuple((name, to_bytes(image)) for frame in outcome.frames for name, image in frame.extras)
+        extras = tuple((name, to_bytes(image)) for frame in new for name, image in frame.extras)
         state = replace(outcome.state, last=None)  # the newest frame waits once, in 8 bits
-        checkpoint = Checkpoint(state, self.frames, self._plan.digest, self._made_by)
+        checkpoint = Checkpoint(state, outcome.frames[-1].index + 1, self._plan.digest, self._made_by)
         self._held.append(_Written(pictures, extras, checkpoint))
         held_bytes = sum(written.bytes for written in self._held)
         if not self._settings.store_frames_in_ram or held_bytes >= MOST_HELD_BYTES:
@@ -167,7 +168,9 @@ class Film:
             if self._encoder is not None:
                 self._encoder.put(picture)
         if self.frames < self._plan.frames:  # what is drawn is kept; nothing more is drawn in vain
-            require_space(self._run.outdir, held_bytes + CHECKPOINT_PICTURES * pictures[0][1].nbytes)
+            require_space(
+                self._run.outdir, held_bytes + CHECKPOINT_PICTURES * outcome.frames[0].image.numel()
+            )
 
     def finish(self, report: Callable[[float], None]) -> Manifest:
         """Complete all files and return their list.

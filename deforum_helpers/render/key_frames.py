@@ -193,12 +193,20 @@ def plan_fades(places: Sequence[int], frames: int, cadence: int) -> tuple[int, .
     return tuple(fades)
 
 
-def plan_seeds(settings: Settings, schedules: Schedules, places: tuple[int, ...]) -> tuple[KeySeeds, ...]:
-    """Return the seeds of all key frames, and those of one more that would follow."""
+def plan_seeds(
+    settings: Settings, schedules: Schedules, places: tuple[int, ...], *, driven: bool
+) -> tuple[KeySeeds, ...]:
+    """Return the seeds of all key frames, and those of one more that would follow.
+
+    Args:
+        settings, schedules: of the film.
+        places: numbers of the diffused frames, ascending.
+        driven: whether a Parseq manifest gives the seeds, whatever seed_behavior says.
+    """
     frames = (*places, settings.max_frames)
     scheduled = None
     behavior = "schedule" if is_guided(settings) else settings.seed_behavior
-    if behavior == "schedule":
+    if driven or behavior == "schedule":
         column = schedules.values["seed_schedule"]
         scheduled = [int(column[min(frame, settings.max_frames - 1)]) for frame in frames]
     return seed_series(behavior, settings.seed, frames, iter_n=settings.seed_iter_N, scheduled=scheduled)

@@ -43,9 +43,12 @@ class StageOrder:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._matches = settings.color_coherence != "None"
-        self._video = settings.color_coherence == "Video Input" and uses_video(settings)
-        self._given = settings.color_coherence == "Image" or self._video
+        # A preview shows motion alone: what else changes a picture would add up, with no diffusion to take it back.
+        self._plain = settings.motion_preview_mode
+        coherence = "None" if self._plain else settings.color_coherence
+        self._matches = coherence != "None"
+        self._video = coherence == "Video Input" and uses_video(settings)
+        self._given = coherence == "Image" or self._video
         self._referenced = self._given
         self._moves = is_moved(settings)
         self._from_picture = settings.use_init or starts_from_video(settings)
@@ -66,13 +69,13 @@ class StageOrder:
         if self._video and index % self._settings.color_coherence_video_every_N_frames == 0:
             stages.append("video_reference")
         if index and self._moves:
-            stages += self._before(contrast, sharpen, noise)
+            stages += self._before(*(wanted and not self._plain for wanted in (contrast, sharpen, noise)))
         starts_blank = not (self._from_picture or is_guided(self._settings)) and (
             index == 0 or not self._moves
         )
         if uses_masks(self._settings) and not starts_blank:
             stages.append("mask")
-        if index > 0 and strength > 0 and self._moves and not self._settings.motion_preview_mode:
+        if index > 0 and strength > 0 and self._moves and not self._plain:
             if self._settings.optical_flow_redo_generation != "None":
                 stages.append("flow_redo")
             if self._settings.diffusion_redo > 0:

@@ -127,7 +127,8 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
     places = place_key_frames(
         distribution(settings), settings.max_frames, cadence(settings), prompts.key_frames
     )
-    seeds = plan_seeds(settings, schedules, places)
+    driven = manifest is not None and manifest.field_of("seed_schedule") is not None
+    seeds = plan_seeds(settings, schedules, places, driven=driven)
     key_frames = plan_key_frames(script, places, seeds)
     moves = plan_moves(settings, schedules.values)
     return Plan(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import count as counted
-from itertools import islice
 
 from deforum_helpers.errors import Problem, SettingsError
 
@@ -52,24 +50,34 @@ def seed_series(
         seed: of the first key frame.
         frames: the number of each key frame.
         iter_n: how many key frames share a seed under "iter"; the first seed serves one only.
-        scheduled: the seed schedule at each key frame, for "schedule"; below 0 means a random seed.
+        scheduled: the seed schedule at each key frame, below 0 = a random seed; required for "schedule". With any other
+            behaviour (a Parseq manifest that gives seeds) it decides what is diffused, and each noise seed follows
+            by that behaviour from the seed that was diffused before.
 
     Random seeds derive from `seed` and the frame's number, so equal settings give equal seeds.
+
+    Worked example: scheduled seeds 55, 65, 75, 85 at seed 1 have the noise seeds 1, 56, 66, 76 with "iter" and
+    1, 55, 65, 75 with "fixed".
 
     Raises:
         SettingsError: unknown `behavior`, or `iter_n` below 1.
     """
-    if behavior == "random":
-        seeds = [derived_seed("random", seed, frame) if n else seed for n, frame in enumerate(frames)]
-        return tuple(map(KeySeeds, seeds, seeds, frames))
     if behavior == "schedule":
         return _scheduled(seed, scheduled, frames)
-    if behavior not in _RUNNING:
+    if behavior != "random" and behavior not in _CHANGES:
         raise SettingsError([_unknown_behavior(behavior)])
     if iter_n < 1:
         raise SettingsError([_bad_iter_n(iter_n)])
-    running = list(islice(_RUNNING[behavior](seed, iter_n), len(frames)))
-    return tuple(map(KeySeeds, running, running, frames))
+    keys: list[KeySeeds] = []
+    for number, frame in enumerate(frames):
+        noise_seed = seed
+        if number and behavior == "random":
+            noise_seed = derived_seed("random", seed, frame)
+        elif number:
+            noise_seed = keys[-1].seed + _CHANGES[behavior](number - 1, iter_n)
+        used = noise_seed if scheduled is None else _resolved(scheduled[number], seed, frame)
+        keys.append(KeySeeds(used, noise_seed, frame))
+    return tuple(keys)
 
 
 def _scheduled(seed: int, scheduled: Sequence[int] | None, frames: Sequence[int]) -> tuple[KeySeeds, ...]:
@@ -77,7 +85,7 @@ def _scheduled(seed: int, scheduled: Sequence[int] | None, frames: Sequence[int]
         raise ValueError("Seed behaviour schedule needs the schedule's value at each key frame.")
     return tuple(
         KeySeeds(
-            int(value) if value >= 0 else derived_seed("random", seed, frame),
+            _resolved(value, seed, frame),
             derived_seed("noise", seed, frame) if number else seed,
             frame,
         )
@@ -85,36 +93,21 @@ def _scheduled(seed: int, scheduled: Sequence[int] | None, frames: Sequence[int]
     )
 
 
-def _iter(seed: int, iter_n: int) -> Iterator[int]:
-    for number in counted():
-        yield seed + -(-number // iter_n)
+def _resolved(value: int, seed: int, frame: int) -> int:
+    return int(value) if value >= 0 else derived_seed("random", seed, frame)
 
 
-def _ladder(seed: int, _: int) -> Iterator[int]:
-    for number in counted():
-        yield seed + number // 2 + 2 * (number % 2)
-
-
-def _alternate(seed: int, _: int) -> Iterator[int]:
-    for number in counted():
-        yield seed + number % 2
-
-
-def _fixed(seed: int, _: int) -> Iterator[int]:
-    while True:
-        yield seed
-
-
-_RUNNING: dict[str, Callable[[int, int], Iterator[int]]] = {
-    "iter": _iter,
-    "ladder": _ladder,
-    "alternate": _alternate,
-    "fixed": _fixed,
+# By how much a seed changes after key frame number n, where iter_n of them share one.
+_CHANGES: dict[str, Callable[[int, int], int]] = {
+    "iter": lambda n, iter_n: 1 if n % iter_n == 0 else 0,
+    "ladder": lambda n, _: -1 if n % 2 else 2,
+    "alternate": lambda n, _: -1 if n % 2 else 1,
+    "fixed": lambda n, _: 0,
 }
 
 
 def _unknown_behavior(behavior: str) -> Problem:
-    allowed = ", ".join([*_RUNNING, "random", "schedule"])
+    allowed = ", ".join([*_CHANGES, "random", "schedule"])
     message = f"seed_behavior: found {behavior[:40]!r}, allowed is one of {allowed}."
     return Problem(message, "seed_behavior", found=behavior[:40], allowed=allowed)
 

@@ -169,8 +169,9 @@ _RUN: dict[str, Fact] = {
     ),
     "motion_preview_mode": Fact(
         "job.py",
-        "The preview's frame stands upright; classic had its sides swapped.",
-        lambda flat: flat["W"] != flat["H"],
+        "The test picture stays visible to the last frame, and nothing but the camera changes it; classic's faded to "
+        "black behind a white rectangle.",
+        _is("motion_preview_mode", True),
     ),
 }
 

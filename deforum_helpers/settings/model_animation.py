@@ -499,8 +499,8 @@ class AnimationSettings:
     )
     resume_from_timestring: bool = setting(
         False,
-        "Continues the run of resume_timestring in the same batch folder, exactly as if it had never "
-        "stopped.",
+        "Continues the run of resume_timestring in the same batch folder at its first missing frame, exactly as if "
+        "it had never stopped.",
         tab="Run > Batch Mode, Resume and more",
         label="Resume from timestring",
     )

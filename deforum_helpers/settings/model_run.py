@@ -125,7 +125,8 @@ class RunSettings:
         "iter",
         "How the seed moves from one diffused frame to the next: iter adds 1 every seed_iter_N frames, "
         "fixed stays, random draws, ladder goes +2 -1 +2 -1, alternate goes +1 -1 +1 -1, schedule reads "
-        "seed_schedule.",
+        "seed_schedule. Seeds of a Parseq manifest go before; the noise "
+        "follows from them by this behaviour.",
         tab=_SEED,
         label="Seed behavior",
         choices=SEED_BEHAVIORS,

@@ -260,7 +260,7 @@ class Answers:
     def runs(self) -> list[tuple[str, str]]:
         """Return the runs that can be continued, newest first: what they are called, and their timestrings."""
         return [
-            (f"{run.folder} ({run.frames} {'frame' if run.frames == 1 else 'frames'})", run.timestring)
+            (f"{run.folder} (continue from frame {run.frames})", run.timestring)
             for run in self._service.stopped_runs()
         ]
 

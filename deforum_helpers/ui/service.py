@@ -71,7 +71,7 @@ class Film:
 
 @dataclass(frozen=True)
 class StoppedRun:
-    """A run that can be continued: the settings file it wrote, the folder's name, and frames found."""
+    """A run that can be continued: the settings file it wrote, the folder's name, and its first missing frame."""
 
     timestring: str
     folder: str

@@ -206,6 +206,24 @@ def test_runs_that_stopped_are_found_and_finished_ones_are_not(
     assert found[1].settings == Path(folder, "20260101000000_settings.txt")
 
 
+def test_a_run_goes_on_at_its_first_missing_frame_with_and_without_a_checkpoint(
+    service: QueueService, renderer: Renderer
+) -> None:
+    folder = renderer.root / "img2img-images" / "dream"
+    folder.mkdir(parents=True)
+    for timestring, frames in (
+        ("20260101000000", (0, 1, 3)),
+        ("20260102000000", (0,)),
+        ("20260103000000", ()),
+    ):
+        (folder / f"{timestring}_settings.txt").write_text(json.dumps({"max_frames": 4}))
+        for frame in frames:
+            (folder / f"{timestring}_{frame:09d}.png").touch()
+    (folder / "notes_settings.txt").write_text("{}")
+    found = service.stopped_runs()
+    assert [(run.timestring, run.frames) for run in found] == [("20260102000000", 1), ("20260101000000", 2)]
+
+
 def test_options_hold_for_jobs_of_the_tab_and_after_a_restart(renderer: Renderer) -> None:
     queue = strict_queue(renderer)
     facts = own_facts("null", None, renderer.root)

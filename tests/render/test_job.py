@@ -247,10 +247,10 @@ def test_a_run_is_locked_while_it_is_rendered(tmp_path: Path) -> None:
     assert locks == {True}
 
 
-def test_resume_with_a_missing_frame_names_it(tmp_path: Path) -> None:
+def test_resume_without_the_first_frame_names_it(tmp_path: Path) -> None:
     result = rendered(prepared(tmp_path, QUICK))
-    (result.outdir / f"{result.timestring}_000000002.png").unlink()
-    with pytest.raises(CheckpointError, match="frame 2"):
+    (result.outdir / f"{result.timestring}_000000000.png").unlink()
+    with pytest.raises(CheckpointError, match="frame 0 is missing"):
         rendered(prepared(tmp_path, QUICK), resume=result.timestring)
 
 

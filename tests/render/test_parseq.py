@@ -83,6 +83,30 @@ def test_seeds_and_subseeds(tmp_path: Path) -> None:
     assert {(key.request.subseed, key.request.subseed_strength) for key in keys} == {(5, 0.5)}
 
 
+@pytest.mark.parametrize(("behavior", "noise_seeds"), [("iter", [1, 56, 66, 76]), ("fixed", [1, 55, 65, 75])])
+def test_noise_and_subtitles_follow_the_seed_behavior(
+    behavior: str, noise_seeds: list[int], tmp_path: Path
+) -> None:
+    text = manifest(4, seed=lambda k: 55 + 10 * k)
+    plan = film(tmp_path, text, seed=1, seed_behavior=behavior, noise_schedule="0:(0.1)").plan
+    assert [key.request.seed for key in plan.key_frames] == [55, 65, 75, 85]
+    assert [key.noise.seed for key in plan.key_frames] == noise_seeds
+    assert [seed for _, seed in plan.subtitle_heads] == noise_seeds
+
+
+def test_with_cadence_subtitles_tell_the_seed_that_comes_next(tmp_path: Path) -> None:
+    text = manifest(5, {"cadence": 2}, seed=lambda k: 55 + 10 * k)
+    plan = film(tmp_path, text, seed=1, seed_behavior="iter").plan
+    assert [key.request.seed for key in plan.key_frames] == [55, 75, 95]
+    assert [key.noise.seed for key in plan.key_frames] == [1, 56, 76]
+    assert [seed for _, seed in plan.subtitle_heads] == [56, 56, 76, 76, 96]
+
+
+def test_a_manifest_without_seeds_leaves_them_to_the_settings(tmp_path: Path) -> None:
+    keys = film(tmp_path, manifest(3, zoom=1), seed=7, seed_behavior="ladder").plan.key_frames
+    assert [key.request.seed for key in keys] == [key.noise.seed for key in keys] == [7, 9, 8]
+
+
 def test_a_perspective_flip_is_turned_on(tmp_path: Path) -> None:
     flipped = film(tmp_path, manifest(perspective_flip_phi_delta=5, perspective_flip_fv=53)).plan
     assert not all(move.still for move in flipped.moves[1:])

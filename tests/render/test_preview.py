@@ -1,40 +1,69 @@
-"""The preview of moves: a test picture and white frames that the camera carries along; no model is asked."""
+"""The preview of moves: a test picture that the camera carries along, visible to the end; no model is asked."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+import torch
 from films import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.engines.null import draw_chart
-from deforum_helpers.job import run_job
+from deforum_helpers.engines.preview import PreviewEngine
+from deforum_helpers.image.convert import from_bytes, to_bytes
+from deforum_helpers.job import RunResult, run_job
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.prepare import Prepared
+from deforum_helpers.render.studio import Studio
+
+STILL = {"zoom": "0:(1)", "translation_z": "0:(0)", "rotation_3d_x": "0:(0)"}
+CAMERAS: dict[str, dict[str, Any]] = {
+    "2D zoom in": {"zoom": "0:(1.05)"},
+    "2D zoom out": {"zoom": "0:(0.95)", "angle": "0:(3)"},
+    "2D pan": {"translation_x": "0:(3)"},
+    "3D forwards": {"animation_mode": "3D", "translation_z": "0:(8)"},
+    "3D turn": {"animation_mode": "3D", "rotation_3d_y": "0:(2)", "padding_mode": "zeros"},
+    "3D sideways": {"animation_mode": "3D", "translation_x": "0:(6)", "diffusion_cadence": 3},
+}
+# What changes pictures beside the camera; over a whole film it would leave nothing of one that is not diffused.
+OTHER_CHANGES = {
+    "strength_schedule": "0:(0.5)",
+    "noise_schedule": "0:(0.1)",
+    "contrast_schedule": "0:(0.9)",
+    "amount_schedule": "0:(0.5)",
+    "color_coherence": "LAB",
+    "diffusion_redo": 3,
+    "optical_flow_redo_generation": "DIS Medium",
+}
 
 
-def test_the_camera_moves_a_frame_and_nothing_is_diffused(tmp_path: Path) -> None:
-    engine = NoisyEngine()
-    job = prepared(
-        tmp_path,
-        motion_preview_mode=True,
-        zoom="0:(1)",
-        translation_x="0:(6)",
-        strength_schedule="0:(0.5)",
-        color_coherence="None",
-        noise_schedule="0:(0)",
-        amount_schedule="0:(0)",
-        diffusion_redo=3,
-        optical_flow_redo_generation="DIS Medium",
-        skip_video_creation=True,
-    )
+def preview(root: Path, **changes: Any) -> tuple[Prepared, RunResult, list[np.ndarray]]:
+    settings = STILL | {"W": 128, "H": 96, "max_frames": 60, "skip_video_creation": True} | changes
+    job, engine = prepared(root, motion_preview_mode=True, **settings), NoisyEngine()
     result = run_job(job, engine, CancelToken(), lambda progress: None)
-    frames = [read_frame(path).astype(float) for path in frame_files(result.outdir)]
     assert engine.requests == []
-    assert np.array_equal(frames[0], np.rint(draw_chart(0, 64, 64) * 255))
-    newest, before = frames[3][32, 21].mean(), frames[3][32, 27].mean()
-    assert newest > 120
-    assert 55 < before < newest
+    return job, result, [read_frame(path) for path in frame_files(result.outdir)]
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_the_camera_is_seen_to_the_last_frame(camera: str, tmp_path: Path) -> None:
+    job, _, frames = preview(tmp_path, **CAMERAS[camera], **OTHER_CHANGES)
+    assert len(frames) == 60
+    for frame in frames:
+        parts = frame.reshape(3, 32, 4, 32, 3).swapaxes(1, 2).reshape(12, -1)
+        assert parts.std(axis=1).min() > 20
+    studio = Studio(plan=job.plan, engine=PreviewEngine(torch.device("cpu")), eyes=None, cancel=CancelToken())
+    for index in (1, 10, 30, 59):
+        before, frame = frames[index - 1].astype(float), frames[index].astype(float)
+        moved = to_bytes(studio.moved(from_bytes(frames[index - 1]), index)).astype(float)
+        assert np.median(np.abs(frame - moved)) < 0.5 * np.median(np.abs(frame - before))
+
+
+def test_a_camera_that_stands_still_leaves_the_picture_as_it_is(tmp_path: Path) -> None:
+    _, result, frames = preview(tmp_path, max_frames=10, **OTHER_CHANGES)
+    assert all(np.array_equal(frame, frames[0]) for frame in frames)
     assert any("nothing is diffused" in text for text in result.warnings)
 
 

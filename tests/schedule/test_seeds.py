@@ -12,7 +12,7 @@ FRAMES = (0, 3, 6, 9, 11)
 
 
 def series(behavior: str, seed: int = 100, frames: tuple[int, ...] = FRAMES) -> tuple[KeySeeds, ...]:
-    scheduled = [50, -1, 52, -1, 54][: len(frames)]
+    scheduled = [50, -1, 52, -1, 54][: len(frames)] if behavior == "schedule" else None
     return seed_series(behavior, seed, frames, iter_n=1, scheduled=scheduled)
 
 
@@ -48,6 +48,35 @@ def test_scheduled_seeds_are_taken_and_below_zero_drawn() -> None:
     assert all(0 <= key.seed < 2**32 for key in keys)
     assert keys[0].noise_seed == 100
     assert len({key.noise_seed for key in keys}) == 5
+
+
+@pytest.mark.parametrize(
+    ("behavior", "noise_seeds"),
+    [
+        ("iter", [1, 56, 66, 76, 86]),
+        ("fixed", [1, 55, 65, 75, 85]),
+        ("ladder", [1, 57, 64, 77, 84]),
+        ("alternate", [1, 56, 64, 76, 84]),
+    ],
+)
+def test_noise_seeds_follow_from_the_seeds_that_a_manifest_gives(
+    behavior: str, noise_seeds: list[int]
+) -> None:
+    given = [55, 65, 75, 85, 95]
+    keys = seed_series(behavior, 1, FRAMES, iter_n=1, scheduled=given)
+    assert [key.seed for key in keys] == given
+    assert [key.noise_seed for key in keys] == noise_seeds
+
+
+def test_given_seeds_that_are_shared_by_several_frames_change_as_rarely() -> None:
+    keys = seed_series("iter", 1, FRAMES, iter_n=2, scheduled=[10, 20, 30, 40, 50])
+    assert [key.noise_seed for key in keys] == [1, 11, 20, 31, 40]
+
+
+def test_random_noise_does_not_depend_on_the_seeds_that_are_given() -> None:
+    keys = seed_series("random", 100, FRAMES, iter_n=1, scheduled=[5, -1, 7, 8, 9])
+    assert [key.noise_seed for key in keys] == [key.noise_seed for key in series("random")]
+    assert all(0 <= key.seed < 2**32 for key in keys)
 
 
 def test_redo_seeds_differ_by_frame_and_pass() -> None:

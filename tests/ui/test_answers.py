@@ -324,7 +324,7 @@ def test_a_stopped_run_is_resumed_with_its_settings(
     path = tmp_path / "20260102030405_settings.txt"
     path.write_text('{"W": 640, "batch_name": "x_{timestring}"}')
     service.runs = (StoppedRun("20260102030405", "x_20260102030405", path, 3),)
-    assert answers.runs() == [("x_20260102030405 (3 frames)", "20260102030405")]
+    assert answers.runs() == [("x_20260102030405 (continue from frame 3)", "20260102030405")]
     found = filled(answers.fill('{"act": "run", "name": "20260102030405"}', values()))
     assert found["W"] == 640
     assert found["resume_from_timestring"] is True
