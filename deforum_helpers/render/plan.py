@@ -187,7 +187,8 @@ def _prompts(settings: Settings, timeline: Timeline) -> PromptSeries:
 
 def _prompt_warnings(settings: Settings, prompts: PromptSeries) -> tuple[str, ...]:
     """Nobody who left the prompts as they come has to hear that a short film ends before the last of them."""
-    return () if settings.prompts == FIELDS["prompts"].default else prompts.warnings
+    untouched = settings.prompts == FIELDS["prompts"].default and not prompts.whole
+    return () if untouched else prompts.warnings
 
 
 def _color_warnings(settings: Settings) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from deforum_helpers.bounded_json import TooMuch, parse_json
 from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.schedule.prompt_text import split_negative
+from deforum_helpers.schedule.prompt_text import NEGATIVE_MARK, split_negative, with_marks
 from deforum_helpers.schedule.prompts import PromptSeries
-from deforum_helpers.schedule.reading import shown
+from deforum_helpers.schedule.reading import MAX_WARNINGS, shown
 
 SETTING = "parseq_manifest"
 PROMPT_FIELD = "deforum_prompt"
@@ -129,11 +129,18 @@ class Manifest:
         """Return the manifest's prompts as they are, or None where it has none."""
         if PROMPT_FIELD not in self.fields:
             return None
-        texts = self.texts(PROMPT_FIELD, frames)
+        given = self.texts(PROMPT_FIELD, frames)
+        marked = {text: with_marks(text) for text in set(given)}
+        texts = tuple(marked[text][0] for text in given)
+        slips = sorted({slip for _, found in marked.values() for slip in found})
+        warnings = tuple(
+            f"{SETTING}: {shown(slip)} in {PROMPT_FIELD} is read as {NEGATIVE_MARK}."
+            for slip in slips[:MAX_WARNINGS]
+        )
         sides = [split_negative(text) for text in texts]
         changes = tuple(frame for frame in range(frames) if frame == 0 or texts[frame] != texts[frame - 1])
         positive, negative = (tuple(side[place].strip() for side in sides) for place in (0, 1))
-        return PromptSeries(texts, positive, negative, changes, whole=True)
+        return PromptSeries(texts, positive, negative, changes, warnings, whole=True)
 
 
 def field_of(schedule: str) -> str:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from deforum_helpers.bounded_json import parse_json
 from deforum_helpers.settings.files import json_object
 
-# "0": or '16' : or max_f/2: or frame 16: ; two colons are a weight of dynamic prompts.
+# "0": or '16' : or max_f/2: or frame 16: or 16 => ; two colons are a weight of dynamic prompts.
 _BEFORE_FRAME = r"""["'“‘]?[ \t]{0,9}(?:[Ff]rame[ \t]{1,9})?"""
 _FRAME = r"[-(]{0,3}(?:[0-9]{1,9}|max_f)[-+*/0-9.()]{0,40}"
-_AFTER_FRAME = r"""["'”’]?[ \t]{0,40}:(?!:)"""
+_AFTER_FRAME = r"""["'”’]?[ \t]{0,40}(?::(?!:)|=>?)"""
 _ANY_KEY = _BEFORE_FRAME + _FRAME + _AFTER_FRAME
 _KEY = re.compile(f"{_BEFORE_FRAME}({_FRAME}){_AFTER_FRAME}")
 
@@ -28,7 +28,8 @@ _OPENING_QUOTE = re.compile(r"""\s{0,40}\(?(["'“‘])""")
 
 # What looks like a key frame where none can be told from the words around it.
 _AMONG_WORDS = re.compile(rf"\s(?={_ANY_KEY}\s)")
-_AFTER_PROMPT = re.compile(rf"[,;|\n{{][ \t]{{0,40}}(?={_ANY_KEY}(?![0-9]))")
+_SECONDS = r"[0-9]{1,9}(?:\.[0-9]{1,9})?[ \t]{0,9}s(?:ec(?:onds)?)?[ \t]{0,9}:"
+_AFTER_PROMPT = re.compile(rf"[,;|\n{{][ \t]{{0,40}}(?={_ANY_KEY}(?![0-9])|{_SECONDS})")
 _QUOTED_LIST = re.compile(r"""(?:"[ \t]{0,40}[,;|\n]\s{0,40}"|'[ \t]{0,40}[,;|\n]\s{0,40}')""")
 
 

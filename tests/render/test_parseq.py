@@ -17,6 +17,7 @@ from deforum_helpers.options import Options
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.plan import make_plan
 from deforum_helpers.schedule.parseq import read_manifest
+from deforum_helpers.settings import FIELDS
 
 
 def manifest(frames: int = 6, options: dict[str, Any] | None = None, **fields: Any) -> str:
@@ -62,6 +63,12 @@ def test_what_a_manifest_says_is_part_of_the_digest(tmp_path: Path) -> None:
         plans.append(make_plan(plain.settings, Options(), read))
     assert plans[0].settings == plans[1].settings
     assert plans[0].digest != plans[1].digest
+
+
+def test_a_slip_of_the_mark_is_told_whatever_the_settings_prompts_are(tmp_path: Path) -> None:
+    job = film(tmp_path, manifest(deforum_prompt="a --NEG b"), prompts=dict(FIELDS["prompts"].default))
+    assert job.plan.key_frames[0].request.negative_prompt == "b"
+    assert any("--NEG" in text for text in job.warnings)
 
 
 def test_length_rate_and_cadence(tmp_path: Path) -> None:

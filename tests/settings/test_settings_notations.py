@@ -104,6 +104,8 @@ TAKEN_OVER: list[tuple[str, Any, str, Any]] = [
         {"0": "a view, 16:9", "30": "b --neg (c:1.1), 4"},
     ),
     ("prompts", "0: {0.5::a|0.3::b}", "prompts", {"0": "{0.5::a|0.3::b}"}),
+    ("prompts", "0 = a, 9 = b", "prompts", {"0": "a", "9": "b"}),
+    ("prompts", "0 => 'a', 9 => 'b'", "prompts", {"0": "a", "9": "b"}),
     ("prompts", "frame 0: a, frame 9: b", "prompts", {"0": "a", "9": "b"}),
     ("prompts", "-5: a\n1.5: b", "prompts", {"-5": "a", "1.5": "b"}),
     ("prompts", ["0: a", "9: b"], "prompts", {"0": "a", "9": "b"}),
@@ -154,6 +156,7 @@ AS_IT_IS: list[tuple[str, Any, Any]] = [
         'prompts: {"0": "a cat"}',
         "{'0': 'a, '16': 'b'}",
         "{'0': {'text': 'a'}}",
+        "0s: a, 5s: b",
     ],
 )
 def test_a_text_that_may_be_several_prompts_is_refused(text: str) -> None:

@@ -80,6 +80,7 @@ def test_settings_survive_the_way_through_the_controls() -> None:
         ("prompts", '{"0": "a"}', {"0": "a"}),
         ("prompts", '{"0": ', '{"0": '),
         ("prompts", "[1]", "[1]"),
+        ("prompts", '{"0": "a", "0": "b"}', '{"0": "a", "0": "b"}'),  # the check tells of it
         ("init_image_box", None, ""),
         ("seed", None, None),
     ],
