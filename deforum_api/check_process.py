@@ -23,6 +23,7 @@ from deforum_api.errors import ApiError, TooLarge
 from deforum_api.logs import write_own_log
 from deforum_api.submission import CheckedJob
 from deforum_helpers.fetch import Fetcher
+from deforum_helpers.fetch_cache import FetchCache
 from deforum_helpers.host import ControlNetFacts, HostFacts
 from deforum_helpers.options import Options
 from deforum_helpers.prepare import Prepared, prepare
@@ -91,11 +92,12 @@ def plain_facts(facts: HostFacts) -> dict[str, Any]:
         "lacks": dict(facts.lacks),
         "free_bytes": facts.free_disk(facts.output_root),
         "loras": None if facts.loras is None else sorted(facts.loras()),
+        "fetched": str(facts.fetcher.cache.folder),
     }
 
 
-def host_facts(plain: Mapping[str, Any], fetcher: Fetcher) -> HostFacts:
-    """Return the facts that `plain_facts` has made plain; `fetcher` keeps what it fetched from check to check."""
+def host_facts(plain: Mapping[str, Any]) -> HostFacts:
+    """Return the facts that `plain_facts` has made plain; what was fetched is kept where the host keeps it."""
     loras, free_bytes = plain["loras"], plain["free_bytes"]
     told: dict[str, Any] = {name: plain[name] for name in _PLAIN_FACTS}
     told |= {name: tuple(plain[name]) for name in _NAMES}
@@ -107,7 +109,7 @@ def host_facts(plain: Mapping[str, Any], fetcher: Fetcher) -> HostFacts:
         lacks=plain["lacks"],
         free_disk=lambda _: int(free_bytes),
         loras=None if loras is None else lambda: loras,
-        fetcher=fetcher,
+        fetcher=Fetcher(cache=FetchCache(folder=Path(plain["fetched"]))),
     )
 
 
@@ -115,10 +117,10 @@ def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-def answer(message: Message, fetcher: Fetcher) -> tuple[dict[str, Any], list[bytes]]:
+def answer(message: Message) -> tuple[dict[str, Any], list[bytes]]:
     """Return the answer to a message from `asked`."""
     head, (body,) = message
-    facts = host_facts(head["facts"], fetcher)
+    facts = host_facts(head["facts"])
 
     def check(
         submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, resume: str | None = None
@@ -145,9 +147,8 @@ def main() -> None:
     _step_back()
     questions: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, questions), daemon=True).start()
-    fetcher = Fetcher()
     while True:
-        write_message(answers, *answer(questions.get(), fetcher))
+        write_message(answers, *answer(questions.get()))
 
 
 def _listen(stream: IO[bytes], questions: queue.SimpleQueue[Message]) -> None:

@@ -18,7 +18,7 @@ from deforum_helpers.addresses import Address
 from deforum_helpers.deadlines import within
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.fetch import Fetcher, Kind
-from deforum_helpers.fetch_cache import LONGEST_FRESH_S, UNTOLD_FRESH_S, FetchCache
+from deforum_helpers.fetch_cache import LONGEST_FRESH_S, RECORDS, UNTOLD_FRESH_S, FetchCache
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 CERTIFICATE = Path(__file__).with_name("public_example.pem")
@@ -278,6 +278,22 @@ def test_a_cache_is_bounded_in_bytes_and_files(tmp_path: Path) -> None:
     (lying, *others) = {kept.path.parent for key in ("large",) if (kept := cache.find((key, "image")))}
     assert not others
     assert sum(path.stat().st_size for path in lying.iterdir() if path.name.isdigit()) == 95
+
+
+def test_programs_with_one_folder_have_one_cache(served: str, answers: Answers, tmp_path: Path) -> None:
+    one = FetchCache()
+    for cache in (one, FetchCache(folder=one.folder), one):
+        assert got(fetcher(NEVER_S, cache=cache), served, tmp_path) == b"one"
+    assert len(answers.asked) == 1
+
+
+def test_a_cache_whose_records_are_broken_keeps_nothing(
+    served: str, answers: Answers, tmp_path: Path
+) -> None:
+    cache = FetchCache()
+    (cache.folder / RECORDS).write_bytes(b"no database" * 1000)
+    assert [got(fetcher(NEVER_S, cache=cache), served, tmp_path) for _ in range(2)] == [b"one"] * 2
+    assert len(answers.asked) == 2
 
 
 def test_nothing_is_fresh_for_ever(tmp_path: Path, clock: Clock) -> None:

@@ -140,8 +140,9 @@ def outcome(examine: Callable[[Question], Findings], question: Question) -> Any:
 def test_facts_of_a_host_are_the_same_on_the_other_side(tmp_path: Path) -> None:
     facts = own_facts("diffusers", str(tmp_path / "model.safetensors"), tmp_path)
     (tmp_path / "loras").mkdir()
-    there = host_facts(json.loads(json.dumps(plain_facts(facts))), facts.fetcher)
+    there = host_facts(json.loads(json.dumps(plain_facts(facts))))
     assert plain_facts(there) | {"free_bytes": 0} == plain_facts(facts) | {"free_bytes": 0}
+    assert there.fetcher.cache.folder == facts.fetcher.cache.folder
     assert (there.options, there.controlnet, there.samplers) == (
         facts.options,
         facts.controlnet,
