@@ -28,13 +28,14 @@ def within(seconds: float, call: Callable[[], Answer]) -> Answer:
         RuntimeError: no thread can be started.
         Exception: what `call` raises.
     """
-    if not _places.acquire(timeout=seconds):
+    places = _places
+    if not places.acquire(timeout=seconds):
         raise TimeoutError
-    asked = _Asked(contextvars.copy_context(), call)
+    asked = _Asked(contextvars.copy_context(), call, places)
     try:
         threading.Thread(target=asked.run, name="deforum-asks", daemon=True).start()
     except BaseException:
-        _places.release()
+        places.release()
         raise
     if not asked.over.wait(seconds):
         raise TimeoutError
@@ -50,12 +51,15 @@ def within(seconds: float, call: Callable[[], Answer]) -> Answer:
 class _Asked(Generic[Answer]):
     """One call and what came of it."""
 
-    def __init__(self, context: contextvars.Context, call: Callable[[], Answer]) -> None:
+    def __init__(
+        self, context: contextvars.Context, call: Callable[[], Answer], places: threading.BoundedSemaphore
+    ) -> None:
         self.over = threading.Event()
         self.answers: list[Answer] = []
         self.error: BaseException | None = None
         self._context = context
         self._call = call
+        self._places = places
 
     def run(self) -> None:
         try:
@@ -63,5 +67,5 @@ class _Asked(Generic[Answer]):
         except BaseException as error:
             self.error = error
         finally:
-            _places.release()
+            self._places.release()
             self.over.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deforum_helpers.errors import Problem, SettingsError, alike, told
@@ -18,7 +18,7 @@ from deforum_helpers.settings import (
 )
 from deforum_helpers.settings.findings import sentences
 from deforum_helpers.settings.legacy import modernised
-from deforum_helpers.settings.load import unknown_warnings
+from deforum_helpers.settings.load import KNOWN_NAMES, unknown_warnings
 from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.controls import NAMES
 from deforum_helpers.ui.wording import escape
@@ -77,7 +77,7 @@ def taken(
     settings = {name: flat[name] if name in wanted and name not in bad else current[name] for name in NAMES}
     absent = {"legacy_colormatch"} - set(submitted)
     told = {name: value for name, value in wanted.items() if name not in bad | absent}
-    report = file_report(told, _without_problems(settings))
+    report = file_report({} if KNOWN_NAMES.isdisjoint(told) else told, _without_problems(settings))
     listed = {name: value for name, value in loaded.unknown.items() if not name.startswith("deforum_")}
     notes = [note for note in (*change.notes, *loaded.notes) if note not in unknown_warnings(listed)]
     return Taken(
@@ -112,7 +112,10 @@ def _readable(values: Mapping[str, Any]) -> tuple[Loaded, tuple[Problem, ...]]:
         named = {problem.setting for problem in error.problems} & set(values)
         if not named:
             raise
-        loaded, more = _readable({name: value for name, value in values.items() if name not in named})
+        left = {name: value for name, value in values.items() if name not in named}
+        if KNOWN_NAMES.isdisjoint(left):  # which alone would be no settings at all
+            return replace(load_settings({}), unknown=left), error.problems
+        loaded, more = _readable(left)
         return loaded, (*error.problems, *more)
 
 

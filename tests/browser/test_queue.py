@@ -165,7 +165,9 @@ def test_a_stopped_run_is_picked_from_the_list_and_goes_on(browser: Any, url: st
         one.page.locator("#deforum_runs_refresh").click()
         one.page.locator("#deforum_runs input").click()
         one.page.get_by_role("option").first.click()
-        assert re.match(r"stopped \(\d+ frames?\)", one.page.locator("#deforum_runs input").input_value())
+        assert re.match(
+            r"stopped \(continue from frame \d+\)", one.page.locator("#deforum_runs input").input_value()
+        )
         one.page.click("#deforum_run_use")
         one.page.locator("#deforum_report", has_text="run 2").first.wait_for()
         assert re.fullmatch(r"\d{14}", one.field("resume_timestring").input_value())

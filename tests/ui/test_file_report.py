@@ -19,3 +19,9 @@ def test_a_loaded_file_says_what_counts_for_nothing_and_what_looks_different() -
 def test_what_the_controls_hold_decides_what_counts() -> None:
     held = default_settings() | {"animation_mode": "3D"}
     assert taken("film.txt", {"translation_z": "0: (4)", "legacy_colormatch": False}, held).ignored == ()
+
+
+def test_a_file_whose_only_setting_is_bad_is_told_setting_by_setting() -> None:
+    one = taken("film.txt", {"sampler": "nothing of the kind", "odd": 1}, default_settings())
+    assert [problem.setting for problem in one.left_out] == ["sampler"]
+    assert one.unknown == ("odd",)
