@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="gradio is not installed"),
     pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names"),
 ]
-FUZZ_S = float(os.environ.get("DEFORUM_FUZZ_S", "15"))
+FUZZ_S = float(os.environ.get("DEFORUM_FUZZ_S", "30"))
 META = {"_type": "gradio.FileData"}
 
 
