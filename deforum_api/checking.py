@@ -27,7 +27,7 @@ class Question:
     """A request as it came.
 
     Args:
-        kind: what its body is, and what is wanted of it; a digest needs no check.
+        kind: the form of its body and the purpose; a digest needs no check.
         body: unread.
         most_jobs: jobs of one batch.
         series: validate with every value of every frame.

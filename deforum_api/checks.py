@@ -111,7 +111,7 @@ class CheckProcesses:
         self._idle: list[CheckProcess] = []
 
     def start(self) -> None:
-        with suppress(ApiError):  # it is told where somebody waits for it
+        with suppress(ApiError):  # the next request reports the error
             self._give_back(self._taken())
 
     def examine(self, question: Question, gone: threading.Event | None = None) -> Findings:

@@ -1,4 +1,4 @@
-"""The gate: the outermost layer of an app of ours, which every request passes, whatever answers it further in."""
+"""The gate: the outermost layer of an app, which every request passes before any route sees it."""
 
 from __future__ import annotations
 

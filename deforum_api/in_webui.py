@@ -53,7 +53,7 @@ def before_ui(flags: Any) -> None:
     """
 
     def made(app: FastAPI) -> None:
-        with suppress(StoreUnavailable):  # which is told once the app has started
+        with suppress(StoreUnavailable):  # app_started logs the error
             _serve(app, flags)
 
     if flags.deforum_api or flags.deforum_simple_api:

@@ -59,7 +59,7 @@ class Job:
         held: the job is paused, or will be at the next frame; it waits until it is resumed.
         turn: place among the waiting jobs, where it is not that of submission; -1 is before all.
         max_frames: frames of the whole animation; `frame` of them are written, the last one at Unix time `frame_at`.
-        work: sampling steps of a megapixel that there are to do; 0 in records of versions that did not say.
+        work: sampling steps of the job, in megapixels; 0 in records of older versions.
         frames_before: how many of them earlier attempts had written; `frames_in_film`: those of its last cancel.
     """
 

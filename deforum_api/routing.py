@@ -190,7 +190,7 @@ def _as_api_error(error: Exception, request: Request) -> ApiError:
 
 
 def unexpected(error: Exception, method: str, path: str) -> ApiError:
-    """Return the answer to a request that met an error of ours, and write to the log what it was, under one mark."""
+    """Return the answer to a request that failed unexpectedly, and log the cause under the same mark."""
     mark = secrets.token_hex(4)
     log.error("%s %s met an unexpected error (%s)", method, path[:200], mark, exc_info=error)
     message = f"The server met an unexpected {type(error).__name__}; its log has the details under {mark}."

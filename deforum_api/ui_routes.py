@@ -96,7 +96,7 @@ def add_tab_routes(app: FastAPI, events: Mapping[int, Event], uploads: Uploads, 
 
 
 def _told(answer: Answer) -> Answer:
-    """Return the answer whose errors are told in our own form; `error` is what the page's script reads."""
+    """Return `answer` with its errors in the API's envelope; the page's script reads the field `error`."""
 
     async def told(request: Request) -> Response:
         try:
