@@ -67,7 +67,9 @@ def resumed_start(prepared: Prepared, run: Run, engine: Engine) -> Start | None:
     size = (prepared.settings.W, prepared.settings.H)
     check_fits(run, (done, *newest.shape[1::-1]), (plan.frames, *size))
     if saved and saved.digest == plan.digest and known <= done:
-        state = replace(saved.state, last=frame_image(run, known - 1, engine))
+        state = saved.state
+        if state.leaving is None:
+            state = replace(state, last=frame_image(run, known - 1, engine))
         start = Start(state, done, made_by)
     else:
         state = _state_at(plan, done, saved, run, engine)
@@ -100,6 +102,11 @@ def _saved(run: Run, engine: Engine) -> Checkpoint | None:
 def _state_at(plan: Plan, done: int, saved: Checkpoint | None, run: Run, engine: Engine) -> State:
     """Return the state before the step that makes frame `done`, of the frames on disk."""
     steps = sum(key.stop <= done for key in plan.key_frames)
+    while steps < len(plan.key_frames) and plan.key_frames[steps].dissolve not in (
+        None,
+        plan.key_frames[steps].index,
+    ):
+        steps -= 1  # frames of a dissolve show two scenes; both are generated again from where it begins
     place = plan.key_frames[steps].index if steps < len(plan.key_frames) else done
     flow = saved.state.flow if saved and saved.frames_done == place else None
     return State(steps, frame_image(run, place - 1, engine) if place else None, None, flow)

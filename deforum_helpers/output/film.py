@@ -44,8 +44,8 @@ EXTRAS_FOLDER = "hybridframes"
 # Enough to keep the encoder busy through a slow frame; at 1024x1024 this is 50 MB.
 FRAMES_WAITING = 16
 MOST_HELD_BYTES = 2 * 2**30
-# A checkpoint holds colours and motion, as much as four pictures.
-CHECKPOINT_PICTURES = 4
+# A checkpoint holds colours and motion and, while a dissolve lasts, two scenes: as much as six pictures.
+CHECKPOINT_PICTURES = 6
 # A picture given inside the settings would be repeated in every frame's file.
 MAX_TEXT_IN_FRAME = 64 * 1024
 

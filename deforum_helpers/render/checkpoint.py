@@ -1,6 +1,7 @@
 """The state of a run as a file: saved after every step, read to continue the run as if it had never stopped.
 
-The newest frame is not in it: that is a file already, written before.
+The newest frame is not in it: that is a file already, written before. While a dissolve lasts, that file shows two
+scenes, so both are in it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from deforum_helpers.bounded_json import parse_json
 from deforum_helpers.errors import CheckpointError
 from deforum_helpers.image.color import ColorReference
-from deforum_helpers.image.convert import from_bytes
+from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.render.state import State
 
 VERSION = 3
@@ -61,6 +62,8 @@ def encoded(checkpoint: Checkpoint) -> bytes:
     arrays: dict[str, Any] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
     if state.flow is not None:
         arrays["flow"] = state.flow.cpu().numpy()
+    if state.leaving is not None and state.last is not None:
+        arrays["leaving"], arrays["last"] = to_bytes(state.leaving), to_bytes(state.last)
     if state.reference is not None:
         arrays["reference"] = state.reference.image_u8
     buffer = io.BytesIO()
@@ -69,7 +72,7 @@ def encoded(checkpoint: Checkpoint) -> bytes:
 
 
 def decoded(content: bytes, device: torch.device) -> Checkpoint:
-    """Read what `encoded` wrote, arrays onto `device`; the state lacks its newest frame.
+    """Read what `encoded` wrote, arrays onto `device`; the state lacks its newest frame, unless a dissolve lasts.
 
     Raises:
         CheckpointError: it is damaged or of another version.
@@ -86,7 +89,10 @@ def decoded(content: bytes, device: torch.device) -> Checkpoint:
         if "reference" in arrays:
             reference = ColorReference(from_bytes(arrays["reference"], device), about["color_mode"])
         flow = torch.from_numpy(arrays["flow"]).to(device) if "flow" in arrays else None
-        state = State(int(about["steps_done"]), None, reference, flow)
+        last, leaving = (
+            from_bytes(arrays[name], device) if name in arrays else None for name in ("last", "leaving")
+        )
+        state = State(int(about["steps_done"]), last, reference, flow, leaving)
         made_by = str(about.get("made_by", ""))
         return Checkpoint(state, int(about["frames_done"]), str(about["digest"]), made_by)
     except _DAMAGES as error:  # what the libraries advise then, to load it unsafely, is no advice

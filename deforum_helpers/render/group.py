@@ -9,6 +9,7 @@ import torch
 from deforum_helpers.flow.apply import moved_along, moved_flow
 from deforum_helpers.flow.consistency import trusted_flow
 from deforum_helpers.image.convert import on_8_bit_grid
+from deforum_helpers.image.crossfade import sharp_blend
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
@@ -27,6 +28,7 @@ class _Pictures:
         flow: motion from the one to the other, or None where it is not followed.
         motion: the video's motion into the frame, or None.
         video_flow: the last flow that was measured in the video.
+        first_anchor, first_fading: the anchor at key.index and the old picture at key.index - 1, before any move.
     """
 
     anchor: Image
@@ -34,6 +36,8 @@ class _Pictures:
     flow: Flow | None
     motion: Motion | None
     video_flow: Flow | None
+    first_anchor: Image
+    first_fading: Image | None
 
 
 def finish_group(
@@ -55,7 +59,8 @@ def finish_group(
     if draft.image is None:
         raise AssertionError("the plan has a key frame without a picture")
     count = key.stop - key.index
-    pictures = _Pictures(on_8_bit_grid(draft.image), fading, None, draft.motion, draft.flow)
+    anchor = on_8_bit_grid(draft.image)
+    pictures = _Pictures(anchor, fading, None, draft.motion, draft.flow, anchor, fading)
     frames: list[Frame] = []
     for number, index in enumerate(range(key.index, key.stop), start=1):
         studio.cancel.check_cancel()
@@ -66,7 +71,7 @@ def finish_group(
         if fades:
             if number == 1:
                 pictures = _fading_moved(pictures, pictures.anchor, index, key, studio)
-            image = _between(pictures, number / key.fade)
+            image = _between(pictures, number / key.fade, sharp=studio.plan.settings.cadence_blend == "sharp")
         if count > 1 or fades:
             image = studio.overlaid(image, index, draft.mask)
         image = on_8_bit_grid(image) if number == count else image
@@ -79,7 +84,8 @@ def _anchor_moved(pictures: _Pictures, index: int, before: Image, key: KeyFrame,
     """Return the pictures one frame on; `before` is the finished frame before."""
     seen = pictures.anchor
     motion = studio.video_motion(index, before, pictures.video_flow)
-    anchor = studio.moved(seen, index)
+    whole = _moved_at_once(pictures.first_anchor, range(key.index + 1, index + 1), motion, studio)
+    anchor = studio.moved(seen, index) if whole is None else whole
     if motion is not None and key.hybrid is not None:
         anchor = motion.moved(anchor, key.hybrid.between_factor)
         video_flow = motion.flow if motion.flow is not None else pictures.video_flow
@@ -94,7 +100,10 @@ def _fading_moved(pictures: _Pictures, seen: Image, index: int, key: KeyFrame, s
     """Return the pictures with the old one moved into the frame `index` as well, through the depth of `seen`."""
     if pictures.fading is None:
         return pictures
-    fading, flow = studio.moved(pictures.fading, index, seen), pictures.flow
+    flow, whole = pictures.flow, None
+    if pictures.first_fading is not None:
+        whole = _moved_at_once(pictures.first_fading, range(key.index, index + 1), pictures.motion, studio)
+    fading = studio.moved(pictures.fading, index, seen) if whole is None else whole
     if pictures.motion is not None and key.hybrid is not None:
         fading = pictures.motion.moved(fading, key.hybrid.between_factor)
     if flow is not None:
@@ -105,7 +114,17 @@ def _fading_moved(pictures: _Pictures, seen: Image, index: int, key: KeyFrame, s
     return replace(pictures, fading=fading, flow=flow)
 
 
-def _between(pictures: _Pictures, share: float) -> Image:
+def _moved_at_once(image: Image, frames: range, motion: Motion | None, studio: Studio) -> Image | None:
+    """Return `image` moved by the camera into the last of `frames` without the softness of many resamplings.
+
+    None where each move is made by itself: as the settings say, or since the video moves the frames as well.
+    """
+    if studio.plan.settings.cadence_blend != "sharp" or motion is not None:
+        return None
+    return studio.moved_through(image, frames)
+
+
+def _between(pictures: _Pictures, share: float, sharp: bool) -> Image:
     """Return `share` of the anchor over the rest of the old picture, both where the flow has brought them by then."""
     anchor, fading = pictures.anchor, pictures.fading
     if fading is None:
@@ -113,4 +132,4 @@ def _between(pictures: _Pictures, share: float) -> Image:
     if pictures.flow is not None:
         fading = moved_along(fading, pictures.flow, share)
         anchor = moved_along(anchor, pictures.flow, share - 1)
-    return torch.lerp(fading, anchor, share)
+    return sharp_blend(fading, anchor, share) if sharp else torch.lerp(fading, anchor, share)

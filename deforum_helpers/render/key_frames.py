@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from deforum_helpers.engines.base import GenerateRequest
@@ -14,9 +13,12 @@ from deforum_helpers.render.controls import Steering, plan_controls
 from deforum_helpers.render.guides import Guide, guide_at, is_guided
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
 from deforum_helpers.render.order import Stage, StageOrder
+from deforum_helpers.render.placing import plan_fades
 from deforum_helpers.render.requests import plan_request
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.render.script import Script
+from deforum_helpers.render.stability import Stability, plan_stability
+from deforum_helpers.render.transitions import transition_at
 from deforum_helpers.schedule import KeySeeds, seed_series
 from deforum_helpers.schedule.mask_grammar import MaskExpression
 from deforum_helpers.schedule.seeds import derived_seed
@@ -77,6 +79,8 @@ class KeyFrame:
         flow_factor: how far in-between frames follow the motion from the last picture to this one; None = not.
         hybrid: numbers of the video laid over and of its motion, or None.
         controls: what the ControlNet units do; their pictures are filled in by the step.
+        dissolve: the frame at which the dissolve began that it lies in, or None.
+        stability: the look that it is held to, or None.
     """
 
     index: int
@@ -97,6 +101,9 @@ class KeyFrame:
     flow_factor: float | None
     hybrid: Hybrid | None
     controls: tuple[Steering, ...] = ()
+    # Younger than runs that may still go on: left out of the text that their digests were made of.
+    dissolve: int | None = field(default=None, repr=False)
+    stability: Stability | None = field(default=None, repr=False)
 
     @property
     def sampling_steps(self) -> int:
@@ -106,48 +113,6 @@ class KeyFrame:
         once = steps_run(self.request.steps, self.request.denoising_strength)
         passes = 1 + self.stages.count("flow_redo") + self.stages.count("redo") * len(self.redo_seeds)
         return once * passes
-
-
-def place_key_frames(
-    distribution: str, frames: int, cadence: int, prompt_frames: Sequence[int]
-) -> tuple[int, ...]:
-    """Return the numbers of the diffused frames, ascending, from 0 to `frames` - 1.
-
-    Args:
-        distribution: "Off" = every `cadence` frames; "Keyframes Only" = where a prompt begins; "Additive" = both;
-            "Redistributed" = as many as every `cadence` frames, the nearest of them moved to where a prompt begins.
-        frames: length of the film, >= 1.
-        cadence: >= 1.
-        prompt_frames: frame numbers at which prompts begin.
-
-    >>> place_key_frames("Off", 10, 3, (0, 5))
-    (0, 3, 6, 9)
-    >>> place_key_frames("Redistributed", 10, 3, (0, 5))
-    (0, 3, 5, 9)
-    """
-    ends = {0, frames - 1}
-    wanted = {frame for frame in prompt_frames if 0 <= frame < frames}
-    uniform = set(range(0, frames, cadence))
-    if distribution == "Off":
-        chosen = uniform
-    elif distribution == "Keyframes Only":
-        chosen = wanted
-    elif distribution == "Additive":
-        chosen = uniform | wanted
-    else:
-        chosen = _moved(uniform, wanted)
-    return tuple(sorted(chosen | ends))
-
-
-def _moved(uniform: set[int], wanted: set[int]) -> set[int]:
-    """Replace, for each wanted frame, the nearest uniform one that nobody wants; of two the earlier."""
-    free = sorted(uniform - wanted - {0})
-    for frame in sorted(wanted - uniform):
-        if free:
-            place = bisect_left(free, frame)
-            earlier = place > 0 and (place == len(free) or frame - free[place - 1] <= free[place] - frame)
-            free.pop(place - 1 if earlier else place)
-    return {0, *free, *wanted}
 
 
 def plan_key_frames(
@@ -167,30 +132,6 @@ def plan_key_frames(
         _key_frame(script, order, index, stop, fade, seed)
         for index, stop, fade, seed in zip(places, stops, fades, seeds, strict=False)
     )
-
-
-def plan_fades(places: Sequence[int], frames: int, cadence: int) -> tuple[int, ...]:
-    """Return for each diffused frame over how many frames the picture before it fades out.
-
-    They are those up to the next diffused frame. Where the end of the film comes sooner than it would be due, the fade
-    keeps its pace and ends unfinished: the film must not jump at its end.
-
-    Args:
-        places: numbers of the diffused frames, ascending, the last one `frames` - 1.
-        frames: length of the film.
-        cadence: every how many frames one is diffused.
-
-    >>> plan_fades((0, 4, 8, 9), 10, 4)
-    (4, 4, 4, 4)
-    >>> plan_fades((0, 30, 60, 89), 90, 1)
-    (30, 30, 29, 29)
-    """
-    lengths = [stop - index for index, stop in zip(places, (*places[1:], frames), strict=True)]
-    fades = list(lengths)
-    if len(places) > 1:
-        fades[-2] = max(fades[-2], cadence)
-        fades[-1] = max(fades[-2:])
-    return tuple(fades)
 
 
 def plan_seeds(
@@ -217,28 +158,28 @@ def _key_frame(
 ) -> KeyFrame:
     settings = script.settings
     at = {name: float(values[index]) for name, values in script.schedules.values.items()}
-    source = _source(settings, index)
+    change = transition_at(script, index)
+    renewed = change is not None and change.renews and change.begun == index
+    source = "nothing" if renewed else _source(settings, index)
     strength = 0.0 if source == "nothing" and settings.strength_0_no_init else _strength(script, at, index)
-    noise = Noise(
-        kind=settings.noise_type,
-        amount=at["noise_schedule"],
-        seed=seeds.noise_seed,
-        octaves=settings.perlin_octaves,
-        persistence=settings.perlin_persistence,
-    )
-    # Only odd kernels have a middle; a ramp from one odd number to another passes even ones.
-    sharpening = Sharpening(
-        int(at["kernel_schedule"]) | 1, at["sigma_schedule"], at["amount_schedule"], at["threshold_schedule"]
-    )
+    strength *= 1.0 if change is None else change.strength_factor
+    noise, sharpening = _noise(settings, at, seeds), _sharpening(at)
     contrast = at["contrast_schedule"]
-    request = plan_request(script, index, at, seeds)
+    request = plan_request(script, index, at, seeds, change)
+    stability = plan_stability(script, index, seeds, change)
     return KeyFrame(
         index=index,
         stop=stop,
         fade=fade,
         source=source,
         stages=order.of(
-            index, strength, contrast=contrast != 1, sharpen=sharpening.amount > 0, noise=noise.amount > 0
+            index,
+            strength,
+            contrast=contrast != 1,
+            sharpen=sharpening.amount > 0,
+            noise=noise.amount > 0,
+            renewed=renewed,
+            held=stability is not None,
         ),
         contrast=contrast,
         sharpening=sharpening,
@@ -255,7 +196,25 @@ def _key_frame(
         hybrid=plan_hybrid(settings, script.schedules.values, index, stop),
         flow_factor=_flow_factor(script, strength, index, stop, fade),
         controls=plan_controls(settings, at, starts_blank=source == "nothing"),
+        dissolve=None if change is None else change.dissolve,
+        stability=stability,
     )
+
+
+def _noise(settings: Settings, at: Mapping[str, float], seeds: KeySeeds) -> Noise:
+    return Noise(
+        kind=settings.noise_type,
+        amount=at["noise_schedule"],
+        seed=seeds.noise_seed,
+        octaves=settings.perlin_octaves,
+        persistence=settings.perlin_persistence,
+    )
+
+
+def _sharpening(at: Mapping[str, float]) -> Sharpening:
+    # Only odd kernels have a middle; a ramp from one odd number to another passes even ones.
+    kernel = int(at["kernel_schedule"]) | 1
+    return Sharpening(kernel, at["sigma_schedule"], at["amount_schedule"], at["threshold_schedule"])
 
 
 def _retries(settings: Settings) -> int | None:

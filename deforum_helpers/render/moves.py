@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,20 @@ class CameraMove:
 
 
 Move = FlatMove | CameraMove
+
+
+def composed(moves: Sequence[Move]) -> FlatMove | None:
+    """Return one move that does what 2D moves do in turn, or None where there is none: in 3D depth changes on the way.
+
+    Args:
+        moves: in order, at least one.
+    """
+    total = np.eye(3)
+    for move in moves:
+        if not isinstance(move, FlatMove) or not move.dst_from_src[:, :2].any():
+            return None
+        total = move.dst_from_src @ total
+    return FlatMove(total)
 
 
 def plan_moves(settings: Settings, series: Values) -> tuple[Move, ...]:

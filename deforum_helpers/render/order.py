@@ -33,6 +33,7 @@ Stage = Literal[
     "flow_redo",
     "redo",
     "diffuse",
+    "stabilize",
     "composite_after",
     "overlay",
 ]
@@ -56,7 +57,15 @@ class StageOrder:
         self._noise_masked = settings.use_noise_mask or uses_masks(settings)
 
     def of(
-        self, index: int, strength: float, *, contrast: bool, sharpen: bool, noise: bool
+        self,
+        index: int,
+        strength: float,
+        *,
+        contrast: bool,
+        sharpen: bool,
+        noise: bool,
+        renewed: bool = False,
+        held: bool = False,
     ) -> tuple[Stage, ...]:
         """Return the stages of the next key frame.
 
@@ -64,10 +73,15 @@ class StageOrder:
             index: its number; key frames have to be asked for in order.
             strength: share of the last picture that it keeps.
             contrast, sharpen, noise: whether these change its picture.
+            renewed: whether it shows a new scene, generated from nothing.
+            held: whether it is held to a look.
         """
         stages: list[Stage] = []
         if self._video and index % self._settings.color_coherence_video_every_N_frames == 0:
             stages.append("video_reference")
+        if renewed:
+            self._referenced = self._given
+            return (*stages, "diffuse", *self._after(index, 0, fresh=True))
         if index and self._moves:
             stages += self._before(*(wanted and not self._plain for wanted in (contrast, sharpen, noise)))
         starts_blank = not (self._from_picture or is_guided(self._settings)) and (
@@ -80,7 +94,8 @@ class StageOrder:
                 stages.append("flow_redo")
             if self._settings.diffusion_redo > 0:
                 stages.append("redo")
-        return (*stages, "diffuse", *self._after(index, strength))
+        held_now: tuple[Stage, ...] = ("stabilize",) if held and not self._plain else ()
+        return (*stages, "diffuse", *held_now, *self._after(index, strength))
 
     def _before(self, contrast: bool, sharpen: bool, noise: bool) -> list[Stage]:
         stages: list[Stage] = ["move"]
@@ -105,7 +120,7 @@ class StageOrder:
             stages += ["noise_mask", "noise"] if self._noise_masked else ["noise"]
         return stages
 
-    def _after(self, index: int, strength: float) -> tuple[Stage, ...]:
+    def _after(self, index: int, strength: float, fresh: bool = False) -> tuple[Stage, ...]:
         if is_interpolated(self._settings):
             return ("overlay",) if overlays(self._settings) else ()
         stages: list[Stage] = []
@@ -118,7 +133,7 @@ class StageOrder:
             stages.append("grayscale")
         if overlays(self._settings):
             stages.append("overlay")
-        fresh = strength == 0 if legacy else index == 0 and not self._from_picture
+        fresh = fresh or strength == 0 if legacy else fresh or (index == 0 and not self._from_picture)
         if self._matches and not self._given and fresh:
             stages.append("take_reference")
             self._referenced = True

@@ -13,15 +13,18 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from deforum_helpers.engines.names import steps_run
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.options import Options
 from deforum_helpers.render.guides import GuideImages, read_guides
-from deforum_helpers.render.key_frames import KeyFrame, place_key_frames, plan_key_frames, plan_seeds
+from deforum_helpers.render.key_frames import KeyFrame, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems, frame_warnings
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
 from deforum_helpers.render.moves import Move, plan_moves
+from deforum_helpers.render.placing import place_key_frames
 from deforum_helpers.render.schedules import Schedules, compile_schedules
 from deforum_helpers.render.script import Script
+from deforum_helpers.render.transitions import transition_frames
 from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, flat_settings
@@ -35,7 +38,10 @@ from deforum_helpers.settings.modes import (
 )
 
 # Settings that are younger than runs that may still go on: at their defaults they leave a run's digest as it was.
-_YOUNGER = ("noise_source", "new_noise_schedule", "autoencoder_correction")
+_YOUNGER = (
+    *("noise_source", "new_noise_schedule", "autoencoder_correction", "stability_schedule"),
+    *("cadence_blend", "prompt_transition", "prompt_transition_frames"),
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,11 @@ class Plan:
     @property
     def sampling_steps(self) -> int:
         """Sampling steps of the whole film, counted as the engines run them."""
-        return sum(key.sampling_steps for key in self.key_frames)
+        held = (key.stability for key in self.key_frames if key.stability is not None)
+        references = {request for stability in held for request in stability.requests}
+        return sum(key.sampling_steps for key in self.key_frames) + sum(
+            steps_run(request.steps, None) for request in references
+        )
 
 
 def make_plan(settings: Settings, options: Options, manifest: Manifest | None = None) -> Plan:
@@ -125,7 +135,11 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
     script = _read_script(settings, options, manifest)
     schedules, prompts = script.schedules, script.prompts
     places = place_key_frames(
-        distribution(settings), settings.max_frames, cadence(settings), prompts.key_frames
+        distribution(settings),
+        settings.max_frames,
+        cadence(settings),
+        prompts.key_frames,
+        transition_frames(settings, prompts.key_frames),
     )
     driven = manifest is not None and manifest.field_of("seed_schedule") is not None
     seeds = plan_seeds(settings, schedules, places, driven=driven)

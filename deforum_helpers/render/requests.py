@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from deforum_helpers.engines.base import FreeU, GenerateRequest, KohyaHRFix, MaskContent, PromptBlend
 from deforum_helpers.options import Options
 from deforum_helpers.render.script import Script
+from deforum_helpers.render.transitions import Transition
 from deforum_helpers.schedule import KeySeeds
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import blends_embeddings, is_interpolated
@@ -16,7 +17,9 @@ from deforum_helpers.settings.tables import canonical_sampler, canonical_schedul
 _MASK_CONTENTS: Mapping[str, MaskContent] = {"latent noise": "noise", "latent nothing": "nothing"}
 
 
-def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: KeySeeds) -> GenerateRequest:
+def plan_request(
+    script: Script, index: int, at: Mapping[str, float], seeds: KeySeeds, change: Transition | None = None
+) -> GenerateRequest:
     """Return what the engine is asked for at the frame `index`, the init image left open.
 
     Args:
@@ -24,26 +27,16 @@ def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: Key
         index: frame number.
         at: value of each schedule of numbers at that frame.
         seeds: of the key frame.
+        change: of prompts, that the frame lies in, or None.
     """
     settings, options, prompts = script.settings, script.options, script.prompts
-
-    def text(switch: bool, schedule: str, otherwise: str) -> str:
-        return script.schedules.texts[schedule][index] if switch else otherwise
-
-    sampler = text(settings.enable_sampler_scheduling, "sampler_schedule", settings.sampler)
-    scheduler = text(settings.enable_scheduler_scheduling, "scheduler_schedule", settings.scheduler)
-    if settings.enable_sampler_scheduling:
-        sampler = canonical_sampler(sampler) or sampler
-    if settings.enable_scheduler_scheduling:
-        scheduler = canonical_scheduler(scheduler) or scheduler
-    checkpoint = text(
-        settings.enable_checkpoint_scheduling, "checkpoint_schedule", options.sd_model_checkpoint
-    )
+    sampler, scheduler, checkpoint = _named(script, index)
     subseed = settings.enable_subseed_scheduling or is_interpolated(settings)
     clip_skip = at["clipskip_schedule"] if settings.enable_clipskip_scheduling else None
     multiplier = at["noise_multiplier_schedule"] if settings.enable_noise_multiplier_scheduling else None
     steps = at["steps_schedule"] if settings.enable_steps_scheduling else settings.steps
     inverted = settings.noise_source == "inverted"
+    new_noise = max(at["new_noise_schedule"], 0.0 if change is None else change.new_noise)
     return GenerateRequest(
         prompt=prompts.positive[index],
         negative_prompt=prompts.negative[index],
@@ -68,17 +61,37 @@ def plan_request(script: Script, index: int, at: Mapping[str, float], seeds: Key
         freeu=_freeu(settings, at),
         kohya_hrfix=_kohya_hrfix(settings, at),
         restore_faces=settings.restore_faces,
-        blend=_blend(script, index),
+        blend=_blend(script, index, change),
         noise_source="inverted" if inverted else "new",
-        new_noise_share=at["new_noise_schedule"] if inverted else 0.0,
+        new_noise_share=new_noise if inverted else 0.0,
         autoencoder_correction=settings.autoencoder_correction,
         mask_content=_MASK_CONTENTS.get(settings.fill, "picture"),
     )
 
 
-def _blend(script: Script, index: int) -> PromptBlend | None:
-    """Return the prompt that comes next and how far the frame is on the way to it, or None."""
+def _named(script: Script, index: int) -> tuple[str, str, str]:
+    """Return the names of the sampler, the scheduler and the checkpoint at a frame."""
+    settings = script.settings
+
+    def text(switch: bool, schedule: str, otherwise: str) -> str:
+        return script.schedules.texts[schedule][index] if switch else otherwise
+
+    sampler = text(settings.enable_sampler_scheduling, "sampler_schedule", settings.sampler)
+    scheduler = text(settings.enable_scheduler_scheduling, "scheduler_schedule", settings.scheduler)
+    if settings.enable_sampler_scheduling:
+        sampler = canonical_sampler(sampler) or sampler
+    if settings.enable_scheduler_scheduling:
+        scheduler = canonical_scheduler(scheduler) or scheduler
+    own = script.options.sd_model_checkpoint
+    return sampler, scheduler, text(settings.enable_checkpoint_scheduling, "checkpoint_schedule", own)
+
+
+def _blend(script: Script, index: int, change: Transition | None) -> PromptBlend | None:
+    """Return the other prompt that a frame shows and how much of it: the one before or the one after; or None."""
     prompts = script.prompts
+    if change is not None and change.kind == "morph" and change.share < 1:
+        old = change.begun - 1
+        return PromptBlend(prompts.positive[old], prompts.negative[old], 1 - change.share)
     if prompts.whole or not blends_embeddings(script.settings):
         return None
     begun, following = prompts.around(index)

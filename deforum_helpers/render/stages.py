@@ -12,6 +12,7 @@ from deforum_helpers.flow.apply import flow_picture, moved_along
 from deforum_helpers.image import adjust, color, noise
 from deforum_helpers.image.composite import composite
 from deforum_helpers.image.convert import on_8_bit_grid
+from deforum_helpers.image.look import held_to
 from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.render.hybrid import Motion
@@ -212,6 +213,16 @@ def _diffuse(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     )
 
 
+def _stabilize(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    stability = key.stability
+    if stability is None:
+        raise AssertionError("the plan holds a frame to no look")
+    look = studio.look_of(stability.reference)
+    if stability.former is not None:
+        look = studio.look_of(stability.former).towards(look, stability.passed)
+    return replace(draft, image=held_to(_picture(draft), look, stability.share))
+
+
 def _overlay(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     return replace(draft, image=studio.overlaid(_picture(draft), key.index, draft.mask))
 
@@ -243,5 +254,6 @@ STAGES: Mapping[Stage, Apply] = {
     "flow_redo": _flow_redo,
     "redo": _redo,
     "diffuse": _diffuse,
+    "stabilize": _stabilize,
     "overlay": _overlay,
 }

@@ -17,12 +17,15 @@ class State:
         last: the newest frame, rounded to 8 bits so that the file on disk is the state; None before the first step.
         reference: what colours are matched to, made of an 8-bit picture, or None.
         flow: (2, H, W) the last flow that was measured in the video, from which the next measurement begins; or None.
+        leaving: while a dissolve lasts, the old scene at the newest frame, rounded to 8 bits. `last` is the new scene
+            alone then, which is in no file.
     """
 
     steps_done: int = 0
     last: Image | None = None
     reference: ColorReference | None = None
     flow: Flow | None = None
+    leaving: Image | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deforum_helpers.image.types import Image
+from deforum_helpers.render.dissolve import dissolved
 from deforum_helpers.render.group import finish_group
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.order import Stage
@@ -39,7 +40,12 @@ def step(
     fading = state.last if key.source == "last_frame" else None
     frames, flow = finish_group(draft, fading, key, studio)
     # The last frame of a group, the anchor alone if the film goes on, is what the next key frame starts from.
-    return State(state.steps_done + 1, frames[-1].image, draft.reference, flow), frames
+    last, leaving = frames[-1].image, state.last if key.dissolve == key.index else state.leaving
+    if key.dissolve is None or leaving is None:
+        leaving = None
+    else:
+        frames, leaving = dissolved(frames, leaving, key, studio)
+    return State(state.steps_done + 1, last, draft.reference, flow, leaving), frames
 
 
 def _start(state: State, key: KeyFrame, studio: Studio, init_image: Image | None) -> Image | None:

@@ -17,6 +17,7 @@ from deforum_helpers.flow.matrix import Kind, motion_matrix
 from deforum_helpers.flow.methods import make_flow_estimator
 from deforum_helpers.image.composite import blend_mask, difference_mask, finished_mask
 from deforum_helpers.image.inpaint import box_around, repaint
+from deforum_helpers.image.look import Look, look_of
 from deforum_helpers.image.mask import Mask, inverse, masked
 from deforum_helpers.image.types import Depth, Flow, Image
 from deforum_helpers.image.warp import warp_depth, warp_flat
@@ -24,7 +25,7 @@ from deforum_helpers.render.controls import UnitPictures, controls_at, cut_to
 from deforum_helpers.render.hybrid import Hybrid, Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import Masks
-from deforum_helpers.render.moves import FlatMove
+from deforum_helpers.render.moves import FlatMove, Move, composed
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings.modes import is_hybrid
 
@@ -70,6 +71,7 @@ class Studio:
         video: gives the video's picture at a frame, or None where no video is used.
         laid_over: gives the picture that is laid over a frame, or None.
         controls: what the ControlNet units read, by their numbers.
+        looks: those of the images that were generated to hold frames to; the same again in a resumed run.
     """
 
     plan: Plan
@@ -83,6 +85,7 @@ class Studio:
     video: Callable[[int], Image] | None = None
     laid_over: Callable[[int], Image] | None = None
     controls: Mapping[int, UnitPictures] = field(default_factory=dict)
+    looks: dict[GenerateRequest, Look] = field(default_factory=dict)
 
     def video_frame(self, frame: int) -> Image:
         """Return the video's picture at a frame; after its end the last one."""
@@ -161,7 +164,15 @@ class Studio:
             frame: frame number that is moved to.
             seen: the picture whose depth is used; by default `image` itself.
         """
-        plan, move = self.plan, self.plan.moves[frame]
+        return self._warped(image, self.plan.moves[frame], seen)
+
+    def moved_through(self, image: Image, frames: range) -> Image | None:
+        """Return `image` after the moves into all of `frames`, by one resampling; None where that takes several."""
+        move = composed(self.plan.moves[frames.start : frames.stop])
+        return None if move is None else self._warped(image, move, None)
+
+    def _warped(self, image: Image, move: Move, seen: Image | None) -> Image:
+        plan = self.plan
         if move.still:
             return image
         if isinstance(move, FlatMove):
@@ -221,6 +232,12 @@ class Studio:
             )
         self.cancel.check_cancel()
         return image
+
+    def look_of(self, request: GenerateRequest) -> Look:
+        """Return the look of what the engine makes of `request` from noise alone, generated once."""
+        if request not in self.looks:
+            self.looks[request] = look_of(self.generated(request, None, None))
+        return self.looks[request]
 
     def overlaid(self, image: Image, frame: int, mask: Mask | None) -> Image:
         """Return `image` where the mask is white, and the original picture where it is black.

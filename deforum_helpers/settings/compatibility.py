@@ -271,6 +271,9 @@ _LOOK: dict[str, Fact] = {
     "perlin_persistence": Fact("render/key_frames.py"),
     **_same(("enable_noise_multiplier_scheduling", "noise_multiplier_schedule"), Fact("render/requests.py")),
     **_same(("noise_source", "new_noise_schedule", "autoencoder_correction"), Fact("render/requests.py")),
+    "stability_schedule": Fact("render/stability.py"),
+    "cadence_blend": Fact("render/group.py"),
+    **_same(("prompt_transition", "prompt_transition_frames"), Fact("render/transitions.py")),
     **_same(("strength_schedule", "keyframe_strength_schedule"), Fact("render/key_frames.py")),
     "contrast_schedule": Fact(
         "render/key_frames.py",
@@ -575,7 +578,10 @@ _ADDED_BY_FORK = frozenset(
     )
 )
 _ADDED_HERE = frozenset(
-    ("prompt_interpolation", "noise_source", "new_noise_schedule", "autoencoder_correction")
+    (
+        *("prompt_interpolation", "prompt_transition", "prompt_transition_frames", "noise_source"),
+        *("new_noise_schedule", "autoencoder_correction", "stability_schedule", "cadence_blend"),
+    )
 )
 
 

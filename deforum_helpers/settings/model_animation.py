@@ -8,6 +8,7 @@ from deforum_helpers.settings.fields import path, schedule, setting, string_sche
 from deforum_helpers.settings.tables import (
     ANIMATION_MODES,
     BORDER_MODES,
+    CADENCE_BLENDS,
     COLOR_COHERENCE,
     DEPTH_ALGORITHMS,
     FLOW_CHOICES,
@@ -497,6 +498,16 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Autoencoder correction",
     )
+    stability_schedule: str = schedule(
+        "0: (0)",
+        "Holds the colours, the contrast and the sharpness of each frame to those of an image that is generated from "
+        "the prompt alone, so that a long video grows neither harsh nor soft: 0 = not at all, 1 = fully. Costs one "
+        "more image for each prompt.",
+        tab=_COHERENCE,
+        label="Stability schedule",
+        bounds=(0, 1),
+        used_when=_FLAT_OR_DEPTH,
+    )
     resume_from_timestring: bool = setting(
         False,
         "Continues the run of resume_timestring in the same batch folder at its first missing frame, exactly as if "
@@ -647,6 +658,15 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Optical flow cadence",
         choices=FLOW_CHOICES,
+        used_when="diffusion_cadence is above 1 or keyframe_distribution is not Off",
+    )
+    cadence_blend: str = setting(
+        "classic",
+        "How the frames between two diffused ones are blended. classic: averaged, which softens them and shows edges "
+        "twice. sharp: light and colours are averaged, detail comes from the nearer of the two.",
+        tab=_COHERENCE,
+        label="Cadence blend",
+        choices=CADENCE_BLENDS,
         used_when="diffusion_cadence is above 1 or keyframe_distribution is not Off",
     )
     cadence_flow_factor_schedule: str = schedule(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deforum_helpers.settings.fields import record, setting
+from deforum_helpers.settings.tables import PROMPT_TRANSITIONS
 
 DEFAULT_PROMPTS = {
     "0": "a mountain lake at dawn, mist over the water, soft golden light",
@@ -48,6 +49,26 @@ class PromptSettings:
         tab="Prompts",
         label="Between prompts",
         choices=("hold", "weights", "embedding"),
+    )
+    prompt_transition: str = setting(
+        "none",
+        "How a new prompt takes over. none: the strength schedules decide, as ever. cut: its scene begins anew. "
+        "dissolve: its scene begins anew beneath the old one, which gives way to it place by place. morph: the old "
+        "scene turns into the new one.",
+        tab="Prompts",
+        label="Prompt transition",
+        choices=PROMPT_TRANSITIONS,
+        used_when="prompt_interpolation = hold and animation_mode = 2D or 3D",
+    )
+    prompt_transition_frames: int = setting(
+        12,
+        "How long a dissolve or a morph takes, from the frame at which the new prompt begins.",
+        tab="Prompts",
+        label="Prompt transition frames",
+        bounds=(1, 1000),
+        step=1,
+        unit="frames",
+        used_when="prompt_transition = dissolve or morph",
     )
     positive_prompts: str = record(
         "", "The positive additions that the run was made with; written, never read."

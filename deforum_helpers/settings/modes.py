@@ -111,6 +111,15 @@ def weighs_prompts(settings: Settings) -> bool:
     return (held if settings.prompt_interpolation == "hold" else settings.prompt_interpolation) == "weights"
 
 
+def transition(settings: Settings) -> str:
+    """Return how one prompt gives way to the next, where each holds until then; `none` where it has no part in it."""
+    return (
+        settings.prompt_transition
+        if is_moved(settings) and settings.prompt_interpolation == "hold"
+        else "none"
+    )
+
+
 def cadence(settings: Settings) -> int:
     """Return every how many frames one is diffused; where nothing moves, all are."""
     return settings.diffusion_cadence if is_moved(settings) else 1

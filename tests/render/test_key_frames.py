@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.render.key_frames import place_key_frames
+from deforum_helpers.render.placing import place_key_frames
 
 
 @pytest.mark.parametrize(

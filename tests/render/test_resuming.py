@@ -68,6 +68,17 @@ MODES: dict[str, dict[str, Any]] = {
     "cadence": {"diffusion_cadence": 3, "angle": "0:(2)", "color_coherence": "LAB"},
     "redo": {"diffusion_redo": 2, "seed_behavior": "random"},
     "interpolation": {"animation_mode": "Interpolation"},
+    "stability": {"stability_schedule": "0:(0.7)", "zoom": "0:(1.04)"},
+    "sharp cadence": {"diffusion_cadence": 3, "cadence_blend": "sharp", "zoom": "0:(1.04)"},
+    "cut": {"prompt_transition": "cut", "color_coherence": "LAB", "diffusion_cadence": 2},
+    "dissolve": {"prompt_transition": "dissolve", "prompt_transition_frames": 4, "angle": "0:(3)"},
+    "dissolve with cadence": {
+        "prompt_transition": "dissolve",
+        "prompt_transition_frames": 4,
+        "diffusion_cadence": 2,
+        "color_coherence": "LAB",
+    },
+    "morph": {"prompt_transition": "morph", "prompt_transition_frames": 4, "noise_source": "inverted"},
 }
 
 

@@ -50,6 +50,7 @@ def manifest(**options: Any) -> str:
     return json.dumps({"options": {"output_fps": 12, "cadence": 2} | options, "rendered_frames": frames})
 
 
+CHANGED_PROMPT: Changes = {"prompts": {"0": "a lake", "2": "a forest"}}
 DEEP: Changes = {"animation_mode": "3D", "translation_x": "0:(9)", "translation_z": "0:(12)"}
 FLIPPED: Changes = {"enable_perspective_flip": True, "perspective_flip_theta": "0:(4)"}
 FROM_IMAGE: Changes = {"use_init": True, "init_image": "<a.png>"}
@@ -180,6 +181,10 @@ CASES: dict[str, Case] = {
     "noise_source": Case("inverted"),
     "new_noise_schedule": Case("0:(0.5)", {"noise_source": "inverted"}),
     "autoencoder_correction": Case(True),
+    "stability_schedule": Case("0:(1)"),
+    "prompt_transition": Case("cut", CHANGED_PROMPT),
+    "prompt_transition_frames": Case(2, CHANGED_PROMPT | {"prompt_transition": "dissolve"}),
+    "cadence_blend": Case("sharp", {"diffusion_cadence": 3, "max_frames": 7}),
     "resume_from_timestring": Case(True),
     "resume_timestring": Case("20260101000000", {"resume_from_timestring": True}),
     "enable_ddim_eta_scheduling": Case(True, {"sampler": "DDIM", "ddim_eta_schedule": "0:(0.4)"}),

@@ -1,0 +1,62 @@
+"""One image passing into another without showing both: light and colour blend, detail comes from one of the two."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from deforum_helpers.image.pyramid import bands_of, joined
+from deforum_helpers.image.types import Image
+
+# Bands of detail that are never averaged: 512 px have 32 px and finer in them.
+BANDS = 5
+# Grain of the pattern in which one scene gives way to the other: cells along the longer side.
+PATTERN_CELLS = 6
+
+
+def sharp_blend(old: Image, new: Image, share: float, order: torch.Tensor | None = None) -> Image:
+    """Return an image between two: what is coarser than 32 px is blended, all finer detail comes from one of them.
+
+    Averaged detail shows two edges where images disagree, and less contrast where they agree but for grain.
+
+    Args:
+        old, new: (3, H, W) float32 0..1.
+        share: 0 = old, 1 = new.
+        order: (H, W) 0..1, at which share each place takes the new detail; None = half-way, everywhere.
+    """
+    if not 0 < share < 1:
+        return new if share >= 1 else old
+    (old_bands, old_rest), (new_bands, new_rest) = bands_of(old, BANDS), bands_of(new, BANDS)
+    if order is None:
+        bands = new_bands if share >= 0.5 else old_bands
+    else:
+        bands = [
+            torch.lerp(before, after, _taken(order, share, before))
+            for before, after in zip(old_bands, new_bands, strict=True)
+        ]
+    return joined(bands, torch.lerp(old_rest, new_rest, share)).clamp_(0, 1)
+
+
+def dissolve_order(width_px: int, height_px: int, seed: int, device: torch.device) -> torch.Tensor:
+    """Return in which order places pass from one scene to the next, (H, W) 0..1: a smooth random pattern.
+
+    Args:
+        width_px, height_px: size of the frames.
+        seed: 0..2**64-1; the same seed gives the same pattern.
+        device: where it is wanted.
+    """
+    longer = max(width_px, height_px)
+    cells = [max(2, round(PATTERN_CELLS * side / longer)) for side in (height_px, width_px)]
+    count = cells[0] * cells[1]
+    places = np.random.default_rng(seed).permutation(count).reshape(cells)
+    coarse = torch.from_numpy((places + 0.5) / count).float()[None, None]
+    smooth = interpolate(coarse, (height_px, width_px), mode="bicubic", align_corners=False)
+    return smooth[0, 0].clamp(0, 1).to(device)
+
+
+def _taken(order: torch.Tensor, share: float, like: torch.Tensor) -> torch.Tensor:
+    """Return how much of the new detail each place has: an edge that wanders, an eighth of the change wide."""
+    size = (int(like.shape[-2]), int(like.shape[-1]))
+    places = interpolate(order[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+    return ((share * 1.125 - places) * 8).clamp(0, 1)

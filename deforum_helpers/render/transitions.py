@@ -1,0 +1,88 @@
+"""How one prompt's scene gives way to the next one's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from deforum_helpers.render.script import Script
+from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import transition
+
+# In the middle of a morph a frame keeps this share of its usual strength, and has this share of new noise: below,
+# the old shapes remain; above, neighbouring frames have nothing in common.
+MORPH_STRENGTH = 0.6
+MORPH_NEW_NOISE = 0.7
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What a key frame takes of the change from one prompt to the next.
+
+    Args:
+        kind: of prompt_transition.
+        begun: the frame at which the new prompt begins.
+        share: of the new prompt, above 0 to 1; 1 only where the old one has no part in the frame any more.
+    """
+
+    kind: Literal["cut", "dissolve", "morph"]
+    begun: int
+    share: float
+
+    @property
+    def renews(self) -> bool:
+        """Whether the key frame is generated from nothing if it is the one at which the prompt begins."""
+        return self.kind != "morph"
+
+    @property
+    def dissolve(self) -> int | None:
+        """The frame at which it began, if it is a dissolve."""
+        return self.begun if self.kind == "dissolve" else None
+
+    @property
+    def strength_factor(self) -> float:
+        """What the key frame's strength is multiplied by."""
+        return 1 - (1 - MORPH_STRENGTH) * self._unrest
+
+    @property
+    def new_noise(self) -> float:
+        """The least share of new noise in a frame's own."""
+        return MORPH_NEW_NOISE * self._unrest
+
+    @property
+    def _unrest(self) -> float:
+        """How far a morph is under way: 0 at both ends, 1 in the middle."""
+        return math.sin(math.pi * self.share) if self.kind == "morph" else 0.0
+
+
+def transition_at(script: Script, index: int) -> Transition | None:
+    """Return the change of prompts that frame `index` lies in, or None."""
+    kind = transition(script.settings)
+    begun, _ = script.prompts.around(index)
+    if kind == "none" or begun == 0 or script.prompts.key_frames[0] == begun:
+        return None
+    if kind == "cut":
+        return Transition("cut", begun, 1.0) if index == begun else None
+    share = dissolved_share(script.settings, begun, index)
+    if share >= 1 and index > begun:
+        return None
+    return Transition("dissolve" if kind == "dissolve" else "morph", begun, share)
+
+
+def dissolved_share(settings: Settings, begun: int, index: int) -> float:
+    """Return how much of frame `index` is the new prompt's, 0..1; it leaves 0 and reaches 1 without a jerk.
+
+    Args:
+        settings: give the length of the change.
+        begun: the frame at which the new prompt begins; the first that has a share of it.
+        index: frame number, >= begun.
+    """
+    passed = min((index - begun + 1) / settings.prompt_transition_frames, 1.0)
+    return passed * passed * (3 - 2 * passed)
+
+
+def transition_frames(settings: Settings, prompt_frames: Sequence[int]) -> tuple[int, ...]:
+    """Return the frames that have to be key frames so that changes of prompts begin where the prompts do."""
+    return tuple(prompt_frames) if transition(settings) != "none" else ()
