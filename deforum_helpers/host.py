@@ -20,7 +20,13 @@ from deforum_helpers.render.masks import wanted_finders
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.names import WRITTEN, missing_feature
 from deforum_helpers.settings import Settings
-from deforum_helpers.settings.modes import finds_people, reads_color_image, reads_init_image, reads_mask_file
+from deforum_helpers.settings.modes import (
+    finds_people,
+    reads_color_image,
+    reads_end_image,
+    reads_init_image,
+    reads_mask_file,
+)
 from deforum_helpers.settings.wording import shown
 
 # A PNG of rendered pictures takes about half of its raw size, the film a tenth of that again.
@@ -99,12 +105,27 @@ def file_problems(settings: Settings, downloads: Downloads) -> list[Problem]:
         "color_coherence_image_path": (
             settings.color_coherence_image_path if reads_color_image(settings) else ""
         ),
+        "end_image_path": settings.end_image_path if reads_end_image(settings) else "",
         "mask_file": settings.mask_file if reads_mask_file(settings) else "",
     }
     problems = []
     for setting, text in pictures.items():
         problems += picture_problems(setting, text, downloads)
-    return problems
+    return problems or _end_problems(settings, downloads)
+
+
+def _end_problems(settings: Settings, downloads: Downloads) -> list[Problem]:
+    """The end image is shown as it is, so it cannot have another size than the video."""
+    if not reads_end_image(settings):
+        return []
+    name = "end_image_path"
+    width, height = check_picture(
+        downloads.local(settings.end_image_path, "image", setting=name), setting=name
+    )
+    if (width, height) == (settings.W, settings.H):
+        return []
+    found, wanted = f"{width}x{height} pixels", f"{settings.W}x{settings.H} pixels"
+    return [Problem(f"{name}: the image has {found}, the video {wanted}.", name, found=found, allowed=wanted)]
 
 
 def picture_problems(setting: str, text: str | None, downloads: Downloads) -> list[Problem]:

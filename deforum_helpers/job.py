@@ -270,8 +270,11 @@ class _Job:
             video=sources.video,
             laid_over=sources.laid_over,
             controls=sources.controls,
+            end_image=sources.end_image,
         )
         state = start.state
+        if settings.seamless_loop and start.frames_done:
+            state = replace(state, first=frame_image(self.run, 0, self.engine))
         if start.from_frames:
             state = with_reference(
                 self._with_given_reference(state),

@@ -30,6 +30,7 @@ from deforum_helpers.settings.modes import (
     is_hybrid,
     is_moved,
     reads_alpha,
+    reads_end_image,
     reads_init_image,
     reads_mask_file,
     starts_from_video,
@@ -52,6 +53,7 @@ class Sources:
         video: gives the video's picture at a frame, or None where no video is used.
         laid_over: gives the picture that hybrid video lays over a frame, or None.
         controls: what the ControlNet units read, by their numbers.
+        end_image: (3, H, W) the image that the last frame shows, or None.
         extracted: files that were made of videos and of units' pictures.
     """
 
@@ -63,6 +65,7 @@ class Sources:
     video: Callable[[int], Image] | None = None
     laid_over: Callable[[int], Image] | None = None
     controls: Mapping[int, UnitPictures] = field(default_factory=dict)
+    end_image: Image | None = None
     extracted: tuple[Path, ...] = ()
 
 
@@ -93,6 +96,11 @@ def open_sources(prepared: Prepared, device: torch.device) -> Sources:
         masks=_masks(prepared, device),
         backdrop=backdrop,
         flow=_flow_methods(prepared.plan, device),
+        end_image=(
+            picture_of(prepared, "end_image_path", settings.end_image_path, device)
+            if reads_end_image(settings)
+            else None
+        ),
         guides=tuple(
             picture_of(prepared, "init_images", source, device)
             for source in (guides.sources if guides else ())

@@ -15,24 +15,21 @@ BANDS = 5
 PATTERN_CELLS = 6
 
 
-def sharp_blend(old: Image, new: Image, share: float, order: torch.Tensor | None = None) -> Image:
+def sharp_blend(old: Image, new: Image, share: float, taken: torch.Tensor | None = None) -> Image:
     """Return an image between two: what is coarser than 32 px is blended, all finer detail comes from one of them.
 
     Averaged detail shows two edges where images disagree, and less contrast where they agree but for grain.
 
     Args:
         old, new: (3, H, W) float32 0..1.
-        share: 0 = old, 1 = new.
-        order: (H, W) 0..1, at which share each place takes the new detail; None = half-way, everywhere.
+        share: of the new image in light and colour, 0..1.
+        taken: (H, W) 0..1, where detail is the new image's; None = everywhere.
     """
-    if not 0 < share < 1:
-        return new if share >= 1 else old
     (old_bands, old_rest), (new_bands, new_rest) = bands_of(old, BANDS), bands_of(new, BANDS)
-    if order is None:
-        bands = new_bands if share >= 0.5 else old_bands
-    else:
+    bands = new_bands
+    if taken is not None:
         bands = [
-            torch.lerp(before, after, _taken(order, share, before))
+            torch.lerp(before, after, _at_size_of(before, taken))
             for before, after in zip(old_bands, new_bands, strict=True)
         ]
     return joined(bands, torch.lerp(old_rest, new_rest, share)).clamp_(0, 1)
@@ -55,8 +52,11 @@ def dissolve_order(width_px: int, height_px: int, seed: int, device: torch.devic
     return smooth[0, 0].clamp(0, 1).to(device)
 
 
-def _taken(order: torch.Tensor, share: float, like: torch.Tensor) -> torch.Tensor:
-    """Return how much of the new detail each place has: an edge that wanders, an eighth of the change wide."""
-    size = (int(like.shape[-2]), int(like.shape[-1]))
-    places = interpolate(order[None, None], size, mode="bilinear", align_corners=False)[0, 0]
-    return ((share * 1.125 - places) * 8).clamp(0, 1)
+def taken_by(order: torch.Tensor, share: float) -> torch.Tensor:
+    """Return which places have passed at `share` 0..1 of the way, (H, W) 0..1: an edge that wanders, an eighth wide."""
+    return ((share * 1.125 - order) * 8).clamp(0, 1)
+
+
+def _at_size_of(image: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    size = (int(image.shape[-2]), int(image.shape[-1]))
+    return interpolate(places[None, None], size, mode="bilinear", align_corners=False)[0, 0]

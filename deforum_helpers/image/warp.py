@@ -15,8 +15,8 @@ PADDINGS: dict[str, Padding] = {"border": "border", "reflection": "reflection", 
 SAMPLINGS: dict[str, Sampling] = {"bicubic": "bicubic", "bilinear": "bilinear", "nearest": "nearest"}
 
 
-def warp_flat(image: Image, dst_from_src: Matrix, border: str) -> Image:
-    """Return `image` moved by a 2D matrix, bilinear.
+def warp_flat(image: Image, dst_from_src: Matrix, border: str, sampling_mode: str = "bilinear") -> Image:
+    """Return `image` moved by a 2D matrix.
 
     With dst_from_src = [[1, 0, 3], [0, 1, 0], [0, 0, 1]] the content moves three pixels to the right.
 
@@ -24,19 +24,21 @@ def warp_flat(image: Image, dst_from_src: Matrix, border: str) -> Image:
         image: (3, H, W) float32 RGB, 0..1.
         dst_from_src: (3, 3) of `camera.flat.flat_matrix`; of zoom 0 it leaves the first pixel alone, as classic.
         border: "replicate" repeats the edge, "wrap" continues on the other side.
+        sampling_mode: "bicubic", "bilinear" or "nearest".
 
     Raises:
-        UnknownName: no such border.
+        UnknownName: no such border or sampling mode.
     """
+    sampling = choose(SAMPLINGS, sampling_mode, "sampling_mode")
     padding = choose(FLAT_PADDINGS, border, "border")
     if not dst_from_src[:, :2].any():
         return image[None, :, :1, :1].expand(1, *image.shape).contiguous(memory_format=torch.channels_last)[0]
     height_px, width_px = image.shape[1:]
     map_x, map_y = flat_maps((width_px, height_px), inverse(dst_from_src))
     if image.device.type == "cpu":
-        return sample_cpu(image, map_x, map_y, "bilinear", padding)
+        return sample_cpu(image, map_x, map_y, sampling, padding)
     columns, rows = (torch.from_numpy(plane).to(image.device) for plane in (map_x, map_y))
-    return sample(image, columns, rows, "bilinear", padding)
+    return sample(image, columns, rows, sampling, padding)
 
 
 def warp_depth(

@@ -10,6 +10,7 @@ from typing import Literal
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render.controls import Steering, plan_controls
+from deforum_helpers.render.ending import Ending, ending_at
 from deforum_helpers.render.guides import Guide, guide_at, is_guided
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
 from deforum_helpers.render.order import Stage, StageOrder
@@ -23,7 +24,14 @@ from deforum_helpers.schedule import KeySeeds, seed_series
 from deforum_helpers.schedule.mask_grammar import MaskExpression
 from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.settings import Settings
-from deforum_helpers.settings.modes import cadence, distribution, is_interpolated, is_moved, starts_from_video
+from deforum_helpers.settings.modes import (
+    cadence,
+    distribution,
+    is_interpolated,
+    is_led_to_an_end,
+    is_moved,
+    starts_from_video,
+)
 
 Source = Literal["nothing", "init_image", "guide", "video", "last_frame"]
 
@@ -81,6 +89,7 @@ class KeyFrame:
         controls: what the ControlNet units do; their pictures are filled in by the step.
         dissolve: the frame at which the dissolve began that it lies in, or None.
         stability: the look that it is held to, or None.
+        ending: how far it is led to the end of the video, or None.
     """
 
     index: int
@@ -104,6 +113,7 @@ class KeyFrame:
     # Younger than runs that may still go on: left out of the text that their digests were made of.
     dissolve: int | None = field(default=None, repr=False)
     stability: Stability | None = field(default=None, repr=False)
+    ending: Ending | None = field(default=None, repr=False)
 
     @property
     def sampling_steps(self) -> int:
@@ -128,10 +138,20 @@ def plan_key_frames(
     order = StageOrder(script.settings)
     stops = (*places[1:], script.settings.max_frames)
     fades = plan_fades(places, script.settings.max_frames, cadence(script.settings))
-    return tuple(
+    if is_led_to_an_end(script.settings):
+        fades = (*fades[:-1], 1)  # nothing of the frame before it may show in the last one
+    keys = [
         _key_frame(script, order, index, stop, fade, seed)
         for index, stop, fade, seed in zip(places, stops, fades, seeds, strict=False)
+    ]
+    return tuple(
+        key if ending is None else replace(key, ending=ending, stages=(*key.stages, "end"))
+        for key, ending in zip(keys, _endings(script.settings, places), strict=True)
     )
+
+
+def _endings(settings: Settings, places: tuple[int, ...]) -> list[Ending | None]:
+    return [ending_at(settings, index, before) for before, index in zip((0, *places), places, strict=False)]
 
 
 def plan_seeds(

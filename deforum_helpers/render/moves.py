@@ -69,7 +69,7 @@ def composed(moves: Sequence[Move]) -> FlatMove | None:
     """Return one move that does what 2D moves do in turn, or None where there is none: in 3D depth changes on the way.
 
     Args:
-        moves: in order, at least one.
+        moves: in order.
     """
     total = np.eye(3)
     for move in moves:
@@ -77,6 +77,26 @@ def composed(moves: Sequence[Move]) -> FlatMove | None:
             return None
         total = move.dst_from_src @ total
     return FlatMove(total)
+
+
+def taken_back(moves: Sequence[Move]) -> Move:
+    """Return the move that leads back from the last of `moves` to before the first.
+
+    Perspective flips are left out. Where a 2D move makes the image vanish, nothing leads back: the image stays.
+
+    Args:
+        moves: in order, at least one.
+    """
+    first = moves[0]
+    if isinstance(first, CameraMove):
+        total = np.eye(4)
+        for move in moves:
+            total = move.pose() @ total
+        return CameraMove(np.asarray(np.linalg.inv(total), np.float64), first.fov_deg, first.aspect)
+    flat = composed(moves)
+    if flat is None or abs(np.linalg.det(flat.dst_from_src)) < 1e-9:
+        return FlatMove(np.eye(3))
+    return FlatMove(np.asarray(np.linalg.inv(flat.dst_from_src), np.float64))
 
 
 def plan_moves(settings: Settings, series: Values) -> tuple[Move, ...]:

@@ -36,6 +36,7 @@ Stage = Literal[
     "stabilize",
     "composite_after",
     "overlay",
+    "end",
 ]
 
 

@@ -40,7 +40,8 @@ from deforum_helpers.settings.modes import (
 # Settings that are younger than runs that may still go on: at their defaults they leave a run's digest as it was.
 _YOUNGER = (
     *("noise_source", "new_noise_schedule", "autoencoder_correction", "stability_schedule"),
-    *("cadence_blend", "prompt_transition", "prompt_transition_frames"),
+    *("cadence_blend", "prompt_transition", "prompt_transition_frames", "seamless_loop", "end_image_path"),
+    "ending_frames",
 )
 
 

@@ -31,6 +31,7 @@ def plan_request(
     """
     settings, options, prompts = script.settings, script.options, script.prompts
     sampler, scheduler, checkpoint = _named(script, index)
+    shown = index if change is None else change.new
     subseed = settings.enable_subseed_scheduling or is_interpolated(settings)
     clip_skip = at["clipskip_schedule"] if settings.enable_clipskip_scheduling else None
     multiplier = at["noise_multiplier_schedule"] if settings.enable_noise_multiplier_scheduling else None
@@ -38,8 +39,8 @@ def plan_request(
     inverted = settings.noise_source == "inverted"
     new_noise = max(at["new_noise_schedule"], 0.0 if change is None else change.new_noise)
     return GenerateRequest(
-        prompt=prompts.positive[index],
-        negative_prompt=prompts.negative[index],
+        prompt=prompts.positive[shown],
+        negative_prompt=prompts.negative[shown],
         width_px=settings.W,
         height_px=settings.H,
         seed=seeds.seed if seeds.seed >= 0 else seeds.redo_seeds(1)[0],
@@ -90,8 +91,7 @@ def _blend(script: Script, index: int, change: Transition | None) -> PromptBlend
     """Return the other prompt that a frame shows and how much of it: the one before or the one after; or None."""
     prompts = script.prompts
     if change is not None and change.kind == "morph" and change.share < 1:
-        old = change.begun - 1
-        return PromptBlend(prompts.positive[old], prompts.negative[old], 1 - change.share)
+        return PromptBlend(prompts.positive[change.old], prompts.negative[change.old], 1 - change.share)
     if prompts.whole or not blends_embeddings(script.settings):
         return None
     begun, following = prompts.around(index)

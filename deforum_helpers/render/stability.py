@@ -47,22 +47,21 @@ def plan_stability(
     share = float(script.schedules.values["stability_schedule"][index])
     if index == 0 or share <= 0 or not is_moved(script.settings):
         return None
-    begun, _ = script.prompts.around(index)
-    reference = _reference(script, begun, seeds)
     if change is None or change.kind != "morph":
-        return Stability(min(share, 1.0), reference)
-    before, _ = script.prompts.around(begun - 1)
-    return Stability(min(share, 1.0), reference, _reference(script, before, seeds), change.share)
+        return Stability(min(share, 1.0), _reference(script, index, seeds))
+    new, old = (_reference(script, frame, seeds) for frame in (change.new, change.old))
+    return Stability(min(share, 1.0), new, old, change.share)
 
 
-def _reference(script: Script, begun: int, seeds: KeySeeds) -> GenerateRequest:
+def _reference(script: Script, frame: int, seeds: KeySeeds) -> GenerateRequest:
     """Return the request for one image for each prompt, whatever else changes while it holds.
 
     Args:
         script: the video as it was read.
-        begun: the frame at which the prompt begins.
+        frame: at which the prompt holds.
         seeds: of any key frame; they do not count.
     """
+    begun, _ = script.prompts.around(frame)
     at = {name: float(values[begun]) for name, values in script.schedules.values.items()}
     return replace(
         plan_request(script, begun, at, seeds),

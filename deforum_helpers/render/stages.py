@@ -15,6 +15,7 @@ from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.look import held_to
 from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank
 from deforum_helpers.image.types import Flow, Image
+from deforum_helpers.render.arrival import led_to
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.order import Stage
@@ -36,6 +37,7 @@ class Draft:
         motion: the video's motion into the frame, once it was measured.
         flow: (2, H, W) the last flow that was measured in the video, or None.
         extras: pictures of how it was made, each with a name.
+        first: (3, H, W) frame 0 where the video leads back to it, else None.
     """
 
     image: Image | None
@@ -47,6 +49,7 @@ class Draft:
     motion: Motion | None = None
     flow: Flow | None = None
     extras: tuple[tuple[str, Image], ...] = ()
+    first: Image | None = None
 
 
 def _move(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
@@ -227,6 +230,15 @@ def _overlay(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     return replace(draft, image=studio.overlaid(_picture(draft), key.index, draft.mask))
 
 
+def _end(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    end = studio.end_image if draft.first is None else draft.first
+    if key.ending is None or end is None:
+        raise AssertionError("the plan leads a frame to no end")
+    view, seen = studio.seen_from(key.index, end)
+    image = led_to(_picture(draft), view, seen, key.ending, studio.plan.settings.seed)
+    return replace(draft, image=image)
+
+
 def _picture(draft: Draft) -> Image:
     if draft.image is None:
         raise AssertionError("the plan works on a picture before there is one")
@@ -256,4 +268,5 @@ STAGES: Mapping[Stage, Apply] = {
     "diffuse": _diffuse,
     "stabilize": _stabilize,
     "overlay": _overlay,
+    "end": _end,
 }

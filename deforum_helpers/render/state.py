@@ -19,6 +19,7 @@ class State:
         flow: (2, H, W) the last flow that was measured in the video, from which the next measurement begins; or None.
         leaving: while a dissolve lasts, the old scene at the newest frame, rounded to 8 bits. `last` is the new scene
             alone then, which is in no file.
+        first: frame 0, rounded to 8 bits, where the video leads back to it.
     """
 
     steps_done: int = 0
@@ -26,6 +27,7 @@ class State:
     reference: ColorReference | None = None
     flow: Flow | None = None
     leaving: Image | None = None
+    first: Image | None = None
 
 
 @dataclass(frozen=True)

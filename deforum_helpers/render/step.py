@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.types import Image
 from deforum_helpers.render.dissolve import dissolved
 from deforum_helpers.render.group import finish_group
@@ -34,7 +35,7 @@ def step(
         The state for the next step, and the finished frames in order. Nothing is written, nothing global changed.
     """
     start = _start(state, key, studio, init_image)
-    draft = Draft(image=start, reference=state.reference, start=start, flow=state.flow)
+    draft = Draft(image=start, reference=state.reference, start=start, flow=state.flow, first=state.first)
     for stage in key.stages:
         draft = stages[stage](draft, key, studio)
     fading = state.last if key.source == "last_frame" else None
@@ -45,7 +46,10 @@ def step(
         leaving = None
     else:
         frames, leaving = dissolved(frames, leaving, key, studio)
-    return State(state.steps_done + 1, last, draft.reference, flow, leaving), frames
+    first = state.first
+    if key.index == 0 and studio.plan.settings.seamless_loop:
+        first = on_8_bit_grid(frames[0].image)
+    return State(state.steps_done + 1, last, draft.reference, flow, leaving, first), frames
 
 
 def _start(state: State, key: KeyFrame, studio: Studio, init_image: Image | None) -> Image | None:

@@ -21,11 +21,12 @@ from deforum_helpers.image.look import Look, look_of
 from deforum_helpers.image.mask import Mask, inverse, masked
 from deforum_helpers.image.types import Depth, Flow, Image
 from deforum_helpers.image.warp import warp_depth, warp_flat
+from deforum_helpers.render.arrival import all_but_edge, soft
 from deforum_helpers.render.controls import UnitPictures, controls_at, cut_to
 from deforum_helpers.render.hybrid import Hybrid, Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import Masks
-from deforum_helpers.render.moves import FlatMove, Move, composed
+from deforum_helpers.render.moves import FlatMove, Move, composed, taken_back
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings.modes import is_hybrid
 
@@ -71,6 +72,7 @@ class Studio:
         video: gives the video's picture at a frame, or None where no video is used.
         laid_over: gives the picture that is laid over a frame, or None.
         controls: what the ControlNet units read, by their numbers.
+        end_image: the image that the last frame shows, or None.
         looks: those of the images that were generated to hold frames to; the same again in a resumed run.
     """
 
@@ -85,6 +87,7 @@ class Studio:
     video: Callable[[int], Image] | None = None
     laid_over: Callable[[int], Image] | None = None
     controls: Mapping[int, UnitPictures] = field(default_factory=dict)
+    end_image: Image | None = None
     looks: dict[GenerateRequest, Look] = field(default_factory=dict)
 
     def video_frame(self, frame: int) -> Image:
@@ -167,9 +170,26 @@ class Studio:
         return self._warped(image, self.plan.moves[frame], seen)
 
     def moved_through(self, image: Image, frames: range) -> Image | None:
-        """Return `image` after the moves into all of `frames`, by one resampling; None where that takes several."""
+        """Return `image` after the moves into all of `frames`, by one sharp resampling; None where it takes several."""
         move = composed(self.plan.moves[frames.start : frames.stop])
-        return None if move is None else self._warped(image, move, None)
+        if move is None or move.still:
+            return None if move is None else image
+        return warp_flat(image, move.dst_from_src, self.plan.settings.border, "bicubic")
+
+    def seen_from(self, frame: int, end: Image) -> tuple[Image, Mask]:
+        """Return the end of the video as the camera sees it from `frame`, and where it does, (H, W) 0..1.
+
+        Args:
+            frame: frame number.
+            end: the image that the last frame shows, or frame 0, which follows on the last frame of a loop.
+        """
+        ahead = self.plan.moves[frame + 1 :]
+        if self.plan.settings.seamless_loop:
+            ahead = (*ahead, self.plan.moves[0])
+        move = taken_back(ahead) if ahead else None
+        if move is None or move.still:
+            return end, torch.ones(end.shape[1:], device=end.device)
+        return self._warped(end, move, None), soft(self._warped(all_but_edge(end), move, end))
 
     def _warped(self, image: Image, move: Move, seen: Image | None) -> Image:
         plan = self.plan

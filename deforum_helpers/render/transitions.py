@@ -9,7 +9,7 @@ from typing import Literal
 
 from deforum_helpers.render.script import Script
 from deforum_helpers.settings import Settings
-from deforum_helpers.settings.modes import transition
+from deforum_helpers.settings.modes import is_led_to_an_end, transition
 
 # In the middle of a morph a frame keeps this share of its usual strength, and has this share of new noise: below,
 # the old shapes remain; above, neighbouring frames have nothing in common.
@@ -25,11 +25,14 @@ class Transition:
         kind: of prompt_transition.
         begun: the frame at which the new prompt begins.
         share: of the new prompt, above 0 to 1; 1 only where the old one has no part in the frame any more.
+        old, new: frames at which the two prompts stand as they have a part in this one.
     """
 
     kind: Literal["cut", "dissolve", "morph"]
     begun: int
     share: float
+    old: int
+    new: int
 
     @property
     def renews(self) -> bool:
@@ -59,16 +62,37 @@ class Transition:
 
 def transition_at(script: Script, index: int) -> Transition | None:
     """Return the change of prompts that frame `index` lies in, or None."""
+    returning = _returning(script, index)
+    if returning is not None:
+        return returning
     kind = transition(script.settings)
     begun, _ = script.prompts.around(index)
     if kind == "none" or begun == 0 or script.prompts.key_frames[0] == begun:
         return None
     if kind == "cut":
-        return Transition("cut", begun, 1.0) if index == begun else None
+        return Transition("cut", begun, 1.0, begun - 1, index) if index == begun else None
     share = dissolved_share(script.settings, begun, index)
     if share >= 1 and index > begun:
         return None
-    return Transition("dissolve" if kind == "dissolve" else "morph", begun, share)
+    return Transition("dissolve" if kind == "dissolve" else "morph", begun, share, begun - 1, index)
+
+
+def _returning(script: Script, index: int) -> Transition | None:
+    """Return the change back to the prompt of the first frame, in which the end of a loop lies."""
+    settings, prompts = script.settings, script.prompts
+    share = ending_share(settings, index) if settings.seamless_loop else 0.0
+    texts = [(side[0], side[index]) for side in (prompts.positive, prompts.negative)]
+    if share == 0 or all(first == now for first, now in texts):
+        return None
+    return Transition("morph", settings.max_frames - settings.ending_frames, share, index, 0)
+
+
+def ending_share(settings: Settings, index: int) -> float:
+    """Return how much of the end there is in frame `index`: 0 before the last ones, 1 in the last one."""
+    if not is_led_to_an_end(settings) or index <= 0:
+        return 0.0
+    left = settings.max_frames - 1 - index
+    return eased(max(0.0, 1 - left / settings.ending_frames))
 
 
 def dissolved_share(settings: Settings, begun: int, index: int) -> float:
@@ -79,8 +103,12 @@ def dissolved_share(settings: Settings, begun: int, index: int) -> float:
         begun: the frame at which the new prompt begins; the first that has a share of it.
         index: frame number, >= begun.
     """
-    passed = min((index - begun + 1) / settings.prompt_transition_frames, 1.0)
-    return passed * passed * (3 - 2 * passed)
+    return eased(min((index - begun + 1) / settings.prompt_transition_frames, 1.0))
+
+
+def eased(share: float) -> float:
+    """Return a share 0..1 that leaves 0 and reaches 1 without a jerk."""
+    return share * share * (3 - 2 * share)
 
 
 def transition_frames(settings: Settings, prompt_frames: Sequence[int]) -> tuple[int, ...]:

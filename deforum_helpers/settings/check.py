@@ -10,7 +10,9 @@ from deforum_helpers.errors import Problem
 from deforum_helpers.settings.model import Settings
 from deforum_helpers.settings.modes import (
     is_hybrid,
+    is_moved,
     reads_color_image,
+    reads_end_image,
     reads_init_image,
     reads_mask_video,
     uses_video,
@@ -102,6 +104,7 @@ PATHS = (
         reads_color_image,
         "color_coherence is Image",
     ),
+    PathUse("end_image_path", reads_end_image, "the video ends with it"),
     PathUse("soundtrack_path", _plays("File"), "add_soundtrack is File", _FILE, required=False),
     PathUse("video_init_path", _plays("Init Video"), "add_soundtrack is Init Video", _FILE, required=False),
     PathUse(
@@ -158,6 +161,21 @@ def _foreign(path: str, allowed: str) -> bool:
     return bool(_SCHEME.match(path)) and not inline and not is_url(path)
 
 
+def one_ending(settings: Settings) -> Iterator[Problem]:
+    """A video repeats or ends with an image, and only one whose frames follow from each other can be led there."""
+    if not settings.seamless_loop:
+        return
+    because = ""
+    if not is_moved(settings):
+        mode = settings.animation_mode
+        because = f"the frames of animation_mode {mode} do not follow from each other; choose 2D or 3D."
+    elif reads_end_image(settings):
+        because = "end_image_path names another last frame; choose one of the two."
+    if because:
+        message = f"seamless_loop is true, but {because}"
+        yield Problem(message, setting="seamless_loop", found="true", allowed="false")
+
+
 def extraction_in_order(settings: Settings) -> Iterator[Problem]:
     """The last extracted frame comes after the first."""
     last = settings.extract_to_frame
@@ -203,6 +221,7 @@ RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     resumable,
     paths_given,
     control_paths,
+    one_ending,
     extraction_in_order,
     factor_of_model,
     times_of_engine,

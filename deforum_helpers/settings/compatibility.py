@@ -273,6 +273,7 @@ _LOOK: dict[str, Fact] = {
     **_same(("noise_source", "new_noise_schedule", "autoencoder_correction"), Fact("render/requests.py")),
     "stability_schedule": Fact("render/stability.py"),
     "cadence_blend": Fact("render/group.py"),
+    **_same(("seamless_loop", "end_image_path", "ending_frames"), Fact("render/ending.py")),
     **_same(("prompt_transition", "prompt_transition_frames"), Fact("render/transitions.py")),
     **_same(("strength_schedule", "keyframe_strength_schedule"), Fact("render/key_frames.py")),
     "contrast_schedule": Fact(
@@ -581,6 +582,7 @@ _ADDED_HERE = frozenset(
     (
         *("prompt_interpolation", "prompt_transition", "prompt_transition_frames", "noise_source"),
         *("new_noise_schedule", "autoencoder_correction", "stability_schedule", "cadence_blend"),
+        *("seamless_loop", "end_image_path", "ending_frames"),
     )
 )
 

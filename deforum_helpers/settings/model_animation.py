@@ -78,6 +78,29 @@ class AnimationSettings:
         step=1,
         unit="frames",
     )
+    seamless_loop: bool = setting(
+        False,
+        "Leads the last frames back to the first one, so that the video repeats without a jump.",
+        tab="Keyframes",
+        label="Seamless loop",
+        used_when=_FLAT_OR_DEPTH,
+    )
+    end_image_path: str = path(
+        "The image that the last frame shows; it has the size of the video. Empty = none.",
+        tab="Keyframes",
+        label="End image path",
+        used_when=_FLAT_OR_DEPTH,
+    )
+    ending_frames: int = setting(
+        24,
+        "How many frames at the end are led to the first frame of a loop or to the end image.",
+        tab="Keyframes",
+        label="Ending frames",
+        bounds=(1, 1000),
+        step=1,
+        unit="frames",
+        used_when="seamless_loop = true or end_image_path is set",
+    )
     border: str = setting(
         "replicate",
         "What comes in at the edges when the picture moves: its edge pixels drawn out, or its opposite side.",
@@ -663,7 +686,7 @@ class AnimationSettings:
     cadence_blend: str = setting(
         "classic",
         "How the frames between two diffused ones are blended. classic: averaged, which softens them and shows edges "
-        "twice. sharp: light and colours are averaged, detail comes from the nearer of the two.",
+        "twice. sharp: light and colours are averaged, detail comes from the newer of the two.",
         tab=_COHERENCE,
         label="Cadence blend",
         choices=CADENCE_BLENDS,

@@ -120,6 +120,16 @@ def transition(settings: Settings) -> str:
     )
 
 
+def reads_end_image(settings: Settings) -> bool:
+    """Tell whether the video ends with the image of end_image_path."""
+    return bool(settings.end_image_path.strip()) and is_moved(settings)
+
+
+def is_led_to_an_end(settings: Settings) -> bool:
+    """Tell whether the last frames are led somewhere: to the first frame or to an image."""
+    return is_moved(settings) and (settings.seamless_loop or reads_end_image(settings))
+
+
 def cadence(settings: Settings) -> int:
     """Return every how many frames one is diffused; where nothing moves, all are."""
     return settings.diffusion_cadence if is_moved(settings) else 1

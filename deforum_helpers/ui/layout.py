@@ -47,6 +47,8 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("prompt_transition", "prompt_transition_frames"),
     ("diffusion_cadence", "max_frames"),
     ("keyframe_distribution",),
+    ("seamless_loop", "ending_frames"),
+    ("end_image_path",),
     ("use_init", "strength_0_no_init"),
     ("strength",),
     ("seed_behavior", "seed_iter_N"),

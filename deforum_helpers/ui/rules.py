@@ -82,6 +82,9 @@ RULES: tuple[Rule, ...] = (
             "stability_schedule",
             "prompt_transition",
             "prompt_transition_frames",
+            "seamless_loop",
+            "end_image_path",
+            "ending_frames",
             "optical_flow_redo_generation",
             "redo_flow_factor_schedule",
             "diffusion_redo",
@@ -124,6 +127,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         ("optical_flow_cadence", "cadence_flow_factor_schedule", "cadence_blend"),
         _above_one("diffusion_cadence"),
+    ),
+    Rule(
+        ("ending_frames",),
+        either(on("seamless_loop"), lambda settings: bool(str(settings["end_image_path"]).strip())),
     ),
     Rule(("prompt_transition",), is_one("prompt_interpolation", "hold")),
     Rule(("prompt_transition_frames",), is_one("prompt_transition", "dissolve", "morph")),

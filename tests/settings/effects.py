@@ -35,6 +35,7 @@ def make_files(folder: Path) -> None:
     half[16:48, 16:40] = 200
     cv2.imwrite(str(folder / "a.png"), pictures[0])
     cv2.imwrite(str(folder / "b.png"), np.full((40, 50, 3), (255, 40, 0), np.uint8))
+    cv2.imwrite(str(folder / "end.png"), pictures[2])
     cv2.imwrite(str(folder / "clear.png"), np.dstack([pictures[0], slope]))
     cv2.imwrite(str(folder / "half.png"), half)
     cv2.imwrite(str(folder / "slope.png"), slope)
@@ -184,6 +185,9 @@ CASES: dict[str, Case] = {
     "stability_schedule": Case("0:(1)"),
     "prompt_transition": Case("cut", CHANGED_PROMPT),
     "prompt_transition_frames": Case(2, CHANGED_PROMPT | {"prompt_transition": "dissolve"}),
+    "seamless_loop": Case(True),
+    "end_image_path": Case("<end.png>"),
+    "ending_frames": Case(2, {"seamless_loop": True}),
     "cadence_blend": Case("sharp", {"diffusion_cadence": 3, "max_frames": 7}),
     "resume_from_timestring": Case(True),
     "resume_timestring": Case("20260101000000", {"resume_from_timestring": True}),

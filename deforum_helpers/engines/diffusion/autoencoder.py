@@ -102,7 +102,10 @@ class Autoencoder:
         return (pictures / 2 + 0.5).clamp(0, 1)
 
 
-# An area keeps what the autoencoder loses of it while it changes by less than this; 1 = from black to white.
+# Less than this is what sampling changes of any area by itself, in part towards the grid of its latents; that slows the
+# camera down and adds up. 1 = from black to white.
+SMALL_CHANGE = 0.05
+# An area keeps what the autoencoder loses of it while it changes by less than this.
 KEPT_CHANGE = 0.06
 # Not quite all of it, so that what does not belong to the scene fades within some frames in place of adding up.
 KEPT_SHARE = 0.9
@@ -110,18 +113,21 @@ CHANGE_AREA_PX = 9
 
 
 def without_autoencoder_loss(image: Image, before: Image, before_decoded: Image) -> Image:
-    """Return `image` with what the autoencoder lost of `before` added, where sampling changed little.
+    """Return `image` with its areas as they were before, wherever sampling changed little.
 
-    Every frame passes through the autoencoder. Without this, areas that stay the same lose some of their detail
-    and drift a little with each frame. Where sampling changed the content, its former detail is left out.
+    Every frame passes through the autoencoder and the network. Without this, areas that stay the same lose some of
+    their detail and drift a little with each frame. Where sampling changed the content, nothing of it is held back,
+    and the former detail is left out.
 
     Args:
         image: (3, H, W) decoded after sampling, 0..1.
         before: (3, H, W) the init image.
         before_decoded: (3, H, W) the init image after the autoencoder alone.
     """
-    change = (image - before_decoded).abs().mean(0, keepdim=True)[None]
+    change = image - before_decoded
     padding = CHANGE_AREA_PX // 2
-    area = torch.nn.functional.avg_pool2d(change, CHANGE_AREA_PX, 1, padding, count_include_pad=False)[0]
-    share = KEPT_SHARE * torch.exp(-((area / KEPT_CHANGE) ** 2))
-    return (image + share * (before - before_decoded)).clamp(0, 1)
+    size = change.abs().mean(0, keepdim=True)[None]
+    size = torch.nn.functional.avg_pool2d(size, CHANGE_AREA_PX, 1, padding, count_include_pad=False)[0]
+    taken = 1 - torch.exp(-((size / SMALL_CHANGE) ** 2))
+    kept = KEPT_SHARE * torch.exp(-((size / KEPT_CHANGE) ** 2))
+    return (before_decoded + taken * change + kept * (before - before_decoded)).clamp(0, 1)
