@@ -10,7 +10,10 @@ import numpy as np
 from PIL import Image as Pictures
 
 from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.diffusion.prompt_syntax import Lora
+from deforum_helpers.engines.diffusion.weighted_prompts import WeightedPrompts
 from deforum_helpers.image.convert import to_bytes
+from deforum_helpers.schedule.prompt_text import weight_text
 from deforum_helpers.webui.samplers import sampler_fields
 
 # Hosts cut sizes down to this multiple without saying so; we go up to it and cut the result.
@@ -57,8 +60,8 @@ def _common(request: GenerateRequest) -> dict[str, Any]:
     width, height = padded_size(request)
     resize_width, resize_height = request.seed_resize_from_px
     return {
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
+        "prompt": written_prompt(request),
+        "negative_prompt": written_negative_prompt(request),
         "seed": request.seed,
         # -1 would be drawn anew by the host, and the same request would give other pictures.
         "subseed": request.subseed % 2**32,
@@ -78,6 +81,26 @@ def _common(request: GenerateRequest) -> dict[str, Any]:
         "override_settings": {},
         **sampler_fields(request.sampler, request.scheduler),
     }
+
+
+def written_prompt(request: GenerateRequest) -> str:
+    """Return the prompt as text; two that pass into each other become weighted parts, joined by AND."""
+    if request.blend is None:
+        return request.prompt
+    read = WeightedPrompts.read(request.prompt, request.blend, "prompt")
+    tags = "".join(_tag(lora) for lora in read.loras)
+    return " AND ".join(f"{text} :{weight_text(weight)}" for text, weight in read.parts) + tags
+
+
+def written_negative_prompt(request: GenerateRequest) -> str:
+    """Return the negative prompt as text; of two that pass into each other the nearer, as hosts read one alone."""
+    blend = request.blend
+    return request.negative_prompt if blend is None or blend.share <= 0.5 else blend.negative_prompt
+
+
+def _tag(lora: Lora) -> str:
+    weights = [lora.weight] if lora.text_weight is None else [lora.text_weight, lora.weight]
+    return f"<lora:{lora.name}:{':'.join(weight_text(weight) for weight in weights)}>"
 
 
 def _init_fields(request: GenerateRequest) -> dict[str, Any]:
