@@ -158,7 +158,9 @@ class Film:
             raise AssertionError(f"frame {pictures[0][0]} came where frame {self.frames} was due")
         self.frames += len(pictures)
         extras = tuple((name, to_bytes(image)) for frame in new for name, image in frame.extras)
-        state = replace(outcome.state, last=None)  # the newest frame waits once, in 8 bits
+        state = outcome.state
+        if state.leaving is None:
+            state = replace(state, last=None)  # the newest frame waits once, in 8 bits
         checkpoint = Checkpoint(state, outcome.frames[-1].index + 1, self._plan.digest, self._made_by)
         self._held.append(_Written(pictures, extras, checkpoint))
         held_bytes = sum(written.bytes for written in self._held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 from films import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.cancel import CancelToken
+from deforum_helpers.errors import Parked
 from deforum_helpers.job import run_job
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.progress import Progress
 from deforum_helpers.render.plan import Plan
 
 NO_VIDEO = {"skip_video_creation": True}
@@ -75,6 +78,33 @@ def test_a_dissolve_leads_from_the_old_scene_to_the_new_one(tmp_path: Path) -> N
     distances = [np.abs(shown[frame] - old).mean() for frame in range(5, 11)]
     assert all(nearer < farther for nearer, farther in pairwise(distances[:4]))
     assert distances[0] < 0.3 * distances[-1]
+
+
+@pytest.mark.parametrize("cadence", [1, 2])
+@pytest.mark.parametrize("parked_at", [6, 8])
+@pytest.mark.parametrize("transition", ["dissolve", "morph"])
+def test_a_run_that_was_stopped_in_a_change_goes_on_bit_for_bit(
+    transition: str, parked_at: int, cadence: int, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {
+        "prompt_transition": transition,
+        "prompt_transition_frames": 6,
+        "diffusion_cadence": cadence,
+        "stability_schedule": "0:(0.5)",
+        "color_coherence": "LAB",
+    }
+    whole = frames(tmp_path / "whole", NoisyEngine(), **changes)
+    job, token = prepared(tmp_path / "parts", None, **{**NO_VIDEO, **PROMPTS, **changes}), CancelToken()
+
+    def park(progress: Progress) -> None:
+        if progress.frame >= parked_at:
+            token.park()
+
+    with pytest.raises(Parked):
+        run_job(job, NoisyEngine(), token, park, now=lambda: datetime(2026, 1, 2, 3, 4, 5))
+    result = run_job(job, NoisyEngine(), CancelToken(), lambda progress: None, resume="20260102030405")
+    resumed = [read_frame(path) for path in frame_files(result.outdir)]
+    assert all(np.array_equal(one, two) for one, two in zip(whole, resumed, strict=True))
 
 
 def test_a_morph_shows_both_prompts_and_then_the_new_one_alone(tmp_path: Path) -> None:
