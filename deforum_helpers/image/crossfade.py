@@ -1,4 +1,4 @@
-"""One image passing into another without showing both: light and colour blend, detail comes from one of the two."""
+"""One image passing into another without showing both: averaged detail has two edges where images disagree."""
 
 from __future__ import annotations
 
@@ -9,30 +9,43 @@ from torch.nn.functional import interpolate
 from deforum_helpers.image.pyramid import bands_of, joined
 from deforum_helpers.image.types import Image
 
-# Bands of detail that are never averaged: 512 px have 32 px and finer in them.
+# Bands of detail that are told apart: 512 px have 32 px and finer in them.
 BANDS = 5
 # Grain of the pattern in which one scene gives way to the other: cells along the longer side.
 PATTERN_CELLS = 6
+# How much of the change each place takes, at its coarsest; finer detail takes less of it.
+EDGE_SHARE = 0.3
 
 
-def sharp_blend(old: Image, new: Image, share: float, taken: torch.Tensor | None = None) -> Image:
-    """Return an image between two: what is coarser than 32 px is blended, all finer detail comes from one of them.
-
-    Averaged detail shows two edges where images disagree, and less contrast where they agree but for grain.
+def sharp_blend(old: Image, new: Image, share: float) -> Image:
+    """Return the detail of an image over the light and colour of two: what is coarser than 32 px is blended.
 
     Args:
         old, new: (3, H, W) float32 0..1.
         share: of the new image in light and colour, 0..1.
-        taken: (H, W) 0..1, where detail is the new image's; None = everywhere.
+    """
+    _, old_rest = bands_of(old, BANDS)
+    bands, new_rest = bands_of(new, BANDS)
+    return joined(bands, torch.lerp(old_rest, new_rest, share)).clamp_(0, 1)
+
+
+def placewise_blend(old: Image, new: Image, order: torch.Tensor, share: float) -> Image:
+    """Return an image in which places have passed from an old to a new one, with edges as soft as the detail is coarse.
+
+    Args:
+        old, new: (3, H, W) float32 0..1.
+        order: (H, W) 0..1, at which share each place passes.
+        share: of the change, 0 = old, 1 = new.
     """
     (old_bands, old_rest), (new_bands, new_rest) = bands_of(old, BANDS), bands_of(new, BANDS)
-    bands = new_bands
-    if taken is not None:
-        bands = [
-            torch.lerp(before, after, _at_size_of(before, taken))
-            for before, after in zip(old_bands, new_bands, strict=True)
-        ]
-    return joined(bands, torch.lerp(old_rest, new_rest, share)).clamp_(0, 1)
+    levels = len(old_bands) + 1
+    mixed = [
+        torch.lerp(before, after, _passed(order, share, EDGE_SHARE * (level + 1) / levels, before))
+        for level, (before, after) in enumerate(
+            zip((*old_bands, old_rest), (*new_bands, new_rest), strict=True)
+        )
+    ]
+    return joined(mixed[:-1], mixed[-1]).clamp_(0, 1)
 
 
 def dissolve_order(width_px: int, height_px: int, seed: int, device: torch.device) -> torch.Tensor:
@@ -52,11 +65,8 @@ def dissolve_order(width_px: int, height_px: int, seed: int, device: torch.devic
     return smooth[0, 0].clamp(0, 1).to(device)
 
 
-def taken_by(order: torch.Tensor, share: float) -> torch.Tensor:
-    """Return which places have passed at `share` 0..1 of the way, (H, W) 0..1: an edge that wanders, an eighth wide."""
-    return ((share * 1.125 - order) * 8).clamp(0, 1)
-
-
-def _at_size_of(image: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    size = (int(image.shape[-2]), int(image.shape[-1]))
-    return interpolate(places[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+def _passed(order: torch.Tensor, share: float, edge: float, like: torch.Tensor) -> torch.Tensor:
+    """Return how far each place has passed, 0..1, at the size of `like`; all are at 0 and 1 with the share."""
+    size = (int(like.shape[-2]), int(like.shape[-1]))
+    places = interpolate(order[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+    return ((share * (1 + edge) - places) / edge).clamp(0, 1)

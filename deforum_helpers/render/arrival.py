@@ -5,30 +5,29 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import avg_pool2d
 
-from deforum_helpers.image.crossfade import dissolve_order, sharp_blend, taken_by
+from deforum_helpers.image.crossfade import dissolve_order, placewise_blend
 from deforum_helpers.image.types import Image
-from deforum_helpers.render.ending import Ending
 from deforum_helpers.schedule.seeds import derived_seed
 
 # Width of the soft edge of what the camera, looking back from the end, does not see any more.
 EDGE_PX = 31
 
 
-def led_to(image: Image, end: Image, seen: torch.Tensor, ending: Ending, seed: int) -> Image:
+def led_to(image: Image, end: Image, seen: torch.Tensor, share: float, seed: int) -> Image:
     """Return a frame with its part of the end.
 
     Args:
         image: (3, H, W) float32 0..1.
         end: (3, H, W) the end as it is seen from this frame.
         seen: (H, W) 0..1, where it is seen.
-        ending: how far the frame is led there.
+        share: 0..1, of the end in the frame.
         seed: of the pattern in which places give way; the same for all frames.
     """
-    if ending.share >= 1:
+    if share >= 1:
         return torch.lerp(image, end, seen)
     height, width = image.shape[1:]
-    taken = taken_by(dissolve_order(width, height, derived_seed("ending", seed), image.device), ending.share)
-    return torch.lerp(image, sharp_blend(image, end, ending.step, taken), seen)
+    order = dissolve_order(width, height, derived_seed("ending", seed), image.device)
+    return torch.lerp(image, placewise_blend(image, end, order, share), seen)
 
 
 def all_but_edge(image: Image) -> Image:

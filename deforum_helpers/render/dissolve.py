@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deforum_helpers.image.convert import on_8_bit_grid
-from deforum_helpers.image.crossfade import dissolve_order, sharp_blend, taken_by
+from deforum_helpers.image.crossfade import dissolve_order, placewise_blend
 from deforum_helpers.image.types import Image
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.state import Frame
@@ -36,6 +36,6 @@ def dissolved(
         if share >= 1:
             return (*shown, *frames[len(shown) :]), None
         leaving = studio.moved(leaving, frame.index)
-        image = on_8_bit_grid(sharp_blend(leaving, frame.image, share, taken_by(order, share)))
+        image = on_8_bit_grid(placewise_blend(leaving, frame.image, order, share))
         shown.append(replace(frame, image=image))
     return tuple(shown), on_8_bit_grid(leaving)

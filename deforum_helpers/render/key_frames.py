@@ -10,7 +10,6 @@ from typing import Literal
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render.controls import Steering, plan_controls
-from deforum_helpers.render.ending import Ending, ending_at
 from deforum_helpers.render.guides import Guide, guide_at, is_guided
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
 from deforum_helpers.render.order import Stage, StageOrder
@@ -19,7 +18,7 @@ from deforum_helpers.render.requests import plan_request
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.render.script import Script
 from deforum_helpers.render.stability import Stability, plan_stability
-from deforum_helpers.render.transitions import transition_at
+from deforum_helpers.render.transitions import ending_share, transition_at
 from deforum_helpers.schedule import KeySeeds, seed_series
 from deforum_helpers.schedule.mask_grammar import MaskExpression
 from deforum_helpers.schedule.seeds import derived_seed
@@ -89,7 +88,7 @@ class KeyFrame:
         controls: what the ControlNet units do; their pictures are filled in by the step.
         dissolve: the frame at which the dissolve began that it lies in, or None.
         stability: the look that it is held to, or None.
-        ending: how far it is led to the end of the video, or None.
+        ending: how much of the end of the video it shows, 0..1.
     """
 
     index: int
@@ -113,7 +112,7 @@ class KeyFrame:
     # Younger than runs that may still go on: left out of the text that their digests were made of.
     dissolve: int | None = field(default=None, repr=False)
     stability: Stability | None = field(default=None, repr=False)
-    ending: Ending | None = field(default=None, repr=False)
+    ending: float = field(default=0.0, repr=False)
 
     @property
     def sampling_steps(self) -> int:
@@ -140,18 +139,10 @@ def plan_key_frames(
     fades = plan_fades(places, script.settings.max_frames, cadence(script.settings))
     if is_led_to_an_end(script.settings):
         fades = (*fades[:-1], 1)  # nothing of the frame before it may show in the last one
-    keys = [
+    return tuple(
         _key_frame(script, order, index, stop, fade, seed)
         for index, stop, fade, seed in zip(places, stops, fades, seeds, strict=False)
-    ]
-    return tuple(
-        key if ending is None else replace(key, ending=ending, stages=(*key.stages, "end"))
-        for key, ending in zip(keys, _endings(script.settings, places), strict=True)
     )
-
-
-def _endings(settings: Settings, places: tuple[int, ...]) -> list[Ending | None]:
-    return [ending_at(settings, index, before) for before, index in zip((0, *places), places, strict=False)]
 
 
 def plan_seeds(
@@ -186,7 +177,7 @@ def _key_frame(
     noise, sharpening = _noise(settings, at, seeds), _sharpening(at)
     contrast = at["contrast_schedule"]
     request = plan_request(script, index, at, seeds, change)
-    stability = plan_stability(script, index, seeds, change)
+    stability, ending = plan_stability(script, index, seeds, change), ending_share(settings, index)
     return KeyFrame(
         index=index,
         stop=stop,
@@ -200,6 +191,7 @@ def _key_frame(
             noise=noise.amount > 0,
             renewed=renewed,
             held=stability is not None,
+            ends=ending > 0,
         ),
         contrast=contrast,
         sharpening=sharpening,
@@ -218,6 +210,7 @@ def _key_frame(
         controls=plan_controls(settings, at, starts_blank=source == "nothing"),
         dissolve=None if change is None else change.dissolve,
         stability=stability,
+        ending=ending,
     )
 
 

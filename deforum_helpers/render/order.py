@@ -67,6 +67,7 @@ class StageOrder:
         noise: bool,
         renewed: bool = False,
         held: bool = False,
+        ends: bool = False,
     ) -> tuple[Stage, ...]:
         """Return the stages of the next key frame.
 
@@ -76,13 +77,15 @@ class StageOrder:
             contrast, sharpen, noise: whether these change its picture.
             renewed: whether it shows a new scene, generated from nothing.
             held: whether it is held to a look.
+            ends: whether it shows some of the end of the video.
         """
         stages: list[Stage] = []
         if self._video and index % self._settings.color_coherence_video_every_N_frames == 0:
             stages.append("video_reference")
+        last: tuple[Stage, ...] = ("end",) if ends else ()
         if renewed:
             self._referenced = self._given
-            return (*stages, "diffuse", *self._after(index, 0, fresh=True))
+            return (*stages, "diffuse", *self._after(index, 0, fresh=True), *last)
         if index and self._moves:
             stages += self._before(*(wanted and not self._plain for wanted in (contrast, sharpen, noise)))
         starts_blank = not (self._from_picture or is_guided(self._settings)) and (
@@ -96,7 +99,7 @@ class StageOrder:
             if self._settings.diffusion_redo > 0:
                 stages.append("redo")
         held_now: tuple[Stage, ...] = ("stabilize",) if held and not self._plain else ()
-        return (*stages, "diffuse", *held_now, *self._after(index, strength))
+        return (*stages, "diffuse", *held_now, *self._after(index, strength), *last)
 
     def _before(self, contrast: bool, sharpen: bool, noise: bool) -> list[Stage]:
         stages: list[Stage] = ["move"]

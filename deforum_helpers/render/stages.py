@@ -232,7 +232,7 @@ def _overlay(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
 
 def _end(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
     end = studio.end_image if draft.first is None else draft.first
-    if key.ending is None or end is None:
+    if end is None:
         raise AssertionError("the plan leads a frame to no end")
     view, seen = studio.seen_from(key.index, end)
     image = led_to(_picture(draft), view, seen, key.ending, studio.plan.settings.seed)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.image.crossfade import dissolve_order, sharp_blend, taken_by
+from deforum_helpers.image.crossfade import dissolve_order, placewise_blend, sharp_blend
 from deforum_helpers.image.pyramid import LEAST_SIDE_PX, bands_of, joined
 
 
@@ -55,14 +55,14 @@ def test_both_ends_are_the_images_themselves() -> None:
     old, new = torch.rand(3, 64, 64), torch.rand(3, 64, 64)
     order = dissolve_order(64, 64, 3, torch.device("cpu"))
     for share, image in ((0.0, old), (1.0, new)):
-        torch.testing.assert_close(sharp_blend(old, new, share, taken_by(order, share)), image)
+        torch.testing.assert_close(placewise_blend(old, new, order, share), image)
 
 
 def test_places_pass_in_their_order_and_never_back() -> None:
     old, new = stripes(8), stripes(8, 4)
     order = dissolve_order(128, 128, 5, torch.device("cpu"))
     shares = [k / 16 for k in range(17)]
-    blends = [sharp_blend(old, new, share, taken_by(order, share)) for share in shares]
+    blends = [placewise_blend(old, new, order, share) for share in shares]
     distances = [float((blended - new).abs().mean()) for blended in blends]
     assert all(later <= earlier + 1e-3 for earlier, later in pairwise(distances))
     assert 0.2 * distances[0] < distances[8] < 0.8 * distances[0]

@@ -135,7 +135,7 @@ def test_contradictions_are_refused(tmp_path: Path) -> None:
     assert _refused(tmp_path, seamless_loop=True, end_image_path=path) == ["seamless_loop"]
     told = prepared(tmp_path, None, **{**NO_VIDEO, "seamless_loop": True, "animation_mode": "Interpolation"})
     assert any("seamless_loop" in warning for warning in told.warnings)
-    assert all(key.ending is None for key in told.plan.key_frames)
+    assert all(key.ending == 0 for key in told.plan.key_frames)
     assert _refused(tmp_path, end_image_path=str(end_image(small, 32))) == ["end_image_path"]
     assert _refused(tmp_path, end_image_path=str(tmp_path / "none.png")) == ["end_image_path"]
 
