@@ -63,7 +63,12 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "iter": {"seed_behavior": "iter"},
     "fixed": {"seed_behavior": "fixed"},
     "inverted": {"noise_source": "inverted"},
-    "best": {"noise_source": "inverted", "autoencoder_correction": True},
+    "best": {
+        "noise_source": "inverted",
+        "autoencoder_correction": True,
+        "stability_schedule": "0: (0.5)",
+        "cadence_blend": "sharp",
+    },
 }
 NO_CHANGES: Mapping[str, Any] = {}
 MEASURES = ("error", "flicker", "motion", "miss_px", "sharp", "pulse", "burn", "s/frame")

@@ -9,8 +9,10 @@ from deforum_helpers.image.crossfade import dissolve_order, placewise_blend
 from deforum_helpers.image.types import Image
 from deforum_helpers.schedule.seeds import derived_seed
 
-# Width of the soft edge of what the camera, looking back from the end, does not see any more.
-EDGE_PX = 31
+# Width of the soft edge of what is seen of the end beforehand, as a share of the shorter side: wide at first, so that
+# no rim shows between two skies, and narrow where the end is near and whole.
+WIDEST_EDGE = 0.25
+NARROWEST_EDGE_PX = 9
 
 
 def led_to(image: Image, end: Image, seen: torch.Tensor, share: float, seed: int) -> Image:
@@ -23,9 +25,10 @@ def led_to(image: Image, end: Image, seen: torch.Tensor, share: float, seed: int
         share: 0..1, of the end in the frame.
         seed: of the pattern in which places give way; the same for all frames.
     """
+    height, width = image.shape[1:]
+    seen = _softened(seen, max(NARROWEST_EDGE_PX, round(WIDEST_EDGE * (1 - share) * min(height, width))))
     if share >= 1:
         return torch.lerp(image, end, seen)
-    height, width = image.shape[1:]
     order = dissolve_order(width, height, derived_seed("ending", seed), image.device)
     return torch.lerp(image, placewise_blend(image, end, order, share), seen)
 
@@ -37,7 +40,17 @@ def all_but_edge(image: Image) -> Image:
     return ones
 
 
-def soft(seen: Image) -> torch.Tensor:
-    """Return `all_but_edge` after its move as a mask (H, W) that rises within the area from 0 to 1."""
-    inside = (seen[:1] > 0.999).float()[None]
-    return (2 * avg_pool2d(inside, EDGE_PX, 1, EDGE_PX // 2)[0, 0] - 1).clamp(0, 1)
+def where_seen(moved: Image) -> torch.Tensor:
+    """Return `all_but_edge` after its move as a mask (H, W), 1 where the end is seen and 0 elsewhere."""
+    return (moved[0] > 0.999).float()
+
+
+def _softened(seen: torch.Tensor, edge_px: int) -> torch.Tensor:
+    """Return a mask (H, W) that rises from 0 at the edge of its area to 1 within; one without an edge stays."""
+    width_px = edge_px | 1
+    inside = seen[None, None]
+    for window, margin in (((1, width_px), (0, width_px // 2)), ((width_px, 1), (width_px // 2, 0))):
+        inside = avg_pool2d(inside, window, 1, margin, count_include_pad=False)
+    inside = inside[0, 0]
+    rising = (2 * inside - 1).clamp(0, 1)
+    return rising * rising * (3 - 2 * rising)

@@ -21,7 +21,7 @@ from deforum_helpers.image.look import Look, look_of
 from deforum_helpers.image.mask import Mask, inverse, masked
 from deforum_helpers.image.types import Depth, Flow, Image
 from deforum_helpers.image.warp import warp_depth, warp_flat
-from deforum_helpers.render.arrival import all_but_edge, soft
+from deforum_helpers.render.arrival import all_but_edge, where_seen
 from deforum_helpers.render.controls import UnitPictures, controls_at, cut_to
 from deforum_helpers.render.hybrid import Hybrid, Motion
 from deforum_helpers.render.key_frames import KeyFrame
@@ -189,7 +189,7 @@ class Studio:
         move = taken_back(ahead) if ahead else None
         if move is None or move.still:
             return end, torch.ones(end.shape[1:], device=end.device)
-        return self._warped(end, move, None), soft(self._warped(all_but_edge(end), move, end))
+        return self._warped(end, move, None), where_seen(self._warped(all_but_edge(end), move, end))
 
     def _warped(self, image: Image, move: Move, seen: Image | None) -> Image:
         plan = self.plan
