@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -217,12 +217,16 @@ def _stopped(settings: Path, names: frozenset[str]) -> StoppedRun | None:
         names: of all that lies in its folder.
     """
     run = Run(settings.parent, settings.name.removesuffix(SETTINGS_ENDING))
-    frames = next(frame for frame in count() if run.frame_path(frame).name not in names)
-    if not frames and run.checkpoint_path.name not in names:
-        return None
     try:
-        wanted = run_settings(settings).get("max_frames")
+        known = run_settings(settings)
     except SettingsError:
+        return None
+    wanted = known.get("max_frames")
+    numbers: Iterable[int] = count()
+    if known.get("reverse_generation") is True and isinstance(wanted, int):
+        numbers = range(wanted - 1, -2, -1)
+    frames = next(place for place, number in enumerate(numbers) if run.frame_path(number).name not in names)
+    if not frames and run.checkpoint_path.name not in names:
         return None
     if isinstance(wanted, int) and frames >= wanted:
         return None

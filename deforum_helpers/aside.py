@@ -87,7 +87,7 @@ class Aside:
                 ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
                 audio=prepared.inputs.soundtrack,
             ) as film:
-                for frame in range(frames):
+                for frame in sorted(map(plan.shown, range(frames))):
                     self._wait_for(frame)
                     film.write(read_frame(run.frame_path(frame)))
                 film.finish()

@@ -274,12 +274,12 @@ class _Job:
         )
         state = start.state
         if settings.seamless_loop and start.frames_done:
-            state = replace(state, first=frame_image(self.run, 0, self.engine))
+            state = replace(state, first=frame_image(self.run, self.plan.shown(0), self.engine))
         if start.from_frames:
             state = with_reference(
                 self._with_given_reference(state),
                 studio,
-                lambda frame: frame_image(self.run, frame, self.engine),
+                lambda frame: frame_image(self.run, self.plan.shown(frame), self.engine),
             )
         self.tell("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
         with Aside(self.prepared, self.run, start.frames_done) as aside:

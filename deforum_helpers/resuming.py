@@ -59,23 +59,23 @@ def resumed_start(prepared: Prepared, run: Run, engine: Engine) -> Start | None:
     """
     saved = _saved(run, engine)
     known = saved.frames_done if saved else 0
-    done = whole_frames(run, known, depth=prepared.settings.save_depth_maps)
+    plan, made_by = prepared.plan, maker(prepared, engine)
+    done = whole_frames(run, known, depth=prepared.settings.save_depth_maps, shown=plan.shown)
     if not done:
         return None
-    plan, made_by = prepared.plan, maker(prepared, engine)
-    newest = read_frame(run.frame_path(done - 1))
+    newest = read_frame(run.frame_path(plan.shown(done - 1)))
     size = (prepared.settings.W, prepared.settings.H)
     check_fits(run, (done, *newest.shape[1::-1]), (plan.frames, *size))
     if saved and saved.digest == plan.digest and known <= done:
         state = saved.state
         if state.leaving is None:
-            state = replace(state, last=frame_image(run, known - 1, engine))
+            state = replace(state, last=frame_image(run, plan.shown(known - 1), engine))
         start = Start(state, done, made_by)
     else:
         state = _state_at(plan, done, saved, run, engine)
         start = Start(state, done, made_by, from_frames=True)
     said = [_how_it_goes_on(start, saved, plan, run), _other_maker(start, saved, run)]
-    said.append(_set_aside(run, start))
+    said.append(_set_aside(run, start, plan))
     return replace(start, warnings=tuple(filter(None, said)))
 
 
@@ -109,7 +109,7 @@ def _state_at(plan: Plan, done: int, saved: Checkpoint | None, run: Run, engine:
         steps -= 1  # frames of a dissolve show two scenes; both are generated again from where it begins
     place = plan.key_frames[steps].index if steps < len(plan.key_frames) else done
     flow = saved.state.flow if saved and saved.frames_done == place else None
-    return State(steps, frame_image(run, place - 1, engine) if place else None, None, flow)
+    return State(steps, frame_image(run, plan.shown(place - 1), engine) if place else None, None, flow)
 
 
 def _how_it_goes_on(start: Start, saved: Checkpoint | None, plan: Plan, run: Run) -> str:
@@ -144,12 +144,12 @@ def _other_maker(start: Start, saved: Checkpoint | None, run: Run) -> str:
     )
 
 
-def _set_aside(run: Run, start: Start) -> str:
+def _set_aside(run: Run, start: Start, plan: Plan) -> str:
     """Set aside what the frames to come would overwrite, and tell where it is.
 
     A run that goes on from its checkpoint completes the film of the same frames, so the shorter one gives way.
     """
-    names = frames_from(run, start.frames_done) + (films(run) if start.from_frames else [])
+    names = frames_from(run, start.frames_done, plan.shown) + (films(run) if start.from_frames else [])
     if not names:
         return ""
     return (

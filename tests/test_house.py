@@ -45,6 +45,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.aside",
     ),
     ("deforum_helpers.output.film",),
+    ("deforum_helpers.output.run_subtitles",),
     ("deforum_helpers.render",),
     ("deforum_helpers.media",),
     ("deforum_helpers.output",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,24 +18,27 @@ _FRAME = re.compile(r"_(?:depth_)?([0-9]{9})\.png")
 _FILM = re.compile(r"\.(?:mp4|gif|srt)|_\w+\.mp4")
 
 
-def whole_frames(run: Run, known: int, *, depth: bool) -> int:
+def whole_frames(run: Run, known: int, *, depth: bool, shown: Callable[[int], int] = int) -> int:
     """Return how many frames of a run are there without a gap, each from its first byte to its last.
 
     Args:
         run: names them.
         known: how many a checkpoint says were finished; 0 where it says nothing.
         depth: whether a frame needs its depth map as well.
+        shown: gives the number of a frame's file, by its place in the order of rendering.
 
     Raises:
         CheckpointError: a finished frame is damaged or lacks its depth map, or frame 0 of a run that has more is
             missing.
     """
     frame = 0
-    while is_whole(run.frame_path(frame)) and (not depth or is_whole(run.depth_path(frame))):
+    while shown(frame) >= 0 and is_whole(run.frame_path(shown(frame))):
+        if depth and not is_whole(run.depth_path(shown(frame))):
+            break
         frame += 1
-    path = run.frame_path(frame)
+    path = run.frame_path(shown(frame))
     if frame < known and is_whole(path):
-        raise _unusable(run, f"depth map {frame}", run.depth_path(frame))
+        raise _unusable(run, f"depth map {frame}", run.depth_path(shown(frame)))
     if frame < known and os.path.lexists(path):
         raise _unusable(run, f"frame {frame}", path)
     if frame == 0 and (known or frames_from(run, 0)):
@@ -51,9 +54,9 @@ def _unusable(run: Run, what: str, path: Path) -> CheckpointError:
     )
 
 
-def frames_from(run: Run, first: int) -> list[str]:
-    """Return the names of a run's frames and depth maps from number `first` on, whole or not."""
-    return [name for name, end in _files(run) if (at := _FRAME.fullmatch(end)) and int(at[1]) >= first]
+def frames_from(run: Run, first: int, shown: Callable[[int], int] = int) -> list[str]:
+    """Return the names of a run's frames and depth maps from the one rendered as `first` on, whole or not."""
+    return [name for name, end in _files(run) if (at := _FRAME.fullmatch(end)) and shown(int(at[1])) >= first]
 
 
 def films(run: Run) -> list[str]:

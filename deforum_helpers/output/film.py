@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD
 from deforum_helpers.output.names import Run
-from deforum_helpers.output.subtitles import Moment, Style, SubtitleWriter, spans
+from deforum_helpers.output.run_subtitles import write_subtitles
 from deforum_helpers.output.video import VideoWriter, gif
 from deforum_helpers.render.checkpoint import Checkpoint, encoded
 from deforum_helpers.render.loop import Outcome
@@ -166,8 +166,8 @@ class Film:
         held_bytes = sum(written.bytes for written in self._held)
         if not self._settings.store_frames_in_ram or held_bytes >= MOST_HELD_BYTES:
             self._let_go()
-        for _, picture, _ in pictures:
-            if self._encoder is not None:
+        if self._encoder is not None and not self._backwards:
+            for _, picture, _ in pictures:
                 self._encoder.put(picture)
         if self.frames < self._plan.frames:  # what is drawn is kept; nothing more is drawn in vain
             require_space(
@@ -188,7 +188,13 @@ class Film:
         report(0.2)
         files = [output_file("settings", self._run.settings_path)]
         if self._options.deforum_save_gen_info_as_srt:
-            files.append(output_file("subtitles", self._write_subtitles(), self.frames))
+            files.append(
+                output_file(
+                    "subtitles",
+                    write_subtitles(self._plan, self._options, self._run, self._shown),
+                    self.frames,
+                )
+            )
         files += self._frame_files()
         video = self._finish_video()
         report(0.8)
@@ -232,16 +238,31 @@ class Film:
             subtitles=self._run.srt_path if subtitles else None,
         )
 
+    @property
+    def _backwards(self) -> bool:
+        """Whether frames come in another order than they are shown in; the video is then made when all are there."""
+        return self._settings.reverse_generation
+
+    @property
+    def _shown(self) -> list[int]:
+        """The numbers of the frames that are there, in the order of the video."""
+        return sorted(map(self._plan.shown, range(self.frames)))
+
     def _feed_earlier_frames(self) -> None:
-        for frame in range(self._first):
+        if not self._backwards:
+            self._feed(range(self._first))
+
+    def _feed(self, frames: Iterable[int]) -> None:
+        for frame in frames:
             if self._video is not None:
                 self._video.write(read_frame(self._run.frame_path(frame)))
 
     def _write_files(self, written: _Written) -> None:
         for index, picture, depth in written.frames:
-            write_frame(self._run.frame_path(index), picture, self._text)
+            number = self._plan.shown(index)
+            write_frame(self._run.frame_path(number), picture, self._text)
             if depth is not None:
-                write_frame(self._run.depth_path(index), depth)
+                write_frame(self._run.depth_path(number), depth)
         for name, picture in written.extras:
             self._write_extra(name, picture)
         write_whole(self._run.checkpoint_path, encoded(written.checkpoint))
@@ -259,33 +280,17 @@ class Film:
         if self.frames < min(2, self._plan.frames):
             return None
         self._encoder.close()
+        if self._backwards:
+            self._feed(self._shown)
         counted = self._video.finish()
         if counted != self.frames:
             raise RenderError(f"The film has {counted} frames, but {self.frames} were rendered.")
         return self._run.video_path
 
-    def _write_subtitles(self) -> Path:
-        plan, options = self._plan, self._options
-        style = Style(
-            params=options.deforum_save_gen_info_as_srt_params,
-            simple=options.deforum_simple_subtitles,
-            prompt_apart=options.deforum_own_line_for_prompt_srt,
-        )
-        keys = (
-            {key.index for key in plan.key_frames} if options.deforum_always_write_keyframe_subtitle else ()
-        )
-        with SubtitleWriter(self._run.srt_path, plan.fps, style) as writer:
-            for span in spans(self.frames, plan.fps, options.deforum_subtitles_per_second, keys):
-                label, seed = plan.subtitle_heads[span.first]
-                values, prompt = plan.schedules.at(span.first), plan.prompts.texts[span.first]
-                writer.write(Moment(span.first, label, seed, values, prompt), span)
-            return writer.finish()
-
     def _frame_files(self) -> list[OutputFile]:
-        files = [output_file("frame", self._run.frame_path(frame), 1) for frame in range(self.frames)]
-        if self._settings.save_depth_maps:
-            files += [output_file("depth", self._run.depth_path(frame), 1) for frame in range(self.frames)]
-        return files
+        files = [output_file("frame", self._run.frame_path(frame), 1) for frame in self._shown]
+        depths = self._shown if self._settings.save_depth_maps else []
+        return files + [output_file("depth", self._run.depth_path(frame), 1) for frame in depths]
 
 
 def _without_pictures(settings: dict[str, Any]) -> dict[str, Any]:

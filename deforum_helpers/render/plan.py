@@ -22,6 +22,7 @@ from deforum_helpers.render.limits import frame_problems, frame_warnings
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
 from deforum_helpers.render.moves import Move, plan_moves
 from deforum_helpers.render.placing import place_key_frames
+from deforum_helpers.render.reversal import in_render_order, moves_in_render_order
 from deforum_helpers.render.schedules import Schedules, compile_schedules
 from deforum_helpers.render.script import Script
 from deforum_helpers.render.transitions import transition_frames
@@ -41,7 +42,7 @@ from deforum_helpers.settings.modes import (
 _YOUNGER = (
     *("noise_source", "new_noise_schedule", "autoencoder_correction", "stability_schedule"),
     *("cadence_blend", "prompt_transition", "prompt_transition_frames", "seamless_loop", "end_image_path"),
-    "ending_frames",
+    *("ending_frames", "reverse_generation"),
 )
 
 
@@ -53,10 +54,10 @@ class Plan:
         settings: the settings it was made of, seed resolved.
         frames: number of frames, all of which are written.
         fps: frames per second of the video.
-        key_frames: the diffused frames in order; the first is frame 0, the last is the film's last frame.
-        moves: one camera move per frame; move k leads from frame k-1 to frame k.
-        schedules: one value per frame of every schedule.
-        prompts: one prompt per frame.
+        key_frames: the diffused frames in the order of rendering; the first is frame 0, the last the last of all.
+        moves: one camera move per frame, in the order of rendering; move k leads from frame k-1 to frame k.
+        schedules: one value per frame of every schedule, as the frames are shown.
+        prompts: one prompt per frame, as the frames are shown.
         running_seeds: one per key frame and one more: the seed of each before a seed schedule overrides it, and the
             one that would come next.
         masks: the mask expressions, one per frame.
@@ -79,6 +80,10 @@ class Plan:
     uses_depth: bool
     digest: str
     warnings: tuple[str, ...]
+
+    def shown(self, frame: int) -> int:
+        """Return which frame of the video the frame is that is rendered as number `frame`, and the other way round."""
+        return self.frames - 1 - frame if self.settings.reverse_generation else frame
 
     @property
     def poses(self) -> NDArray[np.float64]:
@@ -133,7 +138,8 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
     Raises:
         SettingsError: all problems of all schedules and prompts.
     """
-    script = _read_script(settings, options, manifest)
+    read = _read_script(settings, options, manifest)
+    script = in_render_order(read)
     schedules, prompts = script.schedules, script.prompts
     places = place_key_frames(
         distribution(settings),
@@ -145,22 +151,24 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
     driven = manifest is not None and manifest.field_of("seed_schedule") is not None
     seeds = plan_seeds(settings, schedules, places, driven=driven)
     key_frames = plan_key_frames(script, places, seeds)
-    moves = plan_moves(settings, schedules.values)
+    moves = plan_moves(settings, read.schedules.values)
+    if settings.reverse_generation:
+        moves = moves_in_render_order(moves)
     return Plan(
         settings=settings,
         frames=settings.max_frames,
         fps=float(settings.fps),
         key_frames=key_frames,
         moves=moves,
-        schedules=schedules,
-        prompts=prompts,
+        schedules=read.schedules,
+        prompts=read.prompts,
         running_seeds=tuple(seed.noise_seed for seed in seeds),
         masks=script.masks,
         guides=script.guides,
         uses_depth=_uses_depth(settings, moves),
         digest=_digest(settings, schedules, prompts, key_frames),
         warnings=schedules.warnings
-        + frame_warnings(schedules)
+        + frame_warnings(read.schedules)
         + _prompt_warnings(settings, prompts)
         + (script.guides.warnings if script.guides is not None else ())
         + _color_warnings(settings)

@@ -176,6 +176,26 @@ def one_ending(settings: Settings) -> Iterator[Problem]:
         yield Problem(message, setting="seamless_loop", found="true", allowed="false")
 
 
+def one_direction(settings: Settings) -> Iterator[Problem]:
+    """What is shown from its first frame on cannot be rendered from its last."""
+    if not settings.reverse_generation:
+        return
+    units = (unit for unit in settings.controlnet if unit.enabled and not unit.loopback_mode)
+    reasons = {
+        "a video is used, whose frames come in its own order": uses_video(settings)
+        or is_hybrid(settings)
+        or settings.use_mask_video
+        or any(unit.vid_path or unit.mask_vid_path for unit in units),
+        "end_image_path names a last frame; let use_init begin with that image": reads_end_image(settings),
+        "use_looper leads from image to image": settings.use_looper,
+        "prompt_interpolation mixes each prompt with the next": settings.prompt_interpolation != "hold",
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            message = f"reverse_generation is true, but {reason}."
+            yield Problem(message, setting="reverse_generation", found="true", allowed="false")
+
+
 def extraction_in_order(settings: Settings) -> Iterator[Problem]:
     """The last extracted frame comes after the first."""
     last = settings.extract_to_frame
@@ -222,6 +242,7 @@ RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     paths_given,
     control_paths,
     one_ending,
+    one_direction,
     extraction_in_order,
     factor_of_model,
     times_of_engine,

@@ -273,6 +273,7 @@ _LOOK: dict[str, Fact] = {
     **_same(("noise_source", "new_noise_schedule", "autoencoder_correction"), Fact("render/requests.py")),
     "stability_schedule": Fact("render/stability.py"),
     "cadence_blend": Fact("render/group.py"),
+    "reverse_generation": Fact("render/reversal.py"),
     **_same(("seamless_loop", "end_image_path", "ending_frames"), Fact("render/arrival.py")),
     **_same(("prompt_transition", "prompt_transition_frames"), Fact("render/transitions.py")),
     **_same(("strength_schedule", "keyframe_strength_schedule"), Fact("render/key_frames.py")),
@@ -582,7 +583,7 @@ _ADDED_HERE = frozenset(
     (
         *("prompt_interpolation", "prompt_transition", "prompt_transition_frames", "noise_source"),
         *("new_noise_schedule", "autoencoder_correction", "stability_schedule", "cadence_blend"),
-        *("seamless_loop", "end_image_path", "ending_frames"),
+        *("seamless_loop", "end_image_path", "ending_frames", "reverse_generation"),
     )
 )
 

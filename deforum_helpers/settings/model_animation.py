@@ -101,6 +101,14 @@ class AnimationSettings:
         unit="frames",
         used_when="seamless_loop = true or end_image_path is set",
     )
+    reverse_generation: bool = setting(
+        False,
+        "Renders from the last frame to the first, each from the one that follows it: a zoom in becomes an easy zoom "
+        "out, and what comes into view was there before. Frames are numbered as they are shown.",
+        tab="Keyframes",
+        label="Reverse generation",
+        used_when=_FLAT_OR_DEPTH,
+    )
     border: str = setting(
         "replicate",
         "What comes in at the edges when the picture moves: its edge pixels drawn out, or its opposite side.",

@@ -47,7 +47,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("prompt_transition", "prompt_transition_frames"),
     ("diffusion_cadence", "max_frames"),
     ("keyframe_distribution",),
-    ("seamless_loop", "ending_frames"),
+    ("seamless_loop", "ending_frames", "reverse_generation"),
     ("end_image_path",),
     ("use_init", "strength_0_no_init"),
     ("strength",),

@@ -83,6 +83,7 @@ RULES: tuple[Rule, ...] = (
             "prompt_transition",
             "prompt_transition_frames",
             "seamless_loop",
+            "reverse_generation",
             "end_image_path",
             "ending_frames",
             "optical_flow_redo_generation",

@@ -187,6 +187,7 @@ CASES: dict[str, Case] = {
     "prompt_transition_frames": Case(2, CHANGED_PROMPT | {"prompt_transition": "dissolve"}),
     "seamless_loop": Case(True),
     "end_image_path": Case("<end.png>"),
+    "reverse_generation": Case(True),
     "ending_frames": Case(2, {"seamless_loop": True}),
     "cadence_blend": Case("sharp", {"diffusion_cadence": 3, "max_frames": 7}),
     "resume_from_timestring": Case(True),

@@ -17,7 +17,7 @@ from deforum_helpers.settings.tables import SUBTITLE_PARAMS
 OWN = {
     *("prompt_interpolation", "prompt_transition", "prompt_transition_frames", "noise_source"),
     *("new_noise_schedule", "autoencoder_correction", "stability_schedule", "cadence_blend"),
-    *("seamless_loop", "end_image_path", "ending_frames"),
+    *("seamless_loop", "end_image_path", "ending_frames", "reverse_generation"),
 }
 CLASSIC = json.loads((Path(__file__).parent / "classic_names.json").read_text(encoding="utf-8"))
 KINDS = {
