@@ -388,3 +388,29 @@ def test_families(models: Path, request_for: RequestMaker, engine: DiffusionEngi
     other = make_engine("diffusers", checkpoint=str(checkpoints / "sd3"), device="cpu")
     with pytest.raises(ModelError, match=r"1\.x, 2\.x and XL alone"):
         draw(other, request_for(), control())
+
+
+def test_units_act_while_noise_is_found_as_well(
+    engine: DiffusionEngine, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The noise of an image leads back to it only under what acted when it was found."""
+    sampled, came = DiffusionEngine._sampled, []
+
+    def watched(self: DiffusionEngine, network: Any, init: Any, cancel: CancelToken) -> torch.Tensor:
+        came.append((sampled(self, network, init, cancel), init))
+        return came[-1][0]
+
+    monkeypatch.setattr(DiffusionEngine, "_sampled", watched)
+    image = torch.rand(3, 12, 8, generator=torch.Generator().manual_seed(3)).repeat_interleave(4, 1)
+    request = request_for(
+        sampler="DPM++ 2M",
+        cfg_scale=1.0,
+        steps=200,
+        init_image=image.repeat_interleave(4, 2),
+        denoising_strength=0.4,
+        noise_source="inverted",
+    )
+    draw(engine, request, control(weight=1.5))
+    latents, init = came[0]
+    spread = float(init.max() - init.min())
+    assert 10 * torch.log10(spread**2 / ((latents - init) ** 2).mean()) >= 40
