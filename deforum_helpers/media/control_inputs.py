@@ -10,7 +10,8 @@ from deforum_helpers.controlnet.units import acting_units, follows_frames
 from deforum_helpers.errors import MissingFeature, Problem, SettingsError
 from deforum_helpers.fetch import is_url
 from deforum_helpers.image.files import check_picture
-from deforum_helpers.media.video import MOST_FRAMES, Footage, Selection, footage_of
+from deforum_helpers.media.timing import MOST_FRAMES
+from deforum_helpers.media.video import Footage, Selection, footage_of
 from deforum_helpers.options import Options
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.settings import Settings

@@ -8,7 +8,8 @@ from pathlib import Path
 from deforum_helpers.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError, lacking
 from deforum_helpers.fetch import Fetcher, Kind, is_url
 from deforum_helpers.media.control_inputs import ControlInput, find_controls
-from deforum_helpers.media.video import MOST_FRAMES, Footage, Selection, footage_of
+from deforum_helpers.media.timing import MOST_FRAMES
+from deforum_helpers.media.video import Footage, Selection, footage_of
 from deforum_helpers.options import Options
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.ffmpeg import find_ffmpeg

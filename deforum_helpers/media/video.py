@@ -10,25 +10,20 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError
-from deforum_helpers.image.files import LARGEST_PIXELS
+from deforum_helpers.media.timing import each_once, picture_of, size_and_rate, timing_of
 from deforum_helpers.nolinks import Folder, is_file, make_folder, read_file, remove_file
-from deforum_helpers.output.audio import HEAD_BYTES, container_kind
+from deforum_helpers.output.containers import UnknownContainer, streams_of
 from deforum_helpers.output.disk import disk_errors, write_whole
-from deforum_helpers.output.ffmpeg import QUIET, failure, input_file, run_ffmpeg, start
-from deforum_helpers.regular_files import UnusableFile, check_regular, head_of
+from deforum_helpers.output.ffmpeg import QUIET, failure, start
+from deforum_helpers.regular_files import UnusableFile, check_regular
 
-CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "asf", "ogg")
-ALLOWED = "a video file: mp4, mov, m4v, webm, mkv, avi or mpeg"
-MOST_FRAMES = 100_000
+ALLOWED = "a video file: mp4, mov, webm, mkv, avi, gif or another one that ffmpeg reads"
 RECORD_BYTES = 64 * 1024
 LOOK_S = 0.1
-PROBE_TIMEOUT_S = 60.0
-COUNT_TIMEOUT_S = 1800.0
 # JPEG knows one way from RGB to luma and chroma; videos say which one is theirs.
 _JPEG_COLORS = "scale=out_color_matrix=bt601:out_range=full"
 _QUALITY = ("-c:v", "mjpeg", "-qmin", "1", "-q:v", "1", "-huffman", "optimal")
@@ -67,8 +62,10 @@ class Footage:
         path: the local file.
         name: what its frames are named by.
         width_px, height_px: of a frame as it is shown, after rotation.
-        fps: frames per second as it says.
-        frames: number of frames.
+        fps: frames per second, the same all along.
+        frames: number of frames at that rate.
+        starts_s: seconds from where the file's sound begins to frame 0.
+        uneven: number of frames in the file if their rate varies, which is then resampled; else 0.
     """
 
     path: Path
@@ -77,6 +74,18 @@ class Footage:
     height_px: int
     fps: float
     frames: int
+    starts_s: float = 0.0
+    uneven: int = 0
+
+    @property
+    def note(self) -> str | None:
+        """The predicate of a sentence about a frame rate that varies, or None."""
+        if not self.uneven:
+            return None
+        return (
+            f"has a variable frame rate, {self.uneven} frames in {self.frames / self.fps:.2f} s; it is resampled to "
+            f"{self.fps:g} frames per second, which gives {self.frames} frames."
+        )
 
 
 def footage_of(path: Path, ffmpeg: str, *, setting: str, name: str | None = None) -> Footage:
@@ -95,22 +104,27 @@ def footage_of(path: Path, ffmpeg: str, *, setting: str, name: str | None = None
     shown = name or path.name
     try:
         status = check_regular(path)
-        demuxer = container_kind(head_of(path, HEAD_BYTES))
+        stream = streams_of(path, ffmpeg).picture
+        if stream is None:
+            raise _problem(setting, shown, "which has no picture")
+        size, nominal_fps = size_and_rate(path, stream, ffmpeg)
+        timing = timing_of(path, stream, ffmpeg, nominal_fps, status.st_size, status.st_mtime_ns)
     except UnusableFile as error:
         raise _problem(setting, shown, f"which {error}", passing=error.passing) from None
-    if demuxer not in CONTAINERS:
-        raise _problem(setting, shown, "which is no video that can be read; playlists are not")
-    try:
-        size, fps = _look(path, demuxer, ffmpeg)
-        frames = _counted(path, demuxer, ffmpeg, status.st_size, status.st_mtime_ns)
+    except UnknownContainer:
+        raise _problem(setting, shown, "which is no video that can be read; playlists are not") from None
+    except VideoError as error:
+        why = "which cannot be decoded: it is damaged, or its codec or size is not supported"
+        raise _problem(setting, shown, why) from error
     except MissingFeature:
         raise
     except RenderError as error:
-        why = f"which cannot be decoded ({_short(str(error))})"
-        raise _problem(setting, shown, why, passing=error.retryable) from error
-    if not frames:
+        raise _problem(
+            setting, shown, f"which cannot be read now ({error})", passing=error.retryable
+        ) from error
+    if timing is None:
         raise _problem(setting, shown, "which has no frame")
-    return Footage(path, stem_of(shown), *size, fps, frames)
+    return Footage(path, stem_of(shown), *size, timing.fps, timing.frames, timing.starts_s, timing.uneven)
 
 
 def stem_of(name: str) -> str:
@@ -118,52 +132,6 @@ def stem_of(name: str) -> str:
     last = re.split(r"[/\\]", name.partition("?")[0])[-1]
     stem = last.rpartition(".")[0] or last
     return re.sub(r"[^\w .()-]", "_", stem)[:100].strip(" .") or "video"
-
-
-def _look(path: Path, demuxer: str, ffmpeg: str) -> tuple[tuple[int, int], float]:
-    """Return the size and rate of the first frame."""
-    arguments = [*_source(path, demuxer), "-frames:v", "1", "-f", "framecrc", "-"]
-    said = run_ffmpeg(ffmpeg, arguments, "Looking at the video", PROBE_TIMEOUT_S)
-    size = re.search(r"^#dimensions 0: (\d+)x(\d+)", said, re.MULTILINE)
-    rate = re.search(r"^#tb 0: (\d+)/(\d+)", said, re.MULTILINE)
-    if size is None or rate is None or not re.search(r"^0,", said, re.MULTILINE):
-        raise VideoError("it has no picture")
-    return (int(size[1]), int(size[2])), int(rate[2]) / int(rate[1])
-
-
-@lru_cache(maxsize=64)
-def _counted(path: Path, demuxer: str, ffmpeg: str, size: int, mtime_ns: int) -> int:
-    """Return the number of frames that decoding gives; `size` and `mtime_ns` tell a changed file."""
-    arguments = [
-        *_source(path, demuxer),
-        *_each_once(ffmpeg),
-        *("-frames:v", str(MOST_FRAMES + 1), "-f", "null", "-progress", "pipe:1", "-"),
-    ]
-    said = run_ffmpeg(ffmpeg, arguments, "Counting the video's frames", COUNT_TIMEOUT_S)
-    counts = re.findall(r"^frame=\s*(\d+)", said, re.MULTILINE)
-    return int(counts[-1]) if counts else 0
-
-
-def _source(path: Path, demuxer: str) -> list[str]:
-    return [
-        "-max_pixels",
-        str(LARGEST_PIXELS),
-        *input_file(path, demuxer),
-        "-map",
-        "0:v:0",
-        "-an",
-        "-sn",
-        "-dn",
-    ]
-
-
-@lru_cache(maxsize=4)
-def _each_once(ffmpeg: str) -> tuple[str, str]:
-    """Return the option that neither repeats nor drops frames; before ffmpeg 5.1 it has another name."""
-    said = run_ffmpeg(ffmpeg, ["-version"], "Asking for ffmpeg's version", PROBE_TIMEOUT_S)
-    version = re.match(r"ffmpeg version n?(\d+)\.(\d+)", said)
-    old = version is not None and (int(version[1]), int(version[2])) < (5, 1)
-    return ("-vsync", "0") if old else ("-fps_mode", "passthrough")
 
 
 def extract_frames(
@@ -196,7 +164,8 @@ def extract_frames(
     paths = tuple(folder / f"{footage.name}{number:09d}.jpg" for number in range(count))
     record = record_of(folder, footage.name)
     status = footage.path.stat()
-    said = json.dumps({"bytes": status.st_size, "frames": footage.frames, **asdict(selection)})
+    about = {"bytes": status.st_size, "frames": footage.frames, **asdict(selection)}
+    said = json.dumps(about | ({"fps": footage.fps} if footage.uneven else {}))
     if not overwrite and said_in(record) == said and all(is_file(path) for path in paths):
         return paths
     with disk_errors(folder.name):
@@ -243,24 +212,28 @@ def said_in(record: Path) -> str | None:
 
 
 def _run(footage: Footage, folder: Path, selection: Selection, ffmpeg: str, cancel: CancelToken) -> None:
-    demuxer = _demuxer(footage)
+    try:
+        check_regular(footage.path)
+        stream = streams_of(footage.path, ffmpeg).picture or 0
+    except UnusableFile as error:
+        raise VideoError(
+            f"The video {footage.path.name!r} {error}; put it back, or give another one."
+        ) from error
     pattern = str((folder / "%09d.jpg").resolve()).replace("%", "%%").replace("%%09d", "%09d")
+    filters = f"{_evened(footage)}{selection.expression},{_JPEG_COLORS},setpts=round(N/FRAME_RATE/TB)"
     arguments = [
-        *_source(footage.path, demuxer),
-        *("-vf", f"{selection.expression},{_JPEG_COLORS},setpts=N/FRAME_RATE/TB", *_each_once(ffmpeg)),
+        *(*picture_of(footage.path, stream), "-vf", filters, *each_once(ffmpeg)),
         *("-frames:v", str(selection.count(footage.frames)), *_QUALITY, "-pix_fmt", "yuvj444p"),
         *("-f", "image2", "-start_number", "0", f"file:{pattern}"),
     ]
     _run_watched(ffmpeg, arguments, "Extracting the video's frames", cancel)
 
 
-def _demuxer(footage: Footage) -> str:
-    try:
-        return container_kind(head_of(footage.path, HEAD_BYTES)) or "mov"
-    except UnusableFile as error:
-        raise VideoError(
-            f"The video {footage.path.name!r} {error}; put it back, or give another one."
-        ) from error
+def _evened(footage: Footage) -> str:
+    """Return the filters that resample a rate that varies; the last frame is held to the end of the file."""
+    if not footage.uneven:
+        return ""
+    return f"fps=fps={footage.fps!r}:start_time=0,tpad=stop={footage.frames}:stop_mode=clone,"
 
 
 def _run_watched(ffmpeg: str, arguments: Sequence[str], what: str, cancel: CancelToken) -> None:
@@ -283,10 +256,6 @@ def _run_watched(ffmpeg: str, arguments: Sequence[str], what: str, cancel: Cance
         if process.returncode:
             said.seek(0)
             raise failure(what, process.returncode, said.read())
-
-
-def _short(message: str) -> str:
-    return message if len(message) <= 200 else message[:199] + "…"
 
 
 def _problem(setting: str, name: str, what: str, *, passing: bool = False) -> SettingsError:
