@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,7 +102,7 @@ def find_controls(settings: Settings, options: Options, downloads: Downloads) ->
                 problems.append(Problem(f"{setting}: {error}", setting))
                 continue
             materials[field] = material
-            warnings += _length_warning(material, settings.max_frames)
+            warnings += _warnings(material, settings.max_frames)
         found.append(ControlInput(number, materials["vid_path"], materials["mask_vid_path"]))
     return FoundControls(tuple(found), tuple(problems), tuple(warnings))
 
@@ -151,9 +152,12 @@ def _is_picture(name: str) -> bool:
     return bare.casefold().endswith(PICTURES)
 
 
-def _length_warning(material: Material, frames: int) -> list[str]:
-    if material.footage is None or material.frames >= frames:
-        return []
+def _warnings(material: Material, frames: int) -> Iterator[str]:
+    if material.footage is None:
+        return
+    if material.footage.note:
+        yield f"{material.setting} {material.footage.note}"
     count = material.frames
-    there = "1 frame" if count == 1 else f"{count} frames"
-    return [f"{material.setting} has {there}, the film {frames}; its last frame is held to the end."]
+    if count < frames:
+        there = "1 frame" if count == 1 else f"{count} frames"
+        yield f"{material.setting} has {there}, the film {frames}; its last frame is held to the end."

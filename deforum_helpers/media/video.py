@@ -40,8 +40,12 @@ class Selection:
     def count(self, frames: int) -> int:
         """Return how many frames of a video of `frames` frames are taken."""
         end = frames if self.last < 0 else min(frames, self.last + 1)
-        begin = -(-self.first // self.step) * self.step
-        return len(range(begin, end, self.step))
+        return len(range(self.begin, end, self.step))
+
+    @property
+    def begin(self) -> int:
+        """The number of the first frame that is taken."""
+        return -(-self.first // self.step) * self.step
 
     @property
     def step(self) -> int:
@@ -76,6 +80,10 @@ class Footage:
     frames: int
     starts_s: float = 0.0
     uneven: int = 0
+
+    def second_of(self, selection: Selection) -> float:
+        """Return the second of the video's sound at which the first frame of a selection is shown."""
+        return self.starts_s + selection.begin / self.fps
 
     @property
     def note(self) -> str | None:

@@ -44,7 +44,13 @@ def _unusable(path: Path, why: str) -> VideoError:
 
 
 def add_tracks(
-    film: Path, duration_s: float, audio: Path | None, subtitles: Path | None, ffmpeg: str
+    film: Path,
+    duration_s: float,
+    audio: Path | None,
+    subtitles: Path | None,
+    ffmpeg: str,
+    *,
+    audio_starts_s: float = 0.0,
 ) -> None:
     """Put sound and subtitles into the mp4 file `film`; its pictures stay as they are.
 
@@ -54,6 +60,7 @@ def add_tracks(
         audio: soundtrack, or None.
         subtitles: srt file, or None; one without entries counts as None.
         ffmpeg: program.
+        audio_starts_s: second of the soundtrack that is heard with the first frame.
 
     Raises:
         VideoError, DiskFull: ffmpeg failed.
@@ -63,8 +70,8 @@ def add_tracks(
     arguments = input_file(film, "mov")
     tracks = ["-map", "0:v:0", "-map_metadata", "0", "-c:v", "copy"]
     if audio is not None:
-        arguments += ["-t", repr(duration_s), *user_file(audio)]
-        tracks += ["-map", "1:a:0", "-c:a", "aac", "-b:a", "192k"]
+        arguments += ["-t", repr(audio_starts_s + duration_s), *user_file(audio)]
+        tracks += ["-map", "1:a:0", *_from(audio_starts_s), "-c:a", "aac", "-b:a", "192k"]
     if subtitles is not None:
         arguments += input_file(subtitles, "srt")
         tracks += ["-map", f"{1 + (audio is not None)}:s:0", "-c:s", "mov_text"]
@@ -76,3 +83,10 @@ def add_tracks(
         with appearing(film) as complete:
             written = ["-movflags", "+faststart", "-f", "mp4", f"file:{complete.resolve()}"]
             run_ffmpeg(ffmpeg, [*arguments, *tracks, *written], what, FINISH_TIMEOUT_S)
+
+
+def _from(starts_s: float) -> list[str]:
+    """Return the filter that drops the sound before a second; a sound that begins late is silence until then."""
+    if not starts_s:
+        return []
+    return ["-af", f"aresample=async=1:first_pts=0,atrim=start={starts_s:.6f},asetpts=PTS-STARTPTS"]

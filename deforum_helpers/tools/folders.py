@@ -84,6 +84,11 @@ def sound_of(path: Path, work: Work) -> Path | None:
     return path
 
 
+def notes_on(video: Footage) -> tuple[str, ...]:
+    """Return what a person should know of a video, as plain sentences."""
+    return (f"The video {video.note}",) if video.note else ()
+
+
 def require_room(work: Work, pixels: int) -> None:
     """See before the work begins that the disk has room for pictures of so many pixels.
 
