@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,7 @@ from deforum_helpers.controlnet.units import acting_units, follows_frames
 from deforum_helpers.errors import MissingFeature, Problem, SettingsError
 from deforum_helpers.fetch import is_url
 from deforum_helpers.image.files import check_picture
-from deforum_helpers.media.timing import MOST_FRAMES
-from deforum_helpers.media.video import Footage, Selection, footage_of
+from deforum_helpers.media.video import Footage, Selection, footage_of, selection_problem
 from deforum_helpers.options import Options
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.settings import Settings
@@ -128,19 +127,8 @@ def _material(text: str, setting: str, selection: Selection, downloads: Download
     path = downloads.local(text, "video", setting=setting)
     footage = footage_of(Path(path), find_ffmpeg(ffmpeg), setting=setting, name=name)
     material = Material(setting, None, footage, selection, footage.width_px, footage.height_px)
-    if not 0 < material.frames <= MOST_FRAMES:
-        allowed = f"1 to {MOST_FRAMES} of its {footage.frames} frames"
-        raise SettingsError(
-            [
-                Problem(
-                    f"{setting}: with extract_from_frame {selection.first}, extract_to_frame {selection.last}, every "
-                    f"{selection.step} {material.frames} frames of the video are taken; choose {allowed}.",
-                    setting,
-                    found=str(material.frames),
-                    allowed=allowed,
-                )
-            ]
-        )
+    if problem := selection_problem(footage, selection, setting):
+        raise SettingsError([replace(problem, setting=setting)])
     return material
 
 

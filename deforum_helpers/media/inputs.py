@@ -9,8 +9,7 @@ from pathlib import Path
 from deforum_helpers.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError, lacking
 from deforum_helpers.fetch import Fetcher, Kind, is_url
 from deforum_helpers.media.control_inputs import ControlInput, find_controls
-from deforum_helpers.media.timing import MOST_FRAMES
-from deforum_helpers.media.video import Footage, Selection, footage_of
+from deforum_helpers.media.video import Footage, Selection, footage_of, selection_problem
 from deforum_helpers.options import Options
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -188,12 +187,9 @@ class _Finding:
         return footage
 
     def _check_selection(self, footage: Footage, setting: str) -> None:
-        count, wanted = self.selection.count(footage.frames), self.selection
-        if not 0 < count <= MOST_FRAMES:
-            found = f"extract_from_frame {wanted.first}, extract_to_frame {wanted.last}, every {wanted.step}"
-            allowed = f"1 to {MOST_FRAMES} of its {footage.frames} frames"
-            message = f"{setting}: with {found} {count} frames of the video are taken; choose {allowed}."
-            self.problems.append(Problem(message, "extract_from_frame", found=found, allowed=allowed))
+        wanted = self.selection
+        if problem := selection_problem(footage, wanted, setting):
+            self.problems.append(problem)
         elif wanted.last >= footage.frames:
             self.warnings.append(
                 f"extract_to_frame is {wanted.last}, but {setting} has only {footage.frames} frames; "

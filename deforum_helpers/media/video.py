@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError
-from deforum_helpers.media.timing import each_once, picture_of, size_and_rate, timing_of
+from deforum_helpers.media.timing import MOST_FRAMES, each_once, picture_of, size_and_rate, timing_of
 from deforum_helpers.nolinks import Folder, is_file, make_folder, read_file, remove_file
 from deforum_helpers.output.containers import UnknownContainer, streams_of
 from deforum_helpers.output.disk import disk_errors, write_whole
@@ -133,6 +133,20 @@ def footage_of(path: Path, ffmpeg: str, *, setting: str, name: str | None = None
     if timing is None:
         raise _problem(setting, shown, "which has no frame")
     return Footage(path, stem_of(shown), *size, timing.fps, timing.frames, timing.starts_s, timing.uneven)
+
+
+def selection_problem(footage: Footage, wanted: Selection, setting: str) -> Problem | None:
+    """Return what is wrong with a selection that takes no frame of a video, or far too many; None = nothing.
+
+    A last frame that is not behind the first one is told where settings are checked.
+    """
+    count = wanted.count(footage.frames)
+    if 0 < count <= MOST_FRAMES or 0 <= wanted.last <= wanted.first:
+        return None
+    found = f"extract_from_frame {wanted.first}, extract_to_frame {wanted.last} and extract_nth_frame {wanted.every}"
+    allowed = f"1 to {MOST_FRAMES} of its {footage.frames} frames"
+    message = f"{setting}: {found} take {count} frames of the video; choose {allowed}."
+    return Problem(message, "extract_from_frame", found=found, allowed=allowed)
 
 
 def stem_of(name: str) -> str:

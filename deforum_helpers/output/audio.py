@@ -10,7 +10,8 @@ from deforum_helpers.output.disk import appearing
 from deforum_helpers.output.ffmpeg import FINISH_TIMEOUT_S, input_file, run_ffmpeg
 from deforum_helpers.regular_files import UnusableFile, check_regular
 
-ALLOWED = "a sound or video file: mp3, wav, flac, ogg, m4a, mp4, mov, mkv or another one that ffmpeg reads"
+GIVE = "give a local sound or video file"
+ALLOWED = "allowed are mp3, wav, flac, ogg, m4a, mp4, mov, mkv and what else ffmpeg reads, but no playlists"
 _PROBE_TIMEOUT_S = 30.0
 
 
@@ -26,7 +27,7 @@ def check_soundtrack(path: Path, ffmpeg: str) -> None:
     except UnusableFile as error:
         raise _unusable(path, str(error)) from error
     except UnknownContainer:
-        raise _unusable(path, "is neither a sound nor a video file; playlists are not read") from None
+        raise _unusable(path, "is neither a sound nor a video file", ALLOWED) from None
     except VideoError:
         raise _unusable(path, "is damaged or incomplete") from None
     if not has_sound:
@@ -39,8 +40,8 @@ def check_soundtrack(path: Path, ffmpeg: str) -> None:
         raise _unusable(path, "has sound that cannot be decoded") from None
 
 
-def _unusable(path: Path, why: str) -> VideoError:
-    return VideoError(f"soundtrack_path {path.name[:120]!r} {why}; give {ALLOWED}.")
+def _unusable(path: Path, why: str, remedy: str = GIVE) -> VideoError:
+    return VideoError(f"soundtrack_path {path.name[:120]!r} {why}; {remedy}.")
 
 
 def add_tracks(

@@ -230,3 +230,54 @@ def test_a_file_without_picture_or_sound_says_so(tmp_path: Path) -> None:
     message = refused(tmp_path, "no_such_stream/sound.txt")
     assert message.startswith("soundtrack_path")
     assert "has no sound" in message
+
+
+# init_images_backslash, extract_messages: one sentence that says what to write.
+
+
+def test_single_backslashes_in_a_path_of_guided_images_get_one_clear_sentence(tmp_path: Path) -> None:
+    message = refused(tmp_path, "init_images_backslash/s.txt")
+    assert message.startswith("init_images ")
+    assert '"E:\\AI\\img\\a.png" with single backslashes' in message
+    assert 'write "E:/AI/img/a.png"' in message
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        (r"C:\new\a.png", "C:/new/a.png"),
+        (r"C:\temp\b.png", "C:/temp/b.png"),
+        (r"C:\users\me\a.png", "C:/users/me/a.png"),
+    ],
+)
+def test_backslashes_that_json_takes_for_something_else_are_the_same_mistake(
+    tmp_path: Path, path: str, written: str
+) -> None:
+    changes = {"init_images": f'{{"0": "{path}"}}'}
+    message = refused(tmp_path, "init_images_backslash/s.txt", **changes)
+    assert "single backslashes" in message
+    assert f'write "{written}"' in message
+
+
+@pytest.mark.parametrize(("name", "last", "first"), [("s", 5, 10), ("one", 5, 5)])
+def test_a_last_frame_before_the_first_gets_one_clear_sentence(
+    tmp_path: Path, name: str, last: int, first: int
+) -> None:
+    message = refused(tmp_path, f"extract_messages/{name}.txt")
+    assert message.startswith(f"extract_to_frame is {last},")
+    assert f"above extract_from_frame, which is {first}" in message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"extract_from_frame": 24, "extract_to_frame": -1},
+        {"extract_from_frame": 3, "extract_to_frame": 7, "extract_nth_frame": 10},
+    ],
+)
+def test_a_selection_that_takes_nothing_gets_one_clear_sentence(
+    tmp_path: Path, changes: dict[str, int]
+) -> None:
+    message = refused(tmp_path, "extract_messages/s.txt", **changes)
+    assert "take 0 frames of the video; choose 1 to 100000 of its 24 frames" in message
+    assert all(f"{name} {value}" in message for name, value in changes.items())
