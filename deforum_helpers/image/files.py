@@ -32,6 +32,7 @@ _TURNS = (
     Pillow.Transpose.TRANSVERSE,
     Pillow.Transpose.ROTATE_90,
 )
+_MOST_SHOWN = 80
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
@@ -111,6 +112,13 @@ def has_alpha(picture: Pillow.Image) -> bool:
 
 
 @contextmanager
+def open_frames(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
+    """Give the picture of a file as it is stored, before its first frame is decoded; raises as `open_picture`."""
+    with _opened(source, setting) as picture:
+        yield picture
+
+
+@contextmanager
 def _opened(source: str | Path, setting: str) -> Iterator[Pillow.Image]:
     try:
         content = _contents(source, setting)
@@ -171,8 +179,12 @@ def _size_limit() -> str:
 
 
 def _shown(source: str | Path) -> str:
+    """Quote the beginning of a data URL or address, and the end of a path, where the file's name is."""
     text = str(source)
-    return repr(text if len(text) <= 80 else text[:77] + "...")
+    if len(text) > _MOST_SHOWN:
+        is_path = not text.startswith("data:") and "://" not in text
+        text = f"...{text[3 - _MOST_SHOWN :]}" if is_path else f"{text[: _MOST_SHOWN - 3]}..."
+    return repr(text)
 
 
 def _problem(setting: str, found: str, allowed: str) -> SettingsError:

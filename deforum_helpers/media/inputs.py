@@ -9,7 +9,7 @@ from pathlib import Path
 from deforum_helpers.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError, lacking
 from deforum_helpers.fetch import Fetcher, Kind, is_url
 from deforum_helpers.media.control_inputs import ControlInput, find_controls
-from deforum_helpers.media.video import Footage, Selection, footage_of, selection_problem
+from deforum_helpers.media.footage import Footage, Selection, footage_of, selection_problem
 from deforum_helpers.options import Options
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.ffmpeg import find_ffmpeg
