@@ -86,7 +86,7 @@ class Footage:
             return None
         return (
             f"has a variable frame rate, {self.uneven} frames in {self.frames / self.fps:.2f} s; it is resampled to "
-            f"{self.fps:g} frames per second, which gives {self.frames} frames."
+            f"{self.fps:g} frames per second, each frame held until the next one or the end, which gives {self.frames}."
         )
 
 

@@ -15,6 +15,8 @@ from deforum_helpers.output.ffmpeg import run_ffmpeg
 
 MOST_FRAMES = 100_000
 FASTEST_FPS = 120.0
+# Sound that goes on for longer than this behind the last frame is kept, and the frame is held.
+LONGEST_TAIL_S = 0.5
 COUNT_TIMEOUT_S = 1800.0
 _MICROSECONDS = 1_000_000
 
@@ -70,10 +72,13 @@ def timing_of(
     times_s, last_s = _shown_at(path, stream, ffmpeg)
     if not times_s:
         return None
-    if (fps := constant_rate(times_s, last_s, nominal_fps)) is not None:
-        return Timing(fps, len(times_s), max(times_s[0], 0.0))
+    starts_s = max(times_s[0], 0.0)
     ends_s = max(times_s[-1] + last_s, _end_of(path, stream, ffmpeg))
-    fps = even_rate(times_s, ends_s, nominal_fps)
+    fps = constant_rate(times_s, last_s, nominal_fps)
+    if fps is None:
+        fps = even_rate(times_s, ends_s, nominal_fps)
+    elif ends_s - starts_s - len(times_s) / fps <= LONGEST_TAIL_S or ends_s * fps > MOST_FRAMES:
+        return Timing(fps, len(times_s), starts_s)
     return Timing(fps, max(round(ends_s * fps), 1), uneven=len(times_s))
 
 

@@ -25,6 +25,7 @@ from deforum_helpers.media.video import (
     stem_of,
 )
 from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.ui.boxes import FILMS
 
 FFMPEG = find_ffmpeg(None)
 
@@ -144,6 +145,16 @@ def test_a_recording_lasts_as_long_as_its_sound(tmp_path: Path) -> None:
     assert levels(taken(footage, tmp_path / "frames", Selection()))[-60:] == [11] * 60
 
 
+@pytest.mark.parametrize(("sound_s", "frames"), [(1.2, 12), (1.6, 12), (4, 40)])
+def test_sound_that_goes_on_behind_even_frames_is_kept(tmp_path: Path, sound_s: float, frames: int) -> None:
+    """What moves at first and then stands still is recorded as a few even frames and a long sound."""
+    tone = ("-f", "lavfi", "-i", f"sine=d={sound_s}", "-map", "0:v", "-map", "1:a")
+    ffmpeg("-i", gray_clip(tmp_path / "even.mp4"), *tone, "-c:v", "copy", tmp_path / "v.mp4")
+    footage = footage_of(tmp_path / "v.mp4", FFMPEG, setting="video_init_path")
+    assert (footage.frames, footage.fps) == (frames, 10)
+    assert levels(taken(footage, tmp_path / "frames", Selection())) == [*range(12), *[11] * (frames - 12)]
+
+
 def test_a_last_frame_that_stays_is_held(tmp_path: Path) -> None:
     delays = ("-final_delay", 200)
     ffmpeg("-i", gray_clip(tmp_path / "a.mp4", 6), *delays, tmp_path / "a.gif")
@@ -248,6 +259,10 @@ def test_other_containers(tmp_path: Path, name: str) -> None:
     assert footage.uneven == 0
     shown = levels(taken(footage, tmp_path / "frames", Selection()))
     assert sorted(set(shown)) == shown if footage.frames == 5 else set(shown) == set(range(5))
+
+
+def test_the_page_takes_what_is_read() -> None:
+    assert {Path(name).suffix.lower() for name in VIDEOS} - {""} <= set(FILMS)
 
 
 def test_an_animated_avif(tmp_path: Path) -> None:
