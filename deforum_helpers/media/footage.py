@@ -13,7 +13,7 @@ from deforum_helpers.media.timing import MOST_FRAMES, size_and_rate, timing_of
 from deforum_helpers.output.containers import UnknownContainer, streams_of
 from deforum_helpers.regular_files import UnusableFile, check_regular
 
-ALLOWED = "a video: mp4, mov, webm, mkv, avi, gif or another file that ffmpeg reads, or a folder of pictures"
+ALLOWED = "a video file: mp4, mov, webm, mkv, avi, gif or another that ffmpeg reads, or a folder of pictures"
 
 
 @dataclass(frozen=True)
