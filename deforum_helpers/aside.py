@@ -86,6 +86,7 @@ class Aside:
                 preset="ultrafast",
                 ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
                 audio=prepared.inputs.soundtrack,
+                audio_starts_s=prepared.inputs.sound_starts_s,
             ) as film:
                 for frame in sorted(map(plan.shown, range(frames))):
                     self._wait_for(frame)

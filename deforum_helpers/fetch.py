@@ -39,10 +39,11 @@ CHUNK_BYTES = 64 * 1024
 
 # Servers that do not know better say octet-stream; what the bytes are is seen when they are read.
 _UNTOLD = ("application/octet-stream", "binary/octet-stream", "")
+_ANIMATIONS = ("image/gif", "image/webp", "image/avif", "image/apng", "image/png")
 TYPES: dict[Kind, tuple[str, ...]] = {
     "image": ("image/", *_UNTOLD),
     "audio": ("audio/", "video/", "application/ogg", *_UNTOLD),
-    "video": ("video/", "application/mp4", "application/ogg", *_UNTOLD),
+    "video": ("video/", "application/mp4", "application/ogg", *_ANIMATIONS, *_UNTOLD),
     "json": ("application/json", "text/json", "text/plain", *_UNTOLD),
 }
 _BUSY = (408, 425, 429)

@@ -212,6 +212,7 @@ class _Job:
             saved_settings=self.saved_settings(),
             frames_done=start.frames_done,
             soundtrack=prepared.inputs.soundtrack,
+            sound_starts_s=prepared.inputs.sound_starts_s,
             film_digest=self.film_digest,
             made_by=start.made_by,
         ) as film:
@@ -238,6 +239,7 @@ class _Job:
             frames=frames,
             settings_json=json.dumps(self.saved_settings(), ensure_ascii=False),
             soundtrack=prepared.inputs.soundtrack,
+            sound_starts_s=prepared.inputs.sound_starts_s,
             device=str(self.engine.device),
             resting=self.engine.resting,
         )

@@ -25,7 +25,7 @@ from deforum_helpers.host import (
     plan_problems,
 )
 from deforum_helpers.manifests import manifest_warnings, with_manifest
-from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, with_controls
+from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, speed_warnings, with_controls
 from deforum_helpers.options import Options, override, override_warnings
 from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
 from deforum_helpers.output.runs import resume_problems
@@ -197,7 +197,8 @@ def _plan_warnings(
 ) -> tuple[str, ...]:
     of_manifest = manifest_warnings(manifest) if manifest is not None else ()
     overruled = overruled_warnings(asked, plan.settings, inputs.video_frames)
-    of_files = (*_mask_video_warnings(plan, inputs), *mask_warnings(plan, inputs.downloads))
+    of_sound = speed_warnings(inputs, plan.fps, plan.frames)
+    of_files = (*of_sound, *_mask_video_warnings(plan, inputs), *mask_warnings(plan, inputs.downloads))
     of_models = (*control_warnings(plan, facts), *lora_warnings(plan, facts))
     return (*overruled, *plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
 

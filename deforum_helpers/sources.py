@@ -17,7 +17,8 @@ from deforum_helpers.human_masks import write_human_masks
 from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
 from deforum_helpers.image.mask import Mask, mask_of, read_alpha, read_mask
 from deforum_helpers.image.types import Image
-from deforum_helpers.media.video import Footage, extract_frames
+from deforum_helpers.media.footage import Footage
+from deforum_helpers.media.video import extract_frames
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.controls import UnitPictures

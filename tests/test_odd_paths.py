@@ -30,7 +30,7 @@ from deforum_helpers.job import run_job
 from deforum_helpers.kept_settings import kept_settings
 from deforum_helpers.media.video import Selection, extract_frames, footage_of
 from deforum_helpers.options import Options
-from deforum_helpers.output.audio import soundtrack_kind
+from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import is_whole, read_frame, write_frame
 from deforum_helpers.output.manifest import read_manifest
@@ -120,7 +120,7 @@ READERS: dict[str, tuple[str, Callable[[Path, Path], object]]] = {
     "a picture": (".png", lambda path, _: open_picture(path, setting="x").__enter__()),
     "a picture's head": (".png", lambda path, _: check_picture(path, setting="x")),
     "a video": (".mp4", lambda path, _: footage_of(path, find_ffmpeg(None), setting="x")),
-    "a sound": (".mp3", lambda path, _: soundtrack_kind(path)),
+    "a sound": (".mp3", lambda path, _: check_soundtrack(path, find_ffmpeg(None))),
     "a settings file": (".txt", lambda path, _: read_settings_file(path)),
     "a frame's settings": (".png", lambda path, _: read_png_settings(path)),
     "a film's settings": (".mp4", lambda path, _: read_video_settings(path)),

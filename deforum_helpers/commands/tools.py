@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from deforum_helpers.settings.tables import INTERPOLATION_ENGINES, UPSCALE_FACTO
 if TYPE_CHECKING:
     from deforum_helpers.tools.results import ToolResult, Work
 
+VIDEO_HELP = "a video, or a folder or pattern of pictures, 15 of which are shown a second"
 NAMES = ("interpolate", "upscale", "vid2depth", "stitch")
 
 
@@ -30,7 +31,7 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     kept.add_argument("--keep-pictures", action="store_true", help="keep the pictures beside the film")
     _add_interpolate(commands, [shared, kept])
     upscale = commands.add_parser("upscale", parents=[shared, kept], help="enlarge a video")
-    upscale.add_argument("file", type=Path, metavar="VIDEO")
+    upscale.add_argument("file", type=Path, metavar="VIDEO", help=VIDEO_HELP)
     upscale.add_argument("--model", choices=UPSCALE_MODELS, default="Lanczos", help="default: Lanczos")
     upscale.add_argument("--factor", choices=UPSCALE_FACTORS, default="x2", help="default: x2")
     _add_vid2depth(commands, [shared, kept])
@@ -49,7 +50,11 @@ def _add_interpolate(
         "interpolate", parents=parents, help="make frames between those of a video, or between pictures"
     )
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="one video, or pictures in their order"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="one video, or pictures: in their order, a folder, or a pattern",
     )
     engines = INTERPOLATION_ENGINES[1:]
     parser.add_argument("--engine", choices=engines, default="Flow", help="default: Flow")
@@ -63,7 +68,7 @@ def _add_vid2depth(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
 ) -> None:
     parser = commands.add_parser("vid2depth", parents=parents, help="make a video of a video's depth")
-    parser.add_argument("file", type=Path, metavar="VIDEO")
+    parser.add_argument("file", type=Path, metavar="VIDEO", help=VIDEO_HELP)
     parser.add_argument("--mode", default="Depth", help="Depth (default), or: None (just grayscale)")
     parser.add_argument("--algorithm", default="Depth-Anything-V2-Small", help="as depth_algorithm")
     parser.add_argument(
@@ -121,9 +126,9 @@ def _progress(share: float) -> None:
 def _interpolate(options: argparse.Namespace, work: Work) -> ToolResult:
     from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
 
-    if len(options.files) > 1:
+    if (pictures := _pictures(options.files)) is not None:
         return interpolate_pictures(
-            options.files,
+            pictures,
             work,
             fps=options.fps,
             engine=options.engine,
@@ -140,6 +145,16 @@ def _interpolate(options: argparse.Namespace, work: Work) -> ToolResult:
         slow_mo_amount=options.slower,
         keep_imgs=options.keep_pictures,
     )
+
+
+def _pictures(files: Sequence[Path]) -> Sequence[Path] | None:
+    """Return the pictures that files, a folder or a pattern name; None where it is a video."""
+    from deforum_helpers.media.pictures import is_row, row_of
+
+    if len(files) > 1:
+        return files
+    row = row_of(files[0], setting="The list of pictures", name=str(files[0])) if is_row(files[0]) else None
+    return [still.path for still in row.stills] if row else None
 
 
 def _upscale(options: argparse.Namespace, work: Work) -> ToolResult:

@@ -6,14 +6,17 @@ import base64
 import binascii
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.image.floats import float_tiff, in_8_bits
 from deforum_helpers.image.heads import Oversized, check_head, orientation
 from deforum_helpers.regular_files import UnusableFile, read_regular
 
@@ -29,6 +32,7 @@ _TURNS = (
     Pillow.Transpose.TRANSVERSE,
     Pillow.Transpose.ROTATE_90,
 )
+_MOST_SHOWN = 80
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
@@ -72,7 +76,9 @@ def _xmp_of(picture: Pillow.Image) -> bytes:
 
 
 def _in_8_bits(picture: Pillow.Image) -> Pillow.Image:
-    """Pillow's own conversion of 16-bit greys cuts off all that is brighter than 255 of 65535."""
+    """Pillow's own conversion of 16-bit greys and floats cuts off all that is brighter than 255."""
+    if picture.mode == "F":
+        return Pillow.fromarray(in_8_bits(np.asarray(picture)))
     if not picture.mode.startswith("I"):
         return picture
     levels = np.asarray(picture).clip(0, 65535).astype(np.uint32)
@@ -80,12 +86,23 @@ def _in_8_bits(picture: Pillow.Image) -> Pillow.Image:
 
 
 def check_picture(source: str | Path, *, setting: str) -> tuple[int, int]:
-    """Return the size (width, height) of a picture by its head alone; its pixels are not decoded.
+    """Return the size (width, height) of a picture, decoded to its last pixel; a file that stays the same is so once.
 
     Raises:
-        SettingsError: as `open_picture`.
+        SettingsError: as `open_picture`, or the file breaks off.
     """
+    text = str(source).strip()
+    about = None
+    if not text.startswith("data:"):
+        with suppress(OSError, ValueError, RuntimeError):
+            about = Path(text).expanduser().stat()
+    return _decoded_size(text, setting, (about.st_size, about.st_mtime_ns) if about else None)
+
+
+@lru_cache(maxsize=1024)
+def _decoded_size(source: str, setting: str, seen: tuple[int, int] | None) -> tuple[int, int]:
     with _opened(source, setting) as picture:
+        picture.load()
         return picture.size
 
 
@@ -95,11 +112,18 @@ def has_alpha(picture: Pillow.Image) -> bool:
 
 
 @contextmanager
+def open_frames(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
+    """Give the picture of a file as it is stored, before its first frame is decoded; raises as `open_picture`."""
+    with _opened(source, setting) as picture:
+        yield picture
+
+
+@contextmanager
 def _opened(source: str | Path, setting: str) -> Iterator[Pillow.Image]:
     try:
         content = _contents(source, setting)
         check_head(content)
-        with Pillow.open(io.BytesIO(content), formats=FORMATS) as picture:
+        with _decoder(content) as picture:
             width_px, height_px = picture.size
             if width_px * height_px > LARGEST_PIXELS:
                 raise _problem(setting, f"a picture of {width_px}x{height_px} pixels", _size_limit())
@@ -112,6 +136,15 @@ def _opened(source: str | Path, setting: str) -> Iterator[Pillow.Image]:
         raise _problem(
             setting, f"{_shown(source)}, which is no readable picture", ", ".join(FORMATS)
         ) from None
+
+
+def _decoder(content: bytes) -> Pillow.Image:
+    try:
+        return Pillow.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        if (levels := float_tiff(content, LARGEST_PIXELS)) is not None:
+            return Pillow.fromarray(levels)
+        raise
 
 
 def _contents(source: str | Path, setting: str) -> bytes:
@@ -146,8 +179,12 @@ def _size_limit() -> str:
 
 
 def _shown(source: str | Path) -> str:
+    """Quote the beginning of a data URL or address, and the end of a path, where the file's name is."""
     text = str(source)
-    return repr(text if len(text) <= 80 else text[:77] + "...")
+    if len(text) > _MOST_SHOWN:
+        is_path = not text.startswith("data:") and "://" not in text
+        text = f"...{text[3 - _MOST_SHOWN :]}" if is_path else f"{text[: _MOST_SHOWN - 3]}..."
+    return repr(text)
 
 
 def _problem(setting: str, found: str, allowed: str) -> SettingsError:

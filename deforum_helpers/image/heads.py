@@ -38,6 +38,7 @@ _ORIENTATION = 0x0112
 _DIRECTORIES = frozenset({0x8769, 0x8825, 0xA005})
 _XMP_ORIENTATION = re.compile(rb"""tiff:Orientation(?:=["']|>)([1-8])""")
 _XMP_BYTES = 64 * 1024
+_WIDTH, _HEIGHT = 256, 257
 _EXIF, _MULTI_PICTURE = b"Exif\0\0", b"MPF\0"
 # JPEG markers without a length, and those behind which the pixels begin.
 _BARE = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -87,6 +88,16 @@ def check_tags(block: bytes) -> None:
                 raise Oversized("has tags that unpack to more than the whole file")
             if tag.number in _DIRECTORIES:
                 starts.append(struct.unpack_from(_order(block) + "I", tag.value)[0])
+
+
+def tiff_size(content: bytes) -> tuple[int, int] | None:
+    """Return the size (width, height) that the first picture of a TIFF file has, or None where it does not say."""
+    sides: dict[int, int] = {}
+    for tag in _tags(content, _first(content)):
+        if tag.number in (_WIDTH, _HEIGHT) and tag.type in (3, 4) and tag.length == 1:
+            kind = "H" if tag.type == 3 else "I"
+            sides[tag.number] = struct.unpack_from(_order(content) + kind, tag.value)[0]
+    return (sides[_WIDTH], sides[_HEIGHT]) if len(sides) == 2 else None
 
 
 def orientation(exif: bytes, xmp: bytes = b"") -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,15 @@ from deforum_helpers.controlnet.units import acting_units, follows_frames
 from deforum_helpers.errors import MissingFeature, Problem, SettingsError
 from deforum_helpers.fetch import is_url
 from deforum_helpers.image.files import check_picture
-from deforum_helpers.media.video import MOST_FRAMES, Footage, Selection, footage_of
+from deforum_helpers.media.footage import Footage, Selection, footage_of, selection_problem
+from deforum_helpers.media.pictures import ENDINGS, is_animated, is_row
 from deforum_helpers.options import Options
 from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.regular_files import is_regular
 from deforum_helpers.settings import Settings
 
 if TYPE_CHECKING:
     from deforum_helpers.media.inputs import Downloads
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def find_controls(settings: Settings, options: Options, downloads: Downloads) ->
                 problems.append(Problem(f"{setting}: {error}", setting))
                 continue
             materials[field] = material
-            warnings += _length_warning(material, settings.max_frames)
+            warnings += _warnings(material, settings.max_frames)
         found.append(ControlInput(number, materials["vid_path"], materials["mask_vid_path"]))
     return FoundControls(tuple(found), tuple(problems), tuple(warnings))
 
@@ -120,39 +121,41 @@ def _material(text: str, setting: str, selection: Selection, downloads: Download
         MissingFeature: ffmpeg is.
     """
     name = text.strip('"')
-    if _is_picture(name):
-        path = downloads.local(text, "image", setting=setting)
+    path = _still(name, text, setting, downloads)
+    if path is not None:
         return Material(setting, path, None, selection, *check_picture(path, setting=setting))
-    path = downloads.local(text, "video", setting=setting)
-    footage = footage_of(Path(path), find_ffmpeg(ffmpeg), setting=setting, name=name)
+    local = downloads.local(text, "image" if _named_as_picture(name) else "video", setting=setting)
+    footage = footage_of(Path(local), find_ffmpeg(ffmpeg), setting=setting, name=name)
     material = Material(setting, None, footage, selection, footage.width_px, footage.height_px)
-    if not 0 < material.frames <= MOST_FRAMES:
-        allowed = f"1 to {MOST_FRAMES} of its {footage.frames} frames"
-        raise SettingsError(
-            [
-                Problem(
-                    f"{setting}: with extract_from_frame {selection.first}, extract_to_frame {selection.last}, every "
-                    f"{selection.step} {material.frames} frames of the video are taken; choose {allowed}.",
-                    setting,
-                    found=str(material.frames),
-                    allowed=allowed,
-                )
-            ]
-        )
+    if problem := selection_problem(footage, selection, setting):
+        raise SettingsError([replace(problem, setting=setting)])
     return material
 
 
-def _is_picture(name: str) -> bool:
-    """Tell by its name whether a file, an address or a data URL is a picture."""
+def _still(name: str, text: str, setting: str, downloads: Downloads) -> str | None:
+    """Return the path or data URL of a picture that does not move; None where a setting names something else."""
     if name[:5].casefold() == "data:":
-        return True
+        return downloads.local(text, "image", setting=setting)
+    if not _named_as_picture(name):
+        return None
+    path = downloads.local(text, "image", setting=setting)
+    if not is_url(name) and not is_regular(path) and is_row(Path(path)):
+        return None
+    return None if is_animated(path, setting=setting) else path
+
+
+def _named_as_picture(name: str) -> bool:
+    """Tell whether a file or an address has the name of a picture."""
     bare = name.partition("?")[0].partition("#")[0] if is_url(name) else name
-    return bare.casefold().endswith(PICTURES)
+    return bare.casefold().endswith(ENDINGS)
 
 
-def _length_warning(material: Material, frames: int) -> list[str]:
-    if material.footage is None or material.frames >= frames:
-        return []
+def _warnings(material: Material, frames: int) -> Iterator[str]:
+    if material.footage is None:
+        return
+    if material.footage.note:
+        yield f"{material.setting} {material.footage.note}"
     count = material.frames
-    there = "1 frame" if count == 1 else f"{count} frames"
-    return [f"{material.setting} has {there}, the film {frames}; its last frame is held to the end."]
+    if count < frames:
+        there = "1 frame" if count == 1 else f"{count} frames"
+        yield f"{material.setting} has {there}, the film {frames}; its last frame is held to the end."

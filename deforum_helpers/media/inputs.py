@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deforum_helpers.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError, lacking
 from deforum_helpers.fetch import Fetcher, Kind, is_url
 from deforum_helpers.media.control_inputs import ControlInput, find_controls
-from deforum_helpers.media.video import MOST_FRAMES, Footage, Selection, footage_of
+from deforum_helpers.media.footage import Footage, Selection, footage_of, selection_problem
 from deforum_helpers.options import Options
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -53,6 +54,7 @@ class Inputs:
         mask_video: of video_mask_path, where it is used; else None.
         selection: which of their frames are taken.
         soundtrack: sound of the film, or None.
+        sound_of_video: whether it is that of the video whose frames are used.
         controls: what its ControlNet units read.
         problems: what could not be found.
         warnings: what a person should know, as plain sentences.
@@ -63,6 +65,7 @@ class Inputs:
     mask_video: Footage | None = None
     selection: Selection = field(default_factory=Selection)
     soundtrack: Path | None = None
+    sound_of_video: bool = False
     controls: tuple[ControlInput, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -76,6 +79,11 @@ class Inputs:
     def mask_frames(self) -> int:
         """Number of frames that are taken of the mask video."""
         return self.selection.count(self.mask_video.frames) if self.mask_video is not None else 0
+
+    @property
+    def sound_starts_s(self) -> float:
+        """Second of the soundtrack that is heard with the first frame: where that was taken from the video."""
+        return self.video.second_of(self.selection) if self.video and self.sound_of_video else 0.0
 
     @property
     def extracted_pixels(self) -> int:
@@ -104,6 +112,7 @@ def find_inputs(settings: Settings, options: Options, downloads: Downloads) -> I
         mask_video,
         finding.selection,
         soundtrack,
+        sound_of_video=soundtrack is not None and settings.add_soundtrack == "Init Video",
         problems=tuple(finding.problems),
         warnings=tuple(finding.warnings),
     )
@@ -117,6 +126,32 @@ def with_controls(inputs: Inputs, settings: Settings, options: Options) -> Input
         controls=found.inputs,
         problems=inputs.problems + found.problems,
         warnings=inputs.warnings + found.warnings,
+    )
+
+
+def speed_warnings(inputs: Inputs, fps: float, frames: int) -> Iterator[str]:
+    """Yield a sentence if a film's picture drifts away from the sound that comes from the same video.
+
+    Args:
+        inputs: found.
+        fps: frames per second of the film.
+        frames: their number.
+    """
+    if inputs.video is None or not inputs.sound_of_video:
+        return
+    step = inputs.selection.step
+    fitting = inputs.video.fps / step
+    apart_s = abs(frames / fps - frames / fitting)
+    if apart_s <= 1 / fps:
+        return
+    if 1 <= fitting <= 240:
+        advice = f"fps {fitting:.6g} keeps them together"
+    else:
+        advice = "take more or fewer frames by extract_nth_frame to keep them together"
+    yield (
+        f"add_soundtrack is Init Video, of which {fitting:.6g} frames a second are taken, but fps is {fps:g}: the "
+        f"picture runs at {fps / fitting:.3g} times the speed of the sound, and at the end of the film they are "
+        f"{apart_s:.2f} s apart; {advice}."
     )
 
 
@@ -146,16 +181,15 @@ class _Finding:
         except MissingFeature as error:
             self.problems.append(Problem(f"{setting}: {error}", setting))
             return None
+        if footage.note:
+            self.warnings.append(f"{setting} {footage.note}")
         self._check_selection(footage, setting)
         return footage
 
     def _check_selection(self, footage: Footage, setting: str) -> None:
-        count, wanted = self.selection.count(footage.frames), self.selection
-        if not 0 < count <= MOST_FRAMES:
-            found = f"extract_from_frame {wanted.first}, extract_to_frame {wanted.last}, every {wanted.step}"
-            allowed = f"1 to {MOST_FRAMES} of its {footage.frames} frames"
-            message = f"{setting}: with {found} {count} frames of the video are taken; choose {allowed}."
-            self.problems.append(Problem(message, "extract_from_frame", found=found, allowed=allowed))
+        wanted = self.selection
+        if problem := selection_problem(footage, wanted, setting):
+            self.problems.append(problem)
         elif wanted.last >= footage.frames:
             self.warnings.append(
                 f"extract_to_frame is {wanted.last}, but {setting} has only {footage.frames} frames; "
@@ -178,7 +212,7 @@ class _Finding:
         except RenderError as error:
             if of_video and isinstance(error, VideoError) and not lacking(error):
                 self.warnings.append(
-                    "add_soundtrack is Init Video, but the video has no sound that can be read."
+                    "add_soundtrack is Init Video, but the video has no sound that can be read; the film is silent."
                 )
             else:
                 message = str(error) if str(error).startswith(setting) else f"{setting}: {error}"

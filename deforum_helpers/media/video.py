@@ -1,169 +1,34 @@
-"""Videos: what one holds, told by reading it; and its frames as pictures in a folder."""
+"""The frames of a video as pictures in a folder."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import asdict
 from pathlib import Path
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError
-from deforum_helpers.image.files import LARGEST_PIXELS
+from deforum_helpers.errors import SettingsError, VideoError
+from deforum_helpers.media.footage import Footage, Selection, footage_of, stem_of
+from deforum_helpers.media.pictures import drawn, mark_of
+from deforum_helpers.media.timing import each_once, picture_of
 from deforum_helpers.nolinks import Folder, is_file, make_folder, read_file, remove_file
-from deforum_helpers.output.audio import HEAD_BYTES, container_kind
+from deforum_helpers.output.containers import streams_of
 from deforum_helpers.output.disk import disk_errors, write_whole
-from deforum_helpers.output.ffmpeg import QUIET, failure, input_file, run_ffmpeg, start
-from deforum_helpers.regular_files import UnusableFile, check_regular, head_of
+from deforum_helpers.output.ffmpeg import QUIET, failure, start
+from deforum_helpers.regular_files import UnusableFile, check_regular
 
-CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "asf", "ogg")
-ALLOWED = "a video file: mp4, mov, m4v, webm, mkv, avi or mpeg"
-MOST_FRAMES = 100_000
+__all__ = ["Footage", "Selection", "extract_frames", "footage_of", "remove_extracted", "stem_of"]
+
 RECORD_BYTES = 64 * 1024
 LOOK_S = 0.1
-PROBE_TIMEOUT_S = 60.0
-COUNT_TIMEOUT_S = 1800.0
 # JPEG knows one way from RGB to luma and chroma; videos say which one is theirs.
 _JPEG_COLORS = "scale=out_color_matrix=bt601:out_range=full"
 _QUALITY = ("-c:v", "mjpeg", "-qmin", "1", "-q:v", "1", "-huffman", "optimal")
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which frames of a video are taken: every `every`-th by its own number, from `first` to `last` (-1 = the end)."""
-
-    every: int = 1
-    first: int = 0
-    last: int = -1
-
-    def count(self, frames: int) -> int:
-        """Return how many frames of a video of `frames` frames are taken."""
-        end = frames if self.last < 0 else min(frames, self.last + 1)
-        begin = -(-self.first // self.step) * self.step
-        return len(range(begin, end, self.step))
-
-    @property
-    def step(self) -> int:
-        return max(self.every, 1)
-
-    @property
-    def expression(self) -> str:
-        """The selection in the words of ffmpeg's filter."""
-        last = f"*lte(n,{self.last})" if self.last >= 0 else ""
-        return f"select='not(mod(n,{self.step}))*gte(n,{self.first}){last}'"
-
-
-@dataclass(frozen=True)
-class Footage:
-    """What a video holds.
-
-    Args:
-        path: the local file.
-        name: what its frames are named by.
-        width_px, height_px: of a frame as it is shown, after rotation.
-        fps: frames per second as it says.
-        frames: number of frames.
-    """
-
-    path: Path
-    name: str
-    width_px: int
-    height_px: int
-    fps: float
-    frames: int
-
-
-def footage_of(path: Path, ffmpeg: str, *, setting: str, name: str | None = None) -> Footage:
-    """Return what the video `path` holds, seen by decoding it once; the answer is kept for the same file.
-
-    Args:
-        path: local file.
-        ffmpeg: program.
-        setting: name of the setting that names it, for the error.
-        name: what it is called, by default after its file.
-
-    Raises:
-        SettingsError: it is missing, no video, broken, too large or without a frame.
-        MissingFeature: ffmpeg cannot be started.
-    """
-    shown = name or path.name
-    try:
-        status = check_regular(path)
-        demuxer = container_kind(head_of(path, HEAD_BYTES))
-    except UnusableFile as error:
-        raise _problem(setting, shown, f"which {error}", passing=error.passing) from None
-    if demuxer not in CONTAINERS:
-        raise _problem(setting, shown, "which is no video that can be read; playlists are not")
-    try:
-        size, fps = _look(path, demuxer, ffmpeg)
-        frames = _counted(path, demuxer, ffmpeg, status.st_size, status.st_mtime_ns)
-    except MissingFeature:
-        raise
-    except RenderError as error:
-        why = f"which cannot be decoded ({_short(str(error))})"
-        raise _problem(setting, shown, why, passing=error.retryable) from error
-    if not frames:
-        raise _problem(setting, shown, "which has no frame")
-    return Footage(path, stem_of(shown), *size, fps, frames)
-
-
-def stem_of(name: str) -> str:
-    """Return what frames of the video `name` are named by: its name without folder, extension and odd characters."""
-    last = re.split(r"[/\\]", name.partition("?")[0])[-1]
-    stem = last.rpartition(".")[0] or last
-    return re.sub(r"[^\w .()-]", "_", stem)[:100].strip(" .") or "video"
-
-
-def _look(path: Path, demuxer: str, ffmpeg: str) -> tuple[tuple[int, int], float]:
-    """Return the size and rate of the first frame."""
-    arguments = [*_source(path, demuxer), "-frames:v", "1", "-f", "framecrc", "-"]
-    said = run_ffmpeg(ffmpeg, arguments, "Looking at the video", PROBE_TIMEOUT_S)
-    size = re.search(r"^#dimensions 0: (\d+)x(\d+)", said, re.MULTILINE)
-    rate = re.search(r"^#tb 0: (\d+)/(\d+)", said, re.MULTILINE)
-    if size is None or rate is None or not re.search(r"^0,", said, re.MULTILINE):
-        raise VideoError("it has no picture")
-    return (int(size[1]), int(size[2])), int(rate[2]) / int(rate[1])
-
-
-@lru_cache(maxsize=64)
-def _counted(path: Path, demuxer: str, ffmpeg: str, size: int, mtime_ns: int) -> int:
-    """Return the number of frames that decoding gives; `size` and `mtime_ns` tell a changed file."""
-    arguments = [
-        *_source(path, demuxer),
-        *_each_once(ffmpeg),
-        *("-frames:v", str(MOST_FRAMES + 1), "-f", "null", "-progress", "pipe:1", "-"),
-    ]
-    said = run_ffmpeg(ffmpeg, arguments, "Counting the video's frames", COUNT_TIMEOUT_S)
-    counts = re.findall(r"^frame=\s*(\d+)", said, re.MULTILINE)
-    return int(counts[-1]) if counts else 0
-
-
-def _source(path: Path, demuxer: str) -> list[str]:
-    return [
-        "-max_pixels",
-        str(LARGEST_PIXELS),
-        *input_file(path, demuxer),
-        "-map",
-        "0:v:0",
-        "-an",
-        "-sn",
-        "-dn",
-    ]
-
-
-@lru_cache(maxsize=4)
-def _each_once(ffmpeg: str) -> tuple[str, str]:
-    """Return the option that neither repeats nor drops frames; before ffmpeg 5.1 it has another name."""
-    said = run_ffmpeg(ffmpeg, ["-version"], "Asking for ffmpeg's version", PROBE_TIMEOUT_S)
-    version = re.match(r"ffmpeg version n?(\d+)\.(\d+)", said)
-    old = version is not None and (int(version[1]), int(version[2])) < (5, 1)
-    return ("-vsync", "0") if old else ("-fps_mode", "passthrough")
 
 
 def extract_frames(
@@ -195,15 +60,17 @@ def extract_frames(
     count = selection.count(footage.frames)
     paths = tuple(folder / f"{footage.name}{number:09d}.jpg" for number in range(count))
     record = record_of(folder, footage.name)
-    status = footage.path.stat()
-    said = json.dumps({"bytes": status.st_size, "frames": footage.frames, **asdict(selection)})
+    said = _record(footage, selection)
     if not overwrite and said_in(record) == said and all(is_file(path) for path in paths):
         return paths
     with disk_errors(folder.name):
         make_folder(folder)
         scratch = Path(tempfile.mkdtemp(prefix=".extracting-", dir=folder))
     try:
-        _run(footage, scratch, selection, ffmpeg, cancel)
+        if footage.stills:
+            _draw(footage, scratch, selection, cancel)
+        else:
+            _run(footage, scratch, selection, ffmpeg, cancel)
         made = sorted(scratch.glob("*.jpg"))
         if len(made) != count:
             raise VideoError(
@@ -217,6 +84,23 @@ def extract_frames(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return paths
+
+
+def _record(footage: Footage, selection: Selection) -> str:
+    """Return what tells whether frames that are there were taken from the same video in the same way."""
+    try:
+        if footage.stills:
+            source: dict[str, object] = {"pictures": mark_of(footage.stills)}
+        else:
+            source = {"bytes": footage.path.stat().st_size}
+    except OSError as error:
+        raise _gone(footage, f"cannot be read ({error.strerror})") from error
+    rate = {"fps": footage.fps} if footage.uneven else {}
+    return json.dumps({**source, "frames": footage.frames, **asdict(selection), **rate})
+
+
+def _gone(footage: Footage, why: str) -> VideoError:
+    return VideoError(f"The video {footage.path.name!r} {why}; put it back, or give another one.")
 
 
 def record_of(folder: Path, name: str) -> Path:
@@ -242,25 +126,40 @@ def said_in(record: Path) -> str | None:
         return None
 
 
+def _draw(footage: Footage, folder: Path, selection: Selection, cancel: CancelToken) -> None:
+    """Write the selected pictures of a row."""
+    taken = footage.stills[selection.begin :: selection.step][: selection.count(footage.frames)]
+    size = footage.width_px, footage.height_px
+    try:
+        for number, picture in enumerate(drawn(taken, size, setting=f"The video {footage.path.name!r}")):
+            cancel.check()
+            with disk_errors(folder.name):
+                picture.save(folder / f"{number:09d}.jpg", quality=98, subsampling=0)
+    except SettingsError as error:
+        raise VideoError(str(error)) from error
+
+
 def _run(footage: Footage, folder: Path, selection: Selection, ffmpeg: str, cancel: CancelToken) -> None:
-    demuxer = _demuxer(footage)
+    try:
+        check_regular(footage.path)
+        stream = streams_of(footage.path, ffmpeg).picture or 0
+    except UnusableFile as error:
+        raise _gone(footage, str(error)) from error
     pattern = str((folder / "%09d.jpg").resolve()).replace("%", "%%").replace("%%09d", "%09d")
+    filters = f"{_evened(footage)}{selection.expression},{_JPEG_COLORS},setpts=round(N/FRAME_RATE/TB)"
     arguments = [
-        *_source(footage.path, demuxer),
-        *("-vf", f"{selection.expression},{_JPEG_COLORS},setpts=N/FRAME_RATE/TB", *_each_once(ffmpeg)),
+        *(*picture_of(footage.path, stream), "-vf", filters, *each_once(ffmpeg)),
         *("-frames:v", str(selection.count(footage.frames)), *_QUALITY, "-pix_fmt", "yuvj444p"),
         *("-f", "image2", "-start_number", "0", f"file:{pattern}"),
     ]
     _run_watched(ffmpeg, arguments, "Extracting the video's frames", cancel)
 
 
-def _demuxer(footage: Footage) -> str:
-    try:
-        return container_kind(head_of(footage.path, HEAD_BYTES)) or "mov"
-    except UnusableFile as error:
-        raise VideoError(
-            f"The video {footage.path.name!r} {error}; put it back, or give another one."
-        ) from error
+def _evened(footage: Footage) -> str:
+    """Return the filters that resample a rate that varies; the last frame is held to the end of the file."""
+    if not footage.uneven:
+        return ""
+    return f"fps=fps={footage.fps!r}:start_time=0,tpad=stop={footage.frames}:stop_mode=clone,"
 
 
 def _run_watched(ffmpeg: str, arguments: Sequence[str], what: str, cancel: CancelToken) -> None:
@@ -283,12 +182,3 @@ def _run_watched(ffmpeg: str, arguments: Sequence[str], what: str, cancel: Cance
         if process.returncode:
             said.seek(0)
             raise failure(what, process.returncode, said.read())
-
-
-def _short(message: str) -> str:
-    return message if len(message) <= 200 else message[:199] + "…"
-
-
-def _problem(setting: str, name: str, what: str, *, passing: bool = False) -> SettingsError:
-    message = f"{setting} names {name[:120]!r}, {what}; give {ALLOWED}."
-    return SettingsError([Problem(message, setting, found=name[:120], allowed=ALLOWED, passing=passing)])

@@ -1,81 +1,57 @@
-"""Sound and subtitles of a film; a soundtrack is told by its first bytes and never by its name."""
+"""Sound and subtitles of a film."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from deforum_helpers.errors import VideoError
+from deforum_helpers.output.containers import UnknownContainer, streams_of, user_file
 from deforum_helpers.output.disk import appearing
 from deforum_helpers.output.ffmpeg import FINISH_TIMEOUT_S, input_file, run_ffmpeg
-from deforum_helpers.regular_files import UnusableFile, head_of
+from deforum_helpers.regular_files import UnusableFile, check_regular
 
-HEAD_BYTES = 512
+GIVE = "give a local sound or video file"
+ALLOWED = "allowed are mp3, wav, flac, ogg, m4a, mp4, mov, mkv and what else ffmpeg reads, but no playlists"
 _PROBE_TIMEOUT_S = 30.0
-_TS_PACKET = 188
-
-# (offset, bytes there) that must all stand in the head of a file -> ffmpeg's demuxer.
-_KINDS: tuple[tuple[tuple[tuple[int, bytes], ...], str], ...] = (
-    (((0, b"ID3"),), "mp3"),
-    (((0, b"fLaC"),), "flac"),
-    (((0, b"OggS"),), "ogg"),
-    (((0, b"RIFF"), (8, b"WAVE")), "wav"),
-    (((0, b"RIFF"), (8, b"AVI ")), "avi"),
-    (((0, b"FORM"), (8, b"AIF")), "aiff"),
-    (((4, b"ftyp"),), "mov"),
-    (((4, b"moov"),), "mov"),
-    (((4, b"wide"),), "mov"),
-    (((0, b"\x1a\x45\xdf\xa3"),), "matroska"),
-    (((0, b"\x30\x26\xb2\x75"),), "asf"),
-    (((0, b"\x00\x00\x01\xba"),), "mpeg"),
-    (((0, b"\x47"), (_TS_PACKET, b"\x47")), "mpegts"),
-)
-
-
-def soundtrack_kind(path: Path) -> str:
-    """Return the ffmpeg demuxer that reads the soundtrack `path`.
-
-    Raises:
-        VideoError: the file is missing, or neither sound nor film; a playlist is neither, whatever its name.
-    """
-    try:
-        head = head_of(path, HEAD_BYTES)
-    except UnusableFile as error:
-        raise VideoError(
-            f"soundtrack_path {path.name[:120]!r} {error}; give a local sound or video file."
-        ) from error
-    demuxer = container_kind(head)
-    if demuxer is not None:
-        return demuxer
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # MPEG audio sync; layer 0 is AAC's
-        return "mp3" if head[1] & 0x06 else "aac"
-    raise VideoError(
-        f"soundtrack_path {path.name!r} is neither a sound nor a video file that can be embedded; "
-        "allowed are mp3, wav, flac, ogg, opus, aac, m4a, aiff, wma, mp4, mov, mkv, webm, avi and mpeg, "
-        "no playlists."
-    )
-
-
-def container_kind(head: bytes) -> str | None:
-    """Return the ffmpeg demuxer of the file that begins with `head` (about 512 bytes), or None for an unknown kind."""
-    for marks, demuxer in _KINDS:
-        if all(head[offset : offset + len(mark)] == mark for offset, mark in marks):
-            return demuxer
-    return None
 
 
 def check_soundtrack(path: Path, ffmpeg: str) -> None:
     """See to it, before the first frame, that `path` has sound that ffmpeg can read.
 
     Raises:
-        VideoError: it has not.
+        VideoError: it has not; the message says why, in one sentence.
     """
-    source = input_file(path, soundtrack_kind(path))
+    try:
+        check_regular(path)
+        has_sound = streams_of(path, ffmpeg).has_sound
+    except UnusableFile as error:
+        raise _unusable(path, str(error)) from error
+    except UnknownContainer:
+        raise _unusable(path, "is neither a sound nor a video file", ALLOWED) from None
+    except VideoError:
+        raise _unusable(path, "is damaged or incomplete") from None
+    if not has_sound:
+        raise _unusable(path, "has no sound")
     what = f"Reading the soundtrack {path.name!r}"
-    run_ffmpeg(ffmpeg, [*source, "-map", "0:a:0", "-t", "0.1", "-f", "null", "-"], what, _PROBE_TIMEOUT_S)
+    sound = [*user_file(path), "-map", "0:a:0", "-t", "0.1", "-f", "null", "-"]
+    try:
+        run_ffmpeg(ffmpeg, sound, what, _PROBE_TIMEOUT_S)
+    except VideoError:
+        raise _unusable(path, "has sound that cannot be decoded") from None
+
+
+def _unusable(path: Path, why: str, remedy: str = GIVE) -> VideoError:
+    return VideoError(f"soundtrack_path {path.name[:120]!r} {why}; {remedy}.")
 
 
 def add_tracks(
-    film: Path, duration_s: float, audio: Path | None, subtitles: Path | None, ffmpeg: str
+    film: Path,
+    duration_s: float,
+    audio: Path | None,
+    subtitles: Path | None,
+    ffmpeg: str,
+    *,
+    audio_starts_s: float = 0.0,
 ) -> None:
     """Put sound and subtitles into the mp4 file `film`; its pictures stay as they are.
 
@@ -85,6 +61,7 @@ def add_tracks(
         audio: soundtrack, or None.
         subtitles: srt file, or None; one without entries counts as None.
         ffmpeg: program.
+        audio_starts_s: second of the soundtrack that is heard with the first frame.
 
     Raises:
         VideoError, DiskFull: ffmpeg failed.
@@ -94,8 +71,8 @@ def add_tracks(
     arguments = input_file(film, "mov")
     tracks = ["-map", "0:v:0", "-map_metadata", "0", "-c:v", "copy"]
     if audio is not None:
-        arguments += ["-t", repr(duration_s), *input_file(audio, soundtrack_kind(audio))]
-        tracks += ["-map", "1:a:0", "-c:a", "aac", "-b:a", "192k"]
+        arguments += ["-t", repr(audio_starts_s + duration_s), *user_file(audio)]
+        tracks += ["-map", "1:a:0", *_from(audio_starts_s), "-c:a", "aac", "-b:a", "192k"]
     if subtitles is not None:
         arguments += input_file(subtitles, "srt")
         tracks += ["-map", f"{1 + (audio is not None)}:s:0", "-c:s", "mov_text"]
@@ -107,3 +84,10 @@ def add_tracks(
         with appearing(film) as complete:
             written = ["-movflags", "+faststart", "-f", "mp4", f"file:{complete.resolve()}"]
             run_ffmpeg(ffmpeg, [*arguments, *tracks, *written], what, FINISH_TIMEOUT_S)
+
+
+def _from(starts_s: float) -> list[str]:
+    """Return the filter that drops the sound before a second; a sound that begins late is silence until then."""
+    if not starts_s:
+        return []
+    return ["-af", f"aresample=async=1:first_pts=0,atrim=start={starts_s:.6f},asetpts=PTS-STARTPTS"]

@@ -100,6 +100,7 @@ def film_of(
     report: Report,
     settings_json: str = "",
     audio: Path | None = None,
+    audio_starts_s: float = 0.0,
     subtitles: Path | None = None,
 ) -> int:
     """Make a film of pictures and return its number of frames, counted in the file.
@@ -111,7 +112,7 @@ def film_of(
         options: encoder.
         cancel: asked before each picture.
         report: is told the share that is done.
-        settings_json, audio, subtitles: as `VideoWriter` takes them.
+        settings_json, audio, audio_starts_s, subtitles: as `VideoWriter` takes them.
 
     Raises:
         VideoError: ffmpeg failed, or a picture has another size than the first.
@@ -129,6 +130,7 @@ def film_of(
         ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
         settings_json=settings_json,
         audio=audio,
+        audio_starts_s=audio_starts_s,
         subtitles=subtitles,
     ) as writer:
         for number, path in enumerate(pictures):

@@ -63,9 +63,9 @@ def find_ffmpeg(location: str | None) -> str:
 
 
 def input_file(path: Path, demuxer: str) -> list[str]:
-    """Return the arguments that make ffmpeg read the local file `path`, as `demuxer` alone understands it.
+    """Return the arguments that make ffmpeg read `path`, a file of our own making, as `demuxer` understands it.
 
-    A fixed demuxer and protocol keep a playlist in sound's clothing from opening anything else.
+    Files that users name are read by `containers.user_file`.
     """
     return ["-protocol_whitelist", "file", "-f", demuxer, "-i", f"file:{path.resolve()}"]
 
@@ -86,9 +86,18 @@ def run_ffmpeg(ffmpeg: str, arguments: Sequence[str], what: str, timeout_s: floa
         DiskFull: it failed for want of space.
         MissingFeature: it cannot be started.
     """
-    process = start(
-        ffmpeg, [*QUIET, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    done = finished(ffmpeg, [*QUIET, *arguments], what, timeout_s)
+    if done.returncode:
+        raise failure(what, done.returncode, done.stderr)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def finished(
+    ffmpeg: str, arguments: Sequence[str], what: str, timeout_s: float
+) -> subprocess.CompletedProcess[bytes]:
+    """Run ffmpeg to its end, whatever its exit status; arguments and errors as `run_ffmpeg`, but all are given."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = start(ffmpeg, arguments, **pipes)
     try:
         out, err = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
@@ -97,9 +106,7 @@ def run_ffmpeg(ffmpeg: str, arguments: Sequence[str], what: str, timeout_s: floa
         if process.poll() is None:
             process.kill()
             process.communicate()
-    if process.returncode:
-        raise failure(what, process.returncode, err)
-    return out.decode("utf-8", "replace")
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def start(ffmpeg: str, arguments: Sequence[str], **pipes: Any) -> subprocess.Popen[bytes]:

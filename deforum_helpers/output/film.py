@@ -78,6 +78,7 @@ class Film:
         saved_settings: travel inside frames and film.
         frames_done: frames that an earlier attempt has written; they are read back for the film.
         soundtrack: local sound or video file, or None.
+        sound_starts_s: second of it that is heard with the first frame.
         film_digest: of all that the film depends on, for the list of outputs.
         made_by: the engine and model, for the checkpoint.
 
@@ -95,6 +96,7 @@ class Film:
         saved_settings: dict[str, Any],
         frames_done: int,
         soundtrack: Path | None,
+        sound_starts_s: float = 0.0,
         film_digest: str,
         made_by: str = "",
     ) -> None:
@@ -106,6 +108,7 @@ class Film:
         self._first = frames_done
         self._saved = saved_settings
         self._soundtrack = soundtrack
+        self._sound_starts_s = sound_starts_s
         self._film_digest = film_digest
         self._made_by = made_by
         self._text = {SETTINGS_KEYWORD: json.dumps(_without_pictures(saved_settings), ensure_ascii=False)}
@@ -235,6 +238,7 @@ class Film:
             ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
             settings_json=json.dumps(self._saved, ensure_ascii=False),
             audio=self._soundtrack,
+            audio_starts_s=self._sound_starts_s,
             subtitles=self._run.srt_path if subtitles else None,
         )
 

@@ -57,6 +57,7 @@ class Rendered:
         frames: their number.
         settings_json: travels inside films.
         soundtrack: sound of the film, or None.
+        sound_starts_s: second of it that is heard with the first frame.
         device: where networks run.
         resting: inside it, the engine's memory is lent to networks.
     """
@@ -68,6 +69,7 @@ class Rendered:
     frames: int
     settings_json: str
     soundtrack: Path | None
+    sound_starts_s: float = 0.0
     device: str
     resting: Callable[[], AbstractContextManager[None]]
 
@@ -243,6 +245,7 @@ def _make(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) 
         report=lambda share: report(PICTURES_SHARE + (1 - PICTURES_SHARE) * share),
         settings_json=rendered.settings_json,
         audio=None if step.quiet else rendered.soundtrack,
+        audio_starts_s=rendered.sound_starts_s,
         subtitles=None if step.quiet else rendered.subtitles,
     )
     if counted != len(step.pictures):

@@ -60,6 +60,7 @@ class VideoWriter:
         ffmpeg: program, from `find_ffmpeg`.
         settings_json: settings text carried as the film's comment, "" = none.
         audio: local soundtrack; cut where the film ends, silence where it is shorter.
+        audio_starts_s: second of the soundtrack that is heard with the first frame.
         subtitles: srt file that is complete when `finish` is called.
 
     Raises:
@@ -79,6 +80,7 @@ class VideoWriter:
         ffmpeg: str,
         settings_json: str = "",
         audio: Path | None = None,
+        audio_starts_s: float = 0.0,
         subtitles: Path | None = None,
     ) -> None:
         if width < 1 or height < 1 or not (math.isfinite(fps) and fps > 0):
@@ -92,6 +94,7 @@ class VideoWriter:
         self._fps = float(fps)
         self._ffmpeg = ffmpeg
         self._audio = audio
+        self._audio_starts_s = audio_starts_s
         self._subtitles = subtitles
         self._written = 0
         self._ended = False
@@ -154,7 +157,9 @@ class VideoWriter:
             if not self._written:
                 raise VideoError(f"{_WHAT} failed: there is no frame to put into it.")
             self._closed()
-            add_tracks(self._part, self._written / self._fps, self._audio, self._subtitles, self._ffmpeg)
+            length_s, starts_s = self._written / self._fps, self._audio_starts_s
+            tracks = (self._audio, self._subtitles)
+            add_tracks(self._part, length_s, *tracks, self._ffmpeg, audio_starts_s=starts_s)
             count = count_frames(self._part, self._ffmpeg)
             if count != self._written:
                 raise VideoError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ from deforum_helpers.settings.files import RepeatingObject, json_object
 from deforum_helpers.settings.modes import is_moved
 
 SETTING = "init_images"
+_BAD_ESCAPE = ("Invalid \\escape", "Invalid \\u")
+# What JSON makes of "C:\\new" and its like, written once.
+_UNESCAPED = str.maketrans({"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+_SLASHES = str.maketrans("\\", "/")
+_ESCAPED = re.compile("[\b\f\n\r\t]")
 # Away from its frame a picture has this share; a film of one picture counts as if the next came after so many frames.
 FARAWAY_SHARE = 0.07
 LONE_INTERVAL_FRAMES = 25
@@ -89,7 +95,9 @@ def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
         except SettingsError as error:
             problems += error.problems
             continue
-        if not isinstance(source, str) or not source.strip():
+        if isinstance(source, str) and not _is_data(source) and _ESCAPED.search(source.strip()):
+            problems += _backslashes(source.strip().translate(_UNESCAPED)).problems
+        elif not isinstance(source, str) or not source.strip():
             problems += _problem(f"has no picture at key {key!r}", "a path or a data: URL").problems
         elif frame in placed:
             problems += _problem(f"has two pictures at frame {frame}", "one picture for each frame").problems
@@ -115,12 +123,30 @@ def _parsed(text: str) -> object:
     try:
         return parse_json(text, object_pairs_hook=json_object) if text.strip() else {}
     except json.JSONDecodeError as error:
+        if error.msg.startswith(_BAD_ESCAPE):
+            begin, end = text.rfind('"', 0, error.pos) + 1, text.find('"', error.pos)
+            raise _backslashes(text[begin : end if end >= 0 else None]) from None
         message = f"{SETTING} is no JSON text: {error.msg} at line {error.lineno}, column {error.colno}."
         raise SettingsError(
             [Problem(message, SETTING, column=error.pos + 1, found=text[:60], allowed='{"0": "a.png"}')]
         ) from None
     except TooMuch as error:
         raise _problem(f"is JSON text that {error}", '{"0": "a.png", "max_f/2": "b.png"}') from None
+
+
+def _is_data(source: str) -> bool:
+    return source.lstrip()[:5].casefold() == "data:"
+
+
+def _backslashes(path: str) -> SettingsError:
+    """Return the error of a path whose single backslashes JSON reads as escapes, and its way to write it."""
+    written = f'"{path}"'[:80]
+    allowed = f'"{path.translate(_SLASHES)}"'[:80]
+    message = (
+        f"{SETTING} names {written} with single backslashes, which JSON reads as escapes; write {allowed}, or double "
+        "each backslash."
+    )
+    return SettingsError([Problem(message, SETTING, found=written, allowed=allowed)])
 
 
 def guide_at(images: GuideImages | None, frame: int, starts: bool, at: Mapping[str, float]) -> Guide | None:

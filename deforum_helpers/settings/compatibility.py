@@ -375,7 +375,8 @@ _SCHEDULED: dict[str, Fact] = {
 _VIDEOS: dict[str, Fact] = {
     "video_init_path": Fact(
         "media/inputs.py",
-        "Every frame of a video comes exactly once, upright, whatever its rate; local paths and addresses work alike.",
+        "Frames are upright; each comes exactly once, and a variable rate becomes a constant one. Folders and patterns "
+        "of pictures and animated pictures serve as videos; local paths and addresses work alike.",
         _never,
     ),
     **_same(
@@ -508,7 +509,12 @@ _OUTPUT: dict[str, Fact] = {
     "image_path": Fact("tools/stitch.py", no_effect="It belongs to the tool that makes videos of pictures."),
     **_same(
         ("add_soundtrack", "soundtrack_path"),
-        Fact("media/inputs.py", "Local files work, and subtitles stay in the video beside them.", _never),
+        Fact(
+            "media/inputs.py",
+            "Local files work, subtitles stay beside them, and the init video's sound starts where its first frame was "
+            "taken.",
+            _never,
+        ),
     ),
     **_same(("r_upscale_video", "r_upscale_factor"), Fact("output/")),
     "r_upscale_model": Fact(

@@ -837,7 +837,8 @@ class AnimationSettings:
         label="Save 3D depth maps",
     )
     video_init_path: str = path(
-        "The video that Video Input repaints, that hybrid video follows, and whose sound Init Video takes.",
+        "The video that Video Input repaints, that hybrid video follows, and whose sound Init Video takes. A folder "
+        "of pictures, a pattern such as shots/*.png, and an animated GIF, WebP or AVIF serve as well.",
         tab=_VIDEO,
         label="Video init path/ URL",
     )

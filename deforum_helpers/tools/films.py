@@ -18,6 +18,7 @@ def filmed(
     *,
     fps: float,
     sound: Path | None,
+    sound_starts_s: float = 0.0,
     keep_imgs: bool,
     warnings: tuple[str, ...] = (),
 ) -> ToolResult:
@@ -29,6 +30,7 @@ def filmed(
         work: how, and who is told: of the last part of the work.
         fps: of the film.
         sound: of the film, or None.
+        sound_starts_s: second of it that is heard with the first frame.
         keep_imgs: whether the pictures stay.
         warnings: for the result.
 
@@ -44,6 +46,7 @@ def filmed(
         cancel=work.cancel,
         report=part(work.report, 0.85, 1.0),
         audio=sound,
+        audio_starts_s=sound_starts_s,
     )
     shutil.rmtree(film.parent / INPUT_FOLDER, ignore_errors=True)
     if not keep_imgs:

@@ -10,7 +10,8 @@ from itertools import count
 from pathlib import Path
 
 from deforum_helpers.errors import DiskFull, MissingFeature, Problem, SettingsError, VideoError
-from deforum_helpers.media.video import Footage, Selection, extract_frames, footage_of
+from deforum_helpers.media.footage import Footage, Selection, footage_of
+from deforum_helpers.media.video import extract_frames
 from deforum_helpers.nolinks import make_folder
 from deforum_helpers.options import Options
 from deforum_helpers.output.audio import check_soundtrack
@@ -82,6 +83,14 @@ def sound_of(path: Path, work: Work) -> Path | None:
     except (VideoError, MissingFeature):
         return None
     return path
+
+
+def notes_on(video: Footage) -> tuple[str, ...]:
+    """Return what a person should know of a video, as plain sentences."""
+    notes = [f"The video {video.note}"] if video.note else []
+    if video.stills and not video.path.is_file():
+        notes.append(f"Pictures have no frame rate; {video.fps:g} frames per second are taken.")
+    return tuple(notes)
 
 
 def require_room(work: Work, pixels: int) -> None:

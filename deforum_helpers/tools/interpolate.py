@@ -28,6 +28,7 @@ from deforum_helpers.tools.folders import (
     extracted,
     footage,
     fresh_folder,
+    notes_on,
     require_room,
     sound_of,
 )
@@ -78,7 +79,9 @@ def interpolate_video(
             slow_mo_amount=slow_mo_amount,
             fps=film_fps(video.fps, x_amount, slow_mo_amount),
             sound=None if slow_mo_amount else sound_of(path, work),
+            sound_starts_s=video.starts_s,
             keep_imgs=keep_imgs,
+            warnings=notes_on(video),
         )
 
 
@@ -140,7 +143,9 @@ def _film(
     slow_mo_amount: int | None,
     fps: float,
     sound: Path | None,
+    sound_starts_s: float = 0.0,
     keep_imgs: bool,
+    warnings: tuple[str, ...] = (),
 ) -> ToolResult:
     target = folder / folder_name(name, engine)
     count = frame_count(len(frames), x_amount)
@@ -148,7 +153,16 @@ def _film(
     interpolator = make_interpolator(engine.name, work.device, work.cancel.check_cancel)
     draw_between(frames, pictures, interpolator, x_amount, work.cancel, part(work.report, 0.1, 0.85))
     film = folder / film_name(name, engine, x_amount, slow_mo_amount, upscaled=False)
-    return filmed(pictures, film, work, fps=fps, sound=sound, keep_imgs=keep_imgs)
+    return filmed(
+        pictures,
+        film,
+        work,
+        fps=fps,
+        sound=sound,
+        sound_starts_s=sound_starts_s,
+        keep_imgs=keep_imgs,
+        warnings=warnings,
+    )
 
 
 def _checked(engine: str, x_amount: int, slow_mo_amount: int | None) -> EngineName:

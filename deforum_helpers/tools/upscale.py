@@ -13,6 +13,7 @@ from deforum_helpers.tools.folders import (
     extracted,
     footage,
     fresh_folder,
+    notes_on,
     require_room,
     sound_of,
 )
@@ -57,7 +58,16 @@ def upscale_video(
         upscaler = make_upscaler(model, factor, work.device, work.cancel.check_cancel)
         enlarge_pictures(frames, pictures, upscaler, work.cancel, part(work.report, 0.1, 0.85))
         film = folder / film_name(clean_name(path), factor)
-        return filmed(pictures, film, work, fps=video.fps, sound=sound_of(path, work), keep_imgs=keep_imgs)
+        return filmed(
+            pictures,
+            film,
+            work,
+            fps=video.fps,
+            sound=sound_of(path, work),
+            sound_starts_s=video.starts_s,
+            keep_imgs=keep_imgs,
+            warnings=notes_on(video),
+        )
 
 
 def _check(model: str, factor: str) -> None:

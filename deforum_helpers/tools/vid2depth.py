@@ -25,6 +25,7 @@ from deforum_helpers.tools.folders import (
     extracted,
     footage,
     fresh_folder,
+    notes_on,
     require_room,
     sound_of,
 )
@@ -122,8 +123,9 @@ def video_to_depth(
             work,
             fps=video.fps,
             sound=sound_of(path, work),
+            sound_starts_s=video.starts_s,
             keep_imgs=keep_imgs,
-            warnings=(warning,) if warning else (),
+            warnings=(*notes_on(video), *((warning,) if warning else ())),
         )
 
 

@@ -5,7 +5,25 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 SETTINGS = (".txt", ".json", ".png", ".mp4")
-FILMS = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".gif")
+FILMS = (
+    *(
+        ".mp4",
+        ".webm",
+        ".mov",
+        ".mkv",
+        ".avi",
+        ".m4v",
+        ".mpg",
+        ".mpeg",
+        ".vob",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+    ),
+    *(".asf", ".flv", ".ogv", ".3gp", ".mxf", ".dv", ".h264", ".hevc", ".mjpeg", ".ivf", ".y4m", ".nut"),
+    *(".gif", ".apng", ".webp", ".avif"),
+)
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 

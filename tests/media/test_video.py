@@ -7,12 +7,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import features
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import Cancelled, RenderError, SettingsError
+from deforum_helpers.media.timing import MOST_FRAMES, constant_rate, even_rate
 from deforum_helpers.media.video import (
     Footage,
     Selection,
@@ -22,6 +25,7 @@ from deforum_helpers.media.video import (
     stem_of,
 )
 from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.ui.boxes import FILMS
 
 FFMPEG = find_ffmpeg(None)
 
@@ -100,13 +104,102 @@ def test_colours_are_those_of_the_video(tmp_path: Path, matrix: str | None) -> N
     assert np.abs(found.astype(int) - colors).max() <= 4
 
 
-def test_a_variable_rate_neither_repeats_nor_drops(tmp_path: Path) -> None:
-    gray_clip(tmp_path / "a.mp4")
-    uneven = "setpts='(N+gt(N,3)*30+gt(N,7)*0.2)/10/TB'"
-    ffmpeg("-i", tmp_path / "a.mp4", "-vf", uneven, "-fps_mode", "vfr", "-crf", 1, tmp_path / "v.mp4")
+def uneven(path: Path, places: str, *extra: object, frames: int = 12) -> Path:
+    """A clip whose frame N of `frames` is shown at the time `places`, a formula in tenths of a second."""
+    gray_clip(path.with_name("even.mp4"), frames)
+    filters = ("-vf", f"setpts='({places})/10/TB'", "-fps_mode", "vfr", "-enc_time_base", "1:1000")
+    ffmpeg("-i", path.with_name("even.mp4"), *filters, "-crf", 1, *extra, path)
+    return path
+
+
+def seconds(footage: Footage) -> float:
+    return footage.frames / footage.fps
+
+
+@pytest.mark.parametrize("end", ["mp4", "mkv", "mov"])
+def test_a_variable_rate_becomes_a_constant_one_as_long(tmp_path: Path, end: str) -> None:
+    """Frames are at 0 to 0.3 s, 3.4 to 3.7 s and 5.8 to 6.1 s; each is held until the next one."""
+    path = uneven(tmp_path / f"v.{end}", "N+gt(N,3)*30+gt(N,7)*20")
+    footage = footage_of(path, FFMPEG, setting="video_init_path")
+    assert footage.uneven == 12
+    assert footage.fps == pytest.approx(10, rel=0.01)
+    assert seconds(footage) == pytest.approx(6.2, abs=0.1)
+    shown = levels(taken(footage, tmp_path / "frames", Selection()))
+    expected = [0, 1, 2] + [3] * 31 + [4, 5, 6] + [7] * 21 + [8, 9, 10, 11]
+    assert len(shown) == footage.frames
+    assert np.abs(np.subtract(shown[: len(expected)], expected[: len(shown)])).max() <= 1
+    assert [shown[n] for n in (0, 20, 33, 50, 61)] == [expected[n] for n in (0, 20, 33, 50, 61)]
+    assert levels(taken(footage, tmp_path / "part", Selection(10, 20, 59))) == [3, 3, 7, 7]
+    assert footage.note is not None
+    assert "variable frame rate" in footage.note
+
+
+def test_a_recording_lasts_as_long_as_its_sound(tmp_path: Path) -> None:
+    """Recorders send no frame while nothing moves: the last one is shown until the sound ends."""
+    tone = ("-f", "lavfi", "-i", "sine=d=9", "-map", "0:v", "-map", "1:a")
+    gray_clip(tmp_path / "even.mp4")
+    vfr = ("-vf", "setpts='(N+gt(N,3)*9)/10/TB'", "-fps_mode", "vfr", "-crf", 1)
+    ffmpeg("-i", tmp_path / "even.mp4", *tone, *vfr, tmp_path / "v.mp4")
     footage = footage_of(tmp_path / "v.mp4", FFMPEG, setting="video_init_path")
-    assert footage.frames == 12
+    assert seconds(footage) == pytest.approx(9, abs=0.1)
+    assert levels(taken(footage, tmp_path / "frames", Selection()))[-60:] == [11] * 60
+
+
+@pytest.mark.parametrize(("sound_s", "frames"), [(1.2, 12), (1.6, 12), (4, 40)])
+def test_sound_that_goes_on_behind_even_frames_is_kept(tmp_path: Path, sound_s: float, frames: int) -> None:
+    """What moves at first and then stands still is recorded as a few even frames and a long sound."""
+    tone = ("-f", "lavfi", "-i", f"sine=d={sound_s}", "-map", "0:v", "-map", "1:a")
+    ffmpeg("-i", gray_clip(tmp_path / "even.mp4"), *tone, "-c:v", "copy", tmp_path / "v.mp4")
+    footage = footage_of(tmp_path / "v.mp4", FFMPEG, setting="video_init_path")
+    assert (footage.frames, footage.fps) == (frames, 10)
+    assert levels(taken(footage, tmp_path / "frames", Selection())) == [*range(12), *[11] * (frames - 12)]
+
+
+def test_a_last_frame_that_stays_is_held(tmp_path: Path) -> None:
+    delays = ("-final_delay", 200)
+    ffmpeg("-i", gray_clip(tmp_path / "a.mp4", 6), *delays, tmp_path / "a.gif")
+    footage = footage_of(tmp_path / "a.gif", FFMPEG, setting="video_init_path")
+    assert (footage.uneven, footage.fps) == (6, 10)
+    assert seconds(footage) == pytest.approx(2.5, abs=0.1)
+
+
+def test_frames_that_tremble_stay_as_they_are(tmp_path: Path) -> None:
+    """Cameras are a few milliseconds early or late: no frame is repeated, none is lost, and the length is kept."""
+    path = uneven(tmp_path / "v.mp4", "N+0.3*mod(N,3)/2")
+    footage = footage_of(path, FFMPEG, setting="video_init_path")
+    assert (footage.frames, footage.uneven, footage.note) == (12, 0, None)
     assert levels(taken(footage, tmp_path / "frames", Selection())) == list(range(12))
+
+
+@pytest.mark.parametrize("rate", ["24000/1001", "30000/1001", "25", "60"])
+def test_constant_rates_stay_exact(tmp_path: Path, rate: str) -> None:
+    for end in ("mp4", "mkv"):
+        path = tmp_path / f"a.{end}"
+        ffmpeg("-f", "lavfi", "-i", f"testsrc=s=48x32:r={rate}:d=3", path)
+        footage = footage_of(path, FFMPEG, setting="video_init_path")
+        top, _, bottom = rate.partition("/")
+        assert footage.fps == pytest.approx(int(top) / int(bottom or 1), rel=1e-6)
+        assert footage.uneven == 0
+
+
+@given(
+    st.lists(st.floats(0.001, 5), min_size=2, max_size=200),
+    st.floats(0, 3),
+    st.floats(1, 1000),
+)
+def test_any_times_become_a_rate_that_keeps_the_length(
+    intervals: list[float], last_s: float, nominal_fps: float
+) -> None:
+    times = [0.0, *np.cumsum(intervals).tolist()]
+    fps = constant_rate(times, last_s, nominal_fps)
+    if fps is not None:  # every frame once
+        assert abs((len(times) - 1) / fps - times[-1]) <= 1 / fps
+        return
+    ends_s = times[-1] + last_s
+    fps = even_rate(times, ends_s, nominal_fps)
+    frames = max(round(ends_s * fps), 1)
+    assert frames <= MOST_FRAMES
+    assert abs(frames / fps - ends_s) <= 1 / fps
 
 
 @pytest.mark.parametrize(
@@ -132,25 +225,54 @@ def eight_pixels(picture: np.ndarray, top: int, left: int) -> float:
     return float(np.roll(picture, (-top, -left), (0, 1))[:8, :8].mean())
 
 
-@pytest.mark.parametrize("name", ["a.webm", "a.mkv", "a.avi", "a.mov"])
+VIDEOS: dict[str, tuple[object, ...]] = {
+    "a.webm": ("-c:v", "libvpx-vp9", "-b:v", 0, "-crf", 10),
+    "a.mkv": ("-c:v", "libx264"),
+    "a.avi": ("-c:v", "mjpeg", "-pix_fmt", "yuvj420p"),
+    "a.mov": ("-c:v", "libx264"),
+    "mdat first.mov": ("-c:v", "libx264", "-movflags", "+empty_moov", "-f", "mov"),
+    "00000.MTS": ("-c:v", "libx264", "-f", "mpegts", "-mpegts_m2ts_mode", 1),
+    "a.ts": ("-c:v", "libx264"),
+    "a.flv": ("-c:v", "flv"),
+    "a.h264": ("-c:v", "libx264"),
+    "a.m4v": ("-c:v", "mpeg4", "-f", "m4v"),
+    "a.mxf": ("-c:v", "mpeg2video", "-r", 25),
+    "a.mpg": ("-c:v", "mpeg2video", "-r", 25),
+    "a.wmv": (
+        "-c:v",
+        "wmv2",
+    ),
+    "a.gif": ("-c:v", "gif", "-pix_fmt", "rgb8"),
+    "a.apng": ("-c:v", "apng", "-pix_fmt", "rgb24"),
+    "a.y4m": (),
+    "a.nut": ("-c:v", "ffv1"),
+    "0": ("-c:v", "libx264", "-f", "mp4"),
+}
+
+
+@pytest.mark.parametrize("name", VIDEOS)
 def test_other_containers(tmp_path: Path, name: str) -> None:
-    codec = (
-        ("-c:v", "libvpx-vp9", "-b:v", 0)
-        if name == "a.webm"
-        else ("-c:v", "mjpeg" if name == "a.avi" else "libx264")
-    )
     clip = gray_clip(tmp_path / "source.mp4", 5)
-    ffmpeg(
-        "-i",
-        clip,
-        *codec,
-        "-crf",
-        10,
-        "-pix_fmt",
-        "yuvj420p" if name == "a.avi" else "yuv420p",
-        tmp_path / name,
-    )
-    assert footage_of(tmp_path / name, FFMPEG, setting="video_init_path").frames == 5
+    ffmpeg("-i", clip, "-pix_fmt", "yuv420p", *VIDEOS[name], tmp_path / name)
+    footage = footage_of(tmp_path / name, FFMPEG, setting="video_init_path")
+    assert footage.frames == (12 if 25 in VIDEOS[name] else 5)
+    assert footage.uneven == 0
+    shown = levels(taken(footage, tmp_path / "frames", Selection()))
+    assert sorted(set(shown)) == shown if footage.frames == 5 else set(shown) == set(range(5))
+
+
+def test_the_page_takes_what_is_read() -> None:
+    assert {Path(name).suffix.lower() for name in VIDEOS} - {""} <= set(FILMS)
+
+
+def test_an_animated_avif(tmp_path: Path) -> None:
+    if not features.check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    frames = [PIL.Image.new("RGB", (48, 32), (20 * n,) * 3) for n in range(5)]
+    frames[0].save(tmp_path / "a.avif", save_all=True, append_images=frames[1:], duration=100)
+    footage = footage_of(tmp_path / "a.avif", FFMPEG, setting="video_init_path")
+    assert (footage.frames, footage.fps) == (5, 10)
+    assert levels(taken(footage, tmp_path / "frames", Selection())) == list(range(5))
 
 
 def test_frames_that_are_there_stay_and_others_are_made_anew(tmp_path: Path) -> None:
@@ -207,7 +329,15 @@ def test_a_missing_video(tmp_path: Path) -> None:
 
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "sine=d=0.2", tmp_path / "sound.mp4")
-    assert "cannot be decoded" in refusal(tmp_path / "sound.mp4")
+    assert "which has no picture; give" in refusal(tmp_path / "sound.mp4")
+
+
+def test_a_cover_is_no_video(tmp_path: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "sine=d=0.2", tmp_path / "a.mp3")
+    cv2.imwrite(str(tmp_path / "cover.png"), np.zeros((16, 16, 3), np.uint8))
+    both = ("-i", tmp_path / "a.mp3", "-i", tmp_path / "cover.png", "-map", 0, "-map", 1, "-c", "copy")
+    ffmpeg(*both, "-disposition:v", "attached_pic", tmp_path / "covered.mp3")
+    assert "which has no picture; give" in refusal(tmp_path / "covered.mp3")
 
 
 def test_a_video_of_far_too_many_pixels(tmp_path: Path) -> None:

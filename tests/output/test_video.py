@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,6 @@ from PIL import Image
 from deforum_helpers.errors import DiskFull, MissingFeature, SettingsError, VideoError
 from deforum_helpers.output import ffmpeg as programs
 from deforum_helpers.output import video as films
-from deforum_helpers.output.audio import soundtrack_kind
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD, read_settings, read_video_settings
 from deforum_helpers.output.subtitles import Moment, Span, Style, SubtitleWriter
@@ -133,29 +134,83 @@ def test_a_playlist_behind_a_tag_is_not_followed(tmp_path: Path) -> None:
         film(tmp_path / "a.mp4", audio=trap)
 
 
-KINDS = {
-    "mp3": "mp3",
-    "wav": "wav",
-    "flac": "flac",
-    "ogg": "ogg",
-    "m4a": "mov",
-    "mka": "matroska",
-    "aac": "aac",
-    "aiff": "aiff",
-    "ts": "mpegts",
+KINDS = (
+    "mp3",
+    "wav",
+    "flac",
+    "ogg",
+    "m4a",
+    "mka",
+    "aac",
+    "aiff",
+    "ts",
+    "w64",
+    "caf",
+    "au",
+    "ac3",
+    "wma",
+    "flv",
+)
+
+
+@pytest.mark.parametrize("end", KINDS)
+def test_sound_of_every_kind_is_heard(tmp_path: Path, end: str) -> None:
+    path = sound(tmp_path / f"-dash {end}.{end}", 0.5)
+    assert film(tmp_path / "a.mp4", audio=path) == 5
+    assert loudness(tmp_path / "a.mp4") > 100
+
+
+def tagged(content: bytes) -> bytes:
+    """An ID3 tag of 2 KiB before it, as players write into any kind of file."""
+    return b"ID3\x04\0\0\0\0\x10\0" + bytes(2048) + content
+
+
+ODD_HEADS: dict[str, tuple[str, tuple[str, ...], Callable[[bytes], bytes]]] = {
+    "a tag before FLAC": ("flac", (), tagged),
+    "a tag before AAC": ("aac", (), tagged),
+    "a tag before AC-3": ("ac3", (), tagged),
+    "zeros before MP3": ("mp3", (), lambda content: bytes(2000) + content),
+    "zeros before AAC": ("aac", (), lambda content: bytes(4096) + content),
+    "64-bit WAV": ("wav", ("-rf64", "always"), lambda content: content),
+    "no name that says so": ("wav", (), lambda content: content),
 }
 
 
-@pytest.mark.parametrize(("end", "kind"), KINDS.items())
-def test_sound_of_every_kind_is_known(tmp_path: Path, end: str, kind: str) -> None:
-    path = sound(tmp_path / f"-dash {end}.{end}", 0.3)
-    assert soundtrack_kind(path) == kind
-    assert film(tmp_path / "a.mp4", audio=path) == 5
+@pytest.mark.parametrize("kind", ODD_HEADS)
+def test_sound_is_told_by_what_the_whole_file_is(tmp_path: Path, kind: str) -> None:
+    end, codec, changed = ODD_HEADS[kind]
+    path = sound(tmp_path / f"a.{end}", 1.0, *codec)
+    name = "0" if kind.startswith("no name") else f"odd.{end}"
+    (tmp_path / name).write_bytes(changed(path.read_bytes()))
+    assert film(tmp_path / "a.mp4", audio=tmp_path / name) == 5
+    assert loudness(tmp_path / "a.mp4") > 100
+
+
+def loudness(video: Path) -> float:
+    """The mean level of a film's sound, 0..32767."""
+    command = [FFMPEG, "-loglevel", "error", "-i", video, "-map", "0:a:0", "-ac", "1", "-f", "s16le", "-"]
+    heard = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+    return float(np.abs(np.frombuffer(heard, np.int16).astype(float)).mean())
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "neither a sound nor a video"),
+        (b"plain text " * 200, "neither a sound nor a video"),
+        (b"\0\0\0\x18ftypM4A " + bytes(2000), "damaged"),
+    ],
+)
+def test_what_is_no_sound_is_refused_in_our_own_words(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "odd.m4a").write_bytes(content)
+    with pytest.raises(VideoError, match=says) as caught:
+        film(tmp_path / "a.mp4", audio=tmp_path / "odd.m4a")
+    assert "ffmpeg ended" not in str(caught.value)
 
 
 def test_a_silent_film_is_no_soundtrack(tmp_path: Path) -> None:
     film(tmp_path / "silent.mp4")
-    with pytest.raises(VideoError, match="soundtrack"):
+    with pytest.raises(VideoError, match=r"soundtrack_path 'silent\.mp4' has no sound; give"):
         film(tmp_path / "a.mp4", audio=tmp_path / "silent.mp4")
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from clips import clip, levels, said
 from films import SMALL, NoisyEngine, frame_files, host, prepared
+from PIL import Image as Pillow
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines.base import Control, GenerateRequest
@@ -101,6 +102,34 @@ def test_a_shorter_video_holds_its_last_frame(tmp_path: Path) -> None:
     warnings = prepared(tmp_path, **unit(vid_path=short, mask_vid_path=short)).warnings
     assert "cn_1_vid_path has 3 frames, the film 5; its last frame is held to the end." in warnings
     assert "cn_1_mask_vid_path has 3 frames, the film 5; its last frame is held to the end." in warnings
+
+
+@pytest.mark.parametrize("kind", ["folder", "pattern", "gif", "webp", "png"])
+def test_pictures_serve_as_videos(tmp_path: Path, kind: str) -> None:
+    """For units, masks, and the video that is repainted alike."""
+    frames = [Pillow.fromarray(one) for one in levels(5)]
+    if kind in ("folder", "pattern"):
+        folder = tmp_path / "shots.png"
+        folder.mkdir()
+        for number, one in enumerate(frames):
+            one.save(folder / f"{number}.png")
+        path = str(folder / "*.png" if kind == "pattern" else folder)
+    else:
+        path = str(tmp_path / f"moving.{kind}")
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, lossless=True)
+    engine = Steered()
+    film(tmp_path, engine, **unit(vid_path=path, mask_vid_path=path))
+    assert numbers(engine) == [[0], [1], [2], [3], [4]]
+    mask = controls(engine)[2][0].mask
+    assert mask is not None
+    assert (float(mask.mean()) * 255 - 10) / 20 == pytest.approx(2, abs=0.1)
+    engine = Steered()
+    video = {"animation_mode": "Video Input", "video_init_path": path, "use_mask_video": True}
+    result = film(tmp_path / "video", engine, **video, video_mask_path=path, extract_nth_frame=2)
+    assert result.frames == 3
+    assert [said(to_bytes(one.init_image)) for one in engine.requests] == pytest.approx([0, 2, 4], abs=0.2)
+    hybrid = {"animation_mode": "2D", "hybrid_composite": "Normal", "video_init_path": path}
+    assert film(tmp_path / "hybrid", Steered(), **hybrid).frames == 5
 
 
 def test_a_picture_serves_all_frames(tmp_path: Path, picture: str) -> None:

@@ -55,6 +55,19 @@ def test_pictures_become_films(tmp_path: Path, capsys: pytest.CaptureFixture[str
     made = Path(capsys.readouterr().out.strip())
     assert count_frames(made, FFMPEG) == 5
     assert len(list(made.parent.rglob("*.png"))) == 5
+    folder = str(tmp_path / "shots")
+    Path(folder).mkdir()
+    for path in paths:
+        path.rename(Path(folder) / path.name)
+    for named in (folder, f"{folder}/a_*.png"):
+        assert main(["interpolate", named, "--fps", "12", *out]) == 0
+        assert count_frames(Path(capsys.readouterr().out.strip()), FFMPEG) == 5
+        assert main(["upscale", named, *out]) == 0
+        told = capsys.readouterr()
+        assert "15 frames per second" in told.err
+        assert count_frames(Path(told.out.strip()), FFMPEG) == 3
+    for path in paths:
+        (Path(folder) / path.name).rename(path)
     assert main(["stitch", str(paths[0].with_name("a_%d.png")), *out]) == 0
     assert count_frames(Path(capsys.readouterr().out.strip()), FFMPEG) == 3
 
