@@ -46,7 +46,7 @@ from deforum_helpers.render.studio import Eyes, Studio
 from deforum_helpers.resuming import Start, frame_image, maker, resumed_start
 from deforum_helpers.settings import FIELDS, flat_settings
 from deforum_helpers.settings.modes import reads_color_image
-from deforum_helpers.sources import Sources, open_sources, picture_of, with_videos
+from deforum_helpers.sources import Sources, extracted_files, open_sources, picture_of, with_videos
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +96,7 @@ def run_job(
         halves = unfinished_files(run) if resume else []
         report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
         remove_unfinished(halves)
+        run.hide_own_files()
         job = _Job(prepared, engine, run, cancel=cancel, report=report, estimator=estimator)
         manifest = finished_film(run, job.film_digest, prepared.options) if resume else None
         if manifest is None:
@@ -104,7 +105,7 @@ def run_job(
             manifest = job.make_film(job.resumed_start() if resume else job.fresh_start(), sources)
         manifest = job.post_produce(manifest)
         if prepared.settings.delete_input_frames:
-            remove_extracted(sources.extracted)
+            remove_extracted(extracted_files(prepared, run.outdir))
         keep_settings(prepared)
     return RunResult(
         run.outdir,

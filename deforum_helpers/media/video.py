@@ -192,8 +192,8 @@ def extract_frames(
         DiskFull, RenderError: they cannot be written.
         Cancelled, Parked: the job was told to stop; nothing half is left.
     """
-    count = selection.count(footage.frames)
-    paths = tuple(folder / f"{footage.name}{number:09d}.jpg" for number in range(count))
+    paths = extracted_paths(footage, folder, selection)
+    count = len(paths)
     record = record_of(folder, footage.name)
     status = footage.path.stat()
     said = json.dumps({"bytes": status.st_size, "frames": footage.frames, **asdict(selection)})
@@ -217,6 +217,12 @@ def extract_frames(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return paths
+
+
+def extracted_paths(footage: Footage, folder: Path, selection: Selection) -> tuple[Path, ...]:
+    """Return the files that the selected frames of a video have in `folder` once they are extracted."""
+    count = selection.count(footage.frames)
+    return tuple(folder / f"{footage.name}{number:09d}.jpg" for number in range(count))
 
 
 def record_of(folder: Path, name: str) -> Path:

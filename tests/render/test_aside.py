@@ -56,7 +56,7 @@ class TestPreview:
         assert count_frames(preview_of(result), find_ffmpeg(None)) in due
         assert result.video is not None
         assert count_frames(result.video, find_ffmpeg(None)) == 25
-        manifest = read_manifest(result.outdir / f"{result.timestring}_manifest.json")
+        manifest = read_manifest(result.outdir / f".{result.timestring}_manifest.json")
         assert "preview_video" in {file.kind for file in manifest.files}
 
     def test_it_is_off_at_first(self, tmp_path: Path) -> None:
