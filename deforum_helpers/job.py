@@ -280,7 +280,7 @@ class _Job:
                 lambda frame: frame_image(self.run, frame, self.engine),
             )
         self.tell("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
-        with Aside(self.prepared, self.run, start.frames_done) as aside:
+        with Aside(self.prepared, self.run, start.frames_done, self.cancel) as aside:
             for outcome in render(studio, state, sources.init_image):
                 film.write(outcome)
                 self.tell("GENERATING", film.frames / self.plan.frames, film.frames)
