@@ -260,10 +260,8 @@ class Account:
 def _groups(
     problems: Sequence[tuple[int | None, Problem]],
 ) -> Iterator[tuple[int | None, tuple[Problem, ...]]]:
-    by_job: dict[int | None, list[Problem]] = {}
-    for job, problem in problems:
-        by_job.setdefault(job, []).append(problem)
-    for job, its in by_job.items():
+    for job in dict.fromkeys(job for job, _ in problems):
+        its = (problem for its_job, problem in problems if its_job == job)
         for group in alike(its, of_one_setting=True):
             yield job, group
 
