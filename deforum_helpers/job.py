@@ -170,15 +170,7 @@ class _Job:
 
     def fresh_start(self) -> Start:
         """Return the start of a run without frames; its settings file is there then, and an older one kept."""
-        path, content = (
-            self.run.settings_path,
-            json.dumps(self.saved_settings(), indent=4, ensure_ascii=False),
-        )
-        written = content.encode("utf-8")
-        if not (is_file(path) and read_file(path, len(written) + 1) == written):
-            if os.path.lexists(path):
-                set_aside(self.run, [path.name])
-            write_whole(path, written)
+        self._write_settings()
         return Start(self._with_given_reference(State()), 0, maker(self.prepared, self.engine))
 
     def resumed_start(self) -> Start:
@@ -187,7 +179,19 @@ class _Job:
         if start is None:  # it was stopped before its first frame was done
             return self.fresh_start()
         self.warnings += start.warnings
+        if start.other_settings:
+            self._write_settings()
         return start
+
+    def _write_settings(self) -> None:
+        """Write the settings file of the run; one that says something else is set aside."""
+        path = self.run.settings_path
+        content = json.dumps(self.saved_settings(), indent=4, ensure_ascii=False).encode("utf-8")
+        if is_file(path) and read_file(path, len(content) + 1) == content:
+            return
+        if os.path.lexists(path):
+            set_aside(self.run, [path.name])
+        write_whole(path, content)
 
     def _with_given_reference(self, state: State) -> State:
         """Return `state` with the picture that colours are to be matched to, where the settings give one."""
