@@ -20,12 +20,12 @@ ApiError                 code, message, and what else the error envelope has
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.errors import DeforumError, Problem
+from deforum_helpers.errors import DeforumError, Problem, alike, told
 
 # Of one answer: problems, their length as JSON; characters of each text in them.
 MOST_PROBLEMS = 1000
@@ -151,7 +151,7 @@ class InvalidBatch(ApiError):
 
     def __init__(self, problems: Sequence[tuple[int | None, Problem]]) -> None:
         errors = Account().entries(problems)
-        more = f" ({len(errors) - 1} more in errors.)" if len(problems) > 1 else ""
+        more = f" ({len(errors) - 1} more in errors.)" if len(errors) > 1 else ""
         super().__init__(errors[0]["message"] + more)
         self.errors = errors
 
@@ -239,19 +239,31 @@ class Account:
         return self._left <= 0 or self._bytes_left <= 0
 
     def entries(self, problems: Sequence[tuple[int | None, Problem]]) -> list[dict[str, Any]]:
-        """Return one entry per problem; where not all of them fit, the last entry says how many are left out."""
-        told = []
-        for place, (job, problem) in enumerate(problems):
+        """Return one entry per problem; what is the same at several places of a setting is one that names them all.
+
+        Where not all of them fit, the last entry says how many are left out.
+        """
+        entries = []
+        left = len(problems)
+        for job, group in _groups(problems):
             if self.full:
-                told.append(
-                    problem_entry(None, Problem(f"{len(problems) - place} more problems are left out."))
-                )
+                entries.append(problem_entry(None, Problem(f"{left} more problems are left out.")))
                 break
-            entry = problem_entry(job, problem)
+            entry = problem_entry(job, replace(group[0], message=told(group)))
             self._left -= 1
             self._bytes_left -= len(json.dumps(entry))
-            told.append(entry)
-        return told
+            left -= len(group)
+            entries.append(entry)
+        return entries
+
+
+def _groups(
+    problems: Sequence[tuple[int | None, Problem]],
+) -> Iterator[tuple[int | None, tuple[Problem, ...]]]:
+    for job in dict.fromkeys(job for job, _ in problems):
+        its = (problem for its_job, problem in problems if its_job == job)
+        for group in alike(its, of_one_setting=True):
+            yield job, group
 
 
 def problem_entry(job: int | None, problem: Problem) -> dict[str, Any]:
@@ -270,10 +282,10 @@ def cut(text: str, most: int = MOST_CHARACTERS) -> str:
 
 def few(warnings: Iterable[str]) -> tuple[str, ...]:
     """Return each warning once, cut to a length that is read; of very many the first, and how many there were."""
-    told = [cut(text) for text in dict.fromkeys(warnings)]
-    if len(told) <= MOST_WARNINGS:
-        return tuple(told)
-    return (*told[: MOST_WARNINGS - 1], f"There are {len(told)} warnings; the others are left out.")
+    short = [cut(text) for text in dict.fromkeys(warnings)]
+    if len(short) <= MOST_WARNINGS:
+        return tuple(short)
+    return (*short[: MOST_WARNINGS - 1], f"There are {len(short)} warnings; the others are left out.")
 
 
 def restored(kind: str, code: int, envelope: Mapping[str, Any], headers: Mapping[str, str]) -> ApiError:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from deforum_api.record import Job
+from deforum_helpers.output.names import Run
 
 # The folders in which those of jobs may lie: the output root first, then those inside it.
 Roots = Callable[[], Sequence[Path]]
@@ -36,8 +37,8 @@ def _places(root: Path, outdir: str) -> Iterator[Path]:
 
 def _holds(folder: Path, timestring: str) -> bool:
     """Whether a folder has files of the run `timestring`."""
-    endings = ("_settings.txt", "_manifest.json")
+    run = Run(folder, timestring)
     try:
-        return any((folder / f"{timestring}{ending}").is_file() for ending in endings)
+        return run.settings_path.is_file() or run.manifest_path.is_file()
     except OSError:
         return False

@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -221,13 +221,17 @@ class JobQueue:
                 return changed
 
     def move_up(self, job_id: str) -> None:
-        """Let a waiting job change places with the one that is taken before it; others stay where they are."""
-        waiting = self.store.queued()
-        place = waiting.index(job_id) if job_id in waiting else 0
-        if place:
-            job, before = self.job(job_id), self.job(waiting[place - 1])
-            if self.records.change(job, Moved(before.place)):
-                self.records.change(before, Moved(job.place))
+        """Let a waiting job change places with the one that is taken before it; others stay where they are.
+
+        Where it waits no longer, or is the first, it stays where it is.
+        """
+        with suppress(
+            IllegalTransition, UnknownId
+        ):  # one of the two was taken, cancelled or forgotten meanwhile
+            while (waiting := self.store.queued()) and job_id in waiting[1:]:
+                job, before = self.job(job_id), self.job(waiting[waiting.index(job_id) - 1])
+                if self.records.change_together((job, Moved(before.place)), (before, Moved(job.place))):
+                    return
 
     def forget(self, job_id: str) -> None:
         """Take a finished job off the records; its files stay.

@@ -47,10 +47,22 @@ class Records:
         Raises:
             IllegalTransition: the job's status and phase do not allow the event.
         """
-        changed = record.after(job, event, self.clock())
-        if not self.store.swap(job, changed):
+        changed = self.change_together((job, event))
+        return changed[0] if changed else None
+
+    def change_together(self, *changes: tuple[Job, Event]) -> tuple[Job, ...] | None:
+        """Apply an event to each record, to all or none; None if a kept record is another one by now.
+
+        Raises:
+            IllegalTransition: a job's status and phase do not allow its event; none is changed.
+        """
+        now = self.clock()
+        changed = tuple(record.after(job, event, now) for job, event in changes)
+        swaps = [(job, new) for (job, _), new in zip(changes, changed, strict=True)]
+        if not self.store.swap(*swaps[0], *swaps[1:]):
             return None
-        self._tell(changed.id, changed.updates)
+        for new in changed:
+            self._tell(new.id, new.updates)
         return changed
 
     def apply_to_attempt(self, job: Job, event: Event) -> Job:

@@ -33,6 +33,10 @@ class KeyTaken(ValueError):
     """A receipt's key is known already."""
 
 
+class OtherRecord(ValueError):
+    """The kept record of a job is not the one that was to be changed."""
+
+
 class JobStore(Protocol):
     """Keeps the records of jobs. Every method may be called from any thread.
 
@@ -55,8 +59,11 @@ class JobStore(Protocol):
         """Return the job, or None."""
         ...
 
-    def swap(self, old: Job, new: Job) -> bool:
-        """Put `new` in the place of `old`; False, and no change, if the kept record is not `old` any more."""
+    def swap(self, old: Job, new: Job, *more: tuple[Job, Job]) -> bool:
+        """Put `new` in the place of `old`, and so for each (old, new) of `more`: all or none.
+
+        False, and no change, if the kept record of any is not `old` any more.
+        """
         ...
 
     def batch(self, batch_id: str) -> tuple[Job, ...]:
@@ -153,15 +160,19 @@ class MemoryStore:
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
 
-    def swap(self, old: Job, new: Job) -> bool:
+    def swap(self, old: Job, new: Job, *more: tuple[Job, Job]) -> bool:
+        changes = ((old, new), *more)
         with self._lock:
-            kept = self._jobs.get(old.id)
-            if kept is None or kept.updates != old.updates:
+            kept = [self._jobs.get(old.id) for old, _ in changes]
+            if any(
+                one is None or one.updates != old.updates for one, (old, _) in zip(kept, changes, strict=True)
+            ):
                 return False
-            self._finished -= kept.finished
-            self._queued.pop(kept.id, None)
-            self._jobs[new.id] = new
-            self._count(new)
+            for old, new in changes:
+                self._finished -= old.finished
+                self._queued.pop(old.id, None)
+                self._jobs[new.id] = new
+                self._count(new)
             return True
 
     def batch(self, batch_id: str) -> tuple[Job, ...]:

@@ -17,14 +17,12 @@ from deforum_api.errors import StoreUnavailable
 from deforum_api.owners import Me, Owners
 from deforum_api.recent import Recent
 from deforum_api.record import WORKING, Job, Status
-from deforum_api.store import KeyTaken, Receipt
+from deforum_api.store import KeyTaken, OtherRecord, Receipt
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "deforum_jobs.sqlite3"
-
 AT_ONCE = 500  # SQLite takes a thousand values or more with one question
-
 _FIELDS = frozenset(field.name for field in fields(Job))
 _IN_COLUMNS = frozenset({"settings_json", "overrides_json", "order"})
 _WHOLE = "SELECT number, record, settings_json, overrides_json FROM jobs JOIN submitted USING (number)"
@@ -78,17 +76,26 @@ class SqliteStore:
     def get(self, job_id: str) -> Job | None:
         return next(iter(self._jobs("WHERE id = ?", job_id)), None)
 
-    def swap(self, old: Job, new: Job) -> bool:
+    def swap(self, old: Job, new: Job, *more: tuple[Job, Job]) -> bool:
+        changes = ((old, new), *more)
+        durable = not all(_is_mere_progress(*one) for one in changes)
+        with suppress(OtherRecord), self._change(durable=durable) as change:
+            for one in changes:
+                self._swap(change, *one)
+            return True
+        return False
+
+    def _swap(self, change: sqlite3.Connection, old: Job, new: Job) -> None:
         owner = self._me.id if _working(new) else None
-        with self._change(durable=not _is_mere_progress(old, new)) as change:
-            if owner and not _working(old):
-                self._me.enter(change)
-            changed = change.execute(
-                "UPDATE jobs SET updates = ?, status = ?, place = ?, last_updated = ?, record = ?, "
-                "owner = CASE WHEN ? THEN owner ELSE ? END WHERE id = ? AND updates = ?",
-                (*_columns(new), _working(old) and _working(new), owner, old.id, old.updates),
-            )
-            return changed.rowcount == 1
+        if owner and not _working(old):
+            self._me.enter(change)
+        changed = change.execute(
+            "UPDATE jobs SET updates = ?, status = ?, place = ?, last_updated = ?, record = ?, "
+            "owner = CASE WHEN ? THEN owner ELSE ? END WHERE id = ? AND updates = ?",
+            (*_columns(new), _working(old) and _working(new), owner, old.id, old.updates),
+        )
+        if changed.rowcount != 1:
+            raise OtherRecord(old.id)
 
     def batch(self, batch_id: str) -> tuple[Job, ...]:
         return self._jobs("WHERE batch_id = ? ORDER BY number", batch_id)

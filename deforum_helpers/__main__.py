@@ -30,6 +30,7 @@ except ModuleNotFoundError as missing:
 
 # Commands, and the options that may stand before them.
 ON_A_SERVER = ("submit", "watch", "jobs", "cancel", "resume", "--url", "--api-auth", "--patience")
+STRICT_HELP = "refuse what would be left out, too: restore_faces, LoRAs, units without a picture"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check_parser = commands.add_parser("check", parents=[shared], help="report on settings without rendering")
     check_parser.add_argument("--json", action="store_true", help="print the reports as JSON")
+    check_parser.add_argument("--strict", action="store_true", help=STRICT_HELP)
     plot_parser = commands.add_parser("plot", parents=[shared], help="draw schedules and prompts as SVG")
     plot_parser.add_argument(
         "--schedules", metavar="NAME,NAME", help="which; default: all that change and have an effect"

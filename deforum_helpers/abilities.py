@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from deforum_helpers.controlnet.units import acting_units
 from deforum_helpers.depth.names import available_families, depth_name, second_family, serve
@@ -16,19 +16,35 @@ from deforum_helpers.settings import Settings
 from deforum_helpers.settings.model import ControlNetUnit
 
 NO_NAME = "none"
+FACES = "restore_faces"
 MAX_NAMES_SHOWN = 40
 
 
 def ability_problems(settings: Settings, facts: HostFacts) -> list[Problem]:
     """Return what `settings` switch on and the host of `facts` does not have."""
-    problems = [
-        Problem(f"{setting} is true: {why} Allowed here: false.", setting, found="true", allowed="false")
-        for setting, why in facts.lacks.items()
-        if getattr(settings, setting)
-    ]
+    lacking = [setting for setting in facts.lacks if setting != FACES]
+    problems = _lacking(settings, facts, lacking)
     for number, unit in acting_units(settings):
         problems += _unit_problems(number, unit, facts.controlnet)
     return problems
+
+
+def face_problems(settings: Settings, facts: HostFacts) -> list[Problem]:
+    """Return whether faces are to be mended where nothing mends them; they are drawn all the same."""
+    return _lacking(settings, facts, [FACES])
+
+
+def _lacking(settings: Settings, facts: HostFacts, switches: Iterable[str]) -> list[Problem]:
+    return [
+        Problem(
+            f"{switch} is true: {facts.lacks[switch]} Allowed here: false.",
+            switch,
+            found="true",
+            allowed="false",
+        )
+        for switch in switches
+        if switch in facts.lacks and getattr(settings, switch)
+    ]
 
 
 def lora_problems(plan: Plan, facts: HostFacts) -> list[Problem]:

@@ -7,12 +7,16 @@ import threading
 import time
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
+
+from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import RenderError
 from deforum_helpers.options import PREVIEWS
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.output.growing import GrowingFilm
 from deforum_helpers.output.names import Run
-from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.key_frames import KeyFrame
 
@@ -24,17 +28,22 @@ LONGEST_WAIT_S = 60.0
 
 
 class Aside:
-    """Follows the rendering of one film; a context manager, whose end waits for a preview that is being made.
+    """Follows the rendering of one film; a context manager.
+
+    Its end waits for a preview that is being made, or ends that where the rendering ended early.
 
     Args:
         prepared: the job.
         run: names the files.
         frames_done: frames that an earlier attempt has written.
+        cancel: asked while the rendering waits for a preview.
     """
 
-    def __init__(self, prepared: Prepared, run: Run, frames_done: int) -> None:
+    def __init__(self, prepared: Prepared, run: Run, frames_done: int, cancel: CancelToken) -> None:
         self._prepared = prepared
         self._run = run
+        self._cancel = cancel
+        self._film: GrowingFilm | None = None
         self._shown = self._noted = frames_done
         self._noted_at = time.monotonic()
         self._failed = prepared.settings.store_frames_in_ram
@@ -46,8 +55,12 @@ class Aside:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and self._film is not None:
+            self._film.abort()
         if self._thread is not None:
             self._thread.join()
+        if self._film is not None:
+            self._film.abort()
 
     def note(self, frames: int) -> None:
         """Take note that the first `frames` of the film are drawn."""
@@ -61,10 +74,18 @@ class Aside:
         if self._thread is not None and self._thread.is_alive():
             return
         self._shown = frames
-        self._thread = threading.Thread(target=self._preview, args=(frames,), name="deforum-preview")
+        try:
+            self._film = self._film or self._begun()
+        except RenderError as error:
+            self._fail(error)
+            return
+        self._thread = threading.Thread(
+            target=self._preview, args=(self._film, frames), name="deforum-preview"
+        )
         self._thread.start()
-        if options.deforum_preview == PAUSING:
-            self._thread.join()
+        while options.deforum_preview == PAUSING and self._thread.is_alive():
+            self._cancel.check()
+            self._thread.join(LOOK_EVERY_S)
 
     def _log(self, frames: int) -> None:
         seconds = time.monotonic() - self._noted_at
@@ -72,37 +93,44 @@ class Aside:
             if self._noted <= key.index < frames:
                 logger.info("%s %.2f s.", _described(key), seconds)
 
-    def _preview(self, frames: int) -> None:
-        """Make the film of the first `frames`; one that fails is the last: the film itself is what counts."""
-        prepared, run, plan = self._prepared, self._run, self._prepared.plan
-        options = prepared.options
+    def _begun(self) -> GrowingFilm:
+        prepared, options = self._prepared, self._prepared.options
+        return GrowingFilm(
+            self._run.preview_path,
+            width_px=prepared.settings.W,
+            height_px=prepared.settings.H,
+            fps=prepared.plan.fps,
+            crf=options.deforum_ffmpeg_crf,
+            ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
+            audio=prepared.inputs.soundtrack,
+            audio_starts_s=prepared.inputs.sound_starts_s,
+            backwards=prepared.settings.reverse_generation,
+        )
+
+    def _preview(self, film: GrowingFilm, frames: int) -> None:
+        """Let the film grow to the first `frames`; one that fails is the last: the film itself is what counts."""
         try:
-            with VideoWriter(
-                run.preview_path,
-                width=prepared.settings.W,
-                height=prepared.settings.H,
-                fps=plan.fps,
-                crf=options.deforum_ffmpeg_crf,
-                preset="ultrafast",
-                ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
-                audio=prepared.inputs.soundtrack,
-                audio_starts_s=prepared.inputs.sound_starts_s,
-            ) as film:
-                for frame in sorted(map(plan.shown, range(frames))):
-                    self._wait_for(frame)
-                    film.write(read_frame(run.frame_path(frame)))
-                film.finish()
+            new = sorted(map(self._prepared.plan.shown, range(film.frames, frames)))
+            film.extend(self._frame(number) for number in new)
         except RenderError as error:
-            self._failed = True
+            self._fail(error)
+
+    def _fail(self, error: RenderError) -> None:
+        self._failed = True
+        if self._cancel.wish == "none":
             logger.warning("No more preview films are made of this job: %s", error)
 
-    def _wait_for(self, frame: int) -> None:
-        """Wait for the thread that writes the frames, which may be a few behind."""
+    def _frame(self, number: int) -> NDArray[np.uint8]:
+        """Return a frame from its file; the thread that writes them may be a few behind."""
+        path = self._run.frame_path(number)
         deadline = time.monotonic() + LONGEST_WAIT_S
-        while not self._run.frame_path(frame).exists():
+        while not path.exists():
+            if self._cancel.wish != "none":
+                raise RenderError("The job stops.")
             if time.monotonic() > deadline:
-                raise RenderError(f"Frame {frame} was not written within {LONGEST_WAIT_S:.0f} seconds.")
+                raise RenderError(f"Frame {number} was not written within {LONGEST_WAIT_S:.0f} seconds.")
             time.sleep(LOOK_EVERY_S)
+        return read_frame(path)
 
 
 def _described(key: KeyFrame) -> str:

@@ -24,12 +24,16 @@ def control_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
     """
     problems: list[Problem] = []
     for number, unit in acting_units(plan.settings):
-        problems += _blank_problems(plan, number, unit)
         if facts.engine == "demo":
             problems.append(_refused(number))
         if facts.engine == "diffusers":
             problems += _name_problems(number, unit, facts.model)
     return problems
+
+
+def blank_problems(plan: Plan) -> list[Problem]:
+    """Return which units have nothing that could steer a frame; they are left out of it."""
+    return [problem for number, unit in acting_units(plan.settings) for problem in _blank(plan, number, unit)]
 
 
 def unread_numbers(settings: Settings) -> frozenset[str]:
@@ -73,7 +77,7 @@ def control_warnings(plan: Plan, facts: HostFacts) -> list[str]:
     return warnings
 
 
-def _blank_problems(plan: Plan, number: int, unit: ControlNetUnit) -> Iterator[Problem]:
+def _blank(plan: Plan, number: int, unit: ControlNetUnit) -> Iterator[Problem]:
     """A unit without a picture of its own needs frames that are drawn from one; loopback waits for the second."""
     blank = [key.index for key in plan.key_frames if key.source == "nothing"]
     waits = unit.loopback_mode and is_moved(plan.settings)

@@ -17,7 +17,7 @@ from deforum_helpers.image.convert import read_image, to_bytes
 from deforum_helpers.image.mask import Mask, luma
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.control_inputs import Material
-from deforum_helpers.media.video import extract_frames, record_of, said_in
+from deforum_helpers.media.video import extract_frames, extracted_paths, record_of, said_in
 from deforum_helpers.nolinks import is_file, make_folder
 from deforum_helpers.output.disk import disk_errors, write_whole
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -32,8 +32,8 @@ JPEG = (
 
 def unpacked_controls(
     prepared: Prepared, outdir: Path, device: torch.device, cancel: CancelToken
-) -> tuple[dict[int, UnitPictures], tuple[Path, ...]]:
-    """Return what each unit reads, by its number, and the files that were made for it.
+) -> dict[int, UnitPictures]:
+    """Return what each unit reads, by its number.
 
     The folders are controlnet_N_inputframes and controlnet_N_maskframes; their files are numbered from 0.
 
@@ -48,21 +48,45 @@ def unpacked_controls(
         Cancelled, Parked: the job was told to stop.
     """
     units: dict[int, UnitPictures] = {}
-    made: list[Path] = []
     for control in prepared.inputs.controls:
         picture = mask = None
         if control.picture is not None:
-            folder = outdir / f"controlnet_{control.unit}_inputframes"
-            paths = _unpacked(control.picture, folder, control.unit, prepared, cancel)
+            paths = _unpacked(
+                control.picture, outdir / _picture_folder(control.unit), control.unit, prepared, cancel
+            )
             picture = _pictures(paths, control.picture.setting, device)
-            made += paths
         if control.mask is not None:
-            folder = outdir / f"controlnet_{control.unit}_maskframes"
-            paths = _unpacked(control.mask, folder, control.unit, prepared, cancel)
+            paths = _unpacked(
+                control.mask, outdir / _mask_folder(control.unit), control.unit, prepared, cancel
+            )
             mask = _masks(_pictures(paths, control.mask.setting, device))
-            made += paths
         units[control.unit] = UnitPictures(picture, mask)
-    return units, tuple(made)
+    return units
+
+
+def unpacked_files(prepared: Prepared, outdir: Path) -> tuple[Path, ...]:
+    """Return the files that the units of a run have in its folder once they are unpacked."""
+    files: list[Path] = []
+    for control in prepared.inputs.controls:
+        folders = ((control.picture, _picture_folder), (control.mask, _mask_folder))
+        for material, folder in folders:
+            if material is not None:
+                files += _files_of(material, outdir / folder(control.unit))
+    return tuple(files)
+
+
+def _picture_folder(unit: int) -> str:
+    return f"controlnet_{unit}_inputframes"
+
+
+def _mask_folder(unit: int) -> str:
+    return f"controlnet_{unit}_maskframes"
+
+
+def _files_of(material: Material, folder: Path) -> tuple[Path, ...]:
+    if material.footage is None:
+        return (folder / f"{0:09d}.jpg",)
+    return extracted_paths(replace(material.footage, name=""), folder, material.selection)
 
 
 def _unpacked(

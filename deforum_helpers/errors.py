@@ -67,11 +67,15 @@ def _place_and_rest(problem: Problem) -> tuple[str, str]:
     return where, _KEY.sub("the prompt", problem.message[end:], count=1)
 
 
-def alike(problems: Iterable[Problem]) -> list[tuple[Problem, ...]]:
-    """Return the problems in groups that say the same of other settings, frames and columns, in order."""
-    groups: dict[str, list[Problem]] = {}
+def alike(problems: Iterable[Problem], *, of_one_setting: bool = False) -> list[tuple[Problem, ...]]:
+    """Return the problems in groups that say the same of other settings, frames and columns, in order.
+
+    With `of_one_setting` those of two settings are never in one group, so that each can be marked where it is.
+    """
+    groups: dict[tuple[str | None, str], list[Problem]] = {}
     for problem in problems:
-        groups.setdefault(_place_and_rest(problem)[1], []).append(problem)
+        setting = problem.setting if of_one_setting else None
+        groups.setdefault((setting, _place_and_rest(problem)[1]), []).append(problem)
     return [tuple(group) for group in groups.values()]
 
 

@@ -46,7 +46,7 @@ from deforum_helpers.render.studio import Eyes, Studio
 from deforum_helpers.resuming import Start, frame_image, maker, resumed_start
 from deforum_helpers.settings import FIELDS, flat_settings
 from deforum_helpers.settings.modes import reads_color_image
-from deforum_helpers.sources import Sources, open_sources, picture_of, with_videos
+from deforum_helpers.sources import Sources, extracted_files, open_sources, picture_of, with_videos
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +96,7 @@ def run_job(
         halves = unfinished_files(run) if resume else []
         report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
         remove_unfinished(halves)
+        run.hide_own_files()
         job = _Job(prepared, engine, run, cancel=cancel, report=report, estimator=estimator)
         manifest = finished_film(run, job.film_digest, prepared.options) if resume else None
         if manifest is None:
@@ -104,7 +105,7 @@ def run_job(
             manifest = job.make_film(job.resumed_start() if resume else job.fresh_start(), sources)
         manifest = job.post_produce(manifest)
         if prepared.settings.delete_input_frames:
-            remove_extracted(sources.extracted)
+            remove_extracted(extracted_files(prepared, run.outdir))
         keep_settings(prepared)
     return RunResult(
         run.outdir,
@@ -169,15 +170,7 @@ class _Job:
 
     def fresh_start(self) -> Start:
         """Return the start of a run without frames; its settings file is there then, and an older one kept."""
-        path, content = (
-            self.run.settings_path,
-            json.dumps(self.saved_settings(), indent=4, ensure_ascii=False),
-        )
-        written = content.encode("utf-8")
-        if not (is_file(path) and read_file(path, len(written) + 1) == written):
-            if os.path.lexists(path):
-                set_aside(self.run, [path.name])
-            write_whole(path, written)
+        self._write_settings()
         return Start(self._with_given_reference(State()), 0, maker(self.prepared, self.engine))
 
     def resumed_start(self) -> Start:
@@ -186,7 +179,19 @@ class _Job:
         if start is None:  # it was stopped before its first frame was done
             return self.fresh_start()
         self.warnings += start.warnings
+        if start.other_settings:
+            self._write_settings()
         return start
+
+    def _write_settings(self) -> None:
+        """Write the settings file of the run; one that says something else is set aside."""
+        path = self.run.settings_path
+        content = json.dumps(self.saved_settings(), indent=4, ensure_ascii=False).encode("utf-8")
+        if is_file(path) and read_file(path, len(content) + 1) == content:
+            return
+        if os.path.lexists(path):
+            set_aside(self.run, [path.name])
+        write_whole(path, content)
 
     def _with_given_reference(self, state: State) -> State:
         """Return `state` with the picture that colours are to be matched to, where the settings give one."""
@@ -284,7 +289,7 @@ class _Job:
                 lambda frame: frame_image(self.run, self.plan.shown(frame), self.engine),
             )
         self.tell("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
-        with Aside(self.prepared, self.run, start.frames_done) as aside:
+        with Aside(self.prepared, self.run, start.frames_done, self.cancel) as aside:
             for outcome in render(studio, state, sources.init_image):
                 film.write(outcome)
                 self.tell("GENERATING", film.frames / self.plan.frames, film.frames)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deforum_helpers.settings import FIELDS, Settings, flat_settings
-from deforum_helpers.settings.modes import sets_length
+from deforum_helpers.settings.modes import is_moved, sets_length
 from deforum_helpers.settings.wording import shown
 
 
@@ -30,6 +30,11 @@ def overruled_warnings(asked: Settings, planned: Settings, video_frames: int | N
         yield (
             f"max_frames is {asked.max_frames}, but video_init_path gives {video_frames} frames, so the film has "
             f"{planned.max_frames}; {more if asked.max_frames > video_frames else less}"
+        )
+    if asked.diffusion_cadence not in (1, FIELDS["diffusion_cadence"].default) and not is_moved(planned):
+        yield (
+            f"diffusion_cadence is {asked.diffusion_cadence}, but animation_mode {planned.animation_mode} diffuses "
+            "every frame, so it changes nothing."
         )
     if changed and planned.parseq_manifest.strip():
         values = ", ".join(

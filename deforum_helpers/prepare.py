@@ -12,9 +12,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.abilities import ability_problems, depth_warnings, lora_problems, lora_warnings
-from deforum_helpers.control_checks import control_problems, control_warnings, unread_numbers
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.abilities import (
+    ability_problems,
+    depth_warnings,
+    face_problems,
+    lora_problems,
+    lora_warnings,
+)
+from deforum_helpers.control_checks import blank_problems, control_problems, control_warnings, unread_numbers
+from deforum_helpers.errors import Problem, SettingsError, alike, told
 from deforum_helpers.fetch import Fetcher
 from deforum_helpers.host import (
     HostFacts,
@@ -61,6 +67,7 @@ class Prepared:
         model: name of the host's model, or None.
         resume: timestring of the run that it continues, or None.
         inputs: the files that the settings name, found.
+        missing: what is asked for and not there, and is left out; each is one of the warnings as well.
     """
 
     submitted: dict[str, Any]
@@ -73,6 +80,7 @@ class Prepared:
     model: str | None = None
     resume: str | None = None
     inputs: Inputs = field(default_factory=lambda: Inputs(Downloads(Fetcher())))
+    missing: tuple[Problem, ...] = ()
 
     @property
     def summary(self) -> dict[str, int]:
@@ -138,8 +146,7 @@ def prepare(
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
         raise SettingsError(problems, (*known, *inputs.warnings))
-    asked = loaded.settings
-    warnings = (*known, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, asked))
+    warnings = (*known, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, loaded.settings))
     return Prepared(
         submitted=dict(submitted),
         settings=settings,
@@ -151,6 +158,7 @@ def prepare(
         model=facts.model,
         resume=resume,
         inputs=inputs,
+        missing=_missing(plan, facts),
     )
 
 
@@ -188,19 +196,24 @@ def _without(settings: Settings, names: Collection[str | None]) -> Settings:
 
 
 def _plan_problems(plan: Plan, facts: HostFacts, inputs: Inputs) -> list[Problem]:
-    of_models = (*control_problems(plan, facts), *lora_problems(plan, facts))
-    return [*plan_problems(plan, facts, inputs.downloads), *of_models]
+    return [*plan_problems(plan, facts, inputs.downloads), *control_problems(plan, facts)]
+
+
+def _missing(plan: Plan, facts: HostFacts) -> tuple[Problem, ...]:
+    """Return what settings ask for and is not there, where the video can do without it."""
+    return (*face_problems(plan.settings, facts), *lora_problems(plan, facts), *blank_problems(plan))
 
 
 def _plan_warnings(
     plan: Plan, inputs: Inputs, manifest: Manifest | None, facts: HostFacts, asked: Settings
 ) -> tuple[str, ...]:
     of_manifest = manifest_warnings(manifest) if manifest is not None else ()
+    left_out = (f"{told(group)} It is left out." for group in alike(_missing(plan, facts)))
     overruled = overruled_warnings(asked, plan.settings, inputs.video_frames)
     of_sound = speed_warnings(inputs, plan.fps, plan.frames)
     of_files = (*of_sound, *_mask_video_warnings(plan, inputs), *mask_warnings(plan, inputs.downloads))
     of_models = (*control_warnings(plan, facts), *lora_warnings(plan, facts))
-    return (*overruled, *plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
+    return (*left_out, *overruled, *plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
 
 
 def _with_length(settings: Settings, inputs: Inputs) -> Settings:

@@ -27,6 +27,7 @@ class Start:
         state: what the next step starts from. That step may draw frames again which are there; those stay.
         frames_done: number of frames on disk, 0 .. frames_done - 1.
         made_by: what generates the frames from now on.
+        other_settings: the frames from now on follow other settings than the run was begun with.
         from_frames: the state is that of the frames on disk, not a saved one, and still lacks its colour reference.
         warnings: what a person should know about it, as plain sentences.
     """
@@ -35,6 +36,7 @@ class Start:
     frames_done: int
     made_by: str
     from_frames: bool = False
+    other_settings: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -73,7 +75,8 @@ def resumed_start(prepared: Prepared, run: Run, engine: Engine) -> Start | None:
         start = Start(state, done, made_by)
     else:
         state = _state_at(plan, done, saved, run, engine)
-        start = Start(state, done, made_by, from_frames=True)
+        other = saved is not None and saved.digest != plan.digest
+        start = Start(state, done, made_by, from_frames=True, other_settings=other)
     said = [_how_it_goes_on(start, saved, plan, run), _other_maker(start, saved, run)]
     said.append(_set_aside(run, start, plan))
     return replace(start, warnings=tuple(filter(None, said)))

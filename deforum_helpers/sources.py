@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.control_pictures import unpacked_controls
+from deforum_helpers.control_pictures import unpacked_controls, unpacked_files
 from deforum_helpers.flow.base import FlowEstimator
 from deforum_helpers.flow.methods import make_flow_estimator
 from deforum_helpers.human_masks import write_human_masks
@@ -18,7 +18,7 @@ from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
 from deforum_helpers.image.mask import Mask, mask_of, read_alpha, read_mask
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.footage import Footage
-from deforum_helpers.media.video import extract_frames
+from deforum_helpers.media.video import extract_frames, extracted_paths
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.controls import UnitPictures
@@ -55,7 +55,6 @@ class Sources:
         laid_over: gives the picture that hybrid video lays over a frame, or None.
         controls: what the ControlNet units read, by their numbers.
         end_image: (3, H, W) the image that the last frame shows, or None.
-        extracted: files that were made of videos and of units' pictures.
     """
 
     init_image: Image | None = None
@@ -67,7 +66,6 @@ class Sources:
     laid_over: Callable[[int], Image] | None = None
     controls: Mapping[int, UnitPictures] = field(default_factory=dict)
     end_image: Image | None = None
-    extracted: tuple[Path, ...] = ()
 
 
 def open_sources(prepared: Prepared, device: torch.device) -> Sources:
@@ -152,7 +150,7 @@ def with_videos(
                 cancel=cancel,
             )
         video = VideoPictures(paths, settings.W, settings.H, "video_init_path", device)
-        sources = replace(sources, video=video, laid_over=sources.laid_over or video, extracted=paths)
+        sources = replace(sources, video=video, laid_over=sources.laid_over or video)
         if sources.masks is not None:
             sources = replace(sources, masks=replace(sources.masks, people_in=video))
         if overlays(settings) and starts_from_video(settings):
@@ -164,10 +162,18 @@ def with_videos(
         sources = replace(
             sources,
             masks=replace(sources.masks, video=lambda frame: _adjusted(masks(frame), settings)),
-            extracted=(*sources.extracted, *paths),
         )
-    controls, paths = unpacked_controls(prepared, outdir, device, cancel)
-    return replace(sources, controls=controls, extracted=(*sources.extracted, *paths))
+    return replace(sources, controls=unpacked_controls(prepared, outdir, device, cancel))
+
+
+def extracted_files(prepared: Prepared, outdir: Path) -> tuple[Path, ...]:
+    """Return the files that a run has of its videos and ControlNet units in its folder, whichever attempt made them."""
+    inputs = prepared.inputs
+    files: list[Path] = []
+    for footage, folder in ((inputs.video, INPUT_FOLDER), (inputs.mask_video, MASK_FOLDER)):
+        if footage is not None:
+            files += extracted_paths(footage, outdir / folder, inputs.selection)
+    return (*files, *unpacked_files(prepared, outdir))
 
 
 def _adjusted(picture: Image, settings: Settings) -> Mask:

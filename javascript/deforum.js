@@ -1,5 +1,5 @@
 // The page's part of the Deforum tab: what the controls hold, and when the server is asked, which decides what is right
-// and what is shown. One of four files in any order: each leaves its part in window.deforumTab, this one waits for all.
+// and what is shown. One of five files in any order: each leaves its part in window.deforumTab, this one waits for all.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});

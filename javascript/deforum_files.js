@@ -1,5 +1,5 @@
 // Boxes that files are dropped into. What a box holds is a line of text with the ids that the server gave for the files.
-// One of four files in any order: each leaves its part in window.deforumTab, and deforum.js waits for the others.
+// One of five files in any order: each leaves its part in window.deforumTab, and deforum.js waits for the others.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});

@@ -1,5 +1,5 @@
 // What the server says of the controls: which are hidden, what is wrong in them, and the way to one.
-// One of four files in any order: each leaves its part in window.deforumTab, and deforum.js waits for the others.
+// One of five files in any order: each leaves its part in window.deforumTab, and deforum.js waits for the others.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});

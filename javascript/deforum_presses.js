@@ -1,5 +1,5 @@
 // For which button a press counts while lists are drawn anew, and where the keyboard stays.
-// One of four files in any order: each leaves its part in window.deforumTab, and deforum.js waits for the others.
+// One of five files in any order: each leaves its part in window.deforumTab, and deforum.js waits for the others.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});

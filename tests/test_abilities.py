@@ -26,27 +26,34 @@ def problems(controlnet: ControlNetFacts, lacks: dict[str, str], **changes: Any)
 
 
 def test_a_feature_that_the_host_lacks_is_refused_where_it_is_switched_on() -> None:
-    lacks = {"restore_faces": "This host mends no faces."}
+    lacks = {"freeu_enabled": "This host has no FreeU."}
     assert problems(HAS, lacks) == []
-    assert problems(HAS, {}, restore_faces=True) == []
-    (problem,) = problems(HAS, lacks, restore_faces=True)
-    assert problem.setting == "restore_faces"
-    assert problem.message == "restore_faces is true: This host mends no faces. Allowed here: false."
+    assert problems(HAS, {}, freeu_enabled=True) == []
+    (problem,) = problems(HAS, lacks, freeu_enabled=True)
+    assert problem.setting == "freeu_enabled"
+    assert problem.message == "freeu_enabled is true: This host has no FreeU. Allowed here: false."
+
+
+def test_faces_that_nothing_mends_are_left_out_and_told(tmp_path: Path) -> None:
+    lacks = {"restore_faces": "This host mends no faces."}
+    told = prepare(SMALL | {"restore_faces": True}, host(tmp_path, lacks=lacks))
+    assert [one.setting for one in told.missing] == ["restore_faces"]
+    assert [text for text in told.warnings if "This host mends no faces." in text and "left out" in text]
+    assert prepare(SMALL, host(tmp_path, lacks=lacks)).missing == ()
+    assert prepare(SMALL | {"restore_faces": True}, host(tmp_path)).missing == ()
 
 
 def test_a_lora_that_is_not_there_is_told_before_the_film(tmp_path: Path) -> None:
-    """A film would else end at the frame that calls it first, hours later."""
+    """It is left out; a wrong name is seen before hours of rendering."""
     (tmp_path / "Lora" / "mine").mkdir(parents=True)
     (tmp_path / "Lora" / "mine" / "ink.safetensors").touch()
     prompts = {"0": "a hill <lora:ink:1>", "3": "a <lora:chalk:0.5> hill --neg <lora:Ink:1>"}
 
     def told(engine: str) -> list[tuple[str | None, int | None, str]]:
         facts = host(tmp_path, loras=loras_of(engine, str(tmp_path / "a.safetensors")))
-        try:
-            prepare(SMALL | {"prompts": prompts, "max_frames": 5}, facts)
-        except SettingsError as error:
-            return [(one.setting, one.frame, one.found or "") for one in error.problems]
-        return []
+        found = prepare(SMALL | {"prompts": prompts, "max_frames": 5}, facts)
+        assert all(any(one.found in text for text in found.warnings) for one in found.missing if one.found)
+        return [(one.setting, one.frame, one.found or "") for one in found.missing]
 
     assert told("diffusers") == [("prompts", 3, "chalk"), ("prompts", 3, "Ink")]
     assert told("demo") == [("prompts", 0, "ink"), ("prompts", 3, "chalk"), ("prompts", 3, "Ink")]

@@ -124,3 +124,18 @@ def test_a_run_that_is_not_there_is_a_problem(tmp_path: Path, capsys: pytest.Cap
     resumed = {"resume_from_timestring": True, "resume_timestring": "20200101000000", "batch_name": "film"}
     assert checked(tmp_path, **resumed)[0] == 2
     assert "img2img-images/film has neither a checkpoint nor settings" in capsys.readouterr().err
+
+
+def test_what_is_left_out_is_a_warning_and_with_strict_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"restore_faces": True, "cn_1_enabled": True, "cn_1_vid_path": ""}
+    assert checked(tmp_path, **asked)[0] == 0
+    told = capsys.readouterr()
+    assert "restore_faces is true" in told.out
+    assert "cn_1_vid_path is empty" in told.out
+    assert checked(tmp_path, "--strict", **asked)[0] == 2
+    told = capsys.readouterr()
+    assert "restore_faces is true" in told.err
+    assert "cn_1_vid_path is empty" in told.err
+    assert checked(tmp_path, "--strict")[0] == 0

@@ -236,10 +236,10 @@ def test_a_run_whose_files_are_pipes(what: str, tmp_path: Path) -> None:
     settings = SMALL | {"batch_name": "film", "skip_video_creation": True}
     made = run_job(prepare(settings, host(tmp_path)), NullEngine(), CancelToken(), lambda progress: None)
     names = {
-        "checkpoint": f"{made.timestring}.checkpoint",
+        "checkpoint": f".{made.timestring}.checkpoint",
         "settings": f"{made.timestring}_settings.txt",
         "frame": f"{made.timestring}_000000000.png",
-        "manifest": f"{made.timestring}_manifest.json",
+        "manifest": f".{made.timestring}_manifest.json",
     }
     replaced_by_a_pipe(made.outdir / names[what])
 

@@ -253,3 +253,12 @@ def test_a_weight_without_a_second_model_is_told(tmp_path: Path) -> None:
     assert any("midas_weight changes nothing" in text for text in prepared(tmp_path, **old).warnings)
     alone = prepared(tmp_path, **old, midas_weight=1).warnings
     assert not any("midas_weight" in text for text in alone)
+
+
+@pytest.mark.parametrize(
+    ("mode", "cadence", "told"), [("Interpolation", 3, True), ("2D", 3, False), ("Interpolation", 1, False)]
+)
+def test_a_cadence_that_changes_nothing_is_told(tmp_path: Path, mode: str, cadence: int, told: bool) -> None:
+    settings = SMALL | {"animation_mode": mode, "diffusion_cadence": cadence}
+    warnings = prepare(settings, host(tmp_path)).warnings
+    assert any(text.startswith("diffusion_cadence is 3, but animation_mode") for text in warnings) is told

@@ -23,7 +23,10 @@ from deforum_helpers.settings.report import file_report
 
 
 def check(options: argparse.Namespace) -> int:
-    """Check every file and report on it; 0 if all can be rendered, else 2."""
+    """Check every file and report on it; 0 if all can be rendered, else 2.
+
+    With --strict what would be left out of a video, as it is not there, is an error too.
+    """
     facts = host_facts(options, options.out or DEFAULT_OUTPUT_ROOT)
     checked = [_checked(path, options, facts) for path in options.files]
     if options.json:
@@ -42,7 +45,10 @@ def _checked(path: Path, options: argparse.Namespace, facts: HostFacts) -> Check
     except SettingsError as error:
         return Checked(path, problems=error.problems)
     try:
-        return Checked(path, report, prepare(submitted, facts, overrides))
+        prepared = prepare(submitted, facts, overrides)
+        if options.strict and prepared.missing:
+            raise SettingsError(prepared.missing)
+        return Checked(path, report, prepared)
     except SettingsError as error:
         return Checked(path, report, problems=error.problems)
 

@@ -57,8 +57,8 @@ def extract_frames(
         DiskFull, RenderError: they cannot be written.
         Cancelled, Parked: the job was told to stop; nothing half is left.
     """
-    count = selection.count(footage.frames)
-    paths = tuple(folder / f"{footage.name}{number:09d}.jpg" for number in range(count))
+    paths = extracted_paths(footage, folder, selection)
+    count = len(paths)
     record = record_of(folder, footage.name)
     said = _record(footage, selection)
     if not overwrite and said_in(record) == said and all(is_file(path) for path in paths):
@@ -101,6 +101,12 @@ def _record(footage: Footage, selection: Selection) -> str:
 
 def _gone(footage: Footage, why: str) -> VideoError:
     return VideoError(f"The video {footage.path.name!r} {why}; put it back, or give another one.")
+
+
+def extracted_paths(footage: Footage, folder: Path, selection: Selection) -> tuple[Path, ...]:
+    """Return the files that the selected frames of a video have in `folder` once they are extracted."""
+    count = selection.count(footage.frames)
+    return tuple(folder / f"{footage.name}{number:09d}.jpg" for number in range(count))
 
 
 def record_of(folder: Path, name: str) -> Path:

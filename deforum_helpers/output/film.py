@@ -28,7 +28,7 @@ from deforum_helpers.output.disk import disk_errors, require_space, write_whole
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
-from deforum_helpers.output.metadata import SETTINGS_KEYWORD
+from deforum_helpers.output.metadata import frame_text
 from deforum_helpers.output.names import Run
 from deforum_helpers.output.run_subtitles import write_subtitles
 from deforum_helpers.output.video import VideoWriter, gif
@@ -46,8 +46,6 @@ FRAMES_WAITING = 16
 MOST_HELD_BYTES = 2 * 2**30
 # A checkpoint holds colours and motion and, while a dissolve lasts, two scenes: as much as six pictures.
 CHECKPOINT_PICTURES = 6
-# A picture given inside the settings would be repeated in every frame's file.
-MAX_TEXT_IN_FRAME = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ class Film:
         self._sound_starts_s = sound_starts_s
         self._film_digest = film_digest
         self._made_by = made_by
-        self._text = {SETTINGS_KEYWORD: json.dumps(_without_pictures(saved_settings), ensure_ascii=False)}
+        self._text = frame_text(saved_settings)
         self._stack = ExitStack()
         self._files = Background(self._write_files, "deforum-files", FRAMES_WAITING)
         self._video: VideoWriter | None = None
@@ -295,10 +293,3 @@ class Film:
         files = [output_file("frame", self._run.frame_path(frame), 1) for frame in self._shown]
         depths = self._shown if self._settings.save_depth_maps else []
         return files + [output_file("depth", self._run.depth_path(frame), 1) for frame in depths]
-
-
-def _without_pictures(settings: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: "" if isinstance(value, str) and len(value) > MAX_TEXT_IN_FRAME else value
-        for name, value in settings.items()
-    }

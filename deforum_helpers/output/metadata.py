@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,12 +16,23 @@ from deforum_helpers.settings import read_settings_file
 
 SETTINGS_KEYWORD = "deforum_settings"
 MAX_SETTINGS_BYTES = MOST_BYTES
+# A picture given inside the settings would be repeated in every frame's file.
+MAX_TEXT_IN_FRAME = 64 * 1024
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COMPRESS_FROM_BYTES = 1024
 # Chunks of a picture, and boxes of each level of a film, that are looked at.
 MOST_PARTS = 100_000
 _COMMENT = b"\xa9cmt"
+
+
+def frame_text(saved_settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the text that every frame of a run carries: its settings, without pictures that are given inside them."""
+    short = {
+        name: "" if isinstance(value, str) and len(value) > MAX_TEXT_IN_FRAME else value
+        for name, value in saved_settings.items()
+    }
+    return {SETTINGS_KEYWORD: json.dumps(short, ensure_ascii=False)}
 
 
 def png_text_chunks(text: Mapping[str, str]) -> bytes:

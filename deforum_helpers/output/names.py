@@ -22,6 +22,8 @@ MAX_NAME_BYTES = 255
 MAX_VALUE_LENGTH = 50
 
 LOCK_ENDING = ".lock"
+MANIFEST_ENDING = "_manifest.json"
+CHECKPOINT_ENDING = ".checkpoint"
 _PLACEHOLDER = re.compile(r"{(\w+)}")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\s,\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 _TIMESTRING = re.compile(r"[0-9]{14}")
@@ -73,15 +75,36 @@ class Run:
 
     @property
     def manifest_path(self) -> Path:
-        return self.outdir / f"{self.timestring}_manifest.json"
+        return self._own_path(MANIFEST_ENDING)
 
     @property
     def checkpoint_path(self) -> Path:
-        return self.outdir / f"{self.timestring}.checkpoint"
+        return self._own_path(CHECKPOINT_ENDING)
 
     @property
     def lock_path(self) -> Path:
         return self.outdir / f".{self.timestring}{LOCK_ENDING}"
+
+    def _own_path(self, ending: str) -> Path:
+        """Return the path of a file that only this program reads.
+
+        It begins with a dot, as programs collect the outputs of a run by `TIMESTRING*`. Runs of earlier versions have
+        it without one.
+        """
+        path = self.outdir / f".{self.timestring}{ending}"
+        earlier = self.outdir / f"{self.timestring}{ending}"
+        return earlier if os.path.lexists(earlier) and not os.path.lexists(path) else path
+
+    def hide_own_files(self) -> None:
+        """Give files of an earlier version that only this program reads the names that they have today.
+
+        Raises:
+            DiskFull, RenderError: they cannot be renamed.
+        """
+        for path in (self.manifest_path, self.checkpoint_path):
+            if not path.name.startswith("."):
+                with disk_errors(path.name), Folder(self.outdir) as folder:
+                    folder.rename(path.name, f".{path.name}")
 
 
 def new_run(output_root: Path, settings: Settings, now: datetime, images_folder: str = IMAGES_FOLDER) -> Run:

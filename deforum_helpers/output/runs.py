@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 NEWEST = 3
 
 _LOCK = re.compile(rf"\.[0-9]{{14}}{re.escape(LOCK_ENDING)}")
-_OF_A_RUN = re.compile(r"([0-9]{14})(?:\.checkpoint|_settings\.txt)")
+_OF_A_RUN = re.compile(r"\.?([0-9]{14})(?:\.checkpoint|_settings\.txt)")
 
 
 def resume_problems(

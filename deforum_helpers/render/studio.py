@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -49,11 +50,11 @@ class Eyes:
         return self._seen[1]
 
     def _estimate(self, image: Image) -> Depth:
-        try:
+        with suppress(torch.cuda.OutOfMemoryError):
             return self._estimator.estimate(image)
-        except torch.cuda.OutOfMemoryError:
-            with self._engine.resting():
-                return self._estimator.estimate(image)
+        # Where an error is handled, it keeps all that the failed look had on the device.
+        with self._engine.resting():
+            return self._estimator.estimate(image)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule.expression import MAX_MAGNITUDE
+from deforum_helpers.schedule.keyframes import named_stretches
 from deforum_helpers.schedule.reading import Reading
 from deforum_helpers.schedule.timeline import Timeline
 from deforum_helpers.schedule.tree import Culprit, Expression
@@ -72,13 +74,41 @@ class Evaluation:
             values[start - first : stop - first] = expression.at(self._timeline.scope(start, stop))
         return values
 
+    def whole_values(
+        self, reading: Reading, expression: Expression, first: int, end: int, *, extra_work: int = 0
+    ) -> Floats:
+        """Return the values; frames without one have that of the straight line between their neighbours.
+
+        Where no frame of them has a value, those of the whole video are the neighbours. That none has is a problem,
+        noted in `reading`; the others are told as a warning.
+        """
+        values = self.values(reading, expression, first, end, extra_work=extra_work)
+        undefined = first + np.flatnonzero(np.isnan(values))
+        if not undefined.size:
+            return values
+        known_from = first
+        if undefined.size == values.size:
+            known_from, values = 0, self.values(reading, expression, 0, self._timeline.frames)
+        known = np.flatnonzero(~np.isnan(values))
+        if not known.size:
+            self.refuse(reading, expression, first)
+            return np.zeros(end - first)
+        self.warn_of_gaps(reading, expression, undefined.tolist())
+        return np.interp(np.arange(first, end), known_from + known, values[known])
+
+    def warn_of_gaps(self, reading: Reading, expression: Expression, frames: Sequence[int]) -> None:
+        """Name the frames at which an expression has no value."""
+        culprit = self.culprit(expression, frames[0])
+        reading.warn(
+            culprit.place,
+            f"{culprit.account} is no number; the values at {named_stretches(frames)} are interpolated from those "
+            "beside",
+            frame=frames[0],
+        )
+
     def printed(self, reading: Reading, expression: Expression, first: int, end: int) -> list[str]:
         """Return the values over the frames as text: whole numbers without a point, others in full length."""
-        values = self.values(reading, expression, first, end, extra_work=20)
-        undefined = np.isnan(values)
-        if undefined.any():
-            self.refuse(reading, expression, first + int(np.argmax(undefined)))
-            return [""] * (end - first)
+        values = self.whole_values(reading, expression, first, end, extra_work=20)
         scope = self._timeline.scope(first, end)
         with np.errstate(all="ignore"):
             whole = np.broadcast_to(expression.whole(scope), (end - first,)) & (np.trunc(values) == values)

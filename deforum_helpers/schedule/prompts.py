@@ -200,12 +200,13 @@ def _written(
     problems = [problem for reading in readings.values() for problem in reading.problems]
     if problems:
         raise SettingsError(problems)
+    gaps = [warning for reading in readings.values() for warning in reading.warnings]
     return PromptSeries(
         tuple(texts),
         tuple(map(str.strip, positive)),
         tuple(map(str.strip, negative)),
         tuple(key_frames),
-        tuple(warnings),
+        tuple(dict.fromkeys([*warnings, *gaps])),
     )
 
 
@@ -214,7 +215,7 @@ def _printed(piece: Piece, evaluation: Evaluation, stretch: _Stretch) -> str | S
         return evaluation.printed(piece.reading, piece.expression, stretch.first, stretch.end)
     if isinstance(piece, Shared):
         expression, reading, _ = piece.formula
-        values = evaluation.values(reading, expression, stretch.first, stretch.end, extra_work=20)
+        values = evaluation.whole_values(reading, expression, stretch.first, stretch.end, extra_work=20)
         return [
             weight_text(value * share) for value, share in zip(values.tolist(), piece.shares, strict=True)
         ]

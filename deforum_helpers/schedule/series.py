@@ -21,7 +21,7 @@ from deforum_helpers.schedule.grammar import (
     read_entries,
     unwrapped,
 )
-from deforum_helpers.schedule.keyframes import frame_at, named_frames, named_stretches
+from deforum_helpers.schedule.keyframes import frame_at, named_frames
 from deforum_helpers.schedule.reading import Reading, Span, shown
 from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
 from deforum_helpers.schedule.tree import Expression
@@ -243,9 +243,4 @@ def _warn_of_gaps(reading: Reading, evaluation: Evaluation, undefined: Mapping[i
     for frame, expression in undefined.items():
         frames.setdefault(id(expression), []).append(frame)
     for bad in frames.values():
-        culprit = evaluation.culprit(undefined[bad[0]], bad[0])
-        reading.warn(
-            culprit.place,
-            f"{culprit.account} is no number; the values at {named_stretches(bad)} are interpolated from those beside",
-            frame=bad[0],
-        )
+        evaluation.warn_of_gaps(reading, undefined[bad[0]], bad)

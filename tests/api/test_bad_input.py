@@ -238,3 +238,15 @@ def test_no_value_of_any_setting_is_a_server_error(
     answer = client.post("/deforum_api/validate?series=true", content=body)
     assert answer.status_code in (200, 422), (submitted, answer.json())
     assert not root.exists()
+
+
+def test_equal_mistakes_are_one_entry_for_each_setting(strict: tuple[TestClient, Path]) -> None:
+    client, _ = strict
+    wrong = {"zoom": "0:(a), 3:(a), 5:(a)", "angle": "0:(a)", "prompts": {"0": "x `{`", "3": "y `{`"}}
+    body = {"deforum_settings": [SMALL | wrong, SMALL | {"zoom": "0:(a)"}]}
+    answer = client.post("/deforum_api/batches", json=body)
+    told = {(one["job"], one["setting"]): one["message"] for one in answer.json()["errors"]}
+    assert sorted(told) == [(0, "angle"), (0, "prompts"), (0, "zoom"), (1, "zoom")]
+    assert len(answer.json()["errors"]) == len(told)
+    for setting, frames in (("zoom", (0, 3, 5)), ("prompts", (0, 3)), ("angle", (0,))):
+        assert all(f"frame {frame}" in told[0, setting] for frame in frames)

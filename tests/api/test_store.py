@@ -160,3 +160,16 @@ def test_a_living_programs_jobs_are_no_orphans(store: JobStore) -> None:
     store.swap(job(7, 0, 0), replace(job(7, 0, 0), phase="PREPARING", updates=1))
     store.beat()
     assert store.orphans() == ()
+
+
+def test_several_records_change_together_or_not_at_all(store: JobStore) -> None:
+    first, second, last = job(7, 0, 0), job(7, 1, 1), job(3, 0, 2)
+    new = [replace(one, turn=turn, updates=1) for one, turn in ((first, 1), (second, 0))]
+    assert store.swap(second, replace(second, message="meanwhile", updates=1))
+    assert not store.swap(first, new[0], (second, new[1]))
+    assert store.get(first.id) == first
+    assert store.queued() == (first.id, second.id, last.id)
+    now = store.get(second.id)
+    assert now is not None
+    assert store.swap(first, new[0], (now, replace(now, turn=0, updates=2)))
+    assert store.queued() == (second.id, first.id, last.id)

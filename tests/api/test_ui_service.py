@@ -193,7 +193,8 @@ def test_runs_that_stopped_are_found_and_finished_ones_are_not(
     folder = renderer.root / "img2img-images" / "dream"
     folder.mkdir(parents=True)
     for timestring, frames in (("20260101000000", 2), ("20260102000000", 3), ("20260103000000", 0)):
-        (folder / f"{timestring}.checkpoint").write_bytes(b"x")
+        earlier = timestring == "20260101000000"  # a version without the dot
+        (folder / f"{'' if earlier else '.'}{timestring}.checkpoint").write_bytes(b"x")
         (folder / f"{timestring}_settings.txt").write_text(json.dumps({"max_frames": 3}))
         for frame in range(frames):
             (folder / f"{timestring}_{frame:09d}.png").touch()

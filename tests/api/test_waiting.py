@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_renderer import WAIT_S, Renderer
 
 from deforum_api.errors import AlreadyFinished, NotFinished, UnknownId
+from deforum_api.happenings import Moved
 from deforum_api.jobs import JobQueue
 from deforum_api.record import Job
 
@@ -113,6 +115,35 @@ def test_waiting_jobs_change_places(jobs: JobQueue, renderer: Renderer) -> None:
     renderer.gate.set()
     until(jobs, b, lambda job: job.finished)
     assert [name for name, _ in renderer.runs] == ["first", "c", "a", "b"]
+
+
+@pytest.mark.parametrize("meanwhile", ["cancelled", "forgotten", "changed"])
+def test_a_job_changes_places_whole_or_not_at_all(
+    jobs: JobQueue, renderer: Renderer, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """The one before it ends, or gets another record, between the look at both and the change."""
+    renderer.gate.clear()
+    started(jobs)
+    a, b = (job.id for job in jobs.submit([{"batch_name": name} for name in "ab"]))
+    plain, places = jobs.records.change_together, [jobs.job(one).place for one in (a, b)]
+    tried = []
+
+    def change(*changes: Any) -> Any:
+        if len(changes) == 2 and not tried:
+            tried.append(changes)
+            if meanwhile == "changed":
+                assert jobs.records.change(jobs.job(a), Moved(places[0]))
+            else:
+                jobs.cancel(a)
+            if meanwhile == "forgotten":
+                jobs.forget(a)
+        return plain(*changes)
+
+    monkeypatch.setattr(jobs.records, "change_together", change)
+    jobs.move_up(b)
+    assert tried
+    assert jobs.job(b).place == places[meanwhile != "changed"]
+    assert jobs.positions() == ({b: 0, a: 1} if meanwhile == "changed" else {b: 0})
 
 
 def test_only_finished_jobs_are_forgotten_and_their_files_stay(jobs: JobQueue, renderer: Renderer) -> None:

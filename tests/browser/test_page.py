@@ -66,6 +66,12 @@ def test_a_question_that_got_lost_is_asked_again(browser: Any, url: str) -> None
         one.verdict("2.2 s at 15 fps")
 
 
+def test_a_server_that_is_away_is_waited_for(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.open("Keyframes")
+        one.without_a_server()
+
+
 def test_controls_come_and_go_with_the_mode(browser: Any, url: str) -> None:
     with window(browser, url) as one:
         one.open("Keyframes")

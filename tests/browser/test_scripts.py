@@ -10,6 +10,12 @@ from typing import Any
 import pytest
 
 SCRIPTS = sorted((Path(__file__).resolve().parents[2] / "javascript").glob("*.js"))
+REQUESTS = next(script for script in SCRIPTS if script.stem == "deforum_requests")
+# The script of requests waits for no other, so it stands at each place in turn.
+OTHERS = [script for script in SCRIPTS if script != REQUESTS]
+ORDERS = [
+    (*order[: turn % 5], REQUESTS, *order[turn % 5 :]) for turn, order in enumerate(permutations(OTHERS))
+]
 PAGE = """<div id="deforum_interface"><button data-act="up" data-job="a">Move up</button>
 <button id="deforum_look" onclick="window.looks = (window.looks || 0) + 1; window.deforumTab.checked()"></button>
 <button id="deforum_tick"></button><button id="deforum_act" onclick="window.sent = (window.sent || 0) + 1"></button>
@@ -20,7 +26,7 @@ PAGE = """<div id="deforum_interface"><button data-act="up" data-job="a">Move up
 
 @pytest.mark.parametrize(
     "scripts",
-    [*permutations(SCRIPTS), (*SCRIPTS, *SCRIPTS)],
+    [*ORDERS, (*SCRIPTS, *SCRIPTS)],
     ids=lambda files: " ".join(file.stem for file in files),
 )
 def test_they_work_in_any_order_and_twice(browser: Any, scripts: Sequence[Path]) -> None:
@@ -40,5 +46,78 @@ def test_they_work_in_any_order_and_twice(browser: Any, scripts: Sequence[Path])
         assert page.evaluate("[window.sent, window.looks]") == [1, 1]
         assert page.evaluate("window.deforumTab.command()") == '{"act":"up","job":"a"}'
         assert complaints == []
+    finally:
+        page.close()
+
+
+# What gradio 3 (no ids, buttons alone), 4 and 6 say of a page: an event of the tab, what follows it, one of a host.
+DEPENDENCIES = {
+    "gradio 3": """[
+        {targets: [7], backend_fn: true}, {targets: [7], backend_fn: false}, {targets: [8], backend_fn: true}]""",
+    "later": """[
+        {id: 0, targets: [[7, "click"]], backend_fn: true}, {id: 1, targets: [[0, "then"]], backend_fn: false},
+        {id: 2, targets: [[8, "click"]], backend_fn: true}]""",
+}
+ASKING = """async ([path, number]) => {
+  const body = JSON.stringify({ fn_index: number, data: ["{}"] });
+  const answer = await fetch(path, { method: "POST", body }).catch(() => null);
+  return answer && [answer.status, await answer.json()];
+}"""
+
+
+@pytest.mark.parametrize("kind", DEPENDENCIES)
+@pytest.mark.parametrize("path", ["/run/predict", "/gradio_api/run/predict"])
+def test_a_request_of_the_tab_itself_waits_for_the_server_and_no_other_does(
+    browser: Any, kind: str, path: str
+) -> None:
+    page = browser.new_page()
+    config = f"""({{components: [{{id: 7, props: {{elem_id: "deforum_tick"}}}},
+        {{id: 8, props: {{elem_id: "txt2img"}}}}], dependencies: {DEPENDENCIES[kind]}}})"""
+    met: list[str] = []
+
+    def answer(route: Any) -> None:
+        """Two connections that fail, an answer of a proxy, then the server."""
+        met.append(route.request.post_data)
+        if len(met) in (1, 2, 5):
+            route.abort()
+        else:
+            route.fulfill(status=502 if len(met) == 3 else 200, json={"data": ["here"]})
+
+    try:
+        page.route("http://page.test/", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+        page.route(f"http://page.test{path}", answer)
+        page.goto("http://page.test/")
+        described = page.evaluate(f"window.gradio_config = {config}")
+        page.route("http://page.test/config", lambda route: route.fulfill(json=described))
+        page.add_script_tag(content=REQUESTS.read_text(encoding="utf-8").replace("1000", "1"))
+        assert page.evaluate(ASKING, [path, 0]) == [200, {"data": ["here"]}]
+        assert len(met) == 4
+        assert page.evaluate(ASKING, [path, 2]) is None  # somebody pressed this one and has to know
+        assert page.evaluate(ASKING, [path, 2]) == [200, {"data": ["here"]}]
+    finally:
+        page.close()
+
+
+def test_a_request_is_not_sent_again_to_a_server_with_other_pages(browser: Any) -> None:
+    page = browser.new_page()
+    config = """({components: [{id: 7, props: {elem_id: "BUTTON"}}],
+        dependencies: [{targets: [[7, "click"]], backend_fn: true}]})"""
+    met: list[str] = []
+
+    def answer(route: Any) -> None:
+        met.append(route.request.url)
+        route.abort()
+
+    try:
+        page.route("http://page.test/", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+        page.route("http://page.test/run/predict", answer)
+        page.goto("http://page.test/")
+        page.evaluate("window.gradio_config = " + config.replace("BUTTON", "deforum_tick"))
+        now = page.evaluate(config.replace("BUTTON", "something_else"))
+        page.route("http://page.test/config", lambda route: route.fulfill(json=now))
+        page.add_script_tag(content=REQUESTS.read_text(encoding="utf-8").replace("1000", "1"))
+        page.evaluate(f"void ({ASKING})(['/run/predict', 0])")
+        page.locator("#deforum_interface.deforum-server-other").wait_for()
+        assert len(met) == 1
     finally:
         page.close()

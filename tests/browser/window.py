@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_MS = 120_000
+TOASTS = ".toast-body, .toast-wrap > *"
 LISTED = "[...document.querySelectorAll('#deforum_jobs tr[data-job]')].map(row => row.dataset.job)"
 
 
@@ -46,6 +47,23 @@ class Window:
     def checked(self) -> None:
         """Wait for the verdict on the settings."""
         self.page.wait_for_selector("#deforum_verdict .deforum-verdict", state="attached")
+
+    def without_a_server(self) -> None:
+        """Take the network away until the page says so, and give it back until it has gone on.
+
+        gradio must not complain of a single request, and a reload of the page keeps what was changed meanwhile.
+        """
+        lost = self.page.locator("#deforum_interface.deforum-server-silent")
+        self.page.context.set_offline(True)
+        lost.wait_for()
+        self.fill("max_frames", "33")
+        self.page.wait_for_timeout(1000)
+        self.page.context.set_offline(False)
+        lost.wait_for(state="detached")
+        self.verdict("2.2 s at 15 fps")
+        assert self.page.locator(TOASTS).count() == 0
+        heard = [one for one in self.complaints if "ERR_INTERNET_DISCONNECTED" not in one]
+        self.complaints[:] = heard
 
     def until(self, stands: Callable[[], bool]) -> None:
         """Wait until the page stands as wanted: its parts come one after the other."""

@@ -107,3 +107,10 @@ def test_it_fits_its_window_in_both_themes(host: Program, browser: Any, width_px
             assert box
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= width_px
+
+
+def test_a_server_that_is_away_is_waited_for(host: Program, browser: Any) -> None:
+    with window(browser, host.base) as one:
+        opened(one)
+        one.open("Keyframes")
+        one.without_a_server()

@@ -40,7 +40,7 @@ def test_sigterm_parks_the_running_job_and_ends_in_order(start: Start, tmp_path:
     job = server.until(job_id, lambda job: job["frame"] >= 2)
     assert server.stop() == 0
     folder = tmp_path / "outputs" / "img2img-images" / "parked"
-    assert (folder / f"{job['timestring']}.checkpoint").exists()
+    assert (folder / f".{job['timestring']}.checkpoint").exists()
     assert not list(folder.glob("*.mp4"))
     assert not [line for line in server.errors if "Traceback" in line]
 

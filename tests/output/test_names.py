@@ -84,11 +84,29 @@ def test_names_inside_the_folder() -> None:
     run = Run(Path("/out/img2img-images/a"), TS)
     assert run.frame_path(12).name == f"{TS}_000000012.png"
     assert run.depth_path(3).name == f"{TS}_depth_000000003.png"
-    names = [run.video_path, run.gif_path, run.srt_path, run.settings_path, run.manifest_path]
+    names = [run.video_path, run.gif_path, run.srt_path, run.settings_path]
     assert [path.name for path in names] == [
-        f"{TS}{end}" for end in (".mp4", ".gif", ".srt", "_settings.txt", "_manifest.json")
+        f"{TS}{end}" for end in (".mp4", ".gif", ".srt", "_settings.txt")
     ]
-    assert run.checkpoint_path.parent == run.outdir
+    own = [run.manifest_path, run.checkpoint_path, run.lock_path]
+    assert [path.name for path in own] == [
+        f".{TS}{end}" for end in ("_manifest.json", ".checkpoint", ".lock")
+    ]
+
+
+@pytest.mark.parametrize("ending", ["_manifest.json", ".checkpoint"])
+def test_a_run_of_an_earlier_version_keeps_its_names_until_it_goes_on(ending: str, tmp_path: Path) -> None:
+    run = Run(tmp_path, TS)
+    (tmp_path / f"{TS}{ending}").write_text("its own")
+
+    def path() -> Path:
+        return run.manifest_path if "json" in ending else run.checkpoint_path
+
+    assert path().name == f"{TS}{ending}"
+    run.hide_own_files()
+    run.hide_own_files()
+    assert path().name == f".{TS}{ending}"
+    assert path().read_text() == "its own"
 
 
 def test_a_new_run_lies_in_its_folder(tmp_path: Path) -> None:

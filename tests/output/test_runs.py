@@ -37,7 +37,9 @@ def said(root: Path, timestring: str | None = LOOKED_FOR) -> list[str]:
     return [problem.message for problem in resume_problems(root, film(), timestring)]
 
 
-@pytest.mark.parametrize("name", [f"{LOOKED_FOR}.checkpoint", f"{LOOKED_FOR}_settings.txt"])
+@pytest.mark.parametrize(
+    "name", [f".{LOOKED_FOR}.checkpoint", f"{LOOKED_FOR}.checkpoint", f"{LOOKED_FOR}_settings.txt"]
+)
 def test_a_run_is_there_with_its_checkpoint_or_its_settings(tmp_path: Path, name: str) -> None:
     written(tmp_path, f"film/{name}")
     assert said(tmp_path) == []
@@ -55,7 +57,7 @@ def test_a_run_in_a_folder_of_its_own_is_found_by_the_name_that_it_had(tmp_path:
 
 def test_the_newest_runs_of_the_folder_are_told(tmp_path: Path) -> None:
     written(tmp_path, *(f"film/2024010{day}000000_settings.txt" for day in range(1, 6)), "film/notes.txt")
-    written(tmp_path, "film/20240105000000.checkpoint", "other/20250101000000_settings.txt")
+    written(tmp_path, "film/.20240105000000.checkpoint", "other/20250101000000_settings.txt")
     newest = "the newest there: 20240105000000, 20240104000000, 20240103000000."
     assert said(tmp_path) == [LACKS + newest]
 

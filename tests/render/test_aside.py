@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from films import NoisyEngine, host, prepared
 
-from deforum_helpers import aside
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.depth.kept import kept_estimator
-from deforum_helpers.errors import VideoError
+from deforum_helpers.errors import Cancelled, Parked, VideoError
 from deforum_helpers.job import Progress, RunResult, run_job
 from deforum_helpers.kept_settings import kept_settings
 from deforum_helpers.options import PREVIEWS, Options
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output import growing
+from deforum_helpers.output.ffmpeg import find_ffmpeg, run_ffmpeg
 from deforum_helpers.output.manifest import read_manifest
-from deforum_helpers.output.video import count_frames
+from deforum_helpers.output.video import VideoWriter, count_frames
 from deforum_helpers.prepare import Prepared
 
 _, PAUSING, CONCURRENT = PREVIEWS
@@ -56,7 +56,7 @@ class TestPreview:
         assert count_frames(preview_of(result), find_ffmpeg(None)) in due
         assert result.video is not None
         assert count_frames(result.video, find_ffmpeg(None)) == 25
-        manifest = read_manifest(result.outdir / f"{result.timestring}_manifest.json")
+        manifest = read_manifest(result.outdir / f".{result.timestring}_manifest.json")
         assert "preview_video" in {file.kind for file in manifest.files}
 
     def test_it_is_off_at_first(self, tmp_path: Path) -> None:
@@ -72,12 +72,49 @@ class TestPreview:
             tried.append(arguments)
             raise VideoError("The encoder is gone.")
 
-        monkeypatch.setattr(aside, "VideoWriter", fail)
+        monkeypatch.setattr(growing, "VideoWriter", fail)
         options = {**QUICK, "deforum_preview": PAUSING, "deforum_preview_interval_frames": 10}
         result = rendered(prepared(tmp_path, options, **self.FILM))
         assert result.frames == 25
         assert len(tried) == 1
         assert "The encoder is gone." in caplog.text
+
+    def test_each_frame_is_encoded_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        written: list[int] = []
+        plain = VideoWriter.finish
+        monkeypatch.setattr(VideoWriter, "finish", lambda film: (written.append(plain(film)), written[-1])[1])
+        options = {**QUICK, "deforum_preview": PAUSING, "deforum_preview_interval_frames": 10}
+        result = rendered(prepared(tmp_path, options, **self.FILM))
+        assert written == [10, 10, 25]
+        seconds = run_ffmpeg(
+            find_ffmpeg(None), ["-i", str(preview_of(result)), "-f", "framecrc", "-"], "Counting", 60
+        )
+        shown = [line.split(",") for line in seconds.splitlines() if line.startswith("0,")]
+        assert [int(pts) for _, _, pts, *_ in shown] == list(range(20))
+
+    @pytest.mark.parametrize("how", [PAUSING, CONCURRENT])
+    @pytest.mark.parametrize("wish", ["cancel", "park"])
+    def test_a_job_that_stops_does_not_wait_for_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, wish: str
+    ) -> None:
+        """The preview's encoder hangs until it is killed."""
+        token, previews = CancelToken(), []
+        plain = VideoWriter.write
+
+        def write(film: VideoWriter, frame: Any) -> None:
+            plain(film, frame)
+            if film.path.parent.name.startswith("deforum-film-"):
+                previews.append(film)
+                getattr(token, wish)()
+                film._process.wait()
+
+        monkeypatch.setattr(VideoWriter, "write", write)
+        options = {**QUICK, "deforum_preview": how, "deforum_preview_interval_frames": 10}
+        job = prepared(tmp_path, options, **{**self.FILM, "max_frames": 2000})
+        with pytest.raises((Cancelled, Parked)):
+            run_job(job, NoisyEngine(), token, lambda progress: None)
+        assert len(previews) == 1
+        assert not list(tmp_path.rglob("*_preview.mp4"))
 
     def test_no_thread_is_left(self, tmp_path: Path) -> None:
         options = {**QUICK, "deforum_preview": CONCURRENT, "deforum_preview_interval_frames": 10}

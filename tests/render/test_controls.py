@@ -393,7 +393,6 @@ def problems(root: Path, *, engine: str = "null", model: str | None = None, **ch
         ({"vid_path": "<text.mp4>"}, "cn_1_vid_path", "which is no video that can be read"),
         ({"vid_path": "<text.png>"}, "cn_1_vid_path", "which is no readable picture"),
         ({"vid_path": "<still.png>", "mask_vid_path": "no.png"}, "cn_1_mask_vid_path", "which is not there"),
-        ({"vid_path": ""}, "cn_1_vid_path", "frame 0 is drawn from nothing"),
         ({"vid_path": "<still.png>", "weight": "0:(1), 3:(sin(t)+"}, "cn_1_weight", "column"),
         ({"vid_path": "<still.png>", "weight": "0:(1), 4:(40)"}, "cn_1_weight", "at frame 1"),
         ({"vid_path": "<still.png>", "guidance_end": "0:(1/(t-2))"}, "cn_1_guidance_end", "frame 2"),
@@ -414,9 +413,19 @@ def test_told_before_the_first_frame(
 
 
 def test_a_loop_needs_pictures(tmp_path: Path) -> None:
-    assert problems(tmp_path, **unit(loopback_mode=True)) == {}
-    found = problems(tmp_path, animation_mode="Interpolation", **unit(loopback_mode=True))
-    assert "cn_1_loopback_mode is on, but frame 0 is drawn from nothing" in found["cn_1_loopback_mode"]
+    """A frame without one is drawn without the unit."""
+    assert prepared(tmp_path, **unit(loopback_mode=True)).missing == ()
+    for changes, setting in (
+        ({"animation_mode": "Interpolation", **unit(loopback_mode=True)}, "cn_1_loopback_mode is on"),
+        (unit(vid_path=""), "cn_1_vid_path is empty"),
+    ):
+        job = prepared(tmp_path, **changes)
+        (problem,) = job.missing
+        assert f"{setting}, but frame 0 is drawn from nothing" in problem.message
+        assert any(problem.message in text for text in job.warnings)
+    engine = Steered()
+    film(tmp_path, engine, **unit(vid_path=""))
+    assert [len(one) for one in controls(engine)] == [0, 1, 1, 1, 1]
 
 
 def test_units_that_are_off_only_warn(tmp_path: Path) -> None:

@@ -70,13 +70,13 @@ def test_a_job_leaves_all_its_files(tmp_path: Path) -> None:
         f"{stem}.mp4",
         f"{stem}.gif",
         f"{stem}_settings.txt",
-        f"{stem}_manifest.json",
-        f"{stem}.checkpoint",
     ]
-    assert names == sorted(expected)
+    assert names == sorted(expected)  # what only this program reads is not among them
+    hidden = {path.name for path in result.outdir.iterdir()} - set(names)
+    assert hidden == {f".{stem}_manifest.json", f".{stem}.checkpoint"}
     assert count_frames(result.video, find_ffmpeg("")) == 5
     assert result.frames == 5
-    kinds = [file.kind for file in read_manifest(result.outdir / f"{stem}_manifest.json").files]
+    kinds = [file.kind for file in read_manifest(result.outdir / f".{stem}_manifest.json").files]
     assert [kinds.count(kind) for kind in ("frame", "depth", "video", "gif", "settings")] == [5, 5, 1, 1, 1]
 
 
@@ -278,7 +278,7 @@ def test_a_film_that_was_damaged_before_its_end_was_told_is_made_again(kind: str
     result = rendered(job)
     (film,) = [
         result.outdir / file.name
-        for file in read_manifest(result.outdir / f"{result.timestring}_manifest.json").files
+        for file in read_manifest(result.outdir / f".{result.timestring}_manifest.json").files
         if file.kind == kind
     ]
     film.write_bytes(bytes(film.stat().st_size))
@@ -371,7 +371,7 @@ def test_all_files_outlive_a_power_failure_after_the_end(
     subtitles = {"deforum_save_gen_info_as_srt": True, "deforum_embed_srt": True}
     more = {"r_upscale_video": True, "r_upscale_model": "Lanczos", "r_upscale_keep_imgs": True}
     result = rendered(prepared(tmp_path, QUICK | subtitles, make_gif=True, **more))
-    listed = read_manifest(result.outdir / f"{result.timestring}_manifest.json").files
+    listed = read_manifest(result.outdir / f".{result.timestring}_manifest.json").files
     assert {file.kind for file in listed} >= {"video", "gif", "subtitles", "frame", "upscaled_video"}
     files = [result.outdir / file.name for file in listed]
     for path in {*files, *(file.parent for file in files)}:
@@ -446,10 +446,28 @@ def test_a_run_that_goes_on_with_another_model_says_so_once(tmp_path: Path) -> N
 
 def test_a_damaged_checkpoint_says_so(tmp_path: Path) -> None:
     result = rendered(prepared(tmp_path, QUICK))
-    (result.outdir / f"{result.timestring}_manifest.json").unlink()  # it was not finished
-    (result.outdir / f"{result.timestring}.checkpoint").write_bytes(b"PK\x03\x04 not whole")
+    (result.outdir / f".{result.timestring}_manifest.json").unlink()  # it was not finished
+    (result.outdir / f".{result.timestring}.checkpoint").write_bytes(b"PK\x03\x04 not whole")
     with pytest.raises(CheckpointError, match="damaged"):
         rendered(prepared(tmp_path, QUICK), resume=result.timestring)
+
+
+@pytest.mark.parametrize("frames", [0, 3])
+def test_a_run_of_an_earlier_version_goes_on(frames: int, tmp_path: Path) -> None:
+    """Its own files had names that begin with the timestring."""
+    unbroken = rendered(prepared(tmp_path / "a", QUICK))
+    result = rendered(prepared(tmp_path / "b", QUICK))
+    stem = result.timestring
+    for ending in ("_manifest.json", ".checkpoint"):
+        (result.outdir / f".{stem}{ending}").rename(result.outdir / f"{stem}{ending}")
+    if frames:  # else its list of outputs alone says that nothing is left to do
+        (result.outdir / f"{stem}_manifest.json").unlink()
+        (result.outdir / f"{stem}_{frames:09d}.png").unlink()
+    again = rendered(prepared(tmp_path / "b", QUICK), resume=stem)
+    for one, other in zip(frame_files(unbroken.outdir), frame_files(again.outdir), strict=True):
+        np.testing.assert_array_equal(read_frame(one), read_frame(other))
+    own = {path.name for path in again.outdir.iterdir() if path.suffix in (".json", ".checkpoint")}
+    assert own == {f".{stem}_manifest.json", f".{stem}.checkpoint"}
 
 
 def test_a_finished_run_can_be_made_longer(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from deforum_helpers.output import film as films
 from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import Manifest, read_manifest
+from deforum_helpers.output.names import Run
 from deforum_helpers.output.postproduction import RECORD
 from deforum_helpers.output.wanted import missing_networks, more_pixels
 from deforum_helpers.prepare import Prepared
@@ -65,12 +66,13 @@ def outdir_of(tmp_path: Path) -> Path:
 
 
 def manifest_of(outdir: Path) -> Manifest:
-    return read_manifest(outdir / f"{STEM}_manifest.json")
+    return read_manifest(Run(outdir, STEM).manifest_path)
 
 
 def names(outdir: Path) -> set[str]:
     """Files and folders without the frames themselves and what every run has."""
-    plain = {f"{STEM}{end}" for end in (".mp4", "_settings.txt", "_manifest.json", ".checkpoint")}
+    own = {f".{STEM}{end}" for end in ("_manifest.json", ".checkpoint")}
+    plain = {f"{STEM}{end}" for end in (".mp4", "_settings.txt")} | own
     frames = {path.name for path in frame_files(outdir)}
     return {path.relative_to(outdir).as_posix() for path in outdir.rglob("*")} - plain - frames
 

@@ -169,6 +169,20 @@ def test_deleted_frames_follow_a_new_prompt(tmp_path: Path) -> None:
     assert count_frames(result.video, find_ffmpeg("")) == 5
 
 
+def test_the_settings_file_follows_a_new_prompt_and_the_first_one_is_kept(tmp_path: Path) -> None:
+    result = rendered(tmp_path)
+    path = Run(result.outdir, STEM).settings_path
+    before = path.read_bytes()
+    delete_frames(result, 4)
+    again = rendered(tmp_path, resume=True)
+    assert path.read_bytes() == before
+    delete_frames(result, 4)
+    again = rendered(tmp_path, resume=True, **OTHER_PROMPT)
+    assert json.loads(path.read_text())["prompts"] == OTHER_PROMPT["prompts"]
+    kept = [one for one in again.outdir.rglob(path.name) if one != path]
+    assert [one.read_bytes() for one in kept] == [before]
+
+
 def test_frames_behind_a_gap_are_kept_aside(tmp_path: Path) -> None:
     first = rendered(tmp_path, save_depth_maps=True)
     before, run = contents(first.outdir), Run(first.outdir, STEM)

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -88,6 +89,28 @@ def test_a_part_of_the_video(tmp_path: Path, video: str) -> None:
     frames = pictures(film(tmp_path, Copyist(), video_init_path=video, delete_input_frames=True, **changes))
     assert np.allclose([said(frame) for frame in frames], [2, 4], atol=0.1)
     assert not list(tmp_path.rglob("*.jpg"))
+
+
+def test_input_frames_go_when_a_run_is_resumed_after_its_film(
+    tmp_path: Path, video: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"video_init_path": video, "delete_input_frames": True, "skip_video_creation": False}
+    parked = Mock(side_effect=Parked)
+    with monkeypatch.context() as patched:
+        patched.setattr("deforum_helpers.job.remove_extracted", parked)
+        with pytest.raises(Parked):
+            film(tmp_path, Copyist(), **changes)
+    (first, *_) = sorted(tmp_path.rglob("*_settings.txt"))
+    assert list(tmp_path.rglob("*.jpg"))
+    run_job(
+        prepared(tmp_path, QUICK, **PLAIN | changes),
+        Copyist(),
+        CancelToken(),
+        lambda progress: None,
+        resume=first.name[:14],
+    )
+    assert not list(tmp_path.rglob("*.jpg"))
+    assert not list(tmp_path.rglob("inputframes"))
 
 
 def test_sound_is_taken_from_the_video(tmp_path: Path, video: str) -> None:

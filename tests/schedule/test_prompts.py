@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -154,8 +157,8 @@ def test_all_problems_are_reported_with_their_places() -> None:
 
 def test_the_first_bad_frame_of_each_prompt_is_reported() -> None:
     with pytest.raises(SettingsError) as caught:
-        prompt_series({"0": "`1/(t-2)`", "5": "a --neg `sqrt(6-t)`"}, timeline())
-    assert [(problem.frame, problem.column) for problem in caught.value.problems] == [(2, 3), (7, 10)]
+        prompt_series({"0": "`1/(t-2)`", "5": "a --neg `1/(t-7)`"}, timeline())
+    assert [(problem.frame, problem.column) for problem in caught.value.problems] == [(2, 3), (7, 11)]
 
 
 @pytest.mark.parametrize(
@@ -260,3 +263,25 @@ def test_every_frame_has_a_prompt_in_both_modes(prompts: dict[str, str], frames:
         series = make(prompts, timeline(frames))
         assert len(series.texts) == len(series.positive) == len(series.negative) == frames
         assert all("--neg" not in side for side in series.positive + series.negative)
+
+
+def test_frames_without_a_number_have_that_of_their_neighbours() -> None:
+    series = prompt_series({"0": "a `sqrt(t-2)*2`", "5": "b --neg `where(t==7, log(-1), t)`"}, timeline(9))
+    assert series.positive[:3] == ("a 0.0", "a 0.0", "a 0.0")
+    assert series.positive[3] == "a 2.0"
+    assert series.negative[5:] == ("5", "6", "7.0", "8")
+    assert len(series.warnings) == 2
+    assert "0-1" in series.warnings[0]
+    assert "frame 7" in series.warnings[1]
+
+
+def test_a_key_frame_without_a_number_takes_it_from_the_blend() -> None:
+    series = interpolated_prompt_series({"0": "cat:`sqrt(t-1)+2`", "4": "dog"}, timeline(4))
+    assert series.positive[0] == "cat:2.0"
+    assert series.positive[1] == "( cat):1.5 AND  ( dog ):0.25"
+
+
+@pytest.mark.parametrize("expand", [prompt_series, interpolated_prompt_series])
+def test_a_number_that_is_none_at_every_frame_is_an_error(expand: Callable[..., Any]) -> None:
+    with pytest.raises(SettingsError, match="nan"):
+        expand({"0": "cat `log(-1)`"}, timeline())

@@ -335,6 +335,7 @@ def odd(draw: random.Random, traps: tuple[Path, ...]) -> Any:
     return draw.choice([*plain, *texts(trap), *objects(trap)])
 
 
+@pytest.mark.timeout(FUZZ_S + 300)
 def test_random_events_give_nothing_away_and_always_an_answer(tab: Tab) -> None:
     draw = random.Random(20260102 if FUZZ_S < 60 else time.time_ns())
     end, count = time.monotonic() + FUZZ_S, 0

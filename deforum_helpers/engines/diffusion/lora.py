@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.engines.checkpoints import LORA_FOLDER, lora_files
+from deforum_helpers.engines.checkpoints import lora_files
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     PIPELINE_OF,
@@ -36,11 +36,13 @@ def lay_loras(model: LoadedModel, loras: tuple[Lora, ...], folders: Sequence[Pat
         folders: where `name.safetensors` lies, in one of them or below; the first counts first.
 
     Raises:
-        ModelError: a LoRA is missing, no file, or made for another kind of model.
+        ModelError: a LoRA is no file, or made for another kind of model.
         MissingFeature: the package peft is not installed.
     """
-    wanted = _summed(loras)
-    files = {lora.name: _found(lora.name, folders) for lora in wanted}
+    # Tags are text of strangers: they are compared with what lies there, never joined to a path.
+    there = lora_files(folders) if loras else {}
+    wanted = tuple(lora for lora in _summed(loras) if lora.name in there)  # the checks told of the others
+    files = {lora.name: _usable(lora.name, there[lora.name]) for lora in wanted}
     laid = LaidLoras(tuple((path, path.stat().st_mtime_ns) for path in files.values()), wanted)
     if laid == model.laid:
         return
@@ -71,20 +73,12 @@ def _summed(loras: tuple[Lora, ...]) -> tuple[Lora, ...]:
     return tuple(lora for lora in total.values() if (lora.weight, lora.text_weight) != (0, 0))
 
 
-def _found(name: str, folders: Sequence[Path]) -> Path:
-    # Tags are text of strangers: they are compared with what lies there, never joined to a path.
-    available = lora_files(folders)
-    if name not in available:
-        names = ", ".join(sorted(available)) or "none"
-        raise ModelError(
-            f"The LoRA {name!r} was not found in the folder {LORA_FOLDER!r} beside the checkpoint or beside its "
-            f"folder; there are: {names}."
-        )
+def _usable(name: str, path: Path) -> Path:
     try:
-        check_regular(available[name])
+        check_regular(path)
     except UnusableFile as error:
         raise ModelError(f"The LoRA {name!r} {error}; put its .safetensors file there.") from error
-    return available[name]
+    return path
 
 
 def _adapter(name: str) -> str:
