@@ -38,11 +38,12 @@ from deforum_helpers.output.postproduction import (
 from deforum_helpers.output.runs import rendering
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.progress import Phase, Progress, RunResult, told_once
+from deforum_helpers.render.eyes import Eyes
 from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.references import with_reference
 from deforum_helpers.render.state import State
-from deforum_helpers.render.studio import Eyes, Studio
+from deforum_helpers.render.studio import Studio
 from deforum_helpers.resuming import Start, frame_image, maker, resumed_start
 from deforum_helpers.settings import FIELDS, flat_settings
 from deforum_helpers.settings.modes import reads_color_image

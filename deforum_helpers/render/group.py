@@ -9,12 +9,15 @@ import torch
 from deforum_helpers.flow.apply import moved_along, moved_flow
 from deforum_helpers.flow.consistency import trusted_flow
 from deforum_helpers.image.convert import on_8_bit_grid
+from deforum_helpers.image.mask import blurred
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.stages import Draft
 from deforum_helpers.render.state import Frame
 from deforum_helpers.render.studio import Studio
+
+HIDDEN_SOFT_PX = 1.5
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class _Pictures:
         flow: motion from the one to the other, or None where it is not followed.
         motion: the video's motion into the frame, or None.
         video_flow: the last flow that was measured in the video.
+        unpainted: (H, W) bool, where the anchor was filled as things came into sight, or None.
+        hidden: (H, W) bool, where the picture before it was, or None.
     """
 
     anchor: Image
@@ -34,12 +39,27 @@ class _Pictures:
     flow: Flow | None
     motion: Motion | None
     video_flow: Flow | None
+    unpainted: torch.Tensor | None = None
+    hidden: torch.Tensor | None = None
 
 
-def finish_group(
-    draft: Draft, fading: Image | None, key: KeyFrame, studio: Studio
-) -> tuple[tuple[Frame, ...], Flow | None]:
-    """Return the frames key.index .. key.stop - 1, and the last flow that was measured in the video.
+@dataclass(frozen=True)
+class Group:
+    """The frames from a key frame up to the next one, and what the next step takes over.
+
+    Args:
+        frames: in order.
+        flow: the last flow that was measured in the video, or None.
+        unpainted: (H, W) bool, what came into sight after the key frame, as it lies in the last frame; or None.
+    """
+
+    frames: tuple[Frame, ...]
+    flow: Flow | None
+    unpainted: torch.Tensor | None
+
+
+def finish_group(draft: Draft, fading: Image | None, key: KeyFrame, studio: Studio) -> Group:
+    """Return the frames key.index .. key.stop - 1, and what they leave behind.
 
     Frame number i of n = key.fade is (1 - i/n) of the old picture and i/n of the anchor. Both move with the camera,
     through the depth of the anchor, and with the video; what lies outside of the anchor's mask does not. Where the
@@ -72,19 +92,19 @@ def finish_group(
         image = on_8_bit_grid(image) if number == count else image
         depth = studio.eyes.depth(image) if studio.plan.settings.save_depth_maps and studio.eyes else None
         frames.append(Frame(index, image, depth, draft.extras if number == 1 else ()))
-    return tuple(frames), pictures.video_flow
+    return Group(tuple(frames), pictures.video_flow, pictures.unpainted)
 
 
 def _anchor_moved(pictures: _Pictures, index: int, before: Image, key: KeyFrame, studio: Studio) -> _Pictures:
     """Return the pictures one frame on; `before` is the finished frame before."""
     seen = pictures.anchor
     motion = studio.video_motion(index, before, pictures.video_flow)
-    anchor = studio.moved(seen, index)
+    anchor, unpainted = studio.revealing(seen, index, pictures.unpainted)
     if motion is not None and key.hybrid is not None:
         anchor = motion.moved(anchor, key.hybrid.between_factor)
         video_flow = motion.flow if motion.flow is not None else pictures.video_flow
         pictures = replace(pictures, motion=motion, video_flow=video_flow)
-    pictures = replace(pictures, anchor=anchor)
+    pictures = replace(pictures, anchor=anchor, unpainted=unpainted)
     if pictures.fading is not None and index < key.index + key.fade - 1:
         return _fading_moved(pictures, seen, index, key, studio)
     return pictures
@@ -94,7 +114,11 @@ def _fading_moved(pictures: _Pictures, seen: Image, index: int, key: KeyFrame, s
     """Return the pictures with the old one moved into the frame `index` as well, through the depth of `seen`."""
     if pictures.fading is None:
         return pictures
-    fading, flow = studio.moved(pictures.fading, index, seen), pictures.flow
+    if index == key.index and studio.is_exact:
+        seen = (
+            pictures.fading
+        )  # it still stands where the camera was before; its own depth is the right one there
+    (fading, hidden), flow = studio.revealing(pictures.fading, index, pictures.hidden, seen), pictures.flow
     if pictures.motion is not None and key.hybrid is not None:
         fading = pictures.motion.moved(fading, key.hybrid.between_factor)
     if flow is not None:
@@ -102,7 +126,7 @@ def _fading_moved(pictures: _Pictures, seen: Image, index: int, key: KeyFrame, s
     elif key.flow_factor is not None and index == key.index:
         method = studio.flow(studio.plan.settings.optical_flow_cadence)
         flow = trusted_flow(method, fading, pictures.anchor) * key.flow_factor
-    return replace(pictures, fading=fading, flow=flow)
+    return replace(pictures, fading=fading, flow=flow, hidden=hidden)
 
 
 def _between(pictures: _Pictures, share: float) -> Image:
@@ -113,4 +137,8 @@ def _between(pictures: _Pictures, share: float) -> Image:
     if pictures.flow is not None:
         fading = moved_along(fading, pictures.flow, share)
         anchor = moved_along(anchor, pictures.flow, share - 1)
-    return torch.lerp(fading, anchor, share)
+    if pictures.hidden is None:
+        return torch.lerp(fading, anchor, share)
+    # What the old picture never showed comes from the new one alone.
+    shares = share + (1 - share) * blurred(pictures.hidden.to(anchor.dtype), HIDDEN_SOFT_PX)
+    return torch.lerp(fading, anchor, shares)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from deforum_helpers.engines.base import GenerateRequest
@@ -14,7 +14,7 @@ from deforum_helpers.render.controls import Steering, plan_controls
 from deforum_helpers.render.guides import Guide, guide_at, is_guided
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
 from deforum_helpers.render.order import Stage, StageOrder
-from deforum_helpers.render.requests import plan_request
+from deforum_helpers.render.requests import plan_request, repainting
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.render.script import Script
 from deforum_helpers.schedule import KeySeeds, seed_series
@@ -77,6 +77,7 @@ class KeyFrame:
         flow_factor: how far in-between frames follow the motion from the last picture to this one; None = not.
         hybrid: numbers of the video laid over and of its motion, or None.
         controls: what the ControlNet units do; their pictures are filled in by the step.
+        repaint: how what came into sight is painted before the frame is; None = not.
     """
 
     index: int
@@ -97,6 +98,8 @@ class KeyFrame:
     flow_factor: float | None
     hybrid: Hybrid | None
     controls: tuple[Steering, ...] = ()
+    # Plans are digested by their repr: what the settings tell as well stays out of it, so that older runs go on.
+    repaint: GenerateRequest | None = field(default=None, repr=False)
 
     @property
     def sampling_steps(self) -> int:
@@ -232,14 +235,15 @@ def _key_frame(
     )
     contrast = at["contrast_schedule"]
     request = plan_request(script, index, at, seeds)
+    stages = order.of(
+        index, strength, contrast=contrast != 1, sharpen=sharpening.amount > 0, noise=noise.amount > 0
+    )
     return KeyFrame(
         index=index,
         stop=stop,
         fade=fade,
         source=source,
-        stages=order.of(
-            index, strength, contrast=contrast != 1, sharpen=sharpening.amount > 0, noise=noise.amount > 0
-        ),
+        stages=stages,
         contrast=contrast,
         sharpening=sharpening,
         noise=noise,
@@ -255,6 +259,7 @@ def _key_frame(
         hybrid=plan_hybrid(settings, script.schedules.values, index, stop),
         flow_factor=_flow_factor(script, strength, index, stop, fade),
         controls=plan_controls(settings, at, starts_blank=source == "nothing"),
+        repaint=repainting(request, index, at["revealed_strength_schedule"]) if "repaint" in stages else None,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.camera.flat import flat_matrix, perspective_flip_matrix
+from deforum_helpers.camera.pinhole import View, intrinsics, scene_move, view
 from deforum_helpers.camera.pose import next_from_prev
 from deforum_helpers.camera.shake import shake_offsets
 from deforum_helpers.render.schedules import Values
@@ -62,6 +64,21 @@ class CameraMove:
 
 
 Move = FlatMove | CameraMove
+
+
+def scene_view(moves: Sequence[Move], frame: int, size_px: tuple[int, int]) -> View:
+    """Return how a real camera takes the pixels of frame `frame` - 1 to `frame`; a changing field of view zooms.
+
+    Args:
+        moves: of the whole video, in 3D.
+        frame: frame number, >= 1.
+        size_px: (width, height).
+    """
+    before, now = moves[frame - 1], moves[frame]
+    if isinstance(before, FlatMove) or isinstance(now, FlatMove):
+        raise AssertionError("the picture plane has no depth")
+    optics = [intrinsics(move.fov_deg, move.aspect, size_px) for move in (before, now)]
+    return view(scene_move(now.next_from_prev, now.fov_deg, optics[0], now.flip_dst_from_src), *optics)
 
 
 def plan_moves(settings: Settings, series: Values) -> tuple[Move, ...]:

@@ -8,6 +8,7 @@ from deforum_helpers.render.guides import is_guided
 from deforum_helpers.render.masks import overlays
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import (
+    is_exact,
     is_interpolated,
     is_moved,
     starts_from_video,
@@ -18,6 +19,7 @@ from deforum_helpers.settings.modes import (
 Stage = Literal[
     "video_reference",
     "move",
+    "repaint",
     "composite_before",
     "hybrid_motion",
     "composite",
@@ -51,6 +53,7 @@ class StageOrder:
         self._given = coherence == "Image" or self._video
         self._referenced = self._given
         self._moves = is_moved(settings)
+        self._reveals = is_exact(settings)
         self._from_picture = settings.use_init or starts_from_video(settings)
         self._composite = settings.hybrid_composite if self._moves else "None"
         self._noise_masked = settings.use_noise_mask or uses_masks(settings)
@@ -84,6 +87,8 @@ class StageOrder:
 
     def _before(self, contrast: bool, sharpen: bool, noise: bool) -> list[Stage]:
         stages: list[Stage] = ["move"]
+        if self._reveals and not self._plain:
+            stages.append("repaint")
         if self._composite == "Before Motion":
             stages.append("composite_before")
         if self._settings.hybrid_motion != "None":

@@ -35,7 +35,13 @@ from deforum_helpers.settings.modes import (
 )
 
 # Settings that are younger than runs that may still go on: at their defaults they leave a run's digest as it was.
-_YOUNGER = ("noise_source", "new_noise_schedule", "autoencoder_correction")
+_YOUNGER = (
+    "noise_source",
+    "new_noise_schedule",
+    "autoencoder_correction",
+    "depth_warp",
+    "revealed_strength_schedule",
+)
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         + (script.guides.warnings if script.guides is not None else ())
         + _color_warnings(settings)
         + _correction_warnings(settings, schedules)
+        + _scene_warnings(settings)
         + mask_warnings(settings, script.masks),
     )
 
@@ -208,6 +215,16 @@ def _correction_warnings(settings: Settings, schedules: Schedules) -> tuple[str,
         "autoencoder_correction keeps the noise of noise_schedule in the frames as well, where it adds up to grain; "
         "set noise_schedule to 0: (0).",
     )
+
+
+def _scene_warnings(settings: Settings) -> tuple[str, ...]:
+    """Return what keeps settings of the exact camera from having an effect, as plain sentences."""
+    if settings.depth_warp == "exact" and settings.animation_mode != "3D":
+        return (
+            f"depth_warp is exact, but animation_mode is {settings.animation_mode}, which has no depth; frames are "
+            "moved as without it.",
+        )
+    return ()
 
 
 def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:

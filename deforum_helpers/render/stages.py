@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from deforum_helpers.image import adjust, color, noise
 from deforum_helpers.image.composite import composite
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank
+from deforum_helpers.image.reveal import repainted_mask
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
@@ -35,6 +37,7 @@ class Draft:
         motion: the video's motion into the frame, once it was measured.
         flow: (2, H, W) the last flow that was measured in the video, or None.
         extras: pictures of how it was made, each with a name.
+        unpainted: (H, W) bool, what came into sight and was filled but not painted, or None.
     """
 
     image: Image | None
@@ -46,10 +49,29 @@ class Draft:
     motion: Motion | None = None
     flow: Flow | None = None
     extras: tuple[tuple[str, Image], ...] = ()
+    unpainted: torch.Tensor | None = None
 
 
 def _move(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    return replace(draft, image=studio.moved(_picture(draft), key.index))
+    image, unpainted = studio.revealing(_picture(draft), key.index, draft.unpainted)
+    return replace(draft, image=image, unpainted=unpainted)
+
+
+def _repaint(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    """Paint what came into sight, within the mask that the frame is painted in."""
+    mask = None if draft.unpainted is None or key.repaint is None else repainted_mask(draft.unpainted)
+    if mask is None or key.repaint is None:
+        return draft
+    image = _picture(draft)
+    if key.mask is not None:
+        composed = _composed(key.mask, draft, key, studio)
+        mask = mask * studio.turned(torch.zeros_like(mask) if composed is None else composed)
+    if is_blank(mask):
+        return draft
+    request = studio.controlled(key.repaint, key, image)
+    with contextlib.suppress(NotFinite):  # what was filled stays, and the frame's own sampling tells of it
+        image = studio.painted(request, image, mask)
+    return replace(draft, image=image)
 
 
 def _take_reference(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
@@ -227,6 +249,7 @@ Apply = Callable[[Draft, KeyFrame, Studio], Draft]
 STAGES: Mapping[Stage, Apply] = {
     "video_reference": _video_reference,
     "move": _move,
+    "repaint": _repaint,
     "composite_before": _composite,
     "hybrid_motion": _hybrid_motion,
     "composite": _composite,

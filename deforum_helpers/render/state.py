@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.types import Depth, Flow, Image
 
@@ -17,12 +19,14 @@ class State:
         last: the newest frame, rounded to 8 bits so that the file on disk is the state; None before the first step.
         reference: what colours are matched to, made of an 8-bit picture, or None.
         flow: (2, H, W) the last flow that was measured in the video, from which the next measurement begins; or None.
+        unpainted: (H, W) bool, what came into sight in the in-between frames and no key frame has painted; or None.
     """
 
     steps_done: int = 0
     last: Image | None = None
     reference: ColorReference | None = None
     flow: Flow | None = None
+    unpainted: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,16 @@ def step(
         The state for the next step, and the finished frames in order. Nothing is written, nothing global changed.
     """
     start = _start(state, key, studio, init_image)
-    draft = Draft(image=start, reference=state.reference, start=start, flow=state.flow)
+    draft = Draft(
+        image=start, reference=state.reference, start=start, flow=state.flow, unpainted=state.unpainted
+    )
     for stage in key.stages:
         draft = stages[stage](draft, key, studio)
     fading = state.last if key.source == "last_frame" else None
-    frames, flow = finish_group(draft, fading, key, studio)
+    group = finish_group(draft, fading, key, studio)
     # The last frame of a group, the anchor alone if the film goes on, is what the next key frame starts from.
-    return State(state.steps_done + 1, frames[-1].image, draft.reference, flow), frames
+    last = group.frames[-1].image
+    return State(state.steps_done + 1, last, draft.reference, group.flow, group.unpainted), group.frames
 
 
 def _start(state: State, key: KeyFrame, studio: Studio, init_image: Image | None) -> Image | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.depth.base import DepthEstimator
 from deforum_helpers.depth.maps import depth_bytes
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.flow.base import FlowEstimator
@@ -18,40 +17,18 @@ from deforum_helpers.flow.methods import make_flow_estimator
 from deforum_helpers.image.composite import blend_mask, difference_mask, finished_mask
 from deforum_helpers.image.inpaint import box_around, repaint
 from deforum_helpers.image.mask import Mask, inverse, masked
-from deforum_helpers.image.types import Depth, Flow, Image
-from deforum_helpers.image.warp import warp_depth, warp_flat
+from deforum_helpers.image.reveal import filled, hole_of, moved_flags
+from deforum_helpers.image.surface import seen_surface
+from deforum_helpers.image.types import Flow, Image
+from deforum_helpers.image.warp import fetched, warp_depth, warp_flat
 from deforum_helpers.render.controls import UnitPictures, controls_at, cut_to
+from deforum_helpers.render.eyes import Eyes
 from deforum_helpers.render.hybrid import Hybrid, Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import Masks
-from deforum_helpers.render.moves import FlatMove
+from deforum_helpers.render.moves import FlatMove, scene_view
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.settings.modes import is_hybrid
-
-
-class Eyes:
-    """Looks at each picture once, however often its depth is asked for.
-
-    Where the device's memory does not hold both models, the engine lends its own for the look.
-    """
-
-    def __init__(self, estimator: DepthEstimator, engine: Engine) -> None:
-        self._estimator = estimator
-        self._engine = engine
-        self._seen: tuple[Image, Depth] | None = None
-
-    def depth(self, image: Image) -> Depth:
-        """Return the depth (H, W) of `image`, larger = farther."""
-        if self._seen is None or self._seen[0] is not image:
-            self._seen = (image, self._estimate(image))
-        return self._seen[1]
-
-    def _estimate(self, image: Image) -> Depth:
-        try:
-            return self._estimator.estimate(image)
-        except torch.cuda.OutOfMemoryError:
-            with self._engine.resting():
-                return self._estimator.estimate(image)
+from deforum_helpers.settings.modes import is_exact, is_hybrid
 
 
 @dataclass(frozen=True)
@@ -162,6 +139,8 @@ class Studio:
             seen: the picture whose depth is used; by default `image` itself.
         """
         plan, move = self.plan, self.plan.moves[frame]
+        if self.is_exact:
+            return self.revealing(image, frame, None, seen)[0]
         if move.still:
             return image
         if isinstance(move, FlatMove):
@@ -178,6 +157,55 @@ class Studio:
             padding_mode=plan.settings.padding_mode,
             sampling_mode=plan.settings.sampling_mode,
             flip_dst_from_src=move.flip_dst_from_src,
+        )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether frames are moved as a real camera sees them."""
+        return is_exact(self.plan.settings)
+
+    def revealing(
+        self, image: Image, frame: int, unpainted: torch.Tensor | None, seen: Image | None = None
+    ) -> tuple[Image, torch.Tensor | None]:
+        """Return `image` after the camera's move into `frame`, and where it was filled without being painted.
+
+        Args:
+            image: picture at frame - 1.
+            frame: frame number that is moved to.
+            unpainted: (H, W) bool, where that picture was filled already, or None.
+            seen: the picture whose depth is used; by default `image` itself.
+        """
+        if not self.is_exact:
+            return self.moved(image, frame, seen), None
+        settings = self.plan.settings
+        view = scene_view(self.plan.moves, frame, (settings.W, settings.H))
+        if view.still:
+            return image, unpainted
+        if self.eyes is not None and settings.use_depth_warping and view.shift.any():
+            sight = self.eyes.sight(image if seen is None else seen, frame, view)
+        else:
+            sight = seen_surface(image.new_ones(image.shape[1:]), view)
+        hole = hole_of(sight)
+        moved = filled(fetched(image, sight, settings.sampling_mode), hole, sight)
+        return moved, hole if unpainted is None else hole | moved_flags(unpainted, sight)
+
+    def painted(self, request: GenerateRequest, image: Image, mask: Mask) -> Image:
+        """Return `image` with the masked part as the engine paints it, the rest as it is.
+
+        Args:
+            request: as planned.
+            image: (3, H, W).
+            mask: (H, W), not 0 everywhere.
+        """
+        self.cancel.check_cancel()
+        return repaint(
+            image,
+            mask,
+            lambda picture, where: self.engine.generate(
+                replace(request, init_image=picture, mask=where), self.cancel
+            ),
+            smear=False,
+            padding_px=None,
         )
 
     def controlled(self, request: GenerateRequest, key: KeyFrame, start: Image | None) -> GenerateRequest:

@@ -244,7 +244,8 @@ _MOTION: dict[str, Fact] = {
         "one itself.",
         _is_not("midas_weight", 1),
     ),
-    "padding_mode": Fact("render/studio.py"),
+    **_same(("depth_warp", "padding_mode"), Fact("render/studio.py")),
+    "revealed_strength_schedule": Fact("render/key_frames.py"),
     "sampling_mode": Fact("render/studio.py"),
     "save_depth_maps": Fact(
         "output/film.py",
@@ -575,7 +576,14 @@ _ADDED_BY_FORK = frozenset(
     )
 )
 _ADDED_HERE = frozenset(
-    ("prompt_interpolation", "noise_source", "new_noise_schedule", "autoencoder_correction")
+    (
+        "prompt_interpolation",
+        "noise_source",
+        "new_noise_schedule",
+        "autoencoder_correction",
+        "depth_warp",
+        "revealed_strength_schedule",
+    )
 )
 
 

@@ -10,6 +10,7 @@ from deforum_helpers.settings.tables import (
     BORDER_MODES,
     COLOR_COHERENCE,
     DEPTH_ALGORITHMS,
+    DEPTH_WARPS,
     FLOW_CHOICES,
     FLOW_METHODS,
     HUMAN_MASKS,
@@ -762,6 +763,25 @@ class AnimationSettings:
         step=0.05,
         used_when="depth_algorithm ends with (old)",
     )
+    depth_warp: str = setting(
+        "classic",
+        "How the 3D camera moves a frame. classic: every pixel is fetched from where it seems to come from, which "
+        "smears what stands behind a near thing. exact: the scene is drawn as a surface that a real camera sees; what "
+        "comes into sight is filled from the background and painted anew.",
+        tab=_DEPTH,
+        label="Depth warp",
+        choices=DEPTH_WARPS,
+        used_when=_CAMERA,
+    )
+    revealed_strength_schedule: str = schedule(
+        "0: (1)",
+        "How strongly areas that come into sight are painted anew before the frame is sampled, 0..1: 0 leaves them as "
+        "they were filled, 1 paints them from noise alone.",
+        tab=_DEPTH,
+        label="Revealed strength schedule",
+        bounds=(0, 1),
+        used_when="depth_warp = exact",
+    )
     padding_mode: str = setting(
         "border",
         "What comes in at the edges when the 3D camera moves: edge pixels drawn out, the mirrored "
@@ -769,7 +789,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Padding mode",
         choices=PADDING_MODES,
-        used_when=_CAMERA,
+        used_when="animation_mode = 3D and depth_warp = classic",
     )
     sampling_mode: str = setting(
         "bicubic",

@@ -180,6 +180,8 @@ CASES: dict[str, Case] = {
     "noise_source": Case("inverted"),
     "new_noise_schedule": Case("0:(0.5)", {"noise_source": "inverted"}),
     "autoencoder_correction": Case(True),
+    "depth_warp": Case("exact", DEEP),
+    "revealed_strength_schedule": Case("0:(0.5)", DEEP | {"depth_warp": "exact", "translation_x": "0:(40)"}),
     "resume_from_timestring": Case(True),
     "resume_timestring": Case("20260101000000", {"resume_from_timestring": True}),
     "enable_ddim_eta_scheduling": Case(True, {"sampler": "DDIM", "ddim_eta_schedule": "0:(0.4)"}),

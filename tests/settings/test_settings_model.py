@@ -14,7 +14,14 @@ from deforum_helpers.settings.files import typed_settings
 from deforum_helpers.settings.tables import SUBTITLE_PARAMS
 
 # Settings that neither classic Deforum nor its fork has.
-OWN = {"prompt_interpolation", "noise_source", "new_noise_schedule", "autoencoder_correction"}
+OWN = {
+    "prompt_interpolation",
+    "noise_source",
+    "new_noise_schedule",
+    "autoencoder_correction",
+    "depth_warp",
+    "revealed_strength_schedule",
+}
 CLASSIC = json.loads((Path(__file__).parent / "classic_names.json").read_text(encoding="utf-8"))
 KINDS = {
     "int": "int",
