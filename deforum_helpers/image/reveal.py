@@ -1,8 +1,8 @@
 """What stands where the camera uncovers something that the picture never showed: the background, gone on with.
 
 A hole lies between a near thing and what is behind it, or at the edge of the picture. It is filled from its far side
-alone, by the background's mirror image about the hole's rim: that has the background's own texture in all directions,
-where drawing the rim's pixels out would smear them along the motion, and the near side's would grow.
+alone, so that near things do not grow: the colours of the background's rim go on, with the detail of the background
+some way behind the rim, which is the same in all directions. Pixels drawn out would smear along the motion.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ Flags = npt.NDArray[np.bool_]
 RIM_PX = 1
 # Near a hole, what is on its near side is not gone on with.
 NEAR_PX = 3
+# Shares of the picture's shorter side: how far behind the rim detail is taken, and over how much colours are smooth.
+DETAIL_SHARE = 0.03
+SMOOTH_SHARE = 0.012
+MIXED_WEIGHT = 0.01
 # What is nearer than the background's rim by this share is not gone on with either.
 NEARER_SHARE = 0.1
 # A thinner rim of new things is left to the ordinary sampling of the frame.
@@ -50,9 +54,14 @@ def filled(image: torch.Tensor, hole: torch.Tensor, sight: Sight) -> torch.Tenso
         return image
     near = _grown(sight.before, NEAR_PX) & _grown(hole, NEAR_PX + 1) & ~hole
     planes = (plane.cpu().numpy() for plane in (hole, near, sight.depth))
-    lines, columns, found = (torch.from_numpy(plane).to(image.device) for plane in _mirrored(*planes))
-    ground = smeared(image, (hole | near).to(image.dtype))
-    patched = torch.where(hole & found, image[:, lines, columns], torch.where(hole, ground, image))
+    rim, place, found = (torch.from_numpy(plane).to(image.device) for plane in _background(*planes))
+    unknown = (hole | near).to(image.dtype)
+    # The rim's own pixels have some of the foreground in their colours.
+    mixed = (sight.behind & _grown(hole, NEAR_PX)).to(image.dtype)
+    smooth = _smooth(image, (1 - unknown) * (1 - (1 - MIXED_WEIGHT) * mixed))
+    there, beside = (smooth[:, lines, columns] for lines, columns in (place, rim))
+    detailed = (image[:, place[0], place[1]] + beside - there).clamp(0, 1)
+    patched = torch.where(hole & found, detailed, torch.where(hole, smeared(image, unknown), image))
     return patched[None].contiguous(memory_format=torch.channels_last)[0]
 
 
@@ -71,41 +80,55 @@ def repainted_mask(hole: torch.Tensor) -> Mask | None:
     return blurred(large.to(torch.float32), SOFT_PX)
 
 
-def _mirrored(
+def _background(
     hole: Flags, near: Flags, depth: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Flags]:
-    """Return, for each pixel of a hole, the line and the column that fill it, and whether there are such.
+    """Return, for each pixel, the nearest one on the far rim of its hole, and one from which its detail is taken.
 
-    Where something nearer than the rim stands in the mirror image, it is that of half the distance.
+    That is as far behind the rim as the pixel is before it, and a little farther: the rim's own pixels would be drawn
+    out into streaks by a hole that opens a little at each frame. Where something nearer than the rim stands there, it
+    is half as far.
+
+    Returns:
+        (2, H, W) lines and columns of either; and (H, W) whether there are such.
     """
     height_px, width_px = hole.shape
     usable = ~(hole | near)
     rim = usable & cv2.dilate(hole.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
-    lines, columns = np.mgrid[:height_px, :width_px]
+    here = np.indices(hole.shape)
     if not rim.any():
-        return lines, columns, np.zeros_like(hole)
+        return here, here, np.zeros_like(hole)
     _, labels = cv2.distanceTransformWithLabels(
         (~rim).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    rim_lines, rim_columns = np.nonzero(rim)
-    place = np.zeros(int(labels.max()) + 1, np.int64)
-    place[labels[rim]] = np.arange(len(rim_lines))
-    nearest = place[labels]
-    rim_lines, rim_columns = rim_lines[nearest], rim_columns[nearest]
-    least = depth[rim_lines, rim_columns] * (1 - NEARER_SHARE)
-    found = np.zeros_like(hole)
-    from_lines, from_columns = lines, columns
+    numbers = np.zeros(int(labels.max()) + 1, np.int64)
+    numbers[labels[rim]] = np.arange(int(rim.sum()))
+    beside = np.stack(np.nonzero(rim))[:, numbers[labels]]
+    away = (beside - here).astype(np.float32)
+    distance = np.maximum(np.hypot(*away), 1)
+    reach = distance + DETAIL_SHARE * min(hole.shape)
+    least = depth[beside[0], beside[1]] * (1 - NEARER_SHARE)
+    place, found = here, np.zeros_like(hole)
     for share in (1.0, 0.5):
-        then_lines = np.rint(rim_lines + share * (rim_lines - from_lines)).astype(np.int64)
-        then_columns = np.rint(rim_columns + share * (rim_columns - from_columns)).astype(np.int64)
-        within = (
-            (then_lines >= 0) & (then_lines < height_px) & (then_columns >= 0) & (then_columns < width_px)
-        )
-        then_lines, then_columns = then_lines.clip(0, height_px - 1), then_columns.clip(0, width_px - 1)
-        fits = within & usable[then_lines, then_columns] & (depth[then_lines, then_columns] >= least) & ~found
-        lines, columns = np.where(fits, then_lines, lines), np.where(fits, then_columns, columns)
-        found |= fits
-    return lines, columns, found
+        then = np.rint(beside + away * (share * reach / distance)).astype(np.int64)
+        within = (then[0] >= 0) & (then[0] < height_px) & (then[1] >= 0) & (then[1] < width_px)
+        then = np.stack([then[0].clip(0, height_px - 1), then[1].clip(0, width_px - 1)])
+        fits = within & usable[then[0], then[1]] & (depth[then[0], then[1]] >= least) & ~found
+        place, found = np.where(fits, then, place), found | fits
+    return beside, place, found
+
+
+def _smooth(image: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Return the colours of `image` (C, H, W) around each pixel, of its known ones (H, W) alone."""
+    side = 2 * round(SMOOTH_SHARE * min(known.shape)) + 1
+    if image.device.type == "cpu":
+        weights = known.numpy()
+        sums = cv2.blur(np.ascontiguousarray((image.numpy() * weights).transpose(1, 2, 0)), (side, side))
+        shares = np.maximum(cv2.blur(weights, (side, side)), 1e-6)
+        return torch.from_numpy(sums.reshape(*known.shape, -1) / shares[..., None]).permute(2, 0, 1)
+    planes = torch.cat([image * known, known[None]])[None]
+    sums = torch.nn.functional.avg_pool2d(planes, side, 1, side // 2)[0]
+    return sums[:-1] / sums[-1:].clamp(min=1e-6)
 
 
 def _grown(mask: torch.Tensor, reach_px: int) -> torch.Tensor:

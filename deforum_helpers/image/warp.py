@@ -97,8 +97,16 @@ def fetched(image: torch.Tensor, sight: Sight, sampling_mode: str) -> torch.Tens
     """
     sampling = choose(SAMPLINGS, sampling_mode, "sampling_mode")
     if image.device.type == "cpu":
-        return sample_cpu(image, sight.map_x.numpy(), sight.map_y.numpy(), sampling, "border")
-    return sample(image, sight.map_x, sight.map_y, sampling, "border")
+        moved = sample_cpu(image, sight.map_x.numpy(), sight.map_y.numpy(), sampling, "border")
+    else:
+        moved = sample(image, sight.map_x, sight.map_y, sampling, "border")
+    # Next to a jump of depth, a kernel would mix what is near with what is far, a little more at every frame.
+    height_px, width_px = image.shape[1:]
+    lines = sight.map_y.round().clamp(0, height_px - 1).long()
+    columns = sight.map_x.round().clamp(0, width_px - 1).long()
+    edges = sight.behind | sight.before
+    patched = torch.where(edges, image[:, lines, columns], moved)
+    return patched[None].contiguous(memory_format=torch.channels_last)[0]
 
 
 def _maps(
