@@ -80,6 +80,12 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "inverted": {"noise_source": "inverted"},
     "best": {"noise_source": "inverted", "autoencoder_correction": True},
     "exact": {"noise_source": "inverted", "autoencoder_correction": True, "depth_warp": "exact"},
+    "memory": {
+        "noise_source": "inverted",
+        "autoencoder_correction": True,
+        "depth_warp": "exact",
+        "scene_memory": True,
+    },
 }
 NO_CHANGES: Mapping[str, Any] = {}
 MEASURES = (

@@ -41,7 +41,7 @@ from deforum_helpers.progress import Phase, Progress, RunResult, told_once
 from deforum_helpers.render.eyes import Eyes
 from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.references import with_reference
+from deforum_helpers.render.references import with_memory, with_reference
 from deforum_helpers.render.state import State
 from deforum_helpers.render.studio import Studio
 from deforum_helpers.resuming import Start, frame_image, maker, resumed_start
@@ -53,6 +53,7 @@ logger = logging.getLogger(__name__)
 
 # Of the last phase, what the film itself takes where more is made of its frames.
 FILM_SHARE = 0.1
+MEMORY_FULL = "The scene memory has reached scene_memory_mb; what was seen longest ago is forgotten."
 
 
 def run_job(
@@ -279,9 +280,13 @@ class _Job:
                 studio,
                 lambda frame: frame_image(self.run, frame, self.engine),
             )
+        state = with_memory(state, studio, lambda frame: frame_image(self.run, frame, self.engine))
         self.tell("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
         with Aside(self.prepared, self.run, start.frames_done) as aside:
             for outcome in render(studio, state, sources.init_image):
                 film.write(outcome)
+                memory = outcome.state.memory
+                if memory is not None and memory.forgot and MEMORY_FULL not in self.warnings:
+                    self.warnings += (MEMORY_FULL,)
                 self.tell("GENERATING", film.frames / self.plan.frames, film.frames)
                 aside.note(film.frames)

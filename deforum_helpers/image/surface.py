@@ -74,6 +74,12 @@ def seen_surface(depth: Depth, view: View, size_px: tuple[int, int] | None = Non
     return Sight(*_seen(depth, view, size_px, torch))
 
 
+def far_sides(depth: numpy.ndarray) -> numpy.ndarray:
+    """Return where pixels of (H, W) float32 `depth` are on the far side of a jump, (H, W) bool."""
+    inverse = 1 / depth.clip(NEAREST, 1 / NEAREST)
+    return numpy.asarray(_slopes(inverse, numpy)[3] | _slopes(inverse.T, numpy)[3].T)
+
+
 def _seen(depth: Array, view: View, size_px: tuple[int, int], np: ModuleType) -> tuple[Array, ...]:
     width_px, height_px = size_px
     inverse = 1 / depth.clip(NEAREST, 1 / NEAREST)

@@ -10,6 +10,7 @@ from deforum_helpers.depth.edges import crisp_edges
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.image.surface import Sight, seen_surface
 from deforum_helpers.image.types import Depth, Image
+from deforum_helpers.render.memory import SceneMemory
 
 
 class Eyes:
@@ -32,10 +33,16 @@ class Eyes:
         self._seen = ((image, self._estimate(image)), *self._seen[:1])
         return self._seen[0][1]
 
-    def sight(self, image: Image, frame: int, view: View) -> Sight:
-        """Return what the camera sees of `image` after its move into the frame `frame`."""
+    def surface(self, image: Image) -> Depth:
+        """Return the depth of `image` with its edges as steps."""
+        return crisp_edges(self.depth(image))
+
+    def sight(self, image: Image, frame: int, view: View, memory: SceneMemory | None = None) -> Sight:
+        """Return what the camera sees of `image` after its move into the frame `frame`, in the memory's scale."""
         if self._sight is None or self._sight[0] is not image or self._sight[1] != frame:
-            self._sight = (image, frame, seen_surface(crisp_edges(self.depth(image)), view))
+            depth = self.surface(image)
+            depth = depth if memory is None else memory.fitted(depth)
+            self._sight = (image, frame, seen_surface(depth, view))
         return self._sight[2]
 
     def _estimate(self, image: Image) -> Depth:

@@ -13,6 +13,7 @@ from deforum_helpers.image.mask import blurred
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
+from deforum_helpers.render.memory import SceneMemory
 from deforum_helpers.render.stages import Draft
 from deforum_helpers.render.state import Frame
 from deforum_helpers.render.studio import Studio
@@ -32,6 +33,7 @@ class _Pictures:
         video_flow: the last flow that was measured in the video.
         unpainted: (H, W) bool, where the anchor was filled as things came into sight, or None.
         hidden: (H, W) bool, where the picture before it was, or None.
+        memory: what the frames before have shown of the scene, or None.
     """
 
     anchor: Image
@@ -41,6 +43,7 @@ class _Pictures:
     video_flow: Flow | None
     unpainted: torch.Tensor | None = None
     hidden: torch.Tensor | None = None
+    memory: SceneMemory | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def finish_group(draft: Draft, fading: Image | None, key: KeyFrame, studio: Stud
         raise AssertionError("the plan has a key frame without a picture")
     count = key.stop - key.index
     pictures = _Pictures(on_8_bit_grid(draft.image), fading, None, draft.motion, draft.flow)
+    pictures = replace(pictures, memory=draft.memory)
     frames: list[Frame] = []
     for number, index in enumerate(range(key.index, key.stop), start=1):
         studio.cancel.check_cancel()
@@ -99,12 +103,13 @@ def _anchor_moved(pictures: _Pictures, index: int, before: Image, key: KeyFrame,
     """Return the pictures one frame on; `before` is the finished frame before."""
     seen = pictures.anchor
     motion = studio.video_motion(index, before, pictures.video_flow)
-    anchor, unpainted = studio.revealing(seen, index, pictures.unpainted)
+    moved = studio.revealing(seen, index, pictures.unpainted, memory=pictures.memory)
+    anchor = moved.image
     if motion is not None and key.hybrid is not None:
         anchor = motion.moved(anchor, key.hybrid.between_factor)
         video_flow = motion.flow if motion.flow is not None else pictures.video_flow
         pictures = replace(pictures, motion=motion, video_flow=video_flow)
-    pictures = replace(pictures, anchor=anchor, unpainted=unpainted)
+    pictures = replace(pictures, anchor=anchor, unpainted=moved.unpainted)
     if pictures.fading is not None and index < key.index + key.fade - 1:
         return _fading_moved(pictures, seen, index, key, studio)
     return pictures
@@ -118,7 +123,8 @@ def _fading_moved(pictures: _Pictures, seen: Image, index: int, key: KeyFrame, s
         seen = (
             pictures.fading
         )  # it still stands where the camera was before; its own depth is the right one there
-    (fading, hidden), flow = studio.revealing(pictures.fading, index, pictures.hidden, seen), pictures.flow
+    moved = studio.revealing(pictures.fading, index, pictures.hidden, seen, pictures.memory)
+    fading, flow = moved.image, pictures.flow
     if pictures.motion is not None and key.hybrid is not None:
         fading = pictures.motion.moved(fading, key.hybrid.between_factor)
     if flow is not None:
@@ -126,7 +132,7 @@ def _fading_moved(pictures: _Pictures, seen: Image, index: int, key: KeyFrame, s
     elif key.flow_factor is not None and index == key.index:
         method = studio.flow(studio.plan.settings.optical_flow_cadence)
         flow = trusted_flow(method, fading, pictures.anchor) * key.flow_factor
-    return replace(pictures, fading=fading, flow=flow, hidden=hidden)
+    return replace(pictures, fading=fading, flow=flow, hidden=moved.unpainted)
 
 
 def _between(pictures: _Pictures, share: float) -> Image:

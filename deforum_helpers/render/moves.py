@@ -81,6 +81,35 @@ def scene_view(moves: Sequence[Move], frame: int, size_px: tuple[int, int]) -> V
     return view(scene_move(now.next_from_prev, now.fov_deg, optics[0], now.flip_dst_from_src), *optics)
 
 
+@dataclass(frozen=True)
+class SceneCamera:
+    """Where a frame is seen from.
+
+    Args:
+        pose: (4, 4) from the first frame's camera to this one's.
+        optics: (3, 3) intrinsics.
+    """
+
+    pose: NDArray[np.float64]
+    optics: NDArray[np.float64]
+
+
+def scene_cameras(moves: Sequence[Move], size_px: tuple[int, int]) -> tuple[SceneCamera, ...]:
+    """Return the camera of every frame, for the moves of a whole video in 3D."""
+    cameras: list[SceneCamera] = []
+    for move in moves:
+        if isinstance(move, FlatMove):
+            raise AssertionError("the picture plane has no depth")
+        optics = intrinsics(move.fov_deg, move.aspect, size_px)
+        pose = np.eye(4)
+        if cameras:
+            before = cameras[-1]
+            pose = scene_move(move.next_from_prev, move.fov_deg, before.optics, move.flip_dst_from_src)
+            pose = pose @ before.pose
+        cameras.append(SceneCamera(pose, optics))
+    return tuple(cameras)
+
+
 def plan_moves(settings: Settings, series: Values) -> tuple[Move, ...]:
     """Return the move from frame k-1 to frame k for every frame k; the first is never used.
 

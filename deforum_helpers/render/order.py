@@ -9,8 +9,10 @@ from deforum_helpers.render.masks import overlays
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import (
     is_exact,
+    is_hybrid,
     is_interpolated,
     is_moved,
+    remembers,
     starts_from_video,
     uses_masks,
     uses_video,
@@ -35,6 +37,7 @@ Stage = Literal[
     "flow_redo",
     "redo",
     "diffuse",
+    "hold",
     "composite_after",
     "overlay",
 ]
@@ -83,7 +86,10 @@ class StageOrder:
                 stages.append("flow_redo")
             if self._settings.diffusion_redo > 0:
                 stages.append("redo")
-        return (*stages, "diffuse", *self._after(index, strength))
+        # What a video has moved, or lies over, is no longer where it is remembered.
+        holds = index > 0 and remembers(self._settings) and not is_hybrid(self._settings)
+        held: tuple[Stage, ...] = ("hold",) if holds else ()
+        return (*stages, "diffuse", *held, *self._after(index, strength))
 
     def _before(self, contrast: bool, sharpen: bool, noise: bool) -> list[Stage]:
         stages: list[Stage] = ["move"]

@@ -13,14 +13,17 @@ from deforum_helpers.flow.apply import flow_picture, moved_along
 from deforum_helpers.image import adjust, color, noise
 from deforum_helpers.image.composite import composite
 from deforum_helpers.image.convert import on_8_bit_grid
-from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank
+from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank, masked
 from deforum_helpers.image.reveal import repainted_mask
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
+from deforum_helpers.render.memory import SceneMemory
 from deforum_helpers.render.order import Stage
 from deforum_helpers.render.studio import Studio
 from deforum_helpers.schedule.mask_grammar import MaskExpression
+
+HOLD_SOFT_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Draft:
         flow: (2, H, W) the last flow that was measured in the video, or None.
         extras: pictures of how it was made, each with a name.
         unpainted: (H, W) bool, what came into sight and was filled but not painted, or None.
+        memory: what the frames before have shown of the scene, or None.
+        held: (H, W) how strongly what came into sight stays as it is remembered, or None.
+        recalled: (3, H, W) the moved picture with what is remembered, or None.
     """
 
     image: Image | None
@@ -50,11 +56,21 @@ class Draft:
     flow: Flow | None = None
     extras: tuple[tuple[str, Image], ...] = ()
     unpainted: torch.Tensor | None = None
+    memory: SceneMemory | None = None
+    held: Mask | None = None
+    recalled: Image | None = None
 
 
 def _move(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    image, unpainted = studio.revealing(_picture(draft), key.index, draft.unpainted)
-    return replace(draft, image=image, unpainted=unpainted)
+    moved = studio.revealing(_picture(draft), key.index, draft.unpainted, memory=draft.memory)
+    return replace(draft, image=moved.image, unpainted=moved.unpainted, held=moved.held, recalled=moved.image)
+
+
+def _hold(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    """Bring back what is remembered, as strongly as its age lets it stay."""
+    if draft.held is None or draft.recalled is None:
+        return draft
+    return replace(draft, image=masked(draft.recalled, _picture(draft), blurred(draft.held, HOLD_SOFT_PX)))
 
 
 def _repaint(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
@@ -250,6 +266,7 @@ STAGES: Mapping[Stage, Apply] = {
     "video_reference": _video_reference,
     "move": _move,
     "repaint": _repaint,
+    "hold": _hold,
     "composite_before": _composite,
     "hybrid_motion": _hybrid_motion,
     "composite": _composite,

@@ -8,6 +8,7 @@ import torch
 
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.types import Depth, Flow, Image
+from deforum_helpers.render.memory import SceneMemory
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class State:
         reference: what colours are matched to, made of an 8-bit picture, or None.
         flow: (2, H, W) the last flow that was measured in the video, from which the next measurement begins; or None.
         unpainted: (H, W) bool, what came into sight in the in-between frames and no key frame has painted; or None.
+        memory: what the frames have shown of the scene, or None. It follows from the frames, so no checkpoint has it.
     """
 
     steps_done: int = 0
@@ -27,6 +29,7 @@ class State:
     reference: ColorReference | None = None
     flow: Flow | None = None
     unpainted: torch.Tensor | None = None
+    memory: SceneMemory | None = None
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,12 @@ def step(
     """
     start = _start(state, key, studio, init_image)
     draft = Draft(
-        image=start, reference=state.reference, start=start, flow=state.flow, unpainted=state.unpainted
+        image=start,
+        reference=state.reference,
+        start=start,
+        flow=state.flow,
+        unpainted=state.unpainted,
+        memory=state.memory,
     )
     for stage in key.stages:
         draft = stages[stage](draft, key, studio)
@@ -42,7 +47,9 @@ def step(
     group = finish_group(draft, fading, key, studio)
     # The last frame of a group, the anchor alone if the film goes on, is what the next key frame starts from.
     last = group.frames[-1].image
-    return State(state.steps_done + 1, last, draft.reference, group.flow, group.unpainted), group.frames
+    memory = studio.remembering(state.memory, group.frames[-1].index, last)
+    done = State(state.steps_done + 1, last, draft.reference, group.flow, group.unpainted, memory)
+    return done, group.frames
 
 
 def _start(state: State, key: KeyFrame, studio: Studio, init_image: Image | None) -> Image | None:

@@ -17,18 +17,18 @@ from deforum_helpers.flow.methods import make_flow_estimator
 from deforum_helpers.image.composite import blend_mask, difference_mask, finished_mask
 from deforum_helpers.image.inpaint import box_around, repaint
 from deforum_helpers.image.mask import Mask, inverse, masked
-from deforum_helpers.image.reveal import filled, hole_of, moved_flags
-from deforum_helpers.image.surface import seen_surface
 from deforum_helpers.image.types import Flow, Image
-from deforum_helpers.image.warp import fetched, warp_depth, warp_flat
+from deforum_helpers.image.warp import warp_depth, warp_flat
 from deforum_helpers.render.controls import UnitPictures, controls_at, cut_to
 from deforum_helpers.render.eyes import Eyes
 from deforum_helpers.render.hybrid import Hybrid, Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import Masks
-from deforum_helpers.render.moves import FlatMove, scene_view
+from deforum_helpers.render.memory import SceneMemory, nothing_seen, remembering
+from deforum_helpers.render.moves import FlatMove
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.settings.modes import is_exact, is_hybrid
+from deforum_helpers.render.revealing import Moved, moved_exactly
+from deforum_helpers.settings.modes import is_exact, is_hybrid, remembers
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Studio:
         """
         plan, move = self.plan, self.plan.moves[frame]
         if self.is_exact:
-            return self.revealing(image, frame, None, seen)[0]
+            return self.revealing(image, frame, None, seen).image
         if move.still:
             return image
         if isinstance(move, FlatMove):
@@ -165,29 +165,28 @@ class Studio:
         return is_exact(self.plan.settings)
 
     def revealing(
-        self, image: Image, frame: int, unpainted: torch.Tensor | None, seen: Image | None = None
-    ) -> tuple[Image, torch.Tensor | None]:
-        """Return `image` after the camera's move into `frame`, and where it was filled without being painted.
-
-        Args:
-            image: picture at frame - 1.
-            frame: frame number that is moved to.
-            unpainted: (H, W) bool, where that picture was filled already, or None.
-            seen: the picture whose depth is used; by default `image` itself.
-        """
+        self,
+        image: Image,
+        frame: int,
+        unpainted: torch.Tensor | None = None,
+        seen: Image | None = None,
+        memory: SceneMemory | None = None,
+    ) -> Moved:
+        """Return `image` after the camera's move into `frame`, with what came into sight; see `moved_exactly`."""
         if not self.is_exact:
-            return self.moved(image, frame, seen), None
+            return Moved(self.moved(image, frame, seen))
+        return moved_exactly(
+            self.plan, self.eyes, image, frame, unpainted=unpainted, seen=seen, memory=memory
+        )
+
+    def remembering(self, memory: SceneMemory | None, frame: int, image: Image) -> SceneMemory | None:
+        """Return the memory with a finished frame laid into it; None where the run keeps none."""
         settings = self.plan.settings
-        view = scene_view(self.plan.moves, frame, (settings.W, settings.H))
-        if view.still:
-            return image, unpainted
-        if self.eyes is not None and settings.use_depth_warping and view.shift.any():
-            sight = self.eyes.sight(image if seen is None else seen, frame, view)
-        else:
-            sight = seen_surface(image.new_ones(image.shape[1:]), view)
-        hole = hole_of(sight)
-        moved = filled(fetched(image, sight, settings.sampling_mode), hole, sight)
-        return moved, hole if unpainted is None else hole | moved_flags(unpainted, sight)
+        if self.eyes is None or not remembers(settings):
+            return None
+        camera, bound = self.plan.scene_cameras[frame], settings.scene_memory_mb * 1_000_000
+        depth = self.eyes.surface(image)
+        return remembering(memory or nothing_seen(), frame, image, depth, camera.pose, camera.optics, bound)
 
     def painted(self, request: GenerateRequest, image: Image, mask: Mask) -> Image:
         """Return `image` with the masked part as the engine paints it, the rest as it is.

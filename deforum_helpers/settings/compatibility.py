@@ -246,6 +246,9 @@ _MOTION: dict[str, Fact] = {
     ),
     **_same(("depth_warp", "padding_mode"), Fact("render/studio.py")),
     "revealed_strength_schedule": Fact("render/key_frames.py"),
+    "scene_memory": Fact("settings/modes.py"),
+    "scene_memory_mb": Fact("render/studio.py"),
+    "scene_memory_strength_schedule": Fact("render/revealing.py"),
     "sampling_mode": Fact("render/studio.py"),
     "save_depth_maps": Fact(
         "output/film.py",
@@ -583,6 +586,9 @@ _ADDED_HERE = frozenset(
         "autoencoder_correction",
         "depth_warp",
         "revealed_strength_schedule",
+        "scene_memory",
+        "scene_memory_mb",
+        "scene_memory_strength_schedule",
     )
 )
 

@@ -782,6 +782,35 @@ class AnimationSettings:
         bounds=(0, 1),
         used_when="depth_warp = exact",
     )
+    scene_memory: bool = setting(
+        False,
+        "Remembers the places that frames have shown, and draws them again where the camera comes back to them or "
+        "uncovers them once more.",
+        tab=_DEPTH,
+        label="Scene memory",
+        used_when="depth_warp = exact and use_depth_warping = true",
+    )
+    scene_memory_mb: int = setting(
+        64,
+        "Main memory that the scene memory takes at most. What was seen longest ago is forgotten first. A frame of "
+        "512x512 takes 6 MB.",
+        tab=_DEPTH,
+        label="Scene memory bound",
+        bounds=(1, 4096),
+        step=1,
+        unit="MB",
+        used_when="scene_memory = true",
+    )
+    scene_memory_strength_schedule: str = schedule(
+        "0: (0.5)",
+        "How strongly places that come back stay as they were, 0..1: 0 lets the frame's sampling change them like all "
+        "others, 1 keeps them. It halves with every 240 frames since a place was last seen. Lower it where the prompt "
+        "changes.",
+        tab=_DEPTH,
+        label="Scene memory strength schedule",
+        bounds=(0, 1),
+        used_when="scene_memory = true",
+    )
     padding_mode: str = setting(
         "border",
         "What comes in at the edges when the 3D camera moves: edge pixels drawn out, the mirrored "

@@ -76,6 +76,8 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("use_depth_warping", "depth_algorithm", "midas_weight"),
     ("depth_warp", "padding_mode", "sampling_mode"),
     ("revealed_strength_schedule",),
+    ("scene_memory", "scene_memory_mb"),
+    ("scene_memory_strength_schedule",),
     ("video_init_path",),
     ("extract_from_frame", "extract_to_frame", "extract_nth_frame", "overwrite_extracted_frames"),
     ("use_mask", "use_alpha_as_mask", "invert_mask", "overlay_mask"),

@@ -100,6 +100,18 @@ CASES: dict[str, dict[str, Any]] = {
     "colours": {"color_coherence": "LAB"},
     "preview": {"motion_preview_mode": True},
     "far away": {"translation_z": "0: (900)"},
+    "remembered": {"scene_memory": True, "translation_x": "0: (25), 3: (25), 4: (-25)", "max_frames": 8},
+    "remembered edge-on": {
+        "scene_memory": True,
+        "enable_perspective_flip": True,
+        "perspective_flip_phi": "0: (0), 1: (90), 2: (45)",
+    },
+    "remembered with cadence": {
+        "scene_memory": True,
+        "translation_x": "0: (25), 3: (25), 4: (-25)",
+        "max_frames": 8,
+        "diffusion_cadence": 2,
+    },
     "not square": {"W": 96, "H": 64, "translation_y": "0: (9)", "padding_mode": "zeros"},
 }
 

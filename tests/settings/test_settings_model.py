@@ -21,6 +21,9 @@ OWN = {
     "autoencoder_correction",
     "depth_warp",
     "revealed_strength_schedule",
+    "scene_memory",
+    "scene_memory_mb",
+    "scene_memory_strength_schedule",
 }
 CLASSIC = json.loads((Path(__file__).parent / "classic_names.json").read_text(encoding="utf-8"))
 KINDS = {
