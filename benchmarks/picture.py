@@ -7,6 +7,7 @@ a video and a contact sheet of each clip.
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
 import tempfile
@@ -18,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.picture_measures import Frame, Pair, burn, coherence, pulse, sharpness
+from benchmarks.picture_measures import Frame, Pair, burn, coherence, psnr, pulse, sharpness
 from benchmarks.rows import Row
+from benchmarks.scenes import FOV_DEG, KnownDepth, forest, poses_of, revealed_ratio, scene_pairs
 from deforum_helpers.camera.projection import flat_maps, inverse
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines import make_engine
@@ -59,6 +61,19 @@ CLIPS: Mapping[str, Mapping[str, Any]] = {
     "zoom": {"zoom": "0: (1.012)"},
     "pan": {"translation_x": "0: (4)"},
 }
+# Through a forest whose depth is known: a flight, and a pan there and back again, in units of the settings a frame.
+SCENE_CLIPS: Mapping[str, Mapping[str, float]] = {
+    "flight": {"translation_z": 4.0, "translation_x": 1.0},
+    "return": {"translation_x": 5.0},
+}
+SCENE: Mapping[str, Any] = {
+    "animation_mode": "3D",
+    "fov_schedule": f"0: ({FOV_DEG:g})",
+    "depth_algorithm": "Built-in",
+    "use_init": True,
+    "strength": 1.0,
+    "prompts": {"0": "a forest at sunset, highly detailed"},
+}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "iter": {"seed_behavior": "iter"},
     "fixed": {"seed_behavior": "fixed"},
@@ -68,10 +83,30 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "autoencoder_correction": True,
         "stability_schedule": "0: (0.5)",
         "cadence_blend": "sharp",
+        "depth_warp": "exact",
+    },
+    "memory": {
+        "noise_source": "inverted",
+        "autoencoder_correction": True,
+        "stability_schedule": "0: (0.5)",
+        "cadence_blend": "sharp",
+        "depth_warp": "exact",
+        "scene_memory": True,
     },
 }
 NO_CHANGES: Mapping[str, Any] = {}
-MEASURES = ("error", "flicker", "motion", "miss_px", "sharp", "pulse", "burn", "s/frame")
+MEASURES = (
+    "error",
+    "flicker",
+    "motion",
+    "miss_px",
+    "sharp",
+    "pulse",
+    "burn",
+    "revealed",
+    "return",
+    "s/frame",
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +120,7 @@ class Clip:
 def run() -> list[Row]:
     """Print all measures of all variants, and return those that have a bar."""
     with tempfile.TemporaryDirectory() as folder:
-        compare(tuple(VARIANTS), tuple(CLIPS), (1, 2), FRAMES, Path(folder))
+        compare(tuple(VARIANTS), (*CLIPS, *SCENE_CLIPS), (1, 2), FRAMES, Path(folder))
     return []
 
 
@@ -96,24 +131,26 @@ def compare(
     frames: int,
     out: Path,
     changes: Mapping[str, Any] = NO_CHANGES,
+    engine_name: str = "demo",
 ) -> dict[tuple[str, int, str], Clip]:
     """Render and measure each clip with each variant, and print one table a clip.
 
     Args:
-        variants, clips: names of `VARIANTS` and `CLIPS`.
+        variants, clips: names of `VARIANTS`, and of `CLIPS` and `SCENE_CLIPS`.
         cadences: values of diffusion_cadence.
         frames: length of a clip.
         out: a folder; gets a video and a contact sheet of each.
         changes: settings of all variants.
+        engine_name: "null" shows what the camera alone does.
     """
-    engine = make_engine("demo")
-    fresh = text_to_image(engine, 4)
+    engine = make_engine(engine_name)
+    fresh = text_to_image(engine, 4, (int(changes.get("W", COMMON["W"])), int(changes.get("H", COMMON["H"]))))
     made: dict[tuple[str, int, str], Clip] = {}
     for clip in clips:
         for cadence in cadences:
             print(f"\n{clip}, cadence {cadence}, {frames} frames\n{'':14}" + _cells(MEASURES), flush=True)
             for variant in variants:
-                settings = {**COMMON, **CLIPS[clip], **VARIANTS[variant], **changes}
+                settings = {**COMMON, **clip_settings(clip, frames), **VARIANTS[variant], **changes}
                 settings |= {"max_frames": frames, "diffusion_cadence": cadence}
                 result = render(settings, engine, fresh, out, f"{clip}-{cadence}-{variant}")
                 made[clip, cadence, variant] = result
@@ -124,19 +161,41 @@ def compare(
 
 def render(settings: Mapping[str, Any], engine: Engine, fresh: Sequence[Frame], out: Path, name: str) -> Clip:
     """Render one clip, measure it, and keep its video and its contact sheet as `name`."""
+    scene = forest(int(settings["H"])) if settings["animation_mode"] == "3D" else None
+    truth: list[tuple[Frame, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         facts = HostFacts("benchmark", "demo", None, Path(folder), samplers("demo"), schedulers("demo"))
+        if scene is not None:
+            write_frame(Path(folder) / "scene.png", scene.view(np.eye(4))[0])
+            settings = {**settings, "init_image": str(Path(folder) / "scene.png")}
         prepared = prepare(settings, facts)
+        if scene is not None:
+            truth = [scene.view(pose) for pose in poses_of(prepared.plan.moves)]
         began = time.perf_counter()
-        result = run_job(prepared, engine, CancelToken(), lambda progress: None)
+        result = run_job(
+            prepared,
+            engine,
+            CancelToken(),
+            lambda progress: None,
+            estimator=lambda name, device: KnownDepth([depth for _, depth in truth]),
+        )
         seconds = (time.perf_counter() - began) / result.frames
         paths = sorted(result.outdir.glob(f"{result.timestring}_[0-9]*.png"))
         frames = tuple(read_frame(path) for path in paths)
         if result.video is not None:
             shutil.copy(result.video, out / f"{name}{result.video.suffix}")
     write_frame(out / f"{name}.png", contact_sheet(frames))
-    fit = coherence(planned_pairs(frames, prepared))
+    of_scene: dict[str, float] = {"revealed": math.nan, "return": math.nan}
+    if scene is None:
+        pairs = planned_pairs(frames, prepared)
+    else:
+        depths = [depth for _, depth in truth]
+        pairs, sights = scene_pairs(frames, depths, poses_of(prepared.plan.moves))
+        of_scene["revealed"] = revealed_ratio(frames, [view for view, _ in truth], pairs, sights)
+        of_scene["return"] = psnr(frames[-1], frames[0])
+    fit = coherence(pairs)
     measures = {
+        **of_scene,
         "error": fit.error,
         "flicker": fit.flicker,
         "motion": fit.motion,
@@ -147,6 +206,19 @@ def render(settings: Mapping[str, Any], engine: Engine, fresh: Sequence[Frame], 
         "s/frame": seconds,
     }
     return Clip(frames, measures)
+
+
+def clip_settings(clip: str, frames: int) -> Mapping[str, Any]:
+    """Return what moves the camera of a clip; the pan turns back in its middle and ends where it began."""
+    if clip in CLIPS:
+        return CLIPS[clip]
+    moves = {name: f"0: ({speed:g})" for name, speed in SCENE_CLIPS[clip].items()}
+    if clip == "return":
+        there = (frames - 1) // 2
+        x = SCENE_CLIPS[clip]["translation_x"]
+        ends = f"{2 * there}: ({-x:g}), {2 * there + 1}: (0)"
+        moves["translation_x"] = f"0: ({x:g}), {there}: ({x:g}), {there + 1}: ({-x:g}), {ends}"
+    return {**SCENE, **moves, "translation_z": moves.get("translation_z", "0: (0)")}
 
 
 def planned_pairs(frames: Sequence[Frame], prepared: Prepared) -> list[Pair]:
@@ -177,13 +249,13 @@ def to_float(image: Any) -> Any:
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy() * np.float32(255))
 
 
-def text_to_image(engine: Engine, count: int) -> tuple[Frame, ...]:
+def text_to_image(engine: Engine, count: int, size_px: tuple[int, int]) -> tuple[Frame, ...]:
     """Return frames of the clips' prompt that are generated from noise alone."""
     request = GenerateRequest(
         prompt=PROMPT,
         negative_prompt="",
-        width_px=COMMON["W"],
-        height_px=COMMON["H"],
+        width_px=size_px[0],
+        height_px=size_px[1],
         seed=0,
         steps=COMMON["steps"],
         cfg_scale=5.0,
@@ -212,16 +284,18 @@ def main() -> int:
     """Read the command line, render and measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.picture", description=__doc__)
     parser.add_argument("--variants", default=",".join(VARIANTS))
-    parser.add_argument("--clips", default=",".join(CLIPS))
+    parser.add_argument("--clips", default=",".join((*CLIPS, *SCENE_CLIPS)))
     parser.add_argument("--cadences", default="1,2")
     parser.add_argument("--set", action="append", default=[], metavar="name=value", help="of all variants")
+    parser.add_argument("--engine", default="demo", help="null shows what the camera alone does")
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--out", type=Path, default=Path("outputs") / "picture")
     flags = parser.parse_args()
     flags.out.mkdir(parents=True, exist_ok=True)
     changes = dict(text.split("=", 1) for text in flags.set)
     cadences = [int(text) for text in flags.cadences.split(",")]
-    compare(flags.variants.split(","), flags.clips.split(","), cadences, flags.frames, flags.out, changes)
+    variants, clips = flags.variants.split(","), flags.clips.split(",")
+    compare(variants, clips, cadences, flags.frames, flags.out, changes, flags.engine)
     return 0
 
 

@@ -20,6 +20,7 @@ from deforum_helpers.engines.base import Engine
 from deforum_helpers.engines.preview import PreviewEngine
 from deforum_helpers.errors import BlankFrame, Cancelled
 from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.types import Image
 from deforum_helpers.kept_settings import keep_settings
 from deforum_helpers.media.video import remove_extracted
 from deforum_helpers.nolinks import is_file, read_file
@@ -38,11 +39,12 @@ from deforum_helpers.output.postproduction import (
 from deforum_helpers.output.runs import rendering
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.progress import Phase, Progress, RunResult, told_once
+from deforum_helpers.render.eyes import Eyes
 from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.references import with_reference
+from deforum_helpers.render.references import with_memory, with_reference
 from deforum_helpers.render.state import State
-from deforum_helpers.render.studio import Eyes, Studio
+from deforum_helpers.render.studio import Studio
 from deforum_helpers.resuming import Start, frame_image, maker, resumed_start
 from deforum_helpers.settings import FIELDS, flat_settings
 from deforum_helpers.settings.modes import reads_color_image
@@ -52,6 +54,7 @@ logger = logging.getLogger(__name__)
 
 # Of the last phase, what the film itself takes where more is made of its frames.
 FILM_SHARE = 0.1
+MEMORY_FULL = "The scene memory has reached scene_memory_mb; what was seen longest ago is forgotten."
 
 
 def run_job(
@@ -282,15 +285,19 @@ class _Job:
         state = start.state
         if settings.seamless_loop and start.frames_done:
             state = replace(state, first=frame_image(self.run, self.plan.shown(0), self.engine))
+
+        def finished(frame: int) -> Image:
+            return frame_image(self.run, self.plan.shown(frame), self.engine)
+
         if start.from_frames:
-            state = with_reference(
-                self._with_given_reference(state),
-                studio,
-                lambda frame: frame_image(self.run, self.plan.shown(frame), self.engine),
-            )
+            state = with_reference(self._with_given_reference(state), studio, finished)
+        state = with_memory(state, studio, finished)
         self.tell("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
         with Aside(self.prepared, self.run, start.frames_done, self.cancel) as aside:
             for outcome in render(studio, state, sources.init_image):
                 film.write(outcome)
+                memory = outcome.state.memory
+                if memory is not None and memory.forgot and MEMORY_FULL not in self.warnings:
+                    self.warnings += (MEMORY_FULL,)
                 self.tell("GENERATING", film.frames / self.plan.frames, film.frames)
                 aside.note(film.frames)

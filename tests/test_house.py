@@ -149,16 +149,6 @@ VAGUE = {
     "common",
     "misc",
 }
-MAX_FILE_LINES = 300
-MAX_FUNCTION_LINES = 50
-# Tables of facts, which are as long as the facts are many.
-TABLES = {
-    "deforum_helpers/settings/compatibility.py",
-    "deforum_helpers/settings/model_animation.py",
-    "deforum_helpers/settings/model_output.py",
-    "deforum_helpers/settings/model_run.py",
-    "deforum_helpers/settings/tables.py",
-}
 AGPL_3_MD5 = "eb1e647870add0502f8f010b19de32af"
 
 
@@ -278,35 +268,6 @@ def test_every_module_begins_with_its_purpose() -> None:
         source.path for source in sources() if source.text.strip() and not ast.get_docstring(source.tree)
     ]
     assert not without
-
-
-def test_files_are_short() -> None:
-    lengths = {source.path: source.text.count("\n") for source in sources() if source.path not in TABLES}
-    assert not {path: length for path, length in lengths.items() if length > MAX_FILE_LINES}
-
-
-def test_scripts_and_styles_of_the_page_are_short() -> None:
-    files = (ROOT / "style.css", *(ROOT / "javascript").iterdir())
-    lengths = {file.name: file.read_text(encoding="utf-8").count("\n") for file in files}
-    assert not {name: length for name, length in lengths.items() if length > MAX_FILE_LINES}
-
-
-def test_functions_are_short() -> None:
-    long = [
-        f"{source.path}:{node.lineno} {node.name}: {_code_lines(node)} lines"
-        for source in sources()
-        for node in ast.walk(source.tree)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        and _code_lines(node) > MAX_FUNCTION_LINES
-    ]
-    assert not long, "\n".join(long)
-
-
-def _code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    first = function.body[0]
-    documented = isinstance(first, ast.Expr) and ast.get_docstring(function, clean=False) is not None
-    text = (first.end_lineno or 0) - first.lineno + 1 if documented else 0
-    return (function.end_lineno or 0) - function.lineno + 1 - text
 
 
 def test_nothing_is_left_for_later() -> None:

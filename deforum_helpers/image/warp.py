@@ -7,6 +7,7 @@ import torch
 from deforum_helpers.camera.projection import FARTHEST_PX, Lens, flat_maps, inverse, lens, sampling_maps
 from deforum_helpers.camera.types import Matrix
 from deforum_helpers.image.sampling import Padding, Sampling, sample, sample_cpu
+from deforum_helpers.image.surface import Sight
 from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.registry import choose
 
@@ -83,6 +84,31 @@ def warp_depth(
     return sample(
         image, *_maps(z_plane, size_px, next_from_prev, optics, flip_dst_from_src), sampling, padding
     )
+
+
+def fetched(image: torch.Tensor, sight: Sight, sampling_mode: str) -> torch.Tensor:
+    """Return (C, H, W) float32 `image` as the camera sees it after its move; where nothing is seen, any of its colours.
+
+    Args:
+        image: (C, H, W) float32, 0..1.
+        sight: what the camera sees of it.
+        sampling_mode: "bicubic", "bilinear" or "nearest".
+
+    Raises:
+        UnknownName: no such sampling mode.
+    """
+    sampling = choose(SAMPLINGS, sampling_mode, "sampling_mode")
+    if image.device.type == "cpu":
+        moved = sample_cpu(image, sight.map_x.numpy(), sight.map_y.numpy(), sampling, "border")
+    else:
+        moved = sample(image, sight.map_x, sight.map_y, sampling, "border")
+    # Next to a jump of depth, a kernel would mix what is near with what is far, a little more at every frame.
+    height_px, width_px = image.shape[1:]
+    lines = sight.map_y.round().clamp(0, height_px - 1).long()
+    columns = sight.map_x.round().clamp(0, width_px - 1).long()
+    edges = sight.behind | sight.before
+    patched = torch.where(edges, image[:, lines, columns], moved)
+    return patched[None].contiguous(memory_format=torch.channels_last)[0]
 
 
 def _maps(

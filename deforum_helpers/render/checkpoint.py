@@ -51,7 +51,7 @@ class Checkpoint:
 def encoded(checkpoint: Checkpoint) -> bytes:
     """Return the file that `decoded` reads: the reference in 8 bits, the flow as it is, the rest as JSON."""
     state = checkpoint.state
-    about = {
+    about: dict[str, Any] = {
         "version": VERSION,
         "steps_done": state.steps_done,
         "frames_done": checkpoint.frames_done,
@@ -59,13 +59,17 @@ def encoded(checkpoint: Checkpoint) -> bytes:
         "made_by": checkpoint.made_by,
         "color_mode": state.reference.mode if state.reference else None,
     }
-    arrays: dict[str, Any] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
+    arrays: dict[str, Any] = {}
     if state.flow is not None:
         arrays["flow"] = state.flow.cpu().numpy()
     if state.leaving is not None and state.last is not None:
         arrays["leaving"], arrays["last"] = to_bytes(state.leaving), to_bytes(state.last)
+    if state.unpainted is not None:
+        arrays["unpainted"] = np.packbits(state.unpainted.cpu().numpy(), axis=1)
+        about["width_px"] = state.unpainted.shape[1]
     if state.reference is not None:
         arrays["reference"] = state.reference.image_u8
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
@@ -89,10 +93,14 @@ def decoded(content: bytes, device: torch.device) -> Checkpoint:
         if "reference" in arrays:
             reference = ColorReference(from_bytes(arrays["reference"], device), about["color_mode"])
         flow = torch.from_numpy(arrays["flow"]).to(device) if "flow" in arrays else None
+        unpainted = None
+        if "unpainted" in arrays:
+            flags = np.unpackbits(arrays["unpainted"], axis=1, count=int(about["width_px"]))
+            unpainted = torch.from_numpy(flags.astype(bool)).to(device)
         last, leaving = (
             from_bytes(arrays[name], device) if name in arrays else None for name in ("last", "leaving")
         )
-        state = State(int(about["steps_done"]), last, reference, flow, leaving)
+        state = State(int(about["steps_done"]), last, reference, flow, leaving=leaving, unpainted=unpainted)
         made_by = str(about.get("made_by", ""))
         return Checkpoint(state, int(about["frames_done"]), str(about["digest"]), made_by)
     except _DAMAGES as error:  # what the libraries advise then, to load it unsafely, is no advice

@@ -14,7 +14,7 @@ from deforum_helpers.render.guides import Guide, guide_at, is_guided
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
 from deforum_helpers.render.order import Stage, StageOrder
 from deforum_helpers.render.placing import plan_fades
-from deforum_helpers.render.requests import plan_request
+from deforum_helpers.render.requests import plan_request, repainting
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.render.script import Script
 from deforum_helpers.render.stability import Stability, plan_stability
@@ -89,6 +89,7 @@ class KeyFrame:
         dissolve: the frame at which the dissolve began that it lies in, or None.
         stability: the look that it is held to, or None.
         ending: how much of the end of the video it shows, 0..1.
+        repaint: how what came into sight is painted before the frame is; None = not.
     """
 
     index: int
@@ -113,6 +114,7 @@ class KeyFrame:
     dissolve: int | None = field(default=None, repr=False)
     stability: Stability | None = field(default=None, repr=False)
     ending: float = field(default=0.0, repr=False)
+    repaint: GenerateRequest | None = field(default=None, repr=False)
 
     @property
     def sampling_steps(self) -> int:
@@ -178,21 +180,22 @@ def _key_frame(
     contrast = at["contrast_schedule"]
     request = plan_request(script, index, at, seeds, change)
     stability, ending = plan_stability(script, index, seeds, change), ending_share(settings, index)
+    stages = order.of(
+        index,
+        strength,
+        contrast=contrast != 1,
+        sharpen=sharpening.amount > 0,
+        noise=noise.amount > 0,
+        renewed=renewed,
+        held=stability is not None,
+        ends=ending > 0,
+    )
     return KeyFrame(
         index=index,
         stop=stop,
         fade=fade,
         source=source,
-        stages=order.of(
-            index,
-            strength,
-            contrast=contrast != 1,
-            sharpen=sharpening.amount > 0,
-            noise=noise.amount > 0,
-            renewed=renewed,
-            held=stability is not None,
-            ends=ending > 0,
-        ),
+        stages=stages,
         contrast=contrast,
         sharpening=sharpening,
         noise=noise,
@@ -211,6 +214,7 @@ def _key_frame(
         dissolve=None if change is None else change.dissolve,
         stability=stability,
         ending=ending,
+        repaint=repainting(request, index, at["revealed_strength_schedule"]) if "repaint" in stages else None,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.camera.flat import flat_matrix, perspective_flip_matrix
+from deforum_helpers.camera.pinhole import View, intrinsics, scene_move, view
 from deforum_helpers.camera.pose import next_from_prev
 from deforum_helpers.camera.shake import shake_offsets
 from deforum_helpers.render.schedules import Values
@@ -97,6 +98,50 @@ def taken_back(moves: Sequence[Move]) -> Move:
     if flat is None or abs(np.linalg.det(flat.dst_from_src)) < 1e-9:
         return FlatMove(np.eye(3))
     return FlatMove(np.asarray(np.linalg.inv(flat.dst_from_src), np.float64))
+
+
+def scene_view(moves: Sequence[Move], frame: int, size_px: tuple[int, int]) -> View:
+    """Return how a real camera takes the pixels of frame `frame` - 1 to `frame`; a changing field of view zooms.
+
+    Args:
+        moves: of the whole video, in 3D.
+        frame: frame number, >= 1.
+        size_px: (width, height).
+    """
+    before, now = moves[frame - 1], moves[frame]
+    if isinstance(before, FlatMove) or isinstance(now, FlatMove):
+        raise AssertionError("the picture plane has no depth")
+    optics = [intrinsics(move.fov_deg, move.aspect, size_px) for move in (before, now)]
+    return view(scene_move(now.next_from_prev, now.fov_deg, optics[0], now.flip_dst_from_src), *optics)
+
+
+@dataclass(frozen=True)
+class SceneCamera:
+    """Where a frame is seen from.
+
+    Args:
+        pose: (4, 4) from the first frame's camera to this one's.
+        optics: (3, 3) intrinsics.
+    """
+
+    pose: NDArray[np.float64]
+    optics: NDArray[np.float64]
+
+
+def scene_cameras(moves: Sequence[Move], size_px: tuple[int, int]) -> tuple[SceneCamera, ...]:
+    """Return the camera of every frame, for the moves of a whole video in 3D."""
+    cameras: list[SceneCamera] = []
+    for move in moves:
+        if isinstance(move, FlatMove):
+            raise AssertionError("the picture plane has no depth")
+        optics = intrinsics(move.fov_deg, move.aspect, size_px)
+        pose = np.eye(4)
+        if cameras:
+            before = cameras[-1]
+            pose = scene_move(move.next_from_prev, move.fov_deg, before.optics, move.flip_dst_from_src)
+            pose = pose @ before.pose
+        cameras.append(SceneCamera(pose, optics))
+    return tuple(cameras)
 
 
 def plan_moves(settings: Settings, series: Values) -> tuple[Move, ...]:

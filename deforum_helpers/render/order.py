@@ -8,8 +8,11 @@ from deforum_helpers.render.guides import is_guided
 from deforum_helpers.render.masks import overlays
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import (
+    is_exact,
+    is_hybrid,
     is_interpolated,
     is_moved,
+    remembers,
     starts_from_video,
     uses_masks,
     uses_video,
@@ -18,6 +21,7 @@ from deforum_helpers.settings.modes import (
 Stage = Literal[
     "video_reference",
     "move",
+    "repaint",
     "composite_before",
     "hybrid_motion",
     "composite",
@@ -33,6 +37,7 @@ Stage = Literal[
     "flow_redo",
     "redo",
     "diffuse",
+    "hold",
     "stabilize",
     "composite_after",
     "overlay",
@@ -53,6 +58,7 @@ class StageOrder:
         self._given = coherence == "Image" or self._video
         self._referenced = self._given
         self._moves = is_moved(settings)
+        self._reveals = is_exact(settings)
         self._from_picture = settings.use_init or starts_from_video(settings)
         self._composite = settings.hybrid_composite if self._moves else "None"
         self._noise_masked = settings.use_noise_mask or uses_masks(settings)
@@ -98,11 +104,17 @@ class StageOrder:
                 stages.append("flow_redo")
             if self._settings.diffusion_redo > 0:
                 stages.append("redo")
-        held_now: tuple[Stage, ...] = ("stabilize",) if held and not self._plain else ()
-        return (*stages, "diffuse", *held_now, *self._after(index, strength), *last)
+        # What a video has moved, or lies over, is no longer where it is remembered.
+        keeps = index > 0 and remembers(self._settings) and not is_hybrid(self._settings)
+        holding: list[Stage] = ["hold"] if keeps else []
+        if held and not self._plain:
+            holding.append("stabilize")
+        return (*stages, "diffuse", *holding, *self._after(index, strength), *last)
 
     def _before(self, contrast: bool, sharpen: bool, noise: bool) -> list[Stage]:
         stages: list[Stage] = ["move"]
+        if self._reveals and not self._plain:
+            stages.append("repaint")
         if self._composite == "Before Motion":
             stages.append("composite_before")
         if self._settings.hybrid_motion != "None":

@@ -20,7 +20,7 @@ from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrame, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems, frame_warnings
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
-from deforum_helpers.render.moves import Move, plan_moves
+from deforum_helpers.render.moves import Move, SceneCamera, plan_moves, scene_cameras
 from deforum_helpers.render.placing import place_key_frames
 from deforum_helpers.render.reversal import in_render_order, moves_in_render_order
 from deforum_helpers.render.schedules import Schedules, compile_schedules
@@ -32,8 +32,10 @@ from deforum_helpers.settings import FIELDS, Settings, flat_settings
 from deforum_helpers.settings.modes import (
     cadence,
     distribution,
+    is_exact,
     is_hybrid,
     is_moved,
+    remembers,
     uses_video,
     weighs_prompts,
 )
@@ -43,6 +45,8 @@ _YOUNGER = (
     *("noise_source", "new_noise_schedule", "autoencoder_correction", "stability_schedule"),
     *("cadence_blend", "prompt_transition", "prompt_transition_frames", "seamless_loop", "end_image_path"),
     *("ending_frames", "reverse_generation"),
+    *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
+    "scene_memory_strength_schedule",
 )
 
 
@@ -89,6 +93,11 @@ class Plan:
     def poses(self) -> NDArray[np.float64]:
         """(frames, 4, 4) `next_from_prev` of every frame; a 2D move is its homography in pixels."""
         return np.stack([move.pose() for move in self.moves])
+
+    @cached_property
+    def scene_cameras(self) -> tuple[SceneCamera, ...]:
+        """Where each frame is seen from, in the space of the first; only in 3D."""
+        return scene_cameras(self.moves, (self.settings.W, self.settings.H))
 
     @cached_property
     def subtitle_heads(self) -> tuple[tuple[str, int], ...]:
@@ -173,6 +182,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         + (script.guides.warnings if script.guides is not None else ())
         + _color_warnings(settings)
         + _correction_warnings(settings, schedules)
+        + _scene_warnings(settings)
         + mask_warnings(settings, script.masks),
     )
 
@@ -231,6 +241,20 @@ def _correction_warnings(settings: Settings, schedules: Schedules) -> tuple[str,
         "autoencoder_correction keeps the noise of noise_schedule in the frames as well, where it adds up to grain; "
         "set noise_schedule to 0: (0).",
     )
+
+
+def _scene_warnings(settings: Settings) -> tuple[str, ...]:
+    """Return what keeps settings of the exact camera from having an effect, as plain sentences."""
+    mode, told = settings.animation_mode, []
+    if settings.depth_warp == "exact" and mode != "3D":
+        told.append(
+            f"depth_warp is exact, but animation_mode is {mode}, which has no depth; frames are moved as without it."
+        )
+    if settings.scene_memory and not remembers(settings) and not settings.motion_preview_mode:
+        missing = "use_depth_warping is off" if is_exact(settings) else "depth_warp is classic"
+        missing = missing if mode == "3D" else f"animation_mode is {mode}"
+        told.append(f"scene_memory is on, but {missing}; without the scene's depth nothing is remembered.")
+    return tuple(told)
 
 
 def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""The colour reference of a film in its middle, found again from the frames that are there."""
+"""The colour reference and the scene memory of a run in its middle, found again from the frames that are there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.stages import STAGES, Draft
 from deforum_helpers.render.state import State
 from deforum_helpers.render.studio import Studio
+from deforum_helpers.settings.modes import remembers
 
 
 def with_reference(state: State, studio: Studio, frame: Callable[[int], Image]) -> State:
@@ -37,6 +38,27 @@ def with_reference(state: State, studio: Studio, frame: Callable[[int], Image]) 
             picture = on_8_bit_grid(studio.video_frame(key.index))
             return replace(state, reference=ColorReference(picture, mode))
     return state
+
+
+def with_memory(state: State, studio: Studio, frame: Callable[[int], Image]) -> State:
+    """Return `state` with what the frames on disk have shown of the scene, laid into the memory one by one.
+
+    It is the memory that a run which never stopped would have, bit for bit, as it follows from the frames alone.
+
+    Args:
+        state: of the frames on disk.
+        studio: what the film is made with.
+        frame: gives a finished frame by its number.
+    """
+    if not remembers(studio.plan.settings):
+        return state
+    memory = None
+    for key in studio.plan.key_frames[: state.steps_done]:
+        studio.cancel.check_cancel()
+        if key.index > 0 and key.source == "nothing":
+            memory = None  # another scene begins
+        memory = studio.remembering(memory, key, frame(key.stop - 1))
+    return replace(state, memory=memory)
 
 
 def _before_diffusion(key: KeyFrame, place: int, studio: Studio, start: Image) -> ColorReference | None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from deforum_helpers.engines.base import FreeU, GenerateRequest, KohyaHRFix, MaskContent, PromptBlend
 from deforum_helpers.options import Options
 from deforum_helpers.render.script import Script
 from deforum_helpers.render.transitions import Transition
 from deforum_helpers.schedule import KeySeeds
+from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import blends_embeddings, is_interpolated
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler
+
+# Of a full denoising's steps, those that paint what came into sight; of few-step models all.
+REPAINTING_SHARE = 0.5
+FEWEST_STEPS = 4
 
 # "fill" and "original" begin from a picture; who asks the engine smears the surroundings in.
 _MASK_CONTENTS: Mapping[str, MaskContent] = {"latent noise": "noise", "latent nothing": "nothing"}
@@ -85,6 +92,32 @@ def _named(script: Script, index: int) -> tuple[str, str, str]:
         scheduler = canonical_scheduler(scheduler) or scheduler
     own = script.options.sd_model_checkpoint
     return sampler, scheduler, text(settings.enable_checkpoint_scheduling, "checkpoint_schedule", own)
+
+
+def repainting(request: GenerateRequest, index: int, strength: float) -> GenerateRequest | None:
+    """Return what paints the areas that came into sight, before the frame itself is sampled; None = nothing does.
+
+    A few steps do: the frame's own sampling refines what they begin, and every area is painted once.
+
+    Args:
+        request: of the key frame.
+        index: its number.
+        strength: share of the noise schedule, 0..1.
+    """
+    if strength <= 0:
+        return None
+    return replace(
+        request,
+        seed=derived_seed("revealed", request.seed, index),
+        subseed=-1,
+        subseed_strength=0.0,
+        steps=max(math.ceil(request.steps * REPAINTING_SHARE), min(request.steps, FEWEST_STEPS)),
+        denoising_strength=min(strength, 1.0),
+        noise_source="new",
+        new_noise_share=0.0,
+        autoencoder_correction=False,
+        mask_content="picture",
+    )
 
 
 def _blend(script: Script, index: int, change: Transition | None) -> PromptBlend | None:

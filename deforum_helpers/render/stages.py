@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,14 +14,18 @@ from deforum_helpers.image import adjust, color, noise
 from deforum_helpers.image.composite import composite
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.look import held_to
-from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank
+from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank, masked
+from deforum_helpers.image.reveal import repainted_mask
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.render.arrival import led_to
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
+from deforum_helpers.render.memory import SceneMemory
 from deforum_helpers.render.order import Stage
 from deforum_helpers.render.studio import Studio
 from deforum_helpers.schedule.mask_grammar import MaskExpression
+
+HOLD_SOFT_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class Draft:
         flow: (2, H, W) the last flow that was measured in the video, or None.
         extras: pictures of how it was made, each with a name.
         first: (3, H, W) frame 0 where the video leads back to it, else None.
+        unpainted: (H, W) bool, what came into sight and was filled but not painted, or None.
+        memory: what the frames before have shown of the scene, or None.
+        held: (H, W) how strongly what came into sight stays as it is remembered, or None.
+        recalled: (3, H, W) the moved picture with what is remembered, or None.
     """
 
     image: Image | None
@@ -50,10 +59,39 @@ class Draft:
     flow: Flow | None = None
     extras: tuple[tuple[str, Image], ...] = ()
     first: Image | None = None
+    unpainted: torch.Tensor | None = None
+    memory: SceneMemory | None = None
+    held: Mask | None = None
+    recalled: Image | None = None
 
 
 def _move(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    return replace(draft, image=studio.moved(_picture(draft), key.index))
+    moved = studio.revealing(_picture(draft), key.index, draft.unpainted, memory=draft.memory)
+    return replace(draft, image=moved.image, unpainted=moved.unpainted, held=moved.held, recalled=moved.image)
+
+
+def _hold(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    """Bring back what is remembered, as strongly as its age lets it stay."""
+    if draft.held is None or draft.recalled is None:
+        return draft
+    return replace(draft, image=masked(draft.recalled, _picture(draft), blurred(draft.held, HOLD_SOFT_PX)))
+
+
+def _repaint(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+    """Paint what came into sight, within the mask that the frame is painted in."""
+    mask = None if draft.unpainted is None or key.repaint is None else repainted_mask(draft.unpainted)
+    if mask is None or key.repaint is None:
+        return draft
+    image = _picture(draft)
+    if key.mask is not None:
+        composed = _composed(key.mask, draft, key, studio)
+        mask = mask * studio.turned(torch.zeros_like(mask) if composed is None else composed)
+    if is_blank(mask):
+        return draft
+    request = studio.controlled(key.repaint, key, image)
+    with contextlib.suppress(NotFinite):  # what was filled stays, and the frame's own sampling tells of it
+        image = studio.painted(request, image, mask)
+    return replace(draft, image=image)
 
 
 def _take_reference(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
@@ -250,6 +288,8 @@ Apply = Callable[[Draft, KeyFrame, Studio], Draft]
 STAGES: Mapping[Stage, Apply] = {
     "video_reference": _video_reference,
     "move": _move,
+    "repaint": _repaint,
+    "hold": _hold,
     "composite_before": _composite,
     "hybrid_motion": _hybrid_motion,
     "composite": _composite,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.types import Depth, Flow, Image
+from deforum_helpers.render.memory import SceneMemory
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class State:
         leaving: while a dissolve lasts, the old scene at the newest frame, rounded to 8 bits. `last` is the new scene
             alone then, which is in no file.
         first: frame 0, rounded to 8 bits, where the video leads back to it.
+        unpainted: (H, W) bool, what came into sight in the in-between frames and no key frame has painted; or None.
+        memory: what the frames have shown of the scene, or None. It follows from the frames, so no checkpoint has it.
     """
 
     steps_done: int = 0
@@ -28,6 +33,8 @@ class State:
     flow: Flow | None = None
     leaving: Image | None = None
     first: Image | None = None
+    unpainted: torch.Tensor | None = None
+    memory: SceneMemory | None = None
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,24 @@ def step(
         The state for the next step, and the finished frames in order. Nothing is written, nothing global changed.
     """
     start = _start(state, key, studio, init_image)
-    draft = Draft(image=start, reference=state.reference, start=start, flow=state.flow, first=state.first)
+    renewed = key.index > 0 and key.source == "nothing"
+    draft = Draft(
+        image=start,
+        reference=state.reference,
+        start=start,
+        flow=state.flow,
+        first=state.first,
+        unpainted=None if renewed else state.unpainted,
+        memory=None if renewed else state.memory,  # of another scene
+    )
     for stage in key.stages:
         draft = stages[stage](draft, key, studio)
     fading = state.last if key.source == "last_frame" else None
-    frames, flow = finish_group(draft, fading, key, studio)
+    group = finish_group(draft, fading, key, studio)
     # The last frame of a group, the anchor alone if the film goes on, is what the next key frame starts from.
-    last, leaving = frames[-1].image, state.last if key.dissolve == key.index else state.leaving
+    frames, last = group.frames, group.frames[-1].image
+    memory = studio.remembering(draft.memory, key, last)
+    leaving = state.last if key.dissolve == key.index else state.leaving
     if key.dissolve is None or leaving is None:
         leaving = None
     else:
@@ -49,7 +60,17 @@ def step(
     first = state.first
     if key.index == 0 and studio.plan.settings.seamless_loop:
         first = on_8_bit_grid(frames[0].image)
-    return State(state.steps_done + 1, last, draft.reference, flow, leaving, first), frames
+    done = State(
+        steps_done=state.steps_done + 1,
+        last=last,
+        reference=draft.reference,
+        flow=group.flow,
+        leaving=leaving,
+        first=first,
+        unpainted=group.unpainted,
+        memory=memory,
+    )
+    return done, frames
 
 
 def _start(state: State, key: KeyFrame, studio: Studio, init_image: Image | None) -> Image | None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.depth.base import DepthEstimator
 from deforum_helpers.depth.maps import depth_bytes
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.flow.base import FlowEstimator
@@ -20,41 +18,19 @@ from deforum_helpers.image.composite import blend_mask, difference_mask, finishe
 from deforum_helpers.image.inpaint import box_around, repaint
 from deforum_helpers.image.look import Look, look_of
 from deforum_helpers.image.mask import Mask, inverse, masked
-from deforum_helpers.image.types import Depth, Flow, Image
+from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.image.warp import warp_depth, warp_flat
 from deforum_helpers.render.arrival import all_but_edge, where_seen
 from deforum_helpers.render.controls import UnitPictures, controls_at, cut_to
+from deforum_helpers.render.eyes import Eyes
 from deforum_helpers.render.hybrid import Hybrid, Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import Masks
+from deforum_helpers.render.memory import SceneMemory, nothing_seen, remembering
 from deforum_helpers.render.moves import FlatMove, Move, composed, taken_back
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.settings.modes import is_hybrid
-
-
-class Eyes:
-    """Looks at each picture once, however often its depth is asked for.
-
-    Where the device's memory does not hold both models, the engine lends its own for the look.
-    """
-
-    def __init__(self, estimator: DepthEstimator, engine: Engine) -> None:
-        self._estimator = estimator
-        self._engine = engine
-        self._seen: tuple[Image, Depth] | None = None
-
-    def depth(self, image: Image) -> Depth:
-        """Return the depth (H, W) of `image`, larger = farther."""
-        if self._seen is None or self._seen[0] is not image:
-            self._seen = (image, self._estimate(image))
-        return self._seen[1]
-
-    def _estimate(self, image: Image) -> Depth:
-        with suppress(torch.cuda.OutOfMemoryError):
-            return self._estimator.estimate(image)
-        # Where an error is handled, it keeps all that the failed look had on the device.
-        with self._engine.resting():
-            return self._estimator.estimate(image)
+from deforum_helpers.render.revealing import Moved, moved_exactly
+from deforum_helpers.settings.modes import is_exact, is_hybrid, remembers
 
 
 @dataclass(frozen=True)
@@ -168,6 +144,8 @@ class Studio:
             frame: frame number that is moved to.
             seen: the picture whose depth is used; by default `image` itself.
         """
+        if self.is_exact:
+            return self.revealing(image, frame, None, seen).image
         return self._warped(image, self.plan.moves[frame], seen)
 
     def moved_through(self, image: Image, frames: range) -> Image | None:
@@ -210,6 +188,60 @@ class Studio:
             padding_mode=plan.settings.padding_mode,
             sampling_mode=plan.settings.sampling_mode,
             flip_dst_from_src=move.flip_dst_from_src,
+        )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether frames are moved as a real camera sees them."""
+        return is_exact(self.plan.settings)
+
+    def revealing(
+        self,
+        image: Image,
+        frame: int,
+        unpainted: torch.Tensor | None = None,
+        seen: Image | None = None,
+        memory: SceneMemory | None = None,
+    ) -> Moved:
+        """Return `image` after the camera's move into `frame`, with what came into sight; see `moved_exactly`."""
+        if not self.is_exact:
+            return Moved(self.moved(image, frame, seen))
+        return moved_exactly(
+            self.plan, self.eyes, image, frame, unpainted=unpainted, seen=seen, memory=memory
+        )
+
+    def remembering(self, memory: SceneMemory | None, key: KeyFrame, image: Image) -> SceneMemory | None:
+        """Return the memory with the last frame of a group laid into it; None where the run keeps none.
+
+        Args:
+            memory: of the frames before, or None.
+            key: the group's key frame. While a dissolve lasts, frames show two scenes and are not remembered.
+            image: the last frame, finished.
+        """
+        settings, frame = self.plan.settings, key.stop - 1
+        if self.eyes is None or not remembers(settings) or key.dissolve is not None:
+            return memory
+        camera, bound = self.plan.scene_cameras[frame], settings.scene_memory_mb * 1_000_000
+        depth = self.eyes.surface(image)
+        return remembering(memory or nothing_seen(), frame, image, depth, camera.pose, camera.optics, bound)
+
+    def painted(self, request: GenerateRequest, image: Image, mask: Mask) -> Image:
+        """Return `image` with the masked part as the engine paints it, the rest as it is.
+
+        Args:
+            request: as planned.
+            image: (3, H, W).
+            mask: (H, W), not 0 everywhere.
+        """
+        self.cancel.check_cancel()
+        return repaint(
+            image,
+            mask,
+            lambda picture, where: self.engine.generate(
+                replace(request, init_image=picture, mask=where), self.cancel
+            ),
+            smear=False,
+            padding_px=None,
         )
 
     def controlled(self, request: GenerateRequest, key: KeyFrame, start: Image | None) -> GenerateRequest:

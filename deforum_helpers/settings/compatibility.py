@@ -244,7 +244,11 @@ _MOTION: dict[str, Fact] = {
         "one itself.",
         _is_not("midas_weight", 1),
     ),
-    "padding_mode": Fact("render/studio.py"),
+    **_same(("depth_warp", "padding_mode"), Fact("render/studio.py")),
+    "revealed_strength_schedule": Fact("render/key_frames.py"),
+    "scene_memory": Fact("settings/modes.py"),
+    "scene_memory_mb": Fact("render/studio.py"),
+    "scene_memory_strength_schedule": Fact("render/revealing.py"),
     "sampling_mode": Fact("render/studio.py"),
     "save_depth_maps": Fact(
         "output/film.py",
@@ -590,6 +594,8 @@ _ADDED_HERE = frozenset(
         *("prompt_interpolation", "prompt_transition", "prompt_transition_frames", "noise_source"),
         *("new_noise_schedule", "autoencoder_correction", "stability_schedule", "cadence_blend"),
         *("seamless_loop", "end_image_path", "ending_frames", "reverse_generation"),
+        *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
+        "scene_memory_strength_schedule",
     )
 )
 

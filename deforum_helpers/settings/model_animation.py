@@ -11,6 +11,7 @@ from deforum_helpers.settings.tables import (
     CADENCE_BLENDS,
     COLOR_COHERENCE,
     DEPTH_ALGORITHMS,
+    DEPTH_WARPS,
     FLOW_CHOICES,
     FLOW_METHODS,
     HUMAN_MASKS,
@@ -813,6 +814,54 @@ class AnimationSettings:
         step=0.05,
         used_when="depth_algorithm ends with (old)",
     )
+    depth_warp: str = setting(
+        "classic",
+        "How the 3D camera moves a frame. classic: every pixel is fetched from where it seems to come from, which "
+        "smears what stands behind a near thing. exact: the scene is drawn as a surface that a real camera sees; what "
+        "comes into sight is filled from the background and painted anew.",
+        tab=_DEPTH,
+        label="Depth warp",
+        choices=DEPTH_WARPS,
+        used_when=_CAMERA,
+    )
+    revealed_strength_schedule: str = schedule(
+        "0: (1)",
+        "How strongly areas that come into sight are painted anew before the frame is sampled, 0..1: 0 leaves them as "
+        "they were filled, 1 paints them from noise alone.",
+        tab=_DEPTH,
+        label="Revealed strength schedule",
+        bounds=(0, 1),
+        used_when="depth_warp = exact",
+    )
+    scene_memory: bool = setting(
+        False,
+        "Remembers the places that frames have shown, and draws them again where the camera comes back to them or "
+        "uncovers them once more.",
+        tab=_DEPTH,
+        label="Scene memory",
+        used_when="depth_warp = exact and use_depth_warping = true",
+    )
+    scene_memory_mb: int = setting(
+        64,
+        "Main memory that the scene memory takes at most. What was seen longest ago is forgotten first. A frame of "
+        "512x512 takes 6 MB.",
+        tab=_DEPTH,
+        label="Scene memory bound",
+        bounds=(1, 4096),
+        step=1,
+        unit="MB",
+        used_when="scene_memory = true",
+    )
+    scene_memory_strength_schedule: str = schedule(
+        "0: (0.5)",
+        "How strongly places that come back stay as they were, 0..1: 0 lets the frame's sampling change them like all "
+        "others, 1 keeps them. It halves with every 240 frames since a place was last seen. Lower it where the prompt "
+        "changes.",
+        tab=_DEPTH,
+        label="Scene memory strength schedule",
+        bounds=(0, 1),
+        used_when="scene_memory = true",
+    )
     padding_mode: str = setting(
         "border",
         "What comes in at the edges when the 3D camera moves: edge pixels drawn out, the mirrored "
@@ -820,7 +869,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Padding mode",
         choices=PADDING_MODES,
-        used_when=_CAMERA,
+        used_when="animation_mode = 3D and depth_warp = classic",
     )
     sampling_mode: str = setting(
         "bicubic",

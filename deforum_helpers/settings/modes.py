@@ -10,6 +10,17 @@ def is_moved(settings: Settings) -> bool:
     return settings.animation_mode in ("2D", "3D")
 
 
+def is_exact(settings: Settings) -> bool:
+    """Tell whether frames are moved as a real camera sees the scene, which uncovers what no frame shows."""
+    return settings.animation_mode == "3D" and settings.depth_warp == "exact"
+
+
+def remembers(settings: Settings) -> bool:
+    """Tell whether what frames have shown is drawn again where the camera comes back to it."""
+    depth = settings.use_depth_warping and not settings.motion_preview_mode
+    return is_exact(settings) and settings.scene_memory and depth
+
+
 def is_hybrid(settings: Settings) -> bool:
     """Tell whether a video is laid over moved frames, or moves them."""
     active = settings.hybrid_composite != "None" or settings.hybrid_motion != "None"

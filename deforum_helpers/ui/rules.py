@@ -140,6 +140,18 @@ RULES: tuple[Rule, ...] = (
     Rule(("reroll_patience",), is_one("reroll_blank_frames", "reroll")),
     Rule(("seed_iter_N",), is_one("seed_behavior", "iter")),
     Rule(("seed_schedule",), is_one("seed_behavior", "schedule")),
+    Rule(
+        (
+            "revealed_strength_schedule",
+            "scene_memory",
+            "scene_memory_mb",
+            "scene_memory_strength_schedule",
+        ),
+        is_one("depth_warp", "exact"),
+    ),
+    Rule(("scene_memory", "scene_memory_mb", "scene_memory_strength_schedule"), on("use_depth_warping")),
+    Rule(("scene_memory_mb", "scene_memory_strength_schedule"), on("scene_memory")),
+    Rule(("padding_mode",), is_one("depth_warp", "classic")),
     Rule(("aspect_ratio_schedule",), is_one("aspect_ratio_use_old_formula", False)),
     Rule(("midas_weight",), lambda settings: str(settings["depth_algorithm"]).endswith("(old)")),
     Rule(("near_schedule", "far_schedule"), lambda settings: False),

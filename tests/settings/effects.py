@@ -53,6 +53,12 @@ def manifest(**options: Any) -> str:
 
 CHANGED_PROMPT: Changes = {"prompts": {"0": "a lake", "2": "a forest"}}
 DEEP: Changes = {"animation_mode": "3D", "translation_x": "0:(9)", "translation_z": "0:(12)"}
+REMEMBERED: Changes = DEEP | {
+    "depth_warp": "exact",
+    "scene_memory": True,
+    "translation_x": "0:(30), 2:(30), 3:(-30)",
+    "max_frames": 6,
+}
 FLIPPED: Changes = {"enable_perspective_flip": True, "perspective_flip_theta": "0:(4)"}
 FROM_IMAGE: Changes = {"use_init": True, "init_image": "<a.png>"}
 MASKED: Changes = FROM_IMAGE | {
@@ -190,6 +196,11 @@ CASES: dict[str, Case] = {
     "reverse_generation": Case(True),
     "ending_frames": Case(2, {"seamless_loop": True}),
     "cadence_blend": Case("sharp", {"diffusion_cadence": 3, "max_frames": 7}),
+    "depth_warp": Case("exact", DEEP),
+    "scene_memory": Case(True, REMEMBERED | {"scene_memory": False}),
+    "scene_memory_mb": Case(1, REMEMBERED | {"scene_memory_mb": 8, "W": 256, "H": 256}),
+    "scene_memory_strength_schedule": Case("0:(1)", REMEMBERED),
+    "revealed_strength_schedule": Case("0:(0.5)", DEEP | {"depth_warp": "exact", "translation_x": "0:(40)"}),
     "resume_from_timestring": Case(True),
     "resume_timestring": Case("20260101000000", {"resume_from_timestring": True}),
     "enable_ddim_eta_scheduling": Case(True, {"sampler": "DDIM", "ddim_eta_schedule": "0:(0.4)"}),

@@ -1,0 +1,181 @@
+"""A landscape of the built-in model's own renderer as a scene: its depth is known, and so is every view of it.
+
+The renderer paints one view. Painted once more without plants and objects, and once as sky alone, it gives three
+surfaces, one behind the other; drawn together, nearest first, they show what a camera sees that moves among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.picture_measures import Frame, Pair, smear
+from deforum_helpers.camera.pinhole import intrinsics, scene_move, view
+from deforum_helpers.camera.types import Matrix
+from deforum_helpers.image.convert import from_bytes, from_pixels, to_bytes
+from deforum_helpers.image.reveal import hole_of, moved_flags
+from deforum_helpers.image.surface import Sight, seen_surface
+from deforum_helpers.image.types import Depth, Image
+from deforum_helpers.image.warp import fetched
+from deforum_helpers.render.moves import CameraMove, Move
+from tools.demo_model.render import render
+from tools.demo_model.scene_parts import OBJECT_SLOTS
+from tools.demo_model.scenes import collate, sample
+from tools.demo_model.world import World
+
+FOV_DEG = 70.0
+# The renderer's canvas is wider than the views, so that a camera which turns or moves aside finds something there.
+CANVAS = 1.6
+SKY_UNITS = 400.0
+# Fewer uncovered pixels than these tell nothing of a frame.
+LEAST_REVEALED_PX = 24
+FIXED = {"scene": "forest", "time": "sunset", "weather": "clear", "season": "summer", "style": "photo"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One surface: (3, H, W) colours and (H, W) depth in scene units; infinite depth where there is none of it."""
+
+    colors: Image
+    depth: Depth
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Surfaces on a canvas larger than the views.
+
+    Args:
+        layers: back to front.
+        optics: (3, 3) of the canvas.
+        size_px: (width, height) of the views.
+    """
+
+    layers: tuple[Layer, ...]
+    optics: Matrix
+    size_px: tuple[int, int]
+
+    def view(self, pose: Matrix) -> tuple[NDArray[np.uint8], Depth]:
+        """Return what a camera at `pose`, (4, 4) from the scene to its frame, sees: (H, W, 3) uint8 RGB, and depth."""
+        width_px, height_px = self.size_px
+        after = intrinsics(FOV_DEG, 1, (width_px, height_px))
+        picture = torch.zeros(3, height_px, width_px)
+        nearest = torch.full((height_px, width_px), float("inf"))
+        for layer in self.layers:
+            sight = seen_surface(layer.depth, view(pose, self.optics, after), (width_px, height_px))
+            colors = fetched(layer.colors, sight, "bicubic")
+            shown = moved_flags(torch.isfinite(layer.depth), sight) & (sight.depth < nearest)
+            picture = torch.where(shown, colors, picture)
+            nearest = torch.where(shown, sight.depth, nearest)
+        return to_bytes(picture), nearest.clamp(max=SKY_UNITS)
+
+
+def poses_of(moves: Sequence[Move]) -> list[Matrix]:
+    """Return, for each frame, the (4, 4) pose from the first frame's camera to its own."""
+    optics, poses = intrinsics(FOV_DEG, 1, (100, 100)), [np.eye(4)]
+    for move in moves[1:]:
+        assert isinstance(move, CameraMove), "a scene is seen by a 3D camera"
+        poses.append(scene_move(move.next_from_prev, FOV_DEG, optics) @ poses[-1])
+    return poses
+
+
+class KnownDepth:
+    """Sees the depth of each picture in the order in which a run looks at its frames: each once, one after the other.
+
+    Args:
+        depths: (H, W) of each frame.
+    """
+
+    name = "known"
+
+    def __init__(self, depths: Sequence[Depth]) -> None:
+        self._depths = iter(depths)
+
+    def estimate(self, image: Image) -> Depth:
+        """Return the depth of the next frame."""
+        return next(self._depths)
+
+
+def scene_pairs(
+    frames: Sequence[Frame], depths: Sequence[Depth], poses: Sequence[Matrix]
+) -> tuple[list[Pair], list[Sight]]:
+    """Return each frame with the one before it and the motion between them, and what the camera sees of that.
+
+    Args:
+        frames: of a run.
+        depths: (H, W) of the scene at each frame.
+        poses: (4, 4) from the scene to each frame's camera.
+    """
+    height_px, width_px = depths[0].shape
+    optics = intrinsics(FOV_DEG, 1, (width_px, height_px))
+    rows, columns = np.mgrid[:height_px, :width_px].astype(np.float32)
+    pairs, sights = [], []
+    for index in range(1, len(frames)):
+        move = poses[index] @ np.linalg.inv(poses[index - 1])
+        sight = seen_surface(depths[index - 1], view(move, optics, optics))
+        moved = fetched(from_bytes(frames[index - 1]), sight, "bicubic")
+        expected = np.ascontiguousarray(moved.permute(1, 2, 0).numpy() * np.float32(255))
+        there = view(move, optics, optics)
+        inverse = 1 / depths[index - 1].numpy()
+        x, y, w = (
+            a * columns + b * rows + c + t * inverse
+            for (a, b, c), t in zip(there.pixels, there.shift, strict=True)
+        )
+        flow = np.stack([x / w - columns, y / w - rows]).astype(np.float32)
+        seen = ~hole_of(sight).numpy()
+        pairs.append(Pair(frames[index - 1], frames[index], expected, seen, flow))
+        sights.append(sight)
+    return pairs, sights
+
+
+def revealed_ratio(
+    frames: Sequence[Frame], truth: Sequence[Frame], pairs: Sequence[Pair], sights: Sequence[Sight]
+) -> float:
+    """Return how the uncovered areas compare to the true views, as the geometric mean of `smear` over the frames.
+
+    An area counts for the frames in which the camera uncovers at least so many pixels that gradients mean something.
+    """
+    ratios = []
+    for index, (pair, sight) in enumerate(zip(pairs, sights, strict=True), start=1):
+        hole = sight.revealed.numpy()
+        if hole.sum() < LEAST_REVEALED_PX:
+            continue
+        ratios.append(smear(frames[index], truth[index], pair.flow, hole))
+    return float(np.exp(np.mean(np.log(ratios)))) if ratios else float("nan")
+
+
+@lru_cache(maxsize=2)
+def forest(side_px: int, seed: int = 11) -> Scene:
+    """Return a forest in the evening, with views of side_px x side_px pixels."""
+    parameters, _ = sample(np.random.default_rng(seed), FIXED)
+    # The canvas shows what the view shows, and as much again around it.
+    parameters["tan"] = CANVAS * np.tan(np.radians(FOV_DEG) / 2)
+    world, canvas_px = World(torch.device("cpu")), round(side_px * CANVAS)
+    full, near = _painted(parameters, world, canvas_px)
+    bare = {**parameters, "v0_cover": 0.0, "v1_cover": 0.0}
+    bare |= {f"o{slot}_on": 0.0 for slot in range(OBJECT_SLOTS)}
+    ground, far = _painted(bare, world, canvas_px)
+    unit = float(near.min())
+    near, far = (torch.where(depth < 15_000, depth / unit, torch.inf) for depth in (near, far))
+    sky = Layer(_sky(ground, torch.isinf(far)), torch.full_like(far, SKY_UNITS))
+    layers = (sky, Layer(ground, far), Layer(full, torch.where(near < far * 0.995, near, torch.inf)))
+    optics = intrinsics(2 * np.degrees(np.arctan(parameters["tan"])), 1, (canvas_px, canvas_px))
+    return Scene(layers, optics, (side_px, side_px))
+
+
+def _painted(parameters: dict[str, float], world: World, side_px: int) -> tuple[Image, Depth]:
+    rgb, depth, _ = render(collate([parameters]), world, side_px, side_px)
+    return rgb[0].float().contiguous(), depth[0, 0].float().contiguous()
+
+
+def _sky(ground: Image, sky: torch.Tensor) -> Image:
+    """Return the sky gone on with behind the ground."""
+    picture = (ground.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    hidden = cv2.dilate((~sky.numpy()).astype(np.uint8), np.ones((5, 5), np.uint8))
+    filled = cv2.inpaint(picture, hidden, 3, cv2.INPAINT_TELEA) if hidden.any() else picture
+    return from_pixels(np.asarray(filled, np.float32) / np.float32(255))

@@ -1,0 +1,149 @@
+"""What stands where the camera uncovers something that the picture never showed: the background, gone on with.
+
+A hole lies between a near thing and what is behind it, or at the edge of the picture. It is filled from its far side
+alone, so that near things do not grow: the colours of the background's rim go on, with the detail of the background
+some way behind the rim, which is the same in all directions. Pixels drawn out would smear along the motion.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from deforum_helpers.image.inpaint import smeared
+from deforum_helpers.image.mask import Mask, blurred
+from deforum_helpers.image.surface import Sight
+
+Flags = npt.NDArray[np.bool_]
+
+# As far as the colours of a near thing reach into the pixels around it.
+RIM_PX = 1
+# Near a hole, what is on its near side is not gone on with.
+NEAR_PX = 3
+# Shares of the picture's shorter side: how far behind the rim detail is taken, and over how much colours are smooth.
+DETAIL_SHARE = 0.03
+SMOOTH_SHARE = 0.012
+MIXED_WEIGHT = 0.01
+# What is nearer than the background's rim by this share is not gone on with either.
+NEARER_SHARE = 0.1
+# A thinner rim of new things is left to the ordinary sampling of the frame.
+THINNEST_PX = 3
+GROWN_PX = 4
+SOFT_PX = 2.0
+
+
+def hole_of(sight: Sight) -> torch.Tensor:
+    """Return where a moved picture has nothing to show, (H, W) bool on its device.
+
+    That is what the camera uncovers, and the rim of the background next to it, which has colours of the foreground.
+    """
+    return sight.revealed | (sight.behind & _grown(sight.revealed, RIM_PX))
+
+
+def filled(image: torch.Tensor, hole: torch.Tensor, sight: Sight) -> torch.Tensor:
+    """Return `image` with its hole filled from the far side.
+
+    Args:
+        image: (C, H, W) float32 0..1, moved.
+        hole: (H, W) bool where it shows nothing.
+        sight: what the camera sees.
+    """
+    if not bool(hole.any()):
+        return image
+    near = _grown(sight.before, NEAR_PX) & _grown(hole, NEAR_PX + 1) & ~hole
+    planes = (plane.cpu().numpy() for plane in (hole, near, sight.depth))
+    rim, place, found = (torch.from_numpy(plane).to(image.device) for plane in _background(*planes))
+    unknown = (hole | near).to(image.dtype)
+    # The rim's own pixels have some of the foreground in their colours.
+    mixed = (sight.behind & _grown(hole, NEAR_PX)).to(image.dtype)
+    smooth = _smooth(image, (1 - unknown) * (1 - (1 - MIXED_WEIGHT) * mixed))
+    there, beside = (smooth[:, lines, columns] for lines, columns in (place, rim))
+    detailed = (image[:, place[0], place[1]] + beside - there).clamp(0, 1)
+    patched = torch.where(hole & found, detailed, torch.where(hole, smeared(image, unknown), image))
+    return patched[None].contiguous(memory_format=torch.channels_last)[0]
+
+
+def repainted_mask(hole: torch.Tensor) -> Mask | None:
+    """Return where a hole is large enough to be painted anew, (H, W) float32 with soft edges, or None for nowhere.
+
+    A hole of 10x10 pixels gives a mask that is 1 within it and falls to 0 within some pixels around it.
+
+    Args:
+        hole: (H, W) bool.
+    """
+    wide = ~_grown(~hole, THINNEST_PX // 2)
+    if not bool(wide.any()):
+        return None
+    large = _grown(wide, THINNEST_PX // 2 + GROWN_PX)
+    return blurred(large.to(torch.float32), SOFT_PX)
+
+
+def _background(
+    hole: Flags, near: Flags, depth: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Flags]:
+    """Return, for each pixel, the nearest one on the far rim of its hole, and one from which its detail is taken.
+
+    That is as far behind the rim as the pixel is before it, and a little farther: the rim's own pixels would be drawn
+    out into streaks by a hole that opens a little at each frame. Where something nearer than the rim stands there, it
+    is half as far.
+
+    Returns:
+        (2, H, W) lines and columns of either; and (H, W) whether there are such.
+    """
+    height_px, width_px = hole.shape
+    usable = ~(hole | near)
+    rim = usable & cv2.dilate(hole.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
+    here = np.indices(hole.shape)
+    if not rim.any():
+        return here, here, np.zeros_like(hole)
+    _, labels = cv2.distanceTransformWithLabels(
+        (~rim).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    numbers = np.zeros(int(labels.max()) + 1, np.int64)
+    numbers[labels[rim]] = np.arange(int(rim.sum()))
+    beside = np.stack(np.nonzero(rim))[:, numbers[labels]]
+    away = (beside - here).astype(np.float32)
+    distance = np.maximum(np.hypot(*away), 1)
+    reach = distance + DETAIL_SHARE * min(hole.shape)
+    least = depth[beside[0], beside[1]] * (1 - NEARER_SHARE)
+    place, found = here, np.zeros_like(hole)
+    for share in (1.0, 0.5):
+        then = np.rint(beside + away * (share * reach / distance)).astype(np.int64)
+        within = (then[0] >= 0) & (then[0] < height_px) & (then[1] >= 0) & (then[1] < width_px)
+        then = np.stack([then[0].clip(0, height_px - 1), then[1].clip(0, width_px - 1)])
+        fits = within & usable[then[0], then[1]] & (depth[then[0], then[1]] >= least) & ~found
+        place, found = np.where(fits, then, place), found | fits
+    return beside, place, found
+
+
+def _smooth(image: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Return the colours of `image` (C, H, W) around each pixel, of its known ones (H, W) alone."""
+    side = 2 * round(SMOOTH_SHARE * min(known.shape)) + 1
+    if image.device.type == "cpu":
+        weights = known.numpy()
+        sums = cv2.blur(np.ascontiguousarray((image.numpy() * weights).transpose(1, 2, 0)), (side, side))
+        shares = np.maximum(cv2.blur(weights, (side, side)), 1e-6)
+        return torch.from_numpy(sums.reshape(*known.shape, -1) / shares[..., None]).permute(2, 0, 1)
+    planes = torch.cat([image * known, known[None]])[None]
+    sums = torch.nn.functional.avg_pool2d(planes, side, 1, side // 2)[0]
+    return sums[:-1] / sums[-1:].clamp(min=1e-6)
+
+
+def _grown(mask: torch.Tensor, reach_px: int) -> torch.Tensor:
+    """Return a mask (H, W) bool grown by so many pixels in all directions."""
+    side = 2 * reach_px + 1
+    if mask.device.type == "cpu":
+        grown = cv2.dilate(mask.numpy().view(np.uint8), np.ones((side, side), np.uint8))
+        return torch.from_numpy(grown.view(np.bool_))
+    pooled = torch.nn.functional.max_pool2d(mask[None, None].float(), side, 1, reach_px)
+    return pooled[0, 0] > 0
+
+
+def moved_flags(flags: torch.Tensor, sight: Sight) -> torch.Tensor:
+    """Return (H, W) bool flags of the picture before, moved: each pixel takes those of the nearest one it shows."""
+    height_px, width_px = flags.shape
+    lines = sight.map_y.round().clamp(0, height_px - 1).long()
+    columns = sight.map_x.round().clamp(0, width_px - 1).long()
+    return flags[lines, columns] & ~sight.revealed
