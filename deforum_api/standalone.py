@@ -46,6 +46,7 @@ from deforum_helpers.engines.checkpoints import describe_checkpoint
 from deforum_helpers.errors import DeforumError
 from deforum_helpers.own_host import own_engine, own_facts
 from deforum_helpers.prepare import HostFacts
+from deforum_helpers.progress_line import LogLines
 from deforum_helpers.scratch import DROPPED, ScratchFolder
 from deforum_helpers.ui.service import Event
 from deforum_helpers.ui.uploads import Uploads
@@ -253,10 +254,11 @@ class Server(uvicorn.Server):
 
 def configure_log() -> None:
     """Write the log of every module to standard error, from the level that the environment asks for."""
-    writer = logging.StreamHandler()
+    writer = LogLines()
     writer.setFormatter(OneLineFormatter(FORMAT))
     writer.addFilter(Seldom())
     logging.basicConfig(level="WARNING", handlers=[writer], force=True)
+    logging.captureWarnings(True)
     for name in PACKAGES:
         logging.getLogger(name).setLevel(log_level())
 

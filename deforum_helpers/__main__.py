@@ -20,6 +20,7 @@ try:
     from deforum_helpers.commands.job_files import check_engine
     from deforum_helpers.engines.names import ENGINES
     from deforum_helpers.errors import ModelError
+    from deforum_helpers.progress_line import LogLines
 except ModuleNotFoundError as missing:
     if (missing.name or "").startswith("deforum"):
         raise
@@ -39,9 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # By name, as HTTP lies above us: rendering here works without it.
         return int(importlib.import_module("deforum_api.__main__").main(arguments))
     options = _parser().parse_args(arguments)
-    lines = logging.StreamHandler()
+    lines = LogLines()
     lines.setFormatter(_WithoutTraceback("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
+    logging.captureWarnings(True)
     own = {"run": run.run, "check": check.check, "plot": plot.plot}
     try:
         if options.command in own:

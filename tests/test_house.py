@@ -71,6 +71,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.locks",
         "deforum_helpers.errors",
         "deforum_helpers.progress",
+        "deforum_helpers.progress_line",
         "deforum_helpers.cancel",
         "deforum_helpers.registry",
         "deforum_helpers.optional",

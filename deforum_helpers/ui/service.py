@@ -20,7 +20,7 @@ class JobView:
     Args:
         id: its id.
         state: what became of it so far.
-        phase: what it does now, in the word that the API has for it; `panels.PHASES` has those for people.
+        phase: what it does now, in the word that the API has for it; `progress.state_words` has those for people.
         fraction: share of the phase that is done, 0..1.
         frame, max_frames: finished frames, and those of the whole film.
         eta_seconds, seconds_per_frame: 0 where nothing is known.

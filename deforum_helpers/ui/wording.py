@@ -12,16 +12,6 @@ def escape(text: object) -> str:
     return _escape(str(text), quote=True)
 
 
-def duration(seconds: float) -> str:
-    """Return a duration: 42 is "42 s", 150 is "2 min 30 s", 7300 is "2 h 2 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if seconds >= 1 or not seconds else "less than 1 s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 def size(count: float) -> str:
     """Return a number of bytes: 1500000 is "1.5 MB"."""
     for unit in ("bytes", "kB", "MB", "GB"):
