@@ -110,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     check_parser = commands.add_parser("check", parents=[shared], help="report on settings without rendering")
     check_parser.add_argument("--json", action="store_true", help="print the reports as JSON")
+    check_parser.add_argument(
+        "--compare-classic", action="store_true", help="say what looks different from classic Deforum"
+    )
     plot_parser = commands.add_parser("plot", parents=[shared], help="draw schedules and prompts as SVG")
     plot_parser.add_argument(
         "--schedules", metavar="NAME,NAME", help="which; default: all that change and have an effect"

@@ -30,7 +30,7 @@ def check(options: argparse.Namespace) -> int:
         print(json.dumps([as_json(one) for one in checked], indent=2, ensure_ascii=False))
     else:
         for one in checked:
-            _print(one)
+            _print(one, classic=options.compare_classic)
     return 0 if all(one.prepared is not None for one in checked) else 2
 
 
@@ -47,12 +47,12 @@ def _checked(path: Path, options: argparse.Namespace, facts: HostFacts) -> Check
         return Checked(path, report, problems=error.problems)
 
 
-def _print(one: Checked) -> None:
+def _print(one: Checked, *, classic: bool) -> None:
     if one.problems:
         sys.stdout.flush()
         print_problems(one.path, SettingsError(one.problems))
         sys.stderr.flush()
-    text = as_text(one, colored=_shows_colors())
+    text = as_text(one, colored=_shows_colors(), classic=classic)
     if text:
         print(text)
 
