@@ -12,7 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.abilities import ability_problems, depth_warnings, lora_problems, lora_warnings
+from deforum_helpers.abilities import (
+    ability_problems,
+    depth_warnings,
+    lora_problems,
+    lora_warnings,
+    word_warnings,
+)
 from deforum_helpers.control_checks import control_problems, control_warnings, unread_numbers
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import Fetcher
@@ -198,7 +204,7 @@ def _plan_warnings(
     of_manifest = manifest_warnings(manifest) if manifest is not None else ()
     overruled = overruled_warnings(asked, plan.settings, inputs.video_frames)
     of_files = (*_mask_video_warnings(plan, inputs), *mask_warnings(plan, inputs.downloads))
-    of_models = (*control_warnings(plan, facts), *lora_warnings(plan, facts))
+    of_models = (*control_warnings(plan, facts), *lora_warnings(plan, facts), *word_warnings(plan, facts))
     return (*overruled, *plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
 
 

@@ -56,7 +56,9 @@ def test_what_differs_from_classic_is_said_last_and_only_if_asked_for(
     checked(tmp_path, "--compare-classic")
     lines = capsys.readouterr().out.splitlines()
     last = lines.index("Looks different from classic Deforum")
-    difference = "  - diffusion_cadence: Every frame is written, the last one is diffused; classic lost those after"
+    difference = (
+        "  - diffusion_cadence: Every frame is written, the last one is diffused; classic lost those after"
+    )
     assert difference in lines[last:]
     assert [line for line in lines[last + 1 :] if not line.startswith(" ")] == []
 

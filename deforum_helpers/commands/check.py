@@ -6,8 +6,10 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from deforum_helpers.abilities import known_words
 from deforum_helpers.commands.job_files import (
     DEFAULT_OUTPUT_ROOT,
     host_facts,
@@ -41,10 +43,12 @@ def _checked(path: Path, options: argparse.Namespace, facts: HostFacts) -> Check
         report = file_report(submitted)
     except SettingsError as error:
         return Checked(path, problems=error.problems)
+    ability, words = known_words(facts)
+    checked = Checked(path, report, ability=ability, words=words)
     try:
-        return Checked(path, report, prepare(submitted, facts, overrides))
+        return replace(checked, prepared=prepare(submitted, facts, overrides))
     except SettingsError as error:
-        return Checked(path, report, problems=error.problems)
+        return replace(checked, problems=error.problems)
 
 
 def _print(one: Checked, *, classic: bool) -> None:

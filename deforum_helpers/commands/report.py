@@ -28,12 +28,15 @@ class Checked:
         report: what becomes of its settings; None where it cannot be read.
         prepared: the job; None where it has problems.
         problems: why it cannot be rendered.
+        ability, words: what the model can draw and the words that it knows; empty where it can draw anything.
     """
 
     path: Path
     report: FileReport | None = None
     prepared: Prepared | None = None
     problems: tuple[Problem, ...] = ()
+    ability: str = ""
+    words: tuple[str, ...] = ()
 
 
 def as_json(one: Checked) -> dict[str, Any]:
@@ -45,6 +48,7 @@ def as_json(one: Checked) -> dict[str, Any]:
         "film": None if one.prepared is None else _film(one.prepared),
         "settings": None if one.report is None else asdict(one.report),
         "warnings": list(_more_warnings(one)),
+        "model": {"draws": one.ability, "words": list(one.words)},
     }
 
 
@@ -107,6 +111,8 @@ def as_text(one: Checked, *, colored: bool, classic: bool = False) -> str:
                 [text for text in report.taken_over if text not in report.remarked],
             ),
         ]
+        if one.ability:
+            sections.append(("Built-in model", [one.ability, f"Its words are: {', '.join(one.words)}."]))
         if classic:
             sections.append(("Looks different from classic Deforum", map(str, report.different)))
         parts += [text for title, rows in sections if (text := _section(title, rows, colored))]

@@ -24,7 +24,7 @@ from deforum_helpers.ui.rules import IDLE
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.tool_tab import TOOLS, ToolPart
 from deforum_helpers.ui.uploads import Uploads
-from deforum_helpers.ui.wording import escape
+from deforum_helpers.ui.wording import escape, model_html
 
 NOTES = """Keys are frames, values are prompts: <code>{"0": "a lake at dawn", "60": "a forest in autumn"}</code>.
 Keys may count from the end: <code>"max_f-10"</code>. What follows <code>--neg</code> is not wanted in the picture;
@@ -91,7 +91,7 @@ class _Builder:
     def _tab(self, section: Section) -> None:
         if section.title == "Prompts":
             with gr.Accordion("Notes on writing prompts", open=False):
-                compat.html(f"<p>{NOTES}</p>", "deforum_prompt_notes")
+                compat.html(f"<p>{NOTES}</p>{model_html(self._service.facts)}", "deforum_prompt_notes")
         if section.title == "ControlNet":
             self._controlnet()
         self._idle(section.title)
