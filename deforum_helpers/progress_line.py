@@ -39,7 +39,7 @@ class ProgressLine:
         self._stage: Hashable = None
 
     def show(self, label: str, words: str, share: float | None = None, stage: Hashable = "") -> None:
-        """Show `label [###...] words`.
+        """Show `label [###...] words`, or in a log `label 60 % words`.
 
         Args:
             label: what it is about.
@@ -55,13 +55,12 @@ class ProgressLine:
                 if self not in _drawn:
                     _drawn.append(self)
                 self.draw()
-            elif (
-                self._in_logs
-                and (now := (label, stage or words, None if share is None else int(10 * share)))
-                != self._stage
-            ):
-                self._stage = now
-                self._write(f"{label} {words}\n")
+            elif self._in_logs:
+                now = label, stage or words, None if share is None else int(10 * share)
+                if now != self._stage:
+                    self._stage = now
+                    percent = "" if share is None else f" {int(100 * share + 1e-9)} %"
+                    self._write(f"{label}{percent} {words}\n")
 
     def draw(self) -> None:
         """Write the line over what the terminal's line holds."""

@@ -126,6 +126,8 @@
 
   const obey = ({ act, job, go: name, preset }) => {
     if (name) tab.marks.go(name);
+    else if (act === "reach") find(job)?.scrollIntoView();
+    else if (act === "generate") press("deforum_generate");
     else if (preset) send({ act: "preset", name: preset });
     else if (act === "theme") theme();
     else if (act === "show") {
@@ -133,6 +135,19 @@
       tick.ask();
       find("deforum_run")?.scrollIntoView({ block: "nearest" });
     } else send({ act, job });
+  };
+
+  // What the bar at the bottom of a narrow page repeats of the run.
+  const repeat = () => {
+    const [bar, run] = [document.querySelector("#deforum_interface .deforum-dock"), find("deforum_run")];
+    if (!bar || !run) return;
+    const set = (part, name, value) => part[name] === value || (part[name] = value);
+    set(bar.querySelector("p"), "textContent", run.querySelector(".deforum-line")?.textContent || "");
+    set(bar.querySelector(".deforum-bar span").style, "width", run.querySelector(".deforum-bar span")?.style.width || "0%");
+    const frame = run.querySelector("img.deforum-frame")?.getAttribute("src") || "";
+    const still = bar.querySelector("img");
+    set(still, "hidden", !frame);
+    if (frame && still.getAttribute("src") !== frame) still.setAttribute("src", frame);
   };
 
   const drawIfSeen = () => {
@@ -218,6 +233,7 @@
         tab.files.follow();
         tab.marks.read();
         tab.presses.keepFocus();
+        repeat();
       });
     }).observe(find("deforum_interface"), { childList: true, subtree: true, attributeFilter: ["data-act", "data-job"] });
     find("deforum_plots")?.addEventListener("click", () => setTimeout(drawIfSeen, 100));

@@ -86,7 +86,7 @@ def run_tool(options: argparse.Namespace) -> int:
     root = (options.out or DEFAULT_OUTPUT_ROOT).resolve()
 
     def report(share: float) -> None:
-        line.show(options.command, f"{share:.0%}", share, stage="working")
+        line.show(options.command, "working", share, stage="working")
 
     line.show(options.command, "preparing", stage="preparing")
     work = Work(output_root=root, cancel=cancel, report=report, device=options.device)

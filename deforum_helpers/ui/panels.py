@@ -173,6 +173,14 @@ def _folder_html(output_root: Path, folder: Path | None) -> str:
     return f'<span class="deforum-folder">{escape(inside)}</span>'
 
 
+DOCK = """<div class="deforum-dock" role="group" aria-label="Run">
+<button type="button" class="deforum-button" data-act="reach" data-job="deforum_interface">
+<img alt="" hidden><span>Picture</span></button>
+<div><div class="deforum-bar"><span></span></div><p></p></div>
+<button type="button" class="deforum-button" data-act="reach" data-job="deforum_left">Settings</button>
+<button type="button" class="deforum-button deforum-first" data-act="generate">Generate</button></div>"""
+
+
 def jobs_html(jobs: Sequence[JobView]) -> str:
     """Return the list of jobs with what can be done to each."""
     rows = "".join(_row_html(job) for job in in_order(jobs))

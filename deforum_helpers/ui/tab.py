@@ -18,6 +18,7 @@ from deforum_helpers.ui.controls import NAMES, control, host_choices, start_valu
 from deforum_helpers.ui.events import connect
 from deforum_helpers.ui.layout import Section, sections
 from deforum_helpers.ui.options import fixed_facts, option_rows
+from deforum_helpers.ui.panels import DOCK
 from deforum_helpers.ui.parts import Parts
 from deforum_helpers.ui.presets import presets_html
 from deforum_helpers.ui.rules import IDLE
@@ -65,6 +66,7 @@ class _Builder:
         tabs = sections()
         compat.html(_places_html(tabs), "deforum_places")
         compat.html(_head_html(self._service), "deforum_head")
+        compat.html(DOCK, "deforum_dock")
         with gr.Row(elem_id="deforum_columns"):
             with gr.Column(scale=5, min_width=320, elem_id="deforum_left"):
                 self._help()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -292,3 +293,37 @@ def test_the_api_pages_ask_nobody_else(browser: Any, url: str, page: str, shown:
         assert complaints == []
     finally:
         one.close()
+
+
+def test_the_next_file_is_taken_while_the_last_one_is_on_its_way(
+    browser: Any, url: str, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{frames}.txt" for frames in (30, 45, 60)]
+    for file in files:
+        file.write_text(json.dumps({"max_frames": int(file.stem)}))
+    with window(browser, url) as one:
+        slow: list[Any] = []
+
+        def hold_the_first(route: Any) -> None:
+            slow.append(route)
+            if len(slow) > 1:
+                route.continue_()
+
+        one.page.route(re.compile("upload"), hold_the_first)
+        for file in files:
+            one.drop("#deforum_drop", file)
+        one.verdict("4.0 s at 15 fps")
+        slow[0].continue_()
+        one.page.wait_for_timeout(1500)
+        one.verdict("4.0 s at 15 fps")
+        assert one.page.locator("#deforum_drop li").all_inner_texts() == ["60.txt"]
+        one.drop("#deforum_drop", files[0])
+        one.verdict("2.0 s at 15 fps")
+
+
+def test_a_file_that_falls_beside_the_box_is_taken_too(browser: Any, url: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text(json.dumps({"max_frames": 30}))
+    with window(browser, url) as one:
+        one.drop("#deforum_drop", file, at="#deforum_jobs")
+        one.verdict("2.0 s at 15 fps")
