@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("webui", "scripts"),
     ("deforum_api.standalone", "deforum_api.in_webui"),
     ("deforum_api",),
-    ("deforum_helpers.__main__", "deforum_helpers.commands"),
+    ("deforum_helpers.__main__", "deforum_helpers.commands", "deforum_helpers.settings.__main__"),
     ("deforum_helpers.ui", "deforum_helpers.webui"),
     (
         "deforum_helpers.job",
