@@ -62,6 +62,10 @@ def make_queue(
     def render(prepared: Prepared, cancel: CancelToken, report: Callable[[Progress], None]) -> RunResult:
         from deforum_helpers.job import run_job
 
+        if prepared.settings.motion_preview_mode:
+            from deforum_helpers.engines.preview import PreviewEngine
+
+            return run_job(prepared, PreviewEngine(), cancel, report)
         if not engines:
             engines.append(make_engine())
         return run_job(prepared, engines[0], cancel, report)

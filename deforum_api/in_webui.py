@@ -151,10 +151,12 @@ def _check(
 
 
 def _render(prepared: Prepared, cancel: CancelToken, report: Callable[[Progress], None]) -> RunResult:
+    from deforum_helpers.engines.preview import PreviewEngine
     from deforum_helpers.job import run_job
     from deforum_helpers.webui.engine import HostEngine
 
-    return run_job(prepared, HostEngine(), cancel, report)
+    engine = PreviewEngine() if prepared.settings.motion_preview_mode else HostEngine()
+    return run_job(prepared, engine, cancel, report)
 
 
 @lru_cache(maxsize=1)

@@ -72,9 +72,13 @@ def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str
     return (
         f'<section class="deforum-run {job.state}" data-version="{mark}" data-job="{escape(job.id)}" '
         f'data-state="{job.state}" aria-label="Run">'
-        f"{picture}{_progress_html(job)}{_links_html(service, job, film, file_url)}"
+        f"{_mark_html(job)}{picture}{_progress_html(job)}{_links_html(service, job, film, file_url)}"
         f"{warnings_html(job.warnings)}</section>"
     )
+
+
+def _mark_html(job: JobView) -> str:
+    return '<p class="deforum-mark">Motion preview: nothing is generated</p>' if job.preview else ""
 
 
 def _film(service: JobService, job: JobView) -> Film:
@@ -209,13 +213,13 @@ def _row_html(job: JobView) -> str:
         for action, label in ACTIONS[job.state]
         if not (action == "up" and not job.position) and not job.cancelling
     )
-    state = job_words(job)
+    state, kind = job_words(job), ", motion preview" if job.preview else ""
     message = f'<div class="deforum-message">{escape(job.message)}</div>' if job.message else ""
     if job.message.startswith(f"{state} "):  # "Cancelled before it began."
         state = ""
     return (
         f'<tr class="{job.state}" data-job="{escape(job.id)}"><th scope="row">{escape(job.title or job.id)}'
-        f'<div class="deforum-id">{escape(job.id)}</div></th><td>{escape(state)}{message}</td>'
+        f'<div class="deforum-id">{escape(job.id)}{kind}</div></th><td>{escape(state)}{message}</td>'
         f"<td>{job.frame} / {job.max_frames}</td><td>{buttons}</td></tr>"
     )
 

@@ -31,6 +31,7 @@ class JobView:
         position: place in the queue from 0, or None.
         updates: grows with every change.
         cancelling: it was told to end and has not ended yet.
+        preview: it is a motion preview, for which nothing is generated.
     """
 
     id: str
@@ -48,6 +49,7 @@ class JobView:
     position: int | None = None
     updates: int = 0
     cancelling: bool = False
+    preview: bool = False
 
 
 @dataclass(frozen=True)

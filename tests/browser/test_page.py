@@ -327,3 +327,22 @@ def test_a_file_that_falls_beside_the_box_is_taken_too(browser: Any, url: str, t
     with window(browser, url) as one:
         one.drop("#deforum_drop", file, at="#deforum_jobs")
         one.verdict("2.0 s at 15 fps")
+
+
+def test_a_preset_says_so_in_place_and_can_be_undone(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.open("Keyframes")
+        one.fill("max_frames", "77")
+        one.verdict("5.1 s at 15 fps")
+        said = one.page.locator(".deforum-preset-said")
+        assert not said.is_visible()
+        card = one.page.locator("[data-preset=fly_through_3d]")
+        card.click()
+        said.get_by_role("button", name="Undo").wait_for()
+        assert card.get_attribute("aria-pressed") == "true"
+        one.until(lambda: one.field("max_frames").input_value() != "77")
+        said.get_by_role("button", name="Undo").click()
+        one.until(lambda: one.field("max_frames").input_value() == "77")
+        one.until(lambda: "is undone" in said.inner_text() and card.get_attribute("aria-pressed") == "false")
+        assert not said.get_by_role("button", name="Undo").is_visible()
+        assert one.field("animation_mode").input_value() == "2D"
