@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from pathlib import Path
+from pkgutil import get_data
 
-FOLDER = Path(__file__).parent
 ABILITY = (
     "The built-in model draws landscapes only: mountains, hills, forests, lakes, rivers, waterfalls, coasts, oceans, "
     "islands, deserts, canyons, volcanoes, fields, snow, villages, cities, reefs and alien worlds, at any time of day, "
@@ -55,7 +54,7 @@ def _stems(file: str) -> frozenset[str]:
 
 
 def _listed(file: str) -> tuple[str, ...]:
-    return tuple((FOLDER / file).read_text(encoding="utf-8").split())
+    return tuple((get_data(__package__, file) or b"").decode("utf-8").split())
 
 
 def _words(prompts: Iterable[str]) -> dict[str, None]:
