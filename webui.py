@@ -11,6 +11,7 @@ DEFORUM_NO_VENV=1 in the environment leaves all this out and uses the Python tha
 # Old Pythons must be able to read this file, in order to be told that they are too old: no future annotations.
 import contextlib
 import errno
+import glob
 import hashlib
 import importlib.util
 import json
@@ -32,6 +33,7 @@ OLDEST, NEWEST = (3, 10), (3, 13)
 # Measured, with room for pip's own copies; PyTorch for Linux comes with 4 GB of CUDA.
 NEEDED_GB = 8 if sys.platform.startswith("linux") else 4
 NEEDED_FOR_CHANGES_GB = 1
+LIFE_EVERY_S = 10.0
 NO_VENV = "DEFORUM_NO_VENV"
 
 
@@ -84,7 +86,8 @@ def prepared_python(wanted: "list[str]") -> str:
         if not is_usable(python):
             make_environment(held)
         files = " and ".join(wanted)
-        print(f"Installing the packages of {files}; the first time this takes some minutes.", flush=True)
+        minutes = "less than 5 minutes" if installed else "2 to 15 minutes, later starts a few seconds"
+        print(f"Installing the packages of {files}; this usually takes {minutes}.", flush=True)
         install(python, wanted, held)
         with open(STAMP, "w", encoding="utf-8") as stamp:
             json.dump({**installed, **states}, stamp)
@@ -201,7 +204,7 @@ def make_environment(held: "list[int]") -> None:
 
 
 def install(python: str, wanted: "list[str]", held: "list[int]") -> None:
-    """Install the packages of the files `wanted`, with pip's progress shown."""
+    """Install the packages of the files `wanted`, with pip's progress shown, and a sign of life while it shows none."""
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     for name in wanted:
         command += ["-r", os.path.join(ROOT, name)]
@@ -217,12 +220,36 @@ def install(python: str, wanted: "list[str]", held: "list[int]") -> None:
     listener = threading.Thread(target=listen, args=[pip.stderr])
     listener.start()
     try:
-        status = pip.wait()
+        status = ended(pip)
     finally:
         pip.kill()
         listener.join()
     if status:
         raise StartFailed(why_pip_failed("".join(complaints)))
+
+
+def ended(pip: "subprocess.Popen[bytes]") -> int:
+    """Wait for pip and return its exit code; say every `LIFE_EVERY_S` how far it is where it does not.
+
+    On a terminal pip draws bars while it downloads, but unpacking is silent.
+    """
+    began, before = time.monotonic(), unpacked()
+    while pip.poll() is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pip.wait(LIFE_EVERY_S)
+            break
+        count, live = unpacked() - before, sys.stdout.isatty()
+        if count > 0 or not live:
+            doing = f"unpacking, {count} packages are done" if count > 0 else "downloading"
+            text = f"  still {doing}, {time.monotonic() - began:.0f} s so far"
+            print("\r" + text.ljust(79) if live else text, flush=True)
+    return pip.returncode
+
+
+def unpacked() -> int:
+    """Return how many packages the environment has."""
+    packages = ("Lib",) if os.name == "nt" else ("lib", "*")
+    return len(glob.glob(os.path.join(glob.escape(VENV), *packages, "site-packages", "*.dist-info")))
 
 
 def why_pip_failed(complaints: str) -> str:
@@ -251,6 +278,7 @@ def run(command: "list[str]") -> int:
     environment = dict(os.environ)
     paths = [ROOT, environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    print("Starting Deforum ...", file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name != "nt":

@@ -10,13 +10,14 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from deforum_api.client import Client, ClientError, RefusedByServer
-from deforum_api.client.progress import ProgressLine, line
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.progress import frame_words, state_words
+from deforum_helpers.progress_line import ProgressLine
 
 DEFAULT_URL = "http://127.0.0.1:7860"
 END_POLL_S = 0.2
@@ -68,7 +69,7 @@ def watch(client: Client, options: argparse.Namespace) -> int:
 def jobs(client: Client, options: argparse.Namespace) -> int:
     """List jobs in the order of submission."""
     for job in client.jobs(options.status):
-        _tell(sys.stdout, line(job))
+        _tell(sys.stdout, f"{job['id']} {job_words(job)}")
     return 0
 
 
@@ -151,14 +152,41 @@ def _shared_options(with_defaults: bool) -> argparse.ArgumentParser:
 def _watched(client: Client, ids: Sequence[str], folder: Path | None) -> int:
     failed = False
     for job_id in ids:
-        progress = ProgressLine(sys.stderr)
-        for job in client.watch(job_id):
-            progress.show(job)
+        line = ProgressLine(sys.stderr)
+        line.show(job_id, "asking the server")
+        try:
+            for job in client.watch(job_id):
+                show(job, line)
+        finally:
+            line.end()
         if job["status"] != "SUCCEEDED":
             failed = True
         elif folder:
             _save(client, job_id, folder)
     return 1 if failed else 0
+
+
+def show(job: Mapping[str, Any], line: ProgressLine) -> None:
+    """Show a job's record as the line of progress."""
+    share = job["phase_progress"] if job["status"] == "ACCEPTED" else None
+    line.show(job["id"], job_words(job), share, stage=f"{job['status']} {job['phase']}")
+
+
+def job_words(job: Mapping[str, Any]) -> str:
+    """Return where a job of the API stands, and what it says."""
+    told = f": {job['message']}" if job.get("message") else ""
+    if job["status"] != "ACCEPTED":
+        return f"{job['status']}{told}"
+    position, cancelling = job.get("queue_position"), job.get("cancelling") is True
+    missing, eta_seconds = job["max_frames"] - job["frame"], job["eta_seconds"]
+    frames = frame_words(
+        job["frame"],
+        job["max_frames"],
+        seconds_per_frame=eta_seconds / missing if missing > 0 else 0.0,
+        eta_seconds=eta_seconds,
+    )
+    state = state_words(job["phase"], position=position, cancelling=cancelling)
+    return ", ".join(filter(None, (state, frames))) + told
 
 
 def _save(client: Client, job_id: str, folder: Path) -> None:

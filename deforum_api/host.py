@@ -14,6 +14,7 @@ from deforum_api.store import JobStore
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import Limits
 from deforum_api.version import VERSION
+from deforum_helpers.abilities import known_words
 from deforum_helpers.controlnet.names import module_fault
 from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
 from deforum_helpers.errors import MissingFeature
@@ -61,6 +62,10 @@ def make_queue(
     def render(prepared: Prepared, cancel: CancelToken, report: Callable[[Progress], None]) -> RunResult:
         from deforum_helpers.job import run_job
 
+        if prepared.settings.motion_preview_mode:
+            from deforum_helpers.engines.preview import PreviewEngine
+
+            return run_job(prepared, PreviewEngine(), cancel, report)
         if not engines:
             engines.append(make_engine())
         return run_job(prepared, engines[0], cancel, report)
@@ -74,10 +79,13 @@ def make_queue(
 
 def health(facts: HostFacts) -> dict[str, Any]:
     """Return how the host is, for `/deforum_api/health`."""
+    ability, words = known_words(facts)
     return {
         "host": facts.name,
         "engine": facts.engine,
         "model": facts.model or "",
+        "model_draws": ability,
+        "model_words": list(words),
         "versions": _versions(),
         "free_disk_bytes": facts.free_disk(facts.output_root),
         "unavailable": _unavailable(facts),

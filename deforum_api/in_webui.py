@@ -22,6 +22,7 @@ from deforum_api.run_now import run_files, settings_files
 from deforum_api.security import access_of
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import HANG_AFTER_S, Limits
+from deforum_api.unfinished import going_on, parked, tell
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.prepare import Prepared, prepare
@@ -117,6 +118,7 @@ def host_queue() -> JobQueue:
     remove_unused_claims(_roots()[1])
     limits = Limits(hang_after_s=flag("deforum_hang_after", HANG_AFTER_S))
     store = SqliteStore(data_folder() / FILE_NAME)
+    tell(going_on(store))
     checks = CheckProcesses(host_facts)
     queue = JobQueue(_check, _render, checks=checks, store=store, limits=limits, roots=_roots)
     threading.Thread(target=_park_at_exit, args=(queue,), name="deforum-exit").start()
@@ -134,7 +136,10 @@ def _park_at_exit(queue: JobQueue) -> None:
     What is registered with `atexit` comes too late for that: no thread may be started by then.
     """
     threading.main_thread().join()
-    if not queue.close(PARKING_TIME_S):
+    worked_on = queue.runner.running
+    if queue.close(PARKING_TIME_S):
+        tell(parked(queue.store, worked_on))
+    else:
         log.warning("The running job did not stop in time; it goes on from its last checkpoint next time.")
     queue.store.close()
 
@@ -146,10 +151,12 @@ def _check(
 
 
 def _render(prepared: Prepared, cancel: CancelToken, report: Callable[[Progress], None]) -> RunResult:
+    from deforum_helpers.engines.preview import PreviewEngine
     from deforum_helpers.job import run_job
     from deforum_helpers.webui.engine import HostEngine
 
-    return run_job(prepared, HostEngine(), cancel, report)
+    engine = PreviewEngine() if prepared.settings.motion_preview_mode else HostEngine()
+    return run_job(prepared, engine, cancel, report)
 
 
 @lru_cache(maxsize=1)

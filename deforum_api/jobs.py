@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class JobQueue:
-    """All jobs of one server, worked off one at a time in the order of submission.
+    """All jobs of one server, worked off one at a time in the order of submission; motion previews beside the others.
 
     Args:
         check: (settings, options_overrides) -> prepared job; raises `SettingsError`.

@@ -12,6 +12,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
+from deforum_helpers.progress_line import LogLines
+
 log = logging.getLogger(__name__)
 
 PACKAGES = ("deforum_api", "deforum_helpers")
@@ -139,7 +141,7 @@ def write_own_log() -> None:
         logger.setLevel(log_level())
         logger.propagate = False
         if not any(isinstance(writer.formatter, OneLineFormatter) for writer in logger.handlers):
-            writer = logging.StreamHandler()
+            writer = LogLines()
             writer.setFormatter(OneLineFormatter(FORMAT))
             writer.addFilter(Seldom())
             logger.addHandler(writer)

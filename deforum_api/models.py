@@ -228,6 +228,10 @@ class Health(BaseModel):
     host: str
     engine: str
     model: str
+    model_draws: str = Field("", description="What the model can draw, where it cannot draw anything.")
+    model_words: list[str] = Field(
+        [], description="The words of prompts that name something to such a model."
+    )
     versions: dict[str, str]
     queue_length: int
     running: str | None = Field(..., description="The job that this server works on.")

@@ -14,12 +14,12 @@ from deforum_api.jobs import JobQueue
 from deforum_api.outputs import outputs
 from deforum_api.record import Job
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.progress import frame_words, state_words
+from deforum_helpers.progress_line import ProgressLine, above_progress
 from deforum_helpers.settings import read_settings_file
 
 log = logging.getLogger(__name__)
 
-BAR_WIDTH = 24
-PLAIN_STEP_PERCENT = 10
 MAX_COMMAS = 100
 
 
@@ -80,36 +80,27 @@ def _read(file: str) -> dict[str, Any]:
 
 
 def _follow(queue: JobQueue, job: Job, file: str, out: TextIO) -> bool:
-    changed = threading.Event()
-    shown = ""
+    changed, line = threading.Event(), ProgressLine(out)
     for warning in job.warnings:
         _say(out, f"{Path(file).name}: {warning}")
     with queue.listen(job.id, changed.set):
         while not job.finished and not queue.closing:
+            _show(job, queue.positions().get(job.id), Path(file).name, line)
             changed.wait(1.0)
             changed.clear()
             job = queue.job(job.id)
-            shown = _show(job, Path(file).name, shown, out)
-    _say(out, "\n" * out.isatty() + _end(job, file))
+    _show(job, None, Path(file).name, line)
+    line.end()
+    _say(out, _end(job, file))
     return job.status == "SUCCEEDED"
 
 
-def _show(job: Job, name: str, shown: str, out: TextIO) -> str:
-    """Draw the progress line if it differs from `shown`, and return it."""
-    share = job.frame / job.max_frames if job.max_frames else 0.0
-    percent = int(100 * share)
-    if not out.isatty():
-        percent -= percent % PLAIN_STEP_PERCENT
-    bar = "#" * (BAR_WIDTH * percent // 100)
-    line = f"{name} [{bar:<{BAR_WIDTH}}] {percent:3d} % {job.phase.lower().replace('_', ' ')}"
-    if line == shown:
-        return shown
-    if out.isatty():
-        left = f" frame {job.frame}/{job.max_frames}, {job.eta_seconds:.0f} s left"
-        _say(out, f"\r{line}{left}\x1b[K", end="")
-    else:
-        _say(out, line)
-    return line
+def _show(job: Job, position: int | None, name: str, line: ProgressLine) -> None:
+    state = state_words(job.phase, position=position, paused=job.held, cancelling=job.cancel_requested)
+    frames = frame_words(
+        job.frame, job.max_frames, seconds_per_frame=job.seconds_per_frame, eta_seconds=job.eta_seconds
+    )
+    line.show(name, ", ".join(filter(None, (state, frames))), job.phase_progress, stage=state)
 
 
 def _end(job: Job, file: str) -> str:
@@ -122,6 +113,7 @@ def _end(job: Job, file: str) -> str:
     return f"{file}: {job.status}: {job.message}"
 
 
-def _say(out: TextIO, text: str, end: str = "\n") -> None:
-    out.write(text + end)
-    out.flush()
+def _say(out: TextIO, text: str) -> None:
+    with above_progress():
+        out.write(f"{text}\n")
+        out.flush()

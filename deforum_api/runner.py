@@ -1,9 +1,15 @@
-"""What works the jobs off: one at a time, each attempt fenced off from others, interrupted and delayed ones again."""
+"""What works the jobs off: one at a time, each attempt fenced off from others, interrupted and delayed ones again.
+
+Motion previews are worked off beside the others, one at a time as well: they need no model.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from deforum_api.errors import StoreUnavailable
@@ -25,8 +31,16 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.5
 
 
+def is_preview(job: Job) -> bool:
+    """Tell whether a job is a motion preview: the camera moves a test picture, and nothing is generated."""
+    text = job.settings_json
+    return '"motion_preview_mode"' in text and json.loads(text).get("motion_preview_mode") is True
+
+
 class Runner:
     """Renders the waiting jobs of `records` on one thread, and looks on another at what other programs do to them.
+
+    A third renders motion previews.
 
     Args:
         records: the jobs.
@@ -44,7 +58,9 @@ class Runner:
         self._given_up: Attempt | None = None
         self._patience = Patience(limits.hang_after_s, limits.give_up_after_s)
         self._stopping = threading.Event()
-        self._worker = Worker(self._work_next)
+        self._workers = {
+            previews: Worker(partial(self._work_next, previews=previews)) for previews in (False, True)
+        }
         self._watch = threading.Thread(target=self._look_on, name="deforum-watch", daemon=True)
         self._adopt()
         for _ in records.store.queued():
@@ -52,13 +68,15 @@ class Runner:
         self._watch.start()
 
     def wake(self) -> None:
-        """Let the worker look for one more job."""
-        self._worker.wake()
+        """Let the workers look for one more job."""
+        for worker in self._workers.values():
+            worker.wake()
 
     @property
     def running(self) -> str | None:
-        """The id of the job that works here, or None."""
-        return next(iter(list(self._running)), None)
+        """The id of the job that works here, or None; that of a preview only where nothing else does."""
+        working = sorted(self._running.values(), key=lambda one: is_preview(one.job))
+        return working[0].job.id if working else None
 
     def token(self, job_id: str) -> CancelToken | None:
         """Return the token of a job that works here, or None."""
@@ -85,12 +103,13 @@ class Runner:
 
     def close(self, timeout: float) -> bool:
         """Return whether everything here has stopped, within `timeout` seconds."""
-        stopped = self._worker.stop(timeout)
+        deadline = time.monotonic() + timeout
+        left = [worker.stop(max(0.0, deadline - time.monotonic())) for worker in self._workers.values()]
         self._watch.join(timeout)
-        return stopped and not self._watch.is_alive()
+        return all(left) and not self._watch.is_alive()
 
-    def _work_next(self) -> None:
-        claimed = self._claim()
+    def _work_next(self, *, previews: bool) -> None:
+        claimed = self._claim(previews)
         if claimed is None:
             return
         with about_job(claimed.job.id):
@@ -111,10 +130,10 @@ class Runner:
         if ended:
             log.info("%s ended: %s%s", job.id, ended.status, f" ({ended.message})" if ended.message else "")
 
-    def _claim(self) -> Attempt | None:
-        """Take the first job that is due; None if none is or the queue closes."""
+    def _claim(self, previews: bool) -> Attempt | None:
+        """Take the first job, or the first preview, that is due; None if none is or the queue closes."""
         while not self._stopping.is_set():
-            job = self._first_due()
+            job = self._first_due(previews)
             if job is None:
                 return None
             try:
@@ -129,10 +148,10 @@ class Runner:
                 return running
         return None
 
-    def _first_due(self) -> Job | None:
+    def _first_due(self, previews: bool) -> Job | None:
         now = self._records.clock()
         jobs = map(self._records.store.get, self._records.store.queued())
-        return next((job for job in jobs if job and job.due(now)), None)
+        return next((job for job in jobs if job and job.due(now) and is_preview(job) == previews), None)
 
     def _report(self, running: Attempt, progress: Progress) -> None:
         """Record where the job stands.
@@ -198,8 +217,10 @@ class Runner:
         if self._running:
             store.beat()
         self._adopt()
-        if not self._running and self._first_due():
-            self.wake()
+        busy = {is_preview(running.job) for running in list(self._running.values())}
+        for previews in self._workers.keys() - busy:
+            if self._first_due(previews):
+                self._workers[previews].wake()
         self._records.tell_changed()
 
     def _look_after(self, running: Attempt) -> None:

@@ -41,11 +41,13 @@ from deforum_api.ui_desktop import has_desktop
 from deforum_api.ui_page import TITLE_SCRIPT, TabPage
 from deforum_api.ui_routes import add_tab_routes
 from deforum_api.ui_service import QueueService
+from deforum_api.unfinished import going_on, parked, tell
 from deforum_api.version import VERSION
 from deforum_helpers.engines.checkpoints import describe_checkpoint
 from deforum_helpers.errors import DeforumError
 from deforum_helpers.own_host import own_engine, own_facts
 from deforum_helpers.prepare import HostFacts
+from deforum_helpers.progress_line import LogLines
 from deforum_helpers.scratch import DROPPED, ScratchFolder
 from deforum_helpers.ui.service import Event
 from deforum_helpers.ui.uploads import Uploads
@@ -223,6 +225,7 @@ class Server(uvicorn.Server):
         self._listening = listening
         self._started = started
         self._looked_at = 0.0
+        self._left = going_on(queue.store)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -231,6 +234,7 @@ class Server(uvicorn.Server):
             address, port = self._listening.getsockname()[:2]
             everywhere = " and on every address of this machine" if address == "0.0.0.0" else ""
             print(f"Running on http://127.0.0.1:{port}{everywhere}", flush=True)
+            tell(self._left)
             self._queue.checks.start()
             self._started()
 
@@ -242,9 +246,12 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        worked_on = self._queue.runner.running
+        tell([f"Stopping: {worked_on} is parked after this frame ..."] if worked_on else ())
         parking = asyncio.create_task(asyncio.to_thread(self._queue.close, PARKING_TIME_S))
         await super().shutdown(sockets=sockets)
         self.parked = await parking
+        tell(parked(self._queue.store, worked_on) if self.parked else ())
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Stop in order; uvicorn itself would end the program by the signal before the job is parked."""
@@ -253,10 +260,11 @@ class Server(uvicorn.Server):
 
 def configure_log() -> None:
     """Write the log of every module to standard error, from the level that the environment asks for."""
-    writer = logging.StreamHandler()
+    writer = LogLines()
     writer.setFormatter(OneLineFormatter(FORMAT))
     writer.addFilter(Seldom())
     logging.basicConfig(level="WARNING", handlers=[writer], force=True)
+    logging.captureWarnings(True)
     for name in PACKAGES:
         logging.getLogger(name).setLevel(log_level())
 

@@ -15,6 +15,7 @@ from deforum_api.errors import FilesGone, InvalidBatch
 from deforum_api.jobs import JobQueue
 from deforum_api.outputs import outputs
 from deforum_api.record import Job
+from deforum_api.runner import is_preview
 from deforum_api.ui_desktop import OptionsFile, show_folder
 from deforum_helpers.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.options import Options, override
@@ -157,15 +158,10 @@ class QueueService:
         alike = (
             job
             for job in newest_first
-            if job.attempt == 1 and job.work and job.generating_since and _is_preview(job) == preview
+            if job.attempt == 1 and job.work and job.generating_since and is_preview(job) == preview
         )
         paces = [(job.last_updated - job.generating_since) / job.work for job in islice(alike, PACE_JOBS)]
         return sorted(paces)[len(paces) // 2] * prepared.work if paces else None
-
-
-def _is_preview(job: Job) -> bool:
-    """Tell whether nothing was diffused, which says nothing of how long other films take."""
-    return json.loads(job.settings_json).get("motion_preview_mode") is True
 
 
 def _problem(entry: Mapping[str, Any], jobs: int) -> Problem:
@@ -192,6 +188,7 @@ def _view(job: Job, position: int | None) -> JobView:
         position=position,
         updates=job.updates,
         cancelling=job.cancel_requested and not job.finished,
+        preview=is_preview(job),
     )
 
 

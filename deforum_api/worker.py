@@ -1,4 +1,4 @@
-"""The single worker: one thread, one job at a time, every end of a job told as an event."""
+"""A worker: one thread, one job at a time, every end of a job told as an event."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ try:
     from deforum_helpers.commands.job_files import check_engine
     from deforum_helpers.engines.names import ENGINES
     from deforum_helpers.errors import ModelError
+    from deforum_helpers.progress_line import LogLines
 except ModuleNotFoundError as missing:
     if (missing.name or "").startswith("deforum"):
         raise
@@ -40,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # By name, as HTTP lies above us: rendering here works without it.
         return int(importlib.import_module("deforum_api.__main__").main(arguments))
     options = _parser().parse_args(arguments)
-    lines = logging.StreamHandler()
+    lines = LogLines()
     lines.setFormatter(_WithoutTraceback("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
+    logging.captureWarnings(True)
     own = {"run": run.run, "check": check.check, "plot": plot.plot}
     try:
         if options.command in own:
@@ -110,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     check_parser = commands.add_parser("check", parents=[shared], help="report on settings without rendering")
     check_parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     check_parser.add_argument("--strict", action="store_true", help=STRICT_HELP)
+    check_parser.add_argument(
+        "--compare-classic", action="store_true", help="say what looks different from classic Deforum"
+    )
     plot_parser = commands.add_parser("plot", parents=[shared], help="draw schedules and prompts as SVG")
     plot_parser.add_argument(
         "--schedules", metavar="NAME,NAME", help="which; default: all that change and have an effect"

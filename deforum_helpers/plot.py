@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from html import escape
 
 import numpy as np
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 from deforum_helpers.render.plan import Plan
 
 WIDTH_PX, MARGIN_PX, ROW_PX, GAP_PX, BAND_PX, HEAD_PX = 1200, 24, 84, 30, 34, 46
+ROW_TICKS = 4
+END_PX = 60  # room of the last frame's number
 # Okabe and Ito's palette: told apart by all eyes, on dark and on light ground.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
@@ -55,17 +59,52 @@ def frame_x(plan: Plan, frame: float, width_px: int = WIDTH_PX) -> float:
 
 
 def _axis(plan: Plan, width_px: int) -> str:
+    """Return round numbers of frames and seconds, the last frame with its time, and a tick for each key frame."""
+    last, most = plan.frames - 1, 11 if width_px > 800 else 6
+    rows = (
+        (16, "#333", 1.0, "", round_ticks(0, last, most, whole=True)),
+        (30, "#777", plan.fps, " s", round_ticks(0, last / plan.fps, most)),
+    )
     marks = []
-    for frame in np.unique(np.linspace(0, plan.frames - 1, 9 if width_px > 800 else 6).round().astype(int)):
-        x = frame_x(plan, frame, width_px)
-        marks.append(
-            f'<text x="{x:.1f}" y="16" text-anchor="middle" fill="#333">{frame}</text>'
-            f'<text x="{x:.1f}" y="30" text-anchor="middle" fill="#777">{frame / plan.fps:.1f} s</text>\n'
-        )
+    for y, color, frames, unit, ticks in rows:
+        at_end = width_px - MARGIN_PX
+        for value in ticks:
+            x = frame_x(plan, value * frames, width_px)
+            if x < at_end - END_PX or not last:
+                text = f"{value:.12g}{unit}"
+                marks.append(f'<text x="{x:.1f}" y="{y}" text-anchor="middle" fill="{color}">{text}</text>\n')
+        if last:
+            text = f"{last / frames:.1f}{unit}" if unit else str(last)
+            marks.append(f'<text x="{at_end}" y="{y}" text-anchor="end" fill="{color}">{text}</text>\n')
     for key in plan.key_frames:
         x = frame_x(plan, key.index, width_px)
         marks.append(f'<path d="M{x:.2f} 36V44" stroke="#333" stroke-width="1"/>\n')
     return "".join(marks)
+
+
+def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[float]:
+    """Return the multiples of the smallest round step, 1, 2 or 5 times a power of ten, of which at most `most` fit.
+
+    Args:
+        low, high: where they lie, both included.
+        most: 2 or more.
+        whole: no fractions.
+
+    >>> round_ticks(0, 95, 11), round_ticks(-0.989, 0.9999, 4)
+    ([0, 10, 20, 30, 40, 50, 60, 70, 80, 90], [-0.5, 0, 0.5])
+    """
+    if high - low < 1e-9 * max(abs(low), abs(high), 1e-300):
+        return [low]
+    exponent = math.floor(math.log10((high - low) / most))
+    if whole:
+        exponent = max(exponent, 0)
+    while True:
+        for factor in (1, 2, 5):
+            step = Fraction(factor) * Fraction(10) ** exponent
+            first, last = math.ceil(Fraction(low) / step), math.floor(Fraction(high) / step)
+            if last - first < most:
+                return [float(number * step) for number in range(first, last + 1)]
+        exponent += 1
 
 
 def _bands(plan: Plan, width_px: int) -> str:
@@ -99,11 +138,17 @@ def _curve(plan: Plan, name: str, top: int, color: str, width_px: int) -> str:
         f"{frame_x(plan, frame, width_px):.2f},{top + ROW_PX - (value - low) / span * ROW_PX:.2f}"
         for frame, value in enumerate(values)
     )
-    line = f'<path d="M{MARGIN_PX} {{y}}H{width_px - MARGIN_PX}" stroke="#ddd"/>'
+    line = f'<path d="M{MARGIN_PX} {{y:.12g}}H{width_px - MARGIN_PX}" stroke="#ddd"/>'
+    ticks = "".join(
+        f"{line.format(y=round(y, 2))}"
+        f'<text x="{MARGIN_PX + 2}" y="{y - 2:.1f}" fill="#999" font-size="10">{value:.12g}</text>'
+        for value in round_ticks(low, high, ROW_TICKS)
+        if (y := top + ROW_PX - (value - low) / span * ROW_PX)
+    )
     return (
-        f"{line.format(y=top)}{line.format(y=top + ROW_PX)}"
+        f"{line.format(y=top)}{line.format(y=top + ROW_PX)}{ticks}"
         f'<text x="{MARGIN_PX}" y="{top - 6}" fill="{color}" font-weight="bold">{escape(name)}</text>'
-        f'<text x="{width_px - MARGIN_PX}" y="{top - 6}" text-anchor="end" fill="#777">{low:g} to {high:g}</text>'
+        f'<text x="{width_px - MARGIN_PX}" y="{top - 6}" text-anchor="end" fill="#777">{low:.4g} to {high:.4g}</text>'
         f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6"/>\n'
     )
 

@@ -1,9 +1,10 @@
-"""What a job tells while it works, and what it leaves behind."""
+"""What a job tells while it works, how that is worded everywhere, and what it leaves behind."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,6 +32,91 @@ class Progress:
     outdir: str = ""
     timestring: str = ""
     warnings: tuple[str, ...] = ()
+
+
+PHASES = {
+    "QUEUED": "waiting",
+    "PREPARING": "preparing",
+    "GENERATING": "generating",
+    "POST_PROCESSING": "making the video",
+    "DONE": "done",
+}
+
+
+def state_words(
+    phase: str, *, position: int | None = None, paused: bool = False, cancelling: bool = False
+) -> str:
+    """Return what an unfinished job does, in a few words.
+
+    Args:
+        phase: as the API names it.
+        position: number of jobs before it in the queue, or None.
+        paused: it waits until it is resumed, or will after this frame.
+        cancelling: it was told to end.
+
+    >>> state_words("QUEUED", position=0), state_words("GENERATING", paused=True)
+    ("next in the queue", "pausing after this frame")
+    """
+    if cancelling:
+        return "cancelling"
+    if paused:
+        return "paused" if phase == "QUEUED" else "pausing after this frame"
+    if phase == "QUEUED" and position is not None:
+        return f"number {position + 1} in the queue" if position else "next in the queue"
+    return PHASES.get(phase, phase.lower())
+
+
+def frame_words(
+    frame: int, max_frames: int, *, seconds_per_frame: float = 0.0, eta_seconds: float = 0.0
+) -> str:
+    """Return frames, pace and time left; what is 0 is not known and left out.
+
+    >>> frame_words(5, 10, seconds_per_frame=696.0, eta_seconds=3480.0)
+    "frame 5 of 10, 696 s per frame, 58 min left"
+    """
+    words = [f"frame {frame} of {max_frames}"] if max_frames else []
+    if seconds_per_frame > 0:
+        digits = 2 if seconds_per_frame < 10 else 1 if seconds_per_frame < 100 else 0
+        pace = f"{seconds_per_frame:.{digits}f}" if seconds_per_frame >= 0.01 else "less than 0.01"
+        words.append(f"{pace} s per frame")
+    if eta_seconds > 0:
+        words.append(f"{duration(eta_seconds)} left")
+    return ", ".join(words)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration: 42 is "42 s", 150 is "2 min 30 s", 3480 is "58 min", 7300 is "2 h 2 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s" if seconds >= 1 or not seconds else "less than 1 s"
+    if whole < 600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class Pace:
+    """Measures how long a frame of this attempt takes, from its reports.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began: tuple[int, float] | None = None
+        self._newest = 0, 0.0
+
+    def seconds_per_frame(self, progress: Progress) -> float:
+        """Note a report and return the pace; 0 while it is not known."""
+        if progress.phase != "GENERATING":
+            return 0.0
+        if self._began is None:
+            self._began = self._newest = progress.frame, self._clock()
+        if progress.frame > self._newest[0]:
+            self._newest = progress.frame, self._clock()
+        frames, seconds = (self._newest[0] - self._began[0], self._newest[1] - self._began[1])
+        return seconds / frames if frames else 0.0
 
 
 @dataclass(frozen=True)

@@ -110,9 +110,9 @@
     });
 
   const shown = (act) => {
-    const { job = "", state = "" } = document.querySelector("#deforum_run [data-job]")?.dataset || {};
-    // What is paused stays in sight though another job goes on, so that the same button resumes it.
-    if (act === "toggle") picked = state === "running" ? job : "";
+    const { job = "" } = document.querySelector("#deforum_run [data-job]")?.dataset || {};
+    // What somebody did something to last stays in sight, though another job goes on.
+    picked = job;
     return JSON.stringify({ act, job });
   };
 
@@ -121,18 +121,66 @@
     localStorage.setItem("deforum_theme", dark ? "dark" : "light");
   };
 
+  const SHOWN_AFTER = ["resume", "pause", "cancel"];
   const FILLS = ["use", "preset"];
   const send = (what) => (FILLS.includes(what.act) ? filling : acting).send(what);
 
   const obey = ({ act, job, go: name, preset }) => {
     if (name) tab.marks.go(name);
+    else if (act === "reach") find(job)?.scrollIntoView();
+    else if (act === "generate") press("deforum_generate");
     else if (preset) send({ act: "preset", name: preset });
     else if (act === "theme") theme();
+    else if (act === "undo") undo();
     else if (act === "show") {
       picked = job;
       tick.ask();
       find("deforum_run")?.scrollIntoView({ block: "nearest" });
-    } else send({ act, job });
+    } else {
+      if (SHOWN_AFTER.includes(act)) picked = job;
+      send({ act, job });
+    }
+  };
+
+  // What the bar at the bottom of a narrow page repeats of the run.
+  const repeat = () => {
+    const [bar, run] = [document.querySelector("#deforum_interface .deforum-dock"), find("deforum_run")];
+    if (!bar || !run) return;
+    const set = (part, name, value) => part[name] === value || (part[name] = value);
+    set(bar.querySelector("p"), "textContent", run.querySelector(".deforum-line")?.textContent || "");
+    set(bar.querySelector(".deforum-bar span").style, "width", run.querySelector(".deforum-bar span")?.style.width || "0%");
+    const frame = run.querySelector("img.deforum-frame")?.getAttribute("src") || "";
+    const still = bar.querySelector("img");
+    set(still, "hidden", !frame);
+    if (frame && still.getAttribute("src") !== frame) still.setAttribute("src", frame);
+  };
+
+  // ---- presets: what was loaded is said where it was picked, and can be undone ----
+
+  let coming = {};
+  let before = null;
+
+  const undo = () => {
+    if (!before) return;
+    const values = Object.fromEntries(tab.marks.names().map((name, place) => [name, before.values[place]]));
+    filling.send({ act: "kept", values, undone: before.title });
+  };
+
+  const filled = () => {
+    const { preset = "", undone = "", before: values } = coming;
+    coming = {};
+    const card = preset && document.querySelector(`#deforum_interface [data-preset="${CSS.escape(preset)}"]`);
+    const title = card ? card.querySelector("b").textContent : "";
+    before = card ? { title, values } : null;
+    const said = document.querySelector("#deforum_interface .deforum-preset-said");
+    if (!said) return;
+    said.hidden = !title && !undone;
+    said.querySelector("span").textContent = title ? `${title} is loaded.` : `${undone} is undone.`;
+    said.querySelector("button").hidden = !title;
+    for (const one of document.querySelectorAll("#deforum_interface [data-preset]")) {
+      one.classList.toggle("deforum-chosen", one === card);
+      one.setAttribute("aria-pressed", String(one === card));
+    }
   };
 
   const drawIfSeen = () => {
@@ -152,7 +200,12 @@
   Object.assign(tab, {
     changed,
     command: acting.command,
-    filling: filling.command,
+    filling: (values) => {
+      const command = filling.command();
+      const { act, name, undone } = JSON.parse(command);
+      coming = { preset: act === "preset" ? name : "", undone, before: values };
+      return command;
+    },
     shown,
     state,
     draw: draw.ask,
@@ -163,6 +216,7 @@
       tab.files.follow();
       keep();
       look.ask();
+      filled();
     },
     checked: () => {
       look.answered();
@@ -180,7 +234,7 @@
       tick.ask();
     },
     started: () => {
-      picked = "";
+      picked = document.querySelector("#deforum_verdict [data-queued]")?.dataset.queued || picked;
       tab.marks.read();
       tick.ask();
     },
@@ -218,6 +272,7 @@
         tab.files.follow();
         tab.marks.read();
         tab.presses.keepFocus();
+        repeat();
       });
     }).observe(find("deforum_interface"), { childList: true, subtree: true, attributeFilter: ["data-act", "data-job"] });
     find("deforum_plots")?.addEventListener("click", () => setTimeout(drawIfSeen, 100));

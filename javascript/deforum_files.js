@@ -54,6 +54,9 @@
 
   const fits = (file, { endings }) => endings.some((ending) => file.name.toLowerCase().endsWith(ending));
 
+  // A box does not wait for the answer to its last files: what was dropped last counts, whichever answer comes first.
+  const turns = {};
+
   const send = async (id, dropped) => {
     const box = boxes()[id];
     const files = Array.from(dropped).slice(0, box.several ? undefined : 1);
@@ -63,19 +66,21 @@
       say(id, `${odd.name} has no room here; allowed are ${box.endings.join(", ")}.`, true);
       return;
     }
+    const turn = (turns[id] = (turns[id] || 0) + 1);
     say(id, files.length === 1 ? "Uploading ..." : `Uploading ${files.length} files ...`);
     const form = new FormData();
     for (const file of files) form.append("files", file);
     try {
       const answer = await fetch(data().upload, { method: "POST", body: form });
       const told = await answer.json().catch(() => null);
+      if (turn !== turns[id]) return;
       if (!answer.ok || !Array.isArray(told)) throw new Error(told?.message || `The server answered ${answer.status}.`);
       const ids = told.map(idOf);
       if (files[0].type.startsWith("image/")) stills[ids[0]] = URL.createObjectURL(files[0]);
       hold(id, ids);
       say(id, "");
     } catch (error) {
-      say(id, `The upload failed: ${error.message}`, true);
+      if (turn === turns[id]) say(id, `The upload failed: ${error.message}`, true);
     }
   };
 
@@ -103,7 +108,12 @@
     }
   };
 
-  const boxOf = (event) => event.target.closest?.(".deforum-box")?.parentElement?.id;
+  // A file that is dropped beside all boxes is taken for settings: the browser would leave the page for it.
+  const boxOf = (event) => {
+    const inside = event.target.closest?.(".deforum-files:has(> .deforum-box)")?.id;
+    const files = event.dataTransfer?.types?.includes("Files") && event.target.closest?.("#deforum_interface");
+    return inside || (files ? "deforum_drop" : undefined);
+  };
 
   const watch = () => {
     document.addEventListener("change", (event) => {
@@ -124,6 +134,7 @@
     document.addEventListener("click", (event) => {
       const id = event.target.dataset?.boxClear;
       if (!id) return;
+      turns[id] = (turns[id] || 0) + 1;
       hold(id, []);
       say(id, "");
     });

@@ -99,6 +99,8 @@ def test_a_bare_machine_becomes_a_running_server(checkout: Path) -> None:
     assert first.returncode == 7, first.stderr
     assert "Making a virtual environment" in first.stdout
     assert "Installing the packages of requirements-standalone.txt" in first.stdout
+    assert "usually takes" in first.stdout
+    assert "Starting Deforum" in first.stderr
     assert first.stdout.endswith(f"started with --port 0 --deforum-run-now a b.txt in {venv} toy 1.0\n")
 
     second = start(checkout, "--listen")
@@ -209,6 +211,19 @@ def test_a_failing_pip_is_told_in_one_sentence(
     with pytest.raises(webui.StartFailed, match=sentence):
         webui.install(str(python), ["requirements-standalone.txt"], [])
     assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the false Python is a script")
+def test_a_silent_pip_is_said_to_be_at_work(
+    webui: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(webui, "LIFE_EVERY_S", 0.05)
+    packages = Path(webui.VENV, "lib", "python3.11", "site-packages")
+    unpack = f"time.sleep(0.5); os.makedirs({str(packages / 'toy-1.0.dist-info')!r}); time.sleep(0.5)"
+    python = false_python(Path(webui.ROOT, "false-python"), unpack)
+    webui.install(str(python), ["requirements-standalone.txt"], [])
+    told = capsys.readouterr().out
+    assert told.index("still downloading") < told.index("still unpacking, 1 packages are done")
 
 
 def test_an_interrupted_installation_is_not_taken_for_done(

@@ -41,13 +41,48 @@ def test_the_report_is_plain_and_whole(tmp_path: Path, capsys: pytest.CaptureFix
         "Kept (6)",
         "  - translation_z: animation_mode is 2D.",
         "  - 'mystery'",
-        "  - diffusion_cadence: Every frame is written, the last one is diffused; classic lost those after",
     ):
         assert line in said.out.splitlines()
+    assert "classic" not in said.out
     assert "\x1b" not in said.out
     assert "\x07" not in said.out
     assert max(len(line) for line in said.out.splitlines()[1:]) <= WIDTH
     assert not (tmp_path / "out").exists()
+
+
+def test_what_differs_from_classic_is_said_last_and_only_if_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checked(tmp_path, "--compare-classic")
+    lines = capsys.readouterr().out.splitlines()
+    last = lines.index("Looks different from classic Deforum")
+    difference = (
+        "  - diffusion_cadence: Every frame is written, the last one is diffused; classic lost those after"
+    )
+    assert difference in lines[last:]
+    assert [line for line in lines[last + 1 :] if not line.startswith(" ")] == []
+
+
+def test_what_may_have_to_be_changed_comes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "film.txt"
+    strange = (
+        '{"W": "64", "H": 64, "W": "128", "mystery": 1, "translation_x": "0: (2^t)", "prompts": {"0": "a"}}'
+    )
+    path.write_text(strange, encoding="utf-8")
+    assert main(["check", str(path), "--engine", "null", "--out", str(tmp_path / "out")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    headings = [line for line in lines if line and not line.startswith(" ")][1:]
+    assert headings == [
+        "Warnings",
+        "Unknown, without effect",
+        "Prompts",
+        "Kept (4)",
+        "Taken over from another notation",
+    ]
+    warnings = lines[lines.index("Warnings") : lines.index("Unknown, without effect")]
+    assert any("'W' more than once" in line for line in warnings)
+    assert any("^ is the exclusive or" in line for line in warnings)
+    assert any("W is the text '128'" in line for line in lines[lines.index("Kept (4)") :])
 
 
 def test_a_name_that_stands_twice_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

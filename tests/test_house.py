@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("webui", "scripts"),
     ("deforum_api.standalone", "deforum_api.in_webui"),
     ("deforum_api",),
-    ("deforum_helpers.__main__", "deforum_helpers.commands"),
+    ("deforum_helpers.__main__", "deforum_helpers.commands", "deforum_helpers.settings.__main__"),
     ("deforum_helpers.ui", "deforum_helpers.webui"),
     (
         "deforum_helpers.job",
@@ -72,6 +72,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.locks",
         "deforum_helpers.errors",
         "deforum_helpers.progress",
+        "deforum_helpers.progress_line",
         "deforum_helpers.cancel",
         "deforum_helpers.registry",
         "deforum_helpers.optional",

@@ -35,14 +35,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server = make_server(client)
     try:
         asyncio.run(serve_http(server, options.port) if options.http else server.run_stdio_async())
-    except OSError as error:
+    except KeyboardInterrupt:
+        return 130
+    except BaseException as error:
+        if not options.http and is_gone(error):
+            return 0
+        if not isinstance(error, OSError):
+            raise
         sys.stderr.write(
             f"Port {options.port} cannot be used ({error.strerror}); choose another with --port N.\n"
         )
         return 2
-    except KeyboardInterrupt:
-        return 130
     return 0
+
+
+def is_gone(error: BaseException) -> bool:
+    """Tell whether an error, or every error of a group, says that the client at the other end of a pipe is gone."""
+    grouped = getattr(error, "exceptions", None)
+    if grouped is not None:
+        return all(map(is_gone, grouped))
+    return isinstance(error, BrokenPipeError | ConnectionResetError | EOFError)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -73,4 +85,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stderr.flush()
+    # Without waiting for tools that wait for a server, nor writing what is still meant for a client that is gone.
+    os._exit(code)

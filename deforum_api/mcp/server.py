@@ -129,23 +129,22 @@ def _read(read: Callable[[], Any]) -> Any:
 
 
 def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the tool with the client's errors as the assistant's to read."""
+    """Return the tool with the client's errors as the assistant's to read.
+
+    A tool that waits for a server is left alone once the assistant is gone: the program ends without it.
+    """
 
     @functools.wraps(tool)
-    def answer(*args: Any, **kwargs: Any) -> Any:
+    async def answer(*args: Any, **kwargs: Any) -> Any:
         try:
-            return tool(*args, **kwargs)
+            if inspect.iscoroutinefunction(tool):
+                return await tool(*args, **kwargs)
+            call = functools.partial(tool, *args, **kwargs)
+            return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
         except ClientError as error:
             raise ToolError(_sentences(error)) from None
 
-    @functools.wraps(tool)
-    async def answer_later(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return await tool(*args, **kwargs)
-        except ClientError as error:
-            raise ToolError(_sentences(error)) from None
-
-    return answer_later if inspect.iscoroutinefunction(tool) else answer
+    return answer
 
 
 def _sentences(error: ClientError) -> str:

@@ -6,8 +6,10 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from deforum_helpers.abilities import known_words
 from deforum_helpers.commands.job_files import (
     DEFAULT_OUTPUT_ROOT,
     host_facts,
@@ -33,7 +35,7 @@ def check(options: argparse.Namespace) -> int:
         print(json.dumps([as_json(one) for one in checked], indent=2, ensure_ascii=False))
     else:
         for one in checked:
-            _print(one)
+            _print(one, classic=options.compare_classic)
     return 0 if all(one.prepared is not None for one in checked) else 2
 
 
@@ -44,21 +46,23 @@ def _checked(path: Path, options: argparse.Namespace, facts: HostFacts) -> Check
         report = file_report(submitted)
     except SettingsError as error:
         return Checked(path, problems=error.problems)
+    ability, words = known_words(facts)
+    checked = Checked(path, report, ability=ability, words=words)
     try:
         prepared = prepare(submitted, facts, overrides)
         if options.strict and prepared.missing:
             raise SettingsError(prepared.missing)
-        return Checked(path, report, prepared)
+        return replace(checked, prepared=prepared)
     except SettingsError as error:
-        return Checked(path, report, problems=error.problems)
+        return replace(checked, problems=error.problems)
 
 
-def _print(one: Checked) -> None:
+def _print(one: Checked, *, classic: bool) -> None:
     if one.problems:
         sys.stdout.flush()
         print_problems(one.path, SettingsError(one.problems))
         sys.stderr.flush()
-    text = as_text(one, colored=_shows_colors())
+    text = as_text(one, colored=_shows_colors(), classic=classic)
     if text:
         print(text)
 

@@ -15,6 +15,7 @@ from deforum_helpers.options import Options
 from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.own_host import own_engine, own_facts
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
+from deforum_helpers.progress_line import above_progress
 from deforum_helpers.settings.load import KNOWN_NAMES, nearest_names
 
 DEFAULT_OUTPUT_ROOT = Path("outputs")
@@ -104,11 +105,13 @@ def prepare_file(path: Path, options: argparse.Namespace, facts: HostFacts) -> P
 def print_problems(path: Path, error: SettingsError) -> None:
     messages = [told(group) for group in alike(error.problems)]
     count = len(messages)
-    print(f"{path}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
-    for message in messages:
-        print(f"  {message}", file=sys.stderr)
+    with above_progress():
+        print(f"{path}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
+        for message in messages:
+            print(f"  {message}", file=sys.stderr)
 
 
 def print_warnings(warnings: tuple[str, ...]) -> None:
-    for warning in warnings:
-        print(f"  warning: {warning}", file=sys.stderr)
+    with above_progress():
+        for warning in warnings:
+            print(f"  warning: {warning}", file=sys.stderr)

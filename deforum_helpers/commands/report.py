@@ -28,12 +28,15 @@ class Checked:
         report: what becomes of its settings; None where it cannot be read.
         prepared: the job; None where it has problems.
         problems: why it cannot be rendered.
+        ability, words: what the model can draw and the words that it knows; empty where it can draw anything.
     """
 
     path: Path
     report: FileReport | None = None
     prepared: Prepared | None = None
     problems: tuple[Problem, ...] = ()
+    ability: str = ""
+    words: tuple[str, ...] = ()
 
 
 def as_json(one: Checked) -> dict[str, Any]:
@@ -45,6 +48,7 @@ def as_json(one: Checked) -> dict[str, Any]:
         "film": None if one.prepared is None else _film(one.prepared),
         "settings": None if one.report is None else asdict(one.report),
         "warnings": list(_more_warnings(one)),
+        "model": {"draws": one.ability, "words": list(one.words)},
     }
 
 
@@ -79,12 +83,15 @@ def _more_warnings(one: Checked) -> Iterator[str]:
             yield warning
 
 
-def as_text(one: Checked, *, colored: bool) -> str:
+def as_text(one: Checked, *, colored: bool, classic: bool = False) -> str:
     """Return the report for people, at most `WIDTH` columns wide; problems are not part of it.
+
+    What a person may have to change comes first.
 
     Args:
         one: the file and what was found.
         colored: whether headings may stand out by terminal codes.
+        classic: say what looks different from classic Deforum.
     """
     parts = [] if one.prepared is None else [_size(one.path, one.prepared)]
     if one.report is not None:
@@ -94,15 +101,20 @@ def as_text(one: Checked, *, colored: bool) -> str:
         if report.defaults:
             kept.append(f"and {len(report.defaults)} at their defaults")
         sections = [
-            (f"Kept ({len(report.kept)})", kept),
-            ("Taken over from another notation", report.taken_over),
-            ("Without effect on this film", map(str, report.ignored)),
+            ("Warnings", dict.fromkeys((*report.remarked, *_more_warnings(one)))),
             ("Unknown, without effect", [", ".join(report.unknown)] if report.unknown else []),
-            ("Looks different from classic Deforum", map(str, report.different)),
-            ("Warnings", _more_warnings(one)),
+            ("Without effect on this film", map(str, report.ignored)),
+            ("Prompts", _prompts(one.prepared) if one.prepared is not None else ()),
+            (f"Kept ({len(report.kept)})", kept),
+            (
+                "Taken over from another notation",
+                [text for text in report.taken_over if text not in report.remarked],
+            ),
         ]
-        if one.prepared is not None:
-            sections.insert(0, ("Prompts", _prompts(one.prepared)))
+        if one.ability:
+            sections.append(("Built-in model", [one.ability, f"Its words are: {', '.join(one.words)}."]))
+        if classic:
+            sections.append(("Looks different from classic Deforum", map(str, report.different)))
         parts += [text for title, rows in sections if (text := _section(title, rows, colored))]
     return "\n".join(parts)
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.commands.job_files import (
@@ -26,6 +24,8 @@ from deforum_helpers.errors import DeforumError, Parked, Stopped
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.prepare import Prepared
+from deforum_helpers.progress import Pace, frame_words, state_words
+from deforum_helpers.progress_line import ProgressLine, above_progress
 from deforum_helpers.scratch import remove_abandoned
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from deforum_helpers.job import Progress
 
 STOPPED = 3
+ENGINE_TITLES = {"null": "the engine without a model", "demo": "the built-in model"}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,25 +41,44 @@ def run(options: argparse.Namespace) -> int:
 
     All files are checked before the first is rendered.
     """
+    line = ProgressLine(sys.stderr, in_logs=False)
+    try:
+        ready = _checked(options, line)
+        if len(ready) < len(options.files):
+            return 2
+        return _run_all(ready, _loaded_engine(options, line), options, line)
+    except DeforumError as error:
+        with above_progress():
+            print(error, file=sys.stderr)
+        return 1
+    finally:
+        line.end(keep=False)
+
+
+def _checked(options: argparse.Namespace, line: ProgressLine) -> list[tuple[Path, Prepared]]:
+    """Return the files that can be rendered; what is wrong with the others is told."""
+    line.show("Checking", ", ".join(path.name for path in options.files))
     remove_abandoned()
     facts = host_facts(options, options.out or DEFAULT_OUTPUT_ROOT)
     remove_unused_claims(facts.output_root / IMAGES_FOLDER)
     jobs = [(path, prepare_file(path, options, facts)) for path in options.files]
-    ready = [(path, prepared) for path, prepared in jobs if prepared is not None]
-    if len(ready) < len(jobs):
-        return 2
+    return [(path, prepared) for path, prepared in jobs if prepared is not None]
+
+
+def _loaded_engine(options: argparse.Namespace, line: ProgressLine) -> Engine:
+    name = engine_name(options)
+    line.show("Loading", options.ckpt if name == "diffusers" else ENGINE_TITLES[name])
     from deforum_helpers.engines import make_engine
 
-    try:
-        engine = make_engine(
-            engine_name(options), checkpoint=options.ckpt, allow_download=options.allow_download
-        )
-    except DeforumError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return make_engine(name, checkpoint=options.ckpt, allow_download=options.allow_download)
+
+
+def _run_all(
+    ready: list[tuple[Path, Prepared]], engine: Engine, options: argparse.Namespace, line: ProgressLine
+) -> int:
     codes = []
     for number, (path, prepared) in enumerate(ready, start=1):
-        codes.append(_run_one(path, prepared, engine, options))
+        codes.append(_run_one(path, prepared, engine, options, line))
         if codes[-1] == STOPPED:
             if left := [str(path) for path, _ in ready[number:]]:
                 print(f"Not begun and still to be run: {shlex.join(left)}", file=sys.stderr)
@@ -66,10 +86,12 @@ def run(options: argparse.Namespace) -> int:
     return 1 if any(codes) else 0
 
 
-def _run_one(path: Path, prepared: Prepared, engine: Engine, options: argparse.Namespace) -> int:
+def _run_one(
+    path: Path, prepared: Prepared, engine: Engine, options: argparse.Namespace, line: ProgressLine
+) -> int:
     from deforum_helpers.job import run_job
 
-    cancel, bar = CancelToken(), ProgressBar(sys.stderr)
+    cancel, bar = CancelToken(), RunProgress(path.name, line)
     print_warnings(prepared.warnings)
     try:
         with _parked_by_ctrl_c(cancel):
@@ -98,7 +120,7 @@ def _run_one(path: Path, prepared: Prepared, engine: Engine, options: argparse.N
     return 0
 
 
-def _again(path: Path, bar: ProgressBar, options: argparse.Namespace) -> str:
+def _again(path: Path, bar: RunProgress, options: argparse.Namespace) -> str:
     """Return the command line that continues a parked run."""
     words = [_this_python(), "-m", "deforum_helpers", "run", str(path), "--resume", bar.timestring]
     words += [word for change in options.changes for word in ("--set", change)]
@@ -121,7 +143,8 @@ def _parked_by_ctrl_c(cancel: CancelToken) -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         if cancel.wish == "none":
-            print("\nStopping at the next frame (Ctrl-C again: at once) ...", file=sys.stderr)
+            with above_progress():
+                print("Stopping at the next frame (Ctrl-C again: at once) ...", file=sys.stderr)
             cancel.park()
         else:
             raise KeyboardInterrupt
@@ -135,15 +158,13 @@ def _parked_by_ctrl_c(cancel: CancelToken) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class ProgressBar:
-    """One line that is drawn anew: share done, frames, time left."""
+class RunProgress:
+    """Shows where a run stands, and keeps what a message about its end needs."""
 
-    WIDTH = 30
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._live = stream.isatty()
-        self._began: tuple[float, int] | None = None
+    def __init__(self, name: str, line: ProgressLine) -> None:
+        self._name = name
+        self._line = line
+        self._pace = Pace()
         self._outdir = ""
         self.timestring = ""
         self.frames = 0
@@ -155,30 +176,11 @@ class ProgressBar:
 
     def show(self, progress: Progress) -> None:
         self._outdir, self.timestring, self.frames = progress.outdir, progress.timestring, progress.frame
-        if not self._live:
-            return
-        done = round(self.WIDTH * progress.fraction)
-        phase = progress.phase.lower().replace("_", "-")
-        text = (
-            f"[{'#' * done}{'.' * (self.WIDTH - done)}] {phase} "
-            f"{progress.frame}/{progress.max_frames}{self._left(progress)}"
-        )
-        self._stream.write(f"\r{text[: shutil.get_terminal_size().columns - 1]}\x1b[K")
-        self._stream.flush()
+        pace = self._pace.seconds_per_frame(progress)
+        left = pace * (progress.max_frames - progress.frame)
+        frames = frame_words(progress.frame, progress.max_frames, seconds_per_frame=pace, eta_seconds=left)
+        words = f"{state_words(progress.phase)}, {frames}"
+        self._line.show(self._name, words, progress.fraction, stage=progress.phase)
 
     def end(self) -> None:
-        if self._live:
-            self._stream.write("\n")
-
-    def _left(self, progress: Progress) -> str:
-        if progress.phase != "GENERATING":
-            return ""
-        if self._began is None:
-            self._began = (time.monotonic(), progress.frame)
-        since, first = self._began
-        if progress.frame == first:
-            return ""
-        seconds = (
-            (time.monotonic() - since) / (progress.frame - first) * (progress.max_frames - progress.frame)
-        )
-        return f", {int(seconds) // 60}:{int(seconds) % 60:02} left"
+        self._line.end()

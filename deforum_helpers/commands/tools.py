@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.commands.job_files import DEFAULT_OUTPUT_ROOT
 from deforum_helpers.errors import DeforumError, SettingsError, alike, told
+from deforum_helpers.progress_line import ProgressLine
 from deforum_helpers.settings.tables import INTERPOLATION_ENGINES, UPSCALE_FACTORS, UPSCALE_MODELS
 
 if TYPE_CHECKING:
@@ -86,12 +87,20 @@ def run_tool(options: argparse.Namespace) -> int:
     """Run a tool; 0 if it made its film, 1 if it failed or was stopped, 2 if what was asked for is wrong."""
     from deforum_helpers.tools.results import Work
 
-    cancel = CancelToken()
+    cancel, line = CancelToken(), ProgressLine(sys.stderr, in_logs=False)
     root = (options.out or DEFAULT_OUTPUT_ROOT).resolve()
-    work = Work(output_root=root, cancel=cancel, report=_progress, device=options.device)
+
+    def report(share: float) -> None:
+        line.show(options.command, "working", share, stage="working")
+
+    line.show(options.command, "preparing", stage="preparing")
+    work = Work(output_root=root, cancel=cancel, report=report, device=options.device)
     try:
-        with _cancelled_by_ctrl_c(cancel):
-            result = _TOOLS[options.command](options, work)
+        try:
+            with _cancelled_by_ctrl_c(cancel):
+                result = _TOOLS[options.command](options, work)
+        finally:
+            line.end()
     except SettingsError as error:
         for group in alike(error.problems):
             print(told(group), file=sys.stderr)
@@ -99,9 +108,6 @@ def run_tool(options: argparse.Namespace) -> int:
     except DeforumError as error:
         print(error, file=sys.stderr)
         return 1
-    finally:
-        if sys.stderr.isatty():
-            sys.stderr.write("\n")
     for warning in result.warnings:
         print(f"  warning: {warning}", file=sys.stderr)
     print(result.video)
@@ -115,12 +121,6 @@ def _cancelled_by_ctrl_c(cancel: CancelToken) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _progress(share: float) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{share:4.0%}\x1b[K")
-        sys.stderr.flush()
 
 
 def _interpolate(options: argparse.Namespace, work: Work) -> ToolResult:

@@ -33,13 +33,13 @@ class PreviewEngine:
     border into streaks. The chart takes the place of such parts, so that every frame shows how the camera moves.
 
     Args:
-        device: where pictures live.
+        device: where pictures live; by default beside the device that other jobs need.
     """
 
     name = "preview"
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device | None = None) -> None:
+        self.device = device or torch.device("cpu")
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         """Return the chart, or the init image with the chart wherever it has no structure in two directions.

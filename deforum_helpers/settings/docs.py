@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 from deforum_helpers.settings.fields import FieldInfo
 from deforum_helpers.settings.model import FIELDS, UNITS
@@ -34,16 +35,45 @@ ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNI
 HEADER = "| setting | value | default | what it does |\n|---|---|---|---|"
 
 
-def settings_page() -> str:
-    """Return docs/settings.md: every setting with its kind, bounds, default and help, by its tab."""
+def settings_page(order: Sequence[str] = ()) -> str:
+    """Return docs/settings.md: contents, then every setting with its kind, bounds, default and help, by its tab.
+
+    Args:
+        order: names of settings as they stand in the tab; the others follow in the order of their declaration.
+    """
     sections: dict[str, list[FieldInfo]] = {}
-    for info in once_per_unit():
+    places = {name: place for place, name in enumerate(order)}
+    for info in sorted(once_per_unit(), key=lambda info: places.get(info.name, len(places))):
         sections.setdefault(section_of(info), []).append(info)
-    parts = [INTRODUCTION]
-    for title, infos in sections.items():
-        rows = "\n".join(_row(info) for info in infos)
+    tabs = list(dict.fromkeys(title.split(" > ")[0] for title in sections))
+    titles = sorted(sections, key=lambda title: tabs.index(title.split(" > ")[0]))
+    parts = [INTRODUCTION, _contents(titles)]
+    for title in titles:
+        rows = "\n".join(_row(info) for info in sections[title])
         parts.append(f"## {title}\n\n{HEADER}\n{rows}\n")
     return "\n".join(parts)
+
+
+def _contents(titles: Iterable[str]) -> str:
+    """Return the list of sections, those inside a tab below it."""
+    lines, last = ["## Contents\n"], ""
+    for title in titles:
+        tab, _, inside = title.partition(" > ")
+        link = f"[{inside or tab}](#{anchor(title)})"
+        if inside and tab != last:
+            lines.append(f"- {tab}")
+        lines.append(f"  - {link}" if inside else f"- {link}")
+        last = tab
+    return "\n".join((*lines, ""))
+
+
+def anchor(title: str) -> str:
+    """Return the name that a heading has in links.
+
+    >>> anchor("Keyframes > Depth Warping & FOV")
+    "keyframes--depth-warping--fov"
+    """
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def unit_name(text: str) -> str:

@@ -39,6 +39,7 @@ class FileReport:
         ignored: settings without effect on this film, and why.
         unknown: names that are no settings, each with the nearest one where there is one.
         different: what will look different from classic Deforum.
+        remarked: those sentences of `taken_over` that tell of more than another notation, such as a value left out.
     """
 
     kept: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class FileReport:
     ignored: tuple[About, ...] = ()
     unknown: tuple[str, ...] = ()
     different: tuple[About, ...] = ()
+    remarked: tuple[str, ...] = ()
 
 
 def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileReport:
@@ -83,6 +85,9 @@ def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileR
         ),
         unknown=tuple(_named(name) for name in loaded.unknown if name not in REMOVED),
         different=tuple(About(names, sentence) for sentence, names in differences(flat).items()),
+        remarked=tuple(
+            note for note in dict.fromkeys(loaded.notes) if isinstance(note, str) and note not in told
+        ),
     )
 
 

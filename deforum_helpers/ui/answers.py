@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,6 @@ from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.tool_answers import ToolAnswers
 from deforum_helpers.ui.uploads import Uploads, host_uploads
 from deforum_helpers.ui.wording import escape
-
-log = logging.getLogger(__name__)
 
 Values = tuple[Any, ...]
 VIDEO_GROUP = "DeforumOutputArgs"
@@ -117,7 +114,7 @@ class Answers:
             return verdict_html(Checked(submitted(values), None, error.problems), refused=True)
         except DeforumError as error:
             return _said(str(error), bad=True)
-        return _said(f"Queued as {', '.join(ids)}.")
+        return _said(f"Queued as {', '.join(ids)}.", queued=ids[0])
 
     def _durable(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return the settings with dropped images where they outlive a restart, as the job does."""
@@ -296,5 +293,6 @@ def _object(text: str) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def _said(sentence: str, *, bad: bool = False) -> str:
-    return f'<div class="deforum-verdict {"bad" if bad else "good"}" role="status">{escape(sentence)}</div>'
+def _said(sentence: str, *, bad: bool = False, queued: str = "") -> str:
+    data = f' data-queued="{escape(queued)}"' if queued else ""
+    return f'<div class="deforum-verdict {"bad" if bad else "good"}" role="status"{data}>{escape(sentence)}</div>'

@@ -58,19 +58,20 @@ def _watch(parts: Parts, answers: Answers) -> None:
 
 
 def _runs(parts: Parts, answers: Answers) -> None:
-    def generate(batch: bool, files: list[Path], *values: Any) -> str:
-        return answers.generate(batch, files, values)
+    # What the message said of an earlier press goes with each new one.
+    def generate(batch: bool, files: list[Path], *values: Any) -> tuple[str, str]:
+        return answers.generate(batch, files, values), ""
 
     def tick(state: str) -> tuple[Any, ...]:
         return tuple(gr.update() if part is None else part for part in answers.tick(state))
 
-    def preview(batch: bool, files: list[Path], *values: Any) -> str:
-        return answers.generate(batch, files, values, preview=True)
+    def preview(batch: bool, files: list[Path], *values: Any) -> tuple[str, str]:
+        return answers.generate(batch, files, values, preview=True), ""
 
     inputs = [parts.batch, parts.batch_files, *parts.fields]
     started = "() => { window.deforumTab?.started(); }"
     for button, answer in ((parts.generate, generate), (parts.preview, preview)):
-        compat.on(button.click, answer, inputs, [parts.verdict], after=started)
+        compat.on(button.click, answer, inputs, [parts.verdict, parts.message], after=started)
     compat.on(
         parts.tick.click,
         tick,
@@ -121,7 +122,7 @@ def _settings(parts: Parts, answers: Answers) -> None:
         parts.fill.click,
         fill,
         [parts.sent, *parts.fields],
-        "(sent, ...values) => [window.deforumTab.filling(), ...values]",
+        "(sent, ...values) => [window.deforumTab.filling(values), ...values]",
     )
     filling(parts.drop.change, drop, [parts.drop, *parts.fields])
     filling(parts.load.click, load, [parts.file_name, *parts.fields])

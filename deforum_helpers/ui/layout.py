@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -149,6 +149,18 @@ def sections(fields: Mapping[str, FieldInfo] = FIELDS) -> tuple[Section, ...]:
             by_tab.setdefault(info.tab, []).append(name)
     titles = dict.fromkeys([*TABS, *(tab.split(" > ")[0] for tab in by_tab)])
     return tuple(_tab(title, by_tab) for title in titles)
+
+
+def names_in_tab() -> tuple[str, ...]:
+    """Return all settings of the tab as one meets them, from its first tab to its last."""
+
+    def names(section: Section) -> Iterator[str]:
+        yield from (name for line in section.lines for name in line)
+        for _, inside in section.groups:
+            for one in inside:
+                yield from names(one)
+
+    return tuple(name for section in sections() for name in names(section))
 
 
 def _tab(title: str, by_tab: Mapping[str, list[str]]) -> Section:

@@ -127,11 +127,11 @@ def default_settings() -> dict[str, Any]:
 def report_html(one: Taken) -> str:
     """Return what was loaded, changed, migrated, unknown and left out."""
     parts = [f"<b>{escape(one.source)}</b>: {_count(len(one.changed), 'setting')} changed."]
-    parts.append(_list("Changed", [_label(name) for name in one.changed]))
     parts.append(_list("Not taken", [problem.message for problem in one.left_out], bad=True))
     parts.append(_list("Read from an older notation, or worth knowing", list(one.notes)))
-    parts.append(_list("Without effect on this film", list(one.ignored)))
     parts.append(_list("Unknown, without effect", list(one.unknown)))
+    parts.append(_list("Without effect on this film", list(one.ignored)))
+    parts.append(_list("Changed", [_label(name) for name in one.changed]))
     parts.append(_list("Looks different from classic Deforum", list(one.different)))
     return f'<div class="deforum-report" role="status">{"".join(parts)}</div>'
 

@@ -9,20 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deforum_helpers.nolinks import open_file
+from deforum_helpers.progress import frame_words, state_words
 from deforum_helpers.ui.checking import warnings_html
 from deforum_helpers.ui.saved_files import download_html, run_content
 from deforum_helpers.ui.service import Film, JobService, JobView
-from deforum_helpers.ui.wording import duration, escape
+from deforum_helpers.ui.wording import escape
 
 PREVIEW_PX = 640
 LISTED = 50
-PHASES = {
-    "QUEUED": "waiting",
-    "PREPARING": "preparing",
-    "GENERATING": "generating",
-    "POST_PROCESSING": "making the film",
-    "DONE": "done",
-}
 FileUrl = Callable[[Path], str]
 
 
@@ -78,9 +72,13 @@ def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str
     return (
         f'<section class="deforum-run {job.state}" data-version="{mark}" data-job="{escape(job.id)}" '
         f'data-state="{job.state}" aria-label="Run">'
-        f"{picture}{_progress_html(job)}{_links_html(service, job, film, file_url)}"
+        f"{_mark_html(job)}{picture}{_progress_html(job)}{_links_html(service, job, film, file_url)}"
         f"{warnings_html(job.warnings)}</section>"
     )
+
+
+def _mark_html(job: JobView) -> str:
+    return '<p class="deforum-mark">Motion preview: nothing is generated</p>' if job.preview else ""
 
 
 def _film(service: JobService, job: JobView) -> Film:
@@ -125,35 +123,26 @@ def preview_jpeg(frame: Path, longest_px: int = PREVIEW_PX) -> bytes | None:
 
 def _progress_html(job: JobView) -> str:
     share = 1.0 if job.state == "done" else job.frame / job.max_frames if job.max_frames else 0.0
-    state = state_words(job)
+    state = job_words(job)
     message = "" if job.message == f"{state}." else job.message
+    eta_seconds = job.eta_seconds if job.state == "running" else 0.0
+    pace = job.seconds_per_frame
+    words = frame_words(job.frame, job.max_frames, seconds_per_frame=pace, eta_seconds=eta_seconds)
     return (
         f'<div class="deforum-bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{share * 100:.0f}"><span style="width:{share * 100:.1f}%"></span></div>'
-        f'<p class="deforum-line" role="status"><b>{escape(state)}</b> {escape(progress_words(job))}</p>'
+        f'<p class="deforum-line" role="status"><b>{escape(state)}</b> {escape(words)}</p>'
         + (f'<p class="deforum-message">{escape(message)}</p>' if message else "")
     )
 
 
-def state_words(job: JobView) -> str:
+def job_words(job: JobView) -> str:
     """Return what a job does, in a word or two."""
-    if job.cancelling:
-        return "Cancelling"
-    if job.state == "running":
-        return PHASES.get(job.phase, job.phase).capitalize()
-    if job.state == "queued" and job.position is not None:
-        return "Next in the queue" if job.position == 0 else f"Number {job.position + 1} in the queue"
-    return job.state.capitalize()
-
-
-def progress_words(job: JobView) -> str:
-    """Return frames, pace and time left."""
-    words = [f"frame {job.frame} of {job.max_frames}"] if job.max_frames else []
-    if job.seconds_per_frame:
-        words.append(f"{job.seconds_per_frame:.2f} s per frame")
-    if job.state == "running" and job.eta_seconds:
-        words.append(f"{duration(job.eta_seconds)} left")
-    return ", ".join(words)
+    if job.state in ("done", "failed", "cancelled"):
+        return job.state.capitalize()
+    paused = job.state == "paused"
+    words = state_words(job.phase, position=job.position, paused=paused, cancelling=job.cancelling)
+    return words.capitalize()
 
 
 def _links_html(service: JobService, job: JobView, film: Film, file_url: FileUrl) -> str:
@@ -188,6 +177,14 @@ def _folder_html(output_root: Path, folder: Path | None) -> str:
     return f'<span class="deforum-folder">{escape(inside)}</span>'
 
 
+DOCK = """<div class="deforum-dock" role="group" aria-label="Run">
+<button type="button" class="deforum-button" data-act="reach" data-job="deforum_interface">
+<img alt="" hidden><span>Picture</span></button>
+<div><div class="deforum-bar"><span></span></div><p></p></div>
+<button type="button" class="deforum-button" data-act="reach" data-job="deforum_left">Settings</button>
+<button type="button" class="deforum-button deforum-first" data-act="generate">Generate</button></div>"""
+
+
 def jobs_html(jobs: Sequence[JobView]) -> str:
     """Return the list of jobs with what can be done to each."""
     rows = "".join(_row_html(job) for job in in_order(jobs))
@@ -216,13 +213,13 @@ def _row_html(job: JobView) -> str:
         for action, label in ACTIONS[job.state]
         if not (action == "up" and not job.position) and not job.cancelling
     )
-    state = state_words(job)
+    state, kind = job_words(job), ", motion preview" if job.preview else ""
     message = f'<div class="deforum-message">{escape(job.message)}</div>' if job.message else ""
     if job.message.startswith(f"{state} "):  # "Cancelled before it began."
         state = ""
     return (
         f'<tr class="{job.state}" data-job="{escape(job.id)}"><th scope="row">{escape(job.title or job.id)}'
-        f'<div class="deforum-id">{escape(job.id)}</div></th><td>{escape(state)}{message}</td>'
+        f'<div class="deforum-id">{escape(job.id)}{kind}</div></th><td>{escape(state)}{message}</td>'
         f"<td>{job.frame} / {job.max_frames}</td><td>{buttons}</td></tr>"
     )
 

@@ -12,6 +12,10 @@ from typing import Any
 from deforum_helpers.settings import read_settings_file
 from deforum_helpers.ui.wording import escape
 
+SAID = (
+    '<p class="deforum-preset-said" role="status" hidden><span></span> '
+    '<button type="button" class="deforum-button" data-act="undo" hidden>Undo</button></p>'
+)
 FOLDER = Path(__file__).resolve().parents[2] / "config" / "presets"
 
 
@@ -37,6 +41,11 @@ class Preset:
     def still(self) -> Path:
         return FOLDER / f"{self.name}.jpg"
 
+    @property
+    def moving(self) -> Path:
+        """The still as the preset's camera moves it, if somebody has made it (tools/preset_thumbnails.py)."""
+        return FOLDER / f"{self.name}.webp"
+
 
 @lru_cache
 def presets() -> tuple[Preset, ...]:
@@ -58,19 +67,30 @@ def preset_settings(name: str) -> dict[str, Any]:
 @lru_cache
 def presets_html() -> str:
     """Return the picker."""
-    return f'<div class="deforum-presets">{"".join(_card(preset) for preset in presets())}</div>'
+    cards = "".join(map(_card, presets()))
+    return f'{SAID}<div class="deforum-presets">{cards}</div>'
 
 
 def _card(preset: Preset) -> str:
     return (
-        f'<button type="button" class="deforum-preset" data-preset="{escape(preset.name)}" '
-        f'title="{escape(preset.about)}">{_still(preset)}'
+        f'<button type="button" class="deforum-preset" data-preset="{escape(preset.name)}" aria-pressed="false" '
+        f'title="{escape(preset.about)}">{_thumbnail(preset)}'
         f"<b>{escape(preset.title)}</b><span>{escape(preset.about)}</span></button>"
     )
 
 
-def _still(preset: Preset) -> str:
+def _thumbnail(preset: Preset) -> str:
+    """Return the moving thumbnail, and for those who want nothing to move the still."""
     if not preset.still.is_file():
         return ""
-    jpeg = base64.b64encode(preset.still.read_bytes()).decode("ascii")
-    return f'<img alt="" loading="lazy" src="data:image/jpeg;base64,{jpeg}">'
+    still = _inline(preset.still, "image/jpeg")
+    if not preset.moving.is_file():
+        return f'<img alt="" loading="lazy" src="{still}">'
+    source = f'<source media="(prefers-reduced-motion: reduce)" srcset="{still}">'
+    return (
+        f'<picture>{source}<img alt="" loading="lazy" src="{_inline(preset.moving, "image/webp")}"></picture>'
+    )
+
+
+def _inline(path: Path, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

@@ -20,7 +20,7 @@ class JobView:
     Args:
         id: its id.
         state: what became of it so far.
-        phase: what it does now, in the word that the API has for it; `panels.PHASES` has those for people.
+        phase: what it does now, in the word that the API has for it; `progress.state_words` has those for people.
         fraction: share of the phase that is done, 0..1.
         frame, max_frames: finished frames, and those of the whole film.
         eta_seconds, seconds_per_frame: 0 where nothing is known.
@@ -31,6 +31,7 @@ class JobView:
         position: place in the queue from 0, or None.
         updates: grows with every change.
         cancelling: it was told to end and has not ended yet.
+        preview: it is a motion preview, for which nothing is generated.
     """
 
     id: str
@@ -48,6 +49,7 @@ class JobView:
     position: int | None = None
     updates: int = 0
     cancelling: bool = False
+    preview: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,14 @@ from deforum_helpers.ui.controls import NAMES, control, host_choices, start_valu
 from deforum_helpers.ui.events import connect
 from deforum_helpers.ui.layout import Section, sections
 from deforum_helpers.ui.options import fixed_facts, option_rows
+from deforum_helpers.ui.panels import DOCK
 from deforum_helpers.ui.parts import Parts
 from deforum_helpers.ui.presets import presets_html
 from deforum_helpers.ui.rules import IDLE
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.tool_tab import TOOLS, ToolPart
 from deforum_helpers.ui.uploads import Uploads
-from deforum_helpers.ui.wording import escape
+from deforum_helpers.ui.wording import escape, model_html
 
 NOTES = """Keys are frames, values are prompts: <code>{"0": "a lake at dawn", "60": "a forest in autumn"}</code>.
 Keys may count from the end: <code>"max_f-10"</code>. What follows <code>--neg</code> is not wanted in the picture;
@@ -65,6 +66,7 @@ class _Builder:
         tabs = sections()
         compat.html(_places_html(tabs), "deforum_places")
         compat.html(_head_html(self._service), "deforum_head")
+        compat.html(DOCK, "deforum_dock")
         with gr.Row(elem_id="deforum_columns"):
             with gr.Column(scale=5, min_width=320, elem_id="deforum_left"):
                 self._help()
@@ -91,7 +93,7 @@ class _Builder:
     def _tab(self, section: Section) -> None:
         if section.title == "Prompts":
             with gr.Accordion("Notes on writing prompts", open=False):
-                compat.html(f"<p>{NOTES}</p>", "deforum_prompt_notes")
+                compat.html(f"<p>{NOTES}</p>{model_html(self._service.facts)}", "deforum_prompt_notes")
         if section.title == "ControlNet":
             self._controlnet()
         self._idle(section.title)

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from html import escape as _escape
 
+from deforum_helpers.abilities import known_words
 from deforum_helpers.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.prepare import HostFacts
 
 
 def escape(text: object) -> str:
     """Return text that a page shows as it is, in elements and in attributes."""
     return _escape(str(text), quote=True)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration: 42 is "42 s", 150 is "2 min 30 s", 7300 is "2 h 2 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if seconds >= 1 or not seconds else "less than 1 s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def size(count: float) -> str:
@@ -36,3 +28,12 @@ def problems_of(error: DeforumError) -> tuple[Problem, ...]:
     if isinstance(error, SettingsError):
         return error.problems
     return (Problem(str(error)),)
+
+
+def model_html(facts: HostFacts) -> str:
+    """Return what the host's model can draw, with its words folded; nothing of one that can draw anything."""
+    ability, words = known_words(facts)
+    if not ability:
+        return ""
+    listed = f"<details><summary>Its {len(words)} words</summary><p>{escape(', '.join(words))}</p></details>"
+    return f'<div class="deforum-model"><p>{escape(ability)} Other words change little.</p>{listed}</div>'

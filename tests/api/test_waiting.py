@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from deforum_api.errors import AlreadyFinished, NotFinished, UnknownId
 from deforum_api.happenings import Moved
 from deforum_api.jobs import JobQueue
 from deforum_api.record import Job
+from deforum_api.runner import is_preview
 
 
 def until(jobs: JobQueue, job_id: str, wanted: Callable[[Job], bool]) -> Job:
@@ -165,3 +167,41 @@ def test_a_finished_job_cannot_be_paused(jobs: JobQueue) -> None:
     until(jobs, job.id, lambda one: one.finished)
     with pytest.raises(AlreadyFinished):
         jobs.pause(job.id)
+
+
+def test_motion_previews_are_made_beside_the_queue(jobs: JobQueue, renderer: Renderer) -> None:
+    """Two of them, one after the other, while a job works and another waits for it."""
+    begun, done, render = threading.Event(), threading.Event(), jobs.runner.render
+
+    def held_unless_preview(prepared: Any, cancel: Any, report: Any) -> Any:
+        if prepared.name == "film":
+            begun.set()
+            assert done.wait(WAIT_S)
+        return render(prepared, cancel, report)
+
+    jobs.runner.render = held_unless_preview
+    try:
+        first, second = (job.id for job in jobs.submit([{"batch_name": "film"}] * 2))
+        assert begun.wait(WAIT_S)
+        asked = [{"batch_name": name, "motion_preview_mode": True} for name in "ab"]
+        for preview in jobs.submit(asked):
+            until(jobs, preview.id, lambda job: job.status == "SUCCEEDED")
+        assert [jobs.job(one).phase for one in (first, second)] == ["PREPARING", "QUEUED"]
+        assert (jobs.runner.running, renderer.most_at_once) == (first, 1)
+    finally:
+        done.set()
+    until(jobs, second, lambda job: job.status == "SUCCEEDED")
+
+
+@pytest.mark.parametrize(
+    ("settings", "preview"),
+    [
+        ({"motion_preview_mode": True}, True),
+        ({"motion_preview_mode": False}, False),
+        ({"prompts": {"0": '"motion_preview_mode": true'}}, False),
+        ({}, False),
+    ],
+)
+def test_a_preview_is_told_by_its_setting(jobs: JobQueue, settings: dict[str, Any], preview: bool) -> None:
+    (job,) = jobs.submit([settings])
+    assert is_preview(job) == preview

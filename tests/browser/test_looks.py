@@ -79,3 +79,27 @@ def test_letters_in_drawings_are_large_enough_to_read(browser: Any, url: str) ->
         one.page.locator("#deforum_plots button").first.click()
         one.page.locator("#deforum_camera_svg polygon").first.wait_for()
         one.until(readable)
+
+
+def test_a_phone_has_picture_progress_settings_and_generate_at_hand(browser: Any, url: str) -> None:
+    def seen(selector: str) -> bool:
+        box = one.page.locator(selector).first.bounding_box()
+        end = one.page.viewport_size["height"] + 1
+        return bool(box) and box["y"] >= -1 and box["y"] + box["height"] <= end and box["height"] > 0
+
+    with window(browser, url, 390) as one:
+        dock = one.page.locator("#deforum_interface .deforum-dock")
+        dock.get_by_role("button", name="Settings").click()
+        one.until(lambda: seen("#deforum_left button[role=tab]"))
+        one.open("Keyframes")
+        one.fill("max_frames", "300")
+        one.verdict("20.0 s at 15 fps")
+        one.page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+        dock.get_by_role("button", name="Generate").click()
+        one.until(lambda: "frame " in dock.inner_text())
+        dock.locator("img").wait_for()
+        one.until(lambda: seen(".deforum-dock img") and seen(".deforum-dock .deforum-bar"))
+        dock.locator("button").first.click()
+        one.until(lambda: seen("#deforum_run :is(img.deforum-frame, video)"))
+        one.page.set_viewport_size({"width": 1280, "height": 845})
+        one.until(lambda: not dock.is_visible())

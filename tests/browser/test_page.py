@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -298,3 +299,56 @@ def test_the_api_pages_ask_nobody_else(browser: Any, url: str, page: str, shown:
         assert complaints == []
     finally:
         one.close()
+
+
+def test_the_next_file_is_taken_while_the_last_one_is_on_its_way(
+    browser: Any, url: str, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{frames}.txt" for frames in (30, 45, 60)]
+    for file in files:
+        file.write_text(json.dumps({"max_frames": int(file.stem)}))
+    with window(browser, url) as one:
+        slow: list[Any] = []
+
+        def hold_the_first(route: Any) -> None:
+            slow.append(route)
+            if len(slow) > 1:
+                route.continue_()
+
+        one.page.route(re.compile("upload"), hold_the_first)
+        for file in files:
+            one.drop("#deforum_drop", file)
+        one.verdict("4.0 s at 15 fps")
+        slow[0].continue_()
+        one.page.wait_for_timeout(1500)
+        one.verdict("4.0 s at 15 fps")
+        assert one.page.locator("#deforum_drop li").all_inner_texts() == ["60.txt"]
+        one.drop("#deforum_drop", files[0])
+        one.verdict("2.0 s at 15 fps")
+
+
+def test_a_file_that_falls_beside_the_box_is_taken_too(browser: Any, url: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text(json.dumps({"max_frames": 30}))
+    with window(browser, url) as one:
+        one.drop("#deforum_drop", file, at="#deforum_jobs")
+        one.verdict("2.0 s at 15 fps")
+
+
+def test_a_preset_says_so_in_place_and_can_be_undone(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.open("Keyframes")
+        one.fill("max_frames", "77")
+        one.verdict("5.1 s at 15 fps")
+        said = one.page.locator(".deforum-preset-said")
+        assert not said.is_visible()
+        card = one.page.locator("[data-preset=fly_through_3d]")
+        card.click()
+        said.get_by_role("button", name="Undo").wait_for()
+        assert card.get_attribute("aria-pressed") == "true"
+        one.until(lambda: one.field("max_frames").input_value() != "77")
+        said.get_by_role("button", name="Undo").click()
+        one.until(lambda: one.field("max_frames").input_value() == "77")
+        one.until(lambda: "is undone" in said.inner_text() and card.get_attribute("aria-pressed") == "false")
+        assert not said.get_by_role("button", name="Undo").is_visible()
+        assert one.field("animation_mode").input_value() == "2D"

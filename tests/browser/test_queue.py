@@ -221,3 +221,32 @@ def test_a_motion_preview_and_a_tool_make_films(browser: Any, url: str, tmp_path
             one.page.locator("#deforum_tools").get_by_text("Download film").click()
         assert Path(download.value.path()).stat().st_size > 500
         assert one.page.evaluate("window.evil") is None
+
+
+def test_what_was_asked_for_last_is_what_the_picture_shows(browser: Any, url: str) -> None:
+    """A preview beside a long job, then its cancelled rest."""
+
+    def shown() -> str:
+        return str(one.page.locator("#deforum_run section[data-job]").get_attribute("data-job"))
+
+    with window(browser, url) as one:
+        one.open("Keyframes")
+        one.fill("max_frames", "2000")
+        one.verdict("133.3 s at 15 fps")
+        long = one.generate()
+        one.until(lambda: shown() == long)
+        one.fill("max_frames", "6")
+        one.verdict("0.4 s at 15 fps")
+        known = one.listed()
+        one.page.click("#deforum_preview")
+        preview = one.fresh(known)
+        one.until(lambda: shown() == preview)
+        one.state(preview, "done")
+        one.page.locator("#deforum_run .deforum-mark").wait_for()
+        one.page.locator("#deforum_run video").wait_for()
+        assert "running" in str(one.row(long).get_attribute("class"))
+        one.row(long).get_by_role("button", name="Cancel").click()
+        one.until(lambda: shown() == long)
+        one.state(long, "cancelled")
+        one.page.locator("#deforum_run video").wait_for()
+        assert one.page.locator("#deforum_run .deforum-mark").count() == 0

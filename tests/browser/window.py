@@ -123,8 +123,8 @@ class Window:
     def row(self, job_id: str) -> Any:
         return self.page.locator(f'#deforum_jobs tr[data-job="{job_id}"]')
 
-    def drop(self, selector: str, file: Path) -> None:
-        """Drag a file from outside onto a box and let it fall."""
+    def drop(self, selector: str, file: Path, at: str = "") -> None:
+        """Drag a file from outside onto a box, or to another part of the page, and let it fall."""
         script = """([text, name]) => {
             const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
             const dragged = new DataTransfer();
@@ -133,7 +133,7 @@ class Window:
         }"""
         text = base64.b64encode(file.read_bytes()).decode("ascii")
         dragged = self.page.evaluate_handle(script, [text, file.name])
-        box = self.page.locator(f"{selector} .deforum-box-pick")
+        box = self.page.locator(at or f"{selector} .deforum-box-pick").first
         box.dispatch_event("drop", {"dataTransfer": dragged})
 
     def frames(self, job_id: str) -> int:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from deforum_api.__main__ import main
+from deforum_api.__main__ import job_words, main, show
 from deforum_api.client import Client
-from deforum_api.client.progress import ProgressLine, line
 from deforum_helpers.__main__ import main as helpers_main
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.progress_line import ProgressLine
 from tests.clients.scripted import Scripted, record, told
 from tests.integration.server import SMALL, Server
 
@@ -126,22 +126,23 @@ class Terminal(io.StringIO):
 
 def test_progress_is_drawn_in_place_on_a_terminal() -> None:
     out = Terminal()
-    progress = ProgressLine(out)
-    progress.show(record(1))
-    progress.show(record(2, "FAILED", message="no disk."))
+    line = ProgressLine(out)
+    show(record(1), line)
+    show(record(2, "FAILED", message="no disk."), line)
+    line.end()
     first, last = out.getvalue().split("\r")[1:]
-    assert first == "batch(1)-0 rendering [############............]  50%, frame 3 of 6, 1 min 1 s left"
-    assert last.startswith("batch(1)-0 FAILED: no disk. ")
-    assert len(last) == len(first) + 1
+    assert first.startswith("batch(1)-0 [")
+    assert "generating, frame 3 of 6, 20.3 s per frame, 1 min 1 s left" in first
+    assert last == "batch(1)-0 FAILED: no disk.\x1b[K\n"
 
 
 def test_progress_in_a_log_is_a_line_per_tenth() -> None:
     out = io.StringIO()
-    progress = ProgressLine(out)
+    line = ProgressLine(out)
     for percent in range(0, 100, 5):
-        progress.show(record(percent, phase_progress=percent / 100))
+        show(record(percent, phase_progress=percent / 100), line)
     assert len(out.getvalue().splitlines()) == 10
-    waiting = record(0, phase="QUEUED", queue_position=2, eta_seconds=0)
-    assert line(waiting) == "batch(1)-0 waiting, 2 before it"
-    assert line({**waiting, "queue_position": None, "message": "Paused."}) == "batch(1)-0 waiting: Paused."
-    assert line(record(0, eta_seconds=7260)).endswith("2 h 1 min left")
+    waiting = record(0, phase="QUEUED", queue_position=2, eta_seconds=0, frame=0, max_frames=0)
+    assert job_words(waiting) == "number 3 in the queue"
+    assert job_words({**waiting, "queue_position": None, "message": "Paused."}) == "waiting: Paused."
+    assert job_words(record(0, eta_seconds=7260)).endswith("2 h 1 min left")

@@ -217,6 +217,41 @@ def test_web_pages_do_not_reach_it(mcp_url: str, header: dict[str, str]) -> None
         assert not [name for name in error.headers if name.lower().startswith("access-control-")]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes")
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("reads", [False, True])
+def test_it_ends_quietly_when_its_client_dies(busy: bool, reads: bool) -> None:
+    """The client closes its ends of the pipes, as the system does for one that was killed.
+
+    Args:
+        busy: a tool still waits for a server that does not answer, for far longer than the test may take.
+        reads: the client's end of the answers is open until the program has ended.
+    """
+    pipe = subprocess.PIPE
+    waiting = command("--url", "http://127.0.0.1:9", "--patience", "3600")
+    with subprocess.Popen(waiting, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as started:
+        assert started.stdin
+        assert started.stdout
+        assert started.stderr
+        capable = {"capabilities": {}, "clientInfo": {"name": "a", "version": "1"}}
+        begin = {"protocolVersion": "2025-06-18", **capable}
+        messages: list[dict[str, Any]] = [
+            {"id": 1, "method": "initialize", "params": begin},
+            {"method": "notifications/initialized"},
+        ]
+        if busy:
+            call = {"name": "list_jobs", "arguments": {}}
+            messages.append({"id": 2, "method": "tools/call", "params": call})
+        for message in messages:
+            print(json.dumps({"jsonrpc": "2.0", **message}), file=started.stdin, flush=True)
+        assert started.stdout.readline()
+        if not reads:
+            started.stdout.close()
+        print('{"jsonrpc": "2.0", "id": 3, "method": "tools/list"}', file=started.stdin, flush=True)
+        started.stdin.close()
+        assert (started.wait(120), started.stderr.read()) == (0, "")
+
+
 def test_without_the_package_one_sentence_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "mcp").mkdir()
     (tmp_path / "mcp" / "__init__.py").write_text("")

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,6 +48,36 @@ def test_sigterm_parks_the_running_job_and_ends_in_order(start: Start, tmp_path:
 
 def test_an_interrupt_ends_it_too(start: Start) -> None:
     assert start("--deforum-simple-api").stop(signal.SIGINT) == 0
+
+
+def test_what_is_parked_is_said_at_the_end_and_at_the_next_start(start: Start) -> None:
+    server = start()
+    long = {**SMALL, "max_frames": 5000, "batch_name": "parked"}
+    first, second, third = server.submit(long, long, long)
+    server.until(first, lambda job: job["frame"] >= 2)
+    assert server.stop(signal.SIGINT) == 0
+    assert until(server.errors, f"Parked {first} (parked) after ")
+    assert until(server.errors, "2 jobs are left for the next start.")
+    again = start()
+    assert until(again.errors, f"Going on with {first} (parked) after ")
+    assert until(again.errors, "2 jobs are queued.")
+    for job_id in (third, second, first):
+        again.ask("DELETE", f"/deforum_api/jobs/{job_id}")
+    again.ended(first)
+    assert again.stop(signal.SIGINT) == 0
+    silent = start()
+    silent.stop(signal.SIGINT)
+    assert not [line for line in silent.errors if "Going on" in line or "Parked" in line]
+
+
+def until(lines: list[str], text: str) -> str:
+    """Wait for a line that has the text, which another thread reads, and return it."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        if found := [line for line in list(lines) if text in line]:
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(lines)
 
 
 def test_the_simple_api_alone(start: Start) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from deforum_helpers.settings import FIELDS, Settings, load_settings, settings_text
 from deforum_helpers.settings.__main__ import ROOT, generated, main
-from deforum_helpers.settings.docs import settings_page
+from deforum_helpers.settings.docs import anchor, settings_page
+from deforum_helpers.ui.layout import TABS, names_in_tab
 
 
 def test_generated_files_are_fresh() -> None:
@@ -41,6 +43,20 @@ def test_settings_files_hold_what_is_saved_in_classic_order() -> None:
     assert not {"perlin_w", "perlin_h", "image_path", "init_image_box"} & set(names)
     assert names.index("W") < names.index("prompts") < names.index("angle") < names.index("use_looper")
     assert names.index("cn_5_loopback_mode") < names.index("fps") < names.index("sd_model_name")
+
+
+def test_the_page_has_the_tabs_order_and_contents() -> None:
+    page = generated()[ROOT / "docs" / "settings.md"]
+    titles = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    assert titles[0] == "Contents"
+    tabs = list(dict.fromkeys(title.split(" > ")[0] for title in titles[1:]))
+    assert tabs[: len(TABS)] == list(TABS)
+    links = re.findall(r"\]\(#([^)]*)\)", page[: page.index("## Run")])
+    assert links == [anchor(title) for title in titles[1:]]
+    assert anchor("Keyframes > Depth Warping & FOV") == "keyframes--depth-warping--fov"
+    shown = [name for name in names_in_tab() if not name.startswith("cn_")]
+    assert [name for name in re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) if name in shown] == shown
+    assert page.index("| `motion_preview_mode` |") < page.index("| `sampler` |") < page.index("| `W` |")
 
 
 def test_the_page_names_every_setting() -> None:

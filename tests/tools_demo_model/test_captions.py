@@ -10,7 +10,7 @@ import torch
 
 from tools.demo_model import words as tables
 from tools.demo_model.atlas import OBJECTS
-from tools.demo_model.captions import caption, content_words
+from tools.demo_model.captions import caption, content_words, other_words
 from tools.demo_model.models import SHIPPED, load_tokenizer, tokenize
 from tools.demo_model.pool import visible_words
 from tools.demo_model.scene_parts import OBJECT_SLOTS, PALETTES, SCENES, SEASONS, STYLES, TIME_P, WEATHER_P
@@ -64,6 +64,9 @@ def test_shipped_vocabulary_is_that_of_the_captions() -> None:
     assert shipped == content_words()
     assert {"mountains", "castle", "sunset", "watercolor"} <= set(shipped)
     assert not {"the", "of", "with"} & set(shipped)
+    others = (SHIPPED / "other_words.txt").read_text(encoding="utf-8").split()
+    assert others == other_words()
+    assert {"the", "masterpiece", "aerial"} <= set(others)
 
 
 def test_tokenizer_gives_back_the_words() -> None:

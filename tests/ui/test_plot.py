@@ -23,6 +23,7 @@ from deforum_helpers.plot import (
     changing_schedules,
     frame_x,
     plot_svg,
+    round_ticks,
 )
 from deforum_helpers.prepare import prepare
 from deforum_helpers.render.plan import Plan
@@ -50,6 +51,50 @@ def plan(tmp_path: Path) -> Plan:
 def curves(svg: str) -> list[NDArray[np.float64]]:
     found = re.findall(r'<polyline points="([^"]+)"', svg)
     return [np.array([[float(n) for n in point.split(",")] for point in one.split()]) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "most", "whole", "ticks"),
+    [
+        (0, 95, 11, True, list(range(0, 100, 10))),
+        (0, 3, 11, True, [0, 1, 2, 3]),
+        (0, 0, 11, True, [0]),
+        (0, 99_999, 6, True, [0, 20_000, 40_000, 60_000, 80_000]),
+        (0, 9.5, 11, False, list(range(10))),
+        (0, 0.26, 6, False, [0, 0.05, 0.1, 0.15, 0.2, 0.25]),
+        (-0.989, 0.9999, 4, False, [-0.5, 0, 0.5]),
+        (1e9, 1e9 + 3, 4, False, [1e9, 1e9 + 1, 1e9 + 2, 1e9 + 3]),
+    ],
+)
+def test_ticks_are_round_numbers(low: float, high: float, most: int, whole: bool, ticks: list[float]) -> None:
+    assert round_ticks(low, high, most, whole=whole) == ticks
+
+
+def test_frames_seconds_and_values_have_round_ticks_in_their_places(plan: Plan) -> None:
+    svg = plot_svg(plan, ["translation_z"])
+    texts = re.findall(r'<text x="([0-9.]+)" y="([0-9.]+)"[^>]*>([^<]*)</text>', svg)
+    frames = {text: float(x) for x, y, text in texts if y == "16"}
+    seconds = {text: float(x) for x, y, text in texts if y == "30"}
+    assert list(frames) == ["0", "5", "10", "15", "20", "25", "30", "35", "40", "45", "49"]
+    assert list(seconds) == [
+        "0 s",
+        "0.5 s",
+        "1 s",
+        "1.5 s",
+        "2 s",
+        "2.5 s",
+        "3 s",
+        "3.5 s",
+        "4 s",
+        "4.5 s",
+        "4.9 s",
+    ]
+    assert all(frames[str(n)] == pytest.approx(frame_x(plan, n), abs=0.06) for n in (0, 5, 45))
+    assert seconds["1.5 s"] == frames["15"]
+    assert frames["49"] == seconds["4.9 s"] == frame_x(plan, 49)
+    values = plan.schedules.values["translation_z"]
+    assert float(values.max()) == 48.0
+    assert [text for x, y, text in texts if x == "26"] == ["0", "20", "40"]
 
 
 def test_every_point_is_a_value_of_the_validated_series(tmp_path: Path, plan: Plan) -> None:

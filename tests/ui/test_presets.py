@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.prepare import HostFacts, prepare
@@ -35,6 +37,23 @@ def test_a_preset_has_a_small_still(preset: Preset) -> None:
     assert preset.still.read_bytes()[:2] == b"\xff\xd8"
     assert preset.still.stat().st_size <= 40_000
     assert preset.about.endswith(".")
+
+
+@pytest.mark.parametrize("preset", presets(), ids=lambda preset: preset.name)
+def test_a_preset_with_a_camera_has_a_small_moving_thumbnail(preset: Preset) -> None:
+    if preset_settings(preset.name)["animation_mode"] == "Interpolation":
+        assert not preset.moving.exists()
+        return
+    assert preset.moving.stat().st_size <= 60_000
+    with Image.open(preset.moving) as moving:
+        frames = []
+        for number in range(moving.n_frames):  # type: ignore[attr-defined]
+            moving.seek(number)
+            frames.append(np.asarray(moving.convert("RGB"), dtype=np.float32))
+    assert len(frames) >= 12
+    assert max(float(np.abs(one - frames[0]).mean()) for one in frames) > 2.0
+    assert "image/webp" in presets_html()
+    assert "prefers-reduced-motion" in presets_html()
 
 
 def test_the_picker_offers_all() -> None:

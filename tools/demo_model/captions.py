@@ -31,12 +31,24 @@ CONTENT = (
     OBJECT_WORDS,
 )
 
+VIEWS = {
+    "high": ["aerial view", "view from above", "drone shot", "bird's eye view"],
+    "wide": ["wide angle", "panorama", "panoramic view"],
+}
+
 
 def content_words():
     """The words that name something which pictures were trained on, lower case, sorted."""
     phrases = [phrase for table in CONTENT for choices in table.values() for phrase in choices]
     words = {word for phrase in phrases for word in re.findall(r"[a-z][a-z']+", phrase.lower())}
     return sorted(words - FILLER)
+
+
+def other_words():
+    """The words of captions that name nothing in a picture: praise, blame, style and grammar; lower case, sorted."""
+    phrases = [*QUALITY, *ADJECTIVES, *BAD, *VIEWS["high"], *VIEWS["wide"], *FILLER]
+    words = {word for phrase in phrases for word in re.findall(r"[a-z][a-z']+", phrase.lower())}
+    return sorted(words - set(content_words()))
 
 
 def pick(rng, items):
@@ -71,9 +83,9 @@ def facts(rng, w):
         if w["time"] not in ("night", "dusk"):
             parts.pop("time", None)
     if w.get("high") and rng.random() < 0.4:
-        parts["view"] = pick(rng, ["aerial view", "view from above", "drone shot", "bird's eye view"])
+        parts["view"] = pick(rng, VIEWS["high"])
     elif w.get("wide") and rng.random() < 0.25:
-        parts["view"] = pick(rng, ["wide angle", "panorama", "panoramic view"])
+        parts["view"] = pick(rng, VIEWS["wide"])
     return parts
 
 

@@ -11,7 +11,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from deforum_helpers.engines.demo.depth_net import DepthNet
-from tools.demo_model.captions import content_words
+from tools.demo_model.captions import content_words, other_words
 from tools.demo_model.models import (
     SHIPPED,
     build_scheduler,
@@ -36,7 +36,7 @@ DEPTH_CONFIG = {
 
 
 def export(trained, out, tokenizer_from=SHIPPED):
-    """Write the diffusers folder, depth/ and vocabulary.txt of the weights in folder `trained` into folder `out`."""
+    """Write the diffusers folder, depth/ and the lists of words into `out`, from the weights in folder `trained`."""
     tokenizer = load_tokenizer(tokenizer_from)
     vae = start_from(build_vae(), trained / "vae.safetensors")
     unet = start_from(build_unet(), trained / "unet.safetensors")
@@ -52,7 +52,8 @@ def export(trained, out, tokenizer_from=SHIPPED):
         if not target.exists():
             shutil.copy(Path(tokenizer_from) / "tokenizer" / name, target)
     export_depth(trained / "depth.safetensors", out / "depth")
-    (out / "vocabulary.txt").write_text("\n".join(content_words()) + "\n", encoding="utf-8")
+    for name, words in (("vocabulary.txt", content_words()), ("other_words.txt", other_words())):
+        (out / name).write_text("\n".join(words) + "\n", encoding="utf-8")
 
 
 def export_depth(weights, folder):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import AbstractContextManager
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
-from deforum_helpers.engines.diffusion.prompt_syntax import parse_prompt
 
 if TYPE_CHECKING:
     from deforum_helpers.cancel import CancelToken
@@ -40,29 +37,5 @@ class DemoEngine:
         return self._engine.resting()
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
-        """Return the sampler's warnings, and one if the prompt has no word that the model knows."""
-        found = self._engine.warnings(request)
-        if knows_a_word_of(request.prompt):
-            return found
-        return (
-            *found,
-            f"The built-in model knows landscapes only and no word of {request.prompt.strip()!r}; "
-            "name a scene such as mountains, forest, lake, ocean, desert or city, or use another model.",
-        )
-
-
-def knows_a_word_of(prompt: str) -> bool:
-    """Return whether the model was trained on at least one word of `prompt`."""
-    text = " ".join(text for text, _ in parse_prompt(prompt).parts)
-    return not vocabulary().isdisjoint(_words(text))
-
-
-@lru_cache(maxsize=1)
-def vocabulary() -> frozenset[str]:
-    """Return the words that the model was trained on, lower case, without a plural s."""
-    return frozenset(_words((MODEL_FOLDER / "vocabulary.txt").read_text(encoding="utf-8")))
-
-
-def _words(text: str) -> list[str]:
-    """Words of three letters or more: shorter ones ("of", "on") say nothing of a scene."""
-    return [word.removesuffix("s") for word in re.findall(r"[a-z]{3,}", text.casefold())]
+        """Return what comes of the prompt and sampler otherwise than asked; see `Engine.warnings`."""
+        return self._engine.warnings(request)
