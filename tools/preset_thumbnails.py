@@ -1,98 +1,74 @@
-"""Make the moving thumbnails of the presets: each preset's own camera moves its still.
+"""Make the still and the moving thumbnail of each preset from its own video.
 
-    python -m tools.preset_thumbnails [--out config/presets]
+    python -m tools.preset_thumbnails [--out config/presets] [NAME ...]
 
-No model is needed but the built-in depth network.
+Renders with the built-in model, which takes some minutes for each preset.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from PIL import Image as Picture
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.image.convert import from_pixels
-from deforum_helpers.image.types import Image
+from deforum_helpers.engines import make_engine
 from deforum_helpers.job import run_job
 from deforum_helpers.own_host import own_facts
 from deforum_helpers.prepare import prepare
-from deforum_helpers.ui.presets import Preset, preset_settings, presets
+from deforum_helpers.ui.presets import preset_settings, presets
 
-SIDE_PX, SHOWN_PX, FRAMES, FPS, QUALITY = 128, 112, 16, 8, 60
-PLAIN = {
-    "W": SIDE_PX,
-    "H": SIDE_PX,
-    "max_frames": FRAMES,
-    "diffusion_cadence": 1,
-    "color_coherence": "None",
-    "noise_schedule": "0: (0)",
-    "amount_schedule": "0: (0)",
-    "depth_algorithm": "Built-in",
-    "optical_flow_cadence": "None",
-    "noise_source": "new",
-    "skip_video_creation": True,
-    "add_soundtrack": "None",
-    "batch_name": "thumbnail",
-}
+STILL_PX, MOVING_PX, FRAMES, FPS = 256, 112, 16, 6
+STILL_QUALITY, MOVING_QUALITY = 80, 55
+# How far into the video the still is taken: the first scene has settled there.
+STILL_AT = 0.2
 
 
-class Still:
-    """An engine that begins with a picture and leaves every other one as it is."""
+def write_pictures(name: str, frames: Sequence[Path], out: Path) -> None:
+    """Write NAME.jpg and NAME.webp of a video's frames into the folder `out`."""
+    still = _square(frames[int(STILL_AT * len(frames))], STILL_PX)
+    still.save(out / f"{name}.jpg", quality=STILL_QUALITY, optimize=True)
+    places = [number * (len(frames) - 1) // (FRAMES - 1) for number in range(FRAMES)]
+    first, *others = (_square(frames[place], MOVING_PX) for place in places)
+    first.save(
+        out / f"{name}.webp",
+        save_all=True,
+        append_images=others,
+        duration=1000 // FPS,
+        loop=0,
+        quality=MOVING_QUALITY,
+        method=6,
+    )
 
-    name = "still"
-    device = torch.device("cpu")
 
-    def __init__(self, path: Path) -> None:
-        import numpy as np
-
-        with Picture.open(path) as opened:
-            small = opened.convert("RGB").resize((SIDE_PX, SIDE_PX))
-        self._picture = from_pixels(np.asarray(small, dtype=np.float32) / 255.0)
-
-    def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
-        """Return the init image, or the picture where there is none."""
-        return self._picture if request.init_image is None else request.init_image
-
-    def resting(self) -> AbstractContextManager[None]:
-        """Lend nothing: it has no memory of its own."""
-        return nullcontext()
-
-    def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
-        """Return nothing."""
-        return ()
+def _square(path: Path, side_px: int) -> Picture.Image:
+    """Return the middle of a frame as a square of `side_px`."""
+    with Picture.open(path) as opened:
+        width, height = opened.size
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        cut = opened.convert("RGB").crop((left, top, left + side, top + side))
+    return cut.resize((side_px, side_px), Picture.Resampling.LANCZOS)
 
 
 def main() -> int:
-    """Make all of them; return the exit code."""
+    """Render the presets that are named, or all, and make their pictures; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--out", type=Path, default=presets()[0].path.parent)
     options = parser.parse_args()
-    for preset in presets():
-        if preset_settings(preset.name)["animation_mode"] == "Interpolation":  # no camera
-            continue
-        frames = _frames(preset)
-        path = options.out / f"{preset.name}.webp"
-        first, *others = (frame.resize((SHOWN_PX, SHOWN_PX), Picture.Resampling.LANCZOS) for frame in frames)
-        first.save(
-            path, save_all=True, append_images=others, duration=1000 // FPS, loop=0, quality=QUALITY, method=6
-        )
-        print(path, path.stat().st_size, flush=True)
+    engine = make_engine("demo")
+    for name in options.names or [preset.name for preset in presets()]:
+        with tempfile.TemporaryDirectory() as folder:
+            prepared = prepare(preset_settings(name), own_facts("demo", None, Path(folder)))
+            result = run_job(prepared, engine, CancelToken(), lambda progress: None)
+            frames = sorted(result.outdir.glob(f"{result.timestring}_[0-9]*.png"))
+            write_pictures(name, frames, options.out)
+        print(name, flush=True)
     return 0
-
-
-def _frames(preset: Preset) -> list[Picture.Image]:
-    settings = preset_settings(preset.name) | PLAIN
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(settings, own_facts("null", None, Path(folder)))
-        result = run_job(prepared, Still(preset.still), CancelToken(), lambda progress: None)
-        paths = sorted(result.outdir.glob("*.png"))[:FRAMES]
-        return [Picture.open(path).convert("RGB") for path in paths]
 
 
 if __name__ == "__main__":
