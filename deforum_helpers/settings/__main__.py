@@ -8,7 +8,7 @@ from pathlib import Path
 from deforum_helpers.settings.compatibility_page import compatibility_page
 from deforum_helpers.settings.docs import settings_page
 from deforum_helpers.settings.files import settings_text
-from deforum_helpers.settings.model import Settings
+from deforum_helpers.settings.recommended import recommended_settings
 from deforum_helpers.ui.layout import names_in_tab
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def generated() -> dict[Path, str]:
     """Return the text of every generated file by its path."""
     return {
-        ROOT / "config" / "default_settings.txt": settings_text(Settings()),
+        ROOT / "config" / "default_settings.txt": settings_text(recommended_settings()),
         ROOT / "docs" / "settings.md": settings_page(names_in_tab()),
         ROOT / "docs" / "compatibility.md": compatibility_page(),
     }

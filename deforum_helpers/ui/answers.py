@@ -12,7 +12,15 @@ from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.plot import camera_svg, changing_schedules, plot_svg
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.checking import Checked, check, verdict_html
-from deforum_helpers.ui.controls import BOX_FIELDS, default_values, held, host_choices, submitted, values_of
+from deforum_helpers.ui.controls import (
+    BOX_FIELDS,
+    default_values,
+    held,
+    host_choices,
+    start_values,
+    submitted,
+    values_of,
+)
 from deforum_helpers.ui.loading import (
     Taken,
     default_settings,
@@ -234,10 +242,10 @@ class Answers:
         return f'<div class="deforum-report" role="status">Saved as {escape(path)}. {link}</div>'
 
     def reset(self, values: Values) -> tuple[Values, str]:
-        """Return every control's default, and the report."""
-        start = default_settings()
-        changed = sum(new != old for new, old in zip(held(start), values, strict=True))
-        return held(start), _said(f"All settings are at their defaults; {changed} changed.")
+        """Return what the controls of a new video hold, and the report."""
+        start = start_values({}, self._service.facts.engine)
+        changed = sum(new != old for new, old in zip(start, values, strict=True))
+        return start, _said(f"All settings are at their defaults; {changed} changed.")
 
     def set_options(self, values: Values) -> str:
         """Let what the drawer holds apply from now on; return the report."""

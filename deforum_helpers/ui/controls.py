@@ -11,6 +11,7 @@ from typing import Any, Literal
 from deforum_helpers.prepare import HostFacts
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
 from deforum_helpers.settings.files import RepeatingObject, json_object
+from deforum_helpers.settings.recommended import recommended_for
 from deforum_helpers.ui import controlnet
 from deforum_helpers.ui.layout import offered
 from deforum_helpers.ui.values import is_scalar
@@ -168,12 +169,13 @@ def default_values() -> tuple[Any, ...]:
     return held(defaults())
 
 
-def start_values(kept: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what the controls hold at the start: the settings that were `kept`, else the defaults.
+def start_values(kept: Mapping[str, Any], engine: str = "") -> tuple[Any, ...]:
+    """Return what the controls hold at the start: the settings that were `kept`, else what suits the engine.
 
     Nobody means to go on with an old run by starting the program.
     """
-    return held({**defaults(), **kept, "resume_from_timestring": False})
+    first = kept or recommended_for(engine)
+    return held({**defaults(), **first, "resume_from_timestring": False})
 
 
 def values_of(changed: Mapping[str, Any], start: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.settings import FIELDS, Settings, load_settings, settings_text
+from deforum_helpers.settings import FIELDS, Settings, flat_settings, load_settings, settings_text
 from deforum_helpers.settings.__main__ import ROOT, generated, main
 from deforum_helpers.settings.docs import anchor, settings_page
+from deforum_helpers.settings.recommended import RECOMMENDED
 from deforum_helpers.ui.layout import TABS, names_in_tab
 
 
@@ -29,6 +30,15 @@ def test_the_generator_writes_what_it_generates(
             encoding="utf-8"
         )
     assert "settings.md: " in capsys.readouterr().out
+
+
+def test_a_new_video_begins_with_what_holds_it_together() -> None:
+    """The file loads as it is, and differs from the meaning of files without these settings in nothing else."""
+    content = (ROOT / "config" / "default_settings.txt").read_text(encoding="utf-8")
+    loaded = load_settings(json.loads(content))
+    assert (loaded.warnings, loaded.unknown) == ((), {})
+    before, now = flat_settings(Settings()), flat_settings(loaded.settings)
+    assert {name: now[name] for name in now if now[name] != before[name]} == dict(RECOMMENDED)
 
 
 def test_default_settings_load_without_a_word() -> None:

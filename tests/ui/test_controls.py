@@ -17,6 +17,7 @@ from deforum_helpers.ui.controls import (
     held,
     host_choices,
     models_of_host,
+    start_values,
     submitted,
 )
 
@@ -130,3 +131,11 @@ def test_our_own_engine_offers_its_preprocessors_and_the_models_beside_its_check
     (tmp_path / "ControlNet" / "edges.safetensors").touch()
     assert host_choices("cn_1_model", facts) == ("None", "edges.safetensors")
     assert controlnet.offered(facts).missing is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "source"), [("demo", "inverted"), ("diffusers", "inverted"), ("webui", "new")]
+)
+def test_a_new_video_begins_with_what_its_engine_does_best(engine: str, source: str) -> None:
+    assert submitted(start_values({}, engine))["noise_source"] == source
+    assert submitted(start_values({"zoom": "0: (1.01)"}, engine))["noise_source"] == "new"
