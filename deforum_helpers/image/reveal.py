@@ -17,6 +17,7 @@ from deforum_helpers.image.mask import Mask, blurred
 from deforum_helpers.image.surface import Sight
 
 Flags = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
 
 # As far as the colours of a near thing reach into the pixels around it.
 RIM_PX = 1
@@ -54,15 +55,18 @@ def filled(image: torch.Tensor, hole: torch.Tensor, sight: Sight) -> torch.Tenso
         return image
     near = _grown(sight.before, NEAR_PX) & _grown(hole, NEAR_PX + 1) & ~hole
     planes = (plane.cpu().numpy() for plane in (hole, near, sight.depth))
-    rim, place, found = (torch.from_numpy(plane).to(image.device) for plane in _background(*planes))
+    here, rim, place, found = (torch.from_numpy(places).to(image.device) for places in _background(*planes))
     unknown = (hole | near).to(image.dtype)
     # The rim's own pixels have some of the foreground in their colours.
     mixed = (sight.behind & _grown(hole, NEAR_PX)).to(image.dtype)
     smooth = _smooth(image, (1 - unknown) * (1 - (1 - MIXED_WEIGHT) * mixed))
     there, beside = (smooth[:, lines, columns] for lines, columns in (place, rim))
-    detailed = (image[:, place[0], place[1]] + beside - there).clamp(0, 1)
-    patched = torch.where(hole & found, detailed, torch.where(hole, smeared(image, unknown), image))
-    return patched[None].contiguous(memory_format=torch.channels_last)[0]
+    colors = (image[:, place[0], place[1]] + beside - there).clamp(0, 1)
+    if not bool(found.all()):
+        colors = torch.where(found, colors, smeared(image, unknown)[:, here[0], here[1]])
+    patched = image.clone(memory_format=torch.preserve_format)
+    patched[:, here[0], here[1]] = colors
+    return patched
 
 
 def repainted_mask(hole: torch.Tensor) -> Mask | None:
@@ -82,40 +86,40 @@ def repainted_mask(hole: torch.Tensor) -> Mask | None:
 
 def _background(
     hole: Flags, near: Flags, depth: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Flags]:
-    """Return, for each pixel, the nearest one on the far rim of its hole, and one from which its detail is taken.
+) -> tuple[Places, Places, Places, Flags]:
+    """Return, for each of the n pixels of a hole, the nearest one on its far rim, and one that its detail is taken of.
 
     That is as far behind the rim as the pixel is before it, and a little farther: the rim's own pixels would be drawn
     out into streaks by a hole that opens a little at each frame. Where something nearer than the rim stands there, it
     is half as far.
 
     Returns:
-        (2, H, W) lines and columns of either; and (H, W) whether there are such.
+        (2, n) lines and columns of the hole's pixels, and of either; (n,) whether there is such detail.
     """
     height_px, width_px = hole.shape
     usable = ~(hole | near)
     rim = usable & cv2.dilate(hole.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
-    here = np.indices(hole.shape)
+    here = np.stack(np.nonzero(hole))
     if not rim.any():
-        return here, here, np.zeros_like(hole)
+        return here, here, here, np.zeros(here.shape[1], np.bool_)
     _, labels = cv2.distanceTransformWithLabels(
         (~rim).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     numbers = np.zeros(int(labels.max()) + 1, np.int64)
     numbers[labels[rim]] = np.arange(int(rim.sum()))
-    beside = np.stack(np.nonzero(rim))[:, numbers[labels]]
+    beside = np.stack(np.nonzero(rim))[:, numbers[labels[hole]]]
     away = (beside - here).astype(np.float32)
     distance = np.maximum(np.hypot(*away), 1)
     reach = distance + DETAIL_SHARE * min(hole.shape)
     least = depth[beside[0], beside[1]] * (1 - NEARER_SHARE)
-    place, found = here, np.zeros_like(hole)
+    place, found = here, np.zeros(here.shape[1], np.bool_)
     for share in (1.0, 0.5):
         then = np.rint(beside + away * (share * reach / distance)).astype(np.int64)
         within = (then[0] >= 0) & (then[0] < height_px) & (then[1] >= 0) & (then[1] < width_px)
         then = np.stack([then[0].clip(0, height_px - 1), then[1].clip(0, width_px - 1)])
         fits = within & usable[then[0], then[1]] & (depth[then[0], then[1]] >= least) & ~found
         place, found = np.where(fits, then, place), found | fits
-    return beside, place, found
+    return here, beside, place, found
 
 
 def _smooth(image: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
