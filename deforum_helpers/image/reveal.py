@@ -29,6 +29,8 @@ SMOOTH_SHARE = 0.012
 MIXED_WEIGHT = 0.01
 # What is nearer than the background's rim by this share is not gone on with either.
 NEARER_SHARE = 0.1
+# At most as many pixels of a hole in a square of nine are a tear.
+DOT_PIXELS = 2
 # A thinner rim of new things is left to the ordinary sampling of the frame.
 THINNEST_PX = 3
 GROWN_PX = 4
@@ -66,7 +68,20 @@ def filled(image: torch.Tensor, hole: torch.Tensor, sight: Sight) -> torch.Tenso
         colors = torch.where(found, colors, smeared(image, unknown)[:, here[0], here[1]])
     patched = image.clone(memory_format=torch.preserve_format)
     patched[:, here[0], here[1]] = colors
-    return patched
+    return _without_dots(patched, hole)
+
+
+def _without_dots(image: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
+    """Return `image` with pixels that are holes nearly by themselves as what is around them on all sides.
+
+    Along an edge of estimated depth a surface tears here and there at single pixels. They uncover nothing, and in the
+    background's colours they would be dots on what is in front.
+    """
+    visible = (~hole).to(image.dtype)
+    planes = torch.cat([image * visible, visible[None]])[None]
+    sums = torch.nn.functional.avg_pool2d(planes, 3, 1, 1)[0] * 9
+    dots = hole & (sums[-1] > 9 - DOT_PIXELS - 0.5)
+    return torch.where(dots, sums[:-1] / sums[-1].clamp(min=1), image)
 
 
 def repainted_mask(hole: torch.Tensor) -> Mask | None:
