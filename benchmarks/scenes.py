@@ -95,10 +95,11 @@ class KnownDepth:
 
     def __init__(self, depths: Sequence[Depth]) -> None:
         self._depths = iter(depths)
+        self._last = depths[-1]
 
     def estimate(self, image: Image) -> Depth:
-        """Return the depth of the next frame."""
-        return next(self._depths)
+        """Return the depth of the next frame; with cadence, the end of a run is looked at twice."""
+        return next(self._depths, self._last)
 
 
 def scene_pairs(

@@ -19,6 +19,7 @@ from deforum_helpers.output.growing import GrowingFilm
 from deforum_helpers.output.names import Run
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.key_frames import KeyFrame
+from deforum_helpers.settings.modes import is_reversed
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class Aside:
             ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
             audio=prepared.inputs.soundtrack,
             audio_starts_s=prepared.inputs.sound_starts_s,
-            backwards=prepared.settings.reverse_generation,
+            backwards=is_reversed(prepared.settings),
         )
 
     def _preview(self, film: GrowingFilm, frames: int) -> None:

@@ -29,8 +29,9 @@ SMOOTH_SHARE = 0.012
 MIXED_WEIGHT = 0.01
 # What is nearer than the background's rim by this share is not gone on with either.
 NEARER_SHARE = 0.1
-# At most as many pixels of a hole in a square of nine are a tear.
-DOT_PIXELS = 2
+# Side of the square in which both sides of a crack are looked at, and how far their colours differ at most.
+CRACK_PX = 5
+SAME_COLOR = 0.12
 # A thinner rim of new things is left to the ordinary sampling of the frame.
 THINNEST_PX = 3
 GROWN_PX = 4
@@ -68,20 +69,25 @@ def filled(image: torch.Tensor, hole: torch.Tensor, sight: Sight) -> torch.Tenso
         colors = torch.where(found, colors, smeared(image, unknown)[:, here[0], here[1]])
     patched = image.clone(memory_format=torch.preserve_format)
     patched[:, here[0], here[1]] = colors
-    return _without_dots(patched, hole)
+    return _without_cracks(patched, hole, sight)
 
 
-def _without_dots(image: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
-    """Return `image` with pixels that are holes nearly by themselves as what is around them on all sides.
+def _without_cracks(image: torch.Tensor, hole: torch.Tensor, sight: Sight) -> torch.Tensor:
+    """Return `image` with holes that have the same colours on both sides filled with those.
 
-    Along an edge of estimated depth a surface tears here and there at single pixels. They uncover nothing, and in the
-    background's colours they would be dots on what is in front.
+    An edge of estimated depth is not always one of the picture: within a thing, the surface tears without uncovering
+    anything, and the background's colours would be lines and dots on what is in front.
     """
-    visible = (~hole).to(image.dtype)
-    planes = torch.cat([image * visible, visible[None]])[None]
-    sums = torch.nn.functional.avg_pool2d(planes, 3, 1, 1)[0] * 9
-    dots = hole & (sums[-1] > 9 - DOT_PIXELS - 0.5)
-    return torch.where(dots, sums[:-1] / sums[-1].clamp(min=1), image)
+    near = _grown(sight.before, 1) & ~hole
+    means, found = [], hole
+    for side in (near, ~near & ~hole):
+        weight = side.to(image.dtype)
+        planes = torch.cat([image * weight, weight[None]])[None]
+        sums = torch.nn.functional.avg_pool2d(planes, CRACK_PX, 1, CRACK_PX // 2)[0]
+        found = found & (sums[-1] > 0)
+        means.append(sums[:-1] / sums[-1].clamp(min=1e-6))
+    alike = found & ((means[0] - means[1]).abs().amax(0) < SAME_COLOR)
+    return torch.where(alike, (means[0] + means[1]) / 2, image)
 
 
 def repainted_mask(hole: torch.Tensor) -> Mask | None:

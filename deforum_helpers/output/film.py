@@ -36,6 +36,7 @@ from deforum_helpers.render.checkpoint import Checkpoint, encoded
 from deforum_helpers.render.loop import Outcome
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import is_reversed
 
 logger = logging.getLogger(__name__)
 
@@ -243,7 +244,7 @@ class Film:
     @property
     def _backwards(self) -> bool:
         """Whether frames come in another order than they are shown in; the video is then made when all are there."""
-        return self._settings.reverse_generation
+        return is_reversed(self._settings)
 
     @property
     def _shown(self) -> list[int]:

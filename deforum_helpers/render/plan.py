@@ -35,6 +35,7 @@ from deforum_helpers.settings.modes import (
     is_exact,
     is_hybrid,
     is_moved,
+    is_reversed,
     remembers,
     uses_video,
     weighs_prompts,
@@ -87,7 +88,7 @@ class Plan:
 
     def shown(self, frame: int) -> int:
         """Return which frame of the video the frame is that is rendered as number `frame`, and the other way round."""
-        return self.frames - 1 - frame if self.settings.reverse_generation else frame
+        return self.frames - 1 - frame if is_reversed(self.settings) else frame
 
     @property
     def poses(self) -> NDArray[np.float64]:
@@ -161,7 +162,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
     seeds = plan_seeds(settings, schedules, places, driven=driven)
     key_frames = plan_key_frames(script, places, seeds)
     moves = plan_moves(settings, read.schedules.values)
-    if settings.reverse_generation:
+    if is_reversed(settings):
         moves = moves_in_render_order(moves)
     return Plan(
         settings=settings,

@@ -13,11 +13,12 @@ from deforum_helpers.render.moves import FlatMove, Move, taken_back
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.render.script import Script
 from deforum_helpers.schedule import PromptSeries
+from deforum_helpers.settings.modes import is_reversed
 
 
 def in_render_order(script: Script) -> Script:
     """Return the script of a video with its frames in the order in which they are rendered."""
-    if not script.settings.reverse_generation:
+    if not is_reversed(script.settings):
         return script
     return replace(
         script,

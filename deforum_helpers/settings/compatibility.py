@@ -277,8 +277,9 @@ _LOOK: dict[str, Fact] = {
     **_same(("noise_source", "new_noise_schedule", "autoencoder_correction"), Fact("render/requests.py")),
     "stability_schedule": Fact("render/stability.py"),
     "cadence_blend": Fact("render/group.py"),
-    "reverse_generation": Fact("render/reversal.py"),
-    **_same(("seamless_loop", "end_image_path", "ending_frames"), Fact("render/arrival.py")),
+    "reverse_generation": Fact("settings/modes.py"),
+    **_same(("seamless_loop", "ending_frames"), Fact("render/transitions.py")),
+    "end_image_path": Fact("sources.py"),
     **_same(("prompt_transition", "prompt_transition_frames"), Fact("render/transitions.py")),
     **_same(("strength_schedule", "keyframe_strength_schedule"), Fact("render/key_frames.py")),
     "contrast_schedule": Fact(

@@ -141,6 +141,11 @@ def is_led_to_an_end(settings: Settings) -> bool:
     return is_moved(settings) and (settings.seamless_loop or reads_end_image(settings))
 
 
+def is_reversed(settings: Settings) -> bool:
+    """Tell whether frames are rendered from the last to the first."""
+    return settings.reverse_generation and is_moved(settings)
+
+
 def cadence(settings: Settings) -> int:
     """Return every how many frames one is diffused; where nothing moves, all are."""
     return settings.diffusion_cadence if is_moved(settings) else 1

@@ -101,14 +101,16 @@ def test_wide_holes_are_painted_anew_and_thin_ones_are_not() -> None:
     assert ((mask > 0.05) & (mask < 0.95)).any()
 
 
-def test_single_pixels_that_tear_show_what_is_around_them() -> None:
-    """A tear within a bright near thing does not get the colour of the dark background beside it."""
+def test_a_crack_within_a_thing_shows_the_thing_and_one_at_its_edge_the_background() -> None:
+    """Depth jumps at column 12 within a bright thing in the upper half, and at its edge in the lower one."""
     lines, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
-    near, none = columns < 16, torch.zeros(32, 32, dtype=torch.bool)
-    image = torch.where(near, 0.8, 0.1).expand(3, 32, 32).clone()
+    none, edge = torch.zeros(32, 32, dtype=torch.bool), torch.where(lines < 16, 20, 12)
+    image = torch.where(columns < edge, 0.8, 0.1).expand(3, 32, 32).clone()
     hole = none.clone()
-    hole[10, 13] = hole[20, 12] = True
+    hole[:, 12] = True
     image[:, hole] = 0.0
-    depth = torch.where(near, 1.0, 5.0)
-    sight = Sight(columns, lines, depth, revealed=hole, behind=none, before=near & (columns > 12))
-    assert torch.allclose(filled(image, hole, sight)[:, hole], torch.full((3, 2), 0.8), atol=1e-6)
+    depth = torch.where(columns < 12, 1.0, 5.0)
+    sight = Sight(columns, lines, depth, revealed=hole, behind=none, before=columns == 11)
+    shown = filled(image, hole, sight)
+    assert torch.allclose(shown[:, 2:12, 12], torch.tensor(0.8), atol=0.02)
+    assert float(shown[:, 22:30, 12].max()) < 0.25
