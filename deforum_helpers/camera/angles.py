@@ -18,7 +18,7 @@ def rotation(x_deg: float, y_deg: float, z_deg: float) -> Matrix:
     Args:
         x_deg, y_deg, z_deg: angles about the three axes, degrees.
     """
-    return rotations(np.array([[x_deg, y_deg, z_deg]], dtype=np.float64))[0]
+    return np.asarray(rotations(np.array([[x_deg, y_deg, z_deg]], dtype=np.float64))[0], np.float64)
 
 
 def rotations(angles_deg: Matrix) -> Matrix:

@@ -47,7 +47,7 @@ def flat_matrix(
         centers=np.array([center], np.float64),
         size_px=size_px,
     )[0]
-    return move if flip is None else flip @ move
+    return np.asarray(move if flip is None else flip @ move, np.float64)
 
 
 def flat_matrices(

@@ -30,7 +30,8 @@ def next_from_prev(
         translation: translation_x, translation_y, translation_z as in the settings, 1/200 of a depth unit.
         rotation_deg: rotation_3d_x, rotation_3d_y, rotation_3d_z, degrees; applied in that order to row vectors.
     """
-    return poses(np.array([translation], np.float64), np.array([rotation_deg], np.float64))[0]
+    pose = poses(np.array([translation], np.float64), np.array([rotation_deg], np.float64))[0]
+    return np.asarray(pose, np.float64)
 
 
 def poses(translations: Matrix, rotations_deg: Matrix) -> Matrix:
