@@ -19,7 +19,7 @@ from deforum_helpers.job import run_job
 from deforum_helpers.options import Options
 from deforum_helpers.prepare import prepare
 from deforum_helpers.render.plan import make_plan
-from deforum_helpers.settings import Settings
+from deforum_helpers.settings import Settings, load_settings
 
 
 def problems(root: Path, overrides: dict[str, Any] | None = None, **changes: Any) -> dict[str | None, Any]:
@@ -246,6 +246,39 @@ def test_settings_at_their_defaults_leave_older_runs_their_digest(tmp_path: Path
     digest = "551beba0c0edc6b147168cd7381efd99529fba464d0e46325a9b76201afb5358"
     assert make_plan(settings, Options()).digest == digest
     assert make_plan(replace(settings, noise_source="inverted"), Options()).digest != digest
+
+
+@pytest.mark.parametrize(
+    ("changes", "digest"),
+    [
+        ({"reverse_generation": True}, "18e56fff7464c17cbe1bcfcaac56714f3fe9a5a01b1d65c755d45b4a530c0280"),
+        (
+            {"animation_mode": "3D", "diffusion_cadence": 1, "stability_schedule": "0:(0.5)"},
+            "62052168fdff73a9743043a105fef4c07df10fedcec90e75cc47b061cbf78a7b",
+        ),
+        (
+            {"cn_1_enabled": True, "cn_1_vid_path": "a.png", "cn_1_weight": "0:(t/32)"},
+            "55b4e2c44f4d54349d9256338671e4aaf980b54bca95b1c4829ae8a85e798ab0",
+        ),
+    ],
+    ids=["backwards", "held to a look", "steered"],
+)
+def test_runs_of_earlier_releases_go_on(changes: dict[str, Any], digest: str) -> None:
+    """Digested before plans were made faster."""
+    film = {
+        "max_frames": 30,
+        "seed": 7,
+        "zoom": "0:(1.02)",
+        "strength_schedule": "0:(0.5), 16:(0.75)",
+        "cfg_scale_schedule": "0:(7), 16:(9)",
+        "prompts": {"0": "a hill --neg blur", "12": "a lake `t`"},
+    }
+    assert make_plan(load_settings(film | changes).settings, Options()).digest == digest
+
+
+def test_a_check_digests_nothing(tmp_path: Path) -> None:
+    """Only a render asks for the digest, and it takes as long as the rest of a long plan."""
+    assert "digest" not in vars(prepared(tmp_path).plan)
 
 
 def test_a_weight_without_a_second_model_is_told(tmp_path: Path) -> None:

@@ -18,10 +18,24 @@ def rotation(x_deg: float, y_deg: float, z_deg: float) -> Matrix:
     Args:
         x_deg, y_deg, z_deg: angles about the three axes, degrees.
     """
-    (cx, sx), (cy, sy), (cz, sz) = (
-        (math.cos(math.radians(angle)), math.sin(math.radians(angle))) for angle in (x_deg, y_deg, z_deg)
-    )
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]], dtype=np.float64)
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]], dtype=np.float64)
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]], dtype=np.float64)
+    return np.asarray(rotations(np.array([[x_deg, y_deg, z_deg]], dtype=np.float64))[0], np.float64)
+
+
+def rotations(angles_deg: Matrix) -> Matrix:
+    """Return `rotation` of many triples of angles at once: (N, 3) degrees to (N, 3, 3)."""
+    about_x, about_y, about_z = (np.zeros((len(angles_deg), 3, 3)) for _ in range(3))
+    for about, first, second, angles in ((about_x, 1, 2, 0), (about_y, 2, 0, 1), (about_z, 0, 1, 2)):
+        cosines, sines = cosines_and_sines(angles_deg[:, angles])
+        about[:, angles, angles] = 1
+        about[:, first, first] = about[:, second, second] = cosines
+        about[:, first, second], about[:, second, first] = -sines, sines
     return about_x @ about_y @ about_z
+
+
+def cosines_and_sines(angles_deg: Matrix) -> tuple[Matrix, Matrix]:
+    """Return the cosines and sines of angles (N,) in degrees.
+
+    The functions of `math`: those of NumPy differ in the last bit from processor to processor.
+    """
+    angles = np.radians(angles_deg).tolist()
+    return np.array([math.cos(angle) for angle in angles]), np.array([math.sin(angle) for angle in angles])

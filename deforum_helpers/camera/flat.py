@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from deforum_helpers.camera.angles import rotation
+from deforum_helpers.camera.angles import cosines_and_sines, rotation
 from deforum_helpers.camera.refused import refused
 from deforum_helpers.camera.types import Matrix
 
@@ -40,15 +40,40 @@ def flat_matrix(
     Raises:
         SettingsError: the zoom is so near to 0 that the matrix cannot be taken back, without being 0.
     """
-    if not (zoom == 0 or abs(zoom) >= SMALLEST_ZOOM):
-        raise refused("zoom", zoom, f"0, or at least {SMALLEST_ZOOM:g} in size")
-    a = zoom * math.cos(math.radians(angle_deg))
-    b = zoom * math.sin(math.radians(angle_deg))
-    cx, cy = size_px[0] * center[0], size_px[1] * center[1]
-    turn = np.array([[a, b, (1 - a) * cx - b * cy], [-b, a, b * cx + (1 - a) * cy], [0, 0, 1]])
-    shift = np.array([[1, 0, translation_px[0]], [0, 1, translation_px[1]], [0, 0, 1]], dtype=np.float64)
-    move = turn @ shift
-    return move if flip is None else flip @ move
+    move = flat_matrices(
+        angles_deg=np.array([angle_deg], np.float64),
+        zooms=np.array([zoom], np.float64),
+        translations_px=np.array([translation_px], np.float64),
+        centers=np.array([center], np.float64),
+        size_px=size_px,
+    )[0]
+    return np.asarray(move if flip is None else flip @ move, np.float64)
+
+
+def flat_matrices(
+    *, angles_deg: Matrix, zooms: Matrix, translations_px: Matrix, centers: Matrix, size_px: tuple[int, int]
+) -> Matrix:
+    """Return `flat_matrix` of many moves without flips at once, (N, 3, 3).
+
+    Args:
+        angles_deg, zooms: (N,).
+        translations_px, centers: (N, 2).
+        size_px: (width, height).
+
+    Raises:
+        SettingsError: as of `flat_matrix`, for the first such zoom.
+    """
+    bad = ~((zooms == 0) | (np.abs(zooms) >= SMALLEST_ZOOM))
+    if bad.any():
+        raise refused("zoom", float(zooms[bad][0]), f"0, or at least {SMALLEST_ZOOM:g} in size")
+    cosines, sines = cosines_and_sines(angles_deg)
+    a, b = zooms * cosines, zooms * sines
+    cx, cy = (centers * size_px).T
+    turns, shifts = (np.tile(np.eye(3), (len(zooms), 1, 1)) for _ in range(2))
+    turns[:, 0, 0], turns[:, 0, 1], turns[:, 0, 2] = a, b, (1 - a) * cx - b * cy
+    turns[:, 1, 0], turns[:, 1, 1], turns[:, 1, 2] = -b, a, b * cx + (1 - a) * cy
+    shifts[:, :2, 2] = translations_px
+    return np.asarray(turns @ shifts, np.float64)
 
 
 def perspective_flip_matrix(

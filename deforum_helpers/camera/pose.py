@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deforum_helpers.camera.angles import rotation
+from deforum_helpers.camera.angles import rotations
 from deforum_helpers.camera.types import Matrix
 
 UNITS_PER_DEPTH = 200.0
@@ -30,8 +30,14 @@ def next_from_prev(
         translation: translation_x, translation_y, translation_z as in the settings, 1/200 of a depth unit.
         rotation_deg: rotation_3d_x, rotation_3d_y, rotation_3d_z, degrees; applied in that order to row vectors.
     """
-    tx, ty, tz = translation
-    pose = np.eye(4)
-    pose[:3, :3] = rotation(*rotation_deg).T
-    pose[:3, 3] = np.array([-tx, ty, -tz]) / UNITS_PER_DEPTH
-    return pose
+    pose = poses(np.array([translation], np.float64), np.array([rotation_deg], np.float64))[0]
+    return np.asarray(pose, np.float64)
+
+
+def poses(translations: Matrix, rotations_deg: Matrix) -> Matrix:
+    """Return `next_from_prev` of many moves at once: translations and degrees, both (N, 3), to (N, 4, 4)."""
+    poses = np.zeros((len(translations), 4, 4))
+    poses[:, :3, :3] = rotations(rotations_deg).transpose(0, 2, 1)
+    poses[:, :3, 3] = translations * (-1, 1, -1) / UNITS_PER_DEPTH
+    poses[:, 3, 3] = 1
+    return poses

@@ -90,7 +90,7 @@ class Control:
     threshold_b: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GenerateRequest:
     """All that one diffusion call depends on.
 

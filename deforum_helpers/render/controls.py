@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from deforum_helpers.controlnet.units import acting_units, follows_frames
+from deforum_helpers.controlnet.units import follows_frames
 from deforum_helpers.engines.base import Control
-from deforum_helpers.settings import Settings
+from deforum_helpers.settings import ControlNetUnit, Settings
 
 if TYPE_CHECKING:
     from deforum_helpers.image.inpaint import Box
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STRETCHED = "Just Resize"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Steering:
     """One unit at one key frame.
 
@@ -49,11 +49,13 @@ class UnitPictures:
     mask: Callable[[int], Mask] | None = None
 
 
-def plan_controls(settings: Settings, at: Mapping[str, float], starts_blank: bool) -> tuple[Steering, ...]:
+def plan_controls(
+    units: Sequence[tuple[int, ControlNetUnit]], at: Mapping[str, float], starts_blank: bool
+) -> tuple[Steering, ...]:
     """Return what the units do at a key frame.
 
     Args:
-        settings: give the units.
+        units: those that act, each with its number.
         at: value of each schedule of numbers at that frame.
         starts_blank: whether the frame is drawn from nothing, which leaves units out that are steered by that.
     """
@@ -69,7 +71,7 @@ def plan_controls(settings: Settings, at: Mapping[str, float], starts_blank: boo
             guidance_end=share(number, "end"),
             by_frame=follows_frames(unit),
         )
-        for number, unit in acting_units(settings)
+        for number, unit in units
         if not (starts_blank and follows_frames(unit))
     )
 

@@ -55,7 +55,7 @@ class GuideImages:
         return self.frames[after] - self.frames[after - 1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Guide:
     """What a key frame takes of a guided image.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deforum_helpers.image.types import Flow, Image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Hybrid:
     """The numbers of one key frame.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
+from deforum_helpers.controlnet.units import acting_units
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render.controls import Steering, plan_controls
@@ -17,12 +18,12 @@ from deforum_helpers.render.placing import plan_fades
 from deforum_helpers.render.requests import plan_request, repainting
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.render.script import Script
-from deforum_helpers.render.stability import Stability, plan_stability
+from deforum_helpers.render.stability import References, Stability, plan_stability
 from deforum_helpers.render.transitions import ending_share, transition_at
 from deforum_helpers.schedule import KeySeeds, seed_series
 from deforum_helpers.schedule.mask_grammar import MaskExpression
 from deforum_helpers.schedule.seeds import derived_seed
-from deforum_helpers.settings import Settings
+from deforum_helpers.settings import ControlNetUnit, Settings
 from deforum_helpers.settings.modes import (
     cadence,
     distribution,
@@ -35,7 +36,7 @@ from deforum_helpers.settings.modes import (
 Source = Literal["nothing", "init_image", "guide", "video", "last_frame"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sharpening:
     """Unsharp mask: kernel, odd, and sigma in pixels, amount, threshold in 8-bit levels."""
 
@@ -45,7 +46,7 @@ class Sharpening:
     threshold: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Noise:
     """Noise that is blended into the picture before it is diffused: kind, share 0..1, seed, Perlin's shape."""
 
@@ -56,7 +57,7 @@ class Noise:
     persistence: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FlowRedo:
     """A diffusion whose motion the picture is bent along before it is diffused again: its seed, how far it is bent."""
 
@@ -64,7 +65,15 @@ class FlowRedo:
     factor: float
 
 
-@dataclass(frozen=True)
+class _Shared(NamedTuple):
+    """What the key frames of a film have in common, made once."""
+
+    order: StageOrder
+    references: References
+    units: tuple[tuple[int, ControlNetUnit], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KeyFrame:
     """One frame that is diffused, and the in-between frames up to the next one.
 
@@ -136,13 +145,14 @@ def plan_key_frames(
         places: numbers of the diffused frames, ascending.
         seeds: at least one per place.
     """
-    order = StageOrder(script.settings)
-    stops = (*places[1:], script.settings.max_frames)
-    fades = plan_fades(places, script.settings.max_frames, cadence(script.settings))
-    if is_led_to_an_end(script.settings):
+    settings = script.settings
+    shared = _Shared(StageOrder(settings), References(script), acting_units(settings))
+    stops = (*places[1:], settings.max_frames)
+    fades = plan_fades(places, settings.max_frames, cadence(settings))
+    if is_led_to_an_end(settings):
         fades = (*fades[:-1], 1)  # nothing of the frame before it may show in the last one
     return tuple(
-        _key_frame(script, order, index, stop, fade, seed)
+        _key_frame(script, shared, index, stop, fade, seed)
         for index, stop, fade, seed in zip(places, stops, fades, seeds, strict=False)
     )
 
@@ -167,10 +177,10 @@ def plan_seeds(
 
 
 def _key_frame(
-    script: Script, order: StageOrder, index: int, stop: int, fade: int, seeds: KeySeeds
+    script: Script, shared: _Shared, index: int, stop: int, fade: int, seeds: KeySeeds
 ) -> KeyFrame:
     settings = script.settings
-    at = {name: float(values[index]) for name, values in script.schedules.values.items()}
+    at = script.schedules.numbers_at(index)
     change = transition_at(script, index)
     renewed = change is not None and change.renews and change.begun == index
     source = "nothing" if renewed else _source(settings, index)
@@ -178,9 +188,11 @@ def _key_frame(
     strength *= 1.0 if change is None else change.strength_factor
     noise, sharpening = _noise(settings, at, seeds), _sharpening(at)
     contrast = at["contrast_schedule"]
-    request = plan_request(script, index, at, seeds, change)
-    stability, ending = plan_stability(script, index, seeds, change), ending_share(settings, index)
-    stages = order.of(
+    stability = plan_stability(settings, index, at["stability_schedule"], change, shared.references)
+    ending = ending_share(settings, index)
+    kept = 0.0 if source == "nothing" else strength
+    request = plan_request(script, index, at, seeds, change, 1.0 - kept)
+    stages = shared.order.of(
         index,
         strength,
         contrast=contrast != 1,
@@ -200,7 +212,7 @@ def _key_frame(
         sharpening=sharpening,
         noise=noise,
         redo_seeds=seeds.redo_seeds(settings.diffusion_redo),
-        request=replace(request, denoising_strength=1.0 if source == "nothing" else 1.0 - strength),
+        request=request,
         mask=script.masks.repainted[index] if source != "nothing" else None,
         noise_mask=script.masks.noised[index],
         flow_redo=FlowRedo(
@@ -210,7 +222,7 @@ def _key_frame(
         guide=guide_at(script.guides, index, source == "guide", at),
         hybrid=plan_hybrid(settings, script.schedules.values, index, stop),
         flow_factor=_flow_factor(script, strength, index, stop, fade),
-        controls=plan_controls(settings, at, starts_blank=source == "nothing"),
+        controls=plan_controls(shared.units, at, starts_blank=source == "nothing"),
         dissolve=None if change is None else change.dissolve,
         stability=stability,
         ending=ending,

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.camera.flat import flat_matrix, perspective_flip_matrix
+from deforum_helpers.camera.flat import flat_matrices, perspective_flip_matrix
 from deforum_helpers.camera.pinhole import View, intrinsics, scene_move, view
-from deforum_helpers.camera.pose import next_from_prev
+from deforum_helpers.camera.pose import poses
 from deforum_helpers.camera.shake import shake_offsets
 from deforum_helpers.render.schedules import Values
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import is_moved
 
+_IDENTITY = np.eye(4)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class FlatMove:
     """A move of the picture plane.
 
@@ -29,7 +31,7 @@ class FlatMove:
 
     @property
     def still(self) -> bool:
-        return bool(np.array_equal(self.dst_from_src, np.eye(3)))
+        return bool((self.dst_from_src == _IDENTITY[:3, :3]).all())
 
     def pose(self) -> NDArray[np.float64]:
         """Return the homography as a (4, 4) matrix that leaves the third axis alone."""
@@ -39,7 +41,7 @@ class FlatMove:
         return pose
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CameraMove:
     """A move of the camera through the scene.
 
@@ -57,7 +59,7 @@ class CameraMove:
 
     @property
     def still(self) -> bool:
-        return self.flip_dst_from_src is None and bool(np.array_equal(self.next_from_prev, np.eye(4)))
+        return self.flip_dst_from_src is None and bool((self.next_from_prev == _IDENTITY).all())
 
     def pose(self) -> NDArray[np.float64]:
         return self.next_from_prev
@@ -156,59 +158,56 @@ def plan_moves(settings: Settings, series: Values) -> tuple[Move, ...]:
         return (FlatMove(np.eye(3)),) * frames
     flips = _flips(settings, series, frames)
     if settings.animation_mode == "2D":
-        return tuple(_flat_move(settings, series, frame, flips[frame]) for frame in range(frames))
-    shakes = shake_offsets(
-        settings.shake_name, settings.shake_intensity, settings.shake_speed, frames, settings.fps
-    )
-    return tuple(_camera_move(settings, series, frame, flips[frame], shakes) for frame in range(frames))
+        return _flat_moves(settings, series, flips)
+    return _camera_moves(settings, series, flips)
 
 
 def _flips(settings: Settings, series: Values, frames: int) -> list[NDArray[np.float64] | None]:
     if not settings.enable_perspective_flip:
         return [None] * frames
-    angles = [series[f"perspective_flip_{axis}"] for axis in ("theta", "phi", "gamma", "fv")]
+    angles = [series[f"perspective_flip_{axis}"].tolist() for axis in ("theta", "phi", "gamma", "fv")]
+    made: dict[tuple[float, ...], NDArray[np.float64]] = {}
     flips: list[NDArray[np.float64] | None] = []
-    for theta, phi, gamma, fv in zip(*angles, strict=True):
-        flat = theta == phi == gamma == 0
-        flips.append(
-            None
-            if flat
-            else perspective_flip_matrix(
+    for turned in zip(*angles, strict=True):
+        theta, phi, gamma, fv = turned
+        if theta == phi == gamma == 0:
+            flips.append(None)
+            continue
+        if turned not in made:
+            made[turned] = perspective_flip_matrix(
                 theta_deg=theta, phi_deg=phi, gamma_deg=gamma, fv_deg=fv, size_px=(settings.W, settings.H)
             )
-        )
+        flips.append(made[turned])
     return flips
 
 
-def _flat_move(settings: Settings, series: Values, frame: int, flip: NDArray[np.float64] | None) -> FlatMove:
-    return FlatMove(
-        flat_matrix(
-            angle_deg=series["angle"][frame],
-            zoom=series["zoom"][frame],
-            translation_px=(series["translation_x"][frame], series["translation_y"][frame]),
-            center=(series["transform_center_x"][frame], series["transform_center_y"][frame]),
-            size_px=(settings.W, settings.H),
-            flip=flip,
-        )
+def _flat_moves(
+    settings: Settings, series: Values, flips: list[NDArray[np.float64] | None]
+) -> tuple[FlatMove, ...]:
+    matrices = flat_matrices(
+        angles_deg=series["angle"],
+        zooms=series["zoom"],
+        translations_px=np.stack([series[f"translation_{axis}"] for axis in "xy"], axis=1),
+        centers=np.stack([series[f"transform_center_{axis}"] for axis in "xy"], axis=1),
+        size_px=(settings.W, settings.H),
+    )
+    return tuple(
+        FlatMove(matrix if flip is None else flip @ matrix)
+        for matrix, flip in zip(matrices, flips, strict=True)
     )
 
 
-def _camera_move(
-    settings: Settings,
-    series: Values,
-    frame: int,
-    flip: NDArray[np.float64] | None,
-    shakes: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> CameraMove:
-    translation = np.array([series[f"translation_{axis}"][frame] for axis in "xyz"]) + shakes[0][frame]
-    rotation_deg = np.array([series[f"rotation_3d_{axis}"][frame] for axis in "xyz"]) + shakes[1][frame]
-    old_aspect = settings.aspect_ratio_use_old_formula
-    return CameraMove(
-        next_from_prev=next_from_prev(
-            (translation[0], translation[1], translation[2]),
-            (rotation_deg[0], rotation_deg[1], rotation_deg[2]),
-        ),
-        fov_deg=float(series["fov_schedule"][frame]),
-        aspect=settings.W / settings.H if old_aspect else float(series["aspect_ratio_schedule"][frame]),
-        flip_dst_from_src=flip,
+def _camera_moves(
+    settings: Settings, series: Values, flips: list[NDArray[np.float64] | None]
+) -> tuple[CameraMove, ...]:
+    shakes = shake_offsets(
+        settings.shake_name, settings.shake_intensity, settings.shake_speed, len(flips), settings.fps
     )
+    translations = np.stack([series[f"translation_{axis}"] for axis in "xyz"], axis=1) + shakes[0]
+    rotations_deg = np.stack([series[f"rotation_3d_{axis}"] for axis in "xyz"], axis=1) + shakes[1]
+    aspects = series["aspect_ratio_schedule"].tolist()
+    if settings.aspect_ratio_use_old_formula:
+        aspects = [settings.W / settings.H] * len(flips)
+    fovs_deg = series["fov_schedule"].tolist()
+    moves = zip(poses(translations, rotations_deg), fovs_deg, aspects, flips, strict=True)
+    return tuple(CameraMove(*move) for move in moves)

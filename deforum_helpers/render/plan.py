@@ -23,7 +23,7 @@ from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
 from deforum_helpers.render.moves import Move, SceneCamera, plan_moves, scene_cameras
 from deforum_helpers.render.placing import place_key_frames
 from deforum_helpers.render.reversal import in_render_order, moves_in_render_order
-from deforum_helpers.render.schedules import Schedules, compile_schedules
+from deforum_helpers.render.schedules import Schedules, Values, compile_schedules
 from deforum_helpers.render.script import Script
 from deforum_helpers.render.transitions import transition_frames
 from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
@@ -68,7 +68,6 @@ class Plan:
         masks: the mask expressions, one per frame.
         guides: the guided images, or None.
         uses_depth: whether any frame needs a depth map.
-        digest: hash of all that the frames depend on; equal settings give equal digests.
         warnings: what a person should know, as plain sentences.
     """
 
@@ -83,12 +82,18 @@ class Plan:
     masks: MaskPlan
     guides: GuideImages | None
     uses_depth: bool
-    digest: str
     warnings: tuple[str, ...]
 
     def shown(self, frame: int) -> int:
         """Return which frame of the video the frame is that is rendered as number `frame`, and the other way round."""
         return self.frames - 1 - frame if is_reversed(self.settings) else frame
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of all that the frames depend on; equal settings give equal digests."""
+        backwards = slice(None, None, -1 if self.settings.reverse_generation else 1)
+        series = {name: values[backwards] for name, values in self.schedules.values.items()}
+        return _digest(self.settings, series, self.key_frames)
 
     @property
     def poses(self) -> NDArray[np.float64]:
@@ -131,7 +136,9 @@ class Plan:
     def sampling_steps(self) -> int:
         """Sampling steps of the whole film, counted as the engines run them."""
         held = (key.stability for key in self.key_frames if key.stability is not None)
-        references = {request for stability in held for request in stability.requests}
+        # Key frames share the requests for references; hashing one costs more than all else here.
+        shared = {id(request): request for stability in held for request in stability.requests}
+        references = set(shared.values())
         return sum(key.sampling_steps for key in self.key_frames) + sum(
             steps_run(request.steps, None) for request in references
         )
@@ -176,7 +183,6 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         masks=script.masks,
         guides=script.guides,
         uses_depth=_uses_depth(settings, moves),
-        digest=_digest(settings, schedules, prompts, key_frames),
         warnings=schedules.warnings
         + frame_warnings(read.schedules)
         + _prompt_warnings(settings, prompts)
@@ -269,10 +275,14 @@ def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:
     return settings.save_depth_maps or (warped and not all(move.still for move in moves[1:]))
 
 
-def _digest(
-    settings: Settings, schedules: Schedules, prompts: PromptSeries, key_frames: tuple[KeyFrame, ...]
-) -> str:
-    """Hash what the frames depend on: not the names of files, nor what is made of the frames afterwards."""
+def _digest(settings: Settings, series: Values, key_frames: tuple[KeyFrame, ...]) -> str:
+    """Hash what the frames depend on: not the names of files, nor what is made of the frames afterwards.
+
+    Args:
+        settings: of the film.
+        series: schedule name -> (frames,) values, in the order of rendering.
+        key_frames: of the film.
+    """
     flat = flat_settings(settings)
     unset = {name for name in _YOUNGER if flat[name] == FIELDS[name].default}
     left_out = {"batch_name", "resume_from_timestring", "resume_timestring"} | unset
@@ -282,8 +292,8 @@ def _digest(
         if FIELDS[name].group not in ("DeforumOutputArgs", "metadata", "ui_only") and name not in left_out
     }
     digest = hashlib.sha256(json.dumps(seen, sort_keys=True).encode())
-    for name in sorted(schedules.values.keys() - unset):
-        digest.update(name.encode() + schedules.values[name].tobytes())
+    for name in sorted(series.keys() - unset):
+        digest.update(name.encode() + series[name].tobytes())
     for key in key_frames:
         digest.update(repr(key).encode())
     return digest.hexdigest()

@@ -25,7 +25,12 @@ _MASK_CONTENTS: Mapping[str, MaskContent] = {"latent noise": "noise", "latent no
 
 
 def plan_request(
-    script: Script, index: int, at: Mapping[str, float], seeds: KeySeeds, change: Transition | None = None
+    script: Script,
+    index: int,
+    at: Mapping[str, float],
+    seeds: KeySeeds,
+    change: Transition | None = None,
+    denoising_strength: float = 1.0,
 ) -> GenerateRequest:
     """Return what the engine is asked for at the frame `index`, the init image left open.
 
@@ -35,6 +40,7 @@ def plan_request(
         at: value of each schedule of numbers at that frame.
         seeds: of the key frame.
         change: of prompts, that the frame lies in, or None.
+        denoising_strength: share of the noise schedule that is run, 0..1.
     """
     settings, options, prompts = script.settings, script.options, script.prompts
     sampler, scheduler, checkpoint = _named(script, index)
@@ -55,6 +61,7 @@ def plan_request(
         cfg_scale=at["cfg_scale_schedule"],
         sampler=sampler,
         scheduler=scheduler,
+        denoising_strength=denoising_strength,
         subseed=int(at["subseed_schedule"]) if subseed else -1,
         subseed_strength=at["subseed_strength_schedule"] if subseed else 0.0,
         seed_resize_from_px=(settings.seed_resize_from_w, settings.seed_resize_from_h),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,27 @@ class Schedules:
 
     def at(self, frame: int) -> dict[str, float | str]:
         """Return the value of every schedule at `frame`."""
-        numbers = {name: float(values[frame]) for name, values in self.values.items()}
-        return {**numbers, **{name: texts[frame] for name, texts in self.texts.items()}}
+        return {**self.numbers_at(frame), **{name: texts[frame] for name, texts in self.texts.items()}}
+
+    def numbers_at(self, frame: int) -> dict[str, float]:
+        """Return the value of every schedule of numbers at `frame`."""
+        constant, changing = self._numbers
+        numbers = constant.copy()
+        for name, values in changing:
+            numbers[name] = float(values[frame])
+        return numbers
+
+    @cached_property
+    def _numbers(self) -> tuple[dict[str, float], tuple[tuple[str, NDArray[np.float64]], ...]]:
+        """The schedules of numbers that have the same value at every frame, and the few that have not."""
+        constant = {name: float(values[0]) for name, values in self.values.items()}
+        changing = tuple(
+            (name, values)
+            for name, values in self.values.items()
+            # Compared as bits: 0.0 and -0.0 are written differently, and plans are digested as they are written.
+            if (values.view(np.int64) != values[:1].view(np.int64)).any()
+        )
+        return constant, changing
 
 
 def compile_schedules(settings: Settings, timeline: Timeline, manifest: Manifest | None = None) -> Schedules:

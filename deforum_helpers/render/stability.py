@@ -9,10 +9,11 @@ from deforum_helpers.render.requests import plan_request
 from deforum_helpers.render.script import Script
 from deforum_helpers.render.transitions import Transition
 from deforum_helpers.schedule import KeySeeds
+from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import is_moved
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stability:
     """How a key frame is held to a look.
 
@@ -33,42 +34,45 @@ class Stability:
         return (self.reference,) if self.former is None else (self.reference, self.former)
 
 
+class References:
+    """The requests for one image for each prompt, whatever else changes while it holds."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._requests: dict[int, GenerateRequest] = {}
+
+    def at(self, frame: int) -> GenerateRequest:
+        """Return the request of the prompt that holds at `frame`."""
+        begun, _ = self._script.prompts.around(frame)
+        if begun not in self._requests:
+            self._requests[begun] = self._reference(begun)
+        return self._requests[begun]
+
+    def _reference(self, begun: int) -> GenerateRequest:
+        script, seed = self._script, max(self._script.settings.seed, 0)
+        return replace(
+            plan_request(script, begun, script.schedules.numbers_at(begun), KeySeeds(seed, seed, begun)),
+            blend=None,
+            noise_source="new",
+            new_noise_share=0.0,
+            autoencoder_correction=False,
+        )
+
+
 def plan_stability(
-    script: Script, index: int, seeds: KeySeeds, change: Transition | None
+    settings: Settings, index: int, share: float, change: Transition | None, references: References
 ) -> Stability | None:
     """Return how the key frame `index` is held to a look; None = not at all.
 
     Args:
-        script: the video as it was read.
+        settings: of the video.
         index: frame number; the first is generated as its own reference.
-        seeds: of the key frame.
+        share: how far it is to be held.
         change: of prompts, that the frame lies in, or None.
+        references: of the video.
     """
-    share = float(script.schedules.values["stability_schedule"][index])
-    if index == 0 or share <= 0 or not is_moved(script.settings):
+    if index == 0 or share <= 0 or not is_moved(settings):
         return None
     if change is None or change.kind != "morph":
-        return Stability(min(share, 1.0), _reference(script, index, seeds))
-    new, old = (_reference(script, frame, seeds) for frame in (change.new, change.old))
-    return Stability(min(share, 1.0), new, old, change.share)
-
-
-def _reference(script: Script, frame: int, seeds: KeySeeds) -> GenerateRequest:
-    """Return the request for one image for each prompt, whatever else changes while it holds.
-
-    Args:
-        script: the video as it was read.
-        frame: at which the prompt holds.
-        seeds: of any key frame; they do not count.
-    """
-    begun, _ = script.prompts.around(frame)
-    at = {name: float(values[begun]) for name, values in script.schedules.values.items()}
-    return replace(
-        plan_request(script, begun, at, seeds),
-        seed=max(script.settings.seed, 0),
-        denoising_strength=1.0,
-        blend=None,
-        noise_source="new",
-        new_noise_share=0.0,
-        autoencoder_correction=False,
-    )
+        return Stability(min(share, 1.0), references.at(index))
+    return Stability(min(share, 1.0), references.at(change.new), references.at(change.old), change.share)

@@ -81,8 +81,7 @@ def _returning(script: Script, index: int) -> Transition | None:
     """Return the change back to the prompt of the first frame, in which the end of a loop lies."""
     settings, prompts = script.settings, script.prompts
     share = ending_share(settings, index) if settings.seamless_loop else 0.0
-    texts = [(side[0], side[index]) for side in (prompts.positive, prompts.negative)]
-    if share == 0 or all(first == now for first, now in texts):
+    if share == 0 or all(side[0] == side[index] for side in (prompts.positive, prompts.negative)):
         return None
     return Transition("morph", settings.max_frames - settings.ending_frames, share, index, 0)
 

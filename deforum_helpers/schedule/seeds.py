@@ -9,7 +9,7 @@ from hashlib import blake2b
 from deforum_helpers.errors import Problem, SettingsError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KeySeeds:
     """The seeds of one key frame.
 

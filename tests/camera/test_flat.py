@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.camera.flat import classic_flip_matrix, flat_matrix, homography, perspective_flip_matrix
+from deforum_helpers.camera.flat import (
+    classic_flip_matrix,
+    flat_matrices,
+    flat_matrix,
+    homography,
+    perspective_flip_matrix,
+)
 from deforum_helpers.errors import SettingsError
 from tests.image.pictures import golden
 
@@ -104,3 +111,21 @@ def test_zoom_of_nearly_zero_is_refused(zoom: float) -> None:
 def test_flip_without_perspective_is_refused(fv_deg: float) -> None:
     with pytest.raises(SettingsError, match="perspective_flip_fv"):
         perspective_flip_matrix(theta_deg=1, phi_deg=0, gamma_deg=0, fv_deg=fv_deg, size_px=(8, 8))
+
+
+def test_moves_made_together_are_those_made_one_by_one() -> None:
+    angles, zooms = [0.0, 30.0, -7.5], [1.0, 0.0, 1.02]
+    shifts, centers = [(0.0, 0.0), (3.0, -1.0), (0.5, 9.0)], [(0.5, 0.5), (0.25, 1.0), (0.0, 0.5)]
+    together = flat_matrices(
+        angles_deg=np.array(angles),
+        zooms=np.array(zooms),
+        translations_px=np.array(shifts),
+        centers=np.array(centers),
+        size_px=(64, 48),
+    )
+    for matrix, angle, zoom, shift, (x, y) in zip(together, angles, zooms, shifts, centers, strict=True):
+        a, b = zoom * math.cos(math.radians(angle)), zoom * math.sin(math.radians(angle))
+        cx, cy = 64 * x, 48 * y
+        turn = np.array([[a, b, (1 - a) * cx - b * cy], [-b, a, b * cx + (1 - a) * cy], [0, 0, 1]])
+        moved = turn @ np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]])
+        np.testing.assert_array_equal(matrix, moved)

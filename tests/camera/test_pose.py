@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deforum_helpers.camera.angles import rotation
-from deforum_helpers.camera.pose import next_from_prev
+from deforum_helpers.camera.pose import UNITS_PER_DEPTH, next_from_prev, poses
 
 angles = st.floats(-360, 360)
 
@@ -58,3 +58,20 @@ def test_turns_keep_lengths(x: float, y: float, z: float) -> None:
     turn = next_from_prev((1, 2, 3), (x, y, z))[:3, :3]
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(turn) == pytest.approx(1)
+
+
+@given(st.lists(st.tuples(*[st.floats(-400, 400)] * 3, angles, angles, angles), min_size=1, max_size=9))
+def test_moves_made_together_are_those_made_one_by_one(moves: list[tuple[float, ...]]) -> None:
+    """To the last bit, against the product of the three turns written out."""
+    numbers = np.array(moves)
+    for pose, (tx, ty, tz, *turns_deg) in zip(poses(numbers[:, :3], numbers[:, 3:]), moves, strict=True):
+        (cx, sx), (cy, sy), (cz, sz) = (
+            (math.cos(math.radians(turn)), math.sin(math.radians(turn))) for turn in turns_deg
+        )
+        about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+        about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+        about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+        expected = np.eye(4)
+        expected[:3, :3] = (about_x @ about_y @ about_z).T
+        expected[:3, 3] = np.array([-tx, ty, -tz]) / UNITS_PER_DEPTH
+        np.testing.assert_array_equal(pose, expected)

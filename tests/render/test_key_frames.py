@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deforum_helpers.options import Options
 from deforum_helpers.render.placing import place_key_frames
+from deforum_helpers.render.plan import make_plan
+from deforum_helpers.render.schedules import Schedules
+from deforum_helpers.settings import load_settings
 
 
 @pytest.mark.parametrize(
@@ -73,3 +78,24 @@ def test_a_prompt_at_every_tenth_of_a_hundred_thousand_frames() -> None:
     places = place_key_frames("Redistributed", 100_000, 2, prompts)
     assert set(prompts) < set(places)
     assert len(places) == 50_001
+
+
+def test_key_frames_with_one_prompt_share_their_reference() -> None:
+    film = {"max_frames": 40, "seed": 3, "diffusion_cadence": 1, "stability_schedule": "0:(0.5)"}
+    plan = make_plan(load_settings({**film, "prompts": {"0": "a hill", "15": "a lake"}}).settings, Options())
+    held = [key.stability for key in plan.key_frames[1:]]
+    assert len({id(stability.reference) for stability in held if stability is not None}) == 2
+    assert [stability.reference.prompt for stability in held if stability] == ["a hill"] * 14 + [
+        "a lake"
+    ] * 25
+
+
+def test_values_at_a_frame_keep_the_sign_of_zero() -> None:
+    """A plan is digested as it is written, and -0.0 is written differently."""
+    columns = {"zoom": [0.0, -0.0, 0.0], "angle": [2.0, 2.0, 2.0], "fov_schedule": [-0.0, -0.0, 5.0]}
+    values = {name: np.array(column) for name, column in columns.items()}
+    for series, frames in ((values, (0, 1, 2)), ({k: v[::-1] for k, v in values.items()}, (2, 1, 0))):
+        schedules = Schedules(series, {}, frozenset(), ())
+        for place, frame in enumerate(frames):
+            expected = {name: column[frame] for name, column in columns.items()}
+            assert repr(schedules.numbers_at(place)) == repr(expected)
