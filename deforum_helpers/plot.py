@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 from html import escape
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,8 +77,9 @@ def _axis(plan: Plan, width_px: int) -> str:
         if last:
             text = f"{last / frames:.1f}{unit}" if unit else str(last)
             marks.append(f'<text x="{at_end}" y="{y}" text-anchor="end" fill="{color}">{text}</text>\n')
-    for key in plan.key_frames:
-        x = frame_x(plan, key.index, width_px)
+    keys = np.array([key.index for key in plan.key_frames])
+    for frame in keys[_firsts(_columns(plan, keys, width_px))]:
+        x = frame_x(plan, frame, width_px)
         marks.append(f'<path d="M{x:.2f} 36V44" stroke="#333" stroke-width="1"/>\n')
     return "".join(marks)
 
@@ -107,19 +109,42 @@ def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> l
         exponent += 1
 
 
+def _columns(plan: Plan, frames: NDArray[np.integer[Any]], width_px: int) -> NDArray[np.integer[Any]]:
+    """Return the column of pixels that each of `frames`, ascending, lies in."""
+    x = MARGIN_PX + (width_px - 2 * MARGIN_PX) * frames / max(1, plan.frames - 1)
+    return x.astype(np.int64)
+
+
+def _firsts(columns: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Return the places in `columns`, ascending, at which a new column begins."""
+    return np.flatnonzero(np.diff(columns, prepend=columns[:1] - 1))
+
+
+def _drawn_frames(plan: Plan, values: NDArray[np.float64], width_px: int) -> NDArray[np.integer[Any]]:
+    """Return the frames that a curve is drawn through, ascending.
+
+    Of each column of pixels they are the first, the last, the lowest and the highest: a line through all frames covers
+    the same pixels.
+    """
+    frames = np.arange(len(values))
+    firsts = _firsts(_columns(plan, frames, width_px))
+    if len(values) <= 4 * len(firsts):
+        return frames
+    drawn: set[int] = set()
+    for first, stop in zip(firsts.tolist(), [*firsts[1:].tolist(), len(values)], strict=True):
+        part = values[first:stop]
+        drawn |= {first, first + int(part.argmin()), first + int(part.argmax()), stop - 1}
+    return np.array(sorted(drawn))
+
+
 def _bands(plan: Plan, width_px: int) -> str:
     bands = []
-    starts = [
-        0,
-        *(
-            frame
-            for frame in range(1, plan.frames)
-            if plan.prompts.texts[frame] != plan.prompts.texts[frame - 1]
-        ),
-    ]
+    texts = plan.prompts.texts
+    begun = np.array([0, *(frame for frame in range(1, plan.frames) if texts[frame] != texts[frame - 1])])
+    starts = begun[_firsts(_columns(plan, begun, width_px))].tolist()
     for number, (start, stop) in enumerate(zip(starts, [*starts[1:], plan.frames], strict=True)):
         x, end = (frame_x(plan, frame, width_px) for frame in (start, min(stop, plan.frames - 1)))
-        text = plan.prompts.texts[start].split("--neg")[0].strip()
+        text = texts[start].split("--neg")[0].strip()
         room = int((end - x) / 6.2)
         shown = text if len(text) <= room else text[: max(0, room - 1)] + "…"
         bands.append(
@@ -135,8 +160,8 @@ def _curve(plan: Plan, name: str, top: int, color: str, width_px: int) -> str:
     low, high = float(values.min()), float(values.max())
     span = (high - low) or 1.0
     points = " ".join(
-        f"{frame_x(plan, frame, width_px):.2f},{top + ROW_PX - (value - low) / span * ROW_PX:.2f}"
-        for frame, value in enumerate(values)
+        f"{frame_x(plan, frame, width_px):.2f},{top + ROW_PX - (values[frame] - low) / span * ROW_PX:.2f}"
+        for frame in _drawn_frames(plan, values, width_px).tolist()
     )
     line = f'<path d="M{MARGIN_PX} {{y:.12g}}H{width_px - MARGIN_PX}" stroke="#ddd"/>'
     ticks = "".join(
@@ -165,8 +190,8 @@ def camera_path(plan: Plan) -> NDArray[np.float64]:
     """
     path = np.empty((plan.frames, 4, 4))
     path[0] = np.eye(4)
-    for frame, next_from_prev in enumerate(plan.poses[1:], 1):
-        path[frame] = path[frame - 1] @ np.linalg.inv(next_from_prev)
+    for frame, prev_from_next in enumerate(np.linalg.inv(plan.poses[1:]), 1):
+        path[frame] = path[frame - 1] @ prev_from_next
     return path
 
 
@@ -223,6 +248,19 @@ def _frustum(
     return points @ first_from_frame[:3, :3].T + first_from_frame[:3, 3]
 
 
+def _apart(points: NDArray[np.float64]) -> list[int]:
+    """Return which points (N, 2) a line is drawn through; the others of a long film lie half a pixel off at most."""
+    if len(points) <= 4 * CAMERA_PX:
+        return list(range(len(points)))
+    apart = [0]
+    x, y = points[0].tolist()
+    for place, (next_x, next_y) in enumerate(points.tolist()):
+        if abs(next_x - x) > 0.5 or abs(next_y - y) > 0.5:
+            apart.append(place)
+            x, y = next_x, next_y
+    return apart if apart[-1] == len(points) - 1 else [*apart, len(points) - 1]
+
+
 def _pane(
     title: str,
     places: NDArray[np.float64],
@@ -238,9 +276,11 @@ def _pane(
     scale = min(side, PANE_PX - 40) / max(float(span.max()), 1e-9)
     offset = np.array([left_px, 40.0]) + (np.array([side, PANE_PX - 40]) - span * scale) / 2
 
+    def placed(some: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray((some[:, axes] * np.array([1.0, sign]) - low) * scale + offset, np.float64)
+
     def on_paper(some: NDArray[np.float64]) -> str:
-        flat = (some[:, axes] * np.array([1.0, sign]) - low) * scale + offset
-        return " ".join(f"{x:.2f},{y:.2f}" for x, y in flat)
+        return " ".join(f"{x:.2f},{y:.2f}" for x, y in placed(some))
 
     views = "".join(
         f'<polygon points="{on_paper(one[[0, *pair]])}" fill="{COLORS[0]}" fill-opacity="0.06" '
@@ -248,9 +288,9 @@ def _pane(
         for one in frustums
         for pair in ((1, 2), (2, 3), (3, 4), (4, 1))
     )
-    start = on_paper(places[:1]).split(",")
+    start, way = on_paper(places[:1]).split(","), on_paper(places[_apart(placed(places))])
     return (
         f'<text x="{left_px}" y="22" fill="#333" font-weight="bold">{title}</text>{views}'
-        f'<polyline points="{on_paper(places)}" fill="none" stroke="{COLORS[1]}" stroke-width="1.8"/>\n'
+        f'<polyline points="{way}" fill="none" stroke="{COLORS[1]}" stroke-width="1.8"/>\n'
         f'<circle cx="{start[0]}" cy="{start[1]}" r="4" fill="{COLORS[2]}"/>\n'
     )

@@ -195,3 +195,38 @@ def test_the_tab_draws_what_is_chosen_or_what_changes(tmp_path: Path) -> None:
     assert ">zoom<" in answers.plot([], values)
     broken = tuple("0: (" if name == "zoom" else value for name, value in zip(NAMES, values, strict=True))
     assert "mend the problems" in answers.plot([], broken)
+
+
+@pytest.mark.parametrize("mode", ["2D", "3D", "Interpolation"])
+def test_a_long_film_is_drawn_in_as_many_points_as_there_are_pixels(tmp_path: Path, mode: str) -> None:
+    film = {
+        "max_frames": 12_000,
+        "animation_mode": mode,
+        "diffusion_cadence": 1,
+        "zoom": "0:(1+sin(t/3)/9)",
+        "translation_z": "0:(2+0.1*sin(t/50))",
+        "rotation_3d_y": "0:(0.1*sin(t/70))",
+        "cfg_scale_schedule": "0:(7+(t==8001)-(t==8002))",
+        "prompts": {"0": "a hill", "4000": "a lake", "11999": "a sea"},
+    }
+    long = prepare(film, facts(tmp_path)).plan
+    names = ["cfg_scale_schedule", *(["zoom"] if mode == "2D" else ["translation_z"])]
+    assert len(plot_svg(long, names)) < 400_000
+    assert len(camera_svg(long)) < 200_000
+
+
+def test_a_long_curve_covers_the_pixels_that_all_its_frames_would(tmp_path: Path) -> None:
+    film = {"max_frames": 9_000, "cfg_scale_schedule": "0:(7+sin(t/3)*sin(t/999)+4*(t==5432))"}
+    long = prepare(film, facts(tmp_path)).plan
+    (drawn,) = curves(plot_svg(long, ["cfg_scale_schedule"]))
+    values = long.schedules.values["cfg_scale_schedule"]
+    low, high = values.min(), values.max()
+    x = np.array([frame_x(long, frame) for frame in range(long.frames)])
+    y = drawn[:, 1].max() - (values - low) / (high - low) * np.ptp(drawn[:, 1])
+    assert (np.diff(drawn[:, 0]) >= 0).all()
+    for column in range(int(x[0]), int(x[-1]) + 1):
+        # Two decimals are written: a frame at the very edge of a pixel may be written beyond it.
+        shown = (drawn[:, 0] >= column - 0.01) & (drawn[:, 0] <= column + 1.01)
+        in_column = x.astype(int) == column
+        assert drawn[shown, 1].min() <= y[in_column].min() + 0.75
+        assert drawn[shown, 1].max() >= y[in_column].max() - 0.75
