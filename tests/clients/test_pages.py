@@ -57,8 +57,8 @@ def test_python(deforum: Server, tmp_path: Path) -> None:
     printed = run(deforum, tmp_path, sys.executable, "-c", blocks(CLIENTS, "python"))
     assert "W W is 'wide'" in printed
     assert printed.splitlines()[-1].startswith("CANCELLED ")
-    assert len(list((tmp_path / "films").glob("*.mp4"))) == 2
-    assert len(list((tmp_path / "films").glob("*/*.png"))) == 12
+    assert len(list((tmp_path / "videos").glob("*.mp4"))) == 2
+    assert len(list((tmp_path / "videos").glob("*/*.png"))) == 12
 
 
 def test_the_worked_example_of_the_assistant(deforum: Server, tmp_path: Path) -> None:

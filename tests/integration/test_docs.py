@@ -37,7 +37,7 @@ def test_every_example_runs_unchanged(tmp_path: Path, examples_port: int) -> Non
     ends = [job["status"] for job in jobs]
     assert ends.count("SUCCEEDED") == 5
     assert ends.count("CANCELLED") == 2
-    assert (tmp_path / "sh" / "first_film.mp4").read_bytes()[4:8] == b"ftyp"
+    assert (tmp_path / "sh" / "first_video.mp4").read_bytes()[4:8] == b"ftyp"
     assert len(list((tmp_path / "python").glob("batch(*.mp4"))) == 2
 
 
