@@ -54,6 +54,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "init_image_box": ({"use_init": True}, ".png"),
     "mask_file": ({"use_mask": True}, ".png"),
     "color_coherence_image_path": ({"color_coherence": "Image"}, ".png"),
+    "end_image_path": ({"animation_mode": "2D"}, ".png"),
     "video_init_path": ({"animation_mode": "Video Input"}, ".mp4"),
     "video_mask_path": ({"use_mask_video": True}, ".mp4"),
     "soundtrack_path": ({"add_soundtrack": "File", "skip_video_creation": False}, ".mp3"),

@@ -107,10 +107,3 @@ def test_an_unknown_engine_is_answered_with_the_names() -> None:
 def test_diffusers_needs_a_checkpoint() -> None:
     with pytest.raises(ModelError, match="needs a checkpoint"):
         make_engine("diffusers")
-
-
-def test_the_demo_model_says_when_it_knows_no_word(request_for: RequestMaker) -> None:
-    engine = make_engine("demo", device="cpu")
-    (warning,) = engine.warnings(request_for(prompt="zzxq <lora:hill:1>"))
-    assert "'zzxq <lora:hill:1>'" in warning
-    assert engine.warnings(request_for(prompt="zzxq with (Mountains:1.2)")) == ()
