@@ -6,14 +6,16 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from deforum_api.errors import FilesGone, InvalidBatch
 from deforum_api.jobs import JobQueue
-from deforum_api.outputs import outputs
+from deforum_api.outputs import Output, outputs
 from deforum_api.record import Job
 from deforum_api.runner import is_preview
 from deforum_api.ui_desktop import OptionsFile, show_folder
@@ -27,10 +29,23 @@ from deforum_helpers.ui.service import Film, JobState, JobView, StoppedRun
 log = logging.getLogger(__name__)
 
 PACE_JOBS = 5
+# A tab asks for several things of a job at once, and each tab does; a folder may hold 100,000 frames.
+LOOK_EVERY_S = 1.0
+LOOKS_KEPT = 64
+SETTLED_NS = 100_000_000
 MAX_RUNS = 200
 SETTINGS_ENDING = "_settings.txt"
 _RUN = re.compile(rf"[0-9]{{14}}{re.escape(SETTINGS_ENDING)}")
 _STATES: dict[str, JobState] = {"SUCCEEDED": "done", "FAILED": "failed", "CANCELLED": "cancelled"}
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A job's files, when they were listed, and in which state the job was then."""
+
+    mark: tuple[object, ...]
+    at_s: float
+    files: tuple[Output, ...]
 
 
 class QueueService:
@@ -60,6 +75,7 @@ class QueueService:
         self._overrides = self._options.read(facts.options) if keeps_options else {}
         self._look = look
         self._queue = queue
+        self._looks: dict[str, _Look] = {}
 
     def facts_now(self) -> HostFacts:
         return self._look() if self._look else self.facts
@@ -111,13 +127,25 @@ class QueueService:
         except FilesGone:
             return job
 
+    def _files(self, job: Job) -> tuple[Output, ...]:
+        """Return the job's files: listed anew when its folder has changed, and once a second at most while it runs."""
+        mark, now = (job.finished, job.outdir, job.timestring, _changed_ns(job.outdir)), time.monotonic()
+        look = self._looks.get(job.id)
+        recent = look is not None and not job.finished and now - look.at_s < LOOK_EVERY_S
+        if look is None or look.mark[:3] != mark[:3] or (look.mark != mark and not recent):
+            look = _Look(mark, now, tuple(outputs(job)))
+            if len(self._looks) >= LOOKS_KEPT:
+                self._looks = {}
+            self._looks[job.id] = look
+        return look.files
+
     def newest_frame(self, job_id: str) -> Path | None:
-        frames = [found.path for found in outputs(self._located(job_id)) if found.kind == "frame"]
+        frames = [found.path for found in self._files(self._located(job_id)) if found.kind == "frame"]
         return frames[-1] if frames else None
 
     def film(self, job_id: str) -> Film:
         job = self._located(job_id)
-        files = {found.kind: found.path for found in outputs(job)}
+        files = {found.kind: found.path for found in self._files(job)}
         preview = (
             Run(Path(job.outdir), job.timestring).preview_path if job.outdir and job.timestring else None
         )
@@ -162,6 +190,19 @@ class QueueService:
         )
         paces = [(job.last_updated - job.generating_since) / job.work for job in islice(alike, PACE_JOBS)]
         return sorted(paces)[len(paces) // 2] * prepared.work if paces else None
+
+
+def _changed_ns(folder: str | None) -> int:
+    """Return when a folder's list of names changed last; 0 where there is no folder, now where it has just changed.
+
+    A second change within the clock's tick would leave no trace.
+    """
+    try:
+        changed = os.stat(folder).st_mtime_ns if folder else 0
+    except OSError:
+        return 0
+    now = time.time_ns()
+    return now if now - changed < SETTLED_NS else changed
 
 
 def _problem(entry: Mapping[str, Any], jobs: int) -> Problem:

@@ -281,3 +281,34 @@ def test_a_folder_is_shown_where_there_is_a_desktop(
     monkeypatch.delenv("DISPLAY")
     with pytest.raises(DeforumError, match="no desktop"):
         service.open_folder(job_id)
+
+
+def test_a_folder_is_listed_once_a_second_at_most_while_a_job_runs(
+    service: QueueService, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[str] = []
+    monkeypatch.setattr("deforum_api.ui_service.outputs", lambda job: listed.append(job.id) or [])
+    clock = [100.0]
+    monkeypatch.setattr("deforum_api.ui_service.time.monotonic", lambda: clock[0])
+    renderer.gate.clear()
+    (first,) = service.submit([{"batch_name": "first"}])
+    for _ in range(5):
+        service.newest_frame(first)
+        service.film(first)
+    assert len(listed) <= 2  # once more where the job got its folder meanwhile
+    renderer.gate.set()
+
+
+def test_a_finished_job_is_listed_anew_when_its_folder_changes(
+    service: QueueService, renderer: Renderer
+) -> None:
+    (job_id,) = service.submit([{"batch_name": "first"}])
+    done = until(service, job_id, lambda job: job.state == "done")
+    assert done.folder
+    before = service.newest_frame(job_id)
+    assert service.film(job_id).upscaled is None
+    (done.folder / "20260102030405_Upscaled_x2.mp4").write_bytes(b"film")
+    assert service.film(job_id).upscaled
+    assert before
+    before.unlink()
+    assert service.newest_frame(job_id) != before

@@ -42,7 +42,7 @@ def main() -> None:
         queue, app = standalone.build(make_parser().parse_args(arguments), "null")
         with TestClient(app, base_url=LOCAL) as client:
             tab = _made(client, app)
-            rows = sorted(set(_rows(app, tab)), key=lambda row: (row[1], row[0]))
+            rows = sorted(set(_rows(app, tab)), key=lambda row: (row[1], row[0], *row))
             faults = [fault for row in rows for fault in _knocked(client, row)]
         queue.close(1.0)
         queue.store.close()
