@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -12,7 +14,8 @@ from deforum_helpers.cancel import CancelToken
 from deforum_helpers.image.convert import read_image, to_bytes
 from deforum_helpers.image.files import check_picture
 from deforum_helpers.image.mask import as_image
-from deforum_helpers.nolinks import make_folder
+from deforum_helpers.media.video import record_of, said_in
+from deforum_helpers.nolinks import is_file, make_folder
 from deforum_helpers.options import Options
 from deforum_helpers.output.disk import disk_errors, write_whole
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -30,11 +33,13 @@ def write_human_masks(
     *,
     fps: float,
     options: Options,
-    finder: Finder,
+    finder: Callable[[], Finder],
     device: torch.device,
     cancel: CancelToken,
 ) -> None:
     """Find the people in every frame and write them into the folder human_masks of `outdir`.
+
+    What an earlier attempt at the run has finished there of the same frames, in the same way, stays as it is.
 
     Args:
         frames: the video's pictures in order, at least one.
@@ -42,7 +47,7 @@ def write_human_masks(
         outdir: folder of the run.
         fps: of the video that is written.
         options: encoder.
-        finder: finds people.
+        finder: makes what finds people; only called where there is something to find.
         device: where it does.
         cancel: asked between two frames.
 
@@ -53,6 +58,13 @@ def write_human_masks(
     folder = outdir / FOLDER
     with disk_errors(FOLDER):
         make_folder(folder)
+    made = [folder / f"{path.stem}.png" for path in frames] if kind in ("PNGs", "Both") else []
+    if kind in ("Video", "Both"):
+        made.append(folder / VIDEO)
+    record, said = record_of(folder, FOLDER), _said(frames, kind, fps, options)
+    if said_in(record) == said and all(map(is_file, made)):
+        return
+    people = finder()
     width_px, height_px = check_picture(frames[0], setting="video_init_path")
     writer = None
     if kind in ("Video", "Both"):
@@ -69,16 +81,25 @@ def write_human_masks(
         for path in frames:
             cancel.check()
             image = read_image(path, setting="video_init_path", device=device)
-            mask = finder.find(image, "person")
+            mask = people.find(image, "person")
             if kind in ("PNGs", "Both"):
                 _write_mask(folder / f"{path.stem}.png", mask)
             if writer is not None:
                 writer.write(to_bytes(image * mask[None]))
         if writer is not None:
             writer.finish()
+        write_whole(record, said.encode())
     finally:
         if writer is not None:
             writer.abort()
+
+
+def _said(frames: Sequence[Path], kind: str, fps: float, options: Options) -> str:
+    """Return what the files depend on: the frames, by their names and sizes, and how they are written."""
+    sizes = [(path.name, path.stat().st_size) for path in frames]
+    encoder = [fps, options.deforum_ffmpeg_crf, options.deforum_ffmpeg_preset]
+    digest = hashlib.sha256(json.dumps(sizes).encode()).hexdigest()
+    return json.dumps({"frames": digest, "kind": kind, "encoder": encoder})
 
 
 def _write_mask(path: Path, mask: torch.Tensor) -> None:

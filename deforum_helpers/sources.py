@@ -138,14 +138,13 @@ def with_videos(
         paths = extracted(inputs.video, INPUT_FOLDER)
         if finds_people(settings):
             kind, fps = settings.hybrid_generate_human_masks, inputs.video.fps / inputs.selection.step
-            finder = make_finder("people", device)
             write_human_masks(
                 paths,
                 kind,
                 outdir,
                 fps=fps,
                 options=prepared.options,
-                finder=finder,
+                finder=lambda: make_finder("people", device),
                 device=device,
                 cancel=cancel,
             )

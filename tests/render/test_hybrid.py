@@ -16,11 +16,13 @@ from films import NoisyEngine, frame_files, prepared
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.errors import Parked, SettingsError
+from deforum_helpers.human_masks import write_human_masks
 from deforum_helpers.image.convert import resized, to_bytes
 from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.job import Progress, RunResult, run_job
+from deforum_helpers.options import Options
 from deforum_helpers.output.ffmpeg import count_frames
-from deforum_helpers.output.frames import read_frame
+from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.render.hybrid import Motion
 from tests.image.pictures import random_image
 
@@ -346,6 +348,38 @@ def test_people_are_saved(
     assert len(list(folder.glob("*.mp4"))) == films
     for video in folder.glob("*.mp4"):
         assert count_frames(video, FFMPEG) == 5
+
+
+def test_people_that_an_earlier_attempt_found_are_not_looked_for_again(tmp_path: Path) -> None:
+    frames = [tmp_path / f"{number:09d}.png" for number in range(3)]
+    for number, path in enumerate(frames):
+        write_frame(path, np.full((16, 16, 3), 40 * number, np.uint8))
+    loaded: list[int] = []
+
+    def written(kind: str = "PNGs") -> int:
+        def finder() -> LeftHalf:
+            loaded.append(1)
+            return LeftHalf()
+
+        before = len(loaded)
+        write_human_masks(
+            frames,
+            kind,
+            tmp_path,
+            fps=12,
+            options=Options(),
+            finder=finder,
+            device=torch.device("cpu"),
+            cancel=CancelToken(),
+        )
+        return len(loaded) - before
+
+    assert [written(), written()] == [1, 0]
+    (tmp_path / "human_masks" / "000000001.png").unlink()
+    assert [written(), written()] == [1, 0]
+    assert [written("Both"), written("Both")] == [1, 0]
+    write_frame(frames[2], np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8))
+    assert [written("Both"), written("Both")] == [1, 0]
 
 
 def test_people_cannot_be_found_without_a_model(
