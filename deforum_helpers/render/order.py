@@ -62,6 +62,8 @@ class StageOrder:
         self._from_picture = settings.use_init or starts_from_video(settings)
         self._composite = settings.hybrid_composite if self._moves else "None"
         self._noise_masked = settings.use_noise_mask or uses_masks(settings)
+        # A long video has few different lists: each is made once, by all that it depends on.
+        self._known: dict[tuple[bool, ...], tuple[tuple[Stage, ...], bool]] = {}
 
     def of(
         self,
@@ -85,9 +87,28 @@ class StageOrder:
             held: whether it is held to a look.
             ends: whether it shows some of the end of the video.
         """
-        stages: list[Stage] = []
-        if self._video and index % self._settings.color_coherence_video_every_N_frames == 0:
-            stages.append("video_reference")
+        every = self._settings.color_coherence_video_every_N_frames
+        of_video = self._video and index % every == 0
+        looks = (index > 0, strength > 0, contrast, sharpen, noise, renewed, held, ends, of_video)
+        key = (*looks, self._referenced)
+        if key not in self._known:
+            self._known[key] = (self._listed(index, strength, *looks[2:]), self._referenced)
+        stages, self._referenced = self._known[key]
+        return stages
+
+    def _listed(
+        self,
+        index: int,
+        strength: float,
+        contrast: bool,
+        sharpen: bool,
+        noise: bool,
+        renewed: bool,
+        held: bool,
+        ends: bool,
+        of_video: bool,
+    ) -> tuple[Stage, ...]:
+        stages: list[Stage] = ["video_reference"] if of_video else []
         last: tuple[Stage, ...] = ("end",) if ends else ()
         if renewed:
             self._referenced = self._given

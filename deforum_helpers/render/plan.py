@@ -5,8 +5,11 @@ Making it raises every error that settings can have; the loop that follows only 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -144,6 +147,22 @@ class Plan:
         )
 
 
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Keep the garbage collector away inside: a plan is made of many small values, none of which is garbage.
+
+    It would walk through all of them again and again, which takes a third of the time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_nothing_collected()
 def make_plan(settings: Settings, options: Options, manifest: Manifest | None = None) -> Plan:
     """Plan the film of `settings`.
 
