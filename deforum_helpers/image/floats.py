@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +18,8 @@ def float_tiff(content: bytes, most_pixels: int) -> npt.NDArray[np.uint8] | None
     size = tiff_size(content)
     if size is None or not 0 < size[0] * size[1] <= most_pixels:
         return None
+    import cv2  # heavy, and checks meet such files rarely
+
     try:
         levels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:

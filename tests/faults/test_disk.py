@@ -28,6 +28,7 @@ from deforum_api.submission import Limits
 from deforum_helpers.engines.null import NullEngine
 from deforum_helpers.output import disk
 from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
+from deforum_helpers.output.film import CHECKPOINT_PICTURES
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.own_host import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine, ended
@@ -153,7 +154,7 @@ class TestSimulated:
         (job,) = jobs.submit([{**SETTINGS, "store_frames_in_ram": True}])
         check_whole(ended(jobs, job.id))
         picture = SETTINGS["W"] * SETTINGS["H"] * 3
-        assert asked == [picture * (3 + 4), picture * (6 + 4), picture * (7 + 4)]
+        assert asked == [picture * (3 + CHECKPOINT_PICTURES + extra) for extra in (0, 3, 4)]
 
     def test_a_film_whose_last_frame_is_drawn_is_finished_all_the_same(
         self, make: Make, monkeypatch: pytest.MonkeyPatch

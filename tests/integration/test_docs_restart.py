@@ -26,7 +26,7 @@ def blocks(language: str, *without: str) -> str:
 EXAMPLES = {
     "python": blocks("python"),
     "javascript": blocks("javascript"),
-    "javascript that follows events": blocks("javascript", "do {", "const film"),
+    "javascript that follows events": blocks("javascript", "do {", "const video"),
 }
 
 
