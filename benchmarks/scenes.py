@@ -40,7 +40,7 @@ FIXED = {"scene": "forest", "time": "sunset", "weather": "clear", "season": "sum
 
 @dataclass(frozen=True)
 class Layer:
-    """One surface: (3, H, W) colours and (H, W) depth in scene units; infinite depth where there is none of it."""
+    """One surface: colours (3, H, W) and depth (H, W) in scene units, infinite where the surface is absent."""
 
     colors: Image
     depth: Depth

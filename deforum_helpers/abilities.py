@@ -1,4 +1,4 @@
-"""What settings ask for and not every host can do: ControlNet, LoRAs, depth models, mended faces, a changed U-Net."""
+"""Checks of features that a host may lack: ControlNet, LoRAs, depth models, face restoration, U-Net changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ability_problems(settings: Settings, facts: HostFacts) -> list[Problem]:
 
 
 def face_problems(settings: Settings, facts: HostFacts) -> list[Problem]:
-    """Return whether faces are to be mended where nothing mends them; they are drawn all the same."""
+    """Return a problem if restore_faces is on and the host has no face restorer; the frames render without it."""
     return _lacking(settings, facts, [FACES])
 
 

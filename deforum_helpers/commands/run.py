@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _checked(options: argparse.Namespace, line: ProgressLine) -> list[tuple[Path, Prepared]]:
-    """Return the files that can be rendered; what is wrong with the others is told."""
+    """Return the files that can be rendered; print the problems of all others."""
     line.show("Checking", ", ".join(path.name for path in options.files))
     remove_abandoned()
     facts = host_facts(options, options.out or DEFAULT_OUTPUT_ROOT)

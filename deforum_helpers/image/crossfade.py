@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 from deforum_helpers.image.pyramid import bands_of, joined
 from deforum_helpers.image.types import Image
 
-# Bands of detail that are told apart: 512 px have 32 px and finer in them.
+# Number of detail bands. Five bands hold structures of up to 32 px.
 BANDS = 5
 # Grain of the pattern in which one scene gives way to the other: cells along the longer side.
 PATTERN_CELLS = 6

@@ -3,7 +3,7 @@
 Every pixel is a facet: its own square of the picture, in the plane that its neighbours' depth gives it. A plane has an
 inverse depth that is linear over the picture, so a camera sees each facet through one homography, here its first
 order about the pixel. A facet reaches half a pixel to each side, and a little farther where the surface goes on, so
-that no gap opens at a seam; where depth jumps it ends, and what comes into sight behind it is told as revealed.
+that no gap opens at a seam. It ends where depth jumps; the area that comes into sight behind it is marked as revealed.
 
 One program serves numpy on the CPU and torch on any device; `np` stands for either.
 """
@@ -245,7 +245,7 @@ def _draw(
     width_px: int,
     np: ModuleType,
 ) -> None:
-    """Write into `best` the facets that cover target pixels and are nearer than what is there."""
+    """Write a facet into `best` wherever it covers a target pixel and is nearer than the facet there."""
     du, dv = _place(facets, source, as_float32(columns, np), as_float32(lines, np))
     inside = (abs(du) <= 0.5 + SEAM_PX) & (abs(dv) <= 0.5 + SEAM_PX)
     source, target, du, dv = source[inside], (lines * width_px + columns)[inside], du[inside], dv[inside]

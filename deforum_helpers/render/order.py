@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from deforum_helpers.render.guides import is_guided
 from deforum_helpers.render.masks import overlays
@@ -45,6 +45,27 @@ Stage = Literal[
 ]
 
 
+class _Frame(NamedTuple):
+    """What the stages of a key frame depend on beside the settings; the flags without a line here are those of
+    `StageOrder.of`.
+
+    Args:
+        first: whether it is the first frame.
+        keeps: whether it keeps some of the frame before.
+        takes_reference: whether it takes its colour reference from the video.
+    """
+
+    first: bool
+    keeps: bool
+    contrast: bool
+    sharpen: bool
+    noise: bool
+    renewed: bool
+    held: bool
+    ends: bool
+    takes_reference: bool
+
+
 class StageOrder:
     """Lists the stages of key frames asked for in order; knows from when on there is a colour reference."""
 
@@ -63,7 +84,7 @@ class StageOrder:
         self._composite = settings.hybrid_composite if self._moves else "None"
         self._noise_masked = settings.use_noise_mask or uses_masks(settings)
         # A long video has few different lists: each is made once, by all that it depends on.
-        self._known: dict[tuple[bool, ...], tuple[tuple[Stage, ...], bool]] = {}
+        self._known: dict[tuple[_Frame, bool], tuple[tuple[Stage, ...], bool]] = {}
 
     def of(
         self,
@@ -88,51 +109,49 @@ class StageOrder:
             ends: whether it shows some of the end of the video.
         """
         every = self._settings.color_coherence_video_every_N_frames
-        of_video = self._video and index % every == 0
-        looks = (index > 0, strength > 0, contrast, sharpen, noise, renewed, held, ends, of_video)
-        key = (*looks, self._referenced)
+        frame = _Frame(
+            first=index == 0,
+            keeps=strength > 0,
+            contrast=contrast,
+            sharpen=sharpen,
+            noise=noise,
+            renewed=renewed,
+            held=held,
+            ends=ends,
+            takes_reference=self._video and index % every == 0,
+        )
+        key = (frame, self._referenced)
         if key not in self._known:
-            self._known[key] = (self._listed(index, strength, *looks[2:]), self._referenced)
+            self._known[key] = (self._listed(frame), self._referenced)
         stages, self._referenced = self._known[key]
         return stages
 
-    def _listed(
-        self,
-        index: int,
-        strength: float,
-        contrast: bool,
-        sharpen: bool,
-        noise: bool,
-        renewed: bool,
-        held: bool,
-        ends: bool,
-        of_video: bool,
-    ) -> tuple[Stage, ...]:
-        stages: list[Stage] = ["video_reference"] if of_video else []
-        last: tuple[Stage, ...] = ("end",) if ends else ()
-        if renewed:
+    def _listed(self, frame: _Frame) -> tuple[Stage, ...]:
+        stages: list[Stage] = ["video_reference"] if frame.takes_reference else []
+        last: tuple[Stage, ...] = ("end",) if frame.ends else ()
+        if frame.renewed:
             self._referenced = self._given
-            return (*stages, "diffuse", *self._after(index, 0, fresh=True), *last)
-        if index and self._moves:
-            stages += self._before(*(wanted and not self._plain for wanted in (contrast, sharpen, noise)))
+            return (*stages, "diffuse", *self._after(frame), *last)
+        if self._moves and not frame.first:
+            stages += self._before(frame)
         starts_blank = not (self._from_picture or is_guided(self._settings)) and (
-            index == 0 or not self._moves
+            frame.first or not self._moves
         )
         if uses_masks(self._settings) and not starts_blank:
             stages.append("mask")
-        if index > 0 and strength > 0 and self._moves and not self._plain:
+        if frame.keeps and self._moves and not (frame.first or self._plain):
             if self._settings.optical_flow_redo_generation != "None":
                 stages.append("flow_redo")
             if self._settings.diffusion_redo > 0:
                 stages.append("redo")
         # What a video has moved, or lies over, is no longer where it is remembered.
-        keeps = index > 0 and remembers(self._settings) and not is_hybrid(self._settings)
-        holding: list[Stage] = ["hold"] if keeps else []
-        if held and not self._plain:
+        recalls = remembers(self._settings) and not is_hybrid(self._settings)
+        holding: list[Stage] = ["hold"] if recalls and not frame.first else []
+        if frame.held and not self._plain:
             holding.append("stabilize")
-        return (*stages, "diffuse", *holding, *self._after(index, strength), *last)
+        return (*stages, "diffuse", *holding, *self._after(frame), *last)
 
-    def _before(self, contrast: bool, sharpen: bool, noise: bool) -> list[Stage]:
+    def _before(self, frame: _Frame) -> list[Stage]:
         stages: list[Stage] = ["move"]
         if self._reveals and not self._plain:
             stages.append("repaint")
@@ -149,29 +168,31 @@ class StageOrder:
             stages.append("grayscale")
         if self._settings.optical_flow_redo_generation != "None":
             stages.append("remember")
-        if contrast:
+        if self._plain:
+            return stages
+        if frame.contrast:
             stages.append("contrast")
-        if sharpen:
+        if frame.sharpen:
             stages.append("sharpen")
-        if noise:
+        if frame.noise:
             stages += ["noise_mask", "noise"] if self._noise_masked else ["noise"]
         return stages
 
-    def _after(self, index: int, strength: float, fresh: bool = False) -> tuple[Stage, ...]:
+    def _after(self, frame: _Frame) -> tuple[Stage, ...]:
         if is_interpolated(self._settings):
             return ("overlay",) if overlays(self._settings) else ()
         stages: list[Stage] = []
-        if index and self._composite == "After Generation":
+        if self._composite == "After Generation" and not frame.first:
             stages.append("composite_after")
         legacy = self._settings.legacy_colormatch
-        if self._referenced and (not legacy or (index == 0 and self._given)):
+        if self._referenced and (not legacy or (frame.first and self._given)):
             stages.append("match_color")
         if self._settings.color_force_grayscale:
             stages.append("grayscale")
         if overlays(self._settings):
             stages.append("overlay")
-        fresh = fresh or strength == 0 if legacy else fresh or (index == 0 and not self._from_picture)
-        if self._matches and not self._given and fresh:
+        fresh = not frame.keeps if legacy else frame.first and not self._from_picture
+        if self._matches and not self._given and (fresh or frame.renewed):
             stages.append("take_reference")
             self._referenced = True
         return tuple(stages)

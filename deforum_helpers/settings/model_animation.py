@@ -525,8 +525,8 @@ class AnimationSettings:
     )
     autoencoder_correction: bool = setting(
         False,
-        "Adds back the detail that the model's autoencoder loses of each frame, wherever the frame stays as it is. "
-        "Costs one more decoding a frame.",
+        "Keeps each area of a moved frame that sampling changes only slightly, with the detail that the autoencoder "
+        "would lose. Costs one more decoding a frame.",
         tab=_COHERENCE,
         label="Autoencoder correction",
     )

@@ -37,5 +37,5 @@ class DemoEngine:
         return self._engine.resting()
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
-        """Return what comes of the prompt and sampler otherwise than asked; see `Engine.warnings`."""
+        """Return the warnings about a request; see `Engine.warnings`."""
         return self._engine.warnings(request)
