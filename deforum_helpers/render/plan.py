@@ -43,15 +43,7 @@ from deforum_helpers.settings.modes import (
     uses_video,
     weighs_prompts,
 )
-
-# Settings that are younger than runs that may still go on: at their defaults they leave a run's digest as it was.
-_YOUNGER = (
-    *("noise_source", "new_noise_schedule", "autoencoder_correction", "stability_schedule"),
-    *("cadence_blend", "prompt_transition", "prompt_transition_frames", "seamless_loop", "end_image_path"),
-    *("ending_frames", "reverse_generation"),
-    *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
-    "scene_memory_strength_schedule",
-)
+from deforum_helpers.settings.tables import YOUNGER_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -303,7 +295,7 @@ def _digest(settings: Settings, series: Values, key_frames: tuple[KeyFrame, ...]
         key_frames: of the film.
     """
     flat = flat_settings(settings)
-    unset = {name for name in _YOUNGER if flat[name] == FIELDS[name].default}
+    unset = {name for name in YOUNGER_SETTINGS if flat[name] == FIELDS[name].default}
     left_out = {"batch_name", "resume_from_timestring", "resume_timestring"} | unset
     seen = {
         name: value

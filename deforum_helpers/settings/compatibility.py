@@ -14,6 +14,7 @@ from deforum_helpers.schedule import Timeline, numeric_series
 from deforum_helpers.settings.conditions import has_effect
 from deforum_helpers.settings.fields import declared
 from deforum_helpers.settings.model import FIELDS, UNITS, ControlNetUnit
+from deforum_helpers.settings.tables import YOUNGER_SETTINGS
 
 Flat = Mapping[str, Any]
 Since = Literal["classic", "2025 fork", "here"]
@@ -590,15 +591,7 @@ _ADDED_BY_FORK = frozenset(
         "image_keyframe_strength_schedule",
     )
 )
-_ADDED_HERE = frozenset(
-    (
-        *("prompt_interpolation", "prompt_transition", "prompt_transition_frames", "noise_source"),
-        *("new_noise_schedule", "autoencoder_correction", "stability_schedule", "cadence_blend"),
-        *("seamless_loop", "end_image_path", "ending_frames", "reverse_generation"),
-        *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
-        "scene_memory_strength_schedule",
-    )
-)
+_ADDED_HERE = frozenset(("prompt_interpolation", *YOUNGER_SETTINGS))
 
 
 def since(name: str) -> Since:

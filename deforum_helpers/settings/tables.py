@@ -79,6 +79,15 @@ SEED_BEHAVIORS = ("iter", "fixed", "random", "ladder", "alternate", "schedule")
 REROLL_CHOICES = ("reroll", "interrupt", "ignore")
 COLOR_COHERENCE = ("None", "HSV", "LAB", "RGB", "Video Input", "Image")
 NOISE_TYPES = ("uniform", "perlin")
+# Settings that neither classic Deforum nor its fork has. Runs that may still go on are older than these and begun
+# without them: at their defaults they leave a run's digest as it was.
+YOUNGER_SETTINGS = (
+    *("noise_source", "new_noise_schedule", "autoencoder_correction", "stability_schedule"),
+    *("cadence_blend", "prompt_transition", "prompt_transition_frames", "seamless_loop", "end_image_path"),
+    *("ending_frames", "reverse_generation"),
+    *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
+    "scene_memory_strength_schedule",
+)
 NOISE_SOURCES = ("new", "inverted")
 CADENCE_BLENDS = ("classic", "sharp")
 PROMPT_TRANSITIONS = ("none", "cut", "dissolve", "morph")
