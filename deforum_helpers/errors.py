@@ -27,6 +27,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from deforum_helpers.core.messages import Text, code_of
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -49,6 +51,11 @@ class Problem:
     found: str | None = None
     allowed: str | None = None
     passing: bool = False
+
+    @property
+    def code(self) -> str:
+        """The stable code of the message."""
+        return code_of(self.message)
 
 
 _PLACE = re.compile(r"(?:, frame -?[0-9]+)?(?:, column [0-9]+)?")
@@ -83,11 +90,18 @@ def told(group: Sequence[Problem]) -> str:
     """Return the sentence of problems that are alike: the first one's, and the places of the others."""
     first, *others = group
     places = dict.fromkeys(_place_and_rest(problem)[0] for problem in others)
-    return f"{first.message} The same: {'; '.join(places)}." if places else first.message
+    if not places:
+        return first.message
+    return Text(f"{first.message} The same: {'; '.join(places)}.", first.code)
 
 
 class DeforumError(Exception):
     """Root of all errors of this package."""
+
+    @property
+    def message_code(self) -> str:
+        """The stable code of the message that the error was raised with."""
+        return code_of(self.args[0]) if self.args else ""
 
 
 class SettingsError(DeforumError):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
+import string
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from deforum_helpers.core.messages import Message
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("deforum_helpers", "deforum_api")
@@ -79,6 +85,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.regular_files",
     ),
     ("deforum_helpers.bounded_json", "deforum_helpers.deadlines", "deforum_helpers.addresses"),
+    ("deforum_helpers.core",),
     ("preload", "install"),
 )
 
@@ -257,6 +264,63 @@ def test_start_files_need_only_the_standard_library() -> None:
     for source in sources():
         if source.path in START_FILES:
             assert {name.split(".")[0] for name in imports(source)} <= sys.stdlib_module_names, source.path
+
+
+@cache
+def declared_messages() -> dict[str, dict[str, Message]]:
+    """Return the messages of each `messages` module by the names of their constants."""
+    modules = [source.module for source in sources() if source.module.endswith(".messages")]
+    return {
+        module: {
+            name: value for name, value in vars(import_module(module)).items() if isinstance(value, Message)
+        }
+        for module in modules
+    }
+
+
+def test_every_message_has_a_code_of_its_own() -> None:
+    codes = Counter(
+        message.code for declared in declared_messages().values() for message in declared.values()
+    )
+    assert not [code for code, times in codes.items() if times > 1 or not re.fullmatch("[a-z0-9_]+", code)]
+
+
+def test_messages_get_the_values_that_they_name() -> None:
+    """A value that is missing would end the message's sentence in a KeyError, and only when a user meets it."""
+    wrong, used = [], set()
+    for source in sources():
+        own = {
+            alias.asname or alias.name: declared_messages()[f"{node.module}.{alias.name}"]
+            for node in ast.walk(source.tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+            if f"{node.module}.{alias.name}" in declared_messages()
+        }
+        for node in ast.walk(source.tree):
+            if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
+                continue
+            if (message := own.get(node.value.id, {}).get(node.attr)) is not None:
+                used.add(message.code)
+        for call in ast.walk(source.tree):
+            if isinstance(call, ast.Call) and (message := _message(call.func, own)) is not None:
+                given = {keyword.arg for keyword in call.keywords}
+                if None not in given and given != placeholders(message.template):
+                    wrong.append(f"{source.path}:{call.lineno}: {message.code} has {sorted(map(str, given))}")
+    unused = {
+        message.code for declared in declared_messages().values() for message in declared.values()
+    } - used
+    assert not wrong, "\n".join(wrong)
+    assert not unused
+
+
+def _message(function: ast.expr, own: dict[str, dict[str, Message]]) -> Message | None:
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+        return own.get(function.value.id, {}).get(function.attr)
+    return None
+
+
+def placeholders(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
 
 
 def test_names_say_what_is_inside() -> None:

@@ -44,7 +44,7 @@ def as_json(one: Checked) -> dict[str, Any]:
     return {
         "file": str(one.path),
         "ok": one.prepared is not None,
-        "problems": [asdict(problem) for problem in one.problems],
+        "problems": [asdict(problem) | {"code": problem.code} for problem in one.problems],
         "film": None if one.prepared is None else _film(one.prepared),
         "settings": None if one.report is None else asdict(one.report),
         "warnings": list(_more_warnings(one)),

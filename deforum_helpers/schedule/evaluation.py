@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.expression import MAX_MAGNITUDE
 from deforum_helpers.schedule.keyframes import named_stretches
 from deforum_helpers.schedule.reading import Reading
@@ -51,7 +52,17 @@ class Evaluation:
         self._work += (expression.nodes + extra_work) * frames
         if self._work > MAX_WORK:
             allowed = f"at most {MAX_WORK} operations over all frames"
-            raise SettingsError([reading.problem(expression.root.place, "more work", allowed, frame=first)])
+            raise SettingsError(
+                [
+                    reading.problem(
+                        expression.root.place,
+                        messages.EVALUATION_TOO_EXPENSIVE,
+                        found="more",
+                        allowed=allowed,
+                        frame=first,
+                    )
+                ]
+            )
         with np.errstate(all="ignore"):
             values = self._raw_values(expression, first, end)
             if values.min() >= -MAX_MAGNITUDE and values.max() <= MAX_MAGNITUDE:
@@ -65,7 +76,15 @@ class Evaluation:
     def refuse(self, reading: Reading, expression: Expression, frame: int) -> None:
         """Note in `reading` that the expression has no usable value at a frame, and which part of it is to blame."""
         culprit = self.culprit(expression, frame)
-        reading.refuse(reading.problem(culprit.place, culprit.account, _allowed(culprit), frame=frame))
+        reading.refuse(
+            reading.problem(
+                culprit.place,
+                messages.NO_FINITE_VALUE,
+                found=culprit.account,
+                allowed=_allowed(culprit),
+                frame=frame,
+            )
+        )
 
     def _raw_values(self, expression: Expression, first: int, end: int) -> Floats:
         values = np.empty(end - first)
@@ -101,8 +120,7 @@ class Evaluation:
         culprit = self.culprit(expression, frames[0])
         reading.warn(
             culprit.place,
-            f"{culprit.account} is no number; the values at {named_stretches(frames)} are interpolated from those "
-            "beside",
+            messages.UNDEFINED_VALUES(found=culprit.account, frames=named_stretches(frames)),
             frame=frames[0],
         )
 
@@ -128,7 +146,7 @@ class Evaluation:
 def _allowed(culprit: Culprit) -> str:
     allowed = f"a finite real number up to {MAX_MAGNITUDE:g}"
     if culprit.symbol in _REAL_FROM_0_ON and culprit.account.endswith("= nan"):
-        return f"{allowed}: abs(...) or max(..., 0) keeps what it is taken of from being negative"
+        return f"{allowed}; write abs(...) or max(..., 0) around a negative operand"
     if culprit.symbol == "^":
-        return f"{allowed}: ^ is the exclusive or of whole numbers, ** is power"
+        return f"{allowed}; ^ is the exclusive or of whole numbers, write ** for powers"
     return allowed

@@ -12,7 +12,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from deforum_helpers.core.messages import Message
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.functions import (
     COMPARISON_POWER,
     FUNCTIONS,
@@ -126,7 +128,8 @@ class _Parser:
         self._matches = _TOKEN.finditer(reading.text, start, end)
         self._kind, self._token, self._index = "", "", start
         if end - start > MAX_CHARACTERS:
-            self._refuse(f"{end - start} characters", f"at most {MAX_CHARACTERS} characters", start)
+            allowed = f"at most {MAX_CHARACTERS} characters"
+            self._refuse(messages.EXPRESSION_TOO_LONG, f"{end - start}", allowed, start)
         self._advance()
 
     def parsed(self) -> Expression:
@@ -143,22 +146,24 @@ class _Parser:
         kind = match.lastgroup or "other"
         self._kind, self._token, self._index = kind, match[kind], match.start(kind)
 
-    def _refuse(self, found: str, allowed: str, index: int, advice: str = "") -> NoReturn:
-        raise SettingsError(
-            [self._reading.problem(index, found, allowed, frame=self._frame, advice=advice)]
-        ) from None
+    def _refuse(self, message: Message, found: str, allowed: str, index: int, advice: str = "") -> NoReturn:
+        problem = self._reading.problem(
+            index, message, found=found, allowed=allowed, frame=self._frame, advice=advice
+        )
+        raise SettingsError([problem]) from None
 
     def _refuse_token(self, allowed: str) -> NoReturn:
         found = "the end of the expression" if self._kind == "end" else shown(self._token)
         advice = _ADVICE.get(self._token, "")
         if allowed is _GO_ON and not advice and (self._kind in ("name", "number") or self._token == "("):
             advice = "write * to multiply"
-        self._refuse(found, allowed, self._index, advice)
+        self._refuse(messages.UNEXPECTED_TOKEN, found, allowed, self._index, advice)
 
     def _expression(self, power: int) -> Node:
         self._nesting += 1
         if self._nesting > MAX_NESTING:
-            self._refuse("deeper nesting", f"at most {MAX_NESTING} levels of brackets and signs", self._index)
+            allowed = f"at most {MAX_NESTING} levels of brackets and signs"
+            self._refuse(messages.EXPRESSION_TOO_DEEP, "more", allowed, self._index)
         left = self._prefix()
         while self._kind == "operator" and (operator := OPERATORS.get(self._token)) is not None:
             if operator.power <= power:
@@ -170,9 +175,7 @@ class _Parser:
             if operator.power == COMPARISON_POWER:
                 self._refuse_chain()
             if symbol == "^" and not (is_truth(left) or is_whole_constant(left)):
-                self._reading.warn(
-                    index, "^ is the exclusive or of whole numbers; ** is power", frame=self._frame
-                )
+                self._reading.warn(index, messages.CARET_IS_XOR(), frame=self._frame)
         self._nesting -= 1
         return left
 
@@ -180,7 +183,8 @@ class _Parser:
         following = OPERATORS.get(self._token)
         if following is not None and following.power == COMPARISON_POWER:
             advice = "write (a < b) & (b < c)"
-            self._refuse(shown(self._token), "one comparison without brackets", self._index, advice)
+            found, allowed = shown(self._token), "one comparison without brackets"
+            self._refuse(messages.CHAINED_COMPARISON, found, allowed, self._index, advice)
 
     def _prefix(self) -> Node:
         kind, token, index = self._kind, self._token, self._index
@@ -211,7 +215,8 @@ class _Parser:
         self._count(index)
         value = float(token)
         if value > MAX_MAGNITUDE:
-            self._refuse(shown(token), f"a number up to {MAX_MAGNITUDE:g}", index)
+            allowed = f"a number up to {MAX_MAGNITUDE:g}"
+            self._refuse(messages.NUMBER_TOO_LARGE, shown(token), allowed, index)
         return Number(np.float64(value), token.isdigit(), index)
 
     def _name(self, name: str, index: int) -> Node:
@@ -221,15 +226,16 @@ class _Parser:
         allowed = "one of the names " + ", ".join(self._names)
         if name in FUNCTIONS and name not in _ADVICE:
             advice = f"write {name}( ) around its argument"
-            self._refuse(
-                f"{shown(name)} without brackets", f"a function with its argument, {name}(t)", index, advice
-            )
+            found, wanted = f"{shown(name)} without brackets", f"a function with its argument, {name}(t)"
+            self._refuse(messages.FUNCTION_WITHOUT_ARGUMENT, found, wanted, index, advice)
         if self._token == "." and (member := _MEMBER.match(self._reading.text, self._index, self._end)):
             found = f"{name}.{member[1]}"
             known = member[1] in FUNCTIONS or member[1] in self._names
             advice = f"write {member[1]} alone" if known else _advice(member[1], FUNCTIONS)
-            self._refuse(shown(found), f"{allowed}, or a function such as sin(t)", index, advice)
-        return self._refuse(f"the unknown name {shown(name)}", allowed, index, _advice(name, self._names))
+            allowed += ", or a function such as sin(t)"
+            self._refuse(messages.UNKNOWN_NAME, shown(found), allowed, index, advice)
+        found, advice = f"the unknown name {shown(name)}", _advice(name, self._names)
+        return self._refuse(messages.UNKNOWN_NAME, found, allowed, index, advice)
 
     def _call(self, name: str, index: int) -> Node:
         function = FUNCTIONS.get(name)
@@ -237,7 +243,10 @@ class _Parser:
             if name in self._names:
                 self._refuse_token(_GO_ON)
             allowed = "one of the functions " + ", ".join(FUNCTIONS)
-            self._refuse(f"the unknown function {shown(name)}", allowed, index, _advice(name, FUNCTIONS))
+            advice = _advice(name, FUNCTIONS)
+            self._refuse(
+                messages.UNKNOWN_FUNCTION, f"the unknown function {shown(name)}", allowed, index, advice
+            )
         self._advance()
         arguments = [self._expression(0)]
         while self._token == ",":
@@ -246,7 +255,8 @@ class _Parser:
         self._close_bracket()
         if not function.least <= len(arguments) <= function.most:
             many = f"{function.least}" if function.least == function.most else f"1 to {function.most}"
-            self._refuse(f"{name} with {len(arguments)} arguments", f"{name} with {many}", index)
+            found, allowed = f"{name} with {len(arguments)} arguments", f"{name} with {many}"
+            self._refuse(messages.WRONG_ARGUMENT_COUNT, found, allowed, index)
         if name == "noise":
             arguments.append(Name("s", index))
         return self._operation(name, function.apply, tuple(arguments), index)
@@ -262,10 +272,12 @@ class _Parser:
         heights = [operand.height for operand in operands if isinstance(operand, Operation)]
         height = 1 + max(heights, default=0)
         if height > MAX_HEIGHT:
-            self._refuse("deeper nesting", f"at most {MAX_HEIGHT} operations one inside the other", index)
+            allowed = f"at most {MAX_HEIGHT} nested operations"
+            self._refuse(messages.EXPRESSION_TOO_DEEP, "more", allowed, index)
         return Operation(symbol, apply, operands, index, height)
 
     def _count(self, index: int) -> None:
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            self._refuse("a longer expression", f"at most {MAX_NODES} numbers, names and operations", index)
+            allowed = f"at most {MAX_NODES} numbers, names and operations"
+            self._refuse(messages.EXPRESSION_TOO_LARGE, "more", allowed, index)

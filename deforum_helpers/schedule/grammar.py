@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.expression import MAX_CHARACTERS, MAX_MAGNITUDE
 from deforum_helpers.schedule.reading import Reading, Span, shown
 from deforum_helpers.schedule.slips import is_doubled, missing_comma, two_frames
@@ -87,11 +88,11 @@ def read_entries(reading: Reading, *, words: bool) -> tuple[list[Entry], Structu
     _check_size(reading)
     structure = structure_of(reading)
     for place in sorted(structure.unclosed):
-        reading.warn(place, "this bracket is never closed; read as closed at the end of its value")
+        reading.warn(place, messages.UNCLOSED_BRACKET())
     for place in sorted(structure.stray):
-        reading.warn(place, "this closing bracket has no opening one and is left out")
+        reading.warn(place, messages.STRAY_BRACKET())
     if not any(character == ":" for _, character in structure.separators):
-        reading.warn(None, f"{shown(reading.text.strip())} has no frame; read as 0: (value)")
+        reading.warn(None, messages.FRAME_MISSING(value=shown(reading.text.strip())))
         return [Entry(None, Span(0, len(reading.text)))], structure
     entries: list[Entry] = []
     for chunk in _chunks(reading, structure):
@@ -102,14 +103,17 @@ def read_entries(reading: Reading, *, words: bool) -> tuple[list[Entry], Structu
 def _check_size(reading: Reading) -> None:
     text = reading.text
     if not text.strip():
-        raise SettingsError([reading.problem(0, "nothing", _ENTRY)])
+        raise SettingsError([reading.problem(0, messages.EMPTY_TEXT, allowed=_ENTRY)])
     if len(text) > MAX_TEXT:
-        raise SettingsError([reading.problem(0, f"{len(text)} characters", f"at most {MAX_TEXT}")])
+        allowed = f"at most {MAX_TEXT} characters"
+        raise SettingsError(
+            [reading.problem(0, messages.TEXT_TOO_LONG, found=str(len(text)), allowed=allowed)]
+        )
     marks = sum(map(text.count, "(),:'\""))
     if marks > MAX_MARKS:
         found = f"{marks} brackets, quotes, commas and colons"
         allowed = f"at most {MAX_MARKS}, or {MAX_KEY_FRAMES} key frames that are all plain numbers"
-        raise SettingsError([reading.problem(0, found, allowed)])
+        raise SettingsError([reading.problem(0, messages.TOO_MANY_MARKS, found=found, allowed=allowed)])
 
 
 def structure_of(reading: Reading) -> Structure:
@@ -139,7 +143,10 @@ def structure_of(reading: Reading) -> Structure:
             stray.append(place)
         if len(opened) > MAX_NESTING or len(stray) > MAX_NESTING:
             allowed = f"at most {MAX_NESTING} brackets without their partner so far"
-            raise SettingsError([reading.problem(place, shown(character), allowed)])
+            found = "more"
+            raise SettingsError(
+                [reading.problem(place, messages.UNBALANCED_BRACKETS, found=found, allowed=allowed)]
+            )
         marks.append((place, character))
         quotes.begin = place + 1 if character != ")" else None
     return Structure(closing, frozenset(opened), frozenset(stray), tuple(_outer(marks, closing)))
@@ -190,7 +197,7 @@ def _chunks(reading: Reading, structure: Structure) -> Iterator[list[int]]:
             if reading.text[chunk[0] : place].strip():
                 yield chunk
             else:
-                reading.warn(place, "there is nothing before this comma")
+                reading.warn(place, messages.EMPTY_ENTRY())
             chunk = [place + 1]
     chunk.append(len(reading.text))
     if reading.text[chunk[0] :].strip():
@@ -201,36 +208,40 @@ def _read_chunk(reading: Reading, chunk: list[int], entries: list[Entry], words:
     start, *colons, end = chunk
     if not colons:
         if words and entries:
-            reading.warn(start - 1, "this comma is read as part of the value; put the value in quotes")
+            reading.warn(start - 1, messages.COMMA_IN_VALUE())
             entries[-1] = entries[-1]._replace(value=Span(entries[-1].value.start, end))
         else:
             place = _first_place(reading.text, start, end)
-            reading.refuse(reading.problem(place, shown(reading.text[place:end].strip()), _ENTRY))
+            found = shown(reading.text[place:end].strip())
+            reading.refuse(reading.problem(place, messages.NOT_A_KEY_FRAME, found=found, allowed=_ENTRY))
         return
     frame, value_start = Span(start, colons[0]), colons[0] + 1
     inside = 0  # colons of the value: with one it is neither blank nor a frame, and is not looked at again
     for colon in colons[1:]:
         middle = Span(value_start, colon)
         if not inside and is_doubled(reading.text, frame, middle):
-            reading.warn(colon, "the frame is given twice; read as once")
+            reading.warn(colon, messages.FRAME_REPEATED())
             value_start = colon + 1
             continue
         if following := missing_comma(reading.text, middle, words):
-            reading.warn(following, "a comma is missing before this key frame; read as if it were there")
+            reading.warn(following, messages.COMMA_MISSING())
             entries.append(Entry(frame, Span(value_start, following)))
             frame, value_start, inside = Span(following, colon), colon + 1, 0
         elif not words and (pair := two_frames(reading.text, frame, middle)):
             earlier, later = pair
             if earlier > later:
-                reading.warn(colon, f"key frame {earlier} has the value {later}; the rest is left out")
+                reading.warn(colon, messages.EXTRA_VALUE(frame=earlier, value=later))
                 end = colon
                 break
-            reading.warn(frame.start, f"key frame {earlier} has no value and is left out")
+            reading.warn(frame.start, messages.KEY_WITHOUT_VALUE(frame=earlier))
             frame, value_start = middle, colon + 1
         elif words and (inside or reading.text[value_start:colon].strip()):
             inside += 1
         else:
-            reading.refuse(reading.problem(colon, "a second ':'", "a comma between two key frames"))
+            allowed = "a comma between two key frames"
+            reading.refuse(
+                reading.problem(colon, messages.SECOND_COLON, found="a second ':'", allowed=allowed)
+            )
             return
     entries.append(Entry(frame, Span(value_start, end)))
 
@@ -271,6 +282,8 @@ def check_value_length(reading: Reading, span: Span, frame: int) -> bool:
     """Tell whether a value is short enough to be read, and note a problem if not."""
     length = span.end - span.start
     if length > MAX_CHARACTERS:
-        found, allowed = f"a value of {length} characters", f"at most {MAX_CHARACTERS}"
-        reading.refuse(reading.problem(span.start, found, allowed, frame=frame))
+        found, allowed = str(length), f"a value of at most {MAX_CHARACTERS} characters"
+        reading.refuse(
+            reading.problem(span.start, messages.VALUE_TOO_LONG, found=found, allowed=allowed, frame=frame)
+        )
     return length <= MAX_CHARACTERS

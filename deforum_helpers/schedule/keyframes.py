@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.expression import parse_expression
 from deforum_helpers.schedule.grammar import PLAIN_NUMBER, structure_of, unwrapped
 from deforum_helpers.schedule.reading import Reading, Span, shown
@@ -31,12 +32,11 @@ def key_frame(text: str, timeline: Timeline, setting: str) -> tuple[int, tuple[s
         return int(text), ()
     reading = Reading(setting, text, f"key {shown(text)}")
     if not text.strip():
-        raise SettingsError(
-            [reading.problem(0, "nothing", "a frame number, or an expression such as max_f/2")]
-        )
+        allowed = "a frame number, or an expression such as max_f/2"
+        raise SettingsError([reading.problem(0, messages.EMPTY_TEXT, allowed=allowed)])
     if len(text) > MAX_KEY_CHARACTERS:
-        found, allowed = f"a key of {len(text)} characters", f"a frame of at most {MAX_KEY_CHARACTERS}"
-        raise SettingsError([reading.problem(0, found, allowed)])
+        found, allowed = str(len(text)), f"a key of at most {MAX_KEY_CHARACTERS} characters"
+        raise SettingsError([reading.problem(0, messages.KEY_TOO_LONG, found=found, allowed=allowed)])
     frame = frame_at(reading, unwrapped(text, Span(0, len(text)), structure_of(reading)), timeline)
     return frame, reading.warnings
 
@@ -56,11 +56,12 @@ def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
         number = float(expression.at(scope))
         if abs(number) < MAX_FRAME:
             if PLAIN_NUMBER.fullmatch(key) and number != int(number):
-                reading.warn(span.start, f"key frame {key} lies between two frames; read as {int(number)}")
+                reading.warn(span.start, messages.KEY_ROUNDED(key=key, frame=int(number)))
             return int(number)
         culprit = expression.culprit(scope)
+    allowed = f"a frame number below {MAX_FRAME}"
     raise SettingsError(
-        [reading.problem(culprit.place, culprit.account, f"a frame number below {MAX_FRAME}")]
+        [reading.problem(culprit.place, messages.KEY_OUT_OF_RANGE, found=culprit.account, allowed=allowed)]
     )
 
 

@@ -22,7 +22,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
+from deforum_helpers.core.messages import Message
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.reading import Reading, shown
 
 Kind = Literal["name", "file", "words"]
@@ -111,7 +113,12 @@ def parse_mask(
     """
     fault = _Fault(Reading(setting, whole or text), text, frame)
     if len(text) > MAX_CHARACTERS:
-        raise fault.at(0, f"a mask of {len(text)} characters", f"at most {MAX_CHARACTERS}")
+        raise fault.at(
+            0,
+            messages.MASK_TOO_LONG,
+            f"a mask of {len(text)} characters",
+            f"at most {MAX_CHARACTERS} characters",
+        )
     return MaskExpression(tuple(_postfix(text, fault)))
 
 
@@ -122,11 +129,13 @@ class _Fault(NamedTuple):
     text: str
     frame: int | None
 
-    def at(self, place: int, found: str, allowed: str) -> SettingsError:
+    def at(self, place: int, message: Message, found: str, allowed: str) -> SettingsError:
         offset = max(
             0, self.reading.text.find(self.text)
         )  # of the many masks of a schedule only a wrong one is sought
-        return SettingsError([self.reading.problem(offset + place, found, allowed, frame=self.frame)])
+        return SettingsError(
+            [self.reading.problem(offset + place, message, found=found, allowed=allowed, frame=self.frame)]
+        )
 
 
 def _postfix(text: str, fault: _Fault) -> list[Step]:
@@ -137,7 +146,12 @@ def _postfix(text: str, fault: _Fault) -> list[Step]:
     for token in _tokens(text, fault):
         opens = token.leaf is not None or token.sign in ("!", "(")
         if opens != wants_operand:
-            raise fault.at(token.place, shown(token.sign), _OPERAND if wants_operand else _AFTER)
+            raise fault.at(
+                token.place,
+                messages.MASK_UNEXPECTED,
+                shown(token.sign),
+                _OPERAND if wants_operand else _AFTER,
+            )
         if token.leaf is not None:
             output.append(token.leaf)
         elif token.sign == ")":
@@ -148,12 +162,14 @@ def _postfix(text: str, fault: _Fault) -> list[Step]:
             waiting.append(token)
         wants_operand = token.leaf is None and token.sign != ")"
         if len(output) + len(waiting) > MAX_STEPS:
-            raise fault.at(token.place, "a longer expression", f"at most {MAX_STEPS} masks and operators")
+            allowed = f"at most {MAX_STEPS} masks and operators"
+            raise fault.at(token.place, messages.MASK_TOO_LARGE, "more", allowed)
     if wants_operand:
-        raise fault.at(len(text), "the end", _OPERAND)
+        raise fault.at(len(text), messages.MASK_UNEXPECTED, "the end", _OPERAND)
     while waiting:
         if waiting[-1].sign == "(":
-            raise fault.at(waiting[-1].place, "'(' without its partner", "as many ) as (")
+            found, place = "'(' without its partner", waiting[-1].place
+            raise fault.at(place, messages.MASK_BRACKET_UNPAIRED, found, "as many ) as (")
         output.append(_operator(waiting.pop()))
     return output
 
@@ -162,7 +178,8 @@ def _close(token: _Token, waiting: list[_Token], output: list[Step], fault: _Fau
     while waiting and waiting[-1].sign != "(":
         output.append(_operator(waiting.pop()))
     if not waiting:
-        raise fault.at(token.place, "')' without its partner", "as many ( as )")
+        found = "')' without its partner"
+        raise fault.at(token.place, messages.MASK_BRACKET_UNPAIRED, found, "as many ( as )")
     waiting.pop()
 
 
@@ -188,9 +205,9 @@ def _tokens(text: str, fault: _Fault) -> Iterator[_Token]:
             place, before = end, sign
             continue
         if sign not in _BINDING and sign not in "()":
-            raise fault.at(place, shown(sign), f"{_OPERAND}, or & \\ ^ | )")
+            raise fault.at(place, messages.MASK_UNEXPECTED, shown(sign), f"{_OPERAND}, or & \\ ^ | )")
         if sign == ")" and before == "(":
-            raise fault.at(place, "nothing between ( and )", _OPERAND)
+            raise fault.at(place, messages.MASK_UNEXPECTED, "nothing between ( and )", _OPERAND)
         yield _Token(place, sign)
         place, before = place + 1, sign
 
@@ -199,10 +216,13 @@ def _leaf(text: str, place: int, fault: _Fault) -> tuple[Leaf, int]:
     kind, closing = _LEAVES[text[place]]
     end = text.find(closing, place + 1)
     if end < 0:
-        raise fault.at(place, f"{text[place]!r} without its partner", f"a {closing!r} after it")
+        found, allowed = f"{text[place]!r} without its partner", f"a {closing!r} after it"
+        raise fault.at(place, messages.MASK_BRACKET_UNPAIRED, found, allowed)
     inner = text[place + 1 : end].strip()
     if kind == "name" and inner not in MASK_NAMES:
-        raise fault.at(place + 1, shown(inner), f"one of {', '.join(MASK_NAMES)}")
+        allowed = f"one of {', '.join(MASK_NAMES)}"
+        raise fault.at(place + 1, messages.MASK_NAME_UNKNOWN, shown(inner), allowed)
     if not inner:
-        raise fault.at(place + 1, "nothing", "a file" if kind == "file" else "words")
+        allowed = "a file" if kind == "file" else "words"
+        raise fault.at(place + 1, messages.MASK_UNEXPECTED, "nothing", allowed)
     return Leaf(kind, inner.strip("\"'") if kind == "file" else inner), end + 1

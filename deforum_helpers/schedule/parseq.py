@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deforum_helpers.bounded_json import TooMuch, parse_json
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.prompt_text import NEGATIVE_MARK, split_negative, with_marks
 from deforum_helpers.schedule.prompts import PromptSeries
 from deforum_helpers.schedule.reading import MAX_WARNINGS, shown
@@ -134,7 +135,9 @@ class Manifest:
         texts = tuple(marked[text][0] for text in given)
         slips = sorted({slip for _, found in marked.values() for slip in found})
         warnings = tuple(
-            f"{SETTING}: {shown(slip)} in {PROMPT_FIELD} is read as {NEGATIVE_MARK}."
+            messages.MANIFEST_MARK_CORRECTED(
+                setting=SETTING, found=shown(slip), field=PROMPT_FIELD, mark=NEGATIVE_MARK
+            )
             for slip in slips[:MAX_WARNINGS]
         )
         sides = [split_negative(text) for text in texts]
@@ -174,14 +177,12 @@ def read_manifest(text: str, *, uses_deltas: bool) -> Manifest:
         if len(values) > MAX_FIELDS:
             raise _problem(f"frame {frame} has {len(values)} fields", f"at most {MAX_FIELDS}", frame)
         if frame in rendered:
-            warnings.append(f"{SETTING}: frame {frame} is given twice; the last one counts.")
+            warnings.append(messages.MANIFEST_FRAME_REPEATED(setting=SETTING, frame=frame))
         rendered[frame] = values
     rendered = {frame: rendered[frame] for frame in sorted(rendered)}
     if len(rendered) != max(rendered) + 1:
         missing = max(rendered) + 1 - len(rendered)
-        warnings.append(
-            f"{SETTING}: {missing} frames are left out; their values lie between their neighbours'."
-        )
+        warnings.append(messages.MANIFEST_FRAMES_MISSING(setting=SETTING, count=missing))
     options = content.get("options")
     options = options if isinstance(options, dict) else {}
     summary = {k: v for k, v in content.items() if k not in ("rendered_frames", "rendered_frames_meta")}
@@ -221,5 +222,5 @@ def _is_number(value: object) -> bool:
 
 
 def _problem(found: str, allowed: str, frame: int | None) -> SettingsError:
-    message = f"{SETTING}: {found}; allowed is {allowed}."
+    message = messages.MANIFEST_INVALID(setting=SETTING, found=found, allowed=allowed)
     return SettingsError([Problem(message, SETTING, frame, found=found, allowed=allowed)])

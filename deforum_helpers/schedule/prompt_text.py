@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.expression import parse_expression
 from deforum_helpers.schedule.keyframes import key_frame
 from deforum_helpers.schedule.reading import MAX_PROBLEMS, MAX_WARNINGS, Reading, shown
@@ -130,7 +131,7 @@ def read_prompts(
 ) -> tuple[dict[int, Prompt], list[str]]:
     if not prompts:
         allowed = 'at least one prompt by its frame, as {"0": "a cat"}'
-        message = f"{SETTING}: found no prompt, allowed is {allowed}."
+        message = messages.NO_PROMPTS(setting=SETTING, allowed=allowed)
         raise SettingsError([Problem(message, SETTING, found="no prompt", allowed=allowed)])
     problems: list[Problem] = []
     readings = [
@@ -153,7 +154,7 @@ def read_prompts(
             continue
         key_warnings += told
         if frame in keyed:
-            reading.warn(None, f"key frame {frame} is given again; the last one counts")
+            reading.warn(None, messages.KEY_GIVEN_AGAIN(frame=frame))
         marked = _marked(reading, frame)
         mark = "" if NEGATIVE_MARK in marked else NEGATIVE_MARK
         pieces = [*before, " ", *_pieces(reading, frame, problems), f" {mark} ", *after]
@@ -169,9 +170,8 @@ def _marked(reading: Reading, frame: int | None = None) -> str:
     text, slips = with_marks(reading.text)
     for slip in slips:
         place = reading.text.index(slip)
-        reading.warn(
-            place, f"{shown(slip)} is read as {NEGATIVE_MARK}, which begins the negative prompt", frame=frame
-        )
+        clause = messages.NEGATIVE_MARK_CORRECTED(found=shown(slip), mark=NEGATIVE_MARK)
+        reading.warn(place, clause, frame=frame)
     return text
 
 
@@ -179,15 +179,17 @@ def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> lis
     """Take a prompt apart at its back-ticks."""
     text = reading.text
     if len(text) > MAX_PROMPT_CHARACTERS:
-        found, allowed = f"{len(text)} characters", f"at most {MAX_PROMPT_CHARACTERS}"
-        problems.append(reading.problem(0, found, allowed, frame=frame))
+        found, allowed = str(len(text)), f"at most {MAX_PROMPT_CHARACTERS} characters"
+        problems.append(
+            reading.problem(0, messages.PROMPT_TOO_LONG, found=found, allowed=allowed, frame=frame)
+        )
         return []
     pieces: list[Piece] = []
     place = 0
     while len(problems) < MAX_PROBLEMS and (opening := text.find("`", place)) >= 0:
         closing = text.find("`", opening + 1)
         if closing < 0:
-            reading.warn(opening, "this back-tick has no partner and is kept as it is", frame=frame)
+            reading.warn(opening, messages.UNPAIRED_BACKTICK(), frame=frame)
             break
         pieces.append(with_marks(text[place:opening])[0])
         try:
@@ -261,5 +263,5 @@ def check_size(keyed: Mapping[int, Prompt], frames: int) -> None:
     if longest * frames > MAX_WRITTEN_CHARACTERS:
         found = f"{longest} characters that change over {frames} frames"
         allowed = f"at most {MAX_WRITTEN_CHARACTERS // frames} characters per prompt"
-        message = f"{SETTING}: found {found}, allowed is {allowed}."
+        message = messages.PROMPTS_TOO_LONG(setting=SETTING, found=found, allowed=allowed)
         raise SettingsError([Problem(message, SETTING, found=found, allowed=allowed)])

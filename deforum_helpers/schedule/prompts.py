@@ -13,6 +13,7 @@ from itertools import pairwise, repeat
 from typing import NamedTuple
 
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.evaluation import Evaluation
 from deforum_helpers.schedule.keyframes import named_frames
 from deforum_helpers.schedule.prompt_text import (
@@ -92,15 +93,13 @@ def prompt_series(
     if outside:
         last = timeline.frames - 1
         warnings.append(
-            f"{SETTING}: key frames outside of 0 to {last} change nothing: {named_frames(outside)}."
+            messages.PROMPT_KEYS_OUTSIDE(setting=SETTING, last=last, frames=named_frames(outside))
         )
     if any(prompt.formulas for prompt in keyed.values()):
         check_size(keyed, timeline.frames)
     shown = inside or [next(iter(keyed))]
     if not inside:
-        warnings.append(
-            f"{SETTING}: no key frame lies inside, so the prompt of key frame {shown[0]} is taken."
-        )
+        warnings.append(messages.NO_PROMPT_INSIDE(setting=SETTING, frame=shown[0]))
     ends = [*shown[1:], timeline.frames]
     starts = [0, *shown[1:]]
     stretches = [
@@ -119,7 +118,7 @@ def interpolated_prompt_series(
     keyed, warnings = read_prompts(prompts, timeline, positive, negative)
     inside = sorted(frame for frame in keyed if 0 <= frame < timeline.frames)
     if before := sorted(frame for frame in keyed if frame < 0):
-        warnings.append(f"{SETTING}: blends begin before frame 0, at the key frames {named_frames(before)}.")
+        warnings.append(messages.BLEND_BEFORE_ZERO(setting=SETTING, frames=named_frames(before)))
     check_size(keyed, timeline.frames)
     stretches = _blended_stretches(keyed, timeline.frames)
     return _written(stretches, timeline, inside, warnings)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from deforum_helpers.core.messages import Message, Text
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.schedule import messages
 
 MAX_PROBLEMS = 20
 MAX_WARNINGS = 20
@@ -40,13 +42,26 @@ class Reading:
         self._unsaid = 0
 
     def problem(
-        self, index: int, found: str, allowed: str, *, frame: int | None = None, advice: str = ""
+        self,
+        index: int,
+        message: Message,
+        *,
+        found: str = "nothing",
+        allowed: str,
+        frame: int | None = None,
+        advice: str = "",
     ) -> Problem:
-        """Return the problem at `index`; `frame` is the key frame or frame it belongs to."""
+        """Return the problem at `index`.
+
+        Args:
+            message: a clause with the names `found` and `allowed`.
+            frame: the key frame or frame that it belongs to.
+            advice: what to write instead.
+        """
         where = f"column {index + 1}" if frame is None else f"frame {frame}, column {index + 1}"
-        message = f"{self._place}, {where}: found {found}, allowed is {allowed}"
-        message += f"; {advice}." if advice else "."
-        return Problem(message, self.setting, frame, column=index + 1, found=found, allowed=allowed)
+        clause = message(found=found, allowed=allowed).at(f"{self._place}, {where}")
+        text = Text(f"{clause}; {advice}." if advice else f"{clause}.", clause.code)
+        return Problem(text, self.setting, frame, column=index + 1, found=found, allowed=allowed)
 
     def refuse(self, *problems: Problem) -> None:
         """Note problems; the reading ends here when there are too many to be of use.
@@ -58,14 +73,14 @@ class Reading:
         if len(self._problems) >= MAX_PROBLEMS:
             self.finish()
 
-    def warn(self, index: int | None, sentence: str, *, frame: int | None = None) -> None:
-        """Note a lenient reading at `index`, or one of the whole text; `frame` is the key frame it belongs to."""
+    def warn(self, index: int | None, clause: Text, *, frame: int | None = None) -> None:
+        """Note a lenient reading at `index`, or of the whole text; `frame` is the key frame it belongs to."""
         if len(self._warnings) >= MAX_WARNINGS:
             self._unsaid += 1
             return
         where = self._place if frame is None else f"{self._place}, frame {frame}"
         where = where if index is None else f"{where}, column {index + 1}"
-        self._warnings.append(f"{where}: {sentence}.")
+        self._warnings.append(Text(f"{where}: {clause}.", clause.code))
 
     def finish(self) -> None:
         """Raise what was noted.
@@ -86,4 +101,4 @@ class Reading:
         """The sentences noted so far; beyond `MAX_WARNINGS` only their number."""
         if not self._unsaid:
             return tuple(self._warnings)
-        return (*self._warnings, f"{self.setting}: {self._unsaid} more warnings like these.")
+        return (*self._warnings, messages.MORE_WARNINGS(setting=self.setting, count=self._unsaid))

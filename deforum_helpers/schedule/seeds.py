@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.schedule import messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,11 @@ _CHANGES: dict[str, Callable[[int, int], int]] = {
 
 def _unknown_behavior(behavior: str) -> Problem:
     allowed = ", ".join([*_CHANGES, "random", "schedule"])
-    message = f"seed_behavior: found {behavior[:40]!r}, allowed is one of {allowed}."
+    message = messages.UNKNOWN_SEED_BEHAVIOR(found=behavior[:40], allowed=allowed)
     return Problem(message, "seed_behavior", found=behavior[:40], allowed=allowed)
 
 
 def _bad_iter_n(iter_n: int) -> Problem:
-    message = f"seed_iter_N: found {iter_n}, allowed is a whole number from 1."
-    return Problem(message, "seed_iter_N", found=str(iter_n), allowed="a whole number from 1")
+    allowed = "a whole number from 1"
+    message = messages.SEED_ITER_N_TOO_SMALL(found=iter_n, allowed=allowed)
+    return Problem(message, "seed_iter_N", found=str(iter_n), allowed=allowed)

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.evaluation import Evaluation, Floats
 from deforum_helpers.schedule.expression import MAX_MAGNITUDE, parse_expression
 from deforum_helpers.schedule.grammar import (
@@ -109,7 +110,13 @@ def string_series(text: str, timeline: Timeline, setting: str) -> StringSeries:
                     f"the number {shown(value)}",
                     "a name; a number only repeats the name before it",
                 )
-                raise SettingsError([reading.problem(span.start, found, allowed, frame=frame)])
+                raise SettingsError(
+                    [
+                        reading.problem(
+                            span.start, messages.NUMBER_FOR_NAME, found=found, allowed=allowed, frame=frame
+                        )
+                    ]
+                )
             value = values[-1]
         values.extend([value] * (end - len(values)))
     inside = tuple(frame for frame in used if 0 <= frame < timeline.frames)
@@ -126,11 +133,11 @@ def points_in_range(reading: Reading, points: Mapping[int, T], frames: int) -> d
     inside = [frame for frame in ordered if 0 <= frame < frames]
     if len(inside) < len(ordered):
         outside = named_frames(frame for frame in ordered if not 0 <= frame < frames)
-        reading.warn(None, f"key frames outside of 0 to {frames - 1} change nothing: {outside}")
+        reading.warn(None, messages.KEYS_OUTSIDE(last=frames - 1, frames=outside))
     if not inside:
         inside = [frame for frame in ordered if frame >= frames][:1] or ordered[-1:]
     if inside[0] != 0:
-        reading.warn(None, f"there is no key frame 0; the value of key frame {inside[0]} is taken")
+        reading.warn(None, messages.NO_KEY_AT_ZERO(frame=inside[0]))
     return {frame: points[frame] for frame in inside}
 
 
@@ -148,9 +155,13 @@ def _frames_and_spans(
             reading.refuse(*error.problems)
             continue
         if frame in spans:
-            reading.warn(entry.value.start, f"key frame {frame} is given again; the last one counts")
+            reading.warn(entry.value.start, messages.KEY_GIVEN_AGAIN(frame=frame))
         if not reading.text[entry.value.start : entry.value.end].strip():
-            reading.refuse(reading.problem(entry.value.start, "nothing", "a value after ':'", frame=frame))
+            reading.refuse(
+                reading.problem(
+                    entry.value.start, messages.VALUE_MISSING, allowed="a value after ':'", frame=frame
+                )
+            )
         elif check_value_length(reading, entry.value, frame):
             spans[frame] = entry.value
     return spans
@@ -178,7 +189,10 @@ def _numeric_points(reading: Reading, timeline: Timeline) -> dict[int, float | E
         nodes += point.nodes if isinstance(point, Expression) else 0
         if nodes > MAX_NODES:
             allowed = f"at most {MAX_NODES} numbers, names and operations in all"
-            raise SettingsError([reading.problem(span.start, "a longer schedule", allowed, frame=frame)])
+            message = messages.EXPRESSION_TOO_LARGE
+            raise SettingsError(
+                [reading.problem(span.start, message, found="more", allowed=allowed, frame=frame)]
+            )
     return points
 
 
@@ -188,7 +202,7 @@ def _warn_of_trailing_text(reading: Reading, inner: Span, span: Span, structure:
         return
     closing = structure.closing.get(inner.start)
     if closing is not None and text[span.start : inner.start].strip() == "" and closing < inner.end - 1:
-        reading.warn(closing + 1, "the value goes on after its closing bracket; all of it is read")
+        reading.warn(closing + 1, messages.TEXT_AFTER_BRACKET())
 
 
 def _number_or_expression(reading: Reading, span: Span, frame: int) -> float | Expression:
@@ -196,7 +210,7 @@ def _number_or_expression(reading: Reading, span: Span, frame: int) -> float | E
     if PLAIN_NUMBER.fullmatch(text) and abs(float(text)) <= MAX_MAGNITUDE:
         return float(text)
     if _CUT_NUMBER.fullmatch(text):
-        reading.warn(span.start, f"{shown(text)} is read as {text.translate(_NO_BRACKETS)}")
+        reading.warn(span.start, messages.CUT_NUMBER(text=shown(text), number=text.translate(_NO_BRACKETS)))
         return float(text.translate(_NO_BRACKETS))
     expression = parse_expression(
         reading, span.start, span.end, FRAME_NAMES, frame=frame, close_brackets=True

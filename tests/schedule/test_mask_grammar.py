@@ -95,33 +95,34 @@ def test_random_text_is_read_or_refused_with_a_column(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "column", "says"),
+    ("text", "column", "code", "found"),
     [
-        ("", 1, "found the end, allowed is a mask"),
-        ("   ", 4, "found the end"),
-        ("{everywhere} &", 15, "found the end"),
-        ("& {everywhere}", 1, "found '&'"),
-        ("{everywhere} {init_mask}", 14, "found '{init_mask}', allowed is & \\ ^ | or the end"),
-        ("{everywhere} ! {init_mask}", 14, "found '!'"),
-        ("({everywhere}", 1, "'(' without its partner"),
-        ("{everywhere})", 13, "')' without its partner"),
-        ("()", 2, "nothing between ( and )"),
-        ("{sky}", 2, "found 'sky', allowed is one of everywhere, video_mask, init_mask, human_mask"),
-        ("{everywhere", 1, "'{' without its partner"),
-        ("[mask.png", 1, "'[' without its partner"),
-        ("[ ]", 2, "found nothing, allowed is a file"),
-        ("<>", 2, "found nothing, allowed is words"),
-        ("{everywhere} + {init_mask}", 14, "found '+'"),
-        ("everywhere", 1, "found 'e'"),
-        ("!" * 5000 + "{everywhere}", 1001, "a longer expression"),
-        ("x" * 20_000, 1, "a mask of 20000 characters"),
+        ("", 1, "mask_unexpected", "the end"),
+        ("   ", 4, "mask_unexpected", "the end"),
+        ("{everywhere} &", 15, "mask_unexpected", "the end"),
+        ("& {everywhere}", 1, "mask_unexpected", "'&'"),
+        ("{everywhere} {init_mask}", 14, "mask_unexpected", "'{init_mask}'"),
+        ("{everywhere} ! {init_mask}", 14, "mask_unexpected", "'!'"),
+        ("({everywhere}", 1, "mask_bracket_unpaired", "'(' without its partner"),
+        ("{everywhere})", 13, "mask_bracket_unpaired", "')' without its partner"),
+        ("()", 2, "mask_unexpected", "nothing between ( and )"),
+        ("{sky}", 2, "mask_name_unknown", "'sky'"),
+        ("{everywhere", 1, "mask_bracket_unpaired", "'{' without its partner"),
+        ("[mask.png", 1, "mask_bracket_unpaired", "'[' without its partner"),
+        ("[ ]", 2, "mask_unexpected", "nothing"),
+        ("<>", 2, "mask_unexpected", "nothing"),
+        ("{everywhere} + {init_mask}", 14, "mask_unexpected", "'+'"),
+        ("everywhere", 1, "mask_unexpected", "'e'"),
+        ("!" * 5000 + "{everywhere}", 1001, "mask_too_large", "more"),
+        ("x" * 20_000, 1, "mask_too_long", "a mask of 20000 characters"),
     ],
 )
-def test_each_kind_of_mistake(text: str, column: int, says: str) -> None:
+def test_each_kind_of_mistake(text: str, column: int, code: str, found: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_mask(text, "noise_mask_schedule", frame=3)
     (problem,) = caught.value.problems
-    assert says in problem.message
+    assert (problem.code, problem.found) == (code, found)
+    assert problem.allowed
     assert problem.message.startswith(f"noise_mask_schedule, frame 3, column {column}:")
     assert (problem.setting, problem.frame, problem.column) == ("noise_mask_schedule", 3, column)
 

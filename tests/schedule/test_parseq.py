@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule.parseq import Manifest, field_of, read_manifest
 
@@ -46,7 +47,8 @@ def test_gaps_are_straight_lines_and_the_end_is_held() -> None:
     read = manifest({"frame": 0, "noise": 1}, {"frame": 4, "noise": 3}, {"frame": 6, "noise": 0})
     assert read.frames == 7
     assert read.numbers("noise", 9).tolist() == [1, 1.5, 2, 2.5, 3, 1.5, 0, 0, 0]
-    assert any("4 frames are left out" in text for text in read.warnings)
+    assert [code_of(text) for text in read.warnings] == ["manifest_frames_missing"]
+    assert " 4 " in read.warnings[0]
 
 
 def test_a_field_may_be_missing_in_later_frames() -> None:
@@ -58,7 +60,7 @@ def test_a_field_may_be_missing_in_later_frames() -> None:
 def test_the_last_of_two_equal_frames_counts() -> None:
     read = manifest({"frame": 0, "noise": 1}, {"frame": 0, "noise": 2})
     assert read.numbers("noise", 1).tolist() == [2]
-    assert any("given twice" in text for text in read.warnings)
+    assert [code_of(text) for text in read.warnings] == ["manifest_frame_repeated"]
 
 
 def test_moves_are_changes_or_totals() -> None:

@@ -97,8 +97,10 @@ def test_unknown_behavior_lists_the_known_ones() -> None:
 
 
 def test_iter_needs_a_positive_number() -> None:
-    with pytest.raises(SettingsError, match="seed_iter_N: found 0"):
+    with pytest.raises(SettingsError) as caught:
         seed_series("iter", 1, [0], iter_n=0)
+    (problem,) = caught.value.problems
+    assert (problem.setting, problem.code, problem.found) == ("seed_iter_N", "seed_iter_n_too_small", "0")
 
 
 @pytest.mark.parametrize("scheduled", [None, [1, 2]])
