@@ -160,13 +160,13 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
             ("cn_2_vid_path", UNIT, "<bomb>"),
         )
     ),
-    ("init_image", INIT | {"init_image": "<text>"}, "no readable picture", "PNG"),
+    ("init_image", INIT | {"init_image": "<text>"}, "not a readable image", "PNG"),
     # Sound.
     ("soundtrack_path", SOUND | {"soundtrack_path": "<playlist>"}, "playlist", "allowed are"),
     ("soundtrack_path", SOUND | {"soundtrack_path": "<nowhere>"}, "not", "give"),
     # Manifests.
     *(
-        ("parseq_manifest", {"parseq_manifest": text}, found, "allowed is")
+        ("parseq_manifest", {"parseq_manifest": text}, found, "expected")
         for text, found in (
             ('{"rendered_frames": [', "broken in line 1"),
             ("[1, 2]", "no JSON object"),
@@ -178,7 +178,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     # Mask expressions: each kind of mistake.
     *(
-        ("mask_schedule", MASKED | INIT | {"mask_schedule": f'0: ("{text}")'}, found, "allowed is")
+        ("mask_schedule", MASKED | INIT | {"mask_schedule": f'0: ("{text}")'}, found, "expected")
         for text, found in (
             ("", "found the end"),
             ("{everywhere} &", "found the end"),
@@ -189,14 +189,14 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
             ("sky", "found 's'"),
             ("<>", "found nothing"),
             ("[ ]", "found nothing"),
-            ("!" * 1500 + "{everywhere}", "longer"),
+            ("!" * 1500 + "{everywhere}", "found more"),
         )
     ),
     (
         "mask_schedule",
         MASKED | INIT | {"mask_schedule": '0: ("[nowhere.png]")'},
         "not there",
-        "give the path",
+        "the path of an image",
     ),
     # Guided images.
     (

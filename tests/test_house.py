@@ -65,6 +65,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.segmentation",
         "deforum_helpers.weights",
     ),
+    ("deforum_helpers.models",),
     ("deforum_helpers.engines.demo",),  # the built-in model's own files: weights and the depth net
     ("deforum_helpers.settings",),
     ("deforum_helpers.schedule",),

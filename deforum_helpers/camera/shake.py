@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from deforum_helpers.camera import messages
 from deforum_helpers.camera.types import Matrix
 from deforum_helpers.errors import Problem, SettingsError
 
@@ -106,7 +107,7 @@ def _key(name: str) -> str:
         if name.casefold() in (key.casefold(), shake.label.casefold()):
             return key
     allowed = ", ".join(["None", *shakes()])
-    message = f"shake_name is {name!r}; allowed is one of: {allowed}."
+    message = messages.UNKNOWN_SHAKE(found=name, allowed=allowed)
     raise SettingsError([Problem(message, setting="shake_name", found=name, allowed=allowed)])
 
 

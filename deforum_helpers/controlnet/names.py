@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from deforum_helpers.controlnet import messages
 from deforum_helpers.depth.names import HUB_IDS, NEAREST_FAMILIES, available_families
 from deforum_helpers.weights.hub import hub_folder
 
@@ -137,7 +138,7 @@ def module_fault(name: str) -> str | None:
     """Return why a preprocessor cannot be had here, with what mends it, or None."""
     module = module_of(name)
     if module is None:
-        return f"there is no such preprocessor; allowed: {', '.join(MODULES)}{suggestion(name, MODULES)}"
+        return messages.UNKNOWN_PREPROCESSOR(allowed=", ".join(MODULES), suggestion=suggestion(name, MODULES))
     return _pose_fault() if module.name == "openpose" else None
 
 
@@ -157,11 +158,11 @@ def module_warning(name: str, families: Callable[[], Collection[str]] = availabl
         if server == family:
             return None
         cure = f" (to have it: hf download {HUB_IDS[family]})" if family in HUB_IDS else ""
-        return f"the depth model of {name!r} is not on this machine{cure}; {server} serves instead"
+        return messages.OTHER_DEPTH_MODEL(name=name, cure=cure, model=server)
     if wanted.startswith(("openpose_", "dw_openpose")):
-        return f"{name!r} is drawn as openpose: bodies, without hands and faces"
+        return messages.BODIES_ONLY(name=name)
     if wanted in NEAREST:
-        return f"{name!r} is a network that is not part of this program; {module.name} serves instead"
+        return messages.OTHER_PREPROCESSOR(name=name, module=module.name)
     return None
 
 
@@ -193,9 +194,9 @@ def plain_name(name: str) -> str:
 
 def _pose_fault() -> str | None:
     if find_spec("transformers") is None:
-        return "openpose needs the package 'transformers'; install it with: pip install transformers"
+        return messages.POSE_NEEDS_TRANSFORMERS()
     missing = [hub_id for hub_id in (PEOPLE_MODEL, JOINTS_MODEL) if hub_folder(hub_id) is None]
     if missing:
         lines = " && ".join(f"hf download {hub_id}" for hub_id in missing)
-        return f"openpose needs the model {' and '.join(missing)}, which is not on this machine; fetch it with: {lines}"
+        return messages.POSE_MODEL_MISSING(models=" and ".join(missing), lines=lines)
     return None

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
 
+from deforum_helpers.controlnet import messages
 from deforum_helpers.controlnet.names import JOINTS_MODEL, PEOPLE_MODEL, module_fault
 from deforum_helpers.controlnet.skeletons import Joint, Skeleton, drawn, skeleton_of
 from deforum_helpers.errors import MissingFeature, ModelError
@@ -116,7 +117,7 @@ def make_pose_finder(device: torch.device | str) -> PoseFinder:
     """
     fault = module_fault("openpose")
     if fault is not None:
-        raise MissingFeature(f"{fault}.")
+        raise MissingFeature(messages.POSE_UNAVAILABLE(reason=fault))
     transformers = require("transformers", "openpose", "pip install transformers")
     options = {"local_files_only": True, "use_safetensors": True}
     try:
@@ -126,4 +127,4 @@ def make_pose_finder(device: torch.device | str) -> PoseFinder:
         return PoseFinder(people.to(device).eval(), labels[PERSON], joints.to(device).eval())
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"openpose: its models cannot be loaded: {first}") from error
+        raise ModelError(messages.POSE_MODEL_BROKEN(reason=first)) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from deforum_helpers.controlnet import line_drawings
+from deforum_helpers.controlnet import line_drawings, messages
 from deforum_helpers.controlnet.names import MODULES, Module, depth_family, module_of
 from deforum_helpers.controlnet.nearness import nearness
 from deforum_helpers.controlnet.pose import PoseFinder, make_pose_finder
@@ -79,7 +79,7 @@ class Preprocessors:
         module = module_of(look.module)
         if module is None:
             known = ", ".join(MODULES)
-            raise MissingFeature(f"There is no ControlNet preprocessor {look.module!r}; allowed: {known}.")
+            raise MissingFeature(messages.PREPROCESSOR_MISSING(name=look.module, allowed=known))
         fit = FITS[look.resize_mode]
         seen = image
         if module.sized:

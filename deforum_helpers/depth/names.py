@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.models import messages
 from deforum_helpers.weights.hub import hub_folder
 
 
@@ -98,7 +99,7 @@ def depth_name(name: str) -> DepthName:
         if entry.name.casefold() == wanted:
             return entry
     allowed = ", ".join(DEPTH_NAMES)
-    message = f"depth_algorithm is {name!r}; allowed is one of: {allowed}."
+    message = messages.UNKNOWN_DEPTH_ALGORITHM(found=name, allowed=allowed)
     raise SettingsError([Problem(message, setting="depth_algorithm", found=name, allowed=allowed)])
 
 

@@ -23,6 +23,7 @@ from deforum_helpers.depth.names import HUB_IDS, local_folder
 from deforum_helpers.errors import ModelError
 from deforum_helpers.image.standard import IMAGENET_DEVIATION, IMAGENET_MEAN, Triple, standardised
 from deforum_helpers.image.types import Image
+from deforum_helpers.models import messages
 from deforum_helpers.optional import require
 
 HALF: Triple = (0.5, 0.5, 0.5)
@@ -90,7 +91,9 @@ def load_model(
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"The depth model {family} cannot be loaded from {source}: {first_line}") from error
+        raise ModelError(
+            messages.DEPTH_MODEL_BROKEN(family=family, source=source, reason=first_line)
+        ) from error
     return TransformersModel(CONVENTIONS[family], network.to(device).eval())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from deforum_helpers.models import messages
+
 RAFT_INSTALL = "pip install torchvision"
 
 
@@ -11,7 +13,4 @@ def missing_feature(name: str) -> str | None:
     """Return why a method of `settings.tables.FLOW_METHODS` cannot run here, with the line that mends it, or None."""
     if name != "RAFT" or find_spec("torchvision") is not None:
         return None
-    return (
-        "RAFT needs the package 'torchvision', which is not installed; install the version that belongs to this "
-        f"torch with: {RAFT_INSTALL}, or choose DIS Medium, DIS Fine or Farneback"
-    )
+    return messages.RAFT_NEEDS_TORCHVISION(install=RAFT_INSTALL)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from deforum_helpers.errors import ModelError
 from deforum_helpers.flow.names import RAFT_INSTALL
 from deforum_helpers.image.types import Flow, Image
+from deforum_helpers.models import messages
 from deforum_helpers.optional import require
 from deforum_helpers.regular_files import is_regular
 
@@ -32,15 +33,12 @@ def load_raft(device: torch.device | str) -> RaftFlow:
     weights = models.Raft_Large_Weights.DEFAULT
     path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(weights.url)
     if not is_regular(path):
-        raise ModelError(
-            f"RAFT's weights are not on this machine: put {path.name} into {path.parent}, or fetch it with: "
-            'python -c "from torchvision.models.optical_flow import *; raft_large(Raft_Large_Weights.DEFAULT)"'
-        )
+        raise ModelError(messages.RAFT_WEIGHTS_MISSING(file=path.name, folder=path.parent))
     network = models.raft_large(weights=None)
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f"RAFT's weights in {path.name} cannot be read; fetch them anew.") from error
+        raise ModelError(messages.RAFT_WEIGHTS_BROKEN(file=path.name)) from error
     return RaftFlow(network.to(device).eval())
 
 

@@ -15,7 +15,9 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from deforum_helpers.core.messages import Message
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.image import messages
 from deforum_helpers.image.floats import float_tiff, in_8_bits
 from deforum_helpers.image.heads import Oversized, check_head, orientation
 from deforum_helpers.regular_files import UnusableFile, read_regular
@@ -126,16 +128,18 @@ def _opened(source: str | Path, setting: str) -> Iterator[Pillow.Image]:
         with _decoder(content) as picture:
             width_px, height_px = picture.size
             if width_px * height_px > LARGEST_PIXELS:
-                raise _problem(setting, f"a picture of {width_px}x{height_px} pixels", _size_limit())
+                found = f"an image of {width_px}x{height_px} pixels"
+                raise _problem(messages.TOO_MANY_PIXELS, setting, found, _size_limit())
             yield picture
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
-        raise _problem(setting, "a picture of far too many pixels", _size_limit()) from None
+        found = "an image of far too many pixels"
+        raise _problem(messages.TOO_MANY_PIXELS, setting, found, _size_limit()) from None
     except Oversized as error:
-        raise _problem(setting, f"{_shown(source)}, which {error}", "a picture without them") from None
+        found = f"{_shown(source)}, which {error}"
+        raise _problem(messages.IMAGE_OVERSIZED, setting, found, "an image without them") from None
     except (OSError, SyntaxError, ValueError, EOFError):
-        raise _problem(
-            setting, f"{_shown(source)}, which is no readable picture", ", ".join(FORMATS)
-        ) from None
+        allowed = f"a file in one of the formats {', '.join(FORMATS)}"
+        raise _problem(messages.IMAGE_UNREADABLE, setting, _shown(source), allowed) from None
 
 
 def _decoder(content: bytes) -> Pillow.Image:
@@ -152,26 +156,29 @@ def _contents(source: str | Path, setting: str) -> bytes:
     if text.startswith("data:"):
         return _data_url_contents(text, setting)
     if "://" in text:
-        raise _problem(setting, f"the remote address {_shown(text)}", "a file of this machine, or a data URL")
+        found, allowed = f"the remote address {_shown(text)}", "a local file or a data URL"
+        raise _problem(messages.REMOTE_IMAGE, setting, found, allowed)
     try:
         return read_regular(Path(text).expanduser(), LARGEST_FILE_BYTES)
     except UnusableFile as error:
         why, passing = str(error), error.passing
     except RuntimeError:  # a home of nobody
-        why, passing = "is no path", False
-    allowed = "the path of a picture"
-    message = f"{setting} names {_shown(text)}, which {why}; give {allowed}."
+        why, passing = "is not a path", False
+    allowed = "the path of an image"
+    message = messages.NO_IMAGE_FILE(setting=setting, found=_shown(text), why=why, allowed=allowed)
     raise SettingsError([Problem(message, setting, found=_shown(text), allowed=allowed, passing=passing)])
 
 
 def _data_url_contents(url: str, setting: str) -> bytes:
     head, comma, body = url.partition(",")
     if not comma or not head.endswith(";base64") or not head.startswith("data:image/"):
-        raise _problem(setting, f"the data URL {_shown(head)}", "data:image/png;base64,...")
+        found = f"the data URL {_shown(head)}"
+        raise _problem(messages.BAD_DATA_URL, setting, found, "data:image/png;base64,...")
     try:
         return base64.b64decode("".join(body.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise _problem(setting, "a data URL whose base64 is broken", "data:image/png;base64,...") from None
+        found = "a data URL with invalid base64"
+        raise _problem(messages.BAD_DATA_URL, setting, found, "data:image/png;base64,...") from None
 
 
 def _size_limit() -> str:
@@ -187,14 +194,6 @@ def _shown(source: str | Path) -> str:
     return repr(text)
 
 
-def _problem(setting: str, found: str, allowed: str) -> SettingsError:
-    return SettingsError(
-        [
-            Problem(
-                f"{setting} names {found}; allowed is {allowed}.",
-                setting=setting,
-                found=found,
-                allowed=allowed,
-            )
-        ]
-    )
+def _problem(message: Message, setting: str, found: str, allowed: str) -> SettingsError:
+    text = message(setting=setting, found=found, allowed=allowed)
+    return SettingsError([Problem(text, setting=setting, found=found, allowed=allowed)])

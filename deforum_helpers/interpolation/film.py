@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from deforum_helpers.errors import ModelError
 from deforum_helpers.image.types import Image
 from deforum_helpers.interpolation.rife import padded
+from deforum_helpers.models import messages
 from deforum_helpers.optional import require
 from deforum_helpers.weights.graph import Check, unchecked
 
@@ -69,7 +70,7 @@ def load_film(path: Path, device: torch.device | str, check: Check = unchecked) 
     try:
         weights = reader.load_file(path, device="cpu")
     except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise ModelError(f"FILM's file {path.name} cannot be read; fetch it anew.") from error
+        raise ModelError(messages.FILM_BROKEN(file=path.name)) from error
     return FilmInterpolator(
         {name: value.float().to(device) for name, value in _named(weights, path.name).items()}, device, check
     )
@@ -82,9 +83,7 @@ def _named(weights: Mapping[str, torch.Tensor], file: str) -> dict[str, torch.Te
         spelled = (f"{convolution}.{between}{kind}" for between in SPELLINGS)
         value = next((weights[one] for one in spelled if one in weights), None)
         if value is None or tuple(value.shape) != shape:
-            raise ModelError(
-                f"The file {file} does not hold the network FILM ({name} is missing); fetch it anew."
-            )
+            raise ModelError(messages.FILM_FOREIGN(file=file, layer=name))
         named[name] = value
     return named
 

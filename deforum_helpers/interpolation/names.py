@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deforum_helpers.models import messages
 from deforum_helpers.registry import choose
 from deforum_helpers.regular_files import is_regular
 from deforum_helpers.weights.files import models_folder, network_files
@@ -105,13 +106,7 @@ def missing_feature(name: str) -> str | None:
     """Return why an engine cannot run here, with the line that mends it, or None."""
     if name == "RIFE v4.6" and rife_files() is None:
         target = models_folder() / "rife-ncnn-vulkan"
-        return (
-            "RIFE v4.6 needs its two files flownet.param and flownet.bin, which are not on this machine; fetch them "
-            f"with: git clone --depth 1 https://github.com/nihui/rife-ncnn-vulkan {target}, {INSTEAD}"
-        )
+        return messages.RIFE_MISSING(folder=target, instead=INSTEAD)
     if name == "FILM" and film_file() is None:
-        return (
-            f"FILM needs the file {FILM_FILES[0]}, which is not on this machine; fetch it with: "
-            f"hf download {FILM_HUB_ID} frame_interpolation/{FILM_FILES[0]}, {INSTEAD}"
-        )
+        return messages.FILM_MISSING(file=FILM_FILES[0], hub_id=FILM_HUB_ID, instead=INSTEAD)
     return None

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from deforum_helpers.errors import MissingFeature, ModelError
 from deforum_helpers.image.standard import standardised
 from deforum_helpers.image.types import Image
+from deforum_helpers.models import messages
 from deforum_helpers.optional import require
 from deforum_helpers.segmentation.names import WRITTEN, Purpose, missing_feature, model_folder
 
@@ -118,5 +119,5 @@ def make_finder(purpose: Purpose, device: torch.device | str) -> Finder:
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{WRITTEN[purpose]}: the model in {folder.name} cannot be loaded: {first}"
+            messages.SEGMENTATION_MODEL_BROKEN(feature=WRITTEN[purpose], folder=folder.name, reason=first)
         ) from error

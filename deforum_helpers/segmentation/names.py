@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from deforum_helpers.models import messages
 from deforum_helpers.weights.hub import hub_folder
 
 Purpose = Literal["words", "people"]
@@ -31,13 +32,8 @@ def model_folder(purpose: Purpose) -> Path | None:
 def missing_feature(purpose: Purpose) -> str | None:
     """Return why things cannot be found here, with the line that mends it, or None."""
     if find_spec("transformers") is None:
-        return (
-            f"{WRITTEN[purpose]} needs the package 'transformers'; install it with: pip install transformers"
-        )
+        return messages.SEGMENTATION_NEEDS_TRANSFORMERS(feature=WRITTEN[purpose])
     if model_folder(purpose) is None:
         hub_id = HUB_IDS[purpose][0]
-        return (
-            f"{WRITTEN[purpose]} needs the model {hub_id}, which is not on this machine; "
-            f"fetch it with: hf download {hub_id}"
-        )
+        return messages.SEGMENTATION_MODEL_MISSING(feature=WRITTEN[purpose], hub_id=hub_id)
     return None

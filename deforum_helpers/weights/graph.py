@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from deforum_helpers.errors import ModelError
+from deforum_helpers.models import messages
 from deforum_helpers.regular_files import read_regular
 from deforum_helpers.weights.layers import LAYERS, WEIGHTED, Params
 
@@ -96,20 +97,18 @@ def read_graph(files: tuple[Path, Path], device: torch.device | str, check: Chec
         content = np.frombuffer(read_regular(weights, LARGEST_WEIGHTS), np.uint8)
         layers = _with_weights(_layers(lines), content, device)
     except (OSError, ValueError, IndexError, KeyError) as error:
-        raise ModelError(
-            f"The network {text.name} cannot be read ({error}); put its two files there anew."
-        ) from error
+        raise ModelError(messages.NCNN_BROKEN(file=text.name, reason=error)) from error
     return Graph(_with_ends(layers), check)
 
 
 def _layers(lines: list[str]) -> list[Layer]:
     if not lines or lines[0].strip() != MAGIC:
-        raise ValueError("it does not begin as an ncnn text does")
+        raise ValueError("it does not begin like an ncnn file")
     layers = [_layer(line.split()) for line in lines[2:] if line.strip()]
     known = {"Input", "Split", *LAYERS}
     unknown = {layer.kind for layer in layers} - known
     if unknown:
-        raise ValueError(f"it has layers that are not known here: {', '.join(sorted(unknown))}")
+        raise ValueError(f"it has unknown layers: {', '.join(sorted(unknown))}")
     return layers
 
 
@@ -136,7 +135,7 @@ def _with_weights(layers: list[Layer], content: np.ndarray, device: torch.device
             tensors.append(torch.from_numpy(values.reshape(shape)).to(device))
         weighted.append(Layer(layer.kind, layer.inputs, layer.outputs, layer.params, tuple(tensors)))
     if place != content.size:
-        raise ValueError(f"its weights have {content.size} bytes, its layers take {place}")
+        raise ValueError(f"its weights have {content.size} bytes, its layers need {place}")
     return weighted
 
 
@@ -148,7 +147,7 @@ def _values(content: np.ndarray, place: int, count: int, packed: bool) -> tuple[
         place += 4
         half = mark == HALF_PRECISION
         if not half and mark not in FULL_PRECISION:
-            raise ValueError("its weights are of a precision that is not known here")
+            raise ValueError("its weights have an unknown precision")
     size = count * (2 if half else 4)
     raw = content[place : place + size]
     if raw.size != size:

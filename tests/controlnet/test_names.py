@@ -19,6 +19,7 @@ from deforum_helpers.controlnet.names import (
     suggestion,
 )
 from deforum_helpers.controlnet.units import acting_units, follows_frames
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.settings import ControlNetUnit, load_settings
 
 
@@ -40,28 +41,22 @@ def test_every_name_leads_to_a_preprocessor(name: str) -> None:
 def test_unknown_ones_list_what_there_is() -> None:
     fault = module_fault("cany")
     assert fault is not None
-    assert fault.startswith("there is no such preprocessor; allowed: none, invert, canny, ")
+    assert code_of(fault) == "unknown_preprocessor"
     assert fault.endswith("; did you mean 'canny'?")
     assert all(name in fault for name in MODULES)
     assert module_fault("Canny") is None
 
 
 def test_who_serves_another_is_told() -> None:
-    assert module_warning("softedge_hed") == (
-        "'softedge_hed' is a network that is not part of this program; softedge serves instead"
-    )
-    assert module_warning("openpose_full") == (
-        "'openpose_full' is drawn as openpose: bodies, without hands and faces"
-    )
+    assert code_of(module_warning("softedge_hed") or "") == "preprocessor_not_included"
+    assert code_of(module_warning("openpose_full") or "") == "preprocessor_bodies_only"
     assert module_warning("canny") is None
     assert module_warning("depth", lambda: ("midas",)) is None
-    assert module_warning("depth_zoe", lambda: ("midas",)) == (
-        "the depth model of 'depth_zoe' is not on this machine (to have it: hf download Intel/zoedepth-nyu-kitti); "
-        "midas serves instead"
-    )
-    assert module_warning("depth_leres", lambda: ()) == (
-        "the depth model of 'depth_leres' is not on this machine; demo serves instead"
-    )
+    told = module_warning("depth_zoe", lambda: ("midas",)) or ""
+    assert code_of(told) == "preprocessor_other_depth_model"
+    assert "hf download Intel/zoedepth-nyu-kitti" in told
+    assert "midas is used" in told
+    assert "demo is used" in (module_warning("depth_leres", lambda: ()) or "")
 
 
 def test_openpose_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

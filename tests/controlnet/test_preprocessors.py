@@ -14,6 +14,7 @@ from deforum_helpers.errors import MissingFeature
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.settings.tables import CN_RESIZE_MODES
+from tests.refusals import refuses
 
 CPU = torch.device("cpu")
 STRETCH = "Just Resize"
@@ -128,9 +129,7 @@ def test_all_fill_the_frame(module: str, mode: str) -> None:
 
 
 def test_what_is_not_there_is_told() -> None:
-    with pytest.raises(
-        MissingFeature, match="no ControlNet preprocessor 'mlsd'; allowed: none, invert, canny"
-    ):
+    with refuses(MissingFeature, "preprocessor_missing", "'mlsd'", "none, invert, canny"):
         shown(square(), "mlsd")
 
 

@@ -26,6 +26,7 @@ from deforum_helpers.errors import MissingFeature, ModelError
 from deforum_helpers.image.types import Image
 from tests.engines import tiny_models
 from tests.engines.original_layout import write_control_file
+from tests.refusals import refuses
 
 RequestMaker = Callable[..., GenerateRequest]
 TinyMaker = Callable[[str], Path]
@@ -239,7 +240,7 @@ def test_the_preprocessor_comes_first(engine: DiffusionEngine, request_for: Requ
     inverted = draw(engine, request_for(), control(module="invert"))
     given = draw(engine, request_for(), control(image=1 - stripes()))
     assert torch.equal(inverted, given)
-    with pytest.raises(MissingFeature, match="no ControlNet preprocessor 'dreams'; allowed: none, invert"):
+    with refuses(MissingFeature, "preprocessor_missing", "'dreams'", "none, invert"):
         draw(engine, request_for(), control(module="dreams"))
 
 

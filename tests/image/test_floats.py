@@ -13,6 +13,7 @@ from deforum_helpers.errors import SettingsError
 from deforum_helpers.image.convert import read_image
 from deforum_helpers.image.files import check_picture
 from deforum_helpers.image.floats import float_tiff, in_8_bits
+from tests.refusals import refuses
 
 RAMP = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(48, 64)
 
@@ -59,5 +60,5 @@ def test_a_picture_that_breaks_off_is_refused_before_a_job_is_accepted(tmp_path:
     PIL.Image.fromarray(noise).save(path)
     assert check_picture(path, setting="init_image") == (128, 96)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(SettingsError, match=r"init_image names .*no readable picture"):
+    with refuses(SettingsError, "image_unreadable", "init_image"):
         check_picture(path, setting="init_image")

@@ -349,7 +349,7 @@ BAD: dict[str, tuple[Callable[[Path, Work], object], str]] = {
         "frame_interpolation_slow_mo_amount is 1",
     ),
     "no pictures": (lambda v, w: interpolate_pictures([], w, fps=10), "0 frames"),
-    "a picture that is none": (lambda v, w: interpolate_pictures([v, v], w, fps=10), "no readable picture"),
+    "a picture that is none": (lambda v, w: interpolate_pictures([v, v], w, fps=10), "not a readable image"),
     "rate": (lambda v, w: interpolate_pictures([v, v], w, fps=0), "fps is 0; allowed is 1 to 240"),
     "mode": (lambda v, w: video_to_depth(v, w, DepthLook(mode="Anime")), "mode is 'Anime'"),
     "figures": (

@@ -1,0 +1,1 @@
+"""Models other than the diffusion model: depth, flow, interpolation, upscaling, segmentation."""
