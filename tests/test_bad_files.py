@@ -211,8 +211,8 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
         "two pictures",
         "one",
     ),
-    ("init_images", GUIDED | {"init_images": '{"0": "<picture>"'}, "no JSON text", "line 1, column"),
-    ("init_images", GUIDED, "no picture", "a.png"),
+    ("init_images", GUIDED | {"init_images": '{"0": "<picture>"'}, "not valid JSON", "line 1, column"),
+    ("init_images", GUIDED, "names no image", "a.png"),
 ]
 
 

@@ -14,6 +14,7 @@ import pytest
 from films import SMALL, NoisyEngine, host, prepared
 
 from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.job import run_job
 from deforum_helpers.options import Options
@@ -223,11 +224,12 @@ def test_a_plan_needs_no_torch() -> None:
 
 
 def test_colours_of_a_video_that_nobody_gave_are_told(tmp_path: Path) -> None:
-    told = "color_coherence is Video Input, but the film uses no video"
-    assert any(told in text for text in prepared(tmp_path, color_coherence="Video Input").warnings)
-    assert not any(told in text for text in prepared(tmp_path, color_coherence="LAB").warnings)
-    alone = {"color_coherence": "Video Input", "animation_mode": "Interpolation"}
-    assert not any(told in text for text in prepared(tmp_path, **alone).warnings)
+    def is_told(**changes: Any) -> bool:
+        return "colors_without_video" in map(code_of, prepared(tmp_path, **changes).warnings)
+
+    assert is_told(color_coherence="Video Input")
+    assert not is_told(color_coherence="LAB")
+    assert not is_told(color_coherence="Video Input", animation_mode="Interpolation")
 
 
 def test_noise_that_the_autoencoder_correction_would_keep_is_told(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from deforum_helpers.bounded_json import parse_json
 from deforum_helpers.errors import CheckpointError
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import from_bytes, to_bytes
+from deforum_helpers.render import messages
 from deforum_helpers.render.state import State
 
 VERSION = 3
@@ -85,10 +86,7 @@ def decoded(content: bytes, device: torch.device) -> Checkpoint:
         about, arrays = _unpacked(content)
         version = about["version"]
         if version != VERSION:
-            raise CheckpointError(
-                f"The run cannot be resumed: its checkpoint has version {str(version)[:20]}, this program "
-                f"reads version {VERSION}. Render it anew."
-            )
+            raise CheckpointError(messages.RESUME_STATE_VERSION(found=str(version)[:20], expected=VERSION))
         reference = None
         if "reference" in arrays:
             reference = ColorReference(from_bytes(arrays["reference"], device), about["color_mode"])
@@ -104,9 +102,7 @@ def decoded(content: bytes, device: torch.device) -> Checkpoint:
         made_by = str(about.get("made_by", ""))
         return Checkpoint(state, int(about["frames_done"]), str(about["digest"]), made_by)
     except _DAMAGES as error:  # what the libraries advise then, to load it unsafely, is no advice
-        raise CheckpointError(
-            "The run cannot be resumed: its checkpoint is damaged. Render it anew."
-        ) from error
+        raise CheckpointError(messages.RESUME_STATE_DAMAGED()) from error
 
 
 def _unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:

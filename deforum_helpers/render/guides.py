@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from deforum_helpers.bounded_json import TooMuch, parse_json
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.render import messages
 from deforum_helpers.schedule import Timeline, key_frame
 from deforum_helpers.schedule.keyframes import named_frames
 from deforum_helpers.schedule.reading import MAX_WARNINGS, shown
@@ -85,7 +86,9 @@ def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
         return None
     named = _parsed(settings.init_images)
     if not isinstance(named, dict) or not named:
-        raise _problem("names no picture, but use_looper is on", '{"0": "a.png", "max_f/2": "b.png"}')
+        allowed = '{"0": "a.png", "max_f/2": "b.png"}'
+        message = messages.GUIDES_EMPTY(setting=SETTING, allowed=allowed)
+        raise SettingsError([Problem(message, SETTING, found="nothing", allowed=allowed)])
     problems: list[Problem] = []
     warnings: list[str] = []
     placed: dict[int, str] = {}
@@ -108,13 +111,11 @@ def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
         raise SettingsError(problems)
     frames = tuple(sorted(placed))
     if before := [frame for frame in frames if frame < 0]:
-        warnings.append(
-            f"{SETTING}: the film begins at frame 0, after the key frames {named_frames(before)}."
-        )
+        warnings.append(messages.GUIDES_BEFORE_ZERO(setting=SETTING, frames=named_frames(before)))
     repeated = named.repeated if isinstance(named, RepeatingObject) else ()
     if repeated:
         warnings.append(
-            f"{SETTING} holds {', '.join(map(shown, repeated[:MAX_WARNINGS]))} more than once; the last value counts."
+            messages.GUIDES_REPEATED(setting=SETTING, keys=", ".join(map(shown, repeated[:MAX_WARNINGS])))
         )
     return GuideImages(frames, tuple(placed[frame] for frame in frames), tuple(warnings[:MAX_WARNINGS]))
 
@@ -126,12 +127,16 @@ def _parsed(text: str) -> object:
         if error.msg.startswith(_BAD_ESCAPE):
             begin, end = text.rfind('"', 0, error.pos) + 1, text.find('"', error.pos)
             raise _backslashes(text[begin : end if end >= 0 else None]) from None
-        message = f"{SETTING} is no JSON text: {error.msg} at line {error.lineno}, column {error.colno}."
+        message = messages.GUIDES_NOT_JSON(
+            setting=SETTING, reason=error.msg, line=error.lineno, column=error.colno
+        )
         raise SettingsError(
             [Problem(message, SETTING, column=error.pos + 1, found=text[:60], allowed='{"0": "a.png"}')]
         ) from None
     except TooMuch as error:
-        raise _problem(f"is JSON text that {error}", '{"0": "a.png", "max_f/2": "b.png"}') from None
+        allowed = '{"0": "a.png", "max_f/2": "b.png"}'
+        too_large = messages.GUIDES_TOO_LARGE(setting=SETTING, reason=error, allowed=allowed)
+        raise SettingsError([Problem(too_large, SETTING, allowed=allowed)]) from None
 
 
 def _is_data(source: str) -> bool:
@@ -142,10 +147,7 @@ def _backslashes(path: str) -> SettingsError:
     """Return the error of a path whose single backslashes JSON reads as escapes, and its way to write it."""
     written = f'"{path}"'[:80]
     allowed = f'"{path.translate(_SLASHES)}"'[:80]
-    message = (
-        f"{SETTING} names {written} with single backslashes, which JSON reads as escapes; write {allowed}, or double "
-        "each backslash."
-    )
+    message = messages.GUIDES_BACKSLASHES(setting=SETTING, found=written, allowed=allowed)
     return SettingsError([Problem(message, SETTING, found=written, allowed=allowed)])
 
 
@@ -175,5 +177,5 @@ def guide_at(images: GuideImages | None, frame: int, starts: bool, at: Mapping[s
 
 
 def _problem(found: str, allowed: str) -> SettingsError:
-    message = f"{SETTING} {found}; allowed is {allowed}."
+    message = messages.GUIDES_INVALID(setting=SETTING, found=found, allowed=allowed)
     return SettingsError([Problem(message, SETTING, found=found, allowed=allowed)])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from deforum_helpers.camera.flat import SMALLEST_FV_DEG
 from deforum_helpers.errors import Problem
+from deforum_helpers.render import messages
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.settings import FIELDS
 
@@ -39,7 +40,7 @@ def _has_perspective(fv_deg: Series) -> NDArray[np.bool_]:
 LIMITS = {
     "zoom": Limit(lambda v: (v == 0) | (np.abs(v) >= 1e-3) & (np.abs(v) <= 1e3), "0.001 to 1000, or 0"),
     "fov_schedule": Limit(lambda v: (np.abs(v) >= 1) & (np.abs(v) <= 179), "1 to 179 degrees, or -179 to -1"),
-    "perspective_flip_fv": Limit(_has_perspective, "an angle that is no multiple of 180 degrees"),
+    "perspective_flip_fv": Limit(_has_perspective, "an angle that is not a multiple of 180 degrees"),
     **{
         name: _between(info.minimum, info.maximum)
         for name, info in FIELDS.items()
@@ -65,7 +66,7 @@ def frame_problems(schedules: Schedules) -> list[Problem]:
         found = f"{values[frame]:g}"
         problems.append(
             Problem(
-                f"{name} is {found} at frame {frame}, but must be {limit.allowed}.",
+                messages.VALUE_OUT_OF_RANGE(setting=name, found=found, frame=frame, allowed=limit.allowed),
                 setting=name,
                 frame=frame,
                 found=found,
@@ -88,9 +89,14 @@ def _clamp_warnings(schedules: Schedules) -> Iterator[str]:
         outside = np.flatnonzero((values < low - ROUNDING) | (values > high + ROUNDING))
         if outside.size:
             frame = int(outside[0])
-            yield (
-                f"{name} is {values[frame]:g} at frame {frame}, outside of {low:g} to {high:g}; values beyond an end "
-                f"count as that end, here at {outside.size} of {values.size} frames."
+            yield messages.VALUES_CLAMPED(
+                setting=name,
+                found=f"{values[frame]:g}",
+                frame=frame,
+                low=f"{low:g}",
+                high=f"{high:g}",
+                count=outside.size,
+                frames=values.size,
             )
 
 
@@ -98,7 +104,4 @@ def _zoom_warnings(schedules: Schedules) -> tuple[str, ...]:
     if "zoom" not in schedules.used or schedules.values["zoom"].all():
         return ()
     frame = int(np.argmin(np.abs(schedules.values["zoom"])))
-    return (
-        f"zoom is 0 at frame {frame}: of the picture before only the colour of its first pixel is left; "
-        "1 keeps its size.",
-    )
+    return (messages.ZOOM_IS_ZERO(frame=frame),)

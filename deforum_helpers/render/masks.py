@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.render import messages
 from deforum_helpers.schedule.mask_grammar import Leaf, MaskExpression, parse_mask
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import starts_from_video, uses_masks
@@ -89,10 +90,7 @@ def mask_warnings(settings: Settings, plan: MaskPlan) -> tuple[str, ...]:
         settings.use_mask_video or settings.mask_file or (settings.use_alpha_as_mask and settings.use_init)
     )
     if names & {"init_mask", "video_mask"} and not given:
-        return (
-            "The mask is black everywhere and so has no effect: mask_file is empty, use_mask_video is off, and "
-            "use_alpha_as_mask is off or has no init image.",
-        )
+        return (messages.MASK_IS_BLACK(),)
     return ()
 
 

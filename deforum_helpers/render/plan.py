@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from deforum_helpers.engines.names import steps_run
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.options import Options
+from deforum_helpers.render import messages
 from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrame, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems, frame_warnings
@@ -245,9 +246,7 @@ def _prompt_warnings(settings: Settings, prompts: PromptSeries) -> tuple[str, ..
 def _color_warnings(settings: Settings) -> tuple[str, ...]:
     if settings.color_coherence != "Video Input" or not is_moved(settings) or uses_video(settings):
         return ()
-    return (
-        "color_coherence is Video Input, but the film uses no video; colours are matched to its own first frame.",
-    )
+    return (messages.COLORS_WITHOUT_VIDEO(),)
 
 
 def _correction_warnings(settings: Settings, schedules: Schedules) -> tuple[str, ...]:
@@ -255,23 +254,18 @@ def _correction_warnings(settings: Settings, schedules: Schedules) -> tuple[str,
         return ()
     if not schedules.values["noise_schedule"].any():
         return ()
-    return (
-        "autoencoder_correction keeps the noise of noise_schedule in the frames as well, where it adds up to grain; "
-        "set noise_schedule to 0: (0).",
-    )
+    return (messages.CORRECTION_KEEPS_NOISE(),)
 
 
 def _scene_warnings(settings: Settings) -> tuple[str, ...]:
     """Return what keeps settings of the exact camera from having an effect, as plain sentences."""
     mode, told = settings.animation_mode, []
     if settings.depth_warp == "exact" and mode != "3D":
-        told.append(
-            f"depth_warp is exact, but animation_mode is {mode}, which has no depth; frames are moved as without it."
-        )
+        told.append(messages.EXACT_WARP_WITHOUT_DEPTH(mode=mode))
     if settings.scene_memory and not remembers(settings) and not settings.motion_preview_mode:
         missing = "use_depth_warping is off" if is_exact(settings) else "depth_warp is classic"
         missing = missing if mode == "3D" else f"animation_mode is {mode}"
-        told.append(f"scene_memory is on, but {missing}; without the scene's depth nothing is remembered.")
+        told.append(messages.MEMORY_WITHOUT_DEPTH(missing=missing))
     return tuple(told)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.render import messages
 from deforum_helpers.schedule import NumericSeries, StringSeries, Timeline, numeric_series, string_series
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, defaults, flat_settings
@@ -113,6 +114,6 @@ def _compiled(name: str, text: str, timeline: Timeline, used: bool) -> NumericSe
     except SettingsError as error:
         if used:
             raise
-        told = f"{error.problems[0].message} The schedule is not used here, so it is left out."
+        told = messages.UNUSED_SCHEDULE(problem=error.problems[0].message)
         return replace(build(defaults()[name], timeline, name), warnings=(told,))
     return series if used else replace(series, warnings=())

@@ -17,6 +17,7 @@ from deforum_helpers.image.look import held_to
 from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank, masked
 from deforum_helpers.image.reveal import repainted_mask
 from deforum_helpers.image.types import Flow, Image
+from deforum_helpers.render import messages
 from deforum_helpers.render.arrival import led_to
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
@@ -247,11 +248,8 @@ def _diffuse(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
             continue
         if float(image.max()) * 255 >= 0.5:
             return replace(draft, image=image)
-    tried = f" {key.retries + 1} times" if key.retries else ""
-    raise BlankFrame(
-        f"Frame {key.index} came out black{tried}, so the run ended there, as reroll_blank_frames says; the frames "
-        "before it are kept. Change the prompt, the seed or the model, and resume."
-    )
+    tries = f" {key.retries + 1} times" if key.retries else ""
+    raise BlankFrame(messages.BLANK_FRAME(frame=key.index, tries=tries))
 
 
 def _stabilize(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:

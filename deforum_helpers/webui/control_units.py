@@ -15,6 +15,7 @@ from deforum_helpers.abilities import host_name_of
 from deforum_helpers.engines.base import Control
 from deforum_helpers.errors import MissingFeature, RenderError
 from deforum_helpers.image.convert import to_bytes
+from deforum_helpers.webui import messages
 from deforum_helpers.webui.controlnet import TITLE, controlnet_facts, external_code, model_names, module_names
 from deforum_helpers.webui.host_scripts import Taking, find_script
 
@@ -78,9 +79,7 @@ def _unit(code: Any, control: Control, size_px: tuple[int, int]) -> Any:
         return kind(**{name: value for name, value in values.items() if name in known})
     except (ValueError, AssertionError) as error:
         what = " ".join(str(error).split())[:300]
-        raise RenderError(
-            f"cn_{control.unit}_enabled: the WebUI's ControlNet refuses this unit: {what}"
-        ) from error
+        raise RenderError(messages.UNIT_REFUSED(unit=control.unit, reason=what)) from error
 
 
 def _fields(kind: Any) -> set[str]:
@@ -113,10 +112,7 @@ def _pictures(
         mask = cv2.resize(_levels(control.mask), (width, height), interpolation=cv2.INTER_NEAREST)
         return {"image": {"image": picture, "mask": mask}}
     if "effective_region_mask" not in known:
-        raise MissingFeature(
-            f"cn_{control.unit}_mask_vid_path: this version of sd-webui-controlnet cannot limit a unit to a mask; "
-            "update the extension, or leave the mask out."
-        )
+        raise MissingFeature(messages.UNIT_WITHOUT_MASK(unit=control.unit))
     region = fitted(_levels(control.mask), control.resize_mode, size_px)
     return {"image": {"image": picture, "mask": np.zeros_like(picture)}, "effective_region_mask": region}
 

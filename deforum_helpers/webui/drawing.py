@@ -11,6 +11,7 @@ import torch
 
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.errors import DeforumError, OutOfMemory, RenderError
+from deforum_helpers.webui import messages
 from deforum_helpers.webui.borrowed import borrowed_options
 from deforum_helpers.webui.fields import host_options, make_processing
 from deforum_helpers.webui.host_scripts import Faults, attached
@@ -65,14 +66,14 @@ def host_images(
         raise
     except Exception as error:
         if type(error).__name__ == "NansException":
-            logger.warning("The WebUI's model gave no image, only NaN: %s", error)
+            logger.warning("The WebUI's model returned NaN instead of an image: %s", error)
             return None
         raise_fault(faults)  # the error that follows from it says less
         if "meta tensor" in str(error) or "device meta" in str(
             error
         ):  # where hosts put models to delete them
             raise _exchanged() from error
-        raise _as_ours(error, "The WebUI failed to draw") from error
+        raise _as_ours(error) from error
     return images
 
 
@@ -84,18 +85,19 @@ def raise_fault(faults: Faults) -> None:
     """
     if faults.seen:
         title, error = faults.seen[0]
-        raise _as_ours(error, f"The WebUI's {title} failed") from error
+        raise _as_ours(error, title) from error
 
 
-def _as_ours(error: Exception, failed: str) -> RenderError:
+def _as_ours(error: Exception, part: str = "") -> RenderError:
     what = " ".join(str(error).split())[:300]
     no_memory = isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in what.lower()
     if no_memory or "not enough memory" in what:
-        return OutOfMemory("The WebUI's memory did not suffice; choose a smaller W and H.")
-    return RenderError(f"{failed}: {type(error).__name__}: {what or 'its console says why'}")
+        return OutOfMemory(messages.OUT_OF_MEMORY())
+    kind, reason = type(error).__name__, what or "its console says why"
+    if part:
+        return RenderError(messages.PART_FAILED(part=part, kind=kind, reason=reason))
+    return RenderError(messages.GENERATION_FAILED(kind=kind, reason=reason))
 
 
 def _exchanged() -> ModelsExchanged:
-    return ModelsExchanged(
-        "The WebUI loaded another checkpoint while it drew this frame; the job can be resumed."
-    )
+    return ModelsExchanged(messages.CHECKPOINT_REPLACED())

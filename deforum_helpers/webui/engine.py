@@ -17,7 +17,7 @@ from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.errors import Cancelled, RenderError
 from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
-from deforum_helpers.webui import reloads
+from deforum_helpers.webui import messages, reloads
 from deforum_helpers.webui.borrowed import drawing_options
 from deforum_helpers.webui.drawing import ModelsExchanged, host_images, raise_fault
 from deforum_helpers.webui.features import check_faces
@@ -75,7 +75,7 @@ class HostEngine:
                 exchanges += 1
                 if exchanges == MOST_EXCHANGES:
                     raise
-                logger.info("The WebUI loaded another checkpoint meanwhile; the frame is drawn again.")
+                logger.info("The WebUI has loaded another checkpoint; the frame is generated again.")
                 continue
             if ending == "finished" and drawn is not None:
                 image = from_bytes(_cut(drawn, request), self.device)
@@ -84,7 +84,7 @@ class HostEngine:
             if ending == "skipped":
                 _pause(cancel)
             elif not reloads.seen_within(reloads.GRACE_S):
-                raise Cancelled("The job was interrupted in the WebUI.")
+                raise Cancelled(messages.INTERRUPTED())
 
     def _draw(self, request: GenerateRequest, cancel: CancelToken) -> tuple[Ending, np.ndarray | None]:
         """Let the host draw once; the picture is (H, W, 3) uint8, and None where it is not to be used."""
@@ -103,10 +103,10 @@ class HostEngine:
             width, height = padded_size(request)
             return ending, np.zeros((height, width, 3), np.uint8)
         if not images:
-            raise RenderError("The WebUI returned no picture; its console says why.")
+            raise RenderError(messages.NO_IMAGE())
         drawn = np.asarray(images[0].convert("RGB"))
         if not drawn.any():
-            logger.warning("The WebUI drew a picture that is wholly black.")
+            logger.warning("The WebUI generated a black image.")
         return ending, drawn
 
     @contextmanager
@@ -125,19 +125,17 @@ class HostEngine:
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
         """Return what the host will silently leave out of `request`."""
         found = [
-            f"The WebUI has no LoRA {name!r}; the prompt is drawn without it."
+            messages.LORA_MISSING(name=name)
             for name in _unknown_loras(f"{request.prompt} {request.negative_prompt}")
         ]
         if request.tiling and part("modules_forge.main_entry"):
-            found.append("tiling: this WebUI has no seamless borders at present; the frames will have seams.")
+            found.append(messages.NO_TILING())
         if request.noise_source == "inverted":
-            found.append(
-                "noise_source is inverted, which a WebUI's model cannot do: frames get new noise here."
-            )
+            found.append(messages.NO_INVERSION())
         if request.blend is not None:
-            found.append("Prompts that pass into each other are weighted parts of one prompt in a WebUI.")
+            found.append(messages.BLENDS_ARE_WEIGHTED())
         if request.autoencoder_correction:
-            found.append("autoencoder_correction has no effect in a WebUI, whose autoencoder is its own.")
+            found.append(messages.NO_CORRECTION())
         return tuple(found)
 
 
@@ -155,7 +153,7 @@ def _pause(cancel: CancelToken) -> None:
     from modules import shared
 
     before = (shared.state.skipped, shared.state.interrupted)
-    logger.info("The job is paused: press Skip again to go on.")
+    logger.info("The job is paused: press Skip again to continue.")
     while True:
         time.sleep(PAUSE_LOOK_EVERY_S)
         cancel.check()
@@ -166,10 +164,10 @@ def _pause(cancel: CancelToken) -> None:
             continue
         shared.state.skipped = False
         if pressed[0]:
-            logger.info("The job goes on.")
+            logger.info("The job continues.")
             return
         if not reloads.seen_within(reloads.GRACE_S):
-            raise Cancelled("The job was interrupted in the WebUI.")
+            raise Cancelled(messages.INTERRUPTED())
         reloads.wait_until_over(cancel)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deforum_helpers.errors import ModelError
+from deforum_helpers.webui import messages
 from deforum_helpers.webui.host_scripts import find_script
 from deforum_helpers.webui.parts import part
 
@@ -14,7 +15,6 @@ SCRIPTS: Mapping[str, tuple[str, str, str]] = {
     "freeu_enabled": ("FreeU Integrated", "FreeU", "sd_forge_freeu"),
     "kohya_hrfix_enabled": ("Kohya HRFix Integrated", "Kohya HRFix", "sd_forge_kohya_hrfix"),
 }
-NO_FACES = "This WebUI mends no faces; choose a model under Settings, Face restoration."
 
 
 def lacking() -> dict[str, str]:
@@ -24,7 +24,11 @@ def lacking() -> dict[str, str]:
         for switch, (title, _, _) in SCRIPTS.items()
         if find_script(title, is_img2img=True) is None
     }
-    return missing if _face_restorer() is not None else {**missing, "restore_faces": NO_FACES}
+    return (
+        missing
+        if _face_restorer() is not None
+        else {**missing, "restore_faces": messages.NO_FACE_RESTORATION()}
+    )
 
 
 def check_faces() -> None:
@@ -35,18 +39,15 @@ def check_faces() -> None:
     """
     restorer = _face_restorer()
     if restorer is not None and getattr(restorer, "net", restorer) is None:
-        raise ModelError(
-            f"restore_faces: the WebUI could not load its model {restorer.name()!r}; its console says why. "
-            "Switch restore_faces off, or choose another under Settings, Face restoration."
-        )
+        raise ModelError(messages.FACE_MODEL_NOT_LOADED(name=restorer.name()))
 
 
 def why_not(switch: str) -> str:
     """Return why the host lacks what `switch` of SCRIPTS switches on, as a sentence."""
     _, name, extension = SCRIPTS[switch]
     if part("modules_forge.main_entry"):
-        return f"This WebUI has no {name}; if {extension} is under Extensions, switch it on and restart."
-    return f"This WebUI has no {name}; Forge has."
+        return messages.NO_EXTENSION(name=name, extension=extension)
+    return messages.ONLY_IN_FORGE(name=name)
 
 
 def _face_restorer() -> Any | None:

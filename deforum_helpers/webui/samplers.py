@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deforum_helpers.errors import ModelError
+from deforum_helpers.webui import messages
 from deforum_helpers.webui.parts import part
 
 # What older hosts have at the end of a sampler's name.
@@ -37,11 +38,11 @@ def sampler_fields(sampler: str, scheduler: str) -> dict[str, str]:
     if not labels and scheduler != "Automatic" and f"{name} {scheduler}" in known:
         return {"sampler_name": f"{name} {scheduler}"}
     if name not in known:
-        raise ModelError(f"The WebUI has no sampler {sampler!r}; it has: {', '.join(known)}.")
+        raise ModelError(messages.UNKNOWN_SAMPLER(name=sampler, known=", ".join(known)))
     if scheduler in labels:
         return {"sampler_name": name, "scheduler": scheduler}
     if scheduler != "Automatic":
-        raise ModelError(f"The WebUI has no scheduler {scheduler!r} for {name!r}.")
+        raise ModelError(messages.UNKNOWN_SCHEDULER(scheduler=scheduler, sampler=name))
     return {"sampler_name": name}
 
 

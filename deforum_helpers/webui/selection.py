@@ -8,13 +8,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from deforum_helpers.errors import ModelError
+from deforum_helpers.webui import messages
 from deforum_helpers.webui.borrowed import borrowed_options
 from deforum_helpers.webui.parts import part
 
-NO_CHECKPOINT = (
-    "The WebUI has no checkpoint: put a .safetensors file into its folder models/Stable-diffusion and press the "
-    "refresh button beside its list of checkpoints."
-)
 VAE_OPTIONS = ("sd_vae", "sd_vae_overrides_per_model_preferences")
 # Options that hosts keep for the models that are chosen or loaded.
 MODEL_OPTIONS = ("sd_model_checkpoint", "sd_checkpoint_hash", "forge_additional_modules", *VAE_OPTIONS)
@@ -50,11 +47,11 @@ def checkpoint_of(name: str) -> Any:
     from modules import sd_models
 
     if not sd_models.checkpoints_list:
-        raise ModelError(NO_CHECKPOINT)
+        raise ModelError(messages.NO_CHECKPOINT())
     found = sd_models.checkpoint_aliases.get(name) or sd_models.get_closet_checkpoint_match(name)
     if found is None:
         names = ", ".join(info.name for info in sd_models.checkpoints_list.values())
-        raise ModelError(f"The WebUI has no checkpoint {name!r}; it has: {names}.")
+        raise ModelError(messages.UNKNOWN_CHECKPOINT(name=name, known=names))
     return found
 
 
@@ -226,4 +223,4 @@ def _is_vae(path: str) -> bool:
 
 
 def _no_such_vae(name: str, known: Any) -> str:
-    return f"The WebUI has no VAE {name!r}; it has: {', '.join(known) or 'none'}."
+    return messages.UNKNOWN_VAE(name=name, known=", ".join(known) or "none")

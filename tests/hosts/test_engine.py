@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.errors import Cancelled, ModelError, OutOfMemory, Parked, RenderError
 from deforum_helpers.webui import reloads, turn
@@ -170,10 +171,10 @@ class TestPictures:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"sampler": "Magic"}, "no sampler 'Magic'; it has: DPM"),
+            ({"sampler": "Magic"}, "no sampler 'Magic'; expected one of: DPM"),
             ({"scheduler": "Magic"}, "no scheduler 'Magic'"),
-            ({"checkpoint": "third"}, "no checkpoint 'third'; it has: first.safetensors, second"),
-            ({"vae": "hard.pt"}, "no VAE 'hard.pt'; it has: soft"),
+            ({"checkpoint": "third"}, "no checkpoint 'third'; expected one of: first.safetensors, second"),
+            ({"vae": "hard.pt"}, "no VAE 'hard.pt'; expected one of: soft"),
         ],
     )
     def test_names_that_the_host_lacks_are_never_replaced(
@@ -191,9 +192,8 @@ class TestPictures:
         monkeypatch.setitem(sys.modules, "networks", networks)
         request = request_for(prompt="<lora:hills:1> <lora:lakes:0.5>")
         found = HostEngine().warnings(request)
-        assert [text for text in found if "LoRA" in text] == [
-            "The WebUI has no LoRA 'lakes'; the prompt is drawn without it."
-        ]
+        (told,) = (text for text in found if code_of(text) == "webui_lora_missing")
+        assert "'lakes'" in told
         assert HostEngine().warnings(request_for()) == ()
 
 
@@ -462,7 +462,7 @@ class TestErrors:
 
     def test_no_picture_is_never_a_frame(self, host: Any) -> None:
         host.processing.behaviour.nothing = True
-        with pytest.raises(RenderError, match="returned no picture"):
+        with pytest.raises(RenderError, match="returned no image"):
             draw(HostEngine())
 
     def test_black_and_nan_are_told_in_the_log(self, host: Any, caplog: pytest.LogCaptureFixture) -> None:

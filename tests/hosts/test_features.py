@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.engines.base import Control, FreeU, GenerateRequest, KohyaHRFix
 from deforum_helpers.errors import MissingFeature, ModelError, RenderError
 from deforum_helpers.webui.control_units import fitted
@@ -116,7 +117,7 @@ class TestControlNet:
         host.processing.behaviour.at_step = consequence
         with pytest.raises(RenderError, match="ControlNet failed: RuntimeError: wrong model"):
             draw(controls=(control(),))
-        with pytest.raises(RenderError, match="failed to draw: AttributeError"):
+        with pytest.raises(RenderError, match="failed to generate: AttributeError"):
             draw(controls=(control(),))
 
     def test_a_failure_that_the_host_hides_is_no_frame(self, host: Any) -> None:
@@ -196,10 +197,10 @@ class TestInsideTheUNet:
     def test_other_hosts_say_that_forge_has_them(self, host: Any) -> None:
         if host.forge:
             pytest.skip("of hosts without")
-        assert host_facts().lacks == {
-            "freeu_enabled": "This WebUI has no FreeU; Forge has.",
-            "kohya_hrfix_enabled": "This WebUI has no Kohya HRFix; Forge has.",
-        }
+        lacks = host_facts().lacks
+        assert {name: code_of(reason) for name, reason in lacks.items()} == dict.fromkeys(
+            ("freeu_enabled", "kohya_hrfix_enabled"), "webui_only_in_forge"
+        )
         with pytest.raises(MissingFeature, match="kohya_hrfix_enabled: This WebUI has no Kohya HRFix"):
             draw(kohya_hrfix=self.FIX)
 

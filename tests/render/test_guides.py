@@ -164,8 +164,8 @@ def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, images: str) -> N
 @pytest.mark.parametrize(
     ("named", "says"),
     [
-        ({}, "names no picture"),
-        ('{"0": "a.png"', "no JSON text: Expecting ',' delimiter at line 1, column 14"),
+        ({}, "names no image"),
+        ('{"0": "a.png"', "Expecting ',' delimiter at line 1, column 14"),
         ("[" * 100_000, "nests deeper than"),
         ({"0": "a.png", "max_f*0": "b.png"}, "has two pictures at frame 0"),
         ({"0": ""}, "has no picture at key '0'"),

@@ -17,6 +17,7 @@ from deforum_helpers.render.limits import LIMITS
 from deforum_helpers.render.plan import make_plan
 from deforum_helpers.settings import FIELDS, defaults, flat_settings, schema
 from deforum_helpers.settings.files import typed_settings
+from tests.refusals import refuses
 
 SMALL = {"W": 64, "H": 64, "max_frames": 5, "legacy_colormatch": False, "skip_video_creation": True}
 FLIPPED = {"enable_perspective_flip": True, "perspective_flip_phi": "0:(4)"}
@@ -32,7 +33,7 @@ def test_a_zoom_of_zero_is_drawn_and_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("zoom", ["0:(0.0005)", "0:(1), 4:(2000)"])
 def test_a_zoom_beyond_sense_is_refused(zoom: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"but must be 0\.001 to 1000, or 0"):
+    with refuses(SettingsError, "schedule_value_out_of_range", "zoom", "0.001 to 1000, or 0"):
         prepare({**SMALL, "animation_mode": "2D", "zoom": zoom}, host(tmp_path))
 
 
@@ -45,7 +46,7 @@ def test_any_view_with_perspective_flips(fv: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("fv", "frame"), [("0:(0)", 0), ("0:(160), 4:(200)", 2), ("0:(360)", 0)])
 def test_a_view_without_perspective_is_refused_where_it_is_used(fv: str, frame: int, tmp_path: Path) -> None:
     settings = {**SMALL, **FLIPPED, "animation_mode": "2D", "perspective_flip_fv": fv}
-    with pytest.raises(SettingsError, match=f"at frame {frame}, but must be an angle that is no multiple"):
+    with refuses(SettingsError, "schedule_value_out_of_range", "perspective_flip_fv", f"at frame {frame};"):
         prepare(settings, host(tmp_path))
     assert prepare({**settings, "enable_perspective_flip": False}, host(tmp_path)).plan.frames == 5
 

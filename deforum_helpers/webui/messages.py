@@ -1,0 +1,75 @@
+"""Messages about the WebUI that Deforum runs in: what it lacks, what it refuses, what it does otherwise."""
+
+from __future__ import annotations
+
+from deforum_helpers.core.messages import Message
+
+# What the WebUI does not have
+NO_CHECKPOINT = Message(
+    "webui_no_checkpoint",
+    "The WebUI has no checkpoint: put a .safetensors file into its folder models/Stable-diffusion and press the "
+    "refresh button beside its list of checkpoints.",
+)
+UNKNOWN_CHECKPOINT = Message(
+    "webui_unknown_checkpoint", "The WebUI has no checkpoint {name!r}; expected one of: {known}."
+)
+UNKNOWN_VAE = Message("webui_unknown_vae", "The WebUI has no VAE {name!r}; expected one of: {known}.")
+UNKNOWN_SAMPLER = Message(
+    "webui_unknown_sampler", "The WebUI has no sampler {name!r}; expected one of: {known}."
+)
+UNKNOWN_SCHEDULER = Message(
+    "webui_unknown_scheduler", "The WebUI has no scheduler {scheduler!r} for {sampler!r}."
+)
+NO_FACE_RESTORATION = Message(
+    "webui_no_face_restoration",
+    "This WebUI cannot restore faces; choose a model under Settings, Face restoration.",
+)
+FACE_MODEL_NOT_LOADED = Message(
+    "webui_face_model_not_loaded",
+    "restore_faces: the WebUI could not load its model {name!r}; its console says why. Switch restore_faces off, or "
+    "choose another model under Settings, Face restoration.",
+)
+NO_EXTENSION = Message(
+    "webui_no_extension",
+    "This WebUI has no {name}; if {extension} is listed under Extensions, enable it and restart.",
+)
+ONLY_IN_FORGE = Message("webui_only_in_forge", "This WebUI has no {name}; Forge has it.")
+
+# What it does otherwise
+LORA_MISSING = Message(
+    "webui_lora_missing", "The WebUI has no LoRA {name!r}; images are generated without it."
+)
+NO_TILING = Message(
+    "webui_no_tiling",
+    "tiling: this WebUI cannot make seamless borders at present; the frames will have seams.",
+)
+NO_INVERSION = Message(
+    "webui_no_inversion",
+    "noise_source is inverted, which a WebUI's model does not support: frames get new noise here.",
+)
+BLENDS_ARE_WEIGHTED = Message(
+    "webui_blends_are_weighted", "In a WebUI, prompts that blend are weighted parts of one prompt."
+)
+NO_CORRECTION = Message(
+    "webui_no_autoencoder_correction",
+    "autoencoder_correction has no effect in a WebUI, which has an autoencoder of its own.",
+)
+
+# While frames are generated
+UNIT_REFUSED = Message(
+    "webui_unit_refused", "cn_{unit}_enabled: the WebUI's ControlNet refuses this unit: {reason}"
+)
+UNIT_WITHOUT_MASK = Message(
+    "webui_unit_without_mask",
+    "cn_{unit}_mask_vid_path: this version of sd-webui-controlnet cannot limit a unit to a mask; update the extension, "
+    "or remove the mask.",
+)
+GENERATION_FAILED = Message("webui_generation_failed", "The WebUI failed to generate: {kind}: {reason}")
+PART_FAILED = Message("webui_part_failed", "The WebUI's {part} failed: {kind}: {reason}")
+OUT_OF_MEMORY = Message("webui_out_of_memory", "The WebUI ran out of memory; choose a smaller W and H.")
+CHECKPOINT_REPLACED = Message(
+    "webui_checkpoint_replaced",
+    "The WebUI loaded another checkpoint while it generated this frame; the job can be resumed.",
+)
+INTERRUPTED = Message("webui_interrupted", "The job was interrupted in the WebUI.")
+NO_IMAGE = Message("webui_no_image", "The WebUI returned no image; its console says why.")
