@@ -468,7 +468,7 @@ class TestErrors:
     def test_black_and_nan_are_told_in_the_log(self, host: Any, caplog: pytest.LogCaptureFixture) -> None:
         host.processing.behaviour.black = 1
         assert not draw(HostEngine()).any()
-        assert "wholly black" in caplog.text
+        assert "a black image" in caplog.text
         host.processing.behaviour.error = host.devices.NansException(
             "A tensor with NaNs was produced in Unet."
         )
