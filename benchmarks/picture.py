@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -263,8 +263,7 @@ def text_to_image(engine: Engine, count: int, size_px: tuple[int, int]) -> tuple
     )
     cancel = CancelToken()
     return tuple(
-        to_bytes(engine.generate(GenerateRequest(**{**vars(request), "seed": seed}), cancel))
-        for seed in range(100, 100 + count)
+        to_bytes(engine.generate(replace(request, seed=seed), cancel)) for seed in range(100, 100 + count)
     )
 
 

@@ -196,7 +196,10 @@ class TestSolver:
         levels = rising_levels(first_sigma, steps)
         assert levels[-1] == first_sigma
         assert all(low < high for low, high in zip((0.0, *levels[:-1]), levels, strict=True))
-        assert len(levels) <= max(LEAST_LEVELS, steps)
+        assert len(levels) <= max(LEAST_LEVELS, steps / 2 + 1)
+
+    def test_levels_crowd_where_detail_is(self) -> None:
+        assert rising_levels(1.6, 8) == pytest.approx((0.1, 0.4, 0.9, 1.6))
 
     @given(share=st.floats(0, 1))
     def test_a_blend_keeps_the_variance(self, share: float) -> None:
