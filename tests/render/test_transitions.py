@@ -121,7 +121,7 @@ def test_a_morph_shows_both_prompts_and_then_the_new_one_alone(tmp_path: Path) -
     blends = [request.blend for request in requests[5:8]]
     assert [(blend.prompt, blend.negative_prompt) for blend in blends if blend] == [("a lake", "fog")] * 3
     shares = [blend.share for blend in blends if blend]
-    assert shares == pytest.approx([1 - 0.15625, 0.5, 0.15625])
+    assert shares == pytest.approx([0.75, 0.5, 0.25])
     assert all(request.blend is None for request in requests[8:])
     # In its middle it keeps less of the frame before and has more new noise; at its ends as much as ever.
     strengths = [request.denoising_strength for request in requests]
