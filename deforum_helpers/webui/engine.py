@@ -130,14 +130,8 @@ class HostEngine:
         ]
         if request.tiling and part("modules_forge.main_entry"):
             found.append("tiling: this WebUI has no seamless borders at present; the frames will have seams.")
-        if request.noise_source == "inverted":
-            found.append(
-                "noise_source is inverted, which a WebUI's model cannot do: frames get new noise here."
-            )
         if request.blend is not None:
             found.append("Prompts that pass into each other are weighted parts of one prompt in a WebUI.")
-        if request.autoencoder_correction:
-            found.append("autoencoder_correction has no effect in a WebUI, whose autoencoder is its own.")
         return tuple(found)
 
 
