@@ -13,21 +13,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.picture_measures import Frame, Pair, burn, coherence, psnr, pulse, sharpness
 from benchmarks.rows import Row
 from benchmarks.scenes import FOV_DEG, KnownDepth, forest, poses_of, revealed_ratio, scene_pairs
 from deforum_helpers.camera.projection import flat_maps, inverse
 from deforum_helpers.cancel import CancelToken
+from deforum_helpers.depth import make_estimator
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.image.convert import from_bytes, to_bytes
+from deforum_helpers.image.types import Depth
 from deforum_helpers.image.warp import warp_flat
 from deforum_helpers.job import run_job
 from deforum_helpers.output.frames import read_frame, write_frame
@@ -61,15 +64,22 @@ CLIPS: Mapping[str, Mapping[str, Any]] = {
     "zoom": {"zoom": "0: (1.012)"},
     "pan": {"translation_x": "0: (4)"},
 }
-# Through a forest whose depth is known: a flight, and a pan there and back again, in units of the settings a frame.
+# Through a forest whose depth is known: a flight, and a pan there and back again, in units of the settings a frame. The
+# model has never seen such a forest and repaints it within some frames; the others begin with an image of its own.
 SCENE_CLIPS: Mapping[str, Mapping[str, float]] = {
     "flight": {"translation_z": 4.0, "translation_x": 1.0},
     "return": {"translation_x": 5.0},
+    "flight_own": {"translation_z": 4.0, "translation_x": 1.0},
+    "return_own": {"translation_x": 5.0},
 }
-SCENE: Mapping[str, Any] = {
+DEPTH_MODEL = "Built-in"
+SEEN_IN_3D: Mapping[str, Any] = {
     "animation_mode": "3D",
     "fov_schedule": f"0: ({FOV_DEG:g})",
-    "depth_algorithm": "Built-in",
+    "depth_algorithm": DEPTH_MODEL,
+}
+SCENE: Mapping[str, Any] = {
+    **SEEN_IN_3D,
     "use_init": True,
     "strength": 1.0,
     "prompts": {"0": "a forest at sunset, highly detailed"},
@@ -161,7 +171,7 @@ def compare(
 
 def render(settings: Mapping[str, Any], engine: Engine, fresh: Sequence[Frame], out: Path, name: str) -> Clip:
     """Render one clip, measure it, and keep its video and its contact sheet as `name`."""
-    scene = forest(int(settings["H"])) if settings["animation_mode"] == "3D" else None
+    scene = forest(int(settings["H"])) if settings.get("use_init") else None
     truth: list[tuple[Frame, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         facts = HostFacts("benchmark", "demo", None, Path(folder), samplers("demo"), schedulers("demo"))
@@ -171,13 +181,17 @@ def render(settings: Mapping[str, Any], engine: Engine, fresh: Sequence[Frame], 
         prepared = prepare(settings, facts)
         if scene is not None:
             truth = [scene.view(pose) for pose in poses_of(prepared.plan.moves)]
+
+        def known(name: str, device: torch.device, **share: Any) -> KnownDepth:
+            return KnownDepth([depth for _, depth in truth])
+
         began = time.perf_counter()
         result = run_job(
             prepared,
             engine,
             CancelToken(),
             lambda progress: None,
-            estimator=lambda name, device: KnownDepth([depth for _, depth in truth]),
+            estimator=make_estimator if scene is None else known,
         )
         seconds = (time.perf_counter() - began) / result.frames
         paths = sorted(result.outdir.glob(f"{result.timestring}_[0-9]*.png"))
@@ -186,12 +200,13 @@ def render(settings: Mapping[str, Any], engine: Engine, fresh: Sequence[Frame], 
             shutil.copy(result.video, out / f"{name}{result.video.suffix}")
     write_frame(out / f"{name}.png", contact_sheet(frames))
     of_scene: dict[str, float] = {"revealed": math.nan, "return": math.nan}
-    if scene is None:
+    if settings["animation_mode"] == "2D":
         pairs = planned_pairs(frames, prepared)
     else:
-        depths = [depth for _, depth in truth]
+        depths = [depth for _, depth in truth] or _estimated(frames)
         pairs, sights = scene_pairs(frames, depths, poses_of(prepared.plan.moves))
-        of_scene["revealed"] = revealed_ratio(frames, [view for view, _ in truth], pairs, sights)
+        if truth:
+            of_scene["revealed"] = revealed_ratio(frames, [view for view, _ in truth], pairs, sights)
         of_scene["return"] = psnr(frames[-1], frames[0])
     fit = coherence(pairs)
     measures = {
@@ -213,12 +228,19 @@ def clip_settings(clip: str, frames: int) -> Mapping[str, Any]:
     if clip in CLIPS:
         return CLIPS[clip]
     moves = {name: f"0: ({speed:g})" for name, speed in SCENE_CLIPS[clip].items()}
-    if clip == "return":
+    if clip.startswith("return"):
         there = (frames - 1) // 2
         x = SCENE_CLIPS[clip]["translation_x"]
         ends = f"{2 * there}: ({-x:g}), {2 * there + 1}: (0)"
         moves["translation_x"] = f"0: ({x:g}), {there}: ({x:g}), {there + 1}: ({-x:g}), {ends}"
-    return {**SCENE, **moves, "translation_z": moves.get("translation_z", "0: (0)")}
+    seen = SEEN_IN_3D if clip.endswith("_own") else SCENE
+    return {**seen, **moves, "translation_z": moves.get("translation_z", "0: (0)")}
+
+
+def _estimated(frames: Sequence[Frame]) -> list[Depth]:
+    """Return the depth of frames of which nothing is known, as the model sees it that the camera goes by."""
+    estimator = make_estimator(DEPTH_MODEL, torch.device("cpu"))
+    return [estimator.estimate(from_bytes(frame)) for frame in frames]
 
 
 def planned_pairs(frames: Sequence[Frame], prepared: Prepared) -> list[Pair]:
@@ -263,8 +285,7 @@ def text_to_image(engine: Engine, count: int, size_px: tuple[int, int]) -> tuple
     )
     cancel = CancelToken()
     return tuple(
-        to_bytes(engine.generate(GenerateRequest(**{**vars(request), "seed": seed}), cancel))
-        for seed in range(100, 100 + count)
+        to_bytes(engine.generate(replace(request, seed=seed), cancel)) for seed in range(100, 100 + count)
     )
 
 

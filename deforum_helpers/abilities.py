@@ -84,6 +84,17 @@ def lora_warnings(plan: Plan, facts: HostFacts) -> tuple[str, ...]:
     )
 
 
+def model_warnings(plan: Plan, facts: HostFacts) -> Iterator[str]:
+    """Yield what a WebUI does not let anybody ask of its model, and does in the usual way instead."""
+    if facts.engine != "webui":
+        return
+    requests = [key.request for key in plan.key_frames if key.source != "nothing"]
+    if any(request.noise_source == "inverted" for request in requests):
+        yield "noise_source is inverted, which a WebUI's model cannot do: frames get new noise here."
+    if any(request.autoencoder_correction for request in requests):
+        yield "autoencoder_correction has no effect in a WebUI, whose autoencoder is its own."
+
+
 def known_words(facts: HostFacts) -> tuple[str, tuple[str, ...]]:
     """Return what the host's model can draw and the words that it knows; nothing of a model that draws anything."""
     return (ABILITY, vocabulary()) if facts.engine == "demo" else ("", ())

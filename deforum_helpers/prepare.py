@@ -18,6 +18,7 @@ from deforum_helpers.abilities import (
     face_problems,
     lora_problems,
     lora_warnings,
+    model_warnings,
     word_warnings,
 )
 from deforum_helpers.control_checks import blank_problems, control_problems, control_warnings, unread_numbers
@@ -213,7 +214,8 @@ def _plan_warnings(
     overruled = overruled_warnings(asked, plan.settings, inputs.video_frames)
     of_sound = speed_warnings(inputs, plan.fps, plan.frames)
     of_files = (*of_sound, *_mask_video_warnings(plan, inputs), *mask_warnings(plan, inputs.downloads))
-    of_models = (*control_warnings(plan, facts), *lora_warnings(plan, facts), *word_warnings(plan, facts))
+    of_prompts = (*lora_warnings(plan, facts), *word_warnings(plan, facts))
+    of_models = (*control_warnings(plan, facts), *of_prompts, *model_warnings(plan, facts))
     return (*left_out, *overruled, *plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
 
 

@@ -43,6 +43,24 @@ def test_faces_that_nothing_mends_are_left_out_and_told(tmp_path: Path) -> None:
     assert prepare(SMALL | {"restore_faces": True}, host(tmp_path)).missing == ()
 
 
+@pytest.mark.parametrize(
+    "switched_on", [{"noise_source": "inverted"}, {"autoencoder_correction": True, "noise_schedule": "0:(0)"}]
+)
+def test_what_a_webui_lets_nobody_ask_of_its_model_is_told_before_the_film(
+    switched_on: dict[str, Any], tmp_path: Path
+) -> None:
+    (name, *_) = switched_on
+
+    def told(engine: str, changes: dict[str, Any]) -> list[str]:
+        facts = host(tmp_path, engine=engine)
+        return [text for text in prepare(SMALL | changes, facts).warnings if name in text]
+
+    assert len(told("webui", switched_on)) == 1
+    assert told("diffusers", switched_on) == []
+    assert told("webui", {"noise_schedule": "0:(0)"}) == []
+    assert told("webui", switched_on | {"animation_mode": "Interpolation"}) == []
+
+
 def test_a_lora_that_is_not_there_is_told_before_the_film(tmp_path: Path) -> None:
     """It is left out; a wrong name is seen before hours of rendering."""
     (tmp_path / "Lora" / "mine").mkdir(parents=True)

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.picture import flat_motion, to_float
+from benchmarks.picture import flat_motion, text_to_image, to_float
 from benchmarks.picture_measures import Frame, Pair, burn, coherence, psnr, pulse, smear
 from deforum_helpers.camera.flat import flat_matrix
+from deforum_helpers.engines import make_engine
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.image.warp import warp_flat
 from deforum_helpers.render.moves import FlatMove
@@ -91,3 +92,9 @@ def test_a_smeared_area_has_no_gradients_along_the_motion() -> None:
     smeared[:, :40] = true[:, 40:41]
     assert smear(true, true, flow, revealed) == pytest.approx(1)
     assert smear(smeared, true, flow, revealed) < 0.2
+
+
+def test_images_of_the_prompt_differ_by_their_seed_alone() -> None:
+    one, other = text_to_image(make_engine("null"), 2, (64, 48))
+    assert one.shape == other.shape == (48, 64, 3)
+    assert not np.array_equal(one, other)

@@ -45,9 +45,10 @@ def test_the_first_view_is_the_middle_of_the_canvas() -> None:
     assert (~wall).sum() == 20 * 12
 
 
+@pytest.mark.parametrize("clip", ["return", "return_own"])
 @pytest.mark.parametrize("frames", [5, 6, 24, 25])
-def test_the_pan_ends_where_it_began(frames: int, tmp_path: Path) -> None:
-    poses = poses_of(plan("return", frames, tmp_path).moves)
+def test_the_pan_ends_where_it_began(frames: int, clip: str, tmp_path: Path) -> None:
+    poses = poses_of(plan(clip, frames, tmp_path).moves)
     assert len(poses) == frames
     assert np.allclose(poses[-1], np.eye(4))
     assert abs(poses[(frames - 1) // 2][0, 3]) == pytest.approx(

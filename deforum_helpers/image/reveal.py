@@ -32,8 +32,8 @@ NEARER_SHARE = 0.1
 # Side of the square in which both sides of a crack are looked at, and how far their colours differ at most.
 CRACK_PX = 5
 SAME_COLOR = 0.12
-# A thinner rim of new things is left to the ordinary sampling of the frame.
-THINNEST_PX = 3
+# A thinner rim of new things, thinner than a cell of latents, is left to the ordinary sampling of the frame.
+THINNEST_PX = 7
 GROWN_PX = 4
 SOFT_PX = 2.0
 
@@ -82,12 +82,21 @@ def _without_cracks(image: torch.Tensor, hole: torch.Tensor, sight: Sight) -> to
     means, found = [], hole
     for side in (near, ~near & ~hole):
         weight = side.to(image.dtype)
-        planes = torch.cat([image * weight, weight[None]])[None]
-        sums = torch.nn.functional.avg_pool2d(planes, CRACK_PX, 1, CRACK_PX // 2)[0]
+        sums = _summed(torch.cat([image * weight, weight[None]]), CRACK_PX)
         found = found & (sums[-1] > 0)
         means.append(sums[:-1] / sums[-1].clamp(min=1e-6))
     alike = found & ((means[0] - means[1]).abs().amax(0) < SAME_COLOR)
     return torch.where(alike, (means[0] + means[1]) / 2, image)
+
+
+def _summed(planes: torch.Tensor, side_px: int) -> torch.Tensor:
+    """Return the sums of (C, H, W) over squares of an odd side around each pixel, nothing beyond the picture's edge."""
+    if planes.device.type == "cpu":
+        pixels = np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
+        window = (side_px, side_px)
+        sums = cv2.boxFilter(pixels, -1, window, normalize=False, borderType=cv2.BORDER_CONSTANT)
+        return torch.from_numpy(sums).permute(2, 0, 1)
+    return torch.nn.functional.avg_pool2d(planes[None], side_px, 1, side_px // 2, divisor_override=1)[0]
 
 
 def repainted_mask(hole: torch.Tensor) -> Mask | None:

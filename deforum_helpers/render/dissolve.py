@@ -10,7 +10,7 @@ from deforum_helpers.image.types import Image
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.state import Frame
 from deforum_helpers.render.studio import Studio
-from deforum_helpers.render.transitions import dissolved_share
+from deforum_helpers.render.transitions import eased, passed_share
 from deforum_helpers.schedule.seeds import derived_seed
 
 
@@ -32,7 +32,7 @@ def dissolved(
     order = dissolve_order(settings.W, settings.H, seed, leaving.device)
     shown: list[Frame] = []
     for frame in frames:
-        share = dissolved_share(settings, begun, frame.index)
+        share = eased(passed_share(settings, begun, frame.index))
         if share >= 1:
             return (*shown, *frames[len(shown) :]), None
         leaving = studio.moved(leaving, frame.index)

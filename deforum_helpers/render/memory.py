@@ -2,7 +2,8 @@
 
 After each step the last frame is laid into the memory: its pixels take the place of all points that it shows, and of
 those that it looks through. What is out of its view, or behind what it shows, stays. So the memory holds the newest
-look of every place, and no more than its bound: what was seen longest ago goes first.
+look of every place, and no more than its bound: what was seen longest ago goes first, and of that what would look
+smallest from where the camera is.
 
 A memory is a value that follows from the frames and the plan alone, so a resumed run builds it again from its frames.
 """
@@ -136,8 +137,9 @@ def remembering(
     held = np.nonzero(kept)[0]
     forgot = memory.forgot or stride > 1 or len(held) > room
     if len(held) > room:
-        newest = np.argsort(-memory.seen[held], kind="stable")[: max(room, 0)]
-        held = np.sort(held[newest])
+        apparent = memory.sizes[held] / np.linalg.norm(_turned(memory.places[held], pose), axis=0).clip(1e-6)
+        best = np.lexsort((-apparent, -memory.seen[held]))[: max(room, 0)]
+        held = np.sort(held[best])
     return SceneMemory(
         np.concatenate([memory.places[held], places]),
         np.concatenate([memory.colors[held], colors]),
@@ -198,11 +200,14 @@ def hold_of(age: torch.Tensor, strength: float) -> torch.Tensor:
 
 def _projected(places: Floats, pose: Matrix, optics: Matrix) -> tuple[Floats, Floats, Floats]:
     """Return the columns and rows at which a camera sees points, and their depths."""
-    turned = (optics @ pose[:3, :3]).astype(np.float32)
-    moved = (optics @ pose[:3, 3]).astype(np.float32)
-    x, y, z = (turned @ places.T) + moved[:, None]
+    x, y, z = _turned(places, optics @ pose[:3])
     ahead = np.where(z > 1e-6, z, 1)
     return x / ahead, y / ahead, z
+
+
+def _turned(places: Floats, matrix: Matrix) -> Floats:
+    """Return points (N, 3) after a matrix of three rows and four columns, or more rows, (3, N)."""
+    return (matrix[:3, :3].astype(np.float32) @ places.T) + matrix[:3, 3].astype(np.float32)[:, None]
 
 
 def _pixels(

@@ -84,6 +84,11 @@ def plan_request(
     )
 
 
+def from_noise_alone(request: GenerateRequest) -> GenerateRequest:
+    """Return `request` without what acts on an init image alone: the same image where there is none."""
+    return replace(request, noise_source="new", new_noise_share=0.0, autoencoder_correction=False)
+
+
 def _named(script: Script, index: int) -> tuple[str, str, str]:
     """Return the names of the sampler, the scheduler and the checkpoint at a frame."""
     settings = script.settings

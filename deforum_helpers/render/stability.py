@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.render.requests import plan_request
+from deforum_helpers.render.requests import from_noise_alone, plan_request
 from deforum_helpers.render.script import Script
 from deforum_helpers.render.transitions import Transition
 from deforum_helpers.schedule import KeySeeds
@@ -50,13 +50,8 @@ class References:
 
     def _reference(self, begun: int) -> GenerateRequest:
         script, seed = self._script, max(self._script.settings.seed, 0)
-        return replace(
-            plan_request(script, begun, script.schedules.numbers_at(begun), KeySeeds(seed, seed, begun)),
-            blend=None,
-            noise_source="new",
-            new_noise_share=0.0,
-            autoencoder_correction=False,
-        )
+        numbers, seeds = script.schedules.numbers_at(begun), KeySeeds(seed, seed, begun)
+        return replace(from_noise_alone(plan_request(script, begun, numbers, seeds)), blend=None)
 
 
 def plan_stability(

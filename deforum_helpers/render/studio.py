@@ -29,8 +29,9 @@ from deforum_helpers.render.masks import Masks
 from deforum_helpers.render.memory import SceneMemory, nothing_seen, remembering
 from deforum_helpers.render.moves import FlatMove, Move, composed, taken_back
 from deforum_helpers.render.plan import Plan
+from deforum_helpers.render.requests import from_noise_alone
 from deforum_helpers.render.revealing import Moved, moved_exactly
-from deforum_helpers.settings.modes import is_exact, is_hybrid, remembers
+from deforum_helpers.settings.modes import is_exact, is_hybrid, is_moved, remembers
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,9 @@ class Studio:
         settings = self.plan.settings
         if mask is None or init_image is None:
             image = self.engine.generate(replace(request, init_image=init_image), self.cancel)
+            if init_image is None and self._holds_looks and not request.controls:
+                # The first frame often is the very image that later ones are held to.
+                self.looks[from_noise_alone(request)] = look_of(image)
         else:
             padding_px = settings.full_res_mask_padding if settings.full_res_mask else None
             if padding_px is not None and request.controls:
@@ -291,6 +295,12 @@ class Studio:
         if request not in self.looks:
             self.looks[request] = look_of(self.generated(request, None, None))
         return self.looks[request]
+
+    @property
+    def _holds_looks(self) -> bool:
+        return is_moved(self.plan.settings) and bool(
+            (self.plan.schedules.values["stability_schedule"] > 0).any()
+        )
 
     def overlaid(self, image: Image, frame: int, mask: Mask | None) -> Image:
         """Return `image` where the mask is white, and the original picture where it is black.

@@ -11,10 +11,10 @@ from deforum_helpers.render.script import Script
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import is_led_to_an_end, transition
 
-# In the middle of a morph a frame keeps this share of its usual strength, and has this share of new noise: below,
-# the old shapes remain; above, neighbouring frames have nothing in common.
-MORPH_STRENGTH = 0.6
-MORPH_NEW_NOISE = 0.7
+# In the middle of a morph a frame keeps this share of its usual strength, and has this share of new noise. With more
+# strength and less noise the old shapes remain; the other way round, neighbouring frames have nothing in common.
+MORPH_STRENGTH = 0.85
+MORPH_NEW_NOISE = 0.4
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,11 @@ def transition_at(script: Script, index: int) -> Transition | None:
         return None
     if kind == "cut":
         return Transition("cut", begun, 1.0, begun - 1, index) if index == begun else None
-    share = dissolved_share(script.settings, begun, index)
-    if share >= 1 and index > begun:
+    passed = passed_share(script.settings, begun, index)
+    if passed >= 1 and index > begun:
         return None
+    # What a model makes of two prompts changes most about the middle as it is; easing would make a jump of that.
+    share = passed if kind == "morph" else eased(passed)
     return Transition("dissolve" if kind == "dissolve" else "morph", begun, share, begun - 1, index)
 
 
@@ -94,15 +96,15 @@ def ending_share(settings: Settings, index: int) -> float:
     return eased(max(0.0, 1 - left / settings.ending_frames))
 
 
-def dissolved_share(settings: Settings, begun: int, index: int) -> float:
-    """Return how much of frame `index` is the new prompt's, 0..1; it leaves 0 and reaches 1 without a jerk.
+def passed_share(settings: Settings, begun: int, index: int) -> float:
+    """Return how much of a change of prompts is over at frame `index`, above 0 to 1.
 
     Args:
         settings: give the length of the change.
         begun: the frame at which the new prompt begins; the first that has a share of it.
         index: frame number, >= begun.
     """
-    return eased(min((index - begun + 1) / settings.prompt_transition_frames, 1.0))
+    return min((index - begun + 1) / settings.prompt_transition_frames, 1.0)
 
 
 def eased(share: float) -> float:

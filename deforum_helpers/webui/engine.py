@@ -130,12 +130,8 @@ class HostEngine:
         ]
         if request.tiling and part("modules_forge.main_entry"):
             found.append(messages.NO_TILING())
-        if request.noise_source == "inverted":
-            found.append(messages.NO_INVERSION())
         if request.blend is not None:
             found.append(messages.BLENDS_ARE_WEIGHTED())
-        if request.autoencoder_correction:
-            found.append(messages.NO_CORRECTION())
         return tuple(found)
 
 

@@ -43,16 +43,8 @@ NO_TILING = Message(
     "webui_no_tiling",
     "tiling: this WebUI cannot make seamless borders at present; the frames will have seams.",
 )
-NO_INVERSION = Message(
-    "webui_no_inversion",
-    "noise_source is inverted, which a WebUI's model does not support: frames get new noise here.",
-)
 BLENDS_ARE_WEIGHTED = Message(
     "webui_blends_are_weighted", "In a WebUI, prompts that blend are weighted parts of one prompt."
-)
-NO_CORRECTION = Message(
-    "webui_no_autoencoder_correction",
-    "autoencoder_correction has no effect in a WebUI, which has an autoencoder of its own.",
 )
 
 # While frames are generated

@@ -91,9 +91,9 @@ def test_flags_move_with_the_picture() -> None:
 
 def test_wide_holes_are_painted_anew_and_thin_ones_are_not() -> None:
     hole = torch.zeros(SIDE_PX, SIDE_PX, dtype=torch.bool)
-    hole[:, 40:42] = True
+    hole[:, 40:44] = True
     assert repainted_mask(hole) is None
-    hole[:, 40:46] = True
+    hole[:, 40:48] = True
     mask = repainted_mask(hole)
     assert mask is not None
     assert (mask[hole] > 0.95).all()

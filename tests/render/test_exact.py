@@ -34,6 +34,8 @@ EXACT = {
     "color_coherence": "None",
     "skip_video_creation": True,
 }
+# Uncovers more than the frame's own sampling is left with.
+WIDE = {"translation_x": "0: (75)"}
 
 
 class Boxes:
@@ -84,6 +86,7 @@ def frames_of(root: Path) -> list[np.ndarray]:
 
 CASES: dict[str, dict[str, Any]] = {
     "every frame": {},
+    "painted at every frame": WIDE,
     "cadence": {"diffusion_cadence": 3, "max_frames": 8},
     "flow between": {"diffusion_cadence": 2, "optical_flow_cadence": "DIS Medium"},
     "turning": {"translation_x": "0: (0)", "translation_z": "0: (0)", "rotation_3d_y": "0: (4)"},
@@ -135,7 +138,7 @@ def painted_requests(engine: Painting) -> list[GenerateRequest]:
 
 def test_what_comes_into_sight_is_painted_from_noise_of_its_own(tmp_path: Path) -> None:
     engine = Painting()
-    run(tmp_path, engine, noise_source="inverted", autoencoder_correction=True)
+    run(tmp_path, engine, noise_source="inverted", autoencoder_correction=True, **WIDE)
     painted = painted_requests(engine)
     assert len(painted) == 4  # every frame but the first
     assert {request.denoising_strength for request in painted} == {1.0}
@@ -150,14 +153,14 @@ def test_what_comes_into_sight_is_painted_from_noise_of_its_own(tmp_path: Path) 
 
 def test_the_schedule_says_how_strongly(tmp_path: Path) -> None:
     engine = Painting()
-    run(tmp_path, engine, revealed_strength_schedule="0: (0), 1: (0), 2: (0.4), 3: (0)")
+    run(tmp_path, engine, revealed_strength_schedule="0: (0), 1: (0), 2: (0.4), 3: (0)", **WIDE)
     assert [request.denoising_strength for request in painted_requests(engine)] == [0.4]
 
 
 def test_what_in_between_frames_uncover_is_painted_at_the_next_key_frame(tmp_path: Path) -> None:
     every, third = Painting(), Painting()
-    run(tmp_path / "1", every, max_frames=7)
-    run(tmp_path / "3", third, max_frames=7, diffusion_cadence=3)
+    run(tmp_path / "1", every, max_frames=7, **WIDE)
+    run(tmp_path / "3", third, max_frames=7, diffusion_cadence=3, **WIDE)
     once, all_three = (painted_requests(engine)[1].mask for engine in (every, third))
     assert once is not None
     assert all_three is not None
@@ -166,7 +169,7 @@ def test_what_in_between_frames_uncover_is_painted_at_the_next_key_frame(tmp_pat
 
 def test_masks_of_the_settings_hold_what_is_painted(tmp_path: Path) -> None:
     engine = Painting()
-    masked = {"use_mask": True, "mask_schedule": '0: ("!{everywhere}")', "full_res_mask": False}
+    masked = {"use_mask": True, "mask_schedule": '0: ("!{everywhere}")', "full_res_mask": False, **WIDE}
     run(tmp_path, engine, **masked)
     assert not painted_requests(engine)
 

@@ -118,6 +118,21 @@ def test_no_memory_is_larger_than_its_bound_and_the_oldest_goes_first(frames_hel
     assert not laid(nothing_seen(), 0, picture(0), wall(2.0), np.eye(4)).forgot
 
 
+def test_of_equal_age_the_least_visible_goes_first() -> None:
+    """The camera flies between a near wall at its left and a far one, and turns round: the near one is larger now."""
+    walls = wall(6.0)
+    walls[:, : SIDE_PX // 2] = 1.5
+    memory = laid(nothing_seen(), 0, picture(1), walls, np.eye(4))
+    forward, round_about = np.eye(4), np.diag([-1.0, 1.0, -1.0, 1.0])
+    forward[2, 3] = -1.0
+    bound = int(1.4 * SIDE_PX * SIDE_PX * BYTES_PER_POINT)
+    memory = laid(memory, 1, picture(2), wall(2.0), round_about @ forward, bound)
+    old = memory.places[memory.seen == 0]
+    assert memory.forgot
+    assert 0.3 * SIDE_PX**2 < len(old) < 0.5 * SIDE_PX**2
+    assert old[:, 2].max() < 2
+
+
 def test_older_places_are_held_less() -> None:
     held = hold_of(torch.tensor([0.0, 240.0, 480.0]), 0.8)
     assert torch.allclose(held, torch.tensor([0.8, 0.4, 0.2]))
