@@ -13,6 +13,7 @@ from benchmarks.rows import table
 MODULES = {
     "schedules": "benchmarks.schedules",
     "prompts": "benchmarks.prompts",
+    "plan": "benchmarks.plan",
     "warp": "benchmarks.warp",
     "noise": "benchmarks.noise",
     "color": "benchmarks.color",

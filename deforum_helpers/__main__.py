@@ -9,26 +9,41 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
-try:
-    from deforum_helpers.commands import check, plot, run, tools
-    from deforum_helpers.commands.job_files import check_engine
+
+@contextmanager
+def _packages_needed() -> Iterator[None]:
+    """End the program with one sentence where an import inside lacks a package."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("deforum"):
+            raise
+        sys.exit(
+            f"The package {missing.name} is not installed for this Python, {sys.executable}; `python webui.py` makes "
+            "the folder venv with all packages, whose Python is venv/bin/python (Windows: venv\\Scripts\\python)."
+        )
+
+
+with _packages_needed():
+    from deforum_helpers.commands import tools
     from deforum_helpers.engines.names import ENGINES
     from deforum_helpers.errors import ModelError
-    from deforum_helpers.progress_line import LogLines
-except ModuleNotFoundError as missing:
-    if (missing.name or "").startswith("deforum"):
-        raise
-    sys.exit(
-        f"The package {missing.name} is not installed for this Python, {sys.executable}; `python webui.py` makes the "
-        "folder venv with all packages, whose Python is venv/bin/python (Windows: venv\\Scripts\\python)."
-    )
+    from deforum_helpers.progress_line import LogLines, ProgressLine
 
+    if importlib.util.find_spec("numpy") is None:  # which is loaded with a command; without it none works
+        raise ModuleNotFoundError(name="numpy")
+
+# Commands on settings files, and what each does first.
+ON_FILES = {"run": "Checking", "check": "Checking", "plot": "Drawing"}
 # Commands, and the options that may stand before them.
 ON_A_SERVER = ("submit", "watch", "jobs", "cancel", "resume", "--url", "--api-auth", "--patience")
 STRICT_HELP = "refuse what would be left out, too: restore_faces, LoRAs, units without a picture"
@@ -45,11 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines.setFormatter(_WithoutTraceback("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
     logging.captureWarnings(True)
-    own = {"run": run.run, "check": check.check, "plot": plot.plot}
     try:
-        if options.command in own:
-            check_engine(options)
-        code = own.get(options.command, tools.run_tool)(options)
+        on_files = options.command in ON_FILES
+        code = (_command_on_files(options) if on_files else tools.run_tool)(options)
         sys.stdout.flush()
         return code
     except ModelError as error:
@@ -63,6 +76,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _command_on_files(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
+    """Load a command on settings files; the terminal shows a sign of life before, as this takes half a second.
+
+    Raises:
+        ModelError: the checkpoint that it names is none that can be used.
+    """
+    line = ProgressLine(sys.stderr, in_logs=False)
+    line.show(ON_FILES[options.command], ", ".join(path.name for path in options.files))
+    try:
+        with _packages_needed():
+            from deforum_helpers.commands.job_files import check_engine
+
+            module: ModuleType = importlib.import_module(f"deforum_helpers.commands.{options.command}")
+        check_engine(options)
+        command: Callable[[argparse.Namespace], int] = getattr(module, options.command)
+        return command
+    finally:
+        line.end(keep=False)
+
+
 class _WithoutTraceback(logging.Formatter):
     """A terminal gets the sentence; where it came from is for the log of a server."""
 
@@ -73,7 +106,7 @@ class _WithoutTraceback(logging.Formatter):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deforum_helpers", description=__doc__)
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="|".join(("run", "check", "plot", *tools.NAMES))
+        dest="command", required=True, metavar="|".join((*ON_FILES, *tools.NAMES))
     )
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from bisect import bisect_left
 from types import TracebackType
 
 import numpy as np
@@ -90,9 +91,10 @@ class Aside:
 
     def _log(self, frames: int) -> None:
         seconds = time.monotonic() - self._noted_at
-        for key in self._prepared.plan.key_frames:
-            if self._noted <= key.index < frames:
-                logger.info("%s %.2f s.", _described(key), seconds)
+        keys = self._prepared.plan.key_frames
+        first, end = (bisect_left(keys.indices, frame) for frame in (self._noted, frames))
+        for key in keys[first:end]:
+            logger.info("%s %.2f s.", _described(key), seconds)
 
     def _begun(self) -> GrowingFilm:
         prepared, options = self._prepared, self._prepared.options

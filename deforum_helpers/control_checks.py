@@ -79,7 +79,8 @@ def control_warnings(plan: Plan, facts: HostFacts) -> list[str]:
 
 def _blank(plan: Plan, number: int, unit: ControlNetUnit) -> Iterator[Problem]:
     """A unit without a picture of its own needs frames that are drawn from one; loopback waits for the second."""
-    blank = [key.index for key in plan.key_frames if key.source == "nothing"]
+    keys = plan.key_frames
+    blank = [index for index, source in zip(keys.indices, keys.sources, strict=True) if source == "nothing"]
     waits = unit.loopback_mode and is_moved(plan.settings)
     if not follows_frames(unit) or not blank or waits:
         return

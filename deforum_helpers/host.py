@@ -16,6 +16,7 @@ from deforum_helpers.media.inputs import Downloads, Inputs
 from deforum_helpers.options import Options
 from deforum_helpers.output.wanted import more_pixels, more_problems
 from deforum_helpers.registry import UnknownName
+from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import wanted_finders
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.names import WRITTEN, missing_feature
@@ -244,7 +245,7 @@ def name_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
     problems = []
     for attribute, unscheduled, is_scheduled, allowed in _sorts_of_names(plan.settings, facts):
         unknown: dict[str, int] = {}
-        for key in plan.key_frames:
+        for key in _keys_with_names(plan, attribute, is_scheduled):
             name = getattr(key.request, attribute)
             if name is not None and not _known(attribute, name, allowed):
                 unknown.setdefault(name, key.index)
@@ -263,6 +264,17 @@ def name_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
                 )
             )
     return problems
+
+
+def _keys_with_names(plan: Plan, attribute: str, is_scheduled: bool) -> Iterator[KeyFrame]:
+    """Yield the first key frame with each name; names change with the texts of their schedule alone."""
+    numbers = {"": 0}
+    if is_scheduled:
+        texts = plan.schedules.texts[f"{attribute}_schedule"]
+        numbers = {}
+        for number, index in enumerate(plan.key_frames.indices):
+            numbers.setdefault(texts[plan.shown(index)], number)
+    return map(plan.key_frames.__getitem__, numbers.values())
 
 
 def _sorts_of_names(settings: Settings, facts: HostFacts) -> Iterator[tuple[str, str, bool, tuple[str, ...]]]:

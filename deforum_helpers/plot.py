@@ -77,7 +77,7 @@ def _axis(plan: Plan, width_px: int) -> str:
         if last:
             text = f"{last / frames:.1f}{unit}" if unit else str(last)
             marks.append(f'<text x="{at_end}" y="{y}" text-anchor="end" fill="{color}">{text}</text>\n')
-    keys = np.array([key.index for key in plan.key_frames])
+    keys = np.array(plan.key_frames.indices)
     for frame in keys[_firsts(_columns(plan, keys, width_px))]:
         x = frame_x(plan, frame, width_px)
         marks.append(f'<path d="M{x:.2f} 36V44" stroke="#333" stroke-width="1"/>\n')
@@ -208,7 +208,7 @@ def camera_svg(plan: Plan) -> str:
     path = camera_path(plan)
     fov_deg = plan.schedules.values["fov_schedule"]
     aspect = plan.settings.W / plan.settings.H
-    keys = [key.index for key in plan.key_frames]
+    keys = plan.key_frames.indices
     frustums = [_frustum(path[key], float(fov_deg[key]), aspect, _reach(path)) for key in _spread(keys)]
     panes = (("from above", 0, 2, -1.0), ("from the side", 2, 1, 1.0))
     drawn = [
@@ -225,7 +225,7 @@ def _flat_words(plan: Plan) -> str:
     return "The camera's way is drawn for 3D; nothing moves in this film."
 
 
-def _spread(keys: list[int], most: int = 40) -> list[int]:
+def _spread(keys: Sequence[int], most: int = 40) -> Sequence[int]:
     """Return at most `most` of the key frames, evenly spread, first and last among them."""
     if len(keys) <= most:
         return keys

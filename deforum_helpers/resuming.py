@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from deforum_helpers.engines.base import Engine
@@ -104,7 +105,7 @@ def _saved(run: Run, engine: Engine) -> Checkpoint | None:
 
 def _state_at(plan: Plan, done: int, saved: Checkpoint | None, run: Run, engine: Engine) -> State:
     """Return the state before the step that makes frame `done`, of the frames on disk."""
-    steps = sum(key.stop <= done for key in plan.key_frames)
+    steps = bisect_right(plan.key_frames.stops, done)
     while steps < len(plan.key_frames) and plan.key_frames[steps].dissolve not in (
         None,
         plan.key_frames[steps].index,

@@ -285,3 +285,23 @@ def test_what_libraries_failed_of_is_one_line() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "WARNING: It failed.\n")
+
+
+@pytest.mark.parametrize("name", ["run", "check", "plot"])
+def test_a_terminal_shows_life_before_a_command_loads(name: str) -> None:
+    code = (
+        "import io, sys\n"
+        "class Terminal(io.StringIO):\n"
+        "    encoding = 'utf-8'\n"
+        "    def isatty(self): return True\n"
+        "    def write(self, text):\n"
+        "        print([text, 'deforum_helpers.prepare' in sys.modules])\n"
+        "        return len(text)\n"
+        "sys.stderr = Terminal()\n"
+        "from deforum_helpers.__main__ import main\n"
+        f"main(['{name}', 'nowhere.txt'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    first = done.stdout.splitlines()[0]
+    assert "nowhere.txt" in first
+    assert first.endswith("False]")

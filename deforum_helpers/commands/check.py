@@ -21,6 +21,7 @@ from deforum_helpers.commands.report import Checked, as_json, as_text
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.host import HostFacts
 from deforum_helpers.prepare import prepare
+from deforum_helpers.progress_line import ProgressLine
 from deforum_helpers.settings.report import file_report
 
 
@@ -30,7 +31,13 @@ def check(options: argparse.Namespace) -> int:
     With --strict what would be left out of a video, as it is not there, is an error too.
     """
     facts = host_facts(options, options.out or DEFAULT_OUTPUT_ROOT)
-    checked = [_checked(path, options, facts) for path in options.files]
+    line, checked = ProgressLine(sys.stderr, in_logs=False), []
+    try:
+        for path in options.files:
+            line.show("Checking", path.name)
+            checked.append(_checked(path, options, facts))
+    finally:
+        line.end(keep=False)
     if options.json:
         print(json.dumps([as_json(one) for one in checked], indent=2, ensure_ascii=False))
     else:

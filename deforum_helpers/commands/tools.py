@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.commands.job_files import DEFAULT_OUTPUT_ROOT
 from deforum_helpers.errors import DeforumError, SettingsError, alike, told
 from deforum_helpers.progress_line import ProgressLine
 from deforum_helpers.settings.tables import INTERPOLATION_ENGINES, UPSCALE_FACTORS, UPSCALE_MODELS
@@ -85,6 +84,7 @@ def _add_vid2depth(
 
 def run_tool(options: argparse.Namespace) -> int:
     """Run a tool; 0 if it made its film, 1 if it failed or was stopped, 2 if what was asked for is wrong."""
+    from deforum_helpers.commands.job_files import DEFAULT_OUTPUT_ROOT
     from deforum_helpers.tools.results import Work
 
     cancel, line = CancelToken(), ProgressLine(sys.stderr, in_logs=False)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from deforum_helpers.controlnet.units import acting_units
 from deforum_helpers.engines.base import GenerateRequest
@@ -13,13 +16,13 @@ from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render.controls import Steering, plan_controls
 from deforum_helpers.render.guides import Guide, guide_at, is_guided
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
-from deforum_helpers.render.order import Stage, StageOrder
+from deforum_helpers.render.order import Stage, StageOrder, Traits
 from deforum_helpers.render.placing import plan_fades
-from deforum_helpers.render.requests import plan_request, repainting
+from deforum_helpers.render.requests import plan_request, planned_steps, repainting
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.render.script import Script
 from deforum_helpers.render.stability import References, Stability, plan_stability
-from deforum_helpers.render.transitions import ending_share, transition_at
+from deforum_helpers.render.transitions import Transition, ending_share, transitions_at
 from deforum_helpers.schedule import KeySeeds, seed_series
 from deforum_helpers.schedule.mask_grammar import MaskExpression
 from deforum_helpers.schedule.seeds import derived_seed
@@ -34,6 +37,7 @@ from deforum_helpers.settings.modes import (
 )
 
 Source = Literal["nothing", "init_image", "guide", "video", "last_frame"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,6 @@ class FlowRedo:
 
     seed: int
     factor: float
-
-
-class _Shared(NamedTuple):
-    """What the key frames of a film have in common, made once."""
-
-    order: StageOrder
-    references: References
-    units: tuple[tuple[int, ControlNetUnit], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +121,112 @@ class KeyFrame:
     ending: float = field(default=0.0, repr=False)
     repaint: GenerateRequest | None = field(default=None, repr=False)
 
+
+@dataclass(frozen=True)
+class _Columns:
+    """What the key frames of a video are made of; all but the first three have one value per key frame.
+
+    Args:
+        script: the video as it was read.
+        references: the requests that looks are taken of.
+        units: the ControlNet units that act, each with its number.
+        places, stops, fades, sources, stages: as the fields of `KeyFrame`; `places` are the numbers of the frames.
+        seeds: at least one per key frame.
+        changes: the changes of prompts, by the number of the key frame.
+        strengths: how much of the frame before is kept, 0..1.
+        denoising: share of the noise schedule that is run, 0..1.
+    """
+
+    script: Script
+    references: References
+    units: tuple[tuple[int, ControlNetUnit], ...]
+    places: tuple[int, ...]
+    stops: tuple[int, ...]
+    fades: tuple[int, ...]
+    sources: tuple[Source, ...]
+    stages: tuple[tuple[Stage, ...], ...]
+    seeds: tuple[KeySeeds, ...]
+    changes: Mapping[int, Transition]
+    strengths: Sequence[float]
+    denoising: Sequence[float]
+
+
+class KeyFrames(Sequence[KeyFrame]):
+    """The key frames of a video in order. Each is made when it is looked at: a long video has more than are needed.
+
+    What is asked of all of them has a column, with one value per key frame.
+    """
+
+    def __init__(self, columns: _Columns, numbers: range | None = None) -> None:
+        self._columns = columns
+        self._numbers = range(len(columns.places)) if numbers is None else numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> KeyFrame: ...
+    @overload
+    def __getitem__(self, place: slice) -> KeyFrames: ...
+    def __getitem__(self, place: int | slice) -> KeyFrame | KeyFrames:
+        if isinstance(place, slice):
+            return KeyFrames(self._columns, self._numbers[place])
+        return _key_frame(self._columns, self._numbers[place])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KeyFrames) and list(self) == list(other)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        return self._of(self._columns.places)
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        return self._of(self._columns.stops)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return self._of(self._columns.sources)
+
+    @property
+    def stages(self) -> tuple[tuple[Stage, ...], ...]:
+        return self._of(self._columns.stages)
+
+    @property
+    def follow_flow(self) -> bool:
+        """Whether in-between frames of any of them follow a motion."""
+        return any(_follows_flow(self._columns, number) for number in self._numbers)
+
+    @property
+    def look_requests(self) -> frozenset[GenerateRequest]:
+        """What the engine is asked for the looks that any of them are held to."""
+        held = (_stability(self._columns, number) for number in self._numbers)
+        # Key frames share these requests; hashing one costs more than all else here.
+        shared = {id(request): request for look in held if look is not None for request in look.requests}
+        return frozenset(shared.values())
+
     @property
     def sampling_steps(self) -> int:
-        """Sampling steps of this key frame, redo passes included, counted as the engines run them."""
-        if self.source == "nothing":
-            return steps_run(self.request.steps, None)
-        once = steps_run(self.request.steps, self.request.denoising_strength)
-        passes = 1 + self.stages.count("flow_redo") + self.stages.count("redo") * len(self.redo_seeds)
-        return once * passes
+        """Sampling steps of all of them, redo passes included, counted as the engines run them."""
+        script, denoising = self._columns.script, self._of(self._columns.denoising)
+        steps = planned_steps(script, np.array(self.indices, np.int64))
+        passes = {stages: 1 + stages.count("flow_redo") for stages in set(self.stages)}
+        for stages in passes:
+            passes[stages] += stages.count("redo") * script.settings.diffusion_redo
+        rows = zip(self.sources, steps, denoising, self.stages, strict=True)
+        return sum(
+            steps_run(asked, None) if source == "nothing" else steps_run(asked, share) * passes[stages]
+            for source, asked, share, stages in rows
+        )
+
+    def _of(self, column: Sequence[T]) -> tuple[T, ...]:
+        numbers = self._numbers
+        if numbers == range(len(column)):
+            return tuple(column)
+        return tuple(column[number] for number in numbers)
 
 
-def plan_key_frames(
-    script: Script, places: tuple[int, ...], seeds: tuple[KeySeeds, ...]
-) -> tuple[KeyFrame, ...]:
+def plan_key_frames(script: Script, places: tuple[int, ...], seeds: tuple[KeySeeds, ...]) -> KeyFrames:
     """Return the diffused frames of a film.
 
     Args:
@@ -145,15 +234,48 @@ def plan_key_frames(
         places: numbers of the diffused frames, ascending.
         seeds: at least one per place.
     """
-    settings = script.settings
-    shared = _Shared(StageOrder(settings), References(script), acting_units(settings))
-    stops = (*places[1:], settings.max_frames)
+    settings, values = script.settings, script.schedules.values
+    indices = np.array(places, np.int64)
     fades = plan_fades(places, settings.max_frames, cadence(settings))
     if is_led_to_an_end(settings):
         fades = (*fades[:-1], 1)  # nothing of the frame before it may show in the last one
-    return tuple(
-        _key_frame(script, shared, index, stop, fade, seed)
-        for index, stop, fade, seed in zip(places, stops, fades, seeds, strict=False)
+    changes = transitions_at(script, indices)
+    renewed = np.zeros(len(places), bool)
+    renewed[[number for number, change in changes.items() if change.renews_at(places[number])]] = True
+    sources = _sources(settings, len(places))
+    for number in np.flatnonzero(renewed).tolist():
+        sources[number] = "nothing"
+    blank = np.array([source == "nothing" for source in sources])
+    strengths = _strengths(script, indices, blank & settings.strength_0_no_init, changes)
+    at_keys = {name: values[f"{name}_schedule"][indices] for name in ("contrast", "amount", "noise")}
+    stages = StageOrder(settings).of(
+        indices,
+        Traits(
+            first=indices == 0,
+            keeps=strengths > 0,
+            contrast=at_keys["contrast"] != 1,
+            sharpen=at_keys["amount"] > 0,
+            noise=at_keys["noise"] > 0,
+            renewed=renewed,
+            held=(indices > 0) & (values["stability_schedule"][indices] > 0) & is_moved(settings),
+            ends=_shows_end(settings, indices),
+        ),
+    )
+    return KeyFrames(
+        _Columns(
+            script,
+            References(script),
+            acting_units(settings),
+            places,
+            (*places[1:], settings.max_frames),
+            fades,
+            tuple(sources),
+            stages,
+            seeds,
+            changes,
+            strengths.tolist(),
+            np.where(blank, 1.0, 1.0 - strengths).tolist(),
+        )
     )
 
 
@@ -176,41 +298,21 @@ def plan_seeds(
     return seed_series(behavior, settings.seed, frames, iter_n=settings.seed_iter_N, scheduled=scheduled)
 
 
-def _key_frame(
-    script: Script, shared: _Shared, index: int, stop: int, fade: int, seeds: KeySeeds
-) -> KeyFrame:
-    settings = script.settings
+def _key_frame(columns: _Columns, number: int) -> KeyFrame:
+    script, index, source = columns.script, columns.places[number], columns.sources[number]
+    settings, seeds, stages = script.settings, columns.seeds[number], columns.stages[number]
     at = script.schedules.numbers_at(index)
-    change = transition_at(script, index)
-    renewed = change is not None and change.renews and change.begun == index
-    source = "nothing" if renewed else _source(settings, index)
-    strength = 0.0 if source == "nothing" and settings.strength_0_no_init else _strength(script, at, index)
-    strength *= 1.0 if change is None else change.strength_factor
-    noise, sharpening = _noise(settings, at, seeds), _sharpening(at)
-    contrast = at["contrast_schedule"]
-    stability = plan_stability(settings, index, at["stability_schedule"], change, shared.references)
-    ending = ending_share(settings, index)
-    kept = 0.0 if source == "nothing" else strength
-    request = plan_request(script, index, at, seeds, change, 1.0 - kept)
-    stages = shared.order.of(
-        index,
-        strength,
-        contrast=contrast != 1,
-        sharpen=sharpening.amount > 0,
-        noise=noise.amount > 0,
-        renewed=renewed,
-        held=stability is not None,
-        ends=ending > 0,
-    )
+    change = columns.changes.get(number)
+    request = plan_request(script, index, at, seeds, change, columns.denoising[number])
     return KeyFrame(
         index=index,
-        stop=stop,
-        fade=fade,
+        stop=columns.stops[number],
+        fade=columns.fades[number],
         source=source,
         stages=stages,
-        contrast=contrast,
-        sharpening=sharpening,
-        noise=noise,
+        contrast=at["contrast_schedule"],
+        sharpening=_sharpening(at),
+        noise=_noise(settings, at, seeds),
         redo_seeds=seeds.redo_seeds(settings.diffusion_redo),
         request=request,
         mask=script.masks.repainted[index] if source != "nothing" else None,
@@ -220,14 +322,20 @@ def _key_frame(
         ),
         retries=_retries(settings),
         guide=guide_at(script.guides, index, source == "guide", at),
-        hybrid=plan_hybrid(settings, script.schedules.values, index, stop),
-        flow_factor=_flow_factor(script, strength, index, stop, fade),
-        controls=plan_controls(shared.units, at, starts_blank=source == "nothing"),
+        hybrid=plan_hybrid(settings, script.schedules.values, index, columns.stops[number]),
+        flow_factor=_flow_factor(columns, number),
+        controls=plan_controls(columns.units, at, starts_blank=source == "nothing"),
         dissolve=None if change is None else change.dissolve,
-        stability=stability,
-        ending=ending,
+        stability=_stability(columns, number),
+        ending=ending_share(settings, index),
         repaint=repainting(request, index, at["revealed_strength_schedule"]) if "repaint" in stages else None,
     )
+
+
+def _stability(columns: _Columns, number: int) -> Stability | None:
+    index, settings = columns.places[number], columns.script.settings
+    share = float(columns.script.schedules.values["stability_schedule"][index])
+    return plan_stability(settings, index, share, columns.changes.get(number), columns.references)
 
 
 def _noise(settings: Settings, at: Mapping[str, float], seeds: KeySeeds) -> Noise:
@@ -252,32 +360,69 @@ def _retries(settings: Settings) -> int | None:
     return math.ceil(settings.reroll_patience) if settings.reroll_blank_frames == "reroll" else 0
 
 
-def _flow_factor(script: Script, strength: float, index: int, stop: int, fade: int) -> float | None:
+def _flow_factor(columns: _Columns, number: int) -> float | None:
     """Return how far the motion between two key frames is followed, as it stands at the later one; None = not."""
-    if script.settings.optical_flow_cadence == "None" or strength == 0 or index == 0 or fade == 1:
+    if not _follows_flow(columns, number):
         return None
-    factors = script.schedules.values["cadence_flow_factor_schedule"]
-    return float(factors[min(stop, len(factors) - 1)])
+    factors = columns.script.schedules.values["cadence_flow_factor_schedule"]
+    return float(factors[min(columns.stops[number], len(factors) - 1)])
 
 
-def _source(settings: Settings, index: int) -> Source:
-    if settings.animation_mode == "Video Input" or (index == 0 and starts_from_video(settings)):
-        return "video"
-    if index > 0 and is_moved(settings):
-        return "last_frame"
-    if settings.use_init:
-        return "init_image"
-    return "guide" if is_guided(settings) else "nothing"
+def _follows_flow(columns: _Columns, number: int) -> bool:
+    is_between = columns.places[number] > 0 and columns.fades[number] != 1
+    return (
+        is_between
+        and columns.script.settings.optical_flow_cadence != "None"
+        and columns.strengths[number] != 0
+    )
 
 
-def _strength(script: Script, at: Mapping[str, float], index: int) -> float:
-    """Return how much of the last picture is kept, 0..1."""
-    settings = script.settings
+def _sources(settings: Settings, count: int) -> list[Source]:
+    """Return what each of so many key frames starts from, where no new scene begins."""
+    blank: Source = "guide" if is_guided(settings) else "nothing"
+    first: Source = "init_image" if settings.use_init else blank
+    others: Source = "last_frame" if is_moved(settings) else first
+    if settings.animation_mode == "Video Input":
+        first = others = "video"
+    elif starts_from_video(settings):
+        first = "video"
+    return [first, *[others] * (count - 1)]
+
+
+def _strengths(
+    script: Script,
+    indices: NDArray[np.int64],
+    emptied: NDArray[np.bool_],
+    changes: Mapping[int, Transition],
+) -> NDArray[np.float64]:
+    """Return how much of the last picture each key frame keeps, 0..1.
+
+    Args:
+        script: the film as it was read.
+        indices: (N,) frame numbers.
+        emptied: (N,) where nothing is kept, whatever the schedules say.
+        changes: of prompts, by the number of the key frame.
+    """
+    settings, values = script.settings, script.schedules.values
     guided = "image_" if is_guided(settings) else ""
-    if is_interpolated(settings) or (index == 0 and is_moved(settings)):
-        strength = settings.strength
-    elif distribution(settings) != "Off" and script.prompts.begins_at(index):
-        strength = at[f"{guided}keyframe_strength_schedule"]
-    else:
-        strength = at[f"{guided}strength_schedule"]
-    return min(max(strength, 0.0), 1.0)
+    strengths = values[f"{guided}strength_schedule"][indices]
+    if distribution(settings) != "Off":
+        begins = np.isin(indices, script.prompts.key_frames)
+        strengths[begins] = values[f"{guided}keyframe_strength_schedule"][indices][begins]
+    if is_interpolated(settings):
+        strengths[:] = settings.strength
+    elif is_moved(settings):
+        strengths[indices == 0] = settings.strength
+    # Not clip, which may turn -0.0 into 0.0: a plan is digested as it is written.
+    strengths[strengths < 0] = 0.0
+    strengths[strengths > 1] = 1.0
+    strengths[emptied] = 0.0
+    for number, change in changes.items():
+        strengths[number] *= change.strength_factor
+    return strengths
+
+
+def _shows_end(settings: Settings, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if not is_led_to_an_end(settings):
+        return np.zeros(len(indices), bool)
+    return np.array([ending_share(settings, index) > 0 for index in indices.tolist()])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deforum_helpers.render.guides import is_guided
 from deforum_helpers.render.masks import overlays
 from deforum_helpers.settings import Settings
@@ -45,15 +48,33 @@ Stage = Literal[
 ]
 
 
-class _Frame(NamedTuple):
-    """What the stages of a key frame depend on beside the settings; the flags without a line here are those of
-    `StageOrder.of`.
+Flags = NDArray[np.bool_]
+
+
+class Traits(NamedTuple):
+    """What the stages of key frames depend on beside the settings: (N,) flags, one per key frame.
 
     Args:
         first: whether it is the first frame.
         keeps: whether it keeps some of the frame before.
-        takes_reference: whether it takes its colour reference from the video.
+        contrast, sharpen, noise: whether these change its picture.
+        renewed: whether it shows a new scene, generated from nothing.
+        held: whether it is held to a look.
+        ends: whether it shows some of the end of the video.
     """
+
+    first: Flags
+    keeps: Flags
+    contrast: Flags
+    sharpen: Flags
+    noise: Flags
+    renewed: Flags
+    held: Flags
+    ends: Flags
+
+
+class _Frame(NamedTuple):
+    """The traits of one key frame, and whether it takes its colour reference from the video."""
 
     first: bool
     keeps: bool
@@ -67,7 +88,7 @@ class _Frame(NamedTuple):
 
 
 class StageOrder:
-    """Lists the stages of key frames asked for in order; knows from when on there is a colour reference."""
+    """Lists the stages of key frames in order; knows from when on there is a colour reference."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -83,48 +104,28 @@ class StageOrder:
         self._from_picture = settings.use_init or starts_from_video(settings)
         self._composite = settings.hybrid_composite if self._moves else "None"
         self._noise_masked = settings.use_noise_mask or uses_masks(settings)
-        # A long video has few different lists: each is made once, by all that it depends on.
-        self._known: dict[tuple[_Frame, bool], tuple[tuple[Stage, ...], bool]] = {}
 
-    def of(
-        self,
-        index: int,
-        strength: float,
-        *,
-        contrast: bool,
-        sharpen: bool,
-        noise: bool,
-        renewed: bool = False,
-        held: bool = False,
-        ends: bool = False,
-    ) -> tuple[Stage, ...]:
-        """Return the stages of the next key frame.
+    def of(self, places: NDArray[np.int64], traits: Traits) -> tuple[tuple[Stage, ...], ...]:
+        """Return the stages of all key frames of a video.
 
         Args:
-            index: its number; key frames have to be asked for in order.
-            strength: share of the last picture that it keeps.
-            contrast, sharpen, noise: whether these change its picture.
-            renewed: whether it shows a new scene, generated from nothing.
-            held: whether it is held to a look.
-            ends: whether it shows some of the end of the video.
+            places: (N,) their numbers, ascending.
+            traits: of each.
         """
         every = self._settings.color_coherence_video_every_N_frames
-        frame = _Frame(
-            first=index == 0,
-            keeps=strength > 0,
-            contrast=contrast,
-            sharpen=sharpen,
-            noise=noise,
-            renewed=renewed,
-            held=held,
-            ends=ends,
-            takes_reference=self._video and index % every == 0,
-        )
-        key = (frame, self._referenced)
-        if key not in self._known:
-            self._known[key] = (self._listed(frame), self._referenced)
-        stages, self._referenced = self._known[key]
-        return stages
+        columns = (*traits, self._video & (places % every == 0))
+        codes = sum(column.astype(np.int64) << bit for bit, column in enumerate(columns))
+        # A long video has few different lists: each is made once, by all that it depends on.
+        known: dict[tuple[int, bool], tuple[tuple[Stage, ...], bool]] = {}
+        lists = []
+        for code in np.asarray(codes).tolist():
+            key = (code, self._referenced)
+            if key not in known:
+                frame = _Frame(*(bool(code >> bit & 1) for bit in range(len(columns))))
+                known[key] = (self._listed(frame), self._referenced)
+            stages, self._referenced = known[key]
+            lists.append(stages)
+        return tuple(lists)
 
     def _listed(self, frame: _Frame) -> tuple[Stage, ...]:
         stages: list[Stage] = ["video_reference"] if frame.takes_reference else []

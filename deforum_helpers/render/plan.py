@@ -5,11 +5,8 @@ Making it raises every error that settings can have; the loop that follows only 
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,12 +18,12 @@ from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.options import Options
 from deforum_helpers.render import messages
 from deforum_helpers.render.guides import GuideImages, read_guides
-from deforum_helpers.render.key_frames import KeyFrame, plan_key_frames, plan_seeds
+from deforum_helpers.render.key_frames import KeyFrames, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems, frame_warnings
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
-from deforum_helpers.render.moves import Move, SceneCamera, plan_moves, scene_cameras
+from deforum_helpers.render.moves import Moves, SceneCamera, plan_moves, scene_cameras
 from deforum_helpers.render.placing import place_key_frames
-from deforum_helpers.render.reversal import in_render_order, moves_in_render_order
+from deforum_helpers.render.reversal import in_render_order
 from deforum_helpers.render.schedules import Schedules, Values, compile_schedules
 from deforum_helpers.render.script import Script
 from deforum_helpers.render.transitions import transition_frames
@@ -70,8 +67,8 @@ class Plan:
     settings: Settings
     frames: int
     fps: float
-    key_frames: tuple[KeyFrame, ...]
-    moves: tuple[Move, ...]
+    key_frames: KeyFrames
+    moves: Moves
     schedules: Schedules
     prompts: PromptSeries
     running_seeds: tuple[int, ...]
@@ -94,7 +91,7 @@ class Plan:
     @property
     def poses(self) -> NDArray[np.float64]:
         """(frames, 4, 4) `next_from_prev` of every frame; a 2D move is its homography in pixels."""
-        return np.stack([move.pose() for move in self.moves])
+        return self.moves.poses
 
     @cached_property
     def scene_cameras(self) -> tuple[SceneCamera, ...]:
@@ -108,21 +105,22 @@ class Plan:
         Without cadence the label is "false" and the seed the frame's own. With it the label says whether the frame
         is an in-between frame, and the seed is the one of the key frame that follows.
         """
-        if len(self.key_frames) == self.frames and cadence(self.settings) == 1:
+        keys = self.key_frames
+        if len(keys) == self.frames and cadence(self.settings) == 1:
             return tuple(("false", seed) for seed in self.running_seeds[: self.frames])
         return tuple(
-            ("True" if index + 1 < key.stop else "False", self.running_seeds[number + 1])
-            for number, key in enumerate(self.key_frames)
-            for index in range(key.index, key.stop)
+            ("True" if index + 1 < stop else "False", self.running_seeds[number + 1])
+            for number, (first, stop) in enumerate(zip(keys.indices, keys.stops, strict=True))
+            for index in range(first, stop)
         )
 
     @property
     def flow_methods(self) -> dict[str, str]:
         """The ways to measure motion that any frame needs, each with the setting that names it."""
         wanted: dict[str, str] = {}
-        if any(key.flow_factor is not None for key in self.key_frames):
+        if self.key_frames.follow_flow:
             wanted[self.settings.optical_flow_cadence] = "optical_flow_cadence"
-        if any("flow_redo" in key.stages for key in self.key_frames):
+        if any("flow_redo" in stages for stages in set(self.key_frames.stages)):
             wanted[self.settings.optical_flow_redo_generation] = "optical_flow_redo_generation"
         if is_hybrid(self.settings) and self.settings.hybrid_motion == "Optical Flow":
             wanted[self.settings.hybrid_flow_method] = "hybrid_flow_method"
@@ -131,31 +129,10 @@ class Plan:
     @property
     def sampling_steps(self) -> int:
         """Sampling steps of the whole film, counted as the engines run them."""
-        held = (key.stability for key in self.key_frames if key.stability is not None)
-        # Key frames share the requests for references; hashing one costs more than all else here.
-        shared = {id(request): request for stability in held for request in stability.requests}
-        references = set(shared.values())
-        return sum(key.sampling_steps for key in self.key_frames) + sum(
-            steps_run(request.steps, None) for request in references
-        )
+        looks = sum(steps_run(request.steps, None) for request in self.key_frames.look_requests)
+        return self.key_frames.sampling_steps + looks
 
 
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Keep the garbage collector away inside: a plan is made of many small values, none of which is garbage.
-
-    It would walk through all of them again and again, which takes a third of the time.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@_nothing_collected()
 def make_plan(settings: Settings, options: Options, manifest: Manifest | None = None) -> Plan:
     """Plan the film of `settings`.
 
@@ -182,7 +159,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
     key_frames = plan_key_frames(script, places, seeds)
     moves = plan_moves(settings, read.schedules.values)
     if is_reversed(settings):
-        moves = moves_in_render_order(moves)
+        moves = moves.in_render_order()
     return Plan(
         settings=settings,
         frames=settings.max_frames,
@@ -269,7 +246,7 @@ def _scene_warnings(settings: Settings) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:
+def _uses_depth(settings: Settings, moves: Moves) -> bool:
     """Tell whether a depth map is ever looked at: a camera that stands still sees none."""
     warped = (
         settings.animation_mode == "3D" and settings.use_depth_warping and not settings.motion_preview_mode
@@ -277,10 +254,10 @@ def _uses_depth(settings: Settings, moves: tuple[Move, ...]) -> bool:
     masked = is_hybrid(settings) and settings.hybrid_composite != "None"
     if masked and settings.hybrid_comp_mask_type in ("Depth", "Video Depth"):
         return True
-    return settings.save_depth_maps or (warped and not all(move.still for move in moves[1:]))
+    return settings.save_depth_maps or (warped and not moves[1:].still)
 
 
-def _digest(settings: Settings, series: Values, key_frames: tuple[KeyFrame, ...]) -> str:
+def _digest(settings: Settings, series: Values, key_frames: KeyFrames) -> str:
     """Hash what the frames depend on: not the names of files, nor what is made of the frames afterwards.
 
     Args:

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deforum_helpers.engines.base import FreeU, GenerateRequest, KohyaHRFix, MaskContent, PromptBlend
 from deforum_helpers.options import Options
 from deforum_helpers.render.script import Script
@@ -57,7 +60,7 @@ def plan_request(
         width_px=settings.W,
         height_px=settings.H,
         seed=seeds.seed if seeds.seed >= 0 else seeds.redo_seeds(1)[0],
-        steps=max(1, int(steps)),
+        steps=_steps(steps),
         cfg_scale=at["cfg_scale_schedule"],
         sampler=sampler,
         scheduler=scheduler,
@@ -87,6 +90,17 @@ def plan_request(
 def from_noise_alone(request: GenerateRequest) -> GenerateRequest:
     """Return `request` without what acts on an init image alone: the same image where there is none."""
     return replace(request, noise_source="new", new_noise_share=0.0, autoencoder_correction=False)
+
+
+def planned_steps(script: Script, places: NDArray[np.int64]) -> list[int]:
+    """Return the steps of a full denoising that are asked for at each of the frames `places`, (N,)."""
+    if not script.settings.enable_steps_scheduling:
+        return [_steps(script.settings.steps)] * len(places)
+    return list(map(_steps, script.schedules.values["steps_schedule"][places].tolist()))
+
+
+def _steps(steps: float) -> int:
+    return max(1, int(steps))
 
 
 def _named(script: Script, index: int) -> tuple[str, str, str]:

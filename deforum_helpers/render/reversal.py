@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deforum_helpers.render.masks import MaskPlan
-from deforum_helpers.render.moves import FlatMove, Move, taken_back
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.render.script import Script
 from deforum_helpers.schedule import PromptSeries
@@ -26,16 +25,6 @@ def in_render_order(script: Script) -> Script:
         prompts=_prompts(script.prompts),
         masks=MaskPlan(script.masks.repainted[::-1], script.masks.noised[::-1]),
     )
-
-
-def moves_in_render_order(moves: tuple[Move, ...]) -> tuple[Move, ...]:
-    """Return the moves that lead backwards: the one into a frame undoes the one into the frame after it."""
-    back = [move if _vanishes(move) else taken_back([move]) for move in moves]
-    return (back[0], *back[:0:-1])
-
-
-def _vanishes(move: Move) -> bool:
-    return isinstance(move, FlatMove) and not move.dst_from_src[:, :2].any()
 
 
 def _schedules(schedules: Schedules) -> Schedules:

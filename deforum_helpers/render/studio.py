@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -163,7 +163,7 @@ class Studio:
             frame: frame number.
             end: the image that the last frame shows, or frame 0, which follows on the last frame of a loop.
         """
-        ahead = self.plan.moves[frame + 1 :]
+        ahead: Sequence[Move] = self.plan.moves[frame + 1 :]
         if self.plan.settings.seamless_loop:
             ahead = (*ahead, self.plan.moves[0])
         move = taken_back(ahead) if ahead else None

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deforum_helpers.render.script import Script
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import is_led_to_an_end, transition
@@ -34,10 +37,9 @@ class Transition:
     old: int
     new: int
 
-    @property
-    def renews(self) -> bool:
-        """Whether the key frame is generated from nothing if it is the one at which the prompt begins."""
-        return self.kind != "morph"
+    def renews_at(self, index: int) -> bool:
+        """Tell whether the key frame `index` is generated from nothing: it is the one at which the prompt begins."""
+        return self.kind != "morph" and self.begun == index
 
     @property
     def dissolve(self) -> int | None:
@@ -58,6 +60,25 @@ class Transition:
     def _unrest(self) -> float:
         """How far a morph is under way: 0 at both ends, 1 in the middle."""
         return math.sin(math.pi * self.share) if self.kind == "morph" else 0.0
+
+
+def transitions_at(script: Script, places: NDArray[np.int64]) -> dict[int, Transition]:
+    """Return the changes of prompts that frames lie in, by their place in `places`.
+
+    Args:
+        script: the film as it was read.
+        places: (N,) frame numbers.
+    """
+    settings, kind = script.settings, transition(script.settings)
+    near = np.zeros(len(places), bool)
+    if kind != "none" and script.prompts.key_frames:
+        begun = np.array(script.prompts.key_frames)
+        since = places - begun[np.searchsorted(begun, places, side="right") - 1]
+        near |= since < (1 if kind == "cut" else settings.prompt_transition_frames)
+    if settings.seamless_loop:
+        near |= places >= settings.max_frames - 1 - settings.ending_frames
+    found = ((number, transition_at(script, int(places[number]))) for number in np.flatnonzero(near).tolist())
+    return {number: change for number, change in found if change is not None}
 
 
 def transition_at(script: Script, index: int) -> Transition | None:

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from films import prepared
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deforum_helpers.engines.names import steps_run
 from deforum_helpers.options import Options
+from deforum_helpers.render import key_frames, moves
+from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.placing import place_key_frames
 from deforum_helpers.render.plan import make_plan
 from deforum_helpers.render.schedules import Schedules
@@ -99,3 +106,123 @@ def test_values_at_a_frame_keep_the_sign_of_zero() -> None:
         for place, frame in enumerate(frames):
             expected = {name: column[frame] for name, column in columns.items()}
             assert repr(schedules.numbers_at(place)) == repr(expected)
+
+
+def test_a_check_makes_few_key_frames_however_long_the_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred thousand of them, each with its request, take seconds; what is asked of all has columns."""
+    made: list[int] = []
+    plan_request, flip = key_frames.plan_request, moves.perspective_flip_matrix
+
+    def counted(script: Any, index: int, *others: Any) -> Any:
+        made.append(index)
+        return plan_request(script, index, *others)
+
+    def counted_flip(**angles: Any) -> Any:
+        made.append(-1)
+        return flip(**angles)
+
+    monkeypatch.setattr(key_frames, "plan_request", counted)
+    monkeypatch.setattr(moves, "perspective_flip_matrix", counted_flip)
+    job = prepared(
+        tmp_path,
+        animation_mode="3D",
+        max_frames=2000,
+        seed_behavior="random",
+        optical_flow_cadence="DIS Fine",
+        enable_perspective_flip=True,
+        perspective_flip_theta="0:(1+sin(t/10))",
+        enable_sampler_scheduling=True,
+        sampler_schedule='0: ("Euler a"), 900: ("DDIM")',
+    )
+    assert job.summary["diffused_frames"] == 2000
+    assert len(job.plan.subtitle_heads) == 2000
+    assert len(made) < 20
+
+
+FILMS: list[dict[str, Any]] = [
+    {
+        "animation_mode": "3D",
+        "prompt_transition": "morph",
+        "prompt_transition_frames": 3,
+        "max_frames": 12,
+        "stability_schedule": "0:(0), 4:(0.5)",
+        "diffusion_redo": 2,
+    },
+    {
+        "seamless_loop": True,
+        "ending_frames": 4,
+        "max_frames": 12,
+        "diffusion_cadence": 2,
+        "optical_flow_cadence": "DIS Fine",
+        "seed_behavior": "random",
+    },
+    {
+        "prompt_transition": "cut",
+        "reverse_generation": True,
+        "enable_perspective_flip": True,
+        "perspective_flip_theta": "0:(0), 3:(5)",
+        "strength_schedule": "0:(-0.0), 2:(1.5), 4:(0.5)",
+    },
+    {
+        "animation_mode": "Interpolation",
+        "enable_steps_scheduling": True,
+        "steps_schedule": "0:(5), 4:(9)",
+        "strength_0_no_init": False,
+    },
+    {
+        "keyframe_distribution": "Additive",
+        "diffusion_cadence": 4,
+        "max_frames": 11,
+        "keyframe_strength_schedule": "0:(0.2)",
+        "color_coherence": "LAB",
+        "amount_schedule": "0:(0), 3:(0.2), 6:(0)",
+        "contrast_schedule": "0:(1), 5:(0.9)",
+    },
+]
+# Of these films, by the code that made every key frame beforehand: runs that it began go on.
+DIGESTS = (
+    "e1efb1ba7e89c51aabcd5ee08ce534e82f695d79fd63200f0a7910f8eafb7db0",
+    "59058bc1c0dd466484fe753b4243dda970c3fd7244938920697e873e10943c8e",
+    "3679c6252dfccb6333a3d9e77c607bbccf79dccaa47f57a392790276e3b53669",
+    "934bafa7377def3c7306101683ad093a6f3e20657bc2d92a556f97e9e35ca23f",
+    "7b0ac7ba007866a56591e65fb94716ecee429b47f091fbce27ac2a17e6bda302",
+)
+
+
+@pytest.mark.parametrize(("changes", "digest"), list(zip(FILMS, DIGESTS, strict=True)))
+def test_plans_are_digested_as_ever(changes: dict[str, Any], digest: str, tmp_path: Path) -> None:
+    assert prepared(tmp_path, **changes).plan.digest == digest
+
+
+def plain_steps(key: KeyFrame, redone: int) -> int:
+    """The readable form: sampling steps of one key frame."""
+    if key.source == "nothing":
+        return steps_run(key.request.steps, None)
+    passes = 1 + key.stages.count("flow_redo") + key.stages.count("redo") * redone
+    return steps_run(key.request.steps, key.request.denoising_strength) * passes
+
+
+@pytest.mark.parametrize("changes", FILMS)
+def test_columns_tell_of_key_frames_what_they_tell_themselves(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    plan = prepared(tmp_path, **changes).plan
+    for keys in (plan.key_frames, plan.key_frames[2:-1], plan.key_frames[::-2]):
+        made = list(keys)
+        assert keys.indices == tuple(key.index for key in made)
+        assert keys.stops == tuple(key.stop for key in made)
+        assert keys.sources == tuple(key.source for key in made)
+        assert keys.stages == tuple(key.stages for key in made)
+        assert keys.follow_flow == any(key.flow_factor is not None for key in made)
+        assert keys.sampling_steps == sum(plain_steps(key, plan.settings.diffusion_redo) for key in made)
+        looks = [key.stability.requests for key in made if key.stability is not None]
+        assert keys.look_requests == {request for requests in looks for request in requests}
+
+
+def test_equal_settings_have_equal_key_frames(tmp_path: Path) -> None:
+    one, two, other = (prepared(tmp_path, seed=seed).plan.key_frames for seed in (1, 1, 2))
+    assert one == two != other
+    assert one[1:3] == two[1:3] != one[2:4]
+    assert list(reversed(one)) == list(one[::-1])

@@ -19,7 +19,7 @@ from deforum_helpers.image.warp import warp_flat
 from deforum_helpers.job import RunResult, run_job
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.progress import Progress
-from deforum_helpers.render.moves import FlatMove
+from deforum_helpers.render.moves import FlatMove, taken_back
 from deforum_helpers.render.plan import Plan
 
 PROMPTS = {"0": "a lake", "4": "a forest", "9": "a desert"}
@@ -76,6 +76,26 @@ def test_each_move_undoes_the_one_into_the_frame_after_it(mode: str, tmp_path: P
         np.testing.assert_allclose(
             back.moves[frame].pose() @ forward.moves[after].pose(), np.eye(4), atol=1e-9
         )
+
+
+@pytest.mark.parametrize("mode", ["2D", "3D"])
+@pytest.mark.parametrize("flipped", [False, True])
+def test_all_moves_are_taken_back_at_once_as_one_by_one(flipped: bool, mode: str, tmp_path: Path) -> None:
+    changes = {
+        "animation_mode": mode,
+        "translation_x": "0:(t)",
+        "zoom": "0:(1.1), 4:(0), 5:(0.9)",
+        "enable_perspective_flip": flipped,
+        "perspective_flip_theta": "0:(0), 3:(5)",
+    }
+    forward, back = plan(tmp_path, reverse_generation=False, **changes), plan(tmp_path, **changes)
+    for frame in range(1, 12):
+        move = forward.moves[back.shown(frame - 1)]
+        vanishes = isinstance(move, FlatMove) and not move.dst_from_src[:, :2].any()
+        expected = move if vanishes else taken_back([move])
+        np.testing.assert_array_equal(back.moves[frame].pose(), expected.pose())
+    if mode == "2D":
+        assert any(not move.dst_from_src[:, :2].any() for move in back.moves if isinstance(move, FlatMove))
 
 
 def test_the_video_plays_forward(tmp_path: Path) -> None:
