@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from deforum_api.security import listed
+from deforum_api.webui_flags import preload
 from deforum_helpers.engines.names import ENGINES
-from preload import preload
 
 DEFAULT_PORT = 7860
 BUG_REPORT = "deforum-debug.zip"

@@ -80,7 +80,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.optional",
         "deforum_helpers.regular_files",
     ),
-    ("deforum_helpers.bounded_json", "deforum_helpers.deadlines", "deforum_helpers.addresses"),
+    (
+        "deforum_helpers.bundled",
+        "deforum_helpers.bounded_json",
+        "deforum_helpers.deadlines",
+        "deforum_helpers.addresses",
+    ),
     ("preload", "install"),
 )
 
