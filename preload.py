@@ -1,58 +1,19 @@
-"""Command-line flags of the extension, for the parser of a WebUI host or of the standalone start."""
+"""What a WebUI runs before it reads its command line: the flags of deforum_api/webui_flags.py.
+
+This folder is not on the path yet, and another extension may have a package of the same name. So the file is loaded by
+its path, and no package of ours is imported.
+"""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import math
-from typing import Any
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
-
-def preload(parser: argparse.ArgumentParser) -> None:
-    """Add the flags to `parser`. No default is None: hosts derive each flag's type from it.
-
-    Flags that another Deforum beside this one has added already are left as they are.
-    """
-
-    def add(flag: str, **more: Any) -> None:
-        with contextlib.suppress(argparse.ArgumentError):
-            parser.add_argument(flag, **more)
-
-    add(
-        "--deforum-api",
-        action="store_true",
-        help="serve the job API under /deforum_api and the simple API under /deforum",
-    )
-    add(
-        "--deforum-simple-api",
-        action="store_true",
-        help="serve the simple API under /deforum only",
-    )
-    add(
-        "--deforum-run-now",
-        default="",
-        metavar="FILE[,FILE...]",
-        help="render these settings files, one after the other, once the server is up",
-    )
-    add(
-        "--deforum-terminate-after-run-now",
-        action="store_true",
-        help="exit after the files of --deforum-run-now: 0 if all succeeded, 1 if any failed",
-    )
-    add(
-        "--deforum-hang-after",
-        type=_seconds,
-        default=600.0,
-        metavar="SECONDS",
-        help="say that a job hangs when nothing moved for so long, more on a machine that is slow; 0 = never",
-    )
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if math.isfinite(seconds) and seconds >= 0:
-        return seconds
-    raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, not {text!r}")
+_spec = spec_from_file_location(
+    "deforum_webui_flags", Path(__file__).resolve().parent / "deforum_api" / "webui_flags.py"
+)
+assert _spec is not None
+assert _spec.loader is not None
+_flags = module_from_spec(_spec)
+_spec.loader.exec_module(_flags)
+preload = _flags.preload

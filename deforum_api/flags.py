@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from deforum_api.security import listed
+from deforum_api.webui_flags import preload
 from deforum_helpers.engines.names import ENGINES
-from preload import preload
 
 DEFAULT_PORT = 7860
 BUG_REPORT = "deforum-debug.zip"
@@ -17,6 +17,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="webui.py", description="Deforum: prompts and schedules become films."
     )
+    add_flags(parser)
+    return parser
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add all flags of the standalone host to `parser`."""
     preload(parser)
     add = parser.add_argument
     add(
@@ -39,7 +45,6 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"write a zip file for a bug report, {BUG_REPORT} unless named, and end",
     )
     add("--deforum-debug-prompts", action="store_true", help="leave prompts, names and paths in it")
-    return parser
 
 
 def flag_problem(flags: argparse.Namespace) -> str | None:

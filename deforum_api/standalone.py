@@ -63,7 +63,11 @@ SWITCH_INTERVAL_S = 0.0005
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; return the exit code."""
-    flags = make_parser().parse_args(arguments)
+    return serve(make_parser().parse_args(arguments))
+
+
+def serve(flags: Namespace) -> int:
+    """Serve as the flags ask until told to stop; return the exit code."""
     problem = flag_problem(flags)
     if problem:
         print(problem, file=sys.stderr)

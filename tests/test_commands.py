@@ -53,7 +53,7 @@ def film(tmp_path: Path) -> Path:
 def test_a_python_without_the_packages_is_told_where_they_are() -> None:
     bare = [sys.executable, "-I", "-S", "-c", f"import sys, runpy; sys.path.append({str(ROOT)!r}); "]
     bare[-1] += "runpy.run_module('deforum_helpers', run_name='__main__')"
-    answer = subprocess.run(bare, capture_output=True, text=True, check=False)
+    answer = subprocess.run([*bare, "check", "film.txt"], capture_output=True, text=True, check=False)
     assert answer.returncode == 1
     assert answer.stderr.startswith("The package ")
     assert "`python webui.py` makes the folder venv" in answer.stderr

@@ -26,9 +26,11 @@ START_FILES = ("webui.py", "install.py", "preload.py")
 # From the top down; a module imports its own line and the lines below it, nothing above.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("webui", "scripts"),
+    ("deforum_helpers.__main__", "deforum_api.__main__"),  # nothing imports them: both start the program
+    ("deforum_api.cli",),
     ("deforum_api.standalone", "deforum_api.in_webui"),
     ("deforum_api",),
-    ("deforum_helpers.__main__", "deforum_helpers.commands", "deforum_helpers.settings.__main__"),
+    ("deforum_helpers.commands", "deforum_helpers.settings.__main__"),
     ("deforum_helpers.ui", "deforum_helpers.webui"),
     (
         "deforum_helpers.job",
@@ -85,7 +87,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "deforum_helpers.optional",
         "deforum_helpers.regular_files",
     ),
-    ("deforum_helpers.bounded_json", "deforum_helpers.deadlines", "deforum_helpers.addresses"),
+    (
+        "deforum_helpers.bundled",
+        "deforum_helpers.bounded_json",
+        "deforum_helpers.deadlines",
+        "deforum_helpers.addresses",
+    ),
     ("deforum_helpers.core",),
     ("preload", "install"),
 )
@@ -137,6 +144,7 @@ WITHOUT_TORCH = (
     "deforum_helpers.engines.names",
     "deforum_helpers.render.plan",
     "deforum_helpers.prepare",
+    "deforum_api.cli",
     "deforum_api.app",
     "deforum_api.in_webui",
     "deforum_api.standalone",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from deforum_api.__main__ import job_words
+from deforum_api.client.commands import job_words
 from deforum_api.run_now import _show
 from deforum_api.ui_service import _view
 from deforum_helpers.commands.run import RunProgress

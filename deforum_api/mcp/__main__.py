@@ -1,4 +1,4 @@
-"""`python -m deforum_api.mcp [--url URL] [--http [--port N]]`: an MCP server over stdio, or over streamable HTTP."""
+"""`deforum mcp` and `python -m deforum_api.mcp`: an MCP server over stdio, or over streamable HTTP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from typing import NoReturn
 
 from deforum_api.client import Client, ClientError
 from deforum_helpers.errors import MissingFeature
@@ -17,9 +17,15 @@ DEFAULT_PORT = 7865
 INSTALL = 'pip install "mcp>=2,<3" pillow'
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until the client goes or the program is told to stop; return the exit code."""
-    options = make_parser().parse_args(arguments)
+def main() -> NoReturn:
+    """Run `python -m deforum_api.mcp`."""
+    parser = argparse.ArgumentParser(prog="python -m deforum_api.mcp", description=__doc__)
+    add_options(parser)
+    serve_and_exit(parser.parse_args())
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve as the options ask until the client goes or the program is told to stop; return the exit code."""
     # Standard output belongs to the protocol.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
     try:
@@ -57,9 +63,8 @@ def is_gone(error: BaseException) -> bool:
     return isinstance(error, BrokenPipeError | ConnectionResetError | EOFError)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m deforum_api.mcp", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the MCP server to `parser`."""
     add = parser.add_argument
     add(
         "--url",
@@ -81,11 +86,15 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="for --http; 0 = a free one, which is printed",
     )
-    return parser
+
+
+def serve_and_exit(options: argparse.Namespace) -> NoReturn:
+    """Serve, then end the process."""
+    code = serve(options)
+    sys.stderr.flush()
+    # Tools may still wait for a Deforum server, and output may be left for a client that is gone: drop both.
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stderr.flush()
-    # Without waiting for tools that wait for a server, nor writing what is still meant for a client that is gone.
-    os._exit(code)
+    main()

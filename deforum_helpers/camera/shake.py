@@ -13,17 +13,17 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from deforum_helpers.camera import messages
+from deforum_helpers.bundled import bundled
 from deforum_helpers.camera.types import Matrix
 from deforum_helpers.errors import Problem, SettingsError
 
-PRESETS_FILE = Path(__file__).parents[2] / "config" / "shakes.json"
+PRESETS_FILE = bundled("config/shakes.json")
 ROUGHNESS = 0.5
 
 

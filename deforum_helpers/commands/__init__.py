@@ -1,1 +1,1 @@
-"""The commands of `python -m deforum_helpers`."""
+"""The commands of the program `deforum` that work on this machine."""

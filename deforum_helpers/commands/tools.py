@@ -1,4 +1,4 @@
-"""`interpolate`, `upscale`, `vid2depth` and `stitch`: tools for videos and pictures that are there already."""
+"""`interpolate`, `upscale`, `vid2depth` and `stitch`: tools for existing videos and images."""
 
 from __future__ import annotations
 
@@ -18,56 +18,42 @@ from deforum_helpers.settings.tables import INTERPOLATION_ENGINES, UPSCALE_FACTO
 if TYPE_CHECKING:
     from deforum_helpers.tools.results import ToolResult, Work
 
-VIDEO_HELP = "a video, or a folder or pattern of pictures, 15 of which are shown a second"
-NAMES = ("interpolate", "upscale", "vid2depth", "stitch")
+VIDEO_HELP = "a video, or a folder or pattern of images, shown at 15 frames per second"
 
 
-def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the tools' commands and their options."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--out", type=Path, metavar="PATH", help="output root")
-    shared.add_argument("--device", default="cpu", help="where networks run: cpu, cuda (default: cpu)")
-    kept = argparse.ArgumentParser(add_help=False)
-    kept.add_argument("--keep-pictures", action="store_true", help="keep the pictures beside the film")
-    _add_interpolate(commands, [shared, kept])
-    upscale = commands.add_parser("upscale", parents=[shared, kept], help="enlarge a video")
-    upscale.add_argument("file", type=Path, metavar="VIDEO", help=VIDEO_HELP)
-    upscale.add_argument("--model", choices=UPSCALE_MODELS, default="Lanczos", help="default: Lanczos")
-    upscale.add_argument("--factor", choices=UPSCALE_FACTORS, default="x2", help="default: x2")
-    _add_vid2depth(commands, [shared, kept])
-    stitch = commands.add_parser("stitch", parents=[shared], help="make a film of numbered pictures")
-    stitch.add_argument(
-        "pattern", metavar="PATTERN", help="as in frames/shot_%%09d.png, or one of the pictures"
-    )
-    stitch.add_argument("--fps", type=float, default=15.0, help="default: 15")
-    stitch.add_argument("--sound", type=Path, metavar="FILE", help="sound or video file")
+def add_options(name: str, parser: argparse.ArgumentParser) -> None:
+    """Add the options of tool `name` to its parser."""
+    parser.set_defaults(command=name)
+    _OPTIONS[name](parser)
+    if name != "stitch":
+        parser.add_argument("--keep-pictures", action="store_true", help="keep the images beside the video")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="output root")
+    parser.add_argument("--device", default="cpu", help="where networks run: cpu, cuda (default: cpu)")
 
 
-def _add_interpolate(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
-) -> None:
-    parser = commands.add_parser(
-        "interpolate", parents=parents, help="make frames between those of a video, or between pictures"
-    )
+def _add_interpolate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files",
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="one video, or pictures: in their order, a folder, or a pattern",
+        help="one video; or images: listed in order, a folder, or a pattern",
     )
     engines = INTERPOLATION_ENGINES[1:]
     parser.add_argument("--engine", choices=engines, default="Flow", help="default: Flow")
     parser.add_argument("--times", type=int, default=2, metavar="X", help="how many times more frames (2)")
     parser.add_argument("--slower", type=int, metavar="X", help="how many times slower; drops the sound")
-    parser.add_argument("--fps", type=float, default=15.0, help="of a film of pictures (15)")
-    parser.add_argument("--sound", type=Path, metavar="FILE", help="of a film of pictures")
+    parser.add_argument("--fps", type=float, default=15.0, help="frames per second of a video of images (15)")
+    parser.add_argument("--sound", type=Path, metavar="FILE", help="sound of a video of images")
 
 
-def _add_vid2depth(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
-) -> None:
-    parser = commands.add_parser("vid2depth", parents=parents, help="make a video of a video's depth")
+def _add_upscale(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="VIDEO", help=VIDEO_HELP)
+    parser.add_argument("--model", choices=UPSCALE_MODELS, default="Lanczos", help="default: Lanczos")
+    parser.add_argument("--factor", choices=UPSCALE_FACTORS, default="x2", help="default: x2")
+
+
+def _add_vid2depth(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="VIDEO", help=VIDEO_HELP)
     parser.add_argument("--mode", default="Depth", help="Depth (default), or: None (just grayscale)")
     parser.add_argument("--algorithm", default="Depth-Anything-V2-Small", help="as depth_algorithm")
@@ -78,8 +64,16 @@ def _add_vid2depth(
     parser.add_argument("--upper", type=int, default=255)
     parser.add_argument("--block-size", type=int, default=11)
     parser.add_argument("--c", type=float, default=2.0)
-    parser.add_argument("--far-is-bright", action="store_true", help="of grey: as it is")
+    parser.add_argument("--far-is-bright", action="store_true", help="for grayscale: do not invert")
     parser.add_argument("--blur", type=float, default=0.0, help="deviation of the last blur, in pixels")
+
+
+def _add_stitch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pattern", metavar="PATTERN", help="such as frames/shot_%%09d.png, or one of the images"
+    )
+    parser.add_argument("--fps", type=float, default=15.0, help="default: 15")
+    parser.add_argument("--sound", type=Path, metavar="FILE", help="sound or video file")
 
 
 def run_tool(options: argparse.Namespace) -> int:
@@ -187,6 +181,12 @@ def _stitch(options: argparse.Namespace, work: Work) -> ToolResult:
     return stitch_frames(options.pattern, work, fps=options.fps, soundtrack=options.sound)
 
 
+_OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "interpolate": _add_interpolate,
+    "upscale": _add_upscale,
+    "vid2depth": _add_vid2depth,
+    "stitch": _add_stitch,
+}
 _TOOLS: dict[str, Callable[[argparse.Namespace, Work], ToolResult]] = {
     "interpolate": _interpolate,
     "upscale": _upscale,

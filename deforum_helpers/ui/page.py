@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from deforum_helpers.bundled import bundled
 from deforum_helpers.ui import compat
 from deforum_helpers.ui.service import Event, JobService
 from deforum_helpers.ui.tab import make_tab
 from deforum_helpers.ui.uploads import Uploads
 
-ROOT = Path(__file__).resolve().parents[2]
-STYLE = ROOT / "style.css"
+STYLE = bundled("style.css")
 # A WebUI loads each as a script of its own, too, in the order of their names, though any will do.
-SCRIPTS = tuple(sorted((ROOT / "javascript").glob("*.js")))
+SCRIPTS = tuple(sorted(bundled("javascript").glob("*.js")))
 # gradio keeps wide margins, which three controls in a line have better use for.
 WIDE = "\n.gradio-container > .main.fillable.app { max-width: 1800px; }\n"
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from deforum_helpers.bundled import bundled
 from deforum_helpers.settings import read_settings_file
 from deforum_helpers.ui.wording import escape
 
@@ -16,7 +17,7 @@ SAID = (
     '<p class="deforum-preset-said" role="status" hidden><span></span> '
     '<button type="button" class="deforum-button" data-act="undo" hidden>Undo</button></p>'
 )
-FOLDER = Path(__file__).resolve().parents[2] / "config" / "presets"
+FOLDER = bundled("config/presets")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from deforum_api.__main__ import job_words, main, show
+from deforum_api.__main__ import main
 from deforum_api.client import Client
+from deforum_api.client.commands import job_words, show
 from deforum_helpers.__main__ import main as helpers_main
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.progress_line import ProgressLine

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from deforum_helpers.__main__ import main
-from deforum_helpers.commands.tools import NAMES
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.video import VideoWriter, count_frames
 from tests.output.films import FFMPEG, chart
@@ -86,11 +85,3 @@ def test_what_is_wrong_is_told_line_by_line(
     ]
     assert main(["upscale", str(tmp_path / "none.mp4"), "--out", str(tmp_path / "out")]) == 2
     assert "none.mp4" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_tool_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([name, "--help"])
-    assert ended.value.code == 0
-    assert "--out" in capsys.readouterr().out

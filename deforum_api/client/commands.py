@@ -1,0 +1,193 @@
+"""The commands that talk to a server: `submit`, `watch`, `jobs`, `cancel` and `resume`.
+
+Ids and paths go to standard output, one per line; everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from deforum_api.client import Client, ClientError, RefusedByServer
+from deforum_helpers.errors import SettingsError
+from deforum_helpers.progress import frame_words, state_words
+from deforum_helpers.progress_line import ProgressLine
+
+DEFAULT_URL = "http://127.0.0.1:7860"
+END_POLL_S = 0.2
+STATUSES = ("ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED")
+
+
+def prepare(name: str, parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
+    """Add the options of command `name` to its parser; return the function that runs it."""
+    if name == "submit":
+        parser.add_argument(
+            "files", nargs="+", type=Path, metavar="FILE", help="settings file, or a frame or video of a run"
+        )
+        parser.add_argument(
+            "--set",
+            dest="changes",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="replace a setting",
+        )
+        parser.add_argument("--key", help="idempotency key: submissions with the same key are queued once")
+    elif name == "jobs":
+        parser.add_argument("--status", choices=STATUSES, help="only jobs of this status")
+    else:
+        ids = "JOB_OR_BATCH" if name == "cancel" else "JOB"
+        parser.add_argument("ids", nargs="+", metavar=ids, help="such as 'batch(52321525)-0'")
+    if name == "cancel":
+        parser.add_argument(
+            "--no-wait", dest="wait", action="store_false", help="return before the jobs have stopped"
+        )
+    if name in ("submit", "resume"):
+        parser.add_argument("--watch", action="store_true", help="show progress until the end")
+    if name in ("submit", "resume", "watch"):
+        parser.add_argument("--save", type=Path, metavar="FOLDER", help="download the videos to this folder")
+    _add_address(parser)
+    command = {"submit": submit, "watch": watch, "jobs": jobs, "cancel": cancel, "resume": resume}[name]
+    return lambda options: _run(command, options)
+
+
+def _add_address(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--url",
+        default=os.environ.get("DEFORUM_URL", DEFAULT_URL),
+        help=f"address of the server; default: DEFORUM_URL of the environment, else {DEFAULT_URL}",
+    )
+    parser.add_argument(
+        "--api-auth",
+        default=os.environ.get("DEFORUM_API_AUTH", ""),
+        metavar="USER:PASSWORD",
+        help="login; default: DEFORUM_API_AUTH of the environment, which other users cannot see",
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=120.0,
+        metavar="SECONDS",
+        help="how long to wait for a server that is away or busy (default: 120)",
+    )
+
+
+def _run(command: Callable[[Client, argparse.Namespace], int], options: argparse.Namespace) -> int:
+    try:
+        client = Client(options.url, login=options.api_auth or None, patience_s=options.patience)
+        return command(client, options)
+    except (RefusedByServer, SettingsError) as error:
+        problems = [str(one.get("message")) for one in getattr(error, "errors", ())]
+        problems = problems or [one.message for one in getattr(error, "problems", ())] or [str(error)]
+        _tell(sys.stderr, *problems)
+    except ClientError as error:
+        _tell(sys.stderr, str(error))
+    except KeyboardInterrupt:
+        _tell(sys.stderr, "", "No longer watching; what the server has accepted goes on there.")
+        return 130
+    return 2
+
+
+def submit(client: Client, options: argparse.Namespace) -> int:
+    """Queue settings files as one batch."""
+    from deforum_helpers.commands.job_files import read_submitted
+
+    settings = [read_submitted(path, options.changes) for path in options.files]
+    accepted = client.submit(settings, key=options.key)
+    for job_id in accepted["job_ids"]:
+        _tell(sys.stdout, job_id)
+        _tell(sys.stderr, *(f"  warning: {text}" for text in accepted["warnings"].get(job_id, ())))
+    return _watched(client, accepted["job_ids"], options.save) if options.watch or options.save else 0
+
+
+def watch(client: Client, options: argparse.Namespace) -> int:
+    """Show the progress of jobs until they have ended."""
+    return _watched(client, options.ids, options.save)
+
+
+def jobs(client: Client, options: argparse.Namespace) -> int:
+    """List jobs in the order of submission."""
+    for job in client.jobs(options.status):
+        _tell(sys.stdout, f"{job['id']} {job_words(job)}")
+    return 0
+
+
+def cancel(client: Client, options: argparse.Namespace) -> int:
+    """End jobs, or what is unfinished of batches, and wait until they have ended."""
+    ending = [job_id for id in options.ids for job_id in client.cancel(id)]
+    _tell(sys.stdout, *ending)
+    deadline = time.monotonic() + options.patience
+    while options.wait and (ending := [one for one in ending if client.job(one)["status"] == "ACCEPTED"]):
+        if time.monotonic() > deadline:
+            _tell(sys.stderr, *(f"{job_id} was cancelled but has not ended yet." for job_id in ending))
+            break
+        time.sleep(END_POLL_S)
+    return 0
+
+
+def resume(client: Client, options: argparse.Namespace) -> int:
+    """Let failed or cancelled jobs go on from their last saved frames."""
+    for job_id in options.ids:
+        _tell(sys.stdout, client.resume(job_id)["id"])
+    return _watched(client, options.ids, options.save) if options.watch or options.save else 0
+
+
+def _watched(client: Client, ids: Sequence[str], folder: Path | None) -> int:
+    failed = False
+    for job_id in ids:
+        line = ProgressLine(sys.stderr)
+        line.show(job_id, "asking the server")
+        try:
+            for job in client.watch(job_id):
+                show(job, line)
+        finally:
+            line.end()
+        if job["status"] != "SUCCEEDED":
+            failed = True
+        elif folder:
+            _save(client, job_id, folder)
+    return 1 if failed else 0
+
+
+def show(job: Mapping[str, Any], line: ProgressLine) -> None:
+    """Show a job's record as the line of progress."""
+    share = job["phase_progress"] if job["status"] == "ACCEPTED" else None
+    line.show(job["id"], job_words(job), share, stage=f"{job['status']} {job['phase']}")
+
+
+def job_words(job: Mapping[str, Any]) -> str:
+    """Return where a job of the API stands, and what it says."""
+    told = f": {job['message']}" if job.get("message") else ""
+    if job["status"] != "ACCEPTED":
+        return f"{job['status']}{told}"
+    position, cancelling = job.get("queue_position"), job.get("cancelling") is True
+    missing, eta_seconds = job["max_frames"] - job["frame"], job["eta_seconds"]
+    frames = frame_words(
+        job["frame"],
+        job["max_frames"],
+        seconds_per_frame=eta_seconds / missing if missing > 0 else 0.0,
+        eta_seconds=eta_seconds,
+    )
+    state = state_words(job["phase"], position=position, cancelling=cancelling)
+    return ", ".join(filter(None, (state, frames))) + told
+
+
+def _save(client: Client, job_id: str, folder: Path) -> None:
+    for file in client.outputs(job_id):
+        if file["kind"] in ("video", "gif", "subtitles"):
+            target = folder / f"{job_id}{Path(file['name']).suffix}"
+        elif file["kind"] in ("upscaled_video", "interpolated_video"):
+            target = folder / f"{job_id}_{file['kind']}.mp4"
+        else:
+            continue
+        _tell(sys.stdout, str(client.download(job_id, target, file["kind"])))
+
+
+def _tell(out: TextIO, *lines: str) -> None:
+    out.writelines(f"{text}\n" for text in lines)
+    out.flush()

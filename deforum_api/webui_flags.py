@@ -1,0 +1,61 @@
+"""Command-line flags of the extension, for the parser of a WebUI or of our own server.
+
+Needs the standard library alone and nothing of this package: preload.py loads this file by its path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+from typing import Any
+
+
+def preload(parser: argparse.ArgumentParser) -> None:
+    """Add the flags to `parser`. No default is None: hosts derive each flag's type from it.
+
+    Flags that another Deforum beside this one has added already are left as they are.
+    """
+
+    def add(flag: str, **more: Any) -> None:
+        with contextlib.suppress(argparse.ArgumentError):
+            parser.add_argument(flag, **more)
+
+    add(
+        "--deforum-api",
+        action="store_true",
+        help="serve the job API under /deforum_api and the simple API under /deforum",
+    )
+    add(
+        "--deforum-simple-api",
+        action="store_true",
+        help="serve the simple API under /deforum only",
+    )
+    add(
+        "--deforum-run-now",
+        default="",
+        metavar="FILE[,FILE...]",
+        help="render these settings files, one after the other, once the server is up",
+    )
+    add(
+        "--deforum-terminate-after-run-now",
+        action="store_true",
+        help="exit after the files of --deforum-run-now: 0 if all succeeded, 1 if any failed",
+    )
+    add(
+        "--deforum-hang-after",
+        type=_seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="say that a job hangs when nothing moved for so long, more on a machine that is slow; 0 = never",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if math.isfinite(seconds) and seconds >= 0:
+        return seconds
+    raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, not {text!r}")
