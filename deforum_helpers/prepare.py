@@ -34,7 +34,7 @@ from deforum_helpers.host import (
 from deforum_helpers.manifests import manifest_warnings, with_manifest
 from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, speed_warnings, with_controls
 from deforum_helpers.options import Options, override, override_warnings
-from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
+from deforum_helpers.output.names import IMAGES_FOLDER, SETTINGS_ENDING, resumed_run
 from deforum_helpers.output.runs import resume_problems
 from deforum_helpers.overruled import overruled_warnings
 from deforum_helpers.render.plan import Plan, make_plan
@@ -271,7 +271,7 @@ def _seed_of_run(settings: Settings, output_root: Path, images_folder: str, time
     name made of other settings that are only known later is trusted, as there is hardly ever a second one.
     """
     others = []
-    for path in sorted((output_root / images_folder).glob(f"*/{timestring}_settings.txt")):
+    for path in sorted((output_root / images_folder).glob(f"*/{timestring}{SETTINGS_ENDING}")):
         seed = _saved_seed(path)
         if seed is None:
             continue

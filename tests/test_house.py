@@ -123,6 +123,7 @@ WITHOUT_TORCH = (
     "deforum_helpers.settings",
     "deforum_helpers.schedule",
     "deforum_helpers.camera",
+    "deforum_helpers.output.kinds",
     "deforum_helpers.output.names",
     "deforum_helpers.output.subtitles",
     "deforum_helpers.depth.names",

@@ -21,7 +21,7 @@ from deforum_helpers.commands.job_files import (
     print_warnings,
 )
 from deforum_helpers.errors import DeforumError, Parked, Stopped
-from deforum_helpers.output.names import IMAGES_FOLDER
+from deforum_helpers.output.names import IMAGES_FOLDER, Run
 from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.progress import Pace, frame_words, state_words
@@ -172,7 +172,7 @@ class RunProgress:
     @property
     def can_go_on(self) -> bool:
         """Whether the run has what a resume needs; while the frames of a video are extracted it has not."""
-        return Path(self._outdir, f"{self.timestring}_settings.txt").is_file()
+        return Run(Path(self._outdir), self.timestring).settings_path.is_file()
 
     def show(self, progress: Progress) -> None:
         self._outdir, self.timestring, self.frames = progress.outdir, progress.timestring, progress.frame
