@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from deforum_api.security import listed
-from deforum_helpers.engines.names import ENGINES
+from deforum_helpers.engines.registry import own_engines
+from deforum_helpers.own_host import lacks_checkpoint
 from preload import preload
 
 DEFAULT_PORT = 7860
@@ -28,7 +29,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--cors-allow-origins", default="", metavar="ORIGIN[,...]", help="web pages that may use the API")
     add("--ckpt", default="", metavar="PATH_OR_NAME", help="model folder, .safetensors file, or hub id")
     add("--allow-download", action="store_true", help="allow a hub id to be downloaded")
-    add("--deforum-engine", default="", choices=("", *ENGINES), metavar="|".join(ENGINES), help="what draws")
+    engines = own_engines()
+    add("--deforum-engine", default="", choices=("", *engines), metavar="|".join(engines), help="what draws")
     add("--deforum-outdir", default="outputs", metavar="DIR", help="folder for everything that is written")
     add(
         "--deforum-debug",
@@ -52,8 +54,9 @@ def flag_problem(flags: argparse.Namespace) -> str | None:
             "--listen lets every machine of the network use this server: add --api-auth user:password, or "
             "--insecure if that is meant."
         )
-    if flags.deforum_engine == "diffusers" and not flags.ckpt:
-        return "--deforum-engine diffusers needs --ckpt with a model folder or a .safetensors file."
+    asked = flags.deforum_engine
+    if asked and lacks_checkpoint(asked, flags.ckpt):
+        return f"--deforum-engine {asked} needs --ckpt with a model folder or a .safetensors file."
     if flags.deforum_terminate_after_run_now and not flags.deforum_run_now:
         return "--deforum-terminate-after-run-now needs --deforum-run-now with the settings files to render."
     return None

@@ -18,7 +18,7 @@ from pathlib import Path
 try:
     from deforum_helpers.commands import check, plot, run, tools
     from deforum_helpers.commands.job_files import check_engine
-    from deforum_helpers.engines.names import ENGINES
+    from deforum_helpers.engines.registry import own_engines
     from deforum_helpers.errors import ModelError
     from deforum_helpers.progress_line import LogLines
 except ModuleNotFoundError as missing:
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="replace a host option, as options_overrides do over HTTP; may be repeated",
     )
-    shared.add_argument("--engine", choices=ENGINES, help="default: diffusers with --ckpt, else demo")
+    shared.add_argument("--engine", choices=own_engines(), help="default: diffusers with --ckpt, else demo")
     shared.add_argument("--ckpt", metavar="PATH_OR_NAME", help="model folder, .safetensors file or hub id")
     shared.add_argument("--allow-download", action="store_true", help="fetch models that are not here")
     shared.add_argument(

@@ -50,7 +50,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.media",),
     ("deforum_helpers.output",),
     ("deforum_helpers.options",),
-    ("deforum_helpers.engines", "deforum_helpers.engines.demo.engine"),
+    (
+        "deforum_helpers.engines",
+        "deforum_helpers.engines.demo.declaration",
+        "deforum_helpers.engines.demo.engine",
+    ),
     ("deforum_helpers.controlnet",),
     ("deforum_helpers.interpolation", "deforum_helpers.upscaling"),
     (
@@ -128,6 +132,7 @@ WITHOUT_TORCH = (
     "deforum_helpers.output.subtitles",
     "deforum_helpers.depth.names",
     "deforum_helpers.engines.names",
+    "deforum_helpers.engines.registry",
     "deforum_helpers.render.plan",
     "deforum_helpers.prepare",
     "deforum_api.app",

@@ -20,6 +20,7 @@ from deforum_helpers.commands.job_files import (
     prepare_file,
     print_warnings,
 )
+from deforum_helpers.engines.registry import declared
 from deforum_helpers.errors import DeforumError, Parked, Stopped
 from deforum_helpers.output.names import IMAGES_FOLDER, Run
 from deforum_helpers.output.runs import remove_unused_claims
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from deforum_helpers.job import Progress
 
 STOPPED = 3
-ENGINE_TITLES = {"null": "the engine without a model", "demo": "the built-in model"}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,7 +67,8 @@ def _checked(options: argparse.Namespace, line: ProgressLine) -> list[tuple[Path
 
 def _loaded_engine(options: argparse.Namespace, line: ProgressLine) -> Engine:
     name = engine_name(options)
-    line.show("Loading", options.ckpt if name == "diffusers" else ENGINE_TITLES[name])
+    engine = declared(name)
+    line.show("Loading", options.ckpt if engine.takes_checkpoint else engine.title)
     from deforum_helpers.engines import make_engine
 
     return make_engine(name, checkpoint=options.ckpt, allow_download=options.allow_download)

@@ -14,6 +14,7 @@ import torch
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.registry import WEBUI
 from deforum_helpers.errors import Cancelled, RenderError
 from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
@@ -40,7 +41,7 @@ class HostEngine:
     The host's Interrupt ends the job, its Skip pauses it until the next Skip, and its "Reload UI" does neither.
     """
 
-    name = "webui"
+    name = WEBUI.name
 
     def __init__(self) -> None:
         from modules import devices
@@ -131,13 +132,11 @@ class HostEngine:
         if request.tiling and part("modules_forge.main_entry"):
             found.append("tiling: this WebUI has no seamless borders at present; the frames will have seams.")
         if request.noise_source == "inverted":
-            found.append(
-                "noise_source is inverted, which a WebUI's model cannot do: frames get new noise here."
-            )
+            found.append(WEBUI.abilities.unread["noise_source"])
         if request.blend is not None:
             found.append("Prompts that pass into each other are weighted parts of one prompt in a WebUI.")
         if request.autoencoder_correction:
-            found.append("autoencoder_correction has no effect in a WebUI, whose autoencoder is its own.")
+            found.append(WEBUI.abilities.unread["autoencoder_correction"])
         return tuple(found)
 
 
