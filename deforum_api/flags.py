@@ -6,7 +6,8 @@ import argparse
 
 from deforum_api.security import listed
 from deforum_api.webui_flags import preload
-from deforum_helpers.engines.names import ENGINES
+from deforum_helpers.engines.registry import own_engines
+from deforum_helpers.own_host import lacks_checkpoint
 
 DEFAULT_PORT = 7860
 BUG_REPORT = "deforum-debug.zip"
@@ -34,7 +35,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--cors-allow-origins", default="", metavar="ORIGIN[,...]", help="web pages that may use the API")
     add("--ckpt", default="", metavar="PATH_OR_NAME", help="model folder, .safetensors file, or hub id")
     add("--allow-download", action="store_true", help="allow a hub id to be downloaded")
-    add("--deforum-engine", default="", choices=("", *ENGINES), metavar="|".join(ENGINES), help="what draws")
+    engines = own_engines()
+    add("--deforum-engine", default="", choices=("", *engines), metavar="|".join(engines), help="what draws")
     add("--deforum-outdir", default="outputs", metavar="DIR", help="folder for everything that is written")
     add(
         "--deforum-debug",
@@ -57,8 +59,9 @@ def flag_problem(flags: argparse.Namespace) -> str | None:
             "--listen lets every machine of the network use this server: add --api-auth user:password, or "
             "--insecure if that is meant."
         )
-    if flags.deforum_engine == "diffusers" and not flags.ckpt:
-        return "--deforum-engine diffusers needs --ckpt with a model folder or a .safetensors file."
+    asked = flags.deforum_engine
+    if asked and lacks_checkpoint(asked, flags.ckpt):
+        return f"--deforum-engine {asked} needs --ckpt with a model folder or a .safetensors file."
     if flags.deforum_terminate_after_run_now and not flags.deforum_run_now:
         return "--deforum-terminate-after-run-now needs --deforum-run-now with the settings files to render."
     return None

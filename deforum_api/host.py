@@ -14,7 +14,6 @@ from deforum_api.store import JobStore
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import Limits
 from deforum_api.version import VERSION
-from deforum_helpers.abilities import known_words
 from deforum_helpers.controlnet.names import module_fault
 from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
 from deforum_helpers.errors import MissingFeature
@@ -79,13 +78,12 @@ def make_queue(
 
 def health(facts: HostFacts) -> dict[str, Any]:
     """Return how the host is, for `/deforum_api/health`."""
-    ability, words = known_words(facts)
     return {
         "host": facts.name,
         "engine": facts.engine,
         "model": facts.model or "",
-        "model_draws": ability,
-        "model_words": list(words),
+        "model_draws": facts.abilities.generates,
+        "model_words": list(facts.abilities.vocabulary()),
         "versions": _versions(),
         "free_disk_bytes": facts.free_disk(facts.output_root),
         "unavailable": _unavailable(facts),
@@ -118,7 +116,7 @@ def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
     missing += [{"feature": switch, "reason": why} for switch, why in facts.lacks.items()]
     if facts.controlnet.missing is not None:
         missing.append({"feature": "ControlNet", "reason": facts.controlnet.missing})
-    if facts.engine == "diffusers" and (fault := module_fault("openpose")) is not None:
+    if facts.abilities.own_controlnet and (fault := module_fault("openpose")) is not None:
         missing.append({"feature": "ControlNet preprocessor openpose", "reason": f"{fault}."})
     missing += [{"feature": feature, "reason": f"{why}."} for feature, why in missing_networks().items()]
     families = available_families()

@@ -8,6 +8,8 @@ from typing import Any
 import pydantic
 from pydantic import Field
 
+from deforum_helpers.output.kinds import KINDS
+
 JsonObject = dict[str, Any]
 
 if pydantic.VERSION.startswith("1."):
@@ -167,16 +169,10 @@ class SimpleRunResponse(BaseModel):
     job_id: str
 
 
-OUTPUT_KINDS = (
-    "video, preview_video, gif, subtitles, settings, frame, depth, upscaled_video, upscaled_frame, "
-    "interpolated_video or interpolated_frame."
-)
-
-
 class OutputFile(BaseModel):
     """One finished file of a job."""
 
-    kind: str = Field(..., description=OUTPUT_KINDS)
+    kind: str = Field(..., description=f"One of: {', '.join(KINDS)}.")
     name: str
     size: int = Field(..., description="Bytes.")
     link: str = Field(..., description="Path that sends the file.")

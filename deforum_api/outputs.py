@@ -18,47 +18,28 @@ from starlette.types import Receive, Scope, Send
 from deforum_api.errors import ApiError
 from deforum_api.record import Job
 from deforum_helpers.nolinks import is_folder, open_file
+from deforum_helpers.output.kinds import KINDS, OutputKind, kind_of, output_kind
+from deforum_helpers.output.names import Run
 
 CHUNK_BYTES = 256 * 1024
-MEDIA_TYPES = {
-    "video": "video/mp4",
-    "preview_video": "video/mp4",
-    "gif": "image/gif",
-    "subtitles": "application/x-subrip",
-    "settings": "application/json",
-    "frame": "image/png",
-    "depth": "image/png",
-    "upscaled_video": "video/mp4",
-    "upscaled_frame": "image/png",
-    "interpolated_video": "video/mp4",
-    "interpolated_frame": "image/png",
-    "still": "image/jpeg",
-}
-_ENDINGS = {
-    ".mp4": "video",
-    "_preview.mp4": "preview_video",
-    ".gif": "gif",
-    ".srt": "subtitles",
-    "_settings.txt": "settings",
-}
-_FRAMES = {"frame": "{}_{:09d}.png", "depth": "{}_depth_{:09d}.png"}
-_PICTURE = re.compile(r"(_depth)?_([0-9]{9})\.png")
-_FILMS = {
-    "upscaled_video": re.compile(r"_Upscaled_x[2-4]\.mp4"),
-    "interpolated_video": re.compile(r"_(RIFE|FILM|FLOW)_x[0-9]+(_slomo_x[0-9]+)?(_upscaled)?\.mp4"),
-}
-_FOLDERS = {"{}_upscaled": "upscaled_frame"} | {
-    f"interpolated_frames_{engine}_{{}}": "interpolated_frame" for engine in ("rife", "film", "flow")
-}
-_NUMBERED = re.compile(r"([0-9]{14}_|frame_)?([0-9]{9})\.png")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 @dataclass(frozen=True)
 class Output:
-    """One finished file of a job; `frame` is None unless it is a picture."""
+    """One finished file.
+
+    Args:
+        kind: its name in `KINDS`; empty for a file of the output folder that is not looked up by its kind.
+        media_type: that it is sent with.
+        path: of the file.
+        size: bytes.
+        modified_ns: when it was written last.
+        frame: frame number, None where there is one file per run.
+    """
 
     kind: str
+    media_type: str
     path: Path
     size: int
     modified_ns: int
@@ -95,15 +76,15 @@ def _folder(job: Job) -> Path | None:
 
 def _in_folders(folder: Path, timestring: str) -> Iterator[Output | None]:
     """Yield the pictures that were made of the frames and kept."""
-    for name, kind in _FOLDERS.items():
-        place = folder / name.format(timestring)
+    for kind, name in ((row, name) for row in KINDS.values() for name in row.folders):
+        place = folder / name.format(timestring=timestring)
         try:
             pictures = sorted(os.listdir(place)) if is_folder(place) else []
         except OSError:
             continue
         for picture in pictures:
-            if found := _NUMBERED.fullmatch(picture):
-                yield _file(kind, place / picture, int(found[2]))
+            if found := kind.pattern.fullmatch(picture):
+                yield _file(kind, place / picture, kind.frame_of(found))
 
 
 def output(job: Job, kind: str, frame: int | None = None) -> Output:
@@ -112,9 +93,11 @@ def output(job: Job, kind: str, frame: int | None = None) -> Output:
     Raises:
         ApiError: 404, there is none (yet).
     """
-    folder, name = _folder(job), _FRAMES.get(kind)
-    if name and frame is not None and folder:  # one of a hundred thousand is not looked for among all
-        files = [_file(kind, folder / name.format(job.timestring, frame), frame)]
+    folder, row = _folder(job), output_kind(kind)
+    if frame is not None and folder and job.timestring and row.numbered and not row.folders:
+        # one of a hundred thousand is not looked for among all
+        path = Run(folder, job.timestring).path(kind, frame=frame)
+        files = [_file(row, path, frame)]
     else:
         files = [found for found in outputs(job) if found.kind == kind and found.frame == frame]
     for found in files:
@@ -160,7 +143,7 @@ def file_answer(request: Request, found: Output) -> Response:
     headers |= {"Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}
     if part:
         headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
-    return _FileAnswer(file, last - first + 1, 206 if part else 200, headers, MEDIA_TYPES[found.kind])
+    return _FileAnswer(file, last - first + 1, 206 if part else 200, headers, found.media_type)
 
 
 def preview_answer(request: Request, found: Output) -> Response:
@@ -212,23 +195,19 @@ def _gone(found: Output) -> ApiError:
     return ApiError(f"The file {found.path.name!r} is gone or cannot be read.", code=404)
 
 
-def _output(path: Path, rest: str) -> Output | None:
-    picture = _PICTURE.fullmatch(rest)
-    kind = ("depth" if picture[1] else "frame") if picture else _ENDINGS.get(rest)
-    kind = kind or next((film for film, name in _FILMS.items() if name.fullmatch(rest)), None)
-    if kind is None:
-        return None
-    return _file(kind, path, int(picture[2]) if picture else None)
+def _output(path: Path, suffix: str) -> Output | None:
+    found = kind_of(suffix)
+    return _file(found[0], path, found[1]) if found else None
 
 
-def _file(kind: str, path: Path, frame: int | None) -> Output | None:
+def _file(kind: OutputKind, path: Path, frame: int | None) -> Output | None:
     try:
         about = path.lstat()
     except OSError:  # removed since it was listed
         return None
     if not stat.S_ISREG(about.st_mode):
         return None
-    return Output(kind, path, about.st_size, about.st_mtime_ns, frame)
+    return Output(kind.name, kind.media_type, path, about.st_size, about.st_mtime_ns, frame)
 
 
 def _headers(etag: str, name: str) -> dict[str, str]:

@@ -43,9 +43,8 @@ from deforum_api.ui_routes import add_tab_routes
 from deforum_api.ui_service import QueueService
 from deforum_api.unfinished import going_on, parked, tell
 from deforum_api.version import VERSION
-from deforum_helpers.engines.checkpoints import describe_checkpoint
 from deforum_helpers.errors import DeforumError
-from deforum_helpers.own_host import own_engine, own_facts
+from deforum_helpers.own_host import check_checkpoint, own_engine, own_facts
 from deforum_helpers.prepare import HostFacts
 from deforum_helpers.progress_line import LogLines
 from deforum_helpers.scratch import DROPPED, ScratchFolder
@@ -119,8 +118,7 @@ def chosen_engine(flags: Namespace) -> str:
         ModelError: its checkpoint cannot be used.
     """
     engine = own_engine(flags.deforum_engine, flags.ckpt)
-    if engine == "diffusers":
-        describe_checkpoint(flags.ckpt, flags.allow_download)
+    check_checkpoint(engine, flags.ckpt, flags.allow_download)
     return engine
 
 

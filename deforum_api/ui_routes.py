@@ -29,6 +29,7 @@ from deforum_api.routing import error_answer, json_answer
 from deforum_api.security import UPLOAD_PATH
 from deforum_helpers.nolinks import Folder, resolved
 from deforum_helpers.output.disk import SPARE_BYTES
+from deforum_helpers.output.kinds import KINDS
 from deforum_helpers.ui.service import Event
 from deforum_helpers.ui.uploads import MAX_FILES, Uploads
 
@@ -39,8 +40,8 @@ FILE_PATH = "/gradio_api/file={path:path}"
 # Events check settings on threads of this program, which every other answer shares the interpreter with.
 MAX_AT_ONCE = 4
 CHUNK_BYTES = 1 << 20
-# Outputs that the page shows or lets people take along, by how their names end.
-SHOWN = {".mp4": "video", ".gif": "gif", ".png": "frame", ".jpg": "still", ".srt": "subtitles"}
+# A still beside the frames: a mask or a composite that a run saves for a person to look at.
+STILL = {".jpg": "image/jpeg"}
 # What the page itself is made of: (method, path, what it is). A path that ends in a slash stands for all below it.
 PAGE_FILES = (
     ("GET", "/", "the page"),
@@ -173,6 +174,12 @@ def _chunks(file: Any) -> Any:
     return iter(lambda: file.read(CHUNK_BYTES), b"")
 
 
+def _shown_types() -> dict[str, str]:
+    """Return the media types of what the page shows or offers, by how the files' names end."""
+    shown = (kind for kind in KINDS.values() if kind.downloadable or kind.numbered)
+    return STILL | {kind.extension: kind.media_type for kind in shown}
+
+
 def _file_answer(request: Request, root: Path) -> Response:
     """Return an output of the output folder; anything else there, and everything elsewhere, is as good as none."""
     path = Path(str(request.path_params["path"]).replace("\0", ""))
@@ -182,9 +189,9 @@ def _file_answer(request: Request, root: Path) -> Response:
         inside = place.relative_to(root.resolve()).parts
         if ".." in path.parts or not path.is_absolute() or any(part.startswith(".") for part in inside):
             raise none
-        kind = SHOWN[place.suffix.lower()]
+        media_type = _shown_types()[place.suffix.lower()]
         with Folder(place.parent) as folder, folder.read(place.name) as opened:
             about = os.fstat(opened.fileno())
     except (OSError, ValueError, KeyError):
         raise none from None
-    return file_answer(request, Output(kind, place, about.st_size, about.st_mtime_ns))
+    return file_answer(request, Output("", media_type, place, about.st_size, about.st_mtime_ns))

@@ -21,10 +21,10 @@ from deforum_api.runner import is_preview
 from deforum_api.ui_desktop import OptionsFile, show_folder
 from deforum_helpers.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.options import Options, override
-from deforum_helpers.output.names import IMAGES_FOLDER, Run
+from deforum_helpers.output.names import IMAGES_FOLDER, SETTINGS_ENDING, Run
 from deforum_helpers.prepare import HostFacts, Prepared
 from deforum_helpers.ui.saved_files import OPTIONS_FILE, run_settings
-from deforum_helpers.ui.service import Film, JobState, JobView, StoppedRun
+from deforum_helpers.ui.service import JobState, JobView, StoppedRun
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ LOOK_EVERY_S = 1.0
 LOOKS_KEPT = 64
 SETTLED_NS = 100_000_000
 MAX_RUNS = 200
-SETTINGS_ENDING = "_settings.txt"
 _RUN = re.compile(rf"[0-9]{{14}}{re.escape(SETTINGS_ENDING)}")
 _STATES: dict[str, JobState] = {"SUCCEEDED": "done", "FAILED": "failed", "CANCELLED": "cancelled"}
 
@@ -143,21 +142,9 @@ class QueueService:
         frames = [found.path for found in self._files(self._located(job_id)) if found.kind == "frame"]
         return frames[-1] if frames else None
 
-    def film(self, job_id: str) -> Film:
-        job = self._located(job_id)
-        files = {found.kind: found.path for found in self._files(job)}
-        preview = (
-            Run(Path(job.outdir), job.timestring).preview_path if job.outdir and job.timestring else None
-        )
-        return Film(
-            video=files.get("video"),
-            gif=files.get("gif"),
-            subtitles=files.get("subtitles"),
-            settings=files.get("settings"),
-            upscaled=files.get("upscaled_video"),
-            interpolated=files.get("interpolated_video"),
-            preview=preview if preview and preview.is_file() else None,
-        )
+    def files(self, job_id: str) -> dict[str, Path]:
+        found = self._files(self._located(job_id))
+        return {one.kind: one.path for one in found if one.frame is None}
 
     def stopped_runs(self) -> tuple[StoppedRun, ...]:
         root = (self.facts.output_root / IMAGES_FOLDER).resolve()

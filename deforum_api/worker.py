@@ -15,6 +15,7 @@ from deforum_api.happenings import Cancelled, Event, Failed, Parked, Reported, S
 from deforum_api.record import Job
 from deforum_helpers import errors
 from deforum_helpers.output.disk import is_full
+from deforum_helpers.output.names import Run
 
 if TYPE_CHECKING:
     from deforum_helpers.cancel import CancelToken
@@ -133,7 +134,7 @@ def _begun_run(job: Job) -> str | None:
     """Return the timestring of the run that the job goes on with, or None where it has none yet."""
     if not job.timestring or not job.outdir:
         return None
-    begun = job.frame > 0 or Path(job.outdir, f"{job.timestring}_settings.txt").exists()
+    begun = job.frame > 0 or Run(Path(job.outdir), job.timestring).settings_path.exists()
     return job.timestring if begun else None
 
 

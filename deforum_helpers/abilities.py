@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from deforum_helpers.controlnet.units import acting_units
 from deforum_helpers.depth.names import available_families, depth_name, second_family, serve
 from deforum_helpers.engines.checkpoints import LORA_FOLDER
-from deforum_helpers.engines.demo.words import ABILITY, names_nothing_known, unknown_words, vocabulary
 from deforum_helpers.engines.diffusion.prompt_syntax import parse_prompt, unread_loras
 from deforum_helpers.errors import Problem
 from deforum_helpers.host import ControlNetFacts, HostFacts
@@ -84,38 +83,20 @@ def lora_warnings(plan: Plan, facts: HostFacts) -> tuple[str, ...]:
     )
 
 
-def model_warnings(plan: Plan, facts: HostFacts) -> Iterator[str]:
-    """Yield what a WebUI does not let anybody ask of its model, and does in the usual way instead."""
-    if facts.engine != "webui":
-        return
+def unread_warnings(plan: Plan, facts: HostFacts) -> Iterator[str]:
+    """Yield which settings of this plan the host's engine does not read, and what it does instead."""
     requests = [key.request for key in plan.key_frames if key.source != "nothing"]
-    if any(request.noise_source == "inverted" for request in requests):
-        yield "noise_source is inverted, which a WebUI's model cannot do: frames get new noise here."
-    if any(request.autoencoder_correction for request in requests):
-        yield "autoencoder_correction has no effect in a WebUI, whose autoencoder is its own."
-
-
-def known_words(facts: HostFacts) -> tuple[str, tuple[str, ...]]:
-    """Return what the host's model can draw and the words that it knows; nothing of a model that draws anything."""
-    return (ABILITY, vocabulary()) if facts.engine == "demo" else ("", ())
+    used = {
+        "noise_source": any(request.noise_source == "inverted" for request in requests),
+        "autoencoder_correction": any(request.autoencoder_correction for request in requests),
+    }
+    yield from (reason for name, reason in facts.abilities.unread.items() if used.get(name))
 
 
 def word_warnings(plan: Plan, facts: HostFacts) -> Iterator[str]:
-    """Yield which words of the prompts the built-in model does not know."""
-    if facts.engine != "demo":
-        return
-    prompts = plan.prompts.positive[: plan.frames]
-    if unknown := unknown_words(dict.fromkeys(prompts)):
-        listed = ", ".join(word[:40] for word in unknown[:MAX_NAMES_SHOWN])
-        more = f" and {len(unknown) - MAX_NAMES_SHOWN} more" if len(unknown) > MAX_NAMES_SHOWN else ""
-        yield f"The built-in model draws landscapes only and does not know these words of the prompts: {listed}{more}."
-    starts = (frame for frame in plan.prompts.key_frames if 0 <= frame < plan.frames)
-    if strange := [frame for frame in starts if names_nothing_known(prompts[frame])]:
-        frames = ", ".join(map(str, strange[:MAX_NAMES_SHOWN]))
-        yield (
-            f"The built-in model knows no word that names something in the prompt of frame {frames}; name a scene "
-            "such as mountains, forest, lake, ocean, desert or city, or render with another model (--ckpt)."
-        )
+    """Return what the engine must be warned of in the prompts, such as words that it does not know."""
+    starts = [frame for frame in plan.prompts.key_frames if 0 <= frame < plan.frames]
+    return facts.abilities.prompt_warnings(plan.prompts.positive[: plan.frames], starts)
 
 
 def _with_tags(plan: Plan) -> list[tuple[str, int]]:

@@ -20,13 +20,14 @@ COARSE_PX = 256
 def control_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
     """Return what is wrong with the units of a film where one of our own engines draws it.
 
-    A WebUI's preprocessors and models are known to it; the null engine takes every name.
+    Names that another engine knows itself are left to it.
     """
+    abilities = facts.abilities
     problems: list[Problem] = []
     for number, unit in acting_units(plan.settings):
-        if facts.engine == "demo":
-            problems.append(_refused(number))
-        if facts.engine == "diffusers":
+        if abilities.no_controlnet:
+            problems.append(_refused(number, abilities.no_controlnet))
+        if abilities.own_controlnet:
             problems += _name_problems(number, unit, facts.model)
     return problems
 
@@ -61,7 +62,7 @@ def control_warnings(plan: Plan, facts: HostFacts) -> list[str]:
                 f"cn_{number}_vid_path is empty, so the unit is steered by the picture that each frame is drawn from, "
                 f"as with cn_{number}_loopback_mode."
             )
-        if facts.engine != "diffusers":
+        if not facts.abilities.own_controlnet:
             continue
         warning = module_warning(unit.module)
         if warning is not None:
@@ -93,12 +94,9 @@ def _blank(plan: Plan, number: int, unit: ControlNetUnit) -> Iterator[Problem]:
     yield Problem(message, setting, frame=blank[0], allowed="a picture or a video")
 
 
-def _refused(number: int) -> Problem:
+def _refused(number: int, why: str) -> Problem:
     setting = f"cn_{number}_enabled"
-    message = (
-        f"{setting} is true, but the built-in model has no ControlNets; switch it off, or render with a checkpoint of "
-        "Stable Diffusion (--ckpt)."
-    )
+    message = f"{setting} is true, but {why}; switch it off, or render with a checkpoint of Stable Diffusion (--ckpt)."
     return Problem(message, setting, found="true", allowed="false")
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deforum_helpers.engines.base import Abilities
 from deforum_helpers.engines.names import split_sampler
+from deforum_helpers.engines.registry import declared
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.fetch import Fetcher
 from deforum_helpers.flow.names import missing_feature as missing_method
@@ -95,6 +97,11 @@ class HostFacts:
     controlnet: ControlNetFacts = field(default_factory=ControlNetFacts)
     lacks: Mapping[str, str] = field(default_factory=dict)
     loras: Callable[[], Collection[str]] | None = None
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the engine declares of itself."""
+        return declared(self.engine).abilities
 
 
 def file_problems(settings: Settings, downloads: Downloads) -> list[Problem]:

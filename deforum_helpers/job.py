@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +27,8 @@ from deforum_helpers.nolinks import is_file, read_file
 from deforum_helpers.output.disk import write_whole
 from deforum_helpers.output.earlier import remove_unfinished, set_aside, unfinished_files
 from deforum_helpers.output.film import Film
-from deforum_helpers.output.manifest import FileKind, Manifest
+from deforum_helpers.output.kinds import KINDS, VIDEO
+from deforum_helpers.output.manifest import Manifest
 from deforum_helpers.output.names import Run, new_run, resumed_run
 from deforum_helpers.output.postproduction import (
     Rendered,
@@ -116,12 +117,19 @@ def run_job(
         plan.frames,
         video=next(iter(_videos(run, manifest, "video")), None),
         warnings=(*prepared.warnings, *job.warnings),
-        more_videos=_videos(run, manifest, "upscaled_video", "interpolated_video"),
+        more_videos=_videos(run, manifest, *_more_video_kinds()),
     )
 
 
-def _videos(run: Run, manifest: Manifest, *kinds: FileKind) -> tuple[Path, ...]:
+def _videos(run: Run, manifest: Manifest, *kinds: str) -> tuple[Path, ...]:
     return tuple(run.outdir / file.name for file in manifest.files if file.kind in kinds)
+
+
+def _more_video_kinds() -> Iterator[str]:
+    """Yield the kinds of the videos that are made beside the main one and offered to people."""
+    for name, kind in KINDS.items():
+        if kind.media_type == VIDEO and kind.downloadable and name != "video":
+            yield name
 
 
 class _Job:

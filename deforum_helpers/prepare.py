@@ -18,7 +18,7 @@ from deforum_helpers.abilities import (
     face_problems,
     lora_problems,
     lora_warnings,
-    model_warnings,
+    unread_warnings,
     word_warnings,
 )
 from deforum_helpers.control_checks import blank_problems, control_problems, control_warnings, unread_numbers
@@ -35,7 +35,7 @@ from deforum_helpers.host import (
 from deforum_helpers.manifests import manifest_warnings, with_manifest
 from deforum_helpers.media.inputs import Downloads, Inputs, find_inputs, speed_warnings, with_controls
 from deforum_helpers.options import Options, override, override_warnings
-from deforum_helpers.output.names import IMAGES_FOLDER, resumed_run
+from deforum_helpers.output.names import IMAGES_FOLDER, SETTINGS_ENDING, resumed_run
 from deforum_helpers.output.runs import resume_problems
 from deforum_helpers.overruled import overruled_warnings
 from deforum_helpers.render.plan import Plan, make_plan
@@ -215,7 +215,7 @@ def _plan_warnings(
     of_sound = speed_warnings(inputs, plan.fps, plan.frames)
     of_files = (*of_sound, *_mask_video_warnings(plan, inputs), *mask_warnings(plan, inputs.downloads))
     of_prompts = (*lora_warnings(plan, facts), *word_warnings(plan, facts))
-    of_models = (*control_warnings(plan, facts), *of_prompts, *model_warnings(plan, facts))
+    of_models = (*control_warnings(plan, facts), *of_prompts, *unread_warnings(plan, facts))
     return (*left_out, *overruled, *plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
 
 
@@ -273,7 +273,7 @@ def _seed_of_run(settings: Settings, output_root: Path, images_folder: str, time
     name made of other settings that are only known later is trusted, as there is hardly ever a second one.
     """
     others = []
-    for path in sorted((output_root / images_folder).glob(f"*/{timestring}_settings.txt")):
+    for path in sorted((output_root / images_folder).glob(f"*/{timestring}{SETTINGS_ENDING}")):
         seed = _saved_seed(path)
         if seed is None:
             continue

@@ -9,9 +9,9 @@ import pytest
 from films import SMALL, host
 
 from deforum_helpers.abilities import ability_problems, host_name_of
-from deforum_helpers.engines.checkpoints import loras_of
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.host import ControlNetFacts
+from deforum_helpers.own_host import own_facts
 from deforum_helpers.prepare import prepare
 from deforum_helpers.settings.files import defaults, typed_settings
 
@@ -68,7 +68,8 @@ def test_a_lora_that_is_not_there_is_told_before_the_film(tmp_path: Path) -> Non
     prompts = {"0": "a hill <lora:ink:1>", "3": "a <lora:chalk:0.5> hill --neg <lora:Ink:1>"}
 
     def told(engine: str) -> list[tuple[str | None, int | None, str]]:
-        facts = host(tmp_path, loras=loras_of(engine, str(tmp_path / "a.safetensors")))
+        loras = own_facts(engine, str(tmp_path / "a.safetensors"), tmp_path).loras
+        facts = host(tmp_path, loras=loras)
         found = prepare(SMALL | {"prompts": prompts, "max_frames": 5}, facts)
         assert all(any(one.found in text for text in found.warnings) for one in found.missing if one.found)
         return [(one.setting, one.frame, one.found or "") for one in found.missing]

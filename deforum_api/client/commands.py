@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from deforum_api.client import Client, ClientError, RefusedByServer
 from deforum_helpers.errors import SettingsError
+from deforum_helpers.output.kinds import KINDS
 from deforum_helpers.progress import frame_words, state_words
 from deforum_helpers.progress_line import ProgressLine
 
@@ -179,13 +180,12 @@ def job_words(job: Mapping[str, Any]) -> str:
 
 def _save(client: Client, job_id: str, folder: Path) -> None:
     for file in client.outputs(job_id):
-        if file["kind"] in ("video", "gif", "subtitles"):
-            target = folder / f"{job_id}{Path(file['name']).suffix}"
-        elif file["kind"] in ("upscaled_video", "interpolated_video"):
-            target = folder / f"{job_id}_{file['kind']}.mp4"
-        else:
+        kind = KINDS.get(file["kind"])
+        if kind is None or not kind.downloadable or kind.numbered:
             continue
-        _tell(sys.stdout, str(client.download(job_id, target, file["kind"])))
+        several = "" if kind.suffix == kind.extension else f"_{kind.name}"
+        target = folder / f"{job_id}{several}{kind.extension}"
+        _tell(sys.stdout, str(client.download(job_id, target, kind.name)))
 
 
 def _tell(out: TextIO, *lines: str) -> None:

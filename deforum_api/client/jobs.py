@@ -12,10 +12,10 @@ from deforum_api.client.connection import Ask, Connection
 from deforum_api.client.errors import ClientError, JobEnded, RefusedByServer
 from deforum_api.client.files import fetch
 from deforum_api.client.following import POLL_EVERY_S, Job, follow, job_path
+from deforum_helpers.output.kinds import single_kinds
 
 PAGE_JOBS = 200
 END_POLL_S = 0.2
-FILES = ("video", "preview_video", "gif", "subtitles", "settings", "upscaled_video", "interpolated_video")
 Settings = Mapping[str, Any]
 
 
@@ -175,14 +175,15 @@ class Client:
         Args:
             job_id: of the job.
             target: file to be written.
-            kind: of `FILES`.
+            kind: one with a single file per job: "video", "gif", "subtitles", "settings", ...
             progress: called with (bytes so far, bytes in all).
 
         Raises:
             ClientError: another kind, or `target` cannot be written.
         """
-        if kind not in FILES:
-            raise ClientError(f"kind must be one of {', '.join(FILES)}, found {kind[:40]!r}.")
+        kinds = single_kinds()
+        if kind not in kinds:
+            raise ClientError(f"kind must be one of {', '.join(kinds)}, found {kind[:40]!r}.")
         return fetch(self.connection, f"{job_path(job_id)}/{kind}", Path(target), progress)
 
     def download_frames(self, job_id: str, folder: str | Path, *, depth: bool = False) -> list[Path]:

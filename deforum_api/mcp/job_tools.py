@@ -15,11 +15,11 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from deforum_api.client import Client
+from deforum_helpers.output.kinds import numbered_kinds
 
 POLL_EVERY_S = 0.5
 MOST_FRAMES = 6
 JPEG_QUALITY = 85
-PICTURES = frozenset({"frame", "depth", "upscaled_frame", "interpolated_frame"})
 KEPT = (
     "id",
     "status",
@@ -112,8 +112,9 @@ class JobTools:
     def list_outputs(self, job_id: JobId) -> dict[str, Any]:
         """List a job's films, GIF, subtitles and settings file, each with its address and path; count its pictures."""
         job, files = self._client.job(job_id), self._client.outputs(job_id)
-        pictures = Counter(file["kind"] for file in files if file["kind"] in PICTURES)
-        others = [file for file in files if file["kind"] not in PICTURES]
+        numbered = numbered_kinds()
+        pictures = Counter(file["kind"] for file in files if file["kind"] in numbered)
+        others = [file for file in files if file["kind"] not in numbered]
         return {"files": [self._located(file, job) for file in others], "pictures": dict(pictures)}
 
     def server_health(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import sleep
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from fastapi import Path
@@ -16,6 +16,7 @@ from deforum_api.errors import ApiError
 from deforum_api.jobs import JobQueue
 from deforum_api.models import OutputFile
 from deforum_api.routing import JOBS, Router, errors
+from deforum_helpers.output.kinds import KINDS, OutputKind, frame_query, numbered_kinds, single_kinds
 
 # A frame that a client was told of may be on its way to the disk; it is waited for, two seconds in all.
 TRIES_WHILE_WRITTEN = 100
@@ -23,7 +24,10 @@ PAUSE_WHILE_WRITTEN_S = 0.02
 
 router = Router(prefix="/deforum_api", tags=["Outputs"])
 
-PictureKind = Literal["frame", "depth", "upscaled_frame", "interpolated_frame"]
+if TYPE_CHECKING:
+    PictureKind = str
+else:
+    PictureKind = Literal[numbered_kinds()]
 
 
 def file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
@@ -52,42 +56,22 @@ async def list_outputs(id: str, jobs: JobQueue = JOBS) -> Response:
     )
 
 
-# Kind of file, which is its route's last part too, what the list of routes calls it, what its page says.
-SINGLE_FILES = (
-    ("video", "The film", "The job's mp4."),
-    (
-        "preview_video",
-        "The film of the frames so far",
-        "What of the film was there at the newest preview, where deforum_preview is on.",
-    ),
-    ("upscaled_video", "The film of enlarged frames", "The job's film of enlarged frames."),
-    (
-        "interpolated_video",
-        "The film with frames in between",
-        "The job's film with frames between the frames.",
-    ),
-    ("gif", "The GIF", "The job's animated GIF."),
-    ("subtitles", "The subtitles", "The job's srt file."),
-    ("settings", "The settings file", "The job's settings file, as it was saved."),
-)
-
-
-def _add_single_file(kind: str, summary: str, about: str) -> None:
+def _add_single_file(kind: OutputKind) -> None:
     async def send(id: str, request: Request, jobs: JobQueue = JOBS) -> Response:
-        return await _file(request, jobs, id, kind)
+        return await _file(request, jobs, id, kind.name)
 
     router.get(
-        f"/jobs/{{id}}/{kind}",
-        name=f"get_{kind}",
+        f"/jobs/{{id}}/{kind.name}",
+        name=f"get_{kind.name}",
         response_class=Response,
-        responses=file_responses(outputs.MEDIA_TYPES[kind]),
-        summary=summary,
-        description=about,
+        responses=file_responses(kind.media_type),
+        summary=f"The {kind.label}",
+        description=kind.about,
     )(send)
 
 
-for _row in SINGLE_FILES:
-    _add_single_file(*_row)
+for _name in single_kinds():
+    _add_single_file(KINDS[_name])
 
 
 @router.get(
@@ -143,5 +127,4 @@ def _link(id: str, found: outputs.Output) -> str:
     base = f"/deforum_api/jobs/{quote(id, safe='()')}"
     if found.frame is None:
         return f"{base}/{found.kind}"
-    query = {"frame": "", "depth": "?depth=true"}.get(found.kind, f"?kind={found.kind}")
-    return f"{base}/frames/{found.frame}{query}"
+    return f"{base}/frames/{found.frame}{frame_query(found.kind)}"

@@ -173,7 +173,7 @@ export class Deforum {
     return this.#json("GET", `${jobPath(id)}/outputs`);
   }
 
-  /** A file of a job as a Blob: "video", "gif", "subtitles", "settings", "upscaled_video", "preview" or "frames/12". */
+  /** A file of a job as a Blob: a `kind` of `outputs` with one file per job, such as "video", or "preview" or "frames/12". */
   async download(id, kind = "video") {
     return (await this.#whole("GET", `${jobPath(id)}/${kind}`)).blob;
   }

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from deforum_helpers.camera import messages
 from deforum_helpers.bundled import bundled
+from deforum_helpers.camera import messages
 from deforum_helpers.camera.types import Matrix
 from deforum_helpers.errors import Problem, SettingsError
 

@@ -9,7 +9,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from deforum_helpers.abilities import known_words
 from deforum_helpers.commands.job_files import (
     DEFAULT_OUTPUT_ROOT,
     host_facts,
@@ -53,8 +52,8 @@ def _checked(path: Path, options: argparse.Namespace, facts: HostFacts) -> Check
         report = file_report(submitted)
     except SettingsError as error:
         return Checked(path, problems=error.problems)
-    ability, words = known_words(facts)
-    checked = Checked(path, report, ability=ability, words=words)
+    abilities = facts.abilities
+    checked = Checked(path, report, ability=abilities.generates, words=abilities.vocabulary())
     try:
         prepared = prepare(submitted, facts, overrides)
         if options.strict and prepared.missing:

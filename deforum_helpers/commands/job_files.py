@@ -9,11 +9,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.engines.checkpoints import describe_checkpoint
 from deforum_helpers.errors import ModelError, Problem, SettingsError, alike, told
 from deforum_helpers.options import Options
 from deforum_helpers.output.metadata import read_settings
-from deforum_helpers.own_host import own_engine, own_facts
+from deforum_helpers.own_host import check_checkpoint, lacks_checkpoint, own_engine, own_facts
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.progress_line import above_progress
 from deforum_helpers.settings.load import KNOWN_NAMES, nearest_names
@@ -32,13 +31,10 @@ def check_engine(options: argparse.Namespace) -> None:
     Raises:
         ModelError: there is none, or none that can be used.
     """
-    if engine_name(options) != "diffusers":
-        return
-    if not options.ckpt:
-        raise ModelError(
-            "The engine 'diffusers' needs --ckpt with a diffusers folder or a .safetensors file."
-        )
-    describe_checkpoint(options.ckpt, options.allow_download)
+    name = engine_name(options)
+    if lacks_checkpoint(name, options.ckpt):
+        raise ModelError(f"The engine {name!r} needs --ckpt with a diffusers folder or a .safetensors file.")
+    check_checkpoint(name, options.ckpt, options.allow_download)
 
 
 def host_facts(options: argparse.Namespace, output_root: Path) -> HostFacts:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deforum_helpers.engines.names import ENGINES
+from deforum_helpers.engines.registry import own_engines
 from deforum_helpers.progress_line import ProgressLine
 
 Run = Callable[[argparse.Namespace], int]
@@ -67,7 +67,7 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="replace a host option, as options_overrides do over HTTP; may be repeated",
     )
-    parser.add_argument("--engine", choices=ENGINES, help="default: diffusers with --ckpt, else demo")
+    parser.add_argument("--engine", choices=own_engines(), help="default: diffusers with --ckpt, else demo")
     parser.add_argument("--ckpt", metavar="PATH_OR_NAME", help="model folder, .safetensors file or hub id")
     parser.add_argument("--allow-download", action="store_true", help="download models that are missing")
     parser.add_argument(

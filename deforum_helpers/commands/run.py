@@ -20,8 +20,9 @@ from deforum_helpers.commands.job_files import (
     prepare_file,
     print_warnings,
 )
+from deforum_helpers.engines.registry import declared
 from deforum_helpers.errors import DeforumError, Parked, Stopped
-from deforum_helpers.output.names import IMAGES_FOLDER
+from deforum_helpers.output.names import IMAGES_FOLDER, Run
 from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.progress import Pace, frame_words, state_words
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from deforum_helpers.job import Progress
 
 STOPPED = 3
-ENGINE_TITLES = {"null": "the engine without a model", "demo": "the built-in model"}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,7 +67,8 @@ def _checked(options: argparse.Namespace, line: ProgressLine) -> list[tuple[Path
 
 def _loaded_engine(options: argparse.Namespace, line: ProgressLine) -> Engine:
     name = engine_name(options)
-    line.show("Loading", options.ckpt if name == "diffusers" else ENGINE_TITLES[name])
+    engine = declared(name)
+    line.show("Loading", options.ckpt if engine.takes_checkpoint else engine.title)
     from deforum_helpers.engines import make_engine
 
     return make_engine(name, checkpoint=options.ckpt, allow_download=options.allow_download)
@@ -172,7 +173,7 @@ class RunProgress:
     @property
     def can_go_on(self) -> bool:
         """Whether the run has what a resume needs; while the frames of a video are extracted it has not."""
-        return Path(self._outdir, f"{self.timestring}_settings.txt").is_file()
+        return Run(Path(self._outdir), self.timestring).settings_path.is_file()
 
     def show(self, progress: Progress) -> None:
         self._outdir, self.timestring, self.frames = progress.outdir, progress.timestring, progress.frame

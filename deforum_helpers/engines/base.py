@@ -1,9 +1,11 @@
-"""What the loop knows of a diffusion engine: one request in, one picture out."""
+"""What the loop knows of an engine: one request in, one picture out; and how an engine declares what it can do."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -186,3 +188,65 @@ class Engine(Protocol):
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
         """Return what a person should know before `request` is rendered, as plain sentences."""
         ...
+
+
+# What no engine of this program has; a WebUI does.
+NO_FACES: Mapping[str, str] = MappingProxyType(
+    {"restore_faces": "Faces are mended by WebUIs only, not by Deforum's own engines."}
+)
+
+
+def _no_words() -> tuple[str, ...]:
+    return ()
+
+
+def _no_warnings(prompts: Sequence[str], starts: Sequence[int]) -> Iterator[str]:
+    return iter(())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abilities:
+    """What an engine can do, which settings it does not read, and what it must be warned of; asked by the checks.
+
+    Args:
+        lacks: setting that switches on a feature which the engine does not have -> why, as one sentence.
+        unread: setting that has no effect with the engine -> why, as one sentence.
+        checks_loras: whether the LoRAs that prompts call are looked up beside the checkpoint before a run. Others
+            take no notice of the tags, or know the names themselves.
+        own_controlnet: whether ControlNet units use the preprocessors of this program, and models beside the
+            checkpoint. Others know the names themselves.
+        no_controlnet: why ControlNet units cannot steer the engine, as a clause; empty where they can.
+        generates: what the engine can generate, in one sentence; empty where it can generate anything.
+        vocabulary: gives the words of prompts that name something to such an engine.
+        prompt_warnings: yields what to know of the prompts, from the positive prompt of each frame and the frames
+            at which prompts begin.
+    """
+
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
+    checks_loras: bool = False
+    own_controlnet: bool = False
+    no_controlnet: str = ""
+    generates: str = ""
+    vocabulary: Callable[[], tuple[str, ...]] = _no_words
+    prompt_warnings: Callable[[Sequence[str], Sequence[int]], Iterator[str]] = _no_warnings
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeclaredEngine:
+    """An engine before it is loaded.
+
+    Args:
+        name: in flags, health and resume states.
+        title: what sentences call it.
+        abilities: what it can do.
+        make: loads it, from a checkpoint, whether it may be downloaded, and a device, None = the best there is;
+            None for an engine that a host makes.
+        takes_checkpoint: whether it generates with a checkpoint, and so needs one.
+    """
+
+    name: str
+    title: str
+    abilities: Abilities
+    make: Callable[[str | None, bool, str | None], Engine] | None = None
+    takes_checkpoint: bool = False

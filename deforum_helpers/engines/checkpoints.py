@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -120,12 +120,12 @@ def folders_beside(checkpoint: str | None, name: str) -> tuple[Path, ...]:
     return folder / name, folder.parent / name
 
 
-def checkpoints_of(engine: str, checkpoint: str | None) -> tuple[str, ...]:
-    """Return the names under which films may ask an engine of our own for its checkpoint and those beside it.
+def checkpoints_beside(checkpoint: str | None) -> tuple[str, ...]:
+    """Return the names under which films may ask for a checkpoint and those beside it.
 
     A file is listed with and without its suffix, as settings files write both.
     """
-    if engine != "diffusers" or checkpoint is None:
+    if checkpoint is None:
         return ()
     beside = Path(checkpoint).expanduser().absolute().parent
     names = (path.name for path in sorted(beside.glob("*")) if _is_checkpoint(path))
@@ -138,11 +138,6 @@ def _is_checkpoint(path: Path) -> bool:
     except (ModelError, OSError):
         return False
     return True
-
-
-def vaes_of(engine: str, checkpoint: str | None) -> tuple[str, ...]:
-    """Return the names of the VAEs that an engine of our own can take in place of its checkpoint's."""
-    return tuple(sorted(vae_files(checkpoint))) if engine == "diffusers" else ()
 
 
 def vae_files(checkpoint: str | None) -> dict[str, Path]:
@@ -160,17 +155,6 @@ def lora_files(folders: Sequence[Path]) -> dict[str, Path]:
         path for folder in reversed(folders) for path in sorted(folder.rglob("*.safetensors"), reverse=True)
     )
     return {path.stem: path for path in files}
-
-
-def loras_of(engine: str, checkpoint: str | None) -> Callable[[], Collection[str]] | None:
-    """Return what looks up the names of the LoRAs that an engine of our own can take.
-
-    The built-in model takes none; None without a model, which minds no tag.
-    """
-    if engine == "null":
-        return None
-    folders = folders_beside(checkpoint, LORA_FOLDER) if engine == "diffusers" else ()
-    return lambda: lora_files(folders)
 
 
 def folder_kind(folder: Path) -> Kind:

@@ -1,20 +1,12 @@
-"""Names of engines, samplers and schedulers, and what they mean for the number of steps. No torch here."""
+"""Names of samplers and schedulers, and what they mean for the number of steps. No torch here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deforum_helpers.engines.registry import declared
 from deforum_helpers.registry import choose
 from deforum_helpers.settings.tables import SCHEDULER_NAMES
-
-ENGINES: Mapping[str, str] = {
-    "null": "No model: draws a test chart from the seed and returns init images unchanged.",
-    "demo": "The built-in landscape model.",
-    "diffusers": "Stable Diffusion 1.x, 2.x, XL, 3 and Flux, from a diffusers folder or a .safetensors file.",
-}
-
-# Switch of a feature that no engine of ours has -> why.
-LACKS: Mapping[str, str] = {"restore_faces": "Faces are mended by WebUIs only, not by Deforum's own engines."}
 
 # Sampler name -> the scheduler that "Automatic" stands for.
 SAMPLERS: Mapping[str, str] = {
@@ -62,13 +54,13 @@ _SCHEDULERS_FOLDED = {
 
 def samplers(engine: str) -> tuple[str, ...]:
     """Return the sampler names that `engine` knows; all engines know all of them."""
-    choose(ENGINES, engine, "engine")
+    declared(engine)
     return tuple(SAMPLERS)
 
 
 def schedulers(engine: str) -> tuple[str, ...]:
     """Return the scheduler labels that `engine` knows; all engines know all of them."""
-    choose(ENGINES, engine, "engine")
+    declared(engine)
     return tuple(SCHEDULERS)
 
 

@@ -8,9 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine, Engine, GenerateRequest
 from deforum_helpers.errors import RenderError
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ class NullEngine:
     name = "null"
 
     def __init__(self, device: str | None = None) -> None:
+        import torch
+
         self.device = torch.device(device or "cpu")
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
@@ -59,8 +60,29 @@ class NullEngine:
         return ()
 
 
+def _make(checkpoint: str | None, allow_download: bool, device: str | None) -> Engine:
+    return NullEngine(device)
+
+
+_NO_MODEL = "the engine without a model passes init images on as they are"
+NULL = DeclaredEngine(
+    name=NullEngine.name,
+    title="the engine without a model",
+    make=_make,
+    abilities=Abilities(
+        lacks=NO_FACES,
+        unread={
+            "noise_source": f"noise_source has no effect: {_NO_MODEL}.",
+            "autoencoder_correction": f"autoencoder_correction has no effect: {_NO_MODEL}.",
+        },
+    ),
+)
+
+
 @lru_cache(maxsize=4)
 def _chart(seed: int, width_px: int, height_px: int) -> Image:
+    import torch
+
     return torch.from_numpy(draw_chart(seed, width_px, height_px)).permute(2, 0, 1)
 
 

@@ -48,6 +48,15 @@ ENGINES: Mapping[str, EngineName] = {
     )
 }
 
+# What follows the stem in the name of an interpolated film, and the values of its fields as regular expressions.
+FILM_SUFFIX = "_{engine}_x{times}{slower}{source}.mp4"
+FILM_FIELDS: Mapping[str, str] = {
+    "engine": "|".join(engine.stem for engine in ENGINES.values()),
+    "times": "[0-9]+",
+    "slower": "(?:_slomo_x[0-9]+)?",
+    "source": "(?:_upscaled)?",
+}
+
 
 def engine_name(name: str) -> EngineName:
     """Return the entry of an engine.
@@ -73,7 +82,8 @@ def film_name(
 ) -> str:
     """Return the file name of an interpolated film: "20260102030405_RIFE_x2_slomo_x3_upscaled.mp4"."""
     slower = f"_slomo_x{slow_mo_amount}" if slow_mo_amount else ""
-    return f"{stem}_{engine.stem}_x{x_amount}{slower}{'_upscaled' if upscaled else ''}.mp4"
+    source = "_upscaled" if upscaled else ""
+    return stem + FILM_SUFFIX.format(engine=engine.stem, times=x_amount, slower=slower, source=source)
 
 
 def folder_name(stem: str, engine: EngineName) -> str:

@@ -12,10 +12,11 @@ from deforum_helpers.errors import CheckpointError
 from deforum_helpers.nolinks import Folder
 from deforum_helpers.output.disk import disk_errors
 from deforum_helpers.output.frames import is_whole
+from deforum_helpers.output.kinds import kind_of
 from deforum_helpers.output.names import Run
 
-_FRAME = re.compile(r"_(?:depth_)?([0-9]{9})\.png")
-_FILM = re.compile(r"\.(?:mp4|gif|srt)|_\w+\.mp4")
+# Videos that earlier versions named otherwise, and copies that users have made.
+_OTHER_VIDEO = re.compile(r"_\w+\.mp4")
 
 
 def whole_frames(run: Run, known: int, *, depth: bool, shown: Callable[[int], int] = int) -> int:
@@ -56,12 +57,24 @@ def _unusable(run: Run, what: str, path: Path) -> CheckpointError:
 
 def frames_from(run: Run, first: int, shown: Callable[[int], int] = int) -> list[str]:
     """Return the names of a run's frames and depth maps from the one rendered as `first` on, whole or not."""
-    return [name for name, end in _files(run) if (at := _FRAME.fullmatch(end)) and shown(int(at[1])) >= first]
+    return [
+        name
+        for name, suffix in _files(run)
+        if (found := kind_of(suffix)) and found[1] is not None and shown(found[1]) >= first
+    ]
 
 
 def films(run: Run) -> list[str]:
     """Return the names of all that was made of a run's frames: videos, GIF and subtitles."""
-    return [name for name, end in _files(run) if _FILM.fullmatch(end)]
+    return [name for name, suffix in _files(run) if _made_of_frames(suffix)]
+
+
+def _made_of_frames(suffix: str) -> bool:
+    found = kind_of(suffix)
+    if found is None:
+        return _OTHER_VIDEO.fullmatch(suffix) is not None
+    kind, frame = found
+    return frame is None and kind.name != "settings"
 
 
 def _files(run: Run) -> list[tuple[str, str]]:

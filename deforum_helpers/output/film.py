@@ -81,6 +81,8 @@ class Film:
         film_digest: of all that the film depends on, for the list of outputs.
         made_by: the engine and model, for the checkpoint.
 
+    `frames` is the number of frames so far, and `video` the finished video, or None.
+
     Raises:
         MissingFeature: a film is asked for and there is no ffmpeg.
     """
@@ -100,10 +102,11 @@ class Film:
         made_by: str = "",
     ) -> None:
         self.frames = frames_done
-        self._settings = settings
-        self._options = options
-        self._plan = plan
-        self._run = run
+        self.video: Path | None = None
+        self.settings = settings
+        self.options = options
+        self.plan = plan
+        self.run = run
         self._first = frames_done
         self._saved = saved_settings
         self._soundtrack = soundtrack
@@ -119,7 +122,7 @@ class Film:
 
     def __enter__(self) -> Film:
         with ExitStack() as stack:
-            if not self._settings.skip_video_creation:
+            if not self.settings.skip_video_creation:
                 self._video = stack.enter_context(self._video_writer())
                 self._encoder = stack.enter_context(
                     Background(
@@ -146,7 +149,7 @@ class Film:
             DiskFull: there is no room for the next step; these frames are written.
             DiskFull, VideoError, RenderError: what writing earlier frames met.
         """
-        name = self._settings.depth_algorithm
+        name = self.settings.depth_algorithm
         new = [frame for frame in outcome.frames if frame.index >= self._first]
         pictures = tuple(
             (
@@ -163,18 +166,16 @@ class Film:
         state = outcome.state
         if state.leaving is None:
             state = replace(state, last=None)  # the newest frame waits once, in 8 bits
-        checkpoint = Checkpoint(state, outcome.frames[-1].index + 1, self._plan.digest, self._made_by)
+        checkpoint = Checkpoint(state, outcome.frames[-1].index + 1, self.plan.digest, self._made_by)
         self._held.append(_Written(pictures, extras, checkpoint))
         held_bytes = sum(written.bytes for written in self._held)
-        if not self._settings.store_frames_in_ram or held_bytes >= MOST_HELD_BYTES:
+        if not self.settings.store_frames_in_ram or held_bytes >= MOST_HELD_BYTES:
             self._let_go()
         if self._encoder is not None and not self._backwards:
             for _, picture, _ in pictures:
                 self._encoder.put(picture)
-        if self.frames < self._plan.frames:  # what is drawn is kept; nothing more is drawn in vain
-            require_space(
-                self._run.outdir, held_bytes + CHECKPOINT_PICTURES * outcome.frames[0].image.numel()
-            )
+        if self.frames < self.plan.frames:  # what is drawn is kept; nothing more is drawn in vain
+            require_space(self.run.outdir, held_bytes + CHECKPOINT_PICTURES * outcome.frames[0].image.numel())
 
     def finish(self, report: Callable[[float], None]) -> Manifest:
         """Complete all files and return their list.
@@ -188,33 +189,17 @@ class Film:
         self._let_go()
         self._files.close()
         report(0.2)
-        files = [output_file("settings", self._run.settings_path)]
-        if self._options.deforum_save_gen_info_as_srt:
-            files.append(
-                output_file(
-                    "subtitles",
-                    write_subtitles(self._plan, self._options, self._run, self._shown),
-                    self.frames,
-                )
-            )
-        files += self._frame_files()
-        video = self._finish_video()
-        report(0.8)
-        if self._run.preview_path.exists():
-            files.append(output_file("preview_video", self._run.preview_path))
-        if video is not None:
-            files.append(output_file("video", video, self.frames))
-            if self._settings.make_gif:
-                ffmpeg = find_ffmpeg(self._options.deforum_ffmpeg_location)
-                gif(video, self._run.gif_path, self._plan.fps, ffmpeg)
-                files.append(output_file("gif", self._run.gif_path, self.frames))
+        files: list[OutputFile] = []
+        for number, writer in enumerate(WRITERS.values(), start=1):
+            files += writer(self)
+            report(0.2 + 0.75 * number / len(WRITERS))
         manifest = Manifest(
-            self._run.timestring,
-            self._plan.digest,
+            self.run.timestring,
+            self.plan.digest,
             tuple(files),
-            film_digest=self._film_digest if self.frames == self._plan.frames else "",
+            film_digest=self._film_digest if self.frames == self.plan.frames else "",
         )
-        write_manifest(self._run.manifest_path, manifest)
+        write_manifest(self.run.manifest_path, manifest)
         report(1.0)
         return manifest
 
@@ -225,31 +210,31 @@ class Film:
             self._files.put(written)
 
     def _video_writer(self) -> VideoWriter:
-        options, settings = self._options, self._settings
+        options, settings = self.options, self.settings
         subtitles = options.deforum_save_gen_info_as_srt and options.deforum_embed_srt
         return VideoWriter(
-            self._run.video_path,
+            self.run.video_path,
             width=settings.W,
             height=settings.H,
-            fps=self._plan.fps,
+            fps=self.plan.fps,
             crf=options.deforum_ffmpeg_crf,
             preset=options.deforum_ffmpeg_preset,
             ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
             settings_json=json.dumps(self._saved, ensure_ascii=False),
             audio=self._soundtrack,
             audio_starts_s=self._sound_starts_s,
-            subtitles=self._run.srt_path if subtitles else None,
+            subtitles=self.run.srt_path if subtitles else None,
         )
 
     @property
     def _backwards(self) -> bool:
         """Whether frames come in another order than they are shown in; the video is then made when all are there."""
-        return is_reversed(self._settings)
+        return is_reversed(self.settings)
 
     @property
-    def _shown(self) -> list[int]:
+    def shown(self) -> list[int]:
         """The numbers of the frames that are there, in the order of the video."""
-        return sorted(map(self._plan.shown, range(self.frames)))
+        return sorted(map(self.plan.shown, range(self.frames)))
 
     def _feed_earlier_frames(self) -> None:
         if not self._backwards:
@@ -258,39 +243,88 @@ class Film:
     def _feed(self, frames: Iterable[int]) -> None:
         for frame in frames:
             if self._video is not None:
-                self._video.write(read_frame(self._run.frame_path(frame)))
+                self._video.write(read_frame(self.run.frame_path(frame)))
 
     def _write_files(self, written: _Written) -> None:
         for index, picture, depth in written.frames:
-            number = self._plan.shown(index)
-            write_frame(self._run.frame_path(number), picture, self._text)
+            number = self.plan.shown(index)
+            write_frame(self.run.frame_path(number), picture, self._text)
             if depth is not None:
-                write_frame(self._run.depth_path(number), depth)
+                write_frame(self.run.depth_path(number), depth)
         for name, picture in written.extras:
             self._write_extra(name, picture)
-        write_whole(self._run.checkpoint_path, encoded(written.checkpoint))
+        write_whole(self.run.checkpoint_path, encoded(written.checkpoint))
 
     def _write_extra(self, name: str, picture: Picture) -> None:
-        folder = self._run.outdir / EXTRAS_FOLDER
+        folder = self.run.outdir / EXTRAS_FOLDER
         with disk_errors(folder.name):
             make_folder(folder)
         _, jpeg = cv2.imencode(".jpg", picture[..., ::-1])
-        write_whole(folder / f"{self._run.timestring}_{name}.jpg", jpeg.tobytes())
+        write_whole(folder / f"{self.run.timestring}_{name}.jpg", jpeg.tobytes())
+
+    def write_video(self) -> list[OutputFile]:
+        """Complete the video; the writers after this one find it in `video`."""
+        self.video = self._finish_video()
+        return [] if self.video is None else [output_file("video", self.video, self.frames)]
 
     def _finish_video(self) -> Path | None:
         if self._video is None or self._encoder is None:
             return None
-        if self.frames < min(2, self._plan.frames):
+        if self.frames < min(2, self.plan.frames):
             return None
         self._encoder.close()
         if self._backwards:
-            self._feed(self._shown)
+            self._feed(self.shown)
         counted = self._video.finish()
         if counted != self.frames:
             raise RenderError(f"The film has {counted} frames, but {self.frames} were rendered.")
-        return self._run.video_path
+        return self.run.video_path
 
-    def _frame_files(self) -> list[OutputFile]:
-        files = [output_file("frame", self._run.frame_path(frame), 1) for frame in self._shown]
-        depths = self._shown if self._settings.save_depth_maps else []
-        return files + [output_file("depth", self._run.depth_path(frame), 1) for frame in depths]
+
+Writer = Callable[[Film], list[OutputFile]]
+
+
+def _settings(film: Film) -> list[OutputFile]:
+    return [output_file("settings", film.run.settings_path)]
+
+
+def _subtitles(film: Film) -> list[OutputFile]:
+    if not film.options.deforum_save_gen_info_as_srt:
+        return []
+    path = write_subtitles(film.plan, film.options, film.run, film.shown)
+    return [output_file("subtitles", path, film.frames)]
+
+
+def _frames(film: Film) -> list[OutputFile]:
+    return [output_file("frame", film.run.frame_path(frame), 1) for frame in film.shown]
+
+
+def _depth_maps(film: Film) -> list[OutputFile]:
+    if not film.settings.save_depth_maps:
+        return []
+    return [output_file("depth", film.run.depth_path(frame), 1) for frame in film.shown]
+
+
+def _preview(film: Film) -> list[OutputFile]:
+    path = film.run.preview_path
+    return [output_file("preview_video", path)] if path.exists() else []
+
+
+def _gif(film: Film) -> list[OutputFile]:
+    if film.video is None or not film.settings.make_gif:
+        return []
+    gif(film.video, film.run.gif_path, film.plan.fps, find_ffmpeg(film.options.deforum_ffmpeg_location))
+    return [output_file("gif", film.run.gif_path, film.frames)]
+
+
+# Kind of output -> what completes its files and lists them, called when all frames are on disk; in the order of the
+# manifest. The video carries the subtitles, so it comes after them, and what is made of the video comes after it.
+WRITERS: dict[str, Writer] = {
+    "settings": _settings,
+    "subtitles": _subtitles,
+    "frame": _frames,
+    "depth": _depth_maps,
+    "preview_video": _preview,
+    "video": Film.write_video,
+    "gif": _gif,
+}

@@ -5,26 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 from deforum_helpers.bounded_json import parse_json
 from deforum_helpers.errors import CheckpointError, RenderError
 from deforum_helpers.nolinks import read_file
 from deforum_helpers.output.disk import disk_errors, keep_names, write_whole
+from deforum_helpers.output.kinds import output_kind
 
-FileKind = Literal[
-    "video",
-    "gif",
-    "subtitles",
-    "settings",
-    "frame",
-    "depth",
-    "upscaled_video",
-    "upscaled_frame",
-    "interpolated_video",
-    "interpolated_frame",
-    "preview_video",
-]
 VERSION = 1
 # Five values for each of a film's frames, their depth maps, enlarged ones and those in between.
 MOST_LIST_BYTES = 256_000_000
@@ -36,13 +23,13 @@ class OutputFile:
     """One finished file.
 
     Args:
-        kind: what it is.
+        kind: of `kinds.KINDS`.
         name: file name inside the run's folder, or "folder/name" in a folder there.
         size: bytes.
         frames: pictures in it; 1 for a picture, 0 for a text.
     """
 
-    kind: FileKind
+    kind: str
     name: str
     size: int
     frames: int
@@ -67,12 +54,14 @@ class Manifest:
     film_digest: str = ""
 
 
-def output_file(kind: FileKind, path: Path, frames: int = 0) -> OutputFile:
+def output_file(kind: str, path: Path, frames: int = 0) -> OutputFile:
     """Return the entry of the finished file `path`.
 
     Raises:
+        UnknownName: no such kind.
         RenderError: it is not there, or empty though it should hold pictures.
     """
+    kind = output_kind(kind).name
     with disk_errors(path.name):
         size = path.stat().st_size
     if frames and not size:

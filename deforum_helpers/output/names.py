@@ -14,6 +14,7 @@ from typing import Any
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.nolinks import Folder, make_folder
 from deforum_helpers.output.disk import disk_errors
+from deforum_helpers.output.kinds import KINDS, output_kind
 from deforum_helpers.settings import Settings, flat_settings
 
 IMAGES_FOLDER = "img2img-images"
@@ -24,6 +25,7 @@ MAX_VALUE_LENGTH = 50
 LOCK_ENDING = ".lock"
 MANIFEST_ENDING = "_manifest.json"
 CHECKPOINT_ENDING = ".checkpoint"
+SETTINGS_ENDING = KINDS["settings"].suffix
 _PLACEHOLDER = re.compile(r"{(\w+)}")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\s,\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 _TIMESTRING = re.compile(r"[0-9]{14}")
@@ -47,31 +49,35 @@ class Run:
     outdir: Path
     timestring: str
 
+    def path(self, kind: str, **fields: object) -> Path:
+        """Return the path of the file of a kind, by the format fields of its name."""
+        return self.outdir / (self.timestring + output_kind(kind).suffix.format(**fields))
+
     def frame_path(self, frame: int) -> Path:
-        return self.outdir / f"{self.timestring}_{frame:09d}.png"
+        return self.path("frame", frame=frame)
 
     def depth_path(self, frame: int) -> Path:
-        return self.outdir / f"{self.timestring}_depth_{frame:09d}.png"
+        return self.path("depth", frame=frame)
 
     @property
     def video_path(self) -> Path:
-        return self.outdir / f"{self.timestring}.mp4"
+        return self.path("video")
 
     @property
     def preview_path(self) -> Path:
-        return self.outdir / f"{self.timestring}_preview.mp4"
+        return self.path("preview_video")
 
     @property
     def gif_path(self) -> Path:
-        return self.outdir / f"{self.timestring}.gif"
+        return self.path("gif")
 
     @property
     def srt_path(self) -> Path:
-        return self.outdir / f"{self.timestring}.srt"
+        return self.path("subtitles")
 
     @property
     def settings_path(self) -> Path:
-        return self.outdir / f"{self.timestring}_settings.txt"
+        return self.path("settings")
 
     @property
     def manifest_path(self) -> Path:

@@ -25,8 +25,8 @@ from deforum_helpers.output.derived import Report, enlarge_pictures, film_of, in
 from deforum_helpers.output.disk import disk_errors, write_whole
 from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
 from deforum_helpers.output.frames import is_whole
+from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import (
-    FileKind,
     Manifest,
     OutputFile,
     output_file,
@@ -85,20 +85,22 @@ class _Step:
     """One kind of pictures and their film.
 
     Args:
-        video, picture: kinds of its files.
+        video, picture: kinds of its files, of `kinds.KINDS`.
         film: its film.
         folder: of its pictures.
         pictures: in order.
+        make: writes the pictures that are not there yet.
         kept: whether they stay.
         fps: of its film.
         quiet: whether its film has neither sound nor subtitles.
     """
 
-    video: FileKind
-    picture: FileKind
+    video: str
+    picture: str
     film: Path
     folder: Path
     pictures: tuple[Path, ...]
+    make: Callable[[Rendered, _Step, CancelToken, Report], None]
     kept: bool
     fps: float
     quiet: bool = False
@@ -130,7 +132,8 @@ def _as_listed(run: Run, file: OutputFile, options: Options) -> bool:
     try:
         if path.stat().st_size != file.size:
             return False
-        if file.kind in ("video", "upscaled_video", "interpolated_video"):
+        kind = KINDS.get(file.kind)
+        if kind is not None and kind.media_type == VIDEO and file.frames:
             return count_frames(path, find_ffmpeg(options.deforum_ffmpeg_location)) == file.frames
     except (OSError, VideoError):
         return False
@@ -193,6 +196,7 @@ def _upscaled(rendered: Rendered) -> _Step:
         film=run.outdir / upscaling.film_name(run.timestring, settings.r_upscale_factor),
         folder=folder,
         pictures=tuple(folder / run.frame_path(frame).name for frame in range(rendered.frames)),
+        make=_enlarge,
         kept=settings.r_upscale_keep_imgs,
         fps=rendered.fps,
     )
@@ -211,6 +215,7 @@ def _interpolated(rendered: Rendered) -> _Step:
         film=run.outdir / interpolation.film_name(run.timestring, engine, x_amount, slower, of_upscaled),
         folder=folder,
         pictures=tuple(folder / interpolation.picture_name(engine, number) for number in range(count)),
+        make=_interpolate,
         kept=settings.frame_interpolation_keep_imgs,
         fps=interpolation.film_fps(rendered.fps, x_amount, slower),
         quiet=slower is not None,
@@ -234,8 +239,7 @@ def _fresh_folder(folder: Path, made_for: str) -> None:
 def _make(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) -> None:
     """Make the pictures of a step and their film; the engine only rests where a network takes its place."""
     if not all(picture.exists() for picture in step.pictures):
-        draw = _enlarge if step.video == "upscaled_video" else _interpolate
-        draw(rendered, step, cancel, lambda share: report(PICTURES_SHARE * share))
+        step.make(rendered, step, cancel, lambda share: report(PICTURES_SHARE * share))
     counted = film_of(
         step.pictures,
         step.film,

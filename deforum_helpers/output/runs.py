@@ -12,7 +12,14 @@ from pathlib import Path
 from deforum_helpers.errors import CheckpointError, Problem, RunTaken, SettingsError
 from deforum_helpers.locks import Locked, take
 from deforum_helpers.output.manifest import read_manifest
-from deforum_helpers.output.names import IMAGES_FOLDER, LOCK_ENDING, Run, resumed_run
+from deforum_helpers.output.names import (
+    CHECKPOINT_ENDING,
+    IMAGES_FOLDER,
+    LOCK_ENDING,
+    SETTINGS_ENDING,
+    Run,
+    resumed_run,
+)
 from deforum_helpers.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -20,7 +27,7 @@ logger = logging.getLogger(__name__)
 NEWEST = 3
 
 _LOCK = re.compile(rf"\.[0-9]{{14}}{re.escape(LOCK_ENDING)}")
-_OF_A_RUN = re.compile(r"\.?([0-9]{14})(?:\.checkpoint|_settings\.txt)")
+_OF_A_RUN = re.compile(rf"\.?([0-9]{{14}})(?:{re.escape(CHECKPOINT_ENDING)}|{re.escape(SETTINGS_ENDING)})")
 
 
 def resume_problems(
@@ -125,14 +132,14 @@ def _remove_empty_claim(folder: Path, timestring: str) -> None:
 def _instead(run: Run, images_folder: str) -> str:
     """Return what there is in place of a run."""
     images = run.outdir.parent
-    elsewhere = sorted(path.parent.name for path in images.glob(f"*/{run.timestring}_settings.txt"))
+    elsewhere = sorted(path.parent.name for path in images.glob(f"*/{run.settings_path.name}"))
     if elsewhere:
         return f"it is in {images_folder}/{elsewhere[0]}, whose name batch_name has to give"
     here = _newest(timestring for timestring, _ in _runs(run.outdir.glob("*")))
     if here:
         return f"the newest there: {', '.join(here)}"
     others = _newest(
-        f"{timestring} in {folder}" for timestring, folder in _runs(images.glob("*/*_settings.txt"))
+        f"{timestring} in {folder}" for timestring, folder in _runs(images.glob(f"*/*{SETTINGS_ENDING}"))
     )
     return f"the newest elsewhere: {', '.join(others)}" if others else "there is no run that could go on"
 

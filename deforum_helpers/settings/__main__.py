@@ -1,10 +1,11 @@
-"""Rewrites what is generated from the declaration of the settings: `python -m deforum_helpers.settings`."""
+"""Rewrites what is generated from the declarations of settings and outputs: `python -m deforum_helpers.settings`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from deforum_helpers.output.kinds import kinds_page
 from deforum_helpers.settings.compatibility_page import compatibility_page
 from deforum_helpers.settings.docs import settings_page
 from deforum_helpers.settings.files import settings_text
@@ -20,6 +21,7 @@ def generated() -> dict[Path, str]:
         ROOT / "config" / "default_settings.txt": settings_text(recommended_settings()),
         ROOT / "docs" / "settings.md": settings_page(names_in_tab()),
         ROOT / "docs" / "compatibility.md": compatibility_page(),
+        ROOT / "docs" / "outputs.md": kinds_page(),
     }
 
 

@@ -5,7 +5,7 @@ A file that lacks them means what it always did; new videos begin with them: doc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,15 +25,15 @@ RECOMMENDED: Mapping[str, Any] = {
 }
 
 
-# Engines that can do all of it; a WebUI's model cannot be asked for the noise of a frame.
-CAPABLE_ENGINES = ("demo", "diffusers")
-
-
 def recommended_settings() -> Settings:
     """Return the settings that a new video begins with."""
     return replace(Settings(), **RECOMMENDED)
 
 
-def recommended_for(engine: str) -> Mapping[str, Any]:
-    """Return what a new video has in place of defaults, by the name of the engine that generates it."""
-    return RECOMMENDED if engine in CAPABLE_ENGINES else {}
+def recommended_for(unread: Collection[str]) -> Mapping[str, Any]:
+    """Return what a new video has in place of defaults; nothing where the engine does not read all of it.
+
+    Args:
+        unread: names of the settings that have no effect with the engine.
+    """
+    return RECOMMENDED if RECOMMENDED.keys().isdisjoint(unread) else {}

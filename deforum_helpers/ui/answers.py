@@ -243,7 +243,7 @@ class Answers:
 
     def reset(self, values: Values) -> tuple[Values, str]:
         """Return what the controls of a new video hold, and the report."""
-        start = start_values({}, self._service.facts.engine)
+        start = start_values({}, self._service.facts)
         changed = sum(new != old for new, old in zip(start, values, strict=True))
         return start, _said(f"All settings are at their defaults; {changed} changed.")
 

@@ -6,7 +6,7 @@ from deforum_helpers.controlnet.names import MODULES
 from deforum_helpers.engines.control_models import control_folders, control_names
 from deforum_helpers.host import ControlNetFacts, HostFacts
 
-NO_NETS = "The built-in model has no ControlNets; they need a checkpoint of Stable Diffusion (--ckpt)."
+ELSEWHERE = "they need a checkpoint of Stable Diffusion (--ckpt)"
 NO_MODELS = (
     "No ControlNet is there; put its .safetensors file into the folder ControlNet beside the checkpoint."
 )
@@ -14,9 +14,10 @@ NO_MODELS = (
 
 def offered(facts: HostFacts) -> ControlNetFacts:
     """Return the preprocessors and models to choose from, and why there are none."""
-    if facts.engine == "demo":
-        return ControlNetFacts(missing=NO_NETS)
-    if facts.engine != "diffusers":
+    why = facts.abilities.no_controlnet
+    if why:
+        return ControlNetFacts(missing=f"{why[0].upper()}{why[1:]}; {ELSEWHERE}.")
+    if not facts.abilities.own_controlnet:
         return facts.controlnet
     models = control_names(control_folders(facts.model))
     return ControlNetFacts(missing=None if models else NO_MODELS, modules=tuple(MODULES), models=models)

@@ -169,12 +169,12 @@ def default_values() -> tuple[Any, ...]:
     return held(defaults())
 
 
-def start_values(kept: Mapping[str, Any], engine: str = "") -> tuple[Any, ...]:
-    """Return what the controls hold at the start: the settings that were `kept`, else what suits the engine.
+def start_values(kept: Mapping[str, Any], facts: HostFacts) -> tuple[Any, ...]:
+    """Return what the controls hold at the start: the settings that were `kept`, else what suits the host's engine.
 
     Nobody means to go on with an old run by starting the program.
     """
-    first = kept or recommended_for(engine)
+    first = kept or recommended_for(facts.abilities.unread)
     return held({**defaults(), **first, "resume_from_timestring": False})
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deforum_helpers.nolinks import open_file
+from deforum_helpers.output.kinds import KINDS
 from deforum_helpers.progress import frame_words, state_words
 from deforum_helpers.ui.checking import warnings_html
 from deforum_helpers.ui.saved_files import download_html, run_content
-from deforum_helpers.ui.service import Film, JobService, JobView
+from deforum_helpers.ui.service import JobService, JobView
 from deforum_helpers.ui.wording import escape
 
 PREVIEW_PX = 640
 LISTED = 50
+# Stands in for the video until that is there.
+PREVIEW = "preview_video"
 FileUrl = Callable[[Path], str]
 
 
@@ -56,7 +59,7 @@ def run_version(service: JobService, job: JobView | None) -> str:
     if job is None:
         return version("nothing")
     frame = service.newest_frame(job.id)
-    return version(job, frame, _film(service, job))
+    return version(job, frame, _files(service, job))
 
 
 def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str:
@@ -67,12 +70,13 @@ def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str
             f'<section class="deforum-run" data-version="{mark}" aria-label="Run">'
             '<p class="deforum-empty">Nothing was rendered yet. Pick a preset, press Generate.</p></section>'
         )
-    film = _film(service, job)
-    picture = _film_html(film, file_url) if film.video else _frame_html(service.newest_frame(job.id), job)
+    files = _files(service, job)
+    video = files.get("video")
+    picture = _film_html(video, file_url) if video else _frame_html(service.newest_frame(job.id), job)
     return (
         f'<section class="deforum-run {job.state}" data-version="{mark}" data-job="{escape(job.id)}" '
         f'data-state="{job.state}" aria-label="Run">'
-        f"{_mark_html(job)}{picture}{_progress_html(job)}{_links_html(service, job, film, file_url)}"
+        f"{_mark_html(job)}{picture}{_progress_html(job)}{_links_html(service, job, files, file_url)}"
         f"{warnings_html(job.warnings)}</section>"
     )
 
@@ -81,17 +85,18 @@ def _mark_html(job: JobView) -> str:
     return '<p class="deforum-mark">Motion preview: nothing is generated</p>' if job.preview else ""
 
 
-def _film(service: JobService, job: JobView) -> Film:
+def _files(service: JobService, job: JobView) -> Mapping[str, Path]:
     """Return the files that can be shown; of a job that has not ended only the film of the frames so far."""
-    found = service.film(job.id)
-    return found if job.state in ("done", "failed", "cancelled") else Film(preview=found.preview)
+    found = service.files(job.id)
+    if job.state in ("done", "failed", "cancelled"):
+        return found
+    return {PREVIEW: found[PREVIEW]} if PREVIEW in found else {}
 
 
-def _film_html(film: Film, file_url: FileUrl) -> str:
-    source = escape(file_url(film.video)) if film.video else ""
+def _film_html(video: Path, file_url: FileUrl) -> str:
     return (
-        f'<video class="deforum-film" controls autoplay loop muted playsinline preload="auto" src="{source}" '
-        'aria-label="The finished film"></video>'
+        '<video class="deforum-film" controls autoplay loop muted playsinline preload="auto" '
+        f'src="{escape(file_url(video))}" aria-label="The finished film"></video>'
     )
 
 
@@ -145,22 +150,19 @@ def job_words(job: JobView) -> str:
     return words.capitalize()
 
 
-def _links_html(service: JobService, job: JobView, film: Film, file_url: FileUrl) -> str:
-    files = (
-        ("film", film.video),
-        ("upscaled film", film.upscaled),
-        ("interpolated film", film.interpolated),
-        ("preview film", None if film.video else film.preview),
-        ("GIF", film.gif),
-        ("subtitles", film.subtitles),
-    )
+def _links_html(service: JobService, job: JobView, files: Mapping[str, Path], file_url: FileUrl) -> str:
+    offered = {name: kind for name, kind in KINDS.items() if kind.downloadable}
+    if "video" not in files:
+        offered[PREVIEW] = KINDS[PREVIEW]
     links = [
-        f'<a class="deforum-link" href="{escape(file_url(path))}" download="{escape(path.name)}">Download {what}</a>'
-        for what, path in files
-        if path
+        f'<a class="deforum-link" href="{escape(file_url(files[name]))}" download="{escape(files[name].name)}">'
+        f"Download {kind.label}</a>"
+        for name, kind in offered.items()
+        if name in files
     ]
-    if film.settings and (settings := run_content(film.settings)):
-        links.append(download_html("Download settings file", film.settings.name, settings))
+    saved = files.get("settings")
+    if saved and (settings := run_content(saved)):
+        links.append(download_html(f"Download {KINDS['settings'].label}", saved.name, settings))
     if service.opens_folders and job.folder:
         links.append(button_html("folder", job.id, "Open folder"))
     links.append(button_html("use", job.id, "Use these settings"))

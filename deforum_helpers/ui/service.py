@@ -53,25 +53,6 @@ class JobView:
 
 
 @dataclass(frozen=True)
-class Film:
-    """The finished files of a job; None where there is none.
-
-    Args:
-        video, gif, subtitles, settings: made of the frames.
-        upscaled, interpolated: films of enlarged frames, and with frames in between.
-        preview: film of the frames so far.
-    """
-
-    video: Path | None = None
-    gif: Path | None = None
-    subtitles: Path | None = None
-    settings: Path | None = None
-    upscaled: Path | None = None
-    interpolated: Path | None = None
-    preview: Path | None = None
-
-
-@dataclass(frozen=True)
 class StoppedRun:
     """A run that can be continued: the settings file it wrote, the folder's name, and its first missing frame."""
 
@@ -158,8 +139,8 @@ class JobService(Protocol):
         """Return the picture with the highest number, or None."""
         ...
 
-    def film(self, job_id: str) -> Film:
-        """Return the finished files."""
+    def files(self, job_id: str) -> Mapping[str, Path]:
+        """Return the finished files other than frames, by the names of their kinds (`output.kinds.KINDS`)."""
         ...
 
     def stopped_runs(self) -> tuple[StoppedRun, ...]:

@@ -44,7 +44,7 @@ def make_tab(service: JobService, uploads: Uploads) -> Any:
     with compat.blocks("Deforum") as made:
         with gr.Column(elem_id="deforum_interface"):
             kept = kept_settings(service.options(), service.facts.output_root)
-            start = start_values(kept, service.facts.engine)
+            start = start_values(kept, service.facts)
             parts = _Builder(service, start, uploads).build()
         connect(parts, Answers(service, compat.file_url, start, uploads))
     return made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import escape as _escape
 
-from deforum_helpers.abilities import known_words
 from deforum_helpers.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.prepare import HostFacts
 
@@ -32,8 +31,9 @@ def problems_of(error: DeforumError) -> tuple[Problem, ...]:
 
 def model_html(facts: HostFacts) -> str:
     """Return what the host's model can draw, with its words folded; nothing of one that can draw anything."""
-    ability, words = known_words(facts)
+    ability = facts.abilities.generates
     if not ability:
         return ""
+    words = facts.abilities.vocabulary()
     listed = f"<details><summary>Its {len(words)} words</summary><p>{escape(', '.join(words))}</p></details>"
     return f'<div class="deforum-model"><p>{escape(ability)} Other words change little.</p>{listed}</div>'

@@ -19,6 +19,14 @@ FACTORS: Mapping[str, tuple[int, ...]] = {
     "Lanczos": (2, 3, 4),
 }
 
+# What follows the stem in the name of an upscaled film, and the values of its field as a regular expression.
+FILM_SUFFIX = "_Upscaled_{factor}.mp4"
+FILM_FIELDS: Mapping[str, str] = {
+    "factor": "|".join(
+        f"x{times}" for times in sorted({times for model in FACTORS.values() for times in model})
+    )
+}
+
 
 def times_larger(factor: str) -> int:
     """Return the number in a value of r_upscale_factor: 2 for "x2"."""
@@ -27,7 +35,7 @@ def times_larger(factor: str) -> int:
 
 def film_name(stem: str, factor: str) -> str:
     """Return the file name of an upscaled film: "20260102030405_Upscaled_x2.mp4"."""
-    return f"{stem}_Upscaled_{factor}.mp4"
+    return stem + FILM_SUFFIX.format(factor=factor)
 
 
 def folder_name(stem: str) -> str:

@@ -14,6 +14,7 @@ import torch
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.registry import WEBUI
 from deforum_helpers.errors import Cancelled, RenderError
 from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
@@ -40,7 +41,7 @@ class HostEngine:
     The host's Interrupt ends the job, its Skip pauses it until the next Skip, and its "Reload UI" does neither.
     """
 
-    name = "webui"
+    name = WEBUI.name
 
     def __init__(self) -> None:
         from modules import devices

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from deforum_helpers.engines.registry import WEBUI
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.fetch import Fetcher
 from deforum_helpers.options import Options, override
@@ -46,7 +47,7 @@ def host_facts() -> HostFacts:
     root, images_folder = output_folders()
     return HostFacts(
         name=host_name(),
-        engine="webui",
+        engine=WEBUI.name,
         model=selected_checkpoint(),
         output_root=root,
         samplers=sampler_names(),

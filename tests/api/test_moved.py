@@ -121,9 +121,9 @@ def test_a_server_on_the_moved_folder_finds_its_own_jobs(tmp_path: Path) -> None
     facts = own_facts("null", None, tmp_path / "new")
     queue = make_queue(facts, lambda: pytest.fail("nothing is rendered here"))
     service = QueueService(queue, facts)
-    assert service.film(JOB.id).video == tmp_path / "new" / "img2img-images" / "film" / f"{BEGUN}.mp4"
+    assert service.files(JOB.id)["video"] == tmp_path / "new" / "img2img-images" / "film" / f"{BEGUN}.mp4"
     assert service.job(JOB.id).folder == tmp_path / "new" / "img2img-images" / "film"
     (tmp_path / "new" / "img2img-images").rename(tmp_path / "gone")
-    assert service.film(JOB.id).video is None
+    assert "video" not in service.files(JOB.id)
     assert queue.close(WAIT_S)
     queue.store.close()

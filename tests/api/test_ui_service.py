@@ -68,23 +68,16 @@ def test_a_job_goes_from_queued_to_done_with_its_files(service: QueueService, re
     done = until(service, second, lambda job: job.state == "done")
     assert (done.frame, done.max_frames, done.position) == (4, 4, None)
     assert done.folder == renderer.root / "img2img-images" / "second"
-    film = service.film(second)
-    assert film.video
-    assert film.video.name == "20260102030405.mp4"
-    assert film.gif
-    assert film.subtitles
-    assert film.settings
-    assert film.preview is None
+    files = service.files(second)
+    assert files["video"].name == "20260102030405.mp4"
+    assert set(files) == {"video", "gif", "subtitles", "settings"}
     for name in (
         "20260102030405_preview.mp4",
         "20260102030405_Upscaled_x2.mp4",
         "20260102030405_RIFE_x3.mp4",
     ):
         (done.folder / name).write_bytes(b"film")
-    film = service.film(second)
-    assert film.preview
-    assert film.upscaled
-    assert film.interpolated
+    assert set(service.files(second)) >= {"preview_video", "upscaled_video", "interpolated_video"}
     newest = service.newest_frame(second)
     assert newest
     assert newest.name == "20260102030405_000000003.png"
@@ -94,7 +87,7 @@ def test_a_job_without_files_has_none(service: QueueService, renderer: Renderer)
     renderer.gate.clear()
     first = started(service, batch_name="first")
     assert service.newest_frame(first) is None
-    assert service.film(first).video is None
+    assert "video" not in service.files(first)
 
 
 def test_a_failed_job_says_why(service: QueueService, renderer: Renderer) -> None:
@@ -294,7 +287,7 @@ def test_a_folder_is_listed_once_a_second_at_most_while_a_job_runs(
     (first,) = service.submit([{"batch_name": "first"}])
     for _ in range(5):
         service.newest_frame(first)
-        service.film(first)
+        service.files(first)
     assert len(listed) <= 2  # once more where the job got its folder meanwhile
     renderer.gate.set()
 
@@ -306,9 +299,9 @@ def test_a_finished_job_is_listed_anew_when_its_folder_changes(
     done = until(service, job_id, lambda job: job.state == "done")
     assert done.folder
     before = service.newest_frame(job_id)
-    assert service.film(job_id).upscaled is None
+    assert "upscaled_video" not in service.files(job_id)
     (done.folder / "20260102030405_Upscaled_x2.mp4").write_bytes(b"film")
-    assert service.film(job_id).upscaled
+    assert "upscaled_video" in service.files(job_id)
     assert before
     before.unlink()
     assert service.newest_frame(job_id) != before

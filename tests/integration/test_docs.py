@@ -84,9 +84,12 @@ def test_every_json_example_is_json() -> None:
 
 
 def test_the_page_names_every_route(server: Server) -> None:
+    """Those of single files stand in the table of outputs, which the page leads to."""
+    outputs = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
+    assert "](outputs.md)" in PAGE
     for path in server.ask("GET", "/openapi.json")[1]["paths"]:
         last = path.rsplit("{id}", 1)[-1]
-        assert path in PAGE or f"`{last}`" in PAGE, path
+        assert path in PAGE or f"`{last}`" in PAGE + outputs, path
 
 
 def test_the_page_names_every_field_of_a_job(server: Server) -> None:

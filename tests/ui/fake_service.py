@@ -11,7 +11,7 @@ from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.errors import DeforumError
 from deforum_helpers.options import Options, override
 from deforum_helpers.prepare import HostFacts, Prepared, prepare
-from deforum_helpers.ui.service import Film, JobView, StoppedRun
+from deforum_helpers.ui.service import JobView, StoppedRun
 
 
 def facts(root: Path) -> HostFacts:
@@ -28,7 +28,7 @@ class FakeService:
     calls: list[tuple[str, str]] = field(default_factory=list)
     runs: tuple[StoppedRun, ...] = ()
     frame: Path | None = None
-    made: Film = field(default_factory=Film)
+    made: dict[str, Path] = field(default_factory=dict)
     refuses: str = ""
     pace: float | None = None
     keeps_options: bool = True
@@ -80,7 +80,7 @@ class FakeService:
     def newest_frame(self, job_id: str) -> Path | None:
         return self.frame
 
-    def film(self, job_id: str) -> Film:
+    def files(self, job_id: str) -> dict[str, Path]:
         return self.made
 
     def stopped_runs(self) -> tuple[StoppedRun, ...]:

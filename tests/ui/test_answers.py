@@ -20,7 +20,7 @@ from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values, submitted
 from deforum_helpers.ui.options import option_rows
 from deforum_helpers.ui.presets import presets
-from deforum_helpers.ui.service import Film, StoppedRun
+from deforum_helpers.ui.service import StoppedRun
 from deforum_helpers.ui.uploads import Uploads
 from tests.ui.fake_service import DONE, FAILED, PAUSED, QUEUED, RUNNING, FakeService, facts
 
@@ -205,18 +205,18 @@ def test_the_running_job_is_shown_unless_another_is_picked(answers: Answers, ser
 
 
 def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, tmp_path: Path) -> None:
-    service.listed, service.made = (DONE,), Film(video=tmp_path / "a.mp4", subtitles=tmp_path / "a.srt")
+    service.listed, service.made = (DONE,), {"video": tmp_path / "a.mp4", "subtitles": tmp_path / "a.srt"}
     run, *_ = answers.tick("{}")
     assert run is not None
     assert f'src="file={tmp_path}/a.mp4"' in run
     assert "Download subtitles" in run
     assert "Download GIF" not in run
-    service.made = Film(
-        tmp_path / "a.mp4",
-        upscaled=tmp_path / "b.mp4",
-        interpolated=tmp_path / "c.mp4",
-        preview=tmp_path / "d.mp4",
-    )
+    service.made = {
+        "video": tmp_path / "a.mp4",
+        "upscaled_video": tmp_path / "b.mp4",
+        "interpolated_video": tmp_path / "c.mp4",
+        "preview_video": tmp_path / "d.mp4",
+    }
     run = panels.run_html(service, DONE, str)
     assert [f"Download {what} film" in run for what in ("upscaled", "interpolated", "preview")] == [
         True,
@@ -226,7 +226,7 @@ def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, t
 
 
 def test_a_running_job_offers_the_film_of_its_frames_so_far_alone(service: FakeService) -> None:
-    service.made = Film(Path("/half.mp4"), preview=Path("/preview.mp4"))
+    service.made = {"video": Path("/half.mp4"), "preview_video": Path("/preview.mp4")}
     run = panels.run_html(service, RUNNING, str)
     assert "Download preview film" in run
     assert "half.mp4" not in run

@@ -117,7 +117,8 @@ def test_nothing_is_offered_where_controlnet_is_missing() -> None:
     assert host_choices("cn_1_module", facts) == ()
     assert controlnet.offered(facts).missing == "There is none."
     own = HostFacts("standalone", "demo", None, Path("/x"), (), ())
-    assert controlnet.offered(own).missing == controlnet.NO_NETS
+    why = "The built-in model has no ControlNets; they need a checkpoint of Stable Diffusion (--ckpt)."
+    assert controlnet.offered(own).missing == why
     assert host_choices("cn_1_module", own) == ()
 
 
@@ -134,8 +135,9 @@ def test_our_own_engine_offers_its_preprocessors_and_the_models_beside_its_check
 
 
 @pytest.mark.parametrize(
-    ("engine", "source"), [("demo", "inverted"), ("diffusers", "inverted"), ("webui", "new")]
+    ("engine", "source"), [("demo", "inverted"), ("diffusers", "inverted"), ("webui", "new"), ("null", "new")]
 )
 def test_a_new_video_begins_with_what_its_engine_does_best(engine: str, source: str) -> None:
-    assert submitted(start_values({}, engine))["noise_source"] == source
-    assert submitted(start_values({"zoom": "0: (1.01)"}, engine))["noise_source"] == "new"
+    facts = HostFacts("host", engine, None, Path("/x"), (), ())
+    assert submitted(start_values({}, facts))["noise_source"] == source
+    assert submitted(start_values({"zoom": "0: (1.01)"}, facts))["noise_source"] == "new"

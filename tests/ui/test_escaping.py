@@ -16,7 +16,6 @@ from deforum_helpers.ui import panels
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values
 from deforum_helpers.ui.loading import Taken, problem_html, report_html
-from deforum_helpers.ui.service import Film
 from tests.ui.fake_service import DONE, RUNNING, FakeService, facts
 
 EVIL = (
@@ -92,7 +91,7 @@ def test_names_messages_and_paths_of_jobs(service: FakeService, evil: str) -> No
     job = replace(
         DONE, id=evil, title=evil, message=evil, warnings=(evil, evil), phase=evil, folder=Path(f"/x/{evil}")
     )
-    service.made = Film(video=Path(f"/{evil}/{evil}.mp4"), gif=Path(f"/{evil}.gif"))
+    service.made = {"video": Path(f"/{evil}/{evil}.mp4"), "gif": Path(f"/{evil}.gif")}
     safe(panels.run_html(service, job, lambda path: f"file={path}"))
     safe(panels.run_html(service, replace(job, state="running"), str))
     safe(panels.jobs_html((job, RUNNING)))

@@ -1,0 +1,26 @@
+"""What the diffusion engine is and can do; no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine
+
+if TYPE_CHECKING:
+    from deforum_helpers.engines.base import Engine
+
+
+def _make(checkpoint: str | None, allow_download: bool, device: str | None) -> Engine:
+    from deforum_helpers.engines.diffusion.engine import DiffusionEngine
+
+    assert checkpoint is not None  # `takes_checkpoint`
+    return DiffusionEngine(checkpoint, allow_download=allow_download, device=device)
+
+
+DIFFUSERS = DeclaredEngine(
+    name="diffusers",
+    title="a checkpoint",
+    make=_make,
+    takes_checkpoint=True,
+    abilities=Abilities(lacks=NO_FACES, checks_loras=True, own_controlnet=True),
+)

@@ -1,0 +1,50 @@
+"""The engines there are, one line each; the only place that knows them by name.
+
+Each engine declares itself beside its code, and is loaded when it is made. A new engine is a folder with such a
+declaration, and its line here. No torch.
+"""
+
+from __future__ import annotations
+
+from deforum_helpers.engines.base import Abilities, DeclaredEngine
+from deforum_helpers.engines.demo.declaration import DEMO
+from deforum_helpers.engines.diffusion.declaration import DIFFUSERS
+from deforum_helpers.engines.null import NULL
+from deforum_helpers.registry import choose
+
+# The model that a WebUI has loaded. Its names, LoRAs and ControlNet are the host's own, which knows them itself.
+WEBUI = DeclaredEngine(
+    name="webui",
+    title="the WebUI's model",
+    abilities=Abilities(
+        unread={
+            "noise_source": (
+                "noise_source is inverted, which a WebUI's model cannot do: frames get new noise here."
+            ),
+            "autoencoder_correction": (
+                "autoencoder_correction has no effect in a WebUI, whose autoencoder is its own."
+            ),
+        }
+    ),
+)
+
+ENGINES: dict[str, DeclaredEngine] = {engine.name: engine for engine in (NULL, DEMO, DIFFUSERS, WEBUI)}
+
+
+def declared(name: str) -> DeclaredEngine:
+    """Return the declaration of an engine.
+
+    Raises:
+        UnknownName: no such engine.
+    """
+    return choose(ENGINES, name, "engine")
+
+
+def own_engines() -> dict[str, DeclaredEngine]:
+    """Return the engines of this program, by name; a host makes the others."""
+    return {name: engine for name, engine in ENGINES.items() if engine.make is not None}
+
+
+def default_engine(checkpoint: str | None) -> str:
+    """Return the name of the engine that generates where nobody asks for another one."""
+    return DIFFUSERS.name if checkpoint else DEMO.name
