@@ -95,7 +95,7 @@ def video_to_depth(
         Cancelled, Parked: it was told to stop; nothing is left behind.
     """
     look = checked(look or DepthLook())
-    video, warning = footage(path, work.options), None
+    video, warning = footage(path), None
     require_room(work, video.width_px * video.height_px * video.frames)
     draws: list[Callable[[Grey], Grey]] = []
     if look.mode in WITH_DEPTH:
