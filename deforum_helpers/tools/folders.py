@@ -69,6 +69,17 @@ def footage(path: Path) -> Footage:
     return footage_of(path, setting="The video")
 
 
+def input_video(path: Path, work: Work) -> Footage:
+    """Return what the video that a tool works on holds, after seeing that its film can be encoded.
+
+    Raises:
+        SettingsError: as `footage`.
+        MissingFeature: there is no ffmpeg, or PyAV is not installed.
+    """
+    find_ffmpeg(work.options.deforum_ffmpeg_location)
+    return footage(path)
+
+
 def extracted(video: Footage, folder: Path, work: Work) -> tuple[Path, ...]:
     """Return all frames of a video as pictures in a folder of `folder`."""
     return extract_frames(video, folder / INPUT_FOLDER, Selection(), work.cancel)
