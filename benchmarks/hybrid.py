@@ -19,7 +19,8 @@ from deforum_helpers.flow.classical import dis_medium
 from deforum_helpers.image import mask as masks
 from deforum_helpers.image.convert import from_bytes, pixels
 from deforum_helpers.media.video import Selection, extract_frames, footage_of
-from deforum_helpers.output.video import VideoWriter, find_ffmpeg
+from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.schedule.mask_grammar import parse_mask
 
 NAME = "hybrid"
@@ -113,7 +114,7 @@ def _extraction(frames: list[np.ndarray]) -> list[Row]:
         with VideoWriter(film, width=SIZE_PX, height=SIZE_PX, fps=FPS, ffmpeg=ffmpeg) as writer:
             for frame in frames:
                 writer.write(frame)
-        footage = footage_of(film, ffmpeg, setting="video_init_path")
+        footage = footage_of(film, setting="video_init_path")
 
         def plain() -> None:
             folder = Path(root, f"plain{next(number)}")
@@ -123,7 +124,7 @@ def _extraction(frames: list[np.ndarray]) -> list[Row]:
             subprocess.run([*command, str(folder / "%09d.jpg")], check=True)
 
         def ours() -> None:
-            extract_frames(footage, Path(root, f"ours{next(number)}"), Selection(), ffmpeg, CancelToken())
+            extract_frames(footage, Path(root, f"ours{next(number)}"), Selection(), CancelToken())
 
         alone, taken = best_of(plain, 3), best_of(ours, 3)
     return _compared("a frame extracted", alone / len(frames), taken / len(frames))

@@ -17,6 +17,7 @@ from deforum_api.version import VERSION
 from deforum_helpers.controlnet.names import module_fault
 from deforum_helpers.depth.names import DEPTH_NAMES, available_families, serve
 from deforum_helpers.errors import MissingFeature
+from deforum_helpers.output.containers import reader
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
@@ -109,6 +110,10 @@ def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
         find_ffmpeg(facts.options.deforum_ffmpeg_location)
     except MissingFeature as error:
         missing.append({"feature": "films", "reason": str(error)})
+    try:
+        reader()
+    except MissingFeature as error:
+        missing.append({"feature": "videos as inputs, and films", "reason": str(error)})
     for package in ("torch", "diffusers", "transformers"):
         if importlib.util.find_spec(package) is None:
             reason = f"The package {package} is not installed; install it with: pip install {package}"

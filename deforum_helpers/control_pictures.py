@@ -20,7 +20,6 @@ from deforum_helpers.media.control_inputs import Material
 from deforum_helpers.media.video import extract_frames, extracted_paths, record_of, said_in
 from deforum_helpers.nolinks import is_file, make_folder
 from deforum_helpers.output.disk import disk_errors, write_whole
-from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.controls import UnitPictures
 
@@ -99,7 +98,6 @@ def _unpacked(
         replace(material.footage, name=""),
         folder,
         material.selection,
-        find_ffmpeg(prepared.options.deforum_ffmpeg_location),
         cancel,
         overwrite=overwrite,
     )

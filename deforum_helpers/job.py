@@ -102,7 +102,7 @@ def run_job(
         remove_unfinished(halves)
         run.hide_own_files()
         job = _Job(prepared, engine, run, cancel=cancel, report=report, estimator=estimator)
-        manifest = finished_film(run, job.film_digest, prepared.options) if resume else None
+        manifest = finished_film(run, job.film_digest) if resume else None
         if manifest is None:
             sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
             job.tell("PREPARING", 0.1, 0)

@@ -133,7 +133,7 @@ def prepare(
     inputs = find_inputs(settings, options, Downloads(facts.fetcher))
     settings = _with_length(settings, inputs)
     settings, manifest, broken = with_manifest(settings, inputs.downloads)
-    inputs = with_controls(inputs, settings, options)
+    inputs = with_controls(inputs, settings)
     later = [
         *inputs.problems,
         *broken,

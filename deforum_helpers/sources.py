@@ -19,7 +19,6 @@ from deforum_helpers.image.mask import Mask, mask_of, read_alpha, read_mask
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.footage import Footage
 from deforum_helpers.media.video import extract_frames, extracted_paths
-from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.controls import UnitPictures
 from deforum_helpers.render.masks import Masks, overlays, wanted_finders
@@ -129,7 +128,6 @@ def with_videos(
             footage,
             outdir / folder,
             inputs.selection,
-            find_ffmpeg(prepared.options.deforum_ffmpeg_location),
             cancel,
             overwrite=settings.overwrite_extracted_frames,
         )

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from deforum_api.store_sqlite import FILE_NAME
-from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
+from deforum_helpers.output.containers import count_frames
 from tests.faults.serving import SETTINGS, FaultyServer
 
 MAX_GROWTH_MB = 50.0
@@ -165,7 +165,7 @@ class Soak:
         if names != {f"{stamp}_{frame:09d}.png" for frame in range(len(names))}:
             return [f"of its {len(names)} frames one is missing in between"]
         film = folder / f"{stamp}.mp4"
-        in_film = count_frames(film, find_ffmpeg(None)) if stamp and film.exists() else 0
+        in_film = count_frames(film) if stamp and film.exists() else 0
         if job["status"] == "SUCCEEDED" and not (len(names) == in_film == self.accepted[job_id]):
             return [f"{len(names)} frames, {in_film} in the film, {self.accepted[job_id]} promised"]
         if job["status"] == "CANCELLED" and in_film not in (0, len(names)):

@@ -21,10 +21,9 @@ from deforum_helpers.__main__ import main
 from deforum_helpers.commands import run
 from deforum_helpers.commands.job_files import read_submitted
 from deforum_helpers.errors import Parked
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.names import Run
-from deforum_helpers.output.video import count_frames
 from tests.holding import held_elsewhere
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +62,7 @@ def test_a_python_without_the_packages_is_told_where_they_are() -> None:
 def test_run_prints_the_film(film: Path, tmp_path: Path) -> None:
     done = command("run", film, "--engine", "null", "--out", tmp_path / "out", "--set", "max_frames=4")
     assert done.returncode == 0, done.stderr
-    assert count_frames(Path(done.stdout.strip()), find_ffmpeg("")) == 4
+    assert count_frames(Path(done.stdout.strip())) == 4
 
 
 def test_a_film_can_be_rendered_again_from_itself(film: Path, tmp_path: Path) -> None:
@@ -186,7 +185,7 @@ def test_ctrl_c_parks_and_the_printed_command_finishes(film: Path, tmp_path: Pat
     again = shlex.split(line.split("Continue with: ", 1)[1])
     done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, check=False, env=WITHOUT_PYTHON)
     assert done.returncode == 0, done.stderr
-    assert count_frames(Path(done.stdout.strip()), find_ffmpeg("")) == 300
+    assert count_frames(Path(done.stdout.strip())) == 300
 
 
 def test_a_run_that_another_program_renders_is_refused(film: Path, tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "starlette": ("deforum_api",),
     "uvicorn": ("deforum_api.standalone", "deforum_api.connections", "deforum_api.mcp"),
     "mcp": ("deforum_api.mcp",),
+    "av": ("deforum_helpers.output.containers", "deforum_helpers.media"),
     "diffusers": ("deforum_helpers.engines", "deforum_helpers.depth"),
     "transformers": tuple(
         f"deforum_helpers.{name}" for name in ("engines", "depth", "segmentation", "controlnet")

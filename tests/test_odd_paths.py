@@ -120,7 +120,7 @@ def work(folder: Path) -> Work:
 READERS: dict[str, tuple[str, Callable[[Path, Path], object]]] = {
     "a picture": (".png", lambda path, _: open_picture(path, setting="x").__enter__()),
     "a picture's head": (".png", lambda path, _: check_picture(path, setting="x")),
-    "a video": (".mp4", lambda path, _: footage_of(path, find_ffmpeg(None), setting="x")),
+    "a video": (".mp4", lambda path, _: footage_of(path, setting="x")),
     "a sound": (".mp3", lambda path, _: check_soundtrack(path, find_ffmpeg(None))),
     "a settings file": (".txt", lambda path, _: read_settings_file(path)),
     "a frame's settings": (".png", lambda path, _: read_png_settings(path)),
@@ -188,11 +188,10 @@ def test_pipes_among_frames(tmp_path: Path) -> None:
 
 
 def test_pipes_among_extracted_frames_are_extracted_anew(tmp_path: Path) -> None:
-    ffmpeg = find_ffmpeg(None)
-    footage = footage_of(clip(tmp_path / "a.mp4", levels(3)), ffmpeg, setting="x")
+    footage = footage_of(clip(tmp_path / "a.mp4", levels(3)), setting="x")
 
     def extract() -> tuple[Path, ...]:
-        return extract_frames(footage, tmp_path / "frames", Selection(), ffmpeg, CancelToken())
+        return extract_frames(footage, tmp_path / "frames", Selection(), CancelToken())
 
     paths = extract()
     replaced_by_a_pipe(paths[1])

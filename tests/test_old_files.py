@@ -12,8 +12,7 @@ from films import host
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.job import run_job
-from deforum_helpers.output.ffmpeg import find_ffmpeg
-from deforum_helpers.output.video import count_frames
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.prepare import prepare
 from deforum_helpers.settings import read_settings_file
 from tests.settings.effects import make_files
@@ -51,7 +50,7 @@ def test_an_old_file_becomes_a_film(path: Path, named_files: Path, tmp_path: Pat
     assert result.frames == job.settings.max_frames == LENGTHS.get(path.stem, 7)
     assert (job.settings.W, job.settings.H) == (64, 64)
     if result.video is not None:
-        assert count_frames(result.video, find_ffmpeg("")) == result.frames
+        assert count_frames(result.video) == result.frames
 
 
 def test_what_was_written_carelessly_is_read_as_meant(tmp_path: Path) -> None:

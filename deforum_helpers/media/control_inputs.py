@@ -13,8 +13,6 @@ from deforum_helpers.fetch import is_url
 from deforum_helpers.image.files import check_picture
 from deforum_helpers.media.footage import Footage, Selection, footage_of, selection_problem
 from deforum_helpers.media.pictures import ENDINGS, is_animated, is_row
-from deforum_helpers.options import Options
-from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.regular_files import is_regular
 from deforum_helpers.settings import Settings
 
@@ -70,18 +68,16 @@ class FoundControls:
     warnings: tuple[str, ...] = ()
 
 
-def find_controls(settings: Settings, options: Options, downloads: Downloads) -> FoundControls:
+def find_controls(settings: Settings, downloads: Downloads) -> FoundControls:
     """Find what the units of `settings` read; what is wrong is told in the answer.
 
     Args:
         settings: checked, with the film's length resolved.
-        options: tell where ffmpeg is.
         downloads: gives every file's local path.
     """
     found: list[ControlInput] = []
     problems: list[Problem] = []
     warnings: list[str] = []
-    ffmpeg = options.deforum_ffmpeg_location
     for number, unit in acting_units(settings):
         named = {
             "vid_path": "" if follows_frames(unit) else unit.vid_path.strip(),
@@ -93,7 +89,7 @@ def find_controls(settings: Settings, options: Options, downloads: Downloads) ->
                 continue
             setting = f"cn_{number}_{field}"
             try:
-                material = _material(text, setting, selected_frames(settings), downloads, ffmpeg)
+                material = _material(text, setting, selected_frames(settings), downloads)
             except SettingsError as error:
                 problems += error.problems
                 continue
@@ -113,19 +109,19 @@ def selected_frames(settings: Settings) -> Selection:
     return Selection(last=settings.max_frames - 1)
 
 
-def _material(text: str, setting: str, selection: Selection, downloads: Downloads, ffmpeg: str) -> Material:
+def _material(text: str, setting: str, selection: Selection, downloads: Downloads) -> Material:
     """Look at what a setting names.
 
     Raises:
         SettingsError: it is missing, or neither a picture nor a video.
-        MissingFeature: ffmpeg is.
+        MissingFeature: PyAV is not installed.
     """
     name = text.strip('"')
     path = _still(name, text, setting, downloads)
     if path is not None:
         return Material(setting, path, None, selection, *check_picture(path, setting=setting))
     local = downloads.local(text, "image" if _named_as_picture(name) else "video", setting=setting)
-    footage = footage_of(Path(local), find_ffmpeg(ffmpeg), setting=setting, name=name)
+    footage = footage_of(Path(local), setting=setting, name=name)
     material = Material(setting, None, footage, selection, footage.width_px, footage.height_px)
     if problem := selection_problem(footage, selection, setting):
         raise SettingsError([replace(problem, setting=setting)])

@@ -9,11 +9,11 @@ from pathlib import Path
 from deforum_helpers.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError
 from deforum_helpers.image.files import check_picture
 from deforum_helpers.media.pictures import Row, Still, row_of, single_picture
-from deforum_helpers.media.timing import MOST_FRAMES, size_and_rate, timing_of
-from deforum_helpers.output.containers import UnknownContainer, streams_of
+from deforum_helpers.media.timing import MOST_FRAMES, NoPicture, reading_of
+from deforum_helpers.output.containers import UnknownContainer
 from deforum_helpers.regular_files import UnusableFile, check_regular
 
-ALLOWED = "a video file: mp4, mov, webm, mkv, avi, gif or another that ffmpeg reads, or a folder of pictures"
+ALLOWED = "a video file: mp4, mov, webm, mkv, avi, gif or another that libav reads, or a folder of pictures"
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,7 @@ class Selection:
 
     def count(self, frames: int) -> int:
         """Return how many frames of a video of `frames` frames are taken."""
-        end = frames if self.last < 0 else min(frames, self.last + 1)
-        return len(range(self.begin, end, self.step))
+        return len(self.numbers(frames))
 
     @property
     def begin(self) -> int:
@@ -38,11 +37,10 @@ class Selection:
     def step(self) -> int:
         return max(self.every, 1)
 
-    @property
-    def expression(self) -> str:
-        """The selection in the words of ffmpeg's filter."""
-        last = f"*lte(n,{self.last})" if self.last >= 0 else ""
-        return f"select='not(mod(n,{self.step}))*gte(n,{self.first}){last}'"
+    def numbers(self, frames: int) -> range:
+        """Return the numbers of the frames that are taken of a video of `frames` frames."""
+        end = frames if self.last < 0 else min(frames, self.last + 1)
+        return range(self.begin, end, self.step)
 
 
 @dataclass(frozen=True)
@@ -90,31 +88,28 @@ class Footage:
         )
 
 
-def footage_of(path: Path, ffmpeg: str, *, setting: str, name: str | None = None) -> Footage:
+def footage_of(path: Path, *, setting: str, name: str | None = None) -> Footage:
     """Return what the video `path` holds, seen by decoding it once; the answer is kept for the same file.
 
     Args:
         path: local file, or pictures in the place of a video as `pictures.row_of` takes them.
-        ffmpeg: program.
         setting: name of the setting that names it, for the error.
         name: what it is called, by default after its file.
 
     Raises:
         SettingsError: it is missing, no video, broken, too large or without a frame.
-        MissingFeature: ffmpeg cannot be started.
+        MissingFeature: PyAV is not installed.
     """
     shown = name or path.name
     try:
         if (row := row_of(path, setting=setting, name=shown)) is not None:
             return _of_row(path, stem_of(shown), row)
         status = check_regular(path)
-        stream = streams_of(path, ffmpeg).picture
-        if stream is None:
-            raise _problem(setting, shown, "which has no picture")
-        size, nominal_fps = size_and_rate(path, stream, ffmpeg)
-        timing = timing_of(path, stream, ffmpeg, nominal_fps, status.st_size, status.st_mtime_ns)
+        found = reading_of(path, status.st_size, status.st_mtime_ns)
     except UnusableFile as error:
         raise _problem(setting, shown, f"which {error}", passing=error.passing) from None
+    except NoPicture:
+        raise _problem(setting, shown, "which has no picture") from None
     except UnknownContainer:
         raise _no_video(path, setting, shown) from None
     except VideoError as error:
@@ -125,8 +120,7 @@ def footage_of(path: Path, ffmpeg: str, *, setting: str, name: str | None = None
     except RenderError as error:
         why = f"which cannot be read now ({error})"
         raise _problem(setting, shown, why, passing=error.retryable) from error
-    if timing is None:
-        raise _problem(setting, shown, "which has no frame")
+    size, timing = (found.width_px, found.height_px), found.timing
     return Footage(path, stem_of(shown), *size, timing.fps, timing.frames, timing.starts_s, timing.uneven)
 
 

@@ -118,9 +118,9 @@ def find_inputs(settings: Settings, options: Options, downloads: Downloads) -> I
     )
 
 
-def with_controls(inputs: Inputs, settings: Settings, options: Options) -> Inputs:
+def with_controls(inputs: Inputs, settings: Settings) -> Inputs:
     """Return `inputs` with what the ControlNet units read; `settings` have the film's length by now."""
-    found = find_controls(settings, options, inputs.downloads)
+    found = find_controls(settings, inputs.downloads)
     return replace(
         inputs,
         controls=found.inputs,
@@ -174,7 +174,7 @@ class _Finding:
             return None  # an empty path is told where settings are checked
         try:
             path = Path(self._downloads.local(named, "video", setting=setting))
-            footage = footage_of(path, self._ffmpeg(), setting=setting, name=named.strip().strip('"'))
+            footage = footage_of(path, setting=setting, name=named.strip().strip('"'))
         except SettingsError as error:
             self.problems += error.problems
             return None
@@ -206,7 +206,7 @@ class _Finding:
             return None
         try:
             path = Path(self._downloads.local(named, "video" if of_video else "audio", setting=setting))
-            check_soundtrack(path, self._ffmpeg())
+            check_soundtrack(path, find_ffmpeg(self._options.deforum_ffmpeg_location))
         except SettingsError as error:
             self.problems += error.problems
         except RenderError as error:
@@ -221,6 +221,3 @@ class _Finding:
         else:
             return path
         return None
-
-    def _ffmpeg(self) -> str:
-        return find_ffmpeg(self._options.deforum_ffmpeg_location)

@@ -1,6 +1,6 @@
 """Pictures that serve as a video: those of a folder or of a pattern, and the frames of an animated WebP.
 
-GIF, APNG and AVIF are read by ffmpeg as any video; most of its versions know no animated WebP.
+GIF, APNG and AVIF are read by PyAV as any video; libav knows no animated WebP in most of its versions.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,15 +9,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from deforum_helpers.errors import VideoError
-from deforum_helpers.output.containers import PROBE_TIMEOUT_S, user_file
-from deforum_helpers.output.ffmpeg import run_ffmpeg
+from deforum_helpers.media.upright import shown_size
+from deforum_helpers.output.containers import decoded, opened, picture_of, time_limit
 
 MOST_FRAMES = 100_000
 FASTEST_FPS = 120.0
 # Sound that goes on for longer than this behind the last frame is kept, and the frame is held.
 LONGEST_TAIL_S = 0.5
 COUNT_TIMEOUT_S = 1800.0
-_MICROSECONDS = 1_000_000
+# Of files that name no rate.
+_NO_RATE_FPS = 25.0
 
 
 @dataclass(frozen=True)
@@ -38,42 +38,72 @@ class Timing:
     uneven: int = 0
 
 
-def size_and_rate(path: Path, stream: int, ffmpeg: str) -> tuple[tuple[int, int], float]:
-    """Return the size (width, height) in pixels of the first frame as it is shown, and the nominal frame rate.
+@dataclass(frozen=True)
+class Reading:
+    """What decoding a video once tells.
 
-    Raises:
-        VideoError: no frame can be decoded.
+    Args:
+        width_px, height_px: of the first frame as it is shown, after rotation.
+        timing: of its frames.
     """
-    arguments = [*picture_of(path, stream), "-frames:v", "1", "-f", "framecrc", "-"]
-    said = run_ffmpeg(ffmpeg, arguments, "Looking at the video", PROBE_TIMEOUT_S)
-    size = re.search(r"^#dimensions 0: (\d+)x(\d+)", said, re.MULTILINE)
-    rate = re.search(r"^#tb 0: (\d+)/(\d+)", said, re.MULTILINE)
-    if size is None or rate is None or not re.search(r"^0,", said, re.MULTILINE):
-        raise VideoError("No frame can be decoded.")
-    return (int(size[1]), int(size[2])), int(rate[2]) / int(rate[1])
+
+    width_px: int
+    height_px: int
+    timing: Timing
+
+
+class NoPicture(VideoError):
+    """A file without moving pictures."""
 
 
 @lru_cache(maxsize=64)
-def timing_of(
-    path: Path, stream: int, ffmpeg: str, nominal_fps: float, size: int, mtime_ns: int
-) -> Timing | None:
-    """Return the timing of a video, seen by decoding it once; None where it has no frame.
+def reading_of(path: Path, size: int, mtime_ns: int) -> Reading:
+    """Return the size and the timing of a video, found by decoding it once.
 
     Args:
         path: local file.
-        stream: number of its moving picture.
-        ffmpeg: program.
-        nominal_fps: frames per second as the file says.
         size, mtime_ns: of the file; they tell a changed file.
 
     Raises:
-        VideoError: it cannot be decoded.
+        NoPicture: there is no stream of pictures.
+        VideoError: no frame can be decoded; see also `containers.opened`.
     """
-    times_s, last_s = _shown_at(path, stream, ffmpeg)
-    if not times_s:
-        return None
+    check = time_limit(COUNT_TIMEOUT_S, "Decoding the video")
+    with opened(path, check) as container:
+        stream = picture_of(container)
+        if stream is None:
+            raise NoPicture("It has no picture.")
+        nominal_fps = float(stream.guessed_rate or stream.average_rate or _NO_RATE_FPS)
+        spans: list[tuple[float, float]] = []
+        ends_s, shown_px = 0.0, (0, 0)
+        for begin_s, end_s, frame in decoded(container, stream, check, with_sound=True):
+            if frame is None:
+                ends_s = max(ends_s, end_s)
+                continue
+            if not spans:
+                shown_px = shown_size(frame)
+            spans.append((begin_s, end_s))
+            if len(spans) > MOST_FRAMES:
+                break
+    if not spans:
+        raise VideoError("No frame can be decoded.")
+    spans.sort()
+    times_s = [begin_s for begin_s, _ in spans]
+    # The frames before the last one may claim any length: each is shown until the next one.
+    last_s, ends_s = spans[-1][1] - spans[-1][0], max(ends_s, spans[-1][1])
+    return Reading(*shown_px, _timing(times_s, last_s, ends_s, nominal_fps))
+
+
+def _timing(times_s: Sequence[float], last_s: float, ends_s: float, nominal_fps: float) -> Timing:
+    """Return the timing of frames.
+
+    Args:
+        times_s: when each frame is shown, ascending.
+        last_s: how long the last one is shown; 0 = not known.
+        ends_s: when picture and sound have ended; recorders send no frame while nothing moves.
+        nominal_fps: frames per second as the file says.
+    """
     starts_s = max(times_s[0], 0.0)
-    ends_s = max(times_s[-1] + last_s, _end_of(path, stream, ffmpeg))
     fps = constant_rate(times_s, last_s, nominal_fps)
     if fps is None:
         fps = even_rate(times_s, ends_s, nominal_fps)
@@ -118,37 +148,3 @@ def even_rate(times_s: Sequence[float], ends_s: float, nominal_fps: float) -> fl
     wanted = nominal_fps if average <= nominal_fps <= 1.25 / short_s else 1 / short_s
     fps = max(average, min(wanted, FASTEST_FPS))
     return fps if fps * ends_s <= MOST_FRAMES else average
-
-
-def picture_of(path: Path, stream: int) -> list[str]:
-    """Return ffmpeg's arguments that take one stream of pictures of a user's file, and nothing else of it."""
-    return [*user_file(path), "-map", f"0:{stream}", "-an", "-sn", "-dn"]
-
-
-@lru_cache(maxsize=4)
-def each_once(ffmpeg: str) -> tuple[str, str]:
-    """Return the option that neither repeats nor drops frames; before ffmpeg 5.1 it has another name."""
-    said = run_ffmpeg(ffmpeg, ["-version"], "Asking for ffmpeg's version", PROBE_TIMEOUT_S)
-    version = re.match(r"ffmpeg version n?(\d+)\.(\d+)", said)
-    old = version is not None and (int(version[1]), int(version[2])) < (5, 1)
-    return ("-vsync", "0") if old else ("-fps_mode", "passthrough")
-
-
-def _shown_at(path: Path, stream: int, ffmpeg: str) -> tuple[list[float], float]:
-    """Return when each decoded frame is shown, in seconds, and how long the last one is."""
-    arguments = [
-        *(*picture_of(path, stream), *each_once(ffmpeg), "-frames:v", str(MOST_FRAMES + 1)),
-        *("-enc_time_base", f"1:{_MICROSECONDS}", "-c:v", "wrapped_avframe", "-f", "framecrc", "-"),
-    ]
-    said = run_ffmpeg(ffmpeg, arguments, "Decoding the video", COUNT_TIMEOUT_S)
-    found = re.findall(r"^0, *-?\d+, *(-?\d+), *(\d+),", said, re.MULTILINE)
-    shown = sorted((int(time), int(length)) for time, length in found)
-    return [time / _MICROSECONDS for time, _ in shown], shown[-1][1] / _MICROSECONDS if shown else 0.0
-
-
-def _end_of(path: Path, stream: int, ffmpeg: str) -> float:
-    """Return when picture and sound have ended, in seconds; recorders send no frame while nothing moves."""
-    tracks = ["-map", f"0:{stream}", "-map", "0:a?", "-c", "copy", "-f", "null", "-progress", "pipe:1", "-"]
-    said = run_ffmpeg(ffmpeg, [*user_file(path), *tracks], "Looking at the video", COUNT_TIMEOUT_S)
-    ends = re.findall(r"^out_time_us=(\d+)", said, re.MULTILINE)
-    return int(ends[-1]) / _MICROSECONDS if ends else 0.0

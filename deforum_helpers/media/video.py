@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import SettingsError, VideoError
 from deforum_helpers.media.footage import Footage, Selection, footage_of, stem_of
 from deforum_helpers.media.pictures import drawn, mark_of
-from deforum_helpers.media.timing import each_once, picture_of
+from deforum_helpers.media.upright import Upright
 from deforum_helpers.nolinks import Folder, is_file, make_folder, read_file, remove_file
-from deforum_helpers.output.containers import streams_of
+from deforum_helpers.output.containers import decoded, opened, picture_of
 from deforum_helpers.output.disk import disk_errors, write_whole
-from deforum_helpers.output.ffmpeg import QUIET, failure, start
-from deforum_helpers.regular_files import UnusableFile, check_regular
+from deforum_helpers.regular_files import UnusableFile
 
 __all__ = ["Footage", "Selection", "extract_frames", "footage_of", "remove_extracted", "stem_of"]
 
 RECORD_BYTES = 64 * 1024
-LOOK_S = 0.1
-# JPEG knows one way from RGB to luma and chroma; videos say which one is theirs.
-_JPEG_COLORS = "scale=out_color_matrix=bt601:out_range=full"
-_QUALITY = ("-c:v", "mjpeg", "-qmin", "1", "-q:v", "1", "-huffman", "optimal")
+_PICTURE_QUALITY, _FRAME_QUALITY = 98, 96
+_WRITERS = min(os.cpu_count() or 1, 8)
 
 
 def extract_frames(
     footage: Footage,
     folder: Path,
     selection: Selection,
-    ffmpeg: str,
     cancel: CancelToken,
     *,
     overwrite: bool = False,
@@ -48,7 +51,6 @@ def extract_frames(
         footage: the video.
         folder: is made where it is missing; other files in it stay.
         selection: which frames.
-        ffmpeg: program.
         cancel: asked all the while.
         overwrite: whether frames are always extracted anew.
 
@@ -68,9 +70,9 @@ def extract_frames(
         scratch = Path(tempfile.mkdtemp(prefix=".extracting-", dir=folder))
     try:
         if footage.stills:
-            _draw(footage, scratch, selection, cancel)
+            _save_row(footage, scratch, selection, cancel)
         else:
-            _run(footage, scratch, selection, ffmpeg, cancel)
+            _save_video(footage, scratch, selection, cancel)
         made = sorted(scratch.glob("*.jpg"))
         if len(made) != count:
             raise VideoError(
@@ -132,59 +134,63 @@ def said_in(record: Path) -> str | None:
         return None
 
 
-def _draw(footage: Footage, folder: Path, selection: Selection, cancel: CancelToken) -> None:
+def _save_row(footage: Footage, folder: Path, selection: Selection, cancel: CancelToken) -> None:
     """Write the selected pictures of a row."""
-    taken = footage.stills[selection.begin :: selection.step][: selection.count(footage.frames)]
+    taken = [footage.stills[number] for number in selection.numbers(footage.frames)]
     size = footage.width_px, footage.height_px
     try:
         for number, picture in enumerate(drawn(taken, size, setting=f"The video {footage.path.name!r}")):
             cancel.check()
-            with disk_errors(folder.name):
-                picture.save(folder / f"{number:09d}.jpg", quality=98, subsampling=0)
+            _save(picture, folder, [number], _PICTURE_QUALITY)
     except SettingsError as error:
         raise VideoError(str(error)) from error
 
 
-def _run(footage: Footage, folder: Path, selection: Selection, ffmpeg: str, cancel: CancelToken) -> None:
+def _save_video(footage: Footage, folder: Path, selection: Selection, cancel: CancelToken) -> None:
+    """Write the selected frames of a video."""
+    taken = selection.numbers(footage.frames)
+    upright = Upright()
     try:
-        check_regular(footage.path)
-        stream = streams_of(footage.path, ffmpeg).picture or 0
+        with opened(footage.path, cancel.check) as container, ThreadPoolExecutor(_WRITERS) as writers:
+            saving: deque[Future[None]] = deque()
+            stream = picture_of(container)
+            shown = decoded(container, stream, cancel.check) if stream else ()
+            for frame, numbers in _at_rate(shown, footage):
+                wanted = [taken.index(number) for number in numbers if number in taken]
+                if wanted:
+                    image = Image.fromarray(np.ascontiguousarray(upright(frame)))
+                    saving.append(writers.submit(_save, image, folder, wanted, _FRAME_QUALITY))
+                if len(saving) > 2 * _WRITERS:
+                    saving.popleft().result()
+                if numbers.stop >= taken.stop:
+                    break
+            for one in saving:
+                one.result()
     except UnusableFile as error:
         raise _gone(footage, str(error)) from error
-    pattern = str((folder / "%09d.jpg").resolve()).replace("%", "%%").replace("%%09d", "%09d")
-    filters = f"{_evened(footage)}{selection.expression},{_JPEG_COLORS},setpts=round(N/FRAME_RATE/TB)"
-    arguments = [
-        *(*picture_of(footage.path, stream), "-vf", filters, *each_once(ffmpeg)),
-        *("-frames:v", str(selection.count(footage.frames)), *_QUALITY, "-pix_fmt", "yuvj444p"),
-        *("-f", "image2", "-start_number", "0", f"file:{pattern}"),
-    ]
-    _run_watched(ffmpeg, arguments, "Extracting the video's frames", cancel)
 
 
-def _evened(footage: Footage) -> str:
-    """Return the filters that resample a rate that varies; the last frame is held to the end of the file."""
+def _at_rate(shown: Iterable[tuple[float, float, Any]], footage: Footage) -> Iterator[tuple[Any, range]]:
+    """Yield each decoded frame with its numbers at the constant rate, one or, where the rate varies, any number."""
     if not footage.uneven:
-        return ""
-    return f"fps=fps={footage.fps!r}:start_time=0,tpad=stop={footage.frames}:stop_mode=clone,"
+        for number, (_, _, frame) in enumerate(shown):
+            yield frame, range(number, number + 1)
+        return
+    held, begin = None, 0
+    for begin_s, _, frame in shown:
+        if held is not None:
+            end = max(begin, min(round(begin_s * footage.fps), footage.frames))
+            yield held, range(begin, end)
+            begin = end
+        held = frame
+    if held is not None:
+        yield held, range(begin, footage.frames)
 
 
-def _run_watched(ffmpeg: str, arguments: Sequence[str], what: str, cancel: CancelToken) -> None:
-    """Run ffmpeg to its end, and end it where the job is told to stop."""
-    with tempfile.TemporaryFile() as said:
-        process = start(
-            ffmpeg, [*QUIET, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said
-        )
-        try:
-            ended = False
-            while not ended:
-                cancel.check()
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(LOOK_S)
-                    ended = True
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-        if process.returncode:
-            said.seek(0)
-            raise failure(what, process.returncode, said.read())
+def _save(picture: Image.Image, folder: Path, numbers: Sequence[int], quality: int) -> None:
+    """Write a picture under each of the numbers."""
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=quality, subsampling=0)
+    with disk_errors(folder.name):
+        for number in numbers:
+            (folder / f"{number:09d}.jpg").write_bytes(content.getbuffer())

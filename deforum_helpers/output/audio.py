@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from deforum_helpers.errors import VideoError
-from deforum_helpers.output.containers import UnknownContainer, streams_of, user_file
+from deforum_helpers.output.containers import UnknownContainer, has_sound, user_file
 from deforum_helpers.output.disk import appearing
 from deforum_helpers.output.ffmpeg import FINISH_TIMEOUT_S, input_file, run_ffmpeg
-from deforum_helpers.regular_files import UnusableFile, check_regular
+from deforum_helpers.regular_files import UnusableFile
 
 GIVE = "give a local sound or video file"
 ALLOWED = "allowed are mp3, wav, flac, ogg, m4a, mp4, mov, mkv and what else ffmpeg reads, but no playlists"
@@ -22,15 +22,14 @@ def check_soundtrack(path: Path, ffmpeg: str) -> None:
         VideoError: it has not; the message says why, in one sentence.
     """
     try:
-        check_regular(path)
-        has_sound = streams_of(path, ffmpeg).has_sound
+        heard = has_sound(path)
     except UnusableFile as error:
         raise _unusable(path, str(error)) from error
     except UnknownContainer:
         raise _unusable(path, "is neither a sound nor a video file", ALLOWED) from None
     except VideoError:
         raise _unusable(path, "is damaged or incomplete") from None
-    if not has_sound:
+    if not heard:
         raise _unusable(path, "has no sound")
     what = f"Reading the soundtrack {path.name!r}"
     sound = [*user_file(path), "-map", "0:a:0", "-t", "0.1", "-f", "null", "-"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -125,29 +124,6 @@ def start(ffmpeg: str, arguments: Sequence[str], **pipes: Any) -> subprocess.Pop
             f"The ffmpeg program {Path(ffmpeg).name!r} cannot be started ({error.strerror}); "
             f"install it with: {INSTALL_LINE}"
         ) from error
-
-
-def count_frames(video: Path, ffmpeg: str) -> int:
-    """Return the number of frames in the mp4 file `video`, by reading all of it.
-
-    Raises:
-        VideoError: ffmpeg cannot read it.
-    """
-    arguments = [
-        *input_file(video, "mov"),
-        "-map",
-        "0:v:0",
-        "-c",
-        "copy",
-        "-f",
-        "null",
-        "-progress",
-        "pipe:1",
-        "-",
-    ]
-    said = run_ffmpeg(ffmpeg, arguments, "Counting the film's frames", FINISH_TIMEOUT_S)
-    counts = re.findall(r"^frame=\s*(\d+)", said, re.MULTILINE)
-    return int(counts[-1]) if counts else 0
 
 
 def failure(what: str, exit_status: int, stderr: bytes) -> RenderError:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from deforum_helpers.errors import VideoError
 from deforum_helpers.output.audio import add_tracks
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.disk import appearing, disk_errors
-from deforum_helpers.output.ffmpeg import FINISH_TIMEOUT_S, count_frames, run_ffmpeg
+from deforum_helpers.output.ffmpeg import FINISH_TIMEOUT_S, run_ffmpeg
 from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.scratch import FILM, ScratchFolder
 
@@ -120,7 +121,7 @@ class GrowingFilm:
                 self._ffmpeg,
                 audio_starts_s=self._audio_starts_s,
             )
-            count = count_frames(joined, self._ffmpeg)
+            count = count_frames(joined)
             if count != self.frames:
                 raise VideoError(
                     f"{_WHAT} failed: {self.frames} frames were written, but the file has {count}."

@@ -21,9 +21,9 @@ from deforum_helpers.interpolation import names as interpolation
 from deforum_helpers.interpolation.engines import make_interpolator
 from deforum_helpers.nolinks import make_folder, read_file
 from deforum_helpers.options import Options
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.derived import Report, enlarge_pictures, film_of, interpolate_pictures
 from deforum_helpers.output.disk import disk_errors, write_whole
-from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
 from deforum_helpers.output.frames import is_whole
 from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import (
@@ -113,7 +113,7 @@ def film_digest(saved_settings: Mapping[str, Any], options: Options, plan_digest
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def finished_film(run: Run, digest: str, options: Options) -> Manifest | None:
+def finished_film(run: Run, digest: str) -> Manifest | None:
     """Return the list of outputs of a run whose film is finished, for these very settings; else None.
 
     Every file is there as it is listed: pictures whole, films with all their frames, which are counted again. The
@@ -124,17 +124,17 @@ def finished_film(run: Run, digest: str, options: Options) -> Manifest | None:
     except CheckpointError:
         return None
     finished = bool(digest) and manifest.film_digest == digest
-    return manifest if finished and all(_as_listed(run, file, options) for file in manifest.files) else None
+    return manifest if finished and all(_as_listed(run, file) for file in manifest.files) else None
 
 
-def _as_listed(run: Run, file: OutputFile, options: Options) -> bool:
+def _as_listed(run: Run, file: OutputFile) -> bool:
     path = run.outdir / file.name
     try:
         if path.stat().st_size != file.size:
             return False
         kind = KINDS.get(file.kind)
         if kind is not None and kind.media_type == VIDEO and file.frames:
-            return count_frames(path, find_ffmpeg(options.deforum_ffmpeg_location)) == file.frames
+            return count_frames(path) == file.frames
     except (OSError, VideoError):
         return False
     return path.suffix != ".png" or is_whole(path)

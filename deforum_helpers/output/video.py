@@ -17,21 +17,18 @@ from numpy.typing import NDArray
 
 from deforum_helpers.errors import RenderError, VideoError
 from deforum_helpers.output.audio import add_tracks, check_soundtrack
+from deforum_helpers.output.containers import count_frames, reader
 from deforum_helpers.output.disk import appearing, disk_errors, part_path, settle
 from deforum_helpers.output.ffmpeg import (
     FINISH_TIMEOUT_S,
     QUIET,
-    count_frames,
     failure,
-    find_ffmpeg,
     input_file,
     run_ffmpeg,
     start,
 )
 from deforum_helpers.output.metadata import ffmetadata
 from deforum_helpers.scratch import FILM, ScratchFolder
-
-__all__ = ["VideoWriter", "count_frames", "find_ffmpeg", "gif"]
 
 WRITE_TIMEOUT_S = 300.0
 
@@ -65,7 +62,7 @@ class VideoWriter:
 
     Raises:
         VideoError: bad size or rate, or a soundtrack that cannot be read.
-        MissingFeature: ffmpeg cannot be started.
+        MissingFeature: ffmpeg cannot be started, or PyAV is not installed.
     """
 
     def __init__(
@@ -87,6 +84,7 @@ class VideoWriter:
             raise VideoError(
                 f"A film needs a size and a frame rate above 0; found {width}x{height} at fps {fps}."
             )
+        reader()  # the film is counted at its end
         if audio is not None:
             check_soundtrack(audio, ffmpeg)
         self.path = path
@@ -160,7 +158,7 @@ class VideoWriter:
             length_s, starts_s = self._written / self._fps, self._audio_starts_s
             tracks = (self._audio, self._subtitles)
             add_tracks(self._part, length_s, *tracks, self._ffmpeg, audio_starts_s=starts_s)
-            count = count_frames(self._part, self._ffmpeg)
+            count = count_frames(self._part)
             if count != self._written:
                 raise VideoError(
                     f"{_WHAT} failed: {self._written} frames were written, but the file has {count}."

@@ -13,7 +13,6 @@ from deforum_helpers.errors import DiskFull, MissingFeature, Problem, SettingsEr
 from deforum_helpers.media.footage import Footage, Selection, footage_of
 from deforum_helpers.media.video import extract_frames
 from deforum_helpers.nolinks import make_folder
-from deforum_helpers.options import Options
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.disk import disk_errors
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -60,20 +59,30 @@ def fresh_folder(work: Work, kind: str, name: str) -> Iterator[Path]:
         raise
 
 
-def footage(path: Path, options: Options) -> Footage:
-    """Return what an uploaded video holds, seen by the ffmpeg of `options`.
+def footage(path: Path) -> Footage:
+    """Return what an uploaded video holds.
 
     Raises:
         SettingsError: it is missing, empty, no video or a playlist.
-        MissingFeature: there is no ffmpeg.
+        MissingFeature: PyAV is not installed.
     """
-    return footage_of(path, find_ffmpeg(options.deforum_ffmpeg_location), setting="The video")
+    return footage_of(path, setting="The video")
+
+
+def input_video(path: Path, work: Work) -> Footage:
+    """Return what the video that a tool works on holds, after seeing that its film can be encoded.
+
+    Raises:
+        SettingsError: as `footage`.
+        MissingFeature: there is no ffmpeg, or PyAV is not installed.
+    """
+    find_ffmpeg(work.options.deforum_ffmpeg_location)
+    return footage(path)
 
 
 def extracted(video: Footage, folder: Path, work: Work) -> tuple[Path, ...]:
     """Return all frames of a video as pictures in a folder of `folder`."""
-    ffmpeg = find_ffmpeg(work.options.deforum_ffmpeg_location)
-    return extract_frames(video, folder / INPUT_FOLDER, Selection(), ffmpeg, work.cancel)
+    return extract_frames(video, folder / INPUT_FOLDER, Selection(), work.cancel)
 
 
 def sound_of(path: Path, work: Work) -> Path | None:

@@ -26,8 +26,8 @@ from deforum_helpers.tools.films import filmed
 from deforum_helpers.tools.folders import (
     clean_name,
     extracted,
-    footage,
     fresh_folder,
+    input_video,
     notes_on,
     require_room,
     sound_of,
@@ -63,7 +63,7 @@ def interpolate_video(
         Cancelled, Parked: it was told to stop; nothing is left behind.
     """
     named = _checked(engine, x_amount, slow_mo_amount)
-    video = footage(path, work.options)
+    video = input_video(path, work)
     size = video.width_px, video.height_px
     _check_size(video.frames, x_amount, size, work)
     with fresh_folder(work, FOLDER, clean_name(path)) as folder:

@@ -11,8 +11,8 @@ from deforum_helpers.tools.films import filmed
 from deforum_helpers.tools.folders import (
     clean_name,
     extracted,
-    footage,
     fresh_folder,
+    input_video,
     notes_on,
     require_room,
     sound_of,
@@ -43,7 +43,7 @@ def upscale_video(
         Cancelled, Parked: it was told to stop; nothing is left behind.
     """
     _check(model, factor)
-    video, times = footage(path, work.options), times_larger(factor)
+    video, times = input_video(path, work), times_larger(factor)
     width_px, height_px = video.width_px * times, video.height_px * times
     if width_px * height_px > LARGEST_PIXELS:
         found = f"{width_px}x{height_px}"

@@ -23,8 +23,8 @@ from deforum_helpers.tools.films import filmed
 from deforum_helpers.tools.folders import (
     clean_name,
     extracted,
-    footage,
     fresh_folder,
+    input_video,
     notes_on,
     require_room,
     sound_of,
@@ -95,7 +95,7 @@ def video_to_depth(
         Cancelled, Parked: it was told to stop; nothing is left behind.
     """
     look = checked(look or DepthLook())
-    video, warning = footage(path, work.options), None
+    video, warning = input_video(path, work), None
     require_room(work, video.width_px * video.height_px * video.frames)
     draws: list[Callable[[Grey], Grey]] = []
     if look.mode in WITH_DEPTH:

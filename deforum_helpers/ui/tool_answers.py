@@ -48,7 +48,7 @@ class ToolAnswers:
         if not files:
             return ""
         try:
-            film = footage(files[0], self._service.options())
+            film = footage(files[0])
         except DeforumError as error:
             return _refusal(str(error))
         return (

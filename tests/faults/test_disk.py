@@ -27,7 +27,7 @@ from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import Limits
 from deforum_helpers.engines.null import NullEngine
 from deforum_helpers.output import disk
-from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.film import CHECKPOINT_PICTURES
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.own_host import own_facts
@@ -69,7 +69,7 @@ def check_whole(job: Job) -> None:
     assert job.status == "SUCCEEDED", job.message
     assert len([read_frame(path) for path in frames_of(job)]) == FRAMES
     film = Path(job.outdir or "", f"{job.timestring}.mp4")
-    assert count_frames(film, find_ffmpeg(None)) == FRAMES
+    assert count_frames(film) == FRAMES
     assert not [path for path in film.parent.iterdir() if path.name.endswith(".part")]
 
 

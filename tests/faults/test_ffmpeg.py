@@ -21,6 +21,7 @@ from deforum_helpers.errors import CheckpointError
 from deforum_helpers.options import Options
 from deforum_helpers.output import ffmpeg as programs
 from deforum_helpers.output import film, video
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.own_host import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, ended
 
@@ -81,7 +82,7 @@ def test_an_ffmpeg_that_does_not_work_leaves_the_frames_and_says_why(
     assert words in (job.message or "")
     assert not list(Path(job.outdir or "").glob("*.mp4"))
     before = frames_of(job)
-    good = video.find_ffmpeg(None)
+    good = programs.find_ffmpeg(None)
     write(ffmpeg, f'exec "{good}" "$@"')
     monkeypatch.setattr(video, "FINISH_TIMEOUT_S", WAIT_S)
     monkeypatch.setattr(video, "WRITE_TIMEOUT_S", WAIT_S)
@@ -89,7 +90,7 @@ def test_an_ffmpeg_that_does_not_work_leaves_the_frames_and_says_why(
     job = ended(jobs, job.id)
     assert (job.status, frames_of(job)) == ("SUCCEEDED", FRAMES), job.message
     assert before > 0 or script == "exit 1"
-    assert video.count_frames(Path(job.outdir or "", f"{job.timestring}.mp4"), good) == FRAMES
+    assert count_frames(Path(job.outdir or "", f"{job.timestring}.mp4")) == FRAMES
 
 
 # When ffmpeg is ended -> what the program in its place does, once.
@@ -104,21 +105,17 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("when", [*ENDS, "while frames are counted"])
+@pytest.mark.parametrize("when", ENDS)
 def test_a_killed_ffmpeg_ends_no_job(jobs: JobQueue, ffmpeg: Path, when: str, tmp_path: Path) -> None:
-    once, good = tmp_path / "once", video.find_ffmpeg(None)
-    place = "*-progress*" if when == "while frames are counted" else "*pipe:0*"
-    end = ENDS.get(when, "kill -9 $$")
-    write(
-        ffmpeg,
-        f'case "$*" in {place}) if [ ! -e "{once}" ]; then touch "{once}"; {end}; fi;; esac\nexec "{good}" "$@"',
-    )
+    once, good = tmp_path / "once", programs.find_ffmpeg(None)
+    ends = f'if [ ! -e "{once}" ]; then touch "{once}"; {ENDS[when]}; fi'
+    write(ffmpeg, f'case "$*" in *pipe:0*) {ends};; esac\nexec "{good}" "$@"')
     (job,) = jobs.submit([SETTINGS])
     job = ended(jobs, job.id)
     assert once.exists()
     assert job.status == "SUCCEEDED", job.message
     assert (job.attempt, job.delays) == (2, 1)
-    assert video.count_frames(Path(job.outdir or "", f"{job.timestring}.mp4"), good) == FRAMES
+    assert count_frames(Path(job.outdir or "", f"{job.timestring}.mp4")) == FRAMES
 
 
 def test_an_ffmpeg_that_is_killed_again_and_again_may_do_later(jobs: JobQueue, ffmpeg: Path) -> None:

@@ -20,7 +20,7 @@ from deforum_api.submission import Limits
 from deforum_api.watchdog import OUTSIDE_FRAMES_FACTOR, SLOW_FACTOR, Attempt, Patience
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.engines.null import NullEngine
-from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.own_host import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine
 
@@ -116,7 +116,7 @@ def test_a_hanging_job_that_is_cancelled_ends_and_the_next_begins_when_the_devic
     assert jobs.job(job.id) == ended
     assert why_not_rendering(jobs) == ""
     film = Path(ended.outdir or "", f"{ended.timestring}.mp4")
-    assert count_frames(film, find_ffmpeg(None)) == 3
+    assert count_frames(film) == 3
 
 
 def test_a_job_that_was_given_up_and_resumed_has_its_files_to_itself(
@@ -133,7 +133,7 @@ def test_a_job_that_was_given_up_and_resumed_has_its_files_to_itself(
     assert (done.status, done.frame, done.attempt) == ("SUCCEEDED", FRAMES, 2)
     assert done.timestring == ended.timestring
     film = Path(done.outdir or "", f"{done.timestring}.mp4")
-    assert count_frames(film, find_ffmpeg(None)) == FRAMES
+    assert count_frames(film) == FRAMES
 
 
 @pytest.mark.parametrize("jobs", [1.5], indirect=True, ids=["patient"])

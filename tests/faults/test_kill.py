@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.frames import read_frame
 from tests.faults.serving import FRAMES, LATER_PLACES, PLACES, SETTINGS, FaultyServer
 
@@ -29,7 +29,7 @@ def check_film(job: dict[str, object], undisturbed: dict[str, object]) -> None:
     for frame, same in zip(made, wanted, strict=True):
         np.testing.assert_array_equal(read_frame(frame), read_frame(same))
     film = Path(str(job["outdir"]), f"{job['timestring']}.mp4")
-    assert count_frames(film, find_ffmpeg(None)) == FRAMES
+    assert count_frames(film) == FRAMES
     assert not [path for path in film.parent.iterdir() if path.name.endswith(".part")]
     assert len(list(film.parent.glob("*_settings.txt"))) == 1, "it was begun anew and left a run behind"
 
@@ -79,7 +79,7 @@ def test_what_is_made_of_a_film_goes_on_after_a_kill(start: Start, place: str) -
     assert frames_of(job) == []
     folder, stem = Path(str(job["outdir"])), job["timestring"]
     films = {f"{stem}.mp4": FRAMES, f"{stem}_Upscaled_x2.mp4": FRAMES, f"{stem}_FLOW_x2.mp4": 2 * FRAMES - 1}
-    assert {path.name: count_frames(path, find_ffmpeg(None)) for path in folder.glob("*.mp4")} == films
+    assert {path.name: count_frames(path) for path in folder.glob("*.mp4")} == films
     assert not list(folder.rglob("*.part"))
     assert len(list((folder / f"{stem}_upscaled").glob("*.png"))) == FRAMES
     assert not (folder / f"interpolated_frames_flow_{stem}").exists()
@@ -144,7 +144,7 @@ def test_a_cancelled_job_whose_film_kills_every_server_says_where_its_frames_are
     last.until(job_id, lambda job: job["frame"] == 6)
     assert last.ask("DELETE", f"/deforum_api/jobs/{job_id}")[0] == 200
     job = last.ended(job_id)
-    assert count_frames(Path(job["outdir"], f"{job['timestring']}.mp4"), find_ffmpeg(None)) == 6
+    assert count_frames(Path(job["outdir"], f"{job['timestring']}.mp4")) == 6
 
 
 def test_sigterm_parks_and_the_next_start_goes_on(start: Start, undisturbed: dict[str, object]) -> None:

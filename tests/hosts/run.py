@@ -28,6 +28,7 @@ TOOLS = (
     "schemathesis>=4,<5",
     "opencv-python-headless>=4.8,<5",
     "imageio-ffmpeg",
+    "av",
     "uvicorn",
     "playwright",
 )

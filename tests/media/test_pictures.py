@@ -25,12 +25,12 @@ def gray(number: int, size: tuple[int, int] = (48, 32)) -> PIL.Image.Image:
 
 
 def found(path: Path) -> Footage:
-    return footage_of(path, FFMPEG, setting="video_init_path", name=str(path))
+    return footage_of(path, setting="video_init_path", name=str(path))
 
 
 def numbers(footage: Footage, folder: Path, selection: Selection | None = None) -> list[int]:
     """The numbers that the extracted frames show."""
-    paths = extract_frames(footage, folder, selection or Selection(), FFMPEG, CancelToken())
+    paths = extract_frames(footage, folder, selection or Selection(), CancelToken())
     return [round(float(cv2.imread(str(path)).mean()) / 20) for path in paths]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import features
 
 from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Cancelled, RenderError, SettingsError
+from deforum_helpers.errors import Cancelled, MissingFeature, RenderError, SettingsError
 from deforum_helpers.media.timing import MOST_FRAMES, constant_rate, even_rate
 from deforum_helpers.media.video import (
     Footage,
@@ -25,6 +26,7 @@ from deforum_helpers.media.video import (
     stem_of,
 )
 from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.ui.boxes import FILMS
 
 FFMPEG = find_ffmpeg(None)
@@ -55,12 +57,12 @@ def levels(paths: tuple[Path, ...]) -> list[int]:
 
 
 def taken(footage: Footage, folder: Path, selection: Selection, **changes: bool) -> tuple[Path, ...]:
-    return extract_frames(footage, folder, selection, FFMPEG, CancelToken(), **changes)
+    return extract_frames(footage, folder, selection, CancelToken(), **changes)
 
 
 def test_what_a_clip_holds(tmp_path: Path) -> None:
     path = gray_clip(tmp_path / "my clip.mp4")
-    assert footage_of(path, FFMPEG, setting="video_init_path") == Footage(path, "my clip", 48, 32, 10.0, 12)
+    assert footage_of(path, setting="video_init_path") == Footage(path, "my clip", 48, 32, 10.0, 12)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_what_a_clip_holds(tmp_path: Path) -> None:
     ],
 )
 def test_selections_are_exact(tmp_path: Path, selection: Selection, numbers: list[int]) -> None:
-    footage = footage_of(gray_clip(tmp_path / "a.mp4"), FFMPEG, setting="video_init_path")
+    footage = footage_of(gray_clip(tmp_path / "a.mp4"), setting="video_init_path")
     assert selection.count(12) == len(numbers)
     paths = taken(footage, tmp_path / "50% frames", selection)
     assert levels(paths) == numbers
@@ -98,7 +100,7 @@ def test_colours_are_those_of_the_video(tmp_path: Path, matrix: str | None) -> N
     shape = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "160x32", "-r", 10)
     way = ("-vf", f"scale=out_color_matrix={matrix}", "-colorspace", matrix) if matrix else ()
     ffmpeg(*shape, "-i", tmp_path / "a.raw", *way, "-pix_fmt", "yuv420p", "-crf", 1, tmp_path / "a.mp4")
-    footage = footage_of(tmp_path / "a.mp4", FFMPEG, setting="video_init_path")
+    footage = footage_of(tmp_path / "a.mp4", setting="video_init_path")
     (path,) = taken(footage, tmp_path / "frames", Selection())
     found = cv2.imread(str(path))[16, 16::32, ::-1]
     assert np.abs(found.astype(int) - colors).max() <= 4
@@ -120,7 +122,7 @@ def seconds(footage: Footage) -> float:
 def test_a_variable_rate_becomes_a_constant_one_as_long(tmp_path: Path, end: str) -> None:
     """Frames are at 0 to 0.3 s, 3.4 to 3.7 s and 5.8 to 6.1 s; each is held until the next one."""
     path = uneven(tmp_path / f"v.{end}", "N+gt(N,3)*30+gt(N,7)*20")
-    footage = footage_of(path, FFMPEG, setting="video_init_path")
+    footage = footage_of(path, setting="video_init_path")
     assert footage.uneven == 12
     assert footage.fps == pytest.approx(10, rel=0.01)
     assert seconds(footage) == pytest.approx(6.2, abs=0.1)
@@ -140,7 +142,7 @@ def test_a_recording_lasts_as_long_as_its_sound(tmp_path: Path) -> None:
     gray_clip(tmp_path / "even.mp4")
     vfr = ("-vf", "setpts='(N+gt(N,3)*9)/10/TB'", "-fps_mode", "vfr", "-crf", 1)
     ffmpeg("-i", tmp_path / "even.mp4", *tone, *vfr, tmp_path / "v.mp4")
-    footage = footage_of(tmp_path / "v.mp4", FFMPEG, setting="video_init_path")
+    footage = footage_of(tmp_path / "v.mp4", setting="video_init_path")
     assert seconds(footage) == pytest.approx(9, abs=0.1)
     assert levels(taken(footage, tmp_path / "frames", Selection()))[-60:] == [11] * 60
 
@@ -150,7 +152,7 @@ def test_sound_that_goes_on_behind_even_frames_is_kept(tmp_path: Path, sound_s: 
     """What moves at first and then stands still is recorded as a few even frames and a long sound."""
     tone = ("-f", "lavfi", "-i", f"sine=d={sound_s}", "-map", "0:v", "-map", "1:a")
     ffmpeg("-i", gray_clip(tmp_path / "even.mp4"), *tone, "-c:v", "copy", tmp_path / "v.mp4")
-    footage = footage_of(tmp_path / "v.mp4", FFMPEG, setting="video_init_path")
+    footage = footage_of(tmp_path / "v.mp4", setting="video_init_path")
     assert (footage.frames, footage.fps) == (frames, 10)
     assert levels(taken(footage, tmp_path / "frames", Selection())) == [*range(12), *[11] * (frames - 12)]
 
@@ -158,7 +160,7 @@ def test_sound_that_goes_on_behind_even_frames_is_kept(tmp_path: Path, sound_s: 
 def test_a_last_frame_that_stays_is_held(tmp_path: Path) -> None:
     delays = ("-final_delay", 200)
     ffmpeg("-i", gray_clip(tmp_path / "a.mp4", 6), *delays, tmp_path / "a.gif")
-    footage = footage_of(tmp_path / "a.gif", FFMPEG, setting="video_init_path")
+    footage = footage_of(tmp_path / "a.gif", setting="video_init_path")
     assert (footage.uneven, footage.fps) == (6, 10)
     assert seconds(footage) == pytest.approx(2.5, abs=0.1)
 
@@ -166,7 +168,7 @@ def test_a_last_frame_that_stays_is_held(tmp_path: Path) -> None:
 def test_frames_that_tremble_stay_as_they_are(tmp_path: Path) -> None:
     """Cameras are a few milliseconds early or late: no frame is repeated, none is lost, and the length is kept."""
     path = uneven(tmp_path / "v.mp4", "N+0.3*mod(N,3)/2")
-    footage = footage_of(path, FFMPEG, setting="video_init_path")
+    footage = footage_of(path, setting="video_init_path")
     assert (footage.frames, footage.uneven, footage.note) == (12, 0, None)
     assert levels(taken(footage, tmp_path / "frames", Selection())) == list(range(12))
 
@@ -176,7 +178,7 @@ def test_constant_rates_stay_exact(tmp_path: Path, rate: str) -> None:
     for end in ("mp4", "mkv"):
         path = tmp_path / f"a.{end}"
         ffmpeg("-f", "lavfi", "-i", f"testsrc=s=48x32:r={rate}:d=3", path)
-        footage = footage_of(path, FFMPEG, setting="video_init_path")
+        footage = footage_of(path, setting="video_init_path")
         top, _, bottom = rate.partition("/")
         assert footage.fps == pytest.approx(int(top) / int(bottom or 1), rel=1e-6)
         assert footage.uneven == 0
@@ -212,12 +214,31 @@ def test_a_turned_video_is_upright(
     """The white corner turns to the left, from above left to below left, and on."""
     gray_clip(tmp_path / "a.mp4")
     ffmpeg("-display_rotation", turn_deg, "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "turned.mp4")
-    footage = footage_of(tmp_path / "turned.mp4", FFMPEG, setting="video_init_path")
+    footage = footage_of(tmp_path / "turned.mp4", setting="video_init_path")
     assert (footage.width_px, footage.height_px) == size
     picture = cv2.imread(str(taken(footage, tmp_path / "frames", Selection(1, 0, 1))[0]))
     assert picture.shape == (size[1], size[0], 3)
     white = {place for place in ((0, 0), (0, -8), (-8, 0), (-8, -8)) if eight_pixels(picture, *place) > 240}
     assert white == {corner}
+
+
+@pytest.mark.parametrize(
+    ("turn_deg", "mirror", "size"),
+    [(0, "h", (48, 32)), (0, "v", (48, 32)), (90, "h", (32, 48)), (270, "h", (32, 48))],
+)
+def test_a_mirrored_video_is_shown_mirrored(
+    tmp_path: Path, turn_deg: int, mirror: str, size: tuple[int, int]
+) -> None:
+    """Compared with the picture that ffmpeg shows."""
+    gray_clip(tmp_path / "a.mp4")
+    shown = ("-display_rotation", turn_deg, f"-display_{mirror}flip")
+    ffmpeg(*shown, "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "turned.mp4")
+    ffmpeg("-i", tmp_path / "turned.mp4", "-frames:v", 1, tmp_path / "expected.png")
+    footage = footage_of(tmp_path / "turned.mp4", setting="video_init_path")
+    assert (footage.width_px, footage.height_px) == size
+    picture = cv2.imread(str(taken(footage, tmp_path / "frames", Selection(1, 0, 1))[0]))
+    expected = cv2.imread(str(tmp_path / "expected.png"))
+    assert np.abs(picture.astype(int) - expected).max() <= 8
 
 
 def eight_pixels(picture: np.ndarray, top: int, left: int) -> float:
@@ -254,11 +275,58 @@ VIDEOS: dict[str, tuple[object, ...]] = {
 def test_other_containers(tmp_path: Path, name: str) -> None:
     clip = gray_clip(tmp_path / "source.mp4", 5)
     ffmpeg("-i", clip, "-pix_fmt", "yuv420p", *VIDEOS[name], tmp_path / name)
-    footage = footage_of(tmp_path / name, FFMPEG, setting="video_init_path")
+    footage = footage_of(tmp_path / name, setting="video_init_path")
     assert footage.frames == (12 if 25 in VIDEOS[name] else 5)
     assert footage.uneven == 0
     shown = levels(taken(footage, tmp_path / "frames", Selection()))
     assert sorted(set(shown)) == shown if footage.frames == 5 else set(shown) == set(range(5))
+
+
+def test_joined_recordings_are_one_video(tmp_path: Path) -> None:
+    """The clock of the second piece begins anew, that of its sound too."""
+    tone = ("-f", "lavfi", "-i", "sine=d=0.48", "-map", "0:v", "-map", "1:a")
+    for end, codec in (("ts", "libx264"), ("mpg", "mpeg2video")):
+        one = tmp_path / f"one.{end}"
+        ffmpeg("-i", gray_clip(tmp_path / "a.mp4", 12, 25), *tone, "-pix_fmt", "yuv420p", "-c:v", codec, one)
+        (tmp_path / f"both.{end}").write_bytes(one.read_bytes() * 2)
+        footage = footage_of(tmp_path / f"both.{end}", setting="video_init_path")
+        assert (footage.fps, footage.uneven) == (25, 0), end
+        assert levels(taken(footage, tmp_path / end, Selection(1, 0, 23))) == [*range(12)] * 2, end
+
+
+def test_a_size_that_changes_becomes_that_of_the_first_frame(tmp_path: Path) -> None:
+    codec = ("-c:v", "mpeg2video", "-pix_fmt", "yuv420p")
+    ffmpeg("-i", gray_clip(tmp_path / "a.mp4", 5, 25), *codec, tmp_path / "a.ts")
+    ffmpeg("-i", tmp_path / "a.mp4", "-vf", "scale=96:64", *codec, tmp_path / "b.ts")
+    (tmp_path / "both.ts").write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    footage = footage_of(tmp_path / "both.ts", setting="video_init_path")
+    paths = taken(footage, tmp_path / "frames", Selection())
+    assert {cv2.imread(str(path)).shape for path in paths} == {(32, 48, 3)}
+    assert len(paths) == footage.frames
+    assert levels(paths)[-5:] == [*range(5)]
+
+
+def test_what_is_damaged_is_left_out(tmp_path: Path) -> None:
+    """A file that ends in the middle has the frames up to there; one without a whole frame is no video."""
+    ffmpeg("-i", gray_clip(tmp_path / "a.mp4"), "-c", "copy", "-movflags", "+faststart", tmp_path / "b.mp4")
+    whole = (tmp_path / "b.mp4").read_bytes()
+    (tmp_path / "c.mp4").write_bytes(whole[: len(whole) - 200])
+    footage = footage_of(tmp_path / "c.mp4", setting="video_init_path")
+    assert 1 <= footage.frames < 12
+    assert len(taken(footage, tmp_path / "frames", Selection())) == footage.frames
+    (tmp_path / "d.mp4").write_bytes(whole[: whole.index(b"mdat") + 8])
+    assert "cannot be decoded" in refusal(tmp_path / "d.mp4")
+
+
+def test_without_pyav_the_error_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = gray_clip(tmp_path / "a.mp4")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingFeature, match="pip install av"):
+        footage_of(path, setting="video_init_path")
+    with pytest.raises(MissingFeature, match="pip install av"):
+        VideoWriter(tmp_path / "b.mp4", width=8, height=8, fps=10, ffmpeg=FFMPEG)
 
 
 def test_the_page_takes_what_is_read() -> None:
@@ -270,13 +338,13 @@ def test_an_animated_avif(tmp_path: Path) -> None:
         pytest.skip("this Pillow writes no AVIF")
     frames = [PIL.Image.new("RGB", (48, 32), (20 * n,) * 3) for n in range(5)]
     frames[0].save(tmp_path / "a.avif", save_all=True, append_images=frames[1:], duration=100)
-    footage = footage_of(tmp_path / "a.avif", FFMPEG, setting="video_init_path")
+    footage = footage_of(tmp_path / "a.avif", setting="video_init_path")
     assert (footage.frames, footage.fps) == (5, 10)
     assert levels(taken(footage, tmp_path / "frames", Selection())) == list(range(5))
 
 
 def test_frames_that_are_there_stay_and_others_are_made_anew(tmp_path: Path) -> None:
-    footage = footage_of(gray_clip(tmp_path / "a.mp4"), FFMPEG, setting="video_init_path")
+    footage = footage_of(gray_clip(tmp_path / "a.mp4"), setting="video_init_path")
     folder = tmp_path / "frames"
     first = taken(footage, folder, Selection(1, 0, 3))
     stamps = [path.stat().st_mtime_ns for path in first]
@@ -290,17 +358,17 @@ def test_frames_that_are_there_stay_and_others_are_made_anew(tmp_path: Path) -> 
 
 
 def test_a_stopped_extraction_leaves_nothing(tmp_path: Path) -> None:
-    footage = footage_of(gray_clip(tmp_path / "a.mp4"), FFMPEG, setting="video_init_path")
+    footage = footage_of(gray_clip(tmp_path / "a.mp4"), setting="video_init_path")
     cancel = CancelToken()
     cancel.cancel()
     with pytest.raises(Cancelled):
-        extract_frames(footage, tmp_path / "frames", Selection(), FFMPEG, cancel)
+        extract_frames(footage, tmp_path / "frames", Selection(), cancel)
     assert list((tmp_path / "frames").iterdir()) == []
 
 
 def refusal(path: Path) -> str:
     with pytest.raises(SettingsError) as caught:
-        footage_of(path, FFMPEG, setting="video_init_path")
+        footage_of(path, setting="video_init_path")
     (problem,) = caught.value.problems
     assert problem.setting == "video_init_path"
     assert problem.message.startswith(f"video_init_path names {path.name!r}, which ")
@@ -362,7 +430,7 @@ def test_names_of_frames(name: str, stem: str) -> None:
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_folder_for_frames_that_is_a_link_is_neither_filled_nor_read(tmp_path: Path, deep: bool) -> None:
-    footage = footage_of(gray_clip(tmp_path / "clip.mp4"), find_ffmpeg(None), setting="video_init_path")
+    footage = footage_of(gray_clip(tmp_path / "clip.mp4"), setting="video_init_path")
     elsewhere = tmp_path / "elsewhere"
     earlier = taken(footage, elsewhere / "inputframes", Selection())
     before = {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")}
@@ -379,7 +447,7 @@ def test_a_folder_for_frames_that_is_a_link_is_neither_filled_nor_read(tmp_path:
 
 
 def test_a_frame_that_is_a_link_is_extracted_anew(tmp_path: Path) -> None:
-    footage = footage_of(gray_clip(tmp_path / "clip.mp4"), find_ffmpeg(None), setting="video_init_path")
+    footage = footage_of(gray_clip(tmp_path / "clip.mp4"), setting="video_init_path")
     first, *_ = taken(footage, tmp_path / "inputframes", Selection())
     (tmp_path / "secret.jpg").write_bytes(b"secret")
     first.unlink()

@@ -18,9 +18,10 @@ from deforum_helpers.job import Progress, RunResult, run_job
 from deforum_helpers.kept_settings import kept_settings
 from deforum_helpers.options import PREVIEWS, Options
 from deforum_helpers.output import growing
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.ffmpeg import find_ffmpeg, run_ffmpeg
 from deforum_helpers.output.manifest import read_manifest
-from deforum_helpers.output.video import VideoWriter, count_frames
+from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.prepare import Prepared
 
 _, PAUSING, CONCURRENT = PREVIEWS
@@ -46,16 +47,16 @@ class TestPreview:
         def report(progress: Progress) -> None:
             made = Path(progress.outdir, f"{progress.timestring}_preview.mp4")
             if progress.outdir and made.exists():
-                seen.append(count_frames(made, find_ffmpeg(None)))
+                seen.append(count_frames(made))
 
         result = rendered(prepared(tmp_path, options, **self.FILM), report)
         # One that is made beside the rendering may still be at work when the next is due, which then waits for it.
         due = {10, *range(20, 25)} if how == CONCURRENT else {10, 20}
         assert set(seen) <= due
         assert how == CONCURRENT or set(seen) == due
-        assert count_frames(preview_of(result), find_ffmpeg(None)) in due
+        assert count_frames(preview_of(result)) in due
         assert result.video is not None
-        assert count_frames(result.video, find_ffmpeg(None)) == 25
+        assert count_frames(result.video) == 25
         manifest = read_manifest(result.outdir / f".{result.timestring}_manifest.json")
         assert "preview_video" in {file.kind for file in manifest.files}
 

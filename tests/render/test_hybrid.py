@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from clips import FFMPEG, clip, levels, said
+from clips import clip, levels, said
 from films import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.cancel import CancelToken
@@ -21,7 +21,7 @@ from deforum_helpers.image.convert import resized, to_bytes
 from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.job import Progress, RunResult, run_job
 from deforum_helpers.options import Options
-from deforum_helpers.output.ffmpeg import count_frames
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.render.hybrid import Motion
 from tests.image.pictures import random_image
@@ -347,7 +347,7 @@ def test_people_are_saved(
     assert all((cv2.imread(str(path))[:, 32:] == 0).all() for path in masks)
     assert len(list(folder.glob("*.mp4"))) == films
     for video in folder.glob("*.mp4"):
-        assert count_frames(video, FFMPEG) == 5
+        assert count_frames(video) == 5
 
 
 def test_people_that_an_earlier_attempt_found_are_not_looked_for_again(tmp_path: Path) -> None:

@@ -25,12 +25,11 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.errors import Cancelled, CheckpointError, Parked, RenderError, RunTaken
 from deforum_helpers.job import Progress, RunResult, run_job
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.metadata import read_png_settings, read_video_settings
 from deforum_helpers.output.names import Run
-from deforum_helpers.output.video import count_frames
 from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.render import checkpoint
 from deforum_helpers.render.state import State
@@ -74,7 +73,7 @@ def test_a_job_leaves_all_its_files(tmp_path: Path) -> None:
     assert names == sorted(expected)  # what only this program reads is not among them
     hidden = {path.name for path in result.outdir.iterdir()} - set(names)
     assert hidden == {f".{stem}_manifest.json", f".{stem}.checkpoint"}
-    assert count_frames(result.video, find_ffmpeg("")) == 5
+    assert count_frames(result.video) == 5
     assert result.frames == 5
     kinds = [file.kind for file in read_manifest(result.outdir / f".{stem}_manifest.json").files]
     assert [kinds.count(kind) for kind in ("frame", "depth", "video", "gif", "settings")] == [5, 5, 1, 1, 1]
@@ -130,7 +129,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(
     for one, other in zip(pictures(whole.outdir), pictures(result.outdir), strict=True):
         np.testing.assert_array_equal(one, other)
     assert result.video.read_bytes()[-1000:] == whole.video.read_bytes()[-1000:]
-    assert result.frames == whole.frames == count_frames(result.video, find_ffmpeg(""))
+    assert result.frames == whole.frames == count_frames(result.video)
 
 
 def test_resume_through_settings_keeps_the_drawn_seed(tmp_path: Path) -> None:
@@ -176,7 +175,7 @@ def test_a_cancelled_run_keeps_its_frames_as_a_film(tmp_path: Path) -> None:
         rendered(prepared(tmp_path, QUICK), None, stopped_at(3, token, "cancel"), cancel=token)
     outdir = next((tmp_path / "img2img-images").iterdir())
     assert len(list(frame_files(outdir))) == 3
-    assert count_frames(next(outdir.glob("*.mp4")), find_ffmpeg("")) == 3
+    assert count_frames(next(outdir.glob("*.mp4"))) == 3
 
 
 def test_a_run_cancelled_after_one_frame_has_no_film(tmp_path: Path) -> None:
@@ -284,7 +283,7 @@ def test_a_film_that_was_damaged_before_its_end_was_told_is_made_again(kind: str
     film.write_bytes(bytes(film.stat().st_size))
     again = rendered(job, resume=result.timestring)
     assert again.video == result.video
-    assert count_frames(film, find_ffmpeg("")) == 5
+    assert count_frames(film) == 5
 
 
 def test_a_frame_that_is_emptied_while_others_are_drawn_is_no_success(tmp_path: Path) -> None:
@@ -328,7 +327,7 @@ def test_an_attempt_that_was_overtaken_takes_nothing_from_the_one_that_goes_on(t
             old.join()
 
     result = rendered(job, None, wakes_it, resume="20260102030405")
-    assert count_frames(result.video, find_ffmpeg("")) == 5
+    assert count_frames(result.video) == 5
     for one, other in zip(pictures(whole.outdir), pictures(result.outdir), strict=True):
         np.testing.assert_array_equal(one, other)
     assert not list(result.outdir.rglob("*.part"))
@@ -473,7 +472,7 @@ def test_a_run_of_an_earlier_version_goes_on(frames: int, tmp_path: Path) -> Non
 def test_a_finished_run_can_be_made_longer(tmp_path: Path) -> None:
     result = rendered(prepared(tmp_path, QUICK))
     longer = rendered(prepared(tmp_path, QUICK, max_frames=9), resume=result.timestring)
-    assert count_frames(longer.video, find_ffmpeg("")) == 9
+    assert count_frames(longer.video) == 9
     assert any("differ" in warning for warning in longer.warnings)
 
 
@@ -529,7 +528,7 @@ def test_the_null_engine_returns_what_it_is_given(tmp_path: Path) -> None:
 def test_delete_imgs_leaves_the_film(tmp_path: Path) -> None:
     result = rendered(prepared(tmp_path, QUICK, delete_imgs=True))
     assert not list(frame_files(result.outdir))
-    assert count_frames(result.video, find_ffmpeg("")) == 5
+    assert count_frames(result.video) == 5
 
 
 def test_skip_video_creation_makes_none(tmp_path: Path) -> None:

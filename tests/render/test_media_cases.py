@@ -16,7 +16,7 @@ from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.job import RunResult, run_job
 from deforum_helpers.options import Options
-from deforum_helpers.output.ffmpeg import count_frames
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.tools.interpolate import interpolate_video
 from deforum_helpers.tools.results import ToolResult, Work
@@ -122,7 +122,7 @@ def test_a_recording_of_variable_rate_keeps_its_time_and_sound_in_video_input(tm
     assert not any("times the speed" in text for text in job.warnings)
     result = rendered(job)
     assert result.video is not None
-    assert result.frames == count_frames(result.video, FFMPEG) == 100
+    assert result.frames == count_frames(result.video) == 100
     assert len(heard(result.video)) / RATE_HZ == pytest.approx(10, abs=0.1)
 
 

@@ -22,7 +22,8 @@ from deforum_helpers.errors import Cancelled, ModelError, Parked, SettingsError
 from deforum_helpers.interpolation.film import expected_shapes
 from deforum_helpers.job import run_job
 from deforum_helpers.output import film as films
-from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
+from deforum_helpers.output.containers import count_frames
+from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import Manifest, read_manifest
 from deforum_helpers.output.names import Run
@@ -93,7 +94,7 @@ def test_enlarged_frames_and_their_film(tmp_path: Path) -> None:
     result = rendered(job(tmp_path, **LARGER, r_upscale_factor="x3"))
     film = result.outdir / f"{STEM}_Upscaled_x3.mp4"
     assert result.more_videos == (film,)
-    assert count_frames(film, FFMPEG) == 4
+    assert count_frames(film) == 4
     assert "192x192" in streams(film)
     folder = result.outdir / f"{STEM}_upscaled"
     assert [path.name for path in sorted(folder.glob("*.png"))] == [f"{STEM}_{n:09d}.png" for n in range(4)]
@@ -126,7 +127,7 @@ def test_frames_in_between_and_their_film(
     (video,) = result.more_videos
     assert video == result.outdir / f"{STEM}_{film}.mp4"
     count = 3 * x_amount + 1
-    assert count_frames(video, FFMPEG) == count
+    assert count_frames(video) == count
     assert f"{10 * x_amount} fps" in streams(video)
     made = result.outdir / f"interpolated_frames_{folder}_{STEM}"
     assert sorted(path.name for path in made.glob("*.png")) == [picture.format(n) for n in range(count)]
@@ -169,7 +170,7 @@ def test_films_of_upscaled_frames_in_between(tmp_path: Path) -> None:
         f"{STEM}_FLOW_x2_upscaled.mp4",
     ]
     assert "128x128" in streams(result.more_videos[1])
-    assert count_frames(result.more_videos[1], FFMPEG) == 7
+    assert count_frames(result.more_videos[1]) == 7
     assert names(result.outdir) == {path.name for path in result.more_videos}
 
 
@@ -190,7 +191,7 @@ def test_slow_motion_drops_sound_and_subtitles_and_keeps_its_length(tmp_path: Pa
 def test_frames_go_when_nothing_needs_them_any_more(tmp_path: Path) -> None:
     result = rendered(job(tmp_path, **LARGER, **BETWEEN, delete_imgs=True, r_upscale_keep_imgs=False))
     assert list(frame_files(result.outdir)) == []
-    assert [count_frames(film, FFMPEG) for film in (result.video, *result.more_videos)] == [4, 4, 7]
+    assert [count_frames(film) for film in (result.video, *result.more_videos)] == [4, 4, 7]
     assert {file.kind for file in manifest_of(result.outdir).files} == {
         "settings",
         "video",
@@ -201,7 +202,7 @@ def test_frames_go_when_nothing_needs_them_any_more(tmp_path: Path) -> None:
 
 def test_one_frame_is_a_film_of_one_frame(tmp_path: Path) -> None:
     result = rendered(job(tmp_path, **BETWEEN, max_frames=1))
-    assert count_frames(result.more_videos[0], FFMPEG) == 1
+    assert count_frames(result.more_videos[0]) == 1
 
 
 def test_progress_never_falls_and_ends_whole(tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ def test_parked_work_goes_on_where_it_was(tmp_path: Path, share: float) -> None:
     for folder in (f"{STEM}_upscaled", f"interpolated_frames_flow_{STEM}"):
         for one, other in zip(pixels(result.outdir / folder), pixels(whole.outdir / folder), strict=True):
             np.testing.assert_array_equal(one, other)
-    assert [count_frames(film, FFMPEG) for film in result.more_videos] == [4, 7]
+    assert [count_frames(film) for film in result.more_videos] == [4, 7]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.8])
@@ -240,7 +241,7 @@ def test_a_cancelled_job_keeps_its_film(tmp_path: Path, share: float) -> None:
     with pytest.raises(Cancelled):
         rendered(job(tmp_path, **ALL), stopped(token, "cancel", share), cancel=token)
     outdir = outdir_of(tmp_path)
-    assert count_frames(outdir / f"{STEM}.mp4", FFMPEG) == 4
+    assert count_frames(outdir / f"{STEM}.mp4") == 4
     assert not list(outdir.rglob("*.part"))
     assert not (outdir / f"{STEM}_FLOW_x2_upscaled.mp4").exists()
 
@@ -331,7 +332,7 @@ def test_a_run_that_is_not_whole_is_not_accepted(tmp_path: Path, damage: str) ->
     changes = {"fps": 9} if damage == "settings" else {}
     again = rendered(job(tmp_path, **changes), resume=STEM)
     assert again.video is not None
-    assert count_frames(again.video, FFMPEG) == 4
+    assert count_frames(again.video) == 4
     assert ("9 fps" in streams(again.video)) == (damage == "settings")
 
 
@@ -355,7 +356,7 @@ def test_held_frames_are_all_written_at_the_end(tmp_path: Path, cadence: int) ->
     assert set(counts) == {0}
     for one, other in zip(pixels(result.outdir), pixels(plain.outdir), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert count_frames(result.more_videos[0], FFMPEG) == 6
+    assert count_frames(result.more_videos[0]) == 6
 
 
 def test_held_frames_are_written_when_they_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

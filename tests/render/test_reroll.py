@@ -14,7 +14,7 @@ from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.errors import BlankFrame, NotFinite
 from deforum_helpers.image.types import Image
 from deforum_helpers.job import RunResult, run_job
-from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
+from deforum_helpers.output.containers import count_frames
 
 
 class FaintEngine(NoisyEngine):
@@ -64,7 +64,7 @@ def test_patience_ends_with_the_frames_before(tmp_path: Path) -> None:
     with pytest.raises(BlankFrame, match="Frame 3 came out black 3 times"):
         film(tmp_path, engine, reroll_blank_frames="reroll", reroll_patience=2)
     (video,) = tmp_path.rglob("*.mp4")
-    assert count_frames(video, find_ffmpeg(None)) == 3
+    assert count_frames(video) == 3
     assert len(list(frame_files(video.parent))) == 3
 
 

@@ -16,7 +16,7 @@ from films import NoisyEngine, frame_files, prepared
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import CheckpointError, Parked
 from deforum_helpers.job import RunResult, run_job
-from deforum_helpers.output.ffmpeg import count_frames, find_ffmpeg
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.names import Run
 
@@ -149,7 +149,7 @@ def test_a_run_of_classic_goes_on_after_its_last_frame(tmp_path: Path) -> None:
     result = rendered(tmp_path, engine, resume=True, max_frames=6, batch_name="old")
     assert len(engine.requests) == 2
     assert [path.name for path in frame_files(outdir)] == [run.frame_path(frame).name for frame in range(6)]
-    assert count_frames(result.video, find_ffmpeg("")) == 6
+    assert count_frames(result.video) == 6
     after = contents(outdir)
     assert {path for path in before if after[path] != before[path]} == {run.video_path}
     assert (outdir / f"{STEM}_replaced" / run.video_path.name).read_bytes() == before[run.video_path]
@@ -166,7 +166,7 @@ def test_deleted_frames_follow_a_new_prompt(tmp_path: Path) -> None:
     kept = [Run(first.outdir, STEM).frame_path(frame) for frame in range(3)]
     assert all(after[path] == before[path] for path in kept)
     assert sum("Frame 3 " in warning for warning in result.warnings) == 1
-    assert count_frames(result.video, find_ffmpeg("")) == 5
+    assert count_frames(result.video) == 5
 
 
 def test_the_settings_file_follows_a_new_prompt_and_the_first_one_is_kept(tmp_path: Path) -> None:

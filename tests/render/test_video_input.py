@@ -24,7 +24,8 @@ from deforum_helpers.errors import Parked, SettingsError
 from deforum_helpers.fetch import Fetcher
 from deforum_helpers.image.types import Image
 from deforum_helpers.job import Progress, RunResult, run_job
-from deforum_helpers.output.ffmpeg import count_frames, run_ffmpeg
+from deforum_helpers.output.containers import count_frames
+from deforum_helpers.output.ffmpeg import run_ffmpeg
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.prepare import prepare
 
@@ -118,7 +119,7 @@ def test_sound_is_taken_from_the_video(tmp_path: Path, video: str) -> None:
     for source, streams in (("Init Video", True), ("None", False)):
         result = film(tmp_path / source, Copyist(), add_soundtrack=source, **changes)
         assert result.video is not None
-        assert count_frames(result.video, FFMPEG) == 7
+        assert count_frames(result.video) == 7
         sound = ["-i", str(result.video), "-map", "0:a?", "-f", "framecrc", "-"]
         assert ("type 0: audio" in run_ffmpeg(FFMPEG, sound, "Listening", 60)) is streams
 

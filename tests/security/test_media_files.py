@@ -8,14 +8,16 @@ from __future__ import annotations
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import DeforumError, SettingsError, VideoError
 from deforum_helpers.media.video import Selection, extract_frames, footage_of
+from deforum_helpers.output import containers
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.containers import CONTAINERS, user_file
 from deforum_helpers.output.ffmpeg import find_ffmpeg
@@ -95,7 +97,7 @@ def port() -> Iterator[socket.socket]:
 def refused(path: Path) -> None:
     """See that a file is neither video nor sound, in our own words."""
     with pytest.raises(SettingsError) as as_video:
-        footage_of(path, FFMPEG, setting="video_init_path")
+        footage_of(path, setting="video_init_path")
     with pytest.raises(VideoError) as as_sound:
         check_soundtrack(path, FFMPEG)
     for error in (as_video, as_sound):
@@ -174,7 +176,7 @@ def test_a_name_is_no_pattern_for_other_files(tmp_path: Path, name: str) -> None
 def test_a_name_is_no_protocol(tmp_path: Path, secret: Path, name: str) -> None:
     refused(tmp_path / name)  # it is not there
     (tmp_path / name).write_bytes(secret.read_bytes())
-    assert footage_of(tmp_path / name, FFMPEG, setting="x").frames == 10
+    assert footage_of(tmp_path / name, setting="x").frames == 10
 
 
 def referring(content: bytes, path: Path) -> bytes:
@@ -221,7 +223,9 @@ def _boxed(kind: bytes, inside: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(inside), kind) + inside
 
 
-def test_a_reference_inside_a_video_is_not_followed(tmp_path: Path, secret: Path) -> None:
+def test_a_reference_inside_a_video_is_not_followed(
+    tmp_path: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = tmp_path / "plain.mov"
     run("-i", secret, "-map", "0:v", "-c", "copy", plain)
     trap = tmp_path / "trap.mov"
@@ -240,16 +244,24 @@ def test_a_reference_inside_a_video_is_not_followed(tmp_path: Path, secret: Path
     assert b"\n0, " in followed.stdout, "the trap does not work"
     ours = subprocess.run([FFMPEG, *user_file(trap), *decode], capture_output=True, check=False)
     assert b"\n0, " not in ours.stdout
+    guarded = containers._guarded
+
+    def following(allowed: Sequence[str]) -> dict[str, Any]:
+        guard = guarded(allowed)
+        return guard | {"options": guard["options"] | {"enable_drefs": "1", "use_absolute_path": "1"}}
+
+    refused(trap)
+    monkeypatch.setattr(containers, "_guarded", following)  # even then libav may open no other file
     refused(trap)
 
 
 def test_a_video_that_became_a_list_is_not_read(tmp_path: Path, secret: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(secret.read_bytes())
-    footage = footage_of(path, FFMPEG, setting="video_init_path")
+    footage = footage_of(path, setting="video_init_path")
     path.write_text(f"ffconcat version 1.0\nfile '{secret}'\n")
     with pytest.raises(DeforumError):
-        extract_frames(footage, tmp_path / "frames", Selection(), FFMPEG, CancelToken())
+        extract_frames(footage, tmp_path / "frames", Selection(), CancelToken())
     assert not list(tmp_path.rglob("*.jpg"))
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from deforum_helpers.__main__ import main
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.frames import write_frame
-from deforum_helpers.output.video import VideoWriter, count_frames
+from deforum_helpers.output.video import VideoWriter
 from tests.output.films import FFMPEG, chart
 
 
@@ -41,7 +42,7 @@ def test_a_video_becomes_another(
     words = [str(video) if word == "VIDEO" else word for word in words]
     assert main([*words, "--out", str(out)]) == 0
     assert capsys.readouterr().out.strip() == str(out / name)
-    assert count_frames(out / name, FFMPEG) == frames
+    assert count_frames(out / name) == frames
 
 
 def test_pictures_become_films(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,7 +53,7 @@ def test_pictures_become_films(tmp_path: Path, capsys: pytest.CaptureFixture[str
     out = ["--out", str(tmp_path / "out")]
     assert main(["interpolate", *map(str, paths), "--fps", "12", "--keep-pictures", *out]) == 0
     made = Path(capsys.readouterr().out.strip())
-    assert count_frames(made, FFMPEG) == 5
+    assert count_frames(made) == 5
     assert len(list(made.parent.rglob("*.png"))) == 5
     folder = str(tmp_path / "shots")
     Path(folder).mkdir()
@@ -60,15 +61,15 @@ def test_pictures_become_films(tmp_path: Path, capsys: pytest.CaptureFixture[str
         path.rename(Path(folder) / path.name)
     for named in (folder, f"{folder}/a_*.png"):
         assert main(["interpolate", named, "--fps", "12", *out]) == 0
-        assert count_frames(Path(capsys.readouterr().out.strip()), FFMPEG) == 5
+        assert count_frames(Path(capsys.readouterr().out.strip())) == 5
         assert main(["upscale", named, *out]) == 0
         told = capsys.readouterr()
         assert "15 frames per second" in told.err
-        assert count_frames(Path(told.out.strip()), FFMPEG) == 3
+        assert count_frames(Path(told.out.strip())) == 3
     for path in paths:
         (Path(folder) / path.name).rename(path)
     assert main(["stitch", str(paths[0].with_name("a_%d.png")), *out]) == 0
-    assert count_frames(Path(capsys.readouterr().out.strip()), FFMPEG) == 3
+    assert count_frames(Path(capsys.readouterr().out.strip())) == 3
 
 
 def test_what_is_wrong_is_told_line_by_line(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import Cancelled, DiskFull, MissingFeature, ModelError, SettingsError, VideoError
 from deforum_helpers.options import Options
-from deforum_helpers.output.ffmpeg import count_frames
+from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.tools import anime, folders
 from deforum_helpers.tools.anime import FigureFinder, load_finder
@@ -86,7 +86,7 @@ def test_a_video_gets_more_frames_and_keeps_its_sound(video: Path, work: Work) -
     name = "My_clip__take_2"
     assert made.video == work.output_root / "frame-interpolation" / name / f"{name}_FLOW_x3.mp4"
     assert (made.frames, made.fps) == (10, 24)
-    assert count_frames(made.video, FFMPEG) == 10
+    assert count_frames(made.video) == 10
     assert "24 fps" in streams(made.video)
     assert "Audio: aac" in streams(made.video)
     assert [path.name for path in made.pictures] == [f"{n:09d}.png" for n in range(10)]
@@ -113,7 +113,7 @@ def test_a_video_becomes_larger(video: Path, work: Work) -> None:
     assert made.video.parent.parent.name == "frame-upscaling"
     assert "144x96" in streams(made.video)
     assert "Audio: aac" in streams(made.video)
-    assert made.frames == count_frames(made.video, FFMPEG) == 4
+    assert made.frames == count_frames(made.video) == 4
     assert [path.name for path in made.pictures] == [f"{n:09d}.png" for n in range(4)]
     assert read_frame(made.pictures[0]).shape == (96, 144, 3)
 
@@ -136,7 +136,7 @@ def test_numbered_pictures_become_a_film_beside_them(work: Work) -> None:
         write_frame(folder / f"a_{number:09d}.png", chart(40, 24, number))
     made = stitch_frames(str(folder / "a_%09d.png"), work, fps=10)
     assert made.video == folder / "frames_of_mine.mp4"
-    assert made.frames == count_frames(made.video, FFMPEG) == 3
+    assert made.frames == count_frames(made.video) == 3
     assert made.warnings == (
         "After a_000000009.png numbers are missing; the 1 pictures behind the gap are left out.",
     )
@@ -170,7 +170,7 @@ def test_depth_is_bright_where_asked_for(
     made = video_to_depth(video, work, look, keep_imgs=True, estimator=lambda name, device: FarRight())
     picture = read_frame(made.pictures[0])
     assert (picture[0, 0, 0] > picture[0, -1, 0]) == closer_is_brighter
-    assert made.frames == count_frames(made.video, FFMPEG) == 4
+    assert made.frames == count_frames(made.video) == 4
     assert made.video.name == "My_clip__take_2_depth_None.mp4"
     assert made.pictures[0].parent.name == "depth_frames_My_clip__take_2"
     assert "Audio: aac" in streams(made.video)
@@ -305,7 +305,7 @@ def test_what_finds_figures_is_told_with_the_line_that_gets_it(
 
 
 def test_facts_of_a_video(video: Path) -> None:
-    seen = footage(video, QUICK)
+    seen = footage(video)
     assert (seen.frames, seen.fps, seen.width_px, seen.height_px) == (4, 8, 48, 32)
 
 
