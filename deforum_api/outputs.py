@@ -8,7 +8,8 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from starlette.requests import Request
@@ -17,7 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from deforum_api.errors import ApiError
 from deforum_api.record import Job
+from deforum_helpers.errors import CheckpointError
 from deforum_helpers.nolinks import is_folder, open_file
+from deforum_helpers.output.manifest import OutputFile, read_manifest
+from deforum_helpers.output.names import Run
 
 CHUNK_BYTES = 256 * 1024
 MEDIA_TYPES = {
@@ -74,6 +78,8 @@ def outputs(job: Job) -> list[Output]:
     folder = _folder(job)
     if folder is None or not job.timestring:
         return []
+    if job.is_tool:
+        return _of_tool(folder, job.timestring)
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.name.startswith(job.timestring))
@@ -81,6 +87,25 @@ def outputs(job: Job) -> list[Output]:
         return []
     found = (_output(folder / name, name[len(job.timestring) :]) for name in names)
     return [output for output in (*found, *_in_folders(folder, job.timestring)) if output]
+
+
+def _of_tool(folder: Path, timestring: str) -> list[Output]:
+    """Return what a tool's manifest lists; its files are named after its input."""
+    try:
+        listed = read_manifest(Run(folder, timestring).manifest_path).files
+    except CheckpointError:
+        return []
+    numbers = count()
+    files = (_listed(folder, one, next(numbers) if one.kind == "frame" else None) for one in listed)
+    return [found for found in files if found]
+
+
+def _listed(folder: Path, listed: OutputFile, frame: int | None) -> Output | None:
+    parts = PurePosixPath(listed.name).parts
+    if len(parts) not in (1, 2) or parts[0] == "/" or ".." in parts or "\0" in listed.name:
+        return None
+    path = folder.joinpath(*parts)
+    return _file(listed.kind, path, frame) if is_folder(path.parent) else None
 
 
 def _folder(job: Job) -> Path | None:
@@ -113,7 +138,8 @@ def output(job: Job, kind: str, frame: int | None = None) -> Output:
         ApiError: 404, there is none (yet).
     """
     folder, name = _folder(job), _FRAMES.get(kind)
-    if name and frame is not None and folder:  # one of a hundred thousand is not looked for among all
+    # One frame of a hundred thousand is not looked for among all.
+    if name and frame is not None and folder and not job.is_tool:
         files = [_file(kind, folder / name.format(job.timestring, frame), frame)]
     else:
         files = [found for found in outputs(job) if found.kind == kind and found.frame == frame]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from deforum_api.errors import FilesGone, InvalidBatch
 from deforum_api.jobs import JobQueue
@@ -81,7 +81,7 @@ class QueueService:
         return self._look() if self._look else self.facts
 
     def check(self, settings: Mapping[str, Any]) -> Prepared:
-        return self._queue.check(settings, self._overrides)
+        return cast("Prepared", self._queue.check(settings, self._overrides))
 
     def submit(self, settings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         try:

@@ -31,6 +31,11 @@ def clean_name(path: Path) -> str:
     return _FORBIDDEN.sub("_", path.stem)[:LONGEST_NAME] or "video"
 
 
+def name_of(path: Path, work: Work) -> str:
+    """Return what the outputs of a tool that works on a file are named by."""
+    return clean_name(Path(work.name or path.name))
+
+
 @contextmanager
 def fresh_folder(work: Work, kind: str, name: str) -> Iterator[Path]:
     """Give a new folder `name`, or `name`_1 ..., in the folder `kind` of the output root; it goes if work in it fails.
