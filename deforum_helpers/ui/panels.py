@@ -72,7 +72,7 @@ def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str
     return (
         f'<section class="deforum-run {job.state}" data-version="{mark}" data-job="{escape(job.id)}" '
         f'data-state="{job.state}" aria-label="Run">'
-        f"{_mark_html(job)}{picture}{_progress_html(job)}{_links_html(service, job, film, file_url)}"
+        f"{_mark_html(job)}{picture}{progress_html(job)}{_links_html(service, job, film, file_url)}"
         f"{warnings_html(job.warnings)}</section>"
     )
 
@@ -121,7 +121,8 @@ def preview_jpeg(frame: Path, longest_px: int = PREVIEW_PX) -> bytes | None:
     return jpeg.getvalue()
 
 
-def _progress_html(job: JobView) -> str:
+def progress_html(job: JobView) -> str:
+    """Return the bar, the line and the message of a job."""
     share = 1.0 if job.state == "done" else job.frame / job.max_frames if job.max_frames else 0.0
     state = job_words(job)
     message = "" if job.message == f"{state}." else job.message
@@ -146,6 +147,20 @@ def job_words(job: JobView) -> str:
 
 
 def _links_html(service: JobService, job: JobView, film: Film, file_url: FileUrl) -> str:
+    links = film_links(film, file_url)
+    if film.settings and (settings := run_content(film.settings)):
+        links.append(download_html("Download settings file", film.settings.name, settings))
+    if service.opens_folders and job.folder:
+        links.append(button_html("folder", job.id, "Open folder"))
+    if not job.tool:
+        links.append(button_html("use", job.id, "Use these settings"))
+    return (
+        f'<p class="deforum-links">{" ".join(links)}</p>{_folder_html(service.facts.output_root, job.folder)}'
+    )
+
+
+def film_links(film: Film, file_url: FileUrl) -> list[str]:
+    """Return a link to each finished video and its companions."""
     files = (
         ("film", film.video),
         ("upscaled film", film.upscaled),
@@ -154,19 +169,11 @@ def _links_html(service: JobService, job: JobView, film: Film, file_url: FileUrl
         ("GIF", film.gif),
         ("subtitles", film.subtitles),
     )
-    links = [
+    return [
         f'<a class="deforum-link" href="{escape(file_url(path))}" download="{escape(path.name)}">Download {what}</a>'
         for what, path in files
         if path
     ]
-    if film.settings and (settings := run_content(film.settings)):
-        links.append(download_html("Download settings file", film.settings.name, settings))
-    if service.opens_folders and job.folder:
-        links.append(button_html("folder", job.id, "Open folder"))
-    links.append(button_html("use", job.id, "Use these settings"))
-    return (
-        f'<p class="deforum-links">{" ".join(links)}</p>{_folder_html(service.facts.output_root, job.folder)}'
-    )
 
 
 def _folder_html(output_root: Path, folder: Path | None) -> str:
@@ -211,9 +218,10 @@ def _row_html(job: JobView) -> str:
     buttons = "".join(
         button_html(action, job.id, label)
         for action, label in ACTIONS[job.state]
-        if not (action == "up" and not job.position) and not job.cancelling
+        if not (action == "up" and not job.position) and not (action == "use" and job.tool)
+        if not job.cancelling
     )
-    state, kind = job_words(job), ", motion preview" if job.preview else ""
+    state, kind = job_words(job), ", motion preview" if job.preview else f", {job.tool}" if job.tool else ""
     message = f'<div class="deforum-message">{escape(job.message)}</div>' if job.message else ""
     if job.message.startswith(f"{state} "):  # "Cancelled before it began."
         state = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import threading
@@ -21,13 +22,16 @@ from deforum_api.jobs import JobQueue
 from deforum_api.record import MAX_ATTEMPTS, Job, after
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
 from deforum_api.submission import Limits
+from deforum_api.ui_service import QueueService
 from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.errors import DeforumError, SettingsError
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.video import VideoWriter, count_frames
 from deforum_helpers.own_host import own_facts
-from deforum_helpers.tools import interpolate
+from deforum_helpers.tools import interpolate, kept_inputs
 from deforum_helpers.tools.arguments import TOOLS
+from deforum_helpers.ui.tool_answers import ToolAnswers
 from tests.api.fake_renderer import WAIT_S, ended, serving, until
 from tests.output.films import chart
 
@@ -297,6 +301,45 @@ def test_an_input_that_is_gone_fails_the_job_by_name(
     assert (job["status"], job["error_type"]) == ("FAILED", "TERMINAL")
     assert job["message"].startswith("invalid arguments: video names 'copy.mp4'")
     ended(server, first)
+
+
+def test_a_tool_of_the_tab_is_a_job_with_a_copy_of_its_input(
+    queue: JobQueue, server: TestClient, root: Path, clip: Path, tmp_path: Path, held: Held
+) -> None:
+    service = QueueService(queue, own_facts("null", None, root), keeps_options=True)
+    answers = ToolAnswers(service, lambda path: f"file={path}")
+    dropped = Path(shutil.copy(clip, tmp_path / "dropped.mp4"))
+    service.submit_tool("interpolate", {}, {"video": [clip]})
+    assert held.begun.wait(WAIT_S)
+    page = answers.upscale([dropped], "Lanczos", "x3", False)
+    assert "dropped.mp4" in page
+    assert "deforum-verdict bad" not in page
+    dropped.unlink()  # the page was closed
+    job_id = service.jobs(9)[0].id
+    assert (service.job(job_id).tool, service.job(job_id).title) == ("upscale", "dropped.mp4")
+    held.going.set()
+    assert ended(server, job_id)["status"] == "SUCCEEDED"
+    video = service.film(job_id).video
+    assert video
+    assert video.name == "dropped_Upscaled_x3.mp4"
+    assert f"file={video}" in answers.html(service.jobs(9))
+    with pytest.raises(DeforumError, match="no settings"):
+        service.settings(job_id)
+
+
+def test_a_tool_that_the_queue_refuses_leaves_no_copy(queue: JobQueue, root: Path, clip: Path) -> None:
+    service = QueueService(queue, own_facts("null", None, root), keeps_options=True)
+    with pytest.raises(SettingsError, match="factor is 'x9'"):
+        service.submit_tool("upscale", {"factor": "x9"}, {"video": [clip]})
+    assert list((root / kept_inputs.FOLDER).iterdir()) == []
+
+
+def test_copies_go_once_their_jobs_need_them_no_more(root: Path, clip: Path) -> None:
+    copies = [kept_inputs.keep_input(root, clip) for _ in range(3)]
+    for copy in copies[:2]:
+        os.utime(copy.parent, (0, 0))
+    kept_inputs.remove_unneeded(root, json.dumps({"video": str(copies[0])}))
+    assert [copy.is_file() for copy in copies] == [True, False, True]
 
 
 TOOL = Job("batch(1)-0", "batch(1)", 0, "{}", "null", 1.0, 1.0, kind="upscale")
