@@ -1,4 +1,4 @@
-"""Command line for a server that runs elsewhere: `python -m deforum_api submit|watch|jobs|cancel|resume --url URL`.
+"""Command line for a server elsewhere: `python -m deforum_api submit|tool|watch|jobs|cancel|resume --url URL`.
 
 Ids go to standard output, one per line; all else to standard error. Exit codes: 0 all is well, 1 a job failed or was
 cancelled, 2 the command or the settings are wrong or the server does not answer.
@@ -7,6 +7,7 @@ cancelled, 2 the command or the settings are wrong or the server does not answer
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -21,6 +22,7 @@ from deforum_helpers.progress_line import ProgressLine
 
 DEFAULT_URL = "http://127.0.0.1:7860"
 END_POLL_S = 0.2
+COMMANDS = ("submit", "tool", "watch", "jobs", "cancel", "resume")
 STATUSES = ("ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -29,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     commands: dict[str, Callable[[Client, argparse.Namespace], int]] = {
         "submit": submit,
+        "tool": tool,
         "watch": watch,
         "jobs": jobs,
         "cancel": cancel,
@@ -54,7 +57,27 @@ def submit(client: Client, options: argparse.Namespace) -> int:
     from deforum_helpers.commands.job_files import read_submitted
 
     settings = [read_submitted(path, options.changes) for path in options.files]
-    accepted = client.submit(settings, key=options.key)
+    return _accepted(client, client.submit(settings, key=options.key), options)
+
+
+def tool(client: Client, options: argparse.Namespace) -> int:
+    """Queue a tool."""
+    given = (text.partition("=") for text in options.arguments)
+    arguments = {name.replace("-", "_"): _value(text) for name, _, text in given}
+    return _accepted(client, client.run_tool(options.name, arguments, key=options.key), options)
+
+
+def _value(text: str) -> Any:
+    """Return an argument as JSON where it is a number, a list, true, false or null; else as text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text if isinstance(value, dict) else value
+
+
+def _accepted(client: Client, accepted: Mapping[str, Any], options: argparse.Namespace) -> int:
+    """Tell what was queued, and watch it where that is wanted."""
     for job_id in accepted["job_ids"]:
         _tell(sys.stdout, job_id)
         _tell(sys.stderr, *(f"  warning: {text}" for text in accepted["warnings"].get(job_id, ())))
@@ -98,14 +121,21 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deforum_api", description=__doc__, parents=[_shared_options(with_defaults=True)]
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="submit|watch|jobs|cancel|resume")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
     shared = _shared_options(with_defaults=False)
     files = commands.add_parser("submit", parents=[shared], help="queue settings files")
     files.add_argument("files", nargs="+", type=Path, metavar="FILE", help="settings file, frame or film")
     files.add_argument(
         "--set", dest="changes", action="append", default=[], metavar="NAME=VALUE", help="replace a setting"
     )
-    files.add_argument("--key", help="name of this submission: sent twice, it is queued once")
+    run_tool = commands.add_parser("tool", parents=[shared], help="run a tool on an existing video or images")
+    run_tool.add_argument("name", metavar="TOOL", help="interpolate, upscale, vid2depth or stitch")
+    run_tool.add_argument(
+        "arguments",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="argument of the tool, as in video=clip.mp4 times=4; paths are the server's",
+    )
     watched = commands.add_parser("watch", parents=[shared], help="show progress until the end")
     listed = commands.add_parser("jobs", parents=[shared], help="list jobs")
     listed.add_argument("--status", choices=STATUSES, help="only jobs of this status")
@@ -114,9 +144,11 @@ def make_parser() -> argparse.ArgumentParser:
     for command, what in ((watched, "JOB"), (ended, "JOB_OR_BATCH"), (resumed, "JOB")):
         command.add_argument("ids", nargs="+", metavar=what, help="such as 'batch(52321525)-0'")
     ended.add_argument("--no-wait", dest="wait", action="store_false", help="do not wait for the end")
-    for command in (files, resumed):
+    for command in (files, run_tool):
+        command.add_argument("--key", help="name of this submission: sent twice, it is queued once")
+    for command in (files, run_tool, resumed):
         command.add_argument("--watch", action="store_true", help="show progress until the end")
-    for command in (files, watched, resumed):
+    for command in (files, run_tool, watched, resumed):
         command.add_argument("--save", type=Path, metavar="FOLDER", help="fetch the films to this folder")
     return parser
 

@@ -1,6 +1,6 @@
 """Command line: `python -m deforum_helpers run|check|plot FILE...`, here;
 `python -m deforum_helpers interpolate|upscale|vid2depth|stitch ...`, for videos and pictures that are there already;
-`python -m deforum_helpers submit|watch|jobs|cancel|resume --url URL ...`, on a server.
+`python -m deforum_helpers submit|tool|watch|jobs|cancel|resume --url URL ...`, on a server.
 
 Exit codes: 0 all is well, 1 a job failed or was stopped, 2 the settings or the command are wrong.
 """
@@ -30,7 +30,7 @@ except ModuleNotFoundError as missing:
     )
 
 # Commands, and the options that may stand before them.
-ON_A_SERVER = ("submit", "watch", "jobs", "cancel", "resume", "--url", "--api-auth", "--patience")
+ON_A_SERVER = ("submit", "tool", "watch", "jobs", "cancel", "resume", "--url", "--api-auth", "--patience")
 STRICT_HELP = "refuse what would be left out, too: restore_faces, LoRAs, units without a picture"
 
 
