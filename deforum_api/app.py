@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from deforum_api.jobs import JobQueue
-from deforum_api.routes import batches, jobs, outputs, script, settings, simple
+from deforum_api.routes import batches, jobs, outputs, script, settings, simple, tools
 from deforum_api.routing import Service
 from deforum_api.security import Access
 
@@ -37,7 +37,7 @@ def mount(
     if mounted:
         return
     if api:
-        for routes in (batches, jobs, outputs, settings, script):
+        for routes in (batches, tools, jobs, outputs, settings, script):
             app.include_router(routes.router)
     if simple_api:
         app.include_router(simple.router)

@@ -15,10 +15,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from deforum_api.checking import Findings, Question, examined
+from deforum_api.checking import Findings, Question, examined, prepared_job
 from deforum_api.errors import ApiError, TooLarge
 from deforum_api.logs import write_own_log
 from deforum_api.submission import CheckedJob
@@ -26,7 +27,6 @@ from deforum_helpers.fetch import Fetcher
 from deforum_helpers.fetch_cache import FetchCache
 from deforum_helpers.host import ControlNetFacts, HostFacts
 from deforum_helpers.options import Options
-from deforum_helpers.prepare import Prepared, prepare
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ def told(findings: Findings | ApiError) -> tuple[dict[str, Any], list[bytes]]:
     if isinstance(findings, ApiError):
         about = {"kind": type(findings).__name__, "code": findings.code}
         return {"error": {**about, "envelope": findings.envelope(), "headers": findings.headers}}, []
-    jobs = [{"frames": job.frames, "warnings": job.warnings, "work": job.work} for job in findings.jobs]
+    told = ("frames", "warnings", "work", "kind")
+    jobs = [{name: getattr(job, name) for name in told} for job in findings.jobs]
     texts = [findings.overrides_json, *(job.settings_json for job in findings.jobs)]
     return {"digest": findings.digest, "jobs": jobs}, [findings.answer, *(text.encode() for text in texts)]
 
@@ -76,7 +77,7 @@ def understood(message: Message) -> Findings:
     """Return the findings that a message without an error holds."""
     head, (answer, overrides, *settings) = message
     jobs = tuple(
-        CheckedJob(text.decode(), job["frames"], tuple(job["warnings"]), job["work"])
+        CheckedJob(text.decode(), **{**job, "warnings": tuple(job["warnings"])})
         for job, text in zip(head["jobs"], settings, strict=True)
     )
     return Findings(head["digest"], jobs, overrides.decode(), answer)
@@ -120,13 +121,7 @@ def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 def answer(message: Message) -> tuple[dict[str, Any], list[bytes]]:
     """Return the answer to a message from `asked`."""
     head, (body,) = message
-    facts = host_facts(head["facts"])
-
-    def check(
-        submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, resume: str | None = None
-    ) -> Prepared:
-        return prepare(submitted, facts, overrides, resume=resume)
-
+    check = partial(prepared_job, host_facts(head["facts"]))
     try:
         return told(examined(Question(body=body, **head["question"]), check))
     except ApiError as error:

@@ -11,14 +11,19 @@ from urllib.parse import parse_qsl
 
 from deforum_api.body import PLAIN_LIMIT_BYTES, check_length, envelope, parse_json
 from deforum_api.errors import InvalidBody, TooLarge
+from deforum_api.record import ANIMATION
 from deforum_api.submission import MOST_CELLS, CheckedJob, check_all, check_cells, check_size, digest_of
 from deforum_api.validation import validation_answer
+from deforum_helpers.prepare import Prepared, prepare
 from deforum_helpers.settings import defaults
 from deforum_helpers.settings.files import RepeatingObject
+from deforum_helpers.tools.prepare import PreparedTool, prepare_tool
 
 if TYPE_CHECKING:
     from deforum_api.worker import Check
+    from deforum_helpers.prepare import HostFacts
 
+OVERRIDES = "options_overrides"
 MOST_OVERRIDES_CHARACTERS = 16_384  # every job of a batch keeps them
 
 
@@ -28,6 +33,7 @@ class Question:
 
     Args:
         kind: the form of its body and the purpose; a digest needs no check.
+        tool: whose arguments the body has, or None where it has settings of animations.
         body: unread.
         most_jobs: jobs of one batch.
         series: validate with every value of every frame.
@@ -45,6 +51,7 @@ class Question:
     arguments: Mapping[str, str | None] = field(default_factory=dict)
     most_bytes: int = PLAIN_LIMIT_BYTES
     most_cells: int = MOST_CELLS
+    tool: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,17 +78,36 @@ def examined(question: Question, check: Check) -> Findings:
         ApiError: what is wrong with it.
     """
     check_length(question.body, question.most_bytes)
-    settings, overrides = _run(question) if question.kind == "run" else _batch(question.body)
+    settings, overrides = _submitted(question)
+    digest = digest_of(settings, overrides, question.tool)
     if question.kind == "digest":
-        return Findings(digest_of(settings, overrides))
+        return Findings(digest)
     check_size(settings, question.most_jobs)
     check_cells(settings, question.most_cells)
     if question.kind == "validate":
         length = len(question.body)
         answer = validation_answer(check, settings, overrides, series=question.series, body_bytes=length)
         return Findings(answer=answer)
-    jobs = check_all(check, settings, overrides)
-    return Findings(digest_of(settings, overrides), jobs, json.dumps(overrides))
+    jobs = check_all(check, settings, overrides, question.tool or ANIMATION)
+    return Findings(digest, jobs, json.dumps(overrides))
+
+
+def prepared_job(
+    facts: HostFacts,
+    submitted: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None,
+    *,
+    resume: str | None = None,
+    kind: str = ANIMATION,
+) -> Prepared | PreparedTool:
+    """Check and plan a job of any kind for a host; see `worker.Check`.
+
+    Raises:
+        SettingsError: all problems that could be found.
+    """
+    if kind == ANIMATION:
+        return prepare(submitted, facts, overrides, resume=resume)
+    return prepare_tool(kind, submitted, facts, overrides)
 
 
 def batch_body(settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None) -> bytes:
@@ -101,11 +127,39 @@ def _settings_text(settings: Mapping[str, Any]) -> str:
     return "{" + ", ".join(f"{json.dumps(name)}: {text}" for (name, _), text in named) + "}"
 
 
+def tool_body(arguments: Mapping[str, Any], overrides: Mapping[str, Any] | None) -> bytes:
+    """Return the body of a request to run a tool."""
+    return json.dumps({**arguments, OVERRIDES: overrides}).encode()
+
+
+def _submitted(question: Question) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    if question.tool is not None:
+        return _arguments(question.body)
+    return _run(question) if question.kind == "run" else _batch(question.body)
+
+
+def _arguments(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Return a tool's arguments as the only job of a batch, and the options."""
+    read = parse_json(body) if body else {}
+    if not isinstance(read, dict):
+        raise InvalidBody("The body must be an object with the arguments of the tool.")
+    arguments = dict(read)
+    overrides = arguments.pop(OVERRIDES, None)
+    if overrides is not None and not isinstance(overrides, dict):
+        raise InvalidBody(f"{OVERRIDES} must be an object, or be left out.", ("body", OVERRIDES))
+    _check_overrides(overrides)
+    return [arguments], overrides
+
+
+def _check_overrides(overrides: Mapping[str, Any] | None) -> None:
+    if overrides and len(json.dumps(overrides)) > MOST_OVERRIDES_CHARACTERS:
+        raise TooLarge(f"options_overrides may have {MOST_OVERRIDES_CHARACTERS:,} characters.")
+
+
 def _batch(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     read = envelope(parse_json(body) if body else None)
     settings, overrides = read["deforum_settings"], read.get("options_overrides")
-    if overrides and len(json.dumps(overrides)) > MOST_OVERRIDES_CHARACTERS:
-        raise TooLarge(f"options_overrides may have {MOST_OVERRIDES_CHARACTERS:,} characters.")
+    _check_overrides(overrides)
     return settings if isinstance(settings, list) else [settings], overrides
 
 

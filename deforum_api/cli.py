@@ -108,6 +108,7 @@ GROUPS = (
         "use a Deforum server (--url, --api-auth and --patience may precede the command)",
         {
             "submit": "queue settings files",
+            "tool": "queue a tool for an existing video or images",
             "watch": "show the progress of jobs until they end",
             "jobs": "list jobs",
             "cancel": "cancel jobs or batches",

@@ -55,6 +55,10 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX waiting_jobs ON jobs (place, number) WHERE place IS NOT NULL;
     CREATE INDEX working_jobs ON jobs (owner) WHERE owner IS NOT NULL;
     """,
+    # A program of version 1 would take the arguments of a tool for the settings of an animation.
+    """
+    ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'animation'
+    """,
 )
 
 

@@ -100,6 +100,13 @@ class UnknownId(ApiError):
         super().__init__(f"There is no {what} {id[:60]!r}.", id=id)
 
 
+class UnknownTool(ApiError):
+    code = 404
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no tool {name[:60]!r}; there are: {', '.join(known)}.")
+
+
 class AlreadyFinished(ApiError):
     code = 400
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from deforum_api.checking import prepared_job
 from deforum_api.checks import Checks
 from deforum_api.jobs import JobQueue
 from deforum_api.store import JobStore
@@ -22,8 +24,9 @@ from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.output.wanted import missing_networks
-from deforum_helpers.prepare import HostFacts, Prepared, prepare
+from deforum_helpers.prepare import HostFacts, Prepared
 from deforum_helpers.scratch import remove_abandoned
+from deforum_helpers.tools.prepare import PreparedTool
 
 if TYPE_CHECKING:
     from deforum_helpers.cancel import CancelToken
@@ -53,13 +56,13 @@ def make_queue(
         StoreUnavailable: the database cannot be used.
     """
     engines: list[Engine] = []
+    check = partial(prepared_job, facts)
 
-    def check(
-        submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, resume: str | None = None
-    ) -> Prepared:
-        return prepare(submitted, facts, overrides, resume=resume)
-
-    def render(prepared: Prepared, cancel: CancelToken, report: Callable[[Progress], None]) -> RunResult:
+    def render(
+        prepared: Prepared | PreparedTool, cancel: CancelToken, report: Callable[[Progress], None]
+    ) -> RunResult:
+        if isinstance(prepared, PreparedTool):
+            return _run_tool(prepared, cancel, report, engines)
         from deforum_helpers.job import run_job
 
         if prepared.settings.motion_preview_mode:
@@ -75,6 +78,18 @@ def make_queue(
     kept = store or SqliteStore(facts.output_root / FILE_NAME)
     roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
     return JobQueue(check, render, checks=checks, store=kept, limits=limits, roots=lambda: roots)
+
+
+def _run_tool(
+    prepared: PreparedTool, cancel: CancelToken, report: Callable[[Progress], None], engines: list[Engine]
+) -> RunResult:
+    """Run a tool on the engine's device, whose memory it is lent; without an engine yet, on the host's device."""
+    from deforum_helpers.tools.run import run_tool
+
+    if not engines or not prepared.on_device:
+        return run_tool(prepared, cancel, report)
+    with engines[0].resting():
+        return run_tool(prepared, cancel, report, device=str(engines[0].device))
 
 
 def health(facts: HostFacts) -> dict[str, Any]:

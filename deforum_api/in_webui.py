@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
+from deforum_api.checking import prepared_job
 from deforum_api.checks import CheckProcesses
 from deforum_api.errors import StoreUnavailable
 from deforum_api.jobs import JobQueue
 from deforum_api.logs import write_log_file, write_own_log
+from deforum_api.record import ANIMATION
 from deforum_api.run_now import run_files, settings_files
 from deforum_api.security import access_of
 from deforum_api.store_sqlite import FILE_NAME, SqliteStore
@@ -25,8 +27,9 @@ from deforum_api.submission import HANG_AFTER_S, Limits
 from deforum_api.unfinished import going_on, parked, tell
 from deforum_helpers.output.names import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
-from deforum_helpers.prepare import Prepared, prepare
+from deforum_helpers.prepare import Prepared
 from deforum_helpers.scratch import remove_abandoned
+from deforum_helpers.tools.prepare import PreparedTool
 from deforum_helpers.webui import reloads
 from deforum_helpers.webui.facts import data_folder, host_facts, output_folders
 from deforum_helpers.webui.pages import end_watch, watch_for_app
@@ -145,16 +148,28 @@ def _park_at_exit(queue: JobQueue) -> None:
 
 
 def _check(
-    submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, resume: str | None = None
-) -> Prepared:
-    return prepare(submitted, host_facts(), overrides, resume=resume)
+    submitted: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None,
+    *,
+    resume: str | None = None,
+    kind: str = ANIMATION,
+) -> Prepared | PreparedTool:
+    return prepared_job(host_facts(), submitted, overrides, resume=resume, kind=kind)
 
 
-def _render(prepared: Prepared, cancel: CancelToken, report: Callable[[Progress], None]) -> RunResult:
+def _render(
+    prepared: Prepared | PreparedTool, cancel: CancelToken, report: Callable[[Progress], None]
+) -> RunResult:
     from deforum_helpers.engines.preview import PreviewEngine
     from deforum_helpers.job import run_job
-    from deforum_helpers.webui.engine import HostEngine
+    from deforum_helpers.tools.run import run_tool
+    from deforum_helpers.webui.engine import HostEngine, lent_device
 
+    if isinstance(prepared, PreparedTool):
+        if not prepared.on_device:
+            return run_tool(prepared, cancel, report)
+        with lent_device(cancel) as device:
+            return run_tool(prepared, cancel, report, device=str(device))
     engine = PreviewEngine() if prepared.settings.motion_preview_mode else HostEngine()
     return run_job(prepared, engine, cancel, report)
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deforum_api.checking import Findings, Question, batch_body
+from deforum_api.checking import Findings, Question, batch_body, tool_body
 from deforum_api.checks import Checks, ChecksHere
 from deforum_api.errors import (
     AlreadyFinished,
@@ -98,6 +98,18 @@ class JobQueue:
         # Files of this machine may be longer than what comes over HTTP.
         body = batch_body(settings, overrides)
         return self.submit_asked(Question("submit", body, self.limits.batch, most_bytes=len(body)))
+
+    def submit_tool(
+        self, tool: str, arguments: Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+    ) -> Job:
+        """Check, record and queue a tool with its arguments; its job is returned as it was recorded.
+
+        Raises:
+            InvalidBatch: any of them is wrong.
+            ApiError: as `submit`.
+        """
+        question = Question("submit", tool_body(arguments, overrides), self.limits.batch, tool=tool)
+        return self.submit_asked(question)[0]
 
     def submit_asked(self, question: Question, gone: threading.Event | None = None) -> tuple[Job, ...]:
         """Do as `submit` with a request that nobody has read yet; `gone` is set when its client is gone.

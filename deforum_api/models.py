@@ -130,6 +130,9 @@ class DeforumJobStatus(BaseModel):
     """All that is known of a job."""
 
     id: str
+    kind: str = Field(
+        ..., description="animation, or the name of a tool: interpolate, upscale, vid2depth or stitch."
+    )
     status: JobStatusCategory
     phase: JobPhase
     error_type: JobErrorType
@@ -144,7 +147,7 @@ class DeforumJobStatus(BaseModel):
     outdir: str | None = Field(..., description="Absolute folder of the outputs.")
     timestring: str | None = Field(..., description="First part of the names of the outputs.")
     deforum_settings: JsonObject = Field(
-        {}, description="The submitted settings; left out with summary=true."
+        {}, description="The submitted settings, or a tool's arguments; left out with summary=true."
     )
     options_overrides: JsonObject | None = Field(
         None, description="As submitted; left out with summary=true."

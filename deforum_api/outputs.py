@@ -8,7 +8,8 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from starlette.requests import Request
@@ -17,8 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from deforum_api.errors import ApiError
 from deforum_api.record import Job
+from deforum_helpers.errors import CheckpointError
 from deforum_helpers.nolinks import is_folder, open_file
 from deforum_helpers.output.kinds import KINDS, OutputKind, kind_of, output_kind
+from deforum_helpers.output.manifest import OutputFile, read_manifest
 from deforum_helpers.output.names import Run
 
 CHUNK_BYTES = 256 * 1024
@@ -55,6 +58,8 @@ def outputs(job: Job) -> list[Output]:
     folder = _folder(job)
     if folder is None or not job.timestring:
         return []
+    if job.is_tool:
+        return _of_tool(folder, job.timestring)
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.name.startswith(job.timestring))
@@ -62,6 +67,26 @@ def outputs(job: Job) -> list[Output]:
         return []
     found = (_output(folder / name, name[len(job.timestring) :]) for name in names)
     return [output for output in (*found, *_in_folders(folder, job.timestring)) if output]
+
+
+def _of_tool(folder: Path, timestring: str) -> list[Output]:
+    """Return what a tool's manifest lists; its files are named after its input."""
+    try:
+        listed = read_manifest(Run(folder, timestring).manifest_path).files
+    except CheckpointError:
+        return []
+    numbers = count()
+    files = (_listed(folder, one, next(numbers) if one.kind == "frame" else None) for one in listed)
+    return [found for found in files if found]
+
+
+def _listed(folder: Path, listed: OutputFile, frame: int | None) -> Output | None:
+    parts = PurePosixPath(listed.name).parts
+    if len(parts) not in (1, 2) or parts[0] == "/" or ".." in parts or "\0" in listed.name:
+        return None
+    path = folder.joinpath(*parts)
+    kind = KINDS.get(listed.kind)
+    return _file(kind, path, frame) if kind and is_folder(path.parent) else None
 
 
 def _folder(job: Job) -> Path | None:
@@ -94,8 +119,9 @@ def output(job: Job, kind: str, frame: int | None = None) -> Output:
         ApiError: 404, there is none (yet).
     """
     folder, row = _folder(job), output_kind(kind)
-    if frame is not None and folder and job.timestring and row.numbered and not row.folders:
-        # one of a hundred thousand is not looked for among all
+    is_of_frame = frame is not None and row.numbered and not row.folders and not job.is_tool
+    if is_of_frame and folder and job.timestring:
+        # One frame of a hundred thousand is not looked for among all.
         path = Run(folder, job.timestring).path(kind, frame=frame)
         files = [_file(row, path, frame)]
     else:

@@ -33,6 +33,8 @@ PHASES: tuple[Phase, ...] = ("QUEUED", "PREPARING", "GENERATING", "POST_PROCESSI
 WORKING: tuple[Phase, ...] = ("PREPARING", "GENERATING", "POST_PROCESSING")
 UNFINISHED: tuple[Phase, ...] = ("QUEUED", *WORKING)
 
+ANIMATION = "animation"
+
 MAX_ATTEMPTS = 3
 MAX_DELAY_S = 600.0
 MOST_MESSAGE = 4000
@@ -61,6 +63,8 @@ class Job:
         max_frames: frames of the whole animation; `frame` of them are written, the last one at Unix time `frame_at`.
         work: sampling steps of the job, in megapixels; 0 in records of older versions.
         frames_before: how many of them earlier attempts had written; `frames_in_film`: those of its last cancel.
+        kind: "animation", or the name of a tool, whose arguments are the settings. A tool that stops leaves no files
+            and starts again from its first frame.
     """
 
     id: str
@@ -94,6 +98,11 @@ class Job:
     frames_in_film: int = 0
     work: float = 0.0
     warnings: tuple[str, ...] = ()
+    kind: str = ANIMATION
+
+    @property
+    def is_tool(self) -> bool:
+        return self.kind != ANIMATION
 
     @property
     def finished(self) -> bool:
@@ -159,6 +168,8 @@ def after(job: Job, event: Event, now: float) -> Job:
         raise IllegalTransition(f"{type(event).__name__} does not fit {job.id} ({job.status}, {job.phase}).")
     now = max(now, job.last_updated)
     changed = _changed(job, event, now)
+    if changed.is_tool and changed.status != "SUCCEEDED":
+        changed = _without_files(changed)
     return replace(
         changed,
         held=changed.held and not changed.finished,
@@ -197,6 +208,13 @@ def _changed(job: Job, event: Event, now: float) -> Job:
     return _waiting_again(job, event)
 
 
+def _without_files(job: Job) -> Job:
+    """Return the job of a tool, of which nothing is left once it has stopped."""
+    if job.phase == "QUEUED":
+        return replace(job, outdir=None, timestring=None, frame=0)
+    return replace(job, outdir=None, timestring=None) if job.finished else job
+
+
 def _cancel_asked(job: Job) -> Job:
     asked = replace(job, cancel_requested=True, held=False, not_before=0.0, message="Cancelling.")
     if job.phase != "QUEUED":
@@ -214,7 +232,7 @@ def _failed(job: Job, event: Failed) -> Job:
 
 def _cancelled(job: Job, note: str = "", *, filmed: bool = True) -> Job:
     """Return the cancelled job; frames that were not `filmed` are to be if it is resumed and cancelled again."""
-    where = "" if filmed or not job.frame else f", which are in {job.outdir}"
+    where = "" if filmed or not job.frame or job.is_tool else f", which are in {job.outdir}"
     message = f"Cancelled after {job.frame} of {job.max_frames} frames{where}. {note}".rstrip()
     job = replace(job, frames_in_film=job.frame) if filmed else job
     return replace(job, status="CANCELLED", message=message, turn=None)
@@ -222,18 +240,22 @@ def _cancelled(job: Job, note: str = "", *, filmed: bool = True) -> Job:
 
 def _interrupted(job: Job) -> Job:
     count, ending = job.interruptions + 1, job.cancel_requested
+    if ending and job.is_tool:
+        return _cancelled(job)
     if count >= MAX_ATTEMPTS and ending:
         return _cancelled(job, f"The program ended {count} times before they became a film.", filmed=False)
     if count >= MAX_ATTEMPTS:
-        message = f"interrupted by restart {count} times; resume it to go on from its last frame."
+        again = "start again" if job.is_tool else "go on from its last frame"
+        message = f"interrupted by restart {count} times; resume it to {again}."
         return _failed(job, Failed(f"generation error: {message}", retryable=True))
+    again = "starts again" if job.is_tool else "goes on from its last frame"
     return replace(
         _queued(job),
         attempt=job.attempt + 1,
         interruptions=count,
         cancel_requested=ending,
         held=job.held and not ending,
-        message="Cancelling." if ending else "Interrupted by restart; it goes on from its last frame.",
+        message="Cancelling." if ending else f"Interrupted by restart; it {again}.",
     )
 
 

@@ -33,7 +33,7 @@ LOOK_EVERY_S = 0.5
 
 def is_preview(job: Job) -> bool:
     """Tell whether a job is a motion preview: the camera moves a test picture, and nothing is generated."""
-    text = job.settings_json
+    text = "" if job.is_tool else job.settings_json
     return '"motion_preview_mode"' in text and json.loads(text).get("motion_preview_mode") is True
 
 
@@ -260,7 +260,8 @@ class Runner:
         self._running.pop(running.job.id, None)
         log.error("%s was cancelled, but does not answer.", running.job.id)
         _log_stack(running)
-        note = "It did not answer; its frames become a film if it still does."
+        still = "" if running.job.is_tool else "; its frames become a film if it still does"
+        note = f"It did not answer{still}."
         self._records.apply_to_attempt(running.job, Cancelled(note))
 
     def _obey(self, job: Job, token: CancelToken) -> None:

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 FILE_NAME = "deforum_jobs.sqlite3"
 AT_ONCE = 500  # SQLite takes a thousand values or more with one question
 _FIELDS = frozenset(field.name for field in fields(Job))
-_IN_COLUMNS = frozenset({"settings_json", "overrides_json", "order"})
-_WHOLE = "SELECT number, record, settings_json, overrides_json FROM jobs JOIN submitted USING (number)"
+_IN_COLUMNS = frozenset({"settings_json", "overrides_json", "order", "kind"})
+_WHOLE = "SELECT number, kind, record, settings_json, overrides_json FROM jobs JOIN submitted USING (number)"
 
 
 class SqliteStore:
@@ -63,9 +63,9 @@ class SqliteStore:
             kept = tuple(replace(job, order=job.order + late) for job in jobs)
             for job in kept:
                 change.execute(
-                    "INSERT INTO jobs (number, id, batch_id, updates, status, place, last_updated, record) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (job.order, job.id, job.batch_id, *_columns(job)),
+                    "INSERT INTO jobs (number, id, batch_id, kind, updates, status, place, last_updated, record) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (job.order, job.id, job.batch_id, job.kind, *_columns(job)),
                 )
                 change.execute(
                     "INSERT INTO submitted VALUES (?, ?, ?)",
@@ -260,11 +260,12 @@ def _columns(job: Job) -> tuple[int, str, int | None, float, str]:
     return job.updates, job.status, place, job.last_updated, json.dumps(record)
 
 
-def _job(row: tuple[int, str, str, str]) -> Job:
-    number, record, settings_json, overrides_json = row
+def _job(row: tuple[int, str, str, str, str]) -> Job:
+    number, kind, record, settings_json, overrides_json = row
     known = {name: value for name, value in json.loads(record).items() if name in _FIELDS}
     known["warnings"] = tuple(known["warnings"])
-    return Job(order=number, settings_json=settings_json, overrides_json=overrides_json, **known)
+    known |= {"order": number, "kind": kind}
+    return Job(settings_json=settings_json, overrides_json=overrides_json, **known)
 
 
 def _working(job: Job) -> bool:

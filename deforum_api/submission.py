@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deforum_api.errors import MOST_PROBLEMS, ApiError, InvalidBatch, InvalidBody, TooManyCells, few
-from deforum_api.record import Job
+from deforum_api.record import ANIMATION, Job
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.settings import FIELDS
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deforum_api.store import JobStore
     from deforum_api.worker import Check
     from deforum_helpers.prepare import Prepared
+    from deforum_helpers.tools.prepare import PreparedTool
 
 RECEIPT_KEPT_S = 24 * 3600.0
 HANG_AFTER_S = 600.0
@@ -55,12 +56,14 @@ class CheckedJob:
         frames: number of frames.
         warnings: what a person should know, as plain sentences.
         work: how much there is to do; see `Prepared.work`.
+        kind: of the job.
     """
 
     settings_json: str
     frames: int
     warnings: tuple[str, ...]
     work: float
+    kind: str = ANIMATION
 
 
 def check_size(settings: Sequence[Mapping[str, Any]], limit: int) -> None:
@@ -94,9 +97,12 @@ def _frames(submitted: Mapping[str, Any]) -> int:
 
 
 def check_all(
-    check: Check, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None
+    check: Check,
+    settings: Sequence[Mapping[str, Any]],
+    overrides: Mapping[str, Any] | None,
+    kind: str = ANIMATION,
 ) -> tuple[CheckedJob, ...]:
-    """Check and plan all jobs of a batch.
+    """Check and plan all jobs of a batch, which are of one kind.
 
     Raises:
         InvalidBatch: with the problems of all of them; those after very many problems are not looked at.
@@ -104,25 +110,25 @@ def check_all(
     checked: list[CheckedJob] = []
     problems: dict[tuple[int | None, Problem], None] = {}
     for number, submitted in enumerate(settings):
-        outcome = checked_or_error(check, submitted, overrides)
+        outcome = checked_or_error(check, submitted, overrides, kind)
         if isinstance(outcome, SettingsError):
             problems |= {(job_number(number, problem), problem): None for problem in outcome.problems}
             if len(problems) > MOST_PROBLEMS:
                 break
         else:
             frames, warnings = outcome.summary["frames"], few(outcome.warnings)
-            checked.append(CheckedJob(json.dumps(submitted), frames, warnings, outcome.work))
+            checked.append(CheckedJob(json.dumps(submitted), frames, warnings, outcome.work, kind))
     if problems:
         raise InvalidBatch(list(problems))
     return tuple(checked)
 
 
 def checked_or_error(
-    check: Check, submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None
-) -> Prepared | SettingsError:
+    check: Check, submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, kind: str = ANIMATION
+) -> Prepared | PreparedTool | SettingsError:
     """Return the prepared job, or what is wrong with it."""
     try:
-        return check(submitted, overrides)
+        return check(submitted, overrides, kind=kind)
     except SettingsError as error:
         return error
 
@@ -165,6 +171,7 @@ def new_jobs(
             max_frames=job.frames,
             warnings=job.warnings,
             work=job.work,
+            kind=job.kind,
         )
         for number, job in enumerate(checked)
     )
@@ -182,6 +189,9 @@ def reply(jobs: Sequence[Job]) -> str:
     )
 
 
-def digest_of(settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None) -> str:
+def digest_of(
+    settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None, tool: str | None = None
+) -> str:
     """Return what tells one submitted batch from another, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps([settings, overrides], sort_keys=True).encode()).hexdigest()
+    told = [settings, overrides] if tool is None else [settings, overrides, tool]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

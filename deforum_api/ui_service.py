@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PureWindowsPath
+from typing import Any, cast
 
 from deforum_api.errors import FilesGone, InvalidBatch
 from deforum_api.jobs import JobQueue
@@ -23,6 +23,7 @@ from deforum_helpers.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.options import Options, override
 from deforum_helpers.output.names import IMAGES_FOLDER, SETTINGS_ENDING, Run
 from deforum_helpers.prepare import HostFacts, Prepared
+from deforum_helpers.tools.kept_inputs import keep_input, remove_input, remove_unneeded
 from deforum_helpers.ui.saved_files import OPTIONS_FILE, run_settings
 from deforum_helpers.ui.service import JobState, JobView, StoppedRun
 
@@ -80,13 +81,38 @@ class QueueService:
         return self._look() if self._look else self.facts
 
     def check(self, settings: Mapping[str, Any]) -> Prepared:
-        return self._queue.check(settings, self._overrides)
+        return cast("Prepared", self._queue.check(settings, self._overrides))
 
     def submit(self, settings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         try:
             return tuple(job.id for job in self._queue.submit(settings, self._overrides or None))
         except InvalidBatch as error:
             raise SettingsError([_problem(entry, len(settings)) for entry in error.errors]) from None
+
+    def submit_tool(
+        self, tool: str, arguments: Mapping[str, Any], dropped: Mapping[str, Sequence[Path]]
+    ) -> str:
+        root = self.facts.output_root
+        remove_unneeded(root, self._needed_inputs())
+        kept: list[Path] = []
+        try:
+            given = dict(arguments)
+            for name, paths in dropped.items():
+                copies = [keep_input(root, path) for path in paths]
+                kept += copies
+                given[name] = [str(copy) for copy in copies] if name == "pictures" else str(copies[0])
+            return self._queue.submit_tool(tool, given, self._overrides or None).id
+        except BaseException as error:
+            for copy in kept:
+                remove_input(copy)
+            if isinstance(error, InvalidBatch):
+                raise SettingsError([_problem(entry, 1) for entry in error.errors]) from None
+            raise
+
+    def _needed_inputs(self) -> str:
+        """Return the arguments of all tools that may still run."""
+        jobs = (job for job in self._queue.store.page() if job.is_tool and job.status != "SUCCEEDED")
+        return "".join(job.settings_json for job in jobs)
 
     def jobs(self, limit: int) -> tuple[JobView, ...]:
         newest_first = self._queue.store.page()[::-1]
@@ -101,7 +127,10 @@ class QueueService:
         return _view(self._located(job_id), self._queue.positions().get(job_id))
 
     def settings(self, job_id: str) -> dict[str, Any]:
-        settings: dict[str, Any] = json.loads(self._queue.job(job_id).settings_json)
+        job = self._queue.job(job_id)
+        if job.is_tool:
+            raise DeforumError(f"{job_id} runs the tool {job.kind}; it has no settings of a video.")
+        settings: dict[str, Any] = json.loads(job.settings_json)
         return settings
 
     def cancel(self, job_id: str) -> None:
@@ -217,6 +246,7 @@ def _view(job: Job, position: int | None) -> JobView:
         updates=job.updates,
         cancelling=job.cancel_requested and not job.finished,
         preview=is_preview(job),
+        tool=job.kind if job.is_tool else "",
     )
 
 
@@ -229,9 +259,18 @@ def _state(job: Job) -> JobState:
 
 
 def _title(job: Job) -> str:
+    if job.is_tool:
+        return _input_name(json.loads(job.settings_json))
     if job.outdir:
         return Path(job.outdir).name
     return str(json.loads(job.settings_json).get("batch_name", ""))[:80]
+
+
+def _input_name(arguments: Mapping[str, Any]) -> str:
+    """Return the name of the file that a tool works on."""
+    pictures = arguments.get("pictures") or [""]
+    path = arguments.get("video") or arguments.get("pattern") or pictures[0]
+    return PureWindowsPath(path).name[:80]
 
 
 def _stopped(settings: Path, names: frozenset[str]) -> StoppedRun | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from deforum_api.errors import Account, ApiError, TooLarge, few
 from deforum_api.submission import checked_or_error, job_number
@@ -63,7 +63,7 @@ def validated(
     """
     account, frames = Account(), 0
     for number, submitted in enumerate(settings):
-        checked = checked_or_error(check, submitted, overrides)
+        checked = cast("Prepared | SettingsError", checked_or_error(check, submitted, overrides))
         if isinstance(checked, SettingsError):
             problems = [(job_number(number, problem), problem) for problem in checked.problems]
             found, warnings = account.entries(problems), list(few(checked.warnings))

@@ -10,6 +10,7 @@ from deforum_api.record import Job
 
 CACHED_JOBS = 16_384
 PAUSED = "Paused; resume it to go on."
+PAUSED_TOOL = "Paused; resume it to start again."
 _ENCODER = json.JSONEncoder(check_circular=False)
 
 
@@ -32,12 +33,17 @@ def listed_json(jobs: Iterable[Job], positions: Mapping[str, int], *, summary: b
     return "".join(parts)
 
 
+def _paused(job: Job) -> str:
+    return PAUSED_TOOL if job.is_tool else PAUSED
+
+
 @lru_cache(maxsize=CACHED_JOBS)
 def _known(job: Job) -> str:
     """Return the text of what does not change before the job's next update."""
     return _ENCODER.encode(
         {
             "id": job.id,
+            "kind": job.kind,
             "status": job.status,
             "phase": job.phase,
             "error_type": job.error_type,
@@ -48,7 +54,7 @@ def _known(job: Job) -> str:
             "update_interval_time": job.update_interval_time,
             "updates": job.updates,
             "cancelling": job.cancel_requested and not job.finished,
-            "message": job.message or (PAUSED if job.held else None),
+            "message": job.message or (_paused(job) if job.held else None),
             "outdir": job.outdir,
             "timestring": job.timestring,
             "frame": job.frame,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from deforum_api.descriptors import out_of_descriptors
 from deforum_api.errors import StoreUnavailable
 from deforum_api.happenings import Cancelled, Event, Failed, Parked, Reported, Succeeded
-from deforum_api.record import Job
+from deforum_api.record import ANIMATION, Job
 from deforum_helpers import errors
 from deforum_helpers.output.disk import is_full
 from deforum_helpers.output.names import Run
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deforum_helpers.cancel import CancelToken
     from deforum_helpers.job import Progress, RunResult
     from deforum_helpers.prepare import Prepared
+    from deforum_helpers.tools.prepare import PreparedTool
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,11 @@ _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "in
 
 
 class Check(Protocol):
-    """Checks and plans a job; `resume` is the timestring of its run that goes on. Raises `SettingsError`."""
+    """Checks and plans a job. Raises `SettingsError`.
+
+    `resume` is the timestring of its run that goes on; `kind` that of the job, whose arguments are submitted where it
+    is a tool.
+    """
 
     def __call__(
         self,
@@ -37,10 +42,11 @@ class Check(Protocol):
         overrides: Mapping[str, Any] | None,
         *,
         resume: str | None = None,
-    ) -> Prepared: ...
+        kind: str = ANIMATION,
+    ) -> Prepared | PreparedTool: ...
 
 
-Render = Callable[["Prepared", "CancelToken", Callable[["Progress"], None]], "RunResult"]
+Render = Callable[["Prepared | PreparedTool", "CancelToken", Callable[["Progress"], None]], "RunResult"]
 
 
 class Worker:
@@ -84,7 +90,8 @@ def attempt(
     """Render `job` and return the event that ends this attempt; never raises an `Exception`."""
     try:
         resume = _begun_run(job)
-        prepared = check(json.loads(job.settings_json), json.loads(job.overrides_json), resume=resume)
+        submitted, overrides = json.loads(job.settings_json), json.loads(job.overrides_json)
+        prepared = check(submitted, overrides, resume=resume, kind=job.kind)
         result = render(prepared, cancel, report)
     except errors.Cancelled:
         return Cancelled()

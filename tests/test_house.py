@@ -152,6 +152,7 @@ WITHOUT_TORCH = (
     "deforum_helpers.render.plan",
     "deforum_helpers.prepare",
     "deforum_api.cli",
+    "deforum_helpers.tools.prepare",
     "deforum_api.app",
     "deforum_api.in_webui",
     "deforum_api.standalone",

@@ -1,4 +1,4 @@
-"""The commands that talk to a server: `submit`, `watch`, `jobs`, `cancel` and `resume`.
+"""The commands that talk to a server: `submit`, `tool`, `watch`, `jobs`, `cancel` and `resume`.
 
 Ids and paths go to standard output, one per line; everything else to standard error.
 """
@@ -6,6 +6,7 @@ Ids and paths go to standard output, one per line; everything else to standard e
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -38,7 +39,14 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Callable[[argparse.Na
             metavar="NAME=VALUE",
             help="replace a setting",
         )
-        parser.add_argument("--key", help="idempotency key: submissions with the same key are queued once")
+    elif name == "tool":
+        parser.add_argument("name", metavar="TOOL", help="interpolate, upscale, vid2depth or stitch")
+        parser.add_argument(
+            "arguments",
+            nargs="*",
+            metavar="NAME=VALUE",
+            help="argument of the tool, as in video=clip.mp4 times=4; paths are those of the server",
+        )
     elif name == "jobs":
         parser.add_argument("--status", choices=STATUSES, help="only jobs of this status")
     else:
@@ -48,12 +56,21 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Callable[[argparse.Na
         parser.add_argument(
             "--no-wait", dest="wait", action="store_false", help="return before the jobs have stopped"
         )
-    if name in ("submit", "resume"):
+    if name in ("submit", "tool"):
+        parser.add_argument("--key", help="idempotency key: submissions with the same key are queued once")
+    if name in ("submit", "tool", "resume"):
         parser.add_argument("--watch", action="store_true", help="show progress until the end")
-    if name in ("submit", "resume", "watch"):
+    if name in ("submit", "tool", "resume", "watch"):
         parser.add_argument("--save", type=Path, metavar="FOLDER", help="download the videos to this folder")
     _add_address(parser)
-    command = {"submit": submit, "watch": watch, "jobs": jobs, "cancel": cancel, "resume": resume}[name]
+    command = {
+        "submit": submit,
+        "tool": tool,
+        "watch": watch,
+        "jobs": jobs,
+        "cancel": cancel,
+        "resume": resume,
+    }[name]
     return lambda options: _run(command, options)
 
 
@@ -99,7 +116,27 @@ def submit(client: Client, options: argparse.Namespace) -> int:
     from deforum_helpers.commands.job_files import read_submitted
 
     settings = [read_submitted(path, options.changes) for path in options.files]
-    accepted = client.submit(settings, key=options.key)
+    return _accepted(client, client.submit(settings, key=options.key), options)
+
+
+def tool(client: Client, options: argparse.Namespace) -> int:
+    """Queue a tool."""
+    given = (text.partition("=") for text in options.arguments)
+    arguments = {name.replace("-", "_"): _value(text) for name, _, text in given}
+    return _accepted(client, client.run_tool(options.name, arguments, key=options.key), options)
+
+
+def _value(text: str) -> Any:
+    """Return an argument as JSON where it is a number, a list, true, false or null; else as text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text if isinstance(value, dict) else value
+
+
+def _accepted(client: Client, accepted: Mapping[str, Any], options: argparse.Namespace) -> int:
+    """Print the ids and warnings of accepted jobs, and watch them where asked to."""
     for job_id in accepted["job_ids"]:
         _tell(sys.stdout, job_id)
         _tell(sys.stderr, *(f"  warning: {text}" for text in accepted["warnings"].get(job_id, ())))

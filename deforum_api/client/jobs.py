@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from deforum_api.client.connection import Ask, Connection
 from deforum_api.client.errors import ClientError, JobEnded, RefusedByServer
@@ -67,6 +68,20 @@ class Client:
         """
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         return self._asked("POST", "/batches", body=_batch(settings, options), headers=headers)
+
+    def run_tool(
+        self, tool: str, arguments: Settings, options: Settings | None = None, *, key: str | None = None
+    ) -> dict[str, Any]:
+        """Queue a tool for an existing video or images; return `batch_id`, `job_ids` (one) and `warnings`.
+
+        Args:
+            tool: interpolate, upscale, vid2depth or stitch.
+            arguments: as `tools` describes them; paths are the server's.
+            options, key: as for `submit`.
+        """
+        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+        body = {**arguments, **({} if options is None else {"options_overrides": dict(options)})}
+        return self._asked("POST", f"/tools/{quote(tool, safe='')}", body=body, headers=headers)
 
     def validate(
         self,
@@ -204,6 +219,10 @@ class Client:
     def preview(self, job_id: str) -> bytes:
         """Return the newest frame as JPEG."""
         return self.connection.whole(Ask("GET", f"{job_path(job_id)}/preview"))
+
+    def tools(self) -> dict[str, Any]:
+        """Return every tool with the JSON schema of its arguments."""
+        return self._asked("GET", "/tools")
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of all settings."""

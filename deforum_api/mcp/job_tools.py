@@ -22,6 +22,7 @@ MOST_FRAMES = 6
 JPEG_QUALITY = 85
 KEPT = (
     "id",
+    "kind",
     "status",
     "phase",
     "phase_progress",
@@ -61,6 +62,19 @@ class JobTools:
     def submit(self, films: Films, options: Options = None) -> dict[str, Any]:
         """Queue films for rendering; all are checked first, and if any is wrong none is queued."""
         return self._client.submit(films, options)
+
+    def list_video_tools(self) -> dict[str, Any]:
+        """List the tools for existing videos and images, each with the JSON schema of its arguments."""
+        return self._client.tools()
+
+    def run_video_tool(
+        self,
+        tool: Annotated[str, Field(description="Name from list_video_tools.")],
+        arguments: Annotated[dict[str, Any], Field(description="Its arguments; paths are the server's.")],
+        options: Options = None,
+    ) -> dict[str, Any]:
+        """Queue a tool that interpolates, enlarges, or gets the depth of an existing video, or joins images to one."""
+        return self._client.run_tool(tool, arguments, options)
 
     def list_jobs(
         self, status: Status = None, limit: Annotated[int, Field(ge=1, le=100)] = 20

@@ -45,6 +45,8 @@ def make_server(client: Client) -> MCPServer:
         (settings.describe_settings, READS),
         (settings.check_settings, READS),
         (jobs.submit, ADDS),
+        (jobs.list_video_tools, READS),
+        (jobs.run_video_tool, ADDS),
         (jobs.list_jobs, READS),
         (jobs.get_job, READS),
         (jobs.watch, READS),

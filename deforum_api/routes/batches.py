@@ -42,6 +42,11 @@ EXAMPLE: dict[str, Any] = {
     }
 }
 
+KEY_MEANING = (
+    "A text of the client's own; the same key with the same body, sent again within 24 hours, gets the "
+    "same reply and queues nothing."
+)
+
 router = Router(prefix="/deforum_api", tags=["Batches"])
 
 
@@ -59,13 +64,7 @@ router = Router(prefix="/deforum_api", tags=["Batches"])
 async def submit_batch(
     request: ReadRequest,
     batch: Batch,
-    idempotency_key: str | None = Header(
-        None,
-        min_length=1,
-        max_length=200,
-        description="A text of the client's own; the same key with the same body, sent again within 24 hours, gets the "
-        "same reply and queues nothing.",
-    ),
+    idempotency_key: str | None = Header(None, min_length=1, max_length=200, description=KEY_MEANING),
     jobs: JobQueue = JOBS,
 ) -> Response:
     """Checks all jobs and queues them as one batch; if any of them is wrong, nothing is accepted."""

@@ -61,6 +61,23 @@ export class Deforum {
     return this.#json("POST", "/batches", { body: batch(settings, options), headers: { "Idempotency-Key": key } });
   }
 
+  /**
+   * Queue a tool for an existing video or images; resolves to `batch_id`, `job_ids` (one) and `warnings`.
+   * @param {string} tool interpolate, upscale, vid2depth or stitch
+   * @param {object} given its arguments, as `tools` describes them; paths are the server's
+   * @param {object} [more] as for `submit`
+   */
+  runTool(tool, given, { options = null, key = newKey() } = {}) {
+    const body = { ...given, ...(options && { options_overrides: options }) };
+    const headers = { "Idempotency-Key": key };
+    return this.#json("POST", `/tools/${encodeURIComponent(tool)}`, { body, headers });
+  }
+
+  /** Every tool with the JSON schema of its arguments. */
+  tools() {
+    return this.#json("GET", "/tools");
+  }
+
   /** Check without queueing; resolves to one answer per job: `errors`, `warnings`, `settings`, `plan`. */
   async validate(settings, { options = null, series = false } = {}) {
     const path = `/validate${series ? "?series=true" : ""}`;

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import DeforumError, SettingsError, alike, told
+from deforum_helpers.progress import Progress, frame_words, state_words
 from deforum_helpers.progress_line import ProgressLine
 from deforum_helpers.settings.tables import INTERPOLATION_ENGINES, UPSCALE_FACTORS, UPSCALE_MODELS
 
@@ -84,8 +85,10 @@ def run_tool(options: argparse.Namespace) -> int:
     cancel, line = CancelToken(), ProgressLine(sys.stderr, in_logs=False)
     root = (options.out or DEFAULT_OUTPUT_ROOT).resolve()
 
-    def report(share: float) -> None:
-        line.show(options.command, "working", share, stage="working")
+    def report(progress: Progress) -> None:
+        frames = frame_words(progress.frame, progress.max_frames)
+        words = f"{state_words(progress.phase)}, {frames}"
+        line.show(options.command, words, progress.fraction, stage=progress.phase)
 
     line.show(options.command, "preparing", stage="preparing")
     work = Work(output_root=root, cancel=cancel, report=report, device=options.device)

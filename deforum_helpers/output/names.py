@@ -239,6 +239,17 @@ def _run_at(
     return Run(outdir, now.strftime(TIMESTRING_FORMAT))
 
 
+def claimed_run(outdir: Path, now: datetime) -> Run:
+    """Return a run in a folder of any name, with a timestring that no other run has there; an empty manifest claims it.
+
+    Raises:
+        DiskFull, RenderError: the folder cannot be written.
+    """
+    while not _claimed(run := Run(outdir, now.strftime(TIMESTRING_FORMAT))):
+        now += timedelta(seconds=1)
+    return run
+
+
 def _claimed(run: Run) -> bool:
     with disk_errors(f"The folder {run.outdir.parent.name}/{run.outdir.name}"):
         make_folder(run.outdir)

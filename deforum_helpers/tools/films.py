@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deforum_helpers.output.derived import film_of
 from deforum_helpers.tools.folders import INPUT_FOLDER
-from deforum_helpers.tools.results import ToolResult, Work, part
+from deforum_helpers.tools.results import ToolResult, Work
 
 
 def filmed(
@@ -27,7 +27,7 @@ def filmed(
     Args:
         pictures: in order, in a folder of their own.
         film: its file, in the tool's folder.
-        work: how, and who is told: of the last part of the work.
+        work: how, and who is told.
         fps: of the film.
         sound: of the film, or None.
         sound_starts_s: second of it that is heard with the first frame.
@@ -44,7 +44,7 @@ def filmed(
         fps=fps,
         options=work.options,
         cancel=work.cancel,
-        report=part(work.report, 0.85, 1.0),
+        report=work.shares("POST_PROCESSING", len(pictures), film.parent),
         audio=sound,
         audio_starts_s=sound_starts_s,
     )

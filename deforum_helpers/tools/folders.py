@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 from deforum_helpers.errors import DiskFull, MissingFeature, Problem, SettingsError, VideoError
+from deforum_helpers.locks import Locked, take
 from deforum_helpers.media.footage import Footage, Selection, footage_of
 from deforum_helpers.media.video import extract_frames
-from deforum_helpers.nolinks import make_folder
+from deforum_helpers.nolinks import is_file, make_folder
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.disk import disk_errors
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.tools.results import Work
 
+# Held while a tool works in a folder.
+LOCK = ".working.lock"
 INPUT_FOLDER = "tmp_input_frames"
 LONGEST_NAME = 100
 # What a picture takes on the disk as PNG, with its share of the film.
@@ -30,9 +34,16 @@ def clean_name(path: Path) -> str:
     return _FORBIDDEN.sub("_", path.stem)[:LONGEST_NAME] or "video"
 
 
+def name_of(path: Path, work: Work) -> str:
+    """Return what the outputs of a tool that works on a file are named by."""
+    return clean_name(Path(work.name or path.name))
+
+
 @contextmanager
 def fresh_folder(work: Work, kind: str, name: str) -> Iterator[Path]:
     """Give a new folder `name`, or `name`_1 ..., in the folder `kind` of the output root; it goes if work in it fails.
+
+    What a program that was killed has left of such folders goes as well.
 
     Raises:
         SettingsError: the folder leads out of the output root through a link.
@@ -45,6 +56,7 @@ def fresh_folder(work: Work, kind: str, name: str) -> Iterator[Path]:
         raise SettingsError([Problem(message)])
     with disk_errors(kind):
         make_folder(parent)
+        _remove_abandoned(parent)
         for number in count():
             folder = parent / (f"{name}_{number}" if number else name)
             try:
@@ -52,11 +64,28 @@ def fresh_folder(work: Work, kind: str, name: str) -> Iterator[Path]:
                 break
             except FileExistsError:
                 continue
+        lock = take(folder / LOCK)
+    finished = False
     try:
         yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        finished = True
+    finally:
+        if lock is not None:
+            lock.release()
+        if not finished:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the folders in `parent` in which a killed program was working: the system let go of their locks."""
+    for folder in os.scandir(parent):
+        path = Path(folder.path, LOCK)
+        if folder.is_dir(follow_symlinks=False) and is_file(path):
+            with suppress(OSError, Locked):
+                lock = take(path, make=False)
+                if lock is not None:
+                    lock.release()
+                    shutil.rmtree(folder.path, ignore_errors=True)
 
 
 def footage(path: Path) -> Footage:

@@ -5,37 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.image.files import check_picture
 from deforum_helpers.interpolation.engines import make_interpolator
 from deforum_helpers.interpolation.names import (
-    ENGINES,
-    MOST_FRAMES,
     EngineName,
     film_fps,
     film_name,
     folder_name,
     frame_count,
-    missing_feature,
     picture_name,
 )
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.derived import interpolate_pictures as draw_between
 from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.tools.checks import check_fps, check_frame_count, check_interpolation, size_of
 from deforum_helpers.tools.films import filmed
 from deforum_helpers.tools.folders import (
-    clean_name,
     extracted,
     fresh_folder,
     input_video,
+    name_of,
     notes_on,
     require_room,
     sound_of,
 )
-from deforum_helpers.tools.results import ToolResult, Work, part
+from deforum_helpers.tools.results import ToolResult, Work
 
 FOLDER = "frame-interpolation"
-SLOWEST = 10
 
 
 def interpolate_video(
@@ -62,18 +57,18 @@ def interpolate_video(
         RenderError: it failed; nothing is left behind.
         Cancelled, Parked: it was told to stop; nothing is left behind.
     """
-    named = _checked(engine, x_amount, slow_mo_amount)
+    named = check_interpolation(engine, x_amount, slow_mo_amount)
     video = input_video(path, work)
-    size = video.width_px, video.height_px
-    _check_size(video.frames, x_amount, size, work)
-    with fresh_folder(work, FOLDER, clean_name(path)) as folder:
+    count, name = check_frame_count(video.frames, x_amount), name_of(path, work)
+    require_room(work, video.width_px * video.height_px * (count + video.frames))
+    with fresh_folder(work, FOLDER, name) as folder:
+        work.shares("PREPARING", count, folder)(0.0)
         frames = extracted(video, folder, work)
-        work.report(0.1)
         return _film(
             frames,
             folder,
             work,
-            name=clean_name(path),
+            name=name,
             engine=named,
             x_amount=x_amount,
             slow_mo_amount=slow_mo_amount,
@@ -110,13 +105,14 @@ def interpolate_pictures(
         RenderError: it failed; nothing is left behind.
         Cancelled, Parked: it was told to stop; nothing is left behind.
     """
-    named = _checked(engine, x_amount, slow_mo_amount)
+    named = check_interpolation(engine, x_amount, slow_mo_amount)
     check_fps(fps)
     paths = [path.resolve() for path in paths]
-    _check_size(len(paths), x_amount, _size_of(paths), work)
+    count, (width_px, height_px) = check_frame_count(len(paths), x_amount), size_of(paths)
+    require_room(work, width_px * height_px * (count + len(paths)))
     if soundtrack is not None:
         check_soundtrack(soundtrack, find_ffmpeg(work.options.deforum_ffmpeg_location))
-    name = clean_name(paths[0])
+    name = name_of(paths[0], work)
     with fresh_folder(work, FOLDER, name) as folder:
         return _film(
             paths,
@@ -151,7 +147,8 @@ def _film(
     count = frame_count(len(frames), x_amount)
     pictures = tuple(target / picture_name(engine, number) for number in range(count))
     interpolator = make_interpolator(engine.name, work.device, work.cancel.check_cancel)
-    draw_between(frames, pictures, interpolator, x_amount, work.cancel, part(work.report, 0.1, 0.85))
+    report = work.shares("GENERATING", count, folder)
+    draw_between(frames, pictures, interpolator, x_amount, work.cancel, report)
     film = folder / film_name(name, engine, x_amount, slow_mo_amount, upscaled=False)
     return filmed(
         pictures,
@@ -163,69 +160,3 @@ def _film(
         keep_imgs=keep_imgs,
         warnings=warnings,
     )
-
-
-def _checked(engine: str, x_amount: int, slow_mo_amount: int | None) -> EngineName:
-    problems = []
-
-    def wrong(setting: str, found: object, allowed: str) -> None:
-        message = f"{setting} is {found!r}; allowed is {allowed}."
-        problems.append(Problem(message, setting, found=str(found)[:80], allowed=allowed))
-
-    named = ENGINES.get(engine)
-    if named is None:
-        wrong("frame_interpolation_engine", engine, f"one of: {', '.join(ENGINES)}")
-    elif not _whole(x_amount) or not 2 <= x_amount <= named.most:
-        wrong("frame_interpolation_x_amount", x_amount, f"2 to {named.most} with {engine}")
-    if slow_mo_amount is not None and (not _whole(slow_mo_amount) or not 2 <= slow_mo_amount <= SLOWEST):
-        wrong("frame_interpolation_slow_mo_amount", slow_mo_amount, f"2 to {SLOWEST}")
-    if not problems and (missing := missing_feature(engine)):
-        setting = "frame_interpolation_engine"
-        problems.append(Problem(f"{setting}: {missing}.", setting, found=engine, allowed="Flow"))
-    if problems or named is None:
-        raise SettingsError(problems)
-    return named
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def check_fps(fps: float) -> None:
-    """See that a film can have this rate.
-
-    Raises:
-        SettingsError: it cannot.
-    """
-    if not 1 <= fps <= 240:
-        raise SettingsError([Problem(f"fps is {fps:g}; allowed is 1 to 240.", "fps", found=f"{fps:g}")])
-
-
-def _check_size(frames: int, x_amount: int, size: tuple[int, int], work: Work) -> None:
-    count = frame_count(frames, x_amount)
-    if frames < 2 or count > MOST_FRAMES:
-        found = f"{frames} frame{'' if frames == 1 else 's'}"
-        allowed = f"at least 2 frames, and at most {MOST_FRAMES:,} with those in between"
-        message = f"There is nothing to draw between: {found}; allowed are {allowed}."
-        if count > MOST_FRAMES:
-            message = (
-                f"frame_interpolation_x_amount {x_amount} makes {count:,} of {found}; allowed are {allowed}."
-            )
-        raise SettingsError([Problem(message, "frame_interpolation_x_amount", found=found, allowed=allowed)])
-    require_room(work, size[0] * size[1] * (count + frames))
-
-
-def _size_of(paths: Sequence[Path]) -> tuple[int, int]:
-    first = (0, 0)
-    for number, path in enumerate(paths):
-        size = check_picture(path, setting="The list of pictures")
-        first = size if number == 0 else first
-        if size != first:
-            message = (
-                f"The picture {path.name!r} has {size[0]}x{size[1]} pixels, but the first one {first[0]}x{first[1]}; "
-                "give pictures of one size."
-            )
-            raise SettingsError(
-                [Problem(message, found=f"{size[0]}x{size[1]}", allowed=f"{first[0]}x{first[1]}")]
-            )
-    return first

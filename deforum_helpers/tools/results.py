@@ -8,9 +8,10 @@ from pathlib import Path
 
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.options import Options
+from deforum_helpers.progress import Phase, Progress
 
 
-def _nobody(share: float) -> None:
+def _nobody(progress: Progress) -> None:
     pass
 
 
@@ -22,15 +23,32 @@ class Work:
         output_root: folder that holds everything the program writes.
         options: encoder and ffmpeg.
         cancel: asked at every picture.
-        report: is told the share that is done, 0..1, never falling, on the calling thread.
+        report: is told of every progress, on the calling thread.
         device: where models run.
+        name: what the outputs are named by; by default the name of the file that the tool works on.
     """
 
     output_root: Path
     options: Options = field(default_factory=Options)
     cancel: CancelToken = field(default_factory=CancelToken)
-    report: Callable[[float], None] = _nobody
+    report: Callable[[Progress], None] = _nobody
     device: str = "cpu"
+    name: str = ""
+
+    def shares(self, phase: Phase, frames: int, outdir: Path) -> Callable[[float], None]:
+        """Return what takes the share 0..1 of a phase that is done, and reports it.
+
+        Args:
+            phase: GENERATING makes `frames` frames in files of their own, POST_PROCESSING the video.
+            frames: of the finished video.
+            outdir: folder of the tool's files.
+        """
+
+        def told(share: float) -> None:
+            done = {"PREPARING": 0, "GENERATING": round(share * frames)}.get(phase, frames)
+            self.report(Progress(phase, share, done, frames, outdir=str(outdir)))
+
+        return told
 
 
 @dataclass(frozen=True)
@@ -50,8 +68,3 @@ class ToolResult:
     fps: float
     pictures: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
-
-
-def part(report: Callable[[float], None], begin: float, end: float) -> Callable[[float], None]:
-    """Return a report whose 0..1 is begin..end of another."""
-    return lambda share: report(begin + (end - begin) * share)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.image.files import LARGEST_PIXELS
 from deforum_helpers.output.derived import enlarge_pictures
+from deforum_helpers.tools.checks import check_upscaling, enlarged_size
 from deforum_helpers.tools.films import filmed
 from deforum_helpers.tools.folders import (
-    clean_name,
     extracted,
     fresh_folder,
     input_video,
+    name_of,
     notes_on,
     require_room,
     sound_of,
 )
-from deforum_helpers.tools.results import ToolResult, Work, part
+from deforum_helpers.tools.results import ToolResult, Work
 from deforum_helpers.upscaling.models import make_upscaler
-from deforum_helpers.upscaling.names import FACTORS, film_name, missing_feature, times_larger
+from deforum_helpers.upscaling.names import film_name
 
 FOLDER = "frame-upscaling"
 PICTURES = "Upscaled_frames"
@@ -33,7 +32,7 @@ def upscale_video(
     Args:
         path: the video.
         work: where, how, and who is told.
-        model: of `FACTORS`.
+        model: of `upscaling.names.FACTORS`.
         factor: "x2", "x3" or "x4", one that the model has.
         keep_imgs: whether the pictures stay.
 
@@ -42,22 +41,18 @@ def upscale_video(
         RenderError: it failed; nothing is left behind.
         Cancelled, Parked: it was told to stop; nothing is left behind.
     """
-    _check(model, factor)
-    video, times = input_video(path, work), times_larger(factor)
-    width_px, height_px = video.width_px * times, video.height_px * times
-    if width_px * height_px > LARGEST_PIXELS:
-        found = f"{width_px}x{height_px}"
-        allowed = f"frames of at most {LARGEST_PIXELS // 1_000_000} million pixels"
-        message = f"r_upscale_factor {factor} makes frames of {found} pixels; allowed are {allowed}."
-        raise SettingsError([Problem(message, "r_upscale_factor", found=found, allowed=allowed)])
+    check_upscaling(model, factor)
+    video, name = input_video(path, work), name_of(path, work)
+    width_px, height_px = enlarged_size(video.width_px, video.height_px, factor)
     require_room(work, width_px * height_px * video.frames)
-    with fresh_folder(work, FOLDER, clean_name(path)) as folder:
+    with fresh_folder(work, FOLDER, name) as folder:
+        work.shares("PREPARING", video.frames, folder)(0.0)
         frames = extracted(video, folder, work)
-        work.report(0.1)
         pictures = tuple(folder / PICTURES / f"{number:09d}.png" for number in range(len(frames)))
         upscaler = make_upscaler(model, factor, work.device, work.cancel.check_cancel)
-        enlarge_pictures(frames, pictures, upscaler, work.cancel, part(work.report, 0.1, 0.85))
-        film = folder / film_name(clean_name(path), factor)
+        report = work.shares("GENERATING", len(frames), folder)
+        enlarge_pictures(frames, pictures, upscaler, work.cancel, report)
+        film = folder / film_name(name, factor)
         return filmed(
             pictures,
             film,
@@ -68,20 +63,3 @@ def upscale_video(
             keep_imgs=keep_imgs,
             warnings=notes_on(video),
         )
-
-
-def _check(model: str, factor: str) -> None:
-    factors = [f"x{times}" for times in FACTORS.get(model, ())]
-    problem = None
-    if not factors:
-        allowed = ", ".join(FACTORS)
-        message = f"r_upscale_model is {model!r}; allowed is one of: {allowed}."
-        problem = Problem(message, "r_upscale_model", found=model[:80], allowed=allowed)
-    elif factor not in factors:
-        allowed = ", ".join(factors)
-        message = f"r_upscale_factor is {factor!r}; with {model} it may be {allowed}."
-        problem = Problem(message, "r_upscale_factor", found=factor[:80], allowed=allowed)
-    elif missing := missing_feature(model, factor):
-        problem = Problem(f"r_upscale_model: {missing}.", "r_upscale_model", found=model, allowed="Lanczos")
-    if problem is not None:
-        raise SettingsError([problem])

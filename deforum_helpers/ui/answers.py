@@ -130,7 +130,7 @@ class Answers:
         return settings | {name: self._uploads.keep(path) for name, path in dropped.items()}
 
     def tick(self, state: str) -> tuple[str | None, str | None, str | None]:
-        """Return the run, the list of jobs and the tools' runs, each None where the page shows it already.
+        """Return the run, the list of jobs and the tools' jobs, each None where the page shows it already.
 
         Args:
             state: JSON of the page: the job picked, and the versions of the three parts that it shows.
@@ -142,7 +142,7 @@ class Answers:
         if panels.run_version(self._service, job) != shown.get("run"):
             run = panels.run_html(self._service, job, self._file_url)
         table = None if panels.version(jobs) == shown.get("jobs") else panels.jobs_html(jobs)
-        tools = None if self.tools.version == shown.get("tools") else self.tools.html()
+        tools = None if self.tools.version(jobs) == shown.get("tools") else self.tools.html(jobs)
         return run, table, tools
 
     def act(self, command: str) -> str:
@@ -167,7 +167,6 @@ class Answers:
             "up": self._service.move_up,
             "forget": self._service.forget,
             "folder": self._service.open_folder,
-            "tool_cancel": self.tools.runs.cancel,
         }
 
     def fill(self, command: str, values: Values) -> tuple[Values, str]:

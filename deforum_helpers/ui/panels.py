@@ -76,7 +76,7 @@ def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str
     return (
         f'<section class="deforum-run {job.state}" data-version="{mark}" data-job="{escape(job.id)}" '
         f'data-state="{job.state}" aria-label="Run">'
-        f"{_mark_html(job)}{picture}{_progress_html(job)}{_links_html(service, job, files, file_url)}"
+        f"{_mark_html(job)}{picture}{progress_html(job)}{_links_html(service, job, files, file_url)}"
         f"{warnings_html(job.warnings)}</section>"
     )
 
@@ -126,7 +126,8 @@ def preview_jpeg(frame: Path, longest_px: int = PREVIEW_PX) -> bytes | None:
     return jpeg.getvalue()
 
 
-def _progress_html(job: JobView) -> str:
+def progress_html(job: JobView) -> str:
+    """Return the bar, the line and the message of a job."""
     share = 1.0 if job.state == "done" else job.frame / job.max_frames if job.max_frames else 0.0
     state = job_words(job)
     message = "" if job.message == f"{state}." else job.message
@@ -151,24 +152,30 @@ def job_words(job: JobView) -> str:
 
 
 def _links_html(service: JobService, job: JobView, files: Mapping[str, Path], file_url: FileUrl) -> str:
-    offered = {name: kind for name, kind in KINDS.items() if kind.downloadable}
-    if "video" not in files:
-        offered[PREVIEW] = KINDS[PREVIEW]
-    links = [
-        f'<a class="deforum-link" href="{escape(file_url(files[name]))}" download="{escape(files[name].name)}">'
-        f"Download {kind.label}</a>"
-        for name, kind in offered.items()
-        if name in files
-    ]
+    links = file_links(files, file_url)
     saved = files.get("settings")
     if saved and (settings := run_content(saved)):
         links.append(download_html(f"Download {KINDS['settings'].label}", saved.name, settings))
     if service.opens_folders and job.folder:
         links.append(button_html("folder", job.id, "Open folder"))
-    links.append(button_html("use", job.id, "Use these settings"))
+    if not job.tool:
+        links.append(button_html("use", job.id, "Use these settings"))
     return (
         f'<p class="deforum-links">{" ".join(links)}</p>{_folder_html(service.facts.output_root, job.folder)}'
     )
+
+
+def file_links(files: Mapping[str, Path], file_url: FileUrl) -> list[str]:
+    """Return a link to each file that the tab offers, by the names of their kinds."""
+    offered = {name: kind for name, kind in KINDS.items() if kind.downloadable}
+    if "video" not in files:
+        offered[PREVIEW] = KINDS[PREVIEW]
+    return [
+        f'<a class="deforum-link" href="{escape(file_url(files[name]))}" download="{escape(files[name].name)}">'
+        f"Download {kind.label}</a>"
+        for name, kind in offered.items()
+        if name in files
+    ]
 
 
 def _folder_html(output_root: Path, folder: Path | None) -> str:
@@ -213,9 +220,10 @@ def _row_html(job: JobView) -> str:
     buttons = "".join(
         button_html(action, job.id, label)
         for action, label in ACTIONS[job.state]
-        if not (action == "up" and not job.position) and not job.cancelling
+        if not (action == "up" and not job.position) and not (action == "use" and job.tool)
+        if not job.cancelling
     )
-    state, kind = job_words(job), ", motion preview" if job.preview else ""
+    state, kind = job_words(job), ", motion preview" if job.preview else f", {job.tool}" if job.tool else ""
     message = f'<div class="deforum-message">{escape(job.message)}</div>' if job.message else ""
     if job.message.startswith(f"{state} "):  # "Cancelled before it began."
         state = ""

@@ -32,6 +32,7 @@ class JobView:
         updates: grows with every change.
         cancelling: it was told to end and has not ended yet.
         preview: it is a motion preview, for which nothing is generated.
+        tool: name of the tool that it runs, or empty where it is a video.
     """
 
     id: str
@@ -50,6 +51,7 @@ class JobView:
     updates: int = 0
     cancelling: bool = False
     preview: bool = False
+    tool: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,18 @@ class JobService(Protocol):
         """Queue jobs, all of them or none; return their ids."""
         ...
 
+    def submit_tool(
+        self, tool: str, arguments: Mapping[str, Any], dropped: Mapping[str, Sequence[Path]]
+    ) -> str:
+        """Queue a tool; return the id of its job.
+
+        Args:
+            tool: its name.
+            arguments: other than its files.
+            dropped: files that were dropped into the page, by the argument that they are for; the job keeps a copy.
+        """
+        ...
+
     def jobs(self, limit: int) -> tuple[JobView, ...]:
         """Return the unfinished jobs, and the `limit` newest of the others; newest first."""
         ...
@@ -112,7 +126,7 @@ class JobService(Protocol):
         ...
 
     def settings(self, job_id: str) -> dict[str, Any]:
-        """Return the settings that a job was submitted with."""
+        """Return the settings that a job was submitted with; that of a tool has none."""
         ...
 
     def cancel(self, job_id: str) -> None:

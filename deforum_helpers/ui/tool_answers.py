@@ -1,4 +1,4 @@
-"""What the tools of the tab Output are told, and how their runs are shown; no component is known here."""
+"""What the buttons of the tools queue, and how their jobs are shown; no component is known here."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ from pathlib import Path
 from typing import Any
 
 from deforum_helpers.errors import DeforumError
-from deforum_helpers.media.inputs import Downloads
 from deforum_helpers.settings import FIELDS
-from deforum_helpers.tools.results import ToolResult, Work
+from deforum_helpers.tools.checks import numbered_pictures
+from deforum_helpers.ui.checking import warnings_html
 from deforum_helpers.ui.options import OptionRow, number
-from deforum_helpers.ui.panels import button_html, version
-from deforum_helpers.ui.service import JobService
+from deforum_helpers.ui.panels import LISTED, button_html, file_links, progress_html, version
+from deforum_helpers.ui.service import JobService, JobView
 from deforum_helpers.ui.tool_rows import DEPTH_ROWS, INTERPOLATION_FIELDS, UPSCALE_ROWS
-from deforum_helpers.ui.tool_runs import UNFINISHED, Tool, ToolRun, ToolRuns
 from deforum_helpers.ui.wording import escape
 
 FileUrl = Callable[[Path], str]
 Files = Sequence[Path]
+SHOWN = 12
+UNFINISHED = ("queued", "paused", "running")
 SOUND = ("add_soundtrack", "soundtrack_path")
 _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "int": ((int, float), "a number"),
     "float": ((int, float), "a number"),
     "bool": ((bool,), "yes or no"),
+}
+TITLES: Mapping[str, str] = {
+    "interpolate": "Interpolate",
+    "upscale": "Upscale",
+    "vid2depth": "Depth",
+    "stitch": "Stitch",
 }
 NO_ENGINE = "Engine is None; choose above what makes the frames between the others."
 
@@ -32,14 +39,13 @@ class ToolAnswers:
     """The answers to the tools' buttons.
 
     Args:
-        service: tells where to write and how to encode.
+        service: queues the tools.
         file_url: address of a file in this host's pages.
     """
 
     def __init__(self, service: JobService, file_url: FileUrl) -> None:
         self._service = service
         self._file_url = file_url
-        self.runs = ToolRuns(service)
 
     def facts(self, files: Files) -> str:
         """Return what is known of a film that was just given."""
@@ -57,124 +63,81 @@ class ToolAnswers:
         )
 
     def interpolate_video(self, files: Files, *values: Any) -> str:
-        """Make frames between those of a film; `values` as in `INTERPOLATION_FIELDS`."""
-        how = _interpolation(values)
-
-        def tool(work: Work) -> ToolResult:
-            from deforum_helpers.tools.interpolate import interpolate_video
-
-            return interpolate_video(files[0], work, **how)
-
-        return self._start("Interpolate Video", files, tool, wrong=_no_engine(values))
+        """Queue more frames for a video; `values` as in `INTERPOLATION_FIELDS`."""
+        how = _interpolation(_named(INTERPOLATION_FIELDS, values))
+        return self._queued("interpolate", how, {"video": files[:1]}, wrong=_no_engine(values))
 
     def interpolate_pictures(self, files: Files, *values: Any) -> str:
-        """Make frames between pictures, in the order of their names; `values` as in `INTERPOLATION_FIELDS`."""
+        """Queue a video of images in the order of their names, with frames between them; `values` as above."""
         named = _named(INTERPOLATION_FIELDS, values)
-        how = _interpolation(values)
+        how = _interpolation(named) | _rate_and_sound(named)
         ordered = sorted(files, key=lambda path: path.name)
-
-        def tool(work: Work) -> ToolResult:
-            from deforum_helpers.tools.interpolate import interpolate_pictures
-
-            downloads = Downloads(self._service.facts.fetcher)
-            soundtrack = _soundtrack(named, downloads)
-            return interpolate_pictures(ordered, work, fps=named["fps"] or 0, soundtrack=soundtrack, **how)
-
-        return self._start("Interpolate Pics", ordered, tool, wrong=_no_engine(values))
+        return self._queued("interpolate", how, {"pictures": ordered}, wrong=_no_engine(values))
 
     def upscale(self, files: Files, *values: Any) -> str:
-        """Enlarge a film; `values` as in `UPSCALE_ROWS`."""
-
-        def tool(work: Work) -> ToolResult:
-            from deforum_helpers.tools.upscale import upscale_video
-
-            return upscale_video(files[0], work, **_of_rows(UPSCALE_ROWS, values))
-
-        return self._start("Upscale uploaded video", files, tool)
+        """Queue a larger video; `values` as in `UPSCALE_ROWS`."""
+        how = _of_rows(UPSCALE_ROWS, values)
+        how["keep_pictures"] = how.pop("keep_imgs")
+        return self._queued("upscale", how, {"video": files[:1]})
 
     def depth(self, files: Files, *values: Any) -> str:
-        """Make a film of the depth of a film; `values` as in `DEPTH_ROWS`."""
-
-        def tool(work: Work) -> ToolResult:
-            from deforum_helpers.tools.vid2depth import DepthLook, video_to_depth
-
-            how = _of_rows(DEPTH_ROWS, values)
-            keep = how.pop("keep_imgs")
-            return video_to_depth(files[0], work, DepthLook(**how), keep_imgs=keep)
-
-        return self._start("Get depth from uploaded video", files, tool)
+        """Queue a video of the depth of a video; `values` as in `DEPTH_ROWS`."""
+        how = _of_rows(DEPTH_ROWS, values)
+        how |= {"keep_pictures": how.pop("keep_imgs"), "blur": how.pop("end_blur")}
+        how["far_is_bright"] = how.pop("invert") is False
+        return self._queued("vid2depth", how, {"video": files[:1]})
 
     def stitch(self, pattern: str, fps: Any, add_soundtrack: str, soundtrack_path: str) -> str:
-        """Make a film of numbered pictures in the output folder."""
-        named = _named(("fps", *SOUND), (fps, add_soundtrack, soundtrack_path))
-
-        def tool(work: Work) -> ToolResult:
-            from deforum_helpers.tools.stitch import stitch_frames
-
-            downloads = Downloads(self._service.facts.fetcher)
-            sound = _soundtrack(named, downloads)
-            return stitch_frames(
-                pattern.strip(), work, fps=named["fps"] or 0, soundtrack=sound, below=work.output_root
-            )
-
-        missing = "" if pattern.strip() else "Image path is empty; give the path of one of the pictures."
-        return self._start("Stitch frames to video", [Path(pattern.strip())], tool, wrong=missing)
-
-    def _start(self, title: str, files: Files, tool: Tool, *, wrong: str = "") -> str:
-        if not files:
-            wrong = f"{title}: no file is there yet; drop one into the box above the button."
-        if not wrong:
+        """Queue a video of numbered images in the output folder."""
+        how = _rate_and_sound(_named(("fps", *SOUND), (fps, add_soundtrack, soundtrack_path)))
+        pattern = pattern.strip()
+        wrong = "" if pattern else "Image path is empty; give the path of one of the pictures."
+        if pattern:
             try:
-                self.runs.start(title, files[0].name, tool)
+                numbered_pictures(pattern, self._service.facts.output_root)
             except DeforumError as error:
                 wrong = str(error)
-        return (_refusal(wrong) if wrong else "") + self.html()
+        return self._queued("stitch", how | {"pattern": pattern}, {}, wrong=wrong)
 
-    @property
-    def version(self) -> str:
-        """The mark of `html`."""
-        return version(tuple(_shown(run) for run in self.runs.listed()))
+    def _queued(
+        self, tool: str, arguments: Mapping[str, Any], dropped: Mapping[str, Files], *, wrong: str = ""
+    ) -> str:
+        if not all(dropped.values()):
+            wrong = f"{TITLES[tool]}: no file is there yet; drop one into the box above the button."
+        if not wrong:
+            try:
+                self._service.submit_tool(tool, arguments, dropped)
+            except DeforumError as error:
+                wrong = str(error)
+        return (_refusal(wrong) if wrong else "") + self.html(self._service.jobs(LISTED))
 
-    def html(self) -> str:
-        """Return the runs of tools, newest first, and the newest film."""
-        runs = self.runs.listed()
-        rows = "".join(self._row(run) for run in runs)
-        busy = any(run.state in UNFINISHED for run in runs)
-        films = [run.result.video for run in runs if run.result] if not busy else []
-        film = _film_html(self._file_url(films[0])) if films else ""
-        return f'<div class="deforum-tools" data-version="{self.version}">{rows}{film}</div>'
+    def version(self, jobs: Sequence[JobView]) -> str:
+        """Return the mark of `html`."""
+        return version(_tools(jobs))
 
-    def _row(self, run: ToolRun) -> str:
-        bar = f'<div class="deforum-bar"><span style="width:{run.share * 100:.0f}%"></span></div>'
-        cancel = button_html("tool_cancel", run.id, "Cancel") if run.state in UNFINISHED else ""
+    def html(self, jobs: Sequence[JobView]) -> str:
+        """Return the newest jobs of tools, and the newest finished video where none is unfinished."""
+        tools = _tools(jobs)
+        rows = "".join(self._row(job) for job in tools)
+        done = [job for job in tools if job.state == "done"]
+        busy = any(job.state in UNFINISHED for job in tools)
+        video = self._service.files(done[0].id).get("video") if done and not busy else None
+        film = _film_html(self._file_url(video)) if video else ""
+        return f'<div class="deforum-tools" data-version="{self.version(jobs)}">{rows}{film}</div>'
+
+    def _row(self, job: JobView) -> str:
+        links = file_links(self._service.files(job.id), self._file_url) if job.state == "done" else []
+        if job.state in UNFINISHED and not job.cancelling:
+            links.append(button_html("cancel", job.id, "Cancel"))
         return (
-            f'<div class="deforum-tool {run.state}" role="status"><b>{escape(run.title)}</b> '
-            f"<span>{escape(run.source)}: {escape(_words(run))}</span>{self._link(run)}{cancel}"
-            f"{bar if run.state == 'running' else ''}{_notes(run)}</div>"
+            f'<div class="deforum-tool {job.state}"><b>{escape(TITLES.get(job.tool, job.tool))}</b> '
+            f"<span>{escape(job.title)}</span> {' '.join(links)}{progress_html(job)}{warnings_html(job.warnings)}</div>"
         )
 
-    def _link(self, run: ToolRun) -> str:
-        if run.result is None:
-            return ""
-        url, name = escape(self._file_url(run.result.video)), escape(run.result.video.name)
-        return f' <a class="deforum-link" href="{url}" download="{name}">Download film</a>'
 
-
-def _shown(run: ToolRun) -> tuple[object, ...]:
-    return run.id, run.state, round(run.share * 100), run.message
-
-
-def _words(run: ToolRun) -> str:
-    if run.state == "running":
-        return f"{run.share * 100:.0f} %"
-    if run.state == "done" and run.result:
-        return f"{run.result.frames:,} frames at {run.result.fps:g} fps"
-    return run.message or run.state
-
-
-def _notes(run: ToolRun) -> str:
-    notes = run.result.warnings if run.result else ()
-    return "".join(f'<div class="deforum-message">{escape(note)}</div>' for note in notes)
+def _tools(jobs: Sequence[JobView]) -> tuple[JobView, ...]:
+    """Return the jobs that are shown: of tools, newest first."""
+    return tuple(job for job in jobs if job.tool)[:SHOWN]
 
 
 def _film_html(url: str) -> str:
@@ -215,19 +178,16 @@ def _of_rows(rows: Sequence[OptionRow], values: Sequence[Any]) -> dict[str, Any]
     }
 
 
-def _interpolation(values: Sequence[Any]) -> dict[str, Any]:
-    named = _named(INTERPOLATION_FIELDS, values)
+def _interpolation(named: Mapping[str, Any]) -> dict[str, Any]:
     slower = named["frame_interpolation_slow_mo_enabled"]
     return {
         "engine": named["frame_interpolation_engine"],
-        "x_amount": number(named["frame_interpolation_x_amount"]),
-        "slow_mo_amount": number(named["frame_interpolation_slow_mo_amount"]) if slower else None,
-        "keep_imgs": named["frame_interpolation_keep_imgs"],
+        "times": number(named["frame_interpolation_x_amount"]),
+        "slower": number(named["frame_interpolation_slow_mo_amount"]) if slower else None,
+        "keep_pictures": named["frame_interpolation_keep_imgs"],
     }
 
 
-def _soundtrack(named: Mapping[str, Any], downloads: Downloads) -> Path | None:
-    """Return the sound file that the settings name, fetched if it is an address."""
-    if named["add_soundtrack"] != "File" or not (named["soundtrack_path"] or "").strip():
-        return None
-    return Path(downloads.local(named["soundtrack_path"], "audio", setting="soundtrack_path"))
+def _rate_and_sound(named: Mapping[str, Any]) -> dict[str, Any]:
+    path = (named["soundtrack_path"] or "").strip()
+    return {"fps": named["fps"] or 0, "sound": path if named["add_soundtrack"] == "File" and path else None}

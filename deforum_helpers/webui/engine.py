@@ -26,13 +26,38 @@ from deforum_helpers.webui.fields import padded_size
 from deforum_helpers.webui.host_scripts import Faults
 from deforum_helpers.webui.parts import part
 from deforum_helpers.webui.selection import MODEL_OPTIONS, make_selection
-from deforum_helpers.webui.turn import Ending, Turns
+from deforum_helpers.webui.turn import Ending, Turns, locked
 
 logger = logging.getLogger(__name__)
 
 PAUSE_LOOK_EVERY_S = 0.1
 MOST_EXCHANGES = 5
 _LORA = re.compile(r"<(?:lora|lyco):([^:>]+)")
+
+
+def _device() -> torch.device:
+    from modules import devices
+
+    kind = torch.device(devices.get_optimal_device())
+    return kind if kind.type == "cuda" else torch.device("cpu")
+
+
+@contextmanager
+def lent_device(cancel: CancelToken) -> Iterator[torch.device]:
+    """Wait for our turn at the host's queue; then hold it, with the host's models out of the device's memory.
+
+    Raises:
+        Cancelled: the token said so before it was our turn.
+    """
+    from modules import call_queue, devices
+
+    with locked(call_queue.queue_lock, cancel):
+        back = _unload()
+        devices.torch_gc()
+        try:
+            yield _device()
+        finally:
+            back()
 
 
 class HostEngine:
@@ -44,10 +69,7 @@ class HostEngine:
     name = WEBUI.name
 
     def __init__(self) -> None:
-        from modules import devices
-
-        kind = torch.device(devices.get_optimal_device())
-        self.device = kind if kind.type == "cuda" else torch.device("cpu")
+        self.device = _device()
         self._selection = make_selection()
         chosen = drawing_options()
         self._options = {name: value for name, value in chosen.items() if name not in MODEL_OPTIONS}
@@ -113,15 +135,8 @@ class HostEngine:
     @contextmanager
     def resting(self) -> Iterator[None]:
         """Take the host's models out of the device's memory, and let nobody draw meanwhile."""
-        from modules import call_queue, devices
-
-        with call_queue.queue_lock:
-            back = _unload()
-            devices.torch_gc()
-            try:
-                yield
-            finally:
-                back()
+        with lent_device(CancelToken()):
+            yield
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
         """Return what the host will silently leave out of `request`."""

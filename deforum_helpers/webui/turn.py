@@ -34,7 +34,7 @@ class Turns:
         """
         from modules import call_queue, shared
 
-        with _locked(call_queue.queue_lock, cancel):
+        with locked(call_queue.queue_lock, cancel):
             pressed = self._pressed(shared.state)
             shared.state.begin(job=JOB_NAME)
             self._began_at = shared.state.time_start
@@ -108,7 +108,7 @@ def _ending(state: Any) -> Ending:
 
 
 @contextmanager
-def _locked(lock: Any, cancel: CancelToken) -> Iterator[None]:
+def locked(lock: Any, cancel: CancelToken) -> Iterator[None]:
     """Hold the host's lock, which has no timeout; a cancelled job gives its place in the line up."""
     place = None if lock.acquire(False) else _Place(lock)
     while place is not None and not place.reached.wait(LOOK_EVERY_S):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,14 +17,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from deforum_api.app import mount
-from deforum_api.checking import Question, batch_body
+from deforum_api.checking import Question, batch_body, prepared_job
 from deforum_api.jobs import JobQueue
 from deforum_api.security import Access
 from deforum_api.submission import Limits
 from deforum_helpers.cancel import CancelToken
 from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.own_host import own_facts
-from deforum_helpers.prepare import prepare
 
 WAIT_S = 120.0
 LOCAL = "http://127.0.0.1:7860"
@@ -67,6 +66,7 @@ class Renderer:
         overrides: Mapping[str, Any] | None,
         *,
         resume: str | None = None,
+        kind: str = "animation",
     ) -> Any:
         """Settings are good unless `max_frames` is not a number."""
         frames = submitted.get("max_frames", 4)
@@ -197,10 +197,7 @@ def strict_queue(renderer: Renderer) -> JobQueue:
     """A queue with the real checks whose renderer is `renderer`."""
     facts = own_facts("null", None, renderer.root)
 
-    def check(
-        submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, resume: str | None = None
-    ) -> Any:
-        return prepare(submitted, facts, overrides, resume=resume)
+    check = partial(prepared_job, facts)
 
     def render(prepared: Any, cancel: CancelToken, report: Callable[[Any], None]) -> Any:
         few = min(prepared.plan.frames, 4)

@@ -31,7 +31,9 @@ class PuppetRenderer:
         self.commands: queue.Queue[str] = queue.Queue()
         self.ready = threading.Semaphore(0)
 
-    def check(self, submitted: Mapping[str, Any], overrides: Any, *, resume: str | None = None) -> Any:
+    def check(
+        self, submitted: Mapping[str, Any], overrides: Any, *, resume: str | None = None, kind: str = ""
+    ) -> Any:
         return SimpleNamespace(summary={"frames": FRAMES}, work=1.0, warnings=(), resume=resume)
 
     def render(self, prepared: Any, cancel: CancelToken, report: Callable[[Any], None]) -> Any:

@@ -235,7 +235,7 @@ def test_an_answer_full_of_problems_is_bounded(
     facts = own_facts("null", None, tmp_path)
     body = batch_body(settings, overrides)
 
-    def check(submitted: Any, overrides: Any, *, resume: str | None = None) -> Any:
+    def check(submitted: Any, overrides: Any, *, resume: str | None = None, kind: str = "") -> Any:
         return prepare(submitted, facts, overrides, resume=resume)
 
     told = outcome(lambda question: examined(question, check), Question("submit", body, 100))

@@ -216,7 +216,7 @@ def test_a_motion_preview_and_a_tool_make_films(browser: Any, url: str, tmp_path
         one.page.locator("#deforum_tool_upscale_film input[type=file]").set_input_files(clip)
         one.page.locator("#deforum_tool_upscale_film_facts", has_text="3 frames, 8 fps").first.wait_for()
         one.page.click("#deforum_tool_run_upscale")
-        one.page.locator("#deforum_tools .deforum-tool.done", has_text="3 frames").first.wait_for()
+        one.page.locator("#deforum_tools .deforum-tool.done", has_text="frame 3 of 3").first.wait_for()
         with one.page.expect_download() as download:
             one.page.locator("#deforum_tools").get_by_text("Download film").click()
         assert Path(download.value.path()).stat().st_size > 500

@@ -50,6 +50,17 @@ def test_a_submission_is_repeated_with_one_key(scripted: Make, clock: Clock) -> 
     assert clock.slept[1] >= 1.0, "Retry-After is kept to"
 
 
+def test_a_tool_is_queued_with_its_arguments(scripted: Make, clock: Clock) -> None:
+    server = scripted(DROPPED, told(ACCEPTED, 202))
+    arguments = {"video": "a.mp4", "times": 4}
+    told_back = client_of(server, clock).run_tool("interpolate", arguments, {"deforum_ffmpeg_crf": 20})
+    assert told_back["job_ids"] == ["batch(1)-0"]
+    assert {(one.method, one.path) for one in server.asked} == {("POST", "/deforum_api/tools/interpolate")}
+    assert len({one.headers["idempotency-key"] for one in server.asked}) == 1
+    sent = json.loads(server.asked[1].body)
+    assert sent == {**arguments, "options_overrides": {"deforum_ffmpeg_crf": 20}}
+
+
 def test_two_submissions_have_two_keys_unless_one_is_given(scripted: Make, clock: Clock) -> None:
     server = scripted(*[told(ACCEPTED, 202)] * 3)
     client = client_of(server, clock)

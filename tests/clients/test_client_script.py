@@ -73,6 +73,15 @@ def test_a_submission_is_repeated_with_one_key(scripted: Make) -> None:
     assert json.loads(server.asked[0].body) == {"deforum_settings": {"max_frames": 2}}
 
 
+def test_a_tool_is_queued_with_its_arguments(scripted: Make) -> None:
+    server = scripted(told({"job_ids": ["batch(1)-0"]}, 202))
+    assert tell("tool", server.url) == {"job_ids": ["batch(1)-0"]}
+    (asked,) = server.asked
+    assert (asked.method, asked.path) == ("POST", "/deforum_api/tools/upscale")
+    assert json.loads(asked.body) == {"video": "a.mp4", "options_overrides": {"deforum_ffmpeg_crf": 20}}
+    assert asked.headers["idempotency-key"]
+
+
 def test_a_host_that_has_not_loaded_deforum_yet_is_waited_for(scripted: Make) -> None:
     assert tell("submit", scripted(NOT_YET, NOT_YET, told({"job_ids": ["batch(1)-0"]}, 202)).url)
     server = scripted(NOT_YET, told(record(1)), events(record(2), DONE))

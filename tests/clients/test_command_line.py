@@ -40,6 +40,25 @@ def test_a_film_from_file_to_file(
     assert f"{job_id} SUCCEEDED" in capsys.readouterr().out
 
 
+def test_a_tool_makes_a_video_of_a_video(
+    deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = Client(deforum.url)
+    (made,) = client.submit({**SMALL, "max_frames": 3})["job_ids"]
+    client.wait(made)
+    video = client.download(made, tmp_path / "clip.mp4")
+    command = ["tool", "interpolate", f"video={video}", "times=4", "keep-pictures=true", "--url", deforum.url]
+    assert helpers_main([*command, "--save", str(tmp_path / "films")]) == 0
+    job_id, film = capsys.readouterr().out.splitlines()
+    assert film == str(tmp_path / "films" / f"{job_id}.mp4")
+    assert (client.job(job_id)["kind"], client.job(job_id)["frame"]) == ("interpolate", 9)
+    assert len(client.download_frames(job_id, tmp_path / "frames")) == 9
+    assert main(["tool", "upscale", "factor=x9", "--url", deforum.url]) == 2
+    assert "video is missing" in capsys.readouterr().err
+    assert main(["tool", "unfold", "--url", deforum.url]) == 2
+    assert "vid2depth" in capsys.readouterr().err
+
+
 def test_cancel_resume_and_cancel_the_batch(
     deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

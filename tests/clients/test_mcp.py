@@ -29,6 +29,8 @@ TOOLS = {
     "describe_settings",
     "check_settings",
     "submit",
+    "list_video_tools",
+    "run_video_tool",
     "list_jobs",
     "get_job",
     "watch",
@@ -54,7 +56,9 @@ def mcp_url(deforum: Server) -> Iterator[str]:
     assert started.stdout
     timer = threading.Timer(60, started.kill)
     timer.start()
-    yield started.stdout.readline().split()[2]
+    address = started.stdout.readline().split()[2]
+    timer.cancel()
+    yield address
     started.terminate()
     with started.stdout:
         assert started.wait(20) == 0
@@ -131,6 +135,15 @@ async def film_from_idea_to_pictures(client: Client) -> None:
     with urllib.request.urlopen(film["url"]) as answer:
         assert len(answer.read()) == film["size"]
     await finished_film_is_a_resource(client, job_id)
+    described = await called(client, "list_video_tools")
+    arguments = {
+        "video": film["path_on_server"],
+        "factor": described["upscale"]["properties"]["factor"]["default"],
+    }
+    queued = await client.call_tool("run_video_tool", {"tool": "upscale", "arguments": arguments})
+    (larger,) = (queued.structured_content or {})["job_ids"]
+    ended = await called(client, "watch", job_id=larger)
+    assert (ended["status"], ended["kind"], ended["frame"]) == ("SUCCEEDED", "upscale", 4)
 
 
 async def finished_film_is_a_resource(client: Client, job_id: str) -> None:

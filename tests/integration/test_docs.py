@@ -35,9 +35,10 @@ def test_every_example_runs_unchanged(tmp_path: Path, examples_port: int) -> Non
     finally:
         server.close()
     ends = [job["status"] for job in jobs]
-    assert ends.count("SUCCEEDED") == 5
+    assert ends.count("SUCCEEDED") == 6
     assert ends.count("CANCELLED") == 2
     assert (tmp_path / "sh" / "first_video.mp4").read_bytes()[4:8] == b"ftyp"
+    assert (tmp_path / "sh" / "stitched.mp4").read_bytes()[4:8] == b"ftyp"
     assert len(list((tmp_path / "python").glob("batch(*.mp4"))) == 2
 
 

@@ -18,10 +18,11 @@ from deforum_helpers.job import RunResult, run_job
 from deforum_helpers.options import Options
 from deforum_helpers.output.containers import count_frames
 from deforum_helpers.prepare import Prepared, prepare
+from deforum_helpers.tools.checks import DepthLook
 from deforum_helpers.tools.interpolate import interpolate_video
 from deforum_helpers.tools.results import ToolResult, Work
 from deforum_helpers.tools.upscale import upscale_video
-from deforum_helpers.tools.vid2depth import DepthLook, video_to_depth
+from deforum_helpers.tools.vid2depth import video_to_depth
 
 CASES = Path(__file__).parents[1] / "cases"
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}

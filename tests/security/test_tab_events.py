@@ -285,18 +285,7 @@ def test_pictures_outside_the_output_folder_are_not_stitched(tab: Tab) -> None:
     for path in (shots / "%04d.png", tab.outdir / "folder" / "shots" / "%04d.png", "../shots/%04d.png"):
         answer = tab.event(stitch, [str(path), *tab.events[stitch][1:]])
         assert told(answer) is None
-    deadline = time.monotonic() + 60
-    tick = next(number for number in tab.numbered("deforum_sent") if len(tab.events[number]) == 1)
-    while time.monotonic() < deadline:
-        said = [
-            tab.event(number, ["{}"]).body.decode()
-            for number in tab.numbered("deforum_sent")
-            if len(tab.events[number]) == 1
-        ]
-        if any(one.count("inside the output folder") == 3 for one in said):
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"they were not refused ({tick})")
+        assert "inside the output folder" in answer.body.decode()
 
 
 def odd(draw: random.Random, traps: tuple[Path, ...]) -> Any:

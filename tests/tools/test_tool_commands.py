@@ -80,9 +80,6 @@ def test_what_is_wrong_is_told_line_by_line(
         == 2
     )
     told = capsys.readouterr().err.strip().splitlines()
-    assert [line.split()[0] for line in told] == [
-        "frame_interpolation_x_amount",
-        "frame_interpolation_slow_mo_amount",
-    ]
+    assert [line.split()[0] for line in told] == ["times", "slower"]
     assert main(["upscale", str(tmp_path / "none.mp4"), "--out", str(tmp_path / "out")]) == 2
     assert "none.mp4" in capsys.readouterr().err

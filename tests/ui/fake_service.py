@@ -25,6 +25,7 @@ class FakeService:
     facts: HostFacts
     listed: tuple[JobView, ...] = ()
     submitted: list[dict[str, Any]] = field(default_factory=list)
+    tools: list[tuple[str, dict[str, Any], dict[str, list[Path]]]] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     runs: tuple[StoppedRun, ...] = ()
     frame: Path | None = None
@@ -48,6 +49,14 @@ class FakeService:
             self.check(one)
         self.submitted += [dict(one) for one in settings]
         return tuple(f"batch(1)-{number}" for number in range(len(settings)))
+
+    def submit_tool(
+        self, tool: str, arguments: Mapping[str, Any], dropped: Mapping[str, Sequence[Path]]
+    ) -> str:
+        if self.refuses:
+            raise DeforumError(self.refuses)
+        self.tools.append((tool, dict(arguments), {name: list(paths) for name, paths in dropped.items()}))
+        return "batch(9)-0"
 
     def jobs(self, limit: int) -> tuple[JobView, ...]:
         return self.listed[:limit]

@@ -1,10 +1,10 @@
-"""The tools of the tab Output from what is dropped and chosen to the film that can be downloaded."""
+"""The tools of the tab Output from what is dropped and chosen to a job, and how those jobs are shown."""
 
 from __future__ import annotations
 
 import json
 import re
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,26 @@ from deforum_helpers.errors import DeforumError
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.video import VideoWriter
-from deforum_helpers.tools.results import ToolResult, Work
+from deforum_helpers.tools.arguments import typed_arguments
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import default_values
-from deforum_helpers.ui.tool_answers import ToolAnswers
+from deforum_helpers.ui.service import JobView
+from deforum_helpers.ui.tool_answers import SHOWN, ToolAnswers
 from deforum_helpers.ui.tool_rows import DEPTH_ROWS, INTERPOLATION_FIELDS, UPSCALE_ROWS
-from deforum_helpers.ui.tool_runs import ToolRun
-from tests.ui.fake_service import FakeService, facts
+from tests.ui.fake_service import RUNNING, FakeService, facts
 
-pytest.importorskip("torch")
-
-WAIT_S = 60.0
 EVIL = "<img src=x onerror=alert(1)>"
+TOOL = replace(RUNNING, tool="upscale", title="clip.mp4", frame=3, max_frames=4, state="running")
 
 
 @pytest.fixture
-def answers(tmp_path: Path) -> ToolAnswers:
-    return ToolAnswers(FakeService(facts(tmp_path / "out")), lambda path: f"file={path}")
+def service(tmp_path: Path) -> FakeService:
+    return FakeService(facts(tmp_path / "out"))
+
+
+@pytest.fixture
+def answers(service: FakeService) -> ToolAnswers:
+    return ToolAnswers(service, lambda path: f"file={path}")
 
 
 @pytest.fixture
@@ -41,7 +44,6 @@ def pictures(tmp_path: Path) -> list[Path]:
     folder.mkdir(parents=True)
     for number in range(4):
         grey = np.full((32, 48, 3), 40 * number + 20, np.uint8)
-        grey[8:16, 4 + 4 * number : 12 + 4 * number] = 250
         made.append(folder / f"shot_{number:04d}.png")
         write_frame(made[-1], grey)
     return made
@@ -77,22 +79,15 @@ def depth(**changed: Any) -> tuple[Any, ...]:
     return tuple(changed.get(row.name, row.default) for row in DEPTH_ROWS)
 
 
-def finished(answers: ToolAnswers) -> ToolRun:
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        run = answers.runs.listed()[0]
-        if run.state not in ("waiting", "running"):
-            return run
-        time.sleep(0.01)
-    raise AssertionError("The tool did not end in time.")
-
-
-def made(answers: ToolAnswers) -> ToolResult:
-    run = finished(answers)
-    assert run.state == "done", run.message
-    assert run.result
-    assert run.result.video.is_file()
-    return run.result
+def queued(service: FakeService) -> tuple[str, dict[str, Any], dict[str, list[Path]]]:
+    """The only tool that was queued; its arguments are such as it has."""
+    ((tool, arguments, dropped),) = service.tools
+    paths = {name: [str(path) for path in found] for name, found in dropped.items()}
+    typed_arguments(
+        tool,
+        {**arguments, **{name: found if name == "pictures" else found[0] for name, found in paths.items()}},
+    )
+    return tool, arguments, dropped
 
 
 def test_what_a_film_holds_is_told_when_it_is_dropped(answers: ToolAnswers, film: Path) -> None:
@@ -102,49 +97,52 @@ def test_what_a_film_holds_is_told_when_it_is_dropped(answers: ToolAnswers, film
     assert 'class="deforum-verdict bad"' in answers.facts([film])
 
 
-def test_a_film_gets_frames_in_between_and_can_be_downloaded(answers: ToolAnswers, film: Path) -> None:
-    assert "old film.mp4" in answers.interpolate_video([film], *interpolation())
-    result = made(answers)
-    assert (result.frames, result.fps) == (10, 30.0)
-    page = answers.html()
-    assert f'href="file={result.video}" download="{result.video.name}"' in page
-    assert "10 frames at 30 fps" in page
-    assert "<video" in page
-
-
-def test_a_film_is_slowed_down_where_that_is_on(answers: ToolAnswers, film: Path) -> None:
+def test_a_video_to_interpolate_is_queued(answers: ToolAnswers, service: FakeService, film: Path) -> None:
     answers.interpolate_video([film], *interpolation(frame_interpolation_slow_mo_enabled=True))
-    assert made(answers).fps == 15.0
+    tool, arguments, dropped = queued(service)
+    assert (tool, dropped) == ("interpolate", {"video": [film]})
+    assert arguments == {"engine": "Flow", "times": 3, "slower": 2, "keep_pictures": False}
 
 
-def test_pictures_become_a_film_in_the_order_of_their_names(
-    answers: ToolAnswers, pictures: list[Path]
+def test_pictures_are_queued_in_the_order_of_their_names(
+    answers: ToolAnswers, service: FakeService, pictures: list[Path]
 ) -> None:
-    answers.interpolate_pictures(pictures[::-1], *interpolation(frame_interpolation_keep_imgs=True))
-    result = made(answers)
-    assert (result.frames, result.fps) == (10, 12)
-    assert answers.runs.listed()[0].source == "shot_0000.png"
-    assert len(result.pictures) == 10
+    sound = {"add_soundtrack": "File", "soundtrack_path": " a.mp3 "}
+    answers.interpolate_pictures(pictures[::-1], *interpolation(frame_interpolation_keep_imgs=True, **sound))
+    tool, arguments, dropped = queued(service)
+    assert (tool, dropped) == ("interpolate", {"pictures": pictures})
+    assert arguments["slower"] is None
+    assert (arguments["fps"], arguments["sound"], arguments["keep_pictures"]) == (12, "a.mp3", True)
 
 
-def test_a_film_is_enlarged(answers: ToolAnswers, film: Path) -> None:
+def test_a_video_to_enlarge_is_queued(answers: ToolAnswers, service: FakeService, film: Path) -> None:
     answers.upscale([film], *(row.default for row in UPSCALE_ROWS))
-    assert "96 x 64 px" in answers.facts([made(answers).video])
+    tool, arguments, _ = queued(service)
+    assert (tool, arguments) == ("upscale", {"model": "Lanczos", "factor": "x2", "keep_pictures": True})
 
 
-def test_a_film_of_depth_in_grey(answers: ToolAnswers, film: Path) -> None:
-    answers.depth([film], *depth(mode="None (just grayscale)", keep_imgs=False, lower=100.0))
-    assert made(answers).frames == 4
+def test_a_video_to_get_the_depth_of_is_queued(
+    answers: ToolAnswers, service: FakeService, film: Path
+) -> None:
+    answers.depth(
+        [film], *depth(mode="Mixed", thresholding="Simple", invert=False, end_blur=1.5, lower=100.0)
+    )
+    tool, arguments, _ = queued(service)
+    assert (tool, arguments["mode"], arguments["thresholding"]) == ("vid2depth", "Mixed", "Simple")
+    assert (arguments["far_is_bright"], arguments["blur"], arguments["lower"]) == (True, 1.5, 100)
 
 
-def test_numbered_pictures_become_a_film(answers: ToolAnswers, pictures: list[Path]) -> None:
+def test_numbered_pictures_are_queued(
+    answers: ToolAnswers, service: FakeService, pictures: list[Path]
+) -> None:
     for pattern in (str(pictures[0]), "shots/shot_%04d.png"):
-        answers.stitch(pattern, 8.0, "None", "")
-        assert (made(answers).frames, made(answers).fps) == (4, 8)
+        answers.stitch(f" {pattern} ", 8.0, "None", "")
+        assert queued(service) == ("stitch", {"pattern": pattern, "fps": 8, "sound": None}, {})
+        service.tools.clear()
 
 
-def test_pictures_elsewhere_or_behind_a_link_do_not(
-    answers: ToolAnswers, pictures: list[Path], tmp_path: Path
+def test_pictures_elsewhere_or_behind_a_link_are_refused(
+    answers: ToolAnswers, service: FakeService, pictures: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "out" / "link").symlink_to(pictures[0].parent, target_is_directory=True)
     elsewhere = tmp_path / "elsewhere"
@@ -153,10 +151,9 @@ def test_pictures_elsewhere_or_behind_a_link_do_not(
         (elsewhere / picture.name).write_bytes(picture.read_bytes())
         (tmp_path / "out" / picture.name).symlink_to(elsewhere / picture.name)
     for pattern in (str(elsewhere / "shot_%04d.png"), "link/shot_%04d.png", "../elsewhere/shot_%04d.png"):
-        answers.stitch(pattern, 8.0, "None", "")
-        assert "not inside the output folder" in finished(answers).message
-    answers.stitch("shot_%04d.png", 8.0, "None", "")
-    assert "links or no regular files" in finished(answers).message
+        assert "not inside the output folder" in answers.stitch(pattern, 8.0, "None", "")
+    assert "links or no regular files" in answers.stitch("shot_%04d.png", 8.0, "None", "")
+    assert service.tools == []
 
 
 @pytest.mark.parametrize(
@@ -169,53 +166,74 @@ def test_a_value_of_another_kind_is_refused_by_name(
         answers.interpolate_pictures(pictures, *interpolation(**{name: value}))
 
 
-def test_what_is_missing_is_said_before_anything_runs(answers: ToolAnswers, film: Path) -> None:
+def test_what_is_missing_is_said_before_anything_is_queued(
+    answers: ToolAnswers, service: FakeService, film: Path
+) -> None:
     assert "no file is there yet" in answers.upscale([], "Lanczos", "x2", False)
     none = interpolation(frame_interpolation_engine="None")
     assert "Engine is None" in answers.interpolate_video([film], *none)
     assert "Engine is None" in answers.interpolate_pictures([film], *none)
     assert "Image path is empty" in answers.stitch("  ", 8, "None", "")
-    assert answers.runs.listed() == ()
+    assert service.tools == []
 
 
-def test_what_cannot_be_done_ends_as_one_sentence(answers: ToolAnswers, film: Path) -> None:
-    answers.upscale([film], "realesrgan-x4plus", "x2", False)
-    run = finished(answers)
-    assert (run.state, "r_upscale_factor is 'x2'" in run.message) == ("failed", True)
-    assert "r_upscale_factor is" in answers.html()
-    answers.stitch("shots/shot_0001.png", None, "None", "")
-    assert "fps is 0" in finished(answers).message
-    answers.depth([film], *depth(block_size=4))
-    assert "block_size is 4" in finished(answers).message
+def test_what_the_queue_refuses_is_said(answers: ToolAnswers, service: FakeService, film: Path) -> None:
+    service.refuses = "factor is 'x9'."
+    told = answers.upscale([film], "Lanczos", "x9", False)
+    assert 'class="deforum-verdict bad"' in told
+    assert "factor is &#x27;x9&#x27;" in told
 
 
-def test_names_and_messages_are_text(answers: ToolAnswers, tmp_path: Path) -> None:
-    def bad(work: Work) -> ToolResult:
-        raise DeforumError(EVIL)
+def test_the_job_of_a_tool_has_the_progress_of_every_job(answers: ToolAnswers, service: FakeService) -> None:
+    service.listed = (TOOL, replace(TOOL, id="batch(8)-0", tool=""))
+    page = answers.html(service.listed)
+    assert page.count('class="deforum-tool running"') == 1
+    assert 'aria-valuenow="75"' in page
+    assert "frame 3 of 4" in page
+    assert "clip.mp4" in page
+    assert re.search(rf'data-act="cancel" data-job="{re.escape(TOOL.id)}"', page)
+    assert "<video" not in page
 
-    answers.runs.start(EVIL, EVIL, bad)
-    finished(answers)
-    evil = ToolResult(tmp_path / f"{EVIL}.mp4", 1, 1.0, (), (EVIL,))
-    answers.runs.start(EVIL, EVIL, lambda work: evil)
-    finished(answers)
-    pages = answers.html() + answers.stitch(f"/{EVIL}", 8, "None", "")
+
+def test_the_newest_finished_video_is_shown_and_can_be_taken(
+    answers: ToolAnswers, service: FakeService, film: Path
+) -> None:
+    service.made = {"video": film}
+    done = replace(TOOL, state="done", phase="DONE", frame=4, warnings=("It was short.",))
+    page = answers.html((done,))
+    assert f'href="file={film}" download="{film.name}"' in page
+    assert "<video" in page
+    assert "It was short." in page
+    assert 'data-act="cancel"' not in page
+    assert "<video" not in answers.html((TOOL, done))
+
+
+def test_only_the_newest_are_shown(answers: ToolAnswers) -> None:
+    jobs = [replace(TOOL, id=f"batch({number})-0") for number in range(SHOWN + 3)]
+    assert answers.html(jobs).count('class="deforum-tool ') == SHOWN
+
+
+def test_names_and_messages_are_text(answers: ToolAnswers, service: FakeService, tmp_path: Path) -> None:
+    service.made = {"video": tmp_path / f"{EVIL}.mp4"}
+    evil: JobView = replace(
+        TOOL, state="done", title=EVIL, message=EVIL, warnings=(EVIL,), tool=EVIL, id=EVIL
+    )
+    service.listed = (evil,)
+    pages = answers.html(service.listed) + answers.stitch(f"/{EVIL}", 8, "None", "")
     assert "<img" not in pages
     assert "&lt;img" in pages
 
 
-def test_a_run_is_cancelled_from_the_page(tmp_path: Path) -> None:
-    whole = Answers(FakeService(facts(tmp_path)), str, default_values())
-
-    def slow(work: Work) -> ToolResult:
-        while True:
-            work.cancel.check()
-            time.sleep(0.005)
-
-    whole.tools.runs.start("Slow", "a", slow)
-    _, _, page = whole.tick("{}")
+def test_the_page_is_told_of_tools_only_when_they_changed(service: FakeService) -> None:
+    whole = Answers(service, str, default_values())
+    service.listed = (TOOL,)
+    _, table, page = whole.tick("{}")
     assert page
-    found = re.search(r'data-act="tool_cancel" data-job="([^"]+)"', page)
-    assert found
-    assert whole.act(json.dumps({"act": "tool_cancel", "job": found[1]})) == ""
-    assert finished(whole.tools).state == "cancelled"
-    assert "no run" in whole.act(json.dumps({"act": "tool_cancel", "job": "tool-99"}))
+    assert table
+    assert ", upscale" in table
+    assert 'data-act="use"' not in table
+    mark = re.search(r'class="deforum-tools" data-version="([^"]+)"', page)
+    assert mark
+    assert whole.tick(json.dumps({"tools": mark[1]}))[2] is None
+    service.listed = (replace(TOOL, updates=9),)
+    assert whole.tick(json.dumps({"tools": mark[1]}))[2]

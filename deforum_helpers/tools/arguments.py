@@ -1,0 +1,210 @@
+"""The arguments of the tools, declared once and named as the options of their commands; imported without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.settings.tables import (
+    DEPTH_ALGORITHMS,
+    INTERPOLATION_ENGINES,
+    UPSCALE_FACTORS,
+    UPSCALE_MODELS,
+)
+from deforum_helpers.tools.names import (
+    DEPTH_RANGES,
+    HIGHEST_FPS,
+    LOWEST_FPS,
+    MODES,
+    SLOWEST,
+    THRESHOLDINGS,
+)
+
+Kind = Literal["text", "texts", "int", "float", "bool"]
+_TYPES: Mapping[Kind, str] = {
+    "text": "string",
+    "texts": "array",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+}
+_ALLOWED: Mapping[Kind, str] = {
+    "text": "text",
+    "texts": "a list of texts",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+}
+LONGEST_TEXT = 4096
+LARGEST = 10**9
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a tool.
+
+    Args:
+        kind: type of its value.
+        help: what it means.
+        default: where it is left out; None = nothing.
+        needed: it cannot be left out.
+        choices: allowed texts; empty = any.
+        low, high: bounds of a number, or None.
+    """
+
+    kind: Kind
+    help: str
+    default: Any = None
+    needed: bool = False
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of its values."""
+        known: dict[str, Any] = {
+            "enum": list(self.choices) or None,
+            "minimum": self.low,
+            "maximum": self.high,
+        }
+        if self.kind == "texts":
+            known["items"] = {"type": "string"}
+        if not self.needed and self.default is not None:
+            known["default"] = self.default
+        bounds = {name: value for name, value in known.items() if value is not None}
+        return {"type": _TYPES[self.kind], "description": self.help, **bounds}
+
+
+def _ranged(name: str, kind: Kind, help: str, default: float) -> Argument:
+    low, high = DEPTH_RANGES[name]
+    return Argument(kind, help, default, low=low, high=high)
+
+
+_VIDEO = Argument(
+    "text",
+    "Path or address of a video, or path of a folder or pattern of images, 15 of which are shown a second.",
+    needed=True,
+)
+_KEEP = Argument("bool", "Keep the images beside the video.", default=False)
+_FPS = Argument(
+    "float",
+    "Frames per second of a video of images, interpolated ones included.",
+    15.0,
+    low=LOWEST_FPS,
+    high=HIGHEST_FPS,
+)
+_SOUND = Argument("text", "Path or address of a sound or video file, for a video of images.")
+
+TOOLS: Mapping[str, Mapping[str, Argument]] = {
+    "interpolate": {
+        "video": Argument("text", f"{_VIDEO.help} With images, fps is their rate."),
+        "pictures": Argument(
+            "texts", "In the place of a video: paths or addresses of images, in their order."
+        ),
+        "engine": Argument(
+            "text", "What makes the frames between others.", "Flow", choices=INTERPOLATION_ENGINES[1:]
+        ),
+        "times": Argument("int", "Factor for the number of frames; RIFE up to 10.", 2, low=2, high=300),
+        "slower": Argument("int", "Slows the video down by this factor, without sound.", low=2, high=SLOWEST),
+        "fps": _FPS,
+        "sound": _SOUND,
+        "keep_pictures": _KEEP,
+    },
+    "upscale": {
+        "video": _VIDEO,
+        "model": Argument("text", "What enlarges.", "Lanczos", choices=UPSCALE_MODELS),
+        "factor": Argument("text", "How much; x4plus models only x4.", "x2", choices=UPSCALE_FACTORS),
+        "keep_pictures": _KEEP,
+    },
+    "vid2depth": {
+        "video": _VIDEO,
+        "mode": Argument("text", "What the video shows.", "Depth", choices=MODES),
+        "algorithm": Argument(
+            "text", "Depth model.", "Depth-Anything-V2-Small", choices=tuple(DEPTH_ALGORITHMS)
+        ),
+        "thresholding": Argument("text", "Where black and white meet.", "None", choices=THRESHOLDINGS),
+        "lower": _ranged("lower", "int", "Threshold of Simple.", 127),
+        "upper": _ranged("upper", "int", "Brightness above the threshold.", 255),
+        "block_size": _ranged(
+            "block_size", "int", "Side of the area that Adaptive looks at, odd, pixels.", 11
+        ),
+        "c": _ranged("c", "float", "How much brighter than that area a pixel has to be.", 2.0),
+        "far_is_bright": Argument("bool", "Far things are bright; of gray levels: unchanged.", default=False),
+        "blur": _ranged("blur", "float", "Deviation of the last blur in pixels.", 0.0),
+        "keep_pictures": _KEEP,
+    },
+    "stitch": {
+        "pattern": Argument(
+            "text",
+            "Path of numbered images, as in frames/shot_%09d.png, or of one of them; a relative one begins in the "
+            "output folder.",
+            needed=True,
+        ),
+        "fps": _FPS,
+        "sound": _SOUND,
+    },
+}
+
+
+def schema_of(tool: str) -> dict[str, Any]:
+    """Return the JSON schema of a tool's arguments."""
+    arguments = TOOLS[tool]
+    return {
+        "type": "object",
+        "properties": {name: argument.schema for name, argument in arguments.items()},
+        "required": [name for name, argument in arguments.items() if argument.needed],
+        "additionalProperties": False,
+    }
+
+
+def typed_arguments(tool: str, submitted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all arguments of a tool: those submitted, each of its type, and defaults.
+
+    Names are only checked where no other check knows more of them.
+
+    Raises:
+        SettingsError: one is unknown, missing, or of another type; with all problems.
+    """
+    declared, problems = TOOLS[tool], []
+    for name in submitted:
+        if name not in declared:
+            allowed = ", ".join(declared)
+            message = f"{name[:80]} is no argument of {tool}; it has: {allowed}."
+            problems.append(Problem(message, name[:80], allowed=allowed))
+    values = {}
+    for name, argument in declared.items():
+        given = submitted.get(name)
+        if given is None:
+            if argument.needed:
+                problems.append(Problem(f"{name} is missing: {argument.help}", name))
+            values[name] = argument.default
+        elif (value := _typed(given, argument.kind)) is None:
+            allowed = _ALLOWED[argument.kind]
+            found = repr(given)[:80]
+            problems.append(
+                Problem(f"{name} is {found}, but must be {allowed}.", name, None, None, found, allowed)
+            )
+        else:
+            values[name] = value
+    if problems:
+        raise SettingsError(problems)
+    return values
+
+
+def _typed(value: Any, kind: Kind) -> Any:
+    """Return a JSON value as one of `kind`, or None where it is none."""
+    if kind == "text":
+        return value if isinstance(value, str) and 0 < len(value.strip()) <= LONGEST_TEXT else None
+    if kind == "texts":
+        texts = value if isinstance(value, list) else []
+        return value if texts and all(_typed(one, "text") for one in texts) else None
+    if kind == "bool":
+        return value if isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LARGEST:
+        return None
+    if kind == "float":
+        return float(value)
+    return int(value) if float(value).is_integer() else None
