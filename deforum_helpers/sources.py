@@ -22,7 +22,7 @@ from deforum_helpers.media.video import extract_frames, extracted_paths
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.controls import UnitPictures
-from deforum_helpers.render.masks import Masks, overlays, wanted_finders
+from deforum_helpers.render.masks import Masks, wanted_finders
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.models import make_finder
 from deforum_helpers.settings import Settings
@@ -30,6 +30,7 @@ from deforum_helpers.settings.modes import (
     finds_people,
     is_hybrid,
     is_moved,
+    overlays,
     reads_alpha,
     reads_end_image,
     reads_init_image,
