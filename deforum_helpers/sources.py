@@ -21,7 +21,7 @@ from deforum_helpers.media.footage import Footage
 from deforum_helpers.media.video import extract_frames, extracted_paths
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.render.controls import UnitPictures
-from deforum_helpers.render.masks import Masks, overlays, wanted_finders
+from deforum_helpers.render.masks import Masks, wanted_finders
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.segmentation.models import make_finder
 from deforum_helpers.settings import Settings
@@ -29,6 +29,7 @@ from deforum_helpers.settings.modes import (
     finds_people,
     is_hybrid,
     is_moved,
+    overlays,
     reads_alpha,
     reads_end_image,
     reads_init_image,

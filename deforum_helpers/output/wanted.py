@@ -11,28 +11,21 @@ from deforum_helpers.errors import Problem
 from deforum_helpers.image.files import LARGEST_PIXELS
 from deforum_helpers.interpolation import names as interpolation
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import asks
+from deforum_helpers.settings.predicates import is_on, not_
 from deforum_helpers.upscaling import names as upscaling
 
-
-def upscales(settings: Settings) -> bool:
-    """Tell whether a second film of enlarged frames is made."""
-    return settings.r_upscale_video and not settings.skip_video_creation
-
-
-def interpolates(settings: Settings) -> bool:
-    """Tell whether a film with frames in between is made."""
-    return settings.frame_interpolation_engine != "None" and not settings.skip_video_creation
-
-
-def interpolates_upscaled(settings: Settings) -> bool:
-    """Tell whether the frames in between are made from enlarged ones."""
-    return interpolates(settings) and upscales(settings) and settings.frame_interpolation_use_upscaled
+# A second video of enlarged frames is made.
+upscales = asks(is_on("r_upscale_video"))
+# A video with frames in between is made, or one of enlarged ones.
+interpolates = asks(not_("frame_interpolation_engine", "None"))
+interpolates_upscaled = asks(is_on("frame_interpolation_use_upscaled"))
+_slows_down = asks(is_on("frame_interpolation_slow_mo_enabled"))
 
 
 def slow_mo_amount(settings: Settings) -> int | None:
     """Return how many times slower the interpolated film is, or None where it is not."""
-    slower = settings.frame_interpolation_slow_mo_enabled
-    return settings.frame_interpolation_slow_mo_amount if slower else None
+    return settings.frame_interpolation_slow_mo_amount if _slows_down(settings) else None
 
 
 def more_pixels(settings: Settings) -> int:

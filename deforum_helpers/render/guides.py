@@ -17,7 +17,7 @@ from deforum_helpers.schedule.keyframes import named_frames
 from deforum_helpers.schedule.reading import MAX_WARNINGS, shown
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.files import RepeatingObject, json_object
-from deforum_helpers.settings.modes import is_moved
+from deforum_helpers.settings.modes import is_guided
 
 SETTING = "init_images"
 _BAD_ESCAPE = ("Invalid \\escape", "Invalid \\u")
@@ -69,11 +69,6 @@ class Guide:
     number: int
     share: float | None
     color_share: float
-
-
-def is_guided(settings: Settings) -> bool:
-    """Tell whether pictures guide the film; only moved frames are guided."""
-    return settings.use_looper and is_moved(settings)
 
 
 def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:

@@ -14,7 +14,7 @@ from deforum_helpers.controlnet.units import acting_units
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render.controls import Steering, plan_controls
-from deforum_helpers.render.guides import Guide, guide_at, is_guided
+from deforum_helpers.render.guides import Guide, guide_at
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
 from deforum_helpers.render.order import Stage, StageOrder, Traits
 from deforum_helpers.render.placing import plan_fades
@@ -30,6 +30,7 @@ from deforum_helpers.settings import ControlNetUnit, Settings
 from deforum_helpers.settings.modes import (
     cadence,
     distribution,
+    is_guided,
     is_interpolated,
     is_led_to_an_end,
     is_moved,

@@ -10,7 +10,7 @@ from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.render import messages
 from deforum_helpers.schedule.mask_grammar import Leaf, MaskExpression, parse_mask
 from deforum_helpers.settings import Settings
-from deforum_helpers.settings.modes import starts_from_video, uses_masks
+from deforum_helpers.settings.modes import masks_noise, uses_masks
 
 if TYPE_CHECKING:
     import torch
@@ -39,15 +39,6 @@ class MaskPlan:
         return tuple(dict.fromkeys(leaf for expression in expressions for leaf in expression.leaves))
 
 
-def overlays(settings: Settings) -> bool:
-    """Tell whether an original picture is put back where the mask is black: there is a mask, and such a picture."""
-    if settings.animation_mode == "Video Input":
-        return uses_masks(settings) and (settings.overlay_mask or settings.use_mask_video)
-    return (
-        settings.overlay_mask and uses_masks(settings) and (settings.use_init or starts_from_video(settings))
-    )
-
-
 def plan_masks(settings: Settings, texts: Mapping[str, tuple[str, ...]]) -> MaskPlan:
     """Read the mask expressions of all frames.
 
@@ -61,7 +52,7 @@ def plan_masks(settings: Settings, texts: Mapping[str, tuple[str, ...]]) -> Mask
     none = (None,) * len(texts["mask_schedule"])
     problems: list[Problem] = []
     repainted = noised = _read("mask_schedule", settings, texts, problems) if uses_masks(settings) else none
-    if settings.use_noise_mask:
+    if masks_noise(settings):
         noised = _read("noise_mask_schedule", settings, texts, problems)
     if problems:
         raise SettingsError(problems)

@@ -7,18 +7,19 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.render.guides import is_guided
-from deforum_helpers.render.masks import overlays
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import (
     is_exact,
+    is_guided,
     is_hybrid,
     is_interpolated,
     is_moved,
+    masks_noise,
+    overlays,
     remembers,
     starts_from_video,
+    takes_video_colors,
     uses_masks,
-    uses_video,
 )
 
 Stage = Literal[
@@ -96,14 +97,14 @@ class StageOrder:
         self._plain = settings.motion_preview_mode
         coherence = "None" if self._plain else settings.color_coherence
         self._matches = coherence != "None"
-        self._video = coherence == "Video Input" and uses_video(settings)
+        self._video = self._matches and takes_video_colors(settings)
         self._given = coherence == "Image" or self._video
         self._referenced = self._given
         self._moves = is_moved(settings)
         self._reveals = is_exact(settings)
         self._from_picture = settings.use_init or starts_from_video(settings)
         self._composite = settings.hybrid_composite if self._moves else "None"
-        self._noise_masked = settings.use_noise_mask or uses_masks(settings)
+        self._noise_masked = masks_noise(settings) or uses_masks(settings)
 
     def of(self, places: NDArray[np.int64], traits: Traits) -> tuple[tuple[Stage, ...], ...]:
         """Return the stages of all key frames of a video.

@@ -30,15 +30,16 @@ from deforum_helpers.render.transitions import transition_frames
 from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, flat_settings
+from deforum_helpers.settings.acting import reasons
 from deforum_helpers.settings.modes import (
     cadence,
     distribution,
-    is_exact,
     is_hybrid,
     is_moved,
     is_reversed,
-    remembers,
+    shows_depth,
     uses_video,
+    warps_by_depth,
     weighs_prompts,
 )
 from deforum_helpers.settings.tables import YOUNGER_SETTINGS
@@ -239,22 +240,15 @@ def _scene_warnings(settings: Settings) -> tuple[str, ...]:
     mode, told = settings.animation_mode, []
     if settings.depth_warp == "exact" and mode != "3D":
         told.append(messages.EXACT_WARP_WITHOUT_DEPTH(mode=mode))
-    if settings.scene_memory and not remembers(settings) and not settings.motion_preview_mode:
-        missing = "use_depth_warping is off" if is_exact(settings) else "depth_warp is classic"
-        missing = missing if mode == "3D" else f"animation_mode is {mode}"
-        told.append(messages.MEMORY_WITHOUT_DEPTH(missing=missing))
+    missing = reasons("scene_memory", flat_settings(settings)) if settings.scene_memory else ()
+    if missing:
+        told.append(messages.MEMORY_WITHOUT_DEPTH(missing=" and ".join(missing)))
     return tuple(told)
 
 
 def _uses_depth(settings: Settings, moves: Moves) -> bool:
     """Tell whether a depth map is ever looked at: a camera that stands still sees none."""
-    warped = (
-        settings.animation_mode == "3D" and settings.use_depth_warping and not settings.motion_preview_mode
-    )
-    masked = is_hybrid(settings) and settings.hybrid_composite != "None"
-    if masked and settings.hybrid_comp_mask_type in ("Depth", "Video Depth"):
-        return True
-    return settings.save_depth_maps or (warped and not moves[1:].still)
+    return shows_depth(settings) or (warps_by_depth(settings) and not moves[1:].still)
 
 
 def _digest(settings: Settings, series: Values, key_frames: KeyFrames) -> str:

@@ -15,7 +15,7 @@ from deforum_helpers.render import messages
 from deforum_helpers.schedule import NumericSeries, StringSeries, Timeline, numeric_series, string_series
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, defaults, flat_settings
-from deforum_helpers.settings.conditions import has_effect
+from deforum_helpers.settings.acting import acting
 
 Values = Mapping[str, NDArray[np.float64]]
 Texts = Mapping[str, tuple[str, ...]]
@@ -100,10 +100,12 @@ def compile_schedules(settings: Settings, timeline: Timeline, manifest: Manifest
 
 
 def _used(flat: Mapping[str, Any], manifest: Manifest | None) -> frozenset[str]:
-    """Return the schedules that have an effect; what a manifest drives is not judged by its text."""
+    """Return the schedules that act; what a manifest drives is not judged by its text.
+
+    Which schedules it drives is known here, so that nothing is left to the possibility that it drives any.
+    """
     driven = [name for name in NAMES if manifest is not None and manifest.field_of(name) is not None]
-    judged = {**flat, **dict.fromkeys(driven, "driven")}
-    return frozenset(name for name in NAMES if has_effect(name, judged))
+    return acting(NAMES, {**flat, **dict.fromkeys(driven, "driven"), "parseq_manifest": ""})
 
 
 def _compiled(name: str, text: str, timeline: Timeline, used: bool) -> NumericSeries | StringSeries:

@@ -9,18 +9,22 @@ from typing import NamedTuple
 from deforum_helpers.errors import Problem
 from deforum_helpers.settings.model import Settings
 from deforum_helpers.settings.modes import (
+    asks,
     is_hybrid,
     is_moved,
     reads_color_image,
     reads_end_image,
-    reads_init_image,
     reads_mask_video,
     uses_video,
 )
+from deforum_helpers.settings.predicates import is_on, is_set, is_used, one_of
+from deforum_helpers.settings.situations import HYBRID_VIDEO, PLAYS_VIDEO, VIDEO_INPUT
 from deforum_helpers.settings.tables import ANY_FACTOR, LARGEST_RIFE_X
 from deforum_helpers.settings.wording import shown
 
 MAX_BATCH_NAME = 300
+_upscales = asks(is_on("r_upscale_video"))
+_interpolates_by_rife = asks(one_of("frame_interpolation_engine", "RIFE v4.6"))
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _TIMESTRING = re.compile(r"[0-9]{14}")
 
@@ -32,10 +36,6 @@ def is_url(path: str) -> bool:
 
 _FILE = "a local file or an http(s) address"
 _IMAGE = "a local file, an http(s) address or a data: URL"
-
-
-def _plays(source: str) -> Callable[[Settings], bool]:
-    return lambda settings: settings.add_soundtrack == source and not settings.skip_video_creation
 
 
 def problems_of(settings: Settings) -> list[Problem]:
@@ -80,23 +80,15 @@ class PathUse(NamedTuple):
     required: bool = True
 
 
-def _follows_video(settings: Settings) -> bool:
-    return is_hybrid(settings) and uses_video(settings)
-
-
-def _starts_from_init(settings: Settings) -> bool:
-    return settings.use_init and reads_init_image(settings)
-
-
 PATHS = (
     PathUse(
         "init_image",
-        lambda settings: _starts_from_init(settings) and not settings.init_image_box,
+        asks(is_on("use_init") & is_used("init_image")),
         "use_init is on",
     ),
     PathUse(
         "init_image_box",
-        lambda settings: _starts_from_init(settings) and bool(settings.init_image_box),
+        asks(is_on("use_init") & is_set("init_image_box")),
         "use_init is on",
     ),
     PathUse(
@@ -105,23 +97,20 @@ PATHS = (
         "color_coherence is Image",
     ),
     PathUse("end_image_path", reads_end_image, "the video ends with it"),
-    PathUse("soundtrack_path", _plays("File"), "add_soundtrack is File", _FILE, required=False),
-    PathUse("video_init_path", _plays("Init Video"), "add_soundtrack is Init Video", _FILE, required=False),
+    PathUse(
+        "soundtrack_path", asks(is_used("soundtrack_path")), "add_soundtrack is File", _FILE, required=False
+    ),
+    PathUse("video_init_path", asks(PLAYS_VIDEO), "add_soundtrack is Init Video", _FILE, required=False),
     PathUse(
         "video_init_path",
-        lambda settings: settings.animation_mode == "Video Input",
+        asks(VIDEO_INPUT),
         "animation_mode is Video Input",
         _FILE,
     ),
-    PathUse("video_init_path", _follows_video, "hybrid video is on", _FILE),
+    PathUse("video_init_path", asks(HYBRID_VIDEO), "hybrid video is on", _FILE),
     PathUse(
         "init_image",
-        lambda settings: (
-            is_hybrid(settings)
-            and settings.hybrid_use_init_image
-            and not settings.use_init
-            and not settings.init_image_box
-        ),
+        asks(is_on("hybrid_use_init_image") & ~is_on("use_init") & is_used("init_image")),
         "hybrid_use_init_image is on",
     ),
     PathUse("video_mask_path", reads_mask_video, "use_mask_video is on", _FILE),
@@ -211,8 +200,11 @@ def extraction_in_order(settings: Settings) -> Iterator[Problem]:
 
 def factor_of_model(settings: Settings) -> Iterator[Problem]:
     """A network enlarges as many times as it was trained for."""
-    asked = settings.r_upscale_video and not settings.skip_video_creation
-    if asked and settings.r_upscale_factor != "x4" and settings.r_upscale_model not in ANY_FACTOR:
+    if (
+        _upscales(settings)
+        and settings.r_upscale_factor != "x4"
+        and settings.r_upscale_model not in ANY_FACTOR
+    ):
         found = settings.r_upscale_factor
         yield Problem(
             f"r_upscale_factor is {found}, but {settings.r_upscale_model} knows only x4; choose x4, or the model "
@@ -225,8 +217,8 @@ def factor_of_model(settings: Settings) -> Iterator[Problem]:
 
 def times_of_engine(settings: Settings) -> Iterator[Problem]:
     """RIFE makes at most ten times more frames."""
-    engine, times = settings.frame_interpolation_engine, settings.frame_interpolation_x_amount
-    if engine == "RIFE v4.6" and times > LARGEST_RIFE_X and not settings.skip_video_creation:
+    times = settings.frame_interpolation_x_amount
+    if _interpolates_by_rife(settings) and times > LARGEST_RIFE_X:
         yield Problem(
             f"frame_interpolation_x_amount is {times}, but RIFE v4.6 makes at most {LARGEST_RIFE_X} times more "
             "frames; choose less, or the engine FILM or Flow.",

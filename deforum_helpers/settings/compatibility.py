@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule import Timeline, numeric_series
-from deforum_helpers.settings.conditions import has_effect
+from deforum_helpers.settings.acting import Acting, Flat, holds
 from deforum_helpers.settings.fields import declared
 from deforum_helpers.settings.model import FIELDS, UNITS, ControlNetUnit
+from deforum_helpers.settings.predicates import ALWAYS, NEVER, Predicate, ends_with, is_on, not_, one_of
+from deforum_helpers.settings.situations import CAMERA, FLAT, MASKED
 from deforum_helpers.settings.tables import YOUNGER_SETTINGS
 
-Flat = Mapping[str, Any]
 Since = Literal["classic", "2025 fork", "here"]
-Seen = Callable[[Flat], bool]
+Seen = Predicate | Callable[[Flat], bool]
 
 
 class Fact(NamedTuple):
@@ -27,8 +28,9 @@ class Fact(NamedTuple):
     Args:
         used_in: the module or folder that reads it, from the package's folder; empty where nothing does.
         differs: what it does otherwise than classic Deforum, one or more full sentences; empty = nothing.
-        seen: whether a film of these settings, in which it has an effect, differs from the classic one; None = where
-            its value is not the default.
+        seen: whether a film of these settings, in which it acts, differs from the classic one; None = where its value
+            is not the default, NEVER = what no file had that worked in classic: there it failed, or could not be
+            written.
         no_effect: why changing it changes no film; empty = it does.
     """
 
@@ -36,23 +38,6 @@ class Fact(NamedTuple):
     differs: str = ""
     seen: Seen | None = None
     no_effect: str = ""
-
-
-def _never(flat: Flat) -> bool:
-    """What no file had that worked in classic: there it failed, or could not be written."""
-    return False
-
-
-def _always(flat: Flat) -> bool:
-    return True
-
-
-def _is(name: str, *values: Any) -> Seen:
-    return lambda flat: flat[name] in values
-
-
-def _is_not(name: str, *values: Any) -> Seen:
-    return lambda flat: flat[name] not in values
 
 
 def _largest(name: str, flat: Flat) -> float:
@@ -68,22 +53,11 @@ def _moves_sideways(flat: Flat) -> bool:
     return any(_largest(name, flat) > 0 for name in ("translation_x", "translation_y"))
 
 
-def _any_of(*ways: Seen) -> Seen:
-    return lambda flat: any(way(flat) for way in ways)
-
-
-def _both(*ways: Seen) -> Seen:
-    return lambda flat: all(way(flat) for way in ways)
-
-
 def _same(names: Iterable[str], fact: Fact) -> dict[str, Fact]:
     return dict.fromkeys(names, fact)
 
 
-_MASKED = _any_of(_is("use_mask", True), _is("use_mask_video", True))
-_NOISE_MASKED = _any_of(_MASKED, _is("use_noise_mask", True))
-_FLIPPED = _is("enable_perspective_flip", True)
-_IN_DEPTH = _is("animation_mode", "3D")
+_FLAT_FLIPPED = FLAT & is_on("enable_perspective_flip")
 _RECORDED = "A run notes it in its settings file; it is never read."
 
 _RUN: dict[str, Fact] = {
@@ -104,19 +78,19 @@ _RUN: dict[str, Fact] = {
         "prepare.py",
         "Saved settings hold the seed that was drawn, and all randomness comes from it: noise, redo passes, "
         "random seeds.",
-        _never,
+        NEVER,
     ),
     "sampler": Fact(
-        "render/requests.py", "Any case is understood, and so are the names of other programs.", _never
+        "render/requests.py", "Any case is understood, and so are the names of other programs.", NEVER
     ),
     "scheduler": Fact("render/requests.py"),
     "steps": Fact("render/requests.py"),
-    "batch_name": Fact("output/names.py", "{date} and {time} can be used as well.", _never),
+    "batch_name": Fact("output/names.py", "{date} and {time} can be used as well.", NEVER),
     "seed_behavior": Fact(
         "render/key_frames.py",
         "Random seeds, and the noise seeds of a seed schedule, follow from the seed and the frame: the same settings "
         "give the same film. In classic each run differed.",
-        _is("seed_behavior", "random", "schedule"),
+        one_of("seed_behavior", "random", "schedule"),
     ),
     "seed_iter_N": Fact("render/key_frames.py"),
     "use_init": Fact("render/key_frames.py"),
@@ -127,7 +101,7 @@ _RUN: dict[str, Fact] = {
         Fact(
             "sources.py",
             "Addresses need no answer of another site first; private networks are not reached.",
-            _never,
+            NEVER,
         ),
     ),
     "use_mask": Fact(
@@ -136,12 +110,12 @@ _RUN: dict[str, Fact] = {
         "alone; classic greyed it.",
     ),
     "use_alpha_as_mask": Fact(
-        "settings/modes.py",
+        "settings/situations.py",
         "The transparency of files and addresses counts; in classic there never was any.",
     ),
-    "mask_file": Fact("sources.py", "Addresses need no answer of another site first.", _never),
+    "mask_file": Fact("sources.py", "Addresses need no answer of another site first.", NEVER),
     "invert_mask": Fact(
-        "render/studio.py", "It inverts the mask; in classic it removed it.", _is("invert_mask", True)
+        "render/studio.py", "It inverts the mask; in classic it removed it.", is_on("invert_mask")
     ),
     **_same(
         ("mask_contrast_adjust", "mask_brightness_adjust"),
@@ -152,9 +126,9 @@ _RUN: dict[str, Fact] = {
         ),
     ),
     "overlay_mask": Fact(
-        "render/masks.py",
+        "settings/situations.py",
         "A video of masks in 2D and 3D needs no input frames, which classic stopped for.",
-        _never,
+        NEVER,
     ),
     "mask_overlay_blur": Fact("render/stages.py"),
     "fill": Fact("render/requests.py"),
@@ -165,14 +139,14 @@ _RUN: dict[str, Fact] = {
             "render/key_frames.py",
             "The run ends only if the last allowed retry is black as well, and a fraction of a retry counts as a "
             "whole one.",
-            _is("reroll_blank_frames", "reroll"),
+            one_of("reroll_blank_frames", "reroll"),
         ),
     ),
     "motion_preview_mode": Fact(
         "job.py",
         "The test picture stays visible to the last frame, and nothing but the camera changes it; classic's faded to "
         "black behind a white rectangle.",
-        _is("motion_preview_mode", True),
+        is_on("motion_preview_mode"),
     ),
 }
 
@@ -187,7 +161,7 @@ _PROMPTS: dict[str, Fact] = {
     ),
     **_same(
         ("animation_prompts_positive", "animation_prompts_negative"),
-        Fact("render/plan.py", "A saved run that is loaded again does not get them twice.", _never),
+        Fact("render/plan.py", "A saved run that is loaded again does not get them twice.", NEVER),
     ),
     "prompt_interpolation": Fact("settings/modes.py"),
     **_same(("positive_prompts", "negative_prompts"), Fact("", no_effect=_RECORDED)),
@@ -195,9 +169,9 @@ _PROMPTS: dict[str, Fact] = {
 
 _MOTION: dict[str, Fact] = {
     "animation_mode": Fact(
-        "settings/modes.py",
+        "render/moves.py",
         "3D frames do not darken; classic lost one level in a fifth of all pixels at each move.",
-        _both(_IN_DEPTH, lambda flat: not flat["depth_algorithm"].endswith("(old)")),
+        CAMERA & ~ends_with("depth_algorithm", "(old)"),
     ),
     "max_frames": Fact("render/plan.py"),
     "border": Fact("render/studio.py"),
@@ -207,7 +181,7 @@ _MOTION: dict[str, Fact] = {
         Fact(
             "render/moves.py",
             "It works together with the perspective flip in 2D, where classic left it out.",
-            _both(_FLIPPED, _is("animation_mode", "2D"), _moves_sideways),
+            lambda flat: holds(_FLAT_FLIPPED, flat) and _moves_sideways(flat),
         ),
     ),
     "translation_z": Fact("render/moves.py"),
@@ -218,7 +192,7 @@ _MOTION: dict[str, Fact] = {
     "enable_perspective_flip": Fact(
         "render/moves.py",
         "With all angles 0 nothing moves; in classic the picture drifted by half a pixel at each frame.",
-        _FLIPPED,
+        is_on("enable_perspective_flip"),
     ),
     **_same(
         (f"perspective_flip_{name}" for name in ("theta", "phi", "gamma", "fv")), Fact("render/moves.py")
@@ -231,19 +205,19 @@ _MOTION: dict[str, Fact] = {
     ),
     **_same(
         ("use_depth_warping",),
-        Fact("render/studio.py", "Depth is looked at only where something moves.", _never),
+        Fact("render/studio.py", "Depth is looked at only where something moves.", NEVER),
     ),
     "depth_algorithm": Fact(
         "depth/names.py",
         "Every model sees the picture in its right colours; classic showed some of them blue for red. One that is not "
         "at hand is served by the nearest that is.",
-        _is("depth_algorithm", "Midas+AdaBins (old)", "Midas-3-Hybrid", "Midas-3.1-BeitLarge", "Leres"),
+        one_of("depth_algorithm", "Midas+AdaBins (old)", "Midas-3-Hybrid", "Midas-3.1-BeitLarge", "Leres"),
     ),
     "midas_weight": Fact(
         "job.py",
         "AdaBins has no weights that are kept; the nearest model at hand is mixed in, and none where that is the first "
         "one itself.",
-        _is_not("midas_weight", 1),
+        lambda flat: flat["midas_weight"] != 1,
     ),
     **_same(("depth_warp", "padding_mode"), Fact("render/studio.py")),
     "revealed_strength_schedule": Fact("render/key_frames.py"),
@@ -261,18 +235,18 @@ _MOTION: dict[str, Fact] = {
 _FLOW_REDO = Fact(
     "render/order.py",
     "Its seeds follow from the seed and the frame, so a film can be made again.",
-    _is_not("optical_flow_redo_generation", "None"),
+    not_("optical_flow_redo_generation", "None"),
 )
 _LOOK: dict[str, Fact] = {
     "noise_schedule": Fact("render/key_frames.py"),
     "noise_type": Fact(
-        "render/key_frames.py", "uniform works at any size; classic needed multiples of 64.", _never
+        "render/key_frames.py", "uniform works at any size; classic needed multiples of 64.", NEVER
     ),
     **_same(
         ("perlin_w", "perlin_h"),
         Fact("", no_effect="It is 8; neither classic nor this reads it from a file."),
     ),
-    "perlin_octaves": Fact("render/key_frames.py", "More than 4 octaves work at any size.", _never),
+    "perlin_octaves": Fact("render/key_frames.py", "More than 4 octaves work at any size.", NEVER),
     "perlin_persistence": Fact("render/key_frames.py"),
     **_same(("enable_noise_multiplier_scheduling", "noise_multiplier_schedule"), Fact("render/requests.py")),
     **_same(("noise_source", "new_noise_schedule", "autoencoder_correction"), Fact("render/requests.py")),
@@ -297,7 +271,7 @@ _LOOK: dict[str, Fact] = {
         "image/color.py",
         "Colours are converted from red, green, blue in floating point; classic had red and blue swapped, so hues "
         "differ by a little.",
-        _is_not("color_coherence", "None", "RGB"),
+        not_("color_coherence", "None", "RGB"),
     ),
     "color_coherence_image_path": Fact("job.py"),
     "color_coherence_video_every_N_frames": Fact("render/order.py"),
@@ -317,7 +291,7 @@ _LOOK: dict[str, Fact] = {
         Fact(
             "render/key_frames.py",
             "Frames between follow the whole motion, in pixels; in classic it was cut to one pixel.",
-            _is_not("optical_flow_cadence", "None"),
+            not_("optical_flow_cadence", "None"),
         ),
     ),
     "optical_flow_redo_generation": _FLOW_REDO,
@@ -338,15 +312,15 @@ _SCHEDULED: dict[str, Fact] = {
     "seed_schedule": Fact(
         "render/key_frames.py",
         "-1 is a seed that follows from the seed and the frame, so a film can be made again.",
-        _always,
+        ALWAYS,
     ),
     "enable_subseed_scheduling": Fact("render/requests.py"),
     **_same(("subseed_schedule", "subseed_strength_schedule"), Fact("render/requests.py")),
     "enable_sampler_scheduling": Fact("render/requests.py"),
-    "sampler_schedule": Fact("render/requests.py", "Every sampler can be scheduled, in any case.", _never),
+    "sampler_schedule": Fact("render/requests.py", "Every sampler can be scheduled, in any case.", NEVER),
     **_same(("enable_scheduler_scheduling", "scheduler_schedule"), Fact("render/requests.py")),
     "enable_checkpoint_scheduling": Fact("render/requests.py"),
-    "checkpoint_schedule": Fact("render/requests.py", "Names may hold brackets, commas and colons.", _never),
+    "checkpoint_schedule": Fact("render/requests.py", "Names may hold brackets, commas and colons.", NEVER),
     **_same(("enable_clipskip_scheduling", "clipskip_schedule"), Fact("render/requests.py")),
     **_same(
         (
@@ -357,7 +331,7 @@ _SCHEDULED: dict[str, Fact] = {
         ),
         Fact("render/requests.py"),
     ),
-    "use_noise_mask": Fact("render/masks.py"),
+    "use_noise_mask": Fact("settings/modes.py"),
     "mask_schedule": Fact(
         "render/masks.py",
         "Expressions have brackets and an order: ! first, then &, \\, ^ and |. {init_mask} and {human_mask} exist.",
@@ -366,14 +340,14 @@ _SCHEDULED: dict[str, Fact] = {
     "noise_mask_schedule": Fact(
         "render/masks.py",
         "Outside of its mask the noise leaves the picture alone, where classic greyed it; it follows a video of masks.",
-        _NOISE_MASKED,
+        MASKED | is_on("use_noise_mask"),
     ),
     **_same(
         ("resume_from_timestring", "resume_timestring"),
         Fact(
             "prepare.py",
             "The resumed film is the one that would never have stopped, bit for bit.",
-            _is("resume_from_timestring", True),
+            is_on("resume_from_timestring"),
         ),
     ),
 }
@@ -383,22 +357,22 @@ _VIDEOS: dict[str, Fact] = {
         "media/inputs.py",
         "Frames are upright; each comes exactly once, and a variable rate becomes a constant one. Folders and patterns "
         "of pictures and animated pictures serve as videos; local paths and addresses work alike.",
-        _never,
+        NEVER,
     ),
     **_same(
         ("extract_nth_frame", "extract_from_frame", "extract_to_frame", "overwrite_extracted_frames"),
         Fact(
             "media/inputs.py",
             "Frames that were extracted before are taken as they are, parts of a video too.",
-            _never,
+            NEVER,
         ),
     ),
     "overwrite_extracted_frames": Fact("sources.py"),
     "use_mask_video": Fact(
-        "settings/modes.py", "A video of masks that is too short holds its last frame.", _never
+        "settings/situations.py", "A video of masks that is too short holds its last frame.", NEVER
     ),
     "video_mask_path": Fact(
-        "media/inputs.py", "A video of masks that is too short holds its last frame.", _never
+        "media/inputs.py", "A video of masks that is too short holds its last frame.", NEVER
     ),
     **_same(
         (f"hybrid_comp_{name}_schedule" for name in ("alpha", "mask_blend_alpha", "mask_contrast")),
@@ -412,41 +386,41 @@ _VIDEOS: dict[str, Fact] = {
     "hybrid_generate_inputframes": Fact(
         "",
         "The frames of the video are extracted whenever they are needed.",
-        _never,
+        NEVER,
         no_effect="The frames of video_init_path are extracted whenever they are needed.",
     ),
     "hybrid_generate_human_masks": Fact(
         "settings/modes.py",
         "People are found by another model, which runs without CUDA.",
-        _is_not("hybrid_generate_human_masks", "None"),
+        not_("hybrid_generate_human_masks", "None"),
     ),
-    "hybrid_use_first_frame_as_init_image": Fact("settings/modes.py"),
+    "hybrid_use_first_frame_as_init_image": Fact("settings/situations.py"),
     "hybrid_motion": Fact(
         "render/studio.py",
         "Video frames are shrunk by area, so the motion is measured on smoother pictures; what comes in at the edges "
         "are edge pixels drawn out, not mirror images of mirror images.",
-        _is_not("hybrid_motion", "None"),
+        not_("hybrid_motion", "None"),
     ),
     "hybrid_motion_use_prev_img": Fact(
-        "render/studio.py", "It works for Affine and Perspective too, which classic failed at.", _never
+        "render/studio.py", "It works for Affine and Perspective too, which classic failed at.", NEVER
     ),
     **_same(
         ("hybrid_flow_consistency", "hybrid_consistency_blur"),
         Fact(
             "render/studio.py",
             "Motion that does not agree with itself is not followed; classic followed it backwards.",
-            _is("hybrid_flow_consistency", True),
+            is_on("hybrid_flow_consistency"),
         ),
     ),
-    "hybrid_flow_method": Fact("render/studio.py", "Farneback works at every frame.", _never),
+    "hybrid_flow_method": Fact("render/studio.py", "Farneback works at every frame.", NEVER),
     "hybrid_composite": Fact(
-        "render/order.py", "Video frames are shrunk by area.", _is_not("hybrid_composite", "None")
+        "render/order.py", "Video frames are shrunk by area.", not_("hybrid_composite", "None")
     ),
-    "hybrid_use_init_image": Fact("settings/modes.py"),
+    "hybrid_use_init_image": Fact("settings/situations.py"),
     "hybrid_comp_mask_type": Fact(
         "render/studio.py",
         "Depth is that of the frame before, whether or not its map was saved, and is the same for the same picture.",
-        _is("hybrid_comp_mask_type", "Depth", "Video Depth"),
+        one_of("hybrid_comp_mask_type", "Depth", "Video Depth"),
     ),
     **_same(
         (f"hybrid_comp_mask_{name}" for name in ("inverse", "equalize", "auto_contrast")),
@@ -462,17 +436,17 @@ _DRIVEN: dict[str, Fact] = {
         "drives it; `s` in the settings' own schedules is the seed.",
     ),
     "parseq_use_deltas": Fact(
-        "manifests.py", "A field without its _delta falls back to the setting with a warning.", _never
+        "manifests.py", "A field without its _delta falls back to the setting with a warning.", NEVER
     ),
     "parseq_non_schedule_overrides": Fact("manifests.py"),
     "use_looper": Fact(
-        "render/guides.py", "The noise seeds follow from the seed and the frame.", _is("use_looper", True)
+        "render/guides.py", "The noise seeds follow from the seed and the frame.", is_on("use_looper")
     ),
-    "init_images": Fact("render/guides.py", "The pictures count in the order of their frames.", _never),
+    "init_images": Fact("render/guides.py", "The pictures count in the order of their frames.", NEVER),
     "image_strength_schedule": Fact(
         "render/key_frames.py",
         "It is the strength of guided frames; in classic it came too late to count.",
-        _always,
+        ALWAYS,
     ),
     "image_keyframe_strength_schedule": Fact("render/key_frames.py"),
     **_same(
@@ -489,10 +463,10 @@ _UNIT: dict[str, Fact] = {
     "mask_vid_path": Fact(
         "media/control_inputs.py", "A picture as mask is that picture; classic took the control picture."
     ),
-    "enabled": Fact("controlnet/units.py", "It works without a WebUI as well.", _never),
+    "enabled": Fact("controlnet/units.py", "It works without a WebUI as well.", NEVER),
     **_same(
         ("weight", "guidance_start", "guidance_end"),
-        Fact("render/controls.py", "`s` is the seed; in classic it was -1.", _never),
+        Fact("render/controls.py", "`s` is the seed; in classic it was -1.", NEVER),
     ),
     **_same(
         (
@@ -506,11 +480,11 @@ _UNIT: dict[str, Fact] = {
 
 _OUTPUT: dict[str, Fact] = {
     "skip_video_creation": Fact(
-        "output/", "A run succeeds only if its video has all frames; ffmpeg's own words are told.", _never
+        "output/", "A run succeeds only if its video has all frames; ffmpeg's own words are told.", NEVER
     ),
     "fps": Fact("output/"),
-    "make_gif": Fact("output/", "It is made by ffmpeg, on every system.", _is("make_gif", True)),
-    "delete_imgs": Fact("output/", "Pictures go only once the video has all of them.", _never),
+    "make_gif": Fact("output/", "It is made by ffmpeg, on every system.", is_on("make_gif")),
+    "delete_imgs": Fact("output/", "Pictures go only once the video has all of them.", NEVER),
     "delete_input_frames": Fact("job.py"),
     "image_path": Fact("tools/stitch.py", no_effect="It belongs to the tool that makes videos of pictures."),
     **_same(
@@ -519,22 +493,22 @@ _OUTPUT: dict[str, Fact] = {
             "media/inputs.py",
             "Local files work, subtitles stay beside them, and the init video's sound starts where its first frame was "
             "taken.",
-            _never,
+            NEVER,
         ),
     ),
     **_same(("r_upscale_video", "r_upscale_factor"), Fact("output/")),
     "r_upscale_model": Fact(
-        "output/", "The networks run here, without another program; Lanczos needs no weights at all.", _never
+        "output/", "The networks run here, without another program; Lanczos needs no weights at all.", NEVER
     ),
     "r_upscale_keep_imgs": Fact(
-        "output/", "The enlarged pictures go only when nothing needs them any more.", _never
+        "output/", "The enlarged pictures go only when nothing needs them any more.", NEVER
     ),
     "store_frames_in_ram": Fact(
         "output/", "It covers every frame, and gif, upscaling and interpolation work with it."
     ),
     **_same((name for name in FIELDS if name.startswith("frame_interpolation_")), Fact("output/")),
     "frame_interpolation_engine": Fact(
-        "output/", "The networks run without CUDA too; Flow needs no weights at all.", _never
+        "output/", "The networks run without CUDA too; Flow needs no weights at all.", NEVER
     ),
 }
 
@@ -606,17 +580,20 @@ def differences(flat: Flat) -> dict[str, tuple[str, ...]]:
     """Return what will look different from classic Deforum: each sentence with the settings that it is about.
 
     Args:
-        flat: every setting by its flat name; those without effect on the film are left out.
+        flat: every setting by its flat name; those that do not act are left out.
     """
     told: dict[str, tuple[str, ...]] = {}
+    values = Acting(flat.__getitem__)
     for name in FIELDS:
-        if _differs(name, flat):
+        if _differs(name, flat, values):
             told[FACTS[name].differs] = (*told.get(FACTS[name].differs, ()), name)
     return told
 
 
-def _differs(name: str, flat: Flat) -> bool:
+def _differs(name: str, flat: Flat, values: Acting) -> bool:
     fact = FACTS[name]
-    if not fact.differs or not has_effect(name, flat):
+    if not fact.differs or not values.acts(name):
         return False
+    if isinstance(fact.seen, Predicate):
+        return fact.seen.holds(values)
     return flat[name] != FIELDS[name].default if fact.seen is None else fact.seen(flat)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from deforum_helpers.settings.fields import FieldInfo
 from deforum_helpers.settings.model import FIELDS, UNITS
+from deforum_helpers.settings.predicates import sentence
 
 INTRODUCTION = f"""\
 # Settings
@@ -96,8 +97,8 @@ def section_of(info: FieldInfo) -> str:
 
 
 def _row(info: FieldInfo) -> str:
-    used = f" Used when {unit_name(info.used_when)}." if info.used_when else ""
-    cells = (f"`{unit_name(info.name)}`", ", ".join(_value(info)), _code(info.default), info.help + used)
+    text = unit_name(" ".join(filter(None, (info.help, sentence(info.used_when)))))
+    cells = (f"`{unit_name(info.name)}`", ", ".join(_value(info)), _code(info.default), text)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

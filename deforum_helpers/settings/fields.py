@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from deforum_helpers.settings.predicates import ALWAYS, Predicate
+
 Kind = Literal[
     "int", "float", "bool", "enum", "schedule", "string schedule", "text", "path", "prompts", "json", "record"
 ]
@@ -31,7 +33,7 @@ class FieldInfo:
         label: its name there.
         help: what it does, in full sentences.
         choices: the allowed names of an enum.
-        used_when: when it has an effect, empty = always.
+        used_when: when it acts.
         clamped: whether a number beyond the bounds counts as the nearer one, with a warning; else it is refused.
         loaded: whether files and requests may set it.
         saved: whether it is written into settings files.
@@ -49,7 +51,7 @@ class FieldInfo:
     label: str = ""
     help: str = ""
     choices: tuple[str, ...] = ()
-    used_when: str = ""
+    used_when: Predicate = ALWAYS
     clamped: bool = False
     loaded: bool = True
     saved: bool = True
@@ -66,7 +68,7 @@ def setting(
     step: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
-    used_when: str = "",
+    used_when: Predicate = ALWAYS,
     clamped: bool = False,
     loaded: bool = True,
     saved: bool = True,

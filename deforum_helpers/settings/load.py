@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.check import problems_of
-from deforum_helpers.settings.conditions import has_effect
 from deforum_helpers.settings.files import RepeatingObject, defaults, flat_settings, typed_settings
 from deforum_helpers.settings.findings import Note, sentences
 from deforum_helpers.settings.legacy import modernised
@@ -83,7 +83,8 @@ def examine_settings(
     bad = {problem.setting for problem in problems}
     problems += [problem for problem in problems_of(settings) if problem.setting not in bad]
     flat = flat_settings(settings)
-    idle = {name for name, value in known.items() if not has_effect(name, flat) and _is_json(value)}
+    used = acting(known, flat)
+    idle = {name for name, value in known.items() if name not in used and _is_json(value)}
     problems, unused = without_unused(problems, idle)
     warnings = (*repeated_warnings(submitted, values), *notes, *found, *unused, *unknown_warnings(unknown))
     return Loaded(settings, unknown, warnings), tuple(problems)

@@ -51,7 +51,7 @@ def _unit_fields(number: int) -> Iterator[tuple[str, FieldInfo]]:
                 info,
                 name=flat,
                 tab=f"ControlNet > CN Model {number}",
-                used_when="" if name == "enabled" else f"cn_{number}_enabled = true",
+                used_when=info.used_when.prefixed(f"cn_{number}_"),
             ),
         )
 

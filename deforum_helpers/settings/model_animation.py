@@ -5,6 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deforum_helpers.settings.fields import path, schedule, setting, string_schedule
+from deforum_helpers.settings.predicates import NEVER, ends_with, is_off, is_on, not_, one_of
+from deforum_helpers.settings.situations import (
+    ANCESTRAL,
+    CAMERA,
+    COLOR_IMAGE,
+    COLOR_VIDEO,
+    COMPOSITE,
+    DDIM,
+    EXACT,
+    FLAT,
+    FLIPPED,
+    GUIDED,
+    HYBRID,
+    HYBRID_VIDEO,
+    INBETWEEN,
+    INTERPOLATED,
+    LED_TO_AN_END,
+    LENGTH_IS_GIVEN,
+    MASKED,
+    MATCHES_COLORS,
+    MOVED,
+    PARSEQ,
+    PLAYS_VIDEO,
+    READS_MASK_VIDEO,
+    READS_VIDEOS,
+    SHOWS_DEPTH,
+    USES_VIDEO,
+    VIDEO_MOTION,
+    WARPS_BY_DEPTH,
+    nonzero,
+)
 from deforum_helpers.settings.tables import (
     ANIMATION_MODES,
     BORDER_MODES,
@@ -43,17 +74,9 @@ _MASKS = "Prompts > Composable Mask scheduling"
 _VIDEO = "Init > Video Init"
 _HYBRID = "Hybrid Video"
 _HYBRID_SCHEDULES = "Hybrid Video > Hybrid Schedules"
-_FLAT_OR_DEPTH = "animation_mode = 2D or 3D"
-_FLAT = "animation_mode = 2D"
-_CAMERA = "animation_mode = 3D"
-_FLIPPED = "enable_perspective_flip = true"
-_SHARPENED = "amount_schedule is above 0"
-_EXTRACTING = (
-    "animation_mode = Video Input or hybrid_composite is not None or hybrid_motion is not None or "
-    "use_mask_video = true"
-)
-_HYBRID_ON = "hybrid_composite is not None or hybrid_motion is not None"
-_HYBRID_MASKED = "hybrid_comp_mask_type is not None"
+_SHARPENED = nonzero("amount_schedule")
+_OPTICAL_FLOW = one_of("hybrid_motion", "Optical Flow")
+_COMPOSITE_MASKED = not_("hybrid_comp_mask_type", "None")
 
 
 @dataclass(frozen=True)
@@ -78,19 +101,20 @@ class AnimationSettings:
         bounds=(1, MAX_FRAMES),
         step=1,
         unit="frames",
+        used_when=~LENGTH_IS_GIVEN,
     )
     seamless_loop: bool = setting(
         False,
         "Leads the last frames back to the first one, so that the video repeats without a jump.",
         tab="Keyframes",
         label="Seamless loop",
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     end_image_path: str = path(
         "The image that the last frame shows; it has the size of the video. Empty = none.",
         tab="Keyframes",
         label="End image path",
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     ending_frames: int = setting(
         24,
@@ -100,7 +124,7 @@ class AnimationSettings:
         bounds=(1, 1000),
         step=1,
         unit="frames",
-        used_when="seamless_loop = true or end_image_path is set",
+        used_when=LED_TO_AN_END,
     )
     reverse_generation: bool = setting(
         False,
@@ -108,7 +132,7 @@ class AnimationSettings:
         "out, and what comes into view was there before. Frames are numbered as they are shown.",
         tab="Keyframes",
         label="Reverse generation",
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     border: str = setting(
         "replicate",
@@ -116,7 +140,7 @@ class AnimationSettings:
         tab="Keyframes",
         label="Border mode",
         choices=BORDER_MODES,
-        used_when="animation_mode = 2D or enable_perspective_flip = true",
+        used_when=FLAT,
     )
     angle: str = schedule(
         "0: (0)",
@@ -124,7 +148,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Angle",
         unit=PER_FRAME_DEG,
-        used_when=_FLAT,
+        used_when=FLAT,
     )
     zoom: str = schedule(
         "0: (1.0025+0.002*sin(1.25*3.14*t/30))",
@@ -133,7 +157,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Zoom",
         unit="factor/frame",
-        used_when=_FLAT,
+        used_when=FLAT,
     )
     translation_x: str = schedule(
         "0: (0)",
@@ -143,7 +167,7 @@ class AnimationSettings:
         label="Translation X",
         bounds=(-100_000, 100_000),
         unit="px/frame (2D), 1/200 scene unit/frame (3D)",
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     translation_y: str = schedule(
         "0: (0)",
@@ -152,7 +176,7 @@ class AnimationSettings:
         label="Translation Y",
         bounds=(-100_000, 100_000),
         unit="px/frame (2D), 1/200 scene unit/frame (3D)",
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     translation_z: str = schedule(
         "0: (1.75)",
@@ -161,7 +185,7 @@ class AnimationSettings:
         label="Translation Z",
         bounds=(-100_000, 100_000),
         unit="1/200 scene unit/frame",
-        used_when=_CAMERA,
+        used_when=CAMERA,
     )
     transform_center_x: str = schedule(
         "0: (0.5)",
@@ -170,7 +194,7 @@ class AnimationSettings:
         label="Transform Center X",
         bounds=(-1000, 1000),
         unit="share of the width",
-        used_when=_FLAT,
+        used_when=FLAT,
     )
     transform_center_y: str = schedule(
         "0: (0.5)",
@@ -179,7 +203,7 @@ class AnimationSettings:
         label="Transform Center Y",
         bounds=(-1000, 1000),
         unit="share of the height",
-        used_when=_FLAT,
+        used_when=FLAT,
     )
     rotation_3d_x: str = schedule(
         "0: (0)",
@@ -187,7 +211,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Rotation 3D X",
         unit=PER_FRAME_DEG,
-        used_when=_CAMERA,
+        used_when=CAMERA,
     )
     rotation_3d_y: str = schedule(
         "0: (0)",
@@ -195,7 +219,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Rotation 3D Y",
         unit=PER_FRAME_DEG,
-        used_when=_CAMERA,
+        used_when=CAMERA,
     )
     rotation_3d_z: str = schedule(
         "0: (0)",
@@ -203,7 +227,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Rotation 3D Z",
         unit=PER_FRAME_DEG,
-        used_when=_CAMERA,
+        used_when=CAMERA,
     )
     shake_name: str = setting(
         "None",
@@ -211,7 +235,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Camera shake",
         choices=SHAKE_NAMES,
-        used_when=_CAMERA,
+        used_when=CAMERA,
     )
     shake_intensity: float = setting(
         1.0,
@@ -221,7 +245,7 @@ class AnimationSettings:
         bounds=(0, 3),
         step=0.1,
         unit="factor",
-        used_when="shake_name is not None",
+        used_when=not_("shake_name", "None"),
     )
     shake_speed: float = setting(
         1.0,
@@ -231,14 +255,14 @@ class AnimationSettings:
         bounds=(0, 3),
         step=0.1,
         unit="factor",
-        used_when="shake_name is not None",
+        used_when=not_("shake_name", "None"),
     )
     enable_perspective_flip: bool = setting(
         False,
         "Tilts the picture like a card, on top of the 2D or 3D move.",
         tab=_MOTION,
         label="Enable perspective flip",
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     perspective_flip_theta: str = schedule(
         "0: (0)",
@@ -246,7 +270,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Perspective flip theta",
         unit=PER_FRAME_DEG,
-        used_when=_FLIPPED,
+        used_when=FLIPPED,
     )
     perspective_flip_phi: str = schedule(
         "0: (0)",
@@ -254,7 +278,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Perspective flip phi",
         unit=PER_FRAME_DEG,
-        used_when=_FLIPPED,
+        used_when=FLIPPED,
     )
     perspective_flip_gamma: str = schedule(
         "0: (0)",
@@ -262,7 +286,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Perspective flip gamma",
         unit=PER_FRAME_DEG,
-        used_when=_FLIPPED,
+        used_when=FLIPPED,
     )
     perspective_flip_fv: str = schedule(
         "0: (53)",
@@ -270,7 +294,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Perspective flip fv",
         unit="degrees",
-        used_when=_FLIPPED,
+        used_when=FLIPPED,
     )
     noise_schedule: str = schedule(
         "0: (0.065)",
@@ -279,7 +303,7 @@ class AnimationSettings:
         tab=_NOISE,
         label="Noise schedule",
         bounds=(0, 1),
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     strength_schedule: str = schedule(
         "0: (0.65)",
@@ -289,7 +313,7 @@ class AnimationSettings:
         label="Strength schedule",
         bounds=(0, 1),
         clamped=True,
-        used_when="animation_mode is not Interpolation",
+        used_when=~INTERPOLATED & ~GUIDED,
     )
     keyframe_strength_schedule: str = schedule(
         "0: (0.50)",
@@ -298,7 +322,7 @@ class AnimationSettings:
         label="Keyframe strength schedule",
         bounds=(0, 1),
         clamped=True,
-        used_when="keyframe_distribution is not Off",
+        used_when=not_("keyframe_distribution", "Off") & ~GUIDED,
     )
     contrast_schedule: str = schedule(
         "0: (1.0)",
@@ -307,7 +331,7 @@ class AnimationSettings:
         label="Contrast schedule",
         bounds=(0, 100),
         unit="factor",
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     cfg_scale_schedule: str = schedule(
         "0: (7)",
@@ -337,7 +361,7 @@ class AnimationSettings:
         label="Steps schedule",
         bounds=(1, 200),
         unit="steps",
-        used_when="enable_steps_scheduling = true",
+        used_when=is_on("enable_steps_scheduling"),
     )
     fov_schedule: str = schedule(
         "0: (70)",
@@ -345,7 +369,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="FOV schedule",
         unit="degrees",
-        used_when=_CAMERA,
+        used_when=CAMERA,
     )
     aspect_ratio_schedule: str = schedule(
         "0: (1)",
@@ -354,14 +378,14 @@ class AnimationSettings:
         label="Aspect Ratio schedule",
         bounds=(0.01, 100),
         unit="ratio",
-        used_when="animation_mode = 3D and aspect_ratio_use_old_formula = false",
+        used_when=CAMERA & is_off("aspect_ratio_use_old_formula"),
     )
     aspect_ratio_use_old_formula: bool = setting(
         False,
         "Takes width divided by height for that ratio, as old versions did.",
         tab=_DEPTH,
         label="Use old aspect ratio formula",
-        used_when=_CAMERA,
+        used_when=CAMERA,
     )
     near_schedule: str = schedule(
         "0: (200)",
@@ -369,7 +393,7 @@ class AnimationSettings:
         "that have it.",
         tab=_DEPTH,
         label="Near schedule",
-        used_when="never",
+        used_when=NEVER,
     )
     far_schedule: str = schedule(
         "0: (10000)",
@@ -377,14 +401,14 @@ class AnimationSettings:
         "that have it.",
         tab=_DEPTH,
         label="Far schedule",
-        used_when="never",
+        used_when=NEVER,
     )
     seed_schedule: str = schedule(
         '0:(s), 1:(-1), "max_f-2":(-1), "max_f-1":(s)',
         "The seed of each frame; `s` is the run's own seed, -1 a seed drawn from it. Fractions are cut off.",
         tab="Keyframes > Seed",
         label="Seed schedule",
-        used_when="seed_behavior = schedule or use_looper = true",
+        used_when=one_of("seed_behavior", "schedule") | GUIDED,
     )
     pix2pix_img_cfg_scale_schedule: str = schedule(
         "0:(1.5)",
@@ -398,13 +422,14 @@ class AnimationSettings:
         "Mixes the noise of a second seed into that of the first.",
         tab=_SUBSEED,
         label="Enable Subseed scheduling",
+        used_when=~INTERPOLATED,
     )
     subseed_schedule: str = schedule(
         "0: (1)",
         "The second seed; fractions are cut off.",
         tab=_SUBSEED,
         label="Subseed schedule",
-        used_when="enable_subseed_scheduling = true or animation_mode = Interpolation",
+        used_when=is_on("enable_subseed_scheduling") | INTERPOLATED | PARSEQ,
     )
     subseed_strength_schedule: str = schedule(
         "0: (0)",
@@ -412,7 +437,7 @@ class AnimationSettings:
         tab=_SUBSEED,
         label="Subseed strength schedule",
         bounds=(0, 1),
-        used_when="enable_subseed_scheduling = true or animation_mode = Interpolation",
+        used_when=is_on("enable_subseed_scheduling") | INTERPOLATED | PARSEQ,
     )
     enable_sampler_scheduling: bool = setting(
         False,
@@ -425,7 +450,7 @@ class AnimationSettings:
         'Sampler from each frame on: 0: ("Euler a"), 60: ("DPM++ 2M"). Any case is fine.',
         tab="Keyframes > Sampler",
         label="Sampler schedule",
-        used_when="enable_sampler_scheduling = true",
+        used_when=is_on("enable_sampler_scheduling"),
     )
     enable_scheduler_scheduling: bool = setting(
         False,
@@ -438,13 +463,14 @@ class AnimationSettings:
         'Schedule type from each frame on: 0: ("Karras").',
         tab="Keyframes > Scheduler",
         label="Scheduler schedule",
-        used_when="enable_scheduler_scheduling = true",
+        used_when=is_on("enable_scheduler_scheduling"),
     )
     use_noise_mask: bool = setting(
         False,
         "Limits the added noise by noise_mask_schedule instead of mask_schedule.",
         tab=_MASKS,
         label="Use noise mask",
+        used_when=nonzero("noise_schedule"),
     )
     mask_schedule: str = string_schedule(
         '0: ("{video_mask}")',
@@ -452,14 +478,14 @@ class AnimationSettings:
         "^ \\ and brackets.",
         tab=_MASKS,
         label="Mask schedule",
-        used_when="use_mask = true or use_mask_video = true",
+        used_when=MASKED,
     )
     noise_mask_schedule: str = string_schedule(
         '0: ("{video_mask}")',
         "The same for where noise is added.",
         tab=_MASKS,
         label="Noise mask schedule",
-        used_when="use_noise_mask = true",
+        used_when=is_on("use_noise_mask"),
     )
     enable_checkpoint_scheduling: bool = setting(
         False,
@@ -472,7 +498,7 @@ class AnimationSettings:
         'Model from each frame on: 0: ("landscape.safetensors"), 100: ("ink.safetensors").',
         tab="Keyframes > Checkpoint",
         label="Checkpoint schedule",
-        used_when="enable_checkpoint_scheduling = true",
+        used_when=is_on("enable_checkpoint_scheduling"),
     )
     enable_clipskip_scheduling: bool = setting(
         False,
@@ -488,7 +514,7 @@ class AnimationSettings:
         label="CLIP skip schedule",
         bounds=(1, 12),
         unit="layers",
-        used_when="enable_clipskip_scheduling = true",
+        used_when=is_on("enable_clipskip_scheduling"),
     )
     enable_noise_multiplier_scheduling: bool = setting(
         True,
@@ -503,7 +529,7 @@ class AnimationSettings:
         label="Noise multiplier schedule",
         bounds=(0, 10),
         unit="factor",
-        used_when="enable_noise_multiplier_scheduling = true",
+        used_when=is_on("enable_noise_multiplier_scheduling"),
     )
     noise_source: str = setting(
         "new",
@@ -521,7 +547,7 @@ class AnimationSettings:
         tab=_NOISE,
         label="New noise schedule",
         bounds=(0, 1),
-        used_when="noise_source = inverted",
+        used_when=one_of("noise_source", "inverted"),
     )
     autoencoder_correction: bool = setting(
         False,
@@ -538,7 +564,7 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Stability schedule",
         bounds=(0, 1),
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     resume_from_timestring: bool = setting(
         False,
@@ -553,14 +579,14 @@ class AnimationSettings:
         "second.",
         tab="Run > Batch Mode, Resume and more",
         label="Resume timestring",
-        used_when="resume_from_timestring = true",
+        used_when=is_on("resume_from_timestring"),
     )
     enable_ddim_eta_scheduling: bool = setting(
         False,
         "Lets ddim_eta_schedule decide how much noise DDIM adds.",
         tab="Run",
         label="Enable DDIM ETA scheduling",
-        used_when="sampler = DDIM",
+        used_when=DDIM,
     )
     ddim_eta_schedule: str = schedule(
         "0: (0)",
@@ -569,7 +595,7 @@ class AnimationSettings:
         label="DDIM ETA Schedule",
         bounds=(0, 1),
         unit="eta",
-        used_when="enable_ddim_eta_scheduling = true",
+        used_when=is_on("enable_ddim_eta_scheduling"),
     )
     enable_ancestral_eta_scheduling: bool = setting(
         False,
@@ -577,6 +603,7 @@ class AnimationSettings:
         "DPM++ 2S a).",
         tab="Run",
         label="Enable Ancestral ETA scheduling",
+        used_when=ANCESTRAL,
     )
     ancestral_eta_schedule: str = schedule(
         "0: (1)",
@@ -585,7 +612,7 @@ class AnimationSettings:
         label="Ancestral ETA Schedule",
         bounds=(0, 10),
         unit="eta",
-        used_when="enable_ancestral_eta_scheduling = true",
+        used_when=is_on("enable_ancestral_eta_scheduling"),
     )
     amount_schedule: str = schedule(
         "0: (0.1)",
@@ -595,7 +622,7 @@ class AnimationSettings:
         label="Amount schedule",
         bounds=(0, 100),
         unit="factor",
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     kernel_schedule: str = schedule(
         "0: (5)",
@@ -631,12 +658,13 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Color coherence",
         choices=COLOR_COHERENCE,
+        used_when=~INTERPOLATED,
     )
     color_coherence_image_path: str = path(
         "The image whose colours the film takes.",
         tab=_COHERENCE,
         label="Color coherence image path",
-        used_when="color_coherence = Image",
+        used_when=COLOR_IMAGE,
     )
     color_coherence_video_every_N_frames: int = setting(
         1,
@@ -646,14 +674,14 @@ class AnimationSettings:
         bounds=(1, MAX_FRAMES),
         step=1,
         unit="frames",
-        used_when="color_coherence = Video Input",
+        used_when=COLOR_VIDEO,
     )
     color_force_grayscale: bool = setting(
         False,
         "Turns every frame grey.",
         tab=_COHERENCE,
         label="Color force Grayscale",
-        used_when="animation_mode is not Interpolation",
+        used_when=~INTERPOLATED,
     )
     legacy_colormatch: bool = setting(
         False,
@@ -661,7 +689,7 @@ class AnimationSettings:
         "an old one: it counts as true there.",
         tab=_COHERENCE,
         label="Legacy colormatch",
-        used_when="color_coherence is not None",
+        used_when=MATCHES_COLORS,
     )
     keyframe_distribution: str = setting(
         "Off",
@@ -671,7 +699,7 @@ class AnimationSettings:
         tab="Keyframes",
         label="Keyframe distribution",
         choices=KEYFRAME_DISTRIBUTIONS,
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     diffusion_cadence: int = setting(
         2,
@@ -682,7 +710,7 @@ class AnimationSettings:
         bounds=(1, 200),
         step=1,
         unit="frames",
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     optical_flow_cadence: str = setting(
         "None",
@@ -690,7 +718,7 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Optical flow cadence",
         choices=FLOW_CHOICES,
-        used_when="diffusion_cadence is above 1 or keyframe_distribution is not Off",
+        used_when=INBETWEEN,
     )
     cadence_blend: str = setting(
         "classic",
@@ -699,7 +727,7 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Cadence blend",
         choices=CADENCE_BLENDS,
-        used_when="diffusion_cadence is above 1 or keyframe_distribution is not Off",
+        used_when=INBETWEEN,
     )
     cadence_flow_factor_schedule: str = schedule(
         "0: (1)",
@@ -707,7 +735,7 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Cadence flow factor schedule",
         unit="factor",
-        used_when="optical_flow_cadence is not None",
+        used_when=not_("optical_flow_cadence", "None"),
     )
     optical_flow_redo_generation: str = setting(
         "None",
@@ -716,7 +744,7 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Optical flow generation",
         choices=FLOW_CHOICES,
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     redo_flow_factor_schedule: str = schedule(
         "0: (1)",
@@ -724,7 +752,7 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Generation flow factor schedule",
         unit="factor",
-        used_when="optical_flow_redo_generation is not None",
+        used_when=not_("optical_flow_redo_generation", "None"),
     )
     diffusion_redo: int = setting(
         0,
@@ -734,7 +762,7 @@ class AnimationSettings:
         bounds=(0, 50),
         step=1,
         unit="passes",
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     noise_type: str = setting(
         "perlin",
@@ -742,7 +770,7 @@ class AnimationSettings:
         tab=_NOISE,
         label="Noise type",
         choices=NOISE_TYPES,
-        used_when=_FLAT_OR_DEPTH,
+        used_when=nonzero("noise_schedule"),
     )
     perlin_w: float = setting(
         8,
@@ -753,9 +781,9 @@ class AnimationSettings:
         bounds=(0.1, 16),
         step=0.1,
         unit="cells",
-        used_when="noise_type = perlin",
         loaded=False,
         saved=False,
+        used_when=one_of("noise_type", "perlin"),
     )
     perlin_h: float = setting(
         8,
@@ -766,9 +794,9 @@ class AnimationSettings:
         bounds=(0.1, 16),
         step=0.1,
         unit="cells",
-        used_when="noise_type = perlin",
         loaded=False,
         saved=False,
+        used_when=one_of("noise_type", "perlin"),
     )
     perlin_octaves: int = setting(
         4,
@@ -778,7 +806,7 @@ class AnimationSettings:
         bounds=(1, 7),
         step=1,
         unit="octaves",
-        used_when="noise_type = perlin",
+        used_when=one_of("noise_type", "perlin"),
     )
     perlin_persistence: float = setting(
         0.5,
@@ -787,14 +815,14 @@ class AnimationSettings:
         label="Perlin persistence",
         bounds=(0, 1),
         step=0.02,
-        used_when="noise_type = perlin",
+        used_when=one_of("noise_type", "perlin"),
     )
     use_depth_warping: bool = setting(
         True,
         "Estimates how far everything is, so that near things move more. Off = the picture is a flat wall.",
         tab=_DEPTH,
         label="Use depth warping",
-        used_when=_CAMERA,
+        used_when=CAMERA,
     )
     depth_algorithm: str = setting(
         "Midas-3-Hybrid",
@@ -803,7 +831,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Depth Algorithm",
         choices=DEPTH_ALGORITHMS,
-        used_when="animation_mode = 3D or save_depth_maps = true or hybrid_comp_mask_type = Depth or Video Depth",
+        used_when=WARPS_BY_DEPTH | SHOWS_DEPTH,
     )
     midas_weight: float = setting(
         0.2,
@@ -812,7 +840,7 @@ class AnimationSettings:
         label="MiDaS/Zoe weight",
         bounds=(0, 1),
         step=0.05,
-        used_when="depth_algorithm ends with (old)",
+        used_when=ends_with("depth_algorithm", "(old)"),
     )
     depth_warp: str = setting(
         "classic",
@@ -822,7 +850,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Depth warp",
         choices=DEPTH_WARPS,
-        used_when=_CAMERA,
+        used_when=CAMERA,
     )
     revealed_strength_schedule: str = schedule(
         "0: (1)",
@@ -831,7 +859,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Revealed strength schedule",
         bounds=(0, 1),
-        used_when="depth_warp = exact",
+        used_when=EXACT,
     )
     scene_memory: bool = setting(
         False,
@@ -839,7 +867,7 @@ class AnimationSettings:
         "uncovers them once more.",
         tab=_DEPTH,
         label="Scene memory",
-        used_when="depth_warp = exact and use_depth_warping = true",
+        used_when=EXACT & WARPS_BY_DEPTH,
     )
     scene_memory_mb: int = setting(
         64,
@@ -850,7 +878,7 @@ class AnimationSettings:
         bounds=(1, 4096),
         step=1,
         unit="MB",
-        used_when="scene_memory = true",
+        used_when=is_on("scene_memory"),
     )
     scene_memory_strength_schedule: str = schedule(
         "0: (0.5)",
@@ -860,7 +888,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Scene memory strength schedule",
         bounds=(0, 1),
-        used_when="scene_memory = true",
+        used_when=is_on("scene_memory") & ~HYBRID,
     )
     padding_mode: str = setting(
         "border",
@@ -869,7 +897,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Padding mode",
         choices=PADDING_MODES,
-        used_when="animation_mode = 3D and depth_warp = classic",
+        used_when=one_of("depth_warp", "classic") | CAMERA & LED_TO_AN_END,
     )
     sampling_mode: str = setting(
         "bicubic",
@@ -877,7 +905,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Sampling mode",
         choices=SAMPLING_MODES,
-        used_when=_CAMERA,
+        used_when=CAMERA,
     )
     save_depth_maps: bool = setting(
         False,
@@ -890,6 +918,7 @@ class AnimationSettings:
         "of pictures, a pattern such as shots/*.png, and an animated GIF, WebP or AVIF serve as well.",
         tab=_VIDEO,
         label="Video init path/ URL",
+        used_when=USES_VIDEO | PLAYS_VIDEO,
     )
     extract_nth_frame: int = setting(
         1,
@@ -899,7 +928,7 @@ class AnimationSettings:
         bounds=(0, MAX_VIDEO_FRAMES),
         step=1,
         unit="frames",
-        used_when=_EXTRACTING,
+        used_when=READS_VIDEOS,
     )
     extract_from_frame: int = setting(
         0,
@@ -909,7 +938,7 @@ class AnimationSettings:
         bounds=(0, MAX_VIDEO_FRAMES),
         step=1,
         unit="frame",
-        used_when=_EXTRACTING,
+        used_when=READS_VIDEOS,
     )
     extract_to_frame: int = setting(
         -1,
@@ -919,14 +948,14 @@ class AnimationSettings:
         bounds=(-1, MAX_VIDEO_FRAMES),
         step=1,
         unit="frame",
-        used_when=_EXTRACTING,
+        used_when=READS_VIDEOS,
     )
     overwrite_extracted_frames: bool = setting(
         False,
         "Extracts the frames again on every run.",
         tab=_VIDEO,
         label="Overwrite extracted frames",
-        used_when=_EXTRACTING,
+        used_when=READS_VIDEOS,
     )
     use_mask_video: bool = setting(
         False,
@@ -938,7 +967,7 @@ class AnimationSettings:
         "The video of masks.",
         tab=_VIDEO,
         label="Video mask path",
-        used_when="use_mask_video = true",
+        used_when=READS_MASK_VIDEO,
     )
     hybrid_comp_alpha_schedule: str = schedule(
         "0:(0.5)",
@@ -947,7 +976,7 @@ class AnimationSettings:
         label="Comp alpha schedule",
         bounds=(0, 1),
         clamped=True,
-        used_when="hybrid_composite is not None",
+        used_when=COMPOSITE,
     )
     hybrid_comp_mask_blend_alpha_schedule: str = schedule(
         "0:(0.5)",
@@ -956,7 +985,7 @@ class AnimationSettings:
         label="Comp mask blend alpha schedule",
         bounds=(0, 1),
         clamped=True,
-        used_when="hybrid_comp_mask_type = Blend",
+        used_when=one_of("hybrid_comp_mask_type", "Blend"),
     )
     hybrid_comp_mask_contrast_schedule: str = schedule(
         "0:(1)",
@@ -964,7 +993,7 @@ class AnimationSettings:
         tab=_HYBRID_SCHEDULES,
         label="Comp mask contrast schedule",
         unit="factor",
-        used_when=_HYBRID_MASKED,
+        used_when=_COMPOSITE_MASKED,
     )
     hybrid_comp_mask_auto_contrast_cutoff_high_schedule: str = schedule(
         "0:(100)",
@@ -974,7 +1003,7 @@ class AnimationSettings:
         bounds=(0, 100),
         clamped=True,
         unit="percentile",
-        used_when="hybrid_comp_mask_auto_contrast = true",
+        used_when=is_on("hybrid_comp_mask_auto_contrast"),
     )
     hybrid_comp_mask_auto_contrast_cutoff_low_schedule: str = schedule(
         "0:(0)",
@@ -984,7 +1013,7 @@ class AnimationSettings:
         bounds=(0, 100),
         clamped=True,
         unit="percentile",
-        used_when="hybrid_comp_mask_auto_contrast = true",
+        used_when=is_on("hybrid_comp_mask_auto_contrast"),
     )
     hybrid_flow_factor_schedule: str = schedule(
         "0:(1)",
@@ -992,14 +1021,14 @@ class AnimationSettings:
         tab=_HYBRID_SCHEDULES,
         label="Flow factor schedule",
         unit="factor",
-        used_when="hybrid_motion = Optical Flow",
+        used_when=_OPTICAL_FLOW,
     )
     hybrid_generate_inputframes: bool = setting(
         False,
         "Has no effect any more: the frames of video_init_path are extracted whenever they are needed.",
         tab=_HYBRID,
         label="Generate inputframes",
-        used_when=_HYBRID_ON,
+        used_when=NEVER,
     )
     hybrid_generate_human_masks: str = setting(
         "None",
@@ -1007,14 +1036,14 @@ class AnimationSettings:
         tab="Hybrid Video > Humans Masking",
         label="Generate human masks",
         choices=HUMAN_MASKS,
-        used_when=_HYBRID_ON,
+        used_when=HYBRID_VIDEO,
     )
     hybrid_use_first_frame_as_init_image: bool = setting(
         True,
         "Starts from the video's first frame.",
         tab=_HYBRID,
         label="First frame as init image",
-        used_when=_HYBRID_ON,
+        used_when=HYBRID_VIDEO,
     )
     hybrid_motion: str = setting(
         "None",
@@ -1022,21 +1051,21 @@ class AnimationSettings:
         tab=_HYBRID,
         label="Hybrid motion",
         choices=HYBRID_MOTIONS,
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     hybrid_motion_use_prev_img: bool = setting(
         False,
         "Measures the motion from the previous frame of the film, not of the video.",
         tab=_HYBRID,
         label="Motion use prev img",
-        used_when="hybrid_motion is not None",
+        used_when=VIDEO_MOTION,
     )
     hybrid_flow_consistency: bool = setting(
         False,
         "Follows the motion only where it agrees with itself forwards and backwards.",
         tab=_HYBRID,
         label="Flow consistency mask",
-        used_when="hybrid_motion = Optical Flow",
+        used_when=_OPTICAL_FLOW,
     )
     hybrid_consistency_blur: int = setting(
         2,
@@ -1046,7 +1075,7 @@ class AnimationSettings:
         bounds=(0, 16),
         step=1,
         unit="px",
-        used_when="hybrid_flow_consistency = true",
+        used_when=is_on("hybrid_flow_consistency"),
     )
     hybrid_flow_method: str = setting(
         "RAFT",
@@ -1054,7 +1083,7 @@ class AnimationSettings:
         tab=_HYBRID,
         label="Flow method",
         choices=FLOW_METHODS,
-        used_when="hybrid_motion = Optical Flow",
+        used_when=_OPTICAL_FLOW,
     )
     hybrid_composite: str = setting(
         "None",
@@ -1063,14 +1092,14 @@ class AnimationSettings:
         tab=_HYBRID,
         label="Hybrid composite",
         choices=HYBRID_COMPOSITES,
-        used_when=_FLAT_OR_DEPTH,
+        used_when=MOVED,
     )
     hybrid_use_init_image: bool = setting(
         False,
         "Lays the init image over the frames, not a video.",
         tab=_HYBRID,
         label="Use init image as video",
-        used_when=_HYBRID_ON,
+        used_when=HYBRID,
     )
     hybrid_comp_mask_type: str = setting(
         "None",
@@ -1079,14 +1108,14 @@ class AnimationSettings:
         tab=_HYBRID,
         label="Comp mask type",
         choices=HYBRID_MASK_TYPES,
-        used_when="hybrid_composite is not None",
+        used_when=COMPOSITE,
     )
     hybrid_comp_mask_inverse: bool = setting(
         False,
         "Swaps where the video shows and where it does not.",
         tab=_HYBRID,
         label="Comp mask inverse",
-        used_when=_HYBRID_MASKED,
+        used_when=_COMPOSITE_MASKED,
     )
     hybrid_comp_mask_equalize: str = setting(
         "None",
@@ -1094,19 +1123,19 @@ class AnimationSettings:
         tab=_HYBRID,
         label="Comp mask equalize",
         choices=HYBRID_EQUALIZE,
-        used_when=_HYBRID_MASKED,
+        used_when=_COMPOSITE_MASKED,
     )
     hybrid_comp_mask_auto_contrast: bool = setting(
         False,
         "Stretches the mask's greys between the two cutoff percentiles.",
         tab=_HYBRID,
         label="Comp mask auto contrast",
-        used_when=_HYBRID_MASKED,
+        used_when=_COMPOSITE_MASKED,
     )
     hybrid_comp_save_extra_frames: bool = setting(
         False,
         "Saves masks, composites and pictures of the motion into hybridframes/.",
         tab=_HYBRID,
         label="Comp save extra frames",
-        used_when=_HYBRID_ON,
+        used_when=COMPOSITE | _OPTICAL_FLOW,
     )

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deforum_helpers.settings.fields import path, schedule, setting
+from deforum_helpers.settings.predicates import is_off, is_on, is_set
 from deforum_helpers.settings.tables import CN_CONTROL_MODES, CN_RESIZE_MODES
 
 UNITS = 5
+
+# Predicates of a unit name its settings as they stand here, without cn_1_ in front.
+_ON = is_on("enabled")
 
 
 @dataclass(frozen=True)
@@ -18,26 +22,41 @@ class ControlNetUnit:
         True,
         "Extracts the frames of the input video again on every run.",
         label="Overwrite input frames",
+        used_when=is_set("vid_path") | is_set("mask_vid_path"),
     )
     vid_path: str = path(
         "Video, or picture (jpg, jpeg, png, bmp), that steers the frames.",
         label="ControlNet Input Video/ Image Path",
+        used_when=is_off("loopback_mode"),
     )
     mask_vid_path: str = path(
         "Video or picture that limits where the unit acts: white is steered.",
         label="ControlNet Mask Video/ Image Path",
+        used_when=_ON,
     )
     enabled: bool = setting(False, "Turns the unit on.", label="Enable")
-    low_vram: bool = setting(False, "Uses less graphics memory and more time.", label="Low VRAM")
+    low_vram: bool = setting(
+        False, "Uses less graphics memory and more time.", label="Low VRAM", used_when=_ON
+    )
     pixel_perfect: bool = setting(
-        False, "Runs the preprocessor at the size that fits the frame best.", label="Pixel Perfect"
+        False,
+        "Runs the preprocessor at the size that fits the frame best.",
+        label="Pixel Perfect",
+        used_when=_ON,
     )
     module: str = setting(
-        "none", "Preprocessor that makes the control picture: canny, depth_midas, ...", label="Preprocessor"
+        "none",
+        "Preprocessor that makes the control picture: canny, depth_midas, ...",
+        label="Preprocessor",
+        used_when=_ON,
     )
-    model: str = setting("None", "The ControlNet model.", label="Model")
+    model: str = setting("None", "The ControlNet model.", label="Model", used_when=_ON)
     weight: str = schedule(
-        "0:(1)", "How strongly the unit steers; 1 = fully.", label="Weight schedule", bounds=(-10, 10)
+        "0:(1)",
+        "How strongly the unit steers; 1 = fully.",
+        label="Weight schedule",
+        bounds=(-10, 10),
+        used_when=_ON,
     )
     guidance_start: str = schedule(
         "0:(0.0)",
@@ -45,6 +64,7 @@ class ControlNetUnit:
         label="Starting Control Step schedule",
         bounds=(0, 1),
         clamped=True,
+        used_when=_ON,
     )
     guidance_end: str = schedule(
         "0:(1.0)",
@@ -52,6 +72,7 @@ class ControlNetUnit:
         label="Ending Control Step schedule",
         bounds=(0, 1),
         clamped=True,
+        used_when=_ON,
     )
     processor_res: int = setting(
         64,
@@ -60,6 +81,7 @@ class ControlNetUnit:
         bounds=(-1, 4096),
         step=8,
         unit="px",
+        used_when=_ON,
     )
     threshold_a: float = setting(
         64,
@@ -68,6 +90,7 @@ class ControlNetUnit:
         kind="float",
         bounds=(-1, 10_000),
         step=0.01,
+        used_when=_ON,
     )
     threshold_b: float = setting(
         64,
@@ -76,21 +99,25 @@ class ControlNetUnit:
         kind="float",
         bounds=(-1, 10_000),
         step=0.01,
+        used_when=_ON,
     )
     resize_mode: str = setting(
         "Inner Fit (Scale to Fit)",
         "How the control picture is fitted to the frame: with bars (outer), cropped (inner), or stretched.",
         label="Resize Mode",
         choices=CN_RESIZE_MODES,
+        used_when=_ON,
     )
     control_mode: str = setting(
         "Balanced",
         "Who wins where prompt and control picture disagree.",
         label="Control Mode",
         choices=CN_CONTROL_MODES,
+        used_when=_ON,
     )
     loopback_mode: bool = setting(
         False,
         "Steers each frame by the moved previous one instead of a video.",
         label="LoopBack mode",
+        used_when=_ON,
     )

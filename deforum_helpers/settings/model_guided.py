@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deforum_helpers.settings.fields import schedule, setting
+from deforum_helpers.settings.predicates import is_on, not_
+from deforum_helpers.settings.situations import GUIDED, MOVED, PARSEQ
 from deforum_helpers.settings.tables import RESIZE_METHODS
 
 _PARSEQ = "Init > Parseq"
-_WITH_MANIFEST = "parseq_manifest is set"
 _GUIDED = "Keyframes > Guided Images"
-_LOOPER = "use_looper = true"
 _FREEU = "Keyframes > FreeU"
-_FREEU_ON = "freeu_enabled = true"
+_FREEU_ON = is_on("freeu_enabled")
 _HRFIX = "Keyframes > Kohya HRFix"
-_HRFIX_ON = "kohya_hrfix_enabled = true"
+_HRFIX_ON = is_on("kohya_hrfix_enabled")
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class ParseqSettings:
         "totals.",
         tab=_PARSEQ,
         label="Use Parseq deltas for camera moves",
-        used_when=_WITH_MANIFEST,
+        used_when=MOVED & PARSEQ,
     )
     parseq_non_schedule_overrides: bool = setting(
         True,
         "Takes fps, max_frames and diffusion_cadence from the manifest.",
         tab=_PARSEQ,
         label="Take FPS, max frames and cadence from Parseq",
-        used_when=_WITH_MANIFEST,
+        used_when=PARSEQ,
     )
 
 
@@ -55,7 +55,7 @@ class LoopSettings:
         "then follows seed_schedule.",
         tab=_GUIDED,
         label="Enable guided images mode",
-        used_when="animation_mode = 2D or 3D",
+        used_when=MOVED,
     )
     init_images: str = setting(
         "{}",
@@ -64,7 +64,7 @@ class LoopSettings:
         kind="json",
         tab=_GUIDED,
         label="Images to pass by",
-        used_when=_LOOPER,
+        used_when=GUIDED,
     )
     image_strength_schedule: str = schedule(
         "0:(0.75)",
@@ -73,7 +73,7 @@ class LoopSettings:
         label="Image strength schedule",
         bounds=(0, 1),
         clamped=True,
-        used_when=_LOOPER,
+        used_when=GUIDED,
     )
     image_keyframe_strength_schedule: str = schedule(
         "0:(0.20)",
@@ -82,21 +82,21 @@ class LoopSettings:
         label="Image keyframe strength schedule",
         bounds=(0, 1),
         clamped=True,
-        used_when="use_looper = true and keyframe_distribution is not Off",
+        used_when=GUIDED & not_("keyframe_distribution", "Off"),
     )
     blendFactorMax: str = schedule(
         "0:(0.35)",
         "Middle of the share that a picture gets while the film passes by it, 0..1.",
         tab=_GUIDED,
         label="Blend factor max",
-        used_when=_LOOPER,
+        used_when=GUIDED,
     )
     blendFactorSlope: str = schedule(
         "0:(0.25)",
         "How far that share swings up and down, 0..1.",
         tab=_GUIDED,
         label="Blend factor slope",
-        used_when=_LOOPER,
+        used_when=GUIDED,
     )
     tweening_frames_schedule: str = schedule(
         "0:(20)",
@@ -104,7 +104,7 @@ class LoopSettings:
         tab=_GUIDED,
         label="Tweening frames schedule",
         unit="frames",
-        used_when=_LOOPER,
+        used_when=GUIDED,
     )
     color_correction_factor: str = schedule(
         "0:(0.075)",
@@ -113,7 +113,7 @@ class LoopSettings:
         label="Color correction factor",
         bounds=(0, 1),
         clamped=True,
-        used_when=_LOOPER,
+        used_when=GUIDED,
     )
 
 

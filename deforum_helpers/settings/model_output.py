@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deforum_helpers.settings.fields import path, setting
+from deforum_helpers.settings.predicates import is_off, is_on, not_, one_of
+from deforum_helpers.settings.situations import READS_VIDEOS, STEERED
 from deforum_helpers.settings.tables import (
     INTERPOLATION_ENGINES,
     SOUNDTRACKS,
@@ -13,9 +15,9 @@ from deforum_helpers.settings.tables import (
 )
 
 _INTERPOLATION = "Output > Frame Interpolation"
-_VIDEO = "skip_video_creation = false"
-_UPSCALED = "r_upscale_video = true"
-_INTERPOLATED = "frame_interpolation_engine is not None"
+_VIDEO = is_off("skip_video_creation")
+_UPSCALED = is_on("r_upscale_video")
+_INTERPOLATED = not_("frame_interpolation_engine", "None")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class OutputSettings:
         "Deletes the frames that were extracted from input videos, when the run is over.",
         tab="Output",
         label="Delete All Inputframes",
+        used_when=READS_VIDEOS | STEERED,
     )
     image_path: str = path(
         "Pattern of numbered pictures, as in frame_%09d.png, for the tool that makes a video of them. "
@@ -79,7 +82,7 @@ class OutputSettings:
         "Audio file. The video ends with the shorter of the two.",
         tab="Output",
         label="Soundtrack path",
-        used_when="add_soundtrack = File",
+        used_when=one_of("add_soundtrack", "File"),
     )
     r_upscale_video: bool = setting(
         False,
@@ -152,7 +155,7 @@ class OutputSettings:
         bounds=(2, 10),
         step=1,
         unit="x",
-        used_when="frame_interpolation_slow_mo_enabled = true",
+        used_when=is_on("frame_interpolation_slow_mo_enabled"),
     )
     frame_interpolation_keep_imgs: bool = setting(
         False,
@@ -166,5 +169,5 @@ class OutputSettings:
         "Interpolates the upscaled frames where there are any.",
         tab=_INTERPOLATION,
         label="Use Upscaled",
-        used_when="frame_interpolation_engine is not None and r_upscale_video = true",
+        used_when=_INTERPOLATED & _UPSCALED,
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from deforum_helpers.settings.fields import record, setting
+from deforum_helpers.settings.predicates import is_on, one_of
+from deforum_helpers.settings.situations import MOVED
 from deforum_helpers.settings.tables import PROMPT_TRANSITIONS
 
 DEFAULT_PROMPTS = {
@@ -58,7 +60,7 @@ class PromptSettings:
         tab="Prompts",
         label="Prompt transition",
         choices=PROMPT_TRANSITIONS,
-        used_when="prompt_interpolation = hold and animation_mode = 2D or 3D",
+        used_when=MOVED & one_of("prompt_interpolation", "hold"),
     )
     prompt_transition_frames: int = setting(
         12,
@@ -68,7 +70,7 @@ class PromptSettings:
         bounds=(1, 1000),
         step=1,
         unit="frames",
-        used_when="prompt_transition = dissolve or morph",
+        used_when=one_of("prompt_transition", "dissolve", "morph"),
     )
     positive_prompts: str = record(
         "", "The positive additions that the run was made with; written, never read."
@@ -106,6 +108,6 @@ class TabOnly:
         "Settings files to run, one after the other.",
         tab="Run > Batch Mode",
         label="Setting files",
-        used_when="override_settings_with_file = true",
         saved=False,
+        used_when=is_on("override_settings_with_file"),
     )

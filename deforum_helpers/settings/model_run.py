@@ -5,6 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deforum_helpers.settings.fields import path, setting
+from deforum_helpers.settings.predicates import is_off, is_on, is_set, one_of
+from deforum_helpers.settings.situations import (
+    GUIDED,
+    HAS_ORIGINAL,
+    INIT_MASKED,
+    MASKED,
+    OWN_COLORS,
+    PAINTED,
+    READS_INIT_IMAGE,
+    READS_MASK_FILE,
+    READS_MASKS,
+    STARTS_FROM_IMAGE,
+    STARTS_FROM_NOTHING,
+    STARTS_FROM_VIDEO,
+)
 from deforum_helpers.settings.tables import MASK_FILLS, REROLL_CHOICES, SAMPLERS, SCHEDULERS, SEED_BEHAVIORS
 
 MAX_SEED = 2**53 - 1  # the largest that schedules, which count in float64, still hold exactly
@@ -13,8 +28,6 @@ _SUBSEED = "Keyframes > SubSeed"
 _SEED = "Keyframes > Seed"
 _IMAGE = "Init > Image Init"
 _MASK = "Init > Mask Init"
-_MASKED = "use_mask = true or use_mask_video = true"
-_ANY_MASK = "use_mask = true or use_mask_video = true or use_noise_mask = true"
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,7 @@ class RunSettings:
         tab="Run",
         label="Sampler",
         choices=SAMPLERS,
+        used_when=~is_on("enable_sampler_scheduling"),
     )
     scheduler: str = setting(
         "Automatic",
@@ -101,6 +115,7 @@ class RunSettings:
         tab="Run",
         label="Schedule type",
         choices=SCHEDULERS,
+        used_when=~is_on("enable_scheduler_scheduling"),
     )
     steps: int = setting(
         25,
@@ -111,7 +126,7 @@ class RunSettings:
         bounds=(1, 200),
         step=1,
         unit="steps",
-        used_when="enable_steps_scheduling = false",
+        used_when=~is_on("enable_steps_scheduling"),
     )
     batch_name: str = setting(
         "Deforum_{timestring}",
@@ -130,6 +145,7 @@ class RunSettings:
         tab=_SEED,
         label="Seed behavior",
         choices=SEED_BEHAVIORS,
+        used_when=~GUIDED,
     )
     seed_iter_N: int = setting(
         1,
@@ -139,13 +155,14 @@ class RunSettings:
         bounds=(1, 100_000),
         step=1,
         unit="frames",
-        used_when="seed_behavior = iter",
+        used_when=one_of("seed_behavior", "iter"),
     )
     use_init: bool = setting(
         False,
         "Starts the film from an image of yours instead of a picture drawn from the prompt alone.",
         tab=_IMAGE,
         label="Use init",
+        used_when=~STARTS_FROM_VIDEO | INIT_MASKED,
     )
     strength: float = setting(
         0.8,
@@ -156,7 +173,7 @@ class RunSettings:
         bounds=(0, 1),
         clamped=True,
         step=0.01,
-        used_when="use_init = true",
+        used_when=STARTS_FROM_IMAGE | is_off("strength_0_no_init"),
     )
     strength_0_no_init: bool = setting(
         True,
@@ -164,47 +181,48 @@ class RunSettings:
         "colours of that frame, not of the moved one, are then what all others are matched to.",
         tab=_IMAGE,
         label="Strength 0 no init",
-        used_when="use_init = false and legacy_colormatch = true",
+        used_when=STARTS_FROM_NOTHING & OWN_COLORS & is_on("legacy_colormatch"),
     )
     init_image: str = path(
         "The init image: a file, or a data: URL with the picture itself. It is scaled to width and height.",
         tab=_IMAGE,
         label="Init image URL",
-        used_when="use_init = true or hybrid_use_init_image = true",
+        used_when=READS_INIT_IMAGE & ~is_set("init_image_box"),
     )
     init_image_box: str = path(
         "The picture dropped into the tab, as a file or data: URL. It goes before init_image and is not "
         "saved.",
         tab=_IMAGE,
         label="Init image box",
-        used_when="use_init = true or hybrid_use_init_image = true",
         saved=False,
+        used_when=READS_INIT_IMAGE,
     )
     use_mask: bool = setting(
         False,
         "Repaints only the part of each frame that is white in the mask (see mask_schedule).",
         tab=_MASK,
         label="Use mask",
+        used_when=~is_on("use_mask_video"),
     )
     use_alpha_as_mask: bool = setting(
         False,
         "Takes the init image's transparency as the mask.",
         tab=_MASK,
         label="Use alpha as mask",
-        used_when="use_init = true and use_mask = true",
+        used_when=is_on("use_init") & INIT_MASKED,
     )
     mask_file: str = path(
         "Mask picture: white is repainted, black is kept. It is scaled to width and height and turned grey.",
         tab=_MASK,
         label="Mask file",
-        used_when=_ANY_MASK,
+        used_when=READS_MASK_FILE,
     )
     invert_mask: bool = setting(
         False,
         "Swaps the masked and the unmasked area.",
         tab=_MASK,
         label="Invert mask",
-        used_when=_ANY_MASK,
+        used_when=MASKED | is_on("use_noise_mask"),
     )
     mask_contrast_adjust: float = setting(
         1.0,
@@ -214,7 +232,7 @@ class RunSettings:
         bounds=(0, 100),
         step=0.01,
         unit="factor",
-        used_when=_ANY_MASK,
+        used_when=READS_MASKS,
     )
     mask_brightness_adjust: float = setting(
         1.0,
@@ -224,14 +242,14 @@ class RunSettings:
         bounds=(0, 100),
         step=0.01,
         unit="factor",
-        used_when=_ANY_MASK,
+        used_when=READS_MASKS,
     )
     overlay_mask: bool = setting(
         True,
         "After diffusion, puts the original picture back where the mask is black.",
         tab=_MASK,
         label="Overlay mask",
-        used_when="use_mask = true or use_mask_video = true",
+        used_when=HAS_ORIGINAL,
     )
     mask_overlay_blur: int = setting(
         4,
@@ -241,7 +259,7 @@ class RunSettings:
         bounds=(0, 64),
         step=1,
         unit="px",
-        used_when=_MASKED,
+        used_when=PAINTED,
     )
     fill: str = setting(
         "original",
@@ -250,14 +268,14 @@ class RunSettings:
         tab=_MASK,
         label="Mask fill",
         choices=MASK_FILLS,
-        used_when=_MASKED,
+        used_when=PAINTED,
     )
     full_res_mask: bool = setting(
         True,
         "Repaints the masked area alone, enlarged to the full size, and shrinks it back into place.",
         tab=_MASK,
         label="Full res mask",
-        used_when=_MASKED,
+        used_when=PAINTED,
     )
     full_res_mask_padding: int = setting(
         4,
@@ -267,7 +285,7 @@ class RunSettings:
         bounds=(0, 512),
         step=1,
         unit="px",
-        used_when="full_res_mask = true",
+        used_when=is_on("full_res_mask"),
     )
     reroll_blank_frames: str = setting(
         "ignore",
@@ -286,7 +304,7 @@ class RunSettings:
         bounds=(0, 1000),
         step=1,
         unit="attempts",
-        used_when="reroll_blank_frames = reroll",
+        used_when=one_of("reroll_blank_frames", "reroll"),
     )
     motion_preview_mode: bool = setting(
         False,

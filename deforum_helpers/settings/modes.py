@@ -1,149 +1,95 @@
-"""What the modes of animation have in common and what tells them apart."""
+"""What the renderer asks of settings, answered by the predicates that also say when settings act."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from weakref import ref
+
+from deforum_helpers.settings import situations
+from deforum_helpers.settings.acting import holds
 from deforum_helpers.settings.model import Settings
+from deforum_helpers.settings.predicates import Predicate, is_on, is_set, is_used, not_, one_of
+
+Asks = Callable[[Settings], bool]
 
 
-def is_moved(settings: Settings) -> bool:
-    """Tell whether each frame starts from the moved one before: 2D and 3D."""
-    return settings.animation_mode in ("2D", "3D")
+def asks(predicate: Predicate) -> Asks:
+    """Return the function that tells whether a predicate holds; it must read no setting of a ControlNet unit.
+
+    It is asked at every key frame of a plan, always of the same frozen settings, so it keeps its last answer.
+    """
+    last: tuple[ref[Settings], bool] | None = None
+
+    def asked(settings: Settings) -> bool:
+        nonlocal last
+        known = last
+        if known is None or known[0]() is not settings:
+            known = last = (ref(settings), holds(predicate, settings))
+        return known[1]
+
+    return asked
 
 
-def is_exact(settings: Settings) -> bool:
-    """Tell whether frames are moved as a real camera sees the scene, which uncovers what no frame shows."""
-    return settings.animation_mode == "3D" and settings.depth_warp == "exact"
+# Each frame starts from the moved one before: 2D and 3D.
+is_moved = asks(situations.MOVED)
+# Frames are generated one by one, and only their prompts pass into each other.
+is_interpolated = asks(situations.INTERPOLATED)
+# Frames are moved as a real camera sees the scene, which uncovers what no frame shows.
+is_exact = asks(situations.EXACT)
+# What frames have shown is drawn again where the camera comes back to it; a motion preview has nothing to remember.
+remembers = asks(is_on("scene_memory") & ~is_on("motion_preview_mode"))
+# Frames are moved by their depth; a motion preview looks at none.
+warps_by_depth = asks(situations.WARPS_BY_DEPTH & ~is_on("motion_preview_mode"))
+# Depth is kept as images, or decides where a video shows.
+shows_depth = asks(situations.SHOWS_DEPTH)
+# Images guide the frames.
+is_guided = asks(situations.GUIDED)
+# A video is laid over moved frames, or moves them.
+is_hybrid = asks(situations.HYBRID)
+# Frames of video_init_path are used for more than their sound.
+uses_video = asks(situations.USES_VIDEO)
+# The video of the run is as long as what is taken of video_init_path.
+sets_length = asks(situations.SETS_LENGTH)
+# The first frame starts from the first one of video_init_path.
+starts_from_video = asks(situations.STARTS_FROM_VIDEO)
+# The people in that video are found and saved as masks.
+finds_people = asks(not_("hybrid_generate_human_masks", "None"))
+# Frames are repainted in parts; a mask video is always used.
+uses_masks = asks(situations.MASKED)
+# Noise is added in parts of its own.
+masks_noise = asks(is_on("use_noise_mask"))
+# Frames of video_mask_path are read.
+reads_mask_video = asks(situations.READS_MASK_VIDEO)
+# The transparency of the init image is the mask.
+reads_alpha = asks(situations.READS_ALPHA)
+# The image of mask_file is read: nothing that goes before it is the mask.
+reads_mask_file = asks(situations.READS_MASK_FILE)
+# An original image is put back where the mask is black.
+overlays = asks(situations.OVERLAYS)
+# The init image is read: frames start from it, have it laid over, or take its transparency.
+reads_init_image = asks(situations.READS_INIT_IMAGE)
+# Colours are matched to the image of color_coherence_image_path, or to those of the video.
+reads_color_image = asks(situations.COLOR_IMAGE)
+takes_video_colors = asks(situations.COLOR_VIDEO)
+# Prompts pass into each other as embeddings, or by weights.
+blends_embeddings = asks(one_of("prompt_interpolation", "embedding"))
+weighs_prompts = asks(
+    one_of("prompt_interpolation", "weights")
+    | one_of("prompt_interpolation", "hold") & situations.INTERPOLATED
+)
+# The video ends with the image of end_image_path.
+reads_end_image = asks(is_set("end_image_path"))
+# The last frames are led somewhere: to the first frame or to an image.
+is_led_to_an_end = asks(situations.LED_TO_AN_END)
+# Frames are rendered from the last to the first.
+is_reversed = asks(is_on("reverse_generation"))
 
-
-def remembers(settings: Settings) -> bool:
-    """Tell whether what frames have shown is drawn again where the camera comes back to it."""
-    depth = settings.use_depth_warping and not settings.motion_preview_mode
-    return is_exact(settings) and settings.scene_memory and depth
-
-
-def is_hybrid(settings: Settings) -> bool:
-    """Tell whether a video is laid over moved frames, or moves them."""
-    active = settings.hybrid_composite != "None" or settings.hybrid_motion != "None"
-    return active and is_moved(settings)
-
-
-def uses_video(settings: Settings) -> bool:
-    """Tell whether frames of video_init_path are used for more than their sound."""
-    if settings.animation_mode == "Video Input":
-        return True
-    laid_over = settings.hybrid_composite != "None" and not settings.hybrid_use_init_image
-    colors = settings.color_coherence == "Video Input"
-    return is_hybrid(settings) and (settings.hybrid_motion != "None" or laid_over or colors)
-
-
-def sets_length(settings: Settings) -> bool:
-    """Tell whether the film is as long as what is taken of the video."""
-    return uses_video(settings) and not (is_hybrid(settings) and settings.hybrid_use_init_image)
-
-
-def starts_from_video(settings: Settings) -> bool:
-    """Tell whether the first frame starts from the video's first one."""
-    if settings.animation_mode == "Video Input":
-        return True
-    first = settings.hybrid_use_first_frame_as_init_image
-    return is_hybrid(settings) and first and uses_video(settings)
-
-
-def uses_masks(settings: Settings) -> bool:
-    """Tell whether frames are repainted in parts; a mask video is always used."""
-    return settings.use_mask or settings.use_mask_video
-
-
-def _names_mask(settings: Settings, name: str) -> bool:
-    """Tell whether a mask expression of the film has the mask `name`; a Parseq manifest may name any."""
-    repainted = settings.mask_schedule if uses_masks(settings) else ""
-    noised = settings.noise_mask_schedule if settings.use_noise_mask else ""
-    any_name = bool(repainted or noised) and bool(settings.parseq_manifest.strip())
-    return any_name or name in repainted or name in noised
-
-
-def reads_mask_video(settings: Settings) -> bool:
-    """Tell whether frames of video_mask_path are read."""
-    return settings.use_mask_video and _names_mask(settings, "video_mask")
-
-
-def reads_alpha(settings: Settings) -> bool:
-    """Tell whether the transparency of the init image is the film's mask."""
-    return (
-        settings.use_init
-        and settings.use_alpha_as_mask
-        and uses_masks(settings)
-        and _names_init_mask(settings)
-    )
-
-
-def reads_mask_file(settings: Settings) -> bool:
-    """Tell whether the picture of mask_file is read: nothing that goes before it is the film's mask."""
-    return _names_init_mask(settings) and not reads_alpha(settings)
-
-
-def _names_init_mask(settings: Settings) -> bool:
-    """Tell whether an expression has the mask of the init settings, which also serves where there is no mask video."""
-    stands_in = not settings.use_mask_video and _names_mask(settings, "video_mask")
-    return stands_in or _names_mask(settings, "init_mask")
-
-
-def reads_init_image(settings: Settings) -> bool:
-    """Tell whether the init image is read: the film starts from it, lays it over frames, or takes its transparency."""
-    starts = settings.use_init and not starts_from_video(settings)
-    laid_over = is_hybrid(settings) and settings.hybrid_use_init_image
-    return starts or laid_over or reads_alpha(settings)
-
-
-def reads_color_image(settings: Settings) -> bool:
-    """Tell whether colours are matched to the picture of color_coherence_image_path."""
-    return settings.color_coherence == "Image" and not is_interpolated(settings)
-
-
-def is_interpolated(settings: Settings) -> bool:
-    """Tell whether frames are drawn one by one, and only their prompts pass into each other."""
-    return settings.animation_mode == "Interpolation"
-
-
-def finds_people(settings: Settings) -> bool:
-    """Tell whether the people in the video are found and saved as masks."""
-    asked = settings.hybrid_generate_human_masks != "None"
-    return asked and is_hybrid(settings) and uses_video(settings)
-
-
-def blends_embeddings(settings: Settings) -> bool:
-    """Tell whether prompts pass into each other as embeddings."""
-    return settings.prompt_interpolation == "embedding"
-
-
-def weighs_prompts(settings: Settings) -> bool:
-    """Tell whether prompts pass into each other by weights."""
-    held = "hold" if not is_interpolated(settings) else "weights"
-    return (held if settings.prompt_interpolation == "hold" else settings.prompt_interpolation) == "weights"
+_has_transitions = asks(is_used("prompt_transition"))
 
 
 def transition(settings: Settings) -> str:
     """Return how one prompt gives way to the next, where each holds until then; `none` where it has no part in it."""
-    return (
-        settings.prompt_transition
-        if is_moved(settings) and settings.prompt_interpolation == "hold"
-        else "none"
-    )
-
-
-def reads_end_image(settings: Settings) -> bool:
-    """Tell whether the video ends with the image of end_image_path."""
-    return bool(settings.end_image_path.strip()) and is_moved(settings)
-
-
-def is_led_to_an_end(settings: Settings) -> bool:
-    """Tell whether the last frames are led somewhere: to the first frame or to an image."""
-    return is_moved(settings) and (settings.seamless_loop or reads_end_image(settings))
-
-
-def is_reversed(settings: Settings) -> bool:
-    """Tell whether frames are rendered from the last to the first."""
-    return settings.reverse_generation and is_moved(settings)
+    return settings.prompt_transition if _has_transitions(settings) else "none"
 
 
 def cadence(settings: Settings) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deforum_helpers.settings.acting import Acting
 from deforum_helpers.settings.compatibility import FACTS, Flat, differences
-from deforum_helpers.settings.conditions import has_effect, reasons
 from deforum_helpers.settings.files import flat_settings
 from deforum_helpers.settings.findings import Finding, sentences
 from deforum_helpers.settings.legacy import modernised, removed_warning
@@ -70,15 +70,16 @@ def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileR
     flat = flat_settings(loaded.settings)
     if over is not None:
         flat = {**over, **{name: flat[name] for name in given}}
-    ignored = {name: why for name in given if (why := _why_ignored(name, values[name], flat))}
-    kept = [name for name in given if FIELDS[name].loaded and has_effect(name, flat) and name not in ignored]
+    used = Acting(flat.__getitem__)
+    ignored = {name: why for name in given if (why := _why_ignored(name, values[name], flat, used))}
+    kept = [name for name in given if FIELDS[name].loaded and used.acts(name) and name not in ignored]
     removed = [name for name in REMOVED if name in submitted]
     told = (*unknown_warnings(loaded.unknown), *(removed_warning(name) for name in removed))
     notes = [text for text in loaded.warnings if text not in told]
     return FileReport(
         kept=tuple(kept),
         defaults=tuple(name for name in kept if flat[name] == FIELDS[name].default),
-        taken_over=tuple(_taken_over(submitted, given, flat, notes)),
+        taken_over=tuple(_taken_over(submitted, given, flat, notes, used)),
         ignored=(
             *_grouped(ignored),
             *(About((name,), f"It no longer exists; {REMOVED[name]}.") for name in removed),
@@ -91,7 +92,7 @@ def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileR
     )
 
 
-def _why_ignored(name: str, value: Any, flat: Flat) -> str:
+def _why_ignored(name: str, value: Any, flat: Flat, used: Acting) -> str:
     """Return why a setting that a file gives counts for nothing, or nothing where it counts or has its default."""
     info, fact = FIELDS[name], FACTS[name]
     changed = value != info.default if not info.loaded else flat[name] != info.default
@@ -99,7 +100,7 @@ def _why_ignored(name: str, value: Any, flat: Flat) -> str:
         return ""
     if fact.no_effect:
         return fact.no_effect
-    return f"{' and '.join(reasons(name, flat))}." if not has_effect(name, flat) else ""
+    return f"{' and '.join(used.reasons(name))}." if not used.acts(name) else ""
 
 
 def _grouped(sentences: Mapping[str, str]) -> Iterator[About]:
@@ -111,7 +112,7 @@ def _grouped(sentences: Mapping[str, str]) -> Iterator[About]:
 
 
 def _taken_over(
-    submitted: Mapping[str, Any], given: Iterable[str], flat: Flat, told: Iterable[str]
+    submitted: Mapping[str, Any], given: Iterable[str], flat: Flat, told: Iterable[str], used: Acting
 ) -> Iterator[str]:
     """Yield how old notations were read: the sentences of reading, and one of what they leave out."""
     told = tuple(told)
@@ -122,7 +123,7 @@ def _taken_over(
         if plain and submitted[name] != flat[name] and not any(name in text for text in told):
             left_out.append(Finding("notation", name, shown(submitted[name]), shown(flat[name])))
     yield from sentences(left_out)
-    if "legacy_colormatch" not in submitted and has_effect("legacy_colormatch", flat):
+    if "legacy_colormatch" not in submitted and used.acts("legacy_colormatch"):
         yield "legacy_colormatch is not given, as in files that are older than it; it counts as true."
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from deforum_helpers.settings.fields import FieldInfo, Kind
 from deforum_helpers.settings.files import defaults
 from deforum_helpers.settings.model import FIELDS
+from deforum_helpers.settings.predicates import sentence
 
 _TYPES: Mapping[Kind, dict[str, Any]] = {
     "int": {"type": "integer"},
@@ -57,6 +58,6 @@ def _property(info: FieldInfo, default: Any) -> dict[str, Any]:
         "x-kind": info.kind,
         "x-group": info.group,
         "x-tab": info.tab or None,
-        "x-used-when": info.used_when or None,
+        "x-used-when": sentence(info.used_when) or None,
     }
     return {key: value for key, value in entries.items() if value is not None or key == "default"}

@@ -147,7 +147,7 @@ class _Finding:
         self.name = _name_of(text)
         shown = self.name or path.name
         try:
-            found = footage_of(path, self._ffmpeg(), setting="video", name=shown)
+            found = footage_of(path, setting="video", name=shown)
         except MissingFeature as error:
             raise SettingsError([Problem(f"video: {error}", "video")]) from None
         self.warnings += notes_on(found)

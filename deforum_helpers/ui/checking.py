@@ -11,8 +11,7 @@ from deforum_helpers.errors import DeforumError, Problem, alike, told
 from deforum_helpers.prepare import Prepared
 from deforum_helpers.progress import duration
 from deforum_helpers.settings import FIELDS
-from deforum_helpers.ui.controls import submitted, to_control
-from deforum_helpers.ui.rules import hidden
+from deforum_helpers.ui.controls import hidden, submitted, to_control
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.wording import escape, problems_of, size
 

@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from deforum_helpers.prepare import HostFacts
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
+from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.files import RepeatingObject, json_object
+from deforum_helpers.settings.predicates import sentence
 from deforum_helpers.settings.recommended import recommended_for
 from deforum_helpers.ui import controlnet
 from deforum_helpers.ui.layout import offered
@@ -97,7 +99,7 @@ def info_text(info: FieldInfo) -> str:
         facts.append(f"{info.minimum:g} to {info.maximum:.16g}")
     if info.unit:
         facts.append(info.unit)
-    parts = [info.help]
+    parts = [info.help, *filter(None, (sentence(info.used_when),))]
     if facts:
         parts.append(f"[{', '.join(facts)}]")
     # Between two asterisks gradio would see emphasis.
@@ -157,6 +159,16 @@ def submitted(values: Mapping[str, Any] | tuple[Any, ...]) -> dict[str, Any]:
     """Return what the controls hold, in the order of `NAMES`, as settings to submit."""
     held = values if isinstance(values, Mapping) else dict(zip(NAMES, values, strict=True))
     return {name: from_control(name, value) for name, value in held.items()}
+
+
+def hidden(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the settings whose controls are not shown, since they do not act, in the order of a settings file.
+
+    Args:
+        settings: what the controls hold, as `submitted` returns it; a half-typed value is anything.
+    """
+    shown = acting(NAMES, settings)
+    return tuple(name for name in NAMES if name not in shown)
 
 
 def held(settings: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -34,6 +34,17 @@ GROUPS: Mapping[str, tuple[tuple[Shape, tuple[str, ...]], ...]] = {
     "Output": (("tabs", ("Frame Interpolation", *TOOL_SECTIONS)),),
 }
 
+# What a place says while none of its settings acts.
+IDLE: Mapping[str, str] = {
+    "Keyframes > Strength": "Guided images have their own strengths; Interpolation keeps nothing of the frame before.",
+    "Keyframes > Motion": "Nothing moves in this animation mode. 2D and 3D have a camera.",
+    "Keyframes > Anti Blur": "Only frames that are moved are sharpened, in 2D and 3D.",
+    "Keyframes > Depth Warping & FOV": "Only 3D looks at depth and has a lens: choose it as animation mode.",
+    "Init > Image Init": "The first frame starts from the input video, so that no init image is read.",
+    "Output > Frame Interpolation": "No video is made while Skip video creation is on.",
+    "Hybrid Video": "Hybrid video works in 2D and 3D, whose frames can follow a video.",
+}
+
 # Settings that share a line or come first in their section; all others follow in the order of a settings file.
 LINES: tuple[tuple[str, ...], ...] = (
     ("motion_preview_mode",),

@@ -16,12 +16,11 @@ from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.boxes import boxes_for_script
 from deforum_helpers.ui.controls import NAMES, control, host_choices, start_values
 from deforum_helpers.ui.events import connect
-from deforum_helpers.ui.layout import Section, sections
+from deforum_helpers.ui.layout import IDLE, Section, sections
 from deforum_helpers.ui.options import fixed_facts, option_rows
 from deforum_helpers.ui.panels import DOCK
 from deforum_helpers.ui.parts import Parts
 from deforum_helpers.ui.presets import presets_html
-from deforum_helpers.ui.rules import IDLE
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.tool_tab import TOOLS, ToolPart
 from deforum_helpers.ui.uploads import Uploads

@@ -135,7 +135,9 @@ def test_a_strength_beyond_its_range_counts_as_its_end(
 def test_values_that_count_as_an_end_of_the_range_are_told(
     name: str, schedule: str, frame: int, frames: int, tmp_path: Path
 ) -> None:
-    switched = {"use_looper": True, "init_images": '{"0": "a.png"}', "keyframe_distribution": "Additive"}
+    # Guided images have strengths of their own, in the place of the other ones.
+    guided = name not in ("strength_schedule", "keyframe_strength_schedule")
+    switched = {"use_looper": guided, "init_images": '{"0": "a.png"}', "keyframe_distribution": "Additive"}
     settings = typed_settings(
         defaults() | {"max_frames": 5, "seed": 1, "cn_2_enabled": True, "sampler": "Euler"} | switched
     )

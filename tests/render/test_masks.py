@@ -29,6 +29,7 @@ STILL = {
     "mask_overlay_blur": 0,
     "max_frames": 4,
 }
+NOISE_MASKED = {"use_noise_mask": True, "noise_schedule": "0:(0.1)"}
 
 
 class RedEngine(NoisyEngine):
@@ -243,7 +244,7 @@ def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, right: str, blue:
         ({"mask_schedule": '0: ("{human_mask}")'}, "mask_schedule", "hf download nvidia"),
         ({"mask_file": "nowhere.png"}, "mask_file", "not there"),
         (
-            {"use_noise_mask": True, "noise_mask_schedule": '0: ("{init_mask} &")'},
+            {**NOISE_MASKED, "noise_mask_schedule": '0: ("{init_mask} &")'},
             "noise_mask_schedule",
             "end",
         ),
@@ -330,7 +331,7 @@ def test_files_that_the_film_does_not_read_are_not_asked_for(
     [
         {"use_mask": True, "mask_file": "nowhere.png"},
         {"use_mask_video": True, "mask_file": "nowhere.png", "mask_schedule": '0: ("!{init_mask}")'},
-        {"use_noise_mask": True, "mask_file": "nowhere.png", "noise_mask_schedule": '0: ("{video_mask}")'},
+        {**NOISE_MASKED, "mask_file": "nowhere.png", "noise_mask_schedule": '0: ("{video_mask}")'},
         {"color_coherence": "Image", "color_coherence_image_path": "nowhere.png"},
     ],
 )

@@ -37,7 +37,7 @@ from deforum_helpers.schedule.parseq import read_manifest
 from deforum_helpers.schedule.prompts import interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.series import numeric_series, string_series
 from deforum_helpers.settings import defaults, examine_settings
-from deforum_helpers.settings.conditions import has_effect
+from deforum_helpers.settings.acting import acts
 from deforum_helpers.settings.files import parse_settings_text
 
 TIMELINE = Timeline(frames=20, seed=1, fps=15, width=64, height=64)
@@ -69,7 +69,7 @@ PARSERS: dict[str, Parser] = {
         {"seed": text, "r_upscale_factor": text, "max_frames": text}
     ),
     "unknown settings": lambda text: examine_settings({text: 1}),
-    "effects": lambda text: has_effect("hybrid_comp_alpha_schedule", defaults() | {"noise_schedule": text}),
+    "effects": lambda text: acts("hybrid_comp_alpha_schedule", defaults() | {"noise_schedule": text}),
     "placeholders": lambda text: resolved_batch_name(text, {}, datetime(2026, 1, 1)),
     "video's name": stem_of,
     "subtitles": ffmetadata,

@@ -46,9 +46,9 @@ def make_files(folder: Path) -> None:
     clip(folder / "masks2.mp4", 255 - masks[..., None].repeat(3, 3), sound=True)
 
 
-def manifest(**options: Any) -> str:
-    frames = [{"frame": k, "zoom": 1.0 + k / 10, "zoom_delta": 1.1, "noise": 0.1} for k in range(5)]
-    return json.dumps({"options": {"output_fps": 12, "cadence": 2} | options, "rendered_frames": frames})
+def manifest(output_fps: float = 12, **fields: float) -> str:
+    frames = [{"frame": k, "zoom": 1.0 + k / 10, "zoom_delta": 1.1, "noise": 0.1} | fields for k in range(5)]
+    return json.dumps({"options": {"output_fps": output_fps, "cadence": 2}, "rendered_frames": frames})
 
 
 CHANGED_PROMPT: Changes = {"prompts": {"0": "a lake", "2": "a forest"}}
@@ -308,6 +308,86 @@ CASES: dict[str, Case] = {
     "frame_interpolation_keep_imgs": Case(True, INTERPOLATED),
     "frame_interpolation_use_upscaled": Case(True, INTERPOLATED | UPSCALED),
 }
+
+# Further videos in which a setting acts, for other reasons than above.
+MORE_CASES: tuple[tuple[str, Case], ...] = (
+    (
+        "use_init",
+        Case(
+            True, MASKED | VIDEO | {"use_init": False, "use_alpha_as_mask": True, "init_image": "<clear.png>"}
+        ),
+    ),
+    ("strength", Case(0.3, HYBRID)),
+    ("strength", Case(0.3, GUIDED)),
+    ("strength", Case(0.3, FROM_IMAGE | {"animation_mode": "Interpolation"})),
+    ("strength", Case(0.0, {"legacy_colormatch": True, "strength_0_no_init": False})),
+    ("init_image", Case("<b.png>", HYBRID | FROM_IMAGE | {"use_init": False, "hybrid_use_init_image": True})),
+    ("init_image_box", Case("<b.png>", HYBRID | FROM_IMAGE | {"hybrid_use_init_image": True})),
+    ("mask_file", Case("<slope.png>", NOISE_MASKED)),
+    ("mask_file", Case("<slope.png>", FROM_IMAGE | {"use_mask": True, "mask_file": "<half.png>"})),
+    ("invert_mask", Case(True, NOISE_MASKED)),
+    ("mask_contrast_adjust", Case(2.0, SOFT | {"mask_schedule": '0: ("[<slope.png>]")'})),
+    (
+        "mask_brightness_adjust",
+        Case(0.5, FROM_IMAGE | {"use_mask_video": True, "video_mask_path": "<masks.mp4>"}),
+    ),
+    ("overlay_mask", Case(False, MASKED | VIDEO | {"use_init": False, "translation_x": "0:(9)"})),
+    (
+        "use_alpha_as_mask",
+        Case(
+            True,
+            {
+                **FROM_IMAGE,
+                "init_image": "<clear.png>",
+                "use_mask_video": True,
+                "video_mask_path": "<masks.mp4>",
+                "mask_schedule": '0: ("{init_mask} | {video_mask}")',
+            },
+        ),
+    ),
+    ("seed_schedule", Case("0:(77)", GUIDED)),
+    ("subseed_schedule", Case("0:(9)", {"animation_mode": "Interpolation"})),
+    ("subseed_schedule", Case("0:(9)", {"parseq_manifest": manifest(seed=3)})),
+    ("perspective_flip_phi", Case("0:(15)", {"parseq_manifest": manifest(perspective_flip_theta_delta=4)})),
+    (
+        "kernel_schedule",
+        Case("0:(9)", {"amount_schedule": "0: (0)", "parseq_manifest": manifest(antiblur_amount=1)}),
+    ),
+    ("perlin_octaves", Case(2, {"noise_schedule": "0: (0)"} | PARSEQ)),
+    (
+        "noise_mask_schedule",
+        Case('0: ("!{init_mask}")', NOISE_MASKED | {"noise_schedule": "0: (0)"} | PARSEQ),
+    ),
+    ("optical_flow_cadence", Case("DIS Medium", PARSEQ)),
+    (
+        "optical_flow_cadence",
+        Case(
+            "DIS Medium",
+            {"keyframe_distribution": "Keyframes Only", "max_frames": 7, "prompts": {"0": "a", "4": "b"}},
+        ),
+    ),
+    ("ending_frames", Case(2, {"end_image_path": "<end.png>"})),
+    (
+        "padding_mode",
+        Case("zeros", DEEP | {"depth_warp": "exact", "seamless_loop": True, "translation_x": "0:(60)"}),
+    ),
+    ("enable_ddim_eta_scheduling", Case(True, {"sampler": "DDIM CFG++", "ddim_eta_schedule": "0:(0.4)"})),
+    ("depth_algorithm", Case("Built-in", {"save_depth_maps": True})),
+    ("depth_algorithm", Case("Built-in", HYBRID | {"hybrid_comp_mask_type": "Depth"})),
+    ("video_init_path", Case("<other.mp4>", FLOW)),
+    ("video_init_path", Case("<other.mp4>", HYBRID)),
+    ("video_init_path", Case("<film.mp4>", WITH_VIDEO | {"add_soundtrack": "Init Video"})),
+    ("extract_from_frame", Case(2, FROM_IMAGE | {"use_mask_video": True, "video_mask_path": "<masks.mp4>"})),
+    ("hybrid_use_init_image", Case(True, FLOW | FROM_IMAGE | {"max_frames": 3})),
+    ("hybrid_comp_save_extra_frames", Case(True, FLOW)),
+    ("fps", Case(30, {"zoom": "0:(1 + fps/1000)"})),
+    ("make_gif", Case(True, WITH_VIDEO | {"fps": 40})),
+    ("noise_multiplier_schedule", Case("0:(1.2)", {"animation_mode": "Interpolation"})),
+    (
+        "delete_input_frames",
+        Case(True, {"cn_1_enabled": True, "cn_1_vid_path": "<film.mp4>", "cn_1_model": "a model"}),
+    ),
+)
 
 UNIT_CASES: dict[str, Case] = {
     "overwrite_frames": Case(False, again=True),

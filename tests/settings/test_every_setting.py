@@ -1,4 +1,4 @@
-"""No setting is silently without effect: a changed value changes what is drawn or written, or a table says why not."""
+"""A setting acts exactly where its declaration says so: there a changed value changes what is generated or written."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from deforum_helpers.output.background import Background
 from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.prepare import prepare
 from deforum_helpers.settings import FIELDS, defaults
+from deforum_helpers.settings.acting import acts
 from deforum_helpers.settings.compatibility import FACTS
-from deforum_helpers.settings.conditions import has_effect
-from tests.settings.effects import CASES, Changes, make_files, unit_cases
+from tests.settings.effects import CASES, MORE_CASES, Case, Changes, make_files, unit_cases
 
 ALL_CASES = CASES | unit_cases()
 BASE: Changes = {
@@ -174,31 +174,69 @@ def test_every_setting_has_a_case_or_a_reason() -> None:
 def test_a_changed_value_changes_the_film(
     name: str, files: Path, plain: dict[str, Trace], tmp_path: Path
 ) -> None:
-    case = ALL_CASES[name]
+    assert_that_it_acts(name, ALL_CASES[name], files, plain, tmp_path)
+
+
+def assert_that_it_acts(name: str, case: Case, files: Path, plain: dict[str, Trace], tmp_path: Path) -> None:
     assert case.value != FIELDS[name].default or name in case.others
-    assert has_effect(name, defaults() | BASE | case.others | {name: case.value}), FIELDS[name].used_when
+    assert acts(name, defaults() | BASE | case.others | {name: case.value}), FIELDS[name].used_when.phrase()
     changed = trace(tmp_path / "changed", files, case.others | {name: case.value}, again=case.again)
     before = plainly(plain, tmp_path, files, case.others, case.again)
     assert before[-1] == "" or name in before[-1], before[-1]
     assert changed != before
 
 
-def idle_cases() -> dict[str, Changes]:
-    """Films in which a setting has another value and, as its declaration says, no effect; units are all alike."""
+@pytest.mark.parametrize(
+    ("name", "case"), MORE_CASES, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_setting_acts_in_every_way_that_its_declaration_names(
+    name: str, case: Case, files: Path, plain: dict[str, Trace], tmp_path: Path
+) -> None:
+    assert_that_it_acts(name, case, files, plain, tmp_path)
+
+
+def other_values(name: str) -> tuple[Any, ...]:
+    """Values of a setting with one of which a predicate may no longer hold."""
+    info = FIELDS[name]
+    if info.kind == "bool":
+        return (False, True)
+    if info.kind in ("int", "float"):
+        return (info.minimum,)
+    return info.choices or ("0: (0)" if info.kind == "schedule" else "",)
+
+
+def idle_cases() -> dict[str, tuple[str, Changes]]:
+    """Videos in which a setting has another value and does not act, as its declaration says; units are all alike.
+
+    They are the video in which it acts, changed in one setting that its predicate reads; and two plain ones.
+    """
     found = {}
     for name, case in ALL_CASES.items():
-        for others in ({}, {"animation_mode": "Interpolation"}):
-            if name.startswith("cn_") and not name.startswith("cn_1_"):
-                continue
-            if name not in found and not has_effect(name, defaults() | BASE | others | {name: case.value}):
-                found[name] = others
+        if name.startswith("cn_") and not name.startswith("cn_1_"):
+            continue
+        scenes = {"plain": {}, "Interpolation": {"animation_mode": "Interpolation"}}
+        for read in sorted(FIELDS[name].used_when.reads()):
+            for value in other_values(read):
+                changed = case.others | {read: value}
+                if not acts(name, defaults() | BASE | changed | {name: case.value}):
+                    scenes[read] = changed
+                    break
+        for about, others in scenes.items():
+            if not acts(name, defaults() | BASE | others | {name: case.value}):
+                found[f"{name}, {about}"] = (name, others)
     return found
 
 
-@pytest.mark.parametrize(("name", "others"), idle_cases().items())
-def test_a_setting_without_effect_changes_nothing(
+@pytest.mark.parametrize(("name", "others"), idle_cases().values(), ids=idle_cases())
+def test_a_setting_that_does_not_act_changes_nothing(
     name: str, others: Changes, files: Path, plain: dict[str, Trace], tmp_path: Path
 ) -> None:
-    """What a declaration says of when a setting counts is true."""
-    changed = trace(tmp_path / "changed", files, others | {name: ALL_CASES[name].value})
-    assert changed == plainly(plain, tmp_path, files, others)
+    again = ALL_CASES[name].again
+    changed = trace(tmp_path / "changed", files, others | {name: ALL_CASES[name].value}, again=again)
+    assert changed == plainly(plain, tmp_path, files, others, again)
+
+
+def test_every_setting_that_may_not_act_is_seen_without_effect() -> None:
+    seen = {name for name, _ in idle_cases().values()}
+    conditional = {name for name in ALL_CASES if FIELDS[name].used_when.reads()}
+    assert {name for name in conditional if not name.startswith(("cn_2", "cn_3", "cn_4", "cn_5"))} == seen

@@ -1,4 +1,4 @@
-"""Which controls are shown when."""
+"""A control is shown exactly where its setting acts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from deforum_helpers.settings import FIELDS, defaults
-from deforum_helpers.ui.rules import RULES, hidden
+from deforum_helpers.settings.acting import acts
+from deforum_helpers.ui.controls import NAMES, hidden
+from deforum_helpers.ui.layout import IDLE, sections
 
 
 def shown(name: str, **values: Any) -> bool:
@@ -33,13 +35,22 @@ def shown(name: str, **values: Any) -> bool:
             {"enable_perspective_flip": True},
             {"enable_perspective_flip": True, "animation_mode": "Interpolation"},
         ),
-        ("noise_schedule", {}, {"animation_mode": "Interpolation"}),
+        ("noise_schedule", {}, {"animation_mode": "Video Input"}),
+        (
+            "noise_multiplier_schedule",
+            {"animation_mode": "Interpolation"},
+            {"enable_noise_multiplier_scheduling": False},
+        ),
         ("color_force_grayscale", {}, {"animation_mode": "Interpolation"}),
         ("perlin_octaves", {"noise_type": "perlin"}, {"noise_type": "uniform"}),
         ("seed_iter_N", {"seed_behavior": "iter"}, {"seed_behavior": "fixed"}),
         ("seed_schedule", {"seed_behavior": "schedule"}, {"seed_behavior": "iter"}),
         ("color_coherence_image_path", {"color_coherence": "Image"}, {"color_coherence": "LAB"}),
-        ("color_coherence_video_every_N_frames", {"color_coherence": "Video Input"}, {}),
+        (
+            "color_coherence_video_every_N_frames",
+            {"color_coherence": "Video Input", "animation_mode": "Video Input"},
+            {"color_coherence": "Video Input"},
+        ),
         ("optical_flow_cadence", {"diffusion_cadence": 2}, {"diffusion_cadence": 1}),
         (
             "cadence_flow_factor_schedule",
@@ -52,14 +63,18 @@ def shown(name: str, **values: Any) -> bool:
             {"animation_mode": "3D", "depth_algorithm": "Zoe+AdaBins (old)"},
             {"animation_mode": "3D", "depth_algorithm": "Midas-3-Hybrid"},
         ),
-        (
-            "cn_2_model",
-            {"cn_2_enabled": True},
-            {"cn_2_enabled": True, "cn_2_module": "reference_only"},
-        ),
-        ("make_gif", {"fps": 30}, {"fps": 31}),
-        ("make_gif", {"fps": 15}, {"skip_video_creation": True}),
-        ("fps", {}, {"skip_video_creation": True}),
+        ("cn_2_vid_path", {"cn_2_enabled": True}, {"cn_2_enabled": True, "cn_2_loopback_mode": True}),
+        ("make_gif", {"fps": 31}, {"skip_video_creation": True}),
+        ("seed_schedule", {"use_looper": True}, {}),
+        ("seed_behavior", {}, {"use_looper": True}),
+        ("depth_algorithm", {"save_depth_maps": True}, {}),
+        ("border", {}, {"animation_mode": "3D", "enable_perspective_flip": True}),
+        ("padding_mode", {"animation_mode": "3D", "depth_warp": "exact", "seamless_loop": True}, {}),
+        ("legacy_colormatch", {}, {"animation_mode": "Video Input"}),
+        ("sampler", {}, {"enable_sampler_scheduling": True}),
+        ("video_init_path", {"add_soundtrack": "Init Video"}, {}),
+        ("mask_file", {"use_mask": True}, {"use_mask": True, "mask_schedule": '0: ("{everywhere}")'}),
+        ("strength", {"use_looper": True}, {}),
         ("soundtrack_path", {"add_soundtrack": "File"}, {"add_soundtrack": "None"}),
         ("r_upscale_model", {"r_upscale_video": True}, {}),
         ("frame_interpolation_x_amount", {"frame_interpolation_engine": "FILM"}, {}),
@@ -101,6 +116,7 @@ def test_the_switches_themselves_never_hide() -> None:
         "animation_mode",
         "sampler",
         "use_init",
+        "fps",
         "cn_1_enabled",
         "skip_video_creation",
         "noise_type",
@@ -108,9 +124,31 @@ def test_the_switches_themselves_never_hide() -> None:
         assert shown(name, animation_mode="3D", skip_video_creation=True)
 
 
-def test_rules_name_settings() -> None:
-    assert {name for rule in RULES for name in rule.names} <= set(FIELDS)
-    assert all(rule.names for rule in RULES)
+@pytest.mark.parametrize("mode", FIELDS["animation_mode"].choices)
+@pytest.mark.parametrize("switched", [False, True])
+def test_a_control_is_hidden_exactly_where_its_setting_does_not_act(mode: str, switched: bool) -> None:
+    """With all switches off and all on, in every mode: what is hidden changes nothing, and the rest does."""
+    flat = defaults() | {name: switched for name, info in FIELDS.items() if info.kind == "bool"}
+    flat |= {"animation_mode": mode}
+    assert set(hidden(flat)) == {name for name in NAMES if not acts(name, flat)}
+
+
+@pytest.mark.parametrize("mode", FIELDS["animation_mode"].choices)
+@pytest.mark.parametrize(
+    "switches", [(), ("use_looper",), ("use_mask_video", "skip_video_creation"), ("enable_steps_scheduling",)]
+)
+def test_a_place_without_a_control_says_why(mode: str, switches: tuple[str, ...]) -> None:
+    gone = set(hidden(defaults() | dict.fromkeys(switches, True) | {"animation_mode": mode}))
+    places = {tab.title: [name for line in tab.lines for name in line] for tab in sections()}
+    for tab in sections():
+        for shape, inside in tab.groups:
+            for one in inside:
+                names = [name for line in one.lines for name in line]
+                places[tab.title] += names
+                if shape == "tabs" and names:
+                    places[f"{tab.title} > {one.title}"] = names
+    empty = {place for place, names in places.items() if names and set(names) <= gone}
+    assert empty <= set(IDLE)
 
 
 @pytest.mark.parametrize("nonsense", [None, "", "x", 1e400, -1, [], {}])
