@@ -147,6 +147,7 @@ class _Finding:
         self.name = _name_of(text)
         shown = self.name or path.name
         try:
+            self._ffmpeg()  # the result is encoded with it
             found = footage_of(path, setting="video", name=shown)
         except MissingFeature as error:
             raise SettingsError([Problem(f"video: {error}", "video")]) from None
