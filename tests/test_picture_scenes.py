@@ -32,7 +32,7 @@ def scene() -> Scene:
 def plan(clip: str, frames: int, folder: Path) -> Plan:
     settings = {**COMMON, **clip_settings(clip, frames), "max_frames": frames, "use_init": False}
     return prepare(
-        settings, HostFacts("test", "demo", None, folder, samplers("demo"), schedulers("demo"))
+        settings, HostFacts("test", "demo", None, folder, samplers(), schedulers())
     ).plan
 
 

@@ -4,44 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deforum_helpers.engines.registry import declared
+from deforum_helpers.engines.diffusion.samplers import SAMPLERS as _SAMPLERS
 from deforum_helpers.registry import choose
 from deforum_helpers.settings.tables import SCHEDULER_NAMES
 
 # Sampler name -> the scheduler that "Automatic" stands for.
-SAMPLERS: Mapping[str, str] = {
-    "DPM++ 2M": "Karras",
-    "DPM++ SDE": "Karras",
-    "DPM++ 2M SDE": "Exponential",
-    "DPM++ 2M SDE Heun": "Exponential",
-    "DPM++ 2S a": "Karras",
-    "DPM++ 3M SDE": "Exponential",
-    "Euler a": "Uniform",
-    "Euler": "Uniform",
-    "LMS": "Uniform",
-    "Heun": "Uniform",
-    "DPM2": "Karras",
-    "DPM2 a": "Karras",
-    "DPM fast": "Uniform",
-    "DPM adaptive": "Uniform",
-    "Restart": "Karras",
-    "HeunPP2": "Uniform",
-    "IPNDM": "Uniform",
-    "IPNDM_V": "Uniform",
-    "DEIS": "Uniform",
-    "DDIM": "DDIM",
-    "DDIM CFG++": "DDIM",
-    "PLMS": "DDIM",
-    "UniPC": "Uniform",
-    "LCM": "Uniform",
-    "DDPM": "Uniform",
-}
+SAMPLERS: Mapping[str, str] = {name: sampler.automatic for name, sampler in _SAMPLERS.items()}
 
 # Label -> name, as WebUI hosts spell both.
 SCHEDULERS: Mapping[str, str] = SCHEDULER_NAMES
 
 # These walk the model's own training steps; no scheduler applies to them.
-WITHOUT_SCHEDULER = frozenset({"DDIM", "DDIM CFG++", "PLMS"})
+WITHOUT_SCHEDULER = frozenset(name for name, sampler in _SAMPLERS.items() if sampler.levels == "training")
 
 # A settings file of an older WebUI has the scheduler inside the sampler's name.
 _SCHEDULER_SUFFIXES = ("Karras", "Exponential")
@@ -52,15 +26,13 @@ _SCHEDULERS_FOLDED = {
 }
 
 
-def samplers(engine: str) -> tuple[str, ...]:
-    """Return the sampler names that `engine` knows; all engines know all of them."""
-    declared(engine)
+def samplers() -> tuple[str, ...]:
+    """Return the names of the samplers, which all engines of this program have."""
     return tuple(SAMPLERS)
 
 
-def schedulers(engine: str) -> tuple[str, ...]:
-    """Return the scheduler labels that `engine` knows; all engines know all of them."""
-    declared(engine)
+def schedulers() -> tuple[str, ...]:
+    """Return the labels of the schedulers, which all engines of this program have."""
     return tuple(SCHEDULERS)
 
 

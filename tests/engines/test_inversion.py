@@ -25,9 +25,9 @@ from deforum_helpers.engines.diffusion.inversion import (
     inverted_noise,
     rising_levels,
 )
-from deforum_helpers.engines.diffusion.sampling import NoiseModel, Sampling
+from deforum_helpers.engines.diffusion.samplers import SAMPLERS
+from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
-from deforum_helpers.engines.diffusion.solvers import SOLVERS
 
 RequestMaker = Callable[..., GenerateRequest]
 TinyMaker = Callable[[str], Path]
@@ -84,7 +84,7 @@ class TestRoundTrip:
         assert inverted >= 40
         assert inverted > new + 15
 
-    @pytest.mark.parametrize("sampler", [name for name in SOLVERS if name not in ("LCM", "DDIM CFG++")])
+    @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name not in ("LCM", "DDIM CFG++")])
     def test_no_sampler_adds_noise_that_leads_away(
         self,
         tiny: TinyMaker,
@@ -173,7 +173,7 @@ class Watched:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> None:
         self._engine = DiffusionEngine(str(checkpoint), device="cpu")
         self.noise, self.started = [torch.zeros(0)], torch.zeros(0)
-        self.sigma, self.flow, self.grows = 0.0, False, False
+        self.sigma, self.flow = 0.0, False
         encode, start = Autoencoder.encode, Sampling.start
 
         def encoded(autoencoder: Autoencoder, batch: torch.Tensor) -> torch.Tensor:
@@ -182,7 +182,7 @@ class Watched:
 
         def started(sampling: Sampling, noise: torch.Tensor, latents: torch.Tensor | None) -> torch.Tensor:
             self.noise.append(noise)
-            self.sigma, self.flow, self.grows = sampling.first_sigma, sampling.flow, sampling.solver.grows
+            self.sigma, self.flow = sampling.first_sigma, sampling.model.table.flow
             self.started = start(sampling, noise, latents)
             raise Begun
 
@@ -204,7 +204,7 @@ class Watched:
         if model.table.flow:
             level = float(time) / len(model.table.sigmas)
             return shown * (2 * level - 1) / (level**2 + (1 - level) ** 2)
-        if model.config.get("prediction_type") == "v_prediction":
+        if model.prediction == "v_prediction":
             return torch.zeros_like(shown)
         sigma = float(model.table.sigma(np.array(float(time))))
         return shown * sigma / math.sqrt(1 + sigma**2)
@@ -227,10 +227,7 @@ class TestScales:
         watched = Watched(monkeypatch, tiny(kind))
         watched.begun(self.request(request_for, steps=80))
         sigma = watched.sigma
-        if watched.flow:
-            expected = math.hypot(1 - sigma, sigma)
-        else:
-            expected = math.sqrt(1 + sigma**2) if watched.grows else 1.0
+        expected = math.hypot(1 - sigma, sigma) if watched.flow else math.hypot(1, sigma)
         whitened = watched.started / expected
         assert float(whitened.std()) == pytest.approx(1, abs=0.03)
         assert abs(float(whitened.mean())) < 0.05
@@ -290,23 +287,23 @@ class TestSolver:
         noise = torch.randn(1, 4, 3, 3, generator=torch.Generator().manual_seed(1))
         init = torch.randn(1, 4, 3, 3, generator=torch.Generator().manual_seed(2))
         table = NoiseTable(np.linspace(0.001 if flow else 0.03, 1 if flow else 14, 1000), flow=flow)
-        model = NoiseModel(table, {"prediction_type": "epsilon"})
-        found = inverted_noise(
-            init, rising_levels(0.7, 8), model, lambda shown, time, level: noise - init if flow else noise
-        )
+        output = noise - init if flow else noise
+        model = Denoiser(NoiseModel(table), lambda shown, time, level: (output, output))
+        found = inverted_noise(init, rising_levels(0.7, 8), model)
         torch.testing.assert_close(found, noise, atol=1e-5, rtol=0)
 
     def test_errors_shrink_with_the_square_of_the_step(self) -> None:
         """x' = cos(level) from 0 ends at sin(level); a first step of no width leaves the order to the others."""
-        model = NoiseModel(NoiseTable(np.linspace(0.03, 14, 1000)), {"prediction_type": "epsilon"})
+        noise_model = NoiseModel(NoiseTable(np.linspace(0.03, 14, 1000)))
+
+        def slope(shown: torch.Tensor, time: float, level: float) -> tuple[torch.Tensor, torch.Tensor]:
+            output = torch.full((1, 1, 1, 1), math.cos(level), dtype=torch.float64)
+            return output, output
 
         def error(count: int) -> float:
             levels = (1e-9, *np.linspace(0, 2, count + 1)[1:].tolist())
             found = inverted_noise(
-                torch.zeros(1, 1, 1, 1),
-                levels,
-                model,
-                lambda shown, time, level: torch.full((1, 1, 1, 1), math.cos(level)),
+                torch.zeros(1, 1, 1, 1, dtype=torch.float64), levels, Denoiser(noise_model, slope)
             )
             return abs(float(found) * 2 - math.sin(2))
 

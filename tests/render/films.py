@@ -40,8 +40,8 @@ def host(output_root: Path, **changes: Any) -> HostFacts:
         "engine": "null",
         "model": None,
         "output_root": output_root,
-        "samplers": samplers("null"),
-        "schedulers": schedulers("null"),
+        "samplers": samplers(),
+        "schedulers": schedulers(),
         "checkpoints": ("a", "b"),
     }
     return HostFacts(**(facts | changes))

@@ -15,7 +15,7 @@ from deforum_helpers.ui.service import JobView, StoppedRun
 
 
 def facts(root: Path) -> HostFacts:
-    return HostFacts("standalone", "null", None, root, samplers("null"), schedulers("null"))
+    return HostFacts("standalone", "null", None, root, samplers(), schedulers())
 
 
 @dataclass

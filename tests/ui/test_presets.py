@@ -25,7 +25,7 @@ def test_there_are_many_and_each_has_its_own_name() -> None:
 def test_a_preset_is_ready_for_the_built_in_model(preset: Preset, tmp_path: Path) -> None:
     settings = preset_settings(preset.name)
     assert load_settings(settings).unknown == {}
-    facts = HostFacts("standalone", "demo", None, tmp_path, samplers("demo"), schedulers("demo"))
+    facts = HostFacts("standalone", "demo", None, tmp_path, samplers(), schedulers())
     prepared = prepare(settings, facts)
     assert prepared.warnings == ()
     assert prepared.settings.seed >= 0
@@ -60,7 +60,7 @@ def test_the_picker_offers_all() -> None:
 
 
 def test_the_seamless_one_ends_as_it_begins(tmp_path: Path) -> None:
-    facts = HostFacts("standalone", "demo", None, tmp_path, samplers("demo"), schedulers("demo"))
+    facts = HostFacts("standalone", "demo", None, tmp_path, samplers(), schedulers())
     keys = prepare(preset_settings("seamless_interpolation"), facts).plan.key_frames
     first, middle, last = keys[0].request, keys[len(keys) // 2].request, keys[-1].request
     assert first == last

@@ -28,8 +28,8 @@ from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
 from deforum_helpers.engines.diffusion.lora import lay_loras
 from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
 from deforum_helpers.engines.diffusion.noise import seeded_noise
-from deforum_helpers.engines.diffusion.sampling import NoiseModel, Sampling, plan_sampling
-from deforum_helpers.engines.diffusion.solvers import ALWAYS_NOISY, OWN_ETA, solver_of
+from deforum_helpers.engines.diffusion.samplers import SAMPLERS
+from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.vaes import load_vae
 from deforum_helpers.engines.diffusion.weighted_prompts import WeightedPrompts
 from deforum_helpers.engines.names import split_sampler
@@ -84,13 +84,10 @@ class DiffusionEngine:
         checkpoint = self._describe(request.checkpoint)
         flow = checkpoint.kind in ("sd3", "flux")
         sampler, _ = split_sampler(request.sampler, request.scheduler)
-        solver = solver_of(sampler, flow)
         found = []
-        if solver.nearest is not None:
-            found.append(f"The sampler {sampler!r} is run as {solver.nearest}, the nearest that there is.")
-        if request.eta not in (None, OWN_ETA.get(sampler, 1.0)) and not solver.reads_eta:
+        if request.eta is not None and SAMPLERS[sampler].eta is None:
             found.append(f"The sampler {sampler!r} has no free eta; {request.eta:g} is not used.")
-        if request.noise_source == "inverted" and sampler in ALWAYS_NOISY:
+        if request.noise_source == "inverted" and SAMPLERS[sampler].kind == "consistency":
             found.append(
                 f"The sampler {sampler!r} adds new noise at each step, which replaces the frame's own; "
                 "noise_source inverted works with all other samplers."
@@ -142,18 +139,16 @@ class DiffusionEngine:
         self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken
     ) -> torch.Tensor:
         latents, sampling, generator, kept = self._begun(network, init, cancel)
-        evaluations = len(sampling.timesteps)
-        # Schedulers compute with the times on the CPU, so that no step waits for the GPU; the network has its copy.
-        times = zip(sampling.timesteps, sampling.timesteps.to(self.device), strict=True)
-        for i, (timestep, told) in enumerate(times):
+
+        def guided(shown: torch.Tensor, time: float, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
             cancel.check_cancel()
-            step = i * sampling.steps // evaluations
-            shown = sampling.model_input(latents, timestep)
-            guided, unguided = network.guided(shown, told, step, sampling.steps, sampling.cfg_factor)
-            if kept is not None:
-                guided, unguided = (kept.held(output, shown, timestep) for output in (guided, unguided))
-            latents = sampling.step(guided, unguided, timestep, latents, generator)
-        return latents
+            step = sampling.step_at(sigma)
+            return network.guided(shown, self._told(time), step, sampling.steps, sampling.cfg_factor)
+
+        def noise() -> torch.Tensor:
+            return torch.randn(latents.shape, generator=generator).to(self.device)
+
+        return sampling.run(guided, latents, noise, kept)
 
     def _begun(
         self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken
@@ -192,7 +187,7 @@ class DiffusionEngine:
             noise = blended_noise(found, noise, request.new_noise_share, mask, request.mask_content)
         kept = None
         if mask is not None:
-            kept = Kept(init, mask, noise_model.table, str(noise_model.config.get("prediction_type", "")))
+            kept = Kept(init, mask)
             init = begun_from(init, mask, noise, request.mask_content)
         return sampling.start(noise * request.noise_multiplier, init), sampling, generator, kept
 
@@ -206,12 +201,17 @@ class DiffusionEngine:
     ) -> torch.Tensor:
         """The noise that belongs to the init image; at each level what acts on the way down acts on the way up."""
 
-        def answer(shown: torch.Tensor, time: torch.Tensor, level: float) -> torch.Tensor:
+        def unguided(shown: torch.Tensor, time: float, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
             cancel.check_cancel()
-            return network.unguided(shown, time.to(self.device), sampling.step_at(time), sampling.steps)
+            output = network.unguided(shown, self._told(time), sampling.step_at(sigma), sampling.steps)
+            return output, output
 
         levels = rising_levels(sampling.first_sigma, sampling.steps)
-        return inverted_noise(init, levels, noise_model, answer)
+        return inverted_noise(init, levels, Denoiser(noise_model, unguided))
+
+    def _told(self, time: float) -> torch.Tensor:
+        """The time as the network takes it; a fill, unlike a copy, does not wait for the GPU."""
+        return torch.full((), time, device=self.device)
 
     def _canvas(self, model: LoadedModel, request: GenerateRequest) -> Canvas:
         multiple = model.autoencoder.factor * model.family.latent_multiple

@@ -277,20 +277,16 @@ def _noise_model_of_betas(config: Mapping[str, Any], kind: str) -> NoiseModel:
         roots = alphas**0.5
         roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
         alphas = np.maximum(roots**2, 2.0**-24)
-    betas = 1 - alphas / np.concatenate([[1.0], alphas[:-1]])
-    spaced = {
-        "num_train_timesteps": len(alphas),
-        "trained_betas": betas.tolist(),
-        "prediction_type": config.get("prediction_type", "epsilon"),
-        "timestep_spacing": config.get("timestep_spacing", "leading"),
-        "steps_offset": config.get("steps_offset", 1),
-        "set_alpha_to_one": config.get("set_alpha_to_one", False),
-    }
-    return NoiseModel(NoiseTable(np.sqrt((1 - alphas) / alphas), kind=kind), spaced)
+    table = NoiseTable(
+        np.sqrt((1 - alphas) / alphas),
+        kind=kind,
+        spacing=config.get("timestep_spacing", "leading"),
+        offset=int(config.get("steps_offset", 1)),
+        ends_at_zero=bool(config.get("set_alpha_to_one", False)),
+    )
+    return NoiseModel(table, str(config.get("prediction_type", "epsilon")))
 
 
 def _noise_model_of_flow(shift: float, count: int) -> NoiseModel:
     share = np.arange(1, count + 1) / count
-    return NoiseModel(
-        NoiseTable(shift * share / (1 + (shift - 1) * share), flow=True), {"num_train_timesteps": count}
-    )
+    return NoiseModel(NoiseTable(shift * share / (1 + (shift - 1) * share), flow=True))

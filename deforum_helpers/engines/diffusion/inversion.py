@@ -12,16 +12,12 @@ correction brings the round trip no closer; the levels matter more, and crowd wh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from deforum_helpers.engines.base import MaskContent
-from deforum_helpers.engines.diffusion.sampling import NoiseModel
-
-# What the network answers when it is shown latents at a time: (latents, time, noise level) -> output.
-Answer = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
+from deforum_helpers.engines.diffusion.samplers import Model, slope_at
 
 # Levels for each sampling step, and the fewest: measured, fewer lose the noise of fine detail and more gain little.
 LEVELS_PER_STEP = 0.5
@@ -43,27 +39,24 @@ def rising_levels(first_sigma: float, steps: int) -> tuple[float, ...]:
     return (*(first_sigma * (number / count) ** CROWDING for number in range(1, count)), first_sigma)
 
 
-def inverted_noise(
-    init: torch.Tensor, levels: tuple[float, ...], model: NoiseModel, answer: Answer
-) -> torch.Tensor:
+def inverted_noise(init: torch.Tensor, levels: tuple[float, ...], model: Model) -> torch.Tensor:
     """Return the noise of an image, float32 like `init`; its deviation is about 1 or, for smooth images, less.
 
     Args:
         init: (1, C, h, w) latents of the image.
         levels: rising noise levels > 0; the noise is that of the last one.
-        model: the model's noise.
-        answer: asks the network without guidance.
+        model: what is sampled from, without guidance.
     """
     latents, level = init, 0.0
     slope: torch.Tensor | None = None
     for following in levels:
         width = following - level
         guess = latents if slope is None else latents + width * slope
-        ahead = noise_slope(guess, following, model, answer)
+        ahead = slope_at(model, guess, following)
         # Near level 0 the slope is not defined: the first step takes the one at its end.
         latents = latents + width * (ahead if slope is None else (slope + ahead) / 2)
         slope, level = ahead, following
-    clean = (1 - level) * init if model.table.flow else init
+    clean = (1 - level) * init if model.flow else init
     return (latents - clean) / level
 
 
@@ -81,24 +74,3 @@ def blended_noise(
     """
     noise = math.sqrt(1 - share**2) * found + share * new
     return noise if mask is None or content == "picture" else torch.lerp(noise, new, mask)
-
-
-def noise_slope(latents: torch.Tensor, level: float, model: NoiseModel, answer: Answer) -> torch.Tensor:
-    """Return how latents change with the noise level along the model's differential equation.
-
-    That is the predicted noise where latents are x + level * noise, and noise - x where they are
-    (1 - level) * x + level * noise.
-    """
-    if model.table.flow:
-        return answer(latents, _time(level * len(model.table.sigmas)), level)
-    root = math.sqrt(1 + level**2)
-    shown = latents / root
-    output = answer(shown, _time(float(model.table.timestep(np.array(level)))), level)
-    prediction = model.config.get("prediction_type", "epsilon")
-    if prediction == "v_prediction":
-        return (output + level * shown) / root
-    return (latents - output) / level if prediction == "sample" else output
-
-
-def _time(value: float) -> torch.Tensor:
-    return torch.tensor(value, dtype=torch.float32)

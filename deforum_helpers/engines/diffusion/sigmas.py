@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
 from deforum_helpers.registry import choose
+
+Spacing = Literal["leading", "trailing", "linspace"]
 
 # Published levels for 10 steps (Sabour et al., "Align Your Steps", arXiv 2404.14507; GITS: Chen et al., arXiv
 # 2405.11326), for Stable Diffusion 1.x and for XL.
@@ -35,11 +38,18 @@ class NoiseTable:
         sigmas: one level per training step, rising, float64.
         flow: whether levels are shares of noise (flow matching).
         kind: whose published step tables fit: "sd1" or "sdxl".
+        spacing: how DDIM and PLMS spread their steps over the training steps: from 0 upwards, from the last one
+            downwards, or from end to end.
+        offset: what "leading" adds to each training step.
+        ends_at_zero: whether DDIM and PLMS end without noise; otherwise they end at the lowest level.
     """
 
     sigmas: np.ndarray
     flow: bool = False
     kind: str = "sd1"
+    spacing: Spacing = "leading"
+    offset: int = 1
+    ends_at_zero: bool = False
 
     def sigma(self, timesteps: np.ndarray) -> np.ndarray:
         """Return the levels at `timesteps` (fractions allowed), interpolated in the logarithm."""
@@ -62,6 +72,45 @@ def noise_levels(table: NoiseTable, scheduler: str, steps: int) -> np.ndarray:
         UnknownName: no such scheduler.
     """
     return np.append(choose(_SCHEDULES, scheduler, "scheduler")(table, steps), 0.0)
+
+
+def training_levels(table: NoiseTable, steps: int) -> np.ndarray:
+    """Return the levels of `steps` training steps, falling, and where DDIM and PLMS end: float64 (steps + 1,).
+
+    Args:
+        table: the model's levels and how its steps are spaced.
+        steps: >= 1, at most the number of training steps.
+    """
+    count = len(table.sigmas)
+    times: np.ndarray
+    if table.spacing == "trailing" or steps == 1:  # a single step from the lowest level would leave all noise
+        times = (np.arange(steps, 0, -1) * count / steps).round() - 1
+    elif table.spacing == "linspace":
+        times = np.linspace(0, count - 1, steps)[::-1]
+    else:
+        times = np.arange(steps)[::-1] * (count // steps) + table.offset
+    levels = table.sigmas[times.round().astype(int).clip(0, count - 1)]
+    return np.append(levels, 0.0 if table.ends_at_zero else table.sigmas[0])
+
+
+def at_training_steps(table: NoiseTable, levels: np.ndarray) -> np.ndarray:
+    """Round falling levels, the last of them 0, to those of training steps, none twice.
+
+    The first training step is left out: a consistency model's answer to it is what it was shown.
+    """
+    steps = table.timestep(levels[:-1]).round().astype(int).clip(min=1).tolist()
+    for i in range(len(steps) - 2, -1, -1):
+        steps[i] = max(steps[i], steps[i + 1] + 1)
+    for i, step in enumerate(steps):
+        steps[i] = min(step, steps[i - 1] - 1 if i else len(table.sigmas) - 1)
+    return np.append(table.sigmas[steps], 0.0)
+
+
+def below_pure_noise(levels: np.ndarray) -> np.ndarray:
+    """Return levels of a flow model with those above 0.999 spread evenly from there down to the next one."""
+    crowded = int((levels > 0.999).sum())
+    spread = np.linspace(0.999, levels[crowded], crowded, endpoint=False)
+    return np.concatenate([spread, levels[crowded:]])
 
 
 def _ramp(steps: int) -> np.ndarray:
