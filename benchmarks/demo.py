@@ -24,7 +24,7 @@ def run() -> list[Row]:
     """Return the time per frame of the quick start's first frames, loading of the model included."""
     settings = read_settings_file(QUICK_START) | {"max_frames": FRAMES}
     with tempfile.TemporaryDirectory() as folder:
-        facts = HostFacts("benchmark", "demo", None, Path(folder), samplers("demo"), schedulers("demo"))
+        facts = HostFacts("benchmark", "demo", None, Path(folder), samplers(), schedulers())
         prepared = prepare(settings, facts)
         began = time.perf_counter()
         run_job(prepared, make_engine("demo"), CancelToken(), lambda progress: None)

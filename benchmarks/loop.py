@@ -66,7 +66,7 @@ def _rows(size: int, cadence: int) -> list[Row]:
         "legacy_colormatch": False,
     }
     with tempfile.TemporaryDirectory() as folder:
-        facts = HostFacts("benchmark", "null", None, Path(folder), samplers("null"), schedulers("null"))
+        facts = HostFacts("benchmark", "null", None, Path(folder), samplers(), schedulers())
         prepared = prepare(settings, facts)
         began, worked = time.perf_counter(), time.process_time()
         result = run_job(

@@ -28,7 +28,7 @@ def run() -> list[Row]:
 
     settings = {"max_frames": FRAMES, "diffusion_cadence": 1, "seed": 1, "color_coherence": "None"}
     with tempfile.TemporaryDirectory() as folder:
-        facts = HostFacts("benchmark", "null", None, Path(folder), samplers("null"), schedulers("null"))
+        facts = HostFacts("benchmark", "null", None, Path(folder), samplers(), schedulers())
         run_job(prepare(settings, facts), make_engine("null"), CancelToken(), report)
     return [Row("growth over 1,000 frames, MB", resident[FRAMES] - resident[WARM_UP], 10.0)]
 

@@ -174,7 +174,7 @@ def render(settings: Mapping[str, Any], engine: Engine, fresh: Sequence[Frame], 
     scene = forest(int(settings["H"])) if settings.get("use_init") else None
     truth: list[tuple[Frame, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        facts = HostFacts("benchmark", "demo", None, Path(folder), samplers("demo"), schedulers("demo"))
+        facts = HostFacts("benchmark", "demo", None, Path(folder), samplers(), schedulers())
         if scene is not None:
             write_frame(Path(folder) / "scene.png", scene.view(np.eye(4))[0])
             settings = {**settings, "init_image": str(Path(folder) / "scene.png")}

@@ -31,9 +31,7 @@ def scene() -> Scene:
 
 def plan(clip: str, frames: int, folder: Path) -> Plan:
     settings = {**COMMON, **clip_settings(clip, frames), "max_frames": frames, "use_init": False}
-    return prepare(
-        settings, HostFacts("test", "demo", None, folder, samplers(), schedulers())
-    ).plan
+    return prepare(settings, HostFacts("test", "demo", None, folder, samplers(), schedulers())).plan
 
 
 def test_the_first_view_is_the_middle_of_the_canvas() -> None:

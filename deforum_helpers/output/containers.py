@@ -308,7 +308,9 @@ def _guarded(containers: Sequence[str]) -> dict[str, Any]:
         "protocol_whitelist": "none",
         "max_pixels": str(LARGEST_PIXELS),
     }
-    return {"options": options, "metadata_errors": "replace", "buffer_size": _BUFFER_BYTES}
+    # Given to the streams as well, options crash PyAV before 18 where a container tells its streams late, as MPEG's do.
+    reaches = "options" if int(reader().__version__.partition(".")[0]) >= 18 else "container_options"
+    return {reaches: options, "metadata_errors": "replace", "buffer_size": _BUFFER_BYTES}
 
 
 def _is_media(av: Any, file: BinaryIO) -> bool:

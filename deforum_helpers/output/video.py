@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,8 @@ from deforum_helpers.output.metadata import ffmetadata
 from deforum_helpers.scratch import FILM, ScratchFolder
 
 WRITE_TIMEOUT_S = 300.0
+# How often the watch looks whether a write has taken too long.
+WATCH_EVERY_S = 0.5
 
 # Films are tagged as what they are; untagged ones are guessed by their size and change colour.
 BT709_TAGS = (
@@ -105,6 +108,14 @@ class VideoWriter:
             comment.write_text(ffmetadata(settings_json), encoding="utf-8")
             self._stderr: IO[bytes] = (self._scratch.path / "stderr.txt").open("w+b")
         self._process = self._started(comment, crf, preset)
+        # When ffmpeg counts as hung, by the monotonic clock, and after how many seconds; None = nothing is waited for.
+        self._due: tuple[float, float] | None = None
+        self._over = threading.Event()
+        try:
+            threading.Thread(target=self._watch, name="deforum-watches-ffmpeg", daemon=True).start()
+        except BaseException:
+            self.abort()
+            raise
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -173,6 +184,7 @@ class VideoWriter:
         if self._ended:
             return
         self._ended = self._aborted = True
+        self._over.set()
         self._process.kill()
         self._process.wait()
         assert self._process.stdin is not None
@@ -226,18 +238,21 @@ class VideoWriter:
 
     @contextmanager
     def _ended_after(self, seconds: float) -> Iterator[None]:
-        """Kill ffmpeg if what happens inside takes longer than that."""
-        timer = threading.Timer(seconds, self._end_hung, [seconds])
-        timer.daemon = True
-        timer.start()
+        """Let the watch kill ffmpeg if what happens inside takes longer than that."""
+        self._due = time.monotonic() + seconds, seconds
         try:
             yield
         finally:
-            timer.cancel()
+            self._due = None
 
-    def _end_hung(self, seconds: float) -> None:
-        self._hung_s = seconds
-        self._process.kill()
+    def _watch(self) -> None:
+        """Kill ffmpeg, on a thread of its own, when it hangs: a blocked write ends in no other way on every system."""
+        while not self._over.wait(WATCH_EVERY_S):
+            due = self._due
+            if due is not None and time.monotonic() > due[0]:
+                self._hung_s = due[1]
+                self._process.kill()
+                return
 
     def _failed(self) -> RenderError:
         if self._hung_s:

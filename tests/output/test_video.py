@@ -255,6 +255,25 @@ def test_a_hung_ffmpeg_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         programs.run_ffmpeg(program, [], "Waiting", 0.2)
 
 
+def test_one_thread_watches_a_film_and_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def counted(thread: threading.Thread) -> None:
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", counted)
+    with VideoWriter(tmp_path / "a.mp4", width=32, height=16, fps=10, ffmpeg=FFMPEG) as writer:
+        (watch,) = started
+        for frame in range(5):
+            writer.write(chart(32, 16, frame))
+        assert started == [watch]
+        writer.finish()
+    watch.join(30)
+    assert not watch.is_alive()
+
+
 @pytest.mark.parametrize("location", ["/nowhere/ffmpeg", "no-such-ffmpeg"])
 def test_a_wrong_location_is_named(location: str) -> None:
     with pytest.raises(MissingFeature, match=r"deforum_ffmpeg_location .* pip install imageio-ffmpeg"):
