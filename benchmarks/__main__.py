@@ -22,6 +22,7 @@ MODULES = {
     "loop-512": "benchmarks.loop_512",
     "loop-1024": "benchmarks.loop_1024",
     "memory": "benchmarks.memory",
+    "growth": "benchmarks.growth",
     "start": "benchmarks.start",
     "api": "benchmarks.api",
     "streams": "benchmarks.streams",
@@ -32,8 +33,8 @@ MODULES = {
     "tab": "benchmarks.tab",
     "picture": "benchmarks.picture",
 }
-# Half an hour and more: only where they are named.
-LONG = ("picture",)
+# Many minutes each: only where they are named.
+LONG = ("growth", "picture")
 
 
 def load(name: str) -> ModuleType | None:

@@ -24,7 +24,7 @@ def run() -> list[Row]:
 
     def report(progress: Progress) -> None:
         if progress.frame in (WARM_UP, FRAMES):
-            resident.setdefault(progress.frame, _resident_mb())
+            resident.setdefault(progress.frame, resident_mb())
 
     settings = {"max_frames": FRAMES, "diffusion_cadence": 1, "seed": 1, "color_coherence": "None"}
     with tempfile.TemporaryDirectory() as folder:
@@ -33,7 +33,8 @@ def run() -> list[Row]:
     return [Row("growth over 1,000 frames, MB", resident[FRAMES] - resident[WARM_UP], 10.0)]
 
 
-def _resident_mb() -> float:
+def resident_mb() -> float:
+    """Return the resident set of this process in MB."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:  # not Linux: the highest value so far has to do

@@ -76,11 +76,13 @@ def sampling_maps(
     map_y = np.empty((height_px, width_px), np.float32)
     src_from_dst = None if flip_dst_from_src is None else inverse(flip_dst_from_src)
     rows = max(1, TILE_PIXELS // width_px)
+    x = np.linspace(-1, 1, width_px, dtype=np.float32)
+    y = np.linspace(-1, 1, height_px, dtype=np.float32)[:, None]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for top in range(0, height_px, rows):
             tile = slice(top, min(top + rows, height_px))
             z = None if depth is None else depth[tile]
-            _fill(map_x[tile], map_y[tile], z, top, size_px, next_from_prev, optics)
+            _fill(map_x[tile], map_y[tile], z, (x, y[tile]), top, next_from_prev, optics)
             if src_from_dst is not None:
                 map_x[tile], map_y[tile] = through(src_from_dst, map_x[tile], map_y[tile])
             _bound(map_x[tile])
@@ -92,17 +94,24 @@ def _fill(
     map_x: Plane,
     map_y: Plane,
     z: Plane | None,
+    start_points: tuple[Plane, Plane],
     top: int,
-    size_px: tuple[int, int],
     next_from_prev: Matrix,
     optics: Lens,
 ) -> None:
-    """Write the coordinates of some rows, starting at row `top`, into `map_x` and `map_y`."""
-    width_px, height_px = size_px
-    columns = np.arange(width_px, dtype=np.float32)
+    """Write the coordinates of some rows, starting at row `top`, into `map_x` and `map_y`.
+
+    Args:
+        map_x, map_y: (n, W) those rows.
+        z: (n, W) their depth, or None for a plane at depth 1.
+        start_points: x (W,) and y (n, 1) of their pixels, -1..1 over the picture.
+        top: number of the first of them.
+        next_from_prev: (4, 4) pose.
+        optics: of `lens`.
+    """
+    x, y = start_points
+    columns = np.arange(map_x.shape[1], dtype=np.float32)
     rows = np.arange(top, top + map_x.shape[0], dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, width_px, dtype=np.float32)
-    y = np.linspace(-1, 1, height_px, dtype=np.float32)[top : top + map_x.shape[0], None]
     pose = next_from_prev.astype(np.float32)
 
     def moved(axis: int) -> Plane:

@@ -60,7 +60,7 @@ def add_noise(
     field += 0.5
     clamp_pixels(field)
     if image.device.type == "cpu":
-        noisy = from_pixels(cv2.addWeighted(pixels(image), 1 - amount, field, amount, 0.0))
+        noisy = from_pixels(cv2.addWeighted(pixels(image), 1 - amount, field, amount, 0.0, dst=field))
     else:
         noisy = image * (1 - amount) + from_pixels(field).to(image.device) * amount
     return noisy if mask is None else torch.lerp(image, noisy, mask[None].to(image.dtype))

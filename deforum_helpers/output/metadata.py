@@ -121,7 +121,12 @@ def _text_chunk(keyword: str, value: str) -> bytes:
 def png_chunk(kind: bytes, content: bytes) -> bytes:
     """Return one chunk of a PNG file: length, kind, content, checksum."""
     return b"".join(
-        (struct.pack(">I", len(content)), kind, content, struct.pack(">I", zlib.crc32(kind + content)))
+        (
+            struct.pack(">I", len(content)),
+            kind,
+            content,
+            struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))),
+        )
     )
 
 

@@ -98,7 +98,8 @@ def finish_group(draft: Draft, fading: Image | None, key: KeyFrame, studio: Stud
             image = _between(pictures, number / key.fade, sharp=studio.plan.settings.cadence_blend == "sharp")
         if count > 1 or fades:
             image = studio.overlaid(image, index, draft.mask)
-        image = on_8_bit_grid(image) if number == count else image
+        if number == count and image is not anchor:
+            image = on_8_bit_grid(image)
         depth = studio.eyes.depth(image) if studio.plan.settings.save_depth_maps and studio.eyes else None
         frames.append(Frame(index, image, depth, draft.extras if number == 1 else ()))
     return Group(tuple(frames), pictures.video_flow, pictures.unpainted)

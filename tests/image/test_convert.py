@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from deforum_helpers.errors import SettingsError
-from deforum_helpers.image.convert import from_bytes, on_8_bit_grid, pixels, read_image, resized, to_bytes
+from deforum_helpers.image.convert import (
+    bytes_anywhere,
+    from_bytes,
+    on_8_bit_grid,
+    pixels,
+    read_image,
+    resized,
+    to_bytes,
+)
 from tests.image.pictures import random_image, soft_image
 from tests.refusals import refuses
 
@@ -41,6 +49,18 @@ def test_bytes_come_back(height_px: int, width_px: int, seed: int) -> None:
 def test_rounding_is_half_to_even_and_clamped() -> None:
     values = torch.tensor([-1.0, 0.5 / 255, 1.5 / 255, 2.5 / 255, 0.999, 2.0]).repeat(3, 1, 1)
     assert to_bytes(values)[0, :, 0].tolist() == [0, 0, 2, 2, 255, 255]
+
+
+@given(st.integers(0, 2**32), st.sampled_from([1, 3, 4]))
+def test_the_fast_bytes_are_those_of_the_readable_form(seed: int, channels: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.rand(channels, 9, 7, generator=generator) * 1.4 - 0.2
+    halves = torch.randint(-20, 530, (channels, 9, 7), generator=generator) / 2 / 255
+    extreme = torch.tensor([3e38, -3e38, float("inf"), -float("inf"), 1e7, -1e7, 1.0]).repeat(channels, 9, 1)
+    for image in (values, halves, extreme, values[None].contiguous(memory_format=torch.channels_last)[0]):
+        fast = to_bytes(image)
+        assert fast.flags.c_contiguous
+        np.testing.assert_array_equal(fast, bytes_anywhere(image))
 
 
 @given(st.integers(0, 2**32))
