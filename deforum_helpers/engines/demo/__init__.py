@@ -1,1 +1,3 @@
 """The built-in landscape model: a diffusers pipeline folder and its depth network."""
+
+NAME = "demo"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine
+from deforum_helpers.engines.demo import NAME
 from deforum_helpers.engines.demo.words import ABILITY, names_nothing_known, unknown_words, vocabulary
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _make(checkpoint: str | None, allow_download: bool, device: str | None) -> E
 
 
 DEMO = DeclaredEngine(
-    name="demo",
+    name=NAME,
     title="the built-in model",
     make=_make,
     abilities=Abilities(

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deforum_helpers.engines.demo.declaration import DEMO
+from deforum_helpers.engines.demo import NAME
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _LATENT_MULTIPLE = 4
 class DemoEngine:
     """Draws landscapes with the model that comes with the program."""
 
-    name = DEMO.name
+    name = NAME
 
     def __init__(self, device: str | None = None) -> None:
         self._engine = DiffusionEngine(str(MODEL_FOLDER), device=device, latent_multiple=_LATENT_MULTIPLE)

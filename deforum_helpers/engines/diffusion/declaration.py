@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine
+from deforum_helpers.engines.diffusion import NAME
 
 if TYPE_CHECKING:
     from deforum_helpers.engines.base import Engine
@@ -18,7 +19,7 @@ def _make(checkpoint: str | None, allow_download: bool, device: str | None) -> E
 
 
 DIFFUSERS = DeclaredEngine(
-    name="diffusers",
+    name=NAME,
     title="a checkpoint",
     make=_make,
     takes_checkpoint=True,

@@ -17,10 +17,10 @@ from deforum_helpers.engines.checkpoints import (
     folders_beside,
     vae_files,
 )
+from deforum_helpers.engines.diffusion import NAME
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas, without_autoencoder_loss
 from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork
 from deforum_helpers.engines.diffusion.control_units import ControlUnits
-from deforum_helpers.engines.diffusion.declaration import DIFFUSERS
 from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
 from deforum_helpers.engines.diffusion.inpainting import Kept, begun_from, latent_mask
 from deforum_helpers.engines.diffusion.inversion import blended_noise, inverted_noise, rising_levels
@@ -54,7 +54,7 @@ class DiffusionEngine:
         ModelError: the checkpoint cannot be used.
     """
 
-    name = DIFFUSERS.name
+    name = NAME
 
     def __init__(
         self,
