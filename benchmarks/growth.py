@@ -101,7 +101,7 @@ def _measured(side_px: int, frames: int, marks: Iterable[int]) -> dict[int, tupl
 
     settings = {**SETTINGS, "W": side_px, "H": side_px, "max_frames": frames}
     with tempfile.TemporaryDirectory() as folder:
-        facts = HostFacts("benchmark", "null", None, Path(folder), samplers("null"), schedulers("null"))
+        facts = HostFacts("benchmark", "null", None, Path(folder), samplers(), schedulers())
         run_job(
             prepare(settings, facts),
             make_engine("null"),
