@@ -1,4 +1,4 @@
-"""What a WebUI runs before it reads its command line: the flags of deforum_api/webui_flags.py.
+"""What a WebUI runs before it reads its command line: the flags of deforum_api/hosts/webui_flags.py.
 
 This folder is not on the path yet, and another extension may have a package of the same name. So the file is loaded by
 its path, and no package of ours is imported.
@@ -10,7 +10,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 _spec = spec_from_file_location(
-    "deforum_webui_flags", Path(__file__).resolve().parent / "deforum_api" / "webui_flags.py"
+    "deforum_webui_flags", Path(__file__).resolve().parent / "deforum_api" / "hosts" / "webui_flags.py"
 )
 assert _spec is not None
 assert _spec.loader is not None

@@ -60,7 +60,7 @@ def main(arguments: "list[str]") -> int:
     if testing:
         os.chdir(ROOT)
         return run([python, "-m", "pytest"] + [argument for argument in arguments if argument != "--tests"])
-    return run([python, "-m", "deforum_api.standalone", *arguments])
+    return run([python, "-m", "deforum_api.hosts.standalone", *arguments])
 
 
 def check_python(version: "tuple[int, int]") -> None:

@@ -34,7 +34,15 @@ def run() -> list[Row]:
 @contextmanager
 def served(outputs: str) -> Iterator[str]:
     """Serve `outputs` with the null engine meanwhile; yield host and port."""
-    command = [sys.executable, "-m", "deforum_api.standalone", "--deforum-engine", "null", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "deforum_api.hosts.standalone",
+        "--deforum-engine",
+        "null",
+        "--port",
+        "0",
+    ]
     server = subprocess.Popen(
         [*command, "--deforum-outdir", outputs],
         stdout=subprocess.PIPE,

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 from benchmarks.rows import Row
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.names import samplers, schedulers
-from deforum_helpers.job import run_job
-from deforum_helpers.prepare import HostFacts, prepare
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import HostFacts, prepare
 from deforum_helpers.settings import read_settings_file
 
 NAME = "demo"

@@ -12,11 +12,11 @@ from typing import Any
 from benchmarks.loop import GivenDepth
 from benchmarks.memory import resident_mb
 from benchmarks.rows import Row
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.names import samplers, schedulers
-from deforum_helpers.job import Progress, run_job
-from deforum_helpers.prepare import HostFacts, prepare
+from deforum_helpers.pipeline.job import Progress, run_job
+from deforum_helpers.pipeline.prepare import HostFacts, prepare
 
 NAME = "growth"
 BAR = "10,000 frames: the last 1,000 take <= 1.15 of the first, <= 10 MB; 256 to 2048 px: <= 1.25 of linear"

@@ -13,13 +13,13 @@ import torch
 
 from benchmarks.rows import Row, best_of
 from benchmarks.video import FPS, moving_frames
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.flow.apply import moved_along, pixel_places
-from deforum_helpers.flow.classical import dis_medium
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image import mask as masks
 from deforum_helpers.image.convert import from_bytes, pixels
-from deforum_helpers.media.video import Selection, extract_frames, footage_of
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.media.extraction import Selection, extract_frames, footage_of
+from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.models.flow.estimators import dis_medium
+from deforum_helpers.models.flow.warp import moved_along, pixel_places
 from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.schedule.mask_grammar import parse_mask
 

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from benchmarks.rows import Row
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.job import run_job
-from deforum_helpers.prepare import HostFacts, prepare
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import HostFacts, prepare
 
 BARS_MS = {512: 40.0, 1024: 170.0}
 # The encoder looks 50 frames ahead: a shorter film would measure how it ends.

@@ -7,11 +7,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.rows import Row
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.names import samplers, schedulers
-from deforum_helpers.job import Progress, run_job
-from deforum_helpers.prepare import HostFacts, prepare
+from deforum_helpers.pipeline.job import Progress, run_job
+from deforum_helpers.pipeline.prepare import HostFacts, prepare
 
 NAME = "memory"
 BAR = "<= 10 MB over 1,000 null frames at 512x512 (the columns show MB in place of ms)"

@@ -24,17 +24,17 @@ from benchmarks.picture_measures import Frame, Pair, burn, coherence, psnr, puls
 from benchmarks.rows import Row
 from benchmarks.scenes import FOV_DEG, KnownDepth, forest, poses_of, revealed_ratio, scene_pairs
 from deforum_helpers.camera.projection import flat_maps, inverse
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.depth import make_estimator
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Depth
 from deforum_helpers.image.warp import warp_flat
-from deforum_helpers.job import run_job
+from deforum_helpers.models.depth import make_estimator
 from deforum_helpers.output.frames import read_frame, write_frame
-from deforum_helpers.prepare import HostFacts, Prepared, prepare
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.render.moves import FlatMove
 
 NAME = "picture"

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.rows import Row
 from deforum_helpers.engines.names import samplers, schedulers
-from deforum_helpers.prepare import HostFacts, prepare
+from deforum_helpers.pipeline.prepare import HostFacts, prepare
 
 NAME = "plan"
 BAR = "100,000 frames checked: 1500 ms of processor time"

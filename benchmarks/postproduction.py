@@ -8,11 +8,11 @@ import torch
 
 from benchmarks.rows import Row, best_of
 from benchmarks.video import moving_frames
-from deforum_helpers.flow.classical import dis_medium
 from deforum_helpers.image.convert import from_bytes, pixels
-from deforum_helpers.interpolation.motion import MotionInterpolator
-from deforum_helpers.interpolation.sequence import similarity
-from deforum_helpers.upscaling.models import Lanczos
+from deforum_helpers.models.flow.estimators import dis_medium
+from deforum_helpers.models.interpolation.flow_blend import MotionInterpolator
+from deforum_helpers.models.interpolation.sequence import similarity
+from deforum_helpers.models.upscaling.models import Lanczos
 
 NAME = "postproduction"
 BAR = "512x512: one frame drawn in between takes at most as long as measuring motion both ways"

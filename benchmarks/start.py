@@ -21,7 +21,7 @@ HOSTS = {"Forge": ("fake_forge", "fake"), "A1111": ("fake",)}
 LOAD = """
 import fastapi, numpy, PIL.Image, requests, sqlite3, uvicorn; from modules import script_callbacks, shared
 import runpy, sys, time; began = time.perf_counter(); runpy.run_path("scripts/deforum.py")
-print((time.perf_counter() - began) * 1000); assert "deforum_api.in_webui" in sys.modules
+print((time.perf_counter() - began) * 1000); assert "deforum_api.hosts.in_webui" in sys.modules
 assert not {"torch", "diffusers", "transformers", "gradio"} & set(sys.modules)
 """
 
@@ -56,7 +56,7 @@ def _load_ms(host: str) -> float:
 def _answer_ms() -> float:
     began = time.perf_counter()
     server = subprocess.Popen(
-        [sys.executable, "-m", "deforum_api.standalone", "--deforum-api", "--port", "0"],
+        [sys.executable, "-m", "deforum_api.hosts.standalone", "--deforum-api", "--port", "0"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rows import Row, best_of
-from deforum_api.host import make_queue
-from deforum_api.ui_service import QueueService
+from deforum_api.hosts.own_host import make_queue
+from deforum_api.tab.service import QueueService
 from deforum_helpers.engines import make_engine
-from deforum_helpers.own_host import own_facts
+from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values
 
@@ -98,7 +98,15 @@ def _moves(page: Any, url: str) -> list[float]:
 
 @contextmanager
 def _serving() -> Iterator[str]:
-    command = [sys.executable, "-m", "deforum_api.standalone", "--port", "0", "--deforum-engine", "null"]
+    command = [
+        sys.executable,
+        "-m",
+        "deforum_api.hosts.standalone",
+        "--port",
+        "0",
+        "--deforum-engine",
+        "null",
+    ]
     with tempfile.TemporaryDirectory() as root:
         server = subprocess.Popen(
             [*command, "--deforum-outdir", root], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.rows import Row, best_of
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.video import BT709_TAGS, TO_BT709, VideoWriter
 
 NAME = "video"

@@ -6,10 +6,10 @@ import torch
 
 from benchmarks.pictures import picture
 from benchmarks.rows import Row, best_of
-from deforum_helpers.camera.flat import flat_matrix
+from deforum_helpers.camera.matrix_2d import flat_matrix
 from deforum_helpers.camera.pose import next_from_prev
-from deforum_helpers.depth.equalise import scene_depth
 from deforum_helpers.image.warp import warp_depth, warp_flat
+from deforum_helpers.models.depth.scene import scene_depth
 
 NAME = "warp"
 BAR = "3D move with a given depth, bicubic: 6.4 ms at 512x512, 36 ms at 1024x1024"

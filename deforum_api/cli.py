@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deforum_api.version import VERSION
-from deforum_helpers.errors import ModelError
-from deforum_helpers.progress_line import LogLines
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.progress_line import LogLines
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -47,13 +47,13 @@ class Group:
 
 
 def _render(name: str, parser: argparse.ArgumentParser) -> Run:
-    from deforum_helpers.commands import rendering
+    from deforum_helpers.cli import rendering
 
     return rendering.prepare(name, parser)
 
 
 def _tool(name: str, parser: argparse.ArgumentParser) -> Run:
-    from deforum_helpers.commands import tools
+    from deforum_helpers.cli import tools
 
     tools.add_options(name, parser)
     return tools.run_tool
@@ -66,10 +66,10 @@ def _ask_server(name: str, parser: argparse.ArgumentParser) -> Run:
 
 
 def _serve(name: str, parser: argparse.ArgumentParser) -> Run:
-    from deforum_api.flags import add_flags
+    from deforum_api.hosts.flags import add_flags
 
     def serve(flags: argparse.Namespace) -> int:
-        from deforum_api import standalone
+        from deforum_api.hosts import standalone
 
         return standalone.serve(flags)
 

@@ -29,15 +29,15 @@ def other_extension() -> tuple[str, bool] | None:
 
 def register() -> None:
     """Import our packages while our folder comes first, and hand the host its callbacks."""
-    from deforum_api import in_webui
-    from deforum_helpers.webui import reloads, settings_page
+    from deforum_api.hosts import in_webui
+    from deforum_helpers.webui import pages, settings_page
 
     script_callbacks.on_ui_settings(settings_page.add_options)
     script_callbacks.on_before_ui(lambda: in_webui.before_ui(shared.cmd_opts))
     script_callbacks.on_ui_tabs(in_webui.tabs)
     script_callbacks.on_app_started(lambda _demo, app: in_webui.app_started(app, shared.cmd_opts))
     if hasattr(script_callbacks, "on_before_reload"):
-        script_callbacks.on_before_reload(reloads.began)
+        script_callbacks.on_before_reload(pages.began)
 
 
 other = other_extension()

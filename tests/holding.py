@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 HOLD = """
 import socket, sys
 from pathlib import Path
-from deforum_helpers.locks import take
+from deforum_helpers.core.files.locks import take
 socket.gethostname = lambda name=sys.argv[2] or socket.gethostname(): name
 lock = take(Path(sys.argv[1]))
 print("held", flush=True)

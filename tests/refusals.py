@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from deforum_helpers.errors import DeforumError, SettingsError
+from deforum_helpers.core.errors import DeforumError, SettingsError
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from deforum_api.store_sqlite import FILE_NAME
-from deforum_helpers.output.containers import count_frames
+from deforum_api.queue.sqlite import FILE_NAME
+from deforum_helpers.media.containers import count_frames
 from tests.faults.serving import SETTINGS, FaultyServer
 
 MAX_GROWTH_MB = 50.0

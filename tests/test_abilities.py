@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 import pytest
 from films import SMALL, host
 
-from deforum_helpers.abilities import ability_problems, host_name_of
-from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.host import ControlNetFacts
-from deforum_helpers.own_host import own_facts
-from deforum_helpers.prepare import prepare
+from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.pipeline.checks import ability_problems, host_name_of
+from deforum_helpers.pipeline.host_facts import ControlNetFacts, own_facts
+from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.settings.files import defaults, typed_settings
 
 MODULES = ("None", "canny", "depth_midas", "reference_only")

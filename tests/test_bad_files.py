@@ -19,10 +19,10 @@ import pytest
 from clips import clip, levels
 from films import SMALL, host
 
-from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.fetch import Fetcher
-from deforum_helpers.prepare import Prepared, prepare
-from deforum_helpers.scratch import LOCK_NAME
+from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.files.scratch import LOCK_NAME
+from deforum_helpers.core.net.fetch import Fetcher
+from deforum_helpers.pipeline.prepare import Prepared, prepare
 
 VIDEO_MODE = {"animation_mode": "Video Input"}
 HYBRID = {"hybrid_composite": "Normal"}

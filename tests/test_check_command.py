@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deforum_helpers.__main__ import main
-from deforum_helpers.commands import check as command
-from deforum_helpers.commands.report import WIDTH
+from deforum_helpers.cli import check as command
+from deforum_helpers.cli.report import WIDTH
 
 FILM = {
     "W": 64,

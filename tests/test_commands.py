@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from films import frame_files
 
-from deforum_helpers import job
 from deforum_helpers.__main__ import main
-from deforum_helpers.commands import run
-from deforum_helpers.commands.job_files import read_submitted
-from deforum_helpers.errors import Parked
-from deforum_helpers.output.containers import count_frames
+from deforum_helpers.cli import run
+from deforum_helpers.cli.job_files import read_submitted
+from deforum_helpers.core.errors import Parked
+from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.output.names import Run
+from deforum_helpers.output.paths import Run
+from deforum_helpers.pipeline import job
 from tests.holding import held_elsewhere
 
 ROOT = Path(__file__).parents[1]
@@ -277,7 +277,7 @@ def test_options_of_the_host_are_given_as_over_http(film: Path, tmp_path: Path) 
 
 def test_what_libraries_failed_of_is_one_line() -> None:
     code = (
-        "import logging, sys; from deforum_helpers.__main__ import main; from deforum_helpers.commands import check; "
+        "import logging, sys; from deforum_helpers.__main__ import main; from deforum_helpers.cli import check; "
         "log = logging.getLogger('deforum_helpers'); "
         "check.check = lambda options: log.warning('It failed.', exc_info=KeyError('x')) or 0; "
         "sys.exit(main(['check', 'a.txt']))"
@@ -294,7 +294,7 @@ def test_a_terminal_shows_life_before_a_command_loads(name: str) -> None:
         "    encoding = 'utf-8'\n"
         "    def isatty(self): return True\n"
         "    def write(self, text):\n"
-        "        print([text, 'deforum_helpers.prepare' in sys.modules])\n"
+        "        print([text, 'deforum_helpers.pipeline.prepare' in sys.modules])\n"
         "        return len(text)\n"
         "sys.stderr = Terminal()\n"
         "from deforum_helpers.__main__ import main\n"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from films import SMALL, host
 
-from deforum_api.host import health
-from deforum_helpers.errors import SettingsError
-from deforum_helpers.prepare import Prepared, prepare
+from deforum_api.hosts.own_host import health
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.pipeline.prepare import Prepared, prepare
 
 SD1_WIDTH, XL_WIDTH = 768, 2048
 CLEAR = {"pixel_perfect": True}

@@ -14,31 +14,31 @@ import pytest
 from clips import clip, levels
 from films import SMALL, host
 
-from deforum_api.run_now import run_files
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.commands.job_files import read_submitted
-from deforum_helpers.deadlines import within
-from deforum_helpers.engines.checkpoints import describe_checkpoint
-from deforum_helpers.engines.control_models import control_model
+from deforum_api.hosts.run_now import run_files
+from deforum_helpers.cli.job_files import read_submitted
+from deforum_helpers.controlnet.model_files import control_model
+from deforum_helpers.core.deadlines import within
+from deforum_helpers.core.errors import CheckpointError, DeforumError, ModelError, RenderError, SettingsError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.diffusion.lora import lay_loras
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
-from deforum_helpers.engines.model_files import check_model_folder, read_json, safetensors_shapes
 from deforum_helpers.engines.null import NullEngine
-from deforum_helpers.errors import CheckpointError, DeforumError, ModelError, RenderError, SettingsError
 from deforum_helpers.image.files import check_picture, open_picture
-from deforum_helpers.job import run_job
-from deforum_helpers.kept_settings import kept_settings
-from deforum_helpers.media.video import Selection, extract_frames, footage_of
-from deforum_helpers.options import Options
+from deforum_helpers.media.extraction import Selection, extract_frames, footage_of
+from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.models.weights.checkpoints import describe_checkpoint
+from deforum_helpers.models.weights.headers import check_model_folder, read_json, safetensors_shapes
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import is_whole, read_frame, write_frame
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.metadata import read_png_settings, read_settings, read_video_settings
-from deforum_helpers.prepare import prepare
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.last_settings import kept_settings
+from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.settings import FIELDS, read_settings_file
+from deforum_helpers.settings.host_options import Options
+from deforum_helpers.tools.folders import Work
 from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
-from deforum_helpers.tools.results import Work
 from deforum_helpers.tools.stitch import stitch_frames
 from deforum_helpers.tools.upscale import upscale_video
 from tests.odd_files import WORDS, odd_files

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from films import host
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
-from deforum_helpers.job import run_job
-from deforum_helpers.output.containers import count_frames
-from deforum_helpers.prepare import prepare
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.settings import read_settings_file
 from tests.settings.effects import make_files
 

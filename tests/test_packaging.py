@@ -16,7 +16,7 @@ import pytest
 
 import webui
 from deforum_api.version import VERSION
-from deforum_helpers.ui.presets import presets
+from deforum_helpers.ui.preset_list import presets
 from tools import requirements
 
 ROOT = Path(__file__).resolve().parents[1]

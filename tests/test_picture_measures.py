@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.picture import flat_motion, text_to_image, to_float
 from benchmarks.picture_measures import Frame, Pair, burn, coherence, psnr, pulse, smear
-from deforum_helpers.camera.flat import flat_matrix
+from deforum_helpers.camera.matrix_2d import flat_matrix
 from deforum_helpers.engines import make_engine
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.image.warp import warp_flat

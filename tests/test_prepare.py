@@ -13,14 +13,14 @@ import PIL.Image
 import pytest
 from films import SMALL, NoisyEngine, host, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import code_of
-from deforum_helpers.errors import SettingsError
-from deforum_helpers.job import run_job
-from deforum_helpers.options import Options
-from deforum_helpers.prepare import prepare
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.render.plan import make_plan
 from deforum_helpers.settings import Settings, load_settings
+from deforum_helpers.settings.host_options import Options
 
 
 def problems(root: Path, overrides: dict[str, Any] | None = None, **changes: Any) -> dict[str | None, Any]:
@@ -215,7 +215,7 @@ def test_the_digest_is_the_same_in_every_process(hash_seed: str, tmp_path: Path)
 
 def test_a_plan_needs_no_torch() -> None:
     code = (
-        "import sys; from pathlib import Path; from deforum_helpers.prepare import HostFacts, prepare; "
+        "import sys; from pathlib import Path; from deforum_helpers.pipeline.prepare import HostFacts, prepare; "
         "f = HostFacts('t', 'null', None, Path('.'), ('Euler a',), ('Automatic',)); "
         "prepare({'sampler': 'Euler a', 'max_frames': 5}, f); sys.exit('torch' in sys.modules)"
     )

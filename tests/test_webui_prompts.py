@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deforum_helpers.engines.base import GenerateRequest, PromptBlend
+from deforum_helpers.engines.diffusion.conditioned import WeightedPrompts
 from deforum_helpers.engines.diffusion.prompt_syntax import parse_prompt
-from deforum_helpers.engines.diffusion.weighted_prompts import WeightedPrompts
-from deforum_helpers.webui.fields import written_negative_prompt, written_prompt
+from deforum_helpers.webui.requests import written_negative_prompt, written_prompt
 
 PROMPTS = ("a lake", "a (lake:1.2) AND mist :0.5", "a lake <lora:dawn:0.5>", "a desert <lora:sand:0.4:0.8>")
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from PIL import Image as Picture
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
-from deforum_helpers.job import run_job
-from deforum_helpers.own_host import own_facts
-from deforum_helpers.prepare import prepare
-from deforum_helpers.ui.presets import preset_settings, presets
+from deforum_helpers.pipeline.host_facts import own_facts
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import prepare
+from deforum_helpers.ui.preset_list import preset_settings, presets
 
 STILL_PX, MOVING_PX, FRAMES, FPS = 256, 112, 16, 6
 STILL_QUALITY, MOVING_QUALITY = 80, 55

@@ -49,7 +49,15 @@ def main() -> int:
 
 @contextmanager
 def _serving(engine: str) -> Iterator[tuple[str, Path]]:
-    command = [sys.executable, "-m", "deforum_api.standalone", "--port", "0", "--deforum-engine", engine]
+    command = [
+        sys.executable,
+        "-m",
+        "deforum_api.hosts.standalone",
+        "--port",
+        "0",
+        "--deforum-engine",
+        engine,
+    ]
     with tempfile.TemporaryDirectory() as outputs:
         server = subprocess.Popen(
             [*command, "--deforum-outdir", outputs], cwd=ROOT, stdout=subprocess.PIPE, text=True

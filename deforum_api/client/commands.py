@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from deforum_api.client import Client, ClientError, RefusedByServer
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.core.progress import frame_words, state_words
+from deforum_helpers.core.progress_line import ProgressLine
 from deforum_helpers.output.kinds import KINDS
-from deforum_helpers.progress import frame_words, state_words
-from deforum_helpers.progress_line import ProgressLine
 
 DEFAULT_URL = "http://127.0.0.1:7860"
 END_POLL_S = 0.2
@@ -113,7 +113,7 @@ def _run(command: Callable[[Client, argparse.Namespace], int], options: argparse
 
 def submit(client: Client, options: argparse.Namespace) -> int:
     """Queue settings files as one batch."""
-    from deforum_helpers.commands.job_files import read_submitted
+    from deforum_helpers.cli.job_files import read_submitted
 
     settings = [read_submitted(path, options.changes) for path in options.files]
     return _accepted(client, client.submit(settings, key=options.key), options)

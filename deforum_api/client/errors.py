@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from deforum_helpers.errors import DeforumError
+from deforum_helpers.core.errors import DeforumError
 
 BUSY = frozenset({429, 502, 503, 504})
 NOT_HERE = (

@@ -10,8 +10,8 @@ import sys
 from typing import NoReturn
 
 from deforum_api.client import Client, ClientError
-from deforum_helpers.errors import MissingFeature
-from deforum_helpers.optional import require
+from deforum_helpers.core.errors import MissingFeature
+from deforum_helpers.core.optional import require
 
 DEFAULT_PORT = 7865
 INSTALL = 'pip install "mcp>=2,<3" pillow'
@@ -35,8 +35,7 @@ def serve(options: argparse.Namespace) -> int:
     except (MissingFeature, ClientError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    from deforum_api.mcp.over_http import serve_http
-    from deforum_api.mcp.server import make_server
+    from deforum_api.mcp.server import make_server, serve_http
 
     server = make_server(client)
     try:

@@ -1,25 +1,67 @@
-"""The MCP server: its tools, resources and prompts."""
+"""Prompts: what a person may ask an assistant to do with Deforum, in one click."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import json
+import socket
+import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import anyio
+import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp_types import Resource, ToolAnnotations
+from pydantic import Field
 
 from deforum_api.client import Client, ClientError, RefusedByServer
-from deforum_api.mcp import prompts
-from deforum_api.mcp.job_tools import JobTools
-from deforum_api.mcp.settings_tools import SettingsTools
+from deforum_api.http.app import Gate
+from deforum_api.http.security import Access
+from deforum_api.mcp.tools import JobTools, SettingsTools
 from deforum_api.version import VERSION
+
+
+def plan_film(
+    idea: Annotated[str, Field(description="What the film shows.")],
+    seconds: Annotated[str, Field(description="How long it lasts.")] = "8",
+) -> str:
+    """Turn an idea into a film: plan it, check it, and render it once I agree."""
+    return (
+        f"Make a film of about {seconds} seconds with Deforum: {idea}\n\n"
+        "1. Ask server_health what the server can do, and list_settings with tab 'Keyframes > Motion' how it moves.\n"
+        "2. Choose fps and max_frames for that length, prompts by frame, and schedules for a motion that suits it; "
+        "a prompt should change every two to four seconds at most.\n"
+        "3. Use check_settings, with values_of for the schedules that move, until there are no errors.\n"
+        "4. Tell me the plan in a few lines, with the number of diffused frames, and wait for my consent.\n"
+        "5. Then submit, watch, and show me the first, the middle and the last frame with show_frames."
+    )
+
+
+def mend_settings(
+    settings: Annotated[str, Field(description="The settings as JSON, from a file of any year.")],
+) -> str:
+    """Find out what is wrong with settings and mend it without changing what the film shows."""
+    return (
+        "These Deforum settings do not do what they should. Use check_settings, read about every setting that it names "
+        "with describe_settings, and change as little as possible until there are no errors and no warning that "
+        f"matters. Tell me each change and why, and give me the whole object.\n\n{settings}"
+    )
+
+
+def review_film(job_id: Annotated[str, Field(description="Id of the job.")]) -> str:
+    """Look at a finished film and say what would make it better."""
+    return (
+        f"Look at the Deforum job {job_id}: get_job with its settings, list_outputs, and show_frames for six frames "
+        "spread evenly over the film. Say whether it shows what its prompts ask for, where it drifts, flickers or "
+        "tears at the edges, and propose the three changes of settings that would help most, checked with "
+        "check_settings."
+    )
+
 
 LISTED_JOBS = 50
 INSTRUCTIONS = """Deforum turns prompts and schedules into films. A film is a settings object: prompts by frame,
@@ -60,7 +102,7 @@ def make_server(client: Client) -> MCPServer:
         pictures = tool == jobs.show_frames
         server.add_tool(_told(tool), annotations=kind, structured_output=False if pictures else None)
     _add_resources(server, client)
-    for prompt in (prompts.plan_film, prompts.mend_settings, prompts.review_film):
+    for prompt in (plan_film, mend_settings, review_film):
         server.prompt()(prompt)
     return server
 
@@ -152,3 +194,39 @@ def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
 def _sentences(error: ClientError) -> str:
     messages = [str(one["message"]) for one in getattr(error, "errors", ()) if one.get("message")]
     return "\n".join(messages) or str(error)
+
+
+ADDRESS = "127.0.0.1"
+STOPPING_TIME_S = 2
+
+
+async def serve_http(server: Any, port: int) -> None:
+    """Serve `server` at /mcp of `port` (0 = a free one) until the program is told to stop.
+
+    The address is printed once it is answered. The gate of the API stands before it, so that no web page reaches it.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    with listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((ADDRESS, port))
+        app = Gate(server.streamable_http_app(host=ADDRESS), Access())
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=STOPPING_TIME_S
+        )
+        await _Announced(config).serve(sockets=[listening])
+
+
+class _Announced(uvicorn.Server):
+    """Says where it answers, and ends in order when it is told to stop."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started and sockets:
+            sys.stdout.write(f"Running on http://{ADDRESS}:{sockets[0].getsockname()[1]}/mcp\n")
+            sys.stdout.flush()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self.should_exit = True

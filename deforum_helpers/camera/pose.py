@@ -1,16 +1,45 @@
-"""The pose of one camera move in 3D.
-
-Axes of a camera: x to the right, y down, z forward, which is how the pixels of a picture lie. The settings speak
-another dialect, kept for old files: translation_y > 0 lifts the camera, and 200 units of translation are one unit of
-depth.
-"""
+"""Elementary rotation matrices, shared by the 3D camera and the perspective flip."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from deforum_helpers.camera.angles import rotations
 from deforum_helpers.camera.types import Matrix
+
+
+def rotation(x_deg: float, y_deg: float, z_deg: float) -> Matrix:
+    """Return Rx · Ry · Rz, a (3, 3) float64 rotation.
+
+    Each factor has its sine below the diagonal, except Ry, whose sine stands in the last row with a minus:
+    rotation(90, 0, 0) @ (0, 1, 0) = (0, 0, 1), rotation(0, 0, 90) @ (1, 0, 0) = (0, 1, 0).
+
+    Args:
+        x_deg, y_deg, z_deg: angles about the three axes, degrees.
+    """
+    return np.asarray(rotations(np.array([[x_deg, y_deg, z_deg]], dtype=np.float64))[0], np.float64)
+
+
+def rotations(angles_deg: Matrix) -> Matrix:
+    """Return `rotation` of many triples of angles at once: (N, 3) degrees to (N, 3, 3)."""
+    about_x, about_y, about_z = (np.zeros((len(angles_deg), 3, 3)) for _ in range(3))
+    for about, first, second, angles in ((about_x, 1, 2, 0), (about_y, 2, 0, 1), (about_z, 0, 1, 2)):
+        cosines, sines = cosines_and_sines(angles_deg[:, angles])
+        about[:, angles, angles] = 1
+        about[:, first, first] = about[:, second, second] = cosines
+        about[:, first, second], about[:, second, first] = -sines, sines
+    return about_x @ about_y @ about_z
+
+
+def cosines_and_sines(angles_deg: Matrix) -> tuple[Matrix, Matrix]:
+    """Return the cosines and sines of angles (N,) in degrees.
+
+    The functions of `math`: those of NumPy differ in the last bit from processor to processor.
+    """
+    angles = np.radians(angles_deg).tolist()
+    return np.array([math.cos(angle) for angle in angles]), np.array([math.sin(angle) for angle in angles])
+
 
 UNITS_PER_DEPTH = 200.0
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deforum_helpers.camera.refused import refused
-from deforum_helpers.camera.types import Matrix, Plane
+from deforum_helpers.camera.types import Matrix, Plane, refused
 
 TILE_PIXELS = 32768
 FARTHEST_PX = 1e6

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from deforum_helpers.bundled import bundled
 from deforum_helpers.camera import messages
 from deforum_helpers.camera.types import Matrix
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.core.bundled import bundled
+from deforum_helpers.core.errors import Problem, SettingsError
 
 PRESETS_FILE = bundled("config/shakes.json")
 ROUGHNESS = 0.5

@@ -7,5 +7,14 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from deforum_helpers.camera import messages
+from deforum_helpers.core.errors import Problem, SettingsError
+
 Matrix: TypeAlias = npt.NDArray[np.float64]
 Plane: TypeAlias = npt.NDArray[np.float32]
+
+
+def refused(setting: str, found: float, allowed: str) -> SettingsError:
+    """Return the error of a schedule's value at a frame."""
+    message = messages.VALUE_NOT_A_CAMERA(setting=setting, found=f"{found:g}", allowed=allowed)
+    return SettingsError([Problem(message, setting=setting, found=f"{found:g}", allowed=allowed)])

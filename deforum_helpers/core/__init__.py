@@ -1,1 +1,1 @@
-"""What every other package builds on."""
+"""What every other package builds on: errors, messages, progress, files, network access."""

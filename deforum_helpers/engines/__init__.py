@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.registry import choose
 from deforum_helpers.engines.registry import own_engines
-from deforum_helpers.errors import ModelError
-from deforum_helpers.registry import choose
 
 if TYPE_CHECKING:
     from deforum_helpers.engines.base import Engine

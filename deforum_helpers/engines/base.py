@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     import torch
 
-    from deforum_helpers.cancel import CancelToken
+    from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.image.types import Image
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deforum_helpers.core.errors import RenderError
 from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine, Engine, GenerateRequest
-from deforum_helpers.errors import RenderError
 
 if TYPE_CHECKING:
-    from deforum_helpers.cancel import CancelToken
+    from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.image.types import Image
 
 _BARS = np.array(

@@ -16,7 +16,7 @@ from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.image.convert import from_pixels, pixels
 
 if TYPE_CHECKING:
-    from deforum_helpers.cancel import CancelToken
+    from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.image.convert import Floats
     from deforum_helpers.image.types import Image
 

@@ -6,11 +6,11 @@ declaration, and its line here. No torch.
 
 from __future__ import annotations
 
+from deforum_helpers.core.registry import choose
 from deforum_helpers.engines.base import Abilities, DeclaredEngine
 from deforum_helpers.engines.demo.declaration import DEMO
 from deforum_helpers.engines.diffusion.declaration import DIFFUSERS
 from deforum_helpers.engines.null import NULL
-from deforum_helpers.registry import choose
 
 # The model that a WebUI has loaded. Its names, LoRAs and ControlNet are the host's own, which knows them itself.
 WEBUI = DeclaredEngine(

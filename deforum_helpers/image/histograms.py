@@ -7,8 +7,11 @@ picture matched to itself stays as it is.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+import torch
 
 LEVELS = 256
 FINE = 16
@@ -34,3 +37,66 @@ def _channel_shifts(
     wanted_share = np.cumsum(wanted)[wanted_levels] / wanted.sum()
     moved = np.interp(share, wanted_share, wanted_levels) - levels
     return np.interp(np.arange(LEVELS * FINE) / FINE, levels, moved).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """How the values of three channels are spread.
+
+    Args:
+        occurs: (3, 256) bool, which levels occur.
+        share: (3, 256) float64, cumulated share of the pixels up to each level.
+        before: (3, 256) int64, the last level that occurs before each one, -1 = none.
+    """
+
+    occurs: torch.Tensor
+    share: torch.Tensor
+    before: torch.Tensor
+
+
+def spread(counts: torch.Tensor) -> Spread:
+    """Return the spread of (3, 256) counts of pixels per level."""
+    share = counts.to(torch.float64).cumsum(1)
+    return Spread(counts > 0, share / share[:, -1:], _last_before(counts > 0))
+
+
+def device_shifts(source: Spread, reference: Spread) -> torch.Tensor:
+    """Return by how many levels each value moves: (3, 256 · 16) float32, at every sixteenth of a level.
+
+    Args:
+        source: of the picture.
+        reference: of the picture whose spread is wanted.
+    """
+    level = torch.arange(LEVELS, dtype=torch.float64, device=source.share.device)
+    right = torch.searchsorted(reference.share, source.share).clamp(max=LEVELS - 1)
+    left = reference.before.gather(1, right)
+    left = torch.where(left < 0, right, left)
+    high, low = reference.share.gather(1, right), reference.share.gather(1, left)
+    part = torch.where(left < right, (source.share - low) / (high - low), 0.0)
+    moved = (left + (right - left) * part - level) * source.occurs
+    return _every_sixteenth(_between_occurring(moved, source))
+
+
+def _between_occurring(moved: torch.Tensor, source: Spread) -> torch.Tensor:
+    """Return the moves with levels that do not occur filled in from their neighbours."""
+    level = torch.arange(LEVELS, device=moved.device).expand_as(source.before)
+    last = LEVELS - 1
+    after = last - _last_before(source.occurs.flip(1)).flip(1)
+    before = torch.where(source.before < 0, after.clamp(max=last), source.before)
+    after = torch.where(after > last, before, after)
+    part = torch.where(after > before, (level - before) / (after - before).clamp(min=1), 0.0)
+    filled = torch.lerp(moved.gather(1, before), moved.gather(1, after), part.to(moved.dtype))
+    return torch.where(source.occurs, moved, filled)
+
+
+def _every_sixteenth(moved: torch.Tensor) -> torch.Tensor:
+    following = torch.cat([moved[:, 1:], moved[:, -1:]], 1)
+    part = torch.arange(FINE, device=moved.device) / FINE
+    return (moved[..., None] + (following - moved)[..., None] * part).reshape(3, -1).to(torch.float32)
+
+
+def _last_before(occurs: torch.Tensor) -> torch.Tensor:
+    """Return the last level that occurs before each level, -1 = none: (3, 256) int64."""
+    level = torch.arange(LEVELS, device=occurs.device)
+    last = torch.where(occurs, level, -1).cummax(1).values
+    return torch.cat([torch.full_like(last[:, :1], -1), last[:, :-1]], 1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from deforum_helpers.image.pyramid import bands_of, joined
+from deforum_helpers.image.crossfade import bands_of, joined
 from deforum_helpers.image.types import Image
 
 # Bands of detail that are held: 1 to 16 px. What is coarser is the scene itself.

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
+from deforum_helpers.core.registry import choose
 from deforum_helpers.image.convert import clamp_pixels, from_pixels, pixels
 from deforum_helpers.image.types import Image
-from deforum_helpers.registry import choose
 
 Field: TypeAlias = npt.NDArray[np.float32]
 

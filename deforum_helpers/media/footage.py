@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from deforum_helpers.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError
+from deforum_helpers.core.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError
+from deforum_helpers.core.files.regular import UnusableFile, check_regular
 from deforum_helpers.image.files import check_picture
-from deforum_helpers.media.pictures import Row, Still, row_of, single_picture
+from deforum_helpers.media.containers import UnknownContainer
+from deforum_helpers.media.image_sequences import Row, Still, row_of, single_picture
 from deforum_helpers.media.timing import MOST_FRAMES, NoPicture, reading_of
-from deforum_helpers.output.containers import UnknownContainer
-from deforum_helpers.regular_files import UnusableFile, check_regular
 
 ALLOWED = "a video file: mp4, mov, webm, mkv, avi, gif or another that libav reads, or a folder of pictures"
 

@@ -8,9 +8,9 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from deforum_helpers.errors import VideoError
+from deforum_helpers.core.errors import VideoError
+from deforum_helpers.media.containers import decoded, opened, picture_of, time_limit
 from deforum_helpers.media.upright import shown_size
-from deforum_helpers.output.containers import decoded, opened, picture_of, time_limit
 
 MOST_FRAMES = 100_000
 FASTEST_FPS = 120.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.output.containers import reader
+from deforum_helpers.media.containers import reader
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deforum_helpers.errors import VideoError
-from deforum_helpers.output.containers import UnknownContainer, has_sound, user_file
-from deforum_helpers.output.disk import appearing
-from deforum_helpers.output.ffmpeg import FINISH_TIMEOUT_S, input_file, run_ffmpeg
-from deforum_helpers.regular_files import UnusableFile
+from deforum_helpers.core.errors import VideoError
+from deforum_helpers.core.files.atomic import appearing
+from deforum_helpers.core.files.regular import UnusableFile
+from deforum_helpers.media.containers import UnknownContainer, has_sound, user_file
+from deforum_helpers.media.ffmpeg import FINISH_TIMEOUT_S, input_file, run_ffmpeg
 
 GIVE = "give a local sound or video file"
 ALLOWED = "allowed are mp3, wav, flac, ogg, m4a, mp4, mov, mkv and what else ffmpeg reads, but no playlists"

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.errors import RenderError, lacking, no_resources
+from deforum_helpers.core.errors import RenderError, lacking, no_resources
+from deforum_helpers.core.files.atomic import write_whole
+from deforum_helpers.core.files.no_links import open_file, read_file
+from deforum_helpers.core.files.regular import UnusableFile
 from deforum_helpers.image.files import LARGEST_FILE_BYTES
-from deforum_helpers.nolinks import open_file, read_file
-from deforum_helpers.output.disk import write_whole
 from deforum_helpers.output.metadata import PNG_SIGNATURE, png_chunk, png_text_chunks
-from deforum_helpers.regular_files import UnusableFile
 
 # Where isal is, it compresses three times faster than zlib, to smaller files than zlib's fastest.
 _isal_zlib = importlib.import_module("isal.isal_zlib") if importlib.util.find_spec("isal") else None

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from string import Formatter
 
-from deforum_helpers.interpolation import names as interpolation
-from deforum_helpers.registry import choose
-from deforum_helpers.upscaling import names as upscaling
+from deforum_helpers.core.registry import choose
+from deforum_helpers.models.interpolation import names as interpolation
+from deforum_helpers.models.upscaling import names as upscaling
 
 VIDEO = "video/mp4"
 PNG = "image/png"

@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from deforum_helpers.bounded_json import parse_json
-from deforum_helpers.errors import CheckpointError, RenderError
-from deforum_helpers.nolinks import read_file
-from deforum_helpers.output.disk import disk_errors, keep_names, write_whole
+from deforum_helpers.core.bounded_json import parse_json
+from deforum_helpers.core.errors import CheckpointError, RenderError
+from deforum_helpers.core.files.atomic import disk_errors, keep_names, write_whole
+from deforum_helpers.core.files.no_links import read_file
 from deforum_helpers.output.kinds import output_kind
 
 VERSION = 1

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from deforum_helpers.bounded_json import MOST_BYTES, TooMuch, parse_json
-from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.regular_files import UnusableFile, open_regular
+from deforum_helpers.core.bounded_json import MOST_BYTES, TooMuch, parse_json
+from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.files.regular import UnusableFile, open_regular
 from deforum_helpers.settings import read_settings_file
 
 SETTINGS_KEYWORD = "deforum_settings"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from deforum_helpers.output.disk import disk_errors, part_path, settle
+from deforum_helpers.core.files.atomic import disk_errors, part_path, settle
+from deforum_helpers.output.paths import Run
+from deforum_helpers.render.plan import Plan
+from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.tables import SUBTITLE_PARAMS
 
 PROMPT_LABEL = "Prompt"
@@ -177,3 +180,28 @@ def _value_text(value: Any) -> str:
 def _one_line(text: str) -> str:
     # An empty line would end the entry and spoil every later one.
     return " ".join(text.splitlines()) if "\n" in text or "\r" in text else text
+
+
+def write_subtitles(plan: Plan, options: Options, run: Run, shown: Sequence[int]) -> Path:
+    """Write the subtitles of a run and return their file.
+
+    Args:
+        plan: gives what they say.
+        options: how they say it.
+        run: names the file.
+        shown: numbers of the frames of the video, in order.
+    """
+    style = Style(
+        params=options.deforum_save_gen_info_as_srt_params,
+        simple=options.deforum_simple_subtitles,
+        prompt_apart=options.deforum_own_line_for_prompt_srt,
+    )
+    written_always = options.deforum_always_write_keyframe_subtitle
+    keys = {plan.shown(index) - shown[0] for index in plan.key_frames.indices if written_always and shown}
+    with SubtitleWriter(run.srt_path, plan.fps, style) as writer:
+        for span in spans(len(shown), plan.fps, options.deforum_subtitles_per_second, keys):
+            frame = shown[span.first]
+            label, seed = plan.subtitle_heads[plan.shown(frame)]
+            values, prompt = plan.schedules.at(frame), plan.prompts.texts[frame]
+            writer.write(Moment(frame, label, seed, values, prompt), span)
+        return writer.finish()

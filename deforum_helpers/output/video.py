@@ -16,20 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.errors import RenderError, VideoError
+from deforum_helpers.core.errors import RenderError, VideoError
+from deforum_helpers.core.files.atomic import appearing, disk_errors, part_path, settle
+from deforum_helpers.core.files.scratch import FILM, ScratchFolder
+from deforum_helpers.media.containers import count_frames, reader
+from deforum_helpers.media.ffmpeg import FINISH_TIMEOUT_S, QUIET, failure, input_file, run_ffmpeg, start
 from deforum_helpers.output.audio import add_tracks, check_soundtrack
-from deforum_helpers.output.containers import count_frames, reader
-from deforum_helpers.output.disk import appearing, disk_errors, part_path, settle
-from deforum_helpers.output.ffmpeg import (
-    FINISH_TIMEOUT_S,
-    QUIET,
-    failure,
-    input_file,
-    run_ffmpeg,
-    start,
-)
 from deforum_helpers.output.metadata import ffmetadata
-from deforum_helpers.scratch import FILM, ScratchFolder
 
 WRITE_TIMEOUT_S = 300.0
 # How often the watch looks whether a write has taken too long.

@@ -7,9 +7,9 @@ from dataclasses import replace
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.crossfade import dissolve_order, placewise_blend
 from deforum_helpers.image.types import Image
+from deforum_helpers.render.context import Studio
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.state import Frame
-from deforum_helpers.render.studio import Studio
 from deforum_helpers.render.transitions import eased, passed_share
 from deforum_helpers.schedule.seeds import derived_seed
 

@@ -9,8 +9,8 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deforum_helpers.bounded_json import TooMuch, parse_json
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.core.bounded_json import TooMuch, parse_json
+from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.render import messages
 from deforum_helpers.schedule import Timeline, key_frame
 from deforum_helpers.schedule.keyframes import named_frames

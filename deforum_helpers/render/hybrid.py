@@ -76,8 +76,8 @@ class Motion:
         What comes in at the edges are the edge's pixels, drawn out. Frame after frame, mirror images of mirror images
         would stand there as a comb of thin lines.
         """
-        from deforum_helpers.flow.apply import moved_along
-        from deforum_helpers.flow.matrix import moved_by
+        from deforum_helpers.models.flow.matrix import moved_by
+        from deforum_helpers.models.flow.warp import moved_along
 
         if self.matrix is not None:
             return moved_by(image, self.matrix, "border")

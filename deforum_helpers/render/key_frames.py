@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from deforum_helpers.controlnet.units import acting_units
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import steps_run
-from deforum_helpers.render.controls import Steering, plan_controls
+from deforum_helpers.render.control_units import Steering, plan_controls
 from deforum_helpers.render.guides import Guide, guide_at
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
-from deforum_helpers.render.order import Stage, StageOrder, Traits
 from deforum_helpers.render.placing import plan_fades
 from deforum_helpers.render.requests import plan_request, planned_steps, repainting
-from deforum_helpers.render.schedules import Schedules
-from deforum_helpers.render.script import Script
+from deforum_helpers.render.schedules import Schedules, Script
 from deforum_helpers.render.stability import References, Stability, plan_stability
+from deforum_helpers.render.stage_order import Stage, StageOrder, Traits
 from deforum_helpers.render.transitions import Transition, ending_share, transitions_at
 from deforum_helpers.schedule import KeySeeds, seed_series
 from deforum_helpers.schedule.mask_grammar import MaskExpression

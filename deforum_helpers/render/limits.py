@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.camera.flat import SMALLEST_FV_DEG
-from deforum_helpers.errors import Problem
+from deforum_helpers.camera.matrix_2d import SMALLEST_FV_DEG
+from deforum_helpers.core.errors import Problem
 from deforum_helpers.render import messages
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.settings import FIELDS

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.render import messages
 from deforum_helpers.schedule.mask_grammar import Leaf, MaskExpression, parse_mask
 from deforum_helpers.settings import Settings
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from deforum_helpers.image.types import Image
-    from deforum_helpers.segmentation.models import Finder
-    from deforum_helpers.segmentation.names import Purpose
+    from deforum_helpers.models.segmentation.models import Finder
+    from deforum_helpers.models.segmentation.names import Purpose
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.camera.flat import flat_matrices, perspective_flip_matrix
+from deforum_helpers.camera.matrix_2d import flat_matrices, perspective_flip_matrix
 from deforum_helpers.camera.pinhole import View, intrinsics, scene_move, view
 from deforum_helpers.camera.pose import poses
 from deforum_helpers.camera.shake import shake_offsets

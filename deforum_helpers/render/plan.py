@@ -13,9 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.engines.names import steps_run
-from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.options import Options
 from deforum_helpers.render import messages
 from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrames, plan_key_frames, plan_seeds
@@ -24,13 +23,13 @@ from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
 from deforum_helpers.render.moves import Moves, SceneCamera, plan_moves, scene_cameras
 from deforum_helpers.render.placing import place_key_frames
 from deforum_helpers.render.reversal import in_render_order
-from deforum_helpers.render.schedules import Schedules, Values, compile_schedules
-from deforum_helpers.render.script import Script
+from deforum_helpers.render.schedules import Schedules, Script, Values, compile_schedules
 from deforum_helpers.render.transitions import transition_frames
 from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, flat_settings
 from deforum_helpers.settings.acting import reasons
+from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.modes import (
     cadence,
     distribution,

@@ -8,10 +8,10 @@ from dataclasses import replace
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.types import Image
+from deforum_helpers.render.context import Studio
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.stages import STAGES, Draft
 from deforum_helpers.render.state import State
-from deforum_helpers.render.studio import Studio
 from deforum_helpers.settings.modes import remembers
 
 

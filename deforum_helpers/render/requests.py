@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.engines.base import FreeU, GenerateRequest, KohyaHRFix, MaskContent, PromptBlend
-from deforum_helpers.options import Options
-from deforum_helpers.render.script import Script
+from deforum_helpers.render.schedules import Script
 from deforum_helpers.render.transitions import Transition
 from deforum_helpers.schedule import KeySeeds
 from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.settings import Settings
+from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.modes import blends_embeddings, is_interpolated
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler
 

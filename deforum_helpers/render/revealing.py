@@ -11,7 +11,7 @@ from deforum_helpers.image.reveal import filled, hole_of, moved_flags
 from deforum_helpers.image.surface import seen_surface
 from deforum_helpers.image.types import Image
 from deforum_helpers.image.warp import fetched
-from deforum_helpers.render.eyes import Eyes
+from deforum_helpers.render.cached_depth import Eyes
 from deforum_helpers.render.memory import SceneMemory, hold_of, recalled
 from deforum_helpers.render.moves import scene_view
 from deforum_helpers.render.plan import Plan

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deforum_helpers.render.masks import MaskPlan
-from deforum_helpers.render.schedules import Schedules
-from deforum_helpers.render.script import Script
+from deforum_helpers.render.schedules import Schedules, Script
 from deforum_helpers.schedule import PromptSeries
 from deforum_helpers.settings.modes import is_reversed
 

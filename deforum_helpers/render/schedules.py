@@ -1,4 +1,4 @@
-"""All schedules of a settings file, compiled and evaluated over all frames at once."""
+"""What was read of a settings file, frame by frame, and what the key frames are planned from."""
 
 from __future__ import annotations
 
@@ -10,12 +10,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.render import messages
-from deforum_helpers.schedule import NumericSeries, StringSeries, Timeline, numeric_series, string_series
+from deforum_helpers.render.guides import GuideImages
+from deforum_helpers.render.masks import MaskPlan
+from deforum_helpers.schedule import (
+    NumericSeries,
+    PromptSeries,
+    StringSeries,
+    Timeline,
+    numeric_series,
+    string_series,
+)
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, defaults, flat_settings
 from deforum_helpers.settings.acting import acting
+from deforum_helpers.settings.host_options import Options
+
+
+@dataclass(frozen=True)
+class Script:
+    """A film as it was read.
+
+    Args:
+        settings: checked, with the seed resolved.
+        options: the host's, with the job's overrides.
+        schedules, prompts, masks: one value per frame.
+        guides: the guided images, or None.
+    """
+
+    settings: Settings
+    options: Options
+    schedules: Schedules
+    prompts: PromptSeries
+    masks: MaskPlan
+    guides: GuideImages | None
+
 
 Values = Mapping[str, NDArray[np.float64]]
 Texts = Mapping[str, tuple[str, ...]]

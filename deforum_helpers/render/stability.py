@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.render.requests import from_noise_alone, plan_request
-from deforum_helpers.render.script import Script
+from deforum_helpers.render.schedules import Script
 from deforum_helpers.render.transitions import Transition
 from deforum_helpers.schedule import KeySeeds
 from deforum_helpers.settings import Settings

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from deforum_helpers.errors import BlankFrame, NotFinite
-from deforum_helpers.flow.apply import flow_picture, moved_along
+from deforum_helpers.core.errors import BlankFrame, NotFinite
 from deforum_helpers.image import adjust, color, noise
 from deforum_helpers.image.composite import composite
 from deforum_helpers.image.convert import on_8_bit_grid
@@ -17,13 +16,14 @@ from deforum_helpers.image.look import held_to
 from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank, masked
 from deforum_helpers.image.reveal import repainted_mask
 from deforum_helpers.image.types import Flow, Image
+from deforum_helpers.models.flow.warp import flow_picture, moved_along
 from deforum_helpers.render import messages
-from deforum_helpers.render.arrival import led_to
+from deforum_helpers.render.context import Studio
+from deforum_helpers.render.endings import led_to
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.memory import SceneMemory
-from deforum_helpers.render.order import Stage
-from deforum_helpers.render.studio import Studio
+from deforum_helpers.render.stage_order import Stage
 from deforum_helpers.schedule.mask_grammar import MaskExpression
 
 HOLD_SOFT_PX = 1.0

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.render.script import Script
+from deforum_helpers.render.schedules import Script
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import is_led_to_an_end, transition
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 from deforum_helpers.schedule.keyframes import key_frame
 from deforum_helpers.schedule.prompts import PromptSeries, interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.seeds import KeySeeds, seed_series
-from deforum_helpers.schedule.series import (
-    NumericSeries,
-    StringSeries,
-    numeric_series,
-    string_series,
-)
+from deforum_helpers.schedule.series import NumericSeries, StringSeries, numeric_series, string_series
 from deforum_helpers.schedule.timeline import Timeline
 
 __all__ = [

@@ -8,13 +8,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import messages
-from deforum_helpers.schedule.expression import MAX_MAGNITUDE
+from deforum_helpers.schedule.expression import MAX_MAGNITUDE, Culprit, Expression
 from deforum_helpers.schedule.keyframes import named_stretches
 from deforum_helpers.schedule.reading import Reading
 from deforum_helpers.schedule.timeline import Timeline
-from deforum_helpers.schedule.tree import Culprit, Expression
 
 MAX_WORK = 30_000_000
 _REAL_FROM_0_ON = frozenset({"**", "pow", "sqrt", "log", "log10"})

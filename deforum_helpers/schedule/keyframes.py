@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.expression import parse_expression
 from deforum_helpers.schedule.grammar import PLAIN_NUMBER, structure_of, unwrapped

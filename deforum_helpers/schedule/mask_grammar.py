@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import Message
-from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.reading import Reading, shown
 

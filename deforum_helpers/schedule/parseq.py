@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.bounded_json import TooMuch, parse_json
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.core.bounded_json import TooMuch, parse_json
+from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.prompt_text import NEGATIVE_MARK, split_negative, with_marks
 from deforum_helpers.schedule.prompts import PromptSeries

@@ -10,13 +10,12 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.schedule import messages
-from deforum_helpers.schedule.expression import parse_expression
+from deforum_helpers.schedule.expression import Expression, parse_expression
 from deforum_helpers.schedule.keyframes import key_frame
 from deforum_helpers.schedule.reading import MAX_PROBLEMS, MAX_WARNINGS, Reading, shown
 from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
-from deforum_helpers.schedule.tree import Expression
 
 NEGATIVE_MARK = "--neg"
 SETTING = "prompts"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import NamedTuple
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.evaluation import Evaluation
 from deforum_helpers.schedule.keyframes import named_frames

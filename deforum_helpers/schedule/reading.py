@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.messages import Message, Text
-from deforum_helpers.errors import Problem, SettingsError
 from deforum_helpers.schedule import messages
 
 MAX_PROBLEMS = 20

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.evaluation import Evaluation, Floats
-from deforum_helpers.schedule.expression import MAX_MAGNITUDE, parse_expression
+from deforum_helpers.schedule.expression import MAX_MAGNITUDE, Expression, parse_expression
 from deforum_helpers.schedule.grammar import (
     PLAIN_NUMBER,
     Entry,
@@ -25,7 +25,6 @@ from deforum_helpers.schedule.grammar import (
 from deforum_helpers.schedule.keyframes import frame_at, named_frames
 from deforum_helpers.schedule.reading import Reading, Span, shown
 from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
-from deforum_helpers.schedule.tree import Expression
 
 MAX_NODES = 60_000
 

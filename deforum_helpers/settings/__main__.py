@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 from deforum_helpers.output.kinds import kinds_page
-from deforum_helpers.settings.compatibility_page import compatibility_page
-from deforum_helpers.settings.docs import settings_page
 from deforum_helpers.settings.files import settings_text
+from deforum_helpers.settings.pages import compatibility_page, settings_page
 from deforum_helpers.settings.recommended import recommended_settings
 from deforum_helpers.ui.layout import names_in_tab
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from deforum_helpers.errors import Problem
+from deforum_helpers.core.errors import Problem
+from deforum_helpers.settings.messages import shown
 from deforum_helpers.settings.model import Settings
 from deforum_helpers.settings.modes import (
     asks,
@@ -20,7 +21,6 @@ from deforum_helpers.settings.modes import (
 from deforum_helpers.settings.predicates import is_on, is_set, is_used, one_of
 from deforum_helpers.settings.situations import HYBRID_VIDEO, PLAYS_VIDEO, VIDEO_INPUT
 from deforum_helpers.settings.tables import ANY_FACTOR, LARGEST_RIFE_X
-from deforum_helpers.settings.wording import shown
 
 MAX_BATCH_NAME = 300
 _upscales = asks(is_on("r_upscale_video"))

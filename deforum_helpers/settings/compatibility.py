@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import Timeline, numeric_series
 from deforum_helpers.settings.acting import Acting, Flat, holds
 from deforum_helpers.settings.fields import declared
@@ -75,7 +75,7 @@ _RUN: dict[str, Fact] = {
     "restore_faces": Fact("render/requests.py"),
     **_same(("seed_resize_from_w", "seed_resize_from_h"), Fact("render/requests.py")),
     "seed": Fact(
-        "prepare.py",
+        "pipeline/prepare.py",
         "Saved settings hold the seed that was drawn, and all randomness comes from it: noise, redo passes, "
         "random seeds.",
         NEVER,
@@ -85,7 +85,7 @@ _RUN: dict[str, Fact] = {
     ),
     "scheduler": Fact("render/requests.py"),
     "steps": Fact("render/requests.py"),
-    "batch_name": Fact("output/names.py", "{date} and {time} can be used as well.", NEVER),
+    "batch_name": Fact("output/paths.py", "{date} and {time} can be used as well.", NEVER),
     "seed_behavior": Fact(
         "render/key_frames.py",
         "Random seeds, and the noise seeds of a seed schedule, follow from the seed and the frame: the same settings "
@@ -99,7 +99,7 @@ _RUN: dict[str, Fact] = {
     **_same(
         ("init_image", "init_image_box"),
         Fact(
-            "sources.py",
+            "pipeline/sources.py",
             "Addresses need no answer of another site first; private networks are not reached.",
             NEVER,
         ),
@@ -113,14 +113,14 @@ _RUN: dict[str, Fact] = {
         "settings/situations.py",
         "The transparency of files and addresses counts; in classic there never was any.",
     ),
-    "mask_file": Fact("sources.py", "Addresses need no answer of another site first.", NEVER),
+    "mask_file": Fact("pipeline/sources.py", "Addresses need no answer of another site first.", NEVER),
     "invert_mask": Fact(
-        "render/studio.py", "It inverts the mask; in classic it removed it.", is_on("invert_mask")
+        "render/context.py", "It inverts the mask; in classic it removed it.", is_on("invert_mask")
     ),
     **_same(
         ("mask_contrast_adjust", "mask_brightness_adjust"),
         Fact(
-            "sources.py",
+            "pipeline/sources.py",
             "Contrast is contrast and brightness is brightness; classic had swapped them.",
             lambda flat: flat["mask_contrast_adjust"] != flat["mask_brightness_adjust"],
         ),
@@ -132,7 +132,7 @@ _RUN: dict[str, Fact] = {
     ),
     "mask_overlay_blur": Fact("render/stages.py"),
     "fill": Fact("render/requests.py"),
-    **_same(("full_res_mask", "full_res_mask_padding"), Fact("render/studio.py")),
+    **_same(("full_res_mask", "full_res_mask_padding"), Fact("render/context.py")),
     **_same(
         ("reroll_blank_frames", "reroll_patience"),
         Fact(
@@ -143,7 +143,7 @@ _RUN: dict[str, Fact] = {
         ),
     ),
     "motion_preview_mode": Fact(
-        "job.py",
+        "pipeline/job.py",
         "The test picture stays visible to the last frame, and nothing but the camera changes it; classic's faded to "
         "black behind a white rectangle.",
         is_on("motion_preview_mode"),
@@ -174,7 +174,7 @@ _MOTION: dict[str, Fact] = {
         CAMERA & ~ends_with("depth_algorithm", "(old)"),
     ),
     "max_frames": Fact("render/plan.py"),
-    "border": Fact("render/studio.py"),
+    "border": Fact("render/context.py"),
     **_same(("angle", "zoom", "transform_center_x", "transform_center_y"), Fact("render/moves.py")),
     **_same(
         ("translation_x", "translation_y"),
@@ -205,35 +205,35 @@ _MOTION: dict[str, Fact] = {
     ),
     **_same(
         ("use_depth_warping",),
-        Fact("render/studio.py", "Depth is looked at only where something moves.", NEVER),
+        Fact("render/context.py", "Depth is looked at only where something moves.", NEVER),
     ),
     "depth_algorithm": Fact(
-        "depth/names.py",
+        "models/depth/names.py",
         "Every model sees the picture in its right colours; classic showed some of them blue for red. One that is not "
         "at hand is served by the nearest that is.",
         one_of("depth_algorithm", "Midas+AdaBins (old)", "Midas-3-Hybrid", "Midas-3.1-BeitLarge", "Leres"),
     ),
     "midas_weight": Fact(
-        "job.py",
+        "pipeline/job.py",
         "AdaBins has no weights that are kept; the nearest model at hand is mixed in, and none where that is the first "
         "one itself.",
         lambda flat: flat["midas_weight"] != 1,
     ),
-    **_same(("depth_warp", "padding_mode"), Fact("render/studio.py")),
+    **_same(("depth_warp", "padding_mode"), Fact("render/context.py")),
     "revealed_strength_schedule": Fact("render/key_frames.py"),
     "scene_memory": Fact("settings/modes.py"),
-    "scene_memory_mb": Fact("render/studio.py"),
+    "scene_memory_mb": Fact("render/context.py"),
     "scene_memory_strength_schedule": Fact("render/revealing.py"),
-    "sampling_mode": Fact("render/studio.py"),
+    "sampling_mode": Fact("render/context.py"),
     "save_depth_maps": Fact(
-        "output/film.py",
+        "output/writer.py",
         "All maps of a run have one scale; in classic early ones had another than late ones.",
     ),
 }
 
 
 _FLOW_REDO = Fact(
-    "render/order.py",
+    "render/stage_order.py",
     "Its seeds follow from the seed and the frame, so a film can be made again.",
     not_("optical_flow_redo_generation", "None"),
 )
@@ -251,10 +251,10 @@ _LOOK: dict[str, Fact] = {
     **_same(("enable_noise_multiplier_scheduling", "noise_multiplier_schedule"), Fact("render/requests.py")),
     **_same(("noise_source", "new_noise_schedule", "autoencoder_correction"), Fact("render/requests.py")),
     "stability_schedule": Fact("render/stability.py"),
-    "cadence_blend": Fact("render/group.py"),
+    "cadence_blend": Fact("render/inbetween.py"),
     "reverse_generation": Fact("settings/modes.py"),
     **_same(("seamless_loop", "ending_frames"), Fact("render/transitions.py")),
-    "end_image_path": Fact("sources.py"),
+    "end_image_path": Fact("pipeline/sources.py"),
     **_same(("prompt_transition", "prompt_transition_frames"), Fact("render/transitions.py")),
     **_same(("strength_schedule", "keyframe_strength_schedule"), Fact("render/key_frames.py")),
     "contrast_schedule": Fact(
@@ -273,10 +273,10 @@ _LOOK: dict[str, Fact] = {
         "differ by a little.",
         not_("color_coherence", "None", "RGB"),
     ),
-    "color_coherence_image_path": Fact("job.py"),
-    "color_coherence_video_every_N_frames": Fact("render/order.py"),
-    "color_force_grayscale": Fact("render/order.py"),
-    "legacy_colormatch": Fact("render/order.py"),
+    "color_coherence_image_path": Fact("pipeline/job.py"),
+    "color_coherence_video_every_N_frames": Fact("render/stage_order.py"),
+    "color_force_grayscale": Fact("render/stage_order.py"),
+    "legacy_colormatch": Fact("render/stage_order.py"),
     "keyframe_distribution": Fact(
         "settings/modes.py",
         "Every frame is written, and a key frame moves onto a prompt without being lost.",
@@ -345,7 +345,7 @@ _SCHEDULED: dict[str, Fact] = {
     **_same(
         ("resume_from_timestring", "resume_timestring"),
         Fact(
-            "prepare.py",
+            "pipeline/prepare.py",
             "The resumed film is the one that would never have stopped, bit for bit.",
             is_on("resume_from_timestring"),
         ),
@@ -354,7 +354,7 @@ _SCHEDULED: dict[str, Fact] = {
 
 _VIDEOS: dict[str, Fact] = {
     "video_init_path": Fact(
-        "media/inputs.py",
+        "pipeline/input_files.py",
         "Frames are upright; each comes exactly once, and a variable rate becomes a constant one. Folders and patterns "
         "of pictures and animated pictures serve as videos; local paths and addresses work alike.",
         NEVER,
@@ -362,17 +362,17 @@ _VIDEOS: dict[str, Fact] = {
     **_same(
         ("extract_nth_frame", "extract_from_frame", "extract_to_frame", "overwrite_extracted_frames"),
         Fact(
-            "media/inputs.py",
+            "pipeline/input_files.py",
             "Frames that were extracted before are taken as they are, parts of a video too.",
             NEVER,
         ),
     ),
-    "overwrite_extracted_frames": Fact("sources.py"),
+    "overwrite_extracted_frames": Fact("pipeline/sources.py"),
     "use_mask_video": Fact(
         "settings/situations.py", "A video of masks that is too short holds its last frame.", NEVER
     ),
     "video_mask_path": Fact(
-        "media/inputs.py", "A video of masks that is too short holds its last frame.", NEVER
+        "pipeline/input_files.py", "A video of masks that is too short holds its last frame.", NEVER
     ),
     **_same(
         (f"hybrid_comp_{name}_schedule" for name in ("alpha", "mask_blend_alpha", "mask_contrast")),
@@ -396,49 +396,49 @@ _VIDEOS: dict[str, Fact] = {
     ),
     "hybrid_use_first_frame_as_init_image": Fact("settings/situations.py"),
     "hybrid_motion": Fact(
-        "render/studio.py",
+        "render/context.py",
         "Video frames are shrunk by area, so the motion is measured on smoother pictures; what comes in at the edges "
         "are edge pixels drawn out, not mirror images of mirror images.",
         not_("hybrid_motion", "None"),
     ),
     "hybrid_motion_use_prev_img": Fact(
-        "render/studio.py", "It works for Affine and Perspective too, which classic failed at.", NEVER
+        "render/context.py", "It works for Affine and Perspective too, which classic failed at.", NEVER
     ),
     **_same(
         ("hybrid_flow_consistency", "hybrid_consistency_blur"),
         Fact(
-            "render/studio.py",
+            "render/context.py",
             "Motion that does not agree with itself is not followed; classic followed it backwards.",
             is_on("hybrid_flow_consistency"),
         ),
     ),
-    "hybrid_flow_method": Fact("render/studio.py", "Farneback works at every frame.", NEVER),
+    "hybrid_flow_method": Fact("render/context.py", "Farneback works at every frame.", NEVER),
     "hybrid_composite": Fact(
-        "render/order.py", "Video frames are shrunk by area.", not_("hybrid_composite", "None")
+        "render/stage_order.py", "Video frames are shrunk by area.", not_("hybrid_composite", "None")
     ),
     "hybrid_use_init_image": Fact("settings/situations.py"),
     "hybrid_comp_mask_type": Fact(
-        "render/studio.py",
+        "render/context.py",
         "Depth is that of the frame before, whether or not its map was saved, and is the same for the same picture.",
         one_of("hybrid_comp_mask_type", "Depth", "Video Depth"),
     ),
     **_same(
         (f"hybrid_comp_mask_{name}" for name in ("inverse", "equalize", "auto_contrast")),
-        Fact("render/studio.py"),
+        Fact("render/context.py"),
     ),
     "hybrid_comp_save_extra_frames": Fact("render/stages.py"),
 }
 
 _DRIVEN: dict[str, Fact] = {
     "parseq_manifest": Fact(
-        "manifests.py",
+        "pipeline/overrides.py",
         "Frames that the manifest leaves out lie between their neighbours; it turns the perspective flip on where it "
         "drives it; `s` in the settings' own schedules is the seed.",
     ),
     "parseq_use_deltas": Fact(
-        "manifests.py", "A field without its _delta falls back to the setting with a warning.", NEVER
+        "pipeline/overrides.py", "A field without its _delta falls back to the setting with a warning.", NEVER
     ),
-    "parseq_non_schedule_overrides": Fact("manifests.py"),
+    "parseq_non_schedule_overrides": Fact("pipeline/overrides.py"),
     "use_looper": Fact(
         "render/guides.py", "The noise seeds follow from the seed and the frame.", is_on("use_looper")
     ),
@@ -458,22 +458,22 @@ _DRIVEN: dict[str, Fact] = {
 }
 
 _UNIT: dict[str, Fact] = {
-    "overwrite_frames": Fact("control_pictures.py"),
-    "vid_path": Fact("media/control_inputs.py"),
+    "overwrite_frames": Fact("pipeline/controlnet_inputs.py"),
+    "vid_path": Fact("pipeline/controlnet_files.py"),
     "mask_vid_path": Fact(
-        "media/control_inputs.py", "A picture as mask is that picture; classic took the control picture."
+        "pipeline/controlnet_files.py", "A picture as mask is that picture; classic took the control picture."
     ),
     "enabled": Fact("controlnet/units.py", "It works without a WebUI as well.", NEVER),
     **_same(
         ("weight", "guidance_start", "guidance_end"),
-        Fact("render/controls.py", "`s` is the seed; in classic it was -1.", NEVER),
+        Fact("render/control_units.py", "`s` is the seed; in classic it was -1.", NEVER),
     ),
     **_same(
         (
             *("low_vram", "pixel_perfect", "module", "model", "processor_res", "threshold_a", "threshold_b"),
             *("resize_mode", "control_mode"),
         ),
-        Fact("render/controls.py"),
+        Fact("render/control_units.py"),
     ),
     "loopback_mode": Fact("controlnet/units.py"),
 }
@@ -485,12 +485,12 @@ _OUTPUT: dict[str, Fact] = {
     "fps": Fact("output/"),
     "make_gif": Fact("output/", "It is made by ffmpeg, on every system.", is_on("make_gif")),
     "delete_imgs": Fact("output/", "Pictures go only once the video has all of them.", NEVER),
-    "delete_input_frames": Fact("job.py"),
+    "delete_input_frames": Fact("pipeline/job.py"),
     "image_path": Fact("tools/stitch.py", no_effect="It belongs to the tool that makes videos of pictures."),
     **_same(
         ("add_soundtrack", "soundtrack_path"),
         Fact(
-            "media/inputs.py",
+            "pipeline/input_files.py",
             "Local files work, subtitles stay beside them, and the init video's sound starts where its first frame was "
             "taken.",
             NEVER,

@@ -8,12 +8,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.bounded_json import MOST_BYTES, TooMuch, parse_json
-from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.regular_files import UnusableFile, read_regular
+from deforum_helpers.core.bounded_json import MOST_BYTES, TooMuch, parse_json
+from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.files.regular import UnusableFile, read_regular
+from deforum_helpers.settings.messages import json_account
 from deforum_helpers.settings.model import FIELDS, UNITS, Settings
 from deforum_helpers.settings.model_controlnet import ControlNetUnit
-from deforum_helpers.settings.wording import json_account
 
 MAX_FILE_BYTES = MOST_BYTES
 

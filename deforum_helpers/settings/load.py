@@ -8,16 +8,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.check import problems_of
 from deforum_helpers.settings.files import RepeatingObject, defaults, flat_settings, typed_settings
-from deforum_helpers.settings.findings import Note, sentences
-from deforum_helpers.settings.legacy import modernised
+from deforum_helpers.settings.legacy import OLD_NAMES, REMOVED, modernised
+from deforum_helpers.settings.messages import Note, sentences, shown
 from deforum_helpers.settings.model import FIELDS, Settings
-from deforum_helpers.settings.old_names import OLD_NAMES, REMOVED
 from deforum_helpers.settings.values import read_value
-from deforum_helpers.settings.wording import shown
 
 MAX_KEYS = 5000
 MAX_NAMED = 30

@@ -6,7 +6,7 @@ import json
 import re
 from typing import NamedTuple
 
-from deforum_helpers.bounded_json import parse_json
+from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.settings.files import json_object
 
 # "0": or '16' : or max_f/2: or frame 16: or 16 => ; two colons are a weight of dynamic prompts.

@@ -9,12 +9,10 @@ from typing import Any
 from deforum_helpers.settings.acting import Acting
 from deforum_helpers.settings.compatibility import FACTS, Flat, differences
 from deforum_helpers.settings.files import flat_settings
-from deforum_helpers.settings.findings import Finding, sentences
-from deforum_helpers.settings.legacy import modernised, removed_warning
+from deforum_helpers.settings.legacy import REMOVED, modernised, removed_warning
 from deforum_helpers.settings.load import examine_settings, nearest_name, unknown_warnings
+from deforum_helpers.settings.messages import Finding, sentences, shown
 from deforum_helpers.settings.model import FIELDS
-from deforum_helpers.settings.old_names import REMOVED
-from deforum_helpers.settings.wording import shown
 
 
 @dataclass(frozen=True)

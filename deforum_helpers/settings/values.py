@@ -9,13 +9,20 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from deforum_helpers.bounded_json import parse_json
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.core.bounded_json import parse_json
+from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.settings.fields import FieldInfo, Kind
-from deforum_helpers.settings.findings import Finding, Note
+from deforum_helpers.settings.messages import (
+    MAX_SHOWN,
+    Finding,
+    Note,
+    bad_value,
+    json_account,
+    number_text,
+    shown,
+)
 from deforum_helpers.settings.prompt_lists import UnclearPrompts, framed_prompts
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler, folded
-from deforum_helpers.settings.wording import MAX_SHOWN, bad_value, json_account, number_text, shown
 
 MAX_TEXT = 20_000
 MAX_SCHEDULE = 2 << 20

@@ -6,21 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.settings.tables import (
     DEPTH_ALGORITHMS,
     INTERPOLATION_ENGINES,
     UPSCALE_FACTORS,
     UPSCALE_MODELS,
 )
-from deforum_helpers.tools.names import (
-    DEPTH_RANGES,
-    HIGHEST_FPS,
-    LOWEST_FPS,
-    MODES,
-    SLOWEST,
-    THRESHOLDINGS,
-)
+from deforum_helpers.tools.names import DEPTH_RANGES, HIGHEST_FPS, LOWEST_FPS, MODES, SLOWEST, THRESHOLDINGS
 
 Kind = Literal["text", "texts", "int", "float", "bool"]
 _TYPES: Mapping[Kind, str] = {

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from deforum_helpers.depth.names import depth_name
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.files.no_links import is_file, is_folder, resolved
 from deforum_helpers.image.files import LARGEST_PIXELS, check_picture
-from deforum_helpers.interpolation import names as interpolation
-from deforum_helpers.nolinks import is_file, is_folder, resolved
-from deforum_helpers.tools.anime import missing_feature as missing_finder
+from deforum_helpers.models.depth.names import depth_name
+from deforum_helpers.models.interpolation import names as interpolation
+from deforum_helpers.models.segmentation.anime import missing_feature as missing_finder
+from deforum_helpers.models.upscaling import names as upscaling
 from deforum_helpers.tools.names import (
     DEPTH_RANGES,
     HIGHEST_FPS,
@@ -25,7 +26,6 @@ from deforum_helpers.tools.names import (
     WITH_DEPTH,
     WITH_FIGURES,
 )
-from deforum_helpers.upscaling import names as upscaling
 
 PATTERN_ALLOWED = "the path of numbered pictures, as in frames/shot_%09d.png, or of one of them"
 _NUMBER = re.compile(r"%0?(\d?)d")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from deforum_helpers.interpolation.engines import make_interpolator
-from deforum_helpers.interpolation.names import (
+from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.models.interpolation.engines import make_interpolator
+from deforum_helpers.models.interpolation.names import (
     EngineName,
     film_fps,
     film_name,
@@ -15,11 +16,12 @@ from deforum_helpers.interpolation.names import (
     picture_name,
 )
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.derived import interpolate_pictures as draw_between
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.image_steps import interpolate_pictures as draw_between
 from deforum_helpers.tools.checks import check_fps, check_frame_count, check_interpolation, size_of
-from deforum_helpers.tools.films import filmed
+from deforum_helpers.tools.finished_video import filmed
 from deforum_helpers.tools.folders import (
+    ToolResult,
+    Work,
     extracted,
     fresh_folder,
     input_video,
@@ -28,7 +30,6 @@ from deforum_helpers.tools.folders import (
     require_room,
     sound_of,
 )
-from deforum_helpers.tools.results import ToolResult, Work
 
 FOLDER = "frame-interpolation"
 

@@ -10,9 +10,9 @@ import shutil
 import time
 from pathlib import Path
 
-from deforum_helpers.errors import DeforumError
-from deforum_helpers.nolinks import Folder, is_folder, open_file
-from deforum_helpers.output.disk import disk_errors
+from deforum_helpers.core.errors import DeforumError
+from deforum_helpers.core.files.atomic import disk_errors
+from deforum_helpers.core.files.no_links import Folder, is_folder, open_file
 
 FOLDER = ".tool-inputs"
 TOKEN_BYTES = 16

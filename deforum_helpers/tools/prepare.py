@@ -11,16 +11,23 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from deforum_helpers.depth.names import available_families, serve
-from deforum_helpers.errors import DiskFull, MissingFeature, Problem, RenderError, SettingsError, lacking
-from deforum_helpers.fetch import is_url
-from deforum_helpers.host import HostFacts
+from deforum_helpers.core.errors import (
+    DiskFull,
+    MissingFeature,
+    Problem,
+    RenderError,
+    SettingsError,
+    lacking,
+)
+from deforum_helpers.core.files.no_links import resolved
+from deforum_helpers.core.net.fetch import is_url
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.media.footage import Footage, footage_of
-from deforum_helpers.media.inputs import Downloads
-from deforum_helpers.nolinks import resolved
-from deforum_helpers.options import Options, override, override_warnings
+from deforum_helpers.models.depth.names import available_families, serve
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.pipeline.host_facts import HostFacts
+from deforum_helpers.pipeline.input_files import Downloads
+from deforum_helpers.settings.host_options import Options, override, override_warnings
 from deforum_helpers.tools.arguments import typed_arguments
 from deforum_helpers.tools.checks import (
     DepthLook,
@@ -33,9 +40,8 @@ from deforum_helpers.tools.checks import (
     numbered_pictures,
     size_of,
 )
-from deforum_helpers.tools.folders import notes_on, require_room
+from deforum_helpers.tools.folders import ToolResult, Work, notes_on, require_room
 from deforum_helpers.tools.names import OTHER_SPELLINGS, WITH_DEPTH
-from deforum_helpers.tools.results import ToolResult, Work
 
 Run = Callable[[Work], ToolResult]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken, Progress, RunResult
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
-from deforum_helpers.output.names import claimed_run
-from deforum_helpers.progress import Progress, RunResult
+from deforum_helpers.output.paths import claimed_run
+from deforum_helpers.tools.folders import Work
 from deforum_helpers.tools.prepare import PreparedTool
-from deforum_helpers.tools.results import Work
 
 
 def run_tool(

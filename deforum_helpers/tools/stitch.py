@@ -5,14 +5,13 @@ from __future__ import annotations
 from itertools import count
 from pathlib import Path
 
-from deforum_helpers.nolinks import make_folder
+from deforum_helpers.core.files.atomic import disk_errors
+from deforum_helpers.core.files.no_links import make_folder
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.derived import film_of
-from deforum_helpers.output.disk import disk_errors
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.output.image_steps import film_of
 from deforum_helpers.tools.checks import check_fps, numbered_pictures
-from deforum_helpers.tools.folders import clean_name
-from deforum_helpers.tools.results import ToolResult, Work
+from deforum_helpers.tools.folders import ToolResult, Work, clean_name
 
 FOLDER = "frames-to-video"
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deforum_helpers.output.derived import enlarge_pictures
+from deforum_helpers.models.upscaling.models import make_upscaler
+from deforum_helpers.models.upscaling.names import film_name
+from deforum_helpers.output.image_steps import enlarge_pictures
 from deforum_helpers.tools.checks import check_upscaling, enlarged_size
-from deforum_helpers.tools.films import filmed
+from deforum_helpers.tools.finished_video import filmed
 from deforum_helpers.tools.folders import (
+    ToolResult,
+    Work,
     extracted,
     fresh_folder,
     input_video,
@@ -16,9 +20,6 @@ from deforum_helpers.tools.folders import (
     require_room,
     sound_of,
 )
-from deforum_helpers.tools.results import ToolResult, Work
-from deforum_helpers.upscaling.models import make_upscaler
-from deforum_helpers.upscaling.names import film_name
 
 FOLDER = "frame-upscaling"
 PICTURES = "Upscaled_frames"

@@ -10,16 +10,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from deforum_helpers.depth import make_estimator
-from deforum_helpers.depth.base import DepthEstimator
-from deforum_helpers.depth.maps import depth_bytes
-from deforum_helpers.depth.names import available_families, depth_name, serve
 from deforum_helpers.image.convert import from_bytes
+from deforum_helpers.models.depth import make_estimator
+from deforum_helpers.models.depth.base import DepthEstimator
+from deforum_helpers.models.depth.maps import depth_bytes
+from deforum_helpers.models.depth.names import available_families, depth_name, serve
+from deforum_helpers.models.segmentation.anime import FigureFinder, load_finder
 from deforum_helpers.output.frames import read_frame, write_frame
-from deforum_helpers.tools.anime import FigureFinder, load_finder
 from deforum_helpers.tools.checks import DepthLook, checked_look
-from deforum_helpers.tools.films import filmed
+from deforum_helpers.tools.finished_video import filmed
 from deforum_helpers.tools.folders import (
+    ToolResult,
+    Work,
     extracted,
     fresh_folder,
     input_video,
@@ -29,7 +31,6 @@ from deforum_helpers.tools.folders import (
     sound_of,
 )
 from deforum_helpers.tools.names import WITH_DEPTH, WITH_FIGURES
-from deforum_helpers.tools.results import ToolResult, Work
 
 FOLDER = "frame-depth"
 BLUR_PX = 5

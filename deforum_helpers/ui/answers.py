@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.errors import DeforumError, SettingsError
+from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.output.metadata import read_settings
-from deforum_helpers.plot import camera_svg, changing_schedules, plot_svg
+from deforum_helpers.pipeline.plot import camera_svg, changing_schedules, plot_svg
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.checking import Checked, check, verdict_html
 from deforum_helpers.ui.controls import (
@@ -21,21 +21,14 @@ from deforum_helpers.ui.controls import (
     submitted,
     values_of,
 )
-from deforum_helpers.ui.loading import (
-    Taken,
-    default_settings,
-    problem_html,
-    report_html,
-    saved_text,
-    taken,
-)
-from deforum_helpers.ui.options import chosen
-from deforum_helpers.ui.presets import preset_settings
+from deforum_helpers.ui.formatting import escape
+from deforum_helpers.ui.host_options import chosen
+from deforum_helpers.ui.loading import Taken, default_settings, problem_html, report_html, saved_text, taken
+from deforum_helpers.ui.preset_list import preset_settings
 from deforum_helpers.ui.saved_files import SavedFiles, download_html, run_settings
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.tool_answers import ToolAnswers
 from deforum_helpers.ui.uploads import Uploads, host_uploads
-from deforum_helpers.ui.wording import escape
 
 Values = tuple[Any, ...]
 VIDEO_GROUP = "DeforumOutputArgs"

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deforum_helpers.errors import DeforumError, Problem, alike, told
-from deforum_helpers.prepare import Prepared
-from deforum_helpers.progress import duration
+from deforum_helpers.core.errors import DeforumError, Problem, alike, told
+from deforum_helpers.core.progress import duration
+from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui.controls import hidden, submitted, to_control
+from deforum_helpers.ui.formatting import escape, problems_of, size
 from deforum_helpers.ui.service import JobService
-from deforum_helpers.ui.wording import escape, problems_of, size
 
 MAX_MARKED = 40
 

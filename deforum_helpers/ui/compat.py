@@ -13,12 +13,11 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from deforum_helpers.errors import DeforumError
-from deforum_helpers.ui.controls import Control
-from deforum_helpers.ui.options import OptionRow
+from deforum_helpers.core.errors import DeforumError
+from deforum_helpers.ui.controls import Control, number, scalar, switch, text, texts
+from deforum_helpers.ui.formatting import escape
+from deforum_helpers.ui.host_options import OptionRow
 from deforum_helpers.ui.uploads import Uploads
-from deforum_helpers.ui.values import number, scalar, switch, text, texts
-from deforum_helpers.ui.wording import escape
 
 MAJOR = int(gr.__version__.split(".")[0])
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")

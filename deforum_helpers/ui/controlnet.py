@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deforum_helpers.controlnet.names import MODULES
-from deforum_helpers.engines.control_models import control_folders, control_names
-from deforum_helpers.host import ControlNetFacts, HostFacts
+from deforum_helpers.controlnet.model_files import control_folders, control_names
+from deforum_helpers.controlnet.units import MODULES
+from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
 
 ELSEWHERE = "they need a checkpoint of Stable Diffusion (--ckpt)"
 NO_MODELS = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deforum_helpers.errors import Problem, SettingsError, alike, told
+from deforum_helpers.core.errors import Problem, SettingsError, alike, told
 from deforum_helpers.settings import (
     FIELDS,
     Loaded,
@@ -16,12 +16,12 @@ from deforum_helpers.settings import (
     flat_settings,
     load_settings,
 )
-from deforum_helpers.settings.findings import sentences
 from deforum_helpers.settings.legacy import modernised
 from deforum_helpers.settings.load import KNOWN_NAMES, unknown_warnings
+from deforum_helpers.settings.messages import sentences
 from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.controls import NAMES
-from deforum_helpers.ui.wording import escape
+from deforum_helpers.ui.formatting import escape
 
 MAX_LISTED = 12
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from deforum_helpers.bundled import bundled
+from deforum_helpers.core.bundled import bundled
 from deforum_helpers.ui import compat
 from deforum_helpers.ui.service import Event, JobService
 from deforum_helpers.ui.tab import make_tab

@@ -8,13 +8,13 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from deforum_helpers.nolinks import open_file
+from deforum_helpers.core.files.no_links import open_file
+from deforum_helpers.core.progress import frame_words, state_words
 from deforum_helpers.output.kinds import KINDS
-from deforum_helpers.progress import frame_words, state_words
 from deforum_helpers.ui.checking import warnings_html
+from deforum_helpers.ui.formatting import escape
 from deforum_helpers.ui.saved_files import download_html, run_content
 from deforum_helpers.ui.service import JobService, JobView
-from deforum_helpers.ui.wording import escape
 
 PREVIEW_PX = 640
 LISTED = 50

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.nolinks import make_folder, read_file
-from deforum_helpers.output.disk import disk_errors, write_whole
+from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.files.atomic import disk_errors, write_whole
+from deforum_helpers.core.files.no_links import make_folder, read_file
 from deforum_helpers.settings import FIELDS, parse_settings_text
+from deforum_helpers.ui.formatting import escape
 from deforum_helpers.ui.loading import saved_text
-from deforum_helpers.ui.wording import escape
 
 OPTIONS_FILE = "deforum_options.json"
 MAX_BYTES = 16 << 20

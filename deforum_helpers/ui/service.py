@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from deforum_helpers.options import Options
-from deforum_helpers.prepare import HostFacts, Prepared
+from deforum_helpers.pipeline.prepare import HostFacts, Prepared
+from deforum_helpers.settings.host_options import Options
 
 JobState = Literal["queued", "paused", "running", "done", "failed", "cancelled"]
 

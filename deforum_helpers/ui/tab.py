@@ -9,22 +9,22 @@ from typing import Any
 
 import gradio as gr
 
-from deforum_helpers.kept_settings import kept_settings
+from deforum_helpers.pipeline.last_settings import kept_settings
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat, controlnet
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.boxes import boxes_for_script
 from deforum_helpers.ui.controls import NAMES, control, host_choices, start_values
 from deforum_helpers.ui.events import connect
+from deforum_helpers.ui.formatting import escape, model_html
+from deforum_helpers.ui.host_options import fixed_facts, option_rows
 from deforum_helpers.ui.layout import IDLE, Section, sections
-from deforum_helpers.ui.options import fixed_facts, option_rows
 from deforum_helpers.ui.panels import DOCK
 from deforum_helpers.ui.parts import Parts
-from deforum_helpers.ui.presets import presets_html
+from deforum_helpers.ui.preset_list import presets_html
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.tool_tab import TOOLS, ToolPart
 from deforum_helpers.ui.uploads import Uploads
-from deforum_helpers.ui.wording import escape, model_html
 
 NOTES = """Keys are frames, values are prompts: <code>{"0": "a lake at dawn", "60": "a forest in autumn"}</code>.
 Keys may count from the end: <code>"max_f-10"</code>. What follows <code>--neg</code> is not wanted in the picture;

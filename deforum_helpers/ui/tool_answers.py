@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.errors import DeforumError
+from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.tools.checks import numbered_pictures
 from deforum_helpers.ui.checking import warnings_html
-from deforum_helpers.ui.options import OptionRow, number
+from deforum_helpers.ui.formatting import escape
+from deforum_helpers.ui.host_options import OptionRow, number
 from deforum_helpers.ui.panels import LISTED, button_html, file_links, progress_html, version
 from deforum_helpers.ui.service import JobService, JobView
 from deforum_helpers.ui.tool_rows import DEPTH_ROWS, INTERPOLATION_FIELDS, UPSCALE_ROWS
-from deforum_helpers.ui.wording import escape
 
 FileUrl = Callable[[Path], str]
 Files = Sequence[Path]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deforum_helpers.settings.tables import DEPTH_ALGORITHMS, UPSCALE_FACTORS, UPSCALE_MODELS
 from deforum_helpers.tools.names import MODES, THRESHOLDINGS
-from deforum_helpers.ui.options import OptionRow
+from deforum_helpers.ui.host_options import OptionRow
 
 # Settings of films that hold for the tools that make frames between frames.
 INTERPOLATION_FIELDS = (

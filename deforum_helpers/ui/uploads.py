@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from deforum_helpers.errors import DeforumError, Problem, SettingsError
-from deforum_helpers.nolinks import Folder, is_file, make_folder, read_file
-from deforum_helpers.output.disk import disk_errors, write_whole
+from deforum_helpers.core.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.core.files.atomic import disk_errors, write_whole
+from deforum_helpers.core.files.no_links import Folder, is_file, make_folder, read_file
 from deforum_helpers.ui.boxes import PICTURES
 
 MAX_FILES = 1000  # of one box

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deforum_helpers.host import ControlNetFacts
-from deforum_helpers.webui.host_scripts import find_script
-from deforum_helpers.webui.parts import part
+import cv2
+import numpy as np
+
+from deforum_helpers.core.errors import MissingFeature, RenderError
+from deforum_helpers.engines.base import Control
+from deforum_helpers.pipeline.checks import host_name_of
+from deforum_helpers.pipeline.host_facts import ControlNetFacts
+from deforum_helpers.webui import messages
+from deforum_helpers.webui.host_modules import part
+from deforum_helpers.webui.host_scripts import Taking, find_script
+
+if TYPE_CHECKING:
+    import torch
 
 TITLE = "ControlNet"
 FORGE_CODE = "lib_controlnet.external_code"
@@ -90,3 +103,133 @@ def module_names(code: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _forge_state() -> Any:
     return sys.modules["lib_controlnet.global_state"]
+
+
+RESIZE_MODES = {
+    "Outer Fit (Shrink to Fit)": "Resize and Fill",
+    "Inner Fit (Scale to Fit)": "Crop and Resize",
+    "Just Resize": "Just Resize",
+}
+# Preprocessors that read the mask beside the picture; for the others it limits where the unit acts.
+READ_THE_MASK = ("inpaint", "ip-adapter", "clip")
+DARKEST_MASK = 5 / 255
+
+
+def controlnet_takings(
+    controls: Sequence[Control], size_px: tuple[int, int], *, is_img2img: bool
+) -> tuple[Taking, ...]:
+    """Return ControlNet's part in a picture of `size_px`; nothing if no unit steers.
+
+    Raises:
+        MissingFeature: the host has no ControlNet, or none that can do this.
+        RenderError: its ControlNet does not take a unit.
+    """
+    steering = [control for control in controls if _steers(control)]
+    if not steering:
+        return ()
+    code, script = external_code(), find_script(TITLE, is_img2img=is_img2img)
+    if code is None or script is None:
+        raise MissingFeature(f"cn_{steering[0].unit}_enabled: {controlnet_facts().missing}")
+    return (Taking(script, tuple(_unit(code, control, size_px) for control in steering)),)
+
+
+def _steers(control: Control) -> bool:
+    """Tell whether a unit does anything: hosts take a mask that is black everywhere for none at all."""
+    masked_out = control.mask is not None and float(control.mask.max()) <= DARKEST_MASK
+    return control.guidance_start <= control.guidance_end and not masked_out
+
+
+def _unit(code: Any, control: Control, size_px: tuple[int, int]) -> Any:
+    kind = code.ControlNetUnit
+    known = _fields(kind)
+    modules, _ = module_names(code)
+    from deforum_helpers.image.convert import to_bytes  # torch, which checks do without
+
+    picture = np.ascontiguousarray(to_bytes(control.image))
+    values = {
+        "enabled": True,
+        "module": host_name_of(control.module, modules) or control.module,
+        "model": host_name_of(control.model, model_names(code)) or control.model,
+        "weight": control.weight,
+        "guidance_start": control.guidance_start,
+        "guidance_end": control.guidance_end,
+        "resize_mode": RESIZE_MODES.get(control.resize_mode, control.resize_mode),
+        "control_mode": control.control_mode,
+        "low_vram": control.low_vram,
+        "pixel_perfect": control.pixel_perfect,
+        "processor_res": control.processor_res,
+        "threshold_a": control.threshold_a,
+        "threshold_b": control.threshold_b,
+        "save_detected_map": False,
+        **_pictures(control, picture, known, size_px),
+    }
+    try:
+        return kind(**{name: value for name, value in values.items() if name in known})
+    except (ValueError, AssertionError) as error:
+        what = " ".join(str(error).split())[:300]
+        raise RenderError(messages.UNIT_REFUSED(unit=control.unit, reason=what)) from error
+
+
+def _fields(kind: Any) -> set[str]:
+    """Return the fields of the host's unit; its versions are dataclasses, pydantic models and plain classes."""
+    if dataclasses.is_dataclass(kind):
+        return {field.name for field in dataclasses.fields(kind)}
+    declared = getattr(kind, "model_fields", None) or getattr(kind, "__fields__", None)
+    return set(declared or inspect.signature(kind).parameters)
+
+
+def _pictures(
+    control: Control, picture: np.ndarray, known: set[str], size_px: tuple[int, int]
+) -> dict[str, Any]:
+    """Return the unit's picture and mask, the way this version of ControlNet wants them.
+
+    Raises:
+        MissingFeature: it is too old to limit a unit to a mask.
+    """
+    if "mask_image" in known:  # Forge
+        nothing = np.zeros((*picture.shape[:2], 4), np.uint8)
+        given: dict[str, Any] = {
+            "image": picture,
+            "image_fg": nothing,
+        }  # without it a black picture fails there
+        return given if control.mask is None else {**given, "mask_image": _levels(control.mask)}
+    if control.mask is None:
+        return {"image": {"image": picture, "mask": np.zeros_like(picture)}}
+    if any(word in control.module.casefold() for word in READ_THE_MASK):
+        height, width = picture.shape[:2]
+        mask = cv2.resize(_levels(control.mask), (width, height), interpolation=cv2.INTER_NEAREST)
+        return {"image": {"image": picture, "mask": mask}}
+    if "effective_region_mask" not in known:
+        raise MissingFeature(messages.UNIT_WITHOUT_MASK(unit=control.unit))
+    region = fitted(_levels(control.mask), control.resize_mode, size_px)
+    return {"image": {"image": picture, "mask": np.zeros_like(picture)}, "effective_region_mask": region}
+
+
+def _levels(mask: torch.Tensor) -> np.ndarray:
+    """Return (h, w, 3) uint8."""
+    levels = (mask.detach().cpu().numpy() * 255).round().astype(np.uint8)
+    return np.ascontiguousarray(np.repeat(levels[..., None], 3, axis=2))
+
+
+def fitted(picture: np.ndarray, resize_mode: str, size_px: tuple[int, int]) -> np.ndarray:
+    """Return a (h, w, 3) uint8 mask as ControlNet fits its picture to the frame; bars are black.
+
+    Args:
+        picture: the mask.
+        resize_mode: one of `settings.tables.CN_RESIZE_MODES`.
+        size_px: (width, height) of the frame.
+    """
+    width, height = size_px
+    if resize_mode == "Just Resize":
+        return np.asarray(cv2.resize(picture, size_px, interpolation=cv2.INTER_AREA))
+    ratios = (width / picture.shape[1], height / picture.shape[0])
+    ratio = min(ratios) if resize_mode.startswith("Outer") else max(ratios)
+    sides = (max(1, round(picture.shape[1] * ratio)), max(1, round(picture.shape[0] * ratio)))
+    resized = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA)
+    canvas = np.zeros((height, width, 3), np.uint8)
+    left, top = (width - sides[0]) // 2, (height - sides[1]) // 2
+    across = slice(max(left, 0), max(left, 0) + min(sides[0], width))
+    down = slice(max(top, 0), max(top, 0) + min(sides[1], height))
+    cut = resized[max(-top, 0) :, max(-left, 0) :]
+    canvas[down, across] = cut[: down.stop - down.start, : across.stop - across.start]
+    return canvas

@@ -12,21 +12,20 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import Cancelled, RenderError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.registry import WEBUI
-from deforum_helpers.errors import Cancelled, RenderError
 from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
-from deforum_helpers.webui import messages, reloads
-from deforum_helpers.webui.borrowed import drawing_options
-from deforum_helpers.webui.drawing import ModelsExchanged, host_images, raise_fault
+from deforum_helpers.webui import messages, pages
 from deforum_helpers.webui.features import check_faces
-from deforum_helpers.webui.fields import padded_size
+from deforum_helpers.webui.generation import Ending, ModelsExchanged, Turns, host_images, locked, raise_fault
+from deforum_helpers.webui.host_modules import part
 from deforum_helpers.webui.host_scripts import Faults
-from deforum_helpers.webui.parts import part
-from deforum_helpers.webui.selection import MODEL_OPTIONS, make_selection
-from deforum_helpers.webui.turn import Ending, Turns, locked
+from deforum_helpers.webui.model_choice import MODEL_OPTIONS, make_selection
+from deforum_helpers.webui.option_overrides import drawing_options
+from deforum_helpers.webui.requests import padded_size
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ class HostEngine:
         """
         exchanges = 0
         while True:
-            if reloads.wait_until_over(cancel):
+            if pages.wait_until_over(cancel):
                 self._turns.forget()
             cancel.check_cancel()
             try:
@@ -106,7 +105,7 @@ class HostEngine:
             cancel.check_cancel()
             if ending == "skipped":
                 _pause(cancel)
-            elif not reloads.seen_within(reloads.GRACE_S):
+            elif not pages.seen_within(pages.GRACE_S):
                 raise Cancelled(messages.INTERRUPTED())
 
     def _draw(self, request: GenerateRequest, cancel: CancelToken) -> tuple[Ending, np.ndarray | None]:
@@ -178,9 +177,9 @@ def _pause(cancel: CancelToken) -> None:
         if pressed[0]:
             logger.info("The job continues.")
             return
-        if not reloads.seen_within(reloads.GRACE_S):
+        if not pages.seen_within(pages.GRACE_S):
             raise Cancelled(messages.INTERRUPTED())
-        reloads.wait_until_over(cancel)
+        pages.wait_until_over(cancel)
 
 
 def _unload() -> Callable[[], None]:

@@ -9,18 +9,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.core.net.fetch import Fetcher
 from deforum_helpers.engines.registry import WEBUI
-from deforum_helpers.errors import SettingsError
-from deforum_helpers.fetch import Fetcher
-from deforum_helpers.options import Options, override
-from deforum_helpers.output.names import IMAGES_FOLDER
-from deforum_helpers.prepare import HostFacts
+from deforum_helpers.output.paths import IMAGES_FOLDER
+from deforum_helpers.pipeline.prepare import HostFacts
+from deforum_helpers.settings.host_options import Options, override
 from deforum_helpers.webui import settings_page
 from deforum_helpers.webui.controlnet import controlnet_facts
-from deforum_helpers.webui.features import lacking
-from deforum_helpers.webui.parts import host_name, part
-from deforum_helpers.webui.samplers import JOINED, sampler_names, scheduler_labels
-from deforum_helpers.webui.selection import selected_checkpoint
+from deforum_helpers.webui.features import JOINED, lacking, sampler_names, scheduler_labels
+from deforum_helpers.webui.host_modules import host_name, part
+from deforum_helpers.webui.model_choice import selected_checkpoint
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
-from deforum_helpers.webui.parts import part
+from deforum_helpers.webui.host_modules import part
 
 # What hosts call in a script while they draw.
 CALLS = (

@@ -1,13 +1,27 @@
-"""The app of the host's pages, from the moment that gradio makes it: its port opens before the host tells of it."""
+"""The tab that a host gets where there can be none: it says why, and what to do."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
+from deforum_helpers.core.progress import CancelToken
+
 logger = logging.getLogger(__name__)
+
+
+def tab_that_says(why: str) -> Any:
+    """Return a tab, gradio's Blocks, with nothing in it but the sentences `why`."""
+    import gradio as gr
+
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        gr.Textbox(value=why, label="Deforum cannot work", interactive=False, lines=4)
+    return blocks
+
 
 _end: Callable[[], None] | None = None
 
@@ -52,3 +66,62 @@ def end_watch() -> None:
     if _end is not None:
         _end()
     _end = None
+
+
+GRACE_S = 1.5
+LONGEST_S = 180.0
+LOOK_EVERY_S = 0.05
+
+_over = threading.Event()
+_over.set()
+
+
+def began() -> None:
+    """The host is about to load its scripts again."""
+    _over.clear()
+
+
+def ended() -> None:
+    """The host has a new app."""
+    _over.set()
+
+
+def underway() -> bool:
+    """Tell whether the host is between two apps.
+
+    It says so itself only late: first it closes its server, and waits until its pages have let go.
+    """
+    from modules import shared
+
+    server = getattr(getattr(shared, "demo", None), "server", None)
+    return not _over.is_set() or bool(getattr(server, "should_exit", False))
+
+
+def seen_within(seconds: float) -> bool:
+    """Tell whether a reload begins in the next `seconds`; it interrupts all drawing first."""
+    from modules import shared
+
+    if getattr(shared, "demo", None) is None:  # without pages there is nothing to load again
+        return False
+    deadline = time.monotonic() + seconds
+    while not underway():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_EVERY_S)
+    return True
+
+
+def wait_until_over(cancel: CancelToken) -> bool:
+    """Return when the host is not between two apps; tell whether it was.
+
+    Raises:
+        Cancelled, Parked: the token said so.
+    """
+    if not underway():
+        return False
+    logger.info("The WebUI reloads its pages; the job goes on afterwards.")
+    deadline = time.monotonic() + LONGEST_S
+    while underway() and time.monotonic() < deadline:
+        cancel.check()
+        time.sleep(LOOK_EVERY_S)
+    return True

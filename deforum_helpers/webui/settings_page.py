@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any
 
-from deforum_helpers.options import Options
+from deforum_helpers.settings.host_options import Options
 
 SECTION = ("deforum", "Deforum")
 OPTIONS = tuple(each for each in fields(Options) if each.name.startswith("deforum_"))

@@ -16,14 +16,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from deforum_api.app import mount
-from deforum_api.checking import Question, batch_body, prepared_job
-from deforum_api.jobs import JobQueue
-from deforum_api.security import Access
-from deforum_api.submission import Limits
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.own_host import own_facts
+from deforum_api.http.app import mount
+from deforum_api.http.security import Access
+from deforum_api.queue.checks.request import Question, batch_body, prepared_job
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.submission import Limits
+from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.pipeline.host_facts import own_facts
 
 WAIT_S = 120.0
 LOCAL = "http://127.0.0.1:7860"

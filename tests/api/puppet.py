@@ -13,11 +13,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from deforum_api.errors import StoreUnavailable
-from deforum_api.owners import Me
-from deforum_api.store_sqlite import SqliteStore
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import ModelError, OutOfMemory
+from deforum_api.queue.errors import StoreUnavailable
+from deforum_api.queue.owners import Me
+from deforum_api.queue.sqlite import SqliteStore
+from deforum_helpers.core.errors import ModelError, OutOfMemory
+from deforum_helpers.core.progress import CancelToken
 from tests.api.fake_renderer import WAIT_S, Step
 
 FRAMES = 4

@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deforum_api.host import make_queue
-from deforum_api.store import MemoryStore
-from deforum_helpers.own_host import own_facts
+from deforum_api.hosts.own_host import make_queue
+from deforum_api.queue.store import MemoryStore
+from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.settings import FIELDS
 from tests.api.fake_renderer import Renderer, serving, strict_queue
 
@@ -202,7 +202,7 @@ def test_every_value_of_too_many_frames_is_refused(
     strict: tuple[TestClient, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, _ = strict
-    monkeypatch.setattr("deforum_api.validation.SERIES_FRAMES", 15)
+    monkeypatch.setattr("deforum_api.queue.checks.request.SERIES_FRAMES", 15)
     body = {"deforum_settings": [SMALL, SMALL]}
     assert client.post("/deforum_api/validate", json=body).status_code == 200
     answer = client.post("/deforum_api/validate?series=true", json=body)

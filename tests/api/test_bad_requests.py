@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api.host import make_queue
-from deforum_api.store import MemoryStore
-from deforum_helpers.own_host import own_facts
+from deforum_api.hosts.own_host import make_queue
+from deforum_api.queue.store import MemoryStore
+from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.settings import FIELDS, defaults
 from tests.api.fake_renderer import Renderer, ended, serving, strict_queue, submit
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from deforum_api.bug_report import without_words
-from deforum_api.logs import LOG_NAME
-from deforum_api.record import Job
-from deforum_api.standalone import main
-from deforum_api.store_sqlite import FILE_NAME, SqliteStore
+from deforum_api.hosts.bug_report import without_words
+from deforum_api.hosts.standalone import main
+from deforum_api.queue.logs import LOG_NAME
+from deforum_api.queue.record import Job
+from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 
 SECRET = "a fox in velvet"
 SUBMITTED = {
@@ -83,7 +83,7 @@ def test_what_a_bug_needs_is_in(outputs: Path) -> None:
     assert (first["id"], first["status"], first["options_overrides"]) == ("batch(1)-0", "FAILED", ["sd_vae"])
     assert "2026-01-01 INFO batch(1)-0 deforum_api: prompt [left out] is used" in files[LOG_NAME]
     assert "zoom '[left out]' and \"steps\" of 'batch(1)-0' say `[left out]`" in files[LOG_NAME]
-    assert 'File "deforum_helpers/job.py", line 7, in run' in files[LOG_NAME]
+    assert 'File "deforum_helpers/pipeline/job.py", line 7, in run' in files[LOG_NAME]
 
 
 def test_prompts_are_in_where_they_are_asked_for(outputs: Path) -> None:
@@ -94,7 +94,7 @@ def test_prompts_are_in_where_they_are_asked_for(outputs: Path) -> None:
 
 
 def test_only_the_last_jobs_are_told(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deforum_api.bug_report.JOBS_TOLD", 2)
+    monkeypatch.setattr("deforum_api.hosts.bug_report.JOBS_TOLD", 2)
     assert [job["id"] for job in json.loads(report(outputs)["jobs.json"])] == ["batch(2)-2", "batch(2)-3"]
 
 

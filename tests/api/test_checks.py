@@ -16,17 +16,15 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api import checks as checking_programs
-from deforum_api.check_process import host_facts, plain_facts
-from deforum_api.checking import Findings, Question, batch_body, examined
-from deforum_api.checks import CheckProcess, CheckProcesses
-from deforum_api.errors import MOST_PROBLEMS, ApiError, Busy, QueueClosed, TooLarge
-from deforum_api.jobs import JobQueue
-from deforum_api.submission import SCHEDULES
-from deforum_api.turns import Abandoned
-from deforum_api.validation import MOST_ANSWER_BYTES
-from deforum_helpers.own_host import own_facts
-from deforum_helpers.prepare import prepare
+from deforum_api.queue.checks import processes as checking_programs
+from deforum_api.queue.checks.check_process import host_facts, plain_facts
+from deforum_api.queue.checks.processes import Abandoned, CheckProcess, CheckProcesses
+from deforum_api.queue.checks.request import MOST_ANSWER_BYTES, Findings, Question, batch_body, examined
+from deforum_api.queue.errors import MOST_PROBLEMS, ApiError, Busy, QueueClosed, TooLarge
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.submission import SCHEDULES
+from deforum_helpers.pipeline.host_facts import own_facts
+from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.settings.files import RepeatingObject
 from tests.api.fake_renderer import SMALL, WAIT_S, Renderer, serving, submit
 

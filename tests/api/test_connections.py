@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from deforum_api.connections import (
+from deforum_api.hosts.connections import (
     FULL,
     GRACE_S,
     HEADERS_S,
@@ -19,7 +19,7 @@ from deforum_api.connections import (
     BoundedConnection,
     end_overdue,
 )
-from deforum_api.descriptors import out_of_descriptors
+from deforum_api.queue.descriptors import out_of_descriptors
 from tests.api.event_loops import run_elsewhere
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

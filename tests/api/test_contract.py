@@ -10,11 +10,11 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from deforum_api.app import mount
-from deforum_api.checks import ChecksHere
-from deforum_api.jobs import JobQueue
-from deforum_api.models import DeforumJobStatus, ErrorResponse
-from deforum_api.security import Access
+from deforum_api.http.app import mount
+from deforum_api.http.models import DeforumJobStatus, ErrorResponse
+from deforum_api.http.security import Access
+from deforum_api.queue.checks.processes import ChecksHere
+from deforum_api.queue.jobs import JobQueue
 from tests.api.fake_renderer import LOCAL, Renderer, ended, make_app, submit, until
 
 ENVELOPE = {"id", "status", "message", "detail", "errors"}

@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.responses import JSONResponse, StreamingResponse
 
-from deforum_api.errors import Busy
-from deforum_api.events import EventAnswer, Streams
-from deforum_api.faults import FaultLog
-from deforum_api.jobs import JobQueue
-from deforum_api.slices import SLICE_BYTES, SlicedAnswer, whole
+from deforum_api.http.app import FaultLog
+from deforum_api.http.sse import EventAnswer, Streams
+from deforum_api.http.views import SLICE_BYTES, SlicedAnswer, whole
+from deforum_api.queue.errors import Busy
+from deforum_api.queue.jobs import JobQueue
 from tests.api.event_loops import run_elsewhere
 from tests.api.fake_renderer import LOCAL, Renderer, serving, submit, until
 

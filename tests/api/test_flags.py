@@ -6,9 +6,9 @@ import argparse
 
 import pytest
 
-from deforum_api.flags import flag_problem, make_parser
-from deforum_api.logs import log_level
-from deforum_api.submission import HANG_AFTER_S
+from deforum_api.hosts.flags import flag_problem, make_parser
+from deforum_api.queue.logs import log_level
+from deforum_api.queue.submission import HANG_AFTER_S
 from preload import preload
 
 

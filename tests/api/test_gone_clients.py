@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 
-from deforum_api.jobs import JobQueue
+from deforum_api.queue.jobs import JobQueue
 from tests.api.fake_renderer import WAIT_S, Renderer, ended, make_app, submit, until
 
 CLIENTS = 20

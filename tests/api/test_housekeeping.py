@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api.errors import StoreUnavailable
-from deforum_api.jobs import JobQueue
-from deforum_api.logs import FORMAT, OneLineFormatter
+from deforum_api.queue.errors import StoreUnavailable
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.logs import FORMAT, OneLineFormatter
 from tests.api.fake_renderer import Renderer, ended, submit, until
 
 
@@ -116,7 +116,7 @@ def test_lines_of_a_job_name_it(
     caplog.set_level("INFO", "deforum_api")
     (job_id,) = submit(client, {"batch_name": "bad"})
     assert ended(client, job_id)["status"] == "FAILED"
-    lines = [line for line in caplog.text.splitlines() if "deforum_api.worker:" in line]
+    lines = [line for line in caplog.text.splitlines() if "deforum_api.queue.worker:" in line]
     assert lines
-    assert all(f" {job_id} deforum_api.worker:" in line for line in lines)
+    assert all(f" {job_id} deforum_api.queue.worker:" in line for line in lines)
     assert "\nforged line" not in caplog.text

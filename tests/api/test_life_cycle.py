@@ -9,9 +9,9 @@ from itertools import pairwise
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api.jobs import JobQueue
-from deforum_api.submission import Limits
-from deforum_helpers.errors import ModelError, OutOfMemory, Problem, SettingsError
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.submission import Limits
+from deforum_helpers.core.errors import ModelError, OutOfMemory, Problem, SettingsError
 from tests.api.fake_renderer import LOCAL, WAIT_S, Renderer, ended, make_app, submit, until
 
 

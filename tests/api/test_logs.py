@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deforum_api import logs
-from deforum_api.logs import LOG_NAME, OneLineFormatter, Seldom, about_job, write_log_file
+from deforum_api.queue import logs
+from deforum_api.queue.logs import LOG_NAME, OneLineFormatter, Seldom, about_job, write_log_file
 
 NAME = "deforum_api.test"
 FORGED = "2026-01-01 00:00:00 INFO - deforum_api: all is well"

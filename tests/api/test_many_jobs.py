@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
-from deforum_api.jobs import JobQueue
-from deforum_api.submission import Limits
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.submission import Limits
 from tests.api.fake_renderer import LOCAL, WAIT_S, Renderer, make_app, until
 from tests.api.puppet import QuickStore
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api.folders import located
-from deforum_api.host import make_queue
-from deforum_api.jobs import JobQueue
-from deforum_api.record import Job
-from deforum_api.store_sqlite import FILE_NAME, SqliteStore
-from deforum_api.ui_service import QueueService
-from deforum_helpers.own_host import own_facts
+from deforum_api.hosts.own_host import make_queue
+from deforum_api.queue.folders import located
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
+from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
+from deforum_api.tab.service import QueueService
+from deforum_helpers.pipeline.host_facts import own_facts
 from tests.api.fake_renderer import WAIT_S, Renderer, ended, serving, submit
 
 BEGUN = "20260102030405"

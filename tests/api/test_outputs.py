@@ -12,8 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from deforum_api import outputs
-from deforum_api.routes import outputs as routes
+from deforum_api.http import outputs
+from deforum_api.http.routes import outputs as routes
 from tests.api.fake_renderer import Renderer, ended, submit, until
 
 FILM = bytes(range(200))
@@ -144,8 +144,8 @@ def test_head_reads_no_film_and_follows_no_job(
     def text(*_: object) -> str:
         raise AssertionError("the job was followed")
 
-    monkeypatch.setattr("deforum_api.outputs._chunks", chunks)
-    monkeypatch.setattr("deforum_api.events.job_json", text)
+    monkeypatch.setattr("deforum_api.http.outputs._chunks", chunks)
+    monkeypatch.setattr("deforum_api.http.sse.job_json", text)
     path = f"/deforum_api/jobs/{job_id}"
     assert client.head(f"{path}/video").status_code == 200
     assert client.head(f"{path}/events").headers["content-type"].startswith("text/event-stream")
@@ -261,7 +261,7 @@ def test_a_file_that_goes_while_it_is_asked_for_is_404(
     def gone(path: Path) -> None:
         raise FileNotFoundError(2, "No such file", str(path))
 
-    monkeypatch.setattr("deforum_api.outputs.opened", gone)
+    monkeypatch.setattr("deforum_api.http.outputs.opened", gone)
     answer = client.get(f"/deforum_api/jobs/{job_id}/{place}")
     assert answer.status_code == 404
     assert answer.json()["message"].endswith("is gone or cannot be read.")

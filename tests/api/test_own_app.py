@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api.jobs import JobQueue
-from deforum_api.security import Access
-from deforum_api.standalone import make_app
+from deforum_api.hosts.standalone import make_app
+from deforum_api.http.security import Access
+from deforum_api.queue.jobs import JobQueue
 from tests.api.fake_renderer import LOCAL
 
 STUDIO = "https://studio.example"

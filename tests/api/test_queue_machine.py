@@ -17,10 +17,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from deforum_api.errors import AlreadyFinished, KeyReused, NotFinished, NotResumable, StillEnding, UnknownId
-from deforum_api.jobs import JobQueue
-from deforum_api.record import MAX_ATTEMPTS, MAX_DELAY_S, WORKING, Job
-from deforum_api.submission import Limits
+from deforum_api.queue.errors import (
+    AlreadyFinished,
+    KeyReused,
+    NotFinished,
+    NotResumable,
+    StillEnding,
+    UnknownId,
+)
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import MAX_ATTEMPTS, MAX_DELAY_S, WORKING, Job
+from deforum_api.queue.submission import Limits
 from tests.api.fake_renderer import WAIT_S, asking
 from tests.api.puppet import FRAMES, PuppetRenderer, QuickStore
 

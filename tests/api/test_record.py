@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deforum_api.record import (
+from deforum_api.queue.record import (
     PHASES,
     STATUSES,
     TRANSITIONS,

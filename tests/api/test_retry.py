@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api.errors import KeyReused, StoreUnavailable
-from deforum_api.jobs import JobQueue
-from deforum_api.owners import Me
-from deforum_api.record import Job
-from deforum_api.store_sqlite import SqliteStore
-from deforum_api.submission import Limits, digest_of
-from deforum_helpers.errors import (
+from deforum_api.queue.errors import KeyReused, StoreUnavailable
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.owners import Me
+from deforum_api.queue.record import Job
+from deforum_api.queue.sqlite import SqliteStore
+from deforum_api.queue.submission import Limits, digest_of
+from deforum_helpers.core.errors import (
     DiskFull,
     DownloadFailed,
     ModelError,

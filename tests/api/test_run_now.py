@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from deforum_api.jobs import JobQueue
-from deforum_api.run_now import run_files, settings_files
-from deforum_helpers.errors import ModelError
+from deforum_api.hosts.run_now import run_files, settings_files
+from deforum_api.queue.jobs import JobQueue
+from deforum_helpers.core.errors import ModelError
 from tests.api.fake_renderer import WAIT_S, Renderer
 
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.errors import FlakyStrategyDefinition
 from schemathesis.specs.openapi.checks import positive_data_acceptance, use_after_free
 
-from deforum_api.links import OF_A_BATCH, OF_A_JOB
-from deforum_api.routing import METHODS
-from deforum_api.security import Access
+from deforum_api.http.docs_pages import OF_A_BATCH, OF_A_JOB
+from deforum_api.http.routing import METHODS
+from deforum_api.http.security import Access
 from tests.api.fake_renderer import Renderer, make_app, strict_queue
 
 # A body of the right form may still ask for what cannot be rendered.

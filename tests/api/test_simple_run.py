@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api.jobs import JobQueue
-from deforum_helpers.errors import OutOfMemory
+from deforum_api.queue.jobs import JobQueue
+from deforum_helpers.core.errors import OutOfMemory
 from tests.api.fake_renderer import WAIT_S, Renderer, serving, until
 
 SETTINGS = json.dumps({"max_frames": 3, "W": 128, "nonsense": 1})

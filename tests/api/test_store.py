@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deforum_api.record import Job
-from deforum_api.store import JobStore, MemoryStore, Receipt
-from deforum_api.store_sqlite import SqliteStore
+from deforum_api.queue.record import Job
+from deforum_api.queue.sqlite import SqliteStore
+from deforum_api.queue.store import JobStore, MemoryStore, Receipt
 
 
 def job(batch: int, number: int, order: int) -> Job:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from deforum_api import database
-from deforum_api.errors import StoreUnavailable
-from deforum_api.owners import SILENCE_S, Me, Owners, process_start
-from deforum_api.recent import Recent
-from deforum_api.record import Job
-from deforum_api.store_sqlite import AT_ONCE, SqliteStore
+from deforum_api.queue import sqlite
+from deforum_api.queue.errors import StoreUnavailable
+from deforum_api.queue.owners import SILENCE_S, Me, Owners, process_start
+from deforum_api.queue.record import Job
+from deforum_api.queue.records import Recent
+from deforum_api.queue.sqlite import AT_ONCE, SqliteStore
 
 NEW = Job("batch(1)-0", "batch(1)", 0, '{"W": 64}', "null", 1.0, 1.0)
 CLAIMED = replace(NEW, phase="PREPARING", updates=1)
@@ -49,8 +49,8 @@ def test_what_was_added_is_on_the_disk_when_add_returns(path: Path) -> None:
     script = (
         "import os, signal\n"
         "from pathlib import Path\n"
-        "from deforum_api.record import Job\n"
-        "from deforum_api.store_sqlite import SqliteStore\n"
+        "from deforum_api.queue.record import Job\n"
+        "from deforum_api.queue.sqlite import SqliteStore\n"
         f"SqliteStore(Path({str(path)!r})).add([Job('batch(1)-0', 'batch(1)', 0, '{{}}', 'null', 1.0, 1.0)])\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -287,10 +287,10 @@ def test_a_program_that_began_anew_in_its_own_process_takes_its_jobs_back() -> N
 def test_an_older_database_is_brought_to_this_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_job(path)
     later = (
-        *database.MIGRATIONS,
+        *sqlite.MIGRATIONS,
         "ALTER TABLE jobs ADD COLUMN colour TEXT DEFAULT 'red'; DROP TABLE receipts",
     )
-    monkeypatch.setattr(database, "MIGRATIONS", later)
+    monkeypatch.setattr(sqlite, "MIGRATIONS", later)
     store = SqliteStore(path)
     assert store.page() == (NEW,)
     assert store._read("SELECT colour FROM jobs") == [("red",)]
@@ -312,11 +312,11 @@ def test_a_record_without_what_later_versions_added_is_read(path: Path) -> None:
 
 def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_job(path)
-    good = database.MIGRATIONS
-    monkeypatch.setattr(database, "MIGRATIONS", (*good, "DROP TABLE receipts; SELECT nonsense"))
+    good = sqlite.MIGRATIONS
+    monkeypatch.setattr(sqlite, "MIGRATIONS", (*good, "DROP TABLE receipts; SELECT nonsense"))
     with pytest.raises(StoreUnavailable):
         SqliteStore(path)
-    monkeypatch.setattr(database, "MIGRATIONS", good)
+    monkeypatch.setattr(sqlite, "MIGRATIONS", good)
     store = SqliteStore(path)
     assert (store.page(), store.receipt("key")) == ((NEW,), None)
     store.close()
@@ -359,7 +359,7 @@ def test_a_foreign_database_is_refused(path: Path) -> None:
 
 
 def test_a_locked_database_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     with_job(path)
     store = SqliteStore(path)
     other = sqlite3.connect(path, isolation_level=None)

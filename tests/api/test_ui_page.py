@@ -14,11 +14,11 @@ from fastapi.testclient import TestClient
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from deforum_api import gate
-from deforum_api.jobs import JobQueue
-from deforum_api.security import Access
-from deforum_api.standalone import make_app
-from deforum_api.ui_page import TabPage
+from deforum_api.hosts.standalone import make_app
+from deforum_api.http import app
+from deforum_api.http.security import Access
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.tab.page import TabPage
 
 Open = Callable[..., TestClient]
 
@@ -58,11 +58,11 @@ def made(client: TestClient, **headers: str) -> None:
 
 def test_the_first_visitor_is_asked_to_wait_and_the_api_answers_meanwhile(opened: Open) -> None:
     calls = []
-    gate = threading.Event()
+    app = threading.Event()
 
     def slow(app: FastAPI) -> None:
         calls.append(1)
-        assert gate.wait(WAIT_S)
+        assert app.wait(WAIT_S)
         serve(app)
 
     client = opened(serve=slow)
@@ -72,7 +72,7 @@ def test_the_first_visitor_is_asked_to_wait_and_the_api_answers_meanwhile(opened
     assert 'http-equiv="refresh"' in first.text
     assert client.get("/deforum_api/health").status_code == 200
     assert client.get("/favicon.ico").status_code == 404
-    gate.set()
+    app.set()
     made(client)
     assert client.get("/").text == "the tab"
     assert client.get("/docs").status_code == 200
@@ -164,7 +164,7 @@ def test_what_the_tab_runs_ends_with_the_server(jobs: JobQueue) -> None:
 
 
 def test_a_body_that_grows_too_big_is_cut(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "MAX_BODY_BYTES", 100)
+    monkeypatch.setattr(app, "MAX_BODY_BYTES", 100)
     client = opened()
     made(client)
 

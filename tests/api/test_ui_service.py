@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from fake_renderer import WAIT_S, Renderer, strict_queue
 
-from deforum_api.jobs import JobQueue
-from deforum_api.ui_desktop import OptionsFile, has_desktop
-from deforum_api.ui_service import QueueService
-from deforum_helpers.errors import DeforumError, SettingsError
-from deforum_helpers.options import Options
-from deforum_helpers.own_host import own_facts
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.tab.desktop import OptionsFile, has_desktop
+from deforum_api.tab.service import QueueService
+from deforum_helpers.core.errors import DeforumError, SettingsError
+from deforum_helpers.pipeline.host_facts import own_facts
+from deforum_helpers.settings.host_options import Options
 from deforum_helpers.ui.service import JobView
 
 
@@ -280,9 +280,9 @@ def test_a_folder_is_listed_once_a_second_at_most_while_a_job_runs(
     service: QueueService, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed: list[str] = []
-    monkeypatch.setattr("deforum_api.ui_service.outputs", lambda job: listed.append(job.id) or [])
+    monkeypatch.setattr("deforum_api.tab.service.outputs", lambda job: listed.append(job.id) or [])
     clock = [100.0]
-    monkeypatch.setattr("deforum_api.ui_service.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("deforum_api.tab.service.time.monotonic", lambda: clock[0])
     renderer.gate.clear()
     (first,) = service.submit([{"batch_name": "first"}])
     for _ in range(5):

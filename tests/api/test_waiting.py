@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from fake_renderer import WAIT_S, Renderer
 
-from deforum_api.errors import AlreadyFinished, NotFinished, UnknownId
-from deforum_api.happenings import Moved
-from deforum_api.jobs import JobQueue
-from deforum_api.record import Job
-from deforum_api.runner import is_preview
+from deforum_api.queue.errors import AlreadyFinished, NotFinished, UnknownId
+from deforum_api.queue.events import Moved
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
+from deforum_api.queue.runner import is_preview
 
 
 def until(jobs: JobQueue, job_id: str, wanted: Callable[[Job], bool]) -> Job:
@@ -91,7 +91,7 @@ def test_a_paused_job_with_frames_that_is_cancelled_is_made_into_a_film(
 
 
 def jobs_reported(frame: int) -> object:
-    from deforum_api.record import Reported
+    from deforum_api.queue.record import Reported
 
     return Reported("GENERATING", 0.5, frame, 4, "/out", "20260102030405")
 

@@ -47,7 +47,15 @@ def url(outdir: Path) -> Iterator[str]:
     reason = missing()
     if reason:
         pytest.skip(reason)
-    command = [sys.executable, "-m", "deforum_api.standalone", "--deforum-engine", "null", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "deforum_api.hosts.standalone",
+        "--deforum-engine",
+        "null",
+        "--port",
+        "0",
+    ]
     with (outdir / "server.log").open("w") as log:
         server = subprocess.Popen(
             [*command, "--deforum-outdir", str(outdir)],

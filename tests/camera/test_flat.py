@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.camera.flat import (
+from deforum_helpers.camera.matrix_2d import (
     classic_flip_matrix,
     flat_matrices,
     flat_matrix,
     homography,
     perspective_flip_matrix,
 )
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from tests.image.pictures import golden
 
 GOLDEN = golden("warp2d.json")

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.camera.angles import rotation
-from deforum_helpers.camera.pose import UNITS_PER_DEPTH, next_from_prev, poses
+from deforum_helpers.camera.pose import UNITS_PER_DEPTH, next_from_prev, poses, rotation
 
 angles = st.floats(-360, 360)
 

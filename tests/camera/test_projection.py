@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.camera.flat import perspective_flip_matrix
+from deforum_helpers.camera.matrix_2d import perspective_flip_matrix
 from deforum_helpers.camera.pose import next_from_prev
 from deforum_helpers.camera.projection import FARTHEST_PX, flat_maps, lens, sampling_maps, sampling_point
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 
 STILL = next_from_prev((0, 0, 0), (0, 0, 0))
 units = st.floats(-40, 40)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deforum_helpers.camera.shake import shake_offsets, shakes
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.settings.tables import SHAKE_NAMES
 
 names = st.sampled_from(sorted(shakes()))

@@ -13,8 +13,8 @@ from deforum_api.__main__ import main
 from deforum_api.client import Client
 from deforum_api.client.commands import job_words, show
 from deforum_helpers.__main__ import main as helpers_main
+from deforum_helpers.core.progress_line import ProgressLine
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.progress_line import ProgressLine
 from tests.clients.scripted import Scripted, record, told
 from tests.integration.server import SMALL, Server
 

@@ -4,21 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.controlnet import names
-from deforum_helpers.controlnet.names import (
+from deforum_helpers.controlnet import units
+from deforum_helpers.controlnet.units import (
     ALIASES,
     JOINTS_MODEL,
     MODULES,
     NEAREST,
     PEOPLE_MODEL,
     Number,
+    acting_units,
+    follows_frames,
     module_fault,
     module_of,
     module_warning,
     plain_name,
     suggestion,
 )
-from deforum_helpers.controlnet.units import acting_units, follows_frames
 from deforum_helpers.core.messages import code_of
 from deforum_helpers.settings import ControlNetUnit, load_settings
 
@@ -70,7 +71,7 @@ def test_openpose_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         for name in ("config.json", "model.safetensors"):
             (folder / name).write_text("{}")
     assert module_fault("openpose") is None
-    monkeypatch.setattr(names, "find_spec", lambda name: None)
+    monkeypatch.setattr(units, "find_spec", lambda name: None)
     assert module_fault("openpose") == (
         "openpose needs the package 'transformers'; install it with: pip install transformers"
     )

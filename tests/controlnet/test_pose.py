@@ -9,11 +9,18 @@ import pytest
 import torch
 import transformers
 
-from deforum_helpers.controlnet.names import JOINTS_MODEL, PEOPLE_MODEL
-from deforum_helpers.controlnet.pose import PoseFinder, make_pose_finder
+from deforum_helpers.controlnet.openpose import (
+    FROM_COCO,
+    LIMBS,
+    Joint,
+    PoseFinder,
+    drawn,
+    make_pose_finder,
+    skeleton_of,
+)
 from deforum_helpers.controlnet.preprocessors import Look, Preprocessors
-from deforum_helpers.controlnet.skeletons import FROM_COCO, LIMBS, Joint, drawn, skeleton_of
-from deforum_helpers.errors import MissingFeature, ModelError
+from deforum_helpers.controlnet.units import JOINTS_MODEL, PEOPLE_MODEL
+from deforum_helpers.core.errors import MissingFeature, ModelError
 from deforum_helpers.image.convert import to_bytes
 from tests.refusals import refuses
 

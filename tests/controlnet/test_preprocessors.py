@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from deforum_helpers.controlnet import line_drawings, preprocessors
-from deforum_helpers.controlnet.names import MODULES
-from deforum_helpers.controlnet.nearness import nearness
-from deforum_helpers.controlnet.preprocessors import FITS, Look, Preprocessors, perfect_side_px
-from deforum_helpers.errors import MissingFeature
+from deforum_helpers.controlnet import preprocessors
+from deforum_helpers.controlnet.preprocessors import FITS, Look, Preprocessors, nearness, perfect_side_px
+from deforum_helpers.controlnet.units import MODULES
+from deforum_helpers.core.errors import MissingFeature
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.settings.tables import CN_RESIZE_MODES
@@ -138,7 +137,7 @@ def test_sizes_at_which_is_looked(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def canny(picture: np.ndarray, low: float, high: float) -> np.ndarray:
         seen.append(picture.shape[:2])
-        return line_drawings.canny(picture, low, high)
+        return preprocessors.canny(picture, low, high)
 
     monkeypatch.setattr(preprocessors, "_DRAWINGS", {"canny": canny})
     picture = square(100)[:50]

@@ -11,7 +11,7 @@ import diffusers
 import pytest
 import torch
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.diffusion.loading import quiet_libraries

@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from deforum_helpers.core.errors import ModelError, SettingsError
 from deforum_helpers.engines import make_engine
-from deforum_helpers.engines.checkpoints import describe_checkpoint
-from deforum_helpers.engines.model_files import safetensors_shapes
-from deforum_helpers.errors import ModelError, SettingsError
-from deforum_helpers.own_host import own_facts
-from deforum_helpers.prepare import prepare
+from deforum_helpers.models.weights.checkpoints import describe_checkpoint
+from deforum_helpers.models.weights.headers import safetensors_shapes
+from deforum_helpers.pipeline.host_facts import own_facts
+from deforum_helpers.pipeline.prepare import prepare
 
 TinyMaker = Callable[[str], Path]
 

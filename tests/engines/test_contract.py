@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import Cancelled, ModelError
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
-from deforum_helpers.errors import Cancelled, ModelError
-from deforum_helpers.registry import UnknownName
 
 RequestMaker = Callable[..., GenerateRequest]
 KINDS = ("null", "demo", "sd1", "sd2", "lcm", "sdxl", "sd3", "flux")

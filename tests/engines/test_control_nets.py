@@ -13,17 +13,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.controlnet.model_files import check_fit, control_folders, control_model, control_names
+from deforum_helpers.core.errors import MissingFeature, ModelError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Control, GenerateRequest
-from deforum_helpers.engines.checkpoints import describe_checkpoint
-from deforum_helpers.engines.control_models import check_fit, control_folders, control_model, control_names
-from deforum_helpers.engines.diffusion.control_nets import control_net
+from deforum_helpers.engines.diffusion.control_residuals import RAMP, Unit, steering_at
+from deforum_helpers.engines.diffusion.controlnet import control_net
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.engines.diffusion.loading import load_model
-from deforum_helpers.engines.diffusion.steering import RAMP, Unit, steering_at
-from deforum_helpers.errors import MissingFeature, ModelError
 from deforum_helpers.image.types import Image
+from deforum_helpers.models.weights.checkpoints import describe_checkpoint
 from tests.engines import tiny_models
 from tests.engines.original_layout import write_control_file
 from tests.refusals import refuses

@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deforum_api.check_process import host_facts, plain_facts
-from deforum_api.flags import flag_problem, make_parser
-from deforum_api.host import health
+from deforum_api.hosts.flags import flag_problem, make_parser
+from deforum_api.hosts.own_host import health
+from deforum_api.queue.checks.check_process import host_facts, plain_facts
 from deforum_helpers.__main__ import main
+from deforum_helpers.core.errors import ModelError
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.registry import ENGINES, declared, own_engines
-from deforum_helpers.errors import ModelError
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.own_host import own_facts
+from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.ui.controlnet import offered
 from deforum_helpers.ui.controls import start_values, submitted
-from deforum_helpers.ui.wording import model_html
+from deforum_helpers.ui.formatting import model_html
 
 ROOT = Path(__file__).parents[2]
 DECLARATION = """

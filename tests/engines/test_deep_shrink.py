@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest, KohyaHRFix
 from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied, resized
-from deforum_helpers.errors import ModelError
 from deforum_helpers.settings.tables import RESIZE_METHODS
 from tests.engines import tiny_models
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import ModelError, OutOfMemory, RenderError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import FreeU, GenerateRequest
 from deforum_helpers.engines.diffusion import lora
@@ -22,7 +23,6 @@ from deforum_helpers.engines.diffusion.clip_text import token_blocks, token_ids,
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, EmbeddingCache, blended
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.engines.diffusion.network_state import tiling_applied
-from deforum_helpers.errors import ModelError, OutOfMemory, RenderError
 from tests.engines import tiny_models
 
 RequestMaker = Callable[..., GenerateRequest]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from deforum_helpers.engines.checkpoints import describe_checkpoint
+from deforum_helpers.core.errors import DiskFull, DownloadFailed, ModelError, RenderError
 from deforum_helpers.engines.diffusion.loading import load_model
-from deforum_helpers.errors import DiskFull, DownloadFailed, ModelError, RenderError
+from deforum_helpers.models.weights.checkpoints import describe_checkpoint
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 pytest.importorskip("diffusers")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
 

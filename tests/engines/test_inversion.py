@@ -13,18 +13,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.diffusion.autoencoder import KEPT_SHARE, Autoencoder, without_autoencoder_loss
 from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
-from deforum_helpers.engines.diffusion.inversion import (
-    LEAST_LEVELS,
-    blended_noise,
-    inverted_noise,
-    rising_levels,
-)
+from deforum_helpers.engines.diffusion.noise import LEAST_LEVELS, blended_noise, inverted_noise, rising_levels
 from deforum_helpers.engines.diffusion.samplers import SAMPLERS
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable

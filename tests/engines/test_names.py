@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.engines.names import SAMPLERS, SCHEDULERS, samplers, schedulers, split_sampler, steps_run
-from deforum_helpers.registry import UnknownName
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,8 @@ def test_at_least_one_step_and_never_more_than_all(steps: int, strength: float) 
 
 def test_names_and_checkpoints_need_no_torch() -> None:
     code = (
-        "import sys, deforum_helpers.engines.names, deforum_helpers.engines.checkpoints, deforum_helpers.engines;"
+        "import sys, deforum_helpers.engines.names, deforum_helpers.models.weights.checkpoints; "
+        "import deforum_helpers.engines;"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import RenderError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.null import draw_chart
-from deforum_helpers.errors import RenderError
 
 
 def request(**changes: object) -> GenerateRequest:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest, PromptBlend
+from deforum_helpers.engines.diffusion.conditioned import WeightedPrompts
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
-from deforum_helpers.engines.diffusion.weighted_prompts import WeightedPrompts
 
 RequestMaker = Callable[..., GenerateRequest]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.engines.diffusion.families import _noise_model_of_betas, _noise_model_of_flow

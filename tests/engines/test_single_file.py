@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.engines.diffusion.single_file import _told_by_marks
-from deforum_helpers.errors import ModelError
+from deforum_helpers.engines.diffusion.loading import _told_by_marks
 from tests.engines.original_layout import write_single_file
 
 RequestMaker = Callable[..., GenerateRequest]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from deforum_api.host import health
+from deforum_api.hosts.own_host import health
 from deforum_helpers.__main__ import main
 from deforum_helpers.engines.demo.words import ABILITY, names_nothing_known, unknown_words, vocabulary
-from deforum_helpers.own_host import own_facts
-from deforum_helpers.prepare import prepare
-from deforum_helpers.ui.wording import model_html
+from deforum_helpers.pipeline.host_facts import own_facts
+from deforum_helpers.pipeline.prepare import prepare
+from deforum_helpers.ui.formatting import model_html
 
 ROOT = Path(__file__).parents[2]
 

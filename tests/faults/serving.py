@@ -18,21 +18,23 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deforum_api import database, standalone
-from deforum_api.host import health, make_queue
-from deforum_api.jobs import JobQueue
-from deforum_api.record import Job
-from deforum_api.security import Access
-from deforum_api.standalone import Server as StandaloneServer
-from deforum_api.standalone import listen, make_app
-from deforum_api.submission import Limits
-from deforum_helpers import job as rendering
-from deforum_helpers import regular_files
+from deforum_api.hosts import standalone
+from deforum_api.hosts.own_host import health, make_queue
+from deforum_api.hosts.standalone import Server as StandaloneServer
+from deforum_api.hosts.standalone import listen, make_app
+from deforum_api.http.security import Access
+from deforum_api.queue import sqlite
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
+from deforum_api.queue.submission import Limits
+from deforum_helpers.core.errors import OutOfMemory
+from deforum_helpers.core.files import regular
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine
-from deforum_helpers.errors import OutOfMemory
-from deforum_helpers.output import derived, film, postproduction
-from deforum_helpers.own_host import own_facts
+from deforum_helpers.output import image_steps, writer
+from deforum_helpers.pipeline import job as rendering
+from deforum_helpers.pipeline import postproduction
+from deforum_helpers.pipeline.host_facts import own_facts
 from tests.integration.server import WAIT_S, Client
 
 FRAMES = 8
@@ -168,23 +170,23 @@ def _die_behind(owner: Any, name: str) -> None:
 PLACES: dict[str, Fault] = {
     "preparing": lambda: _die_before(rendering._Job, "fresh_start"),
     "before the first checkpoint": lambda: _die_before(
-        film, "write_whole", lambda path, _: path.suffix == ".checkpoint"
+        writer, "write_whole", lambda path, _: path.suffix == ".checkpoint"
     ),
     "between key frame and in-between frames": lambda: _die_before(
-        film, "write_frame", lambda path, *_: path.name.endswith("_000000005.png")
+        writer, "write_frame", lambda path, *_: path.name.endswith("_000000005.png")
     ),
-    "in ffmpeg": lambda: _die_before(film.VideoWriter, "_closed"),
-    "between film and end": lambda: _die_behind(film, "write_manifest"),
+    "in ffmpeg": lambda: _die_before(writer.VideoWriter, "_closed"),
+    "between film and end": lambda: _die_behind(writer, "write_manifest"),
 }
 # Places that a job only meets when more is asked for than a film.
 LATER_PLACES: dict[str, Fault] = {
     "while frames are enlarged": lambda: _die_before(
-        derived,
+        image_steps,
         "write_frame",
         lambda path, *_: path.parent.name.endswith("_upscaled") and "0005" in path.name,
     ),
     "while frames are drawn in between": lambda: _die_before(
-        derived, "write_frame", lambda path, *_: path.name == "000000005.png"
+        image_steps, "write_frame", lambda path, *_: path.name == "000000005.png"
     ),
     "before the list of outputs has a film": lambda: _die_before(postproduction, "write_manifest"),
     "before frames are removed": lambda: _die_behind(postproduction, "write_manifest"),
@@ -195,10 +197,10 @@ LATER_PLACES: dict[str, Fault] = {
 
 
 QUIRKS: dict[str, Fault] = {
-    "impatient": lambda: setattr(database, "BUSY_TIMEOUT_S", 0.2),
+    "impatient": lambda: setattr(sqlite, "BUSY_TIMEOUT_S", 0.2),
     "deaf": lambda: setattr(standalone, "PARKING_TIME_S", 0.3),
     "film": PLACES["in ffmpeg"],
-    "hanging drive": lambda: _hang_at(regular_files, "_opened"),
+    "hanging drive": lambda: _hang_at(regular, "_opened"),
 }
 
 

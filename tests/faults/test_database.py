@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api import runner
-from deforum_api.errors import StoreUnavailable
-from deforum_api.host import make_queue
-from deforum_api.jobs import JobQueue
-from deforum_api.record import Job
-from deforum_api.store_sqlite import FILE_NAME, SqliteStore
-from deforum_api.submission import Limits
+from deforum_api.hosts.own_host import make_queue
+from deforum_api.queue import runner
+from deforum_api.queue.errors import StoreUnavailable
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
+from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
+from deforum_api.queue.submission import Limits
 from deforum_helpers.engines.null import NullEngine
-from deforum_helpers.own_host import own_facts
+from deforum_helpers.pipeline.host_facts import own_facts
 from tests.api.fake_renderer import asking, serving
 from tests.faults.conftest import Start
 from tests.faults.serving import SETTINGS, WAIT_S, FaultyEngine, ended
@@ -94,7 +94,15 @@ def test_a_lock_of_another_program_is_told_and_outlived(start: Start, tmp_path: 
 
 def started(folder: Path) -> subprocess.CompletedProcess[str]:
     """The program, as a user starts it, on a database that it cannot use."""
-    command = [sys.executable, "-m", "deforum_api.standalone", "--deforum-engine", "null", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "deforum_api.hosts.standalone",
+        "--deforum-engine",
+        "null",
+        "--port",
+        "0",
+    ]
     command += ["--deforum-outdir", str(folder)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False)
 
@@ -183,7 +191,7 @@ def test_a_database_that_fails_while_the_program_runs_is_told_once_and_tried_aga
         assert "it was left as it is" in answer.json()["message"]
         unavailable = client.get("/deforum_api/health").json()["unavailable"]
         assert "damaged" in unavailable[-1]["reason"]
-    said = [record for record in caplog.records if record.name == "deforum_api.runner"]
+    said = [record for record in caplog.records if record.name == "deforum_api.queue.runner"]
     assert len(said) == 1
     assert said[0].exc_info is None
     (job,) = jobs.submit([TINY])

@@ -18,19 +18,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deforum_api.errors import StoreUnavailable
-from deforum_api.host import make_queue
-from deforum_api.jobs import JobQueue
-from deforum_api.record import Job
-from deforum_api.store import JobStore, MemoryStore
-from deforum_api.store_sqlite import FILE_NAME, SqliteStore
-from deforum_api.submission import Limits
+from deforum_api.hosts.own_host import make_queue
+from deforum_api.queue.errors import StoreUnavailable
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
+from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
+from deforum_api.queue.store import JobStore, MemoryStore
+from deforum_api.queue.submission import Limits
+from deforum_helpers.core.files import atomic
 from deforum_helpers.engines.null import NullEngine
-from deforum_helpers.output import disk
-from deforum_helpers.output.containers import count_frames
-from deforum_helpers.output.film import CHECKPOINT_PICTURES
+from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.own_host import own_facts
+from deforum_helpers.output.writer import CHECKPOINT_PICTURES
+from deforum_helpers.pipeline.host_facts import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine, ended
 from tests.faults.small_disk import fill, small_disk
 
@@ -124,11 +124,11 @@ class TestSimulated:
         def before(number: int, cancel: Any) -> None:
             drawn.append(number)
             if number == 2:
-                free[0] = disk.SPARE_BYTES + 1000
+                free[0] = atomic.SPARE_BYTES + 1000
 
         usage = shutil.disk_usage
         monkeypatch.setattr(
-            disk.shutil, "disk_usage", lambda path: SimpleNamespace(free=min(usage(path).free, free[0]))
+            atomic.shutil, "disk_usage", lambda path: SimpleNamespace(free=min(usage(path).free, free[0]))
         )
         jobs = make(before=before, retries=())
         (job,) = jobs.submit([SETTINGS])
@@ -148,7 +148,7 @@ class TestSimulated:
     ) -> None:
         asked: list[int] = []
         monkeypatch.setattr(
-            "deforum_helpers.output.film.require_space", lambda folder, needed: asked.append(needed)
+            "deforum_helpers.output.writer.require_space", lambda folder, needed: asked.append(needed)
         )
         jobs = make()
         (job,) = jobs.submit([{**SETTINGS, "store_frames_in_ram": True}])
@@ -159,7 +159,7 @@ class TestSimulated:
     def test_a_film_whose_last_frame_is_drawn_is_finished_all_the_same(
         self, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+        monkeypatch.setattr(atomic.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
         jobs = make(free_disk=lambda folder: 10**12)
         (job,) = jobs.submit([{**SETTINGS, "max_frames": 2}])
         assert ended(jobs, job.id).status == "SUCCEEDED"
@@ -183,7 +183,7 @@ class TestSimulated:
         def before(number: int, cancel: Any) -> None:
             if number == 3:
                 free[0] = 2_500_000 - sum(path.stat().st_size for path in Path(outputs).rglob("*.png"))
-                raise disk.DiskFull("The disk is full.")
+                raise atomic.DiskFull("The disk is full.")
 
         jobs = make(before=before, free_disk=lambda folder: free[0])
         outputs = jobs.check(settings, None).output_root
@@ -224,7 +224,7 @@ class TestReal:
     def test_it_stops_before_a_frame_is_half_written(
         self, make: Make, outputs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(disk, "SPARE_BYTES", 2**18)
+        monkeypatch.setattr(atomic, "SPARE_BYTES", 2**18)
         store = SqliteStore(outputs / FILE_NAME)
         jobs = make(outputs, self.fills(outputs, 1_300_000), store, retries=())
         (job,) = jobs.submit([LARGE])
@@ -239,7 +239,7 @@ class TestReal:
     def test_a_frame_that_does_not_fit_any_more(
         self, make: Make, outputs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("deforum_helpers.output.film.require_space", lambda *_: None)
+        monkeypatch.setattr("deforum_helpers.output.writer.require_space", lambda *_: None)
         jobs = make(outputs, self.fills(outputs, 300_000), retries=())
         (job,) = jobs.submit([LARGE])
         job = ended(jobs, job.id)
@@ -255,7 +255,7 @@ class TestReal:
     def test_a_film_that_does_not_fit(
         self, make: Make, outputs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from deforum_helpers.output.film import Film
+        from deforum_helpers.output.writer import Film
 
         finish_video = Film._finish_video
 
@@ -265,7 +265,7 @@ class TestReal:
             return finish_video(film)
 
         monkeypatch.setattr(Film, "_finish_video", filled)
-        monkeypatch.setattr(disk, "SPARE_BYTES", 0)
+        monkeypatch.setattr(atomic, "SPARE_BYTES", 0)
         jobs = make(outputs, retries=())
         (job,) = jobs.submit([LARGE])
         job = ended(jobs, job.id)
@@ -301,8 +301,8 @@ class TestReal:
     def test_a_job_that_ends_while_the_database_cannot_grow_is_recorded_when_it_can(
         self, make: Make, outputs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(disk, "SPARE_BYTES", 0)
-        from deforum_helpers.output.film import Film
+        monkeypatch.setattr(atomic, "SPARE_BYTES", 0)
+        from deforum_helpers.output.writer import Film
 
         finish, full = Film.finish, threading.Event()
 

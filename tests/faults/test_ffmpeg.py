@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from deforum_api.host import make_queue
-from deforum_api.jobs import JobQueue
-from deforum_api.record import Job
-from deforum_api.store import MemoryStore
-from deforum_api.submission import Limits
+from deforum_api.hosts.own_host import make_queue
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
+from deforum_api.queue.store import MemoryStore
+from deforum_api.queue.submission import Limits
+from deforum_helpers.core.errors import CheckpointError
 from deforum_helpers.engines.null import NullEngine
-from deforum_helpers.errors import CheckpointError
-from deforum_helpers.options import Options
-from deforum_helpers.output import ffmpeg as programs
-from deforum_helpers.output import film, video
-from deforum_helpers.output.containers import count_frames
-from deforum_helpers.own_host import own_facts
+from deforum_helpers.media import ffmpeg as programs
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.output import video, writer
+from deforum_helpers.pipeline.host_facts import own_facts
+from deforum_helpers.settings.host_options import Options
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, ended
 
 
@@ -150,7 +150,7 @@ def test_descriptors_that_run_out_anywhere_end_no_job(
     jobs: JobQueue, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever of ours met it, told as its own error or not at all."""
-    whole, failed = getattr(film.Film, place), []
+    whole, failed = getattr(writer.Film, place), []
 
     def fails_once(*arguments: Any) -> Any:
         if not failed:
@@ -161,7 +161,7 @@ def test_descriptors_that_run_out_anywhere_end_no_job(
                 raise CheckpointError("The run is damaged.") from None
         return whole(*arguments)
 
-    monkeypatch.setattr(film.Film, place, fails_once)
+    monkeypatch.setattr(writer.Film, place, fails_once)
     (job,) = jobs.submit([SETTINGS])
     job = ended(jobs, job.id)
     assert job.status == "SUCCEEDED", job.message

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from deforum_api import runner
-from deforum_api.host import health, make_queue
-from deforum_api.jobs import JobQueue
-from deforum_api.metrics import condition
-from deforum_api.record import Job
-from deforum_api.store import MemoryStore
-from deforum_api.submission import Limits
-from deforum_api.watchdog import OUTSIDE_FRAMES_FACTOR, SLOW_FACTOR, Attempt, Patience
-from deforum_helpers.cancel import CancelToken
+from deforum_api.hosts.own_host import health, make_queue
+from deforum_api.http.metrics import condition
+from deforum_api.queue import runner
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
+from deforum_api.queue.store import MemoryStore
+from deforum_api.queue.submission import Limits
+from deforum_api.queue.watchdog import OUTSIDE_FRAMES_FACTOR, SLOW_FACTOR, Attempt, Patience
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.null import NullEngine
-from deforum_helpers.output.containers import count_frames
-from deforum_helpers.own_host import own_facts
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.pipeline.host_facts import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine
 
 
@@ -140,7 +140,7 @@ def test_a_job_that_was_given_up_and_resumed_has_its_files_to_itself(
 def test_a_cancelled_job_that_makes_its_film_is_not_given_up(
     jobs: JobQueue, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deforum_helpers.output.film import Film
+    from deforum_helpers.output.writer import Film
 
     finish = Film.finish
 

@@ -77,7 +77,7 @@ def programs(server: Server) -> list[int]:
                 command = (entry / "cmdline").read_bytes()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if parent == server.process.pid and b"deforum_api.check_process" in command:
+            if parent == server.process.pid and b"deforum_api.queue.checks.check_process" in command:
                 found.append(int(entry.name))
     return found
 

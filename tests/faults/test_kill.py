@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deforum_helpers.output.containers import count_frames
+from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import read_frame
 from tests.faults.serving import FRAMES, LATER_PLACES, PLACES, SETTINGS, FaultyServer
 

@@ -37,7 +37,7 @@ def host(
     extensions: tuple[str, ...],
 ) -> Iterator[Any]:
     """The fake host's modules by their last names; `.forge` tells which kind it is."""
-    from deforum_helpers.webui import reloads
+    from deforum_helpers.webui import pages
 
     monkeypatch.setenv("FAKE_HOST_FOLDER", str(tmp_path))
     monkeypatch.syspath_prepend(str(HERE / "fake"))
@@ -47,7 +47,7 @@ def host(
         for folder in extensions:
             monkeypatch.syspath_prepend(str(HERE / folder))
     _forget_host()
-    monkeypatch.setattr(reloads, "GRACE_S", 0.15)
+    monkeypatch.setattr(pages, "GRACE_S", 0.15)
     names = (
         "shared",
         "call_queue",
@@ -64,5 +64,5 @@ def host(
         folder=tmp_path,
         **{name: importlib.import_module(f"modules.{name}") for name in names},
     )
-    reloads.ended()
+    pages.ended()
     _forget_host()

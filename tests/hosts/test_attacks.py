@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api import in_webui
-from deforum_api.logs import OneLineFormatter
-from deforum_api.record import Job
-from deforum_api.routing import METHODS
+from deforum_api.hosts import in_webui
+from deforum_api.http.routing import METHODS
+from deforum_api.queue.logs import OneLineFormatter
+from deforum_api.queue.record import Job
 from tests.api.fake_renderer import refused
 from tests.hosts.test_loading import loaded, new_app
 

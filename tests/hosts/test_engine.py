@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import torch
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import Cancelled, ModelError, OutOfMemory, Parked, RenderError
 from deforum_helpers.core.messages import code_of
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.errors import Cancelled, ModelError, OutOfMemory, Parked, RenderError
-from deforum_helpers.webui import reloads, turn
+from deforum_helpers.webui import generation, pages
 from deforum_helpers.webui.engine import HostEngine
 
 WAIT_S = 120.0
@@ -321,7 +321,7 @@ class TestNothingStaysChanged:
             pytest.skip("Forge loads nothing before somebody draws")
         with host.sd_models.model_data.lock:
             thread, outcome = in_background(lambda: draw(HostEngine()))
-            wait_for(lambda: host.shared.state.job == turn.JOB_NAME)
+            wait_for(lambda: host.shared.state.job == generation.JOB_NAME)
             thread.join(0.2)
             assert not host.sd_models.loads
         thread.join(WAIT_S)
@@ -576,7 +576,7 @@ class TestButtons:
         def press_and_forget(step: int) -> None:
             if step == 0:
                 state.skip()
-                time.sleep(20 * turn.LOOK_EVERY_S)
+                time.sleep(20 * generation.LOOK_EVERY_S)
                 state.skipped = False
 
         host.processing.behaviour.at_step = press_and_forget
@@ -610,11 +610,11 @@ class TestButtons:
         thread, outcome = in_background(lambda: draw(HostEngine()))
         wait_for(lambda: server.should_exit)
         host.processing.behaviour.at_step = None
-        reloads.began()
+        pages.began()
         server.should_exit = False
         thread.join(0.3)
         assert thread.is_alive()
-        reloads.ended()
+        pages.ended()
         thread.join(WAIT_S)
         assert torch.equal(outcome[0], expected)
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import MissingFeature, ModelError, RenderError
 from deforum_helpers.core.messages import code_of
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import Control, FreeU, GenerateRequest, KohyaHRFix
-from deforum_helpers.errors import MissingFeature, ModelError, RenderError
-from deforum_helpers.webui.control_units import fitted
+from deforum_helpers.webui.controlnet import fitted
 from deforum_helpers.webui.engine import HostEngine
 from deforum_helpers.webui.facts import host_facts
 

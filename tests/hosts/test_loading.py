@@ -21,10 +21,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from deforum_api import in_webui
-from deforum_api.record import Job
-from deforum_helpers.options import PREVIEWS, Options
-from deforum_helpers.scratch import FILM, LOCK_NAME
+from deforum_api.hosts import in_webui
+from deforum_api.queue.record import Job
+from deforum_helpers.core.files.scratch import FILM, LOCK_NAME
+from deforum_helpers.settings.host_options import PREVIEWS, Options
 from deforum_helpers.webui.facts import output_folders
 from deforum_helpers.webui.settings_page import add_options
 from preload import preload
@@ -439,7 +439,7 @@ def test_films_go_where_the_host_keeps_its_pictures(
 
 def test_the_entry_loads_neither_torch_nor_diffusers_nor_the_tab() -> None:
     script = (
-        "import sys, fastapi, pydantic, numpy; import deforum_api.in_webui, deforum_helpers.webui.settings_page;"
+        "import sys, fastapi, pydantic, numpy; import deforum_api.hosts.in_webui, deforum_helpers.webui.settings_page;"
         "print(*sorted({'torch', 'diffusers', 'transformers', 'gradio', 'preload'} & set(sys.modules)))"
     )
     done = subprocess.run(

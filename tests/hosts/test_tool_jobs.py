@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deforum_api import in_webui
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_api.hosts import in_webui
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.video import VideoWriter
 from tests.hosts.test_loading import loaded, new_app
 

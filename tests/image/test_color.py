@@ -16,15 +16,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.image import color
-from deforum_helpers.image.color import SPACE_OF_MODE, ColorReference, match_color
-from deforum_helpers.image.color_any_device import match_anywhere, spread_of
+from deforum_helpers.image.color import SPACE_OF_MODE, ColorReference, match_anywhere, match_color, spread_of
 from deforum_helpers.image.color_spaces import SPACES
 from deforum_helpers.image.convert import from_bytes, on_8_bit_grid, pixels, to_bytes
-from deforum_helpers.image.histograms import FINE, LEVELS, shifts
-from deforum_helpers.image.histograms_any_device import shifts as shifts_any_device
-from deforum_helpers.image.histograms_any_device import spread
-from deforum_helpers.registry import UnknownName
+from deforum_helpers.image.histograms import FINE, LEVELS, shifts, spread
+from deforum_helpers.image.histograms import device_shifts as shifts_any_device
 from tests.image.pictures import (
     chart,
     chart_u8,

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.image.convert import (
     bytes_anywhere,
     from_bytes,

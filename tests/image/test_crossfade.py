@@ -9,8 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.image.crossfade import dissolve_order, placewise_blend, sharp_blend
-from deforum_helpers.image.pyramid import LEAST_SIDE_PX, bands_of, joined
+from deforum_helpers.image.crossfade import (
+    LEAST_SIDE_PX,
+    bands_of,
+    dissolve_order,
+    joined,
+    placewise_blend,
+    sharp_blend,
+)
 
 
 def stripes(period_px: int, offset_px: int = 0, side_px: int = 128) -> torch.Tensor:

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from deforum_helpers.camera.pose import next_from_prev
-from deforum_helpers.depth.equalise import raw_depth, scene_depth
-from deforum_helpers.flow.apply import flow_picture, moved_along
 from deforum_helpers.image import adjust, composite, convert, inpaint, mask, noise, warp
 from deforum_helpers.image.color import ColorReference, match_color
+from deforum_helpers.models.depth.scene import raw_depth, scene_depth
+from deforum_helpers.models.flow.warp import flow_picture, moved_along
 
 HEIGHT_PX, WIDTH_PX = 48, 64
 POSE = next_from_prev((3.0, 0.0, 6.0), (1.0, 2.0, 0.5))

@@ -9,10 +9,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.image.convert import read_image
-from deforum_helpers.image.files import check_picture
-from deforum_helpers.image.floats import float_tiff, in_8_bits
+from deforum_helpers.image.files import check_picture, float_tiff, in_8_bits
 from tests.refusals import refuses
 
 RAMP = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(48, 64)

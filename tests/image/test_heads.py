@@ -14,9 +14,9 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.image.file_headers import Oversized, check_tags, orientation
 from deforum_helpers.image.files import check_picture, open_picture
-from deforum_helpers.image.heads import Oversized, check_tags, orientation
 
 # Pillow itself takes up to 64 MiB of texts.
 MOST_GROWTH_BYTES = 80_000_000

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.image import mask as masks
 from deforum_helpers.schedule.mask_grammar import parse_mask
 from tests.image.pictures import random_image

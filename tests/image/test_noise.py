@@ -13,9 +13,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.noise import add_noise, noise_field, perlin_hills
-from deforum_helpers.registry import UnknownName
 from tests.image.pictures import golden, levels_apart, random_image
 
 FIELDS = golden("noise.json")["fields"]

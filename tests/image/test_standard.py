@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from deforum_helpers.image.standard import IMAGENET_DEVIATION, IMAGENET_MEAN, standardised
+from deforum_helpers.image.convert import IMAGENET_DEVIATION, IMAGENET_MEAN, standardised
 
 
 def test_each_colour_is_measured_by_its_own_mean_and_deviation() -> None:

@@ -15,16 +15,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.camera.flat import classic_flip_matrix, flat_matrix, perspective_flip_matrix
+from deforum_helpers.camera.matrix_2d import classic_flip_matrix, flat_matrix, perspective_flip_matrix
 from deforum_helpers.camera.pose import next_from_prev
 from deforum_helpers.camera.projection import flat_maps, lens
-from deforum_helpers.depth.equalise import scene_depth
-from deforum_helpers.image import sampling
+from deforum_helpers.core.registry import UnknownName
+from deforum_helpers.image import warp
 from deforum_helpers.image.convert import from_bytes, pixels, to_bytes
-from deforum_helpers.image.sampling import sample, sample_cpu
 from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.image.warp import _maps, warp_depth, warp_flat
-from deforum_helpers.registry import UnknownName
+from deforum_helpers.image.warp import _maps, sample, sample_cpu, warp_depth, warp_flat
+from deforum_helpers.models.depth.scene import scene_depth
 from tests.image.pictures import (
     chart,
     chart_u8,
@@ -213,22 +212,22 @@ def test_both_samplings_agree_far_outside(padding: Any, mode: Any) -> None:
 def test_where_opencv_rounds_coordinates_torch_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     image, pose = random_image(33, 40), next_from_prev((3, 2, 5), (1, 2, 3))
     with_opencv = warp_depth(image, None, pose, **LENS)
-    monkeypatch.setattr(sampling, "remap_is_exact", lambda: False)
-    monkeypatch.setattr(sampling.cv2, "remap", None)
+    monkeypatch.setattr(warp, "remap_is_exact", lambda: False)
+    monkeypatch.setattr(warp.cv2, "remap", None)
     with_torch = warp_depth(image, None, pose, **LENS)
     assert levels_apart(with_opencv, with_torch).max() < 0.02
 
 
 def test_rounded_coordinates_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = sampling.cv2.remap
+    exact = warp.cv2.remap
 
     def rounding(
         rgb: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, *rest: Any, **more: Any
     ) -> np.ndarray:
         return exact(rgb, np.round(map_x * 32) / 32, np.round(map_y * 32) / 32, *rest, **more)
 
-    monkeypatch.setattr(sampling.cv2, "remap", rounding)
-    assert not sampling.remap_is_exact.__wrapped__()
+    monkeypatch.setattr(warp.cv2, "remap", rounding)
+    assert not warp.remap_is_exact.__wrapped__()
 
 
 def test_results_are_channels_last_and_inputs_stay() -> None:

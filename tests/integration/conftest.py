@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.locks import FileLock, Locked, take
+from deforum_helpers.core.files.locks import FileLock, Locked, take
 from tests.integration.server import WAIT_S, Server, port_is_free
 
 EXAMPLES_PORT = 7860

@@ -62,10 +62,10 @@ class Client:
 
 
 class Server(Client):
-    """`python -m deforum_api.standalone` with the null engine on a free port of 127.0.0.1."""
+    """`python -m deforum_api.hosts.standalone` with the null engine on a free port of 127.0.0.1."""
 
     def __init__(self, outputs: Path, *arguments: str, port: int = 0) -> None:
-        command = [sys.executable, "-m", "deforum_api.standalone", "--deforum-engine", "null"]
+        command = [sys.executable, "-m", "deforum_api.hosts.standalone", "--deforum-engine", "null"]
         command += ["--port", str(port), "--deforum-outdir", str(outputs), *arguments]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self.lines: list[str] = []

@@ -118,7 +118,7 @@ def test_run_now_ends_with_1_if_anything_failed(start: Start, tmp_path: Path) ->
     ],
 )
 def test_wrong_flags_end_with_2_and_one_sentence(arguments: list[str], words: str) -> None:
-    command = [sys.executable, "-m", "deforum_api.standalone", *arguments]
+    command = [sys.executable, "-m", "deforum_api.hosts.standalone", *arguments]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert words in ended.stderr
@@ -127,7 +127,15 @@ def test_wrong_flags_end_with_2_and_one_sentence(arguments: list[str], words: st
 
 def test_a_taken_port_is_told(server: Server) -> None:
     port = server.url.rsplit(":", 1)[1]
-    command = [sys.executable, "-m", "deforum_api.standalone", "--deforum-engine", "null", "--port", port]
+    command = [
+        sys.executable,
+        "-m",
+        "deforum_api.hosts.standalone",
+        "--deforum-engine",
+        "null",
+        "--port",
+        port,
+    ]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False)
     assert ended.returncode == 2
     assert f"Port {port} cannot be used" in ended.stderr
@@ -135,7 +143,7 @@ def test_a_taken_port_is_told(server: Server) -> None:
 
 def test_nothing_heavy_is_imported_before_the_first_answer() -> None:
     code = (
-        "import sys; import deforum_api.standalone; "
+        "import sys; import deforum_api.hosts.standalone; "
         "print([name for name in ('torch', 'diffusers', 'transformers', 'cv2') if name in sys.modules])"
     )
     ended = subprocess.run(

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.video import VideoWriter, count_frames
 from tests.integration.server import SMALL, Client, Server
 

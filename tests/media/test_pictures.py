@@ -10,11 +10,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import SettingsError, VideoError
+from deforum_helpers.core.errors import SettingsError, VideoError
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.media.extraction import extract_frames
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.media.footage import Footage, Selection, footage_of
-from deforum_helpers.media.video import extract_frames
-from deforum_helpers.output.ffmpeg import find_ffmpeg
 
 FFMPEG = find_ffmpeg(None)
 

@@ -14,10 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import features
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Cancelled, MissingFeature, RenderError, SettingsError
-from deforum_helpers.media.timing import MOST_FRAMES, constant_rate, even_rate
-from deforum_helpers.media.video import (
+from deforum_helpers.core.errors import Cancelled, MissingFeature, RenderError, SettingsError
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.media.extraction import (
     Footage,
     Selection,
     extract_frames,
@@ -25,7 +24,8 @@ from deforum_helpers.media.video import (
     remove_extracted,
     stem_of,
 )
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.media.timing import MOST_FRAMES, constant_rate, even_rate
 from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.ui.boxes import FILMS
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.output.metadata import PNG_SIGNATURE, SETTINGS_KEYWORD, png_chunk, read_settings
 from deforum_helpers.schedule.parseq import read_manifest
 

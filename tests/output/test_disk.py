@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from deforum_helpers.errors import RenderError
-from deforum_helpers.output import disk
-from deforum_helpers.output.disk import appearing, keep_names, write_whole
+from deforum_helpers.core.errors import RenderError
+from deforum_helpers.core.files import atomic
+from deforum_helpers.core.files.atomic import appearing, keep_names, write_whole
 
 
 def test_two_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_virus_scanner_that_looks_at_a_file_is_waited_for(
         replace(part, name, **at)
 
     monkeypatch.setattr(os, "replace", held_thrice)
-    monkeypatch.setattr(disk, "PAUSE_WHILE_HELD_S", 0.0)
+    monkeypatch.setattr(atomic, "PAUSE_WHILE_HELD_S", 0.0)
     write_whole(tmp_path / "frame.png", b"frame")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"frame"]
 
@@ -105,8 +105,8 @@ def test_a_file_that_is_never_let_go_is_told(
         raise error
 
     monkeypatch.setattr(os, "replace", refused)
-    monkeypatch.setattr(disk, "PAUSE_WHILE_HELD_S", 0.0)
+    monkeypatch.setattr(atomic, "PAUSE_WHILE_HELD_S", 0.0)
     with pytest.raises(RenderError, match=r"frame\.png could not be written"):
         write_whole(tmp_path / "frame.png", b"frame")
-    assert len(tried) == (disk.TRIES_WHILE_HELD + 1 if getattr(error, "winerror", None) else 1)
+    assert len(tried) == (atomic.TRIES_WHILE_HELD + 1 if getattr(error, "winerror", None) else 1)
     assert not list(tmp_path.iterdir())

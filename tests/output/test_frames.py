@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from deforum_helpers.errors import DiskFull, RenderError, SettingsError
+from deforum_helpers.core.errors import DiskFull, RenderError, SettingsError
 from deforum_helpers.output import frames
 from deforum_helpers.output.frames import encoded_png, read_frame, write_frame
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD, read_png_settings

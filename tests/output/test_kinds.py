@@ -13,26 +13,26 @@ import uvicorn
 from fastapi import FastAPI
 
 from deforum_api import __main__ as command_line
-from deforum_api.app import mount
 from deforum_api.client import Client, ClientError
 from deforum_api.client.connection import Ask
-from deforum_api.host import health, make_queue
-from deforum_api.jobs import JobQueue
-from deforum_api.routes import outputs as routes
-from deforum_api.security import Access
-from deforum_api.ui_routes import add_tab_routes
-from deforum_api.ui_service import QueueService
+from deforum_api.hosts.own_host import health, make_queue
+from deforum_api.http.app import mount
+from deforum_api.http.routes import outputs as routes
+from deforum_api.http.security import Access
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.tab.routes import add_tab_routes
+from deforum_api.tab.service import QueueService
+from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.engines import make_engine
-from deforum_helpers.interpolation import names as interpolation
-from deforum_helpers.output import film
+from deforum_helpers.models.interpolation import names as interpolation
+from deforum_helpers.models.upscaling import names as upscaling
+from deforum_helpers.output import writer
 from deforum_helpers.output.kinds import KINDS, OutputKind, kind_of
 from deforum_helpers.output.manifest import OutputFile, output_file, read_manifest
-from deforum_helpers.output.names import Run
-from deforum_helpers.own_host import own_facts
-from deforum_helpers.registry import UnknownName
+from deforum_helpers.output.paths import Run
+from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.uploads import Uploads
-from deforum_helpers.upscaling import names as upscaling
 
 STEM = "20260102030405"
 SHEET = OutputKind(
@@ -46,7 +46,7 @@ SHEET = OutputKind(
 CONTENT = b"a sheet of "
 
 
-def write_sheet(video: film.Film) -> list[OutputFile]:
+def write_sheet(video: writer.Film) -> list[OutputFile]:
     path = video.run.path("contact_sheet")
     path.write_bytes(CONTENT + str(video.frames).encode())
     return [output_file("contact_sheet", path, video.frames)]
@@ -56,7 +56,7 @@ def write_sheet(video: film.Film) -> list[OutputFile]:
 def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobQueue]:
     """A queue over the null engine in a program that has one kind of output more."""
     monkeypatch.setitem(KINDS, SHEET.name, SHEET)
-    monkeypatch.setitem(film.WRITERS, SHEET.name, write_sheet)
+    monkeypatch.setitem(writer.WRITERS, SHEET.name, write_sheet)
     importlib.reload(routes)  # a program makes its routes once, from the rows it begins with
     made = make_queue(
         own_facts("null", None, tmp_path / "outputs"), lambda: make_engine("null", device="cpu")
@@ -199,4 +199,4 @@ def test_every_kind_of_a_run_has_its_writer() -> None:
         "interpolated_video",
         "interpolated_frame",
     }
-    assert set(film.WRITERS) == set(KINDS) - made_of_finished_frames
+    assert set(writer.WRITERS) == set(KINDS) - made_of_finished_frames

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.errors import CheckpointError, RenderError
+from deforum_helpers.core.errors import CheckpointError, RenderError
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, read_manifest, write_manifest
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.errors import SettingsError
-from deforum_helpers.output.names import Run, new_run, resolved_batch_name, resumed_run
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.output.paths import Run, new_run, resolved_batch_name, resumed_run
 from deforum_helpers.settings import Settings, load_settings
 
 NOW = datetime(2024, 3, 9, 7, 5, 1)

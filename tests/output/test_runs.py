@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.errors import RunTaken
-from deforum_helpers.output.names import Run, new_run
+from deforum_helpers.core.errors import RunTaken
+from deforum_helpers.output.paths import Run, new_run
 from deforum_helpers.output.runs import remove_unused_claims, rendering, resume_problems
 from deforum_helpers.settings import Settings, load_settings
 from tests.holding import held_elsewhere

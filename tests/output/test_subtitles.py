@@ -7,15 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.output.subtitles import (
-    Moment,
-    Span,
-    Style,
-    SubtitleWriter,
-    spans,
-    subtitle,
-    timestamp,
-)
+from deforum_helpers.output.subtitles import Moment, Span, Style, SubtitleWriter, spans, subtitle, timestamp
 
 VALUES = {
     "angle": 0.0,

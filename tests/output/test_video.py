@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deforum_helpers.errors import DiskFull, MissingFeature, SettingsError, VideoError
-from deforum_helpers.output import ffmpeg as programs
+from deforum_helpers.core.errors import DiskFull, MissingFeature, SettingsError, VideoError
+from deforum_helpers.media import ffmpeg as programs
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output import video as films
-from deforum_helpers.output.containers import count_frames
-from deforum_helpers.output.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD, read_settings, read_video_settings
 from deforum_helpers.output.subtitles import Moment, Span, Style, SubtitleWriter

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 
 FFMPEG = find_ffmpeg(None)
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.image.types import Image
-from deforum_helpers.prepare import HostFacts, Prepared, prepare
+from deforum_helpers.pipeline.prepare import HostFacts, Prepared, prepare
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SMALL = {

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from films import NoisyEngine, host, prepared
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.depth.kept import kept_estimator
-from deforum_helpers.errors import Cancelled, Parked, VideoError
-from deforum_helpers.job import Progress, RunResult, run_job
-from deforum_helpers.kept_settings import kept_settings
-from deforum_helpers.options import PREVIEWS, Options
-from deforum_helpers.output import growing
-from deforum_helpers.output.containers import count_frames
-from deforum_helpers.output.ffmpeg import find_ffmpeg, run_ffmpeg
+from deforum_helpers.core.errors import Cancelled, Parked, VideoError
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.media.ffmpeg import find_ffmpeg, run_ffmpeg
+from deforum_helpers.models.depth.models import kept_estimator
+from deforum_helpers.output import partial_video
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.video import VideoWriter
-from deforum_helpers.prepare import Prepared
+from deforum_helpers.pipeline.job import Progress, RunResult, run_job
+from deforum_helpers.pipeline.last_settings import kept_settings
+from deforum_helpers.pipeline.prepare import Prepared
+from deforum_helpers.settings.host_options import PREVIEWS, Options
 
 _, PAUSING, CONCURRENT = PREVIEWS
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
@@ -73,7 +73,7 @@ class TestPreview:
             tried.append(arguments)
             raise VideoError("The encoder is gone.")
 
-        monkeypatch.setattr(growing, "VideoWriter", fail)
+        monkeypatch.setattr(partial_video, "VideoWriter", fail)
         options = {**QUICK, "deforum_preview": PAUSING, "deforum_preview_interval_frames": 10}
         result = rendered(prepared(tmp_path, options, **self.FILM))
         assert result.frames == 25
@@ -128,7 +128,9 @@ def test_debug_mode_writes_each_step_into_the_log(tmp_path: Path, caplog: pytest
     rendered(prepared(tmp_path, QUICK, diffusion_cadence=2))
     assert "Frames 0 to 1:" not in caplog.text
     rendered(prepared(tmp_path, {**QUICK, "deforum_debug_mode_enabled": True}, diffusion_cadence=2))
-    lines = [record.getMessage() for record in caplog.records if record.name == "deforum_helpers.aside"]
+    lines = [
+        record.getMessage() for record in caplog.records if record.name == "deforum_helpers.pipeline.preview"
+    ]
     assert [line.split(":")[0] for line in lines] == ["Frames 0 to 1", "Frames 2 to 3", "Frame 4"]
     assert "seed 1, 4 steps, Euler a Automatic" in lines[0]
     assert "'a lighthouse on a cliff'" in lines[0]
@@ -167,7 +169,7 @@ class TestKeptSettings:
             "batch_name": "film_{seed}",
             "sampler": "Host's own",
         }
-        from deforum_helpers.prepare import prepare
+        from deforum_helpers.pipeline.prepare import prepare
 
         facts = host(tmp_path, options=self.OPTIONS, samplers=("Host's own",))
         rendered(prepare({**job, "prompts": {"0": "a bay"}}, facts, QUICK))

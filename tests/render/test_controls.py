@@ -16,16 +16,16 @@ from clips import clip, levels, said
 from films import SMALL, NoisyEngine, frame_files, host, prepared
 from PIL import Image as Pillow
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import Parked, SettingsError
+from deforum_helpers.core.net.fetch import Fetcher
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import Control, GenerateRequest
 from deforum_helpers.engines.preview import PreviewEngine
-from deforum_helpers.errors import Parked, SettingsError
-from deforum_helpers.fetch import Fetcher
 from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.image.types import Image
-from deforum_helpers.job import Progress, RunResult, run_job
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.prepare import Prepared, prepare
+from deforum_helpers.pipeline.job import Progress, RunResult, run_job
+from deforum_helpers.pipeline.prepare import Prepared, prepare
 
 QUICK = {"skip_video_creation": True, "color_coherence": "None", "noise_schedule": "0:(0)"}
 

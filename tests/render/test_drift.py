@@ -11,12 +11,12 @@ import pytest
 import torch
 from films import frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.image.convert import resized, to_bytes
 from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.job import run_job
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.pipeline.job import run_job
 from tests.image.pictures import random_image
 
 FLIGHT = {"animation_mode": "3D", "translation_z": "0:(3)", "rotation_3d_y": "0:(0.5)"}

@@ -13,14 +13,14 @@ import pytest
 import torch
 from films import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import Parked, SettingsError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.errors import Parked, SettingsError
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.image.warp import warp_flat
-from deforum_helpers.job import run_job
 from deforum_helpers.output.frames import read_frame, write_frame
+from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.render.moves import CameraMove, FlatMove, composed, taken_back
 
 NO_VIDEO = {"skip_video_creation": True, "max_frames": 16, "ending_frames": 8, "prompts": {"0": "a lake"}}

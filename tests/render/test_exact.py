@@ -12,16 +12,16 @@ import pytest
 import torch
 from films import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import Parked
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.null import NullEngine
-from deforum_helpers.errors import Parked
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.job import RunResult, run_job
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.render.eyes import Eyes
-from deforum_helpers.render.studio import Studio
+from deforum_helpers.pipeline.job import RunResult, run_job
+from deforum_helpers.render.cached_depth import Eyes
+from deforum_helpers.render.context import Studio
 
 STEM = "20260102030405"
 EXACT = {

@@ -11,14 +11,14 @@ import pytest
 import torch
 from films import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.errors import SettingsError
-from deforum_helpers.flow.apply import moved_along, moved_flow
 from deforum_helpers.image.convert import resized
 from deforum_helpers.image.types import Flow, Image
-from deforum_helpers.job import Progress, RunResult, run_job
+from deforum_helpers.models.flow.warp import moved_along, moved_flow
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.pipeline.job import Progress, RunResult, run_job
 from tests.image.pictures import random_image
 
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
@@ -142,7 +142,7 @@ class Lens:
 
 def test_flow_redo_pushes_its_picture_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lens, engine = Lens(), NoisyEngine()
-    monkeypatch.setattr("deforum_helpers.sources.make_flow_estimator", lambda name, device: lens)
+    monkeypatch.setattr("deforum_helpers.pipeline.sources.make_flow_estimator", lambda name, device: lens)
     film(
         tmp_path,
         engine,
@@ -204,7 +204,7 @@ def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, mode: str) -> Non
 def test_raft_is_missed_before_the_first_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
-    monkeypatch.setattr("deforum_helpers.flow.names.find_spec", lambda name: None)
+    monkeypatch.setattr("deforum_helpers.models.flow.names.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=f"{setting}: RAFT needs the package 'torchvision'"):
         prepared(tmp_path, diffusion_cadence=2, **{setting: "RAFT"})
     assert prepared(tmp_path, diffusion_cadence=1, optical_flow_cadence="RAFT").plan.flow_methods == {}

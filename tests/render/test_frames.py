@@ -13,10 +13,10 @@ import pytest
 import torch
 from films import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.job import RunResult, run_job
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.pipeline.job import RunResult, run_job
 
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
 PLAIN = {

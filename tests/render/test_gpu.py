@@ -13,12 +13,12 @@ import pytest
 from clips import clip, levels
 from films import frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import Parked
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
-from deforum_helpers.errors import Parked
 from deforum_helpers.image.convert import resized, to_bytes
-from deforum_helpers.job import Progress, run_job
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.pipeline.job import Progress, run_job
 from tests.image.pictures import random_image
 
 GPU = "cuda"

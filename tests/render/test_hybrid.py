@@ -13,17 +13,17 @@ import torch
 from clips import clip, levels, said
 from films import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import Parked, SettingsError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.errors import Parked, SettingsError
-from deforum_helpers.human_masks import write_human_masks
 from deforum_helpers.image.convert import resized, to_bytes
 from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.job import Progress, RunResult, run_job
-from deforum_helpers.options import Options
-from deforum_helpers.output.containers import count_frames
+from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import read_frame, write_frame
+from deforum_helpers.pipeline.human_masks import write_human_masks
+from deforum_helpers.pipeline.job import Progress, RunResult, run_job
 from deforum_helpers.render.hybrid import Motion
+from deforum_helpers.settings.host_options import Options
 from tests.image.pictures import random_image
 
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
@@ -311,7 +311,7 @@ def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, walk: str, cadenc
 def test_what_is_missing_is_told_before_the_first_frame(
     tmp_path: Path, walk: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deforum_helpers.flow.names.find_spec", lambda name: None)
+    monkeypatch.setattr("deforum_helpers.models.flow.names.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match="hybrid_flow_method: RAFT needs"):
         prepared(tmp_path, video_init_path=walk, hybrid_motion="Optical Flow", hybrid_flow_method="RAFT")
     with pytest.raises(SettingsError, match="video_init_path is empty"):
@@ -337,8 +337,8 @@ class LeftHalf:
 def test_people_are_saved(
     tmp_path: Path, steps: str, monkeypatch: pytest.MonkeyPatch, kind: str, pngs: int, films: int
 ) -> None:
-    monkeypatch.setattr("deforum_helpers.sources.make_finder", lambda purpose, device: LeftHalf())
-    monkeypatch.setattr("deforum_helpers.host.missing_feature", lambda purpose: None)
+    monkeypatch.setattr("deforum_helpers.pipeline.sources.make_finder", lambda purpose, device: LeftHalf())
+    monkeypatch.setattr("deforum_helpers.pipeline.host_facts.missing_feature", lambda purpose: None)
     changes = {"video_init_path": steps, "hybrid_composite": "Normal", "hybrid_generate_human_masks": kind}
     folder = film(tmp_path, Copyist(), **changes).outdir / "human_masks"
     masks = sorted(folder.glob("*.png"))

@@ -20,18 +20,18 @@ import pytest
 import torch
 from films import SMALL, NoisyEngine, frame_files, golden_traces, host, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import Cancelled, CheckpointError, Parked, RenderError, RunTaken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.errors import Cancelled, CheckpointError, Parked, RenderError, RunTaken
-from deforum_helpers.job import Progress, RunResult, run_job
-from deforum_helpers.output.containers import count_frames
+from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.metadata import read_png_settings, read_video_settings
-from deforum_helpers.output.names import Run
-from deforum_helpers.prepare import Prepared, prepare
-from deforum_helpers.render import checkpoint
+from deforum_helpers.output.paths import Run
+from deforum_helpers.pipeline.job import Progress, RunResult, run_job
+from deforum_helpers.pipeline.prepare import Prepared, prepare
+from deforum_helpers.render import resume_state
 from deforum_helpers.render.state import State
 from deforum_helpers.settings import FIELDS, load_settings
 from tests.holding import held_elsewhere
@@ -378,7 +378,7 @@ def test_all_files_outlive_a_power_failure_after_the_end(
 
 
 def damaged_checkpoints() -> dict[str, bytes]:
-    whole = checkpoint.encoded(checkpoint.Checkpoint(State(), 1, "x"))
+    whole = resume_state.encoded(resume_state.Checkpoint(State(), 1, "x"))
 
     def with_parts(**parts: bytes) -> bytes:
         buffer = io.BytesIO()
@@ -407,7 +407,7 @@ def damaged_checkpoints() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", damaged_checkpoints())
 def test_no_damaged_checkpoint_makes_anybody_load_it_unsafely(name: str) -> None:
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.decoded(damaged_checkpoints()[name], torch.device("cpu"))
+        resume_state.decoded(damaged_checkpoints()[name], torch.device("cpu"))
     assert "damaged" in str(caught.value)
     assert not {"pickle", "allow", "trust", "unsafe"} & set(str(caught.value).replace("_", " ").split())
 

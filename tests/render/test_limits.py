@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from films import host
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
-from deforum_helpers.errors import SettingsError
-from deforum_helpers.job import run_job
-from deforum_helpers.options import Options
-from deforum_helpers.prepare import prepare
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.render.limits import LIMITS
 from deforum_helpers.render.plan import make_plan
 from deforum_helpers.settings import FIELDS, defaults, flat_settings, schema
 from deforum_helpers.settings.files import typed_settings
+from deforum_helpers.settings.host_options import Options
 from tests.refusals import refuses
 
 SMALL = {"W": 64, "H": 64, "max_frames": 5, "legacy_colormatch": False, "skip_video_creation": True}

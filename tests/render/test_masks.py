@@ -12,12 +12,12 @@ import pytest
 import torch
 from films import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.errors import SettingsError
 from deforum_helpers.image.types import Image
-from deforum_helpers.job import Progress, RunResult, run_job
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.pipeline.job import Progress, RunResult, run_job
 
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
 STILL = {

@@ -12,15 +12,15 @@ import pytest
 from clips import FFMPEG, clip, levels
 from films import NoisyEngine, host
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import SettingsError
-from deforum_helpers.job import RunResult, run_job
-from deforum_helpers.options import Options
-from deforum_helpers.output.containers import count_frames
-from deforum_helpers.prepare import Prepared, prepare
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.pipeline.job import RunResult, run_job
+from deforum_helpers.pipeline.prepare import Prepared, prepare
+from deforum_helpers.settings.host_options import Options
 from deforum_helpers.tools.checks import DepthLook
+from deforum_helpers.tools.folders import ToolResult, Work
 from deforum_helpers.tools.interpolate import interpolate_video
-from deforum_helpers.tools.results import ToolResult, Work
 from deforum_helpers.tools.upscale import upscale_video
 from deforum_helpers.tools.vid2depth import video_to_depth
 

@@ -14,14 +14,14 @@ from films import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.camera.pinhole import intrinsics
 from deforum_helpers.camera.pose import next_from_prev
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import Parked
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.null import NullEngine
-from deforum_helpers.errors import Parked
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.job import RunResult, run_job
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.pipeline.job import RunResult, run_job
 from deforum_helpers.render.memory import (
     BYTES_PER_POINT,
     SceneMemory,

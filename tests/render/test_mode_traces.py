@@ -21,17 +21,17 @@ import torch
 from clips import clip, levels
 from films import GOLDEN, NoisyEngine, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.image.types import Depth, Flow, Image
-from deforum_helpers.job import run_job
+from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.render import loop
+from deforum_helpers.render.context import Studio
 from deforum_helpers.render.key_frames import KeyFrame
+from deforum_helpers.render.loop import step
 from deforum_helpers.render.moves import FlatMove
 from deforum_helpers.render.stages import STAGES, Apply, Draft
 from deforum_helpers.render.state import Frame, State
-from deforum_helpers.render.step import step
-from deforum_helpers.render.studio import Studio
 
 TRACES: dict[str, dict[str, Any]] = json.loads((GOLDEN / "mode_traces.json").read_text(encoding="utf-8"))
 # Told by what they call.
@@ -159,7 +159,7 @@ def traced(
     black = tuple(settings.pop("black seeds", ()))
     diary = Diary()
     monkeypatch.setattr(loop, "step", diary.step)
-    monkeypatch.setattr("deforum_helpers.job.Studio", studio_of(diary))
+    monkeypatch.setattr("deforum_helpers.pipeline.job.Studio", studio_of(diary))
     job = prepared(root, **settings)
     result = run_job(
         job,

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from films import NoisyEngine, prepared
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import SettingsError
-from deforum_helpers.job import run_job
-from deforum_helpers.options import Options
-from deforum_helpers.prepare import Prepared
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.render.plan import make_plan
 from deforum_helpers.schedule.parseq import read_manifest
 from deforum_helpers.settings import FIELDS
+from deforum_helpers.settings.host_options import Options
 
 
 def manifest(frames: int = 6, options: dict[str, Any] | None = None, **fields: Any) -> str:

@@ -17,23 +17,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Cancelled, ModelError, Parked, SettingsError
-from deforum_helpers.interpolation.film import expected_shapes
-from deforum_helpers.job import run_job
-from deforum_helpers.output import film as films
-from deforum_helpers.output.containers import count_frames
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.core.errors import Cancelled, ModelError, Parked, SettingsError
+from deforum_helpers.core.progress import CancelToken, Progress, RunResult
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.models.interpolation.film_network import expected_shapes
+from deforum_helpers.output import writer as films
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import Manifest, read_manifest
-from deforum_helpers.output.names import Run
-from deforum_helpers.output.postproduction import RECORD
-from deforum_helpers.output.wanted import missing_networks, more_pixels
-from deforum_helpers.prepare import Prepared
-from deforum_helpers.progress import Progress, RunResult
+from deforum_helpers.output.paths import Run
+from deforum_helpers.pipeline.extra_outputs import missing_networks, more_pixels
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.postproduction import RECORD
+from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.settings import load_settings
+from tests.models.weights.networks import blending, enlarging
 from tests.output.films import sound, streams
-from tests.weights.networks import blending, enlarging
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 STEM = "20260102030405"
@@ -253,18 +252,18 @@ def test_a_network_is_ended_inside_a_picture(
     """The token is asked by the network itself: it is told to stop when the first picture is begun."""
     token = CancelToken()
     asked = {"frame_interpolation_engine": engine}
-    begun = "deforum_helpers.interpolation.film.padded"
+    begun = "deforum_helpers.models.interpolation.film_network.padded"
     if engine == "FILM":
         weights = {name: torch.zeros(shape) for name, shape in expected_shapes().items()}
         (tmp_path / "models").mkdir()
         save_file(weights, tmp_path / "models" / "film_net_fp32.safetensors")
     elif engine == "RIFE v4.6":
         blending(tmp_path / "models" / "rife-v4.6")
-        begun = "deforum_helpers.interpolation.rife.padded"
+        begun = "deforum_helpers.models.interpolation.rife.padded"
     else:
         enlarging(tmp_path / "models" / "realesrgan", f"{engine}-x2", 2)
         asked = {"r_upscale_video": True}
-        begun = "deforum_helpers.output.derived.read_frame"
+        begun = "deforum_helpers.output.image_steps.read_frame"
     target, name = begun.rsplit(".", 1)
     whole = getattr(importlib.import_module(target), name)
 
@@ -274,7 +273,9 @@ def test_a_network_is_ended_inside_a_picture(
 
     monkeypatch.setattr(begun, told_to_stop)
     made: list[Path] = []
-    monkeypatch.setattr("deforum_helpers.output.derived.write_frame", lambda path, picture: made.append(path))
+    monkeypatch.setattr(
+        "deforum_helpers.output.image_steps.write_frame", lambda path, picture: made.append(path)
+    )
     with pytest.raises(Cancelled):
         rendered(job(tmp_path, **asked, max_frames=2), cancel=token)
     assert [path for path in made if not path.name.endswith("000000000.png")] == []
@@ -414,14 +415,14 @@ def problems_of(tmp_path: Path, **changes: Any) -> list[str]:
 def test_what_cannot_be_had_is_told_before_the_first_frame(
     tmp_path: Path, changes: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deforum_helpers.upscaling.names.PACKAGE", "no_such_package")
+    monkeypatch.setattr("deforum_helpers.models.upscaling.names.PACKAGE", "no_such_package")
     (message,) = problems_of(tmp_path, **changes)
     assert said in message
     assert not (tmp_path / "out").exists()
 
 
 def test_what_the_machine_lacks_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deforum_helpers.upscaling.names.PACKAGE", "no_such_package")
+    monkeypatch.setattr("deforum_helpers.models.upscaling.names.PACKAGE", "no_such_package")
     blending(tmp_path / "models" / "rife-v4.6")
     assert list(missing_networks()) == [
         "frame_interpolation_engine FILM",
@@ -447,7 +448,7 @@ def test_room_is_reckoned_for_what_is_made_besides(tmp_path: Path) -> None:
     assert larger == pytest.approx(17 * plain, rel=0.01)
     assert between == pytest.approx((1 + 901 / 4) * plain, rel=0.01)
     facts = host(tmp_path / "out", free_disk=lambda folder: 2 * plain)
-    from deforum_helpers.prepare import prepare
+    from deforum_helpers.pipeline.prepare import prepare
 
     with pytest.raises(SettingsError, match="about 6 MB with the pictures that are made of them, but"):
         prepare({**job(tmp_path).submitted, **BETWEEN, "frame_interpolation_x_amount": 300}, facts)

@@ -10,13 +10,13 @@ import pytest
 import torch
 from films import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.preview import PreviewEngine
 from deforum_helpers.image.convert import from_bytes, to_bytes
-from deforum_helpers.job import RunResult, run_job
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.prepare import Prepared
-from deforum_helpers.render.studio import Studio
+from deforum_helpers.pipeline.job import RunResult, run_job
+from deforum_helpers.pipeline.prepare import Prepared
+from deforum_helpers.render.context import Studio
 
 STILL = {"zoom": "0:(1)", "translation_z": "0:(0)", "rotation_3d_x": "0:(0)"}
 CAMERAS: dict[str, dict[str, Any]] = {

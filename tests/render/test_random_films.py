@@ -16,11 +16,11 @@ from films import NoisyEngine, frame_files, prepared
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Parked
-from deforum_helpers.job import Progress, RunResult, run_job
+from deforum_helpers.core.errors import Parked
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.prepare import Prepared
+from deforum_helpers.pipeline.job import Progress, RunResult, run_job
+from deforum_helpers.pipeline.prepare import Prepared
 
 FRAMES = 7
 FLOWS = st.sampled_from(["None", "DIS Medium", "Farneback"])

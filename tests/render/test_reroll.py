@@ -9,12 +9,12 @@ import pytest
 import torch
 from films import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import BlankFrame, NotFinite
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.errors import BlankFrame, NotFinite
 from deforum_helpers.image.types import Image
-from deforum_helpers.job import RunResult, run_job
-from deforum_helpers.output.containers import count_frames
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.pipeline.job import RunResult, run_job
 
 
 class FaintEngine(NoisyEngine):

@@ -13,12 +13,12 @@ import pytest
 from clips import clip, levels
 from films import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import CheckpointError, Parked
-from deforum_helpers.job import RunResult, run_job
-from deforum_helpers.output.containers import count_frames
+from deforum_helpers.core.errors import CheckpointError, Parked
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import read_frame, write_frame
-from deforum_helpers.output.names import Run
+from deforum_helpers.output.paths import Run
+from deforum_helpers.pipeline.job import RunResult, run_job
 
 STEM = "20260102030405"
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}

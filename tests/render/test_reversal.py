@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from films import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Parked, SettingsError
+from deforum_helpers.core.errors import Parked, SettingsError
+from deforum_helpers.core.progress import CancelToken, Progress
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.warp import warp_flat
-from deforum_helpers.job import RunResult, run_job
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.progress import Progress
+from deforum_helpers.pipeline.job import RunResult, run_job
 from deforum_helpers.render.moves import FlatMove, taken_back
 from deforum_helpers.render.plan import Plan
 

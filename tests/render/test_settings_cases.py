@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from films import NoisyEngine, frame_files, host
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.fetch import Fetcher
-from deforum_helpers.job import run_job
+from deforum_helpers.core.net.fetch import Fetcher
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.output.names import Run
-from deforum_helpers.prepare import Prepared, prepare
+from deforum_helpers.output.paths import Run
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import Prepared, prepare
 
 CASES = Path(__file__).parents[1] / "cases"
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}

@@ -10,7 +10,7 @@ import torch
 from films import NoisyEngine
 
 from deforum_helpers.image.types import Image
-from deforum_helpers.render.studio import Eyes
+from deforum_helpers.render.context import Eyes
 
 
 class Activations:

@@ -21,13 +21,13 @@ import numpy as np
 import pytest
 from films import NoisyEngine, golden_traces, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.convert import from_bytes
+from deforum_helpers.render.context import Studio
 from deforum_helpers.render.key_frames import KeyFrame
+from deforum_helpers.render.loop import step
 from deforum_helpers.render.stages import STAGES, Apply, Draft
 from deforum_helpers.render.state import State
-from deforum_helpers.render.step import step
-from deforum_helpers.render.studio import Studio
 
 TRACES = golden_traces()
 SCENARIOS = {scenario["name"]: scenario for scenario in TRACES["scenarios"]}

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from films import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Parked
-from deforum_helpers.job import run_job
+from deforum_helpers.core.errors import Parked
+from deforum_helpers.core.progress import CancelToken, Progress
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.progress import Progress
+from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.render.plan import Plan
 
 NO_VIDEO = {"skip_video_creation": True}

@@ -18,16 +18,16 @@ import torch
 from clips import FFMPEG, clip, levels, said
 from films import SMALL, NoisyEngine, frame_files, host, prepared
 
-from deforum_helpers.cancel import CancelToken
+from deforum_helpers.core.errors import Parked, SettingsError
+from deforum_helpers.core.net.fetch import Fetcher
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.errors import Parked, SettingsError
-from deforum_helpers.fetch import Fetcher
 from deforum_helpers.image.types import Image
-from deforum_helpers.job import Progress, RunResult, run_job
-from deforum_helpers.output.containers import count_frames
-from deforum_helpers.output.ffmpeg import run_ffmpeg
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.media.ffmpeg import run_ffmpeg
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.prepare import prepare
+from deforum_helpers.pipeline.job import Progress, RunResult, run_job
+from deforum_helpers.pipeline.prepare import prepare
 
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
 PLAIN = {"animation_mode": "Video Input", "skip_video_creation": True, "color_coherence": "None"}
@@ -98,7 +98,7 @@ def test_input_frames_go_when_a_run_is_resumed_after_its_film(
     changes = {"video_init_path": video, "delete_input_frames": True, "skip_video_creation": False}
     parked = Mock(side_effect=Parked)
     with monkeypatch.context() as patched:
-        patched.setattr("deforum_helpers.job.remove_extracted", parked)
+        patched.setattr("deforum_helpers.pipeline.job.remove_extracted", parked)
         with pytest.raises(Parked):
             film(tmp_path, Copyist(), **changes)
     (first, *_) = sorted(tmp_path.rglob("*_settings.txt"))

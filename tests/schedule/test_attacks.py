@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import deforum_helpers.schedule as schedule
-from deforum_helpers.errors import Problem, SettingsError
+from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.schedule import (
     Timeline,
     interpolated_prompt_series,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import Timeline, numeric_series, prompt_series, seed_series, string_series
 from deforum_helpers.schedule.prompts import interpolated_prompt_series
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule.mask_grammar import MASK_NAMES, MAX_STEPS, Leaf, parse_mask
 
 PAIRS = {

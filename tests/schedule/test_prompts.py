@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import code_of
 from deforum_helpers.engines.diffusion.prompt_syntax import parse_prompt
-from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule import Timeline, interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.prompt_text import MAX_PROMPT_CHARACTERS, merged_prompt, split_negative
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import KeySeeds, seed_series
 
 BEHAVIORS = ("iter", "ladder", "alternate", "fixed", "random", "schedule")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import code_of
-from deforum_helpers.errors import SettingsError
 from deforum_helpers.schedule import Timeline, numeric_series, string_series
 
 

@@ -18,10 +18,10 @@ from typing import Any
 from fastapi.testclient import TestClient
 from starlette.routing import Mount, Route
 
-from deforum_api import standalone
-from deforum_api.flags import make_parser
-from deforum_api.ui_page import TabPage
-from deforum_api.ui_routes import EVENT_PATH, FILE_PATH, PAGE_FILES, UPLOAD_PATH, is_open
+from deforum_api.hosts import standalone
+from deforum_api.hosts.flags import make_parser
+from deforum_api.tab.page import TabPage
+from deforum_api.tab.routes import EVENT_PATH, FILE_PATH, PAGE_FILES, UPLOAD_PATH, is_open
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 BEGIN, END = "<!-- endpoints: begin -->", "<!-- endpoints: end -->"

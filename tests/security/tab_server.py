@@ -90,7 +90,15 @@ def serving(folder: Path, *flags: str) -> Iterator[Tab]:
     """Serve a folder with traps until the context ends."""
     outdir = folder / "outputs"
     traps = _traps(folder, outdir)
-    command = [sys.executable, "-m", "deforum_api.standalone", "--deforum-engine", "null", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "deforum_api.hosts.standalone",
+        "--deforum-engine",
+        "null",
+        "--port",
+        "0",
+    ]
     with (folder / "stderr.txt").open("w") as log:
         server = subprocess.Popen(
             [*command, "--deforum-outdir", str(outdir), *flags],

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api.jobs import JobQueue
-from deforum_api.routing import METHODS
-from deforum_api.security import Access, access_of, host_name
+from deforum_api.http.routing import METHODS
+from deforum_api.http.security import Access, access_of, host_name
+from deforum_api.queue.jobs import JobQueue
 from tests.api.fake_renderer import LOCAL, ended, make_app, serving
 
 ROUTES = sorted(
@@ -162,7 +162,7 @@ def test_every_account_is_compared_in_constant_time(
         compared.append((given, account))
         return given == account
 
-    monkeypatch.setattr("deforum_api.security.secrets.compare_digest", compare)
+    monkeypatch.setattr("deforum_api.http.security.secrets.compare_digest", compare)
     guarded.get("/deforum_api/jobs", headers=login("ann:sécret"))
     assert [account.decode() for _, account in compared] == ["ann:sécret", "bob:b:c"]
 

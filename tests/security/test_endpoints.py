@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from deforum_api.gate import Gate
-from deforum_api.security import Access
+from deforum_api.http.app import Gate
+from deforum_api.http.security import Access
 from tests.security.endpoints import BEGIN, DOCS, END, table_of
 
 ROOT = Path(__file__).resolve().parents[2]

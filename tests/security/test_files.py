@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api import outputs
-from deforum_api.host import make_queue
-from deforum_api.store import MemoryStore
+from deforum_api.hosts.own_host import make_queue
+from deforum_api.http import outputs
+from deforum_api.queue.store import MemoryStore
+from deforum_helpers.core.files.atomic import write_whole
 from deforum_helpers.engines import make_engine
-from deforum_helpers.output.disk import write_whole
-from deforum_helpers.own_host import own_facts
+from deforum_helpers.pipeline.host_facts import own_facts
 from tests.api.fake_renderer import Renderer, ended, serving, submit
 
 PLACES = ("video", "gif", "subtitles", "settings", "frames/0", "preview")

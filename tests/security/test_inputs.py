@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api.flags import make_parser
-from deforum_api.standalone import chosen_engine
-from deforum_helpers.errors import ModelError
+from deforum_api.hosts.flags import make_parser
+from deforum_api.hosts.standalone import chosen_engine
+from deforum_helpers.core.errors import ModelError
 from tests.api.fake_renderer import SMALL, Renderer, refused, serving, strict_queue
 
 # (what asks for the file, the setting that names it)

@@ -14,22 +14,22 @@ from typing import Any
 
 import pytest
 
-from deforum_api.bug_report import without_words
-from deforum_api.security import listed
-from deforum_helpers.bounded_json import parse_json
+from deforum_api.hosts.bug_report import without_words
+from deforum_api.http.security import listed
+from deforum_helpers.core.bounded_json import parse_json
+from deforum_helpers.core.errors import DeforumError
+from deforum_helpers.core.progress import told_once
 from deforum_helpers.engines.diffusion.prompt_syntax import (
     parse_attention,
     parse_prompt,
     text_at_step,
     unread_loras,
 )
-from deforum_helpers.errors import DeforumError
-from deforum_helpers.image.heads import check_head, orientation
-from deforum_helpers.media.video import stem_of
-from deforum_helpers.output.ffmpeg import failure
+from deforum_helpers.image.file_headers import check_head, orientation
+from deforum_helpers.media.extraction import stem_of
+from deforum_helpers.media.ffmpeg import failure
 from deforum_helpers.output.metadata import ffmetadata
-from deforum_helpers.output.names import resolved_batch_name
-from deforum_helpers.progress import told_once
+from deforum_helpers.output.paths import resolved_batch_name
 from deforum_helpers.render.guides import GuideImages
 from deforum_helpers.schedule import Timeline
 from deforum_helpers.schedule.mask_grammar import parse_mask

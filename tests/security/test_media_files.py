@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import DeforumError, SettingsError, VideoError
-from deforum_helpers.media.video import Selection, extract_frames, footage_of
-from deforum_helpers.output import containers
+from deforum_helpers.core.errors import DeforumError, SettingsError, VideoError
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.media import containers
+from deforum_helpers.media.containers import CONTAINERS, user_file
+from deforum_helpers.media.extraction import Selection, extract_frames, footage_of
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.containers import CONTAINERS, user_file
-from deforum_helpers.output.ffmpeg import find_ffmpeg
 
 FFMPEG = find_ffmpeg(None)
 # What opens other files, addresses or devices, runs something, or takes any text for pictures.

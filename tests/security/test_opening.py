@@ -13,30 +13,30 @@ PACKAGES = ("deforum_helpers", "deforum_api")
 READING = {"read_bytes", "read_text", "imread", "fromfile", "memmap"}
 # Modules that open files no user names, and which those are.
 OWN_FILES = {
-    "deforum_helpers/regular_files.py": "the one module",
+    "deforum_helpers/core/files/regular.py": "the one module",
     "deforum_helpers/camera/shake.py": "shakes of the project",
     "deforum_helpers/engines/demo/depth_net.py": "the built-in model",
     "deforum_helpers/engines/demo/engine.py": "the built-in model",
     "deforum_helpers/engines/diffusion/vaes.py": "a folder of its own",
-    "deforum_helpers/fetch_cache.py": "a folder of its own",
-    "deforum_helpers/fetch.py": "a folder of its own",
-    "deforum_helpers/locks.py": "locks, which are written",
-    "deforum_helpers/nolinks.py": "the other one, for the output folder",
-    "deforum_helpers/output/disk.py": "files being written",
+    "deforum_helpers/core/net/cache.py": "a folder of its own",
+    "deforum_helpers/core/net/fetch.py": "a folder of its own",
+    "deforum_helpers/core/files/locks.py": "locks, which are written",
+    "deforum_helpers/core/files/no_links.py": "the other one, for the output folder",
+    "deforum_helpers/core/files/atomic.py": "files being written",
     "deforum_helpers/output/video.py": "a folder of its own",
     "deforum_helpers/ui": "files of the project, and of the output folder by a function of its own",
-    "deforum_api/bug_report.py": "the log",
-    "deforum_api/check_process.py": "what the kernel says of this process",
+    "deforum_api/hosts/bug_report.py": "the log",
+    "deforum_api/queue/checks/check_process.py": "what the kernel says of this process",
     "deforum_api/cli.py": "the null device",
     "deforum_api/client": "files that a client writes",
-    "deforum_api/descriptors.py": "the null device",
-    "deforum_api/docs_pages.py": "a file of the project",
-    "deforum_api/logs.py": "the log",
-    "deforum_api/outputs.py": "files of the output folder by a function of its own",
-    "deforum_api/owners.py": "what the kernel says of processes",
-    "deforum_api/standalone.py": "a file of the project",
-    "deforum_api/ui_desktop.py": "options of the tab",
-    "deforum_api/mcp/job_tools.py": "bytes in memory",
+    "deforum_api/queue/descriptors.py": "the null device",
+    "deforum_api/http/docs_pages.py": "a file of the project",
+    "deforum_api/queue/logs.py": "the log",
+    "deforum_api/http/outputs.py": "files of the output folder by a function of its own",
+    "deforum_api/queue/owners.py": "what the kernel says of processes",
+    "deforum_api/hosts/standalone.py": "a file of the project",
+    "deforum_api/tab/desktop.py": "options of the tab",
+    "deforum_api/mcp/tools.py": "bytes in memory",
 }
 
 
@@ -62,7 +62,9 @@ def test_no_module_opens_what_users_name_by_itself() -> None:
             calls = list(openings(ast.parse(path.read_text(encoding="utf-8"))))
             if calls:
                 found[place] = calls
-    assert found == {"deforum_helpers/flow/raft.py": ["torch.load(path)"]}, "it looked by is_regular before"
+    assert found == {"deforum_helpers/models/flow/estimators.py": ["torch.load(path)"]}, (
+        "it looked by is_regular before"
+    )
 
 
 @pytest.mark.parametrize(

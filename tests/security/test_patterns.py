@@ -20,7 +20,7 @@ MADE = {
     "re.escape(path.name[:place.start()]) + digits + re.escape(path.name[place.end():])": r"a1b(\d+)2\.png",
 }
 # Patterns that meet no more than a few characters, and why.
-SHORT = {"deforum_helpers/schedule/slips.py: _TRAILING_NAME.search": "the last 64 characters of a value"}
+SHORT = {"deforum_helpers/schedule/grammar.py: _TRAILING_NAME.search": "the last 64 characters of a value"}
 
 
 def imported(path: Path) -> Any:

@@ -10,7 +10,7 @@ import pytest
 import deforum_helpers
 from deforum_helpers.settings import FIELDS, defaults
 from deforum_helpers.settings.compatibility import FACTS, differences, since
-from deforum_helpers.settings.compatibility_page import compatibility_page
+from deforum_helpers.settings.pages import compatibility_page
 
 PACKAGE = Path(deforum_helpers.__file__).parent
 CLASSIC = json.loads((Path(__file__).parent / "classic_names.json").read_text(encoding="utf-8"))

@@ -18,16 +18,16 @@ import pytest
 import torch
 from films import NoisyEngine, host
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.depth import make_estimator
-from deforum_helpers.depth.base import DepthEstimator
+from deforum_helpers.core.errors import DeforumError
+from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.errors import DeforumError
 from deforum_helpers.image.types import Image
-from deforum_helpers.job import run_job
+from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.models.depth import make_estimator
+from deforum_helpers.models.depth.base import DepthEstimator
 from deforum_helpers.output.background import Background
-from deforum_helpers.output.ffmpeg import find_ffmpeg
-from deforum_helpers.prepare import prepare
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.settings import FIELDS, defaults
 from deforum_helpers.settings.acting import acts
 from deforum_helpers.settings.compatibility import FACTS

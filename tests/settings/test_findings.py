@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deforum_helpers.settings import load_settings
-from deforum_helpers.settings.findings import Finding, sentences
+from deforum_helpers.settings.messages import Finding, sentences
 from deforum_helpers.settings.model import UNITS
 from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.loading import default_settings, taken

@@ -11,8 +11,8 @@ from films import host
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deforum_helpers.errors import SettingsError
-from deforum_helpers.prepare import Prepared, prepare
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.pipeline.prepare import Prepared, prepare
 from deforum_helpers.settings import FIELDS, FieldInfo
 from tests.settings.effects import CASES, make_files, manifest, unit_cases
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.settings import FIELDS, defaults, read_settings_file
 from deforum_helpers.settings.report import About, FileReport, file_report
 

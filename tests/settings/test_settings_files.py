@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.settings import (
     Loaded,
     flat_settings,

@@ -8,7 +8,7 @@ import pytest
 
 from deforum_helpers.settings import FIELDS, Settings, flat_settings, load_settings, settings_text
 from deforum_helpers.settings.__main__ import ROOT, generated, main
-from deforum_helpers.settings.docs import anchor, settings_page
+from deforum_helpers.settings.pages import anchor, settings_page
 from deforum_helpers.settings.recommended import RECOMMENDED
 from deforum_helpers.ui.layout import TABS, names_in_tab
 

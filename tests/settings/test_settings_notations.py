@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deforum_helpers.errors import SettingsError
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.settings import defaults, examine_settings, flat_settings, load_settings
 from deforum_helpers.settings.tables import (
     CLASSIC_SAMPLERS,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.errors import Problem, SettingsError, alike
+from deforum_helpers.core.errors import Problem, SettingsError, alike
 from deforum_helpers.settings import FIELDS, Loaded, flat_settings, load_settings
 
 URL = "https://pictures.example.org/a.png"

@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from deforum_api import database
-from deforum_api.happenings import CancelAsked, Claimed, Failed, Interrupted, Parked, Reported, Resumed
-from deforum_api.host import make_queue
-from deforum_api.jobs import JobQueue
-from deforum_api.record import MAX_ATTEMPTS, Job, after
-from deforum_api.store_sqlite import FILE_NAME, SqliteStore
-from deforum_api.submission import Limits
-from deforum_api.ui_service import QueueService
+from deforum_api.hosts.own_host import make_queue
+from deforum_api.queue import sqlite
+from deforum_api.queue.events import CancelAsked, Claimed, Failed, Interrupted, Parked, Reported, Resumed
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import MAX_ATTEMPTS, Job, after
+from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
+from deforum_api.queue.submission import Limits
+from deforum_api.tab.service import QueueService
+from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.engines.null import NullEngine
-from deforum_helpers.errors import DeforumError, SettingsError
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.video import VideoWriter, count_frames
-from deforum_helpers.own_host import own_facts
+from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.tools import interpolate, kept_inputs
 from deforum_helpers.tools.arguments import TOOLS
 from deforum_helpers.ui.tool_answers import ToolAnswers
@@ -377,8 +377,8 @@ def test_jobs_of_an_old_database_are_animations(
     root.mkdir(parents=True)
     path = root / FILE_NAME
     with monkeypatch.context() as patch:
-        patch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:1])
-        for connection in database.opened(path):
+        patch.setattr(sqlite, "MIGRATIONS", sqlite.MIGRATIONS[:1])
+        for connection in sqlite.opened(path):
             connection.close()
     old = {"id": "batch(7)-0", "batch_id": "batch(7)", "status": "SUCCEEDED", "phase": "DONE", "updates": 9}
     old |= {"started_at": 1.0, "last_updated": 2.0, "warnings": ["old"], "outdir": "/out/old"}

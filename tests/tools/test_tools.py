@@ -12,19 +12,25 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deforum_helpers.cancel import CancelToken
-from deforum_helpers.errors import Cancelled, DiskFull, MissingFeature, ModelError, SettingsError, VideoError
-from deforum_helpers.options import Options
-from deforum_helpers.output.containers import count_frames
+from deforum_helpers.core.errors import (
+    Cancelled,
+    DiskFull,
+    MissingFeature,
+    ModelError,
+    SettingsError,
+    VideoError,
+)
+from deforum_helpers.core.progress import CancelToken, Progress
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.models.segmentation import anime
+from deforum_helpers.models.segmentation.anime import FigureFinder, load_finder
 from deforum_helpers.output.frames import read_frame, write_frame
-from deforum_helpers.progress import Progress
-from deforum_helpers.tools import anime, folders
-from deforum_helpers.tools.anime import FigureFinder, load_finder
+from deforum_helpers.settings.host_options import Options
+from deforum_helpers.tools import folders
 from deforum_helpers.tools.checks import DepthLook
-from deforum_helpers.tools.folders import clean_name, footage
+from deforum_helpers.tools.folders import Work, clean_name, footage
 from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
 from deforum_helpers.tools.names import MODES, THRESHOLDINGS
-from deforum_helpers.tools.results import Work
 from deforum_helpers.tools.stitch import stitch_frames
 from deforum_helpers.tools.upscale import upscale_video
 from deforum_helpers.tools.vid2depth import blurred, inverted, thresholded, video_to_depth

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.engines.names import samplers, schedulers
-from deforum_helpers.errors import DeforumError
-from deforum_helpers.options import Options, override
-from deforum_helpers.prepare import HostFacts, Prepared, prepare
+from deforum_helpers.pipeline.prepare import HostFacts, Prepared, prepare
+from deforum_helpers.settings.host_options import Options, override
 from deforum_helpers.ui.service import JobView, StoppedRun
 
 

@@ -18,8 +18,8 @@ from deforum_helpers.settings import defaults
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values, submitted
-from deforum_helpers.ui.options import option_rows
-from deforum_helpers.ui.presets import presets
+from deforum_helpers.ui.host_options import option_rows
+from deforum_helpers.ui.preset_list import presets
 from deforum_helpers.ui.service import StoppedRun
 from deforum_helpers.ui.uploads import Uploads
 from tests.ui.fake_service import DONE, FAILED, PAUSED, QUEUED, RUNNING, FakeService, facts

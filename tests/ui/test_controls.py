@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.host import ControlNetFacts, HostFacts
+from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
 from deforum_helpers.settings import FIELDS, defaults, flat_settings, load_settings
 from deforum_helpers.ui import controlnet
 from deforum_helpers.ui.controls import (

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from deforum_helpers.errors import Problem, SettingsError
-from deforum_helpers.plot import camera_svg, plot_svg
+from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.pipeline.plot import camera_svg, plot_svg
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values

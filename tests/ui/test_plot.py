@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deforum_api.host import make_queue
-from deforum_api.store import MemoryStore
-from deforum_api.validation import validated
-from deforum_helpers.own_host import own_facts
-from deforum_helpers.plot import (
+from deforum_api.hosts.own_host import make_queue
+from deforum_api.queue.checks.request import validated
+from deforum_api.queue.store import MemoryStore
+from deforum_helpers.pipeline.host_facts import own_facts
+from deforum_helpers.pipeline.plot import (
     HEAD_PX,
     ROW_PX,
     camera_path,
@@ -25,7 +25,7 @@ from deforum_helpers.plot import (
     plot_svg,
     round_ticks,
 )
-from deforum_helpers.prepare import prepare
+from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values

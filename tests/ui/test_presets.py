@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from deforum_helpers.engines.names import samplers, schedulers
-from deforum_helpers.prepare import HostFacts, prepare
+from deforum_helpers.pipeline.prepare import HostFacts, prepare
 from deforum_helpers.settings import load_settings
-from deforum_helpers.ui.presets import FOLDER, Preset, preset_settings, presets, presets_html
+from deforum_helpers.ui.preset_list import FOLDER, Preset, preset_settings, presets, presets_html
 
 
 def test_there_are_many_and_each_has_its_own_name() -> None:

@@ -26,7 +26,7 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 import gradio as gr
-from deforum_helpers.host import ControlNetFacts
+from deforum_helpers.pipeline.host_facts import ControlNetFacts
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat, make_tab
 from deforum_helpers.ui.controls import control

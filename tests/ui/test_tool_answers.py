@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deforum_helpers.errors import DeforumError
-from deforum_helpers.output.ffmpeg import find_ffmpeg
+from deforum_helpers.core.errors import DeforumError
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.tools.arguments import typed_arguments

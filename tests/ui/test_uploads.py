@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.errors import DeforumError, SettingsError
+from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.ui.uploads import MAX_FILES, Uploads, host_uploads
 
 

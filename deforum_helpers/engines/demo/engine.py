@@ -10,7 +10,7 @@ from deforum_helpers.engines.demo import NAME
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 
 if TYPE_CHECKING:
-    from deforum_helpers.cancel import CancelToken
+    from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.engines.base import GenerateRequest
     from deforum_helpers.image.types import Image
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from deforum_helpers.errors import NotFinite
+from deforum_helpers.core.errors import NotFinite
 from deforum_helpers.image.types import Image
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from deforum_helpers.core.errors import ModelError
 from deforum_helpers.engines.base import KohyaHRFix
-from deforum_helpers.errors import ModelError
 
 Size = tuple[int, int]
 

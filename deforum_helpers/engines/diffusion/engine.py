@@ -9,35 +9,33 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from deforum_helpers.core.errors import OutOfMemory
+from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.engines.checkpoints import (
+from deforum_helpers.engines.diffusion import NAME
+from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas, without_autoencoder_loss
+from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork, WeightedPrompts
+from deforum_helpers.engines.diffusion.controlnet import ControlUnits
+from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
+from deforum_helpers.engines.diffusion.inpainting import Kept, begun_from, latent_mask
+from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
+from deforum_helpers.engines.diffusion.lora import lay_loras
+from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
+from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
+from deforum_helpers.engines.diffusion.samplers import SAMPLERS
+from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
+from deforum_helpers.engines.diffusion.vaes import load_vae
+from deforum_helpers.engines.names import split_sampler
+from deforum_helpers.models.weights.checkpoints import (
     LORA_FOLDER,
     Checkpoint,
     describe_checkpoint,
     folders_beside,
     vae_files,
 )
-from deforum_helpers.engines.diffusion import NAME
-from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas, without_autoencoder_loss
-from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork
-from deforum_helpers.engines.diffusion.control_units import ControlUnits
-from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
-from deforum_helpers.engines.diffusion.inpainting import Kept, begun_from, latent_mask
-from deforum_helpers.engines.diffusion.inversion import blended_noise, inverted_noise, rising_levels
-from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
-from deforum_helpers.engines.diffusion.lora import lay_loras
-from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
-from deforum_helpers.engines.diffusion.noise import seeded_noise
-from deforum_helpers.engines.diffusion.samplers import SAMPLERS
-from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
-from deforum_helpers.engines.diffusion.vaes import load_vae
-from deforum_helpers.engines.diffusion.weighted_prompts import WeightedPrompts
-from deforum_helpers.engines.names import split_sampler
-from deforum_helpers.errors import OutOfMemory
-from deforum_helpers.regular_files import is_regular
 
 if TYPE_CHECKING:
-    from deforum_helpers.cancel import CancelToken
+    from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.image.types import Image
 
 

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from deforum_helpers.engines.checkpoints import Kind
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.conditioning import Conditioning
+from deforum_helpers.engines.diffusion.control_residuals import Steering
 from deforum_helpers.engines.diffusion.sampling import NoiseModel
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
-from deforum_helpers.engines.diffusion.steering import Steering
+from deforum_helpers.models.weights.checkpoints import Kind
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from deforum_helpers.errors import DiskFull, DownloadFailed, ModelError
+from deforum_helpers.core.errors import DiskFull, DownloadFailed, ModelError
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.engines.checkpoints import lora_files
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.files.regular import UnusableFile, check_regular
+from deforum_helpers.core.optional import require
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     PIPELINE_OF,
@@ -18,9 +20,7 @@ from deforum_helpers.engines.diffusion.loading import (
     quiet_libraries,
 )
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
-from deforum_helpers.errors import ModelError
-from deforum_helpers.optional import require
-from deforum_helpers.regular_files import UnusableFile, check_regular
+from deforum_helpers.models.weights.checkpoints import lora_files
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from deforum_helpers.registry import choose
+from deforum_helpers.core.registry import choose
 
 Spacing = Literal["leading", "trailing", "linspace"]
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
-from deforum_helpers.bounded_json import MOST_BYTES
+from deforum_helpers.core.bounded_json import MOST_BYTES
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.files.regular import is_regular, read_regular
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     dtype_argument,
@@ -15,9 +17,7 @@ from deforum_helpers.engines.diffusion.loading import (
     quiet_libraries,
     unloadable,
 )
-from deforum_helpers.engines.model_files import check_model_folder
-from deforum_helpers.errors import ModelError
-from deforum_helpers.regular_files import is_regular, read_regular
+from deforum_helpers.models.weights.headers import check_model_folder
 
 
 def load_vae(path: Path, own: Any, device: torch.device) -> Any:

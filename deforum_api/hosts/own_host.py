@@ -1,0 +1,144 @@
+"""The standalone host: its facts, its engine, and how it is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from deforum_api.queue.checks.processes import Checks
+from deforum_api.queue.checks.request import prepared_job
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
+from deforum_api.queue.store import JobStore
+from deforum_api.queue.submission import Limits
+from deforum_api.version import VERSION
+from deforum_helpers.controlnet.units import module_fault
+from deforum_helpers.core.errors import MissingFeature
+from deforum_helpers.core.files.scratch import remove_abandoned
+from deforum_helpers.media.containers import reader
+from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.models.depth.names import DEPTH_NAMES, available_families, serve
+from deforum_helpers.output.paths import IMAGES_FOLDER
+from deforum_helpers.output.runs import remove_unused_claims
+from deforum_helpers.pipeline.extra_outputs import missing_networks
+from deforum_helpers.pipeline.prepare import HostFacts, Prepared
+from deforum_helpers.tools.prepare import PreparedTool
+
+if TYPE_CHECKING:
+    from deforum_helpers.core.progress import CancelToken
+    from deforum_helpers.engines.base import Engine
+    from deforum_helpers.pipeline.job import Progress, RunResult
+
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "fastapi", "pydantic")
+
+
+def make_queue(
+    facts: HostFacts,
+    make_engine: Callable[[], Engine],
+    store: JobStore | None = None,
+    limits: Limits | None = None,
+    checks: Checks | None = None,
+) -> JobQueue:
+    """Return a job queue that renders with `make_engine()`, which is called for the first job and kept.
+
+    Args:
+        facts: of the host.
+        make_engine: makes what draws.
+        store: keeps the jobs; by default a database in the output root.
+        limits: how much is taken.
+        checks: makes the checks of submitted jobs; by default the thread that submits.
+
+    Raises:
+        StoreUnavailable: the database cannot be used.
+    """
+    engines: list[Engine] = []
+    check = partial(prepared_job, facts)
+
+    def render(
+        prepared: Prepared | PreparedTool, cancel: CancelToken, report: Callable[[Progress], None]
+    ) -> RunResult:
+        if isinstance(prepared, PreparedTool):
+            return _run_tool(prepared, cancel, report, engines)
+        from deforum_helpers.pipeline.job import run_job
+
+        if prepared.settings.motion_preview_mode:
+            from deforum_helpers.engines.preview import PreviewEngine
+
+            return run_job(prepared, PreviewEngine(), cancel, report)
+        if not engines:
+            engines.append(make_engine())
+        return run_job(prepared, engines[0], cancel, report)
+
+    remove_abandoned()
+    remove_unused_claims(facts.output_root / IMAGES_FOLDER)
+    kept = store or SqliteStore(facts.output_root / FILE_NAME)
+    roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
+    return JobQueue(check, render, checks=checks, store=kept, limits=limits, roots=lambda: roots)
+
+
+def _run_tool(
+    prepared: PreparedTool, cancel: CancelToken, report: Callable[[Progress], None], engines: list[Engine]
+) -> RunResult:
+    """Run a tool on the engine's device, whose memory it is lent; without an engine yet, on the host's device."""
+    from deforum_helpers.tools.run import run_tool
+
+    if not engines or not prepared.on_device:
+        return run_tool(prepared, cancel, report)
+    with engines[0].resting():
+        return run_tool(prepared, cancel, report, device=str(engines[0].device))
+
+
+def health(facts: HostFacts) -> dict[str, Any]:
+    """Return how the host is, for `/deforum_api/health`."""
+    return {
+        "host": facts.name,
+        "engine": facts.engine,
+        "model": facts.model or "",
+        "model_draws": facts.abilities.generates,
+        "model_words": list(facts.abilities.vocabulary()),
+        "versions": _versions(),
+        "free_disk_bytes": facts.free_disk(facts.output_root),
+        "unavailable": _unavailable(facts),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {package: _version(package) for package in PACKAGES}
+    installed = {package: version for package, version in found.items() if version}
+    return {"deforum": VERSION, "python": platform.python_version(), **installed}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
+    missing = []
+    try:
+        find_ffmpeg(facts.options.deforum_ffmpeg_location)
+    except MissingFeature as error:
+        missing.append({"feature": "films", "reason": str(error)})
+    try:
+        reader()
+    except MissingFeature as error:
+        missing.append({"feature": "videos as inputs, and films", "reason": str(error)})
+    for package in ("torch", "diffusers", "transformers"):
+        if importlib.util.find_spec(package) is None:
+            reason = f"The package {package} is not installed; install it with: pip install {package}"
+            missing.append({"feature": f"models that need {package}", "reason": reason})
+    missing += [{"feature": switch, "reason": why} for switch, why in facts.lacks.items()]
+    if facts.controlnet.missing is not None:
+        missing.append({"feature": "ControlNet", "reason": facts.controlnet.missing})
+    if facts.abilities.own_controlnet and (fault := module_fault("openpose")) is not None:
+        missing.append({"feature": "ControlNet preprocessor openpose", "reason": f"{fault}."})
+    missing += [{"feature": feature, "reason": f"{why}."} for feature, why in missing_networks().items()]
+    families = available_families()
+    served = ((name, serve(name, families)[1]) for name in DEPTH_NAMES)
+    return missing + [{"feature": f"depth_algorithm {name}", "reason": why} for name, why in served if why]

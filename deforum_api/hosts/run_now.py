@@ -1,0 +1,119 @@
+"""Renders settings files given on the command line, through the same queue as everything else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from deforum_api.http.outputs import outputs
+from deforum_api.queue.errors import ApiError
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.core.progress import frame_words, state_words
+from deforum_helpers.core.progress_line import ProgressLine, above_progress
+from deforum_helpers.settings import read_settings_file
+
+log = logging.getLogger(__name__)
+
+MAX_COMMAS = 100
+
+
+def settings_files(text: str) -> list[str]:
+    """Return the files that `--deforum-run-now` names, parted by commas; names of files may hold some too."""
+    pieces = text.split(",")
+    files: list[str] = []
+    start = 0
+    while start < len(pieces):
+        longest = min(len(pieces), start + MAX_COMMAS + 1)
+        joined = [",".join(pieces[start:end]).strip() for end in range(longest, start, -1)]
+        name = next((one for one in joined if _is_file(one)), joined[-1])
+        start = longest - joined.index(name)
+        files += [name] if name else []
+    return files
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return bool(name) and Path(name).expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def run_files(queue: JobQueue, files: Sequence[str], out: TextIO = sys.stdout) -> bool:
+    """Render the files as one batch, with progress on `out`; return whether all of them succeeded.
+
+    Args:
+        queue: the server's jobs.
+        files: paths of settings files.
+        out: a terminal gets a line that is drawn over, anything else a line every ten percent.
+    """
+    try:
+        jobs = queue.submit([_read(file) for file in files])
+    except ApiError as error:
+        for entry in error.errors or [{"job": None, "message": error.message}]:
+            name = f"{files[entry['job']]}: " if entry["job"] is not None else ""
+            _say(out, f"{name}{entry['message']}")
+        return False
+    except _Unreadable as error:
+        _say(out, str(error))
+        return False
+    ends = [_follow(queue, job, file, out) for job, file in zip(jobs, files, strict=True)]
+    return all(ends)
+
+
+class _Unreadable(Exception):
+    """A settings file that is not there or has no settings; the message names it."""
+
+
+def _read(file: str) -> dict[str, Any]:
+    try:
+        return read_settings_file(Path(file.strip()).expanduser())
+    except SettingsError as error:
+        raise _Unreadable(f"{file}: {error}") from None
+    except OSError as error:
+        raise _Unreadable(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _follow(queue: JobQueue, job: Job, file: str, out: TextIO) -> bool:
+    changed, line = threading.Event(), ProgressLine(out)
+    for warning in job.warnings:
+        _say(out, f"{Path(file).name}: {warning}")
+    with queue.listen(job.id, changed.set):
+        while not job.finished and not queue.closing:
+            _show(job, queue.positions().get(job.id), Path(file).name, line)
+            changed.wait(1.0)
+            changed.clear()
+            job = queue.job(job.id)
+    _show(job, None, Path(file).name, line)
+    line.end()
+    _say(out, _end(job, file))
+    return job.status == "SUCCEEDED"
+
+
+def _show(job: Job, position: int | None, name: str, line: ProgressLine) -> None:
+    state = state_words(job.phase, position=position, paused=job.held, cancelling=job.cancel_requested)
+    frames = frame_words(
+        job.frame, job.max_frames, seconds_per_frame=job.seconds_per_frame, eta_seconds=job.eta_seconds
+    )
+    line.show(name, ", ".join(filter(None, (state, frames))), job.phase_progress, stage=state)
+
+
+def _end(job: Job, file: str) -> str:
+    if job.status == "SUCCEEDED":
+        film = next((found.path for found in outputs(job) if found.kind == "video"), None)
+        return f"Film: {film}" if film else f"Frames: {job.outdir}"
+    if not job.finished:
+        so_far = f" Its frames so far are in {job.outdir}." if job.frame else ""
+        return f"{file}: interrupted; it goes on when the server is started again.{so_far}"
+    return f"{file}: {job.status}: {job.message}"
+
+
+def _say(out: TextIO, text: str) -> None:
+    with above_progress():
+        out.write(f"{text}\n")
+        out.flush()

@@ -1,0 +1,1 @@
+"""HTTP: the app, routing, security and the routes."""

@@ -1,0 +1,77 @@
+"""How the server is: for people as an object, for Prometheus as its text format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deforum_api.queue.errors import StoreUnavailable
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import STATUSES
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Sample = tuple[Mapping[str, str], float]
+
+
+def condition(facts: Mapping[str, Any], jobs: JobQueue) -> dict[str, Any]:
+    """Return the host's facts with how its queue is; records that cannot be read are among what is unavailable.
+
+    Args:
+        facts: host, engine, model, versions, free_disk_bytes and unavailable.
+        jobs: the queue.
+    """
+    found = {**facts, "running": jobs.runner.running, "accepting": not jobs.closing, "queue_length": 0}
+    if jobs.runner.hanging:
+        found["unavailable"] = [
+            *facts["unavailable"],
+            {"feature": "rendering", "reason": jobs.runner.hanging},
+        ]
+    try:
+        found["queue_length"] = len(jobs.store.queued())
+    except StoreUnavailable as error:
+        found["accepting"] = False
+        found["unavailable"] = [*found["unavailable"], {"feature": "jobs", "reason": error.message}]
+    return found
+
+
+def metrics_text(facts: Mapping[str, Any], jobs: JobQueue) -> str:
+    """Return the condition as Prometheus text: numbers only, nothing of what jobs are about.
+
+    Raises:
+        StoreUnavailable: the records cannot be read.
+    """
+    return "".join(line + "\n" for line in _lines(condition(facts, jobs), jobs))
+
+
+def _lines(found: Mapping[str, Any], jobs: JobQueue) -> Iterator[str]:
+    about = {name: found[name] for name in ("host", "engine", "model")}
+    about["version"] = found["versions"].get("deforum", "")
+    yield from _gauge("deforum_info", "What serves; always 1.", [(about, 1)])
+    counts = jobs.store.counts()
+    each: list[Sample] = [({"status": status}, counts.get(status, 0)) for status in STATUSES]
+    yield from _gauge("deforum_jobs", "Jobs on record by status.", each)
+    yield from _gauge("deforum_jobs_waiting", "Jobs that wait for their turn.", [({}, found["queue_length"])])
+    yield from _gauge(
+        "deforum_jobs_running", "Jobs that this server works on.", [({}, found["running"] is not None)]
+    )
+    job = jobs.store.get(found["running"]) if found["running"] else None
+    frames, most = (job.frame, job.max_frames) if job else (0, 0)
+    yield from _gauge("deforum_running_frames_written", "Frames of the running job so far.", [({}, frames)])
+    yield from _gauge("deforum_running_frames", "Frames that the running job will have.", [({}, most)])
+    yield from _gauge("deforum_accepting_jobs", "1 while new jobs are taken.", [({}, found["accepting"])])
+    yield from _gauge("deforum_free_disk_bytes", "Free bytes for outputs.", [({}, found["free_disk_bytes"])])
+    missing = len(found["unavailable"])
+    yield from _gauge("deforum_unavailable_features", "See unavailable in health.", [({}, missing)])
+
+
+def _gauge(name: str, what: str, samples: list[Sample]) -> Iterator[str]:
+    yield f"# HELP {name} {what}"
+    yield f"# TYPE {name} gauge"
+    for labels, value in samples:
+        pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+        yield f"{name}{{{pairs}}} {int(value)}" if pairs else f"{name} {int(value)}"
+
+
+def _escaped(text: str) -> str:
+    return str(text).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

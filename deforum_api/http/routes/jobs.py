@@ -1,0 +1,151 @@
+"""Jobs: list, look at, follow, cancel, resume."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import Header, Query
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from deforum_api.http.docs_pages import links
+from deforum_api.http.models import DeforumJobStatus, JobCancelResponse, JobStatusCategory
+from deforum_api.http.routing import JOBS, SERVICE, Router, Service, changing_errors, errors, json_answer
+from deforum_api.http.sse import EventAnswer, event_stream
+from deforum_api.http.views import SlicedAnswer, job_json, listed_json
+from deforum_api.queue.errors import InvalidBody
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Status
+
+JOBS_AT_ONCE = 16
+
+router = Router(prefix="/deforum_api", tags=["Jobs"])
+
+EVENT = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+    "required": ["id", "event", "data"],
+}
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "`status` when status or phase changed, else `progress`; data: DeforumJobStatus",
+        "content": {"text/event-stream": {"schema": EVENT}},
+    }
+}
+
+ONLY_STATUS = Query(None, description="Only jobs of this status.")
+PURGE = Query(False, description="Forget a finished job instead; its files stay where they are.")
+
+
+@router.get("/jobs", response_model=dict[str, DeforumJobStatus], responses=errors(422), summary="List jobs")
+async def list_jobs(
+    status: JobStatusCategory | None = ONLY_STATUS,
+    limit: int | None = Query(None, ge=1, le=1000, description="At most so many jobs."),
+    cursor: str | None = Query(None, description="The X-Next-Cursor header of the page before."),
+    summary: bool = Query(False, description="Leave out deforum_settings and options_overrides."),
+    service: Service = SERVICE,
+) -> Response:
+    """All jobs by id, in the order of submission; if there are more, X-Next-Cursor leads to them."""
+    after = _order(cursor)
+    chosen: Status | None = status.value if status else None
+    most = limit + 1 if limit else None
+    async with service.reading:
+        orders = await run_in_threadpool(service.jobs.store.orders, chosen, after, most)
+    headers = {}
+    if limit and len(orders) > limit:
+        orders = orders[:limit]
+        headers["X-Next-Cursor"] = str(orders[-1])
+    return SlicedAnswer(_listed(service, orders, chosen, summary=summary), headers=headers)
+
+
+async def _listed(
+    service: Service, orders: Sequence[int], status: Status | None, *, summary: bool
+) -> AsyncIterator[str]:
+    """Yield the object job id -> DeforumJobStatus a few jobs at a time: all of them may be more than memory holds."""
+    store, positions = service.jobs.store, service.jobs.positions()
+
+    def read(some: Sequence[int]) -> str:
+        page = store.page(status, some[0] - 1, len(some))
+        return listed_json((job for job in page if job.order <= some[-1]), positions, summary=summary)
+
+    yield "{"
+    separator = ""
+    for start in range(0, len(orders), JOBS_AT_ONCE):
+        async with service.reading:
+            text = await run_in_threadpool(read, orders[start : start + JOBS_AT_ONCE])
+        if text:
+            yield separator + text
+            separator = ", "
+    yield "}"
+
+
+@router.get(
+    "/jobs/{id}",
+    response_model=DeforumJobStatus,
+    responses={**errors(404, 422), **links(200, job="$response.body#/id")},
+    summary="Look at a job",
+)
+async def get_job(id: str, jobs: JobQueue = JOBS) -> Response:
+    """All that is known of the job."""
+    job = jobs.job(id)
+    return json_answer(job_json(job, jobs.positions().get(id) if job.queued else None))
+
+
+@router.delete(
+    "/jobs/{id}",
+    response_model=JobCancelResponse,
+    responses=changing_errors(400, 404, 409, 503),
+    summary="Cancel or forget a job",
+)
+async def cancel_job(id: str, purge: bool = PURGE, jobs: JobQueue = JOBS) -> Response:
+    """A queued job ends at once, a running one within one sampling step; what it has written is kept."""
+    if purge:
+        await run_in_threadpool(jobs.forget, id)
+        return JSONResponse({"id": id, "message": "Job forgotten; its files are kept."})
+    await run_in_threadpool(jobs.cancel, id)
+    return JSONResponse({"id": id, "message": "Job cancelled."})
+
+
+@router.post(
+    "/jobs/{id}/resume",
+    status_code=202,
+    response_model=DeforumJobStatus,
+    responses={**changing_errors(404, 409, 503), **links(202, job="$response.body#/id")},
+    summary="Resume a job",
+)
+async def resume_job(id: str, jobs: JobQueue = JOBS) -> Response:
+    """Queues a FAILED or CANCELLED job again; it goes on from its last saved frame, as a new attempt."""
+    job = await run_in_threadpool(jobs.resume, id)
+    return json_answer(job_json(job, jobs.positions().get(id)), 202)
+
+
+@router.get(
+    "/jobs/{id}/events",
+    response_class=StreamingResponse,
+    responses={**errors(404, 422, 429), **EVENTS},
+    summary="Follow a job",
+)
+async def follow_job(
+    id: str,
+    request: Request,
+    last_event_id: str | None = Header(
+        None, description="Id of the last event seen; only newer ones are sent."
+    ),
+    service: Service = SERVICE,
+) -> Response:
+    """Server-Sent Events until the job ends; a comment line every 15 seconds keeps the connection."""
+    job = service.jobs.job(id)
+    seen = (
+        int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 16 else -1
+    )
+    return EventAnswer(event_stream(service.jobs, job.id, seen), service.streams)
+
+
+def _order(cursor: str | None) -> int:
+    if cursor is None:
+        return -1
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 16):
+        raise InvalidBody("cursor must be the X-Next-Cursor header of the page before.", ("query", "cursor"))
+    return int(cursor)

@@ -1,0 +1,55 @@
+"""The settings themselves, and how the server is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from deforum_api.http.metrics import CONTENT_TYPE, condition, metrics_text
+from deforum_api.http.models import Health
+from deforum_api.http.routing import SERVICE, Router, Service, errors
+from deforum_helpers.settings import defaults, schema
+
+TEXT = {"schema": {"type": "string"}}
+
+router = Router(prefix="/deforum_api", tags=["Settings"])
+
+
+@router.get(
+    "/settings/schema", response_model=dict[str, Any], responses=errors(), summary="Schema of all settings"
+)
+async def settings_schema() -> Response:
+    """JSON schema of a settings object, with help, bounds, units and choices."""
+    return JSONResponse(schema())
+
+
+@router.get(
+    "/settings/defaults", response_model=dict[str, Any], responses=errors(), summary="Default settings"
+)
+async def settings_defaults() -> Response:
+    """Every setting with its default."""
+    return JSONResponse(defaults())
+
+
+@router.get("/health", response_model=Health, responses=errors(), summary="How the server is")
+async def health(service: Service = SERVICE) -> Response:
+    """Host, engine, model, versions, queue, free disk, and what is unavailable and why."""
+    async with service.reading:
+        facts = await run_in_threadpool(service.health)
+    return JSONResponse(condition(facts, service.jobs))
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={**errors(503), 200: {"description": "Prometheus text", "content": {"text/plain": TEXT}}},
+    summary="Numbers for Prometheus",
+)
+async def metrics(service: Service = SERVICE) -> Response:
+    """Queue, jobs by status, the running job's frames and free disk, in the text format of Prometheus."""
+    async with service.reading:
+        facts = await run_in_threadpool(service.health)
+    # As a header: older Starlette would add the charset to a media type once more.
+    return Response(metrics_text(facts, service.jobs), headers={"Content-Type": CONTENT_TYPE})

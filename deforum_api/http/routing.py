@@ -1,0 +1,209 @@
+"""The route class of every route of ours: guards, bounds the body, and answers every error in one shape."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from deforum_api.http.models import ErrorResponse
+from deforum_api.http.reading import ReadRequest
+from deforum_api.http.security import CHANGING_METHODS, Access, guard
+from deforum_api.http.sse import Streams
+from deforum_api.http.views import SLICE_BYTES, SlicedAnswer, whole
+from deforum_api.queue.checks.body import Held, read_body
+from deforum_api.queue.checks.processes import Abandoned
+from deforum_api.queue.errors import ApiError
+from deforum_api.queue.jobs import JobQueue
+
+log = logging.getLogger(__name__)
+
+_MEANINGS = {
+    400: "The request cannot be carried out; `errors` names the wrong settings",
+    401: "User name and password are needed",
+    403: "Asked for by a page of another origin",
+    404: "No such id",
+    405: "No such method here",
+    409: "The job's status does not allow it",
+    413: "The body is too big",
+    415: "The body's content type is not taken",
+    416: "The range lies outside the file",
+    421: "Asked for under a foreign host name",
+    422: "The request has not the form that it should have; `detail` names the fields",
+    429: "The queue is full, or the server is busy with other requests",
+    500: "The job failed, or an error of the server",
+    503: "The server is stopping, or its records cannot be used",
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the routes of one app work with; kept as `app.state.deforum`."""
+
+    jobs: JobQueue
+    access: Access
+    health: Callable[[], dict[str, Any]]
+    held: Held = field(default_factory=Held)
+    streams: Streams = field(default_factory=Streams)
+    # Records of many jobs are read by one thread at a time: each takes the interpreter's lock from all answers.
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+
+
+def service_of(request: Request) -> Service:
+    """Return the service of the app that got the request."""
+    service: Service = request.app.state.deforum
+    return service
+
+
+def jobs_of(request: Request) -> JobQueue:
+    """Return the job queue of the app that got the request."""
+    return service_of(request).jobs
+
+
+# A browser takes an answer for what its type says, not for the HTML that a prompt in it may look like.
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
+SERVICE = Depends(service_of)
+JOBS = Depends(jobs_of)
+
+
+def errors(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the documentation of a route says of its errors; those of the door are in it."""
+    return {
+        code: {"model": ErrorResponse, "description": _MEANINGS[code]} for code in sorted({*codes, 401, 421})
+    }
+
+
+def changing_errors(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return the same for a route that changes something."""
+    return errors(403, 413, 415, 422, *codes)
+
+
+def error_answer(error: ApiError) -> JSONResponse:
+    """Return the error envelope as an answer."""
+    return JSONResponse(error.envelope(), error.code, headers={**error.headers, NOSNIFF[0]: NOSNIFF[1]})
+
+
+def json_answer(text: str | bytes, code: int = 200) -> Response:
+    """Return JSON text as an answer."""
+    content = text.encode() if isinstance(text, str) else text
+    if len(content) <= SLICE_BYTES:
+        return Response(content, code, media_type="application/json")
+    return SlicedAnswer(whole(content), code, {"Content-Length": str(len(content))})
+
+
+class Route(APIRoute):
+    """A route whose answers, errors included, are all of our own shape. No app-wide handler is touched."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+        path = self.path_format
+
+        async def guarded(request: Request) -> Response:
+            service = service_of(request)
+            read = ReadRequest(_with_content_type(request.scope), request.receive)
+            try:
+                guard(request, path, service.access)
+                if request.method in CHANGING_METHODS:
+                    read.whole = await read_body(request, service.held)
+                answered = await answer(read)
+            except Exception as error:
+                return error_answer(_as_api_error(error, request))
+            finally:
+                service.held.now_bytes -= len(read.whole)
+            answered.headers[NOSNIFF[0]] = NOSNIFF[1]
+            if request.method == "HEAD" and isinstance(answered, StreamingResponse):
+                answered.body_iterator = _nothing()  # no file is read, and no job followed, for nobody
+            return answered
+
+        return guarded
+
+    def matches(self, scope: Any) -> Any:
+        """Take HEAD where GET is taken; the server that sends the answer leaves its body out."""
+        return super().matches({**scope, "method": "GET"} if self._answers_head(scope) else scope)
+
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] in (self.methods or ()) or self._answers_head(scope):
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            guard(request, self.path_format, service_of(request).access)
+            methods = METHODS.get(self.path_format, set())
+            allowed = ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+            message = f"{scope['method'][:20]} is not done here; {allowed} is."
+            raise ApiError(message, code=405, headers={"Allow": allowed})
+        except ApiError as error:
+            await error_answer(error)(scope, receive, send)
+
+    def _answers_head(self, scope: Any) -> bool:
+        return scope.get("method") == "HEAD" and "GET" in (self.methods or ())
+
+
+METHODS: dict[str, set[str]] = {}
+
+
+class Router(APIRouter):
+    """A router of `Route`s that answers with and without a trailing slash."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(route_class=Route, **kwargs)
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **kwargs: Any) -> None:
+        super().add_api_route(path, endpoint, **kwargs)
+        super().add_api_route(f"{path}/", endpoint, **{**kwargs, "include_in_schema": False})
+        for full in (f"{self.prefix}{path}", f"{self.prefix}{path}/"):
+            METHODS.setdefault(full, set()).update(kwargs["methods"])
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+def _with_content_type(scope: Any) -> Any:
+    """Published clients send JSON without saying so; newer FastAPI would not read it."""
+    if any(name == b"content-type" for name, _ in scope["headers"]):
+        return scope
+    return {**scope, "headers": [*scope["headers"], (b"content-type", b"application/json")]}
+
+
+def _as_api_error(error: Exception, request: Request) -> ApiError:
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, RequestValidationError):
+        return _field_errors(error)
+    if isinstance(error, HTTPException):
+        return ApiError(str(error.detail), code=error.status_code, headers=error.headers)
+    if isinstance(error, ClientDisconnect | Abandoned):
+        return ApiError("The client was gone before its request was whole.", code=400)
+    return unexpected(error, request.method, request.url.path)
+
+
+def unexpected(error: Exception, method: str, path: str) -> ApiError:
+    """Return the answer to a request that failed unexpectedly, and log the cause under the same mark."""
+    mark = secrets.token_hex(4)
+    log.error("%s %s met an unexpected error (%s)", method, path[:200], mark, exc_info=error)
+    message = f"The server met an unexpected {type(error).__name__}; its log has the details under {mark}."
+    return ApiError(message, code=500)
+
+
+def _field_errors(error: RequestValidationError) -> ApiError:
+    fields = [
+        {"loc": list(entry["loc"]), "msg": str(entry["msg"]), "type": str(entry["type"])}
+        for entry in error.errors()
+    ]
+    first = fields[0]
+    where = ".".join(str(part) for part in first["loc"])[:100]
+    more = f" ({len(fields) - 1} more in detail.)" if len(fields) > 1 else ""
+    message = f"The request has a wrong field: {where}: {first['msg']}.{more}"
+    return ApiError(message, code=422, detail=fields)

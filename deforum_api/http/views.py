@@ -1,0 +1,112 @@
+"""Long answers, sent a slice at a time: between two slices the event loop serves all others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import lru_cache
+
+from starlette.responses import StreamingResponse
+
+from deforum_api.queue.record import Job
+
+SLICE_BYTES = 128 * 1024
+
+
+class SlicedAnswer(StreamingResponse):
+    """Sends pieces, whatever their lengths, as slices.
+
+    Args:
+        pieces: text or bytes.
+        headers, media_type: of the answer.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncIterator[str] | AsyncIterator[bytes],
+        status_code: int = 200,
+        headers: dict[str, str] | None = None,
+        media_type: str = "application/json",
+    ) -> None:
+        super().__init__(_slices(pieces), status_code, headers, media_type)
+
+
+async def whole(content: bytes) -> AsyncIterator[bytes]:
+    """Yield one piece."""
+    yield content
+
+
+async def _slices(pieces: AsyncIterator[str] | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        content = piece.encode() if isinstance(piece, str) else piece
+        for start in range(0, len(content), SLICE_BYTES):
+            yield content[start : start + SLICE_BYTES]
+            await asyncio.sleep(0)
+
+
+CACHED_JOBS = 16_384
+PAUSED = "Paused; resume it to go on."
+PAUSED_TOOL = "Paused; resume it to start again."
+_ENCODER = json.JSONEncoder(check_circular=False)
+
+
+def job_json(job: Job, queue_position: int | None) -> str:
+    """Return the DeforumJobStatus of `job` as JSON text."""
+    return "".join(_parts(job, queue_position, summary=False))
+
+
+def jobs_json(jobs: Iterable[Job], positions: Mapping[str, int]) -> str:
+    """Return the array of DeforumJobStatus as JSON text."""
+    return f"[{', '.join(job_json(job, positions.get(job.id)) for job in jobs)}]"
+
+
+def listed_json(jobs: Iterable[Job], positions: Mapping[str, int], *, summary: bool) -> str:
+    """Return the members job id -> DeforumJobStatus of an object; `summary` leaves out the submitted objects."""
+    parts: list[str] = []
+    for job in jobs:
+        parts += (", " if parts else "", '"', job.id, '": ')
+        parts += _parts(job, positions.get(job.id), summary=summary)
+    return "".join(parts)
+
+
+def _paused(job: Job) -> str:
+    return PAUSED_TOOL if job.is_tool else PAUSED
+
+
+@lru_cache(maxsize=CACHED_JOBS)
+def _known(job: Job) -> str:
+    """Return the text of what does not change before the job's next update."""
+    return _ENCODER.encode(
+        {
+            "id": job.id,
+            "kind": job.kind,
+            "status": job.status,
+            "phase": job.phase,
+            "error_type": job.error_type,
+            "phase_progress": job.phase_progress,
+            "started_at": job.started_at,
+            "last_updated": job.last_updated,
+            "execution_time": job.last_updated - job.started_at,
+            "update_interval_time": job.update_interval_time,
+            "updates": job.updates,
+            "cancelling": job.cancel_requested and not job.finished,
+            "message": job.message or (_paused(job) if job.held else None),
+            "outdir": job.outdir,
+            "timestring": job.timestring,
+            "frame": job.frame,
+            "max_frames": job.max_frames,
+            "eta_seconds": job.eta_seconds,
+            "warnings": job.warnings,
+        }
+    )[:-1]
+
+
+def _parts(job: Job, queue_position: int | None, *, summary: bool) -> tuple[str, ...]:
+    """Return the pieces of a job's JSON text; they are joined once, as settings are long."""
+    place = "null" if queue_position is None or not job.queued else str(queue_position)
+    text = (_known(job), ', "queue_position": ', place)
+    if summary:
+        return (*text, "}")
+    settings, overrides = job.settings_json, job.overrides_json
+    return (*text, ', "deforum_settings": ', settings, ', "options_overrides": ', overrides, "}")

@@ -1,0 +1,1 @@
+"""The job queue: records, events, storage, the worker and the watchdog."""

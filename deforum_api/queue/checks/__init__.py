@@ -1,0 +1,1 @@
+"""Checks of submitted settings, in processes of limited number, time and memory."""

@@ -1,0 +1,263 @@
+"""Bodies: bounded while they are read, strict where JSON is lax, and never a surprise further in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from deforum_api.queue.errors import Busy, InvalidBody, Refused
+from deforum_helpers.settings import json_object
+from deforum_helpers.settings.messages import json_account
+
+PLAIN_LIMIT_BYTES = 2 * 2**20
+IMAGES_LIMIT_BYTES = 8 * 2**20
+# Of a body that is too big: so much more is taken, for so long, before it is refused.
+DRAINED_BYTES = 16 * 2**20
+DRAINED_S = 5.0
+# Of all bodies that a server reads or checks at one moment.
+HELD_LIMIT_BYTES = 128 * 2**20
+# Longer bodies are read a few at a time; the others wait in the system, which costs nothing.
+LONG_BYTES = 64 * 1024
+READ_AT_ONCE = 2
+READING_S = 5.0
+MOST_WAITING = 24
+MAX_DEPTH = 32
+# Settings are read again when their job begins, which no other answer must wait for.
+MAX_VALUES = 300_000
+MAX_DIGITS = 300
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+_INLINE_IMAGE = re.compile(rb'data:image\\?/[^"&]*')
+
+
+class Held:
+    """How many bytes of bodies a server holds, and how many long ones it reads at once. For the event loop's thread."""
+
+    def __init__(self, limit_bytes: int = HELD_LIMIT_BYTES) -> None:
+        self.now_bytes = 0
+        self._limit_bytes = limit_bytes
+        self._reading = asyncio.Semaphore(READ_AT_ONCE)
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Wait until few others read a long body; who reads slowly makes room for others, and costs little.
+
+        Raises:
+            Busy: too many wait.
+        """
+        if self._waiting >= MOST_WAITING:
+            busy = Busy()
+            busy.headers["Connection"] = "close"  # what is not read is not taken in either
+            raise busy
+        self._waiting += 1
+        try:
+            await self._reading.acquire()
+        finally:
+            self._waiting -= 1
+        release = asyncio.get_running_loop().call_later(READING_S, self._reading.release)
+        try:
+            yield
+        finally:
+            if asyncio.get_running_loop().time() < release.when():
+                release.cancel()
+                self._reading.release()
+
+    def take(self, count: int) -> None:
+        """Hold `count` bytes more.
+
+        Raises:
+            Busy: there would be too many.
+        """
+        if self.now_bytes + count > self._limit_bytes:
+            raise Busy
+        self.now_bytes += count
+
+
+async def read_body(request: Request, held: Held | None = None) -> bytes:
+    """Return the body; where it counts as `held`, the caller gives its length back.
+
+    Raises:
+        Refused: 413, it is longer than 8 MiB.
+        Busy: too many bodies are held.
+    """
+    announced = request.headers.get("content-length", "")
+    stream = request.stream()
+    if announced.isdecimal() and int(announced[:20]) > IMAGES_LIMIT_BYTES:
+        await _let_finish(request, stream)
+        raise too_big()
+    held = held or Held()
+    if announced.isdecimal() and int(announced) <= LONG_BYTES:
+        return await _read(request, stream, held)
+    async with held.reading():
+        return await _read(request, stream, held)
+
+
+async def _read(request: Request, stream: AsyncIterator[bytes], held: Held) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in stream:
+            if size + len(chunk) > IMAGES_LIMIT_BYTES:
+                await _let_finish(request, stream)
+                raise too_big()
+            held.take(len(chunk))
+            size += len(chunk)
+            chunks.append(chunk)
+    except BaseException:
+        held.now_bytes -= size
+        raise
+    return b"".join(chunks)
+
+
+def check_length(body: bytes, most_bytes: int) -> None:
+    """Raise `Refused`, 413, if a body is longer than `most_bytes` without its inline images."""
+    if len(body) > most_bytes and len(_INLINE_IMAGE.sub(b"", body)) > most_bytes:
+        raise too_big()
+
+
+async def _let_finish(request: Request, stream: AsyncIterator[bytes]) -> None:
+    """Take what is left of a body that is too big, within bounds, if its connection ends with the answer.
+
+    The server ends it then with the answer's last byte, and whatever is still under way resets it: a client that sends
+    all before it reads would never see the answer. Of other connections the server itself drops what is left.
+    """
+    asked = request.headers.get("connection", "").casefold()
+    if "close" not in asked and (request.scope.get("http_version") != "1.0" or "keep-alive" in asked):
+        return
+
+    async def rest() -> None:
+        size = 0
+        async for chunk in stream:
+            size += len(chunk)
+            if size > DRAINED_BYTES:
+                return
+
+    with suppress(asyncio.TimeoutError):  # until Python 3.11 not the built-in one
+        await asyncio.wait_for(rest(), DRAINED_S)
+
+
+def parse_json(body: bytes | str, loc: tuple[str | int, ...] = ("body",)) -> Any:
+    """Return the value of a JSON text; of equal keys the last one holds.
+
+    Raises:
+        InvalidBody: not UTF-8, not JSON, numbers that no double holds, half surrogates, or nested too deep.
+    """
+    try:
+        text = body.decode("utf-8-sig") if isinstance(body, bytes) else body
+        value = json.loads(
+            text,
+            object_pairs_hook=json_object,
+            parse_constant=_no_constant,
+            parse_float=_float,
+            parse_int=_int,
+        )
+        _check_depth(value, loc)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise InvalidBody(f"The body is not JSON: {json_account(error)}", loc, "json_invalid") from None
+    except UnicodeError:
+        raise InvalidBody("The body is not valid UTF-8 text.", loc, "json_invalid") from None
+    except RecursionError:
+        raise _too_deep(loc) from None
+    except _NumberError as error:
+        raise InvalidBody(str(error), loc, "json_invalid") from None
+    return value
+
+
+class _NumberError(Exception):
+    """A number that JSON does not have or a double does not hold."""
+
+
+def _no_constant(name: str) -> Any:
+    raise _NumberError(f"The body has the number {name}, which JSON does not know.")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _NumberError(f"The body has the number {text[:20]}, which is too large.")
+    return value
+
+
+def _int(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise _NumberError(f"The body has a number of {len(text)} digits; {MAX_DIGITS} are allowed.")
+    return int(text)
+
+
+def _check_depth(value: Any, loc: tuple[str | int, ...]) -> None:
+    level, count = [value], 1
+    for _ in range(MAX_DEPTH):
+        inside = [inner for outer in level for inner in _inside(outer)]
+        count += len(inside)
+        if count > MAX_VALUES:
+            raise InvalidBody(f"The body has more than {MAX_VALUES:,} values.", loc, "json_invalid")
+        level = [inner for inner in inside if isinstance(inner, (dict, list))]
+        if not level:
+            return
+    raise _too_deep(loc)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def envelope(body: Any) -> dict[str, Any]:
+    """Return a body that has the outermost form of a batch.
+
+    Raises:
+        InvalidBody: it has not; with one entry per wrong field.
+    """
+    wrong = [(loc, message) for loc, message in _envelope_problems(body) if message]
+    if wrong:
+        error = InvalidBody(wrong[0][1])
+        error.detail = [{"loc": list(loc), "msg": message, "type": "value_error"} for loc, message in wrong]
+        raise error
+    checked: dict[str, Any] = body
+    return checked
+
+
+def _envelope_problems(body: Any) -> Iterator[tuple[tuple[str, ...], str | None]]:
+    if not isinstance(body, dict):
+        yield ("body",), f'The body must be an object, {{"deforum_settings": ...}}; found {_kind(body)}.'
+        return
+    yield ("body", "deforum_settings"), _settings_problem(body)
+    overrides = body.get("options_overrides")
+    if overrides is not None and not isinstance(overrides, dict):
+        found = f"found {_kind(overrides)}"
+        yield ("body", "options_overrides"), f"options_overrides must be an object, or be left out; {found}."
+
+
+def _settings_problem(body: dict[str, Any]) -> str | None:
+    if "deforum_settings" not in body:
+        return 'The body has no deforum_settings; the settings go inside it: {"deforum_settings": {...}}.'
+    found = body["deforum_settings"]
+    odd = [one for one in found if not isinstance(one, dict)] if isinstance(found, list) else []
+    if isinstance(found, dict) or (isinstance(found, list) and not odd):
+        return None
+    among = f"{_kind(odd[0])} in the list" if odd else _kind(found)
+    return f"deforum_settings must be an object of settings, or a list of such objects; found {among}."
+
+
+def _kind(value: Any) -> str:
+    kinds = {list: "a list", str: "text", bool: "true or false", type(None): "nothing", dict: "an object"}
+    return kinds.get(type(value), "a number")
+
+
+def _too_deep(loc: tuple[str | int, ...]) -> InvalidBody:
+    return InvalidBody(f"The body is nested deeper than {MAX_DEPTH} levels.", loc, "json_invalid")
+
+
+def too_big() -> Refused:
+    return Refused("The body is too big: 2 MiB are allowed, 8 MiB with inline images.", code=413)

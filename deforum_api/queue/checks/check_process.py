@@ -1,0 +1,164 @@
+"""The program that checks what clients send: started by `checks`, killed when it takes too long or too much memory.
+
+It reads questions from standard input and writes findings to its output, each as a line of JSON that says how many
+bytes of which parts follow. Neither side opens more of the other's words than JSON, numbers and plain text.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, fields
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from deforum_api.queue.checks.request import Findings, Question, examined, prepared_job
+from deforum_api.queue.errors import ApiError, TooLarge
+from deforum_api.queue.logs import write_own_log
+from deforum_api.queue.submission import CheckedJob
+from deforum_helpers.core.net.cache import FetchCache
+from deforum_helpers.core.net.fetch import Fetcher
+from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
+from deforum_helpers.settings.host_options import Options
+
+log = logging.getLogger(__name__)
+
+# What a check may take beside what the program has when it begins; held on systems that can.
+MOST_MEMORY_BYTES = 2**30
+NICENESS = 5
+_PLAIN_FACTS = ("name", "engine", "model", "device")
+_NAMES = ("samplers", "schedulers", "checkpoints", "vaes")
+
+Message = tuple[dict[str, Any], list[bytes]]
+
+
+def write_message(stream: IO[bytes], head: Mapping[str, Any], parts: Sequence[bytes]) -> None:
+    """Write a message: what fits into JSON, then the parts as they are."""
+    line = json.dumps({**head, "sizes": [len(part) for part in parts]}).encode()
+    stream.write(b"".join((line, b"\n", *parts)))
+    stream.flush()
+
+
+def read_message(stream: IO[bytes]) -> Message | None:
+    """Return the next message, or None at the end of the stream."""
+    line = stream.readline()
+    if not line.endswith(b"\n"):
+        return None
+    head = json.loads(line)
+    parts = [stream.read(size) for size in head["sizes"]]
+    return (head, parts) if [len(part) for part in parts] == head["sizes"] else None
+
+
+def asked(question: Question, facts: HostFacts) -> tuple[dict[str, Any], list[bytes]]:
+    """Return a question about a host as a message."""
+    told = {field.name: getattr(question, field.name) for field in fields(Question) if field.name != "body"}
+    return {"question": told, "facts": plain_facts(facts)}, [question.body]
+
+
+def told(findings: Findings | ApiError) -> tuple[dict[str, Any], list[bytes]]:
+    """Return what was found, or what is wrong, as a message."""
+    if isinstance(findings, ApiError):
+        about = {"kind": type(findings).__name__, "code": findings.code}
+        return {"error": {**about, "envelope": findings.envelope(), "headers": findings.headers}}, []
+    told = ("frames", "warnings", "work", "kind")
+    jobs = [{name: getattr(job, name) for name in told} for job in findings.jobs]
+    texts = [findings.overrides_json, *(job.settings_json for job in findings.jobs)]
+    return {"digest": findings.digest, "jobs": jobs}, [findings.answer, *(text.encode() for text in texts)]
+
+
+def understood(message: Message) -> Findings:
+    """Return the findings that a message without an error holds."""
+    head, (answer, overrides, *settings) = message
+    jobs = tuple(
+        CheckedJob(text.decode(), **{**job, "warnings": tuple(job["warnings"])})
+        for job, text in zip(head["jobs"], settings, strict=True)
+    )
+    return Findings(head["digest"], jobs, overrides.decode(), answer)
+
+
+def plain_facts(facts: HostFacts) -> dict[str, Any]:
+    """Return what checks must know of a host as plain values; what it would look up is looked up now."""
+    return {
+        **{name: getattr(facts, name) for name in (*_PLAIN_FACTS, *_NAMES)},
+        "output_root": str(facts.output_root),
+        "options": asdict(facts.options),
+        "controlnet": asdict(facts.controlnet),
+        "lacks": dict(facts.lacks),
+        "free_bytes": facts.free_disk(facts.output_root),
+        "loras": None if facts.loras is None else sorted(facts.loras()),
+        "fetched": str(facts.fetcher.cache.folder),
+    }
+
+
+def host_facts(plain: Mapping[str, Any]) -> HostFacts:
+    """Return the facts that `plain_facts` has made plain; what was fetched is kept where the host keeps it."""
+    loras, free_bytes = plain["loras"], plain["free_bytes"]
+    told: dict[str, Any] = {name: plain[name] for name in _PLAIN_FACTS}
+    told |= {name: tuple(plain[name]) for name in _NAMES}
+    return HostFacts(
+        **told,
+        output_root=Path(plain["output_root"]),
+        options=Options(**_with_tuples(plain["options"])),
+        controlnet=ControlNetFacts(**_with_tuples(plain["controlnet"])),
+        lacks=plain["lacks"],
+        free_disk=lambda _: int(free_bytes),
+        loras=None if loras is None else lambda: loras,
+        fetcher=Fetcher(cache=FetchCache(folder=Path(plain["fetched"]))),
+    )
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def answer(message: Message) -> tuple[dict[str, Any], list[bytes]]:
+    """Return the answer to a message from `asked`."""
+    head, (body,) = message
+    check = partial(prepared_job, host_facts(head["facts"]))
+    try:
+        return told(examined(Question(body=body, **head["question"]), check))
+    except ApiError as error:
+        return told(error)
+    except MemoryError:
+        return told(TooLarge("Checking this takes too much memory; send it in parts, or with fewer frames."))
+    except Exception as error:
+        log.exception("A check met an unexpected error")
+        name = type(error).__name__
+        return told(ApiError(f"The server met an unexpected {name}; its log has the details.", code=500))
+
+
+def main() -> None:
+    """Answer until the other side ends, which ends this program in whatever it does."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    write_own_log()
+    _step_back()
+    questions: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, questions), daemon=True).start()
+    while True:
+        write_message(answers, *answer(questions.get()))
+
+
+def _listen(stream: IO[bytes], questions: queue.SimpleQueue[Message]) -> None:
+    while (message := read_message(stream)) is not None:
+        questions.put(message)
+    os._exit(0)
+
+
+def _step_back() -> None:
+    """Leave the processor to those who answer, and the memory to those who render."""
+    with suppress(OSError, AttributeError):
+        os.nice(NICENESS)
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[5])  # of data, which is what is bounded
+        most = pages * resource.getpagesize() + MOST_MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))

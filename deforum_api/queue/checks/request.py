@@ -1,0 +1,304 @@
+"""What would become of a job, told without queueing it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import parse_qsl
+
+from deforum_api.queue.checks.body import PLAIN_LIMIT_BYTES, check_length, envelope, parse_json
+from deforum_api.queue.errors import Account, ApiError, InvalidBody, TooLarge, few
+from deforum_api.queue.record import ANIMATION
+from deforum_api.queue.submission import (
+    MOST_CELLS,
+    CheckedJob,
+    check_all,
+    check_cells,
+    check_size,
+    checked_or_error,
+    digest_of,
+    job_number,
+)
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.pipeline.prepare import Prepared, prepare
+from deforum_helpers.settings import defaults, flat_settings
+from deforum_helpers.settings.files import RepeatingObject
+from deforum_helpers.tools.prepare import PreparedTool, prepare_tool
+
+if TYPE_CHECKING:
+    from deforum_api.queue.worker import Check
+    from deforum_helpers.pipeline.prepare import HostFacts, Prepared
+
+SERIES_FRAMES = 20_000
+# Of one answer, beside the settings that it repeats; with every value of every frame.
+MOST_ANSWER_BYTES = 4 * 2**20
+MOST_SERIES_BYTES = 16 * 2**20
+
+
+def validation_answer(
+    check: Check,
+    settings: Sequence[Mapping[str, Any]],
+    overrides: Mapping[str, Any] | None,
+    *,
+    series: bool,
+    body_bytes: int,
+) -> bytes:
+    """Return the answer of `validated` as JSON in UTF-8.
+
+    Args:
+        body_bytes: length of the request, whose settings the answer repeats.
+
+    Raises:
+        ApiError: as `validated`; the answer would be too long.
+    """
+    most = (MOST_SERIES_BYTES if series else MOST_ANSWER_BYTES) + body_bytes
+    parts: list[bytes] = []
+    for answer in validated(check, settings, overrides, series):
+        parts.append(json.dumps(answer, ensure_ascii=False).encode())
+        most -= len(parts[-1])
+        if most < 0:
+            raise TooLarge("The answer would be too long; send fewer jobs, or shorter ones, at once.")
+    return b'{"jobs": [' + b", ".join(parts) + b"]}"
+
+
+def validated(
+    check: Check, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None, series: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield one answer per job: its errors, or what it means and costs.
+
+    Args:
+        check: plans a job.
+        settings: of each job, as submitted.
+        overrides: host options for all of them.
+        series: add every value of every frame.
+
+    Raises:
+        ApiError: more frames than are told value by value.
+    """
+    account, frames = Account(), 0
+    for number, submitted in enumerate(settings):
+        checked = cast("Prepared | SettingsError", checked_or_error(check, submitted, overrides))
+        if isinstance(checked, SettingsError):
+            problems = [(job_number(number, problem), problem) for problem in checked.problems]
+            found, warnings = account.entries(problems), list(few(checked.warnings))
+            yield {"errors": found, "warnings": warnings, "settings": None, "plan": None}
+            continue
+        if series:
+            frames += checked.plan.frames
+            _check_series(checked, frames)
+        yield _answer(checked, series)
+
+
+def _answer(prepared: Prepared, series: bool) -> dict[str, Any]:
+    answer = {
+        "errors": [],
+        "warnings": list(few(prepared.warnings)),
+        "settings": flat_settings(prepared.settings),
+        "plan": prepared.summary,
+    }
+    return {**answer, **_series(prepared)} if series else answer
+
+
+def _check_series(prepared: Prepared, frames: int) -> None:
+    if frames > SERIES_FRAMES:
+        message = f"series=true is for {SERIES_FRAMES} frames at once; these jobs have {frames} or more: send fewer."
+        raise ApiError(message, code=400)
+    prompts = prepared.plan.prompts
+    if sum(map(len, (*prompts.positive, *prompts.negative))) > MOST_SERIES_BYTES:
+        raise TooLarge("The prompts of all frames would be too long for one answer; send fewer frames.")
+
+
+def _series(prepared: Prepared) -> dict[str, Any]:
+    plan = prepared.plan
+    values = {name: series.tolist() for name, series in plan.schedules.values.items()}
+    texts = {name: list(series) for name, series in plan.schedules.texts.items()}
+    seeds = [key.request.seed for key in plan.key_frames for _ in range(key.index, key.stop)]
+    return {
+        "series": values | texts,
+        "prompts": list(plan.prompts.positive),
+        "negative_prompts": list(plan.prompts.negative),
+        "seeds": seeds,
+        "poses": plan.poses.reshape(-1, 16).tolist(),
+    }
+
+
+OVERRIDES = "options_overrides"
+MOST_OVERRIDES_CHARACTERS = 16_384  # every job of a batch keeps them
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request as it came.
+
+    Args:
+        kind: the form of its body and the purpose; a digest needs no check.
+        tool: whose arguments the body has, or None where it has settings of animations.
+        body: unread.
+        most_jobs: jobs of one batch.
+        series: validate with every value of every frame.
+        is_form: the body of a run is a form, not JSON.
+        arguments: of a run, from the query.
+        most_bytes: of the body without its inline images.
+        most_cells: values of schedules that are evaluated for it.
+    """
+
+    kind: Literal["submit", "digest", "validate", "run"]
+    body: bytes
+    most_jobs: int
+    series: bool = False
+    is_form: bool = False
+    arguments: Mapping[str, str | None] = field(default_factory=dict)
+    most_bytes: int = PLAIN_LIMIT_BYTES
+    most_cells: int = MOST_CELLS
+    tool: str | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a request means.
+
+    Args:
+        digest: tells one submitted batch from another.
+        jobs: of a batch that may be queued.
+        overrides_json: options of all of them, or "null".
+        answer: of a validation, JSON in UTF-8.
+    """
+
+    digest: str = ""
+    jobs: tuple[CheckedJob, ...] = ()
+    overrides_json: str = "null"
+    answer: bytes = b""
+
+
+def examined(question: Question, check: Check) -> Findings:
+    """Read and check a request.
+
+    Raises:
+        ApiError: what is wrong with it.
+    """
+    check_length(question.body, question.most_bytes)
+    settings, overrides = _submitted(question)
+    digest = digest_of(settings, overrides, question.tool)
+    if question.kind == "digest":
+        return Findings(digest)
+    check_size(settings, question.most_jobs)
+    check_cells(settings, question.most_cells)
+    if question.kind == "validate":
+        length = len(question.body)
+        answer = validation_answer(check, settings, overrides, series=question.series, body_bytes=length)
+        return Findings(answer=answer)
+    jobs = check_all(check, settings, overrides, question.tool or ANIMATION)
+    return Findings(digest, jobs, json.dumps(overrides))
+
+
+def prepared_job(
+    facts: HostFacts,
+    submitted: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None,
+    *,
+    resume: str | None = None,
+    kind: str = ANIMATION,
+) -> Prepared | PreparedTool:
+    """Check and plan a job of any kind for a host; see `worker.Check`.
+
+    Raises:
+        SettingsError: all problems that could be found.
+    """
+    if kind == ANIMATION:
+        return prepare(submitted, facts, overrides, resume=resume)
+    return prepare_tool(kind, submitted, facts, overrides)
+
+
+def batch_body(settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None) -> bytes:
+    """Return the body of a batch; names that stood twice in an object of settings stand there twice again."""
+    jobs = ", ".join(map(_settings_text, settings))
+    return f'{{"deforum_settings": [{jobs}], "options_overrides": {json.dumps(overrides)}}}'.encode()
+
+
+def _settings_text(settings: Mapping[str, Any]) -> str:
+    repeated = settings.repeated if isinstance(settings, RepeatingObject) else ()
+    pairs = [*((name, None) for name in repeated), *settings.items()]
+    texts = (
+        _settings_text(value) if isinstance(value, RepeatingObject) else json.dumps(value)
+        for _, value in pairs
+    )
+    named = zip(pairs, texts, strict=True)
+    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for (name, _), text in named) + "}"
+
+
+def tool_body(arguments: Mapping[str, Any], overrides: Mapping[str, Any] | None) -> bytes:
+    """Return the body of a request to run a tool."""
+    return json.dumps({**arguments, OVERRIDES: overrides}).encode()
+
+
+def _submitted(question: Question) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    if question.tool is not None:
+        return _arguments(question.body)
+    return _run(question) if question.kind == "run" else _batch(question.body)
+
+
+def _arguments(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Return a tool's arguments as the only job of a batch, and the options."""
+    read = parse_json(body) if body else {}
+    if not isinstance(read, dict):
+        raise InvalidBody("The body must be an object with the arguments of the tool.")
+    arguments = dict(read)
+    overrides = arguments.pop(OVERRIDES, None)
+    if overrides is not None and not isinstance(overrides, dict):
+        raise InvalidBody(f"{OVERRIDES} must be an object, or be left out.", ("body", OVERRIDES))
+    _check_overrides(overrides)
+    return [arguments], overrides
+
+
+def _check_overrides(overrides: Mapping[str, Any] | None) -> None:
+    if overrides and len(json.dumps(overrides)) > MOST_OVERRIDES_CHARACTERS:
+        raise TooLarge(f"options_overrides may have {MOST_OVERRIDES_CHARACTERS:,} characters.")
+
+
+def _batch(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    read = envelope(parse_json(body) if body else None)
+    settings, overrides = read["deforum_settings"], read.get("options_overrides")
+    _check_overrides(overrides)
+    return settings if isinstance(settings, list) else [settings], overrides
+
+
+def _run(question: Question) -> tuple[list[dict[str, Any]], None]:
+    given = {**question.arguments, **_body_arguments(question)}
+    return [_chosen_settings(given["settings_json"], given["allowed_params"])], None
+
+
+def _body_arguments(question: Question) -> dict[str, Any]:
+    if not question.body:
+        return {}
+    if question.is_form:
+        return dict(_form(question.body))
+    arguments = parse_json(question.body)
+    if not isinstance(arguments, dict):
+        raise InvalidBody("The body must be an object with settings_json and allowed_params.")
+    return arguments
+
+
+def _form(whole: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(whole.decode(), keep_blank_values=True, errors="strict", max_num_fields=16)
+    except (UnicodeError, ValueError):
+        raise InvalidBody("The form is not valid: at most 16 fields of UTF-8 text are taken.") from None
+
+
+def _chosen_settings(submitted: Any, allowed_params: Any) -> dict[str, Any]:
+    if submitted is None:
+        raise InvalidBody(
+            "settings_json is missing; send a settings object as JSON.", ("settings_json",), "missing"
+        )
+    if isinstance(submitted, str):
+        submitted = parse_json(submitted, ("settings_json",))
+    if not isinstance(submitted, Mapping):
+        raise InvalidBody("settings_json must be a JSON object.", ("settings_json",))
+    if not isinstance(allowed_params, str | None) or "," in (allowed_params or ""):
+        raise InvalidBody("allowed_params must be names separated by ';'.", ("allowed_params",))
+    allowed = {name.strip() for name in (allowed_params or "").split(";")} & defaults().keys()
+    chosen = {name: value for name, value in submitted.items() if name in allowed}
+    return {**chosen, "batch_name": uuid.uuid4().hex}

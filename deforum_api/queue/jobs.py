@@ -1,0 +1,304 @@
+"""The job queue: checks, records, orders, cancels and resumes jobs; nothing else changes their status."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deforum_api.queue.checks.processes import Checks, ChecksHere
+from deforum_api.queue.checks.request import Findings, Question, batch_body, tool_body
+from deforum_api.queue.errors import (
+    AlreadyFinished,
+    FilesGone,
+    KeyReused,
+    NotFinished,
+    NotResumable,
+    QueueClosed,
+    QueueFull,
+    StillEnding,
+    UnknownId,
+)
+from deforum_api.queue.events import CancelAsked, HoldAsked, Moved, Released, Resumed
+from deforum_api.queue.folders import Roots, located
+from deforum_api.queue.record import IllegalTransition, Job
+from deforum_api.queue.records import Records
+from deforum_api.queue.runner import Runner
+from deforum_api.queue.store import JobStore, KeyTaken, MemoryStore, Receipt
+from deforum_api.queue.submission import RECEIPT_KEPT_S, Limits, fresh_batch_id, new_jobs, reply
+from deforum_api.queue.worker import Check, Render
+
+log = logging.getLogger(__name__)
+
+
+class JobQueue:
+    """All jobs of one server, worked off one at a time in the order of submission; motion previews beside the others.
+
+    Args:
+        check: (settings, options_overrides) -> prepared job; raises `SettingsError`.
+        render: renders a prepared job.
+        checks: makes the checks of submitted jobs; by default the thread that submits.
+        store: keeps the records.
+        limits: how much is taken.
+        clock: Unix time in seconds.
+        draw: a random number for a batch id, 0 <= n < 10**9.
+        roots: folders in which those of jobs are looked for that were moved.
+    """
+
+    def __init__(
+        self,
+        check: Check,
+        render: Render,
+        *,
+        checks: Checks | None = None,
+        store: JobStore | None = None,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.time,
+        draw: Callable[[], int] = lambda: secrets.randbelow(10**9),
+        roots: Roots = tuple,
+    ) -> None:
+        self.check = check
+        self.checks: Checks = checks or ChecksHere(check)
+        self.limits = limits or Limits()
+        self.store: JobStore = store or MemoryStore()
+        self.records = Records(self.store, clock)
+        self._draw = draw
+        self._roots = roots
+        self._adding = threading.Lock()
+        self._closing = False
+        self.runner = Runner(self.records, check, render, self.limits)
+
+    @property
+    def closing(self) -> bool:
+        return self._closing
+
+    def submit(
+        self, settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None = None
+    ) -> tuple[Job, ...]:
+        """Check, record and queue a batch; its jobs are returned as they were recorded.
+
+        Raises:
+            InvalidBatch: any of its settings is wrong; nothing of it is kept.
+            InvalidBody: no job at all.
+            ApiError: more jobs than a batch may have.
+            Busy, QueueFull, QueueClosed, StoreUnavailable: not now.
+        """
+        # Files of this machine may be longer than what comes over HTTP.
+        body = batch_body(settings, overrides)
+        return self.submit_asked(Question("submit", body, self.limits.batch, most_bytes=len(body)))
+
+    def submit_tool(
+        self, tool: str, arguments: Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+    ) -> Job:
+        """Check, record and queue a tool with its arguments; its job is returned as it was recorded.
+
+        Raises:
+            InvalidBatch: any of them is wrong.
+            ApiError: as `submit`.
+        """
+        question = Question("submit", tool_body(arguments, overrides), self.limits.batch, tool=tool)
+        return self.submit_asked(question)[0]
+
+    def submit_asked(self, question: Question, gone: threading.Event | None = None) -> tuple[Job, ...]:
+        """Do as `submit` with a request that nobody has read yet; `gone` is set when its client is gone.
+
+        Raises:
+            ApiError: as `submit`.
+        """
+        return self._queue(self.checks.examine(question, gone))
+
+    def submit_once(self, key: str, question: Question, gone: threading.Event | None = None) -> str:
+        """Do as `submit_asked` unless it was done with `key` in the last 24 hours; return the answer of then as JSON.
+
+        Raises:
+            KeyReused: the key came with another batch.
+            ApiError: as `submit`.
+        """
+        now = self.records.clock()
+        while True:
+            receipt = self.store.receipt(key)
+            if receipt and receipt.at >= now - RECEIPT_KEPT_S:
+                if receipt.digest != self.checks.examine(replace(question, kind="digest"), gone).digest:
+                    raise KeyReused
+                return receipt.reply
+            self.store.forget_receipts(now - RECEIPT_KEPT_S)
+            found = self.checks.examine(question, gone)
+            try:
+                return reply(self._queue(found, Receipt(key, found.digest, "", now)))
+            except KeyTaken:
+                log.debug("the batch of an Idempotency-Key came in twice at once")
+
+    def _queue(self, found: Findings, receipt: Receipt | None = None) -> tuple[Job, ...]:
+        with self._adding:
+            if self._closing:
+                raise QueueClosed
+            if len(self.store.queued()) + len(found.jobs) > self.limits.queued:
+                raise QueueFull(self.limits.queued)
+            batch_id, order = fresh_batch_id(self.store, self._draw), self.store.next_order()
+            now = self.records.clock()
+            jobs = new_jobs(found.jobs, found.overrides_json, batch_id=batch_id, order=order, now=now)
+            jobs = self.store.add(jobs, replace(receipt, reply=reply(jobs)) if receipt else None)
+            for _ in jobs:
+                self.runner.wake()
+        return jobs
+
+    def job(self, job_id: str) -> Job:
+        """Return the job.
+
+        Raises:
+            UnknownId: there is none.
+        """
+        return self.records.job(job_id)
+
+    def located(self, job: Job) -> Job:
+        """Return the job with the folder in which its files are now.
+
+        Raises:
+            FilesGone: it has ended, and they are found nowhere.
+        """
+        roots = self._roots()
+        found = located(job, roots)
+        if job.finished and found.outdir and not Path(found.outdir).is_dir():
+            raise FilesGone(job.id, found.outdir, next(iter(roots), None))
+        return found
+
+    def positions(self) -> dict[str, int]:
+        """Return the place in the queue of every waiting job, 0 = next."""
+        return {job_id: place for place, job_id in enumerate(self.store.queued())}
+
+    def batch(self, batch_id: str) -> tuple[Job, ...]:
+        """Return the jobs of a batch in the order of submission.
+
+        Raises:
+            UnknownId: there is no such batch.
+        """
+        jobs = self.store.batch(batch_id)
+        if not jobs:
+            raise UnknownId("batch", batch_id)
+        return jobs
+
+    def cancel(self, job_id: str) -> Job:
+        """End the job: a queued one now, a running one within one sampling step.
+
+        Raises:
+            UnknownId: there is no such job.
+            AlreadyFinished: it ended before.
+        """
+        while True:
+            job = self.job(job_id)
+            if job.cancel_requested and not job.finished:
+                return job
+            try:
+                changed = self.records.change(job, CancelAsked())
+            except IllegalTransition:
+                raise AlreadyFinished(job_id, job.status) from None
+            if changed:
+                if token := self.runner.token(job_id):
+                    token.cancel()
+                elif not changed.finished:
+                    self.runner.wake()
+                return changed
+
+    def pause(self, job_id: str) -> Job:
+        """Let the job stop at its next frame, or not begin, until it is resumed.
+
+        Raises:
+            UnknownId: there is no such job.
+            AlreadyFinished: it ended, or its film is being made.
+            StillEnding: it is being cancelled.
+        """
+        while True:
+            job = self.job(job_id)
+            if job.cancel_requested and not job.finished:
+                raise StillEnding(job_id)
+            try:
+                changed = self.records.change(job, HoldAsked())
+            except IllegalTransition:
+                raise AlreadyFinished(job_id, job.phase) from None
+            if changed:
+                if token := self.runner.token(job_id):
+                    token.park()
+                return changed
+
+    def move_up(self, job_id: str) -> None:
+        """Let a waiting job change places with the one that is taken before it; others stay where they are.
+
+        Where it waits no longer, or is the first, it stays where it is.
+        """
+        with suppress(
+            IllegalTransition, UnknownId
+        ):  # one of the two was taken, cancelled or forgotten meanwhile
+            while (waiting := self.store.queued()) and job_id in waiting[1:]:
+                job, before = self.job(job_id), self.job(waiting[waiting.index(job_id) - 1])
+                if self.records.change_together((job, Moved(before.place)), (before, Moved(job.place))):
+                    return
+
+    def forget(self, job_id: str) -> None:
+        """Take a finished job off the records; its files stay.
+
+        Raises:
+            UnknownId: there is no such job.
+            NotFinished: it has not ended.
+        """
+        job = self.job(job_id)
+        if not job.finished:
+            raise NotFinished(job_id)
+        self.store.remove(job)
+
+    def cancel_batch(self, batch_id: str) -> tuple[str, ...]:
+        """End all unfinished jobs of a batch, last first so that none starts meanwhile; return their ids.
+
+        Raises:
+            UnknownId: there is no such batch.
+        """
+        cancelled = []
+        for job in reversed(self.batch(batch_id)):
+            if job.finished or job.cancel_requested:
+                continue
+            try:
+                cancelled.append(self.cancel(job.id).id)
+            except AlreadyFinished:
+                log.debug("%s finished before it could be cancelled", job.id)
+        return tuple(reversed(cancelled))
+
+    def resume(self, job_id: str) -> Job:
+        """Let a paused job, or a failed or cancelled one, go on from its last saved frame.
+
+        Raises:
+            UnknownId: there is no such job.
+            NotResumable: it did not fail and was not cancelled.
+            StillEnding: it is being cancelled.
+            QueueClosed: not now.
+        """
+        if self._closing:
+            raise QueueClosed
+        while True:
+            job = self.job(job_id)
+            if job.cancel_requested and not job.finished:
+                raise StillEnding(job_id)
+            try:
+                changed = self.records.change(job, Released() if job.held else Resumed())
+            except IllegalTransition:
+                raise NotResumable(job_id, job.status) from None
+            if changed:
+                self.runner.wake()
+                return changed
+
+    def listen(self, job_id: str, changed: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `changed` (from any thread) after every update of the job, and when the queue closes."""
+        return self.records.listen(job_id, changed)
+
+    def close(self, timeout: float) -> bool:
+        """Take no more jobs and park the running one; return whether it stopped within `timeout` seconds."""
+        with self._adding:
+            self._closing = True
+        self.checks.close()
+        self.runner.begin_close()
+        self.records.tell_all()
+        return self.runner.close(timeout)

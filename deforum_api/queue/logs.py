@@ -1,0 +1,151 @@
+"""How much of the log is shown, how a line of it looks, and the file that keeps it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.core.progress_line import LogLines
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("deforum_api", "deforum_helpers")
+FORMAT = "%(asctime)s %(levelname)s %(job)s %(name)s: %(message)s"
+NO_JOB = "-"
+LOG_NAME = "deforum.log"
+LARGEST_LOG_BYTES = 5 * 2**20
+KEPT_LOGS = 4
+LINES_A_MINUTE = 100
+MINUTE_S = 60.0
+MOST_KINDS = 1000
+
+_job: ContextVar[str] = ContextVar("job", default=NO_JOB)
+
+
+@contextmanager
+def about_job(job_id: str) -> Iterator[None]:
+    """Let every line that this thread writes to the log meanwhile name the job."""
+    before = _job.set(job_id)
+    try:
+        yield
+    finally:
+        _job.reset(before)
+
+
+class OneLineFormatter(logging.Formatter):
+    """Writes control characters as escapes and indents tracebacks, so that no prompt can forge a line of the log.
+
+    `%(job)s` is the job that the line is about, or "-".
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.message = printable(record.getMessage())
+        if left_out := getattr(record, "left_out", 0):
+            record.message += f" ({left_out} more like this were left out.)"
+        record.job = _job.get()
+        if self.usesTime():
+            record.asctime = self.formatTime(record, self.datefmt)
+        lines = [self.formatMessage(record)]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).split("\n")
+        if record.stack_info:
+            lines += self.formatStack(record.stack_info).split("\n")
+        return "\n  | ".join([lines[0], *map(printable, lines[1:])])
+
+
+def printable(text: str) -> str:
+    """Return `text` with every character that is not printable as its escape."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+class Seldom(logging.Filter):
+    """Lets so many lines of one kind pass in a minute; the first one after them says how many there were.
+
+    A kind is what is said, whatever it is said of: clients can cause the same line as often as they like.
+    """
+
+    def __init__(self, most: int = LINES_A_MINUTE, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._most = most
+        self._clock = clock
+        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = (record.name, str(record.msg)[:200]), self._clock()
+        began, count = self._kinds.get(kind, (now, 0))
+        record.left_out = 0
+        if now - began >= MINUTE_S:
+            record.left_out = max(0, count - self._most)
+            began, count = now, 0
+        if len(self._kinds) >= MOST_KINDS:
+            self._kinds.clear()
+        self._kinds[kind] = began, count + 1
+        return count < self._most
+
+
+class LogFile(RotatingFileHandler):
+    """A log that begins anew when it is full and keeps the last few; a link in its place is not followed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=LARGEST_LOG_BYTES, backupCount=KEPT_LOGS, encoding="utf-8")
+        self.setFormatter(OneLineFormatter(FORMAT))
+        self.addFilter(Seldom())
+
+    def _open(self) -> Any:
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_without_links)
+
+
+def write_log_file(folder: Path, loggers: tuple[str, ...] = PACKAGES) -> LogFile | None:
+    """Write the log to `deforum.log` in `folder` too, besides where it goes already; no longer to an earlier file.
+
+    Args:
+        folder: is made if it is not there.
+        loggers: names of what is written; "" is the log of every module.
+
+    Returns:
+        What writes it; None, with a warning, where the file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = LogFile(folder / LOG_NAME)
+    except OSError as error:
+        log.warning("The log is not kept in a file: %s cannot be written (%s).", LOG_NAME, error.strerror)
+        return None
+    for name in loggers:
+        logger = logging.getLogger(name)
+        for earlier in [writer for writer in logger.handlers if isinstance(writer, LogFile)]:
+            logger.removeHandler(earlier)
+            earlier.close()
+        logger.addHandler(written)
+    return written
+
+
+def log_level() -> str:
+    """Return the log level that the environment asks for."""
+    wanted = os.environ.get("DEFORUM_API_LOG_LEVEL") or os.environ.get("SD_WEBUI_LOG_LEVEL") or "INFO"
+    known = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
+    return wanted.upper() if wanted.upper() in known else "INFO"
+
+
+def write_own_log() -> None:
+    """Write the log of our modules, and of nobody else's, to standard error; a second call changes nothing."""
+    for name in PACKAGES:
+        logger = logging.getLogger(name)
+        logger.setLevel(log_level())
+        logger.propagate = False
+        if not any(isinstance(writer.formatter, OneLineFormatter) for writer in logger.handlers):
+            writer = LogLines()
+            writer.setFormatter(OneLineFormatter(FORMAT))
+            writer.addFilter(Seldom())
+            logger.addHandler(writer)
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)

@@ -1,0 +1,494 @@
+"""The job database as a file: opened, checked, brought to this program's version; its troubles in plain words."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from deforum_api.queue.descriptors import out_of_descriptors
+from deforum_api.queue.errors import StoreUnavailable
+from deforum_api.queue.owners import Me, Owners
+from deforum_api.queue.record import WORKING, Job, Status
+from deforum_api.queue.records import Recent
+from deforum_api.queue.store import KeyTaken, OtherRecord, Receipt
+
+# "DFRM": tells our file from any other SQLite database.
+APPLICATION_ID = 0x4446524D
+BUSY_TIMEOUT_S = 5.0
+BUSY_PAUSE_S = 0.05
+
+# One script per version; a database has seen the first `user_version` of them. Never edited, only added to.
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        batch_id TEXT NOT NULL,
+        updates INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        place INTEGER,
+        owner TEXT,
+        last_updated REAL NOT NULL,
+        record TEXT NOT NULL
+    );
+    CREATE TABLE submitted (
+        number INTEGER PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
+        settings_json TEXT NOT NULL,
+        overrides_json TEXT NOT NULL
+    );
+    CREATE TABLE servers (
+        id TEXT PRIMARY KEY,
+        machine TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        began TEXT NOT NULL,
+        beats INTEGER NOT NULL
+    );
+    CREATE TABLE receipts (
+        key TEXT PRIMARY KEY,
+        digest TEXT NOT NULL,
+        reply TEXT NOT NULL,
+        at REAL NOT NULL
+    );
+    CREATE INDEX jobs_of_batch ON jobs (batch_id, number);
+    CREATE INDEX jobs_of_status ON jobs (status, last_updated);
+    CREATE INDEX waiting_jobs ON jobs (place, number) WHERE place IS NOT NULL;
+    CREATE INDEX working_jobs ON jobs (owner) WHERE owner IS NOT NULL;
+    """,
+    # A program of version 1 would take the arguments of a tool for the settings of an animation.
+    """
+    ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'animation'
+    """,
+)
+
+
+def opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """Return a connection that writes the database at `path` and one that reads it; a new file gets its tables.
+
+    Raises:
+        StoreUnavailable: it cannot be opened, is damaged, of a newer program, or no job database. It is left as it is.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The output folder {path.parent} cannot be made ({error.strerror})."
+        ) from None
+    writer = _connected(path)
+    try:
+        with plain_errors(path):
+            _check(writer, path)
+            _write_ahead(writer)
+            writer.execute("PRAGMA foreign_keys = ON")
+            _migrate(writer)
+        return writer, _connected(path)
+    except BaseException:
+        writer.close()
+        raise
+
+
+def write_back(connection: sqlite3.Connection, path: Path) -> None:
+    """Write all that `connection` holds to `path` again, from where its file was removed while it was open.
+
+    Raises:
+        StoreUnavailable: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(3)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for ending in ("-wal", "-shm"):  # of the file that was removed; they do not fit to another
+            path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+        with plain_errors(path), closing(sqlite3.connect(part)) as copy:
+            connection.backup(copy)
+        if not path.exists():  # another program may have been first
+            os.replace(part, path)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The job database {path} was removed and cannot be written again ({error.strerror})."
+        ) from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+@contextmanager
+def plain_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite says inside into one sentence and a way out.
+
+    Raises:
+        StoreUnavailable: it said something.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreUnavailable(_sentence(path, str(error))) from error
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    with plain_errors(path):
+        return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    # All at one moment: another program may be making the tables just now.
+    connection.execute("BEGIN")
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    connection.execute("COMMIT")
+    if tables and application != APPLICATION_ID:
+        raise StoreUnavailable(f"{path} is a database of another program; move it away, then start again.")
+    if version > len(MIGRATIONS):
+        raise StoreUnavailable(
+            f"The job database {path} was written by a newer version of this program (its version is {version}, "
+            f"{len(MIGRATIONS)} is known here); update this program, or move the file away to begin with no jobs."
+        )
+    (health,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if health != "ok":
+        raise StoreUnavailable(_damaged(path, " ".join(health.split())))
+
+
+def _write_ahead(connection: sqlite3.Connection, tries: int = int(BUSY_TIMEOUT_S / BUSY_PAUSE_S)) -> None:
+    """Let readers and the writer not wait for each other."""
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        # SQLite itself does not wait here for another program that begins at the same moment.
+        if "locked" not in str(error) or not tries:
+            raise
+        time.sleep(BUSY_PAUSE_S)
+        _write_ahead(connection, tries - 1)
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables to this program's version, one program at a time."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for script in MIGRATIONS[version:]:
+            for statement in script.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _sentence(path: Path, said: str) -> str:
+    if "locked" in said or "busy" in said:
+        return f"The job database {path} is locked by another program; close that program, then try again."
+    if out_of_descriptors():
+        return (
+            f"The job database {path} cannot be opened: too many files and connections are open; try again."
+        )
+    if "readonly" in said or "unable to open" in said or "authorization" in said:
+        return (
+            f"The job database {path} cannot be written ({said}); allow this user to write the file and its "
+            "folder, or choose another output folder."
+        )
+    if "full" in said:
+        return f"The disk is full: the job database {path} could not be written; free some space."
+    if "not a database" in said or "malformed" in said or "corrupt" in said:
+        return _damaged(path, said)
+    return f"The job database {path} does not work ({said})."
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return (
+        f"The job database {path} is damaged ({reason[:200]}); it was left as it is. Put a copy of it back, or move it "
+        "away together with its -wal and -shm files to begin with no jobs; films and frames do not depend on it."
+    )
+
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "deforum_jobs.sqlite3"
+AT_ONCE = 500  # SQLite takes a thousand values or more with one question
+_FIELDS = frozenset(field.name for field in fields(Job))
+_IN_COLUMNS = frozenset({"settings_json", "overrides_json", "order", "kind"})
+_WHOLE = "SELECT number, kind, record, settings_json, overrides_json FROM jobs JOIN submitted USING (number)"
+
+
+class SqliteStore:
+    """A `JobStore` in one file that several servers may share.
+
+    Reads have a connection of their own: no answer waits until a change has reached the disk. A change is on the
+    disk when its method returns, except for mere progress of a working job, which only a power failure can lose.
+
+    Args:
+        path: of the database; its folder is made. Beside it SQLite keeps `-wal` and `-shm`.
+        me: the program that the working jobs of this store belong to.
+
+    Raises:
+        StoreUnavailable: it cannot be opened, or is no job database of a version that this program knows.
+    """
+
+    def __init__(self, path: Path, me: Me | None = None) -> None:
+        self.path = path
+        self._file: tuple[int, int] | None = None
+        self._me = me or Me.now()
+        self._writer, self._reader = opened(path)
+        self._file = self._file_there()
+        self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._owners = Owners(self._me)
+        self._recent = Recent()
+
+    def add(self, jobs: Sequence[Job], receipt: Receipt | None = None) -> tuple[Job, ...]:
+        with self._change() as change:
+            known = [job.id for job in jobs if _one(change, "SELECT 1 FROM jobs WHERE id = ?", job.id)]
+            if known:
+                raise ValueError(f"The job {known[0]} exists already.")
+            if receipt is not None:
+                _keep_receipt(change, receipt)
+            late = max(0, _next_order(change) - min((job.order for job in jobs), default=0))
+            kept = tuple(replace(job, order=job.order + late) for job in jobs)
+            for job in kept:
+                change.execute(
+                    "INSERT INTO jobs (number, id, batch_id, kind, updates, status, place, last_updated, record) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (job.order, job.id, job.batch_id, job.kind, *_columns(job)),
+                )
+                change.execute(
+                    "INSERT INTO submitted VALUES (?, ?, ?)",
+                    (job.order, job.settings_json, job.overrides_json),
+                )
+        return kept
+
+    def get(self, job_id: str) -> Job | None:
+        return next(iter(self._jobs("WHERE id = ?", job_id)), None)
+
+    def swap(self, old: Job, new: Job, *more: tuple[Job, Job]) -> bool:
+        changes = ((old, new), *more)
+        durable = not all(_is_mere_progress(*one) for one in changes)
+        with suppress(OtherRecord), self._change(durable=durable) as change:
+            for one in changes:
+                self._swap(change, *one)
+            return True
+        return False
+
+    def _swap(self, change: sqlite3.Connection, old: Job, new: Job) -> None:
+        owner = self._me.id if _working(new) else None
+        if owner and not _working(old):
+            self._me.enter(change)
+        changed = change.execute(
+            "UPDATE jobs SET updates = ?, status = ?, place = ?, last_updated = ?, record = ?, "
+            "owner = CASE WHEN ? THEN owner ELSE ? END WHERE id = ? AND updates = ?",
+            (*_columns(new), _working(old) and _working(new), owner, old.id, old.updates),
+        )
+        if changed.rowcount != 1:
+            raise OtherRecord(old.id)
+
+    def batch(self, batch_id: str) -> tuple[Job, ...]:
+        return self._jobs("WHERE batch_id = ? ORDER BY number", batch_id)
+
+    def batches(self) -> dict[str, list[str]]:
+        batches: dict[str, list[str]] = {}
+        for batch_id, job_id in self._read("SELECT batch_id, id FROM jobs ORDER BY number"):
+            batches.setdefault(batch_id, []).append(job_id)
+        return batches
+
+    def page(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[Job, ...]:
+        return self._jobs(*_page(status, after, limit))
+
+    def orders(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[int, ...]:
+        which, *values = _page(status, after, limit)
+        return tuple(number for (number,) in self._read(f"SELECT number FROM jobs {which}", *values))
+
+    def counts(self) -> dict[Status, int]:
+        return dict(self._read("SELECT status, count(*) FROM jobs GROUP BY status"))
+
+    def queued(self) -> tuple[str, ...]:
+        rows = self._read("SELECT id FROM jobs WHERE place IS NOT NULL ORDER BY place, number")
+        return tuple(job_id for (job_id,) in rows)
+
+    def remove(self, job: Job) -> bool:
+        with self._change() as change:
+            removed = change.execute("DELETE FROM jobs WHERE id = ? AND updates = ?", (job.id, job.updates))
+            return removed.rowcount == 1
+
+    def next_order(self) -> int:
+        with self._reading, plain_errors(self.path):
+            return _next_order(self._reader)
+
+    def prune(self, keep: int) -> None:
+        finished = "SELECT number FROM jobs WHERE status != 'ACCEPTED'"
+        if len(self._read(finished)) > keep:
+            with self._change() as change:
+                excess = len(change.execute(finished).fetchall()) - keep
+                change.execute(
+                    f"DELETE FROM jobs WHERE number IN ({finished} ORDER BY last_updated, number LIMIT ?)",
+                    (max(0, excess),),
+                )
+
+    def receipt(self, key: str) -> Receipt | None:
+        rows = self._read("SELECT key, digest, reply, at FROM receipts WHERE key = ?", key)
+        return Receipt(*rows[0]) if rows else None
+
+    def forget_receipts(self, before: float) -> None:
+        with self._change(durable=False) as change:
+            change.execute("DELETE FROM receipts WHERE at < ?", (before,))
+
+    def beat(self) -> None:
+        with self._change(durable=False) as change:
+            self._me.beat(change)
+
+    def orphans(self) -> tuple[Job, ...]:
+        claimed = self._read("SELECT DISTINCT owner FROM jobs WHERE owner IS NOT NULL")
+        others = [owner for (owner,) in claimed if owner != self._me.id]
+        if not others:
+            return ()
+        dead = [owner for owner in others if self._owners.is_dead(self._read, owner)]
+        rows = (row for owner in dead for row in self._read(f"{_WHOLE} WHERE owner = ?", owner))
+        return tuple(map(_job, rows))
+
+    def close(self) -> None:
+        with suppress(StoreUnavailable), self._change(durable=False) as change:
+            self._owners.tidy(change)
+        with self._writing, self._reading:
+            self._writer.close()
+            self._reader.close()
+
+    @contextmanager
+    def _change(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Do all of what happens inside, or nothing; with `durable` it is on the disk afterwards."""
+        if durable and self._file_there() != self._file:
+            self._find_file()
+        with self._writing, plain_errors(self.path):
+            self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def _file_there(self) -> tuple[int, int] | None:
+        """Return what tells the file at the path from others; None if there is none."""
+        try:
+            status = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            return self._file  # SQLite will say what is wrong with it
+        return status.st_dev, status.st_ino
+
+    def _find_file(self) -> None:
+        """Go on in the file at the path, which is not the one that was opened, or is to be made again.
+
+        Somebody emptied the output folder, or put a copy back. SQLite would go on in a file without a name, which no
+        program finds at its next start.
+        """
+        with self._writing, self._reading, plain_errors(self.path):
+            if self._file_there() is None:
+                write_back(self._writer, self.path)
+            writer, reader = opened(self.path)
+            self._writer.close()
+            self._reader.close()
+            self._writer, self._reader, self._recent = writer, reader, Recent()
+            self._file = self._file_there()
+        log.warning("The job database %s was removed or replaced while this program ran.", self.path)
+
+    def _jobs(self, which: str, *values: Any) -> tuple[Job, ...]:
+        """Return the jobs that the clauses `which` choose, reading only those that changed since they were read."""
+        with self._reading, plain_errors(self.path), _unchanging(self._reader) as reader:
+            chosen = reader.execute(f"SELECT number, updates FROM jobs {which}", values).fetchall()
+            jobs = {number: self._recent.get(number, updates) for number, updates in chosen}
+            changed = [number for number, job in jobs.items() if job is None]
+            for first in range(0, len(changed), AT_ONCE):
+                some = changed[first : first + AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                for row in reader.execute(f"{_WHOLE} WHERE number IN ({marks})", some):
+                    jobs[row[0]] = job = _job(row)
+                    self._recent.keep(job)
+        return tuple(job for job in jobs.values() if job)
+
+    def _read(self, query: str, *values: Any) -> list[Any]:
+        with self._reading, plain_errors(self.path):
+            return self._reader.execute(query, values).fetchall()
+
+
+def _page(status: Status | None, after: int, limit: int | None) -> tuple[Any, ...]:
+    """Return the clauses that choose a page, and their values."""
+    only, values = ("AND status = ?", [status]) if status else ("", [])
+    return (
+        f"WHERE number > ? {only} ORDER BY number LIMIT ?",
+        after,
+        *values,
+        -1 if limit is None else limit,
+    )
+
+
+@contextmanager
+def _unchanging(reader: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Read as if nothing changed meanwhile."""
+    reader.execute("BEGIN")
+    try:
+        yield reader
+    finally:
+        reader.execute("COMMIT")
+
+
+def _columns(job: Job) -> tuple[int, str, int | None, float, str]:
+    """Return updates, status, place, last_updated and record as they are kept."""
+    record = {name: value for name, value in asdict(job).items() if name not in _IN_COLUMNS}
+    place = job.place if job.queued else None
+    return job.updates, job.status, place, job.last_updated, json.dumps(record)
+
+
+def _job(row: tuple[int, str, str, str, str]) -> Job:
+    number, kind, record, settings_json, overrides_json = row
+    known = {name: value for name, value in json.loads(record).items() if name in _FIELDS}
+    known["warnings"] = tuple(known["warnings"])
+    known |= {"order": number, "kind": kind}
+    return Job(settings_json=settings_json, overrides_json=overrides_json, **known)
+
+
+def _working(job: Job) -> bool:
+    return job.status == "ACCEPTED" and job.phase in WORKING
+
+
+def _is_mere_progress(old: Job, new: Job) -> bool:
+    """Whether nothing changes that a restart would need; frames and checkpoint tell where to go on."""
+    return _decisive(old) == _decisive(new)
+
+
+def _decisive(job: Job) -> tuple[Any, ...]:
+    asked = (job.cancel_requested, job.held, job.turn)
+    return (job.status, job.phase, job.attempt, job.timestring, job.frame > 0, *asked)
+
+
+def _next_order(connection: sqlite3.Connection) -> int:
+    found = _one(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
+    return found[0] + 1 if found else 0
+
+
+def _keep_receipt(change: sqlite3.Connection, receipt: Receipt) -> None:
+    try:
+        change.execute(
+            "INSERT INTO receipts VALUES (?, ?, ?, ?)",
+            (receipt.key, receipt.digest, receipt.reply, receipt.at),
+        )
+    except sqlite3.IntegrityError:
+        raise KeyTaken(f"The key {receipt.key} was used before.") from None
+
+
+def _one(connection: sqlite3.Connection, query: str, *values: Any) -> Any:
+    return connection.execute(query, values).fetchone()

@@ -1,0 +1,258 @@
+"""Where jobs are kept: a small interface, and a store in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Protocol
+
+from deforum_api.queue.record import Job, Status
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a request with an `Idempotency-Key` was answered.
+
+    Args:
+        key: the client's.
+        digest: of what it submitted.
+        reply: the answer as JSON text.
+        at: Unix seconds.
+    """
+
+    key: str
+    digest: str
+    reply: str
+    at: float
+
+
+class KeyTaken(ValueError):
+    """A receipt's key is known already."""
+
+
+class OtherRecord(ValueError):
+    """The kept record of a job is not the one that was to be changed."""
+
+
+class JobStore(Protocol):
+    """Keeps the records of jobs. Every method may be called from any thread.
+
+    Raises:
+        StoreUnavailable: any method, if what it keeps them in fails.
+    """
+
+    def add(self, jobs: Sequence[Job], receipt: Receipt | None = None) -> tuple[Job, ...]:
+        """Keep new jobs, and the receipt; they are safe when this returns.
+
+        They are returned as they are kept: their `order` is a later one if others took theirs meanwhile.
+
+        Raises:
+            ValueError: an id is known; nothing is kept.
+            KeyTaken: the receipt's key is known; nothing is kept.
+        """
+        ...
+
+    def get(self, job_id: str) -> Job | None:
+        """Return the job, or None."""
+        ...
+
+    def swap(self, old: Job, new: Job, *more: tuple[Job, Job]) -> bool:
+        """Put `new` in the place of `old`, and so for each (old, new) of `more`: all or none.
+
+        False, and no change, if the kept record of any is not `old` any more.
+        """
+        ...
+
+    def batch(self, batch_id: str) -> tuple[Job, ...]:
+        """Return the jobs of a batch in the order of submission; empty if there is no such batch."""
+        ...
+
+    def batches(self) -> dict[str, list[str]]:
+        """Return batch id -> job ids, both in the order of submission."""
+        ...
+
+    def page(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[Job, ...]:
+        """Return at most `limit` jobs of `status` (None = any) whose `order` is greater than `after`."""
+        ...
+
+    def orders(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[int, ...]:
+        """Return the `order` of each job that `page` returns."""
+        ...
+
+    def counts(self) -> dict[Status, int]:
+        """Return how many jobs there are of each status that any has."""
+        ...
+
+    def queued(self) -> tuple[str, ...]:
+        """Return the ids of the jobs that wait, in the order in which they will be taken."""
+        ...
+
+    def remove(self, job: Job) -> bool:
+        """Forget `job`; False, and no change, if the kept record is not `job` any more."""
+        ...
+
+    def next_order(self) -> int:
+        """Return a number greater than that of every job ever added."""
+        ...
+
+    def prune(self, keep: int) -> None:
+        """Forget the oldest finished jobs beyond `keep`."""
+        ...
+
+    def receipt(self, key: str) -> Receipt | None:
+        """Return the receipt of the request that had `key`, or None."""
+        ...
+
+    def forget_receipts(self, before: float) -> None:
+        """Forget the receipts that are older than Unix time `before`."""
+        ...
+
+    def beat(self) -> None:
+        """Tell other programs on the same records that this one lives."""
+        ...
+
+    def orphans(self) -> tuple[Job, ...]:
+        """Return the working jobs whose program has ended."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the records are kept in; nothing is asked for afterwards."""
+        ...
+
+
+class MemoryStore:
+    """Keeps jobs as long as the program runs."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._batches: dict[str, list[str]] = {}
+        self._queued: dict[str, int] = {}
+        self._receipts: dict[str, Receipt] = {}
+        self._finished = 0
+        self._next_order = 0
+        self._lock = threading.Lock()
+
+    def add(self, jobs: Sequence[Job], receipt: Receipt | None = None) -> tuple[Job, ...]:
+        with self._lock:
+            known = [job.id for job in jobs if job.id in self._jobs]
+            if known:
+                raise ValueError(f"The job {known[0]} exists already.")
+            if receipt is not None:
+                if receipt.key in self._receipts:
+                    raise KeyTaken(f"The key {receipt.key} was used before.")
+                self._receipts[receipt.key] = receipt
+            late = max(0, self._next_order - min((job.order for job in jobs), default=0))
+            kept = tuple(replace(job, order=job.order + late) for job in jobs)
+            for job in kept:
+                self._jobs[job.id] = job
+                self._batches.setdefault(job.batch_id, []).append(job.id)
+                self._count(job)
+                self._next_order = job.order + 1
+            return kept
+
+    def get(self, job_id: str) -> Job | None:
+        return self._jobs.get(job_id)
+
+    def swap(self, old: Job, new: Job, *more: tuple[Job, Job]) -> bool:
+        changes = ((old, new), *more)
+        with self._lock:
+            kept = [self._jobs.get(old.id) for old, _ in changes]
+            if any(
+                one is None or one.updates != old.updates for one, (old, _) in zip(kept, changes, strict=True)
+            ):
+                return False
+            for old, new in changes:
+                self._finished -= old.finished
+                self._queued.pop(old.id, None)
+                self._jobs[new.id] = new
+                self._count(new)
+            return True
+
+    def batch(self, batch_id: str) -> tuple[Job, ...]:
+        with self._lock:
+            return tuple(self._jobs[job_id] for job_id in self._batches.get(batch_id, ()))
+
+    def batches(self) -> dict[str, list[str]]:
+        with self._lock:
+            return {batch_id: list(ids) for batch_id, ids in self._batches.items()}
+
+    def page(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[Job, ...]:
+        with self._lock:
+            jobs = self._jobs.values()
+            chosen = (job for job in jobs if job.order > after and status in (None, job.status))
+            return tuple(islice(chosen, limit))
+
+    def orders(
+        self, status: Status | None = None, after: int = -1, limit: int | None = None
+    ) -> tuple[int, ...]:
+        return tuple(job.order for job in self.page(status, after, limit))
+
+    def counts(self) -> dict[Status, int]:
+        with self._lock:
+            return dict(Counter(job.status for job in self._jobs.values()))
+
+    def queued(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(sorted(self._queued, key=self._queued.__getitem__))
+
+    def remove(self, job: Job) -> bool:
+        with self._lock:
+            kept = self._jobs.get(job.id)
+            if kept is None or kept.updates != job.updates:
+                return False
+            self._queued.pop(kept.id, None)
+            self._forget(kept)
+            return True
+
+    def next_order(self) -> int:
+        with self._lock:
+            return self._next_order
+
+    def prune(self, keep: int) -> None:
+        with self._lock:
+            excess = self._finished - keep
+            if excess <= 0:
+                return
+            oldest = sorted(
+                (job for job in self._jobs.values() if job.finished), key=lambda job: job.last_updated
+            )
+            for job in oldest[:excess]:
+                self._forget(job)
+
+    def receipt(self, key: str) -> Receipt | None:
+        return self._receipts.get(key)
+
+    def forget_receipts(self, before: float) -> None:
+        with self._lock:
+            self._receipts = {key: one for key, one in self._receipts.items() if one.at >= before}
+
+    def beat(self) -> None:
+        """No other program sees these records."""
+
+    def orphans(self) -> tuple[Job, ...]:
+        return ()
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+    def _count(self, job: Job) -> None:
+        self._finished += job.finished
+        if job.queued:
+            self._queued[job.id] = job.place
+
+    def _forget(self, job: Job) -> None:
+        del self._jobs[job.id]
+        self._finished -= job.finished
+        ids = self._batches[job.batch_id]
+        ids.remove(job.id)
+        if not ids:
+            del self._batches[job.batch_id]

@@ -1,0 +1,197 @@
+"""From submitted settings to the records of a new batch: sizes and settings checked, nothing kept yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deforum_api.queue.errors import MOST_PROBLEMS, ApiError, InvalidBatch, InvalidBody, TooManyCells, few
+from deforum_api.queue.record import ANIMATION, Job
+from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.settings import FIELDS
+
+if TYPE_CHECKING:
+    from deforum_api.queue.store import JobStore
+    from deforum_api.queue.worker import Check
+    from deforum_helpers.pipeline.prepare import Prepared
+    from deforum_helpers.tools.prepare import PreparedTool
+
+RECEIPT_KEPT_S = 24 * 3600.0
+HANG_AFTER_S = 600.0
+# Values of schedules in one request: five films of 100,000 frames, or 100 of 5,000.
+SCHEDULES = sum(info.kind == "schedule" for info in FIELDS.values())
+MOST_CELLS = 500_000 * SCHEDULES
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a queue takes, and how long it waits.
+
+    Args:
+        queued: jobs that wait at once.
+        batch: jobs of one batch.
+        finished: ended jobs that are remembered.
+        retry_after_s: seconds after which a job that failed, but may succeed later, is tried again; one try for each.
+        hang_after_s: seconds without a sign of life after which a job is said to hang, 0 = never.
+        give_up_after_s: seconds without one after which a cancelled job ends, even if its thread does not.
+    """
+
+    queued: int = 1000
+    batch: int = 100
+    finished: int = 10_000
+    retry_after_s: tuple[float, ...] = (5.0, 30.0, 120.0)
+    hang_after_s: float = HANG_AFTER_S
+    give_up_after_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class CheckedJob:
+    """A job that can be rendered, as far as its record tells.
+
+    Args:
+        settings_json: the submitted settings as JSON text.
+        frames: number of frames.
+        warnings: what a person should know, as plain sentences.
+        work: how much there is to do; see `Prepared.work`.
+        kind: of the job.
+    """
+
+    settings_json: str
+    frames: int
+    warnings: tuple[str, ...]
+    work: float
+    kind: str = ANIMATION
+
+
+def check_size(settings: Sequence[Mapping[str, Any]], limit: int) -> None:
+    """Raise `InvalidBody` if a batch has no job, `ApiError` if it has more than `limit`."""
+    if not settings:
+        message = "deforum_settings is an empty list; send at least one job."
+        raise InvalidBody(message, ("body", "deforum_settings"))
+    if len(settings) > limit:
+        message = f"A batch may have {limit} jobs; this one has {len(settings)}: send it in parts."
+        raise ApiError(message, code=400)
+
+
+def check_cells(settings: Sequence[Mapping[str, Any]], most_cells: int) -> None:
+    """Raise `TooManyCells` if the schedules of a batch have more values than one request may ask for.
+
+    Known before any is evaluated. The length of a film whose video sets it is only known later.
+    """
+    frames = sum(_frames(submitted) for submitted in settings)
+    if frames * SCHEDULES > most_cells:
+        raise TooManyCells(frames, most_cells // SCHEDULES)
+
+
+def _frames(submitted: Mapping[str, Any]) -> int:
+    given = submitted.get("max_frames", FIELDS["max_frames"].default)
+    try:
+        frames = int(float(given)) if isinstance(given, (int, float, str)) else 0
+    except (ValueError, OverflowError):
+        return 0
+    most = FIELDS["max_frames"].maximum or frames
+    return frames if 0 < frames <= most else 0  # others are refused before they are planned
+
+
+def check_all(
+    check: Check,
+    settings: Sequence[Mapping[str, Any]],
+    overrides: Mapping[str, Any] | None,
+    kind: str = ANIMATION,
+) -> tuple[CheckedJob, ...]:
+    """Check and plan all jobs of a batch, which are of one kind.
+
+    Raises:
+        InvalidBatch: with the problems of all of them; those after very many problems are not looked at.
+    """
+    checked: list[CheckedJob] = []
+    problems: dict[tuple[int | None, Problem], None] = {}
+    for number, submitted in enumerate(settings):
+        outcome = checked_or_error(check, submitted, overrides, kind)
+        if isinstance(outcome, SettingsError):
+            problems |= {(job_number(number, problem), problem): None for problem in outcome.problems}
+            if len(problems) > MOST_PROBLEMS:
+                break
+        else:
+            frames, warnings = outcome.summary["frames"], few(outcome.warnings)
+            checked.append(CheckedJob(json.dumps(submitted), frames, warnings, outcome.work, kind))
+    if problems:
+        raise InvalidBatch(list(problems))
+    return tuple(checked)
+
+
+def checked_or_error(
+    check: Check, submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, kind: str = ANIMATION
+) -> Prepared | PreparedTool | SettingsError:
+    """Return the prepared job, or what is wrong with it."""
+    try:
+        return check(submitted, overrides, kind=kind)
+    except SettingsError as error:
+        return error
+
+
+def job_number(number: int, problem: Problem) -> int | None:
+    """Return the number of the job that a problem belongs to; options_overrides are of all jobs: None."""
+    shared = (problem.setting or "").startswith("options_overrides")
+    return None if shared else number
+
+
+def fresh_batch_id(store: JobStore, draw: Callable[[], int]) -> str:
+    """Return an id that no batch of `store` has."""
+    while True:
+        batch_id = f"batch({draw()})"
+        if not store.batch(batch_id):
+            return batch_id
+
+
+def new_jobs(
+    checked: Sequence[CheckedJob], overrides_json: str, *, batch_id: str, order: int, now: float
+) -> tuple[Job, ...]:
+    """Return the records of a batch.
+
+    Args:
+        checked: its jobs.
+        overrides_json: the `options_overrides` of all of them.
+        batch_id: of all of them.
+        order: of the first of them.
+        now: Unix seconds.
+    """
+    return tuple(
+        Job(
+            id=f"{batch_id}-{number}",
+            batch_id=batch_id,
+            order=order + number,
+            settings_json=job.settings_json,
+            overrides_json=overrides_json,
+            started_at=now,
+            last_updated=now,
+            max_frames=job.frames,
+            warnings=job.warnings,
+            work=job.work,
+            kind=job.kind,
+        )
+        for number, job in enumerate(checked)
+    )
+
+
+def reply(jobs: Sequence[Job]) -> str:
+    """Return the answer to an accepted batch as JSON text."""
+    return json.dumps(
+        {
+            "message": "Job(s) accepted",
+            "batch_id": jobs[0].batch_id,
+            "job_ids": [job.id for job in jobs],
+            "warnings": {job.id: job.warnings for job in jobs},
+        }
+    )
+
+
+def digest_of(
+    settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None, tool: str | None = None
+) -> str:
+    """Return what tells one submitted batch from another, whatever the order of its keys."""
+    told = [settings, overrides] if tool is None else [settings, overrides, tool]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,158 @@
+"""A worker: one thread, one job at a time, every end of a job told as an event."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from deforum_api.queue.descriptors import out_of_descriptors
+from deforum_api.queue.errors import StoreUnavailable
+from deforum_api.queue.events import Cancelled, Event, Failed, Parked, Reported, Succeeded
+from deforum_api.queue.record import ANIMATION, Job
+from deforum_helpers.core import errors
+from deforum_helpers.core.files.atomic import is_full
+from deforum_helpers.output.paths import Run
+
+if TYPE_CHECKING:
+    from deforum_helpers.core.progress import CancelToken
+    from deforum_helpers.pipeline.job import Progress, RunResult
+    from deforum_helpers.pipeline.prepare import Prepared
+    from deforum_helpers.tools.prepare import PreparedTool
+
+log = logging.getLogger(__name__)
+
+# torch and OpenCV say it in several ways.
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "insufficient memory")
+
+
+class Check(Protocol):
+    """Checks and plans a job. Raises `SettingsError`.
+
+    `resume` is the timestring of its run that goes on; `kind` that of the job, whose arguments are submitted where it
+    is a tool.
+    """
+
+    def __call__(
+        self,
+        submitted: Mapping[str, Any],
+        overrides: Mapping[str, Any] | None,
+        *,
+        resume: str | None = None,
+        kind: str = ANIMATION,
+    ) -> Prepared | PreparedTool: ...
+
+
+Render = Callable[["Prepared | PreparedTool", "CancelToken", Callable[["Progress"], None]], "RunResult"]
+
+
+class Worker:
+    """A thread that calls `work_next` after every `wake`, never twice at a time.
+
+    It does not keep the program from ending, as the threads of a pool would.
+    """
+
+    def __init__(self, work_next: Callable[[], None]) -> None:
+        self._work_next = work_next
+        self._wanted = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="deforum-worker", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Let the worker look for one more job; does nothing once it was told to stop."""
+        self._wanted.set()
+
+    def stop(self, timeout: float) -> bool:
+        """Take no more jobs; return whether the running one ended within `timeout` seconds."""
+        self._stopping = True
+        self._wanted.set()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while self._wanted.wait() and not self._stopping:
+            self._wanted.clear()
+            try:
+                self._work_next()
+            except StoreUnavailable as error:
+                log.error("No job is taken: %s", error)
+            except Exception:
+                log.exception("The worker met an error outside any job.")
+
+
+def attempt(
+    job: Job, check: Check, render: Render, cancel: CancelToken, report: Callable[[Progress], None]
+) -> Event:
+    """Render `job` and return the event that ends this attempt; never raises an `Exception`."""
+    try:
+        resume = _begun_run(job)
+        submitted, overrides = json.loads(job.settings_json), json.loads(job.overrides_json)
+        prepared = check(submitted, overrides, resume=resume, kind=job.kind)
+        result = render(prepared, cancel, report)
+    except errors.Cancelled:
+        return Cancelled()
+    except errors.Parked:
+        return Parked()
+    except errors.SettingsError as error:
+        if error.retryable or _lacks(error):
+            return Failed(f"generation error: {error}", retryable=True)
+        return Failed(f"invalid arguments: {error}")
+    except errors.RenderError as error:
+        log.warning("%s: %s", job.id, error, exc_info=error.__cause__)
+        return Failed(f"generation error: {error}", error.retryable or _lacks(error))
+    except Exception as error:
+        if passing := _passing(error):
+            log.warning("%s: %s", job.id, passing, exc_info=error)
+            return Failed(f"generation error: {passing}", retryable=True)
+        log.exception("%s ended with an unexpected error", job.id)
+        name = type(error).__name__
+        return Failed(
+            f"generation error: an unexpected {name}; the server's log has the details under {job.id}."
+        )
+    return Succeeded(str(result.outdir), result.timestring, result.frames, tuple(result.warnings))
+
+
+def _lacks(error: Exception) -> bool:
+    """Tell whether the system ran out of something, also where a library hides it."""
+    return errors.lacking(error) is not None or out_of_descriptors(error)
+
+
+def _passing(error: Exception) -> str | None:
+    """Return what to do about an error of Python, torch or the system that may pass; None if it will not."""
+    said = str(error).lower()
+    no_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    of_a_library = isinstance(error, RuntimeError) or type(error).__module__ == "cv2"
+    if no_memory or (of_a_library and any(words in said for words in _NO_MEMORY)):
+        return "there was not enough memory; choose a smaller W and H."
+    if lack := errors.lacking(error):
+        return f"the system has no more {lack}; close other programs or raise its limit."
+    if out_of_descriptors(error):
+        return "too many files and connections are open; end some programs, or allow more by ulimit -n."
+    if isinstance(error, OSError) and is_full(error):
+        return "a disk is full, that of the outputs or of temporary files; free some space and resume."
+    return None
+
+
+def _begun_run(job: Job) -> str | None:
+    """Return the timestring of the run that the job goes on with, or None where it has none yet."""
+    if not job.timestring or not job.outdir:
+        return None
+    begun = job.frame > 0 or Run(Path(job.outdir), job.timestring).settings_path.exists()
+    return job.timestring if begun else None
+
+
+def reported(progress: Progress) -> Reported:
+    """Return what the pipeline tells as the event that it is for the job."""
+    return Reported(
+        phase=progress.phase,
+        fraction=progress.fraction,
+        frame=progress.frame,
+        max_frames=progress.max_frames,
+        outdir=progress.outdir,
+        timestring=progress.timestring,
+        warnings=progress.warnings,
+    )

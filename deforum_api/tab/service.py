@@ -1,0 +1,297 @@
+"""The job queue as the tab asks for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path, PureWindowsPath
+from typing import Any, cast
+
+from deforum_api.http.outputs import Output, outputs
+from deforum_api.queue.errors import FilesGone, InvalidBatch
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
+from deforum_api.queue.runner import is_preview
+from deforum_api.tab.desktop import OptionsFile, show_folder
+from deforum_helpers.core.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.output.paths import IMAGES_FOLDER, SETTINGS_ENDING, Run
+from deforum_helpers.pipeline.prepare import HostFacts, Prepared
+from deforum_helpers.settings.host_options import Options, override
+from deforum_helpers.tools.kept_inputs import keep_input, remove_input, remove_unneeded
+from deforum_helpers.ui.saved_files import OPTIONS_FILE, run_settings
+from deforum_helpers.ui.service import JobState, JobView, StoppedRun
+
+log = logging.getLogger(__name__)
+
+PACE_JOBS = 5
+# A tab asks for several things of a job at once, and each tab does; a folder may hold 100,000 frames.
+LOOK_EVERY_S = 1.0
+LOOKS_KEPT = 64
+SETTLED_NS = 100_000_000
+MAX_RUNS = 200
+_RUN = re.compile(rf"[0-9]{{14}}{re.escape(SETTINGS_ENDING)}")
+_STATES: dict[str, JobState] = {"SUCCEEDED": "done", "FAILED": "failed", "CANCELLED": "cancelled"}
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A job's files, when they were listed, and in which state the job was then."""
+
+    mark: tuple[object, ...]
+    at_s: float
+    files: tuple[Output, ...]
+
+
+class QueueService:
+    """The tab's `JobService` over the queue that the API has too.
+
+    Args:
+        queue: keeps and renders the jobs.
+        facts: of the host.
+        look: finds them anew; by default they stay.
+        keeps_options: keep options of the tab in a file in the output folder; a WebUI has its own.
+        opens_folders: let the tab open folders on this machine's desktop.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        facts: HostFacts,
+        *,
+        look: Callable[[], HostFacts] | None = None,
+        keeps_options: bool = False,
+        opens_folders: bool = False,
+    ) -> None:
+        self.facts = facts
+        self.keeps_options = keeps_options
+        self.opens_folders = opens_folders
+        self._options = OptionsFile(facts.output_root.resolve() / OPTIONS_FILE)
+        self._overrides = self._options.read(facts.options) if keeps_options else {}
+        self._look = look
+        self._queue = queue
+        self._looks: dict[str, _Look] = {}
+
+    def facts_now(self) -> HostFacts:
+        return self._look() if self._look else self.facts
+
+    def check(self, settings: Mapping[str, Any]) -> Prepared:
+        return cast("Prepared", self._queue.check(settings, self._overrides))
+
+    def submit(self, settings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        try:
+            return tuple(job.id for job in self._queue.submit(settings, self._overrides or None))
+        except InvalidBatch as error:
+            raise SettingsError([_problem(entry, len(settings)) for entry in error.errors]) from None
+
+    def submit_tool(
+        self, tool: str, arguments: Mapping[str, Any], dropped: Mapping[str, Sequence[Path]]
+    ) -> str:
+        root = self.facts.output_root
+        remove_unneeded(root, self._needed_inputs())
+        kept: list[Path] = []
+        try:
+            given = dict(arguments)
+            for name, paths in dropped.items():
+                copies = [keep_input(root, path) for path in paths]
+                kept += copies
+                given[name] = [str(copy) for copy in copies] if name == "pictures" else str(copies[0])
+            return self._queue.submit_tool(tool, given, self._overrides or None).id
+        except BaseException as error:
+            for copy in kept:
+                remove_input(copy)
+            if isinstance(error, InvalidBatch):
+                raise SettingsError([_problem(entry, 1) for entry in error.errors]) from None
+            raise
+
+    def _needed_inputs(self) -> str:
+        """Return the arguments of all tools that may still run."""
+        jobs = (job for job in self._queue.store.page() if job.is_tool and job.status != "SUCCEEDED")
+        return "".join(job.settings_json for job in jobs)
+
+    def jobs(self, limit: int) -> tuple[JobView, ...]:
+        newest_first = self._queue.store.page()[::-1]
+        positions = self._queue.positions()
+        ended = [job for job in newest_first if job.finished][:limit]
+        kept = {job.id for job in ended}
+        return tuple(
+            _view(job, positions.get(job.id)) for job in newest_first if job.id in kept or not job.finished
+        )
+
+    def job(self, job_id: str) -> JobView:
+        return _view(self._located(job_id), self._queue.positions().get(job_id))
+
+    def settings(self, job_id: str) -> dict[str, Any]:
+        job = self._queue.job(job_id)
+        if job.is_tool:
+            raise DeforumError(f"{job_id} runs the tool {job.kind}; it has no settings of a video.")
+        settings: dict[str, Any] = json.loads(job.settings_json)
+        return settings
+
+    def cancel(self, job_id: str) -> None:
+        self._queue.cancel(job_id)
+
+    def pause(self, job_id: str) -> None:
+        self._queue.pause(job_id)
+
+    def resume(self, job_id: str) -> None:
+        self._queue.resume(job_id)
+
+    def move_up(self, job_id: str) -> None:
+        self._queue.move_up(job_id)
+
+    def forget(self, job_id: str) -> None:
+        self._queue.forget(job_id)
+
+    def _located(self, job_id: str) -> Job:
+        job = self._queue.job(job_id)
+        try:
+            return self._queue.located(job)
+        except FilesGone:
+            return job
+
+    def _files(self, job: Job) -> tuple[Output, ...]:
+        """Return the job's files: listed anew when its folder has changed, and once a second at most while it runs."""
+        mark, now = (job.finished, job.outdir, job.timestring, _changed_ns(job.outdir)), time.monotonic()
+        look = self._looks.get(job.id)
+        recent = look is not None and not job.finished and now - look.at_s < LOOK_EVERY_S
+        if look is None or look.mark[:3] != mark[:3] or (look.mark != mark and not recent):
+            look = _Look(mark, now, tuple(outputs(job)))
+            if len(self._looks) >= LOOKS_KEPT:
+                self._looks = {}
+            self._looks[job.id] = look
+        return look.files
+
+    def newest_frame(self, job_id: str) -> Path | None:
+        frames = [found.path for found in self._files(self._located(job_id)) if found.kind == "frame"]
+        return frames[-1] if frames else None
+
+    def files(self, job_id: str) -> dict[str, Path]:
+        found = self._files(self._located(job_id))
+        return {one.kind: one.path for one in found if one.frame is None}
+
+    def stopped_runs(self) -> tuple[StoppedRun, ...]:
+        root = (self.facts.output_root / IMAGES_FOLDER).resolve()
+        found = [path for path in root.glob(f"*/*{SETTINGS_ENDING}") if _RUN.fullmatch(path.name)]
+        newest = sorted(found, key=lambda path: path.name, reverse=True)[:MAX_RUNS]
+        names = {folder: frozenset(os.listdir(folder)) for folder in {path.parent for path in newest}}
+        return tuple(run for path in newest if (run := _stopped(path, names[path.parent])))
+
+    def options(self) -> Options:
+        return override(self.facts.options, self._overrides)
+
+    def set_options(self, overrides: Mapping[str, Any]) -> None:
+        override(self.facts.options, dict(overrides))
+        self._options.write(overrides)
+        self._overrides = dict(overrides)
+
+    def open_folder(self, job_id: str) -> None:
+        folder = self.job(job_id).folder
+        if not self.opens_folders or folder is None or not folder.is_dir():
+            raise DeforumError("The folder cannot be opened from here; its path stands below the picture.")
+        show_folder(folder)
+
+    def expected_seconds(self, prepared: Prepared) -> float | None:
+        preview = prepared.settings.motion_preview_mode
+        newest_first = self._queue.store.page("SUCCEEDED")[::-1]
+        alike = (
+            job
+            for job in newest_first
+            if job.attempt == 1 and job.work and job.generating_since and is_preview(job) == preview
+        )
+        paces = [(job.last_updated - job.generating_since) / job.work for job in islice(alike, PACE_JOBS)]
+        return sorted(paces)[len(paces) // 2] * prepared.work if paces else None
+
+
+def _changed_ns(folder: str | None) -> int:
+    """Return when a folder's list of names changed last; 0 where there is no folder, now where it has just changed.
+
+    A second change within the clock's tick would leave no trace.
+    """
+    try:
+        changed = os.stat(folder).st_mtime_ns if folder else 0
+    except OSError:
+        return 0
+    now = time.time_ns()
+    return now if now - changed < SETTLED_NS else changed
+
+
+def _problem(entry: Mapping[str, Any], jobs: int) -> Problem:
+    """Return an entry of `errors` as a problem; of several jobs the message says which."""
+    of = f"Job {entry['job'] + 1}: " if jobs > 1 and entry["job"] is not None else ""
+    known = {name: entry[name] for name in ("setting", "frame", "column", "found", "allowed")}
+    return Problem(message=of + entry["message"], **known)
+
+
+def _view(job: Job, position: int | None) -> JobView:
+    return JobView(
+        id=job.id,
+        state=_state(job),
+        phase=job.phase,
+        fraction=job.phase_progress,
+        frame=job.frame,
+        max_frames=job.max_frames,
+        eta_seconds=job.eta_seconds,
+        seconds_per_frame=job.seconds_per_frame,
+        message=job.message or "",
+        warnings=job.warnings,
+        title=_title(job),
+        folder=Path(job.outdir) if job.outdir else None,
+        position=position,
+        updates=job.updates,
+        cancelling=job.cancel_requested and not job.finished,
+        preview=is_preview(job),
+        tool=job.kind if job.is_tool else "",
+    )
+
+
+def _state(job: Job) -> JobState:
+    if job.finished:
+        return _STATES[job.status]
+    if job.held:
+        return "paused"
+    return "queued" if job.queued else "running"
+
+
+def _title(job: Job) -> str:
+    if job.is_tool:
+        return _input_name(json.loads(job.settings_json))
+    if job.outdir:
+        return Path(job.outdir).name
+    return str(json.loads(job.settings_json).get("batch_name", ""))[:80]
+
+
+def _input_name(arguments: Mapping[str, Any]) -> str:
+    """Return the name of the file that a tool works on."""
+    pictures = arguments.get("pictures") or [""]
+    path = arguments.get("video") or arguments.get("pattern") or pictures[0]
+    return PureWindowsPath(path).name[:80]
+
+
+def _stopped(settings: Path, names: frozenset[str]) -> StoppedRun | None:
+    """Return the run of a settings file, or None if it has all its frames or nothing to go on from.
+
+    Args:
+        settings: the file.
+        names: of all that lies in its folder.
+    """
+    run = Run(settings.parent, settings.name.removesuffix(SETTINGS_ENDING))
+    try:
+        known = run_settings(settings)
+    except SettingsError:
+        return None
+    wanted = known.get("max_frames")
+    numbers: Iterable[int] = count()
+    if known.get("reverse_generation") is True and isinstance(wanted, int):
+        numbers = range(wanted - 1, -2, -1)
+    frames = next(place for place, number in enumerate(numbers) if run.frame_path(number).name not in names)
+    if not frames and run.checkpoint_path.name not in names:
+        return None
+    if isinstance(wanted, int) and frames >= wanted:
+        return None
+    return StoppedRun(run.timestring, run.outdir.name, settings, frames)

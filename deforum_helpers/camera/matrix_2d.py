@@ -1,0 +1,146 @@
+"""The 2D camera: one 3x3 matrix per move, in pixels, x to the right and y down."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from deforum_helpers.camera.pose import cosines_and_sines, rotation
+from deforum_helpers.camera.types import Matrix, refused
+
+SMALLEST_ZOOM = 1e-4
+SMALLEST_FV_DEG = 1e-3
+EDGE_ON_STEP_DEG = 1e-3
+
+
+def flat_matrix(
+    *,
+    angle_deg: float,
+    zoom: float,
+    translation_px: tuple[float, float],
+    center: tuple[float, float],
+    size_px: tuple[int, int],
+    flip: Matrix | None = None,
+) -> Matrix:
+    """Return the (3, 3) float64 matrix dst_from_src of one 2D move: flip · turn-and-zoom · shift.
+
+    The shift comes first, so that it is zoomed and turned too. flat_matrix(angle_deg=0, zoom=2, translation_px=(3, 0),
+    center=(0.5, 0.5), size_px=(100, 100)) takes (50, 50) to (56, 50).
+
+    Args:
+        angle_deg: counter-clockwise turn of the content on the screen.
+        zoom: > 1 enlarges; 0 shrinks everything into a point, which no matrix takes back.
+        translation_px: shift of the content, right and down.
+        center: fixed point of turn and zoom as shares of width and height, (0.5, 0.5) is the middle.
+        size_px: (width, height).
+        flip: (3, 3) dst_from_src of `perspective_flip_matrix`, or None.
+
+    Raises:
+        SettingsError: the zoom is so near to 0 that the matrix cannot be taken back, without being 0.
+    """
+    move = flat_matrices(
+        angles_deg=np.array([angle_deg], np.float64),
+        zooms=np.array([zoom], np.float64),
+        translations_px=np.array([translation_px], np.float64),
+        centers=np.array([center], np.float64),
+        size_px=size_px,
+    )[0]
+    return np.asarray(move if flip is None else flip @ move, np.float64)
+
+
+def flat_matrices(
+    *, angles_deg: Matrix, zooms: Matrix, translations_px: Matrix, centers: Matrix, size_px: tuple[int, int]
+) -> Matrix:
+    """Return `flat_matrix` of many moves without flips at once, (N, 3, 3).
+
+    Args:
+        angles_deg, zooms: (N,).
+        translations_px, centers: (N, 2).
+        size_px: (width, height).
+
+    Raises:
+        SettingsError: as of `flat_matrix`, for the first such zoom.
+    """
+    bad = ~((zooms == 0) | (np.abs(zooms) >= SMALLEST_ZOOM))
+    if bad.any():
+        raise refused("zoom", float(zooms[bad][0]), f"0, or at least {SMALLEST_ZOOM:g} in size")
+    cosines, sines = cosines_and_sines(angles_deg)
+    a, b = zooms * cosines, zooms * sines
+    cx, cy = (centers * size_px).T
+    turns, shifts = (np.tile(np.eye(3), (len(zooms), 1, 1)) for _ in range(2))
+    turns[:, 0, 0], turns[:, 0, 1], turns[:, 0, 2] = a, b, (1 - a) * cx - b * cy
+    turns[:, 1, 0], turns[:, 1, 1], turns[:, 1, 2] = -b, a, b * cx + (1 - a) * cy
+    shifts[:, :2, 2] = translations_px
+    return np.asarray(turns @ shifts, np.float64)
+
+
+def perspective_flip_matrix(
+    *, theta_deg: float, phi_deg: float, gamma_deg: float, fv_deg: float, size_px: tuple[int, int]
+) -> Matrix:
+    """Return the (3, 3) float64 matrix dst_from_src of a picture turned in space; zero angles give the identity.
+
+    The classic matrix is taken relative to its own zero-angle matrix, which alone would shrink the picture by a
+    tenth of a percent per frame. Edge-on, where a picture has no area, it is taken a thousandth of a degree beside.
+
+    Args:
+        theta_deg, phi_deg, gamma_deg: turns about z (in the plane), x and y.
+        fv_deg: field of view, not a multiple of 360.
+        size_px: (width, height).
+
+    Raises:
+        SettingsError: the field of view has no perspective.
+    """
+    half = math.radians(fv_deg) / 2
+    if min(abs(math.sin(half)), abs(math.cos(half))) < math.radians(SMALLEST_FV_DEG):
+        raise refused("perspective_flip_fv", fv_deg, "an angle other than a multiple of 180 degrees")
+    at_rest = classic_flip_matrix(0, 0, 0, fv_deg, size_px)
+    turned = classic_flip_matrix(theta_deg, phi_deg, gamma_deg, fv_deg, size_px)
+    if abs(np.linalg.det(turned)) < 1e-5:
+        turned = classic_flip_matrix(
+            theta_deg, phi_deg + EDGE_ON_STEP_DEG, gamma_deg + EDGE_ON_STEP_DEG, fv_deg, size_px
+        )
+    return np.asarray(np.linalg.inv(at_rest) @ turned, dtype=np.float64)
+
+
+def classic_flip_matrix(
+    theta_deg: float, phi_deg: float, gamma_deg: float, fv_deg: float, size_px: tuple[int, int]
+) -> Matrix:
+    """Return classic Deforum's (3, 3) flip matrix, whose zero-angle matrix is not the identity.
+
+    The picture's corners are turned, pushed back along z and projected; the homography between corners and
+    projections is the flip. At 512x512 and fv 53 degrees, zero angles scale by 0.998769.
+
+    Args:
+        theta_deg, phi_deg, gamma_deg: turns about z, x and y.
+        fv_deg: field of view.
+        size_px: (width, height).
+    """
+    width_px, height_px = size_px
+    half = math.radians(fv_deg) / 2
+    diagonal = math.hypot(width_px, height_px)
+    side = diagonal / math.cos(half)
+    distance = diagonal / (2 * math.sin(half))
+    middle = np.array([width_px / 2, height_px / 2])
+    flat = np.array([[-1, 1], [1, 1], [1, -1], [-1, -1]]) * middle
+    turned = flat @ rotation(phi_deg, gamma_deg, theta_deg)[:, :2].T
+    weight = 1 - (turned[:, 2] - distance)
+    seen = turned[:, :2] / math.tan(half) / weight[:, None]
+    source = (flat + middle).astype(np.float32)
+    target = ((seen + 1) * side / 2).astype(np.float32)
+    centred = np.array([[1, 0, (width_px - side) / 2], [0, 1, (height_px - side) / 2], [0, 0, 1]])
+    return np.asarray(homography(source, target) @ centred, dtype=np.float64)
+
+
+def homography(source: np.ndarray, target: np.ndarray) -> Matrix:
+    """Return the (3, 3) float64 matrix that takes four points to four others, last element 1.
+
+    Args:
+        source, target: (4, 2) points, no three on a line.
+    """
+    rows, right = [], []
+    for (x, y), (u, v) in zip(source.tolist(), target.tolist(), strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -x * u, -y * u], [0, 0, 0, x, y, 1, -x * v, -y * v]]
+        right += [u, v]
+    solution = np.linalg.lstsq(np.array(rows), np.array(right), rcond=None)[0]
+    return np.append(solution, 1.0).reshape(3, 3)

@@ -1,0 +1,101 @@
+"""`run`, `check` and `plot`: their options, and the check of the engine before each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from deforum_helpers.core.progress_line import ProgressLine
+from deforum_helpers.engines.registry import own_engines
+
+Run = Callable[[argparse.Namespace], int]
+
+# What each command does first.
+FIRST_PHASE = {"run": "Checking", "check": "Checking", "plot": "Plotting"}
+
+
+def prepare(name: str, parser: argparse.ArgumentParser) -> Run:
+    """Add the options of command `name` to its parser; return the function that runs it.
+
+    The function raises `ModelError` if the checkpoint cannot be used.
+    """
+    _add_shared_options(parser)
+    {"run": _add_run_options, "check": _add_check_options, "plot": _add_plot_options}[name](parser)
+    return lambda options: _loaded(name, options)(options)
+
+
+def _loaded(name: str, options: argparse.Namespace) -> Run:
+    """Import the command and check its engine.
+
+    The terminal shows a sign of life before, because the imports take half a second.
+    """
+    line = ProgressLine(sys.stderr, in_logs=False)
+    line.show(FIRST_PHASE[name], ", ".join(path.name for path in options.files))
+    try:
+        from deforum_helpers.cli import check, plot, run
+        from deforum_helpers.cli.job_files import check_engine
+
+        check_engine(options)
+        return {"run": run.run, "check": check.check, "plot": plot.plot}[name]
+    finally:
+        line.end(keep=False)
+
+
+def _add_shared_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="settings file (.txt, .json), or a frame or video of a run",
+    )
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="replace a setting; the value is JSON, or else taken as text; may be repeated",
+    )
+    parser.add_argument(
+        "--option",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="replace a host option, as options_overrides do over HTTP; may be repeated",
+    )
+    parser.add_argument("--engine", choices=own_engines(), help="default: diffusers with --ckpt, else demo")
+    parser.add_argument("--ckpt", metavar="PATH_OR_NAME", help="model folder, .safetensors file or hub id")
+    parser.add_argument("--allow-download", action="store_true", help="download models that are missing")
+    parser.add_argument(
+        "--out", type=Path, metavar="PATH", help="output root; for plot: the SVG file or folder"
+    )
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resume", metavar="TIMESTRING", help="continue a run: the 14 digits its file names begin with"
+    )
+
+
+def _add_check_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the reports as JSON")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="also refuse what would be left out: restore_faces, LoRAs, ControlNet units without an image",
+    )
+    parser.add_argument(
+        "--compare-classic", action="store_true", help="list what looks different from classic Deforum"
+    )
+
+
+def _add_plot_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--schedules",
+        metavar="NAME,NAME",
+        help="the schedules to plot; default: all that change and have an effect",
+    )

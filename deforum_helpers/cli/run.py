@@ -1,0 +1,186 @@
+"""`run`: renders settings files one after the other, with a progress bar; Ctrl-C parks the run."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from deforum_helpers.cli.job_files import (
+    DEFAULT_OUTPUT_ROOT,
+    engine_name,
+    host_facts,
+    prepare_file,
+    print_warnings,
+)
+from deforum_helpers.core.errors import DeforumError, Parked, Stopped
+from deforum_helpers.core.files.scratch import remove_abandoned
+from deforum_helpers.core.progress import CancelToken, Pace, frame_words, state_words
+from deforum_helpers.core.progress_line import ProgressLine, above_progress
+from deforum_helpers.engines.registry import declared
+from deforum_helpers.output.paths import IMAGES_FOLDER, Run
+from deforum_helpers.output.runs import remove_unused_claims
+from deforum_helpers.pipeline.prepare import Prepared
+
+if TYPE_CHECKING:
+    from deforum_helpers.engines.base import Engine
+    from deforum_helpers.pipeline.job import Progress
+
+STOPPED = 3
+
+
+def run(options: argparse.Namespace) -> int:
+    """Render every file; 0 if all succeeded, 1 if one failed or was stopped, 2 if settings are wrong.
+
+    All files are checked before the first is rendered.
+    """
+    line = ProgressLine(sys.stderr, in_logs=False)
+    try:
+        ready = _checked(options, line)
+        if len(ready) < len(options.files):
+            return 2
+        return _run_all(ready, _loaded_engine(options, line), options, line)
+    except DeforumError as error:
+        with above_progress():
+            print(error, file=sys.stderr)
+        return 1
+    finally:
+        line.end(keep=False)
+
+
+def _checked(options: argparse.Namespace, line: ProgressLine) -> list[tuple[Path, Prepared]]:
+    """Return the files that can be rendered; print the problems of all others."""
+    line.show("Checking", ", ".join(path.name for path in options.files))
+    remove_abandoned()
+    facts = host_facts(options, options.out or DEFAULT_OUTPUT_ROOT)
+    remove_unused_claims(facts.output_root / IMAGES_FOLDER)
+    jobs = [(path, prepare_file(path, options, facts)) for path in options.files]
+    return [(path, prepared) for path, prepared in jobs if prepared is not None]
+
+
+def _loaded_engine(options: argparse.Namespace, line: ProgressLine) -> Engine:
+    name = engine_name(options)
+    engine = declared(name)
+    line.show("Loading", options.ckpt if engine.takes_checkpoint else engine.title)
+    from deforum_helpers.engines import make_engine
+
+    return make_engine(name, checkpoint=options.ckpt, allow_download=options.allow_download)
+
+
+def _run_all(
+    ready: list[tuple[Path, Prepared]], engine: Engine, options: argparse.Namespace, line: ProgressLine
+) -> int:
+    codes = []
+    for number, (path, prepared) in enumerate(ready, start=1):
+        codes.append(_run_one(path, prepared, engine, options, line))
+        if codes[-1] == STOPPED:
+            if left := [str(path) for path, _ in ready[number:]]:
+                print(f"Not begun and still to be run: {shlex.join(left)}", file=sys.stderr)
+            break
+    return 1 if any(codes) else 0
+
+
+def _run_one(
+    path: Path, prepared: Prepared, engine: Engine, options: argparse.Namespace, line: ProgressLine
+) -> int:
+    from deforum_helpers.pipeline.job import run_job
+
+    cancel, bar = CancelToken(), RunProgress(path.name, line)
+    print_warnings(prepared.warnings)
+    try:
+        with _parked_by_ctrl_c(cancel):
+            result = run_job(prepared, engine, cancel, bar.show)
+    except Parked:
+        bar.end()
+        if bar.can_go_on:
+            parked = f"Parked after {bar.frames} frames. Continue with: {_again(path, bar, options)}"
+        else:
+            parked = "Stopped before its first frame; give the same command to begin anew."
+        print(parked, file=sys.stderr)
+        return STOPPED
+    except Stopped as error:
+        bar.end()
+        print(error, file=sys.stderr)
+        return STOPPED
+    except DeforumError as error:
+        bar.end()
+        print(f"{path}: {error}", file=sys.stderr)
+        return 1
+    bar.end()
+    print_warnings(result.warnings[len(prepared.warnings) :])
+    print(result.video or result.outdir)
+    for film in result.more_videos:
+        print(film)
+    return 0
+
+
+def _again(path: Path, bar: RunProgress, options: argparse.Namespace) -> str:
+    """Return the command line that continues a parked run."""
+    words = [_this_python(), "-m", "deforum_helpers", "run", str(path), "--resume", bar.timestring]
+    words += [word for change in options.changes for word in ("--set", change)]
+    words += [word for change in options.options for word in ("--option", change)]
+    for name in ("engine", "ckpt", "out"):
+        value = getattr(options, name)
+        words += [f"--{name}", str(value)] if value else []
+    return shlex.join([*words, "--allow-download"] if options.allow_download else words)
+
+
+def _this_python() -> str:
+    """Return the interpreter as one would type it here: a bare "python" may be another, without our packages."""
+    python, here = Path(sys.executable), Path.cwd()
+    return str(python.relative_to(here) if python.is_relative_to(here) else python)
+
+
+@contextmanager
+def _parked_by_ctrl_c(cancel: CancelToken) -> Iterator[None]:
+    """The first Ctrl-C parks the run at the next frame, the second cancels what is being drawn."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if cancel.wish == "none":
+            with above_progress():
+                print("Stopping at the next frame (Ctrl-C again: at once) ...", file=sys.stderr)
+            cancel.park()
+        else:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Parked("The run was stopped and can be resumed from its last checkpoint.") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class RunProgress:
+    """Shows where a run stands, and keeps what a message about its end needs."""
+
+    def __init__(self, name: str, line: ProgressLine) -> None:
+        self._name = name
+        self._line = line
+        self._pace = Pace()
+        self._outdir = ""
+        self.timestring = ""
+        self.frames = 0
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the run has what a resume needs; while the frames of a video are extracted it has not."""
+        return Run(Path(self._outdir), self.timestring).settings_path.is_file()
+
+    def show(self, progress: Progress) -> None:
+        self._outdir, self.timestring, self.frames = progress.outdir, progress.timestring, progress.frame
+        pace = self._pace.seconds_per_frame(progress)
+        left = pace * (progress.max_frames - progress.frame)
+        frames = frame_words(progress.frame, progress.max_frames, seconds_per_frame=pace, eta_seconds=left)
+        words = f"{state_words(progress.phase)}, {frames}"
+        self._line.show(self._name, words, progress.fraction, stage=progress.phase)
+
+    def end(self) -> None:
+        self._line.end()

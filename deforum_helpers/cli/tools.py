@@ -1,0 +1,197 @@
+"""`interpolate`, `upscale`, `vid2depth` and `stitch`: tools for existing videos and images."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deforum_helpers.core.errors import DeforumError, SettingsError, alike, told
+from deforum_helpers.core.progress import CancelToken, Progress, frame_words, state_words
+from deforum_helpers.core.progress_line import ProgressLine
+from deforum_helpers.settings.tables import INTERPOLATION_ENGINES, UPSCALE_FACTORS, UPSCALE_MODELS
+
+if TYPE_CHECKING:
+    from deforum_helpers.tools.folders import ToolResult, Work
+
+VIDEO_HELP = "a video, or a folder or pattern of images, shown at 15 frames per second"
+
+
+def add_options(name: str, parser: argparse.ArgumentParser) -> None:
+    """Add the options of tool `name` to its parser."""
+    parser.set_defaults(command=name)
+    _OPTIONS[name](parser)
+    if name != "stitch":
+        parser.add_argument("--keep-pictures", action="store_true", help="keep the images beside the video")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="output root")
+    parser.add_argument("--device", default="cpu", help="where networks run: cpu, cuda (default: cpu)")
+
+
+def _add_interpolate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="one video; or images: listed in order, a folder, or a pattern",
+    )
+    engines = INTERPOLATION_ENGINES[1:]
+    parser.add_argument("--engine", choices=engines, default="Flow", help="default: Flow")
+    parser.add_argument("--times", type=int, default=2, metavar="X", help="how many times more frames (2)")
+    parser.add_argument("--slower", type=int, metavar="X", help="how many times slower; drops the sound")
+    parser.add_argument("--fps", type=float, default=15.0, help="frames per second of a video of images (15)")
+    parser.add_argument("--sound", type=Path, metavar="FILE", help="sound of a video of images")
+
+
+def _add_upscale(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="VIDEO", help=VIDEO_HELP)
+    parser.add_argument("--model", choices=UPSCALE_MODELS, default="Lanczos", help="default: Lanczos")
+    parser.add_argument("--factor", choices=UPSCALE_FACTORS, default="x2", help="default: x2")
+
+
+def _add_vid2depth(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="VIDEO", help=VIDEO_HELP)
+    parser.add_argument("--mode", default="Depth", help="Depth (default), or: None (just grayscale)")
+    parser.add_argument("--algorithm", default="Depth-Anything-V2-Small", help="as depth_algorithm")
+    parser.add_argument(
+        "--thresholding", default="None", help="None, Simple, Simple (Auto-value), Adaptive (Mean) ..."
+    )
+    parser.add_argument("--lower", type=int, default=127)
+    parser.add_argument("--upper", type=int, default=255)
+    parser.add_argument("--block-size", type=int, default=11)
+    parser.add_argument("--c", type=float, default=2.0)
+    parser.add_argument("--far-is-bright", action="store_true", help="for grayscale: do not invert")
+    parser.add_argument("--blur", type=float, default=0.0, help="deviation of the last blur, in pixels")
+
+
+def _add_stitch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pattern", metavar="PATTERN", help="such as frames/shot_%%09d.png, or one of the images"
+    )
+    parser.add_argument("--fps", type=float, default=15.0, help="default: 15")
+    parser.add_argument("--sound", type=Path, metavar="FILE", help="sound or video file")
+
+
+def run_tool(options: argparse.Namespace) -> int:
+    """Run a tool; 0 if it made its film, 1 if it failed or was stopped, 2 if what was asked for is wrong."""
+    from deforum_helpers.cli.job_files import DEFAULT_OUTPUT_ROOT
+    from deforum_helpers.tools.folders import Work
+
+    cancel, line = CancelToken(), ProgressLine(sys.stderr, in_logs=False)
+    root = (options.out or DEFAULT_OUTPUT_ROOT).resolve()
+
+    def report(progress: Progress) -> None:
+        frames = frame_words(progress.frame, progress.max_frames)
+        words = f"{state_words(progress.phase)}, {frames}"
+        line.show(options.command, words, progress.fraction, stage=progress.phase)
+
+    line.show(options.command, "preparing", stage="preparing")
+    work = Work(output_root=root, cancel=cancel, report=report, device=options.device)
+    try:
+        try:
+            with _cancelled_by_ctrl_c(cancel):
+                result = _TOOLS[options.command](options, work)
+        finally:
+            line.end()
+    except SettingsError as error:
+        for group in alike(error.problems):
+            print(told(group), file=sys.stderr)
+        return 2
+    except DeforumError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for warning in result.warnings:
+        print(f"  warning: {warning}", file=sys.stderr)
+    print(result.video)
+    return 0
+
+
+@contextmanager
+def _cancelled_by_ctrl_c(cancel: CancelToken) -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, lambda number, frame: cancel.cancel())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interpolate(options: argparse.Namespace, work: Work) -> ToolResult:
+    from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
+
+    if (pictures := _pictures(options.files)) is not None:
+        return interpolate_pictures(
+            pictures,
+            work,
+            fps=options.fps,
+            engine=options.engine,
+            x_amount=options.times,
+            slow_mo_amount=options.slower,
+            keep_imgs=options.keep_pictures,
+            soundtrack=options.sound,
+        )
+    return interpolate_video(
+        options.files[0],
+        work,
+        engine=options.engine,
+        x_amount=options.times,
+        slow_mo_amount=options.slower,
+        keep_imgs=options.keep_pictures,
+    )
+
+
+def _pictures(files: Sequence[Path]) -> Sequence[Path] | None:
+    """Return the pictures that files, a folder or a pattern name; None where it is a video."""
+    from deforum_helpers.media.image_sequences import is_row, row_of
+
+    if len(files) > 1:
+        return files
+    row = row_of(files[0], setting="The list of pictures", name=str(files[0])) if is_row(files[0]) else None
+    return [still.path for still in row.stills] if row else None
+
+
+def _upscale(options: argparse.Namespace, work: Work) -> ToolResult:
+    from deforum_helpers.tools.upscale import upscale_video
+
+    keep = options.keep_pictures
+    return upscale_video(options.file, work, model=options.model, factor=options.factor, keep_imgs=keep)
+
+
+def _vid2depth(options: argparse.Namespace, work: Work) -> ToolResult:
+    from deforum_helpers.tools.vid2depth import DepthLook, video_to_depth
+
+    look = DepthLook(
+        mode=options.mode,
+        thresholding=options.thresholding,
+        lower=options.lower,
+        upper=options.upper,
+        block_size=options.block_size,
+        c=options.c,
+        invert=not options.far_is_bright,
+        end_blur=options.blur,
+        algorithm=options.algorithm,
+    )
+    return video_to_depth(options.file, work, look, keep_imgs=options.keep_pictures)
+
+
+def _stitch(options: argparse.Namespace, work: Work) -> ToolResult:
+    from deforum_helpers.tools.stitch import stitch_frames
+
+    return stitch_frames(options.pattern, work, fps=options.fps, soundtrack=options.sound)
+
+
+_OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "interpolate": _add_interpolate,
+    "upscale": _add_upscale,
+    "vid2depth": _add_vid2depth,
+    "stitch": _add_stitch,
+}
+_TOOLS: dict[str, Callable[[argparse.Namespace, Work], ToolResult]] = {
+    "interpolate": _interpolate,
+    "upscale": _upscale,
+    "vid2depth": _vid2depth,
+    "stitch": _stitch,
+}

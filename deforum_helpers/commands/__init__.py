@@ -1,1 +1,0 @@
-"""The commands of the program `deforum` that work on this machine."""

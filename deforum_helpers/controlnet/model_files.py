@@ -1,0 +1,187 @@
+"""ControlNet models, found by name and judged by their heads, without loading them. No torch here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from deforum_helpers.controlnet.units import plain_name, suggestion
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.files.regular import is_regular
+from deforum_helpers.models.weights.checkpoints import (
+    PICKLES,
+    Checkpoint,
+    describe_checkpoint,
+    folders_beside,
+)
+from deforum_helpers.models.weights.files import hub_snapshots
+from deforum_helpers.models.weights.headers import check_model_folder, read_json, safetensors_shapes
+
+FOLDER = "ControlNet"
+LAYOUTS = ("controlnet_cond_embedding.conv_in.weight", "input_hint_block.0.weight")
+WRONG_CHECKPOINT = "ControlNet units work with checkpoints of Stable Diffusion 1.x, 2.x and XL alone."
+_PREFIX = "control_model."
+
+# Part of a tensor's name that only this other kind of model has.
+_OTHERS: Mapping[str, str] = {
+    "lora_controlnet": "a Control-LoRA",
+    "lllite_": "a ControlNet-LLLite",
+    "image_proj": "an IP-Adapter",
+    "control_add_embedding": "a ControlNet Union",
+    "task_embedding": "a ControlNet Union",
+    "difference": "the difference to a checkpoint",
+    "adapter.": "a T2I-Adapter",
+}
+_CLASSES = "ControlNetModel"
+_FAMILIES = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
+
+
+@dataclass(frozen=True)
+class ControlModel:
+    """A ControlNet that may be loaded.
+
+    Args:
+        source: "folder" (diffusers) or "file" (`.safetensors`).
+        path: where it is.
+        text_width: width of the text embeddings that it takes, which tells families apart; None = not told.
+    """
+
+    source: Literal["folder", "file"]
+    path: Path
+    text_width: int | None
+
+
+def control_folders(checkpoint: str | None) -> tuple[Path, ...]:
+    """Return the folders in which ControlNets are looked for; see `folders_beside`."""
+    return folders_beside(checkpoint, FOLDER)
+
+
+def control_names(folders: tuple[Path, ...]) -> tuple[str, ...]:
+    """Return the names of the ControlNets in `folders`."""
+    return tuple(dict.fromkeys(path.name for path in _models(folders)))
+
+
+def control_model(name: str, folders: tuple[Path, ...]) -> ControlModel:
+    """Return the ControlNet that a setting names.
+
+    Args:
+        name: of a model in `folders`, with or without suffix and hash; a path; or a hub id whose files are in the
+            Hugging Face cache.
+        folders: of `control_folders`.
+
+    Raises:
+        ModelError: it is not there, is a pickle, broken, or no ControlNet of Stable Diffusion.
+    """
+    path = _located(name.strip(), folders)
+    if path.suffix.casefold() in PICKLES:
+        raise ModelError(
+            f"The ControlNet {path.name!r} is a pickle, which can run code when it is opened, and is never loaded; "
+            "use the .safetensors version of this model."
+        )
+    if path.is_dir():
+        return ControlModel("folder", path, _width_of_folder(path))
+    return ControlModel("file", path, _width_of_file(path))
+
+
+def check_fit(model: ControlModel, checkpoint: str, allow_download: bool = False) -> None:
+    """See that a ControlNet was made for the kind of a checkpoint, by their heads.
+
+    Raises:
+        ModelError: it was not, or the checkpoint takes none.
+    """
+    described = describe_checkpoint(checkpoint, allow_download)
+    if described.kind not in (None, "sd", "sdxl"):
+        raise ModelError(WRONG_CHECKPOINT)
+    width = _width_of_checkpoint(described)
+    if width is not None and model.text_width is not None and width != model.text_width:
+        raise ModelError(misfit(model.path.name, model.text_width, width))
+
+
+def misfit(name: str, own: int, wanted: int) -> str:
+    """Return the sentence for a ControlNet of another family than the checkpoint's."""
+    made, needed = (_FAMILIES.get(width, f"text width {width}") for width in (own, wanted))
+    return (
+        f"The ControlNet {name!r} is made for {made}, the checkpoint is {needed}; use one made for its kind."
+    )
+
+
+def _models(folders: tuple[Path, ...]) -> list[Path]:
+    found = [path for folder in folders for path in sorted(folder.rglob("*.safetensors")) if _is_alone(path)]
+    return found + [path.parent for folder in folders for path in sorted(folder.glob("*/config.json"))]
+
+
+def _is_alone(path: Path) -> bool:
+    """Weights beside a config.json are a part of that folder's model."""
+    return not is_regular(path.parent / "config.json")
+
+
+def _located(name: str, folders: tuple[Path, ...]) -> Path:
+    path = Path(name).expanduser()
+    if path.is_absolute() and os.path.lexists(path):
+        return path
+    known = {plain_name(found.name): found for found in reversed(_models(folders))}
+    found = known.get(plain_name(name)) or next(iter(hub_snapshots(name)), None)
+    if found is not None:
+        return found
+    for folder in folders:
+        for pickle in sorted(folder.rglob("*")):
+            if pickle.suffix.casefold() in PICKLES and plain_name(pickle.name) == plain_name(name):
+                return pickle
+    names = control_names(folders)
+    place = f"in the folder {FOLDER!r} beside the checkpoint"
+    there = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "") if names else "none"
+    raise ModelError(f"There is no ControlNet {name!r} {place}; there are: {there}{suggestion(name, names)}.")
+
+
+def _width_of_folder(folder: Path) -> int | None:
+    check_model_folder(folder)
+    config = read_json(folder / "config.json")
+    kind = config.get("_class_name")
+    if kind != _CLASSES or "auto_map" in config:
+        raise ModelError(f"The folder {folder.name!r} holds a {kind!r}; only {_CLASSES} is loaded.")
+    names = [path.name for path in folder.iterdir()]
+    if not any(name.endswith(".safetensors") for name in names):
+        raise ModelError(
+            f"The ControlNet {folder.name!r} has no .safetensors weights; use that version of it."
+        )
+    return _one_width(config)
+
+
+def _one_width(config: Mapping[str, Any]) -> int | None:
+    width = config.get("cross_attention_dim")
+    width = width[0] if isinstance(width, list) and width else width
+    return width if isinstance(width, int) else None
+
+
+def _width_of_file(path: Path) -> int | None:
+    shapes = safetensors_shapes(path)
+    for mark, what in _OTHERS.items():
+        if any(mark in name for name in shapes):
+            raise ModelError(
+                f"The file {path.name!r} is {what}; of its kind only plain ControlNets are loaded."
+            )
+    if not any(name.removeprefix(_PREFIX) in LAYOUTS for name in shapes):
+        raise ModelError(f"The file {path.name!r} is not a ControlNet of Stable Diffusion 1.x, 2.x or XL.")
+    return _width_of(shapes, "")
+
+
+def _width_of(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int | None:
+    """The text embeddings go into the keys of the second attention."""
+    return next(
+        (shape[1] for name, shape in shapes.items() if _reads_text(name) and name.startswith(prefix)), None
+    )
+
+
+def _reads_text(name: str) -> bool:
+    return name.endswith("attn2.to_k.weight")
+
+
+def _width_of_checkpoint(checkpoint: Checkpoint) -> int | None:
+    path = Path(checkpoint.location)
+    if checkpoint.source == "file":
+        return _width_of(safetensors_shapes(path), "model.diffusion_model.")
+    config = path / "unet" / "config.json"
+    return _one_width(read_json(config)) if is_regular(config) else None

@@ -1,0 +1,1 @@
+"""Files: atomic writes, locks, temporary folders, access without following links."""

@@ -1,0 +1,1 @@
+"""Guarded access to http(s) addresses, and a cache of fetched files."""

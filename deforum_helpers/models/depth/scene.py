@@ -1,0 +1,190 @@
+"""Depth without ramps: a network's answer is soft where one thing ends before another, and no scene is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from deforum_helpers.image.types import Depth, Image
+from deforum_helpers.models.depth.base import DepthEstimator
+from deforum_helpers.models.depth.models import DepthModel
+from deforum_helpers.models.depth.names import DepthName
+
+# Ramps are as wide as networks make them, which see pictures of about this size.
+REACH_PX, SIDE_PX = 3, 512
+# Share of the nearest point's inverse depth by which a ramp has to rise within its reach to be an edge.
+RISE_SHARE = 0.08
+
+
+def crisp_edges(depth: Depth) -> Depth:
+    """Return `depth` with every steep ramp made a step: each pixel of it goes to the nearer one of both ends.
+
+    The row (1, 1, 1.2, 1.5, 1.8, 2, 2) becomes (1, 1, 1, 2, 2, 2, 2) if all of it is within reach: in inverse depth the
+    middle of 1 and 2 is 4/3.
+
+    Args:
+        depth: (H, W) float32, > 0, larger = farther.
+    """
+    reach_px = max(1, round(min(depth.shape) * REACH_PX / SIDE_PX))
+    side = 2 * reach_px + 1
+    if depth.device.type == "cpu":
+        kernel = np.ones((side, side), np.uint8)
+        planes = depth.detach().contiguous().numpy()
+        near, far = (torch.from_numpy(shape(planes, kernel)) for shape in (cv2.erode, cv2.dilate))
+    else:
+        plane = depth[None, None]
+        far = F.max_pool2d(plane, side, 1, reach_px)[0, 0]
+        near = -F.max_pool2d(-plane, side, 1, reach_px)[0, 0]
+    inverse, inverse_near, inverse_far = 1 / depth, 1 / near, 1 / far
+    steep = inverse_near - inverse_far > RISE_SHARE / depth.min()
+    snapped = torch.where(2 * inverse > inverse_near + inverse_far, near, far)
+    return torch.where(steep, snapped, depth)
+
+
+BINS = 1024
+
+
+def _equalised_pixels(answer: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return `equalised_anywhere` of an array: one thread, because torch's many small steps would each wait for all."""
+    low, high = answer.min(), answer.max()
+    place = (answer - low) / (high - low)
+    place *= BINS
+    lower = place.astype(np.int32)
+    np.minimum(lower, BINS - 1, out=lower)
+    place -= lower
+    counts = np.bincount(lower.ravel(), minlength=BINS)
+    cumulated = (np.cumsum(counts) / answer.size).astype(np.float32)
+    place *= np.diff(cumulated, append=cumulated[-1:])[lower]
+    place += cumulated[lower]
+    return place
+
+
+def equalised_anywhere(answer: torch.Tensor) -> torch.Tensor:
+    """Return the share of pixels below each one, about 0..1; equal to the classic 1024-bin equalisation.
+
+    The answer is brought to 0..1, d; the cumulated histogram is read at d, by straight lines between the bins' left
+    edges. The row (0, 0.5, 1) becomes (1/3, 2/3, 1). It works on any device, without a wait for it.
+
+    Args:
+        answer: (H, W) float32, any unit, finite and not constant.
+    """
+    low, high = answer.min(), answer.max()
+    place = ((answer - low) / (high - low)).mul_(BINS).nan_to_num_(0.0)
+    lower = place.floor().clamp_(0, BINS - 1)
+    bins = lower.long()
+    counts = torch.zeros(BINS, device=answer.device)
+    counts.scatter_add_(0, bins.flatten(), torch.ones(answer.numel(), device=answer.device))
+    cumulated = counts.double().cumsum(0).div_(answer.numel()).float()
+    following = torch.cat([cumulated[1:], cumulated[-1:]])
+    return torch.lerp(cumulated[bins], following[bins], place - lower)
+
+
+def scene_depth(answer: torch.Tensor, nearest: float, farthest: float, *, far_is_large: bool) -> Depth:
+    """Return the camera's depth of a model's answer, (H, W) float32 in `nearest`..`farthest`, larger = farther.
+
+    An answer that is constant or not finite gives a plane at depth 1.
+
+    Args:
+        answer: (H, W) float.
+        nearest, farthest: scene depth of the nearest and the farthest pixel.
+        far_is_large: whether the answer grows with the distance.
+    """
+    start, span = (nearest, farthest - nearest) if far_is_large else (farthest, nearest - farthest)
+    if answer.device.type == "cpu":
+        pixels = answer.to(torch.float32).contiguous().numpy()
+        if not (np.isfinite(pixels).all() and pixels.min() < pixels.max()):
+            return torch.ones(answer.shape)
+        share = _equalised_pixels(pixels)
+        share *= np.float32(span)
+        share += np.float32(start)
+        return torch.from_numpy(share)
+    depth = equalised_anywhere(answer) * span + start
+    return torch.where(_usable(answer), depth, torch.ones_like(depth))
+
+
+def raw_depth(answer: torch.Tensor, *, metric: bool, far_is_large: bool) -> Depth:
+    """Return the depth of the "(old)" algorithms, which use a model's answer as it is, (H, W) float32.
+
+    Metres stay metres. A relative answer is spread over the range that MiDaS' classic formula (50 - answer) / 19 gave
+    for its usual answers 0..30: from 20/19 for the nearest pixel to 50/19 for the farthest.
+
+    Args:
+        answer: (H, W) float.
+        metric: whether it is in metres.
+        far_is_large: whether it grows with the distance.
+    """
+    if metric:
+        depth = answer.to(torch.float32).clamp(min=1e-3)
+    else:
+        low, high = answer.min(), answer.max()
+        share = (answer.to(torch.float32) - low) / (high - low)
+        nearness = 1 - share if far_is_large else share
+        depth = (50 - 30 * nearness) / 19
+    return torch.where(_usable(answer), depth, torch.ones_like(depth))
+
+
+def _usable(answer: torch.Tensor) -> torch.Tensor:
+    low, high = answer.min(), answer.max()
+    return torch.isfinite(answer).all() & (low < high)
+
+
+class SceneDepth:
+    """Tells how far each pixel is, in the range that a depth_algorithm has always had, whichever model serves it.
+
+    Args:
+        entry: the depth_algorithm.
+        model: who answers.
+    """
+
+    def __init__(self, entry: DepthName, model: DepthModel) -> None:
+        self.name = entry.name
+        self._entry = entry
+        self._model = model
+
+    def estimate(self, image: Image) -> Depth:
+        """Return the depth of `image`, (H, W) float32 on its device, larger = farther.
+
+        Args:
+            image: (3, H, W) float32 RGB, 0..1.
+        """
+        answer = self._model.answer(image)
+        if self._entry.raw:
+            return raw_depth(answer, metric=self._model.metric, far_is_large=self._model.far_is_large)
+        # equalising counts pixels from one end; each name keeps the end it has always counted from
+        if self._entry.near_is_bright == self._model.far_is_large:
+            answer = -answer
+        return scene_depth(
+            answer,
+            self._entry.nearest,
+            self._entry.farthest,
+            far_is_large=not self._entry.near_is_bright,
+        )
+
+
+class BlendedDepth:
+    """The depth of two estimators, mixed: `weight` · first + (1 - weight) · second.
+
+    The "(old)" algorithms of classic Deforum were MiDaS or ZoeDepth mixed with AdaBins.
+
+    Args:
+        name: the depth_algorithm.
+        first, second: whose depths, in the same unit.
+        weight: share of the first, 0..1.
+    """
+
+    def __init__(self, name: str, first: DepthEstimator, second: DepthEstimator, weight: float) -> None:
+        self.name = name
+        self._first = first
+        self._second = second
+        self._weight = weight
+
+    def estimate(self, image: Image) -> Depth:
+        """Return the depth of `image`, (H, W) float32 on its device, larger = farther.
+
+        Args:
+            image: (3, H, W) float32 RGB, 0..1.
+        """
+        return torch.lerp(self._second.estimate(image), self._first.estimate(image), self._weight)

@@ -1,0 +1,160 @@
+"""MiDaS (DPT), ZoeDepth and Depth-Anything V2 through transformers.
+
+| family         | sees                                                    | answers                         |
+|----------------|---------------------------------------------------------|---------------------------------|
+| midas          | 384x384 px, mean 0.5, deviation 0.5                     | inverse depth, larger = nearer  |
+| midas-beit     | near 512 px, multiples of 32, the same colours          | inverse depth, larger = nearer  |
+| zoe            | near 384x512 px, the same; mirrored edges, both ways    | metres, larger = farther        |
+| depth-anything | near 518 px, multiples of 14, ImageNet mean, deviation  | inverse depth, larger = nearer  |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.optional import require
+from deforum_helpers.image.convert import IMAGENET_DEVIATION, IMAGENET_MEAN, Triple, standardised
+from deforum_helpers.image.types import Image
+from deforum_helpers.models import messages
+from deforum_helpers.models.depth.names import HUB_IDS, local_folder
+
+HALF: Triple = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a family sees and answers.
+
+    Args:
+        height_px, width_px: size near which it was trained.
+        multiple_px: its sides are multiples of this.
+        mean, deviation: of its colours.
+        metric: metres and larger = farther, else inverse depth and larger = nearer.
+        square: whether it sees every picture as a square; transformers' plain DPT knows no other shape.
+        both_ways: whether the mirrored picture is asked too, edges padded by their mirror image.
+    """
+
+    height_px: int
+    width_px: int
+    multiple_px: int
+    mean: Triple = HALF
+    deviation: Triple = HALF
+    metric: bool = False
+    square: bool = False
+    both_ways: bool = False
+
+
+_DEPTH_ANYTHING = Convention(518, 518, 14, IMAGENET_MEAN, IMAGENET_DEVIATION)
+CONVENTIONS: Mapping[str, Convention] = {
+    "midas": Convention(384, 384, 32, square=True),
+    "midas-beit": Convention(512, 512, 32),
+    "zoe": Convention(384, 512, 32, metric=True, both_ways=True),
+    "depth-anything-small": _DEPTH_ANYTHING,
+    "depth-anything-base": _DEPTH_ANYTHING,
+    "depth-anything-large": _DEPTH_ANYTHING,
+}
+
+
+def load_model(
+    family: str,
+    device: torch.device | str,
+    models_folder: Path | None = None,
+    *,
+    allow_download: bool = False,
+) -> TransformersModel:
+    """Return the model of a family, from `models_folder`, the Hugging Face cache or, if allowed, the hub.
+
+    Args:
+        family: of `CONVENTIONS`.
+        device: where it runs; half precision on CUDA.
+        models_folder: a folder with model folders, or None.
+        allow_download: whether the hub may be asked.
+
+    Raises:
+        ModelError: the weights are not on this machine, or broken.
+        MissingFeature: transformers is not installed.
+    """
+    transformers = require("transformers", f"The depth model {family}", "pip install transformers")
+    source = local_folder(family, models_folder) or HUB_IDS[family]
+    dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+    try:
+        network = transformers.AutoModelForDepthEstimation.from_pretrained(
+            source, local_files_only=not allow_download, use_safetensors=True, dtype=dtype
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            messages.DEPTH_MODEL_BROKEN(family=family, source=source, reason=first_line)
+        ) from error
+    return TransformersModel(CONVENTIONS[family], network.to(device).eval())
+
+
+class TransformersModel:
+    """A depth network of transformers.
+
+    Args:
+        convention: how it sees and answers.
+        network: in eval mode, on its device; called with pixel_values, answers predicted_depth (B, h, w).
+    """
+
+    def __init__(self, convention: Convention, network: Any) -> None:
+        self.far_is_large = convention.metric
+        self.metric = convention.metric
+        self._convention = convention
+        self._network = network
+
+    @torch.no_grad()
+    def answer(self, image: Image) -> torch.Tensor:
+        """Return (H, W) float32: metres, or inverse depth.
+
+        Args:
+            image: (3, H, W) float32 RGB, 0..1.
+        """
+        if not self._convention.both_ways:
+            return self._predicted(image)
+        height_px, width_px = image.shape[1:]
+        down, across = (min(round(3 * (side / 2) ** 0.5), side - 1) for side in (height_px, width_px))
+        padded = F.pad(image[None], (across, across, down, down), mode="reflect")[0]
+        both = (self._predicted(padded) + self._predicted(padded.flip(2)).flip(1)) / 2
+        return both[down : down + height_px, across : across + width_px]
+
+    def _predicted(self, image: Image) -> torch.Tensor:
+        seen = F.interpolate(
+            image[None],
+            seen_size(image, self._convention),
+            mode="bicubic",
+            antialias=True,
+            align_corners=False,
+        )
+        pixels = standardised(seen.clamp(0, 1), self._convention.mean, self._convention.deviation)
+        predicted = self._network(pixel_values=pixels.to(self._network.dtype)).predicted_depth.float()
+        return F.interpolate(predicted[:, None], image.shape[1:], mode="bicubic", align_corners=False)[0, 0]
+
+
+def seen_size(image: Image, convention: Convention) -> tuple[int, int]:
+    """Return (height, width) at which a network sees an image: of the two scales to its size the one nearer to 1.
+
+    A picture of 512x768 pixels (height x width) is seen by "midas-beit" as 512x768, by "zoe" as 384x576.
+
+    Args:
+        image: (3, H, W).
+        convention: of the network.
+    """
+    height_px, width_px = image.shape[1:]
+    if convention.square:
+        return convention.height_px, convention.width_px
+    down, across = convention.height_px / height_px, convention.width_px / width_px
+    scale = across if abs(1 - across) < abs(1 - down) else down
+    multiple = convention.multiple_px
+    return (
+        max(multiple, round(height_px * scale / multiple) * multiple),
+        max(multiple, round(width_px * scale / multiple) * multiple),
+    )

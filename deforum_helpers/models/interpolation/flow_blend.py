@@ -1,0 +1,131 @@
+"""In-between frames by measured motion alone: no network, no weights.
+
+Both frames' flows are thrown forward to the wanted moment, which tells for each pixel of the new picture where it is
+in either frame. What only one frame shows is taken from that frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from deforum_helpers.image.convert import Floats, from_pixels, pixels
+from deforum_helpers.image.types import Image
+from deforum_helpers.models.flow.estimators import FlowEstimator, dis_medium
+from deforum_helpers.models.flow.warp import agreement, pixel_places
+
+# What disagrees still counts a little, so that every pixel gets some colour.
+LEAST_TRUST = 0.02
+# Holes of the thrown flow are filled from their surroundings, at this deviation and then at wider ones.
+FIRST_FILL_PX = 2.0
+# Measured motion is smooth over a few pixels: it is thrown at half the size, in a quarter of the time.
+COARSE = 2
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One frame: its pixels, where its flow to the other frame can be trusted, and both at half the size."""
+
+    rgb: Floats
+    trust: Floats
+    coarse_flow: Floats
+    coarse_trust: Floats
+
+
+class MotionInterpolator:
+    """Measured motion as an `Interpolator`.
+
+    Args:
+        estimator: measures motion; by default DIS.
+    """
+
+    name = "Flow"
+
+    def __init__(self, estimator: FlowEstimator | None = None) -> None:
+        self._estimator = estimator or dis_medium()
+
+    def between(self, first: Image, second: Image, times: Sequence[float]) -> Iterator[Image]:
+        """Yield the pictures at `times`; see `Interpolator`."""
+        here, there = first.cpu(), second.cpu()
+        forward = _field(self._estimator.estimate(here, there))
+        backward = _field(self._estimator.estimate(there, here))
+        sides = _side(here, forward, backward), _side(there, backward, forward)
+        for time in times:
+            yield from_pixels(_drawn(*sides, time)).to(first.device)
+
+
+def _field(flow: torch.Tensor) -> Floats:
+    return np.ascontiguousarray(flow.permute(1, 2, 0).cpu().numpy())
+
+
+def _side(image: Image, flow: Floats, flow_back: Floats) -> _Side:
+    trust = np.maximum(cv2.GaussianBlur(agreement(flow, flow_back), (5, 5), 1.0), LEAST_TRUST)
+    height_px, width_px = trust.shape
+    size = -(-width_px // COARSE), -(-height_px // COARSE)
+    scale = np.array([size[0] / width_px, size[1] / height_px], np.float32)
+    coarse = [cv2.resize(values, size, interpolation=cv2.INTER_AREA) for values in (flow, trust)]
+    return _Side(pixels(image), trust, coarse[0] * scale, coarse[1])
+
+
+def _drawn(first: _Side, second: _Side, time: float) -> Floats:
+    """Return the picture (H, W, 3) at `time`."""
+    height_px, width_px = first.trust.shape
+    coarse = _motion_at(first, second, time)
+    motion = cv2.resize(coarse, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
+    motion *= np.array([width_px / coarse.shape[1], height_px / coarse.shape[0]], np.float32)
+    from_first, seen_first = _fetched(first, -time * motion)
+    from_second, seen_second = _fetched(second, (1 - time) * motion)
+    share_first, share_second = (1 - time) * seen_first, time * seen_second
+    share = (share_first / (share_first + share_second))[..., None]
+    return np.clip(share * from_first + (1 - share) * from_second, 0, 1, dtype=np.float32)
+
+
+def _fetched(side: _Side, away: Floats) -> tuple[Floats, Floats]:
+    """Return what a frame shows `away` pixels from each pixel, and how far it is to be trusted there."""
+    columns, rows = pixel_places(*away.shape[:2])
+    x, y = columns + away[..., 0], rows + away[..., 1]
+    rgb = cv2.remap(side.rgb, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    trust = cv2.remap(
+        side.trust, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=LEAST_TRUST
+    )
+    return rgb, np.maximum(trust, LEAST_TRUST)
+
+
+def _motion_at(first: _Side, second: _Side, time: float) -> Floats:
+    """Return the coarse motion (h, w, 2) from the first to the second frame, where things are at `time`."""
+    thrown = _thrown(first.coarse_flow, first.coarse_trust, time) * np.float32(1 - time)
+    thrown += _thrown(-second.coarse_flow, second.coarse_trust, 1 - time, -1) * np.float32(time)
+    weight, sums = thrown[..., 2], thrown
+    deviation_px = FIRST_FILL_PX
+    longest_px = max(weight.shape)
+    while weight.min() < 1e-3 and deviation_px < longest_px:
+        wider = cv2.GaussianBlur(thrown, (0, 0), deviation_px)
+        sums = sums + 1e-3 * wider
+        weight = sums[..., 2]
+        deviation_px *= 4
+    return sums[..., :2] / np.maximum(weight, 1e-9)[..., None]
+
+
+def _thrown(motion: Floats, trust: Floats, time: float, direction: int = 1) -> Floats:
+    """Return (H, W, 3) the motion and its weight, summed where the motion leads in `time`.
+
+    A thing's vector is shared out among the four pixels around the place where it lands.
+    """
+    height_px, width_px = trust.shape
+    columns, rows = pixel_places(height_px, width_px)
+    x = columns + direction * time * motion[..., 0]
+    y = rows + direction * time * motion[..., 1]
+    left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    sums = np.zeros((3, height_px * width_px))
+    for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        share = (1 - np.abs(x - left - right)) * (1 - np.abs(y - top - down)) * trust
+        column, row = left + right, top + down
+        inside = (column >= 0) & (column < width_px) & (row >= 0) & (row < height_px)
+        place, share = (row * width_px + column)[inside], share[inside]
+        for channel, value in enumerate((motion[..., 0][inside], motion[..., 1][inside], 1.0)):
+            sums[channel] += np.bincount(place, share * value, height_px * width_px)
+    return np.ascontiguousarray(sums.T.reshape(height_px, width_px, 3).astype(np.float32))

@@ -1,0 +1,80 @@
+"""The figures of a drawn picture, by the network ISNet of SkyTNT's anime-seg; imported without it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.files.regular import is_regular
+from deforum_helpers.core.optional import require
+from deforum_helpers.models.weights.files import hub_file, models_folder
+
+Grey: TypeAlias = npt.NDArray[np.uint8]
+
+HUB_ID = "skytnt/anime-seg"
+FILE = "isnetis.onnx"
+INSTALL = "pip install onnxruntime"
+SIDE_PX = 1024
+
+
+def network_file() -> Path | None:
+    """Return the network's file, or None where it is not on this machine."""
+    own = models_folder() / FILE
+    return own if is_regular(own) else hub_file(HUB_ID, FILE)
+
+
+def missing_feature() -> str | None:
+    """Return why figures cannot be found here, with the line that mends it, or None."""
+    if find_spec("onnxruntime") is None:
+        return f"it needs the package 'onnxruntime', which is not installed; install it with: {INSTALL}"
+    if network_file() is None:
+        return f"it needs the file {FILE}, which is not on this machine; fetch it with: hf download {HUB_ID} {FILE}"
+    return None
+
+
+class FigureFinder:
+    """Finds figures.
+
+    Args:
+        session: answers (1, 1, 1024, 1024) in 0..1 to (1, 3, 1024, 1024) RGB in 0..1, as onnxruntime's sessions do.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._input = session.get_inputs()[0].name
+
+    def find(self, rgb_u8: Grey) -> Grey:
+        """Return (H, W) uint8, 255 where a figure of the picture (H, W, 3) is."""
+        height_px, width_px = rgb_u8.shape[:2]
+        scale = SIDE_PX / max(height_px, width_px)
+        tall, wide = max(1, round(height_px * scale)), max(1, round(width_px * scale))
+        top, left = (SIDE_PX - tall) // 2, (SIDE_PX - wide) // 2
+        box = np.zeros((SIDE_PX, SIDE_PX, 3), np.float32)
+        box[top : top + tall, left : left + wide] = cv2.resize(rgb_u8, (wide, tall)).astype(np.float32) / 255
+        answer = self._session.run(None, {self._input: box.transpose(2, 0, 1)[None]})[0][0, 0]
+        found = cv2.resize(answer[top : top + tall, left : left + wide], (width_px, height_px))
+        return np.asarray((found.clip(0, 1) * 255).round(), np.uint8)
+
+
+def load_finder() -> FigureFinder:
+    """Return the finder with the network of this machine.
+
+    Raises:
+        MissingFeature: onnxruntime is not installed.
+        ModelError: the network is not here, or broken.
+    """
+    onnxruntime = require("onnxruntime", "Anime Remove Background", INSTALL)
+    path = network_file()
+    if path is None:
+        raise ModelError(f"Anime Remove Background: {missing_feature()}.")
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no base of their own
+        raise ModelError(f"The network {path.name} cannot be read; fetch it anew.") from error
+    return FigureFinder(session)

@@ -1,0 +1,245 @@
+"""What a checkpoint is, found out without loading it: kinds, foreign code, pickles. No torch here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.files.regular import UnusableFile, check_regular, is_regular
+from deforum_helpers.models.weights.headers import check_model_folder, read_json, safetensors_shapes
+
+Kind = Literal["sd", "sdxl", "sd3", "flux"]
+
+LORA_FOLDER = "Lora"
+VAE_FOLDER = "VAE"
+PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+PIPELINES: Mapping[str, Kind] = {
+    "StableDiffusionPipeline": "sd",
+    "StableDiffusionImg2ImgPipeline": "sd",
+    "LatentConsistencyModelPipeline": "sd",
+    "StableDiffusionXLPipeline": "sdxl",
+    "StableDiffusionXLImg2ImgPipeline": "sdxl",
+    "StableDiffusion3Pipeline": "sd3",
+    "StableDiffusion3Img2ImgPipeline": "sd3",
+    "FluxPipeline": "flux",
+    "FluxImg2ImgPipeline": "flux",
+}
+
+# Component name -> classes that may stand there; everything else in a folder's index is not loaded.
+_CLASSES: Mapping[str, frozenset[str]] = {
+    "vae": frozenset({"AutoencoderKL", "AutoencoderTiny"}),
+    "unet": frozenset({"UNet2DConditionModel"}),
+    "transformer": frozenset({"SD3Transformer2DModel", "FluxTransformer2DModel"}),
+    "text_encoder": frozenset({"CLIPTextModel", "CLIPTextModelWithProjection"}),
+    "text_encoder_2": frozenset({"CLIPTextModelWithProjection", "T5EncoderModel"}),
+    "text_encoder_3": frozenset({"T5EncoderModel"}),
+    "tokenizer": frozenset({"CLIPTokenizer", "CLIPTokenizerFast"}),
+    "tokenizer_2": frozenset({"CLIPTokenizer", "CLIPTokenizerFast", "T5Tokenizer", "T5TokenizerFast"}),
+    "tokenizer_3": frozenset({"T5Tokenizer", "T5TokenizerFast"}),
+}
+_LIBRARIES = ("diffusers", "transformers")
+
+# A tensor's name that only this kind of single-file checkpoint has; the first that is found decides.
+_FILE_MARKS: tuple[tuple[str, Kind], ...] = (
+    ("model.diffusion_model.joint_blocks.", "sd3"),
+    ("model.diffusion_model.double_blocks.", "flux"),
+    ("conditioner.embedders.1.", "sdxl"),
+    ("cond_stage_model.", "sd"),
+)
+_FILE_INPUT = "model.diffusion_model.input_blocks.0.0.weight"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that may be loaded.
+
+    Args:
+        source: "folder" (diffusers), "file" (`.safetensors`) or "hub".
+        location: its path, or hub id.
+        kind: which family of networks it holds; None for a hub id that was not looked at yet.
+    """
+
+    source: Literal["folder", "file", "hub"]
+    location: str
+    kind: Kind | None
+
+
+def describe_checkpoint(name: str, allow_download: bool = False) -> Checkpoint:
+    """Return what the checkpoint `name` is, reading no more than its index or header.
+
+    Args:
+        name: a diffusers folder, a `.safetensors` file or a hub id.
+        allow_download: whether a hub id is acceptable.
+
+    Raises:
+        ModelError: it does not exist, is a pickle, names foreign code, or is of a kind that is not supported.
+    """
+    path = Path(name).expanduser()
+    if path.suffix.casefold() in PICKLES:
+        raise ModelError(
+            f"The checkpoint {path.name!r} is a pickle, which can run code when it is opened, and is never "
+            "loaded; use the .safetensors version of this model, or convert it with a tool you trust."
+        )
+    if path.is_dir():
+        return Checkpoint("folder", str(path), folder_kind(path))
+    try:
+        check_regular(path)
+    except UnusableFile as error:
+        if not error.absent:
+            raise ModelError(
+                f"The checkpoint {name!r} {error}; allowed are a diffusers folder and a .safetensors file."
+            ) from error
+    else:
+        return Checkpoint("file", str(path), _file_kind(path))
+    if not _HUB_ID.fullmatch(name):
+        raise ModelError(
+            f"The checkpoint {name!r} was not found; allowed are a diffusers folder and a .safetensors file."
+        )
+    if not allow_download:
+        raise ModelError(
+            f"The checkpoint {name!r} is not on this machine and downloads are off; "
+            "start with --allow-download to fetch it, or give a local folder or .safetensors file."
+        )
+    return Checkpoint("hub", name, None)
+
+
+def folders_beside(checkpoint: str | None, name: str) -> tuple[Path, ...]:
+    """Return where other models of one sort are looked for: a folder beside the checkpoint, or beside its folder.
+
+    With models/Stable-diffusion/a.safetensors and "Lora" these are models/Stable-diffusion/Lora and models/Lora.
+    """
+    if checkpoint is None:
+        return ()
+    folder = Path(checkpoint).expanduser().absolute().parent
+    return folder / name, folder.parent / name
+
+
+def checkpoints_beside(checkpoint: str | None) -> tuple[str, ...]:
+    """Return the names under which films may ask for a checkpoint and those beside it.
+
+    A file is listed with and without its suffix, as settings files write both.
+    """
+    if checkpoint is None:
+        return ()
+    beside = Path(checkpoint).expanduser().absolute().parent
+    names = (path.name for path in sorted(beside.glob("*")) if _is_checkpoint(path))
+    return tuple(dict.fromkeys(name for full in names for name in (full, full.removesuffix(".safetensors"))))
+
+
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        describe_checkpoint(str(path))
+    except (ModelError, OSError):
+        return False
+    return True
+
+
+def vae_files(checkpoint: str | None) -> dict[str, Path]:
+    """Return the VAEs in the folders for them by their names; the folder beside the checkpoint counts first."""
+    folders = reversed(folders_beside(checkpoint, VAE_FOLDER))
+    found = (path for folder in folders for path in sorted(folder.glob("*")))
+    return {
+        path.name: path for path in found if path.suffix == ".safetensors" or is_regular(path / "config.json")
+    }
+
+
+def lora_files(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the LoRAs in `folders` and below them by their names; the first folder counts first."""
+    files = (
+        path for folder in reversed(folders) for path in sorted(folder.rglob("*.safetensors"), reverse=True)
+    )
+    return {path.stem: path for path in files}
+
+
+def folder_kind(folder: Path) -> Kind:
+    """Return the kind of the diffusers folder `folder`; raises as `folder_components`."""
+    return folder_components(folder)[0]
+
+
+def folder_components(folder: Path, with_weights: bool = True) -> tuple[Kind, dict[str, tuple[str, str]]]:
+    """Return (kind, {component: (library, class)}) of a diffusers folder that names only known classes.
+
+    Args:
+        folder: the folder.
+        with_weights: whether the weights have to be there.
+
+    Raises:
+        ModelError: no index, an unsupported pipeline, foreign code, or weights that are pickles.
+    """
+    index_path = folder / "model_index.json"
+    if not is_regular(index_path):
+        raise ModelError(f"The folder {folder.name!r} is not a diffusers model: it has no model_index.json.")
+    index = read_json(index_path)
+    pipeline = index.get("_class_name")
+    if not isinstance(pipeline, str) or pipeline not in PIPELINES:
+        raise ModelError(
+            f"The model {folder.name!r} is made for the pipeline {pipeline!r}; "
+            f"allowed: {', '.join(PIPELINES)}."
+        )
+    components = dict(_known_components(folder, index))
+    check_model_folder(folder)
+    for component in components:
+        _refuse_foreign_code(folder, component)
+        if with_weights:
+            _refuse_pickles(folder, component)
+    return PIPELINES[pipeline], components
+
+
+def _known_components(folder: Path, index: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
+    for component, classes in _CLASSES.items():
+        entry = index.get(component)
+        if entry is None or entry == [None, None]:
+            continue
+        known = entry in [[library, name] for library in _LIBRARIES for name in classes]
+        if not known:
+            raise ModelError(
+                f"The model {folder.name!r} names {entry!r} as its {component}; "
+                f"only {', '.join(sorted(classes))} of diffusers and transformers are loaded, "
+                "never foreign code."
+            )
+        yield component, (entry[0], entry[1])
+
+
+def _refuse_foreign_code(folder: Path, component: str) -> None:
+    for config in ("config.json", "tokenizer_config.json"):
+        path = folder / component / config
+        if path.exists() and "auto_map" in read_json(path):
+            raise ModelError(
+                f"The model {folder.name!r} asks for foreign code in {component}/{config} (auto_map), "
+                "which is never run; use a model that needs none."
+            )
+
+
+def _refuse_pickles(folder: Path, component: str) -> None:
+    if component.startswith("tokenizer"):
+        return
+    names = [path.name for path in (folder / component).glob("*") if path.is_file()]
+    if not any(name.endswith(".safetensors") for name in names):
+        found = next((name for name in names if name.endswith(PICKLES)), "no weights")
+        raise ModelError(
+            f"The {component} of the model {folder.name!r} has {found} and no .safetensors file; "
+            "only .safetensors weights are loaded: use that version of the model."
+        )
+
+
+def _file_kind(path: Path) -> Kind:
+    tensors = safetensors_shapes(path)
+    kind = next((kind for mark, kind in _FILE_MARKS if any(name.startswith(mark) for name in tensors)), None)
+    if kind is None:
+        raise ModelError(
+            f"The file {path.name!r} is not a checkpoint of Stable Diffusion 1.x, 2.x, XL, 3 or Flux; "
+            "a LoRA belongs into the prompt as <lora:name:weight>, a VAE into the VAE setting."
+        )
+    shape = tensors.get(_FILE_INPUT)
+    if shape is not None and shape[1] > 4:
+        raise ModelError(
+            f"The file {path.name!r} is an inpainting or edit model with {shape[1]} input channels; "
+            "use the text-to-image version."
+        )
+    return kind

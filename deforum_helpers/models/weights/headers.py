@@ -1,0 +1,76 @@
+"""The files that models lie in: heads and settings, read within bounds; no torch here."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.core.bounded_json import MOST_BYTES, parse_json
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.files.regular import (
+    UnusableFile,
+    check_folder,
+    check_regular,
+    open_regular,
+    read_regular,
+)
+
+_HEADER_LIMIT_BYTES = 64 * 2**20
+_MOST_IN_HEADER = 2_000_000
+
+
+def check_model_folder(folder: Path) -> None:
+    """See that a folder holds nothing that would hold up who reads it.
+
+    Raises:
+        ModelError: it does.
+    """
+    try:
+        check_folder(folder)
+    except UnusableFile as error:
+        raise ModelError(f"The folder {folder.name!r} {error}; only ordinary files are read.") from error
+
+
+def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor in a `.safetensors` file, from its header alone.
+
+    Raises:
+        ModelError: not such a file.
+    """
+    try:
+        check_regular(path)
+        if path.suffix.casefold() != ".safetensors":
+            raise ValueError(path.suffix)
+        header = _header(path)
+        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+    except UnusableFile as error:
+        raise ModelError(f"The file {path.name!r} {error}; fetch it again.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise ModelError(
+            f"The file {path.name!r} is not a .safetensors file, or it is cut off; fetch it again."
+        ) from error
+
+
+def _header(path: Path) -> Any:
+    """The JSON before the tensors: eight bytes of length, then itself."""
+    with open_regular(path) as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > _HEADER_LIMIT_BYTES:
+            raise ValueError(length)
+        return parse_json(file.read(length), most_bytes=_HEADER_LIMIT_BYTES, most_values=_MOST_IN_HEADER)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a file of a model's folder holds.
+
+    Raises:
+        ModelError: it cannot be read, or holds none.
+    """
+    try:
+        content = parse_json(read_regular(path, MOST_BYTES))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path.parent.name}/{path.name} cannot be read ({error}).") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path.parent.name}/{path.name} holds no settings.")
+    return content

@@ -1,0 +1,138 @@
+"""A film of the frames so far, made again and again while they become more: each frame is encoded once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deforum_helpers.core.errors import VideoError
+from deforum_helpers.core.files.atomic import appearing, disk_errors
+from deforum_helpers.core.files.scratch import FILM, ScratchFolder
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.media.ffmpeg import FINISH_TIMEOUT_S, run_ffmpeg
+from deforum_helpers.output.audio import add_tracks
+from deforum_helpers.output.video import VideoWriter
+
+_WHAT = "Making the preview"
+
+
+class GrowingFilm:
+    """The mp4 film `path`, which appears whole each time it has grown.
+
+    Its parts lie in a temporary folder and are joined without being encoded again.
+
+    Args:
+        path: of the film; its folder exists.
+        width_px, height_px: of every frame.
+        fps: frames per second.
+        crf: x264 quality.
+        ffmpeg: program.
+        audio: soundtrack, or None.
+        audio_starts_s: where in the soundtrack the film begins.
+        backwards: whether what is added comes before what is there, in place of after it.
+
+    Raises:
+        DiskFull, RenderError: there is no place for its parts.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        width_px: int,
+        height_px: int,
+        fps: float,
+        crf: int,
+        ffmpeg: str,
+        audio: Path | None,
+        audio_starts_s: float = 0.0,
+        backwards: bool = False,
+    ) -> None:
+        self.path = path
+        self.frames = 0
+        self._size = (width_px, height_px)
+        self._fps, self._crf, self._ffmpeg, self._backwards = fps, crf, ffmpeg, backwards
+        self._audio, self._audio_starts_s = audio, audio_starts_s
+        with disk_errors(path.name):
+            self._scratch = ScratchFolder(FILM)
+        self._parts: list[str] = []
+        self._writer: VideoWriter | None = None
+        self._aborted = False
+        self._lock = threading.Lock()
+
+    def extend(self, frames: Iterable[NDArray[np.uint8]]) -> None:
+        """Add frames, (height, width, 3) RGB uint8, and let the film appear.
+
+        Raises:
+            VideoError, DiskFull: ffmpeg failed, or the film was aborted.
+        """
+        part = self._scratch.path / f"{len(self._parts)}.mp4"
+        with self._started(part) as writer:
+            for frame in frames:
+                writer.write(frame)
+            added = writer.finish()
+        self._parts.insert(0 if self._backwards else len(self._parts), part.name)
+        self.frames += added
+        self._join()
+
+    def abort(self) -> None:
+        """Let whatever is at work end at once, and remove the parts; the film stays as it appeared last.
+
+        Callable from any thread.
+        """
+        with self._lock:
+            self._aborted = True
+            writer = self._writer
+        if writer is not None:
+            writer.abort()
+        self._scratch.remove()
+
+    def _started(self, part: Path) -> VideoWriter:
+        with self._lock:
+            if self._aborted:
+                raise VideoError(f"{_WHAT} failed: it was aborted.")
+            width_px, height_px = self._size
+            self._writer = VideoWriter(
+                part,
+                width=width_px,
+                height=height_px,
+                fps=self._fps,
+                crf=self._crf,
+                preset="ultrafast",
+                ffmpeg=self._ffmpeg,
+            )
+            return self._writer
+
+    def _join(self) -> None:
+        with disk_errors(self.path.name):
+            listed = self._scratch.path / "parts.txt"
+            listed.write_text("".join(f"file {name}\n" for name in self._parts), encoding="ascii")
+        with appearing(self.path) as joined:
+            run_ffmpeg(self._ffmpeg, _joining(listed, joined), _WHAT, FINISH_TIMEOUT_S)
+            add_tracks(
+                joined,
+                self.frames / self._fps,
+                self._audio,
+                None,
+                self._ffmpeg,
+                audio_starts_s=self._audio_starts_s,
+            )
+            count = count_frames(joined)
+            if count != self.frames:
+                raise VideoError(
+                    f"{_WHAT} failed: {self.frames} frames were written, but the file has {count}."
+                )
+
+
+def _joining(listed: Path, joined: Path) -> Sequence[str]:
+    """Return the arguments that copy the streams of the listed files, one behind the other, into a film."""
+    source = ["-protocol_whitelist", "file", "-f", "concat", "-i", f"file:{listed}"]
+    return [
+        *source,
+        *("-map", "0:v:0", "-c", "copy", "-movflags", "+faststart", "-f", "mp4"),
+        f"file:{joined.resolve()}",
+    ]

@@ -1,0 +1,89 @@
+"""What settings ask for beside the film itself, how much room that takes, and whether it can be had here.
+
+Imported without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deforum_helpers.core.errors import Problem
+from deforum_helpers.image.files import LARGEST_PIXELS
+from deforum_helpers.models.interpolation import names as interpolation
+from deforum_helpers.models.upscaling import names as upscaling
+from deforum_helpers.settings import Settings
+from deforum_helpers.settings.modes import asks
+from deforum_helpers.settings.predicates import is_on, not_
+
+# A second video of enlarged frames is made.
+upscales = asks(is_on("r_upscale_video"))
+# A video with frames in between is made, or one of enlarged ones.
+interpolates = asks(not_("frame_interpolation_engine", "None"))
+interpolates_upscaled = asks(is_on("frame_interpolation_use_upscaled"))
+_slows_down = asks(is_on("frame_interpolation_slow_mo_enabled"))
+
+
+def slow_mo_amount(settings: Settings) -> int | None:
+    """Return how many times slower the interpolated film is, or None where it is not."""
+    return settings.frame_interpolation_slow_mo_amount if _slows_down(settings) else None
+
+
+def more_pixels(settings: Settings) -> int:
+    """Return the number of pixels of all pictures that are made beside the frames."""
+    frame, pixels = settings.W * settings.H, 0
+    larger = upscaling.times_larger(settings.r_upscale_factor) ** 2
+    if upscales(settings):
+        pixels += frame * larger * settings.max_frames
+    if interpolates(settings):
+        count = interpolation.frame_count(settings.max_frames, settings.frame_interpolation_x_amount)
+        pixels += frame * count * (larger if interpolates_upscaled(settings) else 1)
+    return pixels
+
+
+def missing_networks() -> dict[str, str]:
+    """Return which engines and models cannot run here, by setting and value, and why."""
+    engines = {
+        f"frame_interpolation_engine {name}": interpolation.missing_feature(name)
+        for name in interpolation.ENGINES
+    }
+    models = {
+        f"r_upscale_model {model}": upscaling.missing_feature(model, f"x{factors[-1]}")
+        for model, factors in upscaling.FACTORS.items()
+    }
+    return {feature: why for feature, why in (engines | models).items() if why}
+
+
+def more_problems(settings: Settings) -> list[Problem]:
+    """Return what keeps this machine from making what is asked for beside the film."""
+    return [*_upscaling_problems(settings), *_interpolation_problems(settings)]
+
+
+def _upscaling_problems(settings: Settings) -> Iterator[Problem]:
+    if not upscales(settings):
+        return
+    model, factor = settings.r_upscale_model, settings.r_upscale_factor
+    times = upscaling.times_larger(factor)
+    if settings.W * settings.H * times**2 > LARGEST_PIXELS:
+        size = f"{settings.W * times}x{settings.H * times}"
+        allowed = f"frames of at most {LARGEST_PIXELS // 1_000_000} million pixels"
+        message = f"r_upscale_factor {factor} makes frames of {size} pixels; allowed are {allowed}."
+        yield Problem(message, "r_upscale_factor", found=factor, allowed=allowed)
+    if times in upscaling.FACTORS[model] and (missing := upscaling.missing_feature(model, factor)):
+        yield Problem(f"r_upscale_model: {missing}.", "r_upscale_model", found=model, allowed="Lanczos")
+
+
+def _interpolation_problems(settings: Settings) -> Iterator[Problem]:
+    if not interpolates(settings):
+        return
+    name, setting = settings.frame_interpolation_engine, "frame_interpolation_engine"
+    times = settings.frame_interpolation_x_amount
+    count = interpolation.frame_count(settings.max_frames, times)
+    if count > interpolation.MOST_FRAMES:
+        allowed = f"at most {interpolation.MOST_FRAMES:,} frames"
+        message = (
+            f"frame_interpolation_x_amount {times} makes {count:,} frames of {settings.max_frames:,}; "
+            f"allowed are {allowed}."
+        )
+        yield Problem(message, "frame_interpolation_x_amount", found=str(times), allowed=allowed)
+    if missing := interpolation.missing_feature(name):
+        yield Problem(f"{setting}: {missing}.", setting, found=name, allowed="None, Flow")

@@ -1,0 +1,107 @@
+"""The people in a video: a mask of each frame as pictures, the people alone on black as a video, or both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import torch
+
+from deforum_helpers.core.files.atomic import disk_errors, write_whole
+from deforum_helpers.core.files.no_links import is_file, make_folder
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.image.convert import read_image, to_bytes
+from deforum_helpers.image.files import check_picture
+from deforum_helpers.image.mask import as_image
+from deforum_helpers.media.extraction import record_of, said_in
+from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.models.segmentation.models import Finder
+from deforum_helpers.output.video import VideoWriter
+from deforum_helpers.settings.host_options import Options
+
+FOLDER = "human_masks"
+VIDEO = "human_masked_video.mp4"
+
+
+def write_human_masks(
+    frames: Sequence[Path],
+    kind: str,
+    outdir: Path,
+    *,
+    fps: float,
+    options: Options,
+    finder: Callable[[], Finder],
+    device: torch.device,
+    cancel: CancelToken,
+) -> None:
+    """Find the people in every frame and write them into the folder human_masks of `outdir`.
+
+    What an earlier attempt at the run has finished there of the same frames, in the same way, stays as it is.
+
+    Args:
+        frames: the video's pictures in order, at least one.
+        kind: "PNGs" writes a mask for each, "Video" the people alone on black, "Both" both.
+        outdir: folder of the run.
+        fps: of the video that is written.
+        options: encoder.
+        finder: makes what finds people; only called where there is something to find.
+        device: where it does.
+        cancel: asked between two frames.
+
+    Raises:
+        VideoError, DiskFull, RenderError: they cannot be written.
+        Cancelled, Parked: the job was told to stop.
+    """
+    folder = outdir / FOLDER
+    with disk_errors(FOLDER):
+        make_folder(folder)
+    made = [folder / f"{path.stem}.png" for path in frames] if kind in ("PNGs", "Both") else []
+    if kind in ("Video", "Both"):
+        made.append(folder / VIDEO)
+    record, said = record_of(folder, FOLDER), _said(frames, kind, fps, options)
+    if said_in(record) == said and all(map(is_file, made)):
+        return
+    people = finder()
+    width_px, height_px = check_picture(frames[0], setting="video_init_path")
+    writer = None
+    if kind in ("Video", "Both"):
+        writer = VideoWriter(
+            folder / VIDEO,
+            width=width_px,
+            height=height_px,
+            fps=fps,
+            crf=options.deforum_ffmpeg_crf,
+            preset=options.deforum_ffmpeg_preset,
+            ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
+        )
+    try:
+        for path in frames:
+            cancel.check()
+            image = read_image(path, setting="video_init_path", device=device)
+            mask = people.find(image, "person")
+            if kind in ("PNGs", "Both"):
+                _write_mask(folder / f"{path.stem}.png", mask)
+            if writer is not None:
+                writer.write(to_bytes(image * mask[None]))
+        if writer is not None:
+            writer.finish()
+        write_whole(record, said.encode())
+    finally:
+        if writer is not None:
+            writer.abort()
+
+
+def _said(frames: Sequence[Path], kind: str, fps: float, options: Options) -> str:
+    """Return what the files depend on: the frames, by their names and sizes, and how they are written."""
+    sizes = [(path.name, path.stat().st_size) for path in frames]
+    encoder = [fps, options.deforum_ffmpeg_crf, options.deforum_ffmpeg_preset]
+    digest = hashlib.sha256(json.dumps(sizes).encode()).hexdigest()
+    return json.dumps({"frames": digest, "kind": kind, "encoder": encoder})
+
+
+def _write_mask(path: Path, mask: torch.Tensor) -> None:
+    _, png = cv2.imencode(".png", to_bytes(as_image(mask)))
+    write_whole(path, png.tobytes())

@@ -1,0 +1,309 @@
+"""One job from plan to files: what the command line, the HTTP routes and the tab all call."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.core.errors import BlankFrame, Cancelled
+from deforum_helpers.core.files.atomic import write_whole
+from deforum_helpers.core.files.no_links import is_file, read_file
+from deforum_helpers.core.progress import CancelToken, Phase, Progress, RunResult, told_once
+from deforum_helpers.engines.base import Engine
+from deforum_helpers.engines.preview import PreviewEngine
+from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.types import Image
+from deforum_helpers.media.extraction import remove_extracted
+from deforum_helpers.models.depth import make_estimator
+from deforum_helpers.models.depth.base import DepthEstimator
+from deforum_helpers.models.depth.models import kept_estimator
+from deforum_helpers.output.kinds import KINDS, VIDEO
+from deforum_helpers.output.manifest import Manifest
+from deforum_helpers.output.paths import Run, new_run, resumed_run
+from deforum_helpers.output.runs import remove_unfinished, rendering, set_aside, unfinished_files
+from deforum_helpers.output.writer import Film
+from deforum_helpers.pipeline.last_settings import keep_settings
+from deforum_helpers.pipeline.postproduction import (
+    Rendered,
+    film_digest,
+    finished_film,
+    post_produce,
+    wants_more,
+)
+from deforum_helpers.pipeline.prepare import Prepared
+from deforum_helpers.pipeline.preview import Aside
+from deforum_helpers.pipeline.resuming import Start, frame_image, maker, resumed_start
+from deforum_helpers.pipeline.sources import Sources, extracted_files, open_sources, picture_of, with_videos
+from deforum_helpers.render.cached_depth import Eyes
+from deforum_helpers.render.context import Studio
+from deforum_helpers.render.loop import render
+from deforum_helpers.render.plan import Plan
+from deforum_helpers.render.references import with_memory, with_reference
+from deforum_helpers.render.state import State
+from deforum_helpers.settings import FIELDS, flat_settings
+from deforum_helpers.settings.modes import reads_color_image
+
+logger = logging.getLogger(__name__)
+
+# Of the last phase, what the film itself takes where more is made of its frames.
+FILM_SHARE = 0.1
+MEMORY_FULL = "The scene memory has reached scene_memory_mb; what was seen longest ago is forgotten."
+
+
+def run_job(
+    prepared: Prepared,
+    engine: Engine,
+    cancel: CancelToken,
+    report: Callable[[Progress], None],
+    *,
+    resume: str | None = None,
+    now: Callable[[], datetime] = datetime.now,
+    estimator: Callable[..., DepthEstimator] = make_estimator,
+) -> RunResult:
+    """Render a prepared job.
+
+    Args:
+        prepared: from `prepare`.
+        engine: draws.
+        cancel: the wish to stop; a cancelled job's frames still become a film.
+        report: is told of every progress, on the calling thread.
+        resume: timestring of the run to continue; by default what the job was prepared with.
+        now: local time.
+        estimator: makes the depth model of a name, on a device; asked only where the film needs depth.
+
+    Raises:
+        Cancelled: the job was cancelled; its frames are kept and, if two or more, made into a film.
+        Parked: the job was stopped for now; calling again with `resume` continues it exactly.
+        BlankFrame: a frame came out black where the settings end the run then; kept as when cancelled.
+        RenderError: something failed; `retryable` tells whether the same job may succeed later.
+    """
+    plan, resume = prepared.plan, resume or prepared.resume
+    if prepared.settings.motion_preview_mode:
+        engine = PreviewEngine(engine.device)
+    report(Progress("PREPARING", 0.0, 0, plan.frames))
+    sources = open_sources(prepared, engine.device)
+    run = (
+        resumed_run(prepared.output_root, prepared.settings, resume, prepared.images_folder)
+        if resume
+        else new_run(prepared.output_root, prepared.settings, now(), prepared.images_folder)
+    )
+    with rendering(run):
+        # Looked for before the report, which ends an attempt that was overtaken: what is found is of earlier ones.
+        halves = unfinished_files(run) if resume else []
+        report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
+        remove_unfinished(halves)
+        run.hide_own_files()
+        job = _Job(prepared, engine, run, cancel=cancel, report=report, estimator=estimator)
+        manifest = finished_film(run, job.film_digest) if resume else None
+        if manifest is None:
+            sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
+            job.tell("PREPARING", 0.1, 0)
+            manifest = job.make_film(job.resumed_start() if resume else job.fresh_start(), sources)
+        manifest = job.post_produce(manifest)
+        if prepared.settings.delete_input_frames:
+            remove_extracted(extracted_files(prepared, run.outdir))
+        keep_settings(prepared)
+    return RunResult(
+        run.outdir,
+        run.timestring,
+        plan.frames,
+        video=next(iter(_videos(run, manifest, "video")), None),
+        warnings=(*prepared.warnings, *job.warnings),
+        more_videos=_videos(run, manifest, *_more_video_kinds()),
+    )
+
+
+def _videos(run: Run, manifest: Manifest, *kinds: str) -> tuple[Path, ...]:
+    return tuple(run.outdir / file.name for file in manifest.files if file.kind in kinds)
+
+
+def _more_video_kinds() -> Iterator[str]:
+    """Yield the kinds of the videos that are made beside the main one and offered to people."""
+    for name, kind in KINDS.items():
+        if kind.media_type == VIDEO and kind.downloadable and name != "video":
+            yield name
+
+
+class _Job:
+    """The values that all parts of one attempt share."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        engine: Engine,
+        run: Run,
+        *,
+        cancel: CancelToken,
+        report: Callable[[Progress], None],
+        estimator: Callable[..., DepthEstimator],
+    ) -> None:
+        self.prepared = prepared
+        self.plan: Plan = prepared.plan
+        self.engine = engine
+        self.cancel = cancel
+        self.run = run
+        told = (text for key in self.plan.key_frames for text in engine.warnings(key.request))
+        self.warnings = told_once(told)
+        self._report = report
+        self._estimator = estimator
+        self.film_digest = film_digest(self.saved_settings(), prepared.options, self.plan.digest)
+        self._film_share = FILM_SHARE if wants_more(prepared.settings) else 1.0
+
+    def tell(self, phase: Phase, fraction: float, frames: int) -> None:
+        self._report(
+            Progress(
+                phase,
+                fraction,
+                frames,
+                self.plan.frames,
+                outdir=str(self.run.outdir),
+                timestring=self.run.timestring,
+                warnings=self.warnings,
+            )
+        )
+
+    def saved_settings(self) -> dict[str, Any]:
+        """Return the settings as they are written beside the frames: those submitted, seed and names resolved."""
+        flat = flat_settings(self.prepared.settings)
+        return {
+            **{name: value for name, value in flat.items() if FIELDS[name].saved},
+            "batch_name": self.run.outdir.name,
+            "sd_model_name": self.prepared.model or self.engine.name,
+        }
+
+    def fresh_start(self) -> Start:
+        """Return the start of a run without frames; its settings file is there then, and an older one kept."""
+        self._write_settings()
+        return Start(self._with_given_reference(State()), 0, maker(self.prepared, self.engine))
+
+    def resumed_start(self) -> Start:
+        """Return where the run goes on; raises `CheckpointError` if it cannot."""
+        start = resumed_start(self.prepared, self.run, self.engine)
+        if start is None:  # it was stopped before its first frame was done
+            return self.fresh_start()
+        self.warnings += start.warnings
+        if start.other_settings:
+            self._write_settings()
+        return start
+
+    def _write_settings(self) -> None:
+        """Write the settings file of the run; one that says something else is set aside."""
+        path = self.run.settings_path
+        content = json.dumps(self.saved_settings(), indent=4, ensure_ascii=False).encode("utf-8")
+        if is_file(path) and read_file(path, len(content) + 1) == content:
+            return
+        if os.path.lexists(path):
+            set_aside(self.run, [path.name])
+        write_whole(path, content)
+
+    def _with_given_reference(self, state: State) -> State:
+        """Return `state` with the picture that colours are to be matched to, where the settings give one."""
+        if not reads_color_image(self.prepared.settings):
+            return state
+        name = "color_coherence_image_path"
+        path = self.prepared.settings.color_coherence_image_path
+        picture = picture_of(self.prepared, name, path, self.engine.device)
+        return replace(state, reference=ColorReference(picture, "Image"))
+
+    def make_film(self, start: Start, sources: Sources) -> Manifest:
+        """Render what is left of the film and return the list of its files.
+
+        Raises:
+            Cancelled, BlankFrame: it ended early; what there is was made into a film.
+        """
+        prepared, end = self.prepared, None
+        with Film(
+            prepared.settings,
+            prepared.options,
+            self.plan,
+            self.run,
+            saved_settings=self.saved_settings(),
+            frames_done=start.frames_done,
+            soundtrack=prepared.inputs.soundtrack,
+            sound_starts_s=prepared.inputs.sound_starts_s,
+            film_digest=self.film_digest,
+            made_by=start.made_by,
+        ) as film:
+            try:
+                self._render(film, start, sources)
+            except (Cancelled, BlankFrame) as error:
+                end = error
+            self.tell("POST_PROCESSING", 0.0, film.frames)
+            manifest = film.finish(
+                lambda share: self.tell("POST_PROCESSING", share * self._film_share, film.frames)
+            )
+        if end is not None:
+            raise end
+        return manifest
+
+    def post_produce(self, manifest: Manifest) -> Manifest:
+        """Make of the frames what else is asked for, and return the list of all files."""
+        prepared, frames = self.prepared, self.plan.frames
+        rendered = Rendered(
+            settings=prepared.settings,
+            options=prepared.options,
+            run=self.run,
+            fps=self.plan.fps,
+            frames=frames,
+            settings_json=json.dumps(self.saved_settings(), ensure_ascii=False),
+            soundtrack=prepared.inputs.soundtrack,
+            sound_starts_s=prepared.inputs.sound_starts_s,
+            device=str(self.engine.device),
+            resting=self.engine.resting,
+        )
+        begun = self._film_share
+        return post_produce(
+            rendered,
+            manifest,
+            self.cancel,
+            lambda share: self.tell("POST_PROCESSING", begun + (1 - begun) * share, frames),
+        )
+
+    def _render(self, film: Film, start: Start, sources: Sources) -> None:
+        """Hand every outcome of the loop to `film`."""
+        settings = self.prepared.settings
+        eyes = None
+        if self.plan.uses_depth:
+            keep = self.prepared.options.deforum_keep_3d_models_in_vram
+            make, device = self._estimator, self.engine.device
+            name, weight = settings.depth_algorithm, settings.midas_weight
+            eyes = Eyes(kept_estimator(make, name, device, keep=keep, weight=weight), self.engine)
+        studio = Studio(
+            plan=self.plan,
+            engine=self.engine,
+            eyes=eyes,
+            cancel=self.cancel,
+            masks=sources.masks,
+            backdrop=sources.backdrop,
+            flow=sources.flow,
+            guides=sources.guides,
+            video=sources.video,
+            laid_over=sources.laid_over,
+            controls=sources.controls,
+            end_image=sources.end_image,
+        )
+        state = start.state
+        if settings.seamless_loop and start.frames_done:
+            state = replace(state, first=frame_image(self.run, self.plan.shown(0), self.engine))
+
+        def finished(frame: int) -> Image:
+            return frame_image(self.run, self.plan.shown(frame), self.engine)
+
+        if start.from_frames:
+            state = with_reference(self._with_given_reference(state), studio, finished)
+        state = with_memory(state, studio, finished)
+        self.tell("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
+        with Aside(self.prepared, self.run, start.frames_done, self.cancel) as aside:
+            for outcome in render(studio, state, sources.init_image):
+                film.write(outcome)
+                memory = outcome.state.memory
+                if memory is not None and memory.forgot and MEMORY_FULL not in self.warnings:
+                    self.warnings += (MEMORY_FULL,)
+                self.tell("GENERATING", film.frames / self.plan.frames, film.frames)
+                aside.note(film.frames)

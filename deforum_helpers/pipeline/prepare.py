@@ -1,0 +1,306 @@
+"""From submitted settings to a plan: every check that can be made before a job is accepted.
+
+Nothing is written, no model is loaded, torch is not imported.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from deforum_helpers.core.errors import Problem, SettingsError, alike, told
+from deforum_helpers.core.net.fetch import Fetcher
+from deforum_helpers.output.paths import IMAGES_FOLDER, SETTINGS_ENDING, resumed_run
+from deforum_helpers.output.runs import resume_problems
+from deforum_helpers.pipeline.checks import (
+    ability_problems,
+    depth_warnings,
+    face_problems,
+    lora_problems,
+    lora_warnings,
+    unread_warnings,
+    word_warnings,
+)
+from deforum_helpers.pipeline.controlnet_checks import (
+    blank_problems,
+    control_problems,
+    control_warnings,
+    unread_numbers,
+)
+from deforum_helpers.pipeline.host_facts import (
+    HostFacts,
+    disk_bytes,
+    disk_problems,
+    file_problems,
+    mask_warnings,
+    plan_problems,
+)
+from deforum_helpers.pipeline.input_files import Downloads, Inputs, find_inputs, speed_warnings, with_controls
+from deforum_helpers.pipeline.overrides import manifest_warnings, overruled_warnings, with_manifest
+from deforum_helpers.render.plan import Plan, make_plan
+from deforum_helpers.schedule.parseq import Manifest
+from deforum_helpers.settings import Settings, defaults, examine_settings, flat_settings
+from deforum_helpers.settings.files import read_settings_file, typed_settings
+from deforum_helpers.settings.host_options import Options, override, override_warnings
+from deforum_helpers.settings.load import without_unused
+from deforum_helpers.settings.modes import sets_length
+
+__all__ = ["HostFacts", "Prepared", "prepare"]
+
+MAX_SEED = 2**32 - 1
+
+
+def _draw_seed() -> int:
+    return random.SystemRandom().randint(0, MAX_SEED)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that can be rendered.
+
+    Args:
+        submitted: the settings as they came, unknown ones included.
+        settings: the checked settings, seed resolved.
+        options: the host's options with the job's overrides.
+        plan: the film.
+        warnings: what a person should know, as plain sentences.
+        output_root: where its files go.
+        images_folder: the folder inside `output_root` that holds the folders of runs.
+        model: name of the host's model, or None.
+        resume: timestring of the run that it continues, or None.
+        inputs: the files that the settings name, found.
+        missing: what is asked for and not there, and is left out; each is one of the warnings as well.
+    """
+
+    submitted: dict[str, Any]
+    settings: Settings
+    options: Options
+    plan: Plan
+    warnings: tuple[str, ...]
+    output_root: Path
+    images_folder: str = IMAGES_FOLDER
+    model: str | None = None
+    resume: str | None = None
+    inputs: Inputs = field(default_factory=lambda: Inputs(Downloads(Fetcher())))
+    missing: tuple[Problem, ...] = ()
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """Size of the job: frames, diffused_frames, sampling_steps, disk_bytes (an estimate)."""
+        return {
+            "frames": self.plan.frames,
+            "diffused_frames": len(self.plan.key_frames),
+            "sampling_steps": self.plan.sampling_steps,
+            "disk_bytes": disk_bytes(self.settings, self.inputs),
+        }
+
+    @property
+    def work(self) -> float:
+        """Sampling steps of a megapixel that there are to do; a frame costs about half a step besides."""
+        steps = self.plan.sampling_steps + 0.5 * self.plan.frames
+        return steps * self.settings.W * self.settings.H / 1e6
+
+
+def prepare(
+    submitted: Mapping[str, Any],
+    facts: HostFacts,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    resume: str | None = None,
+    draw_seed: Callable[[], int] = _draw_seed,
+) -> Prepared:
+    """Check `submitted` and plan its film.
+
+    Args:
+        submitted: settings of any year and notation.
+        facts: of the host that will render.
+        overrides: `options_overrides` of the job.
+        resume: timestring of a run of this very job to continue, whatever its settings say of resuming.
+        draw_seed: gives the seed where the settings ask for a random one.
+
+    Raises:
+        SettingsError: all problems that could be found.
+    """
+    options, images_folder, option_problems = _options(facts, overrides)
+    loaded, found = examine_settings(submitted, {"sampler": facts.samplers, "scheduler": facts.schedulers})
+    settings = loaded.settings
+    used, unread = without_unused(found, unread_numbers(settings))
+    problems = [*option_problems, *used]
+    known = (*loaded.warnings, *unread, *override_warnings(facts.options, overrides or {}))
+    if settings.resume_from_timestring and resume is None:
+        resume = settings.resume_timestring
+    settings = _with_seed(settings, facts.output_root, images_folder, resume, draw_seed)
+    inputs = find_inputs(settings, options, Downloads(facts.fetcher))
+    settings = _with_length(settings, inputs)
+    settings, manifest, broken = with_manifest(settings, inputs.downloads)
+    inputs = with_controls(inputs, settings)
+    later = [
+        *inputs.problems,
+        *broken,
+        *file_problems(settings, inputs.downloads),
+        *resume_problems(facts.output_root, settings, resume, images_folder),
+        *disk_problems(settings, inputs, facts, _bytes_of_run(facts.output_root / images_folder, resume)),
+        *ability_problems(settings, facts),
+    ]
+    plan, unplanned = _planned(settings, options, manifest, facts, inputs)
+    later += unplanned
+    named = {problem.setting for problem in problems}
+    problems += [problem for problem in later if problem.setting not in named]
+    if plan is None or problems:
+        raise SettingsError(problems, (*known, *inputs.warnings))
+    warnings = (*known, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, loaded.settings))
+    return Prepared(
+        submitted=dict(submitted),
+        settings=settings,
+        options=options,
+        plan=plan,
+        warnings=tuple(dict.fromkeys(warnings)),
+        output_root=facts.output_root,
+        images_folder=images_folder,
+        model=facts.model,
+        resume=resume,
+        inputs=inputs,
+        missing=_missing(plan, facts),
+    )
+
+
+def _planned(
+    settings: Settings, options: Options, manifest: Manifest | None, facts: HostFacts, inputs: Inputs
+) -> tuple[Plan | None, list[Problem]]:
+    """Return the plan, if there can be one, and all that is wrong with it.
+
+    Where it cannot be made, what is wrong gives way to defaults, so that the rest is checked as well.
+    """
+    problems: list[Problem] = []
+    named: set[str | None] = set()
+    while True:
+        try:
+            plan = make_plan(settings, options, manifest)
+        except SettingsError as error:
+            new = [problem for problem in error.problems if problem.setting not in named]
+            if not new:
+                return None, problems
+            problems += new
+            named |= {problem.setting for problem in new}
+            if "parseq_manifest" in named:  # which schedules it drives is not known
+                return None, problems
+            settings = _without(settings, named)
+            continue
+        found = _plan_problems(plan, facts, inputs)
+        return plan, problems + [problem for problem in found if problem.setting not in named]
+
+
+def _without(settings: Settings, names: Collection[str | None]) -> Settings:
+    """Return the settings with others that can be read in the place of those of `names`."""
+    readable = defaults() | {"init_images": '{"0": "any.png"}'}  # by default there is none
+    plain = {name: value for name, value in readable.items() if name in names}
+    return typed_settings(flat_settings(settings) | plain)
+
+
+def _plan_problems(plan: Plan, facts: HostFacts, inputs: Inputs) -> list[Problem]:
+    return [*plan_problems(plan, facts, inputs.downloads), *control_problems(plan, facts)]
+
+
+def _missing(plan: Plan, facts: HostFacts) -> tuple[Problem, ...]:
+    """Return what settings ask for and is not there, where the video can do without it."""
+    return (*face_problems(plan.settings, facts), *lora_problems(plan, facts), *blank_problems(plan))
+
+
+def _plan_warnings(
+    plan: Plan, inputs: Inputs, manifest: Manifest | None, facts: HostFacts, asked: Settings
+) -> tuple[str, ...]:
+    of_manifest = manifest_warnings(manifest) if manifest is not None else ()
+    left_out = (f"{told(group)} It is left out." for group in alike(_missing(plan, facts)))
+    overruled = overruled_warnings(asked, plan.settings, inputs.video_frames)
+    of_sound = speed_warnings(inputs, plan.fps, plan.frames)
+    of_files = (*of_sound, *_mask_video_warnings(plan, inputs), *mask_warnings(plan, inputs.downloads))
+    of_prompts = (*lora_warnings(plan, facts), *word_warnings(plan, facts))
+    of_models = (*control_warnings(plan, facts), *of_prompts, *unread_warnings(plan, facts))
+    return (*left_out, *overruled, *plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
+
+
+def _with_length(settings: Settings, inputs: Inputs) -> Settings:
+    """Return the settings with the length of the video, where that is the film's."""
+    if sets_length(settings) and inputs.video_frames:
+        return replace(settings, max_frames=inputs.video_frames)
+    return settings
+
+
+def _mask_video_warnings(plan: Plan, inputs: Inputs) -> Iterator[str]:
+    if inputs.mask_video is not None and inputs.mask_frames < plan.frames:
+        yield (
+            f"The video of masks has {inputs.mask_frames} frames, the film {plan.frames}; "
+            "its last frame is held to the end."
+        )
+
+
+def _options(facts: HostFacts, overrides: Mapping[str, Any] | None) -> tuple[Options, str, list[Problem]]:
+    """Return the host's options with the job's overrides, the images folder they name, and what is wrong with them."""
+    try:
+        options = override(facts.options, dict(overrides or {}))
+    except SettingsError as error:
+        return facts.options, IMAGES_FOLDER, list(error.problems)
+    if not options.outdir_samples:
+        return options, IMAGES_FOLDER, []
+    root = facts.output_root.resolve()
+    folder = (root / options.outdir_samples).resolve() if "\0" not in options.outdir_samples else None
+    if folder is not None and folder.is_relative_to(root):
+        return options, str(folder.relative_to(root)), []
+    found = repr(options.outdir_samples)[:80]
+    message = f"The option 'outdir_samples' is {found}, but must name a folder inside the output folder."
+    setting, allowed = "options_overrides.outdir_samples", "a folder inside the output folder"
+    return options, IMAGES_FOLDER, [Problem(message, setting, found=found, allowed=allowed)]
+
+
+def _with_seed(
+    settings: Settings,
+    output_root: Path,
+    images_folder: str,
+    resume: str | None,
+    draw_seed: Callable[[], int],
+) -> Settings:
+    """Resolve a random seed; a resumed run keeps the one it was begun with."""
+    if settings.seed >= 0:
+        return settings
+    seed = _seed_of_run(settings, output_root, images_folder, resume) if resume else None
+    return replace(settings, seed=draw_seed() if seed is None else seed)
+
+
+def _seed_of_run(settings: Settings, output_root: Path, images_folder: str, timestring: str) -> int | None:
+    """Return the seed that a run has in its settings file, or None.
+
+    Runs in several folders may have begun in the same second; the one meant has the name that its seed gives it. A
+    name made of other settings that are only known later is trusted, as there is hardly ever a second one.
+    """
+    others = []
+    for path in sorted((output_root / images_folder).glob(f"*/{timestring}{SETTINGS_ENDING}")):
+        seed = _saved_seed(path)
+        if seed is None:
+            continue
+        with suppress(SettingsError):  # of the timestring, which is told elsewhere
+            run = resumed_run(output_root, replace(settings, seed=seed), timestring, images_folder)
+            if run.outdir.name == path.parent.name:
+                return seed
+        others.append(seed)
+    return next(iter(others), None)
+
+
+def _saved_seed(path: Path) -> int | None:
+    try:
+        seed = read_settings_file(path).get("seed")
+    except SettingsError:
+        return None
+    return seed if isinstance(seed, int) and seed >= 0 else None
+
+
+def _bytes_of_run(images: Path, timestring: str | None) -> int:
+    """Return how much of a run is on the disk."""
+    sizes: list[int] = []
+    for path in images.glob(f"*/{timestring}_*") if timestring else ():
+        with suppress(OSError):
+            sizes.append(path.stat().st_size)
+    return sum(sizes)

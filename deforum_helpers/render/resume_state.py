@@ -1,0 +1,117 @@
+"""The state of a run as a file: saved after every step, read to continue the run as if it had never stopped.
+
+The newest frame is not in it: that is a file already, written before. While a dissolve lasts, that file shows two
+scenes, so both are in it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from deforum_helpers.core.bounded_json import parse_json
+from deforum_helpers.core.errors import CheckpointError
+from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.convert import from_bytes, to_bytes
+from deforum_helpers.render import messages
+from deforum_helpers.render.state import State
+
+VERSION = 3
+# The largest frames' motion and colours take 200 MB.
+LARGEST_BYTES = 512_000_000
+_DAMAGES = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, OverflowError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saved state and what it belongs to.
+
+    Args:
+        state: where the run stands.
+        frames_done: number of frames on disk, 0 .. frames_done - 1.
+        digest: the plan's.
+        made_by: the engine and model that generate its frames; empty where that is not known.
+    """
+
+    state: State
+    frames_done: int
+    digest: str
+    made_by: str = ""
+
+
+def encoded(checkpoint: Checkpoint) -> bytes:
+    """Return the file that `decoded` reads: the reference in 8 bits, the flow as it is, the rest as JSON."""
+    state = checkpoint.state
+    about: dict[str, Any] = {
+        "version": VERSION,
+        "steps_done": state.steps_done,
+        "frames_done": checkpoint.frames_done,
+        "digest": checkpoint.digest,
+        "made_by": checkpoint.made_by,
+        "color_mode": state.reference.mode if state.reference else None,
+    }
+    arrays: dict[str, Any] = {}
+    if state.flow is not None:
+        arrays["flow"] = state.flow.cpu().numpy()
+    if state.leaving is not None and state.last is not None:
+        arrays["leaving"], arrays["last"] = to_bytes(state.leaving), to_bytes(state.last)
+    if state.unpainted is not None:
+        arrays["unpainted"] = np.packbits(state.unpainted.cpu().numpy(), axis=1)
+        about["width_px"] = state.unpainted.shape[1]
+    if state.reference is not None:
+        arrays["reference"] = state.reference.image_u8
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def decoded(content: bytes, device: torch.device) -> Checkpoint:
+    """Read what `encoded` wrote, arrays onto `device`; the state lacks its newest frame, unless a dissolve lasts.
+
+    Raises:
+        CheckpointError: it is damaged or of another version.
+    """
+    try:
+        about, arrays = _unpacked(content)
+        version = about["version"]
+        if version != VERSION:
+            raise CheckpointError(messages.RESUME_STATE_VERSION(found=str(version)[:20], expected=VERSION))
+        reference = None
+        if "reference" in arrays:
+            reference = ColorReference(from_bytes(arrays["reference"], device), about["color_mode"])
+        flow = torch.from_numpy(arrays["flow"]).to(device) if "flow" in arrays else None
+        unpainted = None
+        if "unpainted" in arrays:
+            flags = np.unpackbits(arrays["unpainted"], axis=1, count=int(about["width_px"]))
+            unpainted = torch.from_numpy(flags.astype(bool)).to(device)
+        last, leaving = (
+            from_bytes(arrays[name], device) if name in arrays else None for name in ("last", "leaving")
+        )
+        state = State(int(about["steps_done"]), last, reference, flow, leaving=leaving, unpainted=unpainted)
+        made_by = str(about.get("made_by", ""))
+        return Checkpoint(state, int(about["frames_done"]), str(about["digest"]), made_by)
+    except _DAMAGES as error:  # what the libraries advise then, to load it unsafely, is no advice
+        raise CheckpointError(messages.RESUME_STATE_DAMAGED()) from error
+
+
+def _unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the file says of the run, and its arrays; nothing in it is larger than the file itself."""
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        if sum(part.file_size for part in parts.infolist()) > len(content):
+            raise ValueError("it unpacks to more than it is")
+        if any(part.compress_type != zipfile.ZIP_STORED or part.flag_bits & 1 for part in parts.infolist()):
+            raise ValueError("it is packed in another way")
+    with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+        about = parse_json(saved["about"].tobytes())
+        return about, {name: saved[name] for name in saved.files if name != "about"}

@@ -1,0 +1,189 @@
+"""Options of a host that a job depends on beside its settings: programs, encoder, subtitles, model choices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.settings.tables import SUBTITLE_PARAMS
+
+X264_PRESETS = (
+    "veryslow",
+    "slower",
+    "slow",
+    "medium",
+    "fast",
+    "faster",
+    "veryfast",
+    "superfast",
+    "ultrafast",
+)
+
+
+MAX_PROBLEMS = 20
+PREVIEWS = ("Off", "On", "On, concurrent (don't pause generation)")
+
+
+def option(default: Any, label: str = "", **bounds: Any) -> Any:
+    """Declare an option.
+
+    Args:
+        default: its value where nothing else was chosen.
+        label: what people who can set it read beside it; empty = it is set in another place.
+        bounds: `low` and `high`, or `choices`, or `fixed` (only the host's own value); `program` beside `fixed`: a
+            path to a program, which a job may name and which is never run.
+    """
+    return field(default=default, metadata={"label": label, **bounds})
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that a job may override, by the names that WebUI hosts give them; each is what its label says.
+
+    Args:
+        outdir_samples: a folder inside the output root, empty = the output root's `img2img-images`.
+        sd_model_checkpoint: checkpoint, empty = the host's.
+        sd_vae: VAE, "Automatic" = the checkpoint's own.
+        img2img_fix_steps: accepted as classic did, which always rendered with it switched off.
+    """
+
+    deforum_ffmpeg_location: str = option(
+        "",
+        "Path of ffmpeg; empty = the one that came with Deforum, else the system's",
+        fixed=True,
+        program=True,
+    )
+    deforum_ffmpeg_crf: int = option(
+        17, "Quality of the video (CRF): 0 = lossless, 17 = very good, 51 = worst", low=0, high=51
+    )
+    deforum_ffmpeg_preset: str = option(
+        "slow", "Speed of the video encoder; slower makes smaller files", choices=X264_PRESETS
+    )
+    deforum_save_gen_info_as_srt: bool = option(
+        False, "Save the parameters of each frame as subtitles (.srt)"
+    )
+    deforum_embed_srt: bool = option(False, "Put the subtitles into the video as well")
+    deforum_save_gen_info_as_srt_params: tuple[str, ...] = option(
+        ("Noise Sch",),
+        "Parameters in the subtitles",
+        choices=tuple(param.label for param in SUBTITLE_PARAMS),
+    )
+    deforum_simple_subtitles: bool = option(False, "Subtitles without the numbers of frame and seed")
+    deforum_own_line_for_prompt_srt: bool = option(False, "The prompt on a line of its own in the subtitles")
+    deforum_subtitles_per_second: int = option(
+        0, "Subtitles per second at most; 0 = one for each frame", low=0, high=60
+    )
+    deforum_always_write_keyframe_subtitle: bool = option(True, "A subtitle at each key frame even so")
+    deforum_keep_3d_models_in_vram: bool = option(
+        False, "Keep the depth model loaded between films (needs memory, saves seconds)"
+    )
+    deforum_enable_persistent_settings: bool = option(
+        False, "Keep the settings of the newest film, and begin with them at the next start"
+    )
+    deforum_persistent_settings_path: str = option(
+        "models/Deforum/deforum_persistent_settings.txt",
+        "File that keeps them; a path that is not absolute begins in the WebUI's data folder",
+        fixed=True,
+    )
+    deforum_debug_mode_enabled: bool = option(False, "Write each step of a job into the log")
+    deforum_preview: str = option(
+        "Off", "Make a film of the frames so far while rendering goes on", choices=PREVIEWS
+    )
+    deforum_preview_interval_frames: int = option(100, "Frames between two such films", low=10, high=500)
+    outdir_samples: str = option("")
+    CLIP_stop_at_last_layers: int = option(1, "CLIP skip", low=1, high=12)
+    sd_model_checkpoint: str = option("")
+    sd_vae: str = option("Automatic")
+    eta_ancestral: float = option(
+        1.0, "Eta of ancestral samplers: share of fresh noise per step", low=0.0, high=1.0
+    )
+    eta_ddim: float = option(0.0, "Eta of DDIM: share of fresh noise per step", low=0.0, high=1.0)
+    initial_noise_multiplier: float = option(1.0, "Noise multiplier of the init image", low=0.0, high=1.5)
+    img2img_fix_steps: bool = option(False)
+
+
+def override(options: Options, overrides: dict[str, Any]) -> Options:
+    """Return `options` with the values of `overrides`; the programs that they name are left out.
+
+    Raises:
+        SettingsError: an option that a job may not set, or a value that it cannot have; all of them are named.
+    """
+    declared = {declaration.name: declaration for declaration in fields(Options)}
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for name, value in overrides.items():
+        if len(problems) >= MAX_PROBLEMS:
+            break
+        if name not in declared:
+            problems.append(
+                _problem(name, value, f"one of {', '.join(declared)}", "cannot be overridden by a job")
+            )
+            continue
+        current = getattr(options, name)
+        metadata = declared[name].metadata
+        if metadata.get("program"):
+            continue
+        allowed = _allowed(metadata, current)
+        accepted, ok = _accept(value, current, metadata)
+        if ok:
+            values[name] = accepted
+        else:
+            problems.append(_problem(name, value, allowed, "has a value that it cannot have"))
+    if problems:
+        raise SettingsError(problems)
+    return replace(options, **values)
+
+
+def override_warnings(options: Options, overrides: Mapping[str, Any]) -> list[str]:
+    """Return what of `overrides` is left out, as plain sentences: programs other than the host's own."""
+    return [
+        f"options_overrides.{entry.name} is ignored: a job cannot choose the programs that a host runs."
+        for entry in fields(Options)
+        if entry.metadata.get("program")
+        and overrides.get(entry.name, "") not in ("", None, getattr(options, entry.name))
+    ]
+
+
+def _problem(name: str, value: Any, allowed: str, what: str) -> Problem:
+    found = repr(value)[:80]
+    message = f"The option {name!r} {what}: found {found}, allowed: {allowed}."
+    return Problem(message, setting=f"options_overrides.{name}", found=found, allowed=allowed)
+
+
+def _allowed(metadata: Any, current: Any) -> str:
+    if metadata.get("fixed"):
+        return f"the configured {current!r}"
+    if "choices" in metadata:
+        return ", ".join(metadata["choices"])
+    if "low" in metadata:
+        return f"{metadata['low']} to {metadata['high']}"
+    return {bool: "true or false", str: "a text of up to 1,000 characters"}[type(current)]
+
+
+def _accept(value: Any, current: Any, metadata: Any) -> tuple[Any, bool]:
+    """Return the value as the option's type, and whether it may be had."""
+    if metadata.get("fixed"):
+        return value, value == current
+    if isinstance(current, tuple):
+        return _accept_labels(value, metadata["choices"])
+    if isinstance(current, bool):
+        return value, isinstance(value, bool)
+    if isinstance(current, str):
+        ok = isinstance(value, str) and len(value) <= 1000 and value in metadata.get("choices", (value,))
+        return value, ok
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not metadata["low"] <= value <= metadata["high"]:
+        return value, False
+    return type(current)(value), isinstance(current, float) or value == int(value)
+
+
+def _accept_labels(value: Any, choices: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+    """Published clients send `{}` for "no labels", and the invalid label of classic's own default."""
+    if value in ({}, None):
+        return (), True
+    if not isinstance(value, (list, tuple)):
+        return (), False
+    labels = tuple("Noise Sch" if label == "Noise Schedule" else label for label in value)
+    return labels, all(isinstance(label, str) and label in choices for label in labels)

@@ -1,0 +1,203 @@
+"""The page of all settings, made from their declaration."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from deforum_helpers.settings.compatibility import FACTS, GENERAL, since
+from deforum_helpers.settings.fields import FieldInfo
+from deforum_helpers.settings.legacy import REMOVED, RENAMED, VALUES
+from deforum_helpers.settings.messages import shown
+from deforum_helpers.settings.model import FIELDS, UNITS
+from deforum_helpers.settings.predicates import sentence
+
+INTRODUCTION = f"""\
+# Settings
+
+This page is made by `python -m deforum_helpers.settings`; edit the declarations, not the page.
+
+A settings file is a JSON object of the names below. Everything has a default, so a file needs only what it
+changes. [default_settings.txt](../config/default_settings.txt) has all of them.
+
+- A **schedule** gives values to frames: `0: (1), 60: (1.05)`. Between two numbers it runs straight; an
+  expression such as `0: (1 + 0.02*sin(t/10))` is worked out anew at every frame. A plain number holds for
+  all.
+  At frames where an expression is no real number, as `cos(t)**0.9` at some, the value lies on a straight
+  line between those beside; a warning names the frames. Strengths and other shares beyond their range
+  count as its nearer end, with a warning.
+- A **string schedule** gives names to frames, each until the next: `0: ("Euler a"), 60: ("DPM++ 2M")`.
+- Files of older versions and of other programs are read too. What had to be taken over from another
+  notation is told as a warning, and so is a name that is no setting.
+- A value that cannot be used is an error that says what stands there and what is allowed; all errors of a
+  file are told at once, before the first frame. Where the setting has no effect, as in a ControlNet unit
+  that is switched off, the value is left out with a warning.
+
+ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNITS}_weight`.
+"""
+HEADER = "| setting | value | default | what it does |\n|---|---|---|---|"
+
+
+def settings_page(order: Sequence[str] = ()) -> str:
+    """Return docs/settings.md: contents, then every setting with its kind, bounds, default and help, by its tab.
+
+    Args:
+        order: names of settings as they stand in the tab; the others follow in the order of their declaration.
+    """
+    sections: dict[str, list[FieldInfo]] = {}
+    places = {name: place for place, name in enumerate(order)}
+    for info in sorted(once_per_unit(), key=lambda info: places.get(info.name, len(places))):
+        sections.setdefault(section_of(info), []).append(info)
+    tabs = list(dict.fromkeys(title.split(" > ")[0] for title in sections))
+    titles = sorted(sections, key=lambda title: tabs.index(title.split(" > ")[0]))
+    parts = [INTRODUCTION, _contents(titles)]
+    for title in titles:
+        rows = "\n".join(_row(info) for info in sections[title])
+        parts.append(f"## {title}\n\n{HEADER}\n{rows}\n")
+    return "\n".join(parts)
+
+
+def _contents(titles: Iterable[str]) -> str:
+    """Return the list of sections, those inside a tab below it."""
+    lines, last = ["## Contents\n"], ""
+    for title in titles:
+        tab, _, inside = title.partition(" > ")
+        link = f"[{inside or tab}](#{anchor(title)})"
+        if inside and tab != last:
+            lines.append(f"- {tab}")
+        lines.append(f"  - {link}" if inside else f"- {link}")
+        last = tab
+    return "\n".join((*lines, ""))
+
+
+def anchor(title: str) -> str:
+    """Return the name that a heading has in links.
+
+    >>> anchor("Keyframes > Depth Warping & FOV")
+    "keyframes--depth-warping--fov"
+    """
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def unit_name(text: str) -> str:
+    """Return `text` with the name of a setting of unit 1 as the name of that of any unit."""
+    return text.replace("cn_1_", "cn_N_")
+
+
+def once_per_unit() -> Iterator[FieldInfo]:
+    """Yield every setting, of the ControlNet units those of the first."""
+    for info in FIELDS.values():
+        if info.group != "ControlNetArgs" or info.name.startswith("cn_1_"):
+            yield info
+
+
+def section_of(info: FieldInfo) -> str:
+    """Return the heading under which a setting is documented."""
+    if info.group == "ControlNetArgs":
+        return "ControlNet"
+    return info.tab or "Written by a run"
+
+
+def _row(info: FieldInfo) -> str:
+    text = unit_name(" ".join(filter(None, (info.help, sentence(info.used_when)))))
+    cells = (f"`{unit_name(info.name)}`", ", ".join(_value(info)), _code(info.default), text)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _value(info: FieldInfo) -> Iterator[str]:
+    yield " · ".join(info.choices) if info.choices else info.kind
+    if info.minimum is not None and info.maximum is not None:
+        yield f"{info.minimum:g}..{info.maximum:.17g}"
+    if info.unit:
+        yield info.unit
+
+
+def _code(default: object) -> str:
+    if isinstance(default, dict):
+        return "four example prompts"
+    return f"`{default if isinstance(default, str) and default else json.dumps(default)}`"
+
+
+COMPATIBILITY_INTRODUCTION = """\
+# Compatibility with classic Deforum
+
+This page is made by `python -m deforum_helpers.settings`; edit the table in
+`deforum_helpers/settings/compatibility.py`, not the page.
+
+A settings file that worked in classic Deforum gives the same motion, seeds, prompts, strengths and order of operations
+here. What crashed, drifted, lost frames or contradicted its own help is done right, and this page says where.
+`python -m deforum_helpers check FILE` tells it for one file.
+
+*Since* says who had a setting first: **classic** is the extension as of March 2024, **2025 fork** its fork for Forge of
+June 2025, **here** this project.
+
+## What holds for all settings
+"""
+COMPATIBILITY_HEADER = "| setting | used in | since | otherwise than in classic |\n|---|---|---|---|"
+OLD_NOTATIONS = """\
+## Old notations
+
+Files of 2022 to 2026 are read as they are; `check` names what it took over from an old notation.
+
+| in the file | is read as |
+|---|---|"""
+OTHER_NOTATIONS = (
+    ("a file without `legacy_colormatch`", "`legacy_colormatch` is true: colours are matched the old way"),
+    ("`use_zoe_depth`", "`depth_algorithm`: Zoe+AdaBins (old) where it is true, else Midas+AdaBins (old)"),
+    ("`animation_prompts`, and `prompts` as a list, a text or JSON text", "`prompts`, a list spread evenly"),
+    (
+        "`prompts` as `0: a lake | 60: a wood`, parted by lines or commas, with or without quotes",
+        "the prompts of these frames",
+    ),
+    ("`--NEG`, `-- neg`, `--negative`, a long dash before neg", "`--neg`"),
+    ("`sampler` and `fill` as a number", "the name at that place of the old list"),
+    ("names in another case or of another program, such as `dpmpp_2m`", "the name that is used here"),
+    ("numbers, switches and schedules as text, schedules as numbers", "what is plainly meant"),
+    ('`"x3"` and `"3x"` for the numbers of frame interpolation', "3"),
+    ('`"Disabled"` for the numbers of frame interpolation', "interpolation, or slow motion, off"),
+    ("a seed with a fraction, or an empty one", "the whole number, or a random seed"),
+    ("an empty `batch_name`", "the default"),
+    ("`use_init` with an empty `init_image`", "no init image"),
+    ("`add_soundtrack` with an empty `soundtrack_path` or `video_init_path`", "no sound"),
+    ("an empty value under one of a setting's two names", "the value under the other name"),
+    ("an unclosed last bracket, trailing commas, a missing comma, a doubled frame", "what is plainly meant"),
+    ("`0: 4: (1)`, `9: 0: (1)` and `(1).5` in a schedule", "`4: (1)`, `9: (0)` and `1.5`"),
+    ("a `max_frames` of millions in Video Input", "the length of the video"),
+    ("the same key twice", "its last value"),
+)
+
+
+def compatibility_page() -> str:
+    """Return docs/compatibility.md: every setting with where it is used, since when, and what differs, by its tab."""
+    sections: dict[str, list[FieldInfo]] = {}
+    for info in once_per_unit():
+        sections.setdefault(section_of(info), []).append(info)
+    parts = [COMPATIBILITY_INTRODUCTION, *(f"- {sentence}" for sentence in GENERAL)]
+    for title, infos in sections.items():
+        parts.append(f"\n## {title}\n\n{COMPATIBILITY_HEADER}")
+        parts.extend(_fact_row(info) for info in infos)
+    parts.extend(("", OLD_NOTATIONS, *_notations()))
+    return "\n".join(parts) + "\n"
+
+
+def _fact_row(info: FieldInfo) -> str:
+    fact = FACTS[info.name]
+    told = fact.differs if not fact.no_effect else f"Without effect. {fact.no_effect}"
+    used = f"`{fact.used_in}`" if fact.used_in else ""
+    cells = (f"`{unit_name(info.name)}`", used, since(info.name), told.replace("|", "\\|"))
+    return f"| {' | '.join(cells)} |"
+
+
+def _notations() -> Iterator[str]:
+    for old, new in RENAMED.items():
+        yield f"| `{old}` | `{new}` |"
+    for old, why in REMOVED.items():
+        yield f"| `{old}` | nothing: {why} |"
+    for name, values in VALUES.items():
+        if name.startswith("cn_") and not name.startswith("cn_1_"):
+            continue
+        for value, meaning in values.items():
+            yield f"| `{unit_name(name)}`: {shown(value)} | {shown(meaning)} |"
+    for found, meaning in OTHER_NOTATIONS:
+        yield f"| {found} | {meaning} |"
