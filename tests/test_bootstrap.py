@@ -74,9 +74,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("Deforum folder")
     for name in ("webui.py", "install.py"):
         shutil.copy(ROOT / name, root)
-    (root / "deforum_api").mkdir()
-    (root / "deforum_api" / "__init__.py").touch()
-    (root / "deforum_api" / "standalone.py").write_text(STANDALONE)
+    (root / "deforum_api" / "hosts").mkdir(parents=True)
+    for package in ("deforum_api", "deforum_api/hosts"):
+        (root / package / "__init__.py").touch()
+    (root / "deforum_api" / "hosts" / "standalone.py").write_text(STANDALONE)
     (root / "requirements-standalone.txt").write_text(f"{wheel(root, '1.0').as_uri()}\n")
     return root
 

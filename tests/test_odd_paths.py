@@ -22,7 +22,7 @@ from deforum_helpers.core.errors import CheckpointError, DeforumError, ModelErro
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.diffusion.lora import lay_loras
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.image.files import check_picture, open_picture
 from deforum_helpers.media.extraction import Selection, extract_frames, footage_of
 from deforum_helpers.media.ffmpeg import find_ffmpeg

@@ -6,8 +6,7 @@ import argparse
 
 from deforum_api.hosts.webui_flags import preload
 from deforum_api.http.security import listed
-from deforum_helpers.engines.registry import own_engines
-from deforum_helpers.pipeline.host_facts import lacks_checkpoint
+from deforum_helpers.engines.registry import lacks_checkpoint, own_engines
 
 DEFAULT_PORT = 7860
 BUG_REPORT = "deforum-debug.zip"

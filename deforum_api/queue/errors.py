@@ -275,7 +275,7 @@ def _groups(
 
 def problem_entry(job: int | None, problem: Problem) -> dict[str, Any]:
     """Return one entry of `errors`; absent values are None, long texts are cut."""
-    entry = asdict(problem) | {"code": problem.code}
+    entry = asdict(problem)
     del entry["passing"]
     return {"job": job} | {
         name: cut(value) if isinstance(value, str) else value for name, value in entry.items()

@@ -11,8 +11,9 @@ from typing import Any
 
 from deforum_helpers.core.errors import ModelError, Problem, SettingsError, alike, told
 from deforum_helpers.core.progress_line import above_progress
+from deforum_helpers.engines.registry import lacks_checkpoint
 from deforum_helpers.output.metadata import read_settings
-from deforum_helpers.pipeline.host_facts import check_checkpoint, lacks_checkpoint, own_engine, own_facts
+from deforum_helpers.pipeline.host_facts import check_checkpoint, own_engine, own_facts
 from deforum_helpers.pipeline.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.load import KNOWN_NAMES, nearest_names

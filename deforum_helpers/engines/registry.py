@@ -10,7 +10,7 @@ from deforum_helpers.core.registry import choose
 from deforum_helpers.engines.base import Abilities, DeclaredEngine
 from deforum_helpers.engines.demo.declaration import DEMO
 from deforum_helpers.engines.diffusion.declaration import DIFFUSERS
-from deforum_helpers.engines.null import NULL
+from deforum_helpers.engines.null.declaration import NULL
 
 # The model that a WebUI has loaded. Its names, LoRAs and ControlNet are the host's own, which knows them itself.
 WEBUI = DeclaredEngine(
@@ -48,3 +48,8 @@ def own_engines() -> dict[str, DeclaredEngine]:
 def default_engine(checkpoint: str | None) -> str:
     """Return the name of the engine that generates where nobody asks for another one."""
     return DIFFUSERS.name if checkpoint else DEMO.name
+
+
+def lacks_checkpoint(name: str, checkpoint: str | None) -> bool:
+    """Tell whether an engine takes a checkpoint and has none."""
+    return declared(name).takes_checkpoint and not checkpoint

@@ -13,7 +13,6 @@ from deforum_helpers.core.errors import CheckpointError, Problem, RunTaken, Sett
 from deforum_helpers.core.files.atomic import disk_errors
 from deforum_helpers.core.files.locks import Locked, take
 from deforum_helpers.core.files.no_links import Folder
-from deforum_helpers.output.frames import is_whole
 from deforum_helpers.output.kinds import kind_of
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.paths import (
@@ -43,6 +42,8 @@ def whole_frames(run: Run, known: int, *, depth: bool, shown: Callable[[int], in
         CheckpointError: a finished frame is damaged or lacks its depth map, or frame 0 of a run that has more is
             missing.
     """
+    from deforum_helpers.output.frames import is_whole  # OpenCV, which a server does without until a run
+
     frame = 0
     while shown(frame) >= 0 and is_whole(run.frame_path(shown(frame))):
         if depth and not is_whole(run.depth_path(shown(frame))):

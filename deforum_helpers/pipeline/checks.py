@@ -85,12 +85,13 @@ def lora_warnings(plan: Plan, facts: HostFacts) -> tuple[str, ...]:
 
 def unread_warnings(plan: Plan, facts: HostFacts) -> Iterator[str]:
     """Yield which settings of this plan the host's engine does not read, and what it does instead."""
-    requests = [key.request for key in plan.key_frames if key.source != "nothing"]
-    used = {
-        "noise_source": any(request.noise_source == "inverted" for request in requests),
-        "autoencoder_correction": any(request.autoencoder_correction for request in requests),
+    if all(source == "nothing" for source in plan.key_frames.sources):
+        return
+    asked = {
+        "noise_source": plan.settings.noise_source == "inverted",
+        "autoencoder_correction": plan.settings.autoencoder_correction,
     }
-    yield from (reason for name, reason in facts.abilities.unread.items() if used.get(name))
+    yield from (reason for name, reason in facts.abilities.unread.items() if asked.get(name))
 
 
 def word_warnings(plan: Plan, facts: HostFacts) -> Iterator[str]:

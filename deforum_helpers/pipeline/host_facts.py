@@ -317,11 +317,6 @@ def own_engine(asked: str | None, checkpoint: str | None) -> str:
     return asked or default_engine(checkpoint)
 
 
-def lacks_checkpoint(engine: str, checkpoint: str | None) -> bool:
-    """Tell whether one of our own engines needs a checkpoint and has none."""
-    return declared(engine).takes_checkpoint and not checkpoint
-
-
 def check_checkpoint(engine: str, checkpoint: str, allow_download: bool) -> None:
     """Look at the checkpoint of one of our own engines, if it takes one, without loading it.
 

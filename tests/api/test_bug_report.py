@@ -29,7 +29,7 @@ SUBMITTED = {
 }
 LOG = f"""2026-01-01 INFO batch(1)-0 deforum_api: prompt {SECRET}, 4k is used
 2026-01-01 WARNING - deforum_api: zoom 'sin(x' and "steps" of 'batch(1)-0' say `moonlit`
-  |   File "/home/ann/site-packages/deforum_helpers/job.py", line 7, in run
+  |   File "/home/ann/site-packages/deforum_helpers/pipeline/job.py", line 7, in run
   | ValueError: the job's 'fox "in" velvet' isn't
 """
 PRIVATE = ("fox", "velvet", "moonlit", "rain", "May", "ann", "hunter2")

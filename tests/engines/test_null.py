@@ -7,7 +7,7 @@ from deforum_helpers.core.errors import RenderError
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.engines.null import draw_chart
+from deforum_helpers.engines.null.engine import draw_chart
 
 
 def request(**changes: object) -> GenerateRequest:

@@ -26,7 +26,7 @@ from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.store import JobStore, MemoryStore
 from deforum_api.queue.submission import Limits
 from deforum_helpers.core.files import atomic
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.writer import CHECKPOINT_PICTURES

@@ -17,7 +17,7 @@ from deforum_api.queue.record import Job
 from deforum_api.queue.store import MemoryStore
 from deforum_api.queue.submission import Limits
 from deforum_helpers.core.errors import CheckpointError
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.media import ffmpeg as programs
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output import video, writer

@@ -19,7 +19,7 @@ from deforum_api.queue.store import MemoryStore
 from deforum_api.queue.submission import Limits
 from deforum_api.queue.watchdog import OUTSIDE_FRAMES_FACTOR, SLOW_FACTOR, Attempt, Patience
 from deforum_helpers.core.progress import CancelToken
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.pipeline.host_facts import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine

@@ -17,6 +17,7 @@ from films import SMALL, NoisyEngine, frame_files, host, prepared
 from PIL import Image as Pillow
 
 from deforum_helpers.core.errors import Parked, SettingsError
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.net.fetch import Fetcher
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import Control, GenerateRequest
@@ -431,7 +432,7 @@ def test_a_loop_needs_pictures(tmp_path: Path) -> None:
 def test_units_that_are_off_only_warn(tmp_path: Path) -> None:
     changes = unit(4, enabled=False, vid_path="gone.mp4", weight="0:(1/0)", model="", module="?")
     job = prepared(tmp_path, **changes)
-    assert any("cn_4_weight" in text and "left out" in text for text in job.warnings)
+    assert any("cn_4_weight" in text and code_of(text) == "unused_schedule" for text in job.warnings)
     engine = Steered()
     film(tmp_path, engine, **changes)
     assert controls(engine) == [()] * 5

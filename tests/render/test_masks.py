@@ -238,7 +238,7 @@ def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, right: str, blue:
 @pytest.mark.parametrize(
     ("changes", "setting", "says"),
     [
-        ({"mask_schedule": '0: ("{sky}")'}, "mask_schedule", "column 7: found 'sky'"),
+        ({"mask_schedule": '0: ("{sky}")'}, "mask_schedule", "column 7: expected"),
         ({"mask_schedule": '0: ("[nowhere.png]")'}, "mask_schedule", "not there"),
         ({"mask_schedule": '0: ("<a red house>")'}, "mask_schedule", "hf download CIDAS"),
         ({"mask_schedule": '0: ("{human_mask}")'}, "mask_schedule", "hf download nvidia"),

@@ -24,10 +24,11 @@ from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.submission import Limits
 from deforum_api.tab.service import QueueService
 from deforum_helpers.core.errors import DeforumError, SettingsError
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
+from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import write_frame
-from deforum_helpers.output.video import VideoWriter, count_frames
+from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.tools import interpolate, kept_inputs
 from deforum_helpers.tools.arguments import TOOLS
@@ -84,7 +85,7 @@ def frames_of(server: TestClient, job_id: str, target: Path) -> int:
     answer = server.get(f"/deforum_api/jobs/{job_id}/video")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
     target.write_bytes(answer.content)
-    return count_frames(target, find_ffmpeg(""))
+    return count_frames(target)
 
 
 @pytest.fixture
@@ -319,7 +320,7 @@ def test_a_tool_of_the_tab_is_a_job_with_a_copy_of_its_input(
     assert (service.job(job_id).tool, service.job(job_id).title) == ("upscale", "dropped.mp4")
     held.going.set()
     assert ended(server, job_id)["status"] == "SUCCEEDED"
-    video = service.film(job_id).video
+    video = service.files(job_id).get("video")
     assert video
     assert video.name == "dropped_Upscaled_x3.mp4"
     assert f"file={video}" in answers.html(service.jobs(9))

@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -51,6 +50,8 @@ class FigureFinder:
 
     def find(self, rgb_u8: Grey) -> Grey:
         """Return (H, W) uint8, 255 where a figure of the picture (H, W, 3) is."""
+        import cv2  # checks of a tool do without it
+
         height_px, width_px = rgb_u8.shape[:2]
         scale = SIDE_PX / max(height_px, width_px)
         tall, wide = max(1, round(height_px * scale)), max(1, round(width_px * scale))
