@@ -16,7 +16,7 @@ from benchmarks.video import FPS, moving_frames
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image import mask as masks
 from deforum_helpers.image.convert import from_bytes, pixels
-from deforum_helpers.media.extraction import Selection, extract_frames, footage_of
+from deforum_helpers.media.extraction import Selection, extract_frames, inspect_video
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.flow.estimators import dis_medium
 from deforum_helpers.models.flow.warp import moved_along, pixel_places
@@ -114,7 +114,7 @@ def _extraction(frames: list[np.ndarray]) -> list[Row]:
         with VideoWriter(film, width=SIZE_PX, height=SIZE_PX, fps=FPS, ffmpeg=ffmpeg) as writer:
             for frame in frames:
                 writer.write(frame)
-        footage = footage_of(film, setting="video_init_path")
+        footage = inspect_video(film, setting="video_init_path")
 
         def plain() -> None:
             folder = Path(root, f"plain{next(number)}")

@@ -162,8 +162,8 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("init_image", INIT | {"init_image": "<text>"}, "not a readable image", "PNG"),
     # Sound.
-    ("soundtrack_path", SOUND | {"soundtrack_path": "<playlist>"}, "playlist", "allowed are"),
-    ("soundtrack_path", SOUND | {"soundtrack_path": "<nowhere>"}, "not", "give"),
+    ("soundtrack_path", SOUND | {"soundtrack_path": "<playlist>"}, "neither a sound", "expected"),
+    ("soundtrack_path", SOUND | {"soundtrack_path": "<nowhere>"}, "not", "expected"),
     # Manifests.
     *(
         ("parseq_manifest", {"parseq_manifest": text}, found, "expected")

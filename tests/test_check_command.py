@@ -158,7 +158,7 @@ def test_headings_stand_out_on_a_terminal_alone(
 def test_a_run_that_is_not_there_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     resumed = {"resume_from_timestring": True, "resume_timestring": "20200101000000", "batch_name": "film"}
     assert checked(tmp_path, **resumed)[0] == 2
-    assert "img2img-images/film has neither a checkpoint nor settings" in capsys.readouterr().err
+    assert "but img2img-images/film contains neither" in capsys.readouterr().err
 
 
 def test_what_is_left_out_is_a_warning_and_with_strict_an_error(

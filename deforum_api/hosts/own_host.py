@@ -19,7 +19,7 @@ from deforum_api.version import VERSION
 from deforum_helpers.controlnet.units import module_fault
 from deforum_helpers.core.errors import MissingFeature
 from deforum_helpers.core.files.scratch import remove_abandoned
-from deforum_helpers.media.containers import reader
+from deforum_helpers.media.containers import pyav
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.depth.names import DEPTH_NAMES, available_families, serve
 from deforum_helpers.output.paths import IMAGES_FOLDER
@@ -126,7 +126,7 @@ def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
     except MissingFeature as error:
         missing.append({"feature": "films", "reason": str(error)})
     try:
-        reader()
+        pyav()
     except MissingFeature as error:
         missing.append({"feature": "videos as inputs, and films", "reason": str(error)})
     for package in ("torch", "diffusers", "transformers"):

@@ -290,7 +290,7 @@ def _stopped(settings: Path, names: frozenset[str]) -> StoppedRun | None:
     if known.get("reverse_generation") is True and isinstance(wanted, int):
         numbers = range(wanted - 1, -2, -1)
     frames = next(place for place, number in enumerate(numbers) if run.frame_path(number).name not in names)
-    if not frames and run.checkpoint_path.name not in names:
+    if not frames and run.resume_state_path.name not in names:
         return None
     if isinstance(wanted, int) and frames >= wanted:
         return None

@@ -120,10 +120,10 @@ def _cancelled_by_ctrl_c(cancel: CancelToken) -> Iterator[None]:
 
 
 def _interpolate(options: argparse.Namespace, work: Work) -> ToolResult:
-    from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
+    from deforum_helpers.tools.interpolate import interpolate_image_sequence, interpolate_video
 
     if (pictures := _pictures(options.files)) is not None:
-        return interpolate_pictures(
+        return interpolate_image_sequence(
             pictures,
             work,
             fps=options.fps,
@@ -145,12 +145,14 @@ def _interpolate(options: argparse.Namespace, work: Work) -> ToolResult:
 
 def _pictures(files: Sequence[Path]) -> Sequence[Path] | None:
     """Return the pictures that files, a folder or a pattern name; None where it is a video."""
-    from deforum_helpers.media.image_sequences import is_row, row_of
+    from deforum_helpers.media.image_sequences import is_image_sequence, read_image_sequence
 
     if len(files) > 1:
         return files
-    row = row_of(files[0], setting="The list of pictures", name=str(files[0])) if is_row(files[0]) else None
-    return [still.path for still in row.stills] if row else None
+    if not is_image_sequence(files[0]):
+        return None
+    images = read_image_sequence(files[0], setting="The list of images", name=str(files[0]))
+    return [still.path for still in images.stills] if images else None
 
 
 def _upscale(options: argparse.Namespace, work: Work) -> ToolResult:

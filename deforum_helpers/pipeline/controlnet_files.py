@@ -12,8 +12,8 @@ from deforum_helpers.core.errors import MissingFeature, Problem, SettingsError
 from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.core.net.fetch import is_url
 from deforum_helpers.image.files import check_picture
-from deforum_helpers.media.footage import Footage, Selection, footage_of, selection_problem
-from deforum_helpers.media.image_sequences import ENDINGS, is_animated, is_row
+from deforum_helpers.media.footage import Selection, VideoInfo, inspect_video, selection_problem
+from deforum_helpers.media.image_sequences import ENDINGS, is_animated, is_image_sequence
 from deforum_helpers.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Material:
 
     setting: str
     picture: str | None
-    footage: Footage | None
+    footage: VideoInfo | None
     selection: Selection
     width_px: int
     height_px: int
@@ -121,7 +121,7 @@ def _material(text: str, setting: str, selection: Selection, downloads: Download
     if path is not None:
         return Material(setting, path, None, selection, *check_picture(path, setting=setting))
     local = downloads.local(text, "image" if _named_as_picture(name) else "video", setting=setting)
-    footage = footage_of(Path(local), setting=setting, name=name)
+    footage = inspect_video(Path(local), setting=setting, name=name)
     material = Material(setting, None, footage, selection, footage.width_px, footage.height_px)
     if problem := selection_problem(footage, selection, setting):
         raise SettingsError([replace(problem, setting=setting)])
@@ -135,7 +135,7 @@ def _still(name: str, text: str, setting: str, downloads: Downloads) -> str | No
     if not _named_as_picture(name):
         return None
     path = downloads.local(text, "image", setting=setting)
-    if not is_url(name) and not is_regular(path) and is_row(Path(path)):
+    if not is_url(name) and not is_regular(path) and is_image_sequence(Path(path)):
         return None
     return None if is_animated(path, setting=setting) else path
 
@@ -149,8 +149,8 @@ def _named_as_picture(name: str) -> bool:
 def _warnings(material: Material, frames: int) -> Iterator[str]:
     if material.footage is None:
         return
-    if material.footage.note:
-        yield f"{material.setting} {material.footage.note}"
+    if note := material.footage.note(material.setting):
+        yield note
     count = material.frames
     if count < frames:
         there = "1 frame" if count == 1 else f"{count} frames"

@@ -18,7 +18,7 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.convert import read_image, to_bytes
 from deforum_helpers.image.mask import Mask, luma
 from deforum_helpers.image.types import Image
-from deforum_helpers.media.extraction import extract_frames, extracted_paths, record_of, said_in
+from deforum_helpers.media.extraction import extract_frames, extracted_paths, read_record, record_path
 from deforum_helpers.pipeline.controlnet_files import Material
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.render.control_units import UnitPictures
@@ -108,13 +108,13 @@ def _written(material: Material, folder: Path, overwrite: bool) -> Path:
     levels = to_bytes(read_image(material.picture or "", setting=material.setting))
     said = json.dumps({"picture": hashlib.sha256(levels.tobytes()).hexdigest(), "size": levels.shape})
     path = folder / f"{0:09d}.jpg"
-    if not overwrite and is_file(path) and said_in(record_of(folder, "")) == said:
+    if not overwrite and is_file(path) and read_record(record_path(folder, "")) == said:
         return path
     with disk_errors(folder.name):
         make_folder(folder)
     _, jpeg = cv2.imencode(".jpg", levels[..., ::-1], JPEG)
     write_whole(path, jpeg.tobytes())
-    write_whole(record_of(folder, ""), said.encode())
+    write_whole(record_path(folder, ""), said.encode())
     return path
 
 

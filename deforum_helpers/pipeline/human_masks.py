@@ -16,7 +16,7 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.convert import read_image, to_bytes
 from deforum_helpers.image.files import check_picture
 from deforum_helpers.image.mask import as_image
-from deforum_helpers.media.extraction import record_of, said_in
+from deforum_helpers.media.extraction import read_record, record_path
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.segmentation.models import Finder
 from deforum_helpers.output.video import VideoWriter
@@ -61,8 +61,8 @@ def write_human_masks(
     made = [folder / f"{path.stem}.png" for path in frames] if kind in ("PNGs", "Both") else []
     if kind in ("Video", "Both"):
         made.append(folder / VIDEO)
-    record, said = record_of(folder, FOLDER), _said(frames, kind, fps, options)
-    if said_in(record) == said and all(map(is_file, made)):
+    record, said = record_path(folder, FOLDER), _said(frames, kind, fps, options)
+    if read_record(record) == said and all(map(is_file, made)):
         return
     people = finder()
     width_px, height_px = check_picture(frames[0], setting="video_init_path")

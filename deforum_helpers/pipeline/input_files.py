@@ -17,7 +17,7 @@ from deforum_helpers.core.errors import (
 from deforum_helpers.core.files.scratch import FETCHED, ScratchFolder
 from deforum_helpers.core.net.fetch import Fetcher, Kind, is_url
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.media.footage import Footage, Selection, footage_of, selection_problem
+from deforum_helpers.media.footage import Selection, VideoInfo, inspect_video, selection_problem
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.pipeline.controlnet_files import ControlInput, find_controls
 from deforum_helpers.settings import Settings
@@ -68,8 +68,8 @@ class Inputs:
     """
 
     downloads: Downloads
-    video: Footage | None = None
-    mask_video: Footage | None = None
+    video: VideoInfo | None = None
+    mask_video: VideoInfo | None = None
     selection: Selection = field(default_factory=Selection)
     soundtrack: Path | None = None
     sound_of_video: bool = False
@@ -175,25 +175,25 @@ class _Finding:
         self._options = options
         self._downloads = downloads
 
-    def footage(self, setting: str) -> Footage | None:
+    def footage(self, setting: str) -> VideoInfo | None:
         named = getattr(self._settings, setting)
         if not named:
             return None  # an empty path is told where settings are checked
         try:
             path = Path(self._downloads.local(named, "video", setting=setting))
-            footage = footage_of(path, setting=setting, name=named.strip().strip('"'))
+            footage = inspect_video(path, setting=setting, name=named.strip().strip('"'))
         except SettingsError as error:
             self.problems += error.problems
             return None
         except MissingFeature as error:
             self.problems.append(Problem(f"{setting}: {error}", setting))
             return None
-        if footage.note:
-            self.warnings.append(f"{setting} {footage.note}")
+        if note := footage.note(setting):
+            self.warnings.append(note)
         self._check_selection(footage, setting)
         return footage
 
-    def _check_selection(self, footage: Footage, setting: str) -> None:
+    def _check_selection(self, footage: VideoInfo, setting: str) -> None:
         wanted = self.selection
         if problem := selection_problem(footage, wanted, setting):
             self.problems.append(problem)

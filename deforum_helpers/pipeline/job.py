@@ -26,8 +26,8 @@ from deforum_helpers.models.depth.models import kept_estimator
 from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import Manifest
 from deforum_helpers.output.paths import Run, new_run, resumed_run
-from deforum_helpers.output.runs import remove_unfinished, rendering, set_aside, unfinished_files
-from deforum_helpers.output.writer import Film
+from deforum_helpers.output.runs import remove_unfinished, run_lock, set_aside, unfinished_files
+from deforum_helpers.output.writer import RunWriter
 from deforum_helpers.pipeline.last_settings import keep_settings
 from deforum_helpers.pipeline.postproduction import (
     Rendered,
@@ -93,7 +93,7 @@ def run_job(
         if resume
         else new_run(prepared.output_root, prepared.settings, now(), prepared.images_folder)
     )
-    with rendering(run):
+    with run_lock(run):
         # Looked for before the report, which ends an attempt that was overtaken: what is found is of earlier ones.
         halves = unfinished_files(run) if resume else []
         report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
@@ -218,7 +218,7 @@ class _Job:
             Cancelled, BlankFrame: it ended early; what there is was made into a film.
         """
         prepared, end = self.prepared, None
-        with Film(
+        with RunWriter(
             prepared.settings,
             prepared.options,
             self.plan,
@@ -265,7 +265,7 @@ class _Job:
             lambda share: self.tell("POST_PROCESSING", begun + (1 - begun) * share, frames),
         )
 
-    def _render(self, film: Film, start: Start, sources: Sources) -> None:
+    def _render(self, film: RunWriter, start: Start, sources: Sources) -> None:
         """Hand every outcome of the loop to `film`."""
         settings = self.prepared.settings
         eyes = None

@@ -24,8 +24,8 @@ from deforum_helpers.models.interpolation import names as interpolation
 from deforum_helpers.models.interpolation.engines import make_interpolator
 from deforum_helpers.models.upscaling import names as upscaling
 from deforum_helpers.models.upscaling.models import make_upscaler
-from deforum_helpers.output.frames import is_whole
-from deforum_helpers.output.image_steps import Report, enlarge_pictures, film_of, interpolate_pictures
+from deforum_helpers.output.frames import is_complete_png
+from deforum_helpers.output.image_steps import Report, encode_video, interpolate_images, upscale_images
 from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, read_manifest, write_manifest
 from deforum_helpers.output.paths import Run
@@ -136,7 +136,7 @@ def _as_listed(run: Run, file: OutputFile) -> bool:
             return count_frames(path) == file.frames
     except (OSError, VideoError):
         return False
-    return path.suffix != ".png" or is_whole(path)
+    return path.suffix != ".png" or is_complete_png(path)
 
 
 def wants_more(settings: Settings) -> bool:
@@ -239,7 +239,7 @@ def _make(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) 
     """Make the pictures of a step and their film; the engine only rests where a network takes its place."""
     if not all(picture.exists() for picture in step.pictures):
         step.make(rendered, step, cancel, lambda share: report(PICTURES_SHARE * share))
-    counted = film_of(
+    counted = encode_video(
         step.pictures,
         step.film,
         fps=step.fps,
@@ -261,7 +261,7 @@ def _enlarge(rendered: Rendered, step: _Step, cancel: CancelToken, report: Repor
     model, factor = rendered.settings.r_upscale_model, rendered.settings.r_upscale_factor
     with nullcontext() if model == "Lanczos" else rendered.resting():
         upscaler = make_upscaler(model, factor, rendered.device, cancel.check_cancel)
-        enlarge_pictures(_frames(rendered), step.pictures, upscaler, cancel, report)
+        upscale_images(_frames(rendered), step.pictures, upscaler, cancel, report)
 
 
 def _interpolate(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) -> None:
@@ -270,7 +270,7 @@ def _interpolate(rendered: Rendered, step: _Step, cancel: CancelToken, report: R
     with nullcontext() if name == "Flow" else rendered.resting():
         engine = make_interpolator(name, rendered.device, cancel.check_cancel)
         x_amount = settings.frame_interpolation_x_amount
-        interpolate_pictures(sources, step.pictures, engine, x_amount, cancel, report)
+        interpolate_images(sources, step.pictures, engine, x_amount, cancel, report)
 
 
 def _frames(rendered: Rendered) -> list[Path]:

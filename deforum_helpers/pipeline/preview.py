@@ -15,7 +15,7 @@ from deforum_helpers.core.errors import RenderError
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.output.partial_video import GrowingFilm
+from deforum_helpers.output.partial_video import PartialVideo
 from deforum_helpers.output.paths import Run
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.render.key_frames import KeyFrame
@@ -45,7 +45,7 @@ class Aside:
         self._prepared = prepared
         self._run = run
         self._cancel = cancel
-        self._film: GrowingFilm | None = None
+        self._film: PartialVideo | None = None
         self._shown = self._noted = frames_done
         self._noted_at = time.monotonic()
         self._failed = prepared.settings.store_frames_in_ram
@@ -96,9 +96,9 @@ class Aside:
         for key in keys[first:end]:
             logger.info("%s %.2f s.", _described(key), seconds)
 
-    def _begun(self) -> GrowingFilm:
+    def _begun(self) -> PartialVideo:
         prepared, options = self._prepared, self._prepared.options
-        return GrowingFilm(
+        return PartialVideo(
             self._run.preview_path,
             width_px=prepared.settings.W,
             height_px=prepared.settings.H,
@@ -110,7 +110,7 @@ class Aside:
             backwards=is_reversed(prepared.settings),
         )
 
-    def _preview(self, film: GrowingFilm, frames: int) -> None:
+    def _preview(self, film: PartialVideo, frames: int) -> None:
         """Let the film grow to the first `frames`; one that fails is the last: the film itself is what counts."""
         try:
             new = sorted(map(self._prepared.plan.shown, range(film.frames, frames)))

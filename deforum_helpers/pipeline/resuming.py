@@ -13,7 +13,13 @@ from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.paths import Run
-from deforum_helpers.output.runs import check_fits, films, frames_from, set_aside, whole_frames
+from deforum_helpers.output.runs import (
+    check_fits,
+    count_complete_frames,
+    derived_files,
+    frame_files_from,
+    set_aside,
+)
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.resume_state import LARGEST_BYTES, Checkpoint, decoded
@@ -63,7 +69,7 @@ def resumed_start(prepared: Prepared, run: Run, engine: Engine) -> Start | None:
     saved = _saved(run, engine)
     known = saved.frames_done if saved else 0
     plan, made_by = prepared.plan, maker(prepared, engine)
-    done = whole_frames(run, known, depth=prepared.settings.save_depth_maps, shown=plan.shown)
+    done = count_complete_frames(run, known, depth=prepared.settings.save_depth_maps, shown=plan.shown)
     if not done:
         return None
     newest = read_frame(run.frame_path(plan.shown(done - 1)))
@@ -90,7 +96,7 @@ def frame_image(run: Run, frame: int, engine: Engine) -> Image:
 
 def _saved(run: Run, engine: Engine) -> Checkpoint | None:
     try:
-        return decoded(read_file(run.checkpoint_path, LARGEST_BYTES + 1), engine.device)
+        return decoded(read_file(run.resume_state_path, LARGEST_BYTES + 1), engine.device)
     except UnusableFile as error:
         if error.absent and is_file(run.settings_path):
             return None
@@ -153,7 +159,9 @@ def _set_aside(run: Run, start: Start, plan: Plan) -> str:
 
     A run that goes on from its checkpoint completes the film of the same frames, so the shorter one gives way.
     """
-    names = frames_from(run, start.frames_done, plan.shown) + (films(run) if start.from_frames else [])
+    names = frame_files_from(run, start.frames_done, plan.shown) + (
+        derived_files(run) if start.from_frames else []
+    )
     if not names:
         return ""
     return (

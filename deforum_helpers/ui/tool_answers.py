@@ -8,7 +8,7 @@ from typing import Any
 
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.settings import FIELDS
-from deforum_helpers.tools.checks import numbered_pictures
+from deforum_helpers.tools.checks import numbered_images
 from deforum_helpers.ui.checking import warnings_html
 from deforum_helpers.ui.formatting import escape
 from deforum_helpers.ui.host_options import OptionRow, number
@@ -49,12 +49,12 @@ class ToolAnswers:
 
     def facts(self, files: Files) -> str:
         """Return what is known of a film that was just given."""
-        from deforum_helpers.tools.folders import footage
+        from deforum_helpers.tools.folders import inspect_input
 
         if not files:
             return ""
         try:
-            film = footage(files[0])
+            film = inspect_input(files[0])
         except DeforumError as error:
             return _refusal(str(error))
         return (
@@ -94,7 +94,7 @@ class ToolAnswers:
         wrong = "" if pattern else "Image path is empty; give the path of one of the pictures."
         if pattern:
             try:
-                numbered_pictures(pattern, self._service.facts.output_root)
+                numbered_images(pattern, self._service.facts.output_root)
             except DeforumError as error:
                 wrong = str(error)
         return self._queued("stitch", how | {"pattern": pattern}, {}, wrong=wrong)

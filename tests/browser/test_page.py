@@ -188,7 +188,7 @@ def test_a_film_from_generate_to_play_in_two_windows(browser: Any, url: str, out
         one.state(job, "done")
         one.page.locator("#deforum_run video").wait_for()
         with one.page.expect_download() as download:
-            one.page.get_by_text("Download film").click()
+            one.page.get_by_text("Download video").click()
         assert Path(download.value.path()).stat().st_size > 500
         assert list(outdir.glob("img2img-images/*/*.mp4"))
 

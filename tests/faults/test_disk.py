@@ -255,16 +255,16 @@ class TestReal:
     def test_a_film_that_does_not_fit(
         self, make: Make, outputs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from deforum_helpers.output.writer import Film
+        from deforum_helpers.output.writer import RunWriter
 
-        finish_video = Film._finish_video
+        finish_video = RunWriter._finish_video
 
-        def filled(film: Film) -> Path | None:
+        def filled(film: RunWriter) -> Path | None:
             if not (outputs / "ballast").exists():
                 fill(outputs, 0)
             return finish_video(film)
 
-        monkeypatch.setattr(Film, "_finish_video", filled)
+        monkeypatch.setattr(RunWriter, "_finish_video", filled)
         monkeypatch.setattr(atomic, "SPARE_BYTES", 0)
         jobs = make(outputs, retries=())
         (job,) = jobs.submit([LARGE])
@@ -302,17 +302,17 @@ class TestReal:
         self, make: Make, outputs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(atomic, "SPARE_BYTES", 0)
-        from deforum_helpers.output.writer import Film
+        from deforum_helpers.output.writer import RunWriter
 
-        finish, full = Film.finish, threading.Event()
+        finish, full = RunWriter.finish, threading.Event()
 
-        def filled(film: Film, report: Callable[[float], None]) -> Path | None:
+        def filled(film: RunWriter, report: Callable[[float], None]) -> Path | None:
             made = finish(film, lambda share: None)
             fill(outputs, 0)
             full.set()
             return made
 
-        monkeypatch.setattr(Film, "finish", filled)
+        monkeypatch.setattr(RunWriter, "finish", filled)
         store = SqliteStore(outputs / FILE_NAME)
         store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         jobs = make(outputs, store=store)

@@ -140,15 +140,15 @@ def test_a_job_that_was_given_up_and_resumed_has_its_files_to_itself(
 def test_a_cancelled_job_that_makes_its_film_is_not_given_up(
     jobs: JobQueue, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deforum_helpers.output.writer import Film
+    from deforum_helpers.output.writer import RunWriter
 
-    finish = Film.finish
+    finish = RunWriter.finish
 
-    def slowly(film: Film, report: Callable[[float], None]) -> Any:
+    def slowly(film: RunWriter, report: Callable[[float], None]) -> Any:
         time.sleep(3.0)
         return finish(film, report)
 
-    monkeypatch.setattr(Film, "finish", slowly)
+    monkeypatch.setattr(RunWriter, "finish", slowly)
     (job,) = jobs.submit([SETTINGS])
     assert hanging.hangs.wait(WAIT_S)
     until(jobs, job.id, lambda job: job.frame == 3)

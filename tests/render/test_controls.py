@@ -391,7 +391,7 @@ def problems(root: Path, *, engine: str = "null", model: str | None = None, **ch
         ({"vid_path": "gone.png"}, "cn_1_vid_path", "which is not there"),
         ({"vid_path": "rtsp://camera/1"}, "cn_1_vid_path", "must be a local file, an http(s) address"),
         ({"vid_path": "http://localhost/x.png"}, "cn_1_vid_path", "not on the public network"),
-        ({"vid_path": "<text.mp4>"}, "cn_1_vid_path", "which is no video that can be read"),
+        ({"vid_path": "<text.mp4>"}, "cn_1_vid_path", "which is not a readable video"),
         ({"vid_path": "<text.png>"}, "cn_1_vid_path", "not a readable image"),
         ({"vid_path": "<still.png>", "mask_vid_path": "no.png"}, "cn_1_mask_vid_path", "which is not there"),
         ({"vid_path": "<still.png>", "weight": "0:(1), 3:(sin(t)+"}, "cn_1_weight", "column"),

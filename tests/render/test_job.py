@@ -35,6 +35,7 @@ from deforum_helpers.render import resume_state
 from deforum_helpers.render.state import State
 from deforum_helpers.settings import FIELDS, load_settings
 from tests.holding import held_elsewhere
+from tests.refusals import refuses
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
@@ -228,7 +229,7 @@ def test_a_run_that_another_program_renders_is_left_alone(tmp_path: Path) -> Non
     with held_elsewhere(Run(result.outdir, result.timestring).lock_path):
         before = {path: path.stat().st_mtime_ns for path in result.outdir.iterdir()}
         told: list[Progress] = []
-        with pytest.raises(RunTaken, match="is being rendered by process"):
+        with refuses(RunTaken, "run_being_rendered"):
             rendered(prepared(tmp_path, QUICK), None, told.append, resume=result.timestring)
         assert {path: path.stat().st_mtime_ns for path in result.outdir.iterdir()} == before
         assert {progress.outdir for progress in told} == {""}

@@ -363,13 +363,13 @@ def test_held_frames_are_all_written_at_the_end(tmp_path: Path, cadence: int) ->
 def test_held_frames_are_written_when_they_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(films, "MOST_HELD_BYTES", 3 * 64 * 64 * 3)
     written: list[list[int]] = []
-    whole = films.Film._let_go
+    whole = films.RunWriter._flush
 
-    def noted(film: films.Film) -> None:
+    def noted(film: films.RunWriter) -> None:
         written.append([frame for one in film._held for frame, _, _ in one.frames])
         whole(film)
 
-    monkeypatch.setattr(films.Film, "_let_go", noted)
+    monkeypatch.setattr(films.RunWriter, "_flush", noted)
     frames_during(tmp_path)
     assert [frames for frames in written if frames] == [[0, 1, 2], [3, 4, 5]]
 

@@ -54,7 +54,7 @@ def delete_frames(result: RunResult, *frames: int) -> None:
 
 
 def lose_checkpoint(result: RunResult) -> None:
-    Run(result.outdir, STEM).checkpoint_path.unlink()
+    Run(result.outdir, STEM).resume_state_path.unlink()
 
 
 MODES: dict[str, dict[str, Any]] = {

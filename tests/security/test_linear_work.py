@@ -27,7 +27,7 @@ from deforum_helpers.engines.diffusion.prompt_syntax import (
 )
 from deforum_helpers.image.file_headers import check_head, orientation
 from deforum_helpers.media.extraction import stem_of
-from deforum_helpers.media.ffmpeg import failure
+from deforum_helpers.media.ffmpeg import ffmpeg_error
 from deforum_helpers.output.metadata import ffmetadata
 from deforum_helpers.output.paths import resolved_batch_name
 from deforum_helpers.render.guides import GuideImages
@@ -73,7 +73,7 @@ PARSERS: dict[str, Parser] = {
     "placeholders": lambda text: resolved_batch_name(text, {}, datetime(2026, 1, 1)),
     "video's name": stem_of,
     "subtitles": ffmetadata,
-    "ffmpeg's words": lambda text: failure("It", 1, text.encode("utf-8", "replace")),
+    "ffmpeg's words": lambda text: ffmpeg_error("It", 1, text.encode("utf-8", "replace")),
     "warnings": lambda text: told_once([text, text]),
     "bug report": lambda text: without_words(text, ["secret"]),
     "origins": listed,

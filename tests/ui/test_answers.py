@@ -59,7 +59,7 @@ def text(answer: str) -> str:
 def test_a_run_that_is_not_there_is_told_before_anything_is_queued(answers: Answers) -> None:
     resumed = {"resume_from_timestring": True, "resume_timestring": "20200101000000"}
     answer = answers.check(*values(**resumed))
-    assert "neither a checkpoint nor settings of such a run" in text(answer)
+    assert "neither a resume state nor settings of that run" in text(answer)
     assert list(marks(answer)["problems"]) == ["resume_timestring"]
 
 
@@ -218,7 +218,7 @@ def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, t
         "preview_video": tmp_path / "d.mp4",
     }
     run = panels.run_html(service, DONE, str)
-    assert [f"Download {what} film" in run for what in ("upscaled", "interpolated", "preview")] == [
+    assert [f"Download {what} video" in run for what in ("upscaled", "interpolated", "preview")] == [
         True,
         True,
         False,
@@ -228,7 +228,7 @@ def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, t
 def test_a_running_job_offers_the_film_of_its_frames_so_far_alone(service: FakeService) -> None:
     service.made = {"video": Path("/half.mp4"), "preview_video": Path("/preview.mp4")}
     run = panels.run_html(service, RUNNING, str)
-    assert "Download preview film" in run
+    assert "Download preview video" in run
     assert "half.mp4" not in run
 
 
@@ -354,7 +354,7 @@ def test_settings_come_out_of_a_frame(answers: Answers, tmp_path: Path) -> None:
     path.write_bytes(PNG)
     answer = answers.load([path], values(W=640))
     assert answer[0] == values(W=640)
-    assert "carries no settings" in answer[1]
+    assert "contains no Deforum settings" in answer[1]
 
 
 def test_load_video_settings_takes_only_those(answers: Answers, tmp_path: Path) -> None:

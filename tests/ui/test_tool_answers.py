@@ -152,7 +152,7 @@ def test_pictures_elsewhere_or_behind_a_link_are_refused(
         (tmp_path / "out" / picture.name).symlink_to(elsewhere / picture.name)
     for pattern in (str(elsewhere / "shot_%04d.png"), "link/shot_%04d.png", "../elsewhere/shot_%04d.png"):
         assert "not inside the output folder" in answers.stitch(pattern, 8.0, "None", "")
-    assert "links or no regular files" in answers.stitch("shot_%04d.png", 8.0, "None", "")
+    assert "links or files that are not regular" in answers.stitch("shot_%04d.png", 8.0, "None", "")
     assert service.tools == []
 
 
