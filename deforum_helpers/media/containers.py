@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from deforum_helpers.core.errors import RenderError, VideoError, lacking, no_resources
+from deforum_helpers.core.errors import RenderError, VideoError, exhausted_resource, no_resources
 from deforum_helpers.core.files.regular import open_regular
 from deforum_helpers.core.optional import require
 from deforum_helpers.image.files import LARGEST_PIXELS
@@ -228,7 +228,7 @@ def decoded(
         try:
             frames = packet.decode()
         except av.error.FFmpegError as error:
-            if lacking(error):
+            if exhausted_resource(error):
                 raise _failed("Decoding the video", error) from error
             failed += 1
             continue
@@ -330,7 +330,7 @@ def _packets(container: InputContainer, streams: Sequence[Any]) -> Iterator[Pack
     try:
         yield from container.demux(*streams)
     except av.error.FFmpegError as error:
-        if lacking(error):
+        if exhausted_resource(error):
             raise _failed("Reading the video", error) from error
         for stream in streams:
             packet = av.Packet()
@@ -339,6 +339,6 @@ def _packets(container: InputContainer, streams: Sequence[Any]) -> Iterator[Pack
 
 
 def _failed(what: str, error: Exception, kind: type[VideoError] = VideoError) -> RenderError:
-    if lack := lacking(error):
+    if lack := exhausted_resource(error):
         return no_resources(f"{what} failed", lack)
     return kind(f"{what} failed: {getattr(error, 'strerror', None) or error}.")

@@ -63,7 +63,7 @@ def extract_frames(
     count = len(paths)
     record = record_of(folder, footage.name)
     said = _record(footage, selection)
-    if not overwrite and said_in(record) == said and all(is_file(path) for path in paths):
+    if not overwrite and read_record(record) == said and all(is_file(path) for path in paths):
         return paths
     with disk_errors(folder.name):
         make_folder(folder)
@@ -126,7 +126,7 @@ def remove_extracted(paths: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def said_in(record: Path) -> str | None:
+def read_record(record: Path) -> str | None:
     """Return the text of such a file, or None where it cannot be read."""
     try:
         return read_file(record, RECORD_BYTES).decode()

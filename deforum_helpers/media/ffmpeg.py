@@ -17,8 +17,8 @@ from deforum_helpers.core.errors import (
     ProgramKilled,
     RenderError,
     VideoError,
-    lacking,
-    lacking_by_words,
+    exhausted_resource,
+    exhausted_resource_in,
     no_resources,
 )
 
@@ -118,7 +118,7 @@ def start(ffmpeg: str, arguments: Sequence[str], **pipes: Any) -> subprocess.Pop
     try:
         return subprocess.Popen([ffmpeg, *arguments], **_OWN_GROUP, **pipes)
     except OSError as error:
-        if lack := lacking(error):
+        if lack := exhausted_resource(error):
             raise no_resources("The ffmpeg program cannot be started", lack) from error
         raise MissingFeature(
             f"The ffmpeg program {Path(ffmpeg).name!r} cannot be started ({error.strerror}); "
@@ -135,7 +135,7 @@ def failure(what: str, exit_status: int, stderr: bytes) -> RenderError:
         return ProgramKilled(
             f"{what} failed: ffmpeg was killed ({ended_by}); all frames are kept, and it can be tried again."
         )
-    if lack := lacking_by_words(" ".join(lines[-_LAST_LINES:])):
+    if lack := exhausted_resource_in(" ".join(lines[-_LAST_LINES:])):
         return no_resources(f"{what} failed", lack)
     said = " / ".join(_without_folders(line) for line in lines[-_LAST_LINES:]) or "it said nothing"
     return VideoError(f"{what} failed: ffmpeg ended with status {exit_status}: {said}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deforum_helpers.core.errors import CheckpointError, Problem, RunTaken, SettingsError
+from deforum_helpers.core.errors import CheckpointError, Problem, RunInUse, SettingsError
 from deforum_helpers.core.files.atomic import disk_errors
 from deforum_helpers.core.files.locks import Locked, take
 from deforum_helpers.core.files.no_links import Folder
@@ -196,14 +196,14 @@ def rendering(run: Run) -> Iterator[None]:
     lock; and what else of this very program works on a run has been given up.
 
     Raises:
-        RunTaken: another program renders it.
+        RunInUse: another program renders it.
     """
     try:
         lock = take(run.lock_path)
     except Locked as error:
         holder, lock = error.holder, None
         if not (holder.is_this_program or holder.is_elsewhere):
-            raise RunTaken(
+            raise RunInUse(
                 f"The run {run.timestring} in {run.outdir.name} is being rendered by process {holder.pid}; wait until "
                 "that ends, or park it (Ctrl+C there, or Pause in its tab), then resume."
             ) from None

@@ -17,7 +17,7 @@ from deforum_helpers.core.errors import (
     Problem,
     RenderError,
     SettingsError,
-    lacking,
+    exhausted_resource,
 )
 from deforum_helpers.core.files.no_links import resolved
 from deforum_helpers.core.net.fetch import is_url
@@ -175,7 +175,7 @@ class _Finding:
             check_soundtrack(path, self._ffmpeg())
         except RenderError as error:
             message = str(error).replace("soundtrack_path", "sound", 1)
-            passing = error.retryable or lacking(error) is not None
+            passing = error.retryable or exhausted_resource(error) is not None
             raise SettingsError([Problem(message, "sound", found=text[:120], passing=passing)]) from None
         return path
 

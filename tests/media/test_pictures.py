@@ -93,8 +93,8 @@ def test_folders_without_pictures(tmp_path: Path, shots: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "a folder with 0 pictures" in refusal(tmp_path / "empty")
     assert "a pattern with 0 pictures" in refusal(shots / "*.gif")
-    assert "is not there" in refusal(tmp_path / "nowhere" / "*.png")
-    assert "is not there" in refusal(tmp_path / "*" / "shot 0.png")
+    assert "does not exist" in refusal(tmp_path / "nowhere" / "*.png")
+    assert "does not exist" in refusal(tmp_path / "*" / "shot 0.png")
 
 
 def test_a_picture_that_cannot_be_read_is_named_before_a_job_is_accepted(shots: Path) -> None:

@@ -392,7 +392,7 @@ def test_files_that_are_no_video(tmp_path: Path, name: str, content: bytes, says
 
 
 def test_a_missing_video(tmp_path: Path) -> None:
-    assert "is not there" in refusal(tmp_path / "nowhere.mp4")
+    assert "does not exist" in refusal(tmp_path / "nowhere.mp4")
 
 
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
