@@ -33,7 +33,7 @@ from deforum_helpers.output.frames import is_complete_png, read_frame, write_fra
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.metadata import read_png_settings, read_settings, read_video_settings
 from deforum_helpers.pipeline.job import run_job
-from deforum_helpers.pipeline.last_settings import kept_settings
+from deforum_helpers.pipeline.last_settings import load_last_settings
 from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.settings import FIELDS, read_settings_file
 from deforum_helpers.settings.host_options import Options
@@ -228,7 +228,7 @@ def test_kept_settings_that_are_a_pipe_are_not_used(tmp_path: Path) -> None:
     options = Options(
         deforum_enable_persistent_settings=True, deforum_persistent_settings_path=str(tmp_path / "kept.txt")
     )
-    assert within(NEVER_S, lambda: kept_settings(options, tmp_path)) == {}
+    assert within(NEVER_S, lambda: load_last_settings(options, tmp_path)) == {}
 
 
 @pytest.mark.parametrize("what", ["checkpoint", "settings", "frame", "manifest"])

@@ -25,7 +25,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.core.errors import DeforumError, Problem, alike, told
+from deforum_helpers.core.errors import DeforumError, Problem, group_problems, summary_of
 
 # Of one answer: problems, their length as JSON; characters of each text in them.
 MOST_PROBLEMS = 1000
@@ -256,7 +256,7 @@ class Account:
             if self.full:
                 entries.append(problem_entry(None, Problem(f"{left} more problems are left out.")))
                 break
-            entry = problem_entry(job, replace(group[0], message=told(group)))
+            entry = problem_entry(job, replace(group[0], message=summary_of(group)))
             self._left -= 1
             self._bytes_left -= len(json.dumps(entry))
             left -= len(group)
@@ -269,7 +269,7 @@ def _groups(
 ) -> Iterator[tuple[int | None, tuple[Problem, ...]]]:
     for job in dict.fromkeys(job for job, _ in problems):
         its = (problem for its_job, problem in problems if its_job == job)
-        for group in alike(its, of_one_setting=True):
+        for group in group_problems(its, per_setting=True):
             yield job, group
 
 

@@ -107,7 +107,7 @@ class Attempt:
 
     def unanswered_s(self) -> float:
         """Return for how many seconds a wish to cancel has had no sign of life; 0 where there is no such wish."""
-        if self.token.wish != "cancel":
+        if self.token.stop_request != "cancel":
             return 0.0
         now = self._clock()
         if self._cancel_seen_at is None:

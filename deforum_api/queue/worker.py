@@ -118,7 +118,7 @@ def attempt(
 
 def _lacks(error: Exception) -> bool:
     """Tell whether the system ran out of something, also where a library hides it."""
-    return errors.lacking(error) is not None or out_of_descriptors(error)
+    return errors.exhausted_resource(error) is not None or out_of_descriptors(error)
 
 
 def _passing(error: Exception) -> str | None:
@@ -128,7 +128,7 @@ def _passing(error: Exception) -> str | None:
     of_a_library = isinstance(error, RuntimeError) or type(error).__module__ == "cv2"
     if no_memory or (of_a_library and any(words in said for words in _NO_MEMORY)):
         return "there was not enough memory; choose a smaller W and H."
-    if lack := errors.lacking(error):
+    if lack := errors.exhausted_resource(error):
         return f"the system has no more {lack}; close other programs or raise its limit."
     if out_of_descriptors(error):
         return "too many files and connections are open; end some programs, or allow more by ulimit -n."

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.core.errors import ModelError, Problem, SettingsError, alike, told
+from deforum_helpers.core.errors import ModelError, Problem, SettingsError, group_problems, summary_of
 from deforum_helpers.core.progress_line import above_progress
 from deforum_helpers.engines.registry import lacks_checkpoint
 from deforum_helpers.output.metadata import read_settings
@@ -100,7 +100,7 @@ def prepare_file(path: Path, options: argparse.Namespace, facts: HostFacts) -> P
 
 
 def print_problems(path: Path, error: SettingsError) -> None:
-    messages = [told(group) for group in alike(error.problems)]
+    messages = [summary_of(group) for group in group_problems(error.problems)]
     count = len(messages)
     with above_progress():
         print(f"{path}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)

@@ -142,7 +142,7 @@ def _parked_by_ctrl_c(cancel: CancelToken) -> Iterator[None]:
     """The first Ctrl-C parks the run at the next frame, the second cancels what is being drawn."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if cancel.wish == "none":
+        if cancel.stop_request == "none":
             with above_progress():
                 print("Stopping at the next frame (Ctrl-C again: at once) ...", file=sys.stderr)
             cancel.park()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deforum_helpers.core.errors import DeforumError, SettingsError, alike, told
+from deforum_helpers.core.errors import DeforumError, SettingsError, group_problems, summary_of
 from deforum_helpers.core.progress import CancelToken, Progress, frame_words, state_words
 from deforum_helpers.core.progress_line import ProgressLine
 from deforum_helpers.settings.tables import INTERPOLATION_ENGINES, UPSCALE_FACTORS, UPSCALE_MODELS
@@ -98,8 +98,8 @@ def run_tool(options: argparse.Namespace) -> int:
         finally:
             line.end()
     except SettingsError as error:
-        for group in alike(error.problems):
-            print(told(group), file=sys.stderr)
+        for group in group_problems(error.problems):
+            print(summary_of(group), file=sys.stderr)
         return 2
     except DeforumError as error:
         print(error, file=sys.stderr)

@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from deforum_helpers.core.errors import RenderError, VideoError, lacking, no_resources
+from deforum_helpers.core.errors import RenderError, VideoError, exhausted_resource, no_resources
 from deforum_helpers.core.files.regular import open_regular
 from deforum_helpers.core.optional import require
 from deforum_helpers.image.files import LARGEST_PIXELS
@@ -229,7 +229,7 @@ def decode_frames(
         try:
             frames = packet.decode()
         except av.error.FFmpegError as error:
-            if lacking(error):
+            if exhausted_resource(error):
                 raise _failed("Decoding the video", error) from error
             failed += 1
             continue
@@ -333,7 +333,7 @@ def _packets(container: InputContainer, streams: Sequence[Any]) -> Iterator[Pack
     try:
         yield from container.demux(*streams)
     except av.error.FFmpegError as error:
-        if lacking(error):
+        if exhausted_resource(error):
             raise _failed("Reading the video", error) from error
         for stream in streams:
             packet = av.Packet()
@@ -342,6 +342,6 @@ def _packets(container: InputContainer, streams: Sequence[Any]) -> Iterator[Pack
 
 
 def _failed(work: str, error: Exception, kind: type[VideoError] = VideoError) -> RenderError:
-    if lack := lacking(error):
+    if lack := exhausted_resource(error):
         return no_resources(f"{work} failed", lack)
     return kind(messages.READING_FAILED(work=work, why=getattr(error, "strerror", None) or error))

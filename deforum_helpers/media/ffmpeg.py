@@ -17,8 +17,8 @@ from deforum_helpers.core.errors import (
     ProgramKilled,
     RenderError,
     VideoError,
-    lacking,
-    lacking_by_words,
+    exhausted_resource,
+    exhausted_resource_in,
     no_resources,
 )
 from deforum_helpers.media import messages
@@ -115,7 +115,7 @@ def start(ffmpeg: str, arguments: Sequence[str], **pipes: Any) -> subprocess.Pop
     try:
         return subprocess.Popen([ffmpeg, *arguments], **_OWN_GROUP, **pipes)
     except OSError as error:
-        if lack := lacking(error):
+        if lack := exhausted_resource(error):
             raise no_resources("The ffmpeg program cannot be started", lack) from error
         message = messages.FFMPEG_NOT_STARTED(
             name=Path(ffmpeg).name, why=error.strerror, install=INSTALL_LINE
@@ -130,7 +130,7 @@ def ffmpeg_error(work: str, exit_status: int, stderr: bytes) -> RenderError:
         return DiskFull(messages.FFMPEG_DISK_FULL(work=work))
     if (ended_by := _killed_by(exit_status, lines)) is not None:
         return ProgramKilled(messages.FFMPEG_KILLED(work=work, by=ended_by))
-    if lack := lacking_by_words(" ".join(lines[-_LAST_LINES:])):
+    if lack := exhausted_resource_in(" ".join(lines[-_LAST_LINES:])):
         return no_resources(f"{work} failed", lack)
     said = " / ".join(_without_folders(line) for line in lines[-_LAST_LINES:]) or "no output"
     return VideoError(messages.FFMPEG_FAILED(work=work, status=exit_status, said=said))

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.core.errors import RenderError, lacking, no_resources
+from deforum_helpers.core.errors import RenderError, exhausted_resource, no_resources
 from deforum_helpers.core.files.atomic import write_whole
 from deforum_helpers.core.files.no_links import open_file, read_file
 from deforum_helpers.core.files.regular import UnusableFile
@@ -127,6 +127,6 @@ def is_complete_png(path: Path) -> bool:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             return begins and _END in file.read()
     except OSError as error:
-        if lack := lacking(error):
+        if lack := exhausted_resource(error):
             raise no_resources(f"{path.name} cannot be read", lack) from error
         return False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import CheckpointError, RenderError
-from deforum_helpers.core.files.atomic import disk_errors, keep_names, write_whole
+from deforum_helpers.core.files.atomic import disk_errors, sync_folder, write_whole
 from deforum_helpers.core.files.no_links import read_file
 from deforum_helpers.output import messages
 from deforum_helpers.output.kinds import output_kind
@@ -77,9 +77,9 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         DiskFull, RenderError: the manifest cannot be written.
     """
     for folder in {path.parent / Path(file.name).parent for file in manifest.files}:
-        keep_names(folder)
+        sync_folder(folder)
     write_whole(path, (json.dumps(asdict(manifest), ensure_ascii=False, indent=1) + "\n").encode())
-    keep_names(path.parent)
+    sync_folder(path.parent)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from deforum_helpers.core.bounded_json import MOST_BYTES, TooMuch, parse_json
+from deforum_helpers.core.bounded_json import MOST_BYTES, JsonTooLarge, parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.regular import UnusableFile, open_regular
 from deforum_helpers.output import messages
@@ -185,7 +185,7 @@ def _box(file: BinaryIO, start: int, end: int, name: bytes) -> tuple[int, int] |
 def _parsed(path: Path, text: bytes) -> dict[str, Any]:
     try:
         settings = parse_json(text, most_bytes=MAX_SETTINGS_BYTES)
-    except TooMuch as error:
+    except JsonTooLarge as error:
         raise _unreadable(messages.CARRIER_JSON_TOO_LARGE(name=path.name, why=error)) from None
     except ValueError:
         raise _unreadable(messages.CARRIER_WITHOUT_SETTINGS(name=path.name)) from None

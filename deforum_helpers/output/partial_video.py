@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deforum_helpers.core.errors import VideoError
 from deforum_helpers.core.files.atomic import appearing, disk_errors
-from deforum_helpers.core.files.scratch import FILM, ScratchFolder
+from deforum_helpers.core.files.scratch import VIDEO, ScratchFolder
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import FINISH_TIMEOUT_S, run_ffmpeg
 from deforum_helpers.output import messages
@@ -59,7 +59,7 @@ class PartialVideo:
         self._fps, self._crf, self._ffmpeg, self._backwards = fps, crf, ffmpeg, backwards
         self._audio, self._audio_starts_s = audio, audio_starts_s
         with disk_errors(path.name):
-            self._scratch = ScratchFolder(FILM)
+            self._scratch = ScratchFolder(VIDEO)
         self._parts: list[str] = []
         self._writer: VideoWriter | None = None
         self._aborted = False

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deforum_helpers.core.errors import CheckpointError, Problem, RunTaken, SettingsError
+from deforum_helpers.core.errors import CheckpointError, Problem, RunInUse, SettingsError
 from deforum_helpers.core.files.atomic import disk_errors
 from deforum_helpers.core.files.locks import Locked, take
 from deforum_helpers.core.files.no_links import Folder
@@ -44,7 +44,9 @@ def count_complete_frames(run: Run, known: int, *, depth: bool, shown: Callable[
         CheckpointError: a finished frame is damaged or has no depth map, or frame 0 is missing although later frames
             exist.
     """
-    from deforum_helpers.output.frames import is_complete_png  # OpenCV, which a server does without until a run
+    from deforum_helpers.output.frames import (
+        is_complete_png,  # OpenCV, which a server does without until a run
+    )
 
     frame = 0
     while shown(frame) >= 0 and is_complete_png(run.frame_path(shown(frame))):
@@ -191,14 +193,14 @@ def run_lock(run: Run) -> Iterator[None]:
     while the file system still holds its lock, and an earlier job of this process has been given up.
 
     Raises:
-        RunTaken: another program renders the run.
+        RunInUse: another program renders the run.
     """
     try:
         lock = take(run.lock_path)
     except Locked as error:
         holder, lock = error.holder, None
         if not (holder.is_this_program or holder.is_elsewhere):
-            raise RunTaken(
+            raise RunInUse(
                 messages.RUN_BEING_RENDERED(run=run.timestring, folder=run.outdir.name, pid=holder.pid)
             ) from None
         logger.warning("The run %s is %s; this job takes it over.", run.timestring, error)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from deforum_helpers.core.errors import RenderError, VideoError
 from deforum_helpers.core.files.atomic import appearing, disk_errors, part_path, settle
-from deforum_helpers.core.files.scratch import FILM, ScratchFolder
+from deforum_helpers.core.files.scratch import VIDEO, ScratchFolder
 from deforum_helpers.media.containers import count_frames, pyav
 from deforum_helpers.media.ffmpeg import FINISH_TIMEOUT_S, QUIET, ffmpeg_error, own_input, run_ffmpeg, start
 from deforum_helpers.output import messages
@@ -93,7 +93,7 @@ class VideoWriter:
         self._hung_s = 0.0
         self._aborted = False
         self._part = part_path(path)
-        self._scratch = ScratchFolder(FILM)
+        self._scratch = ScratchFolder(VIDEO)
         with disk_errors(path.name):
             comment = self._scratch.path / "comment.txt"
             comment.write_text(ffmetadata(settings_json), encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.core.bounded_json import TooMuch, parse_json
+from deforum_helpers.core.bounded_json import JsonTooLarge, parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.prompt_text import NEGATIVE_MARK, split_negative, with_marks
@@ -198,7 +198,7 @@ def _parsed(text: str) -> dict[str, Any]:
         raise _problem(
             f"the text is broken in line {error.lineno}, column {error.colno}", "JSON text", None
         ) from None
-    except TooMuch as error:
+    except JsonTooLarge as error:
         raise _problem(f"the text {error}", "a manifest as Parseq writes it", None) from None
     if not isinstance(content, dict):
         raise _problem("the text is no JSON object", 'a manifest with "rendered_frames"', None)

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.core.bounded_json import MOST_BYTES, TooMuch, parse_json
+from deforum_helpers.core.bounded_json import MOST_BYTES, JsonTooLarge, parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.regular import UnusableFile, read_regular
 from deforum_helpers.settings.messages import json_account
@@ -53,7 +53,7 @@ def parse_settings_text(text: str) -> dict[str, Any]:
         account = json_account(error) if text.strip() else "the text is empty."
         message = f"The settings are not JSON: {account}"
         raise SettingsError([Problem(message, column=error.colno, allowed="a JSON object")]) from None
-    except TooMuch as error:
+    except JsonTooLarge as error:
         message = f"The settings are not read: their JSON {error}."
         raise SettingsError([Problem(message, allowed="a JSON object of settings")]) from None
     if not isinstance(values, dict):

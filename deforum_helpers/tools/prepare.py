@@ -17,7 +17,7 @@ from deforum_helpers.core.errors import (
     Problem,
     RenderError,
     SettingsError,
-    lacking,
+    exhausted_resource,
 )
 from deforum_helpers.core.files.no_links import resolved
 from deforum_helpers.core.messages import Text
@@ -178,7 +178,7 @@ class _Inputs:
             check_soundtrack(path, self._ffmpeg(), setting="sound")
         except RenderError as error:
             message = Text(str(error), error.message_code)
-            passing = error.retryable or lacking(error) is not None
+            passing = error.retryable or exhausted_resource(error) is not None
             raise SettingsError([Problem(message, "sound", found=text[:120], passing=passing)]) from None
         return path
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deforum_helpers.core.errors import DeforumError, Problem, alike, told
+from deforum_helpers.core.errors import DeforumError, Problem, group_problems, summary_of
 from deforum_helpers.core.progress import duration
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.settings import FIELDS
@@ -87,7 +87,7 @@ def verdict_html(checked: Checked, *, refused: bool = False) -> str:
 
 
 def _problems_html(problems: tuple[Problem, ...], before: str) -> str:
-    groups = alike(problems)
+    groups = group_problems(problems)
     rows = "".join(map(_problem_html, groups))
     count = f"{len(groups)} problems" if len(groups) > 1 else "1 problem"
     return f'<div class="deforum-verdict bad" role="status"><b>{before}{count}</b><ul>{rows}</ul></div>'
@@ -103,7 +103,7 @@ def _problem_html(group: tuple[Problem, ...]) -> str:
         f"{escape(FIELDS[name].label or name)}</button> "
         for name in names
     )
-    return f"<li>{links}{escape(told(group))}</li>"
+    return f"<li>{links}{escape(summary_of(group))}</li>"
 
 
 def _cost_html(prepared: Prepared, seconds: float | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deforum_helpers.core.errors import Problem, SettingsError, alike, told
+from deforum_helpers.core.errors import Problem, SettingsError, group_problems, summary_of
 from deforum_helpers.settings import (
     FIELDS,
     Loaded,
@@ -138,7 +138,7 @@ def report_html(one: Taken) -> str:
 
 def problem_html(source: str, error: SettingsError) -> str:
     """Return the report of a file that could not be loaded."""
-    rows = _list("Nothing was loaded", list(map(told, alike(error.problems))), bad=True)
+    rows = _list("Nothing was loaded", list(map(summary_of, group_problems(error.problems))), bad=True)
     return f'<div class="deforum-report" role="status"><b>{escape(source)}</b>{rows}</div>'
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from deforum_helpers.pipeline.last_settings import kept_settings
+from deforum_helpers.pipeline.last_settings import load_last_settings
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat, controlnet
 from deforum_helpers.ui.answers import Answers
@@ -42,7 +42,7 @@ def make_tab(service: JobService, uploads: Uploads) -> Any:
     """
     with compat.blocks("Deforum") as made:
         with gr.Column(elem_id="deforum_interface"):
-            kept = kept_settings(service.options(), service.facts.output_root)
+            kept = load_last_settings(service.options(), service.facts.output_root)
             start = start_values(kept, service.facts)
             parts = _Builder(service, start, uploads).build()
         connect(parts, Answers(service, compat.file_url, start, uploads))

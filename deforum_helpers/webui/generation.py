@@ -129,7 +129,7 @@ class Turn:
 
     def ending(self) -> Ending:
         """Tell how the drawing ended; anything but "finished" leaves a half-baked picture, or none."""
-        if self._cancel.wish == "cancel":
+        if self._cancel.stop_request == "cancel":
             return "cancelled"
         ending = _ending(self._state)
         return "skipped" if self._skipped and ending == "finished" else ending
@@ -138,7 +138,7 @@ class Turn:
         """Stop watching, so that a late cancel cannot meet the next user's picture; take back our own flags."""
         self._over.set()
         self._watch.join()
-        if self._cancel.wish == "cancel":
+        if self._cancel.stop_request == "cancel":
             self._state.interrupted = False
         self._state.skipped = False
 
@@ -148,7 +148,7 @@ class Turn:
             before, step = step, (self._state.job_no, self._state.sampling_step)
             if step != before:
                 self._cancel.beat()
-            if self._cancel.wish == "cancel":
+            if self._cancel.stop_request == "cancel":
                 self._state.interrupted = True
                 return
             # The host itself forgets a press that comes before its sampler runs.
@@ -167,7 +167,7 @@ def locked(lock: Any, cancel: CancelToken) -> Iterator[None]:
     place = None if lock.acquire(False) else _Place(lock)
     while place is not None and not place.reached.wait(LOOK_EVERY_S):
         cancel.beat()  # to wait for others is not to hang
-        if cancel.wish == "cancel":
+        if cancel.stop_request == "cancel":
             place.leave()
             cancel.check_cancel()
     try:

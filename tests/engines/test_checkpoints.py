@@ -182,7 +182,7 @@ def test_films_may_ask_for_the_checkpoints_and_vaes_beside_their_own(tiny: TinyM
     requests = [key.request for key in prepared.plan.key_frames]
     assert [request.checkpoint for request in requests] == ["one", "one", "three", "three"]
     assert {request.vae for request in requests} == {"soft"}
-    with pytest.raises(SettingsError, match=r"'four'.*allowed: one, three\.safetensors, three, two"):
+    with pytest.raises(SettingsError, match=r"'four'.*expected one of: one, three\.safetensors, three, two"):
         prepare(film | {"checkpoint_schedule": "0:(four)"}, facts)
 
 

@@ -230,7 +230,7 @@ class TestReal:
         (job,) = jobs.submit([LARGE])
         job = ended(jobs, job.id)
         assert (job.status, job.error_type) == ("FAILED", "RETRYABLE"), job.message
-        assert "MB left, too little to go on" in (job.message or "")
+        assert "MB left, too little to continue" in (job.message or "")
         assert len(frames_of(job)) == 6
         (outputs / "ballast").unlink()
         jobs.resume(job.id)

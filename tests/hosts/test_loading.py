@@ -23,7 +23,7 @@ from fastapi.testclient import TestClient
 
 from deforum_api.hosts import in_webui
 from deforum_api.queue.record import Job
-from deforum_helpers.core.files.scratch import FILM, LOCK_NAME
+from deforum_helpers.core.files.scratch import LOCK_NAME, VIDEO
 from deforum_helpers.settings.host_options import PREVIEWS, Options
 from deforum_helpers.webui.facts import output_folders
 from deforum_helpers.webui.settings_page import add_options
@@ -155,7 +155,7 @@ def test_what_a_killed_host_left_is_removed(
     loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folder = tmp_path / f"{FILM}0000"
+    folder = tmp_path / f"{VIDEO}0000"
     folder.mkdir()
     (folder / LOCK_NAME).touch()
     new_app(loaded)

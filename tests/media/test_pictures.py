@@ -101,8 +101,8 @@ def test_folders_without_pictures(tmp_path: Path, shots: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert refusal_code(tmp_path / "empty") == "image_sequence_length"
     assert refusal_code(shots / "*.gif") == "image_sequence_length"
-    assert "is not there" in refusal(tmp_path / "nowhere" / "*.png")
-    assert "is not there" in refusal(tmp_path / "*" / "shot 0.png")
+    assert "does not exist" in refusal(tmp_path / "nowhere" / "*.png")
+    assert "does not exist" in refusal(tmp_path / "*" / "shot 0.png")
 
 
 def test_a_picture_that_cannot_be_read_is_named_before_a_job_is_accepted(shots: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.core.errors import RunTaken
+from deforum_helpers.core.errors import RunInUse
 from deforum_helpers.output.paths import Run, new_run
 from deforum_helpers.output.runs import remove_unused_claims, resume_problems, run_lock
 from deforum_helpers.settings import Settings, load_settings
@@ -89,7 +89,7 @@ def test_what_is_no_time_is_told_as_such(tmp_path: Path) -> None:
 def test_a_run_is_rendered_by_one_program_at_a_time(tmp_path: Path) -> None:
     run = Run(tmp_path, LOOKED_FOR)
     with held_elsewhere(run.lock_path) as program:
-        with pytest.raises(RunTaken) as caught, run_lock(run):
+        with pytest.raises(RunInUse) as caught, run_lock(run):
             raise AssertionError("it is rendered twice")
         with run_lock(Run(tmp_path, "20200101000001")):
             pass

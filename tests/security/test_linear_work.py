@@ -18,7 +18,7 @@ from deforum_api.hosts.bug_report import without_words
 from deforum_api.http.security import listed
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import DeforumError
-from deforum_helpers.core.progress import told_once
+from deforum_helpers.core.progress import distinct_messages
 from deforum_helpers.engines.diffusion.prompt_syntax import (
     parse_attention,
     parse_prompt,
@@ -74,7 +74,7 @@ PARSERS: dict[str, Parser] = {
     "video's name": stem_of,
     "subtitles": ffmetadata,
     "ffmpeg's words": lambda text: ffmpeg_error("It", 1, text.encode("utf-8", "replace")),
-    "warnings": lambda text: told_once([text, text]),
+    "warnings": lambda text: distinct_messages([text, text]),
     "bug report": lambda text: without_words(text, ["secret"]),
     "origins": listed,
     "picture's head": lambda text: check_head(b"GIF89a" + text.encode("utf-8", "replace")),

@@ -367,7 +367,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     latin.write_bytes(b'{"batch_name": "caf\xe9"}')
     huge = tmp_path / "huge.txt"
     huge.write_bytes(b" " * ((16 << 20) + 1))
-    for path, words in ((tmp_path / "none.txt", "is not there"), (latin, "UTF-8"), (huge, "16 MiB")):
+    for path, words in ((tmp_path / "none.txt", "does not exist"), (latin, "UTF-8"), (huge, "16 MiB")):
         with pytest.raises(SettingsError, match=words):
             read_settings_file(path)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.core.errors import Problem, SettingsError, alike
+from deforum_helpers.core.errors import Problem, SettingsError, group_problems
 from deforum_helpers.settings import FIELDS, Loaded, flat_settings, load_settings
 
 URL = "https://pictures.example.org/a.png"
@@ -315,19 +315,19 @@ def test_equal_problems_are_told_once_with_all_their_places() -> None:
     bad = {"zoom": True, "angle": True, "W": "a", "H": "a", "prompts": {"0": 1, "5": 2, "9": 1}}
     problems = problems_of(bad)
     assert len(problems) == 7
-    groups = alike(problems)
+    groups = group_problems(problems)
     assert len(groups) == 5  # zoom and angle show examples of their own
     text = str(SettingsError(problems))
     assert text.count("must be a whole number") == 1
     assert text.count("is 1, but must be text") == 1
-    assert "The same: H." in text
-    assert "The same: prompts at '9'." in text
+    assert "The same applies to: H." in text
+    assert "The same applies to: prompts at '9'." in text
     twice = Problem("zoom, frame 3, column 4: found 'x'.", "zoom", frame=3, column=4)
     later = Problem("zoom, frame 7, column 90: found 'x'.", "zoom", frame=7, column=90)
     other = Problem("angle, column 2: found 'x'.", "angle", column=2)
     error = SettingsError([twice, later, twice, other])
     assert error.problems == (twice, later, other)
-    assert str(error) == f"{twice.message} The same: zoom, frame 7, column 90; angle, column 2."
+    assert str(error) == f"{twice.message} The same applies to: zoom, frame 7, column 90; angle, column 2."
 
 
 @pytest.mark.parametrize(
