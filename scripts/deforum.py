@@ -37,7 +37,7 @@ def register() -> None:
     script_callbacks.on_ui_tabs(in_webui.tabs)
     script_callbacks.on_app_started(lambda _demo, app: in_webui.app_started(app, shared.cmd_opts))
     if hasattr(script_callbacks, "on_before_reload"):
-        script_callbacks.on_before_reload(pages.began)
+        script_callbacks.on_before_reload(pages.reload_began)
 
 
 other = other_extension()

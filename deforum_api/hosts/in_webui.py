@@ -33,7 +33,7 @@ from deforum_helpers.tools.prepare import PreparedTool
 from deforum_helpers.webui import pages
 from deforum_helpers.webui.facts import data_folder, host_facts, output_folders
 from deforum_helpers.webui.host_modules import flag
-from deforum_helpers.webui.pages import end_watch, tab_that_says, watch_for_app
+from deforum_helpers.webui.pages import message_tab, on_app_created, stop_watching
 
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
@@ -60,7 +60,7 @@ def before_ui(flags: Any) -> None:
             _serve(app, flags)
 
     if flags.deforum_api or flags.deforum_simple_api:
-        watch_for_app(made)
+        on_app_created(made)
 
 
 def app_started(app: FastAPI, flags: Any) -> None:
@@ -70,8 +70,8 @@ def app_started(app: FastAPI, flags: Any) -> None:
         app: of the WebUI.
         flags: its parsed command line.
     """
-    end_watch()
-    pages.ended()
+    stop_watching()
+    pages.reload_ended()
     try:
         _serve(app, flags)
     except StoreUnavailable as error:
@@ -100,7 +100,7 @@ def tabs() -> list[tuple[Any, str, str]]:
     try:
         queue = host_queue()
     except StoreUnavailable as error:
-        return [(tab_that_says(f'{error.message} Then press "Reload UI".'), TAB_TITLE, TAB_ID)]
+        return [(message_tab(f'{error.message} Then press "Reload UI".'), TAB_TITLE, TAB_ID)]
     from deforum_api.tab.service import QueueService
     from deforum_helpers.ui import make_tab
 
@@ -162,12 +162,12 @@ def _render(
     from deforum_helpers.engines.preview import PreviewEngine
     from deforum_helpers.pipeline.job import run_job
     from deforum_helpers.tools.run import run_tool
-    from deforum_helpers.webui.engine import HostEngine, lent_device
+    from deforum_helpers.webui.engine import HostEngine, exclusive_device
 
     if isinstance(prepared, PreparedTool):
         if not prepared.on_device:
             return run_tool(prepared, cancel, report)
-        with lent_device(cancel) as device:
+        with exclusive_device(cancel) as device:
             return run_tool(prepared, cancel, report, device=str(device))
     engine = PreviewEngine() if prepared.settings.motion_preview_mode else HostEngine()
     return run_job(prepared, engine, cancel, report)

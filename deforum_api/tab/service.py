@@ -25,7 +25,7 @@ from deforum_helpers.pipeline.prepare import HostFacts, Prepared
 from deforum_helpers.settings.host_options import Options, override
 from deforum_helpers.tools.kept_inputs import keep_input, remove_input, remove_unneeded
 from deforum_helpers.ui.saved_files import OPTIONS_FILE, run_settings
-from deforum_helpers.ui.service import JobState, JobView, StoppedRun
+from deforum_helpers.ui.service import JobState, JobView, ResumableRun
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class QueueService:
         found = self._files(self._located(job_id))
         return {one.kind: one.path for one in found if one.frame is None}
 
-    def stopped_runs(self) -> tuple[StoppedRun, ...]:
+    def resumable_runs(self) -> tuple[ResumableRun, ...]:
         root = (self.facts.output_root / IMAGES_FOLDER).resolve()
         found = [path for path in root.glob(f"*/*{SETTINGS_ENDING}") if _RUN.fullmatch(path.name)]
         newest = sorted(found, key=lambda path: path.name, reverse=True)[:MAX_RUNS]
@@ -273,7 +273,7 @@ def _input_name(arguments: Mapping[str, Any]) -> str:
     return PureWindowsPath(path).name[:80]
 
 
-def _stopped(settings: Path, names: frozenset[str]) -> StoppedRun | None:
+def _stopped(settings: Path, names: frozenset[str]) -> ResumableRun | None:
     """Return the run of a settings file, or None if it has all its frames or nothing to go on from.
 
     Args:
@@ -294,4 +294,4 @@ def _stopped(settings: Path, names: frozenset[str]) -> StoppedRun | None:
         return None
     if isinstance(wanted, int) and frames >= wanted:
         return None
-    return StoppedRun(run.timestring, run.outdir.name, settings, frames)
+    return ResumableRun(run.timestring, run.outdir.name, settings, frames)

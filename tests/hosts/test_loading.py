@@ -127,7 +127,7 @@ def test_the_pages_open_without_us_where_our_routes_cannot_be_made(
     monkeypatch.setattr(in_webui, "access_of", lambda _flags: 1 / 0)
     loaded.script_callbacks.call("before_ui")
     assert apps.create_app("pages").title == "pages"
-    in_webui.end_watch()
+    in_webui.stop_watching()
 
 
 def test_a_host_without_our_flags_is_not_watched(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:

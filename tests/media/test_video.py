@@ -28,7 +28,7 @@ from deforum_helpers.media.extraction import (
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.media.timing import MOST_FRAMES, constant_rate, even_rate
 from deforum_helpers.output.video import VideoWriter
-from deforum_helpers.ui.boxes import FILMS
+from deforum_helpers.ui.boxes import VIDEO_EXTENSIONS
 
 FFMPEG = find_ffmpeg(None)
 
@@ -330,7 +330,7 @@ def test_without_pyav_the_error_says_how_to_install_it(
 
 
 def test_the_page_takes_what_is_read() -> None:
-    assert {Path(name).suffix.lower() for name in VIDEOS} - {""} <= set(FILMS)
+    assert {Path(name).suffix.lower() for name in VIDEOS} - {""} <= set(VIDEO_EXTENSIONS)
 
 
 def test_an_animated_avif(tmp_path: Path) -> None:

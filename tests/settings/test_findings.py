@@ -10,7 +10,7 @@ from deforum_helpers.settings import load_settings
 from deforum_helpers.settings.messages import Finding, sentences
 from deforum_helpers.settings.model import UNITS
 from deforum_helpers.settings.report import file_report
-from deforum_helpers.ui.loading import default_settings, taken
+from deforum_helpers.ui.loading import default_settings, load_over
 
 CURRENT: dict[str, Any] = {"legacy_colormatch": False}
 UNITS_OFF: dict[str, Any] = {
@@ -82,6 +82,6 @@ def test_the_report_on_a_file_says_each_kind_once() -> None:
 
 def test_the_tab_says_each_kind_once() -> None:
     submitted = {"hybrid_composite": False, "use_mask": 0, "width": 64, "height": 96}
-    notes = taken("film.txt", CURRENT | submitted, default_settings()).notes
+    notes = load_over("film.txt", CURRENT | submitted, default_settings()).notes
     assert len([text for text in notes if text.startswith("Read from other notations: ")]) == 1
     assert len([text for text in notes if text.startswith("Read by other names: ")]) == 1

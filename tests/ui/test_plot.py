@@ -194,7 +194,7 @@ def test_the_tab_draws_what_is_chosen_or_what_changes(tmp_path: Path) -> None:
     assert ">cfg_scale_schedule<" in answers.plot(["cfg_scale_schedule", "no schedule"], values)
     assert ">zoom<" in answers.plot([], values)
     broken = tuple("0: (" if name == "zoom" else value for name, value in zip(NAMES, values, strict=True))
-    assert "mend the problems" in answers.plot([], broken)
+    assert "tab_plot_without_plan" in answers.plot([], broken)
 
 
 @pytest.mark.parametrize("mode", ["2D", "3D", "Interpolation"])
