@@ -94,7 +94,7 @@ def _photograph(browser: Any, url: str, out: Path, outputs: Path) -> None:
     _save(page, out / "webui_rendering.png")
     page.wait_for_selector("#deforum_run video")
     page.wait_for_timeout(1500)
-    _save(page, out / "webui_film.png")
+    _save(page, out / "webui_video.png")
     page.locator("#deforum_field_translation_z :is(textarea, input)").first.fill("0: (3), 12: (3+), 23: (5)")
     page.locator("#deforum_error_translation_z").wait_for()
     _save(page, out / "webui_mistake.png")
