@@ -1,4 +1,4 @@
-"""Frames in between and larger frames, each beside the plain calls that bound it."""
+"""Frame interpolation and upscaling, each compared with the plain library calls."""
 
 from __future__ import annotations
 
