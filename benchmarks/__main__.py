@@ -1,4 +1,4 @@
-"""Run benchmarks: `python -m benchmarks` runs all but the long ones, `python -m benchmarks warp` only the named ones."""
+"""Run benchmarks: `python -m benchmarks` runs all but the long ones, `python -m benchmarks warp` the named ones."""
 
 from __future__ import annotations
 
