@@ -1,7 +1,7 @@
 """60 frames of 512x512 through the pipe into a video, compared with ffmpeg alone encoding a raw file.
 
-Both use BT.709, which gives green more weight than ffmpeg's default: an eighth more of the frames' noise reaches the
-luma plane, and x264 takes longer.
+The limit refers to ffmpeg with the colours of the project's videos: BT.709 gives green more weight than ffmpeg's
+default, so that an eighth more of the frames' noise reaches the luma plane, and x264 takes longer.
 """
 
 from __future__ import annotations

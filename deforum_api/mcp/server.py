@@ -104,8 +104,9 @@ def make_server(client: Client) -> MCPServer:
             _with_tool_errors(tool), annotations=kind, structured_output=False if images else None
         )
     _add_resources(server, client)
-    for prompt in (plan_film, mend_settings, review_film):
-        server.prompt()(prompt)
+    titles = {plan_film: "Plan a video", mend_settings: "Correct settings", review_film: "Review a video"}
+    for prompt, title in titles.items():
+        server.prompt(title=title)(prompt)
     return server
 
 

@@ -286,7 +286,7 @@ def test_a_package_of_our_name_from_elsewhere_stops_us_in_one_sentence(
     load_script()
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert f"disable the extension in {tmp_path / 'other'}" in said
+    assert f"Disable the extension in {tmp_path / 'other'}" in said
     assert not host.script_callbacks._registered
 
 
