@@ -1,4 +1,4 @@
-"""Motion of a video, frames along a flow, masks put together, frames extracted: each beside the plain call."""
+"""Motion of a video, warping by flow, mask expressions, frame extraction: each compared with the plain library call."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _compared(label: str, plain: float, ours: float) -> list[Row]:
 
 
 def _flow(frames: list[np.ndarray]) -> list[Row]:
-    """DIS between two pictures of a video, and a frame moved along it."""
+    """DIS flow between two frames of a video, and a frame warped by it."""
     source, target = (from_bytes(frame) for frame in frames[:2])
     method = dis_medium()
     columns, rows = pixel_places(SIZE_PX, SIZE_PX)
@@ -65,7 +65,7 @@ def _flow(frames: list[np.ndarray]) -> list[Row]:
 
 
 def _cadence(frames: list[np.ndarray]) -> list[Row]:
-    """One in-between frame: two pictures moved along a flow and mixed."""
+    """One in-between frame: two images warped by a flow and blended."""
     old, new = (from_bytes(frame) for frame in (frames[0], frames[8]))
     flow = dis_medium().estimate(old, new)
     columns, rows = pixel_places(SIZE_PX, SIZE_PX)

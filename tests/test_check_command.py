@@ -34,7 +34,7 @@ def test_the_report_is_plain_and_whole(tmp_path: Path, capsys: pytest.CaptureFix
     code, path = checked(tmp_path)
     said = capsys.readouterr()
     assert (code, said.err) == (0, "")
-    assert said.out.startswith(f"{path}: 6 frames of 64x64 (0.4 s at 15 fps), 2D, 3 diffused in ")
+    assert said.out.startswith(f"{path}: 6 frames of 64x64 (0.4 s at 15 fps), 2D, 3 key frames, ")
     for line in (
         "Prompts",
         "  - frame 0: a lake",
@@ -55,7 +55,7 @@ def test_what_differs_from_classic_is_said_last_and_only_if_asked_for(
 ) -> None:
     checked(tmp_path, "--compare-classic")
     lines = capsys.readouterr().out.splitlines()
-    last = lines.index("Looks different from classic Deforum")
+    last = lines.index("Differences from classic Deforum")
     difference = (
         "  - diffusion_cadence: Every frame is written, the last one is diffused; classic lost those after"
     )
@@ -77,7 +77,7 @@ def test_what_may_have_to_be_changed_comes_first(tmp_path: Path, capsys: pytest.
         "Unknown, without effect",
         "Prompts",
         "Kept (4)",
-        "Taken over from another notation",
+        "Converted from another notation",
     ]
     warnings = lines[lines.index("Warnings") : lines.index("Unknown, without effect")]
     assert any("'W' more than once" in line for line in warnings)
@@ -116,7 +116,7 @@ def test_problems_come_with_what_could_be_read(tmp_path: Path, capsys: pytest.Ca
     assert code == 2
     assert said.err.splitlines()[0] == f"{path}: 2 problems"
     assert "W is 7" in said.err
-    assert "Without effect on this film" in said.out
+    assert "Without effect on this video" in said.out
     assert "frames of" not in said.out
     checked(tmp_path, "--json", W=7)
     (one,) = json.loads(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""The shape of the house: who may import whom, how long a function may be, style and types."""
+"""The shape of the house: imports between packages, messages and their codes, style and types."""
 
 from __future__ import annotations
 
