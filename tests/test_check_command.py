@@ -90,7 +90,7 @@ def test_a_name_that_stands_twice_is_told(tmp_path: Path, capsys: pytest.Capture
     path.write_text('{"W": 64, "H": 64, "W": 128}', encoding="utf-8")
     for more in ([], ["--set", "max_frames=3"]):
         assert main(["check", str(path), *more, "--engine", "null", "--out", str(tmp_path / "out")]) == 0
-        assert "The settings hold 'W' more than once; the last value counts." in capsys.readouterr().out
+        assert "The settings contain 'W' more than once; the last value counts." in capsys.readouterr().out
 
 
 def test_programs_read_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

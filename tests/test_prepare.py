@@ -234,7 +234,7 @@ def test_colours_of_a_video_that_nobody_gave_are_told(tmp_path: Path) -> None:
 
 def test_noise_that_the_autoencoder_correction_would_keep_is_told(tmp_path: Path) -> None:
     def is_told(**changes: Any) -> bool:
-        return any("autoencoder_correction" in text for text in prepared(tmp_path, **changes).warnings)
+        return "correction_keeps_noise" in map(code_of, prepared(tmp_path, **changes).warnings)
 
     assert is_told(autoencoder_correction=True)
     assert not is_told(autoencoder_correction=True, noise_schedule="0: (0)")

@@ -440,7 +440,7 @@ _DRIVEN: dict[str, Fact] = {
     ),
     "parseq_non_schedule_overrides": Fact("pipeline/overrides.py"),
     "use_looper": Fact(
-        "render/guides.py", "The noise seeds follow from the seed and the frame.", is_on("use_looper")
+        "settings/situations.py", "The noise seeds follow from the seed and the frame.", is_on("use_looper")
     ),
     "init_images": Fact("render/guides.py", "The pictures count in the order of their frames.", NEVER),
     "image_strength_schedule": Fact(
@@ -484,9 +484,11 @@ _OUTPUT: dict[str, Fact] = {
     ),
     "fps": Fact("output/"),
     "make_gif": Fact("output/", "It is made by ffmpeg, on every system.", is_on("make_gif")),
-    "delete_imgs": Fact("output/", "Pictures go only once the video has all of them.", NEVER),
+    "delete_imgs": Fact(
+        "pipeline/postproduction.py", "Pictures go only once the video has all of them.", NEVER
+    ),
     "delete_input_frames": Fact("pipeline/job.py"),
-    "image_path": Fact("tools/stitch.py", no_effect="It belongs to the tool that makes videos of pictures."),
+    "image_path": Fact("", no_effect="It belongs to the tool that makes videos of pictures."),
     **_same(
         ("add_soundtrack", "soundtrack_path"),
         Fact(
@@ -496,9 +498,11 @@ _OUTPUT: dict[str, Fact] = {
             NEVER,
         ),
     ),
-    **_same(("r_upscale_video", "r_upscale_factor"), Fact("output/")),
+    **_same(("r_upscale_video", "r_upscale_factor"), Fact("pipeline/extra_outputs.py")),
     "r_upscale_model": Fact(
-        "output/", "The networks run here, without another program; Lanczos needs no weights at all.", NEVER
+        "pipeline/postproduction.py",
+        "The networks run here, without another program; Lanczos needs no weights at all.",
+        NEVER,
     ),
     "r_upscale_keep_imgs": Fact(
         "output/", "The enlarged pictures go only when nothing needs them any more.", NEVER
@@ -506,9 +510,15 @@ _OUTPUT: dict[str, Fact] = {
     "store_frames_in_ram": Fact(
         "output/", "It covers every frame, and gif, upscaling and interpolation work with it."
     ),
-    **_same((name for name in FIELDS if name.startswith("frame_interpolation_")), Fact("output/")),
+    **_same(
+        (name for name in FIELDS if name.startswith("frame_interpolation_")),
+        Fact("pipeline/postproduction.py"),
+    ),
+    "frame_interpolation_keep_imgs": Fact("pipeline/postproduction.py"),
     "frame_interpolation_engine": Fact(
-        "output/", "The networks run without CUDA too; Flow needs no weights at all.", NEVER
+        "pipeline/postproduction.py",
+        "The networks run without CUDA too; Flow needs no weights at all.",
+        NEVER,
     ),
 }
 

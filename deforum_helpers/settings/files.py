@@ -11,7 +11,8 @@ from typing import Any
 from deforum_helpers.core.bounded_json import MOST_BYTES, TooMuch, parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.regular import UnusableFile, read_regular
-from deforum_helpers.settings.messages import json_account
+from deforum_helpers.settings import messages
+from deforum_helpers.settings.messages import json_fault
 from deforum_helpers.settings.model import FIELDS, UNITS, Settings
 from deforum_helpers.settings.model_controlnet import ControlNetUnit
 
@@ -50,21 +51,14 @@ def parse_settings_text(text: str) -> dict[str, Any]:
     try:
         values = parse_json(text, most_bytes=MAX_FILE_BYTES, object_pairs_hook=json_object)
     except json.JSONDecodeError as error:
-        account = json_account(error) if text.strip() else "the text is empty."
-        message = f"The settings are not JSON: {account}"
+        fault = json_fault(error) if text.strip() else "the text is empty."
+        message = messages.SETTINGS_NOT_JSON(fault=fault)
         raise SettingsError([Problem(message, column=error.colno, allowed="a JSON object")]) from None
     except TooMuch as error:
-        message = f"The settings are not read: their JSON {error}."
+        message = messages.SETTINGS_TOO_LARGE(fault=error)
         raise SettingsError([Problem(message, allowed="a JSON object of settings")]) from None
     if not isinstance(values, dict):
-        raise SettingsError(
-            [
-                Problem(
-                    "The settings are not a JSON object; they must begin with { and end with }.",
-                    allowed="a JSON object",
-                )
-            ]
-        )
+        raise SettingsError([Problem(messages.SETTINGS_NOT_BRACED(), allowed="a JSON object")])
     return values
 
 
@@ -77,12 +71,10 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     try:
         return parse_settings_text(read_regular(path, MAX_FILE_BYTES).decode("utf-8-sig"))
     except UnusableFile as error:
-        message = f"The settings file {path} {error}; give a file of settings, .txt or .json."
+        message = messages.SETTINGS_FILE_UNUSABLE(path=path, fault=error)
         raise SettingsError([Problem(message, passing=error.passing)]) from None
     except UnicodeDecodeError:
-        raise SettingsError(
-            [Problem(f"The file {path.name} is not text in UTF-8; save it as UTF-8.")]
-        ) from None
+        raise SettingsError([Problem(messages.SETTINGS_NOT_UTF8(name=path.name))]) from None
 
 
 def flat_settings(settings: Settings) -> dict[str, Any]:

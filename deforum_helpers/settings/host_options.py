@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.settings import messages
 from deforum_helpers.settings.tables import SUBTITLE_PARAMS
 
 X264_PRESETS = (
@@ -117,9 +118,9 @@ def override(options: Options, overrides: dict[str, Any]) -> Options:
         if len(problems) >= MAX_PROBLEMS:
             break
         if name not in declared:
-            problems.append(
-                _problem(name, value, f"one of {', '.join(declared)}", "cannot be overridden by a job")
-            )
+            allowed = f"one of {', '.join(declared)}"
+            message = messages.OPTION_NOT_OVERRIDABLE(name=name, allowed=allowed)
+            problems.append(_problem(message, name, value, allowed))
             continue
         current = getattr(options, name)
         metadata = declared[name].metadata
@@ -130,26 +131,25 @@ def override(options: Options, overrides: dict[str, Any]) -> Options:
         if ok:
             values[name] = accepted
         else:
-            problems.append(_problem(name, value, allowed, "has a value that it cannot have"))
+            message = messages.INVALID_OPTION_VALUE(name=name, found=repr(value)[:80], allowed=allowed)
+            problems.append(_problem(message, name, value, allowed))
     if problems:
         raise SettingsError(problems)
     return replace(options, **values)
 
 
 def override_warnings(options: Options, overrides: Mapping[str, Any]) -> list[str]:
-    """Return what of `overrides` is left out, as plain sentences: programs other than the host's own."""
+    """Return a sentence for each override that is left out: programs other than the host's own."""
     return [
-        f"options_overrides.{entry.name} is ignored: a job cannot choose the programs that a host runs."
+        messages.PROGRAM_NOT_CHOSEN(name=entry.name)
         for entry in fields(Options)
         if entry.metadata.get("program")
         and overrides.get(entry.name, "") not in ("", None, getattr(options, entry.name))
     ]
 
 
-def _problem(name: str, value: Any, allowed: str, what: str) -> Problem:
-    found = repr(value)[:80]
-    message = f"The option {name!r} {what}: found {found}, allowed: {allowed}."
-    return Problem(message, setting=f"options_overrides.{name}", found=found, allowed=allowed)
+def _problem(message: str, name: str, value: Any, allowed: str) -> Problem:
+    return Problem(message, setting=f"options_overrides.{name}", found=repr(value)[:80], allowed=allowed)
 
 
 def _allowed(metadata: Any, current: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.settings import messages
 from deforum_helpers.settings.files import json_object
 from deforum_helpers.settings.messages import Finding, Note, number_text, shown
 from deforum_helpers.settings.model import FIELDS, UNITS
@@ -111,7 +112,7 @@ def _old_colormatch(values: Values) -> Change:
 
 def removed_warning(name: str) -> str:
     """Return what a person should know of a setting that no longer exists."""
-    return f"{name} no longer exists and is ignored: {REMOVED[name]}."
+    return messages.SETTING_REMOVED(name=name, advice=REMOVED[name])
 
 
 def _removed(values: Values) -> Change:
@@ -130,7 +131,7 @@ def _renamed(values: Values) -> Change:
             notes.append(Finding("empty", old))
             continue
         if new in changed and not _is_empty(changed[new]):
-            notes.append(f"{old} means {new}; {new} is given too and is used.")
+            notes.append(messages.OLD_NAME_UNUSED(old=old, new=new))
             continue
         changed[new] = value
         if old.startswith("hybrid_video_"):
@@ -138,7 +139,7 @@ def _renamed(values: Values) -> Change:
         else:
             notes.append(Finding("name", old, meant=new))
     if hybrid:
-        notes.append(f"{', '.join(hybrid)}: read as the same names without video_.")
+        notes.append(messages.HYBRID_NAMES_SHORTENED(names=", ".join(hybrid)))
     return Change(changed, tuple(notes))
 
 
@@ -158,9 +159,9 @@ def _zoe_depth(values: Values) -> Change:
         _text(changed.pop("use_zoe_depth"))
     )
     if algorithm is None:
-        return Change(changed, ("use_zoe_depth no longer exists and is ignored.",))
+        return Change(changed, (messages.ZOE_DEPTH_UNREADABLE(),))
     changed["depth_algorithm"] = algorithm
-    return Change(changed, (f"use_zoe_depth is now part of depth_algorithm; it is read as {algorithm}.",))
+    return Change(changed, (messages.ZOE_DEPTH_READ(algorithm=algorithm),))
 
 
 def _text(value: object) -> str:
@@ -204,20 +205,18 @@ def _places_in_lists(values: Values) -> Change:
         if isinstance(place, int) and not isinstance(place, bool) and 0 <= place < len(names):
             changed[name] = names[place]
             if name == "sampler":
-                warnings.append(
-                    f"sampler is {place}, a place in an old list; it is read as {names[place]!r}."
-                )
+                warnings.append(messages.SAMPLER_BY_POSITION(found=place, name=names[place]))
     return Change(changed, tuple(warnings))
 
 
 def _seed(values: Values) -> Change:
     seed = values.get("seed", -1)
     if seed is None or (isinstance(seed, str) and not seed.strip()):
-        return Change({**values, "seed": -1}, ("seed is empty; a random one is drawn.",))
+        return Change({**values, "seed": -1}, (messages.SEED_EMPTY(),))
     if isinstance(seed, str) and re.fullmatch(r"\s*-?[0-9]{1,20}\.[0-9]{1,40}\s*", seed):
         seed = float(seed)
     if isinstance(seed, float) and abs(seed) < 2**63 and seed != int(seed):
-        return Change({**values, "seed": int(seed)}, (f"seed is {seed!r}; its fraction is cut off.",))
+        return Change({**values, "seed": int(seed)}, (messages.SEED_FRACTION(found=repr(seed)),))
     return Change(dict(values))
 
 
@@ -234,7 +233,9 @@ def _multiples(values: Values) -> Change:
             notes.append(Finding("notation", name, shown(text), str(changed[name])))
         elif word is False or word in ("disabled", "none", "off", "false"):
             changed |= {name: FIELDS[name].default, switch: off}
-            notes.append(f"{name} is {shown(text)}; {switch} is set to {shown(off)}.")
+            notes.append(
+                messages.NUMBER_SWITCHES_OFF(setting=name, found=shown(text), switch=switch, value=shown(off))
+            )
     return Change(changed, tuple(notes))
 
 
@@ -246,7 +247,7 @@ def _endless(values: Values) -> Change:
         return Change(dict(values))
     return Change(
         {**values, "max_frames": int(most or 0)},
-        (f"max_frames is {shown(asked)}; the video gives the length, up to {most:g} frames.",),
+        (messages.VIDEO_GIVES_LENGTH(found=shown(asked), most=f"{most:g}"),),
     )
 
 
@@ -256,8 +257,7 @@ def _no_init_image(values: Values) -> Change:
     empty = image is None or (isinstance(image, str) and not image.strip())
     if use is not True or not empty or values.get("init_image_box"):
         return Change(dict(values))
-    warning = "use_init is true, but init_image is empty; the film starts without an init image."
-    return Change({**values, "use_init": False}, (warning,))
+    return Change({**values, "use_init": False}, (messages.INIT_IMAGE_EMPTY(),))
 
 
 def _empty_batch_name(values: Values) -> Change:
@@ -265,7 +265,7 @@ def _empty_batch_name(values: Values) -> Change:
     if not isinstance(name, str) or name.strip():
         return Change(dict(values))
     default = FIELDS["batch_name"].default
-    return Change({**values, "batch_name": default}, (f"batch_name is empty; {default} is used.",))
+    return Change({**values, "batch_name": default}, (messages.BATCH_NAME_EMPTY(default=default),))
 
 
 def _prompts(values: Values) -> Change:
@@ -278,8 +278,9 @@ def _prompts(values: Values) -> Change:
             warnings.append(Finding("empty", "animation_prompts"))
         else:
             both = not _is_empty(changed.get("prompts"))
-            found = " prompts is given too and is left out." if both else ""
-            warnings.append(f"animation_prompts is read as prompts.{found}")
+            warnings.append(
+                messages.PROMPTS_UNDER_BOTH_NAMES() if both else messages.PROMPTS_UNDER_OLD_NAME()
+            )
             changed["prompts"] = other
     prompts = changed.get("prompts")
     if isinstance(prompts, str):
@@ -287,9 +288,7 @@ def _prompts(values: Values) -> Change:
         warnings.append(warning)
     if isinstance(prompts, list) and prompts and all(isinstance(prompt, str) for prompt in prompts):
         prompts = _framed_list(prompts) or _spread(prompts, changed.get("max_frames"))
-        warnings.append(
-            f"prompts is a list; its entries begin at the frames {', '.join(list(prompts)[:20])}."
-        )
+        warnings.append(messages.PROMPTS_IN_LIST(frames=", ".join(list(prompts)[:20])))
     if prompts is not None:
         changed["prompts"] = prompts
     return Change(changed, tuple(warnings))
@@ -298,21 +297,16 @@ def _prompts(values: Values) -> Change:
 def _parsed(text: str) -> tuple[Any, str]:
     if text[:1] in ("{", "["):
         with suppress(ValueError):
-            return parse_json(
-                text, object_pairs_hook=json_object
-            ), "prompts is JSON text; it is read as what it holds."
+            return parse_json(text, object_pairs_hook=json_object), messages.PROMPTS_AS_JSON_TEXT()
     try:
         framed = framed_prompts(text)
     except UnclearPrompts:
-        return text, "prompts is text."
+        return text, messages.PROMPTS_AS_TEXT()
     if framed:
-        return (
-            framed,
-            f"prompts is one text of frames and prompts; they begin at {', '.join(list(framed)[:20])}.",
-        )
+        return framed, messages.PROMPTS_WITH_FRAMES(frames=", ".join(list(framed)[:20]))
     if text[:1] in ("{", "["):
-        return text, "prompts is text."
-    return {"0": text} if text else {}, "prompts is one text; it is the prompt of all frames."
+        return text, messages.PROMPTS_AS_TEXT()
+    return {"0": text} if text else {}, messages.PROMPT_FOR_ALL_FRAMES()
 
 
 def _framed_list(prompts: list[str]) -> dict[str, str]:

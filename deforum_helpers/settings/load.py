@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.settings import messages
 from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.check import problems_of
 from deforum_helpers.settings.files import RepeatingObject, defaults, flat_settings, typed_settings
@@ -95,7 +96,7 @@ def without_unused(
     used, warnings = [], []
     for problem in problems:
         if problem.setting in unused:
-            warnings.append(f"{problem.message} It is not used here, so it is left out.")
+            warnings.append(messages.UNUSED_SETTING(problem=problem.message))
         else:
             used.append(problem)
     return used, tuple(warnings)
@@ -103,22 +104,22 @@ def without_unused(
 
 def _check_envelope(submitted: object) -> None:
     if not isinstance(submitted, Mapping):
-        message = f"The settings are {shown(submitted)}, but must be an object of names and values."
+        message = messages.SETTINGS_NOT_AN_OBJECT(found=shown(submitted))
         raise SettingsError(
             [Problem(message, found=shown(submitted), allowed="an object of names and values")]
         )
     if len(submitted) > MAX_KEYS:
-        message = f"The settings have {len(submitted):,} names; at most {MAX_KEYS:,} are allowed."
+        message = messages.TOO_MANY_SETTINGS(found=len(submitted), most=MAX_KEYS)
         raise SettingsError(
             [Problem(message, found=str(len(submitted)), allowed=f"at most {MAX_KEYS} names")]
         )
     if foreign := _foreign(submitted):
-        raise SettingsError([Problem(f"This is {foreign}", found=foreign, allowed="Deforum settings")])
+        raise SettingsError([Problem(foreign, found=foreign, allowed="Deforum settings")])
     if submitted and all(isinstance(name, str) and _is_json([name, submitted[name]]) for name in submitted):
         _check_names(submitted)
     problems = [
         Problem(
-            f"The name of a setting is {shown(name)}, but must be text that a file can hold.",
+            messages.INVALID_NAME(found=shown(name)),
             found=shown(name),
             allowed="text",
         )
@@ -130,15 +131,13 @@ def _check_envelope(submitted: object) -> None:
 
 
 def _foreign(submitted: Mapping[Any, Any]) -> str:
-    """Return what else than settings this is and what to do with it, or nothing."""
+    """Return what the object is instead of settings and where it belongs, or nothing."""
     if "deforum_settings" in submitted:
-        return "the body of an API call, not settings; the settings are what its deforum_settings holds."
+        return messages.BODY_OF_CALL()
     if any(isinstance(submitted.get(name), list) for name in ("rendered_frames", "keyframes")):
-        return (
-            "a Parseq document, not settings; put its text or its address into the setting parseq_manifest."
-        )
+        return messages.PARSEQ_DOCUMENT()
     if isinstance(submitted.get("nodes"), list) and "links" in submitted:
-        return "a workflow of ComfyUI, not settings; only Deforum's settings files can be read."
+        return messages.COMFYUI_WORKFLOW()
     return ""
 
 
@@ -147,9 +146,10 @@ def _check_names(submitted: Mapping[str, Any]) -> None:
     if _has_settings(submitted):
         return
     names = _named(list(submitted))
-    inside = _settings_inside(submitted)
-    advice = f" Settings are what {inside} holds; give that alone." if inside else ""
-    message = f"Nothing in this is a setting: found {names}.{advice}"
+    if inside := _settings_inside(submitted):
+        message = messages.SETTINGS_INSIDE(found=names, place=inside)
+    else:
+        message = messages.NO_SETTING_AMONG(found=names)
     raise SettingsError(
         [
             Problem(
@@ -187,7 +187,7 @@ def _read_all(
             info = replace(info, choices=tuple(host_names[name]))
         if not info.loaded:
             if info.kind != "record" and value != info.default:
-                notes.append(f"{name} cannot be set by a file and is ignored.")
+                notes.append(messages.RECORD_IGNORED(setting=name))
             continue
         try:
             reading = read_value(info, value)
@@ -211,7 +211,7 @@ def _is_json(value: object) -> bool:
 def _not_json(unknown: Mapping[str, Any]) -> list[Problem]:
     return [
         Problem(
-            f"{shown(name)} is no setting, and its value is none that JSON has; remove it.",
+            messages.UNKNOWN_NOT_JSON(name=shown(name)),
             setting=name,
             found=shown(value),
             allowed="finite numbers, text, true, false, null, lists and objects of these",
@@ -228,28 +228,28 @@ def repeated_warnings(submitted: Mapping[str, Any], values: Mapping[str, Any]) -
         submitted: the settings as they came.
         values: the same as this version writes them, objects that came as text included.
     """
-    holders = {
-        "The settings hold": submitted,
-        **{f"{name} holds": value for name, value in values.items()},
-    }
-    return [
-        f"{holder} {', '.join(map(shown, held.repeated[:MAX_NAMED]))} more than once; the last value counts."
-        for holder, held in holders.items()
-        if isinstance(held, RepeatingObject)
-    ]
+    warnings: list[str] = []
+    if isinstance(submitted, RepeatingObject):
+        warnings.append(messages.NAMES_REPEATED(names=_repeated(submitted)))
+    for name, value in values.items():
+        if isinstance(value, RepeatingObject):
+            warnings.append(messages.KEYS_REPEATED(setting=name, names=_repeated(value)))
+    return warnings
+
+
+def _repeated(values: RepeatingObject) -> str:
+    return ", ".join(map(shown, values.repeated[:MAX_NAMED]))
 
 
 def unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
     """Return what a person should know of names that are no settings."""
     options = [name for name in unknown if name.startswith("deforum_")]
     others = [name for name in unknown if name not in options and name not in REMOVED]
-    warnings = []
+    warnings: list[str] = []
     if options:
-        warnings.append(
-            f"Ignored: {_named(options)}. These are options, not settings; send them as options_overrides."
-        )
+        warnings.append(messages.OPTIONS_AMONG_SETTINGS(names=_named(options)))
     if others:
-        warnings.append(f"Unknown settings are kept but change nothing: {_named(others)}.")
+        warnings.append(messages.UNKNOWN_SETTINGS(names=_named(others)))
     return warnings
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deforum_helpers.settings import messages
 from deforum_helpers.settings.acting import Acting
 from deforum_helpers.settings.compatibility import FACTS, Flat, differences
 from deforum_helpers.settings.files import flat_settings
@@ -80,7 +81,7 @@ def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileR
         taken_over=tuple(_taken_over(submitted, given, flat, notes, used)),
         ignored=(
             *_grouped(ignored),
-            *(About((name,), f"It no longer exists; {REMOVED[name]}.") for name in removed),
+            *(About((name,), messages.REMOVED_BECAUSE(advice=REMOVED[name])) for name in removed),
         ),
         unknown=tuple(_named(name) for name in loaded.unknown if name not in REMOVED),
         different=tuple(About(names, sentence) for sentence, names in differences(flat).items()),
@@ -122,7 +123,7 @@ def _taken_over(
             left_out.append(Finding("notation", name, shown(submitted[name]), shown(flat[name])))
     yield from sentences(left_out)
     if "legacy_colormatch" not in submitted and used.acts("legacy_colormatch"):
-        yield "legacy_colormatch is not given, as in files that are older than it; it counts as true."
+        yield messages.OLD_COLOR_MATCH()
 
 
 def _named(name: str) -> str:

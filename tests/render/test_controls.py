@@ -388,7 +388,7 @@ def problems(root: Path, *, engine: str = "null", model: str | None = None, **ch
     [
         ({"vid_path": "gone.mp4"}, "cn_1_vid_path", "which is not there"),
         ({"vid_path": "gone.png"}, "cn_1_vid_path", "which is not there"),
-        ({"vid_path": "rtsp://camera/1"}, "cn_1_vid_path", "must be a local file, an http(s) address"),
+        ({"vid_path": "rtsp://camera/1"}, "cn_1_vid_path", "expected a local file, an http(s) address"),
         ({"vid_path": "http://localhost/x.png"}, "cn_1_vid_path", "not on the public network"),
         ({"vid_path": "<text.mp4>"}, "cn_1_vid_path", "which is no video that can be read"),
         ({"vid_path": "<text.png>"}, "cn_1_vid_path", "not a readable image"),
@@ -431,7 +431,7 @@ def test_a_loop_needs_pictures(tmp_path: Path) -> None:
 def test_units_that_are_off_only_warn(tmp_path: Path) -> None:
     changes = unit(4, enabled=False, vid_path="gone.mp4", weight="0:(1/0)", model="", module="?")
     job = prepared(tmp_path, **changes)
-    assert any("cn_4_weight" in text and "left out" in text for text in job.warnings)
+    assert any("cn_4_weight" in text and "is ignored" in text for text in job.warnings)
     engine = Steered()
     film(tmp_path, engine, **changes)
     assert controls(engine) == [()] * 5
