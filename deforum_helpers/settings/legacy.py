@@ -1,4 +1,4 @@
-"""What files of other years call settings, and the words they have for values: tables."""
+"""Migration of settings files of older versions: renamed and removed settings, old values and notations."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ RENAMED = {
     **{f"hybrid_video_{name}": f"hybrid_{name}" for name in _HYBRID},
 }
 REMOVED = {
-    "histogram_matching": "colours are matched by color_coherence",
-    "scale": "how closely the prompt is followed is cfg_scale_schedule",
-    "ddim_eta": "the noise of DDIM is ddim_eta_schedule",
-    "fov": "the field of view is fov_schedule",
+    "histogram_matching": "color_coherence matches colors",
+    "scale": "use cfg_scale_schedule",
+    "ddim_eta": "use ddim_eta_schedule",
+    "fov": "use fov_schedule",
 }
 OLD_NAMES = frozenset({*RENAMED, *REMOVED, "animation_prompts", "use_zoe_depth"})
 

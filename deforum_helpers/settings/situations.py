@@ -47,7 +47,7 @@ INBETWEEN = Situation(
     above("diffusion_cadence", 1)
     | one_of("keyframe_distribution", "Keyframes Only")
     | MOVED & is_on("parseq_non_schedule_overrides"),
-    "when diffusion_cadence or keyframe_distribution leaves frames in between",
+    "when there are in-between frames (diffusion_cadence, keyframe_distribution)",
 )
 
 
@@ -100,11 +100,9 @@ READS_MASK_VIDEO = Situation(
 # The mask of the init settings also serves where there is no mask video.
 NAMES_INIT_MASK = Situation(
     ~is_on("use_mask_video") & names_mask("video_mask") | names_mask("init_mask"),
-    "when a mask expression uses the mask of the init settings",
+    "when a mask expression uses the mask in Mask Init",
 )
-INIT_MASKED = Situation(
-    MASKED & NAMES_INIT_MASK, "when frames are repainted in the mask of the init settings"
-)
+INIT_MASKED = Situation(MASKED & NAMES_INIT_MASK, "when frames are repainted in the mask in Mask Init")
 READS_ALPHA = is_on("use_alpha_as_mask")
 READS_MASK_FILE = NAMES_INIT_MASK & ~READS_ALPHA
 READS_MASKS = Situation(
@@ -132,7 +130,7 @@ COLOR_VIDEO = Situation(
 )
 MATCHES_COLORS = Situation(  # Video Input has no frame of its own to match them to
     not_("color_coherence", "None") & (MOVED | COLOR_IMAGE | COLOR_VIDEO),
-    "when color_coherence matches colours",
+    "when color_coherence matches colors",
 )
 # Colours are matched to those of a frame of the run.
 OWN_COLORS = Situation(
@@ -145,7 +143,8 @@ STARTS_FROM_IMAGE = Situation(
     "when the first frame starts from an image",
 )
 STARTS_FROM_NOTHING = Situation(
-    MOVED & ~is_on("use_init") & ~STARTS_FROM_VIDEO & ~GUIDED, "when the first frame starts from nothing"
+    MOVED & ~is_on("use_init") & ~STARTS_FROM_VIDEO & ~GUIDED,
+    "when the first frame is generated from the prompt alone",
 )
 
 READS_VIDEOS = Situation(USES_VIDEO | READS_MASK_VIDEO, "when frames of a video are used")
