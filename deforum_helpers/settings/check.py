@@ -1,4 +1,4 @@
-"""Rules that hold between settings."""
+"""Rules between settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TIMESTRING = re.compile(r"[0-9]{14}")
 
 
 def is_url(path: str) -> bool:
-    """Tell whether `path` is an address on the network."""
+    """Return whether `path` is an http or https address."""
     return path[:8].casefold().startswith(("http://", "https://"))
 
 
@@ -40,27 +40,27 @@ _IMAGE = "a local file, an http(s) address or a data: URL"
 
 
 def problems_of(settings: Settings) -> list[Problem]:
-    """Return what is wrong with `settings` as a whole; each value is right by itself already."""
+    """Return the contradictions between settings whose values are valid individually."""
     return [problem for rule in RULES for problem in rule(settings)]
 
 
 def safe_batch_name(settings: Settings) -> Iterator[Problem]:
-    """A folder name has no control characters, ends, and is more than dots."""
+    """batch_name must be a folder name: no control characters, limited length, not only dots."""
     name = settings.batch_name
     allowed = ""
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
         allowed = "text without line breaks and control characters"
     elif len(name) > MAX_BATCH_NAME:
-        allowed = f"text of at most {MAX_BATCH_NAME} characters, not {len(name)}"
+        allowed = f"text of at most {MAX_BATCH_NAME} characters (it has {len(name)})"
     elif not name.strip(" ./\\"):
-        allowed = "a name, not only dots and slashes"
+        allowed = "a name that is not only dots and slashes"
     if allowed:
         message = messages.INVALID_VALUE(setting="batch_name", found=shown(name), allowed=allowed, hint="")
         yield Problem(message, setting="batch_name", found=shown(name), allowed=allowed)
 
 
 def resumable(settings: Settings) -> Iterator[Problem]:
-    """A run to be continued is named by 14 digits."""
+    """resume_timestring must be 14 digits."""
     if settings.resume_from_timestring and not _TIMESTRING.fullmatch(settings.resume_timestring):
         found = shown(settings.resume_timestring)
         yield Problem(
@@ -72,7 +72,7 @@ def resumable(settings: Settings) -> Iterator[Problem]:
 
 
 class PathUse(NamedTuple):
-    """A path setting, when it is needed, and whether the film cannot be made without it."""
+    """A path setting, when it is needed, and whether an empty path is an error."""
 
     setting: str
     needed: Callable[[Settings], bool]
@@ -119,7 +119,7 @@ PATHS = (
 
 
 def paths_given(settings: Settings) -> Iterator[Problem]:
-    """A file that is needed is named, and not by a protocol of its own."""
+    """Paths that are needed must be given, and use no protocol other than http(s) and data."""
     for use in PATHS:
         if not use.needed(settings):
             continue
@@ -138,7 +138,7 @@ def paths_given(settings: Settings) -> Iterator[Problem]:
 
 
 def control_paths(settings: Settings) -> Iterator[Problem]:
-    """What ControlNet units read is not named by a protocol of its own."""
+    """Paths of ControlNet units must use no protocol other than http(s) and data."""
     for number, unit in enumerate(settings.controlnet, start=1):
         named = {"vid_path": "" if unit.loopback_mode else unit.vid_path, "mask_vid_path": unit.mask_vid_path}
         for field, path in named.items():
@@ -154,7 +154,7 @@ def _foreign(path: str, allowed: str) -> bool:
 
 
 def one_ending(settings: Settings) -> Iterator[Problem]:
-    """A video repeats or ends with an image, and only one whose frames follow from each other can be led there."""
+    """A loop requires frames that follow from each other, and excludes an end image."""
     if not settings.seamless_loop:
         return
     message = None
@@ -167,7 +167,7 @@ def one_ending(settings: Settings) -> Iterator[Problem]:
 
 
 def one_direction(settings: Settings) -> Iterator[Problem]:
-    """What is shown from its first frame on cannot be rendered from its last."""
+    """Reverse generation excludes inputs that must be read in order."""
     if not settings.reverse_generation:
         return
     units = (unit for unit in settings.controlnet if unit.enabled and not unit.loopback_mode)
@@ -186,7 +186,7 @@ def one_direction(settings: Settings) -> Iterator[Problem]:
 
 
 def extraction_in_order(settings: Settings) -> Iterator[Problem]:
-    """The last extracted frame comes after the first."""
+    """extract_to_frame must be after extract_from_frame."""
     last = settings.extract_to_frame
     if last != -1 and last <= settings.extract_from_frame:
         yield Problem(
@@ -198,7 +198,7 @@ def extraction_in_order(settings: Settings) -> Iterator[Problem]:
 
 
 def factor_of_model(settings: Settings) -> Iterator[Problem]:
-    """A network enlarges as many times as it was trained for."""
+    """An upscaling network supports only the factor that it was trained for."""
     if (
         _upscales(settings)
         and settings.r_upscale_factor != "x4"
@@ -216,7 +216,7 @@ def factor_of_model(settings: Settings) -> Iterator[Problem]:
 
 
 def times_of_engine(settings: Settings) -> Iterator[Problem]:
-    """RIFE makes at most ten times more frames."""
+    """RIFE supports only a limited factor."""
     times = settings.frame_interpolation_x_amount
     if _interpolates_by_rife(settings) and times > LARGEST_RIFE_X:
         yield Problem(

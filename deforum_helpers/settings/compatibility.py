@@ -1,6 +1,6 @@
-"""What became of each setting since classic Deforum: where it is used, since when it exists, what it does otherwise.
+"""Compatibility of each setting with classic Deforum: the module that uses it, its first version, differences.
 
-The one table of these facts. docs/compatibility.md and the report of `python -m deforum_helpers check` are made of it.
+docs/compatibility.md and the report of `python -m deforum_helpers check` are generated from this table.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ Seen = Predicate | Callable[[Flat], bool]
 
 
 class Fact(NamedTuple):
-    """What is known of one setting.
+    """The compatibility of one setting.
 
     Args:
-        used_in: the module or folder that reads it, from the package's folder; empty where nothing does.
-        differs: what it does otherwise than classic Deforum, one or more full sentences; empty = nothing.
-        seen: whether a film of these settings, in which it acts, differs from the classic one; None = where its value
-            is not the default, NEVER = what no file had that worked in classic: there it failed, or could not be
-            written.
-        no_effect: why changing it changes no film; empty = it does.
+        used_in: the module or folder that reads it, relative to the package; empty = none does.
+        differs: the differences from classic Deforum, in full sentences; empty = none.
+        seen: whether a video of these settings, in which it acts, differs from the classic one. None = if its value is
+            not the default. NEVER = the difference concerns only settings that failed in classic.
+        no_effect: why it does not affect a video; empty = it does.
     """
 
     used_in: str
@@ -41,7 +40,7 @@ class Fact(NamedTuple):
 
 
 def _largest(name: str, flat: Flat) -> float:
-    """Return the largest absolute value of a schedule, 0 where it cannot be read."""
+    """Return the largest absolute value of a schedule, 0 if it cannot be read."""
     timeline = Timeline(flat["max_frames"], max(flat["seed"], 0), flat["fps"], flat["W"], flat["H"])
     try:
         return float(abs(numeric_series(flat[name], timeline, name).values).max())
@@ -553,7 +552,7 @@ _ELSEWHERE: dict[str, Fact] = {
 }
 
 
-# What holds for all settings of a kind.
+# Differences that concern all settings of a kind.
 GENERAL = (
     "Schedules may contain functions with several arguments, quotes, nested brackets, line breaks, and "
     "key frames in any order. If frame 0 is missing, the first value is used.",
@@ -579,7 +578,7 @@ def _units() -> dict[str, Fact]:
 
 
 _ALL = _RUN | _PROMPTS | _MOTION | _LOOK | _SCHEDULED | _VIDEOS | _DRIVEN | _units() | _OUTPUT | _ELSEWHERE
-# Flat name -> what is known of it, in the order of a settings file.
+# Flat name -> compatibility, in the order of a settings file.
 FACTS: Mapping[str, Fact] = MappingProxyType({name: _ALL[name] for name in FIELDS})
 
 _ADDED_BY_FORK = frozenset(
@@ -600,7 +599,7 @@ _ADDED_HERE = frozenset(("prompt_interpolation", *YOUNGER_SETTINGS))
 
 
 def since(name: str) -> Since:
-    """Return who had the setting first: classic Deforum, its fork of 2025, or nobody before."""
+    """Return the first version with the setting: classic Deforum, its fork of 2025, or this project."""
     if name in _ADDED_HERE:
         return "here"
     forked = name in _ADDED_BY_FORK or FIELDS[name].group in ("FreeUArgs", "KohyaHRFixArgs")
@@ -608,10 +607,10 @@ def since(name: str) -> Since:
 
 
 def differences(flat: Flat) -> dict[str, tuple[str, ...]]:
-    """Return what will look different from classic Deforum: each sentence with the settings that it is about.
+    """Return the differences from classic Deforum: sentence -> the settings concerned.
 
     Args:
-        flat: every setting by its flat name; those that do not act are left out.
+        flat: every setting by its flat name; settings that do not act are ignored.
     """
     told: dict[str, tuple[str, ...]] = {}
     values = Acting(flat.__getitem__)

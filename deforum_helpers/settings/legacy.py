@@ -17,7 +17,7 @@ from deforum_helpers.settings.prompt_lists import UnclearPrompts, framed_prompts
 from deforum_helpers.settings.tables import CLASSIC_SAMPLERS, MASK_FILLS
 from deforum_helpers.settings.values import read_value
 
-# The notebooks' names of what is the same without "video_".
+# Settings that the notebooks name with "video_" after "hybrid_".
 _HYBRID = (
     *("generate_inputframes", "use_first_frame_as_init_image", "motion", "flow_method", "composite"),
     *("comp_alpha_schedule", "comp_save_extra_frames", "comp_mask_type", "comp_mask_inverse"),
@@ -47,13 +47,15 @@ _RESIZE_MODES: Mapping[Any, str] = {
     "Envelope (Outer Fit)": "Outer Fit (Shrink to Fit)",
     "Scale to Fit (Inner Fit)": "Inner Fit (Scale to Fit)",
 }
-# Setting -> old value -> new value. True and false stand for 1 and 0 too, and for their words.
+# Setting -> old value -> new value. true and false also match 1 and 0, and the words.
 VALUES: Mapping[str, Mapping[Any, str]] = {
     "color_coherence": {
         **{f"Match Frame 0 {space}": space for space in ("HSV", "LAB", "RGB")},
         "MatchFrame0": "RGB",
     },
-    "border": {"warp": "replicate"},  # a misprint of an old template, which drew all but "wrap" alike
+    "border": {
+        "warp": "replicate"
+    },  # a misprint of an old template, which treated all values but "wrap" alike
     "hybrid_composite": {False: "None", True: "Normal"},
     "hybrid_generate_human_masks": {False: "None", True: "PNGs"},
     "optical_flow_redo_generation": _OFF_OR_FINE,
@@ -75,7 +77,7 @@ Values = Mapping[str, Any]
 
 
 class Change(NamedTuple):
-    """Values after a migration, and what a person should know of it."""
+    """Values after a migration, and notes for the user."""
 
     values: dict[str, Any]
     notes: tuple[Note, ...] = ()
@@ -85,7 +87,7 @@ _WORDS = {"true": True, "false": False}
 
 _MULTIPLE = re.compile(r"[xX](?P<after>[0-9]{1,4})|(?P<before>[0-9]{1,4})[xX]")
 
-# A number that old files also switch off -> the setting that does it now, and its value.
+# A number that old files set to "Disabled" -> the setting that switches the feature off now, and its value.
 _SWITCHED_BY: Mapping[str, tuple[str, Any]] = {
     "frame_interpolation_x_amount": ("frame_interpolation_engine", "None"),
     "frame_interpolation_slow_mo_amount": ("frame_interpolation_slow_mo_enabled", False),
@@ -93,9 +95,9 @@ _SWITCHED_BY: Mapping[str, tuple[str, Any]] = {
 
 
 def modernised(submitted: Values) -> Change:
-    """Return `submitted` as the current version writes it: names, values and prompts of old files replaced.
+    """Return `submitted` with the names, values and prompts of old files replaced by current ones.
 
-    Values that make no sense are left as they are; reading them finds the problem.
+    Invalid values are not changed; `read_value` reports them.
     """
     values = dict(submitted)
     notes: list[Note] = []
@@ -106,12 +108,12 @@ def modernised(submitted: Values) -> Change:
 
 
 def _old_colormatch(values: Values) -> Change:
-    """A file that does not know legacy_colormatch was made when colours were matched the old way."""
+    """A file without legacy_colormatch is from a version that matched colors the old way."""
     return Change({"legacy_colormatch": True, **values})
 
 
 def removed_warning(name: str) -> str:
-    """Return what a person should know of a setting that no longer exists."""
+    """Return the warning about a setting that no longer exists."""
     return messages.SETTING_REMOVED(name=name, advice=REMOVED[name])
 
 
@@ -144,7 +146,7 @@ def _renamed(values: Values) -> Change:
 
 
 def _is_empty(value: object) -> bool:
-    """Tell whether a value says nothing, so that another name of its setting counts."""
+    """Return whether a value is empty, so that the value under another name of the setting counts."""
     return value is None or (isinstance(value, str) and not value.strip()) or value in ({}, [])
 
 
@@ -182,7 +184,7 @@ def _old_values(values: Values) -> Change:
 
 
 def _unit_numbers(values: Values) -> Change:
-    """Numbers in ControlNet's schedules, where old files even have true and false."""
+    """Old files have true and false as the schedules of ControlNet units."""
     changed = dict(values)
     notes = []
     for number in range(1, UNITS + 1):
@@ -195,7 +197,7 @@ def _unit_numbers(values: Values) -> Change:
 
 
 def _places_in_lists(values: Values) -> Change:
-    """Files of 2022 name the sampler, and all files the mask fill, by its place in a list."""
+    """Files of 2022 give the sampler, and all files may give the mask fill, as a position in a list."""
     changed = dict(values)
     warnings = []
     for name, names in (("sampler", CLASSIC_SAMPLERS), ("fill", MASK_FILLS)):
@@ -221,7 +223,7 @@ def _seed(values: Values) -> Change:
 
 
 def _multiples(values: Values) -> Change:
-    """Files of early 2023 write "x3" and "3x" for the interpolation's numbers, and "Disabled" to switch it off."""
+    """Files of early 2023 write "x3" and "3x" for the numbers of interpolation, and "Disabled" to switch it off."""
     changed = dict(values)
     notes: list[Note] = []
     for name, (switch, off) in _SWITCHED_BY.items():
@@ -240,7 +242,7 @@ def _multiples(values: Values) -> Change:
 
 
 def _endless(values: Values) -> Change:
-    """A film that is as long as its video has any large number for its length."""
+    """In Video Input old files may have any large max_frames, as the video gives the length."""
     asked, most = values.get("max_frames"), FIELDS["max_frames"].maximum
     given = isinstance(asked, (int, float)) and most is not None and asked > most
     if not given or values.get("animation_mode") != "Video Input":
@@ -252,7 +254,7 @@ def _endless(values: Values) -> Change:
 
 
 def _no_init_image(values: Values) -> Change:
-    """Files switch use_init on and leave its image empty, which classic took for no init image."""
+    """Files with use_init on and an empty init_image had no init image in classic."""
     use, image = values.get("use_init"), values.get("init_image", "a default")
     empty = image is None or (isinstance(image, str) and not image.strip())
     if use is not True or not empty or values.get("init_image_box"):
@@ -269,7 +271,7 @@ def _empty_batch_name(values: Values) -> Change:
 
 
 def _prompts(values: Values) -> Change:
-    """Prompts under their two names, as an object, as its JSON text, as one text, or as a list."""
+    """Prompts under either name, as an object, as JSON text, as one text, or as a list."""
     changed = dict(values)
     warnings: list[Note] = []
     if "animation_prompts" in changed:
@@ -310,7 +312,7 @@ def _parsed(text: str) -> tuple[Any, str]:
 
 
 def _framed_list(prompts: list[str]) -> dict[str, str]:
-    """Return the prompts of `["0: a lake", "60: a wood"]` by their frames, empty where the list is of prompts alone."""
+    """Return the prompts of `["0: a lake", "60: a wood"]` by frame, empty if the list has no frames."""
     try:
         framed = [framed_prompts(prompt) for prompt in prompts]
     except UnclearPrompts:

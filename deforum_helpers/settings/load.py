@@ -1,4 +1,4 @@
-"""The door of the house: what someone submitted becomes checked settings, or all of its problems."""
+"""Loads submitted settings: migrates, reads and checks them, and collects all problems."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from deforum_helpers.settings.values import read_value
 
 MAX_KEYS = 5000
 MAX_NAMED = 30
-# Every name that is read or told of by itself, those of other years included.
+# Every name with a meaning, including those of older versions.
 KNOWN_NAMES = frozenset(FIELDS) | OLD_NAMES
 MAX_FOUND = 200
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Checked settings and what a person should know of how they were read.
+    """Checked settings, and notes for the user.
 
     Args:
-        settings: everything, defaults filled in.
-        unknown: names that are no settings, as submitted; they change nothing.
-        notes: how they were read, and what is unknown.
+        settings: all settings, with defaults.
+        unknown: submitted names that are not settings; they have no effect.
+        notes: how values were read, and which names are unknown.
     """
 
     settings: Settings
@@ -41,15 +41,15 @@ class Loaded:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know, as plain sentences."""
+        """The notes as sentences."""
         return sentences(self.notes)
 
 
 def load_settings(submitted: Mapping[str, Any]) -> Loaded:
-    """Read settings in any notation of any year and check them.
+    """Read settings of any version and notation, and check them.
 
     Raises:
-        SettingsError: all problems there are: types, bounds, names, missing features, contradictions.
+        SettingsError: all problems: types, bounds, names, contradictions.
     """
     loaded, problems = examine_settings(submitted)
     if problems:
@@ -62,15 +62,15 @@ def examine_settings(
 ) -> tuple[Loaded, tuple[Problem, ...]]:
     """Read settings as `load_settings` does, and return them with their problems.
 
-    A setting that cannot be read has its default, so that what depends on the others can be checked as well. What is
-    wrong with a setting that has no effect here is no problem but a note.
+    A setting that cannot be read gets its default, so that the remaining rules can be checked. A problem of a setting
+    without effect becomes a note.
 
     Args:
-        submitted: as they came.
-        host_names: setting -> the names that a host has, as it writes them; ours are understood as well.
+        submitted: the submitted object.
+        host_names: setting -> names that the host offers, in its spelling; our own names are accepted too.
 
     Raises:
-        SettingsError: they are no object of names and values.
+        SettingsError: not an object of names and values.
     """
     _check_envelope(submitted)
     values, notes = modernised(submitted)
@@ -92,7 +92,7 @@ def examine_settings(
 def without_unused(
     problems: Iterable[Problem], unused: Collection[str]
 ) -> tuple[list[Problem], tuple[str, ...]]:
-    """Return the problems of settings that are used, and a warning for each of the others: those named in `unused`."""
+    """Return the problems of settings that act, and a warning for each problem of a setting in `unused`."""
     used, warnings = [], []
     for problem in problems:
         if problem.setting in unused:
@@ -142,7 +142,7 @@ def _foreign(submitted: Mapping[Any, Any]) -> str:
 
 
 def _check_names(submitted: Mapping[str, Any]) -> None:
-    """Refuse an object in which nothing is a setting; say what it holds, and where in it settings are."""
+    """Refuse an object without settings; name its keys, and the nested object that has settings."""
     if _has_settings(submitted):
         return
     names = _named(list(submitted))
@@ -166,7 +166,7 @@ def _has_settings(values: Mapping[Any, Any]) -> bool:
 
 
 def _settings_inside(values: Mapping[str, Any], depth: int = 3) -> str:
-    """Return the path, with dots, of the first object in `values` that holds settings, or nothing."""
+    """Return the dotted path of the first nested object with settings, or nothing."""
     for name, value in list(values.items())[:MAX_NAMED] if depth else ():
         if isinstance(value, Mapping):
             deeper = "" if _has_settings(value) else _settings_inside(value, depth - 1)
@@ -222,11 +222,11 @@ def _not_json(unknown: Mapping[str, Any]) -> list[Problem]:
 
 
 def repeated_warnings(submitted: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
-    """Return what a person should know of names that stand more than once.
+    """Return warnings about names that occur more than once.
 
     Args:
-        submitted: the settings as they came.
-        values: the same as this version writes them, objects that came as text included.
+        submitted: the submitted settings.
+        values: the same after migration, with objects parsed from text.
     """
     warnings: list[str] = []
     if isinstance(submitted, RepeatingObject):
@@ -242,7 +242,7 @@ def _repeated(values: RepeatingObject) -> str:
 
 
 def unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
-    """Return what a person should know of names that are no settings."""
+    """Return warnings about names that are not settings."""
     options = [name for name in unknown if name.startswith("deforum_")]
     others = [name for name in unknown if name not in options and name not in REMOVED]
     warnings: list[str] = []
@@ -254,14 +254,14 @@ def unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
 
 
 def nearest_names(name: str) -> list[str]:
-    """Return up to three settings whose names are most like `name`, the nearest first."""
+    """Return up to three settings with names similar to `name`, the most similar first."""
     by_name = {known.casefold(): known for known in FIELDS}
     near = difflib.get_close_matches(name[:100].casefold(), by_name, n=3, cutoff=0.6)
     return [by_name[one] for one in near]
 
 
 def nearest_name(name: str) -> str | None:
-    """Return the setting whose name is so like `name` that it may be meant, or None."""
+    """Return the setting that `name` probably means, or None."""
     near = difflib.get_close_matches(name[:100], FIELDS, n=1, cutoff=0.75 if len(name) < 6 else 0.85)
     return near[0] if near else None
 

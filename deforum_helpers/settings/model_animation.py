@@ -532,7 +532,7 @@ class AnimationSettings:
     )
     noise_source: str = setting(
         "new",
-        "Where the noise that sampling starts from comes from. new: from the seed, so every frame is a new "
+        "Source of the noise that sampling starts from. new: the seed, so every frame is a new "
         "version of the scene. inverted: from the warped frame itself, by running the model backwards, so that "
         "things keep their shape and move with the camera.",
         tab=_NOISE,

@@ -10,13 +10,13 @@ from deforum_helpers.settings.tables import CN_CONTROL_MODES, CN_RESIZE_MODES
 
 UNITS = 5
 
-# Predicates of a unit name its settings as they stand here, without cn_1_ in front.
+# Predicates of a unit name its settings without the prefix cn_1_.
 _ON = is_on("enabled")
 
 
 @dataclass(frozen=True)
 class ControlNetUnit:
-    """A second model that steers what the first one draws, by a picture or video."""
+    """A ControlNet unit, which steers generation by an image or a video."""
 
     overwrite_frames: bool = setting(
         True,

@@ -46,7 +46,7 @@ class ParseqSettings:
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Pictures that the film is drawn towards at given frames."""
+    """Guide images that the video approaches at given frames."""
 
     use_looper: bool = setting(
         False,
@@ -159,7 +159,7 @@ class FreeUSettings:
 
 @dataclass(frozen=True)
 class KohyaHRFixSettings:
-    """Kohya's fix for large frames: a part of sampling runs shrunk, so that nothing is drawn twice."""
+    """Kohya's fix for large frames: part of sampling runs at a smaller size, which avoids repeated subjects."""
 
     kohya_hrfix_enabled: bool = setting(
         False,

@@ -1,4 +1,4 @@
-"""What is made of the frames: video, sound, gif, upscaling, interpolation. Group DeforumOutputArgs."""
+"""Settings of the outputs: video, sound, GIF, upscaling, interpolation. Group DeforumOutputArgs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INTERPOLATED = not_("frame_interpolation_engine", "None")
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """What is made of the frames."""
+    """Settings of the outputs."""
 
     skip_video_creation: bool = setting(
         False,

@@ -21,7 +21,7 @@ DEFAULT_PROMPTS = {
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """What the frames show."""
+    """Prompts, and the changes between them."""
 
     prompts: Mapping[str, str] = setting(
         DEFAULT_PROMPTS,
@@ -78,7 +78,7 @@ class PromptSettings:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run notes in its settings file; loading one leaves these at their defaults."""
+    """Records that a run writes into its settings file; loading ignores them."""
 
     sd_model_name: str | None = record(
         None, "Name of the checkpoint that generated the frames; written, never read."
@@ -92,7 +92,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class TabOnly:
-    """Switches of the tab; they mean nothing in a file."""
+    """Controls of the tab; they have no effect in a file."""
 
     override_settings_with_file: bool = record(
         False,

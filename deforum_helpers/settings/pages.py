@@ -1,4 +1,4 @@
-"""The page of all settings, made from their declaration."""
+"""The pages of settings and of compatibility, generated from the declarations."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def settings_page(order: Sequence[str] = ()) -> str:
     """Return docs/settings.md: contents, then every setting with its kind, bounds, default and help, by its tab.
 
     Args:
-        order: names of settings as they stand in the tab; the others follow in the order of their declaration.
+        order: names of settings in the order of the tab; others follow in the order of declaration.
     """
     sections: dict[str, list[FieldInfo]] = {}
     places = {name: place for place, name in enumerate(order)}
@@ -57,7 +57,7 @@ def settings_page(order: Sequence[str] = ()) -> str:
 
 
 def _contents(titles: Iterable[str]) -> str:
-    """Return the list of sections, those inside a tab below it."""
+    """Return the list of sections, nested by tab."""
     lines, last = ["## Contents\n"], ""
     for title in titles:
         tab, _, inside = title.partition(" > ")
@@ -70,7 +70,7 @@ def _contents(titles: Iterable[str]) -> str:
 
 
 def anchor(title: str) -> str:
-    """Return the name that a heading has in links.
+    """Return the anchor of a heading.
 
     >>> anchor("Keyframes > Depth Warping & FOV")
     "keyframes--depth-warping--fov"
@@ -79,12 +79,12 @@ def anchor(title: str) -> str:
 
 
 def unit_name(text: str) -> str:
-    """Return `text` with the name of a setting of unit 1 as the name of that of any unit."""
+    """Return `text` with cn_N_ for the settings of unit 1."""
     return text.replace("cn_1_", "cn_N_")
 
 
 def once_per_unit() -> Iterator[FieldInfo]:
-    """Yield every setting, of the ControlNet units those of the first."""
+    """Yield every setting; of the ControlNet units only the first."""
     for info in FIELDS.values():
         if info.group != "ControlNetArgs" or info.name.startswith("cn_1_"):
             yield info
@@ -167,7 +167,7 @@ OTHER_NOTATIONS = (
 
 
 def compatibility_page() -> str:
-    """Return docs/compatibility.md: every setting with where it is used, since when, and what differs, by its tab."""
+    """Return docs/compatibility.md: for every setting, by tab, its module, first version and difference."""
     sections: dict[str, list[FieldInfo]] = {}
     for info in once_per_unit():
         sections.setdefault(section_of(info), []).append(info)

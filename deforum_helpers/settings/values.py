@@ -1,4 +1,4 @@
-"""One submitted value becomes one typed value of its setting, or one problem."""
+"""Converts a submitted value to the type of its setting."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ _WORDS_OF_TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 
 class Reading(NamedTuple):
-    """A typed value, and what a person should know of how it was read."""
+    """A typed value, and a note for the user if it was converted."""
 
     value: Any
     note: Note | None = None
 
 
 def read_value(info: FieldInfo, value: object) -> Reading:
-    """Return the typed value that `value` means for the setting `info`.
+    """Return `value` as a typed value of the setting `info`.
 
     Raises:
-        SettingsError: it means none; one problem, for prompts one per bad entry.
+        SettingsError: an invalid value; one problem, for prompts one per invalid entry.
     """
     if value is None and "None" in info.choices:
         return Reading("None", Finding("notation", info.name, shown(value), shown("None")))
@@ -58,15 +58,15 @@ def read_value(info: FieldInfo, value: object) -> Reading:
 
 
 def whole_text(info: FieldInfo, text: str, limit: int) -> str:
-    """Return `text` if a file can hold it.
+    """Return `text` if it can be stored.
 
     Raises:
-        SettingsError: it is longer than `limit`, or has characters that no text file can hold.
+        SettingsError: it is longer than `limit`, or has characters that UTF-8 cannot encode.
     """
     if len(text) > limit:
-        raise bad_value(info, text, f"text of at most {limit:,} characters, not {len(text):,}")
+        raise bad_value(info, text, f"text of at most {limit:,} characters (it has {len(text):,})")
     if "\x00" in text or not _encodable(text):
-        raise bad_value(info, text, "text without null or half characters")
+        raise bad_value(info, text, "text without null characters and lone surrogates")
     return text
 
 
@@ -74,7 +74,7 @@ def json_text(info: FieldInfo, value: object) -> str:
     """Return `value` as JSON text.
 
     Raises:
-        SettingsError: it holds something that JSON does not have.
+        SettingsError: JSON cannot represent it.
     """
     try:
         text = json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False)
@@ -227,7 +227,7 @@ def _read_json(info: FieldInfo, value: object) -> Reading:
     if value is False:
         return Reading(info.default, messages.FALSE_AS_EMPTY(setting=info.name))
     if not isinstance(value, Mapping):
-        raise bad_value(info, value, "a JSON object, or its text")
+        raise bad_value(info, value, "a JSON object, or one as text")
     text = json_text(info, dict(value))
     return Reading(whole_text(info, text, MAX_INLINE_IMAGE), messages.OBJECT_AS_TEXT(setting=info.name))
 
