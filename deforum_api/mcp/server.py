@@ -104,7 +104,11 @@ def make_server(client: Client) -> MCPServer:
             _with_tool_errors(tool), annotations=kind, structured_output=False if images else None
         )
     _add_resources(server, client)
-    titles = {plan_film: "Plan a video", mend_settings: "Correct settings", review_film: "Review a video"}
+    titles: dict[Callable[..., str], str] = {
+        plan_film: "Plan a video",
+        mend_settings: "Correct settings",
+        review_film: "Review a video",
+    }
     for prompt, title in titles.items():
         server.prompt(title=title)(prompt)
     return server

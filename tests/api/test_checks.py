@@ -108,7 +108,7 @@ def test_a_good_batch_comes_back_as_its_records_need_it(pool: CheckProcesses) ->
     assert json.loads(found.overrides_json) == {"deforum_ffmpeg_crf": 3}
     assert (first.frames, second.warnings) == (4, ())
     assert any("unheard_of" in warning for warning in first.warnings)
-    for name in ("'W'", "prompts holds '0'"):
+    for name in ("'W'", "prompts contains '0'"):
         assert any(name in warning and "more than once" in warning for warning in first.warnings)
 
 

@@ -387,7 +387,7 @@ def problems(root: Path, *, engine: str = "null", model: str | None = None, **ch
     [
         ({"vid_path": "gone.mp4"}, "cn_1_vid_path", "which does not exist"),
         ({"vid_path": "gone.png"}, "cn_1_vid_path", "which does not exist"),
-        ({"vid_path": "rtsp://camera/1"}, "cn_1_vid_path", "must be a local file, an http(s) address"),
+        ({"vid_path": "rtsp://camera/1"}, "cn_1_vid_path", "expected a local file, an http(s) address"),
         ({"vid_path": "http://localhost/x.png"}, "cn_1_vid_path", "not on the public network"),
         ({"vid_path": "<text.mp4>"}, "cn_1_vid_path", "which is not a readable video"),
         ({"vid_path": "<text.png>"}, "cn_1_vid_path", "not a readable image"),

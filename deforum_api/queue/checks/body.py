@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deforum_api.queue.errors import Busy, InvalidBody, Refused
 from deforum_helpers.settings import json_object
-from deforum_helpers.settings.messages import json_account
+from deforum_helpers.settings.messages import json_fault
 
 PLAIN_LIMIT_BYTES = 2 * 2**20
 IMAGES_LIMIT_BYTES = 8 * 2**20
@@ -163,7 +163,7 @@ def parse_json(body: bytes | str, loc: tuple[str | int, ...] = ("body",)) -> Any
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise InvalidBody(f"The body is not JSON: {json_account(error)}", loc, "json_invalid") from None
+        raise InvalidBody(f"The body is not JSON: {json_fault(error)}", loc, "json_invalid") from None
     except UnicodeError:
         raise InvalidBody("The body is not valid UTF-8 text.", loc, "json_invalid") from None
     except RecursionError:
