@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deforum_helpers.core.errors import RenderError
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine, Engine, GenerateRequest
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ class NullEngine:
             return _chart(request.seed, request.width_px, request.height_px).to(self.device)
         if tuple(image.shape) != (3, request.height_px, request.width_px):
             raise RenderError(
-                f"The init image has the shape {tuple(image.shape)}; "
-                f"(3, {request.height_px}, {request.width_px}) was asked for."
+                messages.INIT_IMAGE_SIZE(
+                    found=tuple(image.shape), height_px=request.height_px, width_px=request.width_px
+                )
             )
         return image
 
@@ -64,7 +66,6 @@ def _make(checkpoint: str | None, allow_download: bool, device: str | None) -> E
     return NullEngine(device)
 
 
-_NO_MODEL = "the engine without a model passes init images on as they are"
 NULL = DeclaredEngine(
     name=NullEngine.name,
     title="the engine without a model",
@@ -72,8 +73,8 @@ NULL = DeclaredEngine(
     abilities=Abilities(
         lacks=NO_FACES,
         unread={
-            "noise_source": f"noise_source has no effect: {_NO_MODEL}.",
-            "autoencoder_correction": f"autoencoder_correction has no effect: {_NO_MODEL}.",
+            setting: messages.NULL_IGNORES(setting=setting)
+            for setting in ("noise_source", "autoencoder_correction")
         },
     ),
 )
