@@ -7,6 +7,7 @@ declaration, and its line here. No torch.
 from __future__ import annotations
 
 from deforum_helpers.core.registry import choose
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import Abilities, DeclaredEngine
 from deforum_helpers.engines.demo.declaration import DEMO
 from deforum_helpers.engines.diffusion.declaration import DIFFUSERS
@@ -18,12 +19,8 @@ WEBUI = DeclaredEngine(
     title="the WebUI's model",
     abilities=Abilities(
         unread={
-            "noise_source": (
-                "noise_source is inverted, which a WebUI's model cannot do: frames get new noise here."
-            ),
-            "autoencoder_correction": (
-                "autoencoder_correction has no effect in a WebUI, whose autoencoder is its own."
-            ),
+            "noise_source": messages.WEBUI_CANNOT_INVERT(),
+            "autoencoder_correction": messages.WEBUI_CANNOT_CORRECT(),
         }
     ),
 )

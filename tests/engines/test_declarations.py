@@ -23,6 +23,7 @@ from deforum_helpers.ui.controlnet import available
 from deforum_helpers.ui.controls import start_values, submitted_settings
 from deforum_helpers.ui.formatting import model_html
 from deforum_helpers.ui.messages import CONTROLNET_NEEDS_CHECKPOINT
+from tests.refusals import refuses
 
 ROOT = Path(__file__).parents[2]
 DECLARATION = """
@@ -145,7 +146,7 @@ def test_an_engine_that_takes_a_checkpoint_asks_for_it(
     assert flag_problem(flags) == (
         "--deforum-engine toy needs --ckpt with a model folder or a .safetensors file."
     )
-    with pytest.raises(ModelError, match="'toy' needs a checkpoint"):
+    with refuses(ModelError, "checkpoint_required", "'toy'"):
         make_engine(toy)
     (tmp_path / "Lora").mkdir()
     (tmp_path / "Lora" / "ink.safetensors").touch()

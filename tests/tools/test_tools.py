@@ -20,6 +20,7 @@ from deforum_helpers.core.errors import (
     SettingsError,
     VideoError,
 )
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.progress import CancelToken, Progress
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.models.segmentation import anime
@@ -189,7 +190,7 @@ def test_depth_is_bright_where_asked_for(
 def test_the_built_in_depth_needs_nothing(video: Path, work: Work) -> None:
     made = video_to_depth(video, work, DepthLook(algorithm="AdaBins"))
     assert made.frames == 4
-    assert "serves instead" in made.warnings[0]
+    assert code_of(made.warnings[0]) == "depth_model_substituted"
     assert made.pictures == ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine
 from deforum_helpers.engines.null import NAME
 
@@ -17,7 +18,6 @@ def _make(checkpoint: str | None, allow_download: bool, device: str | None) -> E
     return NullEngine(device)
 
 
-_NO_MODEL = "the engine without a model passes init images on as they are"
 NULL = DeclaredEngine(
     name=NAME,
     title="the engine without a model",
@@ -25,8 +25,8 @@ NULL = DeclaredEngine(
     abilities=Abilities(
         lacks=NO_FACES,
         unread={
-            "noise_source": f"noise_source has no effect: {_NO_MODEL}.",
-            "autoencoder_correction": f"autoencoder_correction has no effect: {_NO_MODEL}.",
+            setting: messages.NULL_IGNORES(setting=setting)
+            for setting in ("noise_source", "autoencoder_correction")
         },
     ),
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deforum_helpers.core.errors import RenderError
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.null import NAME
 
@@ -46,8 +47,9 @@ class NullEngine:
             return _chart(request.seed, request.width_px, request.height_px).to(self.device)
         if tuple(image.shape) != (3, request.height_px, request.width_px):
             raise RenderError(
-                f"The init image has the shape {tuple(image.shape)}; "
-                f"(3, {request.height_px}, {request.width_px}) was asked for."
+                messages.INIT_IMAGE_SIZE(
+                    found=tuple(image.shape), height_px=request.height_px, width_px=request.width_px
+                )
             )
         return image
 
