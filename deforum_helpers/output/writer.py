@@ -33,7 +33,7 @@ from deforum_helpers.output.subtitles import write_subtitles
 from deforum_helpers.output.video import VideoWriter, gif
 from deforum_helpers.render.loop import Outcome
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.resume_state import Checkpoint, encoded
+from deforum_helpers.render.resume_state import ResumeState, encode_state
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.modes import is_reversed
@@ -55,7 +55,7 @@ class _Written:
 
     frames: tuple[tuple[int, Picture, Picture | None], ...]
     extras: tuple[tuple[str, Picture], ...]
-    checkpoint: Checkpoint
+    checkpoint: ResumeState
 
     @property
     def bytes(self) -> int:
@@ -166,7 +166,7 @@ class Film:
         state = outcome.state
         if state.leaving is None:
             state = replace(state, last=None)  # the newest frame waits once, in 8 bits
-        checkpoint = Checkpoint(state, outcome.frames[-1].index + 1, self.plan.digest, self._made_by)
+        checkpoint = ResumeState(state, outcome.frames[-1].index + 1, self.plan.digest, self._made_by)
         self._held.append(_Written(pictures, extras, checkpoint))
         held_bytes = sum(written.bytes for written in self._held)
         if not self.settings.store_frames_in_ram or held_bytes >= MOST_HELD_BYTES:
@@ -253,7 +253,7 @@ class Film:
                 write_frame(self.run.depth_path(number), depth)
         for name, picture in written.extras:
             self._write_extra(name, picture)
-        write_whole(self.run.checkpoint_path, encoded(written.checkpoint))
+        write_whole(self.run.checkpoint_path, encode_state(written.checkpoint))
 
     def _write_extra(self, name: str, picture: Picture) -> None:
         folder = self.run.outdir / EXTRAS_FOLDER

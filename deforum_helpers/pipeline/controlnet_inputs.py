@@ -21,7 +21,7 @@ from deforum_helpers.image.types import Image
 from deforum_helpers.media.extraction import extract_frames, extracted_paths, record_of, said_in
 from deforum_helpers.pipeline.controlnet_files import Material
 from deforum_helpers.pipeline.prepare import Prepared
-from deforum_helpers.render.control_units import UnitPictures
+from deforum_helpers.render.control_units import UnitImages
 
 JPEG = (
     *(cv2.IMWRITE_JPEG_QUALITY, 99),
@@ -31,7 +31,7 @@ JPEG = (
 
 def unpacked_controls(
     prepared: Prepared, outdir: Path, device: torch.device, cancel: CancelToken
-) -> dict[int, UnitPictures]:
+) -> dict[int, UnitImages]:
     """Return what each unit reads, by its number.
 
     The folders are controlnet_N_inputframes and controlnet_N_maskframes; their files are numbered from 0.
@@ -46,7 +46,7 @@ def unpacked_controls(
         SettingsError, VideoError, DiskFull, RenderError: something cannot be read or written.
         Cancelled, Parked: the job was told to stop.
     """
-    units: dict[int, UnitPictures] = {}
+    units: dict[int, UnitImages] = {}
     for control in prepared.inputs.controls:
         picture = mask = None
         if control.picture is not None:
@@ -59,7 +59,7 @@ def unpacked_controls(
                 control.mask, outdir / _mask_folder(control.unit), control.unit, prepared, cancel
             )
             mask = _masks(_pictures(paths, control.mask.setting, device))
-        units[control.unit] = UnitPictures(picture, mask)
+        units[control.unit] = UnitImages(picture, mask)
     return units
 
 

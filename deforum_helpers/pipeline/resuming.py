@@ -16,7 +16,7 @@ from deforum_helpers.output.paths import Run
 from deforum_helpers.output.runs import check_fits, films, frames_from, set_aside, whole_frames
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.resume_state import LARGEST_BYTES, Checkpoint, decoded
+from deforum_helpers.render.resume_state import LARGEST_BYTES, ResumeState, decode_state
 from deforum_helpers.render.state import State
 
 
@@ -88,9 +88,9 @@ def frame_image(run: Run, frame: int, engine: Engine) -> Image:
     return from_bytes(read_frame(run.frame_path(frame)), engine.device)
 
 
-def _saved(run: Run, engine: Engine) -> Checkpoint | None:
+def _saved(run: Run, engine: Engine) -> ResumeState | None:
     try:
-        return decoded(read_file(run.checkpoint_path, LARGEST_BYTES + 1), engine.device)
+        return decode_state(read_file(run.checkpoint_path, LARGEST_BYTES + 1), engine.device)
     except UnusableFile as error:
         if error.absent and is_file(run.settings_path):
             return None
@@ -103,7 +103,7 @@ def _saved(run: Run, engine: Engine) -> Checkpoint | None:
         raise CheckpointError(message) from error
 
 
-def _state_at(plan: Plan, done: int, saved: Checkpoint | None, run: Run, engine: Engine) -> State:
+def _state_at(plan: Plan, done: int, saved: ResumeState | None, run: Run, engine: Engine) -> State:
     """Return the state before the step that makes frame `done`, of the frames on disk."""
     steps = bisect_right(plan.key_frames.stops, done)
     while steps < len(plan.key_frames) and plan.key_frames[steps].dissolve not in (
@@ -116,7 +116,7 @@ def _state_at(plan: Plan, done: int, saved: Checkpoint | None, run: Run, engine:
     return State(steps, frame_image(run, plan.shown(place - 1), engine) if place else None, None, flow)
 
 
-def _how_it_goes_on(start: Start, saved: Checkpoint | None, plan: Plan, run: Run) -> str:
+def _how_it_goes_on(start: Start, saved: ResumeState | None, plan: Plan, run: Run) -> str:
     done, name = start.frames_done, run.timestring
     if not start.from_frames:
         return ""
@@ -137,7 +137,7 @@ def _how_it_goes_on(start: Start, saved: Checkpoint | None, plan: Plan, run: Run
     )
 
 
-def _other_maker(start: Start, saved: Checkpoint | None, run: Run) -> str:
+def _other_maker(start: Start, saved: ResumeState | None, run: Run) -> str:
     """Tell of another engine or model than the run was begun with; one that a run does not name is not known."""
     if saved is None or saved.made_by in ("", start.made_by):
         return ""
