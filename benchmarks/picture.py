@@ -23,19 +23,19 @@ import torch
 from benchmarks.picture_measures import Frame, Pair, burn, coherence, psnr, pulse, sharpness
 from benchmarks.rows import Row
 from benchmarks.scenes import FOV_DEG, KnownDepth, forest, poses_of, revealed_ratio, scene_pairs
-from deforum_helpers.camera.projection import flat_maps, inverse
+from deforum_helpers.camera.projection import inverse, sampling_maps_2d
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Depth
-from deforum_helpers.image.warp import warp_flat
+from deforum_helpers.image.warp import warp_2d
 from deforum_helpers.models.depth import make_estimator
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import HostFacts, Prepared, prepare
-from deforum_helpers.render.moves import FlatMove
+from deforum_helpers.render.moves import Move2D
 
 NAME = "picture"
 BAR = "best: error <= 0.3 of iter's, flicker <= 0.9, motion 0.9 to 1.1, miss <= 2 px, pulse <= 0.03"
@@ -248,20 +248,20 @@ def planned_pairs(frames: Sequence[Frame], prepared: Prepared) -> list[Pair]:
     pairs = []
     for index in range(1, len(frames)):
         move = prepared.plan.moves[index]
-        assert isinstance(move, FlatMove), "only 2D clips have a motion that is known without depth"
+        assert isinstance(move, Move2D), "only 2D clips have a motion that is known without depth"
         before, after = frames[index - 1], frames[index]
-        moved = warp_flat(from_bytes(before), move.dst_from_src, "replicate")
+        moved = warp_2d(from_bytes(before), move.dst_from_src, "replicate")
         pairs.append(
             Pair(before, after, to_float(moved), *flat_motion(move, before.shape[1], before.shape[0]))
         )
     return pairs
 
 
-def flat_motion(move: FlatMove, width_px: int, height_px: int) -> tuple[Any, Any]:
+def flat_motion(move: Move2D, width_px: int, height_px: int) -> tuple[Any, Any]:
     """Return the visible part of the previous frame after a 2D move, and the flow of the previous frame."""
-    map_x, map_y = flat_maps((width_px, height_px), inverse(move.dst_from_src))
+    map_x, map_y = sampling_maps_2d((width_px, height_px), inverse(move.dst_from_src))
     seen = (map_x >= 0) & (map_x <= width_px - 1) & (map_y >= 0) & (map_y <= height_px - 1)
-    to_x, to_y = flat_maps((width_px, height_px), move.dst_from_src)
+    to_x, to_y = sampling_maps_2d((width_px, height_px), move.dst_from_src)
     rows, columns = np.mgrid[:height_px, :width_px].astype(np.float32)
     return seen, np.stack([to_x - columns, to_y - rows]).astype(np.float32)
 

@@ -19,11 +19,11 @@ from benchmarks.picture_measures import Frame, Pair, smear
 from deforum_helpers.camera.pinhole import intrinsics, scene_move, view
 from deforum_helpers.camera.types import Matrix
 from deforum_helpers.image.convert import from_bytes, from_pixels, to_bytes
-from deforum_helpers.image.reveal import hole_of, moved_flags
-from deforum_helpers.image.surface import Sight, seen_surface
+from deforum_helpers.image.reveal import hole_mask, warp_flags
+from deforum_helpers.image.surface import SurfaceView, project_surface
 from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.image.warp import fetched
-from deforum_helpers.render.moves import CameraMove, Move
+from deforum_helpers.image.warp import sample_surface
+from deforum_helpers.render.moves import Move, Move3D
 from tools.demo_model.render import render
 from tools.demo_model.scene_parts import OBJECT_SLOTS
 from tools.demo_model.scenes import collate, sample
@@ -67,9 +67,9 @@ class Scene:
         picture = torch.zeros(3, height_px, width_px)
         nearest = torch.full((height_px, width_px), float("inf"))
         for layer in self.layers:
-            sight = seen_surface(layer.depth, view(pose, self.optics, after), (width_px, height_px))
-            colors = fetched(layer.colors, sight, "bicubic")
-            shown = moved_flags(torch.isfinite(layer.depth), sight) & (sight.depth < nearest)
+            sight = project_surface(layer.depth, view(pose, self.optics, after), (width_px, height_px))
+            colors = sample_surface(layer.colors, sight, "bicubic")
+            shown = warp_flags(torch.isfinite(layer.depth), sight) & (sight.depth < nearest)
             picture = torch.where(shown, colors, picture)
             nearest = torch.where(shown, sight.depth, nearest)
         return to_bytes(picture), nearest.clamp(max=SKY_UNITS)
@@ -79,7 +79,7 @@ def poses_of(moves: Sequence[Move]) -> list[Matrix]:
     """Return for each frame the (4, 4) pose from the first frame's camera to its camera."""
     optics, poses = intrinsics(FOV_DEG, 1, (100, 100)), [np.eye(4)]
     for move in moves[1:]:
-        assert isinstance(move, CameraMove), "a scene is seen by a 3D camera"
+        assert isinstance(move, Move3D), "a scene is seen by a 3D camera"
         poses.append(scene_move(move.next_from_prev, FOV_DEG, optics) @ poses[-1])
     return poses
 
@@ -104,7 +104,7 @@ class KnownDepth:
 
 def scene_pairs(
     frames: Sequence[Frame], depths: Sequence[Depth], poses: Sequence[Matrix]
-) -> tuple[list[Pair], list[Sight]]:
+) -> tuple[list[Pair], list[SurfaceView]]:
     """Return each frame with the previous one, the motion between them, and the true views.
 
     Args:
@@ -118,8 +118,8 @@ def scene_pairs(
     pairs, sights = [], []
     for index in range(1, len(frames)):
         move = poses[index] @ np.linalg.inv(poses[index - 1])
-        sight = seen_surface(depths[index - 1], view(move, optics, optics))
-        moved = fetched(from_bytes(frames[index - 1]), sight, "bicubic")
+        sight = project_surface(depths[index - 1], view(move, optics, optics))
+        moved = sample_surface(from_bytes(frames[index - 1]), sight, "bicubic")
         expected = np.ascontiguousarray(moved.permute(1, 2, 0).numpy() * np.float32(255))
         there = view(move, optics, optics)
         inverse = 1 / depths[index - 1].numpy()
@@ -128,14 +128,14 @@ def scene_pairs(
             for (a, b, c), t in zip(there.pixels, there.shift, strict=True)
         )
         flow = np.stack([x / w - columns, y / w - rows]).astype(np.float32)
-        seen = ~hole_of(sight).numpy()
+        seen = ~hole_mask(sight).numpy()
         pairs.append(Pair(frames[index - 1], frames[index], expected, seen, flow))
         sights.append(sight)
     return pairs, sights
 
 
 def revealed_ratio(
-    frames: Sequence[Frame], truth: Sequence[Frame], pairs: Sequence[Pair], sights: Sequence[Sight]
+    frames: Sequence[Frame], truth: Sequence[Frame], pairs: Sequence[Pair], sights: Sequence[SurfaceView]
 ) -> float:
     """Return the geometric mean of `smear` over the frames, which compares revealed areas with the true views.
 

@@ -6,9 +6,9 @@ import torch
 
 from benchmarks.pictures import picture
 from benchmarks.rows import Row, best_of
-from deforum_helpers.camera.matrix_2d import flat_matrix
+from deforum_helpers.camera.matrix_2d import move_matrix
 from deforum_helpers.camera.pose import next_from_prev
-from deforum_helpers.image.warp import warp_depth, warp_flat
+from deforum_helpers.image.warp import warp_2d, warp_3d
 from deforum_helpers.models.depth.scene import scene_depth
 
 NAME = "warp"
@@ -27,10 +27,10 @@ def _rows(side_px: int) -> list[Row]:
     depth = scene_depth(answer, 1, 2, far_is_large=True)
     pose = next_from_prev((2, -1, 5), (0.2, -0.3, 0.5))
     size_px = (side_px, side_px)
-    matrix = flat_matrix(angle_deg=0.5, zoom=1.02, translation_px=(3, -1), center=(0.5, 0.5), size_px=size_px)
+    matrix = move_matrix(angle_deg=0.5, zoom=1.02, translation_px=(3, -1), center=(0.5, 0.5), size_px=size_px)
 
     def move(depth: torch.Tensor) -> torch.Tensor:
-        return warp_depth(
+        return warp_3d(
             image, depth, pose, fov_deg=70, aspect=1, padding_mode="border", sampling_mode="bicubic"
         )
 
@@ -40,5 +40,5 @@ def _rows(side_px: int) -> list[Row]:
             f"3D move with equalisation of the depth, {side_px}x{side_px}",
             best_of(lambda: move(scene_depth(answer, 1, 2, far_is_large=True)), 20),
         ),
-        Row(f"2D move, {side_px}x{side_px}", best_of(lambda: warp_flat(image, matrix, "replicate"), 20)),
+        Row(f"2D move, {side_px}x{side_px}", best_of(lambda: warp_2d(image, matrix, "replicate"), 20)),
     ]

@@ -203,7 +203,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "init_images",
         GUIDED | {"init_images": '{"0": "<picture>", "0.0": "<picture>"}'},
-        "two pictures at frame 0",
+        "two images at frame 0",
         "one",
     ),
     (

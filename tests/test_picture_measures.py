@@ -8,11 +8,11 @@ import pytest
 
 from benchmarks.picture import flat_motion, text_to_image, to_float
 from benchmarks.picture_measures import Frame, Pair, burn, coherence, psnr, pulse, smear
-from deforum_helpers.camera.matrix_2d import flat_matrix
+from deforum_helpers.camera.matrix_2d import move_matrix
 from deforum_helpers.engines import make_engine
 from deforum_helpers.image.convert import from_bytes
-from deforum_helpers.image.warp import warp_flat
-from deforum_helpers.render.moves import FlatMove
+from deforum_helpers.image.warp import warp_2d
+from deforum_helpers.render.moves import Move2D
 
 SIZE_PX = 160
 
@@ -23,22 +23,22 @@ def texture(seed: int = 0) -> Frame:
     return np.clip(128 + 4 * smooth, 0, 255).astype(np.uint8)
 
 
-def pair(before: Frame, after: Frame | None, move: FlatMove) -> Pair:
-    moved = to_float(warp_flat(from_bytes(before), move.dst_from_src, "replicate"))
+def pair(before: Frame, after: Frame | None, move: Move2D) -> Pair:
+    moved = to_float(warp_2d(from_bytes(before), move.dst_from_src, "replicate"))
     seen, flow = flat_motion(move, SIZE_PX, SIZE_PX)
     return Pair(before, moved.round().astype(np.uint8) if after is None else after, moved, seen, flow)
 
 
-def move(zoom: float = 1.0, x_px: float = 0.0) -> FlatMove:
-    return FlatMove(
-        flat_matrix(
+def move(zoom: float = 1.0, x_px: float = 0.0) -> Move2D:
+    return Move2D(
+        move_matrix(
             angle_deg=0, zoom=zoom, translation_px=(x_px, 0), center=(0.5, 0.5), size_px=(SIZE_PX, SIZE_PX)
         )
     )
 
 
 @pytest.mark.parametrize("planned", [move(zoom=1.02), move(x_px=4)])
-def test_a_video_that_moves_as_told(planned: FlatMove) -> None:
+def test_a_video_that_moves_as_told(planned: Move2D) -> None:
     fit = coherence([pair(texture(), None, planned)])
     assert fit.error < 0.6
     assert fit.flicker < 0.05

@@ -1,1 +1,1 @@
-"""Where the camera goes: poses, 2D matrices, projection, shake. Imports without torch."""
+"""The camera: poses, 2D matrices, projections and shake. Imports without torch."""

@@ -1,4 +1,4 @@
-"""The 2D camera: one 3x3 matrix per move, in pixels, x to the right and y down."""
+"""The 2D camera: one 3x3 matrix per camera move, in pixels, x to the right and y down."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 import numpy as np
 
 from deforum_helpers.camera.pose import cosines_and_sines, rotation
-from deforum_helpers.camera.types import Matrix, refused
+from deforum_helpers.camera.types import Matrix, camera_value_error
 
 SMALLEST_ZOOM = 1e-4
 SMALLEST_FV_DEG = 1e-3
 EDGE_ON_STEP_DEG = 1e-3
 
 
-def flat_matrix(
+def move_matrix(
     *,
     angle_deg: float,
     zoom: float,
@@ -23,23 +23,23 @@ def flat_matrix(
     size_px: tuple[int, int],
     flip: Matrix | None = None,
 ) -> Matrix:
-    """Return the (3, 3) float64 matrix dst_from_src of one 2D move: flip · turn-and-zoom · shift.
+    """Return the (3, 3) float64 matrix dst_from_src of one 2D move: flip · rotation and zoom · shift.
 
-    The shift comes first, so that it is zoomed and turned too. flat_matrix(angle_deg=0, zoom=2, translation_px=(3, 0),
+    The shift is applied first, so it is zoomed and rotated too. move_matrix(angle_deg=0, zoom=2, translation_px=(3, 0),
     center=(0.5, 0.5), size_px=(100, 100)) takes (50, 50) to (56, 50).
 
     Args:
-        angle_deg: counter-clockwise turn of the content on the screen.
-        zoom: > 1 enlarges; 0 shrinks everything into a point, which no matrix takes back.
+        angle_deg: counter-clockwise rotation of the content on the screen.
+        zoom: > 1 enlarges; 0 shrinks the image to a point, which has no inverse.
         translation_px: shift of the content, right and down.
-        center: fixed point of turn and zoom as shares of width and height, (0.5, 0.5) is the middle.
+        center: fixed point of rotation and zoom, as shares of width and height; (0.5, 0.5) is the center.
         size_px: (width, height).
         flip: (3, 3) dst_from_src of `perspective_flip_matrix`, or None.
 
     Raises:
-        SettingsError: the zoom is so near to 0 that the matrix cannot be taken back, without being 0.
+        SettingsError: the zoom is not 0, but too close to 0 for an inverse.
     """
-    move = flat_matrices(
+    move = move_matrices(
         angles_deg=np.array([angle_deg], np.float64),
         zooms=np.array([zoom], np.float64),
         translations_px=np.array([translation_px], np.float64),
@@ -49,10 +49,10 @@ def flat_matrix(
     return np.asarray(move if flip is None else flip @ move, np.float64)
 
 
-def flat_matrices(
+def move_matrices(
     *, angles_deg: Matrix, zooms: Matrix, translations_px: Matrix, centers: Matrix, size_px: tuple[int, int]
 ) -> Matrix:
-    """Return `flat_matrix` of many moves without flips at once, (N, 3, 3).
+    """Return `move_matrix` for many moves without flips, (N, 3, 3).
 
     Args:
         angles_deg, zooms: (N,).
@@ -60,11 +60,11 @@ def flat_matrices(
         size_px: (width, height).
 
     Raises:
-        SettingsError: as of `flat_matrix`, for the first such zoom.
+        SettingsError: as `move_matrix`, for the first such zoom.
     """
     bad = ~((zooms == 0) | (np.abs(zooms) >= SMALLEST_ZOOM))
     if bad.any():
-        raise refused("zoom", float(zooms[bad][0]), f"0, or at least {SMALLEST_ZOOM:g} in size")
+        raise camera_value_error("zoom", float(zooms[bad][0]), f"0, or at least {SMALLEST_ZOOM:g} in size")
     cosines, sines = cosines_and_sines(angles_deg)
     a, b = zooms * cosines, zooms * sines
     cx, cy = (centers * size_px).T
@@ -78,22 +78,24 @@ def flat_matrices(
 def perspective_flip_matrix(
     *, theta_deg: float, phi_deg: float, gamma_deg: float, fv_deg: float, size_px: tuple[int, int]
 ) -> Matrix:
-    """Return the (3, 3) float64 matrix dst_from_src of a picture turned in space; zero angles give the identity.
+    """Return the (3, 3) float64 matrix dst_from_src of an image rotated in space; zero angles give the identity.
 
-    The classic matrix is taken relative to its own zero-angle matrix, which alone would shrink the picture by a
-    tenth of a percent per frame. Edge-on, where a picture has no area, it is taken a thousandth of a degree beside.
+    The matrix is the classic one relative to its own zero-angle matrix, which by itself shrinks the image by a tenth
+    of a percent per frame. Edge-on, where the image has no area, the angles are shifted by a thousandth of a degree.
 
     Args:
-        theta_deg, phi_deg, gamma_deg: turns about z (in the plane), x and y.
-        fv_deg: field of view, not a multiple of 360.
+        theta_deg, phi_deg, gamma_deg: rotations about z (in the plane), x and y.
+        fv_deg: field of view, not a multiple of 180.
         size_px: (width, height).
 
     Raises:
-        SettingsError: the field of view has no perspective.
+        SettingsError: fv_deg is a multiple of 180.
     """
     half = math.radians(fv_deg) / 2
     if min(abs(math.sin(half)), abs(math.cos(half))) < math.radians(SMALLEST_FV_DEG):
-        raise refused("perspective_flip_fv", fv_deg, "an angle other than a multiple of 180 degrees")
+        raise camera_value_error(
+            "perspective_flip_fv", fv_deg, "an angle other than a multiple of 180 degrees"
+        )
     at_rest = classic_flip_matrix(0, 0, 0, fv_deg, size_px)
     turned = classic_flip_matrix(theta_deg, phi_deg, gamma_deg, fv_deg, size_px)
     if abs(np.linalg.det(turned)) < 1e-5:
@@ -108,11 +110,11 @@ def classic_flip_matrix(
 ) -> Matrix:
     """Return classic Deforum's (3, 3) flip matrix, whose zero-angle matrix is not the identity.
 
-    The picture's corners are turned, pushed back along z and projected; the homography between corners and
+    The image's corners are rotated, moved back along z and projected; the homography between corners and
     projections is the flip. At 512x512 and fv 53 degrees, zero angles scale by 0.998769.
 
     Args:
-        theta_deg, phi_deg, gamma_deg: turns about z, x and y.
+        theta_deg, phi_deg, gamma_deg: rotations about z, x and y.
         fv_deg: field of view.
         size_px: (width, height).
     """
@@ -133,10 +135,10 @@ def classic_flip_matrix(
 
 
 def homography(source: np.ndarray, target: np.ndarray) -> Matrix:
-    """Return the (3, 3) float64 matrix that takes four points to four others, last element 1.
+    """Return the (3, 3) float64 homography that maps four points to four others, last element 1.
 
     Args:
-        source, target: (4, 2) points, no three on a line.
+        source, target: (4, 2) points, no three of them collinear.
     """
     rows, right = [], []
     for (x, y), (u, v) in zip(source.tolist(), target.tolist(), strict=True):

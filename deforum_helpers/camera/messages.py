@@ -1,4 +1,4 @@
-"""Messages about values that no camera can have."""
+"""Messages about camera settings."""
 
 from __future__ import annotations
 

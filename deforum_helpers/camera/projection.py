@@ -1,8 +1,8 @@
-"""Where each pixel of the next picture comes from: the 3D camera's sampling coordinates.
+"""The classic 3D camera: the coordinates that each pixel of the next frame is sampled at.
 
-With x, y running from -1 to 1 over the columns and rows and z the depth of a pixel, the camera takes (x, y, z) to
-(X, Y, Z); the content there moves by k (X/Z - x/z, Y/Z - y/z), where k_y = 1 / tan(fov / 2) and k_x = k_y / aspect,
-in halves of the picture. The pixel is fetched from where it stands minus that.
+With x, y from -1 to 1 over columns and rows and z the depth of a pixel, the camera move maps (x, y, z) to (X, Y, Z).
+The content there moves by k (X/Z - x/z, Y/Z - y/z) in halves of the image, with k_y = 1 / tan(fov / 2) and
+k_x = k_y / aspect. The pixel is sampled at its position minus that motion.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deforum_helpers.camera.types import Matrix, Plane, refused
+from deforum_helpers.camera.types import Matrix, Plane, camera_value_error
 
 TILE_PIXELS = 32768
 FARTHEST_PX = 1e6
@@ -20,10 +20,10 @@ FARTHEST_PX = 1e6
 
 @dataclass(frozen=True)
 class Lens:
-    """How strongly the camera's moves show.
+    """The scale of a field of view.
 
     Args:
-        scale_x_px, scale_y_px: pixels by which content at depth 1 moves when the camera moves 1 aside.
+        scale_x_px, scale_y_px: pixels by which content at depth 1 moves when the camera moves sideways by 1.
     """
 
     scale_x_px: float
@@ -36,18 +36,18 @@ def lens(fov_deg: float, aspect: float, size_px: tuple[int, int]) -> Lens:
     lens(90, 1, (100, 50)) moves content at depth 1 by 50 and 25 pixels per unit.
 
     Args:
-        fov_deg: field of view; negative values turn the motion round.
+        fov_deg: field of view; negative values reverse the motion.
         aspect: divides the horizontal motion, not 0.
         size_px: (width, height).
 
     Raises:
-        SettingsError: the field of view or the aspect ratio has no lens.
+        SettingsError: the field of view or the aspect ratio is invalid.
     """
     tangent = math.tan(math.radians(fov_deg) / 2) if math.isfinite(fov_deg) else 0.0
     if abs(tangent) < 1e-9:
-        raise refused("fov_schedule", fov_deg, "an angle other than a multiple of 360 degrees")
+        raise camera_value_error("fov_schedule", fov_deg, "an angle other than a multiple of 360 degrees")
     if not math.isfinite(aspect) or abs(aspect) < 1e-9:
-        raise refused("aspect_ratio_schedule", aspect, "a number other than 0")
+        raise camera_value_error("aspect_ratio_schedule", aspect, "a number other than 0")
     width_px, height_px = size_px
     return Lens(width_px / (2 * tangent * aspect), height_px / (2 * tangent))
 
@@ -59,16 +59,16 @@ def sampling_maps(
     optics: Lens,
     flip_dst_from_src: Matrix | None = None,
 ) -> tuple[Plane, Plane]:
-    """Return the columns and rows to sample at, each (H, W) float32 in pixels, (0, 0) = centre of the first pixel.
+    """Return the columns and rows to sample at, each (H, W) float32 in pixels, (0, 0) = center of the first pixel.
 
-    The fast form of `sampling_point`: whole rows at a time, in tiles that stay in the processor's cache.
+    The fast form of `sampling_point`: computes whole rows, in tiles that fit the processor's cache.
 
     Args:
         depth: (H, W) float32, or None for a plane at depth 1.
         size_px: (width, height).
         next_from_prev: (4, 4) pose of `pose.next_from_prev`.
-        optics: of `lens`.
-        flip_dst_from_src: (3, 3) flip of the picture before the move; composed, so that one sampling does both.
+        optics: from `lens`.
+        flip_dst_from_src: (3, 3) perspective flip before the move, composed with it into one sampling; or None.
     """
     width_px, height_px = size_px
     map_x = np.empty((height_px, width_px), np.float32)
@@ -83,7 +83,7 @@ def sampling_maps(
             z = None if depth is None else depth[tile]
             _fill(map_x[tile], map_y[tile], z, (x, y[tile]), top, next_from_prev, optics)
             if src_from_dst is not None:
-                map_x[tile], map_y[tile] = through(src_from_dst, map_x[tile], map_y[tile])
+                map_x[tile], map_y[tile] = map_points(src_from_dst, map_x[tile], map_y[tile])
             _bound(map_x[tile])
             _bound(map_y[tile])
     return map_x, map_y
@@ -101,12 +101,12 @@ def _fill(
     """Write the coordinates of some rows, starting at row `top`, into `map_x` and `map_y`.
 
     Args:
-        map_x, map_y: (n, W) those rows.
-        z: (n, W) their depth, or None for a plane at depth 1.
-        start_points: x (W,) and y (n, 1) of their pixels, -1..1 over the picture.
-        top: number of the first of them.
+        map_x, map_y: (n, W) output rows.
+        z: (n, W) depth of these rows, or None for a plane at depth 1.
+        start_points: x (W,) and y (n, 1) of the pixels, -1..1 over the image.
+        top: number of the first row.
         next_from_prev: (4, 4) pose.
-        optics: of `lens`.
+        optics: from `lens`.
     """
     x, y = start_points
     columns = np.arange(map_x.shape[1], dtype=np.float32)
@@ -130,8 +130,8 @@ def _fill(
         np.subtract(place, shift, out=out)
 
 
-def through(src_from_dst: Matrix, x: Plane, y: Plane) -> tuple[Plane, Plane]:
-    """Return the points (x, y), any shape, taken through a (3, 3) homography."""
+def map_points(src_from_dst: Matrix, x: Plane, y: Plane) -> tuple[Plane, Plane]:
+    """Return the points (x, y), any shape, mapped by a (3, 3) homography."""
     m = src_from_dst.astype(np.float32)
     weight = m[2, 0] * x + m[2, 1] * y + m[2, 2]
     return (m[0, 0] * x + m[0, 1] * y + m[0, 2]) / weight, (m[1, 0] * x + m[1, 1] * y + m[1, 2]) / weight
@@ -142,12 +142,12 @@ def inverse(dst_from_src: Matrix) -> Matrix:
     return np.asarray(np.linalg.inv(dst_from_src), dtype=np.float64)
 
 
-def flat_maps(size_px: tuple[int, int], src_from_dst: Matrix) -> tuple[Plane, Plane]:
+def sampling_maps_2d(size_px: tuple[int, int], src_from_dst: Matrix) -> tuple[Plane, Plane]:
     """Return the columns and rows to sample at, each (H, W) float32 in pixels, for a 2D move.
 
     Args:
         size_px: (width, height).
-        src_from_dst: (3, 3), the inverse of `flat.flat_matrix`.
+        src_from_dst: (3, 3), inverse of `matrix_2d.move_matrix`.
     """
     width_px, height_px = size_px
     columns = np.arange(width_px, dtype=np.float64)
@@ -173,16 +173,16 @@ def sampling_point(
     next_from_prev: Matrix,
     optics: Lens,
 ) -> tuple[float, float]:
-    """Return where one pixel of the next picture comes from, in pixels: the readable form of `sampling_maps`.
+    """Return the position that one pixel of the next frame is sampled at, in pixels; the reference of `sampling_maps`.
 
-    With 3x3 pixels, 90 degrees, depth 1 and translation_x = 20 the middle pixel comes from 0.15 pixels to its right.
+    With 3x3 pixels, 90 degrees, depth 1 and translation_x = 20 the middle pixel is sampled 0.15 pixels to its right.
 
     Args:
-        column, row: the pixel.
-        depth: its depth.
+        column, row: position of the pixel.
+        depth: depth of the pixel.
         size_px: (width, height), each at least 2.
         next_from_prev: (4, 4) pose.
-        optics: of `lens`.
+        optics: from `lens`.
     """
     width_px, height_px = size_px
     x, y = 2 * column / (width_px - 1) - 1, 2 * row / (height_px - 1) - 1
@@ -193,7 +193,7 @@ def sampling_point(
 
 
 def _bound(coordinates: Plane) -> None:
-    """Replace in place what no picture can be sampled at: points at the height of the camera itself."""
+    """Bound coordinates in place: points level with the camera project to infinity."""
     lowest, highest = float(coordinates.min()), float(coordinates.max())
     if not (lowest >= -FARTHEST_PX and highest <= FARTHEST_PX):
         np.nan_to_num(coordinates, copy=False, nan=FARTHEST_PX, posinf=FARTHEST_PX, neginf=-FARTHEST_PX)

@@ -1,8 +1,7 @@
-"""Camera shake: smooth seeded wandering, and steps, laid over the 3D schedules.
+"""Camera shake: smooth seeded drift and steps, added to the 3D schedules.
 
-A shake is a path about the planned one. The schedules hold moves from frame to frame, so what is added to them is how
-far the shaken path moves within each frame; in sum the camera never leaves the planned path by more than the shake's
-size.
+A shake is a path around the planned one. Schedules hold moves from frame to frame, so each frame adds the difference
+between two points of that path; the camera never leaves the planned path by more than the size of the shake.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ ROUGHNESS = 0.5
 
 @dataclass(frozen=True)
 class Shake:
-    """One way to hold a camera; triples are (x, y, z).
+    """A preset of camera shake; triples are (x, y, z).
 
     Args:
-        label: for people.
-        drift_hz: how often the wandering changes its mind.
-        octaves: layers of ever finer wandering, each twice as fast and half as wide.
-        translation, rotation_deg: how far it wanders, in units of the schedules and degrees.
+        label: name in the tab.
+        drift_hz: direction changes of the drift per second.
+        octaves: layers of the drift, each twice as fast and half as wide as the one before.
+        translation, rotation_deg: size of the drift, in units of the schedules and degrees.
         step_hz: steps per second, 0 = none.
-        step_translation, step_rotation_deg: how far a step sways; y bobs twice per stride.
+        step_translation, step_rotation_deg: size of the sway of a step; y bobs twice per stride.
     """
 
     label: str
@@ -67,19 +66,19 @@ def _shake(preset: Mapping[str, Any]) -> Shake:
 def shake_offsets(
     name: str, intensity: float, speed: float, frames: int, fps: float
 ) -> tuple[Matrix, Matrix]:
-    """Return what a shake adds to the 3D schedules: translations (N, 3) and rotations in degrees (N, 3), float64.
+    """Return the offsets of the 3D schedules: translations (N, 3) and rotations in degrees (N, 3), float64.
 
-    Frame 0 is unmoved. The first frames of a longer film are those of a shorter one.
+    Frame 0 does not move. The offsets of the first frames do not depend on the number of frames.
 
     Args:
         name: a preset's name or label in any case, or "None".
-        intensity: multiplies the size.
-        speed: multiplies the pace.
+        intensity: factor of the size.
+        speed: factor of the pace.
         frames: number of frames, N.
         fps: frames per second, > 0.
 
     Raises:
-        SettingsError: no such shake; lists the names.
+        SettingsError: unknown name; the error lists the names.
     """
     if name.casefold() in ("none", ""):
         return np.zeros((frames, 3)), np.zeros((frames, 3))
@@ -112,7 +111,7 @@ def _key(name: str) -> str:
 
 
 def _path(seed_text: str, shake: Shake, seconds: Matrix, width: float, step: float, axis: int) -> Matrix:
-    """Return (N,) places along one axis, 0 at second 0."""
+    """Return (N,) positions along one axis, 0 at second 0."""
     path = np.zeros_like(seconds)
     for octave in range(shake.octaves):
         pace, share = 2.0**octave, ROUGHNESS**octave
@@ -123,7 +122,7 @@ def _path(seed_text: str, shake: Shake, seconds: Matrix, width: float, step: flo
 
 
 def _smooth_noise(seed_text: str, place: Matrix) -> Matrix:
-    """Return (N,) values in -1..1, random at whole places and smooth between them; `place` is >= 0."""
+    """Return (N,) values in -1..1, random at whole positions and smooth between them; `place` is >= 0."""
     cell = place.astype(np.int64)
     part = place - cell
     corners = np.random.default_rng(zlib.crc32(seed_text.encode())).uniform(

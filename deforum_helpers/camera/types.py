@@ -1,4 +1,4 @@
-"""Array types of the camera."""
+"""Array types of the camera, and the error of its values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Matrix: TypeAlias = npt.NDArray[np.float64]
 Plane: TypeAlias = npt.NDArray[np.float32]
 
 
-def refused(setting: str, found: float, allowed: str) -> SettingsError:
-    """Return the error of a schedule's value at a frame."""
+def camera_value_error(setting: str, found: float, allowed: str) -> SettingsError:
+    """Return the error about a schedule whose value no camera can have."""
     message = messages.VALUE_NOT_A_CAMERA(setting=setting, found=f"{found:g}", allowed=allowed)
     return SettingsError([Problem(message, setting=setting, found=f"{found:g}", allowed=allowed)])

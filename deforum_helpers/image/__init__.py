@@ -1,1 +1,1 @@
-"""Operations on one picture: conversion, warp, colour, noise, adjustments."""
+"""Operations on images: files, conversion, warps, color, noise, masks, adjustments."""

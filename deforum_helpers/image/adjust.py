@@ -47,11 +47,11 @@ def unsharp(
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
-        kernel: side of the Gaussian in pixels; even sides are taken one larger, less than 1 as 1.
+        kernel: side of the Gaussian in pixels; even sides become one larger, sides below 1 become 1.
         sigma: deviation of the Gaussian in pixels; 0 or less derives it from the kernel.
         amount: strength; 0 or less changes nothing.
-        threshold: in 8-bit levels; where image and blur differ by less, the image stays. 0 = off.
-        mask: (H, W) float32 in 0..1 on the image's device; where it is 0 the image stays. None = everywhere.
+        threshold: in 8-bit levels; pixels that differ less from their blur stay unchanged. 0 = off.
+        mask: (H, W) float32 0..1 on the image's device, 0 = unchanged. None = everywhere.
     """
     if amount <= 0:
         return image.clone(memory_format=torch.preserve_format)
@@ -64,7 +64,7 @@ def unsharp(
 
 
 def unsharp_anywhere(image: Image, side_px: int, sigma: float, amount: float, threshold: float) -> Image:
-    """Return the sharpened image on any device: the readable form of the fast one on the CPU.
+    """Return the sharpened image on any device; the reference of the faster CPU form.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
@@ -75,7 +75,7 @@ def unsharp_anywhere(image: Image, side_px: int, sigma: float, amount: float, th
     radius = side_px // 2
     height_px, width_px = image.shape[1:]
     rows, columns = (_mirrored(side, radius, image.device) for side in (height_px, width_px))
-    # sums rather than convolutions, which GPUs may round to ten bits
+    # sums instead of convolutions, which GPUs may round to ten bits
     down = image[:, rows]
     blurred = sum(tap * down[:, i : i + height_px] for i, tap in enumerate(taps))[:, :, columns]
     blurred = sum(tap * blurred[:, :, i : i + width_px] for i, tap in enumerate(taps))
@@ -86,14 +86,14 @@ def unsharp_anywhere(image: Image, side_px: int, sigma: float, amount: float, th
 
 
 def _unsharp_pixels(rgb: Floats, side_px: int, sigma: float, amount: float, threshold: float) -> Floats:
-    """Return the sharpened picture; `rgb` is (H, W, 3)."""
+    """Return the sharpened (H, W, 3) image."""
     sharp = np.empty_like(rgb)
     radius = side_px // 2
 
     def sharpen(band: slice) -> None:
-        seen = slice(max(0, band.start - radius), band.stop + radius)
-        blurred = cv2.GaussianBlur(rgb[seen], (side_px, side_px), sigma, borderType=cv2.BORDER_REFLECT_101)
-        blurred = blurred[band.start - seen.start :][: band.stop - band.start]
+        padded = slice(max(0, band.start - radius), band.stop + radius)
+        blurred = cv2.GaussianBlur(rgb[padded], (side_px, side_px), sigma, borderType=cv2.BORDER_REFLECT_101)
+        blurred = blurred[band.start - padded.start :][: band.stop - band.start]
         cv2.addWeighted(rgb[band], 1 + amount, blurred, -amount, 0.0, dst=sharp[band])
         clamp_pixels(sharp[band])
         if threshold > 0:
@@ -105,7 +105,7 @@ def _unsharp_pixels(rgb: Floats, side_px: int, sigma: float, amount: float, thre
 
 
 def _mirrored(side_px: int, radius: int, device: torch.device) -> torch.Tensor:
-    """Return the rows of a picture with `radius` more at both ends, mirrored about the first and the last one."""
+    """Return row numbers padded by `radius` at both ends, mirrored about the first and the last row."""
     if side_px == 1:
         return torch.zeros(1 + 2 * radius, dtype=torch.long, device=device)
     period = 2 * (side_px - 1)

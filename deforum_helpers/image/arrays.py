@@ -1,4 +1,4 @@
-"""What numpy and torch call by different names, for programs that serve both; `np` stands for either."""
+"""Operations that numpy and torch name differently, for code that runs on both; `np` is either module."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Array = Any
 
 
 def ramp(like: Array, count: int, np: ModuleType) -> Array:
-    """Return 0, 1 .. count - 1 as float32, where `like` is."""
+    """Return 0, 1 .. count - 1 as float32 on the device of `like`."""
     if np is numpy:
         return numpy.arange(count, dtype=numpy.float32)
     return torch.arange(count, dtype=torch.float32, device=like.device)
 
 
 def numbers(like: Array, np: ModuleType) -> Array:
-    """Return the numbers of the entries of `like`, int64."""
+    """Return the indices of `like`, int64."""
     return numpy.arange(len(like)) if np is numpy else torch.arange(len(like), device=like.device)
 
 
 def repeated(values: Array, counts: Array, np: ModuleType) -> Array:
-    """Return each value as often as its count says."""
+    """Return each value repeated by its count."""
     return numpy.repeat(values, counts) if np is numpy else torch.repeat_interleave(values, counts)
 
 

@@ -1,7 +1,7 @@
-"""Work on a picture in bands of rows: what a band needs stays in the cache, and every core takes bands.
+"""Parallel work on an image in bands of rows: a band stays in the cache, and every core takes bands.
 
-OpenCV shares some operations among the cores, not all, and each reads and writes the whole picture. A chain of
-operations on one band after the other takes two thirds of the time.
+OpenCV runs only some operations on several cores, and each operation reads and writes the whole image. A chain of
+operations band by band takes two thirds of the time.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ MARGINS_PER_BAND = 8
 
 
 def in_bands(work: Callable[[slice], object], height_px: int, width_px: int, *, margin_px: int = 0) -> None:
-    """Call `work` with the rows of each band of a picture, on as many threads as OpenCV may use.
+    """Call `work` with the rows of each band of an image, on as many threads as OpenCV may use.
 
     Args:
-        work: called from several threads at once, each time with other rows; the order is open.
-        height_px, width_px: size of the picture, >= 1.
-        margin_px: rows beyond both ends of a band that `work` goes through as well; a band is eight times as tall,
-            so that at most a quarter more is done than without bands.
+        work: called from several threads at once, with different rows each time, in any order.
+        height_px, width_px: size of the image, >= 1.
+        margin_px: rows beyond both ends of a band that `work` also processes. A band is at least eight times as tall,
+            so the margins add at most a quarter of the work.
 
     Raises:
-        Exception: whatever `work` raised, after all threads have left it.
+        Exception: the first exception that `work` raised, after all threads have finished.
     """
     rows = max(1, BAND_PIXELS // width_px, MARGINS_PER_BAND * margin_px)
     bands = iter([slice(top, min(top + rows, height_px)) for top in range(0, height_px, rows)])
@@ -37,23 +37,23 @@ def in_bands(work: Callable[[slice], object], height_px: int, width_px: int, *, 
         for band in bands:
             work(band)
 
-    helpers = _begun(take_bands, min(cv2.getNumThreads(), -(-height_px // rows)) - 1)
+    helpers = _start_threads(take_bands, min(cv2.getNumThreads(), -(-height_px // rows)) - 1)
     try:
         take_bands()
     finally:
-        # a helper that never began has nothing to do any more
+        # a helper that has not started is no longer needed
         errors = [helper.exception() for helper in helpers if not helper.cancel()]
     for error in filter(None, errors):
         raise error
 
 
-def _begun(work: Callable[[], None], count: int) -> list[Future[None]]:
-    begun: list[Future[None]] = []
-    # no thread can begin any more, or Python is shutting down: those that began and the caller do all
+def _start_threads(work: Callable[[], None], count: int) -> list[Future[None]]:
+    started: list[Future[None]] = []
+    # no thread can be started, or Python is shutting down: the started ones and the caller do all the work
     with suppress(RuntimeError):
-        while len(begun) < count:
-            begun.append(_threads().submit(work))
-    return begun
+        while len(started) < count:
+            started.append(_threads().submit(work))
+    return started
 
 
 @cache
@@ -62,5 +62,5 @@ def _threads() -> ThreadPoolExecutor:
 
 
 if hasattr(os, "register_at_fork"):
-    # a forked program has none of the threads: what it gave them would wait forever, and keep its pictures
+    # a forked process has none of the threads: work submitted to them would wait forever and keep its images alive
     os.register_at_fork(after_in_child=_threads.cache_clear)

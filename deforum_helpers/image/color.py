@@ -1,4 +1,4 @@
-"""Colour coherence on any device: the readable form of the fast one on the CPU, and the one that a GPU runs."""
+"""Color coherence: matches the histograms of an image to a reference, with a fast form on the CPU."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from deforum_helpers.image.types import Image
 
 
 def match_anywhere(image: Image, wanted: Spread, space: Space) -> Image:
-    """Return `image` with levels spread as `wanted`, on any device: the readable form of the fast one on the CPU.
+    """Return `image` with the distribution of levels `wanted`, on any device; the reference of the faster CPU form.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
-        wanted: of the reference, in the same space.
-        space: in which the channels are matched.
+        wanted: distribution of the reference, in the same space.
+        space: color space in which the channels are matched.
     """
     levels = space.from_rgb(image)
     table = device_shifts(_spread_of_levels(levels), wanted)
@@ -34,24 +34,24 @@ def match_anywhere(image: Image, wanted: Spread, space: Space) -> Image:
 
 
 def spread_of(image: Image, space: Space) -> Spread:
-    """Return how the levels of an image are spread in a space.
+    """Return the distribution of an image's levels in a color space.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
-        space: the colour space.
+        space: the color space.
     """
     return _spread_of_levels(space.from_rgb(image))
 
 
 def _spread_of_levels(levels: Levels) -> Spread:
     whole = (levels + 0.5).floor().long().clamp(0, LEVELS - 1)
-    # bincount would wait for a GPU, to learn the greatest level
+    # bincount would synchronize with the GPU to read the largest level
     counts = torch.zeros((3, LEVELS), dtype=torch.long, device=levels.device)
     return spread(counts.scatter_add_(1, whole.flatten(1), torch.ones_like(whole).flatten(1)))
 
 
 ENTRIES = 65536
-# Older OpenCV looks up bytes only.
+# Older OpenCV looks up 8-bit values only.
 LOOKS_UP_16_BITS = int(cv2.__version__.split(".")[0]) >= 5
 SPACE_OF_MODE: Mapping[str, str] = {
     "RGB": "RGB",
@@ -64,7 +64,7 @@ SPACE_OF_MODE: Mapping[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class ColorReference:
-    """The picture whose colours are wanted; its histogram is taken once.
+    """The image whose colors are matched; its histogram is computed once.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1; any size.
@@ -79,42 +79,39 @@ class ColorReference:
 
     @property
     def space(self) -> str:
-        """Name of the colour space."""
+        """Name of the color space."""
         return SPACE_OF_MODE[self.mode]
 
     @cached_property
     def image_u8(self) -> Bytes:
-        """The picture in 8 bits, (H, W, 3)."""
+        """The image in 8 bits, (H, W, 3)."""
         return to_bytes(self.image)
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """Pixels per channel and level, (3, 256) float64; of an image on the CPU."""
+        """Pixels per channel and level, (3, 256) float64; for images on the CPU."""
         return _counts(pixels(self.image), self.space)
 
     @cached_property
     def spread(self) -> Spread:
-        """How the levels are spread, on the image's device."""
+        """Distribution of the levels, on the image's device."""
         return spread_of(self.image, SPACES[self.space])
 
 
 def match_color(image: Image, reference: ColorReference) -> Image:
-    """Return `image` with the colours of the reference: each channel's histogram becomes the reference's.
+    """Return `image` with the colors of the reference: each channel's histogram becomes the reference's.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
-        reference: on the same device.
-
-    Raises:
-        UnknownName: (by ColorReference) no such mode.
+        reference: reference on the same device.
     """
     if image.device.type == "cpu":
         return from_pixels(_matched_pixels(pixels(image), reference))
     return match_anywhere(image, reference.spread, SPACES[reference.space])
 
 
-# On the CPU OpenCV converts. Its way from RGB to LAB is read from a table and off by up to half a level, so light is
-# made linear here and only the rest of the way, which is exact to 0.03 of a level there and back, is OpenCV's.
+# On the CPU OpenCV converts. Its conversion from sRGB to LAB reads a table and is off by up to half a level, so the
+# gamma is removed here; the rest of OpenCV's conversion is exact to 0.03 of a level in both directions.
 
 NATIVE_PER_LEVEL: Mapping[str, tuple[float, float, float]] = {
     "RGB": (1 / 255, 1 / 255, 1 / 255),
@@ -129,7 +126,7 @@ NATIVE_ZERO: Mapping[str, tuple[float, float, float]] = {
 
 
 def _native(rgb: Floats, space: str, into: Floats | None = None) -> Floats:
-    """Return (H, W, 3) RGB in OpenCV's float32 form of a space: RGB itself, any other written `into` an array."""
+    """Return (H, W, 3) RGB in OpenCV's float32 form of a space: RGB unchanged, others written `into` an array."""
     if space == "RGB":
         return rgb
     if space == "HSV":
@@ -139,7 +136,7 @@ def _native(rgb: Floats, space: str, into: Floats | None = None) -> Floats:
 
 
 def _to_rgb(native: Floats, space: str, into: Floats) -> Floats:
-    """Write OpenCV's form of HSV or LAB as RGB `into` another array; colours that RGB lacks may lie outside 0..1."""
+    """Write OpenCV's form of HSV or LAB as RGB `into` an array; colors outside the gamut may lie outside 0..1."""
     return np.asarray(
         cv2.cvtColor(native, cv2.COLOR_LAB2RGB if space == "LAB" else cv2.COLOR_HSV2RGB, dst=into)
     )
@@ -154,14 +151,14 @@ def _linear_light() -> Floats:
 
 
 def _looked_up(entries: np.ndarray, table: Floats) -> Floats:
-    """Return the values that (H, W, 3) uint16 name in a table of 65,536."""
+    """Return the entries (H, W, 3) of a table of 65,536 values at uint16 indices."""
     if LOOKS_UP_16_BITS:
         return np.asarray(cv2.LUT(entries, table))
     return np.take(table, entries, mode="clip")
 
 
 def _steps(native: Floats, space: str) -> np.ndarray:
-    """Return which entry of a flat table of 3 · 4096 shifts each value takes: (H, W, 3) uint16."""
+    """Return the index of each value in a flat table of 3 · 4096 shifts: (H, W, 3) uint16."""
     matrix = np.zeros((3, 4))
     for channel in range(3):
         scale = FINE / NATIVE_PER_LEVEL[space][channel]
@@ -200,11 +197,11 @@ def _matched_pixels(rgb: Floats, reference: ColorReference) -> Floats:
     matched = np.empty_like(rgb)
 
     def move(band: slice) -> None:
-        goal = _looked_up(steps[band], table)
+        shifted = _looked_up(steps[band], table)
         if space == "RGB":
-            cv2.add(rgb[band], goal, dst=matched[band])
+            cv2.add(rgb[band], shifted, dst=matched[band])
         else:
-            _to_rgb(cv2.add(native[band], goal, dst=goal), space, matched[band])
+            _to_rgb(cv2.add(native[band], shifted, dst=shifted), space, matched[band])
         clamp_pixels(matched[band])
 
     in_bands(move, *rgb.shape[:2])

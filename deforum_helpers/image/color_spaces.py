@@ -1,4 +1,4 @@
-"""Colour spaces in which histograms are matched, in levels of 0..255 per channel, on any device.
+"""Color spaces in which histograms are matched, in levels of 0..255 per channel, on any device.
 
 | space | channels in levels                                             |
 |-------|----------------------------------------------------------------|
@@ -29,7 +29,7 @@ LAB_BEND = 6 / 29
 
 @dataclass(frozen=True)
 class Space:
-    """A colour space as two conversions of (3, H, W) float32 tensors: RGB 0..1 to levels, and back, unclamped."""
+    """A color space as two conversions of (3, H, W) float32 tensors: RGB 0..1 to levels, and back, unclamped."""
 
     from_rgb: Callable[[Image], Levels]
     to_rgb: Callable[[Levels], Image]
@@ -37,16 +37,16 @@ class Space:
 
 def lab_levels(image: Image) -> Levels:
     """Return an RGB image in LAB levels; white is (255, 128, 128)."""
-    x, y, z = (_bent(plane) for plane in _mixed(_linear(image), torch.tensor(XYZ_FROM_RGB)))
+    x, y, z = (_lab_curve(plane) for plane in _mixed(_linear(image), torch.tensor(XYZ_FROM_RGB)))
     return torch.stack([(116 * y - 16) * 2.55, 500 * (x - y) + 128, 200 * (y - z) + 128])
 
 
 def rgb_from_lab_levels(levels: Levels) -> Image:
-    """Return LAB levels as RGB; colours that RGB lacks lie outside 0..1."""
+    """Return LAB levels as RGB; colors outside the gamut lie outside 0..1."""
     y = (levels[0] / 2.55 + 16) / 116
-    bent = torch.stack([y + (levels[1] - 128) / 500, y, y - (levels[2] - 128) / 200])
-    below = 3 * LAB_BEND**2 * (bent - 4 / 29)
-    xyz = torch.where(bent > LAB_BEND, bent.clamp(min=0) ** 3, below)
+    curved = torch.stack([y + (levels[1] - 128) / 500, y, y - (levels[2] - 128) / 200])
+    below = 3 * LAB_BEND**2 * (curved - 4 / 29)
+    xyz = torch.where(curved > LAB_BEND, curved.clamp(min=0) ** 3, below)
     return _encoded(_mixed(xyz, torch.linalg.inv(torch.tensor(XYZ_FROM_RGB))))
 
 
@@ -78,7 +78,7 @@ def _encoded(linear: torch.Tensor) -> Image:
     return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp(min=0) ** (1 / 2.4) - 0.055)
 
 
-def _bent(plane: torch.Tensor) -> torch.Tensor:
+def _lab_curve(plane: torch.Tensor) -> torch.Tensor:
     return torch.where(plane > LAB_BEND**3, plane.clamp(min=0) ** (1 / 3), plane / (3 * LAB_BEND**2) + 4 / 29)
 
 

@@ -1,4 +1,4 @@
-"""Laying a video over the frames: where it shows, decided by a mask made of both, and how much of it."""
+"""Compositing of hybrid video: masks made from frame and video, and the blend through them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from deforum_helpers.image.types import Image
 
 
 def composite(frame: Image, video: Image, mask: Mask | None, alpha: float) -> Image:
-    """Return `frame` with `alpha` of a picture laid over it that is the frame where the mask is white, else the video.
+    """Return `frame` composited with `video`, which shows where the mask is 0, by `alpha`.
 
     Args:
         frame, video: (3, H, W) float32 RGB, 0..1.
-        mask: (H, W) float32, or None for a picture that is all video.
-        alpha: share of that picture, 0..1.
+        mask: (H, W) float32 0..1, 1 = frame; None = video everywhere.
+        alpha: share of the composite in the result, 0..1.
     """
-    over = video if mask is None else masked(frame, video, mask)
-    return torch.lerp(frame, over, alpha)
+    blended = video if mask is None else masked(frame, video, mask)
+    return torch.lerp(frame, blended, alpha)
 
 
 def blend_mask(frame: Image, video: Image, alpha: float) -> Mask:
-    """Return the greys of both pictures mixed, `alpha` of the video's."""
+    """Return the blend of both images' luma, `alpha` of the video, as a mask (H, W)."""
     return torch.lerp(luma(frame), luma(video), alpha)
 
 
 def difference_mask(frame: Image, video: Image) -> Mask:
-    """Return how far the greys of both pictures are apart."""
+    """Return the absolute difference of both images' luma as a mask (H, W)."""
     return (luma(frame) - luma(video)).abs()
 
 
@@ -41,14 +41,14 @@ def finished_mask(
     contrast: float,
     cutoffs_percent: tuple[float, float] | None,
 ) -> Mask:
-    """Return a mask as it is used.
+    """Return a composite mask after its adjustments.
 
     Args:
         mask: (H, W) float32 0..1.
-        invert: swaps black and white, first of all.
-        equalize: when the greys are spread evenly: "None", "Before" the contrast, "After" it, or "Both".
-        contrast: factor of every grey's distance from the mean grey.
-        cutoffs_percent: percentiles (low, high) that become black and white, or None.
+        invert: whether the mask is inverted, before anything else.
+        equalize: when the histogram is equalized: "None", "Before" the contrast, "After" it, or "Both".
+        contrast: factor of every level's distance from the mean.
+        cutoffs_percent: percentiles (low, high) that become 0 and 1, or None.
     """
     if invert:
         mask = inverse(mask)
@@ -63,14 +63,14 @@ def finished_mask(
 
 
 def equalized(mask: Mask) -> Mask:
-    """Return a mask whose 256 greys are spread evenly, as far as whole greys can be."""
+    """Return a mask with its histogram of 256 levels equalized."""
     levels = (mask * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
     spread = np.asarray(ImageOps.equalize(Pillow.fromarray(levels)), np.float32) / 255
     return torch.from_numpy(spread).to(mask.device)
 
 
 def stretched(mask: Mask, low_percent: float, high_percent: float) -> Mask:
-    """Return a mask stretched so that two percentiles of its greys become black and white, clamped; flat ones stay."""
+    """Return a mask stretched so that two percentiles become 0 and 1, clamped; a constant mask stays unchanged."""
     low, high = np.percentile(mask.cpu().numpy(), (low_percent, high_percent))
     if high <= low:
         return mask

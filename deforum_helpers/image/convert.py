@@ -1,4 +1,4 @@
-"""The only conversions between pictures of the outside (bytes, files, data URLs) and `Image`."""
+"""Conversions between `Image` and bytes, files and data URLs; no other module converts them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def from_bytes(rgb_u8: Bytes, device: torch.device | str = "cpu") -> Image:
 
     Args:
         rgb_u8: (H, W, 3) uint8 RGB.
-        device: where the image shall live.
+        device: device of the result.
     """
     levels = torch.from_numpy(np.require(rgb_u8, requirements=("C", "W"))).to(device)
     return levels.to(torch.float32).div_(255).permute(2, 0, 1)
@@ -38,7 +38,7 @@ def to_bytes(image: Image) -> Bytes:
     if image.device.type != "cpu":
         return bytes_anywhere(image)
     rgb = pixels(image)
-    # Capped first, as numbers too large for an integer would become 0; in rows, as OpenCV drops a lone channel.
+    # Capped first, as values too large for an integer would become 0; as rows, because OpenCV drops a single channel.
     _, capped = cv2.threshold(rgb.reshape(len(rgb), -1), 1, 1, cv2.THRESH_TRUNC)
     return np.asarray(cv2.addWeighted(capped, 255, capped, 0, 0, dtype=cv2.CV_8U), np.uint8).reshape(
         rgb.shape
@@ -46,7 +46,7 @@ def to_bytes(image: Image) -> Bytes:
 
 
 def bytes_anywhere(image: Image) -> Bytes:
-    """Return `to_bytes` of an image on any device: the readable form of the fast one on the CPU."""
+    """Return `to_bytes` of an image on any device; the reference of the faster CPU form."""
     rounded = (image.detach() * 255).round_().clamp_(0, 255).to(torch.uint8)
     return rounded.permute(1, 2, 0).contiguous().cpu().numpy()
 
@@ -61,7 +61,7 @@ def on_8_bit_grid(image: Image) -> Image:
 
 
 def pixels(image: Image) -> Floats:
-    """Return the (H, W, 3) float32 array of an image on the CPU: its own buffer where it is channels_last.
+    """Return the (H, W, 3) float32 array of an image on the CPU, without a copy if it is channels_last.
 
     Args:
         image: (3, H, W) float32, on the CPU.
@@ -75,7 +75,7 @@ def from_pixels(rgb: Floats) -> Image:
 
 
 def clamp_pixels(rgb: Floats) -> Floats:
-    """Clamp C-contiguous (H, W, 3) float32 to 0..1 in place and return it; torch's clamp would wait for its threads."""
+    """Clamp C-contiguous (H, W, 3) float32 to 0..1 in place and return it; torch's clamp is slower."""
     rows = rgb.reshape(len(rgb), -1)
     cv2.threshold(rows, 1, 1, cv2.THRESH_TRUNC, dst=rows)
     cv2.threshold(rows, 0, 1, cv2.THRESH_TOZERO, dst=rows)
@@ -96,23 +96,23 @@ def resized(image: Image, width_px: int, height_px: int) -> Image:
 
 
 def read_image(source: str | Path, *, setting: str, device: torch.device | str = "cpu") -> Image:
-    """Return the picture of a file or a data URL, upright as its EXIF tag says.
+    """Return the image of a file or data URL, oriented by its EXIF tag.
 
     Args:
         source: path, or "data:image/png;base64,...".
         setting: name of the setting that names it, for the error.
-        device: where the image shall live.
+        device: device of the result.
 
     Raises:
-        SettingsError: there is no such file, it is no picture, or it has more than 64 million pixels.
+        SettingsError: the file is missing, is not an image, or has more than 64 million pixels.
     """
-    with open_picture(source, setting=setting) as picture:
-        return from_bytes(np.asarray(picture.convert("RGB")), device)
+    with open_picture(source, setting=setting) as file:
+        return from_bytes(np.asarray(file.convert("RGB")), device)
 
 
 Triple = tuple[float, float, float]
 
-# Of the pictures of ImageNet, by red, green and blue.
+# Of the ImageNet images, per channel.
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION: Triple = (0.229, 0.224, 0.225)
 
@@ -120,13 +120,13 @@ IMAGENET_DEVIATION: Triple = (0.229, 0.224, 0.225)
 def standardised(
     images: torch.Tensor, mean: Triple = IMAGENET_MEAN, deviation: Triple = IMAGENET_DEVIATION
 ) -> torch.Tensor:
-    """Return (images - mean) / deviation, by colours.
+    """Return (images - mean) / deviation per channel.
 
     Args:
         images: (..., 3, H, W) float RGB, 0..1.
-        mean, deviation: of the pictures that a network was trained with.
+        mean, deviation: of the images that a network was trained on.
     """
-    middle, width = (
+    center, scale = (
         torch.tensor(triple, device=images.device)[:, None, None] for triple in (mean, deviation)
     )
-    return (images - middle) / width
+    return (images - center) / scale

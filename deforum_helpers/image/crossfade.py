@@ -1,4 +1,4 @@
-"""An image as bands of detail, finest first, and what is left below them (Burt and Adelson 1983)."""
+"""Blends of two images by bands of detail (Laplacian pyramids; Burt and Adelson 1983)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from deforum_helpers.image.types import Image
 
-# A band is made only of images whose sides have this many pixels; below, it would describe single objects.
+# Smallest side of a band; a smaller one would describe single objects.
 LEAST_SIDE_PX = 16
 
 
 def bands_of(image: torch.Tensor, levels: int) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Return the bands of an image and its rest; `joined` puts them together again, exact but for rounding.
+    """Return the bands of an image, finest first, and the rest; `joined` is the inverse except for rounding.
 
     Args:
         image: (C, H, W) float32.
-        levels: number of bands, each of half the resolution of the one before; small images have fewer.
+        levels: number of bands, each at half the resolution of the one before; small images have fewer.
     """
     bands, rest = [], image[None]
     for _ in range(levels):
@@ -32,7 +32,7 @@ def bands_of(image: torch.Tensor, levels: int) -> tuple[list[torch.Tensor], torc
 
 
 def joined(bands: Sequence[torch.Tensor], rest: torch.Tensor) -> torch.Tensor:
-    """Return the image (C, H, W) of its bands and its rest, channels_last."""
+    """Return the image (C, H, W), channels_last, from its bands and rest."""
     image = rest[None]
     for band in reversed(bands):
         image = _enlarged(image, band) + band
@@ -46,18 +46,18 @@ def _enlarged(image: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 # Number of detail bands. Five bands hold structures of up to 32 px.
 BANDS = 5
-# Grain of the pattern in which one scene gives way to the other: cells along the longer side.
+# Cells of the dissolve pattern along the longer side.
 PATTERN_CELLS = 6
-# How much of the change each place takes, at its coarsest; finer detail takes less of it.
+# Share of the dissolve over which one place changes, in the coarsest band; finer bands change faster.
 EDGE_SHARE = 0.3
 
 
 def sharp_blend(old: Image, new: Image, share: float) -> Image:
-    """Return the detail of an image over the light and colour of two: what is coarser than 32 px is blended.
+    """Return a blend of structures coarser than 32 px with the detail of the new image.
 
     Args:
         old, new: (3, H, W) float32 0..1.
-        share: of the new image in light and colour, 0..1.
+        share: share of the new image in the coarse structures, 0..1.
     """
     _, old_rest = bands_of(old, BANDS)
     bands, new_rest = bands_of(new, BANDS)
@@ -65,17 +65,17 @@ def sharp_blend(old: Image, new: Image, share: float) -> Image:
 
 
 def placewise_blend(old: Image, new: Image, order: torch.Tensor, share: float) -> Image:
-    """Return an image in which places have passed from an old to a new one, with edges as soft as the detail is coarse.
+    """Return an image in which places change from the old image to the new one, with softer edges in coarser bands.
 
     Args:
         old, new: (3, H, W) float32 0..1.
-        order: (H, W) 0..1, at which share each place passes.
-        share: of the change, 0 = old, 1 = new.
+        order: (H, W) 0..1, share at which each place changes.
+        share: progress of the dissolve, 0 = old, 1 = new.
     """
     (old_bands, old_rest), (new_bands, new_rest) = bands_of(old, BANDS), bands_of(new, BANDS)
     levels = len(old_bands) + 1
     mixed = [
-        torch.lerp(before, after, _passed(order, share, EDGE_SHARE * (level + 1) / levels, before))
+        torch.lerp(before, after, _progress(order, share, EDGE_SHARE * (level + 1) / levels, before))
         for level, (before, after) in enumerate(
             zip((*old_bands, old_rest), (*new_bands, new_rest), strict=True)
         )
@@ -84,12 +84,12 @@ def placewise_blend(old: Image, new: Image, order: torch.Tensor, share: float) -
 
 
 def dissolve_order(width_px: int, height_px: int, seed: int, device: torch.device) -> torch.Tensor:
-    """Return in which order places pass from one scene to the next, (H, W) 0..1: a smooth random pattern.
+    """Return the order in which places change in a dissolve, (H, W) 0..1: a smooth random pattern.
 
     Args:
         width_px, height_px: size of the frames.
         seed: 0..2**64-1; the same seed gives the same pattern.
-        device: where it is wanted.
+        device: device of the result.
     """
     longer = max(width_px, height_px)
     cells = [max(2, round(PATTERN_CELLS * side / longer)) for side in (height_px, width_px)]
@@ -100,8 +100,8 @@ def dissolve_order(width_px: int, height_px: int, seed: int, device: torch.devic
     return smooth[0, 0].clamp(0, 1).to(device)
 
 
-def _passed(order: torch.Tensor, share: float, edge: float, like: torch.Tensor) -> torch.Tensor:
-    """Return how far each place has passed, 0..1, at the size of `like`; all are at 0 and 1 with the share."""
+def _progress(order: torch.Tensor, share: float, edge: float, like: torch.Tensor) -> torch.Tensor:
+    """Return the progress of each place, 0..1, at the size of `like`; at share 0 all are 0, at share 1 all are 1."""
     size = (int(like.shape[-2]), int(like.shape[-1]))
     places = interpolate(order[None, None], size, mode="bilinear", align_corners=False)[0, 0]
     return ((share * (1 + edge) - places) / edge).clamp(0, 1)

@@ -1,7 +1,7 @@
-"""What picture files say besides their pixels, bounded before a library makes anything of it.
+"""Checks of image files before decoding: tags and comments, orientation, and the size of TIFF files.
 
-Tags of EXIF and TIFF may all point at the same bytes: those of a file of 1 MB unpack to gigabytes. Comments of GIFs are
-joined block by block, which takes minutes for one of 20 MB.
+EXIF and TIFF tags may all point at the same bytes, so the tags of a 1 MB file can unpack to gigabytes. GIF
+comments are joined block by block, which takes minutes for 20 MB.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 MOST_TEXT_BYTES = 1 << 20
 
-# Bytes of a value of each type of tag; of types that nobody knows nothing is read.
+# Bytes per value of each tag type; unknown types are not read.
 _TYPE_BYTES = {
     1: 1,
     2: 1,
@@ -34,19 +34,19 @@ _TYPE_BYTES = {
 }
 _TAG_BYTES = 12
 _ORIENTATION = 0x0112
-# Tags that are places of more directories: EXIF's own, of the position, of what else may read it.
+# Tags that point to further directories: EXIF, GPS, interoperability.
 _DIRECTORIES = frozenset({0x8769, 0x8825, 0xA005})
 _XMP_ORIENTATION = re.compile(rb"""tiff:Orientation(?:=["']|>)([1-8])""")
 _XMP_BYTES = 64 * 1024
 _WIDTH, _HEIGHT = 256, 257
 _EXIF, _MULTI_PICTURE = b"Exif\0\0", b"MPF\0"
-# JPEG markers without a length, and those behind which the pixels begin.
+# JPEG markers without a length, and those after which the pixels begin.
 _BARE = frozenset({0x01, *range(0xD0, 0xD8)})
 _PIXELS_BEGIN = frozenset({0xD9, 0xDA})
 
 
 class Oversized(ValueError):
-    """A file whose tags or comments unpack to more than they should; `str()` is the rest of a sentence."""
+    """A file whose tags or comments unpack to too much; `str()` continues a sentence about the file."""
 
 
 class _Tag(NamedTuple):
@@ -57,13 +57,13 @@ class _Tag(NamedTuple):
 
 
 def check_head(content: bytes) -> None:
-    """See that what stands beside the pixels of a picture file is no larger than it looks.
+    """Check the size of an image file's tags and comments.
 
     Args:
         content: the whole file, of any format.
 
     Raises:
-        Oversized: it is.
+        Oversized: they unpack to too much.
     """
     if content[:2] == b"\xff\xd8":
         for block in _jpeg_tags(content):
@@ -75,13 +75,13 @@ def check_head(content: bytes) -> None:
 
 
 def check_tags(block: bytes) -> None:
-    """See that the tags of a TIFF structure take no more bytes than there are; raises `Oversized`."""
-    room, begun, starts = len(block) + MOST_TEXT_BYTES, set[int](), [_first(block)]
+    """Check that the tags of a TIFF structure take no more bytes than it has; raises `Oversized`."""
+    room, visited, starts = len(block) + MOST_TEXT_BYTES, set[int](), [_first(block)]
     while starts:
         start = starts.pop()
-        if start is None or start in begun:
+        if start is None or start in visited:
             continue
-        begun.add(start)
+        visited.add(start)
         for tag in _tags(block, start):
             room -= _TAG_BYTES + tag.length * _TYPE_BYTES.get(tag.type, 0)
             if room < 0:
@@ -91,7 +91,7 @@ def check_tags(block: bytes) -> None:
 
 
 def tiff_size(content: bytes) -> tuple[int, int] | None:
-    """Return the size (width, height) that the first picture of a TIFF file has, or None where it does not say."""
+    """Return the size (width, height) of a TIFF file's first image, or None where it is not given."""
     sides: dict[int, int] = {}
     for tag in _tags(content, _first(content)):
         if tag.number in (_WIDTH, _HEIGHT) and tag.type in (3, 4) and tag.length == 1:
@@ -101,11 +101,11 @@ def tiff_size(content: bytes) -> tuple[int, int] | None:
 
 
 def orientation(exif: bytes, xmp: bytes = b"") -> int:
-    """Return which way up a picture is, 1 to 8 as EXIF counts; 1 is as it lies in the file.
+    """Return the EXIF orientation of an image, 1 to 8; 1 = upright as stored.
 
     Args:
-        exif: the EXIF block, with or without its mark.
-        xmp: the XMP text, which counts where the block says nothing.
+        exif: the EXIF block, with or without its prefix.
+        xmp: the XMP text, used where the block has no orientation.
     """
     block = exif.removeprefix(_EXIF)
     for tag in _tags(block, _first(block)):
@@ -121,7 +121,7 @@ def _order(block: bytes) -> str:
 
 
 def _first(block: bytes) -> int | None:
-    """Return where the first directory of a TIFF structure begins; None where it is none."""
+    """Return the offset of the first directory of a TIFF structure; None for other data."""
     if block[:2] not in (b"II", b"MM") or len(block) < 16:
         return None
     kind, place = ("Q", 8) if _is_large(block) else ("I", 4)
@@ -133,7 +133,7 @@ def _is_large(block: bytes) -> bool:
 
 
 def _tags(block: bytes, start: int | None) -> Iterator[_Tag]:
-    """Yield the tags of a directory of a TIFF structure, as far as the structure goes."""
+    """Yield the tags of a directory, up to the end of the TIFF structure."""
     order = _order(block)
     head, entry = ("Q", "HHQ8s") if start is not None and _is_large(block) else ("H", "HHI4s")
     if start is None or start + struct.calcsize(order + head) > len(block):
@@ -146,11 +146,11 @@ def _tags(block: bytes, start: int | None) -> Iterator[_Tag]:
 
 
 def _jpeg_tags(content: bytes) -> Iterator[bytes]:
-    """Yield the TIFF structures before the pixels of a JPEG: lists of pictures, and its EXIF, joined of all parts."""
+    """Yield the TIFF structures before the pixels of a JPEG: multi-picture lists, and the EXIF of all parts joined."""
     place, exif = 2, []
     while place + 4 <= len(content):
         mark, kind = content[place], content[place + 1]
-        if mark != 0xFF:  # a decoder looks for the next mark as well
+        if mark != 0xFF:  # decoders skip to the next marker too
             place = content.find(b"\xff", place)
             if place < 0:
                 break
@@ -174,7 +174,7 @@ def _jpeg_tags(content: bytes) -> Iterator[bytes]:
 
 
 def _check_gif(content: bytes) -> None:
-    """See to what stands before the first picture of a GIF."""
+    """Check the extension blocks before the first image of a GIF."""
     if len(content) < 13:
         return
     place = 13 + (3 << ((content[10] & 7) + 1) if content[10] & 0x80 else 0)

@@ -1,4 +1,4 @@
-"""Pictures whose levels are floating-point numbers, as renderers and depth models write them into TIFF files."""
+"""Image files: opening and checking untrusted files and data URLs, with 16-bit and float levels reduced to 8 bits."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from deforum_helpers.image.file_headers import Oversized, check_head, orientatio
 
 
 def float_tiff(content: bytes, most_pixels: int) -> npt.NDArray[np.uint8] | None:
-    """Return the (H, W) or (H, W, 3) RGB uint8 levels of a float TIFF that Pillow cannot read, in colour or 64 bits.
+    """Return the (H, W) or (H, W, 3) RGB uint8 levels of a float TIFF that Pillow cannot read (color, or 64 bits).
 
-    None for any other file, and for more than `most_pixels`.
+    Returns None for any other file, and for more than `most_pixels`.
     """
     size = tiff_size(content)
     if size is None or not 0 < size[0] * size[1] <= most_pixels:
         return None
-    import cv2  # heavy, and checks meet such files rarely
+    import cv2  # slow to import, and such files are rare
 
     try:
         levels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -45,9 +45,9 @@ def float_tiff(content: bytes, most_pixels: int) -> npt.NDArray[np.uint8] | None
 
 
 def in_8_bits(levels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Return float levels as uint8: 0..1 is black to white, and levels outside of that are scaled to their range.
+    """Return float levels as uint8: 0..1 is black to white; levels outside of 0..1 are scaled by their range.
 
-    What is no number is black; a single level above 1 is white.
+    NaN is black; a constant image above 1 is white.
     """
     finite = levels[np.isfinite(levels)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -60,7 +60,7 @@ def in_8_bits(levels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 LARGEST_PIXELS = 64_000_000
 LARGEST_FILE_BYTES = 256_000_000
-# How a picture gets upright that is as EXIF calls 2 to 8.
+# Transforms that turn the EXIF orientations 2 to 8 upright.
 _TURNS = (
     Pillow.Transpose.FLIP_LEFT_RIGHT,
     Pillow.Transpose.ROTATE_180,
@@ -76,23 +76,23 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 @contextmanager
 def open_picture(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
-    """Give the picture of a file or a data URL, upright as its EXIF tag says, greys of 16 bits in 8.
+    """Open the image of a file or data URL, oriented by its EXIF tag, with 16-bit grays reduced to 8 bits.
 
     Args:
         source: path, or "data:image/png;base64,...".
         setting: name of the setting that names it, for the error.
 
     Raises:
-        SettingsError: there is no such file, it is no picture, or it has more than 64 million pixels.
+        SettingsError: the file is missing, is not an image, or has more than 64 million pixels.
     """
     with _opened(source, setting) as picture:
         yield _in_8_bits(_upright(picture))
 
 
 def _upright(picture: Pillow.Image) -> Pillow.Image:
-    """Pillow's own way unpacks all tags for the one that tells, those that all point at the same bytes included."""
-    picture.load()  # a PNG may say it behind its pixels
-    if isinstance(picture, TiffImageFile):  # upright since it was loaded
+    """Return the image upright. Pillow's own function unpacks all tags, even those that all point at the same bytes."""
+    picture.load()  # a PNG may have its tags after the pixels
+    if isinstance(picture, TiffImageFile):  # loading turned it upright
         return picture
     number = orientation(_tags_of(picture), _xmp_of(picture))
     return picture if number == 1 else picture.transpose(_TURNS[number - 2])
@@ -114,7 +114,7 @@ def _xmp_of(picture: Pillow.Image) -> bytes:
 
 
 def _in_8_bits(picture: Pillow.Image) -> Pillow.Image:
-    """Pillow's own conversion of 16-bit greys and floats cuts off all that is brighter than 255."""
+    """Return the image in 8 bits. Pillow's own conversion of 16-bit grays and floats clips levels above 255."""
     if picture.mode == "F":
         return Pillow.fromarray(in_8_bits(np.asarray(picture)))
     if not picture.mode.startswith("I"):
@@ -124,10 +124,10 @@ def _in_8_bits(picture: Pillow.Image) -> Pillow.Image:
 
 
 def check_picture(source: str | Path, *, setting: str) -> tuple[int, int]:
-    """Return the size (width, height) of a picture, decoded to its last pixel; a file that stays the same is so once.
+    """Return the size (width, height) of an image after decoding all of it; an unchanged file is decoded once.
 
     Raises:
-        SettingsError: as `open_picture`, or the file breaks off.
+        SettingsError: as `open_picture`, or the file is truncated.
     """
     text = str(source).strip()
     about = None
@@ -145,13 +145,13 @@ def _decoded_size(source: str, setting: str, seen: tuple[int, int] | None) -> tu
 
 
 def has_alpha(picture: Pillow.Image) -> bool:
-    """Tell whether a picture can be transparent."""
+    """Tell whether an image has an alpha channel or a transparent color."""
     return picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info
 
 
 @contextmanager
 def open_frames(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
-    """Give the picture of a file as it is stored, before its first frame is decoded; raises as `open_picture`."""
+    """Open an image file as stored, before its first frame is decoded; raises as `open_picture`."""
     with _opened(source, setting) as picture:
         yield picture
 
@@ -198,7 +198,7 @@ def _contents(source: str | Path, setting: str) -> bytes:
         return read_regular(Path(text).expanduser(), LARGEST_FILE_BYTES)
     except UnusableFile as error:
         why, passing = str(error), error.passing
-    except RuntimeError:  # a home of nobody
+    except RuntimeError:  # ~name of an unknown user
         why, passing = "is not a path", False
     allowed = "the path of an image"
     message = messages.NO_IMAGE_FILE(setting=setting, found=_shown(text), why=why, allowed=allowed)
@@ -222,7 +222,7 @@ def _size_limit() -> str:
 
 
 def _shown(source: str | Path) -> str:
-    """Quote the beginning of a data URL or address, and the end of a path, where the file's name is."""
+    """Quote a source in at most 80 characters: the beginning of a data URL or address, the end of a path."""
     text = str(source)
     if len(text) > _MOST_SHOWN:
         is_path = not text.startswith("data:") and "://" not in text

@@ -1,4 +1,4 @@
-"""A picture brought to a frame of another shape: stretched, cropped, or with bars."""
+"""Fits an image to a frame of another aspect ratio: stretched, cropped, or with bars."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Fit = Literal["stretch", "inner", "outer"]
 def fitted(image: Image, width_px: int, height_px: int, fit: Fit) -> Image:
     """Return `image` at the size of a frame.
 
-    A picture of 100x50 in a frame of 64x64 keeps its middle 50x50 with "inner"; with "outer" it is 64x32 between two
-    bars of 16 rows, in the colour of its border.
+    An image of 100x50 in a frame of 64x64 keeps its center 50x50 with "inner"; with "outer" it is 64x32 between two
+    bars of 16 rows, in the color of its border.
 
     Args:
         image: (C, H, W) float32 in 0..1.
-        width_px, height_px: of the frame, >= 1.
-        fit: "stretch" changes its ratio of sides; "inner" crops it; "outer" shows all of it.
+        width_px, height_px: size of the frame, >= 1.
+        fit: "stretch" changes the aspect ratio; "inner" crops the image; "outer" adds bars.
     """
     if fit == "inner":
         return resized(_middle(image, width_px, height_px), width_px, height_px)
@@ -31,7 +31,7 @@ def fitted(image: Image, width_px: int, height_px: int, fit: Fit) -> Image:
 
 
 def _middle(image: Image, width_px: int, height_px: int) -> Image:
-    """Return the largest middle part that has the frame's ratio of sides."""
+    """Return the largest center part with the frame's aspect ratio."""
     height, width = image.shape[1:]
     kept_width = min(width, max(1, round(height * width_px / height_px)))
     kept_height = min(height, max(1, round(width * height_px / width_px)))
@@ -53,6 +53,6 @@ def _between_bars(image: Image, width_px: int, height_px: int) -> Image:
 
 
 def _border_color(image: Image) -> torch.Tensor:
-    """(C,): the median of the outermost pixels, which a single bright line does not change."""
+    """Return the median color of the outermost pixels, (C,); a mean would follow a single bright line."""
     rows, columns = image[:, [0, -1]].flatten(1), image[:, :, [0, -1]].flatten(1)
     return torch.cat([rows, columns], 1).median(1).values

@@ -1,8 +1,8 @@
-"""Matching of histograms: which level becomes which, so that the values are spread as in a reference.
+"""Histogram matching: maps levels so that an image's distribution of values becomes that of a reference.
 
-A level v stands for all values that round to it. It becomes the reference's level with the same cumulated share of
-pixels, between levels by straight lines; levels that do not occur are moved as their neighbours are, so that a
-picture matched to itself stays as it is.
+A level v stands for all values that round to it. It maps to the reference's level with the same cumulative share of
+pixels, linearly interpolated between levels. Levels that do not occur are shifted like their neighbors, so an image
+matched to itself does not change.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ FINE = 16
 
 
 def shifts(counts: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Return by how many levels each value moves: (C, 256 · 16) float32, at every sixteenth of a level.
+    """Return the shift of each value in levels: (C, 256 · 16) float32, at every sixteenth of a level.
 
-    Pixels spread evenly over the levels 10 and 20 that are to be spread over 30 and 50 move by 20 and 30 levels.
+    Pixels at the levels 10 and 20 in equal numbers, matched to 30 and 50, shift by 20 and 30 levels.
 
     Args:
-        counts: (C, 256) pixels per channel and level of the picture, none of the channels empty.
-        wanted: (C, 256) the same of the reference.
+        counts: (C, 256) pixels per channel and level of the image; no channel is empty.
+        wanted: (C, 256) the same for the reference.
     """
     return np.stack([_channel_shifts(*pair) for pair in zip(counts, wanted, strict=True)])
 
@@ -41,12 +41,12 @@ def _channel_shifts(
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """How the values of three channels are spread.
+    """The distribution of the values of three channels.
 
     Args:
         occurs: (3, 256) bool, which levels occur.
-        share: (3, 256) float64, cumulated share of the pixels up to each level.
-        before: (3, 256) int64, the last level that occurs before each one, -1 = none.
+        share: (3, 256) float64, cumulative share of the pixels up to each level.
+        before: (3, 256) int64, the last level before each one that occurs, -1 = none.
     """
 
     occurs: torch.Tensor
@@ -55,17 +55,17 @@ class Spread:
 
 
 def spread(counts: torch.Tensor) -> Spread:
-    """Return the spread of (3, 256) counts of pixels per level."""
+    """Return the distribution for (3, 256) counts of pixels per level."""
     share = counts.to(torch.float64).cumsum(1)
     return Spread(counts > 0, share / share[:, -1:], _last_before(counts > 0))
 
 
 def device_shifts(source: Spread, reference: Spread) -> torch.Tensor:
-    """Return by how many levels each value moves: (3, 256 · 16) float32, at every sixteenth of a level.
+    """Return the shift of each value in levels: (3, 256 · 16) float32, at every sixteenth of a level.
 
     Args:
-        source: of the picture.
-        reference: of the picture whose spread is wanted.
+        source: distribution of the image.
+        reference: distribution of the reference.
     """
     level = torch.arange(LEVELS, dtype=torch.float64, device=source.share.device)
     right = torch.searchsorted(reference.share, source.share).clamp(max=LEVELS - 1)
@@ -78,7 +78,7 @@ def device_shifts(source: Spread, reference: Spread) -> torch.Tensor:
 
 
 def _between_occurring(moved: torch.Tensor, source: Spread) -> torch.Tensor:
-    """Return the moves with levels that do not occur filled in from their neighbours."""
+    """Return the shifts with levels that do not occur interpolated from their neighbors."""
     level = torch.arange(LEVELS, device=moved.device).expand_as(source.before)
     last = LEVELS - 1
     after = last - _last_before(source.occurs.flip(1)).flip(1)
@@ -96,7 +96,7 @@ def _every_sixteenth(moved: torch.Tensor) -> torch.Tensor:
 
 
 def _last_before(occurs: torch.Tensor) -> torch.Tensor:
-    """Return the last level that occurs before each level, -1 = none: (3, 256) int64."""
+    """Return the last level before each one that occurs, -1 = none: (3, 256) int64."""
     level = torch.arange(LEVELS, device=occurs.device)
     last = torch.where(occurs, level, -1).cummax(1).values
     return torch.cat([torch.full_like(last[:, :1], -1), last[:, :-1]], 1)

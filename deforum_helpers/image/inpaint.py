@@ -1,4 +1,4 @@
-"""Repainting the masked part of a picture, whoever paints: smear, crop, paint, paste."""
+"""Inpainting with any engine: smears, crops, generates and pastes the masked part of an image."""
 
 from __future__ import annotations
 
@@ -14,63 +14,63 @@ from deforum_helpers.image.types import Image
 
 Paint = Callable[[Image, Mask], Image]
 
-# Below half a level of 8 bits a mask cannot be seen.
-SEEN = 0.5 / 255
+# A mask below half a level of 8 bits has no effect.
+VISIBLE = 0.5 / 255
 
 
 @dataclass(frozen=True)
 class Box:
-    """A part of a picture: its first row and column, its height and width, in pixels."""
+    """A part of an image: first row and column, height and width, in pixels."""
 
     top: int
     left: int
     height: int
     width: int
 
-    def of(self, picture: torch.Tensor) -> torch.Tensor:
+    def of(self, image: torch.Tensor) -> torch.Tensor:
         """Return this part of (..., H, W)."""
-        return picture[..., self.top : self.top + self.height, self.left : self.left + self.width]
+        return image[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 def repaint(image: Image, mask: Mask, paint: Paint, *, smear: bool, padding_px: int | None) -> Image:
-    """Return `image` with the masked part painted anew; outside of the mask it is the same to the bit.
+    """Return `image` with the masked part generated anew; pixels outside the mask stay the same bit for bit.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
-        mask: (H, W) float32 0..1, 1 = painted anew, not 0 everywhere.
-        paint: gets a picture and a mask of the size of `image`, answers such a picture.
-        smear: whether the masked part first takes over its surroundings.
-        padding_px: None paints the whole picture; a number paints the masked part alone, enlarged to the size of the
-            picture, with at least so many pixels around it.
+        mask: (H, W) float32 0..1, 1 = repaint; not 0 everywhere.
+        paint: takes an image and a mask of the size of `image` and returns such an image.
+        smear: whether the masked part is first filled from its surroundings.
+        padding_px: None = the whole image is generated; a number = only the masked part, with at least as many pixels
+            around it, enlarged to the size of the image.
     """
-    ground = smeared(image, mask) if smear else image
+    init_image = smeared(image, mask) if smear else image
     if padding_px is None:
-        return masked(paint(ground, mask), image, mask)
+        return masked(paint(init_image, mask), image, mask)
     height_px, width_px = mask.shape
     box = box_around(mask, padding_px)
-    part = _image(box.of(ground))
-    seen = F.interpolate(box.of(mask)[None, None], (height_px, width_px), mode="bilinear", antialias=True)[
-        0, 0
-    ]
-    painted = resized(paint(resized(part, width_px, height_px), seen), box.width, box.height)
+    part = _image(box.of(init_image))
+    part_mask = F.interpolate(
+        box.of(mask)[None, None], (height_px, width_px), mode="bilinear", antialias=True
+    )[0, 0]
+    painted = resized(paint(resized(part, width_px, height_px), part_mask), box.width, box.height)
     result = image.clone(memory_format=torch.preserve_format)
     box.of(result).copy_(masked(painted, _image(box.of(image)), box.of(mask)))
     return result
 
 
 def box_around(mask: Mask, padding_px: int) -> Box:
-    """Return the part with all of the mask in it, padded, with the picture's own ratio of sides where that fits.
+    """Return the padded bounding box of a mask, with the image's aspect ratio where it fits.
 
-    A mask of one pixel in the middle of 512x512, padded by 32, is in a box of 65x65.
+    A mask of one pixel in the center of 512x512, padded by 32, is in a box of 65x65.
 
     Args:
         mask: (H, W), not 0 everywhere.
-        padding_px: pixels on each side, cut off at the picture's edge.
+        padding_px: pixels on each side, up to the image's edge.
     """
     sides = []
     for axis, side_px in ((1, mask.shape[0]), (0, mask.shape[1])):
-        seen = torch.nonzero(mask.amax(axis) > SEEN)
-        first, last = int(seen.min()), int(seen.max())
+        masked_at = torch.nonzero(mask.amax(axis) > VISIBLE)
+        first, last = int(masked_at.min()), int(masked_at.max())
         sides.append((max(first - padding_px, 0), min(last + 1 + padding_px, side_px)))
     (top, bottom), (left, right) = sides
     height_px, width_px = mask.shape
@@ -82,14 +82,14 @@ def box_around(mask: Mask, padding_px: int) -> Box:
 
 
 def _grown(first: int, end: int, length: int, side_px: int) -> int:
-    """Return where a stretch begins that grows evenly to `length` and stays within the side."""
+    """Return the start of the range first..end grown evenly to `length` and kept within the side."""
     return min(max(first - (length - (end - first)) // 2, 0), side_px - length)
 
 
 def smeared(image: Image, mask: Mask) -> Image:
-    """Return `image` with the masked part filled by what surrounds it, from the rim inwards.
+    """Return `image` with the masked part filled from its surroundings, from the rim inwards.
 
-    What is known is averaged to ever smaller pictures; what is unknown is taken from the next smaller one.
+    Known pixels are averaged into smaller and smaller images; unknown pixels come from the next smaller one.
 
     Args:
         image: (3, H, W) float32 RGB.
@@ -100,7 +100,7 @@ def smeared(image: Image, mask: Mask) -> Image:
 
 
 def _filled(colors: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Return (1, 3, H, W) pictures of colours that are multiplied by how far they are known (1, 1, H, W)."""
+    """Return colors (1, 3, H, W), premultiplied by the weights `known` (1, 1, H, W), with unknown pixels filled."""
     height_px, width_px = known.shape[2:]
     if max(height_px, width_px) == 1:
         return torch.where(known > 0, colors / known.clamp(min=1e-6), 0.5)
@@ -113,5 +113,5 @@ def _filled(colors: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     return colors + larger * (1 - known)
 
 
-def _image(picture: torch.Tensor) -> Image:
-    return picture[None].contiguous(memory_format=torch.channels_last)[0]
+def _image(pixels: torch.Tensor) -> Image:
+    return pixels[None].contiguous(memory_format=torch.channels_last)[0]

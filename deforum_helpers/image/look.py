@@ -1,7 +1,7 @@
-"""How an image looks at large: its light, its colours and how much detail it has at each scale.
+"""The look of an image: its brightness, its colors and its amount of detail at each scale.
 
-Small errors of every generated frame add up over a video: it grows harsher, softer or more colourful. A frame that is
-held to the look of an image which the model generates from the prompt alone cannot drift far from it.
+Small errors of every generated frame add up over a run: the video grows harsher, softer or more saturated. A frame held
+to the look of an image that the model generates from the prompt alone cannot drift far from it.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import torch
 from deforum_helpers.image.crossfade import bands_of, joined
 from deforum_helpers.image.types import Image
 
-# Bands of detail that are held: 1 to 16 px. What is coarser is the scene itself.
+# Bands of detail that are held: 1 to 16 px. Coarser structures are the scene itself.
 BANDS = 4
-# No band grows or shrinks by more in one frame, so that an empty view is not filled with grain.
+# Largest gain of a band in one frame, so that an empty view is not filled with grain.
 LARGEST_GAIN = 1.25
-# Luma and the two colour differences of BT.601.
+# Luma and the two color differences of BT.601.
 _FROM_RGB = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 _TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
 @dataclass(frozen=True)
 class Look:
-    """What is held of an image.
+    """The statistics of an image that frames are held to.
 
     Args:
         bands: root mean square of each band of brightness, finest first; in 0..1.
-        means, deviations: of brightness and the two colour differences without those bands.
+        means, deviations: of brightness without these bands and of the two color differences.
     """
 
     bands: tuple[float, ...]
@@ -37,7 +37,7 @@ class Look:
     deviations: tuple[float, float, float]
 
     def towards(self, other: Look, share: float) -> Look:
-        """Return the look between this one, at share 0, and another, at 1."""
+        """Return the interpolation between this look, at share 0, and another, at share 1."""
 
         def mixed(mine: tuple[float, ...], others: tuple[float, ...]) -> tuple[float, ...]:
             return tuple((1 - share) * one + share * two for one, two in zip(mine, others, strict=True))
@@ -56,12 +56,12 @@ def look_of(image: Image) -> Look:
 
 
 def held_to(image: Image, look: Look, share: float) -> Image:
-    """Return `image` with `share` of the way taken to a look.
+    """Return `image` moved towards a look by `share`.
 
     Args:
         image: (3, H, W) float32 RGB 0..1.
-        look: of an image of the same size.
-        share: 0 changes nothing, 1 = all of the way, within `LARGEST_GAIN`.
+        look: look of an image of the same size.
+        share: 0 changes nothing, 1 = reaches the look, within `LARGEST_GAIN`.
     """
     bands, planes = _parts(image)
     now = _look(bands, planes)
@@ -79,7 +79,7 @@ def held_to(image: Image, look: Look, share: float) -> Image:
 
 
 def _parts(image: Image) -> tuple[list[torch.Tensor], tuple[torch.Tensor, ...]]:
-    """Return the bands of brightness, and brightness without them and both colour differences, each (1, h, w)."""
+    """Return the bands of brightness, and the planes: the rest of brightness and both color differences, (1, h, w)."""
     brightness, blue, red = _mixed(image, _FROM_RGB).split(1)
     bands, rest = bands_of(brightness, BANDS)
     return bands, (rest, blue, red)

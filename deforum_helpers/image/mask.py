@@ -1,7 +1,7 @@
-"""Masks: (H, W) float32 in 0..1, 1 where something happens; soft ones stay soft.
+"""Masks: (H, W) float32 in 0..1, 1 = inside; soft masks stay soft.
 
-Two masks are put together pixel by pixel: both is the lesser, either the greater, not is 1 - a. Where all pixels are
-0 or 1 this is plain logic.
+Masks combine per pixel: "and" is the minimum, "or" the maximum, "not" is 1 - a. For masks of 0 and 1 this is Boolean
+logic.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ Mask: TypeAlias = torch.Tensor
 
 
 def inverse(mask: Mask) -> Mask:
-    """Return where `mask` is not."""
+    """Return 1 - `mask`."""
     return 1 - mask
 
 
 def difference(a: Mask, b: Mask) -> Mask:
-    """Return where `a` is and `b` is not."""
+    """Return the pixels in `a` but not in `b`."""
     return torch.minimum(a, 1 - b)
 
 
 def exclusive(a: Mask, b: Mask) -> Mask:
-    """Return where one of both is and the other is not."""
+    """Return the pixels in exactly one of both masks."""
     return torch.maximum(torch.minimum(a, 1 - b), torch.minimum(b, 1 - a))
 
 
@@ -51,14 +51,14 @@ def luma(image: Image) -> Mask:
 
 
 def as_image(mask: Mask) -> Image:
-    """Return a mask as a grey picture (3, H, W)."""
+    """Return a mask as a gray image (3, H, W)."""
     return mask[None].repeat(3, 1, 1)[None].contiguous(memory_format=torch.channels_last)[0]
 
 
 def mask_of(
     image: Image, width_px: int, height_px: int, *, brightness: float = 1, contrast: float = 1
 ) -> Mask:
-    """Return a picture as a mask of another size, its levels adjusted: white is 1.
+    """Return the luma of an image, resized and adjusted, as a mask.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
@@ -85,17 +85,17 @@ def read_mask(
     brightness: float = 1,
     contrast: float = 1,
 ) -> Mask:
-    """Return the mask in a picture file or data URL.
+    """Return the mask in an image file or data URL.
 
     Args:
         source: path or data URL.
         width_px, height_px: size of the mask.
         setting: name of the setting that names it, for the error.
-        device: where the mask shall live.
+        device: device of the mask.
         brightness, contrast: as in `mask_of`.
 
     Raises:
-        SettingsError: there is no such file, it is no picture or too large.
+        SettingsError: the file is missing, is not an image, or is too large.
     """
     image = read_image(source, setting=setting, device=device)
     return mask_of(image, width_px, height_px, brightness=brightness, contrast=contrast)
@@ -104,16 +104,16 @@ def read_mask(
 def read_alpha(
     source: str | Path, width_px: int, height_px: int, *, setting: str, device: torch.device | str = "cpu"
 ) -> Mask | None:
-    """Return how opaque a picture is, 1 = fully, or None where it is opaque everywhere or nowhere.
+    """Return the alpha of an image, 1 = opaque; None without alpha, or where it is 0 or 1 everywhere.
 
     Raises:
         SettingsError: as `read_mask`.
     """
-    with open_picture(source, setting=setting) as picture:
-        if not has_alpha(picture):
+    with open_picture(source, setting=setting) as file:
+        if not has_alpha(file):
             return None
-        levels = bytearray(picture.convert("RGBA").getchannel("A").tobytes())
-        size = (picture.height, picture.width)
+        levels = bytearray(file.convert("RGBA").getchannel("A").tobytes())
+        size = (file.height, file.width)
     alpha = torch.frombuffer(levels, dtype=torch.uint8).reshape(size).to(device, torch.float32) / 255
     if bool((alpha == alpha[0, 0]).all()) and float(alpha[0, 0]) in (0.0, 1.0):
         return None
@@ -123,12 +123,12 @@ def read_alpha(
 
 
 def is_blank(mask: Mask) -> bool:
-    """Tell whether a mask is 0 everywhere, seen with 8 bits."""
+    """Tell whether a mask is 0 everywhere in 8 bits."""
     return bool(mask.max() * 255 < 0.5)
 
 
 def blurred(mask: Mask, radius_px: float) -> Mask:
-    """Return a mask with soft edges: a Gaussian of deviation `radius_px`, the edge's pixels drawn out."""
+    """Return a mask blurred by a Gaussian of deviation `radius_px`, with edge pixels repeated outside."""
     if radius_px <= 0:
         return mask
     reach = int(3 * radius_px + 0.5)

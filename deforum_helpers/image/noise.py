@@ -1,7 +1,7 @@
-"""Noise laid over the init image, so that the diffusion has something to work on.
+"""Noise that is mixed into the init image, from which the model generates new detail.
 
-The field is drawn on the CPU from one seed, so every device gets the same one: Gaussian values on the largest size
-whose sides are multiples of 64, for "perlin" scaled by slow hills, then spread over the picture by nearest neighbours.
+The field comes from one seed on the CPU, so every device gets the same: Gaussian values on the largest size whose sides
+are multiples of 64, scaled by slow hills for "perlin", then enlarged to the image by nearest neighbors.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ def add_noise(
 
     Args:
         image: (3, H, W) float32 RGB, 0..1, any size.
-        kind: "uniform" is plain Gaussian noise, "perlin" the same with slow hills and valleys of strength.
+        kind: "uniform" is plain Gaussian noise; "perlin" varies its strength by slow hills and valleys.
         amount: share of the noise, 0..1.
-        seed: of the field.
-        octaves: layers of hills, each with twice the cells of the one before, from 8.
+        seed: seed of the field.
+        octaves: layers of hills, the first with 8 cells per side, each with twice as many as the one before.
         persistence: strength of a layer relative to the one before.
-        mask: (H, W) float32 in 0..1 on the image's device; where it is 0 the image stays as it is. None = everywhere.
+        mask: (H, W) float32 0..1 on the image's device, 0 = unchanged. None = everywhere.
 
     Raises:
-        UnknownName: no such kind.
+        UnknownName: unknown kind.
     """
     hilly = choose(KINDS, kind, "noise_type")
     if amount == 0:
@@ -67,11 +67,11 @@ def add_noise(
 
 
 def noise_field(height_px: int, width_px: int, seed: int, octaves: int, persistence: float) -> Field:
-    """Return (H, W, 3) float32 noise about 0, half as wide as a normal distribution.
+    """Return (H, W, 3) float32 Gaussian noise about 0 with deviation 1/2.
 
     Args:
-        height_px, width_px: size of the picture.
-        seed: of torch's CPU generator, 0..2**64-1.
+        height_px, width_px: size of the image.
+        seed: seed of torch's CPU generator, 0..2**64-1.
         octaves: layers of hills, 0 = none.
         persistence: strength of a layer relative to the one before.
     """
@@ -99,14 +99,14 @@ def perlin_hills(
     """Return (H, W) float32 fractal Perlin noise, the sum over octaves k of persistence**k · layer_k.
 
     A layer is bilinear in its gradients: with F the fade weights and D the same times the distance to the corner, it is
-    √2 (D_rows · G_down · F_columnsᵀ + F_rows · G_across · D_columnsᵀ). Each of the 8 coarse columns sees few corners of
-    each layer, and all see them alike, so that one product of small matrices makes all layers.
+    √2 (D_rows · G_down · F_columnsᵀ + F_rows · G_across · D_columnsᵀ). Each of the 8 coarse columns depends on
+    few corners of each layer, all in the same way, so one product of small matrices computes all layers.
 
     Args:
         height_px, width_px: size, the width a multiple of 8.
         octaves: number of layers, >= 1; layer k has 8 · 2**k cells along each side.
         persistence: strength of a layer relative to the one before.
-        generator: draws the gradients' angles, layer by layer.
+        generator: source of the gradients' angles, layer by layer.
     """
     left = []
     for octave in range(octaves):
@@ -124,7 +124,7 @@ def perlin_hills(
 
 
 def _product(left: Field, right: Field) -> Field:
-    """Return left @ right, in pieces for which BLAS does not wake its other threads, which are slow to come."""
+    """Return left @ right in pieces so small that BLAS stays on one thread; starting its others takes longer."""
     product = np.empty((len(left), right.shape[1]), np.float32)
     rows = max(1, ONE_THREAD_PRODUCT // right.size)
     for top in range(0, len(left), rows):
@@ -134,19 +134,19 @@ def _product(left: Field, right: Field) -> Field:
 
 @dataclass(frozen=True)
 class Corners:
-    """What each pixel of a side takes of the two corners of its cell: (side,) arrays."""
+    """The weights of each pixel along a side for the two corners of its cell: (side,) arrays."""
 
     cell: npt.NDArray[np.int64]
     near: Field
     far: Field
 
     def between(self, values: npt.NDArray[np.floating]) -> Field:
-        """Return (side, n) mixtures of the (cells + 1, n) values of the corners."""
+        """Return (side, n) interpolations of the (cells + 1, n) values of the corners."""
         corners = values.astype(np.float32)
         return self.near[:, None] * corners[self.cell] + self.far[:, None] * corners[self.cell + 1]
 
     def matrix(self, corners: int) -> Field:
-        """Return the (side, corners) matrix by which `between` multiplies."""
+        """Return `between` as a (side, corners) matrix."""
         pixel = np.arange(len(self.cell))
         matrix = np.zeros((len(self.cell), corners), np.float32)
         matrix[pixel, self.cell] = self.near
@@ -164,7 +164,7 @@ def _columns(width_px: int, octaves: int) -> Field:
 
 @lru_cache(maxsize=64)
 def _fades(side_px: int, cells: int) -> tuple[Corners, Corners]:
-    """Return how much the corners of its cell count for each pixel of a side, and that times the distances in cells.
+    """Return the fade weights of each pixel along a side, and the weights times the distances to the corners in cells.
 
     The fade is 6t⁵ - 15t⁴ + 10t³.
     """

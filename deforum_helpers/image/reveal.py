@@ -1,8 +1,9 @@
-"""What stands where the camera uncovers something that the picture never showed: the background, gone on with.
+"""Filling of revealed areas: continues the background into areas that no previous frame shows.
 
-A hole lies between a near thing and what is behind it, or at the edge of the picture. It is filled from its far side
-alone, so that near things do not grow: the colours of the background's rim go on, with the detail of the background
-some way behind the rim, which is the same in all directions. Pixels drawn out would smear along the motion.
+A hole lies between a near object and the background behind it, or at the edge of the image. It is filled from its far
+side alone, so that near objects do not grow: the colors at the background's rim continue, with the detail of the
+background some way behind the rim, where it is the same in all directions. Repeated rim pixels would smear along the
+motion.
 """
 
 from __future__ import annotations
@@ -14,54 +15,54 @@ import torch
 
 from deforum_helpers.image.inpaint import smeared
 from deforum_helpers.image.mask import Mask, blurred
-from deforum_helpers.image.surface import Sight
+from deforum_helpers.image.surface import SurfaceView
 
 Flags = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
 
-# As far as the colours of a near thing reach into the pixels around it.
+# Distance over which the colors of a near object bleed into the pixels around it.
 RIM_PX = 1
-# Near a hole, what is on its near side is not gone on with.
+# Pixels on the near side within this distance of a hole are not continued into it.
 NEAR_PX = 3
-# Shares of the picture's shorter side: how far behind the rim detail is taken, and over how much colours are smooth.
+# Shares of the image's shorter side: distance behind the rim from which detail is taken, and window of the smoothing.
 DETAIL_SHARE = 0.03
 SMOOTH_SHARE = 0.012
 MIXED_WEIGHT = 0.01
-# What is nearer than the background's rim by this share is not gone on with either.
+# Pixels nearer than the background's rim by this share are not continued either.
 NEARER_SHARE = 0.1
-# Side of the square in which both sides of a crack are looked at, and how far their colours differ at most.
+# Side of the square in which both sides of a crack are compared, and their largest difference in color.
 CRACK_PX = 5
 SAME_COLOR = 0.12
-# A thinner rim of new things, thinner than a cell of latents, is left to the ordinary sampling of the frame.
+# Thinner revealed areas, thinner than a latent cell, are left to the frame's own generation.
 THINNEST_PX = 7
 GROWN_PX = 4
 SOFT_PX = 2.0
 
 
-def hole_of(sight: Sight) -> torch.Tensor:
-    """Return where a moved picture has nothing to show, (H, W) bool on its device.
+def hole_mask(surface: SurfaceView) -> torch.Tensor:
+    """Return the hole of a warped image, (H, W) bool on its device.
 
-    That is what the camera uncovers, and the rim of the background next to it, which has colours of the foreground.
+    It consists of the revealed areas and the background's rim next to them, which contains foreground colors.
     """
-    return sight.revealed | (sight.behind & _grown(sight.revealed, RIM_PX))
+    return surface.revealed | (surface.behind & _dilated(surface.revealed, RIM_PX))
 
 
-def filled(image: torch.Tensor, hole: torch.Tensor, sight: Sight) -> torch.Tensor:
+def fill_hole(image: torch.Tensor, hole: torch.Tensor, surface: SurfaceView) -> torch.Tensor:
     """Return `image` with its hole filled from the far side.
 
     Args:
-        image: (C, H, W) float32 0..1, moved.
-        hole: (H, W) bool where it shows nothing.
-        sight: what the camera sees.
+        image: (C, H, W) float32 0..1, warped.
+        hole: (H, W) bool, from `hole_mask`.
+        surface: the camera's view.
     """
     if not bool(hole.any()):
         return image
-    near = _grown(sight.before, NEAR_PX) & _grown(hole, NEAR_PX + 1) & ~hole
-    planes = (plane.cpu().numpy() for plane in (hole, near, sight.depth))
+    near = _dilated(surface.before, NEAR_PX) & _dilated(hole, NEAR_PX + 1) & ~hole
+    planes = (plane.cpu().numpy() for plane in (hole, near, surface.depth))
     here, rim, place, found = (torch.from_numpy(places).to(image.device) for places in _background(*planes))
     unknown = (hole | near).to(image.dtype)
-    # The rim's own pixels have some of the foreground in their colours.
-    mixed = (sight.behind & _grown(hole, NEAR_PX)).to(image.dtype)
+    # The rim's own pixels contain foreground color.
+    mixed = (surface.behind & _dilated(hole, NEAR_PX)).to(image.dtype)
     smooth = _smooth(image, (1 - unknown) * (1 - (1 - MIXED_WEIGHT) * mixed))
     there, beside = (smooth[:, lines, columns] for lines, columns in (place, rim))
     colors = (image[:, place[0], place[1]] + beside - there).clamp(0, 1)
@@ -69,16 +70,16 @@ def filled(image: torch.Tensor, hole: torch.Tensor, sight: Sight) -> torch.Tenso
         colors = torch.where(found, colors, smeared(image, unknown)[:, here[0], here[1]])
     patched = image.clone(memory_format=torch.preserve_format)
     patched[:, here[0], here[1]] = colors
-    return _without_cracks(patched, hole, sight)
+    return _without_cracks(patched, hole, surface)
 
 
-def _without_cracks(image: torch.Tensor, hole: torch.Tensor, sight: Sight) -> torch.Tensor:
-    """Return `image` with holes that have the same colours on both sides filled with those.
+def _without_cracks(image: torch.Tensor, hole: torch.Tensor, surface: SurfaceView) -> torch.Tensor:
+    """Return `image` with cracks, holes between two sides of the same color, filled with that color.
 
-    An edge of estimated depth is not always one of the picture: within a thing, the surface tears without uncovering
-    anything, and the background's colours would be lines and dots on what is in front.
+    An edge of the estimated depth may lie within one object. The surface then tears without revealing anything, and
+    background colors would leave lines and dots on the object.
     """
-    near = _grown(sight.before, 1) & ~hole
+    near = _dilated(surface.before, 1) & ~hole
     means, found = [], hole
     for side in (near, ~near & ~hole):
         weight = side.to(image.dtype)
@@ -90,7 +91,7 @@ def _without_cracks(image: torch.Tensor, hole: torch.Tensor, sight: Sight) -> to
 
 
 def _summed(planes: torch.Tensor, side_px: int) -> torch.Tensor:
-    """Return the sums of (C, H, W) over squares of an odd side around each pixel, nothing beyond the picture's edge."""
+    """Return the sums of (C, H, W) over squares of an odd side around each pixel; outside the image counts as 0."""
     if planes.device.type == "cpu":
         pixels = np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
         window = (side_px, side_px)
@@ -99,32 +100,32 @@ def _summed(planes: torch.Tensor, side_px: int) -> torch.Tensor:
     return torch.nn.functional.avg_pool2d(planes[None], side_px, 1, side_px // 2, divisor_override=1)[0]
 
 
-def repainted_mask(hole: torch.Tensor) -> Mask | None:
-    """Return where a hole is large enough to be painted anew, (H, W) float32 with soft edges, or None for nowhere.
+def repaint_mask(hole: torch.Tensor) -> Mask | None:
+    """Return the parts of a hole that are large enough to be generated, (H, W) float32 with soft edges, or None.
 
     A hole of 10x10 pixels gives a mask that is 1 within it and falls to 0 within some pixels around it.
 
     Args:
         hole: (H, W) bool.
     """
-    wide = ~_grown(~hole, THINNEST_PX // 2)
+    wide = ~_dilated(~hole, THINNEST_PX // 2)
     if not bool(wide.any()):
         return None
-    large = _grown(wide, THINNEST_PX // 2 + GROWN_PX)
+    large = _dilated(wide, THINNEST_PX // 2 + GROWN_PX)
     return blurred(large.to(torch.float32), SOFT_PX)
 
 
 def _background(
     hole: Flags, near: Flags, depth: npt.NDArray[np.float32]
 ) -> tuple[Places, Places, Places, Flags]:
-    """Return, for each of the n pixels of a hole, the nearest one on its far rim, and one that its detail is taken of.
+    """Return, for each of the n pixels of a hole, the nearest pixel on its far rim, and the source of its detail.
 
-    That is as far behind the rim as the pixel is before it, and a little farther: the rim's own pixels would be drawn
-    out into streaks by a hole that opens a little at each frame. Where something nearer than the rim stands there, it
-    is half as far.
+    The source lies as far behind the rim as the pixel lies before it, and a little farther: in a hole that opens a
+    little at each frame, the rim's own pixels would become streaks. Where the source is nearer than the rim, one at
+    half the distance is used.
 
     Returns:
-        (2, n) lines and columns of the hole's pixels, and of either; (n,) whether there is such detail.
+        (2, n) rows and columns of the hole's pixels, of the rim and of the sources; (n,) bool, whether a source exists.
     """
     height_px, width_px = hole.shape
     usable = ~(hole | near)
@@ -153,7 +154,7 @@ def _background(
 
 
 def _smooth(image: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Return the colours of `image` (C, H, W) around each pixel, of its known ones (H, W) alone."""
+    """Return the mean color of `image` (C, H, W) around each pixel, weighted by `known` (H, W)."""
     side = 2 * round(SMOOTH_SHARE * min(known.shape)) + 1
     if image.device.type == "cpu":
         weights = known.numpy()
@@ -165,8 +166,8 @@ def _smooth(image: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     return sums[:-1] / sums[-1:].clamp(min=1e-6)
 
 
-def _grown(mask: torch.Tensor, reach_px: int) -> torch.Tensor:
-    """Return a mask (H, W) bool grown by so many pixels in all directions."""
+def _dilated(mask: torch.Tensor, reach_px: int) -> torch.Tensor:
+    """Return a mask (H, W) bool dilated by `reach_px` pixels in all directions."""
     side = 2 * reach_px + 1
     if mask.device.type == "cpu":
         grown = cv2.dilate(mask.numpy().view(np.uint8), np.ones((side, side), np.uint8))
@@ -175,9 +176,9 @@ def _grown(mask: torch.Tensor, reach_px: int) -> torch.Tensor:
     return pooled[0, 0] > 0
 
 
-def moved_flags(flags: torch.Tensor, sight: Sight) -> torch.Tensor:
-    """Return (H, W) bool flags of the picture before, moved: each pixel takes those of the nearest one it shows."""
+def warp_flags(flags: torch.Tensor, surface: SurfaceView) -> torch.Tensor:
+    """Return (H, W) bool flags warped to the next frame by nearest neighbor; revealed areas are False."""
     height_px, width_px = flags.shape
-    lines = sight.map_y.round().clamp(0, height_px - 1).long()
-    columns = sight.map_x.round().clamp(0, width_px - 1).long()
-    return flags[lines, columns] & ~sight.revealed
+    lines = surface.map_y.round().clamp(0, height_px - 1).long()
+    columns = surface.map_x.round().clamp(0, width_px - 1).long()
+    return flags[lines, columns] & ~surface.revealed

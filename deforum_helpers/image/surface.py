@@ -1,11 +1,11 @@
-"""What a camera sees of a depth surface after a move: drawn forward, nearest first, and torn where depth jumps.
+"""The view of a depth surface after a camera move: projected forward, nearest first, and torn at depth edges.
 
-Every pixel is a facet: its own square of the picture, in the plane that its neighbours' depth gives it. A plane has an
-inverse depth that is linear over the picture, so a camera sees each facet through one homography, here its first
-order about the pixel. A facet reaches half a pixel to each side, and a little farther where the surface goes on, so
-that no gap opens at a seam. It ends where depth jumps; the area that comes into sight behind it is marked as revealed.
+Every pixel is a facet: its own square of the image, in the plane given by its neighbors' depth. Inverse depth is linear
+over a plane, so a camera sees each facet through one homography, approximated here to first order around the pixel. A
+facet reaches half a pixel to each side, and a little farther where the surface continues, so that seams have no gaps.
+It ends at a depth edge; the area that becomes visible behind the edge is marked as revealed.
 
-One program serves numpy on the CPU and torch on any device; `np` stands for either.
+The same code runs on numpy on the CPU and on torch on any device; `np` is either module.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from deforum_helpers.image.types import Depth
 
 Facets = Mapping[str, Array]
 
-# A step of inverse depth tears the surface if it is more than this share of the nearer one's, and more than so many
-# times the steps before and after it: slopes that run into the distance are steep, but not alone in it.
+# A step of inverse depth tears the surface if it exceeds this share of the nearer pixel's, and this multiple of the
+# steps before and after it: a slope that recedes into the distance is steep too, but so are its neighbors.
 TEARING_SHARE = 0.03
 TEARING_RATIO = 2.0
 SEAM_PX = 0.15
-# Facets seen at a grazing angle, or right before the camera, are drawn no larger than this.
+# Largest size of a facet that is seen at a grazing angle or lies right before the camera.
 LARGEST_FACET_PX = 64.0
 NEAREST = 1e-4
 CANDIDATES_AT_ONCE = 4_000_000
@@ -36,15 +36,15 @@ NOTHING = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What is seen after the move, all (H, W) on the depth's device.
+class SurfaceView:
+    """The view after the move, all (H, W) on the depth's device.
 
     Args:
-        map_x, map_y: float32 columns and rows in the picture before, (0, 0) = centre of the first pixel.
-        depth: float32 depth after the move; infinite where nothing is seen.
-        revealed: bool, where nothing that the picture shows is seen.
-        behind: bool, shown pixels on the far side of a jump: their colour may have some of the near side's in it.
-        before: bool, shown pixels on the near side of a jump.
+        map_x, map_y: float32 columns and rows in the previous frame, (0, 0) = center of the first pixel.
+        depth: float32 depth after the move; infinite in revealed areas.
+        revealed: bool, areas that the previous frame does not show.
+        behind: bool, visible pixels on the far side of a depth edge; their color may contain some of the near side's.
+        before: bool, visible pixels on the near side of a depth edge.
     """
 
     map_x: torch.Tensor
@@ -55,27 +55,27 @@ class Sight:
     before: torch.Tensor
 
 
-def seen_surface(depth: Depth, view: View, size_px: tuple[int, int] | None = None) -> Sight:
-    """Return what the camera sees of the surface of `depth` after its move.
+def project_surface(depth: Depth, view: View, size_px: tuple[int, int] | None = None) -> SurfaceView:
+    """Return the camera's view of the surface of `depth` after a move.
 
-    A plane at depth 1 that moves 3 pixels to the right is fetched from 3 pixels to the left, and its three leftmost
-    columns are revealed.
+    A plane at depth 1 that moves 3 pixels to the right is sampled 3 pixels to the left, and its three leftmost columns
+    are revealed.
 
     Args:
         depth: (H, W) float32, > 0, larger = farther.
         view: the move, from `camera.pinhole.view`.
-        size_px: (width, height) of what is seen, by default that of the depth.
+        size_px: (width, height) of the view, by default that of the depth.
     """
     height_px, width_px = depth.shape
     size_px = size_px or (width_px, height_px)
     if depth.device.type == "cpu":
         maps = _seen(depth.detach().numpy(), view, size_px, numpy)
-        return Sight(*(torch.from_numpy(plane) for plane in maps))
-    return Sight(*_seen(depth, view, size_px, torch))
+        return SurfaceView(*(torch.from_numpy(plane) for plane in maps))
+    return SurfaceView(*_seen(depth, view, size_px, torch))
 
 
-def far_sides(depth: numpy.ndarray) -> numpy.ndarray:
-    """Return where pixels of (H, W) float32 `depth` are on the far side of a jump, (H, W) bool."""
+def far_edges(depth: numpy.ndarray) -> numpy.ndarray:
+    """Return the pixels of (H, W) float32 `depth` on the far side of a depth edge, (H, W) bool."""
     inverse = 1 / depth.clip(NEAREST, 1 / NEAREST)
     return numpy.asarray(_slopes(inverse, numpy)[3] | _slopes(inverse.T, numpy)[3].T)
 
@@ -101,7 +101,7 @@ def _seen(depth: Array, view: View, size_px: tuple[int, int], np: ModuleType) ->
     z = np.where(shown, _depth_at(facets, source, du, dv), 0 * du + numpy.inf)
     x, y, z, shown = (plane.reshape(height_px, width_px) for plane in (x, y, z, shown))
     x, y, z, shown = _closed(x, y, z, shown, np)
-    # Where two facets of one surface meet, either may have drawn the pixel; the nearest one tells on which side it is.
+    # Where two facets of one surface meet, either may cover the pixel; the nearest source pixel decides its side.
     line = as_int64(np.round(y).clip(0, depth.shape[0] - 1), np)
     column = as_int64(np.round(x).clip(0, depth.shape[1] - 1), np)
     behind, before = (shown & side[line, column] for side in (far_x | far_y, near_x | near_y))
@@ -109,17 +109,17 @@ def _seen(depth: Array, view: View, size_px: tuple[int, int], np: ModuleType) ->
 
 
 def _slopes(inverse: Array, np: ModuleType) -> tuple[Array, ...]:
-    """Return the slope of inverse depth along each row, per pixel, from the neighbours that the surface reaches.
+    """Return the slope of inverse depth along each row, per pixel, from the neighbors on the same surface.
 
     Returns:
-        (H, W) planes: slope; whether the surface goes on to the left, and to the right, as floats; whether the pixel is
-        on the far, and on the near side of a jump, as bools.
+        (H, W) planes: slope; whether the surface continues to the left, and to the right, as floats; whether the pixel
+        is on the far, and on the near side of a depth edge, as bools.
     """
     step = inverse[:, 1:] - inverse[:, :-1]
     size = abs(step)
     usual = 0 * step
     if step.shape[1] > 2:
-        # What the steps on both sides have in common with this one; a single neighbour at the edges.
+        # Steps on both sides with the same sign; at the image's edges the single neighbor.
         same = (step[:, 1:] * step[:, :-1] > 0) * 1.0
         after, before = 0 * step, 0 * step
         after[:, :-1] = size[:, 1:] * same
@@ -140,7 +140,7 @@ def _slopes(inverse: Array, np: ModuleType) -> tuple[Array, ...]:
     far, near = left != left, left != left
     rising, falling = jumps & (step > 0), jumps & (step < 0)
     for side, up, down in ((far, falling, rising), (near, rising, falling)):
-        # Two pixels on each side: a surface seen smaller may skip one.
+        # Two pixels on each side: a surface that shrinks may skip one.
         side[:, 1:] |= up
         side[:, 2:] |= up[:, :-1]
         side[:, :-1] |= down
@@ -149,8 +149,10 @@ def _slopes(inverse: Array, np: ModuleType) -> tuple[Array, ...]:
 
 
 def _facets(inverse: Array, slope_x: Array, slope_y: Array, view: View, np: ModuleType) -> dict[str, Array]:
-    """Return, for each pixel: where it goes; the inverse of its first order there, row by row, zero where it is not
-    seen; its half extents; the weight and the inverse depth and their slopes, which give its depth."""
+    """Return the facet of each pixel: its position in the view; the inverse of the first-order map there, row by row,
+    zero where the facet is invisible; its half extents; weight and inverse depth with their slopes, which give its
+    depth.
+    """
     height_px, width_px = inverse.shape
     columns, rows = ramp(inverse, width_px, np)[None, :], ramp(inverse, height_px, np)[:, None]
     (x, x_u, x_v), (y, y_u, y_v), (w, w_u, w_v) = (
@@ -167,7 +169,7 @@ def _facets(inverse: Array, slope_x: Array, slope_y: Array, view: View, np: Modu
     x_u, x_v = (x_u - x * w_u) / safe, (x_v - x * w_v) / safe
     y_u, y_v = (y_u - y * w_u) / safe, (y_v - y * w_v) / safe
     area = x_u * y_v - x_v * y_u
-    # A surface shows its front alone; mirrored by a flip that is its other side.
+    # Only front faces are visible; a flip that mirrors the image exchanges the faces.
     facing = float(numpy.sign(numpy.linalg.det(view.pixels))) or 1.0
     seen = seen & (area * facing > 1e-6)
     inv = np.where(seen, 1 / np.where(seen, area, 0 * area + 1), 0 * area)
@@ -195,7 +197,7 @@ def _facets(inverse: Array, slope_x: Array, slope_y: Array, view: View, np: Modu
 
 
 def _place(facets: Facets, source: Array, columns: Array, lines: Array) -> tuple[Array, Array]:
-    """Return where target pixels lie in their facets, in pixels of the picture before, from the facet's middle."""
+    """Return the positions of target pixels in their facets, in pixels of the previous frame from the center."""
     dx, dy = columns - facets["x"][source], lines - facets["y"][source]
     return (
         facets["u_x"][source] * dx + facets["u_y"][source] * dy,
@@ -218,8 +220,8 @@ def _nearest(
     first_x, wide = _span(facets["x"], facets["reach_x"], width_px, np)
     first_y, high = _span(facets["y"], facets["reach_y"], height_px, np)
     counts = wide * high
-    drawn = np.nonzero(counts)[0] if np is numpy else np.nonzero(counts)[:, 0]
-    counts, first_x, first_y, wide = counts[drawn], first_x[drawn], first_y[drawn], wide[drawn]
+    visible = np.nonzero(counts)[0] if np is numpy else np.nonzero(counts)[:, 0]
+    counts, first_x, first_y, wide = counts[visible], first_x[visible], first_y[visible], wide[visible]
     best = as_int64(ramp(facets["x"], width_px * height_px, np), np) * 0 + NOTHING
     ends = counts.cumsum(0)
     begin, before = 0, 0
@@ -230,12 +232,14 @@ def _nearest(
         place = numbers(number, np) - (ends[part] - counts[part] - before)[number]
         line = place // wide[part][number]
         columns = first_x[part][number] + (place - line * wide[part][number])
-        _draw(best, facets, sides, drawn[part][number], columns, first_y[part][number] + line, width_px, np)
+        _rasterize(
+            best, facets, sides, visible[part][number], columns, first_y[part][number] + line, width_px, np
+        )
         begin, before = stop, int(ends[stop - 1])
     return best
 
 
-def _draw(
+def _rasterize(
     best: Array,
     facets: Facets,
     sides: tuple[Array, ...],
@@ -245,7 +249,7 @@ def _draw(
     width_px: int,
     np: ModuleType,
 ) -> None:
-    """Write a facet into `best` wherever it covers a target pixel and is nearer than the facet there."""
+    """Write a facet into `best` wherever it covers a target pixel and is nearer than the one already there."""
     du, dv = _place(facets, source, as_float32(columns, np), as_float32(lines, np))
     inside = (abs(du) <= 0.5 + SEAM_PX) & (abs(dv) <= 0.5 + SEAM_PX)
     source, target, du, dv = source[inside], (lines * width_px + columns)[inside], du[inside], dv[inside]
@@ -265,23 +269,23 @@ def _draw(
 def _closed(
     x: Array, y: Array, depth: Array, shown: Array, np: ModuleType
 ) -> tuple[Array, Array, Array, Array]:
-    """Return the planes with single pixels closed that lie within one surface, where noise in its depth opened them."""
+    """Return the planes with one-pixel gaps within a surface closed, which come from noise in its depth."""
     for turned in (False, True):
         x, y, depth, shown = (plane.T if turned else plane for plane in (x, y, depth, shown))
         if shown.shape[1] > 2:
-            joined = ~shown[:, 1:-1] & shown[:, :-2] & shown[:, 2:]
+            gaps = ~shown[:, 1:-1] & shown[:, :-2] & shown[:, 2:]
             apart = abs(x[:, 2:] - x[:, :-2]) + abs(y[:, 2:] - y[:, :-2])
             near, far = np.minimum(depth[:, 2:], depth[:, :-2]), np.maximum(depth[:, 2:], depth[:, :-2])
-            joined = joined & (apart < 4) & (near > far * (1 - TEARING_SHARE))
+            gaps = gaps & (apart < 4) & (near > far * (1 - TEARING_SHARE))
             for plane in (x, y, depth):
-                plane[:, 1:-1] = np.where(joined, (plane[:, :-2] + plane[:, 2:]) / 2, plane[:, 1:-1])
-            shown[:, 1:-1] |= joined
+                plane[:, 1:-1] = np.where(gaps, (plane[:, :-2] + plane[:, 2:]) / 2, plane[:, 1:-1])
+            shown[:, 1:-1] |= gaps
         x, y, depth, shown = (plane.T if turned else plane for plane in (x, y, depth, shown))
     return x, y, depth, shown
 
 
 def _span(middle: Array, reach: Array, side_px: int, np: ModuleType) -> tuple[Array, Array]:
-    """Return the first pixel that a facet may cover, and how many it may, within the picture."""
+    """Return the first pixel that a facet may cover, and the number of such pixels within the view."""
     first = as_int64(np.ceil(middle - reach).clip(0, side_px), np)
     last = as_int64(np.floor(middle + reach).clip(-1, side_px - 1), np)
     return first, (last + 1 - first).clip(0, side_px)

@@ -1,4 +1,4 @@
-"""The tensors that every frame-making module speaks.
+"""Types of the tensors that modules exchange.
 
 | name  | shape     | dtype   | meaning                                                                     |
 |-------|-----------|---------|-----------------------------------------------------------------------------|

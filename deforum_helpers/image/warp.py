@@ -1,8 +1,8 @@
-"""Fetching an image at given coordinates: the one resampling of every camera move.
+"""Sampling an image at given coordinates: the one resampling of every camera move.
 
-On the CPU OpenCV does it where its `remap` interpolates exactly; older versions round the coordinates to 1/32 of a
-pixel, which shows after some frames, so there and on a GPU torch's `grid_sample` does it. Both use the bicubic kernel
-with a = -0.75.
+On the CPU OpenCV's `remap` samples if it interpolates exactly. Older versions round coordinates to 1/32 of a pixel,
+which becomes visible after some frames; with those, and on a GPU, torch's `grid_sample` does. Both use the bicubic
+kernel with a = -0.75.
 """
 
 from __future__ import annotations
@@ -15,11 +15,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from deforum_helpers.camera.projection import FARTHEST_PX, Lens, flat_maps, inverse, lens, sampling_maps
+from deforum_helpers.camera.projection import (
+    FARTHEST_PX,
+    Lens,
+    inverse,
+    lens,
+    sampling_maps,
+    sampling_maps_2d,
+)
 from deforum_helpers.camera.types import Matrix, Plane
 from deforum_helpers.core.registry import choose
 from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels
-from deforum_helpers.image.surface import Sight
+from deforum_helpers.image.surface import SurfaceView
 from deforum_helpers.image.types import Depth, Image
 
 Sampling = Literal["bicubic", "bilinear", "nearest"]
@@ -36,13 +43,13 @@ LARGEST_REMAP_PX = 32766
 
 
 def sample_cpu(image: Image, map_x: Plane, map_y: Plane, sampling: Sampling, padding: Padding) -> Image:
-    """Return `image` fetched at (map_x, map_y), clamped to 0..1, on the CPU.
+    """Return `image` sampled at (map_x, map_y), clamped to 0..1, on the CPU.
 
     Args:
         image: (3, H, W) float32 RGB on the CPU.
-        map_x, map_y: (H', W') float32 columns and rows in pixels, (0, 0) = centre of the first pixel; finite.
+        map_x, map_y: (H', W') float32 columns and rows in pixels, (0, 0) = center of the first pixel; finite.
         sampling: interpolation.
-        padding: what lies outside the image: its edge, its mirror image, black, or its other side.
+        padding: content outside the image: its edge, its mirror image, black, or its other side.
     """
     if max(image.shape[1:]) > LARGEST_REMAP_PX or not remap_is_exact():
         return sample(image, torch.from_numpy(map_x), torch.from_numpy(map_y), sampling, padding)
@@ -52,41 +59,41 @@ def sample_cpu(image: Image, map_x: Plane, map_y: Plane, sampling: Sampling, pad
             _folded(along, side, mirrored=padding == "reflection")
             for along, side in ((map_x, width_px), (map_y, height_px))
         )
-    fetched = cv2.remap(pixels(image), map_x, map_y, INTERPOLATIONS[sampling], borderMode=BORDERS[padding])
+    sampled = cv2.remap(pixels(image), map_x, map_y, INTERPOLATIONS[sampling], borderMode=BORDERS[padding])
     if sampling == "bicubic":
-        clamp_pixels(fetched)
-    return from_pixels(fetched)
+        clamp_pixels(sampled)
+    return from_pixels(sampled)
 
 
 def sample(
     image: Image, map_x: torch.Tensor, map_y: torch.Tensor, sampling: Sampling, padding: Padding
 ) -> Image:
-    """Return `image` fetched at (map_x, map_y), clamped to 0..1, on any device.
+    """Return `image` sampled at (map_x, map_y), clamped to 0..1, on any device.
 
     Args:
         image: (3, H, W) float32 RGB.
         map_x, map_y: (H', W') float32 columns and rows in pixels, on the image's device; finite.
         sampling: interpolation.
-        padding: what lies outside the image.
+        padding: content outside the image.
     """
     height_px, width_px = image.shape[1:]
     if padding == "wrap":
         image, map_x, map_y = _tiled(image, map_x, map_y)
         height_px, width_px = image.shape[1:]
     grid = torch.stack([(2 * map_x + 1) / width_px - 1, (2 * map_y + 1) / height_px - 1], -1)
-    fetched = F.grid_sample(
+    sampled = F.grid_sample(
         image[None],
         grid[None],
         mode=sampling,
         padding_mode="border" if padding == "wrap" else padding,
         align_corners=False,
     )
-    return fetched.clamp_(0, 1).contiguous(memory_format=torch.channels_last)[0]
+    return sampled.clamp_(0, 1).contiguous(memory_format=torch.channels_last)[0]
 
 
 @lru_cache(maxsize=1)
 def remap_is_exact() -> bool:
-    """Tell whether OpenCV's `remap` interpolates at the very coordinates it is given, by one tiny sampling."""
+    """Tell by a small test whether OpenCV's `remap` interpolates at the exact coordinates."""
     steps = np.linspace(2, 13, 40, dtype=np.float32)
     across, down = np.meshgrid(steps, steps)
     row = np.linspace(0, 1, 16, dtype=np.float32)
@@ -102,7 +109,7 @@ def remap_is_exact() -> bool:
 
 
 def _folded(along: Plane, side_px: int, *, mirrored: bool) -> Plane:
-    """Return coordinates brought within one picture of the image, where they name the same place in the pattern."""
+    """Return equivalent coordinates within one period of the repeated or mirrored image."""
     if -side_px <= along.min() and along.max() <= 2 * side_px - 1:
         return along
     period = np.float32(2 * side_px if mirrored else side_px)
@@ -112,45 +119,45 @@ def _folded(along: Plane, side_px: int, *, mirrored: bool) -> Plane:
 def _tiled(
     image: Image, map_x: torch.Tensor, map_y: torch.Tensor
 ) -> tuple[Image, torch.Tensor, torch.Tensor]:
-    """Return `image` with its other sides laid around it, and coordinates within."""
+    """Return `image` padded with pixels of its opposite sides, and the coordinates in it."""
     height_px, width_px = image.shape[1:]
     rows = torch.arange(-2, height_px + 3, device=image.device) % height_px
     columns = torch.arange(-2, width_px + 3, device=image.device) % width_px
     return image[:, rows][:, :, columns], map_x % width_px + 2, map_y % height_px + 2
 
 
-FLAT_PADDINGS: dict[str, Padding] = {"replicate": "border", "wrap": "wrap"}
+PADDINGS_2D: dict[str, Padding] = {"replicate": "border", "wrap": "wrap"}
 PADDINGS: dict[str, Padding] = {"border": "border", "reflection": "reflection", "zeros": "zeros"}
 SAMPLINGS: dict[str, Sampling] = {"bicubic": "bicubic", "bilinear": "bilinear", "nearest": "nearest"}
 
 
-def warp_flat(image: Image, dst_from_src: Matrix, border: str, sampling_mode: str = "bilinear") -> Image:
-    """Return `image` moved by a 2D matrix.
+def warp_2d(image: Image, dst_from_src: Matrix, border: str, sampling_mode: str = "bilinear") -> Image:
+    """Return `image` warped by a 2D move.
 
     With dst_from_src = [[1, 0, 3], [0, 1, 0], [0, 0, 1]] the content moves three pixels to the right.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
-        dst_from_src: (3, 3) of `camera.flat.flat_matrix`; of zoom 0 it leaves the first pixel alone, as classic.
+        dst_from_src: (3, 3) from `camera.matrix_2d.move_matrix`; zoom 0 leaves only the first pixel's color.
         border: "replicate" repeats the edge, "wrap" continues on the other side.
         sampling_mode: "bicubic", "bilinear" or "nearest".
 
     Raises:
-        UnknownName: no such border or sampling mode.
+        UnknownName: unknown border or sampling mode.
     """
     sampling = choose(SAMPLINGS, sampling_mode, "sampling_mode")
-    padding = choose(FLAT_PADDINGS, border, "border")
+    padding = choose(PADDINGS_2D, border, "border")
     if not dst_from_src[:, :2].any():
         return image[None, :, :1, :1].expand(1, *image.shape).contiguous(memory_format=torch.channels_last)[0]
     height_px, width_px = image.shape[1:]
-    map_x, map_y = flat_maps((width_px, height_px), inverse(dst_from_src))
+    map_x, map_y = sampling_maps_2d((width_px, height_px), inverse(dst_from_src))
     if image.device.type == "cpu":
         return sample_cpu(image, map_x, map_y, sampling, padding)
     columns, rows = (torch.from_numpy(plane).to(image.device) for plane in (map_x, map_y))
     return sample(image, columns, rows, sampling, padding)
 
 
-def warp_depth(
+def warp_3d(
     image: Image,
     depth: Depth | None,
     next_from_prev: Matrix,
@@ -161,23 +168,23 @@ def warp_depth(
     sampling_mode: str,
     flip_dst_from_src: Matrix | None = None,
 ) -> Image:
-    """Return `image` as the 3D camera sees it after its move.
+    """Return `image` warped by a 3D move of the classic camera.
 
     At depth 1, fov 70 degrees and aspect 1, translation_x = 20 moves the content 0.0714 widths to the left.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
         depth: (H, W) float32 on the image's device, larger = farther, or None for a plane at depth 1.
-        next_from_prev: (4, 4) of `camera.pose.next_from_prev`.
-        fov_deg: field of view, degrees; negative turns the motion round.
+        next_from_prev: (4, 4) from `camera.pose.next_from_prev`.
+        fov_deg: field of view, degrees; negative reverses the motion.
         aspect: divides horizontal motion.
         padding_mode: "border", "reflection" or "zeros".
         sampling_mode: "bicubic", "bilinear" or "nearest".
-        flip_dst_from_src: (3, 3) perspective flip of the picture before the move, or None.
+        flip_dst_from_src: (3, 3) perspective flip before the move, or None.
 
     Raises:
-        UnknownName: no such padding or sampling mode.
-        SettingsError: the field of view or the aspect ratio has no lens.
+        UnknownName: unknown padding or sampling mode.
+        SettingsError: the field of view or the aspect ratio is invalid.
     """
     padding = choose(PADDINGS, padding_mode, "padding_mode")
     sampling = choose(SAMPLINGS, sampling_mode, "sampling_mode")
@@ -194,27 +201,27 @@ def warp_depth(
     )
 
 
-def fetched(image: torch.Tensor, sight: Sight, sampling_mode: str) -> torch.Tensor:
-    """Return (C, H, W) float32 `image` as the camera sees it after its move; where nothing is seen, any of its colours.
+def sample_surface(image: torch.Tensor, surface: SurfaceView, sampling_mode: str) -> torch.Tensor:
+    """Return `image` (C, H, W) float32 as the camera sees it after a move; revealed areas have arbitrary colors.
 
     Args:
         image: (C, H, W) float32, 0..1.
-        sight: what the camera sees of it.
+        surface: the camera's view of its depth surface.
         sampling_mode: "bicubic", "bilinear" or "nearest".
 
     Raises:
-        UnknownName: no such sampling mode.
+        UnknownName: unknown sampling mode.
     """
     sampling = choose(SAMPLINGS, sampling_mode, "sampling_mode")
     if image.device.type == "cpu":
-        moved = sample_cpu(image, sight.map_x.numpy(), sight.map_y.numpy(), sampling, "border")
+        moved = sample_cpu(image, surface.map_x.numpy(), surface.map_y.numpy(), sampling, "border")
     else:
-        moved = sample(image, sight.map_x, sight.map_y, sampling, "border")
-    # Next to a jump of depth, a kernel would mix what is near with what is far, a little more at every frame.
+        moved = sample(image, surface.map_x, surface.map_y, sampling, "border")
+    # Next to a depth edge a kernel would mix near and far colors, a little more at every frame: nearest pixel instead.
     height_px, width_px = image.shape[1:]
-    lines = sight.map_y.round().clamp(0, height_px - 1).long()
-    columns = sight.map_x.round().clamp(0, width_px - 1).long()
-    edges = sight.behind | sight.before
+    lines = surface.map_y.round().clamp(0, height_px - 1).long()
+    columns = surface.map_x.round().clamp(0, width_px - 1).long()
+    edges = surface.behind | surface.before
     patched = torch.where(edges, image[:, lines, columns], moved)
     return patched[None].contiguous(memory_format=torch.channels_last)[0]
 
@@ -222,7 +229,7 @@ def fetched(image: torch.Tensor, sight: Sight, sampling_mode: str) -> torch.Tens
 def _maps(
     z: torch.Tensor, size_px: tuple[int, int], next_from_prev: Matrix, optics: Lens, flip: Matrix | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the columns and rows to sample at, (H, W) float32 on z's device: the torch form of `sampling_maps`."""
+    """Return the columns and rows to sample at, (H, W) float32 on z's device; the torch form of `sampling_maps`."""
     width_px, height_px = size_px
     columns = torch.arange(width_px, dtype=torch.float32, device=z.device)
     rows = torch.arange(height_px, dtype=torch.float32, device=z.device)[:, None]

@@ -34,7 +34,7 @@ from deforum_helpers.output.subtitles import write_subtitles
 from deforum_helpers.output.video import VideoWriter, write_gif
 from deforum_helpers.render.loop import Outcome
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.resume_state import Checkpoint, encoded
+from deforum_helpers.render.resume_state import ResumeState, encode_state
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.modes import is_reversed
@@ -56,7 +56,7 @@ class _StepFiles:
 
     frames: tuple[tuple[int, Pixels, Pixels | None], ...]
     extras: tuple[tuple[str, Pixels], ...]
-    checkpoint: Checkpoint
+    checkpoint: ResumeState
 
     @property
     def bytes(self) -> int:
@@ -167,7 +167,7 @@ class RunWriter:
         state = outcome.state
         if state.leaving is None:
             state = replace(state, last=None)  # the newest frame is kept once, in 8 bits
-        checkpoint = Checkpoint(state, outcome.frames[-1].index + 1, self.plan.digest, self._made_by)
+        checkpoint = ResumeState(state, outcome.frames[-1].index + 1, self.plan.digest, self._made_by)
         self._held.append(_StepFiles(images, extras, checkpoint))
         held_bytes = sum(written.bytes for written in self._held)
         if not self.settings.store_frames_in_ram or held_bytes >= MOST_HELD_BYTES:
@@ -253,7 +253,7 @@ class RunWriter:
                 write_frame(self.run.depth_path(number), depth)
         for name, image in written.extras:
             self._write_extra(name, image)
-        write_whole(self.run.resume_state_path, encoded(written.checkpoint))
+        write_whole(self.run.resume_state_path, encode_state(written.checkpoint))
 
     def _write_extra(self, name: str, image: Pixels) -> None:
         folder = self.run.outdir / EXTRAS_FOLDER

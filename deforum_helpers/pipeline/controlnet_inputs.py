@@ -21,7 +21,7 @@ from deforum_helpers.image.types import Image
 from deforum_helpers.media.extraction import extract_frames, extracted_paths, read_record, record_path
 from deforum_helpers.pipeline.controlnet_files import ControlMedia
 from deforum_helpers.pipeline.prepare import Prepared
-from deforum_helpers.render.control_units import UnitPictures
+from deforum_helpers.render.control_units import UnitImages
 
 JPEG = (
     *(cv2.IMWRITE_JPEG_QUALITY, 99),
@@ -31,7 +31,7 @@ JPEG = (
 
 def unpacked_controls(
     prepared: Prepared, outdir: Path, device: torch.device, cancel: CancelToken
-) -> dict[int, UnitPictures]:
+) -> dict[int, UnitImages]:
     """Extract the media of each unit and return readers of them, by the number of the unit.
 
     The folders are controlnet_N_inputframes and controlnet_N_maskframes; their files are numbered from 0.
@@ -46,7 +46,7 @@ def unpacked_controls(
         SettingsError, VideoError, DiskFull, RenderError: a file cannot be read or written.
         Cancelled, Parked: the job was asked to stop.
     """
-    units: dict[int, UnitPictures] = {}
+    units: dict[int, UnitImages] = {}
     for control in prepared.inputs.controls:
         image = mask = None
         if control.image is not None:
@@ -59,7 +59,7 @@ def unpacked_controls(
                 control.mask, outdir / _mask_folder(control.unit), control.unit, prepared, cancel
             )
             mask = _masks(_images(paths, control.mask.setting, device))
-        units[control.unit] = UnitPictures(image, mask)
+        units[control.unit] = UnitImages(image, mask)
     return units
 
 

@@ -40,12 +40,12 @@ from deforum_helpers.pipeline.postproduction import (
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.pipeline.preview import RunPreview
 from deforum_helpers.pipeline.resuming import Start, frame_image, generator_name, resumed_start
-from deforum_helpers.pipeline.sources import Sources, extracted_files, open_sources, picture_of, with_videos
-from deforum_helpers.render.cached_depth import Eyes
-from deforum_helpers.render.context import Studio
+from deforum_helpers.pipeline.sources import extracted_files, load_image, open_inputs, with_videos
+from deforum_helpers.render.cached_depth import CachedDepth
+from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.references import with_memory, with_reference
+from deforum_helpers.render.references import restore_memory, restore_reference
 from deforum_helpers.render.state import State
 from deforum_helpers.settings import FIELDS, flat_settings
 from deforum_helpers.settings.modes import reads_color_image
@@ -87,7 +87,7 @@ def run_job(
     if prepared.settings.motion_preview_mode:
         engine = PreviewEngine(engine.device)
     report(Progress("PREPARING", 0.0, 0, plan.frames))
-    sources = open_sources(prepared, engine.device)
+    context = open_inputs(prepared, engine, cancel)
     run = (
         resumed_run(prepared.output_root, prepared.settings, resume, prepared.images_folder)
         if resume
@@ -102,9 +102,9 @@ def run_job(
         job = _Job(prepared, engine, run, cancel=cancel, report=report, estimator=estimator)
         manifest = finished_manifest(run, job.film_digest) if resume else None
         if manifest is None:
-            sources = with_videos(sources, prepared, run.outdir, engine.device, cancel)
+            context = with_videos(context, prepared, run.outdir)
             job.report("PREPARING", 0.1, 0)
-            manifest = job.make_frames(job.resumed_start() if resume else job.fresh_start(), sources)
+            manifest = job.make_frames(job.resumed_start() if resume else job.fresh_start(), context)
         manifest = job.post_produce(manifest)
         if prepared.settings.delete_input_frames:
             remove_extracted(extracted_files(prepared, run.outdir))
@@ -209,10 +209,10 @@ class _Job:
             return state
         name = "color_coherence_image_path"
         path = self.prepared.settings.color_coherence_image_path
-        picture = picture_of(self.prepared, name, path, self.engine.device)
+        picture = load_image(self.prepared, name, path, self.engine.device)
         return replace(state, reference=ColorReference(picture, "Image"))
 
-    def make_frames(self, start: Start, sources: Sources) -> Manifest:
+    def make_frames(self, start: Start, context: RenderContext) -> Manifest:
         """Render the remaining frames and the main video; return the manifest.
 
         Raises:
@@ -232,7 +232,7 @@ class _Job:
             made_by=start.made_by,
         ) as film:
             try:
-                self._render(film, start, sources)
+                self._render(film, start, context)
             except (Cancelled, BlankFrame) as error:
                 end = error
             self.report("POST_PROCESSING", 0.0, film.frames)
@@ -266,29 +266,15 @@ class _Job:
             lambda share: self.report("POST_PROCESSING", done + (1 - done) * share, frames),
         )
 
-    def _render(self, film: RunWriter, start: Start, sources: Sources) -> None:
+    def _render(self, film: RunWriter, start: Start, context: RenderContext) -> None:
         """Run the render loop and pass each outcome to `film`."""
         settings = self.prepared.settings
-        eyes = None
         if self.plan.uses_depth:
             keep = self.prepared.options.deforum_keep_3d_models_in_vram
             make, device = self._estimator, self.engine.device
             name, weight = settings.depth_algorithm, settings.midas_weight
-            eyes = Eyes(kept_estimator(make, name, device, keep=keep, weight=weight), self.engine)
-        studio = Studio(
-            plan=self.plan,
-            engine=self.engine,
-            eyes=eyes,
-            cancel=self.cancel,
-            masks=sources.masks,
-            backdrop=sources.backdrop,
-            flow=sources.flow,
-            guides=sources.guides,
-            video=sources.video,
-            laid_over=sources.laid_over,
-            controls=sources.controls,
-            end_image=sources.end_image,
-        )
+            estimator = kept_estimator(make, name, device, keep=keep, weight=weight)
+            context = replace(context, cached_depth=CachedDepth(estimator, self.engine))
         state = start.state
         if settings.seamless_loop and start.frames_done:
             state = replace(state, first=frame_image(self.run, self.plan.shown(0), self.engine))
@@ -297,11 +283,11 @@ class _Job:
             return frame_image(self.run, self.plan.shown(frame), self.engine)
 
         if start.from_frames:
-            state = with_reference(self._with_given_reference(state), studio, finished)
-        state = with_memory(state, studio, finished)
+            state = restore_reference(self._with_given_reference(state), context, finished)
+        state = restore_memory(state, context, finished)
         self.report("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
         with RunPreview(self.prepared, self.run, start.frames_done, self.cancel) as preview:
-            for outcome in render(studio, state, sources.init_image):
+            for outcome in render(context, state):
                 film.write(outcome)
                 memory = outcome.state.memory
                 memory_full = messages.SCENE_MEMORY_FULL()

@@ -23,7 +23,7 @@ from deforum_helpers.output.runs import (
 from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.resume_state import LARGEST_BYTES, Checkpoint, decoded
+from deforum_helpers.render.resume_state import LARGEST_BYTES, ResumeState, decode_state
 from deforum_helpers.render.state import State
 
 
@@ -95,9 +95,9 @@ def frame_image(run: Run, frame: int, engine: Engine) -> Image:
     return from_bytes(read_frame(run.frame_path(frame)), engine.device)
 
 
-def _saved(run: Run, engine: Engine) -> Checkpoint | None:
+def _saved(run: Run, engine: Engine) -> ResumeState | None:
     try:
-        return decoded(read_file(run.resume_state_path, LARGEST_BYTES + 1), engine.device)
+        return decode_state(read_file(run.resume_state_path, LARGEST_BYTES + 1), engine.device)
     except UnusableFile as error:
         if error.absent and is_file(run.settings_path):
             return None
@@ -108,7 +108,7 @@ def _saved(run: Run, engine: Engine) -> Checkpoint | None:
         raise CheckpointError(message) from error
 
 
-def _state_at(plan: Plan, done: int, saved: Checkpoint | None, run: Run, engine: Engine) -> State:
+def _state_at(plan: Plan, done: int, saved: ResumeState | None, run: Run, engine: Engine) -> State:
     """Return the state before the step that generates frame `done`, made from the frames on disk."""
     steps = bisect_right(plan.key_frames.stops, done)
     while steps < len(plan.key_frames) and plan.key_frames[steps].dissolve not in (
@@ -121,7 +121,7 @@ def _state_at(plan: Plan, done: int, saved: Checkpoint | None, run: Run, engine:
     return State(steps, frame_image(run, plan.shown(place - 1), engine) if place else None, None, flow)
 
 
-def _start_warning(start: Start, saved: Checkpoint | None, plan: Plan, run: Run) -> str:
+def _start_warning(start: Start, saved: ResumeState | None, plan: Plan, run: Run) -> str:
     done, name = start.frames_done, run.timestring
     if not start.from_frames:
         return ""
@@ -134,7 +134,7 @@ def _start_warning(start: Start, saved: Checkpoint | None, plan: Plan, run: Run)
     return messages.RUN_SETTINGS_DIFFER(run=name, frame=done)
 
 
-def _engine_warning(start: Start, saved: Checkpoint | None, run: Run) -> str:
+def _engine_warning(start: Start, saved: ResumeState | None, run: Run) -> str:
     """Warn if the run was started with another engine or checkpoint; old resume states name none."""
     if saved is None or saved.made_by in ("", start.made_by):
         return ""

@@ -1,15 +1,16 @@
-"""What a film is made from: its init image, its masks, the pictures of its videos, opened before the first frame."""
+"""The input images of a run: init image, masks, guide images and videos, opened before the first frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.engines.base import Engine
 from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
 from deforum_helpers.image.mask import Mask, mask_of, read_alpha, read_mask
 from deforum_helpers.image.types import Image
@@ -20,7 +21,7 @@ from deforum_helpers.models.segmentation.models import make_finder
 from deforum_helpers.pipeline.controlnet_inputs import unpacked_controls, unpacked_files
 from deforum_helpers.pipeline.human_masks import write_human_masks
 from deforum_helpers.pipeline.prepare import Prepared
-from deforum_helpers.render.control_units import UnitPictures
+from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.masks import Masks, wanted_finders
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import Settings
@@ -40,87 +41,66 @@ INPUT_FOLDER = "inputframes"
 MASK_FOLDER = "maskframes"
 
 
-@dataclass(frozen=True)
-class Sources:
-    """What a film is made from.
+def open_inputs(prepared: Prepared, engine: Engine, cancel: CancelToken) -> RenderContext:
+    """Return the render context of a run with its images, masks and flow methods, on the engine's device.
 
-    Args:
-        init_image: (3, H, W) the picture that it starts from, or None.
-        masks: what its masks are put together of, or None where it has none.
-        backdrop: gives the original picture at a frame, which is put back outside of masks; None = nothing is.
-        flow: gives the way to measure motion that a setting names; each is made once.
-        guides: the guided images.
-        video: gives the video's picture at a frame, or None where no video is used.
-        laid_over: gives the picture that hybrid video lays over a frame, or None.
-        controls: what the ControlNet units read, by their numbers.
-        end_image: (3, H, W) the image that the last frame shows, or None.
-    """
-
-    init_image: Image | None = None
-    masks: Masks | None = None
-    backdrop: Callable[[int], Image] | None = None
-    flow: Callable[[str], FlowEstimator] = make_flow_estimator
-    guides: tuple[Image, ...] = ()
-    video: Callable[[int], Image] | None = None
-    laid_over: Callable[[int], Image] | None = None
-    controls: Mapping[int, UnitPictures] = field(default_factory=dict)
-    end_image: Image | None = None
-
-
-def open_sources(prepared: Prepared, device: torch.device) -> Sources:
-    """Open what the film of `prepared` is made from.
+    It lacks videos and ControlNet units, which `with_videos` adds, and depth.
 
     Args:
         prepared: from `prepare`.
-        device: where pictures shall live.
+        engine: generates the frames.
+        cancel: token of the job.
 
     Raises:
-        SettingsError: a picture cannot be read any more.
+        SettingsError: an image can no longer be read.
         MissingFeature, ModelError: a model that masks need is missing or broken.
     """
-    settings = prepared.settings
+    settings, device = prepared.settings, engine.device
     init_image = None
-    lays_init = is_hybrid(settings) and settings.hybrid_use_init_image
+    composites_init = is_hybrid(settings) and settings.hybrid_use_init_image
     if reads_init_image(settings):
         setting = init_setting(prepared)
-        init_image = picture_of(prepared, setting, getattr(settings, setting), device)
+        init_image = load_image(prepared, setting, getattr(settings, setting), device)
     backdrop = None
     if overlays(settings) and init_image is not None:
         backdrop = _always(init_image)
     guides = prepared.plan.guides
-    return Sources(
+    return RenderContext(
+        plan=prepared.plan,
+        engine=engine,
+        cached_depth=None,
+        cancel=cancel,
         init_image=init_image,
-        laid_over=_always(init_image) if lays_init and init_image is not None else None,
+        composite_source=_always(init_image) if composites_init and init_image is not None else None,
         masks=_masks(prepared, device),
         backdrop=backdrop,
         flow=_flow_methods(prepared.plan, device),
         end_image=(
-            picture_of(prepared, "end_image_path", settings.end_image_path, device)
+            load_image(prepared, "end_image_path", settings.end_image_path, device)
             if reads_end_image(settings)
             else None
         ),
         guides=tuple(
-            picture_of(prepared, "init_images", source, device)
+            load_image(prepared, "init_images", source, device)
             for source in (guides.sources if guides else ())
         ),
     )
 
 
 def _flow_methods(plan: Plan, device: torch.device) -> Callable[[str], FlowEstimator]:
-    """Return what gives the ways to measure motion; those that the film needs are made at once."""
+    """Return a function from the name of a flow method to its estimator; those of the plan are loaded now."""
     made = {name: make_flow_estimator(name, device) for name in plan.flow_methods}
     return made.__getitem__
 
 
-def with_videos(
-    sources: Sources, prepared: Prepared, outdir: Path, device: torch.device, cancel: CancelToken
-) -> Sources:
-    """Return `sources` with the pictures of the videos and ControlNet units, extracted into folders of `outdir`.
+def with_videos(context: RenderContext, prepared: Prepared, outdir: Path) -> RenderContext:
+    """Return `context` with the frames of the videos and ControlNet units, extracted into folders of `outdir`.
 
     Raises:
-        VideoError, DiskFull, RenderError: they cannot be extracted.
-        Cancelled, Parked: the job was told to stop.
+        VideoError, DiskFull, RenderError: a video cannot be extracted.
+        Cancelled, Parked: the job was stopped.
     """
+    device, cancel = context.engine.device, context.cancel
     inputs, settings = prepared.inputs, prepared.settings
 
     def extracted(footage: VideoInfo, folder: str) -> tuple[Path, ...]:
@@ -146,25 +126,25 @@ def with_videos(
                 device=device,
                 cancel=cancel,
             )
-        video = VideoPictures(paths, settings.W, settings.H, "video_init_path", device)
-        sources = replace(sources, video=video, laid_over=sources.laid_over or video)
-        if sources.masks is not None:
-            sources = replace(sources, masks=replace(sources.masks, people_in=video))
+        video = VideoFrames(paths, settings.W, settings.H, "video_init_path", device)
+        context = replace(context, video=video, composite_source=context.composite_source or video)
+        if context.masks is not None:
+            context = replace(context, masks=replace(context.masks, people_in=video))
         if overlays(settings) and starts_from_video(settings):
             moves = is_moved(settings)
-            sources = replace(sources, backdrop=_always(video(0)) if moves else video)
-    if inputs.mask_video is not None and sources.masks is not None:
+            context = replace(context, backdrop=_always(video(0)) if moves else video)
+    if inputs.mask_video is not None and context.masks is not None:
         paths = extracted(inputs.mask_video, MASK_FOLDER)
-        masks = VideoPictures(paths, settings.W, settings.H, "video_mask_path", device)
-        sources = replace(
-            sources,
-            masks=replace(sources.masks, video=lambda frame: _adjusted(masks(frame), settings)),
+        masks = VideoFrames(paths, settings.W, settings.H, "video_mask_path", device)
+        context = replace(
+            context,
+            masks=replace(context.masks, video=lambda frame: _adjusted(masks(frame), settings)),
         )
-    return replace(sources, controls=unpacked_controls(prepared, outdir, device, cancel))
+    return replace(context, controls=unpacked_controls(prepared, outdir, device, cancel))
 
 
 def extracted_files(prepared: Prepared, outdir: Path) -> tuple[Path, ...]:
-    """Return the files that a run has of its videos and ControlNet units in its folder, whichever attempt made them."""
+    """Return the files extracted from videos and ControlNet units in a run's folder, by any attempt."""
     inputs = prepared.inputs
     files: list[Path] = []
     for footage, folder in ((inputs.video, INPUT_FOLDER), (inputs.mask_video, MASK_FOLDER)):
@@ -173,9 +153,9 @@ def extracted_files(prepared: Prepared, outdir: Path) -> tuple[Path, ...]:
     return (*files, *unpacked_files(prepared, outdir))
 
 
-def _adjusted(picture: Image, settings: Settings) -> Mask:
+def _adjusted(image: Image, settings: Settings) -> Mask:
     return mask_of(
-        picture,
+        image,
         settings.W,
         settings.H,
         brightness=settings.mask_brightness_adjust,
@@ -183,14 +163,14 @@ def _adjusted(picture: Image, settings: Settings) -> Mask:
     )
 
 
-class VideoPictures:
-    """The extracted frames of a video at the size of the film; after the last one it is held.
+class VideoFrames:
+    """The extracted frames of a video at the size of the run's frames; the last one is repeated after the end.
 
     Args:
         paths: JPEG files in order, at least one.
-        width_px, height_px: size of the film.
+        width_px, height_px: size of the run's frames.
         setting: name of the setting that names the video, for errors.
-        device: where pictures shall live.
+        device: device of the images.
     """
 
     def __init__(
@@ -200,28 +180,28 @@ class VideoPictures:
         self._size = (width_px, height_px)
         self._setting = setting
         self._device = device
-        self._read = lru_cache(maxsize=2)(self._pictured)
+        self._read = lru_cache(maxsize=2)(self._image)
 
     def __call__(self, frame: int) -> Image:
-        """Return the picture (3, H, W) at a frame."""
+        """Return the image (3, H, W) at a frame."""
         return self._read(min(frame, len(self._paths) - 1))
 
-    def _pictured(self, number: int) -> Image:
-        picture = read_image(self._paths[number], setting=self._setting, device=self._device)
-        return resized(picture, *self._size)
+    def _image(self, number: int) -> Image:
+        image = read_image(self._paths[number], setting=self._setting, device=self._device)
+        return resized(image, *self._size)
 
 
 def init_setting(prepared: Prepared) -> str:
-    """Return which setting names the init image."""
+    """Return the name of the setting that gives the init image."""
     return "init_image_box" if prepared.settings.init_image_box else "init_image"
 
 
-def picture_of(prepared: Prepared, setting: str, source: str, device: torch.device) -> Image:
-    """Return the picture `source` that `setting` names, at the size of the film, on the grid of 8 bits."""
+def load_image(prepared: Prepared, setting: str, source: str, device: torch.device) -> Image:
+    """Return the image that `setting` names by `source`, at the size of the run's frames, rounded to 8 bits."""
     settings = prepared.settings
     path = prepared.inputs.downloads.local(source, "image", setting=setting)
-    picture = read_image(path, setting=setting, device=device)
-    return on_8_bit_grid(resized(picture, settings.W, settings.H))
+    image = read_image(path, setting=setting, device=device)
+    return on_8_bit_grid(resized(image, settings.W, settings.H))
 
 
 def _always(image: Image) -> Callable[[int], Image]:

@@ -1,1 +1,1 @@
-"""From settings to frames: the plan, the step, the loop and its checkpoint."""
+"""From settings to frames: the plan, the stages, the render loop and its resume states."""

@@ -1,4 +1,4 @@
-"""What a film is made with: the engine, the models that look at pictures, the masks, and what they do to a frame."""
+"""The render context: engine, models and input images of a run, and the operations on a frame that need them."""
 
 from __future__ import annotations
 
@@ -14,78 +14,80 @@ from deforum_helpers.image.inpaint import box_around, repaint
 from deforum_helpers.image.look import Look, look_of
 from deforum_helpers.image.mask import Mask, inverse, masked
 from deforum_helpers.image.types import Flow, Image
-from deforum_helpers.image.warp import warp_depth, warp_flat
+from deforum_helpers.image.warp import warp_2d, warp_3d
 from deforum_helpers.models.depth.maps import depth_bytes
 from deforum_helpers.models.flow.estimators import FlowEstimator, make_flow_estimator
 from deforum_helpers.models.flow.matrix import Kind, motion_matrix
 from deforum_helpers.models.flow.warp import trust_in
-from deforum_helpers.render.cached_depth import Eyes
-from deforum_helpers.render.control_units import UnitPictures, controls_at, cut_to
-from deforum_helpers.render.endings import all_but_edge, where_seen
+from deforum_helpers.render.cached_depth import CachedDepth
+from deforum_helpers.render.control_units import UnitImages, controls_at, crop_controls
+from deforum_helpers.render.endings import ones_inside_edge, visible_mask
 from deforum_helpers.render.hybrid import Hybrid, Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import Masks
-from deforum_helpers.render.memory import SceneMemory, nothing_seen, remembering
-from deforum_helpers.render.moves import FlatMove, Move, composed, taken_back
+from deforum_helpers.render.memory import SceneMemory, add_frame, empty_memory
+from deforum_helpers.render.moves import Move, Move2D, compose_2d, inverse_move
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.requests import from_noise_alone
-from deforum_helpers.render.revealing import Moved, moved_exactly
+from deforum_helpers.render.revealing import WarpedImage, warp_exact
 from deforum_helpers.settings.modes import is_exact, is_hybrid, is_moved, remembers
 
 
 @dataclass(frozen=True)
-class Studio:
-    """What a film is made with; the same for all its frames.
+class RenderContext:
+    """Everything that rendering a frame needs besides the state: the same for all frames of a run.
 
     Args:
-        plan: the film.
-        engine: draws.
-        eyes: see depth; None where the plan never needs it.
-        cancel: the job's wish to stop.
-        masks: what masks are put together of; None where the plan has none.
-        backdrop: gives the original picture at a frame, which is put back outside of masks; None = nothing is.
-        flow: gives the way to measure motion that a setting names.
-        guides: the guided images.
-        video: gives the video's picture at a frame, or None where no video is used.
-        laid_over: gives the picture that is laid over a frame, or None.
-        controls: what the ControlNet units read, by their numbers.
-        end_image: the image that the last frame shows, or None.
-        looks: those of the images that were generated to hold frames to; the same again in a resumed run.
+        plan: plan of the run.
+        engine: generates images.
+        cached_depth: depth of images; None where the plan needs no depth.
+        cancel: raises where the job is cancelled, paused or parked.
+        init_image: (3, H, W) image that the run starts from, or None.
+        masks: inputs of the mask expressions; None where the plan has none.
+        backdrop: frame number -> original image, which is restored outside masks; None = nothing is restored.
+        flow: name of a flow method -> its estimator.
+        guides: guide images in the order of their frames.
+        video: frame number -> frame of the init video; None where no video is used.
+        composite_source: frame number -> image that hybrid video composites over the frame; None without one.
+        controls: inputs of the ControlNet units, by unit number.
+        end_image: (3, H, W) image that the last frame shows, or None.
+        looks: looks of generated reference images, a cache; a resumed run fills it again with the same values.
     """
 
     plan: Plan
     engine: Engine
-    eyes: Eyes | None
+    cached_depth: CachedDepth | None
     cancel: CancelToken
+    init_image: Image | None = None
     masks: Masks | None = None
     backdrop: Callable[[int], Image] | None = None
     flow: Callable[[str], FlowEstimator] = make_flow_estimator
     guides: tuple[Image, ...] = ()
     video: Callable[[int], Image] | None = None
-    laid_over: Callable[[int], Image] | None = None
-    controls: Mapping[int, UnitPictures] = field(default_factory=dict)
+    composite_source: Callable[[int], Image] | None = None
+    controls: Mapping[int, UnitImages] = field(default_factory=dict)
     end_image: Image | None = None
     looks: dict[GenerateRequest, Look] = field(default_factory=dict)
 
     def video_frame(self, frame: int) -> Image:
-        """Return the video's picture at a frame; after its end the last one."""
+        """Return the init video's image at a frame; after its end, its last image."""
         if self.video is None:
-            raise AssertionError("the plan looks at a video that there is none of")
+            raise AssertionError("the plan reads an init video, but none is open")
         return self.video(frame)
 
-    def laid_over_picture(self, frame: int) -> Image:
-        """Return the picture that is laid over a frame."""
-        if self.laid_over is None:
-            raise AssertionError("the plan lays a picture over that there is none of")
-        return self.laid_over(frame)
+    def composite_image(self, frame: int) -> Image:
+        """Return the image that hybrid video composites over a frame."""
+        if self.composite_source is None:
+            raise AssertionError("the plan composites an image, but none is open")
+        return self.composite_source(frame)
 
     def video_motion(self, frame: int, before: Image, guess: Flow | None) -> Motion | None:
-        """Return how the video moves into `frame`, or None where that is not followed.
+        """Return the init video's motion into `frame`, or None where the settings do not follow it.
 
         Args:
-            frame: number of the frame that is moved to, >= 1.
-            before: the film's own picture, from which the motion is measured where the settings say so.
-            guess: the flow into the frame before, or None.
+            frame: number of the destination frame, >= 1.
+            before: previous frame of the run; the motion is measured from it with hybrid_motion_use_prev_img.
+            guess: (2, H, W) flow into the previous frame, the initial estimate; or None.
         """
         settings = self.plan.settings
         if settings.hybrid_motion == "None" or not is_hybrid(settings):
@@ -103,12 +105,12 @@ class Studio:
         return Motion(flow=flow * trust, trust=trust)
 
     def composite_mask(self, numbers: Hybrid, frame: Image, video: Image, start: Image | None) -> Mask | None:
-        """Return where the video does not show, (H, W), or None where it shows everywhere.
+        """Return the composite mask, (H, W) 0..1, 1 = frame and 0 = video; None = video everywhere.
 
         Args:
-            numbers: of the key frame.
-            frame, video: the pictures that are laid over each other.
-            start: the finished frame before, whose depth counts for the type Depth.
+            numbers: hybrid values of the key frame.
+            frame, video: (3, H, W) images to composite.
+            start: previous frame, whose depth the mask type Depth uses; None = depth of the video.
         """
         settings = self.plan.settings
         kind = settings.hybrid_comp_mask_type
@@ -119,8 +121,8 @@ class Studio:
         elif kind == "Difference":
             mask = difference_mask(frame, video)
         else:
-            seen = video if kind == "Video Depth" or start is None else start
-            mask = self.depth_mask(seen)
+            depth_image = video if kind == "Video Depth" or start is None else start
+            mask = self.depth_mask(depth_image)
         return finished_mask(
             mask,
             invert=settings.hybrid_comp_mask_inverse,
@@ -130,56 +132,56 @@ class Studio:
         )
 
     def depth_mask(self, image: Image) -> Mask:
-        """Return the depth of `image` as it is drawn in maps, (H, W) float32 0..1."""
-        if self.eyes is None:
-            raise AssertionError("the plan looks at depth without eyes")
-        drawn = depth_bytes(self.eyes.depth(image), self.plan.settings.depth_algorithm)
-        return torch.from_numpy(drawn).to(image.device, torch.float32) / 255
+        """Return the depth map of `image` with the levels of a saved one, (H, W) float32 0..1."""
+        if self.cached_depth is None:
+            raise AssertionError("the plan uses depth, but no depth model is loaded")
+        levels = depth_bytes(self.cached_depth.depth(image), self.plan.settings.depth_algorithm)
+        return torch.from_numpy(levels).to(image.device, torch.float32) / 255
 
-    def moved(self, image: Image, frame: int, seen: Image | None = None) -> Image:
-        """Return `image` after the camera's move into `frame`.
+    def warp(self, image: Image, frame: int, depth_image: Image | None = None) -> Image:
+        """Return `image` warped by the camera move into `frame`.
 
         Args:
-            image: picture at frame - 1.
-            frame: frame number that is moved to.
-            seen: the picture whose depth is used; by default `image` itself.
+            image: (3, H, W) image of frame - 1.
+            frame: number of the destination frame.
+            depth_image: image whose depth is used; by default `image` itself.
         """
         if self.is_exact:
-            return self.revealing(image, frame, None, seen).image
-        return self._warped(image, self.plan.moves[frame], seen)
+            return self.warp_revealing(image, frame, None, depth_image).image
+        return self._warp(image, self.plan.moves[frame], depth_image)
 
-    def moved_through(self, image: Image, frames: range) -> Image | None:
-        """Return `image` after the moves into all of `frames`, by one sharp resampling; None where it takes several."""
-        move = composed(self.plan.moves[frames.start : frames.stop])
+    def warp_through(self, image: Image, frames: range) -> Image | None:
+        """Return `image` warped by the moves into all of `frames` with one resampling; None unless all are 2D."""
+        move = compose_2d(self.plan.moves[frames.start : frames.stop])
         if move is None or move.still:
             return None if move is None else image
-        return warp_flat(image, move.dst_from_src, self.plan.settings.border, "bicubic")
+        return warp_2d(image, move.dst_from_src, self.plan.settings.border, "bicubic")
 
-    def seen_from(self, frame: int, end: Image) -> tuple[Image, Mask]:
-        """Return the end of the video as the camera sees it from `frame`, and where it does, (H, W) 0..1.
+    def end_view(self, frame: int, end: Image) -> tuple[Image, Mask]:
+        """Return the end image as the camera sees it from `frame`, and where it is visible, (H, W) 0..1.
 
         Args:
             frame: frame number.
-            end: the image that the last frame shows, or frame 0, which follows on the last frame of a loop.
+            end: (3, H, W) image of the last frame; for a loop frame 0, which follows the last frame.
         """
         ahead: Sequence[Move] = self.plan.moves[frame + 1 :]
         if self.plan.settings.seamless_loop:
             ahead = (*ahead, self.plan.moves[0])
-        move = taken_back(ahead) if ahead else None
+        move = inverse_move(ahead) if ahead else None
         if move is None or move.still:
             return end, torch.ones(end.shape[1:], device=end.device)
-        return self._warped(end, move, None), where_seen(self._warped(all_but_edge(end), move, end))
+        return self._warp(end, move, None), visible_mask(self._warp(ones_inside_edge(end), move, end))
 
-    def _warped(self, image: Image, move: Move, seen: Image | None) -> Image:
+    def _warp(self, image: Image, move: Move, depth_image: Image | None) -> Image:
         plan = self.plan
         if move.still:
             return image
-        if isinstance(move, FlatMove):
-            return warp_flat(image, move.dst_from_src, plan.settings.border)
+        if isinstance(move, Move2D):
+            return warp_2d(image, move.dst_from_src, plan.settings.border)
         depth = None
-        if self.eyes is not None and plan.settings.use_depth_warping:
-            depth = self.eyes.depth(image if seen is None else seen)
-        return warp_depth(
+        if self.cached_depth is not None and plan.settings.use_depth_warping:
+            depth = self.cached_depth.depth(image if depth_image is None else depth_image)
+        return warp_3d(
             image,
             depth,
             move.next_from_prev,
@@ -192,96 +194,104 @@ class Studio:
 
     @property
     def is_exact(self) -> bool:
-        """Whether frames are moved as a real camera sees them."""
+        """Whether camera moves use the exact projection (`depth_warp` exact in 3D)."""
         return is_exact(self.plan.settings)
 
-    def revealing(
+    def warp_revealing(
         self,
         image: Image,
         frame: int,
         unpainted: torch.Tensor | None = None,
-        seen: Image | None = None,
+        depth_image: Image | None = None,
         memory: SceneMemory | None = None,
-    ) -> Moved:
-        """Return `image` after the camera's move into `frame`, with what came into sight; see `moved_exactly`."""
+    ) -> WarpedImage:
+        """Return `image` warped by the camera move into `frame`, with its revealed areas; see `warp_exact`."""
         if not self.is_exact:
-            return Moved(self.moved(image, frame, seen))
-        return moved_exactly(
-            self.plan, self.eyes, image, frame, unpainted=unpainted, seen=seen, memory=memory
+            return WarpedImage(self.warp(image, frame, depth_image))
+        return warp_exact(
+            self.plan,
+            self.cached_depth,
+            image,
+            frame,
+            unpainted=unpainted,
+            depth_image=depth_image,
+            memory=memory,
         )
 
-    def remembering(self, memory: SceneMemory | None, key: KeyFrame, image: Image) -> SceneMemory | None:
-        """Return the memory with the last frame of a group laid into it; None where the run keeps none.
+    def remember(self, memory: SceneMemory | None, key: KeyFrame, image: Image) -> SceneMemory | None:
+        """Return the scene memory with the last frame of a step added; None where the run keeps no memory.
 
         Args:
-            memory: of the frames before, or None.
-            key: the group's key frame. While a dissolve lasts, frames show two scenes and are not remembered.
-            image: the last frame, finished.
+            memory: memory of the previous frames, or None.
+            key: key frame of the step. The frames of a dissolve show two scenes and are not remembered.
+            image: (3, H, W) last frame of the step, finished.
         """
         settings, frame = self.plan.settings, key.stop - 1
-        if self.eyes is None or not remembers(settings) or key.dissolve is not None:
+        if self.cached_depth is None or not remembers(settings) or key.dissolve is not None:
             return memory
         camera, bound = self.plan.scene_cameras[frame], settings.scene_memory_mb * 1_000_000
-        depth = self.eyes.surface(image)
-        return remembering(memory or nothing_seen(), frame, image, depth, camera.pose, camera.optics, bound)
+        depth = self.cached_depth.surface_depth(image)
+        return add_frame(memory or empty_memory(), frame, image, depth, camera.pose, camera.intrinsics, bound)
 
-    def painted(self, request: GenerateRequest, image: Image, mask: Mask) -> Image:
-        """Return `image` with the masked part as the engine paints it, the rest as it is.
+    def paint(self, request: GenerateRequest, image: Image, mask: Mask) -> Image:
+        """Return `image` with the masked part generated anew and the rest unchanged.
 
         Args:
-            request: as planned.
+            request: planned request.
             image: (3, H, W).
-            mask: (H, W), not 0 everywhere.
+            mask: (H, W), 1 = repaint; not 0 everywhere.
         """
         self.cancel.check_cancel()
         return repaint(
             image,
             mask,
-            lambda picture, where: self.engine.generate(
-                replace(request, init_image=picture, mask=where), self.cancel
+            lambda init_image, mask: self.engine.generate(
+                replace(request, init_image=init_image, mask=mask), self.cancel
             ),
             smear=False,
             padding_px=None,
         )
 
-    def controlled(self, request: GenerateRequest, key: KeyFrame, start: Image | None) -> GenerateRequest:
-        """Return `request` with what steers it.
+    def with_controls(self, request: GenerateRequest, key: KeyFrame, start: Image | None) -> GenerateRequest:
+        """Return `request` with its ControlNet units and their images.
 
         Args:
-            request: as planned.
+            request: planned request.
             key: the key frame.
-            start: (3, H, W) what is drawn from, or None.
+            start: (3, H, W) init image of this generation, or None.
         """
         if not key.controls:
             return request
         controls = controls_at(key.controls, self.plan.settings, self.controls, key.index, start)
         return replace(request, controls=controls)
 
-    def generated(self, request: GenerateRequest, init_image: Image | None, mask: Mask | None) -> Image:
-        """Return what the engine makes of `request`.
+    def generate(self, request: GenerateRequest, init_image: Image | None, mask: Mask | None) -> Image:
+        """Generate an image.
 
         Args:
-            request: as planned.
-            init_image: (3, H, W) what it starts from, or None.
-            mask: (H, W) where it is repainted, or None for everywhere.
+            request: planned request.
+            init_image: (3, H, W), or None to start from noise.
+            mask: (H, W), 1 = repaint; None = everywhere.
         """
         self.cancel.check_cancel()
         settings = self.plan.settings
         if mask is None or init_image is None:
             image = self.engine.generate(replace(request, init_image=init_image), self.cancel)
             if init_image is None and self._holds_looks and not request.controls:
-                # The first frame often is the very image that later ones are held to.
+                # The first frame often is the reference image of later ones: one generation less.
                 self.looks[from_noise_alone(request)] = look_of(image)
         else:
             padding_px = settings.full_res_mask_padding if settings.full_res_mask else None
             if padding_px is not None and request.controls:
                 box = box_around(mask, padding_px)
-                request = replace(request, controls=cut_to(request.controls, box, settings.W, settings.H))
+                request = replace(
+                    request, controls=crop_controls(request.controls, box, settings.W, settings.H)
+                )
             image = repaint(
                 init_image,
                 mask,
-                lambda picture, where: self.engine.generate(
-                    replace(request, init_image=picture, mask=where), self.cancel
+                lambda init_image, mask: self.engine.generate(
+                    replace(request, init_image=init_image, mask=mask), self.cancel
                 ),
                 smear=settings.fill == "fill",
                 padding_px=padding_px,
@@ -290,9 +300,9 @@ class Studio:
         return image
 
     def look_of(self, request: GenerateRequest) -> Look:
-        """Return the look of what the engine makes of `request` from noise alone, generated once."""
+        """Return the look of the image that `request` generates from noise alone; each is generated once."""
         if request not in self.looks:
-            self.looks[request] = look_of(self.generated(request, None, None))
+            self.looks[request] = look_of(self.generate(request, None, None))
         return self.looks[request]
 
     @property
@@ -301,13 +311,13 @@ class Studio:
             (self.plan.schedules.values["stability_schedule"] > 0).any()
         )
 
-    def overlaid(self, image: Image, frame: int, mask: Mask | None) -> Image:
-        """Return `image` where the mask is white, and the original picture where it is black.
+    def restore_outside_mask(self, image: Image, frame: int, mask: Mask | None) -> Image:
+        """Return `image` inside the mask and the original image outside; unchanged where the run has no backdrop.
 
         Args:
-            image: the frame.
-            frame: its number.
-            mask: (H, W) of its key frame, or None for the mask of the settings.
+            image: (3, H, W) image of the frame.
+            frame: frame number.
+            mask: (H, W) mask of its key frame, or None for the mask of the settings.
         """
         if self.masks is None or self.backdrop is None:
             return image
@@ -317,8 +327,8 @@ class Studio:
             mask = self.masks.init
         if mask is None:
             return image
-        return masked(image, self.backdrop(frame), self.turned(mask))
+        return masked(image, self.backdrop(frame), self.effective_mask(mask))
 
-    def turned(self, mask: Mask) -> Mask:
-        """Return a mask as it is used: inverted where the settings say so."""
+    def effective_mask(self, mask: Mask) -> Mask:
+        """Return `mask`, inverted where `invert_mask` is on."""
         return inverse(mask) if self.plan.settings.invert_mask else mask

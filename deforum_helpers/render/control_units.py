@@ -1,4 +1,4 @@
-"""What ControlNet units do at each key frame, planned; and what they are steered by when it is drawn."""
+"""ControlNet units: their planned values at each key frame, and their images at each generation."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ STRETCHED = "Just Resize"
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """One unit at one key frame.
+    """One unit at one key frame. The plan's digest includes the names of this class and its fields.
 
     Args:
-        unit: its number, 1..5.
-        weight: how strongly it steers.
-        guidance_start, guidance_end: share of sampling, 0..1, between which it acts.
-        by_frame: whether it is steered by the picture that the frame is drawn from, else by one of its own.
+        unit: unit number, 1..5.
+        weight: strength of the unit.
+        guidance_start, guidance_end: shares of sampling, 0..1, between which the unit acts.
+        by_frame: whether the unit's input is the init image of the generation (loopback) rather than its own.
     """
 
     unit: int
@@ -37,27 +37,27 @@ class Steering:
 
 
 @dataclass(frozen=True)
-class UnitPictures:
-    """What one unit reads, at any size.
+class UnitImages:
+    """Inputs of one unit, at any size.
 
     Args:
-        picture: gives what it is steered by at a frame, (3, h, w), or None where it has none of its own.
-        mask: gives where it steers at a frame, (h, w), or None for everywhere.
+        image: frame number -> input image (3, h, w); None where the unit has none of its own.
+        mask: frame number -> mask (h, w), 1 = steered; None = everywhere.
     """
 
-    picture: Callable[[int], Image] | None = None
+    image: Callable[[int], Image] | None = None
     mask: Callable[[int], Mask] | None = None
 
 
 def plan_controls(
     units: Sequence[tuple[int, ControlNetUnit]], at: Mapping[str, float], starts_blank: bool
 ) -> tuple[Steering, ...]:
-    """Return what the units do at a key frame.
+    """Return the values of the units at a key frame.
 
     Args:
-        units: those that act, each with its number.
-        at: value of each schedule of numbers at that frame.
-        starts_blank: whether the frame is drawn from nothing, which leaves units out that are steered by that.
+        units: enabled units, each with its number.
+        at: value of every numeric schedule at that frame.
+        starts_blank: whether the frame has no init image; units in loopback are left out then.
     """
 
     def share(number: int, end: str) -> float:
@@ -79,34 +79,34 @@ def plan_controls(
 def controls_at(
     steerings: tuple[Steering, ...],
     settings: Settings,
-    pictures: Mapping[int, UnitPictures],
+    inputs: Mapping[int, UnitImages],
     frame: int,
     start: Image | None,
 ) -> tuple[Control, ...]:
-    """Return what an engine is given of the units at one drawing.
+    """Return the engine's control inputs for one generation.
 
     Args:
-        steerings: as planned.
-        settings: give the rest of each unit.
-        pictures: what units read, by their numbers.
+        steerings: planned values of the units.
+        settings: checked settings, for the constant values of each unit.
+        inputs: images and masks of the units, by unit number.
         frame: number of the key frame.
-        start: (3, H, W) what is drawn from, or None.
+        start: (3, H, W) init image of this generation, or None.
     """
     return tuple(
         control
         for steering in steerings
-        if (control := _control(steering, settings, pictures[steering.unit], frame, start)) is not None
+        if (control := _control(steering, settings, inputs[steering.unit], frame, start)) is not None
     )
 
 
 def _control(
-    steering: Steering, settings: Settings, read: UnitPictures, frame: int, start: Image | None
+    steering: Steering, settings: Settings, inputs: UnitImages, frame: int, start: Image | None
 ) -> Control | None:
     unit = settings.controlnet[steering.unit - 1]
-    image = read.picture(frame) if read.picture is not None and not steering.by_frame else start
+    image = inputs.image(frame) if inputs.image is not None and not steering.by_frame else start
     if image is None:
         return None
-    mask = None if read.mask is None else _at_size_of(read.mask(frame), image)
+    mask = None if inputs.mask is None else _at_size_of(inputs.mask(frame), image)
     return Control(
         unit=steering.unit,
         module=unit.module,
@@ -133,20 +133,22 @@ def _at_size_of(mask: Mask, image: Image) -> Mask:
     return resized(mask[None], width, height)[0]
 
 
-def cut_to(controls: tuple[Control, ...], box: Box, width_px: int, height_px: int) -> tuple[Control, ...]:
-    """Return the controls of a drawing that fills the frame with a part of it: that part of each, enlarged alike.
+def crop_controls(
+    controls: tuple[Control, ...], box: Box, width_px: int, height_px: int
+) -> tuple[Control, ...]:
+    """Return the controls for generating a part of the frame at full size: each image cropped and enlarged alike.
 
     Args:
-        controls: of the whole frame.
-        box: the part that is drawn.
-        width_px, height_px: of the frame.
+        controls: controls of the whole frame.
+        box: the part to generate.
+        width_px, height_px: size of the frame.
     """
     from deforum_helpers.controlnet.preprocessors import FITS
     from deforum_helpers.image.convert import resized
     from deforum_helpers.image.fit import fitted
 
-    def part(picture: Image, resize_mode: str) -> Image:
-        whole = fitted(picture, width_px, height_px, FITS[resize_mode])
+    def part(image: Image, resize_mode: str) -> Image:
+        whole = fitted(image, width_px, height_px, FITS[resize_mode])
         return resized(box.of(whole), width_px, height_px)
 
     return tuple(

@@ -1,4 +1,4 @@
-"""Guided images: pictures that the film passes by, and how much of them each key frame takes."""
+"""Guide images: images that the run approaches at given frames, and their share in each key frame."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from deforum_helpers.settings.modes import is_guided
 
 SETTING = "init_images"
 _BAD_ESCAPE = ("Invalid \\escape", "Invalid \\u")
-# What JSON makes of "C:\\new" and its like, written once.
+# Control characters that JSON reads from a path such as "C:\new", and their escapes.
 _UNESCAPED = str.maketrans({"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _SLASHES = str.maketrans("\\", "/")
 _ESCAPED = re.compile("[\b\f\n\r\t]")
-# Away from its frame a picture has this share; a film of one picture counts as if the next came after so many frames.
+# Share of a guide image away from its frame; with a single image, the assumed distance to the next one.
 FARAWAY_SHARE = 0.07
 LONE_INTERVAL_FRAMES = 25
 
 
 @dataclass(frozen=True)
 class GuideImages:
-    """The pictures in the order of their frames.
+    """The guide images in the order of their frames.
 
     Args:
-        frames: the frame of each, ascending.
-        sources: path or data URL of each.
+        frames: frame of each image, ascending.
+        sources: path or data URL of each image.
         warnings: sentences about keys that were read leniently or have no effect.
     """
 
@@ -45,11 +45,11 @@ class GuideImages:
     warnings: tuple[str, ...] = ()
 
     def number_at(self, frame: int) -> int:
-        """Return which picture the film passes by at `frame`: the last one that has begun, the first before."""
+        """Return the number of the guide image at `frame`: the last one at or before it, else the first."""
         return max(bisect_right(self.frames, frame) - 1, 0)
 
     def interval_at(self, frame: int) -> int:
-        """Return the number of frames between the pictures around `frame`."""
+        """Return the number of frames between the guide images around `frame`."""
         if len(self.frames) < 2 or not self.frames[0] <= frame <= self.frames[-1]:
             return LONE_INTERVAL_FRAMES
         after = min(bisect_right(self.frames, frame), len(self.frames) - 1)
@@ -58,12 +58,12 @@ class GuideImages:
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """What a key frame takes of a guided image.
+    """The share of a guide image in a key frame.
 
     Args:
-        number: which picture.
-        share: of it in the picture that is diffused, None = it is that picture.
-        color_share: of it in the picture whose colours are taken afterwards.
+        number: number of the guide image.
+        share: share of it in the init image, 0..1; None = it is the init image.
+        color_share: share of it in the image whose colors are matched afterwards, 0..1.
     """
 
     number: int
@@ -72,10 +72,10 @@ class Guide:
 
 
 def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
-    """Return the guided images of a film, or None where they are off.
+    """Return the guide images, or None where they are off.
 
     Raises:
-        SettingsError: there are none, a key is no frame, or two have the same frame.
+        SettingsError: no image is named, a key is not a frame, or two images have the same frame.
     """
     if not is_guided(settings):
         return None
@@ -89,19 +89,19 @@ def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
     placed: dict[int, str] = {}
     for key, source in named.items():
         try:
-            frame, told = key_frame(str(key), timeline, SETTING)
+            frame, key_warnings = key_frame(str(key), timeline, SETTING)
         except SettingsError as error:
             problems += error.problems
             continue
         if isinstance(source, str) and not _is_data(source) and _ESCAPED.search(source.strip()):
             problems += _backslashes(source.strip().translate(_UNESCAPED)).problems
         elif not isinstance(source, str) or not source.strip():
-            problems += _problem(f"has no picture at key {key!r}", "a path or a data: URL").problems
+            problems += _problem(f"has no image at key {key!r}", "a path or a data: URL").problems
         elif frame in placed:
-            problems += _problem(f"has two pictures at frame {frame}", "one picture for each frame").problems
+            problems += _problem(f"has two images at frame {frame}", "one image per frame").problems
         else:
             placed[frame] = source.strip().strip('"')
-            warnings += told
+            warnings += key_warnings
     if problems:
         raise SettingsError(problems)
     frames = tuple(sorted(placed))
@@ -139,7 +139,7 @@ def _is_data(source: str) -> bool:
 
 
 def _backslashes(path: str) -> SettingsError:
-    """Return the error of a path whose single backslashes JSON reads as escapes, and its way to write it."""
+    """Return the error about a path whose single backslashes JSON reads as escapes; it shows the correct form."""
     written = f'"{path}"'[:80]
     allowed = f'"{path.translate(_SLASHES)}"'[:80]
     message = messages.GUIDES_BACKSLASHES(setting=SETTING, found=written, allowed=allowed)
@@ -147,16 +147,16 @@ def _backslashes(path: str) -> SettingsError:
 
 
 def guide_at(images: GuideImages | None, frame: int, starts: bool, at: Mapping[str, float]) -> Guide | None:
-    """Return what the key frame `frame` takes of a picture, or None where guided images are off.
+    """Return the share of a guide image in the key frame `frame`, or None where guide images are off.
 
     With m = frame mod interval, and as long as m is at most tweening_frames, the share is
     blendFactorMax - blendFactorSlope · cos((frame mod tweening) / (tweening / 2)).
 
     Args:
-        images: the pictures.
-        frame: number of the key frame.
-        starts: whether it has nothing else to start from.
-        at: value of each schedule at that frame.
+        images: guide images, or None.
+        frame: frame number of the key frame.
+        starts: whether the guide image is its init image.
+        at: value of every numeric schedule at that frame.
     """
     if images is None:
         return None

@@ -1,4 +1,4 @@
-"""Hybrid video: the numbers of each key frame, planned; the motion of the video and its picture laid over, applied."""
+"""Hybrid video: planned values of each key frame, and the init video's motion applied to images."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Hybrid:
-    """The numbers of one key frame.
+    """The values of one key frame. The plan's digest includes the names of this class and its fields.
 
     Args:
-        alpha: share of the composite in the frame.
-        blend_alpha: share of the video in a mask of kind Blend.
-        mask_contrast: of the mask.
+        alpha: share of the composite in the frame, 0..1.
+        blend_alpha: share of the video in a mask of type Blend, 0..1.
+        mask_contrast: contrast factor of the mask.
         cutoffs_percent: percentiles of the mask that become black and white.
-        flow_factor: how far the key frame follows the video's motion.
-        between_factor: how far the frames after it do, as it stands at the next key frame.
+        flow_factor: factor of the video's flow at the key frame.
+        between_factor: factor of the video's flow at the in-between frames, the schedule's value at the next key frame.
     """
 
     alpha: float
@@ -37,7 +37,7 @@ class Hybrid:
 
 
 def plan_hybrid(settings: Settings, values: Values, index: int, stop: int) -> Hybrid | None:
-    """Return the numbers of the key frame `index`, whose group ends before `stop`, or None without hybrid video."""
+    """Return the values of the key frame `index`, whose step ends before `stop`; None without hybrid video."""
     if not is_hybrid(settings):
         return None
 
@@ -58,12 +58,12 @@ def plan_hybrid(settings: Settings, values: Values, index: int, stop: int) -> Hy
 
 @dataclass(frozen=True)
 class Motion:
-    """How the video moves into a frame: by a matrix, or by a flow that can be followed further or less far.
+    """The init video's motion into a frame: a matrix, or a flow that a factor scales.
 
     Args:
         matrix: (3, 3) `next_from_prev` in pixels, or None.
         flow: (2, H, W) `next_from_prev` in pixels, or None.
-        trust: (H, W) 0..1, where the flow is followed because the flow back agrees, or None where that was not asked.
+        trust: (H, W) 0..1, agreement with the backward flow, by which the flow is weighted; None = not measured.
     """
 
     matrix: Matrix | None = None
@@ -71,10 +71,9 @@ class Motion:
     trust: Mask | None = None
 
     def moved(self, image: Image, factor: float) -> Image:
-        """Return `image` moved as the video moves; `factor` counts for flows alone.
+        """Return `image` (3, H, W) warped by the motion; `factor` scales a flow.
 
-        What comes in at the edges are the edge's pixels, drawn out. Frame after frame, mirror images of mirror images
-        would stand there as a comb of thin lines.
+        Edge pixels are repeated outside the image: reflection, frame after frame, would leave a comb of thin lines.
         """
         from deforum_helpers.models.flow.matrix import moved_by
         from deforum_helpers.models.flow.warp import moved_along

@@ -1,4 +1,4 @@
-"""The diffused frames: which they are, what happens to each in which order, and with which numbers."""
+"""The planned key frames: their sources, stages, values and requests."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from deforum_helpers.render.control_units import Steering, plan_controls
 from deforum_helpers.render.guides import Guide, guide_at
 from deforum_helpers.render.hybrid import Hybrid, plan_hybrid
 from deforum_helpers.render.placing import plan_fades
-from deforum_helpers.render.requests import plan_request, planned_steps, repainting
-from deforum_helpers.render.schedules import Schedules, Script
-from deforum_helpers.render.stability import References, Stability, plan_stability
+from deforum_helpers.render.requests import plan_request, planned_steps, repaint_request
+from deforum_helpers.render.schedules import PlanInputs, Schedules
+from deforum_helpers.render.stability import LookReferences, Stability, plan_stability
 from deforum_helpers.render.stage_order import Stage, StageOrder, Traits
 from deforum_helpers.render.transitions import Transition, ending_share, transitions_at
 from deforum_helpers.schedule import KeySeeds, seed_series
@@ -52,7 +52,7 @@ class Sharpening:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Noise that is blended into the picture before it is diffused: kind, share 0..1, seed, Perlin's shape."""
+    """Noise that is mixed into the init image: kind, share 0..1, seed, shape of the Perlin noise."""
 
     kind: str
     amount: float
@@ -63,7 +63,7 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class FlowRedo:
-    """A diffusion whose motion the picture is bent along before it is diffused again: its seed, how far it is bent."""
+    """A flow redo, a generation whose flow warps the image before the next one: its seed, and factor of the flow."""
 
     seed: int
     factor: float
@@ -71,32 +71,34 @@ class FlowRedo:
 
 @dataclass(frozen=True, slots=True)
 class KeyFrame:
-    """One frame that is diffused, and the in-between frames up to the next one.
+    """A planned key frame, and its in-between frames up to the next one.
 
     Args:
         index: frame number.
-        stop: first frame number after its in-between frames; the next key frame, or the end of the film.
-        fade: over how many frames the picture before it fades out, >= stop - index.
-        source: what its picture starts from.
-        stages: what happens to the picture, in order; "diffuse" is where the engine is asked.
+        stop: first frame number after its in-between frames: the next key frame, or the end of the run.
+        fade: number of frames over which the image before it fades out, >= stop - index.
+        source: kind of image that it starts from.
+        stages: names of the stages, in order; "diffuse" generates the image.
         contrast: factor around black, 1 = unchanged.
-        sharpening, noise: their numbers.
-        redo_seeds: seeds of the extra diffusions before the one that is kept.
-        request: what the engine is asked for; the init image is filled in by the step.
-        mask: where it is repainted, None = everywhere.
+        sharpening, noise: values of these stages.
+        redo_seeds: seeds of the redo passes.
+        request: request to the engine; the step fills in the init image.
+        mask: where the image is repainted, None = everywhere.
         noise_mask: where noise is added, None = everywhere.
-        flow_redo: numbers of the diffusion that only tells where things go.
-        retries: how often a black picture is drawn anew with the next seed; None = black pictures are kept.
-        guide: what it takes of a guided image, or None.
-        flow_factor: how far in-between frames follow the motion from the last picture to this one; None = not.
-        hybrid: numbers of the video laid over and of its motion, or None.
-        controls: what the ControlNet units do; their pictures are filled in by the step.
-        dissolve: the frame at which the dissolve began that it lies in, or None.
+        flow_redo: values of the flow redo.
+        retries: number of rerolls with the next seeds if the image comes out black; None = black images are kept.
+        guide: share of a guide image, or None.
+        flow_factor: factor of the flow that in-between frames follow to this image; None = they do not.
+        hybrid: values of hybrid video, or None.
+        controls: values of the ControlNet units; the step fills in their images.
+        dissolve: frame at which the surrounding dissolve began, or None.
         stability: the look that it is held to, or None.
-        ending: how much of the end of the video it shows, 0..1.
-        repaint: how what came into sight is painted before the frame is; None = not.
+        ending: share of the end image, 0..1.
+        repaint: request that generates revealed areas before the frame itself; None = they stay filled.
     """
 
+    # The plan's digest is made of the repr of key frames, names of classes and fields included. Renaming any of them
+    # would make every saved run impossible to resume.
     index: int
     stop: int
     fade: int
@@ -115,7 +117,7 @@ class KeyFrame:
     flow_factor: float | None
     hybrid: Hybrid | None
     controls: tuple[Steering, ...] = ()
-    # Younger than runs that may still go on: left out of the text that their digests were made of.
+    # Newer fields stay out of the repr, so that the digests of older runs do not change.
     dissolve: int | None = field(default=None, repr=False)
     stability: Stability | None = field(default=None, repr=False)
     ending: float = field(default=0.0, repr=False)
@@ -124,21 +126,21 @@ class KeyFrame:
 
 @dataclass(frozen=True)
 class _Columns:
-    """What the key frames of a video are made of; all but the first three have one value per key frame.
+    """The values that key frames are made from; all but the first three have one value per key frame.
 
     Args:
-        script: the video as it was read.
-        references: the requests that looks are taken of.
-        units: the ControlNet units that act, each with its number.
-        places, stops, fades, sources, stages: as the fields of `KeyFrame`; `places` are the numbers of the frames.
+        inputs: settings, schedules and prompts of the run.
+        references: requests for the reference images of looks.
+        units: enabled ControlNet units, each with its number.
+        places, stops, fades, sources, stages: as the fields of `KeyFrame`; `places` are frame numbers.
         seeds: at least one per key frame.
-        changes: the changes of prompts, by the number of the key frame.
-        strengths: how much of the frame before is kept, 0..1.
-        denoising: share of the noise schedule that is run, 0..1.
+        changes: transitions between prompts, by position of the key frame.
+        strengths: share of the previous frame that is kept, 0..1.
+        denoising: denoising strength, 0..1.
     """
 
-    script: Script
-    references: References
+    inputs: PlanInputs
+    references: LookReferences
     units: tuple[tuple[int, ControlNetUnit], ...]
     places: tuple[int, ...]
     stops: tuple[int, ...]
@@ -152,9 +154,9 @@ class _Columns:
 
 
 class KeyFrames(Sequence[KeyFrame]):
-    """The key frames of a video in order. Each is made when it is looked at: a long video has more than are needed.
+    """The key frames of a run in order. Each object is made when it is accessed, as a long run has very many.
 
-    What is asked of all of them has a column, with one value per key frame.
+    Properties over all key frames read the columns instead.
     """
 
     def __init__(self, columns: _Columns, numbers: range | None = None) -> None:
@@ -194,25 +196,25 @@ class KeyFrames(Sequence[KeyFrame]):
 
     @property
     def follow_flow(self) -> bool:
-        """Whether in-between frames of any of them follow a motion."""
+        """Whether the in-between frames of any key frame follow a flow."""
         return any(_follows_flow(self._columns, number) for number in self._numbers)
 
     @property
     def look_requests(self) -> frozenset[GenerateRequest]:
-        """What the engine is asked for the looks that any of them are held to."""
+        """Requests for the reference images of all looks."""
         held = (_stability(self._columns, number) for number in self._numbers)
-        # Key frames share these requests; hashing one costs more than all else here.
+        # Key frames share these requests: by id first, as hashing a request is slow.
         shared = {id(request): request for look in held if look is not None for request in look.requests}
         return frozenset(shared.values())
 
     @property
     def sampling_steps(self) -> int:
-        """Sampling steps of all of them, redo passes included, counted as the engines run them."""
-        script, denoising = self._columns.script, self._of(self._columns.denoising)
-        steps = planned_steps(script, np.array(self.indices, np.int64))
+        """Sampling steps of all key frames, redo passes included, counted as the engines run them."""
+        inputs, denoising = self._columns.inputs, self._of(self._columns.denoising)
+        steps = planned_steps(inputs, np.array(self.indices, np.int64))
         passes = {stages: 1 + stages.count("flow_redo") for stages in set(self.stages)}
         for stages in passes:
-            passes[stages] += stages.count("redo") * script.settings.diffusion_redo
+            passes[stages] += stages.count("redo") * inputs.settings.diffusion_redo
         rows = zip(self.sources, steps, denoising, self.stages, strict=True)
         return sum(
             steps_run(asked, None) if source == "nothing" else steps_run(asked, share) * passes[stages]
@@ -226,27 +228,27 @@ class KeyFrames(Sequence[KeyFrame]):
         return tuple(column[number] for number in numbers)
 
 
-def plan_key_frames(script: Script, places: tuple[int, ...], seeds: tuple[KeySeeds, ...]) -> KeyFrames:
-    """Return the diffused frames of a film.
+def plan_key_frames(inputs: PlanInputs, places: tuple[int, ...], seeds: tuple[KeySeeds, ...]) -> KeyFrames:
+    """Plan the key frames of a run.
 
     Args:
-        script: the film as it was read.
-        places: numbers of the diffused frames, ascending.
-        seeds: at least one per place.
+        inputs: settings, schedules and prompts of the run.
+        places: frame numbers of the key frames, ascending.
+        seeds: at least one per key frame.
     """
-    settings, values = script.settings, script.schedules.values
+    settings, values = inputs.settings, inputs.schedules.values
     indices = np.array(places, np.int64)
     fades = plan_fades(places, settings.max_frames, cadence(settings))
     if is_led_to_an_end(settings):
-        fades = (*fades[:-1], 1)  # nothing of the frame before it may show in the last one
-    changes = transitions_at(script, indices)
+        fades = (*fades[:-1], 1)  # the last frame must show the end image alone
+    changes = transitions_at(inputs, indices)
     renewed = np.zeros(len(places), bool)
     renewed[[number for number, change in changes.items() if change.renews_at(places[number])]] = True
     sources = _sources(settings, len(places))
     for number in np.flatnonzero(renewed).tolist():
         sources[number] = "nothing"
     blank = np.array([source == "nothing" for source in sources])
-    strengths = _strengths(script, indices, blank & settings.strength_0_no_init, changes)
+    strengths = _strengths(inputs, indices, blank & settings.strength_0_no_init, changes)
     at_keys = {name: values[f"{name}_schedule"][indices] for name in ("contrast", "amount", "noise")}
     stages = StageOrder(settings).of(
         indices,
@@ -263,8 +265,8 @@ def plan_key_frames(script: Script, places: tuple[int, ...], seeds: tuple[KeySee
     )
     return KeyFrames(
         _Columns(
-            script,
-            References(script),
+            inputs,
+            LookReferences(inputs),
             acting_units(settings),
             places,
             (*places[1:], settings.max_frames),
@@ -282,12 +284,12 @@ def plan_key_frames(script: Script, places: tuple[int, ...], seeds: tuple[KeySee
 def plan_seeds(
     settings: Settings, schedules: Schedules, places: tuple[int, ...], *, driven: bool
 ) -> tuple[KeySeeds, ...]:
-    """Return the seeds of all key frames, and those of one more that would follow.
+    """Return the seeds of all key frames, and of one more after the last.
 
     Args:
-        settings, schedules: of the film.
-        places: numbers of the diffused frames, ascending.
-        driven: whether a Parseq manifest gives the seeds, whatever seed_behavior says.
+        settings, schedules: settings and schedules of the run.
+        places: frame numbers of the key frames, ascending.
+        driven: whether a Parseq manifest gives the seeds; seed_behavior is ignored then.
     """
     frames = (*places, settings.max_frames)
     scheduled = None
@@ -299,11 +301,11 @@ def plan_seeds(
 
 
 def _key_frame(columns: _Columns, number: int) -> KeyFrame:
-    script, index, source = columns.script, columns.places[number], columns.sources[number]
-    settings, seeds, stages = script.settings, columns.seeds[number], columns.stages[number]
-    at = script.schedules.numbers_at(index)
+    inputs, index, source = columns.inputs, columns.places[number], columns.sources[number]
+    settings, seeds, stages = inputs.settings, columns.seeds[number], columns.stages[number]
+    at = inputs.schedules.numbers_at(index)
     change = columns.changes.get(number)
-    request = plan_request(script, index, at, seeds, change, columns.denoising[number])
+    request = plan_request(inputs, index, at, seeds, change, columns.denoising[number])
     return KeyFrame(
         index=index,
         stop=columns.stops[number],
@@ -315,26 +317,28 @@ def _key_frame(columns: _Columns, number: int) -> KeyFrame:
         noise=_noise(settings, at, seeds),
         redo_seeds=seeds.redo_seeds(settings.diffusion_redo),
         request=request,
-        mask=script.masks.repainted[index] if source != "nothing" else None,
-        noise_mask=script.masks.noised[index],
+        mask=inputs.masks.repainted[index] if source != "nothing" else None,
+        noise_mask=inputs.masks.noised[index],
         flow_redo=FlowRedo(
             derived_seed("flow redo", seeds.noise_seed, index), at["redo_flow_factor_schedule"]
         ),
         retries=_retries(settings),
-        guide=guide_at(script.guides, index, source == "guide", at),
-        hybrid=plan_hybrid(settings, script.schedules.values, index, columns.stops[number]),
+        guide=guide_at(inputs.guides, index, source == "guide", at),
+        hybrid=plan_hybrid(settings, inputs.schedules.values, index, columns.stops[number]),
         flow_factor=_flow_factor(columns, number),
         controls=plan_controls(columns.units, at, starts_blank=source == "nothing"),
         dissolve=None if change is None else change.dissolve,
         stability=_stability(columns, number),
         ending=ending_share(settings, index),
-        repaint=repainting(request, index, at["revealed_strength_schedule"]) if "repaint" in stages else None,
+        repaint=repaint_request(request, index, at["revealed_strength_schedule"])
+        if "repaint" in stages
+        else None,
     )
 
 
 def _stability(columns: _Columns, number: int) -> Stability | None:
-    index, settings = columns.places[number], columns.script.settings
-    share = float(columns.script.schedules.values["stability_schedule"][index])
+    index, settings = columns.places[number], columns.inputs.settings
+    share = float(columns.inputs.schedules.values["stability_schedule"][index])
     return plan_stability(settings, index, share, columns.changes.get(number), columns.references)
 
 
@@ -349,7 +353,7 @@ def _noise(settings: Settings, at: Mapping[str, float], seeds: KeySeeds) -> Nois
 
 
 def _sharpening(at: Mapping[str, float]) -> Sharpening:
-    # Only odd kernels have a middle; a ramp from one odd number to another passes even ones.
+    # A kernel must be odd to have a center; a schedule between two odd numbers passes even ones.
     kernel = int(at["kernel_schedule"]) | 1
     return Sharpening(kernel, at["sigma_schedule"], at["amount_schedule"], at["threshold_schedule"])
 
@@ -361,10 +365,10 @@ def _retries(settings: Settings) -> int | None:
 
 
 def _flow_factor(columns: _Columns, number: int) -> float | None:
-    """Return how far the motion between two key frames is followed, as it stands at the later one; None = not."""
+    """Return the factor of the flow to a key frame, the schedule's value at the next one; None = no flow."""
     if not _follows_flow(columns, number):
         return None
-    factors = columns.script.schedules.values["cadence_flow_factor_schedule"]
+    factors = columns.inputs.schedules.values["cadence_flow_factor_schedule"]
     return float(factors[min(columns.stops[number], len(factors) - 1)])
 
 
@@ -372,13 +376,13 @@ def _follows_flow(columns: _Columns, number: int) -> bool:
     is_between = columns.places[number] > 0 and columns.fades[number] != 1
     return (
         is_between
-        and columns.script.settings.optical_flow_cadence != "None"
+        and columns.inputs.settings.optical_flow_cadence != "None"
         and columns.strengths[number] != 0
     )
 
 
 def _sources(settings: Settings, count: int) -> list[Source]:
-    """Return what each of so many key frames starts from, where no new scene begins."""
+    """Return the source of each of `count` key frames, before scene changes."""
     blank: Source = "guide" if is_guided(settings) else "nothing"
     first: Source = "init_image" if settings.use_init else blank
     others: Source = "last_frame" if is_moved(settings) else first
@@ -390,30 +394,30 @@ def _sources(settings: Settings, count: int) -> list[Source]:
 
 
 def _strengths(
-    script: Script,
+    inputs: PlanInputs,
     indices: NDArray[np.int64],
     emptied: NDArray[np.bool_],
     changes: Mapping[int, Transition],
 ) -> NDArray[np.float64]:
-    """Return how much of the last picture each key frame keeps, 0..1.
+    """Return the share of the previous image that each key frame keeps, (N,) 0..1.
 
     Args:
-        script: the film as it was read.
+        inputs: settings, schedules and prompts of the run.
         indices: (N,) frame numbers.
-        emptied: (N,) where nothing is kept, whatever the schedules say.
-        changes: of prompts, by the number of the key frame.
+        emptied: (N,) bool, key frames that keep nothing, whatever the schedules say.
+        changes: transitions between prompts, by position of the key frame.
     """
-    settings, values = script.settings, script.schedules.values
+    settings, values = inputs.settings, inputs.schedules.values
     guided = "image_" if is_guided(settings) else ""
     strengths = values[f"{guided}strength_schedule"][indices]
     if distribution(settings) != "Off":
-        begins = np.isin(indices, script.prompts.key_frames)
+        begins = np.isin(indices, inputs.prompts.key_frames)
         strengths[begins] = values[f"{guided}keyframe_strength_schedule"][indices][begins]
     if is_interpolated(settings):
         strengths[:] = settings.strength
     elif is_moved(settings):
         strengths[indices == 0] = settings.strength
-    # Not clip, which may turn -0.0 into 0.0: a plan is digested as it is written.
+    # Not clip, which may turn -0.0 into 0.0: the digest hashes the repr, where they differ.
     strengths[strengths < 0] = 0.0
     strengths[strengths > 1] = 1.0
     strengths[emptied] = 0.0

@@ -1,4 +1,4 @@
-"""Values of schedules that no frame can be made of, found before the first one."""
+"""Limits of schedules: values that no frame can be rendered with, and values that are clamped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deforum_helpers.render import messages
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.settings import FIELDS
 
-# A sine that should end at 1 ends a little beyond.
+# A sine that peaks at 1 may exceed it by a rounding error.
 ROUNDING = 1e-9
 
 Series = NDArray[np.float64]
@@ -22,7 +22,7 @@ Series = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Limit:
-    """What every frame's value of a schedule must be, beside the bounds that its declaration has."""
+    """A limit that a schedule must keep at every frame, besides the bounds in its declaration."""
 
     holds: Callable[[Series], NDArray[np.bool_]]
     allowed: str
@@ -53,7 +53,7 @@ LIMITS = {
 
 
 def frame_problems(schedules: Schedules) -> list[Problem]:
-    """Return one problem for each schedule whose value is impossible at some frame, naming the first such frame."""
+    """Return one problem per schedule that breaks its limit, naming the first such frame."""
     problems = []
     for name, limit in LIMITS.items():
         if name not in schedules.used:
@@ -77,7 +77,7 @@ def frame_problems(schedules: Schedules) -> list[Problem]:
 
 
 def frame_warnings(schedules: Schedules) -> tuple[str, ...]:
-    """Return what a person should know of values that count as others, or leave nothing of a picture."""
+    """Return warnings about clamped values and about a zoom of 0."""
     return (*_clamp_warnings(schedules), *_zoom_warnings(schedules))
 
 

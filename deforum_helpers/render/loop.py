@@ -1,4 +1,4 @@
-"""One step: a key frame is drawn, and the frames up to the next key frame are finished."""
+"""The render loop: each step generates a key frame and finishes the frames up to the next one."""
 
 from __future__ import annotations
 
@@ -7,104 +7,101 @@ from dataclasses import dataclass
 
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.types import Image
-from deforum_helpers.render.context import Studio
-from deforum_helpers.render.dissolve import dissolved
-from deforum_helpers.render.inbetween import finish_group
+from deforum_helpers.render.context import RenderContext
+from deforum_helpers.render.dissolve import apply_dissolve
+from deforum_helpers.render.inbetween import finish_step
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.stage_order import Stage
-from deforum_helpers.render.stages import STAGES, Apply, Draft
+from deforum_helpers.render.stages import STAGES, Apply, WorkingImage
 from deforum_helpers.render.state import Frame, State
 
 
 def step(
     state: State,
     key: KeyFrame,
-    studio: Studio,
-    init_image: Image | None = None,
+    context: RenderContext,
     stages: Mapping[Stage, Apply] = STAGES,
 ) -> tuple[State, tuple[Frame, ...]]:
-    """Draw the key frame `key` and finish the frames key.index .. key.stop - 1.
+    """Generate the key frame `key` and finish the frames key.index .. key.stop - 1.
 
     Args:
-        state: what the step before handed over.
+        state: state after the previous step.
         key: the planned key frame.
-        studio: what the film is made with.
-        init_image: (3, H, W), the picture that key frames may start from.
-        stages: what each stage's name means.
+        context: render context of the run.
+        stages: stage name -> function; tests replace some.
 
     Returns:
-        The state for the next step, and the finished frames in order. Nothing is written, nothing global changed.
+        The state for the next step, and the finished frames in order. Nothing is written and no global state changes.
     """
-    start = _start(state, key, studio, init_image)
+    start = _start_image(state, key, context)
     renewed = key.index > 0 and key.source == "nothing"
-    draft = Draft(
+    work = WorkingImage(
         image=start,
         reference=state.reference,
         start=start,
         flow=state.flow,
         first=state.first,
         unpainted=None if renewed else state.unpainted,
-        memory=None if renewed else state.memory,  # of another scene
+        memory=None if renewed else state.memory,  # it holds another scene
     )
     for stage in key.stages:
-        draft = stages[stage](draft, key, studio)
+        work = stages[stage](work, key, context)
     fading = state.last if key.source == "last_frame" else None
-    group = finish_group(draft, fading, key, studio)
-    # The last frame of a group, the anchor alone if the film goes on, is what the next key frame starts from.
-    frames, last = group.frames, group.frames[-1].image
-    memory = studio.remembering(draft.memory, key, last)
+    done = finish_step(work, fading, key, context)
+    # The next key frame starts from the last frame: the anchor alone, unless the run ends during a fade.
+    frames, last = done.frames, done.frames[-1].image
+    memory = context.remember(work.memory, key, last)
     leaving = state.last if key.dissolve == key.index else state.leaving
     if key.dissolve is None or leaving is None:
         leaving = None
     else:
-        frames, leaving = dissolved(frames, leaving, key, studio)
+        frames, leaving = apply_dissolve(frames, leaving, key, context)
     first = state.first
-    if key.index == 0 and studio.plan.settings.seamless_loop:
+    if key.index == 0 and context.plan.settings.seamless_loop:
         first = on_8_bit_grid(frames[0].image)
-    done = State(
+    next_state = State(
         steps_done=state.steps_done + 1,
         last=last,
-        reference=draft.reference,
-        flow=group.flow,
+        reference=work.reference,
+        flow=done.flow,
         leaving=leaving,
         first=first,
-        unpainted=group.unpainted,
+        unpainted=done.unpainted,
         memory=memory,
     )
-    return done, frames
+    return next_state, frames
 
 
-def _start(state: State, key: KeyFrame, studio: Studio, init_image: Image | None) -> Image | None:
-    """Return what the picture of a key frame starts from."""
+def _start_image(state: State, key: KeyFrame, context: RenderContext) -> Image | None:
+    """Return the image that a key frame starts from, or None."""
     if key.source == "video":
-        return studio.video_frame(key.index)
+        return context.video_frame(key.index)
     if key.source == "guide":
-        return studio.guides[0]
+        return context.guides[0]
     if key.source == "init_image":
-        return init_image
+        return context.init_image
     return state.last if key.source == "last_frame" else None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one step made: its frames, and the state that the next one starts from."""
+    """The result of one step: its frames, and the state for the next step."""
 
     frames: tuple[Frame, ...]
     state: State
 
 
-def render(studio: Studio, state: State, init_image: Image | None = None) -> Iterator[Outcome]:
+def render(context: RenderContext, state: State) -> Iterator[Outcome]:
     """Yield the outcome of every step that `state` has not done yet.
 
     Args:
-        studio: the plan and what it is made with.
-        state: `State()` for a new film (with the colour reference of a given picture), or one from a checkpoint.
-        init_image: (3, H, W), the picture that the film starts from, where its plan says so.
+        context: plan, engine and inputs of the run.
+        state: `State()` for a new run (with the color reference of a given image), or a resume state.
 
     Raises:
-        Cancelled, Parked: the job was told to stop; every outcome yielded so far is whole.
+        Cancelled, Parked: the job was stopped; every outcome yielded so far is complete.
     """
-    for key in studio.plan.key_frames[state.steps_done :]:
-        studio.cancel.check()
-        state, frames = step(state, key, studio, init_image)
+    for key in context.plan.key_frames[state.steps_done :]:
+        context.cancel.check()
+        state, frames = step(state, key, context)
         yield Outcome(frames, state)

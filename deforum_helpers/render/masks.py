@@ -1,4 +1,4 @@
-"""Masks of a film: their expressions, planned; and worked out at each frame."""
+"""Masks: their expressions, planned for every frame, and their evaluation on an image."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MaskPlan:
-    """The mask expressions of a film: one per frame, None where there is no such mask.
+    """The mask expressions of a run: one per frame, None without a mask.
 
     Args:
-        repainted: where a frame is diffused.
-        noised: where noise is added before.
+        repainted: where the frame is generated.
+        noised: where noise is added to the init image.
     """
 
     repainted: tuple[MaskExpression | None, ...]
@@ -34,7 +34,7 @@ class MaskPlan:
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:
-        """All masks that the expressions are put together of, each once."""
+        """All masks that the expressions name, each once."""
         expressions = dict.fromkeys(one for one in (*self.repainted, *self.noised) if one is not None)
         return tuple(dict.fromkeys(leaf for expression in expressions for leaf in expression.leaves))
 
@@ -43,11 +43,11 @@ def plan_masks(settings: Settings, texts: Mapping[str, tuple[str, ...]]) -> Mask
     """Read the mask expressions of all frames.
 
     Args:
-        settings: give the switches and the schedules as written, for columns.
+        settings: checked settings; problems give columns in their schedules.
         texts: one expression per frame, by the name of the schedule.
 
     Raises:
-        SettingsError: expressions cannot be read; each is told once.
+        SettingsError: expressions cannot be parsed; each is reported once.
     """
     none = (None,) * len(texts["mask_schedule"])
     problems: list[Problem] = []
@@ -75,7 +75,7 @@ def _read(
 
 
 def mask_warnings(settings: Settings, plan: MaskPlan) -> tuple[str, ...]:
-    """Return what a person should know of masks that are black everywhere, as plain sentences."""
+    """Return a warning if the mask is black everywhere because its inputs are missing."""
     names = {leaf.text for leaf in plan.leaves if leaf.kind == "name"}
     given = (
         settings.use_mask_video or settings.mask_file or (settings.use_alpha_as_mask and settings.use_init)
@@ -87,16 +87,16 @@ def mask_warnings(settings: Settings, plan: MaskPlan) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Masks:
-    """What masks are put together of, at the size of the film.
+    """The inputs of mask expressions, at the size of the frames.
 
     Args:
-        width_px, height_px: size of the film.
-        init: (H, W) mask of the init settings, or None.
-        alpha: (H, W) transparency of the init image, where it is the mask; else None.
-        files: masks of `[file]`, by what is written.
-        video: gives the mask video's picture at a frame, or None.
-        people_in: gives the picture of the video at a frame, in which people are looked for; None = the frame itself.
-        finder: gives what finds words or people.
+        width_px, height_px: size of the frames.
+        init: (H, W) mask from mask_file or the init image's alpha, or None.
+        alpha: (H, W) alpha of the init image where it is the mask, else None.
+        files: masks of `[file]`, by the text in the brackets.
+        video: frame number -> mask of the mask video, (H, W); or None.
+        people_in: frame number -> image in which people are searched; None = the frame itself.
+        finder: purpose -> model that finds words or people; None where no mask needs one.
     """
 
     width_px: int
@@ -108,39 +108,39 @@ class Masks:
     people_in: Callable[[int], Image] | None = None
     finder: Callable[[Purpose], Finder] | None = None
 
-    def composed(self, expression: MaskExpression, frame: int, picture: Image) -> torch.Tensor | None:
-        """Return the mask (H, W) of an expression over `picture`, or None where it is black everywhere."""
+    def composed(self, expression: MaskExpression, frame: int, image: Image) -> torch.Tensor | None:
+        """Return the mask (H, W) of an expression on `image`, or None where it is black everywhere."""
         from deforum_helpers.image import mask as masks
 
         def leaf(step: Leaf) -> torch.Tensor:
-            return self._leaf(step, frame, picture)
+            return self._leaf(step, frame, image)
 
         composed = expression.value(leaf, masks.inverse, masks.PAIRS)
         return None if masks.is_blank(composed) else composed
 
-    def _leaf(self, leaf: Leaf, frame: int, picture: Image) -> torch.Tensor:
-        plain = picture.new_zeros((self.height_px, self.width_px))
+    def _leaf(self, leaf: Leaf, frame: int, image: Image) -> torch.Tensor:
+        empty = image.new_zeros((self.height_px, self.width_px))
         if leaf.kind == "file":
             return self.files[leaf.text]
         if leaf.kind == "words":
-            return self._found("words", picture, leaf.text)
+            return self._found("words", image, leaf.text)
         if leaf.text == "human_mask":
-            seen = picture if self.people_in is None else self.people_in(frame)
-            return self._found("people", seen, "person")
+            searched = image if self.people_in is None else self.people_in(frame)
+            return self._found("people", searched, "person")
         if leaf.text == "everywhere":
-            return plain + 1
+            return empty + 1
         if leaf.text == "video_mask" and self.video is not None:
             return self.video(frame)
-        return plain if self.init is None else self.init
+        return empty if self.init is None else self.init
 
-    def _found(self, purpose: Purpose, picture: Image, words: str) -> torch.Tensor:
+    def _found(self, purpose: Purpose, image: Image, words: str) -> torch.Tensor:
         if self.finder is None:
-            raise AssertionError("the plan looks for things without a finder")
-        return self.finder(purpose).find(picture, words)
+            raise AssertionError("a mask needs a segmentation model, but none is loaded")
+        return self.finder(purpose).find(image, words)
 
 
 def wanted_finders(leaves: Iterable[Leaf]) -> tuple[Purpose, ...]:
-    """Return what has to be found in pictures to work out `leaves`."""
+    """Return the purposes of the segmentation models that `leaves` need."""
     purposes: dict[Purpose, None] = {}
     for leaf in leaves:
         if leaf.kind == "words":

@@ -1,4 +1,4 @@
-"""The camera's move into each frame, computed for the whole film before its first frame."""
+"""The camera move into each frame, computed for the whole run before its first frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.camera.matrix_2d import flat_matrices, perspective_flip_matrix
+from deforum_helpers.camera.matrix_2d import move_matrices, perspective_flip_matrix
 from deforum_helpers.camera.pinhole import View, intrinsics, scene_move, view
 from deforum_helpers.camera.pose import poses
 from deforum_helpers.camera.shake import shake_offsets
@@ -18,13 +18,13 @@ from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import is_moved
 
 _IDENTITY = np.eye(4)
-# The determinant of a 2D move below which nothing leads back from it.
-FLAT_DETERMINANT = 1e-9
+# Smallest determinant of a 2D move that can be inverted.
+SMALLEST_DETERMINANT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class FlatMove:
-    """A move of the picture plane.
+class Move2D:
+    """A camera move in 2D: a homography of the image plane.
 
     Args:
         dst_from_src: (3, 3) float64 homography in pixels.
@@ -37,7 +37,7 @@ class FlatMove:
         return bool((self.dst_from_src == _IDENTITY[:3, :3]).all())
 
     def pose(self) -> NDArray[np.float64]:
-        """Return the homography as a (4, 4) matrix that leaves the third axis alone."""
+        """Return the homography as a (4, 4) matrix that keeps the third axis."""
         axes = [0, 1, 3]
         pose = np.eye(4)
         pose[np.ix_(axes, axes)] = self.dst_from_src
@@ -45,14 +45,14 @@ class FlatMove:
 
 
 @dataclass(frozen=True, slots=True)
-class CameraMove:
-    """A move of the camera through the scene.
+class Move3D:
+    """A camera move in 3D.
 
     Args:
         next_from_prev: (4, 4) float64 pose in scene units.
         fov_deg: vertical field of view.
         aspect: width / height of the view.
-        flip_dst_from_src: (3, 3) perspective flip of the picture before the move, or None.
+        flip_dst_from_src: (3, 3) perspective flip of the image before the move, or None.
     """
 
     next_from_prev: NDArray[np.float64]
@@ -68,84 +68,84 @@ class CameraMove:
         return self.next_from_prev
 
 
-Move = FlatMove | CameraMove
+Move = Move2D | Move3D
 
 
-def composed(moves: Sequence[Move]) -> FlatMove | None:
-    """Return one move that does what 2D moves do in turn, or None where there is none: in 3D depth changes on the way.
+def compose_2d(moves: Sequence[Move]) -> Move2D | None:
+    """Return the 2D move that equals `moves` in sequence; None for moves in 3D, where depth changes on the way.
 
     Args:
-        moves: in order.
+        moves: moves in order.
     """
     total = np.eye(3)
     for move in moves:
-        if not isinstance(move, FlatMove) or not move.dst_from_src[:, :2].any():
+        if not isinstance(move, Move2D) or not move.dst_from_src[:, :2].any():
             return None
         total = move.dst_from_src @ total
-    return FlatMove(total)
+    return Move2D(total)
 
 
-def taken_back(moves: Sequence[Move]) -> Move:
-    """Return the move that leads back from the last of `moves` to before the first.
+def inverse_move(moves: Sequence[Move]) -> Move:
+    """Return the inverse of `moves` in sequence, without perspective flips.
 
-    Perspective flips are left out. Where a 2D move makes the image vanish, nothing leads back: the image stays.
+    A 2D move that shrinks the image to nothing has no inverse; the result is the identity then.
 
     Args:
-        moves: in order, at least one.
+        moves: moves in order, at least one.
     """
     first = moves[0]
-    if isinstance(first, CameraMove):
+    if isinstance(first, Move3D):
         total = np.eye(4)
         for move in moves:
             total = move.pose() @ total
-        return CameraMove(np.asarray(np.linalg.inv(total), np.float64), first.fov_deg, first.aspect)
-    flat = composed(moves)
-    if flat is None or abs(np.linalg.det(flat.dst_from_src)) < FLAT_DETERMINANT:
-        return FlatMove(np.eye(3))
-    return FlatMove(np.asarray(np.linalg.inv(flat.dst_from_src), np.float64))
+        return Move3D(np.asarray(np.linalg.inv(total), np.float64), first.fov_deg, first.aspect)
+    product = compose_2d(moves)
+    if product is None or abs(np.linalg.det(product.dst_from_src)) < SMALLEST_DETERMINANT:
+        return Move2D(np.eye(3))
+    return Move2D(np.asarray(np.linalg.inv(product.dst_from_src), np.float64))
 
 
 def scene_view(moves: Sequence[Move], frame: int, size_px: tuple[int, int]) -> View:
-    """Return how a real camera takes the pixels of frame `frame` - 1 to `frame`; a changing field of view zooms.
+    """Return the exact transform of the pixels of frame - 1 to `frame`; a changing field of view zooms.
 
     Args:
-        moves: of the whole video, in 3D.
-        frame: frame number, >= 1.
+        moves: all moves of the run, in 3D.
+        frame: number of the destination frame, >= 1.
         size_px: (width, height).
     """
     before, now = moves[frame - 1], moves[frame]
-    if isinstance(before, FlatMove) or isinstance(now, FlatMove):
-        raise AssertionError("the picture plane has no depth")
-    optics = [intrinsics(move.fov_deg, move.aspect, size_px) for move in (before, now)]
-    return view(scene_move(now.next_from_prev, now.fov_deg, optics[0], now.flip_dst_from_src), *optics)
+    if isinstance(before, Move2D) or isinstance(now, Move2D):
+        raise AssertionError("a 2D move has no exact view")
+    cameras = [intrinsics(move.fov_deg, move.aspect, size_px) for move in (before, now)]
+    return view(scene_move(now.next_from_prev, now.fov_deg, cameras[0], now.flip_dst_from_src), *cameras)
 
 
 @dataclass(frozen=True)
 class SceneCamera:
-    """Where a frame is seen from.
+    """The camera of a frame.
 
     Args:
-        pose: (4, 4) from the first frame's camera to this one's.
-        optics: (3, 3) intrinsics.
+        pose: (4, 4) pose from the first frame's camera to this frame's.
+        intrinsics: (3, 3), from directions to pixels.
     """
 
     pose: NDArray[np.float64]
-    optics: NDArray[np.float64]
+    intrinsics: NDArray[np.float64]
 
 
 def scene_cameras(moves: Sequence[Move], size_px: tuple[int, int]) -> tuple[SceneCamera, ...]:
-    """Return the camera of every frame, for the moves of a whole video in 3D."""
+    """Return the camera of every frame, for all moves of a run in 3D."""
     cameras: list[SceneCamera] = []
     for move in moves:
-        if isinstance(move, FlatMove):
-            raise AssertionError("the picture plane has no depth")
-        optics = intrinsics(move.fov_deg, move.aspect, size_px)
+        if isinstance(move, Move2D):
+            raise AssertionError("a 2D move has no exact view")
+        matrix = intrinsics(move.fov_deg, move.aspect, size_px)
         pose = np.eye(4)
         if cameras:
             before = cameras[-1]
-            pose = scene_move(move.next_from_prev, move.fov_deg, before.optics, move.flip_dst_from_src)
+            pose = scene_move(move.next_from_prev, move.fov_deg, before.intrinsics, move.flip_dst_from_src)
             pose = pose @ before.pose
-        cameras.append(SceneCamera(pose, optics))
+        cameras.append(SceneCamera(pose, matrix))
     return tuple(cameras)
 
 
@@ -154,13 +154,13 @@ Flips = Callable[[int], "Matrices | None"]
 
 
 class Moves(Sequence[Move]):
-    """The moves into the frames of a video, or into some of them. Each is made when it is looked at.
+    """The moves into the frames of a run, or into some of them. Each object is made when it is accessed.
 
     Args:
-        matrices: (N, 3, 3) homographies in pixels of a picture plane, or (N, 4, 4) poses of a camera.
-        optics: field of view in degrees and aspect of each view of a camera; None for a picture plane.
-        flips: gives the (3, 3) perspective flip of a move by its number, or None; None where nothing is flipped.
-        numbers: which of the N moves these are; by default all.
+        matrices: (N, 3, 3) homographies in pixels (2D), or (N, 4, 4) poses (3D).
+        optics: fields of view in degrees and aspects, one of each per move; None in 2D.
+        flips: number of a move -> its (3, 3) perspective flip or None; None where no move has one.
+        numbers: numbers of the moves in this sequence; by default all N.
     """
 
     def __init__(
@@ -186,13 +186,13 @@ class Moves(Sequence[Move]):
         number = self._numbers[place]
         matrix, flip = self._matrices[number], None if self._flips is None else self._flips(number)
         if self._optics is None:
-            return FlatMove(matrix if flip is None else flip @ matrix)
+            return Move2D(matrix if flip is None else flip @ matrix)
         fovs_deg, aspects = self._optics
-        return CameraMove(matrix, fovs_deg[number], aspects[number], flip)
+        return Move3D(matrix, fovs_deg[number], aspects[number], flip)
 
     @property
     def still(self) -> bool:
-        """Whether the camera stands still in all of them."""
+        """Whether the camera stands still in all moves."""
         if self._flips is not None:
             return all(move.still for move in self)
         size = self._matrices.shape[-1]
@@ -200,14 +200,14 @@ class Moves(Sequence[Move]):
 
     @property
     def poses(self) -> Matrices:
-        """(N, 4, 4) pose of each."""
+        """(N, 4, 4) pose of each move."""
         return np.stack([move.pose() for move in self]) if self._optics is None else self._chosen
 
     def in_render_order(self) -> Moves:
-        """Return the moves of a whole video that is rendered from its last frame to its first.
+        """Return the moves of a run that is rendered from the last frame to the first.
 
-        The move into a frame takes back the one into the frame after it, as `taken_back` has it. Where a 2D move makes
-        the image vanish, so does the one back.
+        The move into a frame is the inverse of the move into the frame after it; see `inverse_move`. A 2D move that
+        shrinks the image to nothing is kept as it is.
         """
         order = [0, *range(len(self) - 1, 0, -1)]
         if self._optics is not None:
@@ -216,11 +216,11 @@ class Moves(Sequence[Move]):
             return Moves(back, (fovs_deg, aspects))
         back = self._matrices.copy()
         if self._flips is not None:
-            back = np.stack([move.dst_from_src for move in self if isinstance(move, FlatMove)])
-        seen = back[:, :, :2].any(axis=(1, 2))
-        lost = seen & (np.abs(np.linalg.det(back)) < FLAT_DETERMINANT)
+            back = np.stack([move.dst_from_src for move in self if isinstance(move, Move2D)])
+        invertible = back[:, :, :2].any(axis=(1, 2))
+        lost = invertible & (np.abs(np.linalg.det(back)) < SMALLEST_DETERMINANT)
         back[lost] = _IDENTITY[:3, :3]
-        back[seen & ~lost] = np.linalg.inv(back[seen & ~lost])
+        back[invertible & ~lost] = np.linalg.inv(back[invertible & ~lost])
         return Moves(back[order])
 
     @property
@@ -229,10 +229,10 @@ class Moves(Sequence[Move]):
 
 
 def plan_moves(settings: Settings, series: Values) -> Moves:
-    """Return the move from frame k-1 to frame k for every frame k; the first is never used.
+    """Return the move from frame k-1 to frame k for every frame k; the first one is used only by loops.
 
     Args:
-        settings: gives the mode, the size and the switches.
+        settings: checked settings.
         series: schedule name -> (frames,) values.
     """
     frames = len(series["zoom"])
@@ -240,8 +240,8 @@ def plan_moves(settings: Settings, series: Values) -> Moves:
         return Moves(np.broadcast_to(np.eye(3), (frames, 3, 3)))
     flips = _flips(settings, series) if settings.enable_perspective_flip else None
     if settings.animation_mode == "2D":
-        return Moves(_flat_matrices(settings, series), flips=flips)
-    return _camera_moves(settings, series, flips)
+        return Moves(_matrices_2d(settings, series), flips=flips)
+    return _moves_3d(settings, series, flips)
 
 
 def _flips(settings: Settings, series: Values) -> Flips:
@@ -258,8 +258,8 @@ def _flips(settings: Settings, series: Values) -> Flips:
     return flip
 
 
-def _flat_matrices(settings: Settings, series: Values) -> Matrices:
-    return flat_matrices(
+def _matrices_2d(settings: Settings, series: Values) -> Matrices:
+    return move_matrices(
         angles_deg=series["angle"],
         zooms=series["zoom"],
         translations_px=np.stack([series[f"translation_{axis}"] for axis in "xy"], axis=1),
@@ -268,7 +268,7 @@ def _flat_matrices(settings: Settings, series: Values) -> Matrices:
     )
 
 
-def _camera_moves(settings: Settings, series: Values, flips: Flips | None) -> Moves:
+def _moves_3d(settings: Settings, series: Values, flips: Flips | None) -> Moves:
     frames = len(series["fov_schedule"])
     shakes = shake_offsets(
         settings.shake_name, settings.shake_intensity, settings.shake_speed, frames, settings.fps

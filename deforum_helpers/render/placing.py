@@ -1,4 +1,4 @@
-"""Which frames are key frames, and how long the image before each fades."""
+"""The positions of key frames, and the fades between them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 def place_key_frames(
     distribution: str, frames: int, cadence: int, prompt_frames: Sequence[int], needed: Sequence[int] = ()
 ) -> tuple[int, ...]:
-    """Return the numbers of the diffused frames, ascending, from 0 to `frames` - 1.
+    """Return the frame numbers of the key frames, ascending, from 0 to `frames` - 1.
 
     Args:
         distribution: "Off" = every `cadence` frames; "Keyframes Only" = where a prompt begins; "Additive" = both;
-            "Redistributed" = as many as every `cadence` frames, the nearest of them moved to where a prompt begins.
-        frames: length of the film, >= 1.
+            "Redistributed" = every `cadence` frames, with the nearest ones moved to where a prompt begins.
+        frames: number of frames, >= 1.
         cadence: >= 1.
         prompt_frames: frame numbers at which prompts begin.
-        needed: frame numbers that have to be among them.
+        needed: frame numbers that must be key frames.
 
     >>> place_key_frames("Off", 10, 3, (0, 5))
     (0, 3, 6, 9)
@@ -39,7 +39,7 @@ def place_key_frames(
 
 
 def _moved(uniform: set[int], wanted: set[int]) -> set[int]:
-    """Replace, for each wanted frame, the nearest uniform one that nobody wants; of two the earlier."""
+    """Return `uniform` with the nearest free frame moved to each wanted one; the earlier of two."""
     free = sorted(uniform - wanted - {0})
     for frame in sorted(wanted - uniform):
         if free:
@@ -50,15 +50,15 @@ def _moved(uniform: set[int], wanted: set[int]) -> set[int]:
 
 
 def plan_fades(places: Sequence[int], frames: int, cadence: int) -> tuple[int, ...]:
-    """Return for each diffused frame over how many frames the picture before it fades out.
+    """Return the number of frames over which the image before each key frame fades out.
 
-    They are those up to the next diffused frame. Where the end of the film comes sooner than it would be due, the fade
-    keeps its pace and ends unfinished: the film must not jump at its end.
+    A fade lasts up to the next key frame. Where the run ends before that one is due, the fade keeps its pace and ends
+    unfinished, so that the video does not jump at its end.
 
     Args:
-        places: numbers of the diffused frames, ascending, the last one `frames` - 1.
-        frames: length of the film.
-        cadence: every how many frames one is diffused.
+        places: frame numbers of the key frames, ascending, the last one `frames` - 1.
+        frames: number of frames.
+        cadence: regular distance between key frames.
 
     >>> plan_fades((0, 4, 8, 9), 10, 4)
     (4, 4, 4, 4)

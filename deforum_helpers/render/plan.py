@@ -1,6 +1,6 @@
-"""The plan: everything that can be known before the first frame, as plain frozen data.
+"""The plan: everything that can be computed before the first frame, as frozen data.
 
-Making it raises every error that settings can have; the loop that follows only reads.
+Planning raises every error that settings can have; the render loop only reads the plan.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
 from deforum_helpers.render.moves import Moves, SceneCamera, plan_moves, scene_cameras
 from deforum_helpers.render.placing import place_key_frames
 from deforum_helpers.render.reversal import in_render_order
-from deforum_helpers.render.schedules import Schedules, Script, Values, compile_schedules
+from deforum_helpers.render.schedules import PlanInputs, Schedules, Values, compile_schedules
 from deforum_helpers.render.transitions import transition_frames
 from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.parseq import Manifest
@@ -46,22 +46,21 @@ from deforum_helpers.settings.tables import YOUNGER_SETTINGS
 
 @dataclass(frozen=True)
 class Plan:
-    """A film as data.
+    """The plan of a run.
 
     Args:
-        settings: the settings it was made of, seed resolved.
+        settings: checked settings, seed resolved.
         frames: number of frames, all of which are written.
         fps: frames per second of the video.
-        key_frames: the diffused frames in the order of rendering; the first is frame 0, the last the last of all.
-        moves: one camera move per frame, in the order of rendering; move k leads from frame k-1 to frame k.
-        schedules: one value per frame of every schedule, as the frames are shown.
-        prompts: one prompt per frame, as the frames are shown.
-        running_seeds: one per key frame and one more: the seed of each before a seed schedule overrides it, and the
-            one that would come next.
-        masks: the mask expressions, one per frame.
-        guides: the guided images, or None.
+        key_frames: key frames in rendering order; the first is frame 0, the last the last frame.
+        moves: one camera move per frame, in rendering order; move k leads from frame k-1 to frame k.
+        schedules: one value per frame of every schedule, in the video's order.
+        prompts: one prompt per frame, in the video's order.
+        running_seeds: seed of each key frame before a seed schedule overrides it, and of one more after the last.
+        masks: mask expressions, one per frame.
+        guides: guide images, or None.
         uses_depth: whether any frame needs a depth map.
-        warnings: what a person should know, as plain sentences.
+        warnings: sentences for the user.
     """
 
     settings: Settings
@@ -78,12 +77,12 @@ class Plan:
     warnings: tuple[str, ...]
 
     def shown(self, frame: int) -> int:
-        """Return which frame of the video the frame is that is rendered as number `frame`, and the other way round."""
+        """Return the video's frame number of the frame rendered as number `frame`; the same mapping leads back."""
         return self.frames - 1 - frame if is_reversed(self.settings) else frame
 
     @cached_property
     def digest(self) -> str:
-        """Hash of all that the frames depend on; equal settings give equal digests."""
+        """Hash of everything that the frames depend on; equal settings give equal digests."""
         backwards = slice(None, None, -1 if self.settings.reverse_generation else 1)
         series = {name: values[backwards] for name, values in self.schedules.values.items()}
         return _digest(self.settings, series, self.key_frames)
@@ -95,15 +94,15 @@ class Plan:
 
     @cached_property
     def scene_cameras(self) -> tuple[SceneCamera, ...]:
-        """Where each frame is seen from, in the space of the first; only in 3D."""
+        """Camera of each frame, in the space of the first frame's camera; only in 3D."""
         return scene_cameras(self.moves, (self.settings.W, self.settings.H))
 
     @cached_property
     def subtitle_heads(self) -> tuple[tuple[str, int], ...]:
-        """What each frame's subtitle begins with: the cadence label and the seed.
+        """Beginning of each frame's subtitle: the cadence label and the seed.
 
-        Without cadence the label is "false" and the seed the frame's own. With it the label says whether the frame
-        is an in-between frame, and the seed is the one of the key frame that follows.
+        At cadence 1 the label is "false" and the seed the frame's own. Otherwise the label says whether the frame is an
+        in-between frame, and the seed is that of the next key frame.
         """
         keys = self.key_frames
         if len(keys) == self.frames and cadence(self.settings) == 1:
@@ -116,7 +115,7 @@ class Plan:
 
     @property
     def flow_methods(self) -> dict[str, str]:
-        """The ways to measure motion that any frame needs, each with the setting that names it."""
+        """Flow methods that any frame needs, each with the setting that names it."""
         wanted: dict[str, str] = {}
         if self.key_frames.follow_flow:
             wanted[self.settings.optical_flow_cadence] = "optical_flow_cadence"
@@ -128,25 +127,25 @@ class Plan:
 
     @property
     def sampling_steps(self) -> int:
-        """Sampling steps of the whole film, counted as the engines run them."""
+        """Sampling steps of the whole run, counted as the engines run them."""
         looks = sum(steps_run(request.steps, None) for request in self.key_frames.look_requests)
         return self.key_frames.sampling_steps + looks
 
 
 def make_plan(settings: Settings, options: Options, manifest: Manifest | None = None) -> Plan:
-    """Plan the film of `settings`.
+    """Plan a run.
 
     Args:
         settings: checked settings with a resolved seed (>= 0).
-        options: the host's options with the job's overrides applied.
-        manifest: a Parseq manifest whose fields go before the settings' own schedules, or None.
+        options: host options with the job's overrides applied.
+        manifest: Parseq manifest whose fields replace the settings' schedules, or None.
 
     Raises:
-        SettingsError: all problems of all schedules and prompts.
+        SettingsError: all problems of all schedules, prompts and masks.
     """
-    read = _read_script(settings, options, manifest)
-    script = in_render_order(read)
-    schedules, prompts = script.schedules, script.prompts
+    read = _read_inputs(settings, options, manifest)
+    inputs = in_render_order(read)
+    schedules, prompts = inputs.schedules, inputs.prompts
     places = place_key_frames(
         distribution(settings),
         settings.max_frames,
@@ -156,7 +155,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
     )
     driven = manifest is not None and manifest.field_of("seed_schedule") is not None
     seeds = plan_seeds(settings, schedules, places, driven=driven)
-    key_frames = plan_key_frames(script, places, seeds)
+    key_frames = plan_key_frames(inputs, places, seeds)
     moves = plan_moves(settings, read.schedules.values)
     if is_reversed(settings):
         moves = moves.in_render_order()
@@ -169,22 +168,22 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         schedules=read.schedules,
         prompts=read.prompts,
         running_seeds=tuple(seed.noise_seed for seed in seeds),
-        masks=script.masks,
-        guides=script.guides,
+        masks=inputs.masks,
+        guides=inputs.guides,
         uses_depth=_uses_depth(settings, moves),
         warnings=schedules.warnings
         + frame_warnings(read.schedules)
         + _prompt_warnings(settings, prompts)
-        + (script.guides.warnings if script.guides is not None else ())
+        + (inputs.guides.warnings if inputs.guides is not None else ())
         + _color_warnings(settings)
         + _correction_warnings(settings, schedules)
         + _scene_warnings(settings)
-        + mask_warnings(settings, script.masks),
+        + mask_warnings(settings, inputs.masks),
     )
 
 
-def _read_script(settings: Settings, options: Options, manifest: Manifest | None) -> Script:
-    """Read the schedules, prompts and masks; all their problems are raised together."""
+def _read_inputs(settings: Settings, options: Options, manifest: Manifest | None) -> PlanInputs:
+    """Read schedules, prompts and masks; raises all their problems together."""
     timeline = Timeline(settings.max_frames, settings.seed, settings.fps, settings.W, settings.H)
     problems: list[Problem] = []
     schedules = prompts = masks = guides = None
@@ -205,7 +204,7 @@ def _read_script(settings: Settings, options: Options, manifest: Manifest | None
         problems.extend(error.problems)
     if schedules is None or prompts is None or masks is None or problems:
         raise SettingsError(problems)
-    return Script(settings, options, schedules, prompts, masks, guides)
+    return PlanInputs(settings, options, schedules, prompts, masks, guides)
 
 
 def _prompts(settings: Settings, timeline: Timeline) -> PromptSeries:
@@ -215,7 +214,7 @@ def _prompts(settings: Settings, timeline: Timeline) -> PromptSeries:
 
 
 def _prompt_warnings(settings: Settings, prompts: PromptSeries) -> tuple[str, ...]:
-    """Nobody who left the prompts as they come has to hear that a short film ends before the last of them."""
+    """Return the warnings of prompts; none for the default prompts, whose last ones a short video need not reach."""
     untouched = settings.prompts == FIELDS["prompts"].default and not prompts.whole
     return () if untouched else prompts.warnings
 
@@ -235,38 +234,38 @@ def _correction_warnings(settings: Settings, schedules: Schedules) -> tuple[str,
 
 
 def _scene_warnings(settings: Settings) -> tuple[str, ...]:
-    """Return what keeps settings of the exact camera from having an effect, as plain sentences."""
-    mode, told = settings.animation_mode, []
+    """Return warnings about settings of the exact camera that have no effect."""
+    mode, warnings = settings.animation_mode, []
     if settings.depth_warp == "exact" and mode != "3D":
-        told.append(messages.EXACT_WARP_WITHOUT_DEPTH(mode=mode))
+        warnings.append(messages.EXACT_WARP_WITHOUT_DEPTH(mode=mode))
     missing = reasons("scene_memory", flat_settings(settings)) if settings.scene_memory else ()
     if missing:
-        told.append(messages.MEMORY_WITHOUT_DEPTH(missing=" and ".join(missing)))
-    return tuple(told)
+        warnings.append(messages.MEMORY_WITHOUT_DEPTH(missing=" and ".join(missing)))
+    return tuple(warnings)
 
 
 def _uses_depth(settings: Settings, moves: Moves) -> bool:
-    """Tell whether a depth map is ever looked at: a camera that stands still sees none."""
+    """Tell whether any frame needs depth: warping by depth needs it only where the camera moves."""
     return shows_depth(settings) or (warps_by_depth(settings) and not moves[1:].still)
 
 
 def _digest(settings: Settings, series: Values, key_frames: KeyFrames) -> str:
-    """Hash what the frames depend on: not the names of files, nor what is made of the frames afterwards.
+    """Hash the inputs of all frames; names of outputs and settings of post-production are left out.
 
     Args:
-        settings: of the film.
-        series: schedule name -> (frames,) values, in the order of rendering.
-        key_frames: of the film.
+        settings: checked settings.
+        series: schedule name -> (frames,) values, in rendering order.
+        key_frames: key frames of the run; their repr is hashed, so its text must never change.
     """
     flat = flat_settings(settings)
     unset = {name for name in YOUNGER_SETTINGS if flat[name] == FIELDS[name].default}
     left_out = {"batch_name", "resume_from_timestring", "resume_timestring"} | unset
-    seen = {
+    hashed = {
         name: value
         for name, value in flat.items()
         if FIELDS[name].group not in ("DeforumOutputArgs", "metadata", "ui_only") and name not in left_out
     }
-    digest = hashlib.sha256(json.dumps(seen, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode())
     for name in sorted(series.keys() - unset):
         digest.update(name.encode() + series[name].tobytes())
     for key in key_frames:

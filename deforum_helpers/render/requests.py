@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.engines.base import FreeU, GenerateRequest, KohyaHRFix, MaskContent, PromptBlend
-from deforum_helpers.render.schedules import Script
+from deforum_helpers.render.schedules import PlanInputs
 from deforum_helpers.render.transitions import Transition
 from deforum_helpers.schedule import KeySeeds
 from deforum_helpers.schedule.seeds import derived_seed
@@ -19,35 +19,35 @@ from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.modes import blends_embeddings, is_interpolated
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler
 
-# Of a full denoising's steps, those that paint what came into sight; of few-step models all.
+# Share of the sampling steps that generate revealed areas; few-step models use at least `FEWEST_STEPS`.
 REPAINTING_SHARE = 0.5
 FEWEST_STEPS = 4
 
-# "fill" and "original" begin from a picture; who asks the engine smears the surroundings in.
+# "fill" and "original" start from an image; for "fill" the caller smears the surroundings into the masked part.
 _MASK_CONTENTS: Mapping[str, MaskContent] = {"latent noise": "noise", "latent nothing": "nothing"}
 
 
 def plan_request(
-    script: Script,
+    inputs: PlanInputs,
     index: int,
     at: Mapping[str, float],
     seeds: KeySeeds,
     change: Transition | None = None,
     denoising_strength: float = 1.0,
 ) -> GenerateRequest:
-    """Return what the engine is asked for at the frame `index`, the init image left open.
+    """Return the request for the frame `index`, without its init image.
 
     Args:
-        script: the film as it was read.
+        inputs: settings, schedules and prompts of the run.
         index: frame number.
-        at: value of each schedule of numbers at that frame.
-        seeds: of the key frame.
-        change: of prompts, that the frame lies in, or None.
-        denoising_strength: share of the noise schedule that is run, 0..1.
+        at: value of every numeric schedule at that frame.
+        seeds: seeds of the key frame.
+        change: transition between prompts that the frame lies in, or None.
+        denoising_strength: share of the steps that run on an init image, 0..1.
     """
-    settings, options, prompts = script.settings, script.options, script.prompts
-    sampler, scheduler, checkpoint = _named(script, index)
-    shown = index if change is None else change.new
+    settings, options, prompts = inputs.settings, inputs.options, inputs.prompts
+    sampler, scheduler, checkpoint = _named(inputs, index)
+    prompt_frame = index if change is None else change.new
     subseed = settings.enable_subseed_scheduling or is_interpolated(settings)
     clip_skip = at["clipskip_schedule"] if settings.enable_clipskip_scheduling else None
     multiplier = at["noise_multiplier_schedule"] if settings.enable_noise_multiplier_scheduling else None
@@ -55,8 +55,8 @@ def plan_request(
     inverted = settings.noise_source == "inverted"
     new_noise = max(at["new_noise_schedule"], 0.0 if change is None else change.new_noise)
     return GenerateRequest(
-        prompt=prompts.positive[shown],
-        negative_prompt=prompts.negative[shown],
+        prompt=prompts.positive[prompt_frame],
+        negative_prompt=prompts.negative[prompt_frame],
         width_px=settings.W,
         height_px=settings.H,
         seed=seeds.seed if seeds.seed >= 0 else seeds.redo_seeds(1)[0],
@@ -79,7 +79,7 @@ def plan_request(
         freeu=_freeu(settings, at),
         kohya_hrfix=_kohya_hrfix(settings, at),
         restore_faces=settings.restore_faces,
-        blend=_blend(script, index, change),
+        blend=_blend(inputs, index, change),
         noise_source="inverted" if inverted else "new",
         new_noise_share=new_noise if inverted else 0.0,
         autoencoder_correction=settings.autoencoder_correction,
@@ -88,27 +88,27 @@ def plan_request(
 
 
 def from_noise_alone(request: GenerateRequest) -> GenerateRequest:
-    """Return `request` without what acts on an init image alone: the same image where there is none."""
+    """Return `request` without the fields that act on an init image only, for comparing generations from noise."""
     return replace(request, noise_source="new", new_noise_share=0.0, autoencoder_correction=False)
 
 
-def planned_steps(script: Script, places: NDArray[np.int64]) -> list[int]:
-    """Return the steps of a full denoising that are asked for at each of the frames `places`, (N,)."""
-    if not script.settings.enable_steps_scheduling:
-        return [_steps(script.settings.steps)] * len(places)
-    return list(map(_steps, script.schedules.values["steps_schedule"][places].tolist()))
+def planned_steps(inputs: PlanInputs, places: NDArray[np.int64]) -> list[int]:
+    """Return the sampling steps of a full denoising at each of the frames `places`, (N,)."""
+    if not inputs.settings.enable_steps_scheduling:
+        return [_steps(inputs.settings.steps)] * len(places)
+    return list(map(_steps, inputs.schedules.values["steps_schedule"][places].tolist()))
 
 
 def _steps(steps: float) -> int:
     return max(1, int(steps))
 
 
-def _named(script: Script, index: int) -> tuple[str, str, str]:
-    """Return the names of the sampler, the scheduler and the checkpoint at a frame."""
-    settings = script.settings
+def _named(inputs: PlanInputs, index: int) -> tuple[str, str, str]:
+    """Return the names of sampler, scheduler and checkpoint at a frame."""
+    settings = inputs.settings
 
     def text(switch: bool, schedule: str, otherwise: str) -> str:
-        return script.schedules.texts[schedule][index] if switch else otherwise
+        return inputs.schedules.texts[schedule][index] if switch else otherwise
 
     sampler = text(settings.enable_sampler_scheduling, "sampler_schedule", settings.sampler)
     scheduler = text(settings.enable_scheduler_scheduling, "scheduler_schedule", settings.scheduler)
@@ -116,19 +116,23 @@ def _named(script: Script, index: int) -> tuple[str, str, str]:
         sampler = canonical_sampler(sampler) or sampler
     if settings.enable_scheduler_scheduling:
         scheduler = canonical_scheduler(scheduler) or scheduler
-    own = script.options.sd_model_checkpoint
-    return sampler, scheduler, text(settings.enable_checkpoint_scheduling, "checkpoint_schedule", own)
+    host_checkpoint = inputs.options.sd_model_checkpoint
+    return (
+        sampler,
+        scheduler,
+        text(settings.enable_checkpoint_scheduling, "checkpoint_schedule", host_checkpoint),
+    )
 
 
-def repainting(request: GenerateRequest, index: int, strength: float) -> GenerateRequest | None:
-    """Return what paints the areas that came into sight, before the frame itself is sampled; None = nothing does.
+def repaint_request(request: GenerateRequest, index: int, strength: float) -> GenerateRequest | None:
+    """Return the request that generates revealed areas before the frame itself; None at strength 0.
 
-    A few steps do: the frame's own sampling refines what they begin, and every area is painted once.
+    Few steps suffice: the frame's own sampling refines the result, and every area is generated once.
 
     Args:
-        request: of the key frame.
-        index: its number.
-        strength: share of the noise schedule, 0..1.
+        request: request of the key frame.
+        index: its frame number.
+        strength: denoising strength, 0..1.
     """
     if strength <= 0:
         return None
@@ -146,17 +150,17 @@ def repainting(request: GenerateRequest, index: int, strength: float) -> Generat
     )
 
 
-def _blend(script: Script, index: int, change: Transition | None) -> PromptBlend | None:
-    """Return the other prompt that a frame shows and how much of it: the one before or the one after; or None."""
-    prompts = script.prompts
+def _blend(inputs: PlanInputs, index: int, change: Transition | None) -> PromptBlend | None:
+    """Return the second prompt of a frame, the previous or the next one, and its share; or None."""
+    prompts = inputs.prompts
     if change is not None and change.kind == "morph" and change.share < 1:
         return PromptBlend(prompts.positive[change.old], prompts.negative[change.old], 1 - change.share)
-    if prompts.whole or not blends_embeddings(script.settings):
+    if prompts.whole or not blends_embeddings(inputs.settings):
         return None
-    begun, following = prompts.around(index)
+    start, following = prompts.around(index)
     if following is None:
         return None
-    share = (index - begun) / (following - begun)
+    share = (index - start) / (following - start)
     return PromptBlend(prompts.positive[following], prompts.negative[following], share) if share else None
 
 

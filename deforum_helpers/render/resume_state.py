@@ -1,7 +1,7 @@
-"""The state of a run as a file: saved after every step, read to continue the run as if it had never stopped.
+"""Resume states: the state of a run as a file, saved after every step, so that the run continues bit for bit.
 
-The newest frame is not in it: that is a file already, written before. While a dissolve lasts, that file shows two
-scenes, so both are in it.
+The newest frame is left out, as its file is written before. During a dissolve that file shows two scenes, so both
+scenes are included.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from deforum_helpers.render import messages
 from deforum_helpers.render.state import State
 
 VERSION = 3
-# The largest frames' motion and colours take 200 MB.
+# Flow and color reference of the largest frames take 200 MB.
 LARGEST_BYTES = 512_000_000
 _DAMAGES = (
     *(ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, OverflowError, SyntaxError),
@@ -33,14 +33,14 @@ _DAMAGES = (
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A saved state and what it belongs to.
+class ResumeState:
+    """A saved state, and the plan and engine that it belongs to.
 
     Args:
-        state: where the run stands.
+        state: state after the last finished step.
         frames_done: number of frames on disk, 0 .. frames_done - 1.
-        digest: the plan's.
-        made_by: the engine and model that generate its frames; empty where that is not known.
+        digest: digest of the plan.
+        made_by: engine and model that generate the frames; empty where unknown.
     """
 
     state: State
@@ -49,15 +49,15 @@ class Checkpoint:
     made_by: str = ""
 
 
-def encoded(checkpoint: Checkpoint) -> bytes:
-    """Return the file that `decoded` reads: the reference in 8 bits, the flow as it is, the rest as JSON."""
-    state = checkpoint.state
+def encode_state(resume_state: ResumeState) -> bytes:
+    """Return the file content that `decode_state` reads: an uncompressed .npz archive of arrays and a JSON header."""
+    state = resume_state.state
     about: dict[str, Any] = {
         "version": VERSION,
         "steps_done": state.steps_done,
-        "frames_done": checkpoint.frames_done,
-        "digest": checkpoint.digest,
-        "made_by": checkpoint.made_by,
+        "frames_done": resume_state.frames_done,
+        "digest": resume_state.digest,
+        "made_by": resume_state.made_by,
         "color_mode": state.reference.mode if state.reference else None,
     }
     arrays: dict[str, Any] = {}
@@ -76,11 +76,11 @@ def encoded(checkpoint: Checkpoint) -> bytes:
     return buffer.getvalue()
 
 
-def decoded(content: bytes, device: torch.device) -> Checkpoint:
-    """Read what `encoded` wrote, arrays onto `device`; the state lacks its newest frame, unless a dissolve lasts.
+def decode_state(content: bytes, device: torch.device) -> ResumeState:
+    """Read the content of a resume state, with arrays on `device`; its newest frame is missing except in a dissolve.
 
     Raises:
-        CheckpointError: it is damaged or of another version.
+        CheckpointError: the file is damaged or has another version.
     """
     try:
         about, arrays = _unpacked(content)
@@ -100,13 +100,13 @@ def decoded(content: bytes, device: torch.device) -> Checkpoint:
         )
         state = State(int(about["steps_done"]), last, reference, flow, leaving=leaving, unpainted=unpainted)
         made_by = str(about.get("made_by", ""))
-        return Checkpoint(state, int(about["frames_done"]), str(about["digest"]), made_by)
-    except _DAMAGES as error:  # what the libraries advise then, to load it unsafely, is no advice
+        return ResumeState(state, int(about["frames_done"]), str(about["digest"]), made_by)
+    except _DAMAGES as error:  # without the libraries' messages, which advise unsafe loading
         raise CheckpointError(messages.RESUME_STATE_DAMAGED()) from error
 
 
 def _unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what the file says of the run, and its arrays; nothing in it is larger than the file itself."""
+    """Return the JSON header and the arrays; refuses archives that unpack to more than the file's own size."""
     with zipfile.ZipFile(io.BytesIO(content)) as parts:
         if sum(part.file_size for part in parts.infolist()) > len(content):
             raise ValueError("it unpacks to more than it is")

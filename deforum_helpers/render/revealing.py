@@ -1,4 +1,4 @@
-"""A frame moved as a real camera sees it: what comes into sight is remembered, or filled."""
+"""The exact camera move: warps a frame and fills its revealed areas, from the scene memory or from the background."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 import torch
 
 from deforum_helpers.image.mask import Mask
-from deforum_helpers.image.reveal import filled, hole_of, moved_flags
-from deforum_helpers.image.surface import seen_surface
+from deforum_helpers.image.reveal import fill_hole, hole_mask, warp_flags
+from deforum_helpers.image.surface import project_surface
 from deforum_helpers.image.types import Image
-from deforum_helpers.image.warp import fetched
-from deforum_helpers.render.cached_depth import Eyes
-from deforum_helpers.render.memory import SceneMemory, hold_of, recalled
+from deforum_helpers.image.warp import sample_surface
+from deforum_helpers.render.cached_depth import CachedDepth
+from deforum_helpers.render.memory import SceneMemory, hold_strength, recall
 from deforum_helpers.render.moves import scene_view
 from deforum_helpers.render.plan import Plan
 
 
 @dataclass(frozen=True)
-class Moved:
-    """A picture after a move of the camera.
+class WarpedImage:
+    """An image after a camera move.
 
     Args:
         image: (3, H, W).
-        unpainted: (H, W) bool, where it was filled as things came into sight, or None.
-        held: (H, W) float32, how strongly it stays as the memory shows it, 0 = not at all; or None.
+        unpainted: (H, W) bool, revealed areas that were filled but not generated yet, or None.
+        held: (H, W) float32 0..1, weight of the remembered pixels, 0 = none; or None.
     """
 
     image: Image
@@ -32,47 +32,51 @@ class Moved:
     held: Mask | None = None
 
 
-def moved_exactly(
+def warp_exact(
     plan: Plan,
-    eyes: Eyes | None,
+    cached_depth: CachedDepth | None,
     image: Image,
     frame: int,
     *,
     unpainted: torch.Tensor | None = None,
-    seen: Image | None = None,
+    depth_image: Image | None = None,
     memory: SceneMemory | None = None,
-) -> Moved:
-    """Return `image` after the camera's move into `frame`.
+) -> WarpedImage:
+    """Return `image` warped by the camera move into `frame`, its revealed areas filled.
 
     Args:
-        plan: of the run.
-        eyes: see depth, or None where the plan never needs it.
-        image: picture at frame - 1.
-        frame: frame number that is moved to.
-        unpainted: (H, W) bool, where that picture was filled already, or None.
-        seen: the picture whose depth is used; by default `image` itself.
-        memory: of the frames before, or None.
+        plan: plan of the run.
+        cached_depth: depth of images, or None where the plan needs no depth.
+        image: (3, H, W) image of frame - 1.
+        frame: number of the destination frame.
+        unpainted: (H, W) bool, areas of `image` that were filled but not generated yet, or None.
+        depth_image: image whose depth is used; by default `image` itself.
+        memory: scene memory of the previous frames, or None.
     """
     settings = plan.settings
     view = scene_view(plan.moves, frame, (settings.W, settings.H))
     if view.still:
-        return Moved(image, unpainted)
-    if eyes is not None and settings.use_depth_warping and view.shift.any():
-        sight = eyes.sight(image if seen is None else seen, frame, view, memory)
+        return WarpedImage(image, unpainted)
+    if cached_depth is not None and settings.use_depth_warping and view.shift.any():
+        surface = cached_depth.surface_view(
+            image if depth_image is None else depth_image, frame, view, memory
+        )
     else:
-        sight = seen_surface(image.new_ones(image.shape[1:]), view)
-    hole = hole_of(sight)
-    moved = fetched(image, sight, settings.sampling_mode)
+        surface = project_surface(image.new_ones(image.shape[1:]), view)
+    hole = hole_mask(surface)
+    moved = sample_surface(image, surface, settings.sampling_mode)
     if unpainted is not None:
-        unpainted = moved_flags(unpainted, sight)
-    past = None
+        unpainted = warp_flags(unpainted, surface)
+    remembered = None
     if memory is not None:
         camera = plan.scene_cameras[frame]
-        past = recalled(memory, frame, hole, camera.pose, camera.optics)
-    if past is None:
-        return Moved(filled(moved, hole, sight), hole if unpainted is None else hole | unpainted)
-    moved = torch.where(past.known, past.image, moved)
-    hole = hole & ~past.known
+        remembered = recall(memory, frame, hole, camera.pose, camera.intrinsics)
+    if remembered is None:
+        return WarpedImage(fill_hole(moved, hole, surface), hole if unpainted is None else hole | unpainted)
+    moved = torch.where(remembered.known, remembered.image, moved)
+    hole = hole & ~remembered.known
     strength = float(plan.schedules.values["scene_memory_strength_schedule"][frame])
-    held = torch.where(past.known, hold_of(past.age, strength), torch.zeros_like(past.age))
-    return Moved(filled(moved, hole, sight), hole if unpainted is None else hole | unpainted, held)
+    held = torch.where(
+        remembered.known, hold_strength(remembered.age, strength), torch.zeros_like(remembered.age)
+    )
+    return WarpedImage(fill_hole(moved, hole, surface), hole if unpainted is None else hole | unpainted, held)

@@ -1,7 +1,6 @@
-"""Videos that are rendered from their last frame to their first, so that a zoom in becomes an easy zoom out.
+"""Reversed runs, which are rendered from the last frame to the first: a zoom in, shown as a zoom out, reveals nothing.
 
-The plan of such a video is that of the same frames in the order in which they are rendered; `Plan.shown` tells which
-frame of the video each of them is.
+Such a run is planned in rendering order; `Plan.shown` maps its frames to those of the video.
 """
 
 from __future__ import annotations
@@ -9,20 +8,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deforum_helpers.render.masks import MaskPlan
-from deforum_helpers.render.schedules import Schedules, Script
+from deforum_helpers.render.schedules import PlanInputs, Schedules
 from deforum_helpers.schedule import PromptSeries
 from deforum_helpers.settings.modes import is_reversed
 
 
-def in_render_order(script: Script) -> Script:
-    """Return the script of a video with its frames in the order in which they are rendered."""
-    if not is_reversed(script.settings):
-        return script
+def in_render_order(inputs: PlanInputs) -> PlanInputs:
+    """Return the inputs with all series in rendering order."""
+    if not is_reversed(inputs.settings):
+        return inputs
     return replace(
-        script,
-        schedules=_schedules(script.schedules),
-        prompts=_prompts(script.prompts),
-        masks=MaskPlan(script.masks.repainted[::-1], script.masks.noised[::-1]),
+        inputs,
+        schedules=_schedules(inputs.schedules),
+        prompts=_prompts(inputs.prompts),
+        masks=MaskPlan(inputs.masks.repainted[::-1], inputs.masks.noised[::-1]),
     )
 
 

@@ -1,4 +1,4 @@
-"""What was read of a settings file, frame by frame, and what the key frames are planned from."""
+"""The evaluated schedules of a run, one value per frame, and the inputs of planning."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from deforum_helpers.settings.host_options import Options
 
 
 @dataclass(frozen=True)
-class Script:
-    """A film as it was read.
+class PlanInputs:
+    """The inputs of planning.
 
     Args:
-        settings: checked, with the seed resolved.
-        options: the host's, with the job's overrides.
+        settings: checked settings, seed resolved.
+        options: host options with the job's overrides applied.
         schedules, prompts, masks: one value per frame.
-        guides: the guided images, or None.
+        guides: guide images, or None.
     """
 
     settings: Settings
@@ -59,8 +59,8 @@ class Schedules:
     Args:
         values: setting name -> (frames,) float64, read-only.
         texts: setting name -> one text per frame.
-        used: those that have an effect on the film.
-        warnings: what a person should know, as plain sentences.
+        used: names of the schedules that have an effect.
+        warnings: sentences for the user.
     """
 
     values: Values
@@ -73,7 +73,7 @@ class Schedules:
         return {**self.numbers_at(frame), **{name: texts[frame] for name, texts in self.texts.items()}}
 
     def numbers_at(self, frame: int) -> dict[str, float]:
-        """Return the value of every schedule of numbers at `frame`."""
+        """Return the value of every numeric schedule at `frame`."""
         constant, changing = self._numbers
         numbers = constant.copy()
         for name, values in changing:
@@ -82,23 +82,23 @@ class Schedules:
 
     @cached_property
     def _numbers(self) -> tuple[dict[str, float], tuple[tuple[str, NDArray[np.float64]], ...]]:
-        """The schedules of numbers that have the same value at every frame, and the few that have not."""
+        """The numeric schedules that have the same value at every frame, and the few that change."""
         constant = {name: float(values[0]) for name, values in self.values.items()}
         changing = tuple(
             (name, values)
             for name, values in self.values.items()
-            # Compared as bits: 0.0 and -0.0 are written differently, and plans are digested as they are written.
+            # Compared as bits: 0.0 and -0.0 have different reprs, which the plan's digest hashes.
             if (values.view(np.int64) != values[:1].view(np.int64)).any()
         )
         return constant, changing
 
 
 def compile_schedules(settings: Settings, timeline: Timeline, manifest: Manifest | None = None) -> Schedules:
-    """Evaluate every schedule of `settings` over `timeline`; those that a Parseq manifest drives are taken from it.
+    """Evaluate every schedule of `settings` over `timeline`; a Parseq manifest replaces those it contains.
 
     Raises:
-        SettingsError: all problems of all schedules that have an effect. One that has none is replaced by its
-            default, with a warning.
+        SettingsError: all problems of all schedules that have an effect. A faulty schedule without effect is replaced
+            by its default, with a warning.
     """
     values: dict[str, NDArray[np.float64]] = {}
     texts: dict[str, tuple[str, ...]] = {}
@@ -130,22 +130,23 @@ def compile_schedules(settings: Settings, timeline: Timeline, manifest: Manifest
 
 
 def _used(flat: Mapping[str, Any], manifest: Manifest | None) -> frozenset[str]:
-    """Return the schedules that act; what a manifest drives is not judged by its text.
+    """Return the names of the schedules that have an effect.
 
-    Which schedules it drives is known here, so that nothing is left to the possibility that it drives any.
+    The text of a schedule that a manifest replaces is ignored. As these schedules are known here, the others are judged
+    as without a manifest.
     """
     driven = [name for name in NAMES if manifest is not None and manifest.field_of(name) is not None]
     return acting(NAMES, {**flat, **dict.fromkeys(driven, "driven"), "parseq_manifest": ""})
 
 
 def _compiled(name: str, text: str, timeline: Timeline, used: bool) -> NumericSeries | StringSeries:
-    """Return a schedule's series; one without an effect cannot fail a film, and has no warning but that."""
+    """Return a schedule's series; a schedule without effect never raises, and has at most the warning about that."""
     build = numeric_series if FIELDS[name].kind == "schedule" else string_series
     try:
         series = build(text, timeline, name)
     except SettingsError as error:
         if used:
             raise
-        told = messages.UNUSED_SCHEDULE(problem=error.problems[0].message)
-        return replace(build(defaults()[name], timeline, name), warnings=(told,))
+        warning = messages.UNUSED_SCHEDULE(problem=error.problems[0].message)
+        return replace(build(defaults()[name], timeline, name), warnings=(warning,))
     return series if used else replace(series, warnings=())

@@ -1,4 +1,4 @@
-"""The look that key frames are held to: that of images which the engine generates from the prompts alone."""
+"""The look that key frames are held to: that of reference images generated from the prompts alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.render.requests import from_noise_alone, plan_request
-from deforum_helpers.render.schedules import Script
+from deforum_helpers.render.schedules import PlanInputs
 from deforum_helpers.render.transitions import Transition
 from deforum_helpers.schedule import KeySeeds
 from deforum_helpers.settings import Settings
@@ -15,13 +15,13 @@ from deforum_helpers.settings.modes import is_moved
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """How a key frame is held to a look.
+    """The look that a key frame is held to.
 
     Args:
-        share: how far, above 0 to 1.
-        reference: asks for the image whose look it is.
-        former: the same for the prompt before, while one scene turns into the next; else None.
-        passed: how far it has turned, 0..1.
+        share: how far the frame is moved to the look, above 0 to 1.
+        reference: request for the reference image.
+        former: request for the previous prompt's reference image during a morph, else None.
+        passed: progress of the morph, 0..1.
     """
 
     share: float
@@ -34,37 +34,37 @@ class Stability:
         return (self.reference,) if self.former is None else (self.reference, self.former)
 
 
-class References:
-    """The requests for one image for each prompt, whatever else changes while it holds."""
+class LookReferences:
+    """The requests for reference images: one per prompt, made at its first frame."""
 
-    def __init__(self, script: Script) -> None:
-        self._script = script
+    def __init__(self, inputs: PlanInputs) -> None:
+        self._script = inputs
         self._requests: dict[int, GenerateRequest] = {}
 
     def at(self, frame: int) -> GenerateRequest:
-        """Return the request of the prompt that holds at `frame`."""
-        begun, _ = self._script.prompts.around(frame)
-        if begun not in self._requests:
-            self._requests[begun] = self._reference(begun)
-        return self._requests[begun]
+        """Return the request for the prompt at `frame`."""
+        start, _ = self._script.prompts.around(frame)
+        if start not in self._requests:
+            self._requests[start] = self._reference(start)
+        return self._requests[start]
 
-    def _reference(self, begun: int) -> GenerateRequest:
-        script, seed = self._script, max(self._script.settings.seed, 0)
-        numbers, seeds = script.schedules.numbers_at(begun), KeySeeds(seed, seed, begun)
-        return replace(from_noise_alone(plan_request(script, begun, numbers, seeds)), blend=None)
+    def _reference(self, start: int) -> GenerateRequest:
+        inputs, seed = self._script, max(self._script.settings.seed, 0)
+        numbers, seeds = inputs.schedules.numbers_at(start), KeySeeds(seed, seed, start)
+        return replace(from_noise_alone(plan_request(inputs, start, numbers, seeds)), blend=None)
 
 
 def plan_stability(
-    settings: Settings, index: int, share: float, change: Transition | None, references: References
+    settings: Settings, index: int, share: float, change: Transition | None, references: LookReferences
 ) -> Stability | None:
-    """Return how the key frame `index` is held to a look; None = not at all.
+    """Return the look that the key frame `index` is held to; None = none.
 
     Args:
-        settings: of the video.
-        index: frame number; the first is generated as its own reference.
-        share: how far it is to be held.
-        change: of prompts, that the frame lies in, or None.
-        references: of the video.
+        settings: checked settings.
+        index: frame number; the first frame is its own reference.
+        share: value of stability_schedule.
+        change: transition between prompts that the frame lies in, or None.
+        references: reference images of the run.
     """
     if index == 0 or share <= 0 or not is_moved(settings):
         return None

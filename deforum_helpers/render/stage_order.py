@@ -1,4 +1,4 @@
-"""The order of what happens to a key frame's picture."""
+"""The stages of each key frame and their order."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ Flags = NDArray[np.bool_]
 
 
 class Traits(NamedTuple):
-    """What the stages of key frames depend on beside the settings: (N,) flags, one per key frame.
+    """The inputs of the stage order besides the settings: (N,) flags, one per key frame.
 
     Args:
         first: whether it is the first frame.
-        keeps: whether it keeps some of the frame before.
-        contrast, sharpen, noise: whether these change its picture.
-        renewed: whether it shows a new scene, generated from nothing.
-        held: whether it is held to a look.
-        ends: whether it shows some of the end of the video.
+        keeps: whether its strength is above 0, so that it keeps part of the previous frame.
+        contrast, sharpen, noise: whether these stages change its image.
+        renewed: whether it begins a new scene, generated without an init image.
+        held: whether stability_schedule holds it to a look.
+        ends: whether it shows part of the end image.
     """
 
     first: Flags
@@ -75,7 +75,7 @@ class Traits(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """The traits of one key frame, and whether it takes its colour reference from the video."""
+    """The traits of one key frame, and whether it takes its color reference from the init video."""
 
     first: bool
     keeps: bool
@@ -89,11 +89,11 @@ class _Frame(NamedTuple):
 
 
 class StageOrder:
-    """Lists the stages of key frames in order; knows from when on there is a colour reference."""
+    """Lists the stages of key frames in order, and tracks whether a color reference has been taken."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # A preview shows motion alone: what else changes a picture would add up, with no diffusion to take it back.
+        # A motion preview shows the camera move alone: other changes would accumulate, as no generation removes them.
         self._plain = settings.motion_preview_mode
         coherence = "None" if self._plain else settings.color_coherence
         self._matches = coherence != "None"
@@ -102,33 +102,33 @@ class StageOrder:
         self._referenced = self._given
         self._moves = is_moved(settings)
         self._reveals = is_exact(settings)
-        self._from_picture = settings.use_init or starts_from_video(settings)
+        self._has_init_image = settings.use_init or starts_from_video(settings)
         self._composite = settings.hybrid_composite if self._moves else "None"
         self._noise_masked = masks_noise(settings) or uses_masks(settings)
 
     def of(self, places: NDArray[np.int64], traits: Traits) -> tuple[tuple[Stage, ...], ...]:
-        """Return the stages of all key frames of a video.
+        """Return the stages of all key frames of a run.
 
         Args:
-            places: (N,) their numbers, ascending.
-            traits: of each.
+            places: (N,) frame numbers, ascending.
+            traits: traits of each key frame.
         """
         every = self._settings.color_coherence_video_every_N_frames
         columns = (*traits, self._video & (places % every == 0))
         codes = sum(column.astype(np.int64) << bit for bit, column in enumerate(columns))
-        # A long video has few different lists: each is made once, by all that it depends on.
+        # A long run has few different lists: each is made once and looked up by its traits.
         known: dict[tuple[int, bool], tuple[tuple[Stage, ...], bool]] = {}
         lists = []
         for code in np.asarray(codes).tolist():
             key = (code, self._referenced)
             if key not in known:
                 frame = _Frame(*(bool(code >> bit & 1) for bit in range(len(columns))))
-                known[key] = (self._listed(frame), self._referenced)
+                known[key] = (self._stages_of(frame), self._referenced)
             stages, self._referenced = known[key]
             lists.append(stages)
         return tuple(lists)
 
-    def _listed(self, frame: _Frame) -> tuple[Stage, ...]:
+    def _stages_of(self, frame: _Frame) -> tuple[Stage, ...]:
         stages: list[Stage] = ["video_reference"] if frame.takes_reference else []
         last: tuple[Stage, ...] = ("end",) if frame.ends else ()
         if frame.renewed:
@@ -136,7 +136,7 @@ class StageOrder:
             return (*stages, "diffuse", *self._after(frame), *last)
         if self._moves and not frame.first:
             stages += self._before(frame)
-        starts_blank = not (self._from_picture or is_guided(self._settings)) and (
+        starts_blank = not (self._has_init_image or is_guided(self._settings)) and (
             frame.first or not self._moves
         )
         if uses_masks(self._settings) and not starts_blank:
@@ -146,7 +146,7 @@ class StageOrder:
                 stages.append("flow_redo")
             if self._settings.diffusion_redo > 0:
                 stages.append("redo")
-        # What a video has moved, or lies over, is no longer where it is remembered.
+        # Hybrid motion and composites move pixels away from their remembered positions.
         recalls = remembers(self._settings) and not is_hybrid(self._settings)
         holding: list[Stage] = ["hold"] if recalls and not frame.first else []
         if frame.held and not self._plain:
@@ -193,7 +193,7 @@ class StageOrder:
             stages.append("grayscale")
         if overlays(self._settings):
             stages.append("overlay")
-        fresh = not frame.keeps if legacy else frame.first and not self._from_picture
+        fresh = not frame.keeps if legacy else frame.first and not self._has_init_image
         if self._matches and not self._given and (fresh or frame.renewed):
             stages.append("take_reference")
             self._referenced = True

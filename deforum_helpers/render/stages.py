@@ -1,4 +1,4 @@
-"""The stages of one key frame: functions of one shape, chosen by the plan, run in its order."""
+"""The stages of a key frame: functions of one shape; the plan says which of them run and in which order."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from deforum_helpers.image.composite import composite
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.look import held_to
 from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank, masked
-from deforum_helpers.image.reveal import repainted_mask
+from deforum_helpers.image.reveal import repaint_mask
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.models.flow.warp import flow_picture, moved_along
 from deforum_helpers.render import messages
-from deforum_helpers.render.context import Studio
-from deforum_helpers.render.endings import led_to
+from deforum_helpers.render.context import RenderContext
+from deforum_helpers.render.endings import blend_ending
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.memory import SceneMemory
@@ -30,24 +30,24 @@ HOLD_SOFT_PX = 1.0
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A picture in the making.
+class WorkingImage:
+    """A key frame between two stages.
 
     Args:
         image: (3, H, W), or None before there is one.
-        reference: the colours it is matched to.
-        mask: (H, W) where it is repainted, as composed; None = everywhere.
-        noise_mask: (H, W) where noise is added, as used; None = everywhere.
-        remembered: (3, H, W) the moved picture before contrast, sharpening and noise, where that is asked for.
-        start: (3, H, W) what it was begun from, or None.
-        motion: the video's motion into the frame, once it was measured.
-        flow: (2, H, W) the last flow that was measured in the video, or None.
-        extras: pictures of how it was made, each with a name.
-        first: (3, H, W) frame 0 where the video leads back to it, else None.
-        unpainted: (H, W) bool, what came into sight and was filled but not painted, or None.
-        memory: what the frames before have shown of the scene, or None.
-        held: (H, W) how strongly what came into sight stays as it is remembered, or None.
-        recalled: (3, H, W) the moved picture with what is remembered, or None.
+        reference: colors to match, or None.
+        mask: (H, W) 0..1, 1 = repaint, before `invert_mask`; None = everywhere.
+        noise_mask: (H, W) 0..1, 1 = add noise, after `invert_mask`; None = everywhere.
+        remembered: (3, H, W) the warped image before contrast, sharpening and noise, for a flow redo; else None.
+        start: (3, H, W) the image that the key frame started from, or None.
+        motion: the init video's motion into the frame, once measured.
+        flow: (2, H, W) last flow measured in the init video, or None.
+        extras: intermediate images to save, each with a name.
+        first: (3, H, W) frame 0 where a loop leads back to it, else None.
+        unpainted: (H, W) bool, revealed areas that were filled but not generated yet, or None.
+        memory: scene memory of the previous frames, or None.
+        held: (H, W) 0..1, weight of the remembered pixels in revealed areas, or None.
+        recalled: (3, H, W) the warped image with its remembered pixels, or None.
     """
 
     image: Image | None
@@ -66,222 +66,226 @@ class Draft:
     recalled: Image | None = None
 
 
-def _move(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    moved = studio.revealing(_picture(draft), key.index, draft.unpainted, memory=draft.memory)
-    return replace(draft, image=moved.image, unpainted=moved.unpainted, held=moved.held, recalled=moved.image)
+def _move(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    moved = context.warp_revealing(_image(work), key.index, work.unpainted, memory=work.memory)
+    return replace(work, image=moved.image, unpainted=moved.unpainted, held=moved.held, recalled=moved.image)
 
 
-def _hold(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    """Bring back what is remembered, as strongly as its age lets it stay."""
-    if draft.held is None or draft.recalled is None:
-        return draft
-    return replace(draft, image=masked(draft.recalled, _picture(draft), blurred(draft.held, HOLD_SOFT_PX)))
+def _hold(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    """Blend remembered pixels back in, weighted by their age."""
+    if work.held is None or work.recalled is None:
+        return work
+    return replace(work, image=masked(work.recalled, _image(work), blurred(work.held, HOLD_SOFT_PX)))
 
 
-def _repaint(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    """Paint what came into sight, within the mask that the frame is painted in."""
-    mask = None if draft.unpainted is None or key.repaint is None else repainted_mask(draft.unpainted)
+def _repaint(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    """Generate the revealed areas, within the mask of the frame."""
+    mask = None if work.unpainted is None or key.repaint is None else repaint_mask(work.unpainted)
     if mask is None or key.repaint is None:
-        return draft
-    image = _picture(draft)
+        return work
+    image = _image(work)
     if key.mask is not None:
-        composed = _composed(key.mask, draft, key, studio)
-        mask = mask * studio.turned(torch.zeros_like(mask) if composed is None else composed)
+        composed = _composed(key.mask, work, key, context)
+        mask = mask * context.effective_mask(torch.zeros_like(mask) if composed is None else composed)
     if is_blank(mask):
-        return draft
-    request = studio.controlled(key.repaint, key, image)
-    with contextlib.suppress(NotFinite):  # what was filled stays, and the frame's own sampling tells of it
-        image = studio.painted(request, image, mask)
-    return replace(draft, image=image)
+        return work
+    request = context.with_controls(key.repaint, key, image)
+    with contextlib.suppress(
+        NotFinite
+    ):  # the fill stays; if the model is broken, the frame's own generation fails too
+        image = context.paint(request, image, mask)
+    return replace(work, image=image)
 
 
-def _take_reference(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    # Rounded because a resumed run reads it back from an 8-bit picture.
-    image = on_8_bit_grid(_picture(draft))
-    return replace(draft, reference=color.ColorReference(image, studio.plan.settings.color_coherence))
+def _take_reference(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    # Rounded because a resumed run reads the reference back from an 8-bit image.
+    image = on_8_bit_grid(_image(work))
+    return replace(work, reference=color.ColorReference(image, context.plan.settings.color_coherence))
 
 
-def _video_reference(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    picture = on_8_bit_grid(studio.video_frame(key.index))
-    return replace(draft, reference=color.ColorReference(picture, studio.plan.settings.color_coherence))
+def _video_reference(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    image = on_8_bit_grid(context.video_frame(key.index))
+    return replace(work, reference=color.ColorReference(image, context.plan.settings.color_coherence))
 
 
-def _hybrid_motion(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    image = _picture(draft)
-    motion = studio.video_motion(key.index, image, draft.flow)
+def _hybrid_motion(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    image = _image(work)
+    motion = context.video_motion(key.index, image, work.flow)
     if motion is None or key.hybrid is None:
-        raise AssertionError("the plan follows a video that does not move")
-    extras = draft.extras
-    if studio.plan.settings.hybrid_comp_save_extra_frames and motion.flow is not None:
+        raise AssertionError("the plan follows an init video that has no motion")
+    extras = work.extras
+    if context.plan.settings.hybrid_comp_save_extra_frames and motion.flow is not None:
         extras = (*extras, (f"flow{key.index - 1:09d}", flow_picture(motion.flow)))
         if motion.trust is not None:
             extras = (*extras, (f"flow_mask{key.index - 1:09d}", as_image(motion.trust)))
-    flow = draft.flow if motion.flow is None else motion.flow
+    flow = work.flow if motion.flow is None else motion.flow
     moved = motion.moved(image, key.hybrid.flow_factor)
-    return replace(draft, image=moved, motion=motion, flow=flow, extras=extras)
+    return replace(work, image=moved, motion=motion, flow=flow, extras=extras)
 
 
-def _composite(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+def _composite(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
     if key.hybrid is None:
-        raise AssertionError("the plan lays a video over a frame without saying how")
-    frame, video = _picture(draft), studio.laid_over_picture(key.index)
-    mask = studio.composite_mask(key.hybrid, frame, video, draft.start)
+        raise AssertionError("the plan composites a key frame without hybrid values")
+    frame, video = _image(work), context.composite_image(key.index)
+    mask = context.composite_mask(key.hybrid, frame, video, work.start)
     image = composite(frame, video, mask, key.hybrid.alpha)
-    if not studio.plan.settings.hybrid_comp_save_extra_frames:
-        return replace(draft, image=image)
+    if not context.plan.settings.hybrid_comp_save_extra_frames:
+        return replace(work, image=image)
     extras = [(f"comp{key.index:09d}", composite(frame, video, mask, 1.0)), (f"prev{key.index:09d}", image)]
     if mask is not None:
         extras.append((f"mask{key.index:09d}", as_image(mask)))
-    if studio.plan.settings.hybrid_comp_mask_type == "Video Depth":
-        extras.append((f"vid_depth{key.index:09d}", as_image(studio.depth_mask(video))))
-    return replace(draft, image=image, extras=(*draft.extras, *extras))
+    if context.plan.settings.hybrid_comp_mask_type == "Video Depth":
+        extras.append((f"vid_depth{key.index:09d}", as_image(context.depth_mask(video))))
+    return replace(work, image=image, extras=(*work.extras, *extras))
 
 
-def _match_color(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    if draft.reference is None:
-        raise AssertionError("the plan matches colours before there is a reference")
-    return replace(draft, image=color.match_color(_picture(draft), draft.reference))
+def _match_color(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    if work.reference is None:
+        raise AssertionError("the plan matches colors before a reference is taken")
+    return replace(work, image=color.match_color(_image(work), work.reference))
 
 
-def _grayscale(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    return replace(draft, image=adjust.grayscale(_picture(draft)))
+def _grayscale(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    return replace(work, image=adjust.grayscale(_image(work)))
 
 
-def _remember(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    return replace(draft, remembered=_picture(draft))
+def _remember(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    return replace(work, remembered=_image(work))
 
 
-def _contrast(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    return replace(draft, image=adjust.contrast(_picture(draft), key.contrast))
+def _contrast(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    return replace(work, image=adjust.contrast(_image(work), key.contrast))
 
 
-def _sharpen(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+def _sharpen(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
     sharp = key.sharpening
     image = adjust.unsharp(
-        _picture(draft),
+        _image(work),
         kernel=sharp.kernel,
         sigma=sharp.sigma,
         amount=sharp.amount,
         threshold=sharp.threshold,
-        mask=None if studio.masks is None else studio.masks.alpha,
+        mask=None if context.masks is None else context.masks.alpha,
     )
-    return replace(draft, image=image)
+    return replace(work, image=image)
 
 
-def _noise_mask(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    mask = _composed(key.noise_mask, draft, key, studio)
-    return replace(draft, noise_mask=None if mask is None else studio.turned(mask))
+def _noise_mask(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    mask = _composed(key.noise_mask, work, key, context)
+    return replace(work, noise_mask=None if mask is None else context.effective_mask(mask))
 
 
-def _noise(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+def _noise(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
     image = noise.add_noise(
-        _picture(draft),
+        _image(work),
         kind=key.noise.kind,
         amount=key.noise.amount,
         seed=key.noise.seed,
         octaves=key.noise.octaves,
         persistence=key.noise.persistence,
-        mask=draft.noise_mask,
+        mask=work.noise_mask,
     )
-    return replace(draft, image=image)
+    return replace(work, image=image)
 
 
-def _mask(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    return replace(draft, mask=_composed(key.mask, draft, key, studio))
+def _mask(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    return replace(work, mask=_composed(key.mask, work, key, context))
 
 
-def _composed(expression: MaskExpression | None, draft: Draft, key: KeyFrame, studio: Studio) -> Mask | None:
-    if expression is None or studio.masks is None:
-        raise AssertionError("the plan composes a mask that it has not")
-    return studio.masks.composed(expression, key.index, _picture(draft))
+def _composed(
+    expression: MaskExpression | None, work: WorkingImage, key: KeyFrame, context: RenderContext
+) -> Mask | None:
+    if expression is None or context.masks is None:
+        raise AssertionError("the plan composes a mask that it does not have")
+    return context.masks.composed(expression, key.index, _image(work))
 
 
-def _generated(draft: Draft, key: KeyFrame, studio: Studio, seed: int | None = None) -> Image:
-    """Return what the engine makes of the draft: inside its mask alone, blended with the picture that guides it.
+def _generate(work: WorkingImage, key: KeyFrame, context: RenderContext, seed: int | None = None) -> Image:
+    """Generate an image from `work`: within its mask, and from a blend with the guide image.
 
     Args:
-        draft: gives picture and mask.
-        key: gives the request and the guide.
-        studio: gives the engine and the guided images.
-        seed: in place of the request's own.
+        work: the key frame before this stage; its image is the init image.
+        key: planned request and guide.
+        context: render context of the run.
+        seed: seed in place of the request's.
     """
-    mask = draft.mask
+    mask = work.mask
     if mask is not None:
-        mask = blurred(studio.turned(mask), studio.plan.settings.mask_overlay_blur)
+        mask = blurred(context.effective_mask(mask), context.plan.settings.mask_overlay_blur)
         mask = None if is_blank(mask) else mask
     request = key.request if seed is None else replace(key.request, seed=seed)
-    request = studio.controlled(request, key, draft.image)
+    request = context.with_controls(request, key, work.image)
     guide = key.guide
     if guide is None or guide.share is None:
-        return studio.generated(request, draft.image, mask)
-    picture, image = studio.guides[guide.number], _picture(draft)
-    drawn = studio.generated(request, torch.lerp(image, picture, guide.share), mask)
-    colors = color.ColorReference(torch.lerp(image, picture, guide.color_share), "LAB")
-    return color.match_color(drawn, colors)
+        return context.generate(request, work.image, mask)
+    guide_image, image = context.guides[guide.number], _image(work)
+    generated = context.generate(request, torch.lerp(image, guide_image, guide.share), mask)
+    colors = color.ColorReference(torch.lerp(image, guide_image, guide.color_share), "LAB")
+    return color.match_color(generated, colors)
 
 
-def _flow_redo(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    """Diffuse once, see where that moves things, and start from its picture pushed on the same way."""
-    if draft.remembered is None:
-        raise AssertionError("the plan follows a motion from a picture that it did not remember")
-    drawn = _generated(draft, key, studio, key.flow_redo.seed)
-    method = studio.plan.settings.optical_flow_redo_generation
-    flow = studio.flow(method).estimate(draft.remembered, drawn)
-    return replace(draft, image=moved_along(drawn, flow, key.flow_redo.factor))
+def _flow_redo(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    """Generate once, measure the flow from the init image to the result, and warp the result further along it."""
+    if work.remembered is None:
+        raise AssertionError("the plan has a flow redo without a remembered image")
+    generated = _generate(work, key, context, key.flow_redo.seed)
+    method = context.plan.settings.optical_flow_redo_generation
+    flow = context.flow(method).estimate(work.remembered, generated)
+    return replace(work, image=moved_along(generated, flow, key.flow_redo.factor))
 
 
-def _redo(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+def _redo(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
     for seed in key.redo_seeds:
-        draft = replace(draft, image=_generated(draft, key, studio, seed))
-    if draft.reference is not None:
-        draft = replace(draft, image=color.match_color(_picture(draft), draft.reference))
-    return draft
+        work = replace(work, image=_generate(work, key, context, seed))
+    if work.reference is not None:
+        work = replace(work, image=color.match_color(_image(work), work.reference))
+    return work
 
 
-def _diffuse(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+def _diffuse(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
     if key.retries is None:
-        return replace(draft, image=_generated(draft, key, studio))
+        return replace(work, image=_generate(work, key, context))
     for attempt in range(key.retries + 1):
         try:
-            image = _generated(draft, key, studio, key.request.seed + attempt)
+            image = _generate(work, key, context, key.request.seed + attempt)
         except NotFinite:
             continue
         if float(image.max()) * 255 >= 0.5:
-            return replace(draft, image=image)
+            return replace(work, image=image)
     tries = f" {key.retries + 1} times" if key.retries else ""
     raise BlankFrame(messages.BLANK_FRAME(frame=key.index, tries=tries))
 
 
-def _stabilize(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+def _stabilize(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
     stability = key.stability
     if stability is None:
-        raise AssertionError("the plan holds a frame to no look")
-    look = studio.look_of(stability.reference)
+        raise AssertionError("the plan stabilizes a key frame without a look")
+    look = context.look_of(stability.reference)
     if stability.former is not None:
-        look = studio.look_of(stability.former).towards(look, stability.passed)
-    return replace(draft, image=held_to(_picture(draft), look, stability.share))
+        look = context.look_of(stability.former).towards(look, stability.passed)
+    return replace(work, image=held_to(_image(work), look, stability.share))
 
 
-def _overlay(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    return replace(draft, image=studio.overlaid(_picture(draft), key.index, draft.mask))
+def _overlay(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    return replace(work, image=context.restore_outside_mask(_image(work), key.index, work.mask))
 
 
-def _end(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
-    end = studio.end_image if draft.first is None else draft.first
+def _end(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    end = context.end_image if work.first is None else work.first
     if end is None:
-        raise AssertionError("the plan leads a frame to no end")
-    view, seen = studio.seen_from(key.index, end)
-    image = led_to(_picture(draft), view, seen, key.ending, studio.plan.settings.seed)
-    return replace(draft, image=image)
+        raise AssertionError("the plan blends an end image, but none is open")
+    view, visible = context.end_view(key.index, end)
+    image = blend_ending(_image(work), view, visible, key.ending, context.plan.settings.seed)
+    return replace(work, image=image)
 
 
-def _picture(draft: Draft) -> Image:
-    if draft.image is None:
-        raise AssertionError("the plan works on a picture before there is one")
-    return draft.image
+def _image(work: WorkingImage) -> Image:
+    if work.image is None:
+        raise AssertionError("the plan processes an image before one exists")
+    return work.image
 
 
-Apply = Callable[[Draft, KeyFrame, Studio], Draft]
+Apply = Callable[[WorkingImage, KeyFrame, RenderContext], WorkingImage]
 
 STAGES: Mapping[Stage, Apply] = {
     "video_reference": _video_reference,

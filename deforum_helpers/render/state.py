@@ -1,4 +1,4 @@
-"""What one step hands to the next, and the frames that it finishes."""
+"""The state between two steps, and a finished frame."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from deforum_helpers.render.memory import SceneMemory
 
 @dataclass(frozen=True)
 class State:
-    """Everything that the next step depends on beside the plan.
+    """Everything that the next step depends on besides the plan and the context.
 
     Args:
         steps_done: number of key frames rendered with all their in-between frames.
-        last: the newest frame, rounded to 8 bits so that the file on disk is the state; None before the first step.
-        reference: what colours are matched to, made of an 8-bit picture, or None.
-        flow: (2, H, W) the last flow that was measured in the video, from which the next measurement begins; or None.
-        leaving: while a dissolve lasts, the old scene at the newest frame, rounded to 8 bits. `last` is the new scene
-            alone then, which is in no file.
-        first: frame 0, rounded to 8 bits, where the video leads back to it.
-        unpainted: (H, W) bool, what came into sight in the in-between frames and no key frame has painted; or None.
-        memory: what the frames have shown of the scene, or None. It follows from the frames, so no checkpoint has it.
+        last: (3, H, W) newest frame, rounded to 8 bits like its file; None before the first step.
+        reference: colors to match, taken from an 8-bit image, or None.
+        flow: (2, H, W) last flow measured in the init video, the initial estimate of the next; or None.
+        leaving: (3, H, W) during a dissolve, the old scene at the newest frame, rounded to 8 bits. `last` is then the
+            new scene alone, which no file holds.
+        first: (3, H, W) frame 0, rounded to 8 bits, where a loop leads back to it; else None.
+        unpainted: (H, W) bool, areas revealed in the in-between frames that no key frame has generated yet; or None.
+        memory: scene memory, or None. It follows from the frames, so resume states leave it out.
     """
 
     steps_done: int = 0
@@ -44,8 +44,8 @@ class Frame:
     Args:
         index: frame number.
         image: (3, H, W) float32 RGB 0..1.
-        depth: its depth map where maps are saved, else None.
-        extras: pictures of how it was made, each with a name.
+        depth: (H, W) its depth where depth maps are saved, else None.
+        extras: intermediate images to save, each with a name.
     """
 
     index: int

@@ -1,4 +1,4 @@
-"""How one prompt's scene gives way to the next one's."""
+"""Transitions between the scenes of two prompts, and the blend into the end of a run."""
 
 from __future__ import annotations
 
@@ -10,99 +10,99 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.render.schedules import Script
+from deforum_helpers.render.schedules import PlanInputs
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import is_led_to_an_end, transition
 
-# In the middle of a morph a frame keeps this share of its usual strength, and has this share of new noise. With more
-# strength and less noise the old shapes remain; the other way round, neighbouring frames have nothing in common.
+# Share of the usual strength, and of new noise, in the middle of a morph. With more strength and less noise the old
+# shapes remain; the other way round, consecutive frames have nothing in common.
 MORPH_STRENGTH = 0.85
 MORPH_NEW_NOISE = 0.4
 
 
 @dataclass(frozen=True)
 class Transition:
-    """What a key frame takes of the change from one prompt to the next.
+    """The transition between two prompts at a key frame.
 
     Args:
-        kind: of prompt_transition.
-        begun: the frame at which the new prompt begins.
-        share: of the new prompt, above 0 to 1; 1 only where the old one has no part in the frame any more.
-        old, new: frames at which the two prompts stand as they have a part in this one.
+        kind: value of prompt_transition.
+        start: frame at which the new prompt begins.
+        share: share of the new prompt, above 0 to 1; 1 = the old prompt has no part in the frame.
+        old, new: frame numbers whose prompts are blended.
     """
 
     kind: Literal["cut", "dissolve", "morph"]
-    begun: int
+    start: int
     share: float
     old: int
     new: int
 
     def renews_at(self, index: int) -> bool:
-        """Tell whether the key frame `index` is generated from nothing: it is the one at which the prompt begins."""
-        return self.kind != "morph" and self.begun == index
+        """Tell whether the key frame `index` is generated without an init image: where a cut or dissolve begins."""
+        return self.kind != "morph" and self.start == index
 
     @property
     def dissolve(self) -> int | None:
-        """The frame at which it began, if it is a dissolve."""
-        return self.begun if self.kind == "dissolve" else None
+        """Frame at which the dissolve began; None for other kinds."""
+        return self.start if self.kind == "dissolve" else None
 
     @property
     def strength_factor(self) -> float:
-        """What the key frame's strength is multiplied by."""
-        return 1 - (1 - MORPH_STRENGTH) * self._unrest
+        """Factor of the key frame's strength."""
+        return 1 - (1 - MORPH_STRENGTH) * self._intensity
 
     @property
     def new_noise(self) -> float:
-        """The least share of new noise in a frame's own."""
-        return MORPH_NEW_NOISE * self._unrest
+        """Smallest share of new noise with inverted noise."""
+        return MORPH_NEW_NOISE * self._intensity
 
     @property
-    def _unrest(self) -> float:
-        """How far a morph is under way: 0 at both ends, 1 in the middle."""
+    def _intensity(self) -> float:
+        """Intensity of a morph: 0 at both ends, 1 in the middle."""
         return math.sin(math.pi * self.share) if self.kind == "morph" else 0.0
 
 
-def transitions_at(script: Script, places: NDArray[np.int64]) -> dict[int, Transition]:
-    """Return the changes of prompts that frames lie in, by their place in `places`.
+def transitions_at(inputs: PlanInputs, places: NDArray[np.int64]) -> dict[int, Transition]:
+    """Return the transitions that frames lie in, by position in `places`.
 
     Args:
-        script: the film as it was read.
+        inputs: settings, schedules and prompts of the run.
         places: (N,) frame numbers.
     """
-    settings, kind = script.settings, transition(script.settings)
+    settings, kind = inputs.settings, transition(inputs.settings)
     near = np.zeros(len(places), bool)
-    if kind != "none" and script.prompts.key_frames:
-        begun = np.array(script.prompts.key_frames)
-        since = places - begun[np.searchsorted(begun, places, side="right") - 1]
+    if kind != "none" and inputs.prompts.key_frames:
+        start = np.array(inputs.prompts.key_frames)
+        since = places - start[np.searchsorted(start, places, side="right") - 1]
         near |= since < (1 if kind == "cut" else settings.prompt_transition_frames)
     if settings.seamless_loop:
         near |= places >= settings.max_frames - 1 - settings.ending_frames
-    found = ((number, transition_at(script, int(places[number]))) for number in np.flatnonzero(near).tolist())
+    found = ((number, transition_at(inputs, int(places[number]))) for number in np.flatnonzero(near).tolist())
     return {number: change for number, change in found if change is not None}
 
 
-def transition_at(script: Script, index: int) -> Transition | None:
-    """Return the change of prompts that frame `index` lies in, or None."""
-    returning = _returning(script, index)
+def transition_at(inputs: PlanInputs, index: int) -> Transition | None:
+    """Return the transition that frame `index` lies in, or None."""
+    returning = _returning(inputs, index)
     if returning is not None:
         return returning
-    kind = transition(script.settings)
-    begun, _ = script.prompts.around(index)
-    if kind == "none" or begun == 0 or script.prompts.key_frames[0] == begun:
+    kind = transition(inputs.settings)
+    start, _ = inputs.prompts.around(index)
+    if kind == "none" or start == 0 or inputs.prompts.key_frames[0] == start:
         return None
     if kind == "cut":
-        return Transition("cut", begun, 1.0, begun - 1, index) if index == begun else None
-    passed = passed_share(script.settings, begun, index)
-    if passed >= 1 and index > begun:
+        return Transition("cut", start, 1.0, start - 1, index) if index == start else None
+    passed = passed_share(inputs.settings, start, index)
+    if passed >= 1 and index > start:
         return None
-    # What a model makes of two prompts changes most about the middle as it is; easing would make a jump of that.
+    # The image of two blended prompts changes fastest around the middle anyway; easing would make that a jump.
     share = passed if kind == "morph" else eased(passed)
-    return Transition("dissolve" if kind == "dissolve" else "morph", begun, share, begun - 1, index)
+    return Transition("dissolve" if kind == "dissolve" else "morph", start, share, start - 1, index)
 
 
-def _returning(script: Script, index: int) -> Transition | None:
-    """Return the change back to the prompt of the first frame, in which the end of a loop lies."""
-    settings, prompts = script.settings, script.prompts
+def _returning(inputs: PlanInputs, index: int) -> Transition | None:
+    """Return the morph back to the first frame's prompt at the end of a loop, or None."""
+    settings, prompts = inputs.settings, inputs.prompts
     share = ending_share(settings, index) if settings.seamless_loop else 0.0
     if share == 0 or all(side[0] == side[index] for side in (prompts.positive, prompts.negative)):
         return None
@@ -110,29 +110,29 @@ def _returning(script: Script, index: int) -> Transition | None:
 
 
 def ending_share(settings: Settings, index: int) -> float:
-    """Return how much of the end there is in frame `index`: 0 before the last ones, 1 in the last one."""
+    """Return the share of the end image in frame `index`: 0 before the ending, 1 in the last frame."""
     if not is_led_to_an_end(settings) or index <= 0:
         return 0.0
     left = settings.max_frames - 1 - index
     return eased(max(0.0, 1 - left / settings.ending_frames))
 
 
-def passed_share(settings: Settings, begun: int, index: int) -> float:
-    """Return how much of a change of prompts is over at frame `index`, above 0 to 1.
+def passed_share(settings: Settings, start: int, index: int) -> float:
+    """Return the progress of a transition at frame `index`, above 0 to 1.
 
     Args:
-        settings: give the length of the change.
-        begun: the frame at which the new prompt begins; the first that has a share of it.
-        index: frame number, >= begun.
+        settings: checked settings.
+        start: frame at which the new prompt begins, the first one with a share above 0.
+        index: frame number, >= start.
     """
-    return min((index - begun + 1) / settings.prompt_transition_frames, 1.0)
+    return min((index - start + 1) / settings.prompt_transition_frames, 1.0)
 
 
 def eased(share: float) -> float:
-    """Return a share 0..1 that leaves 0 and reaches 1 without a jerk."""
+    """Return the smoothstep 3s² - 2s³ of a share 0..1."""
     return share * share * (3 - 2 * share)
 
 
 def transition_frames(settings: Settings, prompt_frames: Sequence[int]) -> tuple[int, ...]:
-    """Return the frames that have to be key frames so that changes of prompts begin where the prompts do."""
+    """Return the frames that must be key frames so that transitions begin where the prompts do."""
     return tuple(prompt_frames) if transition(settings) != "none" else ()

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from deforum_helpers.camera.matrix_2d import (
     classic_flip_matrix,
-    flat_matrices,
-    flat_matrix,
     homography,
+    move_matrices,
+    move_matrix,
     perspective_flip_matrix,
 )
 from deforum_helpers.core.errors import SettingsError
@@ -24,14 +24,14 @@ GOLDEN = golden("warp2d.json")
 angles = st.floats(-60, 60)
 
 
-def move_matrix(move: dict[str, Any], flip: np.ndarray | None = None) -> np.ndarray:
+def matrix_of(move: dict[str, Any], flip: np.ndarray | None = None) -> np.ndarray:
     names = ("angle_deg", "zoom", "translation_px", "center")
-    return flat_matrix(**{name: move[name] for name in names}, size_px=(24, 16), flip=flip)
+    return move_matrix(**{name: move[name] for name in names}, size_px=(24, 16), flip=flip)
 
 
 @pytest.mark.parametrize("move", [m for m in GOLDEN["moves"] if m["flip"] is None])
 def test_classic_moves(move: dict[str, Any]) -> None:
-    np.testing.assert_allclose(move_matrix(move), move["matrix"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(matrix_of(move), move["matrix"], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("flip", GOLDEN["flips"])
@@ -45,19 +45,19 @@ def test_flip_and_shift_work_together() -> None:
     (move,) = (m for m in GOLDEN["moves"] if m["flip"] is not None)
     flip = classic_flip_matrix(**move["flip"], size_px=(24, 16))
     unshifted = {**move, "translation_px": (0, 0)}
-    np.testing.assert_allclose(move_matrix(unshifted, flip), move["matrix"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(matrix_of(unshifted, flip), move["matrix"], rtol=0, atol=1e-5)
     place = np.array([5.0, 7.0, 1.0])
     shifted = place + np.array([*move["translation_px"], 0])
-    np.testing.assert_allclose(move_matrix(move, flip) @ place, move_matrix(unshifted, flip) @ shifted)
+    np.testing.assert_allclose(matrix_of(move, flip) @ place, matrix_of(unshifted, flip) @ shifted)
 
 
 def test_documented_number() -> None:
-    matrix = flat_matrix(angle_deg=0, zoom=2, translation_px=(3, 0), center=(0.5, 0.5), size_px=(100, 100))
+    matrix = move_matrix(angle_deg=0, zoom=2, translation_px=(3, 0), center=(0.5, 0.5), size_px=(100, 100))
     np.testing.assert_allclose(matrix @ (50, 50, 1), (56, 50, 1))
 
 
 def test_positive_angle_turns_counter_clockwise_on_the_screen() -> None:
-    matrix = flat_matrix(angle_deg=90, zoom=1, translation_px=(0, 0), center=(0.5, 0.5), size_px=(10, 10))
+    matrix = move_matrix(angle_deg=90, zoom=1, translation_px=(0, 0), center=(0.5, 0.5), size_px=(10, 10))
     np.testing.assert_allclose(matrix @ (10, 5, 1), (5, 0, 1), atol=1e-12)
 
 
@@ -96,14 +96,14 @@ def test_homography_takes_points_to_points() -> None:
 
 
 def test_zoom_of_zero_takes_every_point_to_one() -> None:
-    matrix = flat_matrix(angle_deg=30, zoom=0, translation_px=(5, 1), center=(0.5, 0.25), size_px=(8, 8))
+    matrix = move_matrix(angle_deg=30, zoom=0, translation_px=(5, 1), center=(0.5, 0.25), size_px=(8, 8))
     np.testing.assert_array_equal(matrix, [[0, 0, 4], [0, 0, 2], [0, 0, 1]])
 
 
 @pytest.mark.parametrize("zoom", [1e-9, -1e-5, float("nan")])
 def test_zoom_of_nearly_zero_is_refused(zoom: float) -> None:
     with pytest.raises(SettingsError, match="zoom") as caught:
-        flat_matrix(angle_deg=0, zoom=zoom, translation_px=(0, 0), center=(0.5, 0.5), size_px=(8, 8))
+        move_matrix(angle_deg=0, zoom=zoom, translation_px=(0, 0), center=(0.5, 0.5), size_px=(8, 8))
     assert caught.value.problems[0].setting == "zoom"
 
 
@@ -116,7 +116,7 @@ def test_flip_without_perspective_is_refused(fv_deg: float) -> None:
 def test_moves_made_together_are_those_made_one_by_one() -> None:
     angles, zooms = [0.0, 30.0, -7.5], [1.0, 0.0, 1.02]
     shifts, centers = [(0.0, 0.0), (3.0, -1.0), (0.5, 9.0)], [(0.5, 0.5), (0.25, 1.0), (0.0, 0.5)]
-    together = flat_matrices(
+    together = move_matrices(
         angles_deg=np.array(angles),
         zooms=np.array(zooms),
         translations_px=np.array(shifts),

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from deforum_helpers.camera.matrix_2d import perspective_flip_matrix
 from deforum_helpers.camera.pose import next_from_prev
-from deforum_helpers.camera.projection import FARTHEST_PX, flat_maps, lens, sampling_maps, sampling_point
+from deforum_helpers.camera.projection import (
+    FARTHEST_PX,
+    lens,
+    sampling_maps,
+    sampling_maps_2d,
+    sampling_point,
+)
 from deforum_helpers.core.errors import SettingsError
 
 STILL = next_from_prev((0, 0, 0), (0, 0, 0))
@@ -73,7 +79,7 @@ def test_near_things_move_more_than_far_ones() -> None:
 def test_flip_is_undone_before_the_picture_is_sampled() -> None:
     flip = perspective_flip_matrix(theta_deg=5, phi_deg=8, gamma_deg=-4, fv_deg=53, size_px=(40, 30))
     still = sampling_maps(None, (40, 30), STILL, lens(70, 1, (40, 30)), flip)
-    flat = flat_maps((40, 30), np.linalg.inv(flip))
+    flat = sampling_maps_2d((40, 30), np.linalg.inv(flip))
     np.testing.assert_allclose(still, flat, atol=1e-3)
 
 
@@ -88,7 +94,7 @@ def test_points_beside_the_camera_stay_finite() -> None:
 def test_flat_maps_invert_an_affine_and_a_projective_move() -> None:
     move = np.array([[1.1, 0.2, 3], [-0.1, 0.9, -2], [0.001, 0.002, 1]])
     for matrix in (move, np.vstack([move[:2], [0, 0, 1]])):
-        map_x, map_y = flat_maps((20, 10), np.linalg.inv(matrix))
+        map_x, map_y = sampling_maps_2d((20, 10), np.linalg.inv(matrix))
         u, v, w = matrix @ (map_x[4, 13], map_y[4, 13], 1)
         assert (u / w, v / w) == pytest.approx((13, 4), abs=1e-3)
 

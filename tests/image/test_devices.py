@@ -26,7 +26,7 @@ SHARP = {"kernel": 5, "sigma": 1.0, "amount": 0.3, "threshold": 2.0}
 
 def seen(image: Any, depth: Any, **changes: Any) -> Any:
     lens = {"fov_deg": 70, "aspect": 1, "padding_mode": "reflection", "sampling_mode": "bicubic"}
-    return warp.warp_depth(image, depth, POSE, **lens | changes)
+    return warp.warp_3d(image, depth, POSE, **lens | changes)
 
 
 def matched(image: Any, other: Any, mode: str) -> Any:
@@ -37,7 +37,7 @@ PICTURES: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "contrast": lambda a, b, m, f: adjust.contrast(a, 1.2),
     "grayscale": lambda a, b, m, f: adjust.grayscale(a),
     "noise": lambda a, b, m, f: noise.add_noise(a, **HILLS, mask=m),
-    "turned": lambda a, b, m, f: warp.warp_flat(a, np.array([[1, 0, 3], [0.1, 1, 0], [0, 0, 1.0]]), "wrap"),
+    "turned": lambda a, b, m, f: warp.warp_2d(a, np.array([[1, 0, 3], [0.1, 1, 0], [0, 0, 1.0]]), "wrap"),
     "sharpened": lambda a, b, m, f: adjust.unsharp(a, **SHARP, mask=m),
     "on the grid": lambda a, b, m, f: convert.on_8_bit_grid(a),
     "resized": lambda a, b, m, f: convert.resized(convert.resized(a, 32, 32), WIDTH_PX, HEIGHT_PX),

@@ -8,9 +8,9 @@ import torch
 
 from deforum_helpers.camera.pinhole import intrinsics, view
 from deforum_helpers.camera.pose import next_from_prev
-from deforum_helpers.image.reveal import filled, hole_of, moved_flags, repainted_mask
-from deforum_helpers.image.surface import Sight, seen_surface
-from deforum_helpers.image.warp import fetched
+from deforum_helpers.image.reveal import fill_hole, hole_mask, repaint_mask, warp_flags
+from deforum_helpers.image.surface import SurfaceView, project_surface
+from deforum_helpers.image.warp import sample_surface
 
 SIDE_PX = 96
 OPTICS = intrinsics(70, 1, (SIDE_PX, SIDE_PX))
@@ -27,11 +27,11 @@ def box_before_wall() -> tuple[torch.Tensor, torch.Tensor]:
     return picture, depth
 
 
-def moved(translation: tuple[float, float, float]) -> tuple[torch.Tensor, torch.Tensor, Sight]:
+def moved(translation: tuple[float, float, float]) -> tuple[torch.Tensor, torch.Tensor, SurfaceView]:
     picture, depth = box_before_wall()
-    sight = seen_surface(depth, view(next_from_prev(translation, (0, 0, 0)), OPTICS, OPTICS))
-    hole = hole_of(sight)
-    return filled(fetched(picture, sight, "bicubic"), hole, sight), hole, sight
+    sight = project_surface(depth, view(next_from_prev(translation, (0, 0, 0)), OPTICS, OPTICS))
+    hole = hole_mask(sight)
+    return fill_hole(sample_surface(picture, sight, "bicubic"), hole, sight), hole, sight
 
 
 @pytest.mark.parametrize("translation", [(30, 0, 0), (-30, 0, 0), (0, 25, 0), (20, -20, 10), (0, 0, -30)])
@@ -47,10 +47,10 @@ def test_holes_that_open_a_little_at_each_frame_are_no_smear(step: float) -> Non
     picture, depth = box_before_wall()
     opened = torch.zeros(SIDE_PX, SIDE_PX, dtype=torch.bool)
     for _ in range(round(60 / step)):
-        sight = seen_surface(depth, view(next_from_prev((step, 0, 0), (0, 0, 0)), OPTICS, OPTICS))
-        hole = hole_of(sight)
-        picture = filled(fetched(picture, sight, "bicubic"), hole, sight)
-        opened = hole | moved_flags(opened, sight)
+        sight = project_surface(depth, view(next_from_prev((step, 0, 0), (0, 0, 0)), OPTICS, OPTICS))
+        hole = hole_mask(sight)
+        picture = fill_hole(sample_surface(picture, sight, "bicubic"), hole, sight)
+        opened = hole | warp_flags(opened, sight)
         # The wall goes on behind the hole, as an estimator would see it.
         depth = torch.where(sight.revealed, torch.tensor(3.0), sight.depth)
     assert opened.sum() > 500
@@ -68,7 +68,7 @@ def test_a_picture_without_holes_is_left_alone() -> None:
     picture, _ = box_before_wall()
     _, hole, sight = moved((0, 0, 0))
     assert not hole.any()
-    assert filled(picture, hole, sight) is picture
+    assert fill_hole(picture, hole, sight) is picture
 
 
 def test_a_picture_that_is_all_hole_is_filled() -> None:
@@ -83,7 +83,7 @@ def test_flags_move_with_the_picture() -> None:
     _, _, sight = moved((30, 0, 0))
     flags = torch.zeros(SIDE_PX, SIDE_PX, dtype=torch.bool)
     flags[BOX] = True
-    then = moved_flags(flags, sight)
+    then = warp_flags(flags, sight)
     shift_px = round(0.15 / np.tan(np.radians(35)) / 2 * SIDE_PX)
     assert then[BOX[0], 36 - shift_px + 1 : 60 - shift_px - 1].all()
     assert not then[:, 61 - shift_px :].any()
@@ -92,9 +92,9 @@ def test_flags_move_with_the_picture() -> None:
 def test_wide_holes_are_painted_anew_and_thin_ones_are_not() -> None:
     hole = torch.zeros(SIDE_PX, SIDE_PX, dtype=torch.bool)
     hole[:, 40:44] = True
-    assert repainted_mask(hole) is None
+    assert repaint_mask(hole) is None
     hole[:, 40:48] = True
-    mask = repainted_mask(hole)
+    mask = repaint_mask(hole)
     assert mask is not None
     assert (mask[hole] > 0.95).all()
     assert mask[:, :20].max() == 0
@@ -110,7 +110,7 @@ def test_a_crack_within_a_thing_shows_the_thing_and_one_at_its_edge_the_backgrou
     hole[:, 12] = True
     image[:, hole] = 0.0
     depth = torch.where(columns < 12, 1.0, 5.0)
-    sight = Sight(columns, lines, depth, revealed=hole, behind=none, before=columns == 11)
-    shown = filled(image, hole, sight)
+    sight = SurfaceView(columns, lines, depth, revealed=hole, behind=none, before=columns == 11)
+    shown = fill_hole(image, hole, sight)
     assert torch.allclose(shown[:, 2:12, 12], torch.tensor(0.8), atol=0.02)
     assert float(shown[:, 22:30, 12].max()) < 0.25

@@ -11,7 +11,7 @@ import torch
 from deforum_helpers.camera.pinhole import View, intrinsics, scene_move, view
 from deforum_helpers.camera.pose import next_from_prev
 from deforum_helpers.image import surface
-from deforum_helpers.image.surface import Sight, seen_surface
+from deforum_helpers.image.surface import SurfaceView, project_surface
 
 SIDE_PX = 64
 FOV_DEG = 70.0
@@ -106,7 +106,7 @@ MOVES = {
 @pytest.mark.parametrize("name", MOVES)
 def test_a_scene_is_seen_as_rays_find_it(name: str, seed: int) -> None:
     walls, move = ground_and_boxes(seed), next_from_prev(*MOVES[name])
-    sight = seen_surface(rendered_depth(walls), view(move, OPTICS, OPTICS))
+    sight = project_surface(rendered_depth(walls), view(move, OPTICS, OPTICS))
     place, depth, shown = rendered_sight(walls, move)
     hidden = ~shown
     revealed = sight.revealed.numpy()
@@ -118,7 +118,7 @@ def test_a_scene_is_seen_as_rays_find_it(name: str, seed: int) -> None:
     assert np.isinf(sight.depth.numpy()[revealed]).all()
 
 
-def planes(sight: Sight) -> tuple[torch.Tensor, ...]:
+def planes(sight: SurfaceView) -> tuple[torch.Tensor, ...]:
     return (sight.map_x, sight.map_y, sight.depth, sight.revealed, sight.behind, sight.before)
 
 
@@ -129,7 +129,7 @@ def hills(seed: int = 0) -> torch.Tensor:
 
 
 def test_a_still_camera_sees_every_pixel_in_its_place() -> None:
-    sight = seen_surface(hills(), view(np.eye(4), OPTICS, OPTICS))
+    sight = project_surface(hills(), view(np.eye(4), OPTICS, OPTICS))
     columns = torch.arange(SIDE_PX, dtype=torch.float32)
     assert torch.allclose(sight.map_x, columns.expand(SIDE_PX, -1), atol=1e-4)
     assert torch.allclose(sight.map_y, columns[:, None].expand(-1, SIDE_PX), atol=1e-4)
@@ -140,7 +140,7 @@ def test_a_still_camera_sees_every_pixel_in_its_place() -> None:
 def test_a_plane_moves_as_the_classic_warp_moves_it() -> None:
     # 0.1 units aside at depth 1: 0.1 / tan 35 degrees / 2 of the width.
     move = scene_move(next_from_prev((20, 0, 0), (0, 0, 0)), FOV_DEG, OPTICS)
-    sight = seen_surface(torch.ones(SIDE_PX, SIDE_PX), view(move, OPTICS, OPTICS))
+    sight = project_surface(torch.ones(SIDE_PX, SIDE_PX), view(move, OPTICS, OPTICS))
     shift_px = 0.1 / np.tan(np.radians(35)) / 2 * SIDE_PX
     columns = torch.arange(SIDE_PX, dtype=torch.float32).expand(SIDE_PX, -1)
     shown = ~sight.revealed
@@ -166,7 +166,7 @@ def test_a_flip_alone_moves_the_picture_as_its_matrix_says() -> None:
 def test_turning_alone_uncovers_nothing_but_the_edge(rotation_deg: tuple[float, float, float]) -> None:
     depth = rendered_depth(ground_and_boxes(4))
     move = view(next_from_prev((0, 0, 0), rotation_deg), OPTICS, OPTICS)
-    flat, deep = seen_surface(torch.ones_like(depth), move), seen_surface(depth, move)
+    flat, deep = project_surface(torch.ones_like(depth), move), project_surface(depth, move)
     assert ((flat.revealed ^ deep.revealed).sum() <= 4).item()
 
 
@@ -174,8 +174,8 @@ def test_turning_alone_uncovers_nothing_but_the_edge(rotation_deg: tuple[float, 
 def test_noise_in_depth_opens_no_gaps(name: str) -> None:
     noise = torch.randn(SIDE_PX, SIDE_PX, generator=torch.Generator().manual_seed(1)) * 0.004
     move = next_from_prev(*MOVES[name])
-    noisy = seen_surface(hills() * (1 + noise), view(move, OPTICS, OPTICS))
-    smooth = seen_surface(hills(), view(move, OPTICS, OPTICS))
+    noisy = project_surface(hills() * (1 + noise), view(move, OPTICS, OPTICS))
+    smooth = project_surface(hills(), view(move, OPTICS, OPTICS))
     inner = (slice(12, -12), slice(12, -12))
     assert not smooth.revealed[inner].any()
     assert noisy.revealed[inner].float().mean() < 0.003
@@ -186,7 +186,7 @@ def test_any_device_sees_the_same(name: str) -> None:
     depth = rendered_depth(ground_and_boxes(5))
     seen = view(next_from_prev(*MOVES[name]), OPTICS, OPTICS)
     size_px = (SIDE_PX, SIDE_PX)
-    here, there = seen_surface(depth, seen), Sight(*surface._seen(depth, seen, size_px, torch))
+    here, there = project_surface(depth, seen), SurfaceView(*surface._seen(depth, seen, size_px, torch))
     for ours, theirs in zip(planes(here), planes(there), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -194,24 +194,24 @@ def test_any_device_sees_the_same(name: str) -> None:
 @pytest.mark.parametrize("at_once", [1, 7, 1000])
 def test_a_surface_drawn_in_parts_is_the_same(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     depth, seen = hills()[:16, :16].contiguous(), view(next_from_prev(*MOVES["all"]), OPTICS, OPTICS)
-    whole = seen_surface(depth, seen)
+    whole = project_surface(depth, seen)
     monkeypatch.setattr(surface, "CANDIDATES_AT_ONCE", at_once)
     assert all(
-        torch.equal(a, b) for a, b in zip(planes(whole), planes(seen_surface(depth, seen)), strict=True)
+        torch.equal(a, b) for a, b in zip(planes(whole), planes(project_surface(depth, seen)), strict=True)
     )
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 5)])
 def test_pictures_of_any_size_are_seen(size: tuple[int, int]) -> None:
     optics = intrinsics(FOV_DEG, 1, (size[1], size[0]))
-    sight = seen_surface(torch.full(size, 1.5), view(next_from_prev((3, 1, 9), (1, 1, 1)), optics, optics))
+    sight = project_surface(torch.full(size, 1.5), view(next_from_prev((3, 1, 9), (1, 1, 1)), optics, optics))
     assert sight.map_x.shape == size
 
 
 def test_what_no_camera_can_see_is_revealed() -> None:
     behind = view(next_from_prev((0, 0, 900), (0, 0, 0)), OPTICS, OPTICS)
-    assert seen_surface(hills(), behind).revealed.all()
+    assert project_surface(hills(), behind).revealed.all()
     nowhere = View(np.zeros((3, 3)), np.zeros(3))
-    assert seen_surface(hills(), nowhere).revealed.all()
+    assert project_surface(hills(), nowhere).revealed.all()
     turned = view(next_from_prev((0, 0, 0), (0, 180, 0)), OPTICS, OPTICS)
-    assert seen_surface(hills(), turned).revealed.all()
+    assert project_surface(hills(), turned).revealed.all()

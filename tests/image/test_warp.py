@@ -15,14 +15,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.camera.matrix_2d import classic_flip_matrix, flat_matrix, perspective_flip_matrix
+from deforum_helpers.camera.matrix_2d import classic_flip_matrix, move_matrix, perspective_flip_matrix
 from deforum_helpers.camera.pose import next_from_prev
-from deforum_helpers.camera.projection import flat_maps, lens
+from deforum_helpers.camera.projection import lens, sampling_maps_2d
 from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.image import warp
 from deforum_helpers.image.convert import from_bytes, pixels, to_bytes
 from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.image.warp import _maps, sample, sample_cpu, warp_depth, warp_flat
+from deforum_helpers.image.warp import _maps, sample, sample_cpu, warp_2d, warp_3d
 from deforum_helpers.models.depth.scene import scene_depth
 from tests.image.pictures import (
     chart,
@@ -59,7 +59,7 @@ def classic_flip(move: dict[str, Any]) -> np.ndarray:
 def warped(image: Image, move: dict[str, Any], flip: np.ndarray | None = None) -> Image:
     names = ("fov_deg", "aspect", "padding_mode", "sampling_mode")
     pose = next_from_prev(move["translation"], move["rotation_deg"])
-    return warp_depth(
+    return warp_3d(
         image, classic_depth(move), pose, **{name: move[name] for name in names}, flip_dst_from_src=flip
     )
 
@@ -89,7 +89,7 @@ def test_classic_flip_with_3d_move() -> None:
 def sample_rounded_to_32nds(rgb_u8: np.ndarray, dst_from_src: np.ndarray) -> Image:
     """Return the 2D move as classic OpenCV makes it: coordinates rounded to 1/32 pixel, the result to whole levels."""
     height_px, width_px = rgb_u8.shape[:2]
-    maps = flat_maps((width_px, height_px), np.linalg.inv(dst_from_src))
+    maps = sampling_maps_2d((width_px, height_px), np.linalg.inv(dst_from_src))
     map_x, map_y = (torch.from_numpy(np.round(plane * 32) / 32) for plane in maps)
     return from_bytes(to_bytes(sample(from_bytes(rgb_u8), map_x, map_y, "bilinear", "border")))
 
@@ -98,7 +98,7 @@ def sample_rounded_to_32nds(rgb_u8: np.ndarray, dst_from_src: np.ndarray) -> Ima
 def test_classic_2d_moves(move: dict[str, Any]) -> None:
     """Deviation: exact coordinates. Rounded as classic ones are, the picture is classic's."""
     classic, matrix = pixels_of_hex(move["rgb"]), np.array(move["matrix"])
-    result = warp_flat(chart(), matrix, "replicate")
+    result = warp_2d(chart(), matrix, "replicate")
     assert np.abs(levels(result) - classic).max() <= 4
     assert np.abs(levels(result) - classic).mean() < 0.3
     rounded = sample_rounded_to_32nds(chart_u8(), matrix)
@@ -108,10 +108,8 @@ def test_classic_2d_moves(move: dict[str, Any]) -> None:
 def test_flat_shift_moves_the_content() -> None:
     image = random_image(20, 30)
     shift = np.array([[1, 0, 3], [0, 1, -2], [0, 0, 1]], dtype=float)
-    torch.testing.assert_close(
-        warp_flat(image, shift, "wrap"), image.roll((-2, 3), (1, 2)), rtol=0, atol=1e-6
-    )
-    moved = warp_flat(image, shift, "replicate")
+    torch.testing.assert_close(warp_2d(image, shift, "wrap"), image.roll((-2, 3), (1, 2)), rtol=0, atol=1e-6)
+    moved = warp_2d(image, shift, "replicate")
     torch.testing.assert_close(moved[:, :-2, 3:], image[:, 2:, :-3], rtol=0, atol=1e-6)
     torch.testing.assert_close(moved[:, 0, :3], image[:, 2, :1].expand(3, 3), rtol=0, atol=1e-6)
 
@@ -119,15 +117,15 @@ def test_flat_shift_moves_the_content() -> None:
 @pytest.mark.parametrize("border", ["replicate", "wrap"])
 def test_a_zoom_of_zero_leaves_the_color_of_the_first_pixel(border: str) -> None:
     image = random_image(6, 9)
-    matrix = flat_matrix(angle_deg=20, zoom=0, translation_px=(3, 1), center=(0.5, 0.5), size_px=(9, 6))
-    left = warp_flat(image, matrix, border)
+    matrix = move_matrix(angle_deg=20, zoom=0, translation_px=(3, 1), center=(0.5, 0.5), size_px=(9, 6))
+    left = warp_2d(image, matrix, border)
     assert left.stride() == image.stride()
     torch.testing.assert_close(left, image[:, :1, :1].expand(3, 6, 9))
 
 
 def test_documented_3d_move() -> None:
     image = soft_image(100, 100)
-    moved = warp_depth(image, None, next_from_prev((28, 0, 0), (0, 0, 0)), **LENS)  # 0.1 of the width
+    moved = warp_3d(image, None, next_from_prev((28, 0, 0), (0, 0, 0)), **LENS)  # 0.1 of the width
     assert levels_apart(moved[:, :, :85], image[:, :, 10:95]).max() < 1
 
 
@@ -136,8 +134,8 @@ def test_directions_of_2d_and_3d_translation_differ() -> None:
     image = torch.zeros(3, 64, 64)
     image[:, :, 32] = 1
     columns = torch.arange(64.0)
-    in_2d = warp_flat(image, np.array([[1, 0, 5], [0, 1, 0], [0, 0, 1.0]]), "replicate")
-    in_3d = warp_depth(image, None, next_from_prev((20, 0, 0), (0, 0, 0)), **LENS)
+    in_2d = warp_2d(image, np.array([[1, 0, 5], [0, 1, 0], [0, 0, 1.0]]), "replicate")
+    in_3d = warp_3d(image, None, next_from_prev((20, 0, 0), (0, 0, 0)), **LENS)
     middle_2d, middle_3d = ((plane[0].sum(0) * columns).sum() / plane[0].sum() for plane in (in_2d, in_3d))
     assert middle_2d > 32 > middle_3d
 
@@ -145,7 +143,7 @@ def test_directions_of_2d_and_3d_translation_differ() -> None:
 def test_flying_forward_enlarges() -> None:
     image = torch.zeros(3, 64, 64)
     image[:, 24:40, 24:40] = 1
-    assert warp_depth(image, None, next_from_prev((0, 0, 20), (0, 0, 0)), **LENS).sum() > 1.1 * image.sum()
+    assert warp_3d(image, None, next_from_prev((0, 0, 20), (0, 0, 0)), **LENS).sum() > 1.1 * image.sum()
 
 
 @pytest.mark.parametrize("sampling_mode", ["bicubic", "bilinear", "nearest"])
@@ -155,15 +153,15 @@ def test_a_still_camera_changes_nothing(sampling_mode: str) -> None:
     depth = torch.rand(37, 53) + 1
     still = image
     for _ in range(20):
-        still = warp_depth(still, depth, STILL, **{**LENS, "sampling_mode": sampling_mode})
+        still = warp_3d(still, depth, STILL, **{**LENS, "sampling_mode": sampling_mode})
     assert np.array_equal(to_bytes(still), to_bytes(image))
 
 
 def test_one_sampling_for_flip_and_move() -> None:
     image = soft_image(48, 64)
     flip = perspective_flip_matrix(theta_deg=4, phi_deg=5, gamma_deg=-6, fv_deg=53, size_px=(64, 48))
-    once = warp_depth(image, None, STILL, **{**LENS, "sampling_mode": "bilinear"}, flip_dst_from_src=flip)
-    assert levels_apart(once, warp_flat(image, flip, "replicate")).max() < 0.1
+    once = warp_3d(image, None, STILL, **{**LENS, "sampling_mode": "bilinear"}, flip_dst_from_src=flip)
+    assert levels_apart(once, warp_2d(image, flip, "replicate")).max() < 0.1
 
 
 @given(
@@ -183,7 +181,7 @@ def test_both_forms_agree_on_any_move(
     """The form for the CPU and the one for any device; a few pixels near the camera's own height may differ."""
     image, depth = soft_image(*size), torch.linspace(1, 2, size[0] * size[1]).reshape(size)
     pose = next_from_prev(translation, rotation_deg)
-    fast = warp_depth(image, depth, pose, **{**LENS, "padding_mode": padding, "sampling_mode": mode})
+    fast = warp_3d(image, depth, pose, **{**LENS, "padding_mode": padding, "sampling_mode": mode})
     map_x, map_y = _maps(depth, size[::-1], pose, lens(70, 1, size[::-1]), None)
     plain = sample(image, map_x, map_y, mode, padding)
     near = (map_x.abs() < 500) & (map_y.abs() < 500)
@@ -211,10 +209,10 @@ def test_both_samplings_agree_far_outside(padding: Any, mode: Any) -> None:
 
 def test_where_opencv_rounds_coordinates_torch_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     image, pose = random_image(33, 40), next_from_prev((3, 2, 5), (1, 2, 3))
-    with_opencv = warp_depth(image, None, pose, **LENS)
+    with_opencv = warp_3d(image, None, pose, **LENS)
     monkeypatch.setattr(warp, "remap_is_exact", lambda: False)
     monkeypatch.setattr(warp.cv2, "remap", None)
-    with_torch = warp_depth(image, None, pose, **LENS)
+    with_torch = warp_3d(image, None, pose, **LENS)
     assert levels_apart(with_opencv, with_torch).max() < 0.02
 
 
@@ -234,8 +232,8 @@ def test_results_are_channels_last_and_inputs_stay() -> None:
     image = random_image(16, 24)
     before = image.clone()
     for result in (
-        warp_depth(image, None, next_from_prev((5, 0, 5), (0, 0, 9)), **LENS),
-        warp_flat(image, np.diag([1.1, 1.1, 1.0]), "wrap"),
+        warp_3d(image, None, next_from_prev((5, 0, 5), (0, 0, 9)), **LENS),
+        warp_2d(image, np.diag([1.1, 1.1, 1.0]), "wrap"),
     ):
         assert result.dtype == torch.float32
         assert result.permute(1, 2, 0).is_contiguous()
@@ -244,11 +242,11 @@ def test_results_are_channels_last_and_inputs_stay() -> None:
 
 def test_unknown_modes_list_the_names() -> None:
     with pytest.raises(UnknownName, match="reflection"):
-        warp_depth(chart(), None, STILL, **{**LENS, "padding_mode": "mirror"})
+        warp_3d(chart(), None, STILL, **{**LENS, "padding_mode": "mirror"})
     with pytest.raises(UnknownName, match="bilinear"):
-        warp_depth(chart(), None, STILL, **{**LENS, "sampling_mode": "lanczos"})
+        warp_3d(chart(), None, STILL, **{**LENS, "sampling_mode": "lanczos"})
     with pytest.raises(UnknownName, match="replicate"):
-        warp_flat(chart(), np.eye(3), "mirror")
+        warp_2d(chart(), np.eye(3), "mirror")
 
 
 @pytest.mark.gpu
@@ -257,9 +255,9 @@ def test_gpu_warps_as_the_cpu_does(padding: str) -> None:
     image, depth = soft_image(128, 192), torch.rand(128, 192) + 1
     pose = next_from_prev((3, -2, 8), (1, -2, 3))
     mode = {**LENS, "padding_mode": padding}
-    on_gpu = warp_depth(image.cuda(), depth.cuda(), pose, **mode).cpu()
-    assert levels_apart(on_gpu, warp_depth(image, depth, pose, **mode)).max() < 0.1
+    on_gpu = warp_3d(image.cuda(), depth.cuda(), pose, **mode).cpu()
+    assert levels_apart(on_gpu, warp_3d(image, depth, pose, **mode)).max() < 0.1
     matrix = np.array([[1.02, 0.1, 3], [-0.1, 1.02, 4], [0, 0, 1.0]])
     for border in ("replicate", "wrap"):
-        flat = warp_flat(image.cuda(), matrix, border).cpu()
-        assert levels_apart(flat, warp_flat(image, matrix, border)).max() < 0.1
+        flat = warp_2d(image.cuda(), matrix, border).cpu()
+        assert levels_apart(flat, warp_2d(image, matrix, border)).max() < 0.1

@@ -18,10 +18,10 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Image
-from deforum_helpers.image.warp import warp_flat
+from deforum_helpers.image.warp import warp_2d
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.pipeline.job import run_job
-from deforum_helpers.render.moves import CameraMove, FlatMove, composed, taken_back
+from deforum_helpers.render.moves import Move2D, Move3D, compose_2d, inverse_move
 
 NO_VIDEO = {"skip_video_creation": True, "max_frames": 16, "ending_frames": 8, "prompts": {"0": "a lake"}}
 
@@ -73,10 +73,10 @@ def test_the_last_frame_is_the_end_image(moves: str, cadence: int, tmp_path: Pat
 
 @pytest.mark.parametrize("cadence", [1, 3])
 def test_a_loop_closes_as_smoothly_as_its_frames_follow_each_other(cadence: int, tmp_path: Path) -> None:
-    move = FlatMove(np.array([[1.0, 0, 1.5], [0, 1, 0], [0, 0, 1]]))
+    move = Move2D(np.array([[1.0, 0, 1.5], [0, 1, 0], [0, 0, 1]]))
 
     def moved(frame: np.ndarray) -> np.ndarray:
-        return to_bytes(warp_flat(from_bytes(frame), move.dst_from_src, "replicate"))
+        return to_bytes(warp_2d(from_bytes(frame), move.dst_from_src, "replicate"))
 
     changes = {"zoom": "0:(1)", "translation_x": "0:(1.5)", "diffusion_cadence": cadence}
     shown = frames(tmp_path / "loop", seamless_loop=True, **changes)
@@ -140,18 +140,18 @@ def test_contradictions_are_refused(tmp_path: Path) -> None:
     assert _refused(tmp_path, end_image_path=str(tmp_path / "none.png")) == ["end_image_path"]
 
 
-FLAT = FlatMove(np.array([[1.1, 0.1, 3], [0, 0.9, -2], [0, 0, 1]]))
-DEEP = CameraMove(np.array([[1.0, 0, 0, 0.1], [0, 1, 0, 0], [0, 0, 1, -0.2], [0, 0, 0, 1]]), 70, 1)
+FLAT = Move2D(np.array([[1.1, 0.1, 3], [0, 0.9, -2], [0, 0, 1]]))
+DEEP = Move3D(np.array([[1.0, 0, 0, 0.1], [0, 1, 0, 0], [0, 0, 1, -0.2], [0, 0, 0, 1]]), 70, 1)
 
 
 @pytest.mark.parametrize("move", [FLAT, DEEP])
 @pytest.mark.parametrize("count", [1, 3])
-def test_moves_are_taken_back(move: FlatMove | CameraMove, count: int) -> None:
+def test_moves_are_taken_back(move: Move2D | Move3D, count: int) -> None:
     total = np.linalg.matrix_power(move.pose(), count)
-    np.testing.assert_allclose(taken_back([move] * count).pose() @ total, np.eye(4), atol=1e-9)
+    np.testing.assert_allclose(inverse_move([move] * count).pose() @ total, np.eye(4), atol=1e-9)
 
 
 def test_moves_in_which_the_image_vanishes_do_not_stop_a_video(tmp_path: Path) -> None:
-    assert taken_back([FlatMove(np.zeros((3, 3))), FLAT]).still
-    assert composed([FLAT, FlatMove(np.zeros((3, 3)))]) is None
+    assert inverse_move([Move2D(np.zeros((3, 3))), FLAT]).still
+    assert compose_2d([FLAT, Move2D(np.zeros((3, 3)))]) is None
     assert len(frames(tmp_path, seamless_loop=True, zoom="0:(1), 12:(0), 13:(1)")) == 16

@@ -20,8 +20,8 @@ from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.pipeline.job import RunResult, run_job
-from deforum_helpers.render.cached_depth import Eyes
-from deforum_helpers.render.context import Studio
+from deforum_helpers.render.cached_depth import CachedDepth
+from deforum_helpers.render.context import RenderContext
 
 STEM = "20260102030405"
 EXACT = {
@@ -182,8 +182,8 @@ def test_a_near_thing_keeps_its_size_and_leaves_no_smear(tmp_path: Path) -> None
     moved = {}
     for warp in ("classic", "exact"):
         job = prepared(tmp_path, **{**EXACT, "depth_warp": warp, "max_frames": 2})
-        studio = Studio(job.plan, NullEngine(), Eyes(Boxes(), NullEngine()), CancelToken())
-        moved[warp] = to_bytes(studio.moved(from_bytes(picture), 1))
+        context = RenderContext(job.plan, NullEngine(), CachedDepth(Boxes(), NullEngine()), CancelToken())
+        moved[warp] = to_bytes(context.warp(from_bytes(picture), 1))
     red = {warp: int((image[..., 0] > 125).sum()) for warp, image in moved.items()}
     assert abs(red["exact"] - 24 * 16) <= 24
     assert abs(red["classic"] - 24 * 16) > 48

@@ -380,7 +380,7 @@ def test_all_files_outlive_a_power_failure_after_the_end(
 
 
 def damaged_checkpoints() -> dict[str, bytes]:
-    whole = resume_state.encoded(resume_state.Checkpoint(State(), 1, "x"))
+    whole = resume_state.encode_state(resume_state.ResumeState(State(), 1, "x"))
 
     def with_parts(**parts: bytes) -> bytes:
         buffer = io.BytesIO()
@@ -409,7 +409,7 @@ def damaged_checkpoints() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", damaged_checkpoints())
 def test_no_damaged_checkpoint_makes_anybody_load_it_unsafely(name: str) -> None:
     with pytest.raises(CheckpointError) as caught:
-        resume_state.decoded(damaged_checkpoints()[name], torch.device("cpu"))
+        resume_state.decode_state(damaged_checkpoints()[name], torch.device("cpu"))
     assert "damaged" in str(caught.value)
     assert not {"pickle", "allow", "trust", "unsafe"} & set(str(caught.value).replace("_", " ").split())
 

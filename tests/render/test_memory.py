@@ -25,10 +25,10 @@ from deforum_helpers.pipeline.job import RunResult, run_job
 from deforum_helpers.render.memory import (
     BYTES_PER_POINT,
     SceneMemory,
-    hold_of,
-    nothing_seen,
-    recalled,
-    remembering,
+    add_frame,
+    empty_memory,
+    hold_strength,
+    recall,
 )
 
 SIDE_PX = 64
@@ -50,12 +50,12 @@ def wall(depth: float) -> Depth:
 def laid(
     memory: SceneMemory, frame: int, image: Image, depth: Depth, pose: Any, bound: int = MANY
 ) -> SceneMemory:
-    return remembering(memory, frame, image, depth, pose, OPTICS, bound)
+    return add_frame(memory, frame, image, depth, pose, OPTICS, bound)
 
 
 def test_a_frame_comes_back_as_it_was() -> None:
-    memory = laid(nothing_seen(), 3, picture(1), wall(2.0), np.eye(4))
-    past = recalled(memory, 10, EVERYWHERE, np.eye(4), OPTICS)
+    memory = laid(empty_memory(), 3, picture(1), wall(2.0), np.eye(4))
+    past = recall(memory, 10, EVERYWHERE, np.eye(4), OPTICS)
     assert past is not None
     assert past.known.all()
     assert (
@@ -66,9 +66,9 @@ def test_a_frame_comes_back_as_it_was() -> None:
 
 def test_what_lies_beside_the_view_comes_back_when_the_camera_turns_back() -> None:
     there = next_from_prev((0, 0, 0), (0, 20, 0))
-    memory = laid(nothing_seen(), 0, picture(1), wall(2.0), np.eye(4))
+    memory = laid(empty_memory(), 0, picture(1), wall(2.0), np.eye(4))
     memory = laid(memory, 1, picture(2), wall(2.0), there)
-    past = recalled(memory, 2, EVERYWHERE, np.eye(4), OPTICS)
+    past = recall(memory, 2, EVERYWHERE, np.eye(4), OPTICS)
     assert past is not None
     old = past.age == 2
     assert old.float().mean() > 0.2
@@ -79,17 +79,17 @@ def test_what_lies_beside_the_view_comes_back_when_the_camera_turns_back() -> No
 
 
 def test_what_a_near_thing_hides_is_remembered_and_what_it_replaces_is_not() -> None:
-    memory = laid(nothing_seen(), 0, picture(1), wall(4.0), np.eye(4))
+    memory = laid(empty_memory(), 0, picture(1), wall(4.0), np.eye(4))
     near = wall(4.0)
     near[16:48, 16:48] = 1.0
     memory = laid(memory, 1, picture(2), near, np.eye(4))
     assert (memory.seen == 0).sum() >= 32 * 32  # the wall behind
-    past = recalled(memory, 2, EVERYWHERE, np.eye(4), OPTICS)
+    past = recall(memory, 2, EVERYWHERE, np.eye(4), OPTICS)
     assert past is not None
     assert (past.age[18:46, 18:46] == 1).all()
     # A wall that is seen again where the thing stood has looked through it.
     memory = laid(memory, 2, picture(3), wall(4.0), np.eye(4))
-    past = recalled(memory, 3, EVERYWHERE, np.eye(4), OPTICS)
+    past = recall(memory, 3, EVERYWHERE, np.eye(4), OPTICS)
     assert past is not None
     assert torch.allclose(past.age, torch.tensor(1.0))
 
@@ -97,16 +97,16 @@ def test_what_a_near_thing_hides_is_remembered_and_what_it_replaces_is_not() -> 
 def test_estimates_of_another_scale_are_brought_to_the_memory_s() -> None:
     slope = (1 + torch.arange(SIDE_PX) / SIDE_PX).expand(SIDE_PX, -1).contiguous()
     told = 1 / (0.8 / slope + 0.07)
-    memory = laid(nothing_seen(), 0, picture(1), slope, np.eye(4))
+    memory = laid(empty_memory(), 0, picture(1), slope, np.eye(4))
     memory = laid(memory, 1, picture(1), told, np.eye(4))
     assert memory.fit == pytest.approx((1 / 0.8, -0.07 / 0.8), rel=0.02)
-    assert torch.allclose(memory.fitted(told), slope, rtol=0.01)
+    assert torch.allclose(memory.rescaled(told), slope, rtol=0.01)
 
 
 @pytest.mark.parametrize("frames_held", [0.3, 1.0, 2.5])
 def test_no_memory_is_larger_than_its_bound_and_the_oldest_goes_first(frames_held: float) -> None:
     bound = int(frames_held * SIDE_PX * SIDE_PX * BYTES_PER_POINT)
-    memory = nothing_seen()
+    memory = empty_memory()
     for frame in range(5):
         pose = next_from_prev((0, 0, 0), (0, 72 * frame, 0))  # each sees what no other does
         memory = laid(memory, frame, picture(frame), wall(2.0), pose, bound)
@@ -115,14 +115,14 @@ def test_no_memory_is_larger_than_its_bound_and_the_oldest_goes_first(frames_hel
     assert memory.forgot
     counts = [int((memory.seen == frame).sum()) for frame in range(5)]
     assert counts == sorted(counts)
-    assert not laid(nothing_seen(), 0, picture(0), wall(2.0), np.eye(4)).forgot
+    assert not laid(empty_memory(), 0, picture(0), wall(2.0), np.eye(4)).forgot
 
 
 def test_of_equal_age_the_least_visible_goes_first() -> None:
     """The camera flies between a near wall at its left and a far one, and turns round: the near one is larger now."""
     walls = wall(6.0)
     walls[:, : SIDE_PX // 2] = 1.5
-    memory = laid(nothing_seen(), 0, picture(1), walls, np.eye(4))
+    memory = laid(empty_memory(), 0, picture(1), walls, np.eye(4))
     forward, round_about = np.eye(4), np.diag([-1.0, 1.0, -1.0, 1.0])
     forward[2, 3] = -1.0
     bound = int(1.4 * SIDE_PX * SIDE_PX * BYTES_PER_POINT)
@@ -134,7 +134,7 @@ def test_of_equal_age_the_least_visible_goes_first() -> None:
 
 
 def test_older_places_are_held_less() -> None:
-    held = hold_of(torch.tensor([0.0, 240.0, 480.0]), 0.8)
+    held = hold_strength(torch.tensor([0.0, 240.0, 480.0]), 0.8)
     assert torch.allclose(held, torch.tensor([0.8, 0.4, 0.2]))
 
 

@@ -26,11 +26,11 @@ from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.image.types import Depth, Flow, Image
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.render import loop
-from deforum_helpers.render.context import Studio
+from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.loop import step
-from deforum_helpers.render.moves import FlatMove
-from deforum_helpers.render.stages import STAGES, Apply, Draft
+from deforum_helpers.render.moves import Move2D
+from deforum_helpers.render.stages import STAGES, Apply, WorkingImage
 from deforum_helpers.render.state import Frame, State
 
 TRACES: dict[str, dict[str, Any]] = json.loads((GOLDEN / "mode_traces.json").read_text(encoding="utf-8"))
@@ -49,23 +49,21 @@ class Diary:
     def say(self, words: str) -> None:
         self._words.append(words)
 
-    def step(
-        self, state: State, key: KeyFrame, studio: Studio, init_image: Image | None
-    ) -> tuple[State, tuple[Frame, ...]]:
+    def step(self, state: State, key: KeyFrame, context: RenderContext) -> tuple[State, tuple[Frame, ...]]:
         stages = {name: self._told(name, apply) for name, apply in STAGES.items()}
-        result = step(state, key, replace(studio, flow=self._lens), init_image, stages)
+        result = step(state, key, replace(context, flow=self._lens), stages)
         saved = " ".join(str(frame.index) for frame in result[1])
         self.lines.append(f"{key.index}: {', '.join(self._words)} > {saved}")
         self._words.clear()
         return result
 
     def _told(self, name: str, apply: Apply) -> Apply:
-        def told(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+        def told(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
             if name == "noise":
                 self.say(f"noise {key.noise.amount:g} of {key.noise.seed}")
             elif name not in SILENT:
                 self.say(name)
-            return apply(draft, key, studio)
+            return apply(work, key, context)
 
         return told
 
@@ -112,12 +110,12 @@ class Artist(NoisyEngine):
         return torch.zeros_like(image) if request.seed in self._black else image
 
 
-def studio_of(diary: Diary) -> type[Studio]:
-    class Told(Studio):
-        def moved(self, image: Image, frame: int, seen: Image | None = None) -> Image:
-            kind = "warp" if isinstance(self.plan.moves[frame], FlatMove) else "warp 3D"
+def context_class(diary: Diary) -> type[RenderContext]:
+    class Told(RenderContext):
+        def warp(self, image: Image, frame: int, depth_image: Image | None = None) -> Image:
+            kind = "warp" if isinstance(self.plan.moves[frame], Move2D) else "warp 3D"
             diary.say(f"{kind} {frame}")
-            return super().moved(image, frame, seen)
+            return super().warp(image, frame, depth_image)
 
         def video_frame(self, frame: int) -> Image:
             diary.say(f"video {frame}")
@@ -159,7 +157,7 @@ def traced(
     black = tuple(settings.pop("black seeds", ()))
     diary = Diary()
     monkeypatch.setattr(loop, "step", diary.step)
-    monkeypatch.setattr("deforum_helpers.pipeline.job.Studio", studio_of(diary))
+    monkeypatch.setattr("deforum_helpers.pipeline.sources.RenderContext", context_class(diary))
     job = prepared(root, **settings)
     result = run_job(
         job,

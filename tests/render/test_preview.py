@@ -17,7 +17,7 @@ from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.pipeline.job import RunResult, run_job
 from deforum_helpers.pipeline.prepare import Prepared
-from deforum_helpers.render.context import Studio
+from deforum_helpers.render.context import RenderContext
 
 STILL = {"zoom": "0:(1)", "translation_z": "0:(0)", "rotation_3d_x": "0:(0)"}
 CAMERAS: dict[str, dict[str, Any]] = {
@@ -55,10 +55,12 @@ def test_the_camera_is_seen_to_the_last_frame(camera: str, tmp_path: Path) -> No
     for frame in frames:
         parts = frame.reshape(3, 32, 4, 32, 3).swapaxes(1, 2).reshape(12, -1)
         assert parts.std(axis=1).min() > 20
-    studio = Studio(plan=job.plan, engine=PreviewEngine(torch.device("cpu")), eyes=None, cancel=CancelToken())
+    context = RenderContext(
+        plan=job.plan, engine=PreviewEngine(torch.device("cpu")), cached_depth=None, cancel=CancelToken()
+    )
     for index in (1, 10, 30, 59):
         before, frame = frames[index - 1].astype(float), frames[index].astype(float)
-        moved = to_bytes(studio.moved(from_bytes(frames[index - 1]), index)).astype(float)
+        moved = to_bytes(context.warp(from_bytes(frames[index - 1]), index)).astype(float)
         assert np.median(np.abs(frame - moved)) < 0.5 * np.median(np.abs(frame - before))
 
 

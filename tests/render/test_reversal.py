@@ -15,10 +15,10 @@ from films import NoisyEngine, frame_files, prepared
 from deforum_helpers.core.errors import Parked, SettingsError
 from deforum_helpers.core.progress import CancelToken, Progress
 from deforum_helpers.image.convert import from_bytes, to_bytes
-from deforum_helpers.image.warp import warp_flat
+from deforum_helpers.image.warp import warp_2d
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.pipeline.job import RunResult, run_job
-from deforum_helpers.render.moves import FlatMove, taken_back
+from deforum_helpers.render.moves import Move2D, inverse_move
 from deforum_helpers.render.plan import Plan
 
 PROMPTS = {"0": "a lake", "4": "a forest", "9": "a desert"}
@@ -90,11 +90,11 @@ def test_all_moves_are_taken_back_at_once_as_one_by_one(flipped: bool, mode: str
     forward, back = plan(tmp_path, reverse_generation=False, **changes), plan(tmp_path, **changes)
     for frame in range(1, 12):
         move = forward.moves[back.shown(frame - 1)]
-        vanishes = isinstance(move, FlatMove) and not move.dst_from_src[:, :2].any()
-        expected = move if vanishes else taken_back([move])
+        vanishes = isinstance(move, Move2D) and not move.dst_from_src[:, :2].any()
+        expected = move if vanishes else inverse_move([move])
         np.testing.assert_array_equal(back.moves[frame].pose(), expected.pose())
     if mode == "2D":
-        assert any(not move.dst_from_src[:, :2].any() for move in back.moves if isinstance(move, FlatMove))
+        assert any(not move.dst_from_src[:, :2].any() for move in back.moves if isinstance(move, Move2D))
 
 
 def test_the_video_plays_forward(tmp_path: Path) -> None:
@@ -104,9 +104,9 @@ def test_the_video_plays_forward(tmp_path: Path) -> None:
     shown = frames(result)
     assert len(shown) == 12
     move = plan(tmp_path, reverse_generation=False, **changes).moves[1]
-    assert isinstance(move, FlatMove)
+    assert isinstance(move, Move2D)
     for before, after in pairwise(shown[6:]):
-        moved = to_bytes(warp_flat(from_bytes(before), move.dst_from_src, "replicate")).astype(float)
+        moved = to_bytes(warp_2d(from_bytes(before), move.dst_from_src, "replicate")).astype(float)
         assert (
             np.abs(cv2.blur(moved, (5, 5)) - cv2.blur(after.astype(float), (5, 5)))[16:48, 16:48].mean() < 12
         )

@@ -10,7 +10,7 @@ import torch
 from films import NoisyEngine
 
 from deforum_helpers.image.types import Image
-from deforum_helpers.render.context import Eyes
+from deforum_helpers.render.context import CachedDepth
 
 
 class Activations:
@@ -43,5 +43,5 @@ class Resting(NoisyEngine):
 
 def test_a_look_is_taken_again_when_the_first_one_has_let_go_of_its_memory() -> None:
     engine, image = Resting(), torch.ones(3, 4, 4)
-    assert torch.equal(Eyes(Large(), engine).depth(image), image[0])
+    assert torch.equal(CachedDepth(Large(), engine).depth(image), image[0])
     assert engine.rested == 1

@@ -23,10 +23,10 @@ from films import NoisyEngine, golden_traces, prepared
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.convert import from_bytes
-from deforum_helpers.render.context import Studio
+from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.loop import step
-from deforum_helpers.render.stages import STAGES, Apply, Draft
+from deforum_helpers.render.stages import STAGES, Apply, WorkingImage
 from deforum_helpers.render.state import State
 
 TRACES = golden_traces()
@@ -43,35 +43,35 @@ class Recorder:
         self.plan = self.prepared.plan
 
     def run(self) -> list[list[Any]]:
-        studio = RecordingStudio(self.plan, NoisyEngine(), None, CancelToken())
-        studio.events = self.events
-        stages = {name: self._recorded(name, apply) for name, apply in STAGES.items()}
         init_image = from_bytes(np.zeros((64, 64, 3), np.uint8), NoisyEngine.device)
+        context = RecordingContext(self.plan, NoisyEngine(), None, CancelToken(), init_image=init_image)
+        context.events = self.events
+        stages = {name: self._recorded(name, apply) for name, apply in STAGES.items()}
         state = State()
         if self.plan.settings.color_coherence == "Image":
-            state = STAGES["take_reference"](Draft(init_image, None), self.plan.key_frames[0], studio)
+            state = STAGES["take_reference"](WorkingImage(init_image, None), self.plan.key_frames[0], context)
             state = State(reference=state.reference)
         for key in self.plan.key_frames:
-            state, frames = step(state, key, studio, init_image, stages)
+            state, frames = step(state, key, context, stages)
             self.events.extend(["save", frame.index] for frame in frames)
         return self.events
 
     def _recorded(self, name: str, apply: Apply) -> Apply:
-        def record(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
+        def record(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
             if name in ("match_color", "sharpen"):
                 self.events.append([name])
             if name == "noise":
                 self.events.append(["noise", key.noise.amount, key.noise.seed])
             for seed in (*key.redo_seeds, key.request.seed) if name == "redo" else (key.request.seed,):
                 if name in ("redo", "diffuse") and (name == "diffuse" or seed in key.redo_seeds):
-                    self.events.append(self._generated(key, seed, draft))
+                    self.events.append(self._generated(key, seed, work))
             if name == "redo":
                 self.events.append(["match_color"])
-            return apply(draft, key, studio)
+            return apply(work, key, context)
 
         return record
 
-    def _generated(self, key: KeyFrame, seed: int, draft: Draft) -> list[Any]:
+    def _generated(self, key: KeyFrame, seed: int, work: WorkingImage) -> list[Any]:
         request, settings = key.request, self.plan.settings
         strength = settings.strength if key.index == 0 else 1 - request.denoising_strength
         said = {
@@ -85,20 +85,20 @@ class Recorder:
             "subseed": request.subseed,
             "subseed_strength": request.subseed_strength,
             "ckpt": request.checkpoint,
-            "init": draft.image is not None,
+            "init": work.image is not None,
         }
         return ["generate", key.index, said]
 
 
-class RecordingStudio(Studio):
+class RecordingContext(RenderContext):
     events: list[list[Any]]
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
-    def moved(self, image, frame, seen=None):  # type: ignore[no-untyped-def]
+    def warp(self, image, frame, depth_image=None):  # type: ignore[no-untyped-def]
         self.events.append(["warp", frame])
-        return super().moved(image, frame, seen)
+        return super().warp(image, frame, depth_image)
 
 
 def same(found: list[Any], wanted: list[Any]) -> bool:
