@@ -128,7 +128,7 @@ def _last_jobs(root: Path) -> tuple[list[Job], str | None]:
     """Return the last jobs on record, and what is wrong with the records."""
     path = root / FILE_NAME
     if not path.is_file():
-        return [], "there are none"
+        return [], "no job database"
     try:
         store = SqliteStore(path)
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
+from deforum_api.hosts import messages
 from deforum_api.hosts.run_now import run_files, settings_files
 from deforum_api.hosts.unfinished import going_on, parked, tell
 from deforum_api.http.security import access_of
@@ -75,7 +76,7 @@ def app_started(app: FastAPI, flags: Any) -> None:
     try:
         _serve(app, flags)
     except StoreUnavailable as error:
-        log.error('The API is left out: %s Then press "Reload UI".', error.message)
+        log.error('The API is not available: %s Then press "Reload UI".', error.message)
     _run_now(flags)
 
 
@@ -100,7 +101,8 @@ def tabs() -> list[tuple[Any, str, str]]:
     try:
         queue = host_queue()
     except StoreUnavailable as error:
-        return [(tab_that_says(f'{error.message} Then press "Reload UI".'), TAB_TITLE, TAB_ID)]
+        message = messages.TAB_WITHOUT_DATABASE(reason=error.message)
+        return [(tab_that_says(message), TAB_TITLE, TAB_ID)]
     from deforum_api.tab.service import QueueService
     from deforum_helpers.ui import make_tab
 
@@ -142,7 +144,9 @@ def _park_at_exit(queue: JobQueue) -> None:
     if queue.close(PARKING_TIME_S):
         tell(parked(queue.store, worked_on))
     else:
-        log.warning("The running job did not stop in time; it goes on from its last checkpoint next time.")
+        log.warning(
+            "The running job did not stop in time; it resumes from its last saved frame at the next start."
+        )
     queue.store.close()
 
 
@@ -184,7 +188,7 @@ def _started_run_now(files: str, terminate: bool) -> threading.Thread:
             if terminate:
                 host_queue().close(PARKING_TIME_S)
         except StoreUnavailable as error:
-            log.error("Nothing is rendered: %s", error.message)
+            log.error("The settings files are not rendered: %s", error.message)
         if terminate:
             sys.stdout.flush()
             # A WebUI has no way to be ended from within with an exit code; its own Ctrl+C does the same.

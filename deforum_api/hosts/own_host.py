@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from deforum_api.hosts import messages
 from deforum_api.queue.checks.processes import Checks
 from deforum_api.queue.checks.request import prepared_job
 from deforum_api.queue.jobs import JobQueue
@@ -124,14 +125,14 @@ def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
     try:
         find_ffmpeg(facts.options.deforum_ffmpeg_location)
     except MissingFeature as error:
-        missing.append({"feature": "films", "reason": str(error)})
+        missing.append({"feature": "videos", "reason": str(error)})
     try:
         reader()
     except MissingFeature as error:
-        missing.append({"feature": "videos as inputs, and films", "reason": str(error)})
+        missing.append({"feature": "videos as inputs and outputs", "reason": str(error)})
     for package in ("torch", "diffusers", "transformers"):
         if importlib.util.find_spec(package) is None:
-            reason = f"The package {package} is not installed; install it with: pip install {package}"
+            reason = messages.PACKAGE_MISSING(package=package)
             missing.append({"feature": f"models that need {package}", "reason": reason})
     missing += [{"feature": switch, "reason": why} for switch, why in facts.lacks.items()]
     if facts.controlnet.missing is not None:

@@ -17,6 +17,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from deforum_api.hosts import messages
 from deforum_api.hosts.bug_report import write_bug_report
 from deforum_api.hosts.connections import ACCEPTED_AT_ONCE, KEEP_ALIVE_S, BoundedConnection, end_overdue
 from deforum_api.hosts.flags import flag_problem, make_parser
@@ -81,7 +82,7 @@ def serve(flags: Namespace) -> int:
     sys.stdout.flush()
     if not server.parked:
         log.warning(
-            "The running job did not stop in time; it goes on from its last checkpoint at the next start."
+            "The running job did not stop in time; it resumes from its last saved frame at the next start."
         )
         os._exit(server.exit_code)
     queue.store.close()
@@ -95,11 +96,11 @@ def bug_report(flags: Namespace) -> int:
     try:
         write_bug_report(path, facts, flags, with_prompts=flags.deforum_debug_prompts)
     except FileExistsError:
-        print(f"{path} exists already; give another name: --deforum-debug FILE", file=sys.stderr)
+        print(messages.REPORT_EXISTS(path=path), file=sys.stderr)
     except OSError as error:
-        print(f"{path} cannot be written ({error.strerror}).", file=sys.stderr)
+        print(messages.REPORT_NOT_WRITTEN(path=path, reason=error.strerror), file=sys.stderr)
     else:
-        print(f"{path} is written. Look through it before you send it to anybody.")
+        print(messages.REPORT_WRITTEN(path=path))
         return 0
     return 2
 
@@ -135,7 +136,7 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
 def _tab(queue: JobQueue, facts: HostFacts, access: Access, *, api: bool) -> Callable[[FastAPI], None] | None:
     """Return what serves the tab at `/`, or None where gradio is not installed; its title follows jobs by the API."""
     if importlib.util.find_spec("gradio") is None:
-        log.warning("The page at / needs gradio, so / leads to /docs; install it with: pip install gradio")
+        log.warning("The page at / requires gradio; / leads to /docs. Install it with: pip install gradio")
         return None
     from deforum_helpers.ui import mount as mount_tab
 
@@ -187,10 +188,7 @@ def listen(port: int, address: str) -> socket.socket:
         listening.listen(WAITING_CLIENTS)
     except OSError as error:
         listening.close()
-        raise OSError(
-            f"Port {port} cannot be used ({error.strerror}); choose another with --port N, or "
-            "a free one with --port 0."
-        ) from error
+        raise OSError(messages.PORT_UNUSABLE(port=port, reason=error.strerror)) from error
     return listening
 
 
@@ -227,8 +225,8 @@ class Server(uvicorn.Server):
         if self.started:
             self._listening.listen(WAITING_CLIENTS)  # others wait in the system until they are accepted
             address, port = self._listening.getsockname()[:2]
-            everywhere = " and on every address of this machine" if address == "0.0.0.0" else ""
-            print(f"Running on http://127.0.0.1:{port}{everywhere}", flush=True)
+            running = messages.RUNNING_EVERYWHERE if address == "0.0.0.0" else messages.RUNNING_ON
+            print(running(port=port), flush=True)
             tell(self._left)
             self._queue.checks.start()
             self._started()
@@ -242,7 +240,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         worked_on = self._queue.runner.running
-        tell([f"Stopping: {worked_on} is parked after this frame ..."] if worked_on else ())
+        tell([messages.STOPPING(job=worked_on)] if worked_on else ())
         parking = asyncio.create_task(asyncio.to_thread(self._queue.close, PARKING_TIME_S))
         await super().shutdown(sockets=sockets)
         self.parked = await parking

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deforum_api.http import messages
 from deforum_api.http.routes import batches, jobs, outputs, script, settings, simple, tools
 from deforum_api.http.routing import Service, error_answer, unexpected
 from deforum_api.http.security import UPLOAD_PATH, Access, check_host, guard
@@ -123,7 +124,7 @@ def _refusal(error: ApiError) -> JSONResponse:
 def _check_size(request: Request, most: int) -> None:
     length = request.headers.get("content-length", "0")
     if not (length.isascii() and length.isdecimal()) or int(length[:20]) > most:
-        raise Refused(f"The body is larger than {most >> 20} MiB.", code=413)
+        raise Refused(messages.BODY_OVER_LIMIT(most=most >> 20), code=413)
 
 
 def _bounded(receive: Any, most: int) -> Any:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from deforum_api.http import messages
 from deforum_api.http.routing import Router, error_answer, service_of
 from deforum_api.http.security import guard
 from deforum_api.queue.errors import ApiError
@@ -56,9 +57,7 @@ def add_docs(app: FastAPI) -> None:
     """Serve `/docs`, `/redoc` and `/openapi.json`, guarded like every other route."""
     package = importlib.util.find_spec("fastapi_offline")
     if package is None or package.origin is None:
-        raise RuntimeError(
-            "The package fastapi-offline is missing; install it with: pip install fastapi-offline"
-        )
+        raise RuntimeError(messages.DOCS_PACKAGE_MISSING())
     app.include_router(router)
     app.mount(FILES, GuardedFiles(directory=Path(package.origin).parent / "static"))
 

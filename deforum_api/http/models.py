@@ -79,7 +79,8 @@ class SettingProblem(BaseModel):
     column: int | None = Field(..., description="Place in the setting's text, from 1.")
     found: str | None = Field(..., description="What stands there.")
     allowed: str | None = Field(..., description="What may stand there.")
-    message: str = Field(..., description="The whole in one sentence.")
+    message: str = Field(..., description="The problem in one sentence.")
+    code: str = Field("", description="Name of the message, which stays the same when its wording changes.")
 
 
 class FieldProblem(BaseModel):

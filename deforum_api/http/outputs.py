@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from deforum_api.http import messages
 from deforum_api.queue.errors import ApiError
 from deforum_api.queue.record import Job
 from deforum_helpers.core.errors import CheckpointError
@@ -214,11 +215,12 @@ def opened(path: Path) -> IO[bytes]:
 
 
 def _lacks(job: Job, what: str) -> ApiError:
-    return ApiError(f"The job {job.id!r} has no {what}{'' if job.finished else ' yet'}.", code=404, id=job.id)
+    message = messages.OUTPUT_MISSING if job.finished else messages.OUTPUT_NOT_YET
+    return ApiError(message(id=job.id, what=what), code=404, id=job.id)
 
 
 def _gone(found: Output) -> ApiError:
-    return ApiError(f"The file {found.path.name!r} is gone or cannot be read.", code=404)
+    return ApiError(messages.FILE_GONE(name=found.path.name), code=404)
 
 
 def _output(path: Path, suffix: str) -> Output | None:
@@ -256,7 +258,7 @@ def _range(header: str, found: Output) -> tuple[int, int] | None:
         first, last = max(0, found.size - int(asked[2])), found.size - 1
     if first > last:
         headers = {"Content-Range": f"bytes */{found.size}"}
-        raise ApiError(f"The file has {found.size} bytes; the range lies outside.", code=416, headers=headers)
+        raise ApiError(messages.RANGE_OUTSIDE(size=found.size), code=416, headers=headers)
     return first, last
 
 

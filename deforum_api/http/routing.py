@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from deforum_api.http import messages
 from deforum_api.http.models import ErrorResponse
 from deforum_api.http.reading import ReadRequest
 from deforum_api.http.security import CHANGING_METHODS, Access, guard
@@ -29,20 +30,20 @@ from deforum_api.queue.jobs import JobQueue
 log = logging.getLogger(__name__)
 
 _MEANINGS = {
-    400: "The request cannot be carried out; `errors` names the wrong settings",
+    400: "The request cannot be carried out; `errors` lists the wrong settings",
     401: "User name and password are needed",
-    403: "Asked for by a page of another origin",
-    404: "No such id",
-    405: "No such method here",
-    409: "The job's status does not allow it",
-    413: "The body is too big",
-    415: "The body's content type is not taken",
-    416: "The range lies outside the file",
-    421: "Asked for under a foreign host name",
-    422: "The request has not the form that it should have; `detail` names the fields",
+    403: "The request comes from a page of another origin",
+    404: "Unknown id",
+    405: "The method is not allowed here",
+    409: "The job's status does not allow the request",
+    413: "The body is too large",
+    415: "The body's content type is not accepted",
+    416: "The requested range is outside of the file",
+    421: "The Host header names a foreign host",
+    422: "The request has the wrong form; `detail` lists the wrong fields",
     429: "The queue is full, or the server is busy with other requests",
-    500: "The job failed, or an error of the server",
-    503: "The server is stopping, or its records cannot be used",
+    500: "The job or the server failed",
+    503: "The server is stopping, or the job database cannot be used",
 }
 
 
@@ -140,7 +141,7 @@ class Route(APIRoute):
             guard(request, self.path_format, service_of(request).access)
             methods = METHODS.get(self.path_format, set())
             allowed = ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
-            message = f"{scope['method'][:20]} is not done here; {allowed} is."
+            message = messages.METHOD_NOT_ALLOWED(method=scope["method"][:20], allowed=allowed)
             raise ApiError(message, code=405, headers={"Allow": allowed})
         except ApiError as error:
             await error_answer(error)(scope, receive, send)
@@ -185,16 +186,15 @@ def _as_api_error(error: Exception, request: Request) -> ApiError:
     if isinstance(error, HTTPException):
         return ApiError(str(error.detail), code=error.status_code, headers=error.headers)
     if isinstance(error, ClientDisconnect | Abandoned):
-        return ApiError("The client was gone before its request was whole.", code=400)
+        return ApiError(messages.CLIENT_GONE(), code=400)
     return unexpected(error, request.method, request.url.path)
 
 
 def unexpected(error: Exception, method: str, path: str) -> ApiError:
-    """Return the answer to a request that failed unexpectedly, and log the cause under the same mark."""
+    """Return the error for a request that failed unexpectedly, and log the cause under the mark that it names."""
     mark = secrets.token_hex(4)
     log.error("%s %s met an unexpected error (%s)", method, path[:200], mark, exc_info=error)
-    message = f"The server met an unexpected {type(error).__name__}; its log has the details under {mark}."
-    return ApiError(message, code=500)
+    return ApiError(messages.UNEXPECTED_SERVER_ERROR(kind=type(error).__name__, mark=mark), code=500)
 
 
 def _field_errors(error: RequestValidationError) -> ApiError:
@@ -204,6 +204,8 @@ def _field_errors(error: RequestValidationError) -> ApiError:
     ]
     first = fields[0]
     where = ".".join(str(part) for part in first["loc"])[:100]
-    more = f" ({len(fields) - 1} more in detail.)" if len(fields) > 1 else ""
-    message = f"The request has a wrong field: {where}: {first['msg']}.{more}"
+    if len(fields) > 1:
+        message = messages.FIELDS_WRONG(field=where, reason=first["msg"], count=len(fields) - 1)
+    else:
+        message = messages.FIELD_WRONG(field=where, reason=first["msg"])
     return ApiError(message, code=422, detail=fields)

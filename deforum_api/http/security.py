@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from deforum_api.http import messages
 from deforum_api.queue.errors import Refused
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -88,7 +89,7 @@ def check_host(host: str, access: Access) -> None:
     name = host_name(host)
     if name in LOCAL_HOSTS or name in access.hosts or (access.any_address and _is_address(name)):
         return
-    raise Refused(f"This server does not answer for the host {host[:100]!r}.", code=421)
+    raise Refused(messages.FOREIGN_HOST(host=host[:100]), code=421)
 
 
 def check_origin(origin: str | None, host: str, access: Access) -> None:
@@ -97,7 +98,7 @@ def check_origin(origin: str | None, host: str, access: Access) -> None:
         return
     if _origin_host(origin) == host.lower():
         return
-    raise Refused(f"Pages of the origin {origin[:100]!r} may not change anything here.", code=403)
+    raise Refused(messages.FOREIGN_ORIGIN(origin=origin[:100]), code=403)
 
 
 def check_page(request: Request, access: Access) -> None:
@@ -111,7 +112,7 @@ def check_page(request: Request, access: Access) -> None:
     led = ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")
     if request.method in LOOKING_METHODS and all(request.headers.get(name) == value for name, value in led):
         return
-    raise Refused("Pages of other origins may not load what is here.", code=403)
+    raise Refused(messages.FOREIGN_PAGE(), code=403)
 
 
 def check_content_type(content_type: str | None, path: str) -> None:
@@ -120,15 +121,12 @@ def check_content_type(content_type: str | None, path: str) -> None:
     if path == UPLOAD_PATH:
         if kind == UPLOAD_TYPE:
             return
-        raise Refused(f"Files are sent as {UPLOAD_TYPE}, not as {kind[:60]!r}.", code=415)
+        raise Refused(messages.UPLOAD_TYPE_REFUSED(expected=UPLOAD_TYPE, found=kind[:60]), code=415)
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
         return
     if kind == FORM_TYPE and path in FORM_PATHS:
         return
-    message = (
-        f"The content type {kind[:60]!r} is not taken here; send JSON with 'Content-Type: application/json'."
-    )
-    raise Refused(message, code=415)
+    raise Refused(messages.CONTENT_TYPE_REFUSED(found=kind[:60]), code=415)
 
 
 def check_login(authorization: str, accounts: Sequence[str]) -> None:
@@ -141,7 +139,7 @@ def check_login(authorization: str, accounts: Sequence[str]) -> None:
     matches = [secrets.compare_digest(given, account.encode()) for account in accounts]
     if not any(matches):
         headers = {"WWW-Authenticate": 'Basic realm="Deforum", charset="UTF-8"'}
-        raise Refused("User name and password are needed.", code=401, headers=headers)
+        raise Refused(messages.LOGIN_REQUIRED(), code=401, headers=headers)
 
 
 def host_name(host: str) -> str:

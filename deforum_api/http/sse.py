@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from starlette.types import Receive, Scope, Send
 
+from deforum_api.http import messages
 from deforum_api.http.views import SlicedAnswer, job_json
 from deforum_api.queue.errors import Busy
 from deforum_api.queue.jobs import JobQueue
@@ -30,7 +31,7 @@ class Streams:
             Busy: there are too many.
         """
         if self.now >= self._most:
-            raise Busy(f"{self._most} clients follow jobs already; look at the job now and then instead.")
+            raise Busy(messages.TOO_MANY_STREAMS(most=self._most))
         self.now += 1
 
     def end(self) -> None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from starlette.responses import StreamingResponse
 
+from deforum_api.queue import messages
 from deforum_api.queue.record import Job
 
 SLICE_BYTES = 128 * 1024
@@ -46,8 +47,7 @@ async def _slices(pieces: AsyncIterator[str] | AsyncIterator[bytes]) -> AsyncIte
 
 
 CACHED_JOBS = 16_384
-PAUSED = "Paused; resume it to go on."
-PAUSED_TOOL = "Paused; resume it to start again."
+
 _ENCODER = json.JSONEncoder(check_circular=False)
 
 
@@ -71,7 +71,7 @@ def listed_json(jobs: Iterable[Job], positions: Mapping[str, int], *, summary: b
 
 
 def _paused(job: Job) -> str:
-    return PAUSED_TOOL if job.is_tool else PAUSED
+    return messages.TOOL_PAUSED() if job.is_tool else messages.PAUSED()
 
 
 @lru_cache(maxsize=CACHED_JOBS)

@@ -23,6 +23,7 @@ from deforum_api.queue.errors import (
     QueueClosed,
     QueueFull,
     StillEnding,
+    TooLateToPause,
     UnknownId,
 )
 from deforum_api.queue.events import CancelAsked, HoldAsked, Moved, Released, Resumed
@@ -220,7 +221,9 @@ class JobQueue:
             try:
                 changed = self.records.change(job, HoldAsked())
             except IllegalTransition:
-                raise AlreadyFinished(job_id, job.phase) from None
+                if job.finished:
+                    raise AlreadyFinished(job_id, job.status) from None
+                raise TooLateToPause(job_id) from None
             if changed:
                 if token := self.runner.token(job_id):
                     token.park()

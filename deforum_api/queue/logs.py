@@ -12,6 +12,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
+from deforum_api.queue import messages
 from deforum_helpers.core.progress_line import LogLines
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class OneLineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.message = printable(record.getMessage())
         if left_out := getattr(record, "left_out", 0):
-            record.message += f" ({left_out} more like this were left out.)"
+            record.message = messages.LINES_OMITTED(line=record.message, count=left_out)
         record.job = _job.get()
         if self.usesTime():
             record.asctime = self.formatTime(record, self.datefmt)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from deforum_api.queue.errors import cut, few
+from deforum_api.queue import messages
+from deforum_api.queue.errors import limit_warnings, shorten
 from deforum_api.queue.events import (
     CancelAsked,
     Cancelled,
@@ -37,8 +38,7 @@ ANIMATION = "animation"
 
 MAX_ATTEMPTS = 3
 MAX_DELAY_S = 600.0
-MOST_MESSAGE = 4000
-FILM_FIRST = "Cancelling: its frames become a film before the next job begins."
+MOST_MESSAGE = 4000  # characters
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def after(job: Job, event: Event, now: float) -> Job:
 
 def _changed(job: Job, event: Event, now: float) -> Job:
     if job.cancel_requested and isinstance(event, Failed | Delayed):
-        return _cancelled(job, f"Its end met an error: {event.message}", filmed=False)
+        return _cancelled(job, messages.CANCEL_FAILED(reason=event.message), has_video=False)
     if job.cancel_requested and isinstance(event, Succeeded | Parked):
         event = Cancelled()
     if isinstance(event, Claimed):
@@ -200,9 +200,10 @@ def _changed(job: Job, event: Event, now: float) -> Job:
     if isinstance(event, Failed):
         return _failed(job, event)
     if isinstance(event, Cancelled):
-        return _cancelled(job, event.note, filmed=not event.note)
+        return _cancelled(job, event.note, has_video=not event.note)
     if isinstance(event, Stalled):
-        return replace(job, message=event.message or ("Cancelling." if job.cancel_requested else None))
+        cancelling = messages.CANCELLING() if job.cancel_requested else None
+        return replace(job, message=event.message or cancelling)
     if isinstance(event, Interrupted):
         return _interrupted(job)
     return _waiting_again(job, event)
@@ -216,26 +217,28 @@ def _without_files(job: Job) -> Job:
 
 
 def _cancel_asked(job: Job) -> Job:
-    asked = replace(job, cancel_requested=True, held=False, not_before=0.0, message="Cancelling.")
+    asked = replace(job, cancel_requested=True, held=False, not_before=0.0, message=messages.CANCELLING())
     if job.phase != "QUEUED":
         return asked
-    if job.frame > job.frames_in_film:  # what was not made into a film yet is to become one
-        return replace(asked, turn=-1, message=FILM_FIRST)
+    if job.frame > job.frames_in_film:  # frames that are in no video yet become one before the job ends
+        return replace(asked, turn=-1, message=messages.VIDEO_BEFORE_CANCEL())
     ended = _cancelled(asked)
-    return ended if job.frame else replace(ended, message="Cancelled before it began.")
+    return ended if job.frame else replace(ended, message=messages.CANCELLED_UNSTARTED())
 
 
 def _failed(job: Job, event: Failed) -> Job:
     error_type: ErrorType = "RETRYABLE" if event.retryable else "TERMINAL"
-    return replace(job, status="FAILED", error_type=error_type, message=cut(event.message, MOST_MESSAGE))
+    return replace(job, status="FAILED", error_type=error_type, message=shorten(event.message, MOST_MESSAGE))
 
 
-def _cancelled(job: Job, note: str = "", *, filmed: bool = True) -> Job:
-    """Return the cancelled job; frames that were not `filmed` are to be if it is resumed and cancelled again."""
-    where = "" if filmed or not job.frame or job.is_tool else f", which are in {job.outdir}"
-    message = f"Cancelled after {job.frame} of {job.max_frames} frames{where}. {note}".rstrip()
-    job = replace(job, frames_in_film=job.frame) if filmed else job
-    return replace(job, status="CANCELLED", message=message, turn=None)
+def _cancelled(job: Job, note: str = "", *, has_video: bool = True) -> Job:
+    """Return the cancelled job; without `has_video` its frames become one if it is resumed and cancelled again."""
+    if has_video or not job.frame or job.is_tool:
+        message = messages.CANCELLED(frame=job.frame, frames=job.max_frames)
+    else:
+        message = messages.CANCELLED_WITHOUT_VIDEO(frame=job.frame, frames=job.max_frames, outdir=job.outdir)
+    job = replace(job, frames_in_film=job.frame) if has_video else job
+    return replace(job, status="CANCELLED", message=f"{message} {note}" if note else message, turn=None)
 
 
 def _interrupted(job: Job) -> Job:
@@ -243,19 +246,22 @@ def _interrupted(job: Job) -> Job:
     if ending and job.is_tool:
         return _cancelled(job)
     if count >= MAX_ATTEMPTS and ending:
-        return _cancelled(job, f"The program ended {count} times before they became a film.", filmed=False)
+        return _cancelled(job, messages.CANCEL_INTERRUPTED(count=count), has_video=False)
     if count >= MAX_ATTEMPTS:
-        again = "start again" if job.is_tool else "go on from its last frame"
-        message = f"interrupted by restart {count} times; resume it to {again}."
-        return _failed(job, Failed(f"generation error: {message}", retryable=True))
-    again = "starts again" if job.is_tool else "goes on from its last frame"
+        message = (
+            messages.TOOL_INTERRUPTED_TOO_OFTEN(count=count)
+            if job.is_tool
+            else messages.INTERRUPTED_TOO_OFTEN(count=count)
+        )
+        return _failed(job, Failed(message, retryable=True))
+    message = messages.TOOL_INTERRUPTED() if job.is_tool else messages.INTERRUPTED()
     return replace(
         _queued(job),
         attempt=job.attempt + 1,
         interruptions=count,
         cancel_requested=ending,
         held=job.held and not ending,
-        message="Cancelling." if ending else f"Interrupted by restart; it {again}.",
+        message=messages.CANCELLING() if ending else message,
     )
 
 
@@ -278,7 +284,7 @@ def _progressed(job: Job, event: Reported, now: float) -> Job:
         generating_since=now if begins else job.generating_since,
         frames_before=frame if begins else job.frames_before,
         frame_at=now if frame > job.frame else job.frame_at,
-        warnings=few((*job.warnings, *event.warnings)),
+        warnings=limit_warnings((*job.warnings, *event.warnings)),
     )
 
 
@@ -293,7 +299,7 @@ def _succeeded(job: Job, event: Succeeded) -> Job:
         frame=event.frames,
         max_frames=event.frames,
         message=None,
-        warnings=few((*job.warnings, *event.warnings)),
+        warnings=limit_warnings((*job.warnings, *event.warnings)),
     )
 
 
@@ -303,7 +309,7 @@ def _waiting_again(job: Job, event: Parked | Resumed | Delayed) -> Job:
         return job
     job = replace(job, attempt=job.attempt + 1)
     if isinstance(event, Delayed):
-        message = f"{cut(event.message, MOST_MESSAGE)} {event.note}".rstrip()
+        message = f"{shorten(event.message, MOST_MESSAGE)} {event.note}".rstrip()
         return replace(job, delays=job.delays + 1, not_before=event.until, message=message)
     return replace(job, delays=0, interruptions=0, not_before=0.0)
 

@@ -12,6 +12,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from deforum_api.queue import messages
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.events import (
     Cancelled,
@@ -97,10 +98,7 @@ class Runner:
         """What keeps the worker from its jobs, as plain sentences; None if nothing does."""
         given_up = self._given_up
         if given_up is not None and not given_up.over:
-            return (
-                f"The job {given_up.job.id} was cancelled and does not answer; no other is begun before it does. "
-                "Start the program again to go on at once."
-            )
+            return messages.CANCELLED_JOB_HANGS(id=given_up.job.id)
         named = (running.named for running in list(self._running.values()))
         return next((text for text in named if text), None)
 
@@ -187,7 +185,7 @@ class Runner:
             event = Parked()
         if isinstance(event, Failed) and event.retryable and job.delays < len(self._limits.retry_after_s):
             delay = self._limits.retry_after_s[job.delays]
-            note = f"It is tried again by itself after {delay:g} s."
+            note = messages.RETRY_SCHEDULED(delay=delay)
             event = Delayed(event.message, self._records.clock() + delay, note)
         while True:
             try:
@@ -269,8 +267,7 @@ class Runner:
         self._running.pop(running.job.id, None)
         log.error("%s was cancelled, but does not answer.", running.job.id)
         _log_stack(running)
-        still = "" if running.job.is_tool else "; its frames become a film if it still does"
-        note = f"It did not answer{still}."
+        note = messages.TOOL_UNRESPONSIVE() if running.job.is_tool else messages.JOB_UNRESPONSIVE()
         self._records.apply_to_attempt(running.job, Cancelled(note))
 
     def _obey(self, job: Job, token: CancelToken) -> None:

@@ -15,6 +15,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from deforum_api.queue import messages
 from deforum_api.queue.descriptors import out_of_descriptors
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.owners import Me, Owners
@@ -80,9 +81,8 @@ def opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreUnavailable(
-            f"The output folder {path.parent} cannot be made ({error.strerror})."
-        ) from None
+        message = messages.FOLDER_NOT_MADE(folder=path.parent, reason=error.strerror)
+        raise StoreUnavailable(message) from None
     writer = _connected(path)
     try:
         with plain_errors(path):
@@ -112,9 +112,8 @@ def write_back(connection: sqlite3.Connection, path: Path) -> None:
         if not path.exists():  # another program may have been first
             os.replace(part, path)
     except OSError as error:
-        raise StoreUnavailable(
-            f"The job database {path} was removed and cannot be written again ({error.strerror})."
-        ) from None
+        message = messages.DATABASE_NOT_REWRITTEN(path=path, reason=error.strerror)
+        raise StoreUnavailable(message) from None
     finally:
         with suppress(OSError):
             part.unlink()
@@ -146,12 +145,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     connection.execute("COMMIT")
     if tables and application != APPLICATION_ID:
-        raise StoreUnavailable(f"{path} is a database of another program; move it away, then start again.")
+        raise StoreUnavailable(messages.DATABASE_FOREIGN(path=path))
     if version > len(MIGRATIONS):
-        raise StoreUnavailable(
-            f"The job database {path} was written by a newer version of this program (its version is {version}, "
-            f"{len(MIGRATIONS)} is known here); update this program, or move the file away to begin with no jobs."
-        )
+        raise StoreUnavailable(messages.DATABASE_NEWER(path=path, found=version, known=len(MIGRATIONS)))
     (health,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if health != "ok":
         raise StoreUnavailable(_damaged(path, " ".join(health.split())))
@@ -188,28 +184,20 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 def _sentence(path: Path, said: str) -> str:
     if "locked" in said or "busy" in said:
-        return f"The job database {path} is locked by another program; close that program, then try again."
+        return messages.DATABASE_LOCKED(path=path)
     if out_of_descriptors():
-        return (
-            f"The job database {path} cannot be opened: too many files and connections are open; try again."
-        )
+        return messages.DATABASE_NOT_OPENED(path=path)
     if "readonly" in said or "unable to open" in said or "authorization" in said:
-        return (
-            f"The job database {path} cannot be written ({said}); allow this user to write the file and its "
-            "folder, or choose another output folder."
-        )
+        return messages.DATABASE_READ_ONLY(path=path, reason=said)
     if "full" in said:
-        return f"The disk is full: the job database {path} could not be written; free some space."
+        return messages.DATABASE_DISK_FULL(path=path)
     if "not a database" in said or "malformed" in said or "corrupt" in said:
         return _damaged(path, said)
-    return f"The job database {path} does not work ({said})."
+    return messages.DATABASE_FAILED(path=path, reason=said)
 
 
 def _damaged(path: Path, reason: str) -> str:
-    return (
-        f"The job database {path} is damaged ({reason[:200]}); it was left as it is. Put a copy of it back, or move it "
-        "away together with its -wal and -shm files to begin with no jobs; films and frames do not depend on it."
-    )
+    return messages.DATABASE_DAMAGED(path=path, reason=reason[:200])
 
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deforum_api.queue.errors import MOST_PROBLEMS, ApiError, InvalidBatch, InvalidBody, TooManyCells, few
+from deforum_api.queue import messages
+from deforum_api.queue.errors import (
+    MOST_PROBLEMS,
+    ApiError,
+    InvalidBatch,
+    InvalidBody,
+    TooManyFrames,
+    limit_warnings,
+)
 from deforum_api.queue.record import ANIMATION, Job
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.settings import FIELDS
@@ -69,21 +77,20 @@ class CheckedJob:
 def check_size(settings: Sequence[Mapping[str, Any]], limit: int) -> None:
     """Raise `InvalidBody` if a batch has no job, `ApiError` if it has more than `limit`."""
     if not settings:
-        message = "deforum_settings is an empty list; send at least one job."
-        raise InvalidBody(message, ("body", "deforum_settings"))
+        raise InvalidBody(messages.EMPTY_BATCH(), ("body", "deforum_settings"))
     if len(settings) > limit:
-        message = f"A batch may have {limit} jobs; this one has {len(settings)}: send it in parts."
-        raise ApiError(message, code=400)
+        raise ApiError(messages.TOO_MANY_JOBS(found=len(settings), most=limit), code=400)
 
 
 def check_cells(settings: Sequence[Mapping[str, Any]], most_cells: int) -> None:
-    """Raise `TooManyCells` if the schedules of a batch have more values than one request may ask for.
+    """Raise `TooManyFrames` if the schedules of a batch have more values than one request may have.
 
-    Known before any is evaluated. The length of a film whose video sets it is only known later.
+    Checked before any schedule is evaluated. A length that an init video determines is not counted, as it is not known
+    yet.
     """
     frames = sum(_frames(submitted) for submitted in settings)
     if frames * SCHEDULES > most_cells:
-        raise TooManyCells(frames, most_cells // SCHEDULES)
+        raise TooManyFrames(frames, most_cells // SCHEDULES)
 
 
 def _frames(submitted: Mapping[str, Any]) -> int:
@@ -116,7 +123,7 @@ def check_all(
             if len(problems) > MOST_PROBLEMS:
                 break
         else:
-            frames, warnings = outcome.summary["frames"], few(outcome.warnings)
+            frames, warnings = outcome.summary["frames"], limit_warnings(outcome.warnings)
             checked.append(CheckedJob(json.dumps(submitted), frames, warnings, outcome.work, kind))
     if problems:
         raise InvalidBatch(list(problems))

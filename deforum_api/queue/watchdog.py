@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from deforum_api.queue import messages
 from deforum_api.queue.logs import PACKAGES
 
 if TYPE_CHECKING:
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 OUTSIDE_FRAMES_FACTOR = 6.0
 # A machine is as slow as it has been: this many times its longest step is no hanging.
 SLOW_FACTOR = 10.0
-
-_WORK = {
-    "PREPARING": "the model and the job's files were being loaded",
-    "GENERATING": "frame {frame} of {max_frames} was being made",
-    "POST_PROCESSING": "the film was being made",
-}
 
 
 class Patience:
@@ -115,14 +110,19 @@ class Attempt:
         return now - max(self._cancel_seen_at, self._heard_at)
 
     def hanging(self, silence_s: float) -> str:
-        """Return what hangs and since when, as plain sentences."""
+        """Return the message that the job hangs: since when, in which phase and function."""
         since = time.strftime("%H:%M:%S", time.localtime(self._told_at))
-        work = _WORK.get(self.phase, self.phase).format(frame=self._frame, max_frames=self._max_frames)
-        place = _innermost(sys._current_frames().get(self._thread))
-        return (
-            f"Nothing has moved since {since}, for {silence_s:.0f} s, while {work}{f' ({place})' if place else ''}. "
-            "If this is not a slow machine, cancel the job and start the program again."
-        )
+        function = _innermost(sys._current_frames().get(self._thread))
+        if function:
+            return messages.JOB_HANGS_IN(since=since, silence=silence_s, work=self._work(), function=function)
+        return messages.JOB_HANGS(since=since, silence=silence_s, work=self._work())
+
+    def _work(self) -> str:
+        if self.phase == "GENERATING":
+            return messages.WHILE_GENERATING(frame=self._frame, frames=self._max_frames)
+        if self.phase == "POST_PROCESSING":
+            return messages.WHILE_POST_PROCESSING()
+        return messages.WHILE_PREPARING()
 
     def stack(self) -> str:
         """Return where its thread stands, as a traceback."""
@@ -135,6 +135,6 @@ def _innermost(frame: FrameType | None) -> str:
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] in PACKAGES and module != __name__:
-            return f"in {module}.{frame.f_code.co_name}"
+            return f"{module}.{frame.f_code.co_name}"
         frame = frame.f_back
     return ""

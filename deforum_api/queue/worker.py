@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deforum_api.queue import messages
 from deforum_api.queue.descriptors import out_of_descriptors
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.events import Cancelled, Event, Failed, Parked, Reported, Succeeded
@@ -99,20 +100,17 @@ def attempt(
         return Parked()
     except errors.SettingsError as error:
         if error.retryable or _lacks(error):
-            return Failed(f"generation error: {error}", retryable=True)
-        return Failed(f"invalid arguments: {error}")
+            return Failed(messages.GENERATION_ERROR(reason=error), retryable=True)
+        return Failed(messages.INVALID_ARGUMENTS(reason=error))
     except errors.RenderError as error:
         log.warning("%s: %s", job.id, error, exc_info=error.__cause__)
-        return Failed(f"generation error: {error}", error.retryable or _lacks(error))
+        return Failed(messages.GENERATION_ERROR(reason=error), error.retryable or _lacks(error))
     except Exception as error:
         if passing := _passing(error):
             log.warning("%s: %s", job.id, passing, exc_info=error)
-            return Failed(f"generation error: {passing}", retryable=True)
+            return Failed(passing, retryable=True)
         log.exception("%s ended with an unexpected error", job.id)
-        name = type(error).__name__
-        return Failed(
-            f"generation error: an unexpected {name}; the server's log has the details under {job.id}."
-        )
+        return Failed(messages.UNEXPECTED_ERROR(kind=type(error).__name__, id=job.id))
     return Succeeded(str(result.outdir), result.timestring, result.frames, tuple(result.warnings))
 
 
@@ -127,13 +125,13 @@ def _passing(error: Exception) -> str | None:
     no_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     of_a_library = isinstance(error, RuntimeError) or type(error).__module__ == "cv2"
     if no_memory or (of_a_library and any(words in said for words in _NO_MEMORY)):
-        return "there was not enough memory; choose a smaller W and H."
+        return messages.JOB_OUT_OF_MEMORY()
     if lack := errors.lacking(error):
-        return f"the system has no more {lack}; close other programs or raise its limit."
+        return messages.JOB_OUT_OF_RESOURCES(resource=lack)
     if out_of_descriptors(error):
-        return "too many files and connections are open; end some programs, or allow more by ulimit -n."
+        return messages.JOB_OUT_OF_FILES()
     if isinstance(error, OSError) and is_full(error):
-        return "a disk is full, that of the outputs or of temporary files; free some space and resume."
+        return messages.JOB_DISK_FULL()
     return None
 
 

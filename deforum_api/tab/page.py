@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Match
 
 from deforum_api.http.routing import error_answer
 from deforum_api.queue.errors import ApiError
+from deforum_api.tab import messages
 from deforum_api.tab.routes import is_open
 
 log = logging.getLogger(__name__)
@@ -23,12 +24,11 @@ log = logging.getLogger(__name__)
 TITLE_SCRIPT = Path(__file__).parents[1] / "static" / "title.js"
 WAITING = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Deforum</title>
 <meta http-equiv="refresh" content="1"><link rel="icon" href="data:,">
-<style>:root{color-scheme:light dark;font-family:system-ui,sans-serif}
-body{display:grid;place-items:center;min-height:90vh}</style></head><body><p>Deforum is getting ready ...</p></body>
+<style>:root{{color-scheme:light dark;font-family:system-ui,sans-serif}}
+body{{display:grid;place-items:center;min-height:90vh}}</style></head><body><p>{text}</p></body>
 </html>"""
-# What is asked for there is never the tab's, however wrong it is.
+# Unknown paths below these get the API's error envelope, never a page of the tab.
 API_PATHS = ("/deforum_api/", "/deforum/")
-FAILED = "The tab could not be made; the server's log says why. The API and /docs work without it."
 
 
 class TabPage:
@@ -89,10 +89,12 @@ class TabPage:
         if self._living is None:
             self._living = asyncio.create_task(self._live())
         if self._living.done():
-            return error_answer(ApiError(FAILED))
+            return error_answer(ApiError(messages.TAB_FAILED()))
         if request.url.path != "/":
             return error_answer(_nothing_at(request))
-        return HTMLResponse(WAITING, headers={"Cache-Control": "no-store"})
+        return HTMLResponse(
+            WAITING.format(text=messages.TAB_STARTING()), headers={"Cache-Control": "no-store"}
+        )
 
     async def _live(self) -> None:
         """Make the tab, and keep what it runs in the background alive until the server ends."""
@@ -112,4 +114,4 @@ class TabPage:
 
 
 def _nothing_at(request: Request) -> ApiError:
-    return ApiError(f"There is nothing at {request.url.path[:100]!r}.", code=404)
+    return ApiError(messages.NOTHING_AT_PATH(path=request.url.path[:100]), code=404)

@@ -18,8 +18,10 @@ from deforum_api.queue.errors import FilesGone, InvalidBatch
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import Job
 from deforum_api.queue.runner import is_preview
+from deforum_api.tab import messages
 from deforum_api.tab.desktop import OptionsFile, show_folder
 from deforum_helpers.core.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.core.messages import Text
 from deforum_helpers.output.paths import IMAGES_FOLDER, SETTINGS_ENDING, Run
 from deforum_helpers.pipeline.prepare import HostFacts, Prepared
 from deforum_helpers.settings.host_options import Options, override
@@ -129,7 +131,7 @@ class QueueService:
     def settings(self, job_id: str) -> dict[str, Any]:
         job = self._queue.job(job_id)
         if job.is_tool:
-            raise DeforumError(f"{job_id} runs the tool {job.kind}; it has no settings of a video.")
+            raise DeforumError(messages.JOB_RUNS_TOOL(id=job_id, tool=job.kind))
         settings: dict[str, Any] = json.loads(job.settings_json)
         return settings
 
@@ -193,7 +195,7 @@ class QueueService:
     def open_folder(self, job_id: str) -> None:
         folder = self.job(job_id).folder
         if not self.opens_folders or folder is None or not folder.is_dir():
-            raise DeforumError("The folder cannot be opened from here; its path stands below the picture.")
+            raise DeforumError(messages.FOLDER_NOT_OPENED())
         show_folder(folder)
 
     def expected_seconds(self, prepared: Prepared) -> float | None:
@@ -222,10 +224,12 @@ def _changed_ns(folder: str | None) -> int:
 
 
 def _problem(entry: Mapping[str, Any], jobs: int) -> Problem:
-    """Return an entry of `errors` as a problem; of several jobs the message says which."""
-    of = f"Job {entry['job'] + 1}: " if jobs > 1 and entry["job"] is not None else ""
+    """Return an entry of `errors` as a problem; with several jobs the message names the job."""
+    message = Text(entry["message"], entry["code"])
+    if jobs > 1 and entry["job"] is not None:
+        message = message.at(messages.JOB_NUMBER(number=entry["job"] + 1))
     known = {name: entry[name] for name in ("setting", "frame", "column", "found", "allowed")}
-    return Problem(message=of + entry["message"], **known)
+    return Problem(message=message, **known)
 
 
 def _view(job: Job, position: int | None) -> JobView:

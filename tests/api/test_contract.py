@@ -102,7 +102,7 @@ def test_wrong_settings_are_400_with_every_error_and_nothing_is_accepted(client:
     assert answer.status_code == 400
     assert set(reply) == ENVELOPE
     assert reply["status"] == "BAD REQUEST"
-    keys = {"job", "setting", "frame", "column", "found", "allowed", "message"}
+    keys = {"job", "setting", "frame", "column", "found", "allowed", "message", "code"}
     assert all(set(error) == keys for error in reply["errors"])
     assert [(error["job"], error["setting"], error["found"]) for error in reply["errors"]] == [
         (None, "options_overrides.evil", None),

@@ -114,5 +114,5 @@ def test_a_line_that_comes_too_often_is_counted_in_place_of_written(
     assert lines == [
         *(f"The client {number} knocks." for number in range(3)),
         "Something else.",
-        "The client x knocks. (7 more like this were left out.)",
+        "The client x knocks. (7 more like this were omitted.)",
     ]

@@ -77,19 +77,22 @@ def test_a_cancelled_job_without_a_film_says_where_its_frames_are_and_why() -> N
     where = "Cancelled after 2 of 4 frames, which are in /out. "
     for end in (Failed("no ffmpeg."), Delayed("no ffmpeg.", 5.0, "It is tried again.")):
         job = walk(asked, end)
-        assert (job.status, job.message) == ("CANCELLED", f"{where}Its end met an error: no ffmpeg.")
+        assert (job.status, job.message) == (
+            "CANCELLED",
+            f"{where}An error occurred while the job was ending: no ffmpeg.",
+        )
     job = asked
     for _ in range(3):
         assert (job.status, job.cancel_requested) == ("ACCEPTED", True)
         job = walk(job, *([Claimed()] if job.phase == "QUEUED" else []), Interrupted())
-    why = "The program ended 3 times before they became a film."
+    why = "The server ended 3 times before the frames became a video."
     assert (job.status, job.message) == ("CANCELLED", where + why)
 
 
 def test_a_waiting_job_with_frames_is_ended_before_another_begins() -> None:
     waiting = replace(NEW, order=7, turn=9, frame=4, max_frames=10)
     asked = after(waiting, CancelAsked(), 101.0)
-    assert asked.message == "Cancelling: its frames become a film before the next job begins."
+    assert asked.message == "Cancelling: its frames become a video before the next job starts."
     assert asked.queued
     assert asked.place < 0
     ended = after(after(asked, Claimed(), 102.0), Cancelled(), 103.0)

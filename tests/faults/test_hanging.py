@@ -81,10 +81,10 @@ def test_a_hanging_engine_is_named_in_status_health_and_log(
     assert hanging.hangs.wait(WAIT_S)
     named = until(jobs, job.id, lambda job: f"frame 3 of {FRAMES} was being made" in (job.message or ""))
     assert (named.status, named.phase) == ("ACCEPTED", "GENERATING")
-    assert (named.message or "").startswith("Nothing has moved since ")
+    assert (named.message or "").startswith("No progress since ")
     assert "(in deforum_helpers.render." in (named.message or "")
     assert why_not_rendering(jobs) == named.message
-    said = [record.getMessage() for record in caplog.records if "Nothing has moved" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "No progress" in record.getMessage()]
     # A machine as slow as a hanging one is named, too.
     busy = [text for text in caplog.messages if "it moves again" in text]
     assert len(said) == 1 + len(busy)

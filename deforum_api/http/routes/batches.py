@@ -10,6 +10,7 @@ from fastapi import Header
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from deforum_api.http import messages
 from deforum_api.http.docs_pages import links
 from deforum_api.http.models import (
     Batch,
@@ -104,7 +105,7 @@ async def get_batch(id: str, jobs: JobQueue = JOBS) -> Response:
 async def cancel_batch(id: str, jobs: JobQueue = JOBS) -> Response:
     """Cancels every job of the batch that has not finished; `ids` are those that were really cancelled."""
     ids = await run_in_threadpool(jobs.cancel_batch, id)
-    message = f"{len(ids)} job(s) cancelled."
+    message = messages.BATCH_CANCELLED(count=len(ids))
     return JSONResponse({"ids": list(ids), "message": message, "message:": message})
 
 

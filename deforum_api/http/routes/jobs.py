@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from deforum_api.http import messages
 from deforum_api.http.docs_pages import links
 from deforum_api.http.models import DeforumJobStatus, JobCancelResponse, JobStatusCategory
 from deforum_api.http.routing import JOBS, SERVICE, Router, Service, changing_errors, errors, json_answer
@@ -103,9 +104,9 @@ async def cancel_job(id: str, purge: bool = PURGE, jobs: JobQueue = JOBS) -> Res
     """A queued job ends at once, a running one within one sampling step; what it has written is kept."""
     if purge:
         await run_in_threadpool(jobs.forget, id)
-        return JSONResponse({"id": id, "message": "Job forgotten; its files are kept."})
+        return JSONResponse({"id": id, "message": messages.JOB_FORGOTTEN()})
     await run_in_threadpool(jobs.cancel, id)
-    return JSONResponse({"id": id, "message": "Job cancelled."})
+    return JSONResponse({"id": id, "message": messages.JOB_CANCELLED()})
 
 
 @router.post(
@@ -147,5 +148,5 @@ def _order(cursor: str | None) -> int:
     if cursor is None:
         return -1
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 16):
-        raise InvalidBody("cursor must be the X-Next-Cursor header of the page before.", ("query", "cursor"))
+        raise InvalidBody(messages.CURSOR_INVALID(), ("query", "cursor"))
     return int(cursor)

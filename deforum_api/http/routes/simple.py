@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import Query
 from starlette.responses import JSONResponse, Response
 
+from deforum_api.http import messages
 from deforum_api.http.docs_pages import links
 from deforum_api.http.models import SimpleRunResponse, VersionResponse
 from deforum_api.http.reading import ReadRequest, while_there
@@ -81,5 +82,6 @@ async def run(
     if not ended.finished:
         raise QueueClosed
     if ended.status != "SUCCEEDED" or ended.outdir is None:
-        raise ApiError(ended.message or f"The job ended as {ended.status}.", code=500, id=ended.id)
+        message = ended.message or messages.JOB_ENDED(status=ended.status)
+        raise ApiError(message, code=500, id=ended.id)
     return JSONResponse({"outdir": ended.outdir, "job_id": ended.id})

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from deforum_api.queue import messages
 from deforum_api.queue.errors import Busy, InvalidBody, Refused
 from deforum_helpers.settings import json_object
 from deforum_helpers.settings.messages import json_account
@@ -163,13 +164,14 @@ def parse_json(body: bytes | str, loc: tuple[str | int, ...] = ("body",)) -> Any
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise InvalidBody(f"The body is not JSON: {json_account(error)}", loc, "json_invalid") from None
+        message = messages.BODY_NOT_JSON(reason=json_account(error))
+        raise InvalidBody(message, loc, "json_invalid") from None
     except UnicodeError:
-        raise InvalidBody("The body is not valid UTF-8 text.", loc, "json_invalid") from None
+        raise InvalidBody(messages.BODY_NOT_UTF8(), loc, "json_invalid") from None
     except RecursionError:
         raise _too_deep(loc) from None
     except _NumberError as error:
-        raise InvalidBody(str(error), loc, "json_invalid") from None
+        raise InvalidBody(error.args[0], loc, "json_invalid") from None
     return value
 
 
@@ -178,19 +180,19 @@ class _NumberError(Exception):
 
 
 def _no_constant(name: str) -> Any:
-    raise _NumberError(f"The body has the number {name}, which JSON does not know.")
+    raise _NumberError(messages.NUMBER_NOT_JSON(name=name))
 
 
 def _float(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise _NumberError(f"The body has the number {text[:20]}, which is too large.")
+        raise _NumberError(messages.NUMBER_OVERFLOWS(text=text[:20]))
     return value
 
 
 def _int(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise _NumberError(f"The body has a number of {len(text)} digits; {MAX_DIGITS} are allowed.")
+        raise _NumberError(messages.NUMBER_TOO_LONG(digits=len(text), most=MAX_DIGITS))
     return int(text)
 
 
@@ -200,7 +202,7 @@ def _check_depth(value: Any, loc: tuple[str | int, ...]) -> None:
         inside = [inner for outer in level for inner in _inside(outer)]
         count += len(inside)
         if count > MAX_VALUES:
-            raise InvalidBody(f"The body has more than {MAX_VALUES:,} values.", loc, "json_invalid")
+            raise InvalidBody(messages.TOO_MANY_VALUES(most=MAX_VALUES), loc, "json_invalid")
         level = [inner for inner in inside if isinstance(inner, (dict, list))]
         if not level:
             return
@@ -230,34 +232,34 @@ def envelope(body: Any) -> dict[str, Any]:
 
 def _envelope_problems(body: Any) -> Iterator[tuple[tuple[str, ...], str | None]]:
     if not isinstance(body, dict):
-        yield ("body",), f'The body must be an object, {{"deforum_settings": ...}}; found {_kind(body)}.'
+        yield ("body",), messages.BODY_NOT_BATCH(found=kind_of_value(body))
         return
     yield ("body", "deforum_settings"), _settings_problem(body)
     overrides = body.get("options_overrides")
     if overrides is not None and not isinstance(overrides, dict):
-        found = f"found {_kind(overrides)}"
-        yield ("body", "options_overrides"), f"options_overrides must be an object, or be left out; {found}."
+        yield ("body", "options_overrides"), messages.OVERRIDES_NOT_OBJECT(found=kind_of_value(overrides))
 
 
 def _settings_problem(body: dict[str, Any]) -> str | None:
     if "deforum_settings" not in body:
-        return 'The body has no deforum_settings; the settings go inside it: {"deforum_settings": {...}}.'
+        return messages.SETTINGS_MISSING()
     found = body["deforum_settings"]
     odd = [one for one in found if not isinstance(one, dict)] if isinstance(found, list) else []
     if isinstance(found, dict) or (isinstance(found, list) and not odd):
         return None
-    among = f"{_kind(odd[0])} in the list" if odd else _kind(found)
-    return f"deforum_settings must be an object of settings, or a list of such objects; found {among}."
+    among = f"{kind_of_value(odd[0])} in the list" if odd else kind_of_value(found)
+    return messages.SETTINGS_NOT_OBJECTS(found=among)
 
 
-def _kind(value: Any) -> str:
+def kind_of_value(value: Any) -> str:
+    """Return a JSON value's type in words."""
     kinds = {list: "a list", str: "text", bool: "true or false", type(None): "nothing", dict: "an object"}
     return kinds.get(type(value), "a number")
 
 
 def _too_deep(loc: tuple[str | int, ...]) -> InvalidBody:
-    return InvalidBody(f"The body is nested deeper than {MAX_DEPTH} levels.", loc, "json_invalid")
+    return InvalidBody(messages.BODY_TOO_DEEP(most=MAX_DEPTH), loc, "json_invalid")
 
 
 def too_big() -> Refused:
-    return Refused("The body is too big: 2 MiB are allowed, 8 MiB with inline images.", code=413)
+    return Refused(messages.BODY_TOO_LARGE(), code=413)

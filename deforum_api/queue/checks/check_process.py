@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from deforum_api.queue import messages
 from deforum_api.queue.checks.request import Findings, Question, examined, prepared_job
 from deforum_api.queue.errors import ApiError, TooLarge
 from deforum_api.queue.logs import write_own_log
@@ -65,7 +66,11 @@ def asked(question: Question, facts: HostFacts) -> tuple[dict[str, Any], list[by
 def told(findings: Findings | ApiError) -> tuple[dict[str, Any], list[bytes]]:
     """Return what was found, or what is wrong, as a message."""
     if isinstance(findings, ApiError):
-        about = {"kind": type(findings).__name__, "code": findings.code}
+        about = {
+            "kind": type(findings).__name__,
+            "message_code": findings.message_code,
+            "code": findings.code,
+        }
         return {"error": {**about, "envelope": findings.envelope(), "headers": findings.headers}}, []
     told = ("frames", "warnings", "work", "kind")
     jobs = [{name: getattr(job, name) for name in told} for job in findings.jobs]
@@ -127,11 +132,10 @@ def answer(message: Message) -> tuple[dict[str, Any], list[bytes]]:
     except ApiError as error:
         return told(error)
     except MemoryError:
-        return told(TooLarge("Checking this takes too much memory; send it in parts, or with fewer frames."))
+        return told(TooLarge(messages.CHECK_TOO_LARGE()))
     except Exception as error:
-        log.exception("A check met an unexpected error")
-        name = type(error).__name__
-        return told(ApiError(f"The server met an unexpected {name}; its log has the details.", code=500))
+        log.exception("A check failed unexpectedly")
+        return told(ApiError(messages.CHECK_FAILED(kind=type(error).__name__), code=500))
 
 
 def main() -> None:

@@ -18,9 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from deforum_api.queue import messages
 from deforum_api.queue.checks.check_process import Message, asked, read_message, understood, write_message
 from deforum_api.queue.checks.request import Findings, Question, examined
-from deforum_api.queue.errors import ApiError, Busy, QueueClosed, TooLarge, TooManyCells, restored
+from deforum_api.queue.errors import ApiError, Busy, QueueClosed, TooLarge, TooManyFrames, error_from_envelope
 from deforum_api.queue.submission import SCHEDULES
 from deforum_helpers.core.files.scratch import CHECKS, ScratchFolder
 
@@ -197,7 +198,7 @@ class CheckProcesses:
     def examine(self, question: Question, gone: threading.Event | None = None) -> Findings:
         gone = gone or threading.Event()
         if len(question.body) <= SMALL_BYTES:
-            with suppress(TooManyCells):
+            with suppress(TooManyFrames):
                 return self._examined(replace(question, most_cells=SMALL_CELLS), gone)
         with self._line_of_large.turn(gone):
             return self._examined(question, gone, waited=True)
@@ -228,7 +229,7 @@ class CheckProcesses:
             return CheckProcess()
         except OSError as error:
             log.error("No checking program can be started: %s", error)
-            message = f"The server cannot check anything just now ({error.strerror}); try again in a moment."
+            message = messages.CHECKS_UNAVAILABLE(reason=error.strerror)
             raise ApiError(message, code=503, headers={"Retry-After": "5"}) from None
 
     def _give_back(self, process: CheckProcess) -> None:
@@ -288,7 +289,7 @@ class CheckProcess:
             raise
         head, _ = answer
         if "error" in head:
-            raise restored(**head["error"])
+            raise error_from_envelope(**head["error"])
         return understood(answer)
 
     def kill(self) -> None:
@@ -312,18 +313,14 @@ class CheckProcess:
             except queue.Empty:
                 check_wanted(gone, closed)
                 if time.monotonic() > until:
-                    raise TooLarge(
-                        "Checking this takes too long; send fewer jobs or frames at once."
-                    ) from None
+                    raise TooLarge(messages.CHECK_TOO_SLOW()) from None
                 continue
             if answer is None:
                 code = self._program.wait()
                 log.error("A checking program ended with %s in the middle of a check.", code)
                 if code == -getattr(signal, "SIGKILL", 9):
-                    raise TooLarge(
-                        "Checking this took too much memory; send it in parts, or with fewer frames."
-                    )
-                raise ApiError("The checks ended unexpectedly; the server's log has the details.", code=500)
+                    raise TooLarge(messages.CHECK_TOO_LARGE())
+                raise ApiError(messages.CHECK_ENDED(), code=500)
             return answer
 
     def _listen(self) -> None:
