@@ -1,4 +1,4 @@
-"""A zip file for a bug report: versions, how the host is, the last jobs and the log, without what they are about."""
+"""A zip file for a bug report: versions, health, the last jobs and the log, without the user's own words."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import argparse
 
 from deforum_api.hosts import messages
 from deforum_api.hosts.webui_flags import preload
-from deforum_api.http.security import listed
+from deforum_api.http.security import split_list
 from deforum_helpers.engines.registry import own_engines
 from deforum_helpers.pipeline.host_facts import lacks_checkpoint
 
@@ -61,7 +61,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def flag_problem(flags: argparse.Namespace) -> str | None:
     """Return the message that says which flags do not fit together, or None."""
-    accounts = listed(flags.api_auth)
+    accounts = split_list(flags.api_auth)
     if not all(":" in account.strip(":") for account in accounts):
         return messages.LOGIN_MALFORMED()
     if flags.listen and not accounts and not flags.insecure:

@@ -1,4 +1,4 @@
-"""What a WebUI gets from us: the routes on each of its apps, the tab on each of its pages, one queue behind all."""
+"""Deforum in a WebUI: its routes on each of the WebUI's apps, its tab on each page, one queue behind them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fastapi import FastAPI
 
 from deforum_api.hosts import messages
 from deforum_api.hosts.run_now import run_files, settings_files
-from deforum_api.hosts.unfinished import going_on, parked, tell
+from deforum_api.hosts.unfinished import log_sentences, parked_sentences, resumed_sentences
 from deforum_api.http.security import access_of
-from deforum_api.queue.checks.processes import CheckProcesses
+from deforum_api.queue.checks.processes import CheckerPool
 from deforum_api.queue.checks.request import prepared_job
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.jobs import JobQueue
@@ -122,8 +122,8 @@ def host_queue() -> JobQueue:
     remove_unused_claims(_roots()[1])
     limits = Limits(hang_after_s=flag("deforum_hang_after", HANG_AFTER_S))
     store = SqliteStore(data_folder() / FILE_NAME)
-    tell(going_on(store))
-    checks = CheckProcesses(host_facts)
+    log_sentences(resumed_sentences(store))
+    checks = CheckerPool(host_facts)
     queue = JobQueue(_check, _render, checks=checks, store=store, limits=limits, roots=_roots)
     threading.Thread(target=_park_at_exit, args=(queue,), name="deforum-exit").start()
     return queue
@@ -142,7 +142,7 @@ def _park_at_exit(queue: JobQueue) -> None:
     threading.main_thread().join()
     worked_on = queue.runner.running
     if queue.close(PARKING_TIME_S):
-        tell(parked(queue.store, worked_on))
+        log_sentences(parked_sentences(queue.store, worked_on))
     else:
         log.warning(
             "The running job did not stop in time; it resumes from its last saved frame at the next start."

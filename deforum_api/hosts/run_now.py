@@ -1,4 +1,4 @@
-"""Renders settings files given on the command line, through the same queue as everything else."""
+"""Rendering of settings files named on the command line, through the job queue."""
 
 from __future__ import annotations
 

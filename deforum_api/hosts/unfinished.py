@@ -14,13 +14,13 @@ from deforum_helpers.core.messages import Message
 log = logging.getLogger(__name__)
 
 
-def tell(sentences: Iterable[str]) -> None:
+def log_sentences(sentences: Iterable[str]) -> None:
     """Write sentences to the log, which a terminal shows."""
     for sentence in sentences:
         log.info("%s", sentence)
 
 
-def going_on(store: JobStore) -> tuple[str, ...]:
+def resumed_sentences(store: JobStore) -> tuple[str, ...]:
     """Return sentences about the unfinished jobs that an earlier server has left."""
     jobs = sorted(store.page("ACCEPTED"), key=lambda job: job.place)
     begun = [job for job in jobs if not job.held and (job.frame or job.outdir)]
@@ -33,7 +33,7 @@ def going_on(store: JobStore) -> tuple[str, ...]:
     return (*sentences, *_others(jobs, begun, messages.JOB_QUEUED, messages.JOBS_QUEUED))
 
 
-def parked(store: JobStore, worked_on: str | None) -> tuple[str, ...]:
+def parked_sentences(store: JobStore, worked_on: str | None) -> tuple[str, ...]:
     """Return sentences about the unfinished jobs that the ending server leaves for its next start.
 
     Args:

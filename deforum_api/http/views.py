@@ -1,4 +1,4 @@
-"""Long answers, sent a slice at a time: between two slices the event loop serves all others."""
+"""Jobs as JSON, and long responses sent in slices, between which the event loop serves other requests."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from deforum_api.queue.record import Job
 SLICE_BYTES = 128 * 1024
 
 
-class SlicedAnswer(StreamingResponse):
-    """Sends pieces, whatever their lengths, as slices.
+class SlicedResponse(StreamingResponse):
+    """Sends pieces of any length in slices of `SLICE_BYTES`.
 
     Args:
         pieces: text or bytes.
@@ -76,7 +76,7 @@ def _paused(job: Job) -> str:
 
 @lru_cache(maxsize=CACHED_JOBS)
 def _known(job: Job) -> str:
-    """Return the text of what does not change before the job's next update."""
+    """Return the JSON text that stays the same until the job's next update."""
     return _ENCODER.encode(
         {
             "id": job.id,

@@ -1,4 +1,4 @@
-"""What the standalone tab does on this machine: a small file of options, and folders shown on the desktop."""
+"""The standalone tab's options file, and folders shown on the desktop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tab at `/` of our own server: made when it is first asked for."""
+"""The tab at `/` of the standalone server, built at the first request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Match
 
-from deforum_api.http.routing import error_answer
+from deforum_api.http.routing import error_response
 from deforum_api.queue.errors import ApiError
 from deforum_api.tab import messages
 from deforum_api.tab.routes import is_open
@@ -32,7 +32,7 @@ API_PATHS = ("/deforum_api/", "/deforum/")
 
 
 class TabPage:
-    """An ASGI app that makes the real one at the first request: whoever uses only the API need not wait for it.
+    """An ASGI app that builds the tab at the first request, so that clients of the API need not wait for it.
 
     Args:
         serve: puts the tab at `/` of an app; takes seconds.
@@ -83,21 +83,21 @@ class TabPage:
             if match is Match.PARTIAL:
                 await route.handle({**scope, **matched}, receive, send)
                 return
-        await error_answer(_nothing_at(request))(scope, receive, send)
+        await error_response(_nothing_at(request))(scope, receive, send)
 
     def _wait(self, request: Request) -> Response:
         if self._living is None:
             self._living = asyncio.create_task(self._live())
         if self._living.done():
-            return error_answer(ApiError(messages.TAB_FAILED()))
+            return error_response(ApiError(messages.TAB_FAILED()))
         if request.url.path != "/":
-            return error_answer(_nothing_at(request))
+            return error_response(_nothing_at(request))
         return HTMLResponse(
             WAITING.format(text=messages.TAB_STARTING()), headers={"Cache-Control": "no-store"}
         )
 
     async def _live(self) -> None:
-        """Make the tab, and keep what it runs in the background alive until the server ends."""
+        """Build the tab and keep its background tasks alive until the server ends."""
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         try:
             await asyncio.to_thread(self._serve, app)

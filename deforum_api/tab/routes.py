@@ -1,7 +1,6 @@
-"""What the tab's page asks of our own server: its events, uploads of files, and the outputs that it shows.
+"""The routes of the standalone tab: its events, uploads, and the outputs that it shows.
 
-gradio makes the page and nothing else: no value of a page reaches it, and none of its own routes is open but those that
-`PAGE_FILES` lists.
+gradio only builds the page: it receives no values, and of its own routes only those in `PAGE_FILES` are open.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from deforum_api.http.outputs import Output, file_answer
-from deforum_api.http.routing import error_answer, json_answer
+from deforum_api.http.outputs import Output, file_response
+from deforum_api.http.routing import error_response, json_response
 from deforum_api.http.security import UPLOAD_PATH
 from deforum_api.queue.checks.body import parse_json, read_body
 from deforum_api.queue.errors import ApiError, InvalidBody, Refused
@@ -94,10 +93,10 @@ def add_tab_routes(app: FastAPI, events: Mapping[int, Event], uploads: Uploads, 
         (UPLOAD_PATH, upload, "POST"),
         (FILE_PATH, file, "GET"),
     ):
-        app.add_route(path, _told(answer), methods=[method], include_in_schema=False)
+        app.add_route(path, _with_error_envelope(answer), methods=[method], include_in_schema=False)
 
 
-def _told(answer: Answer) -> Answer:
+def _with_error_envelope(answer: Answer) -> Answer:
     """Return `answer` with its errors in the API's envelope; the page's script reads the field `error`."""
 
     async def told(request: Request) -> Response:
@@ -111,8 +110,8 @@ def _told(answer: Answer) -> Answer:
             log.exception("%s %s met an unexpected error", request.method, request.url.path[:100])
             refused = ApiError(messages.TAB_REQUEST_FAILED(kind=type(error).__name__), code=500)
         if request.method == "GET":
-            return error_answer(refused)
-        return json_answer(json.dumps(refused.envelope() | {"error": refused.message}), refused.code)
+            return error_response(refused)
+        return json_response(json.dumps(refused.envelope() | {"error": refused.message}), refused.code)
 
     return told
 
@@ -121,11 +120,11 @@ async def _event_answer(
     request: Request, events: Mapping[int, Event], limiter: anyio.CapacityLimiter
 ) -> Response:
     body = await read_body(request)
-    said = await anyio.to_thread.run_sync(lambda: _said(body, events), limiter=limiter)
-    return json_answer(said)
+    said = await anyio.to_thread.run_sync(lambda: _event_json(body, events), limiter=limiter)
+    return json_response(said)
 
 
-def _said(whole: bytes, events: Mapping[int, Event]) -> str:
+def _event_json(whole: bytes, events: Mapping[int, Event]) -> str:
     """Call the event that a body names and return its answer as JSON; takes long where settings are checked."""
     begun = time.monotonic()
     body = parse_json(whole)
@@ -162,14 +161,15 @@ async def _upload_answer(request: Request, uploads: Uploads) -> Response:
         if not files:
             raise InvalidBody(messages.UPLOAD_EMPTY(), ("body", "files"), "missing")
         ids = [
-            await run_in_threadpool(uploads.add, one.filename or "file", _chunks(one.file)) for one in files
+            await run_in_threadpool(uploads.add, one.filename or "file", _file_chunks(one.file))
+            for one in files
         ]
     finally:
         await form.close()
-    return json_answer(json.dumps(ids))
+    return json_response(json.dumps(ids))
 
 
-def _chunks(file: Any) -> Any:
+def _file_chunks(file: Any) -> Any:
     file.seek(0)
     return iter(lambda: file.read(CHUNK_BYTES), b"")
 
@@ -181,7 +181,7 @@ def _shown_types() -> dict[str, str]:
 
 
 def _file_answer(request: Request, root: Path) -> Response:
-    """Return an output of the output folder; anything else there, and everything elsewhere, is as good as none."""
+    """Return a file of the output folder if it is an output; everything else is a 404."""
     path = Path(str(request.path_params["path"]).replace("\0", ""))
     none = ApiError(messages.NO_SUCH_OUTPUT(), code=404)
     try:
@@ -194,4 +194,4 @@ def _file_answer(request: Request, root: Path) -> Response:
             about = os.fstat(opened.fileno())
     except (OSError, ValueError, KeyError):
         raise none from None
-    return file_answer(request, Output("", media_type, place, about.st_size, about.st_mtime_ns))
+    return file_response(request, Output("", media_type, place, about.st_size, about.st_mtime_ns))

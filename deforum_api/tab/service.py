@@ -1,4 +1,4 @@
-"""The job queue as the tab asks for it."""
+"""The tab's job service, over the queue that the API uses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _STATES: dict[str, JobState] = {"SUCCEEDED": "done", "FAILED": "failed", "CANCEL
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Listing:
     """A job's files, when they were listed, and in which state the job was then."""
 
     mark: tuple[object, ...]
@@ -77,7 +77,7 @@ class QueueService:
         self._overrides = self._options.read(facts.options) if keeps_options else {}
         self._look = look
         self._queue = queue
-        self._looks: dict[str, _Look] = {}
+        self._listings: dict[str, _Listing] = {}
 
     def facts_now(self) -> HostFacts:
         return self._look() if self._look else self.facts
@@ -160,13 +160,13 @@ class QueueService:
     def _files(self, job: Job) -> tuple[Output, ...]:
         """Return the job's files: listed anew when its folder has changed, and once a second at most while it runs."""
         mark, now = (job.finished, job.outdir, job.timestring, _changed_ns(job.outdir)), time.monotonic()
-        look = self._looks.get(job.id)
+        look = self._listings.get(job.id)
         recent = look is not None and not job.finished and now - look.at_s < LOOK_EVERY_S
         if look is None or look.mark[:3] != mark[:3] or (look.mark != mark and not recent):
-            look = _Look(mark, now, tuple(outputs(job)))
-            if len(self._looks) >= LOOKS_KEPT:
-                self._looks = {}
-            self._looks[job.id] = look
+            look = _Listing(mark, now, tuple(outputs(job)))
+            if len(self._listings) >= LOOKS_KEPT:
+                self._listings = {}
+            self._listings[job.id] = look
         return look.files
 
     def newest_frame(self, job_id: str) -> Path | None:

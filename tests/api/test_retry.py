@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from deforum_api.queue.errors import KeyReused, StoreUnavailable
 from deforum_api.queue.jobs import JobQueue
-from deforum_api.queue.owners import Me
+from deforum_api.queue.owners import ServerIdentity
 from deforum_api.queue.record import Job
 from deforum_api.queue.sqlite import SqliteStore
 from deforum_api.queue.submission import Limits, digest_of
@@ -212,7 +212,7 @@ def test_a_delayed_job_with_frames_that_is_cancelled_is_made_into_a_film(
 
 def ended_program(path: Path) -> SqliteStore:
     """The store of a program that is over: no process began when it says it did."""
-    return SqliteStore(path, replace(Me.now(), id="ended", began="1"))
+    return SqliteStore(path, replace(ServerIdentity.now(), id="ended", began="1"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Bodies: bounded while they are read, strict where JSON is lax, and never a surprise further in."""
+"""Reading and parsing of request bodies, with limits on size, depth and numbers."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 _INLINE_IMAGE = re.compile(rb'data:image\\?/[^"&]*')
 
 
-class Held:
-    """How many bytes of bodies a server holds, and how many long ones it reads at once. For the event loop's thread."""
+class BodyBudget:
+    """Limits the bytes of bodies held in memory and the number of long ones read at once; event loop thread only."""
 
     def __init__(self, limit_bytes: int = HELD_LIMIT_BYTES) -> None:
         self.now_bytes = 0
@@ -72,18 +72,18 @@ class Held:
                 self._reading.release()
 
     def take(self, count: int) -> None:
-        """Hold `count` bytes more.
+        """Account for `count` more bytes.
 
         Raises:
-            Busy: there would be too many.
+            Busy: the limit would be exceeded.
         """
         if self.now_bytes + count > self._limit_bytes:
             raise Busy
         self.now_bytes += count
 
 
-async def read_body(request: Request, held: Held | None = None) -> bytes:
-    """Return the body; where it counts as `held`, the caller gives its length back.
+async def read_body(request: Request, budget: BodyBudget | None = None) -> bytes:
+    """Return the body; where it counts as `budget`, the caller gives its length back.
 
     Raises:
         Refused: 413, it is longer than 8 MiB.
@@ -92,28 +92,28 @@ async def read_body(request: Request, held: Held | None = None) -> bytes:
     announced = request.headers.get("content-length", "")
     stream = request.stream()
     if announced.isdecimal() and int(announced[:20]) > IMAGES_LIMIT_BYTES:
-        await _let_finish(request, stream)
-        raise too_big()
-    held = held or Held()
+        await _drain(request, stream)
+        raise body_too_large()
+    budget = budget or BodyBudget()
     if announced.isdecimal() and int(announced) <= LONG_BYTES:
-        return await _read(request, stream, held)
-    async with held.reading():
-        return await _read(request, stream, held)
+        return await _read(request, stream, budget)
+    async with budget.reading():
+        return await _read(request, stream, budget)
 
 
-async def _read(request: Request, stream: AsyncIterator[bytes], held: Held) -> bytes:
+async def _read(request: Request, stream: AsyncIterator[bytes], budget: BodyBudget) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
         async for chunk in stream:
             if size + len(chunk) > IMAGES_LIMIT_BYTES:
-                await _let_finish(request, stream)
-                raise too_big()
-            held.take(len(chunk))
+                await _drain(request, stream)
+                raise body_too_large()
+            budget.take(len(chunk))
             size += len(chunk)
             chunks.append(chunk)
     except BaseException:
-        held.now_bytes -= size
+        budget.now_bytes -= size
         raise
     return b"".join(chunks)
 
@@ -121,10 +121,10 @@ async def _read(request: Request, stream: AsyncIterator[bytes], held: Held) -> b
 def check_length(body: bytes, most_bytes: int) -> None:
     """Raise `Refused`, 413, if a body is longer than `most_bytes` without its inline images."""
     if len(body) > most_bytes and len(_INLINE_IMAGE.sub(b"", body)) > most_bytes:
-        raise too_big()
+        raise body_too_large()
 
 
-async def _let_finish(request: Request, stream: AsyncIterator[bytes]) -> None:
+async def _drain(request: Request, stream: AsyncIterator[bytes]) -> None:
     """Take what is left of a body that is too big, within bounds, if its connection ends with the answer.
 
     The server ends it then with the answer's last byte, and whatever is still under way resets it: a client that sends
@@ -146,7 +146,7 @@ async def _let_finish(request: Request, stream: AsyncIterator[bytes]) -> None:
 
 
 def parse_json(body: bytes | str, loc: tuple[str | int, ...] = ("body",)) -> Any:
-    """Return the value of a JSON text; of equal keys the last one holds.
+    """Return the value of a JSON text; of equal keys the last one counts.
 
     Raises:
         InvalidBody: not UTF-8, not JSON, numbers that no double holds, half surrogates, or nested too deep.
@@ -261,5 +261,5 @@ def _too_deep(loc: tuple[str | int, ...]) -> InvalidBody:
     return InvalidBody(messages.BODY_TOO_DEEP(most=MAX_DEPTH), loc, "json_invalid")
 
 
-def too_big() -> Refused:
+def body_too_large() -> Refused:
     return Refused(messages.BODY_TOO_LARGE(), code=413)

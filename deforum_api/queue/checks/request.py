@@ -1,4 +1,4 @@
-"""What would become of a job, told without queueing it."""
+"""Checks of a request in a checking process, and the response of a validation."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from deforum_api.queue.submission import (
     MOST_CELLS,
     CheckedJob,
     check_all,
-    check_cells,
+    check_frames,
     check_size,
-    checked_or_error,
     digest_of,
     job_number,
+    prepared_or_error,
 )
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.pipeline.prepare import Prepared, prepare
@@ -45,7 +45,7 @@ MOST_ANSWER_BYTES = 4 * 2**20
 MOST_SERIES_BYTES = 16 * 2**20
 
 
-def validation_answer(
+def validation_response(
     check: Check,
     settings: Sequence[Mapping[str, Any]],
     overrides: Mapping[str, Any] | None,
@@ -87,7 +87,7 @@ def validated(
     """
     budget, frames = ErrorBudget(), 0
     for number, submitted in enumerate(settings):
-        checked = cast("Prepared | SettingsError", checked_or_error(check, submitted, overrides))
+        checked = cast("Prepared | SettingsError", prepared_or_error(check, submitted, overrides))
         if isinstance(checked, SettingsError):
             problems = [(job_number(number, problem), problem) for problem in checked.problems]
             found, warnings = budget.entries(problems), list(limit_warnings(checked.warnings))
@@ -136,8 +136,8 @@ MOST_OVERRIDES_CHARACTERS = 16_384  # every job of a batch keeps them
 
 
 @dataclass(frozen=True)
-class Question:
-    """A request as it came.
+class CheckRequest:
+    """A request to check, with its body unparsed.
 
     Args:
         kind: the form of its body and the purpose; a digest needs no check.
@@ -163,8 +163,8 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What a request means.
+class CheckResult:
+    """The result of a check.
 
     Args:
         digest: tells one submitted batch from another.
@@ -179,25 +179,25 @@ class Findings:
     answer: bytes = b""
 
 
-def examined(question: Question, check: Check) -> Findings:
+def run_check(request: CheckRequest, check: Check) -> CheckResult:
     """Read and check a request.
 
     Raises:
         ApiError: what is wrong with it.
     """
-    check_length(question.body, question.most_bytes)
-    settings, overrides = _submitted(question)
-    digest = digest_of(settings, overrides, question.tool)
-    if question.kind == "digest":
-        return Findings(digest)
-    check_size(settings, question.most_jobs)
-    check_cells(settings, question.most_cells)
-    if question.kind == "validate":
-        length = len(question.body)
-        answer = validation_answer(check, settings, overrides, series=question.series, body_bytes=length)
-        return Findings(answer=answer)
-    jobs = check_all(check, settings, overrides, question.tool or ANIMATION)
-    return Findings(digest, jobs, json.dumps(overrides))
+    check_length(request.body, request.most_bytes)
+    settings, overrides = _submitted(request)
+    digest = digest_of(settings, overrides, request.tool)
+    if request.kind == "digest":
+        return CheckResult(digest)
+    check_size(settings, request.most_jobs)
+    check_frames(settings, request.most_cells)
+    if request.kind == "validate":
+        length = len(request.body)
+        answer = validation_response(check, settings, overrides, series=request.series, body_bytes=length)
+        return CheckResult(answer=answer)
+    jobs = check_all(check, settings, overrides, request.tool or ANIMATION)
+    return CheckResult(digest, jobs, json.dumps(overrides))
 
 
 def prepared_job(
@@ -240,10 +240,10 @@ def tool_body(arguments: Mapping[str, Any], overrides: Mapping[str, Any] | None)
     return json.dumps({**arguments, OVERRIDES: overrides}).encode()
 
 
-def _submitted(question: Question) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    if question.tool is not None:
-        return _arguments(question.body)
-    return _run(question) if question.kind == "run" else _batch(question.body)
+def _submitted(request: CheckRequest) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    if request.tool is not None:
+        return _arguments(request.body)
+    return _run(request) if request.kind == "run" else _batch(request.body)
 
 
 def _arguments(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
@@ -272,17 +272,17 @@ def _batch(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     return settings if isinstance(settings, list) else [settings], overrides
 
 
-def _run(question: Question) -> tuple[list[dict[str, Any]], None]:
-    given = {**question.arguments, **_body_arguments(question)}
+def _run(request: CheckRequest) -> tuple[list[dict[str, Any]], None]:
+    given = {**request.arguments, **_body_arguments(request)}
     return [_chosen_settings(given["settings_json"], given["allowed_params"])], None
 
 
-def _body_arguments(question: Question) -> dict[str, Any]:
-    if not question.body:
+def _body_arguments(request: CheckRequest) -> dict[str, Any]:
+    if not request.body:
         return {}
-    if question.is_form:
-        return dict(_form(question.body))
-    arguments = parse_json(question.body)
+    if request.is_form:
+        return dict(_form(request.body))
+    arguments = parse_json(request.body)
     if not isinstance(arguments, dict):
         raise InvalidBody(messages.RUN_BODY_NOT_OBJECT())
     return arguments
