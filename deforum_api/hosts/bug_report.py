@@ -1,4 +1,4 @@
-"""A zip file for a bug report: versions, how the host is, the last jobs and the log, without what they are about."""
+"""A zip file for a bug report: versions, health, the last jobs and the log, without the user's own words."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _last_jobs(root: Path) -> tuple[list[Job], str | None]:
     """Return the last jobs on record, and what is wrong with the records."""
     path = root / FILE_NAME
     if not path.is_file():
-        return [], "there are none"
+        return [], "no job database"
     try:
         store = SqliteStore(path)
         try:

@@ -1,4 +1,4 @@
-"""What a WebUI gets from us: the routes on each of its apps, the tab on each of its pages, one queue behind all."""
+"""Deforum in a WebUI: its routes on each of the WebUI's apps, its tab on each page, one queue behind them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
+from deforum_api.hosts import messages
 from deforum_api.hosts.run_now import run_files, settings_files
-from deforum_api.hosts.unfinished import going_on, parked, tell
+from deforum_api.hosts.unfinished import log_sentences, parked_sentences, resumed_sentences
 from deforum_api.http.security import access_of
-from deforum_api.queue.checks.processes import CheckProcesses
+from deforum_api.queue.checks.processes import CheckerPool
 from deforum_api.queue.checks.request import prepared_job
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.jobs import JobQueue
@@ -75,7 +76,7 @@ def app_started(app: FastAPI, flags: Any) -> None:
     try:
         _serve(app, flags)
     except StoreUnavailable as error:
-        log.error('The API is left out: %s Then press "Reload UI".', error.message)
+        log.error('The API is not available: %s Then press "Reload UI".', error.message)
     _run_now(flags)
 
 
@@ -100,7 +101,8 @@ def tabs() -> list[tuple[Any, str, str]]:
     try:
         queue = host_queue()
     except StoreUnavailable as error:
-        return [(message_tab(f'{error.message} Then press "Reload UI".'), TAB_TITLE, TAB_ID)]
+        message = messages.TAB_WITHOUT_DATABASE(reason=error.message)
+        return [(message_tab(message), TAB_TITLE, TAB_ID)]
     from deforum_api.tab.service import QueueService
     from deforum_helpers.ui import make_tab
 
@@ -120,8 +122,8 @@ def host_queue() -> JobQueue:
     remove_unused_claims(_roots()[1])
     limits = Limits(hang_after_s=flag("deforum_hang_after", HANG_AFTER_S))
     store = SqliteStore(data_folder() / FILE_NAME)
-    tell(going_on(store))
-    checks = CheckProcesses(host_facts)
+    log_sentences(resumed_sentences(store))
+    checks = CheckerPool(host_facts)
     queue = JobQueue(_check, _render, checks=checks, store=store, limits=limits, roots=_roots)
     threading.Thread(target=_park_at_exit, args=(queue,), name="deforum-exit").start()
     return queue
@@ -140,9 +142,11 @@ def _park_at_exit(queue: JobQueue) -> None:
     threading.main_thread().join()
     worked_on = queue.runner.running
     if queue.close(PARKING_TIME_S):
-        tell(parked(queue.store, worked_on))
+        log_sentences(parked_sentences(queue.store, worked_on))
     else:
-        log.warning("The running job did not stop in time; it goes on from its last checkpoint next time.")
+        log.warning(
+            "The running job did not stop in time; it resumes from its last saved frame at the next start."
+        )
     queue.store.close()
 
 
@@ -184,7 +188,7 @@ def _started_run_now(files: str, terminate: bool) -> threading.Thread:
             if terminate:
                 host_queue().close(PARKING_TIME_S)
         except StoreUnavailable as error:
-            log.error("Nothing is rendered: %s", error.message)
+            log.error("The settings files are not rendered: %s", error.message)
         if terminate:
             sys.stdout.flush()
             # A WebUI has no way to be ended from within with an exit code; its own Ctrl+C does the same.

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from deforum_api.hosts.bug_report import without_words
-from deforum_api.http.security import listed
+from deforum_api.http.security import split_list
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.progress import distinct_messages
@@ -76,7 +76,7 @@ PARSERS: dict[str, Parser] = {
     "ffmpeg's words": lambda text: ffmpeg_error("It", 1, text.encode("utf-8", "replace")),
     "warnings": lambda text: distinct_messages([text, text]),
     "bug report": lambda text: without_words(text, ["secret"]),
-    "origins": listed,
+    "origins": split_list,
     "picture's head": lambda text: check_head(b"GIF89a" + text.encode("utf-8", "replace")),
     "picture's text": lambda text: orientation(b"", text.encode("utf-8", "replace")),
 }

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from deforum_api.hosts.own_host import make_queue
 from deforum_api.queue import sqlite
-from deforum_api.queue.events import CancelAsked, Claimed, Failed, Interrupted, Parked, Reported, Resumed
+from deforum_api.queue.events import CancelRequested, Claimed, Failed, Interrupted, Parked, Reported, Resumed
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import MAX_ATTEMPTS, Job, after
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
@@ -356,7 +356,7 @@ def moved(job: Job, *events: Any) -> Job:
 def test_a_stopped_tool_has_no_files_and_starts_again() -> None:
     parked = moved(TOOL, Claimed(), AT_WORK, Parked())
     assert (parked.phase, parked.frame, parked.outdir) == ("QUEUED", 0, None)
-    cancelled = moved(parked, CancelAsked())
+    cancelled = moved(parked, CancelRequested())
     assert (cancelled.status, cancelled.cancel_requested) == ("CANCELLED", True)
     failed = moved(TOOL, Claimed(), AT_WORK, Failed("generation error: no", retryable=True))
     assert (failed.frame, failed.outdir, moved(failed, Resumed()).frame) == (2, None, 0)
@@ -365,7 +365,7 @@ def test_a_stopped_tool_has_no_files_and_starts_again() -> None:
 def test_an_interrupted_tool_starts_again_or_ends() -> None:
     again = moved(TOOL, Claimed(), AT_WORK, Interrupted())
     assert (again.status, again.phase, again.frame) == ("ACCEPTED", "QUEUED", 0)
-    assert moved(TOOL, Claimed(), AT_WORK, CancelAsked(), Interrupted()).status == "CANCELLED"
+    assert moved(TOOL, Claimed(), AT_WORK, CancelRequested(), Interrupted()).status == "CANCELLED"
     for _ in range(MAX_ATTEMPTS - 1):
         again = moved(again, Claimed(), AT_WORK, Interrupted())
     assert (again.status, again.error_type) == ("FAILED", "RETRYABLE")
