@@ -24,7 +24,7 @@ RESPONSE_NOT_JSON = Message(
 PATH_WITHOUT_SLASH = Message("path_without_slash", "The path is {found!r}; a path must begin with '/'.")
 NOT_A_SINGLE_FILE = Message("not_a_single_file", "kind is {found!r}; kind must be one of {allowed}.")
 DOWNLOAD_NOT_WRITTEN = Message("download_not_written", "{path} cannot be written: {reason}.")
-JOB_ENDED = Message("job_ended", "{job_id} {status}: {reason}")
+JOB_ENDED = Message("client_job_ended", "{job_id} {status}: {reason}")
 NO_REASON = Message("no_reason", "no reason was given.")
 
 # Commands

@@ -72,7 +72,7 @@ RUN_ENDED = Message("run_ended", "{file}: {status}: {text}")
 
 # Features that health reports as unavailable
 PACKAGE_MISSING = Message(
-    "package_missing", "The package {package} is not installed; install it with: pip install {package}"
+    "host_package_missing", "The package {package} is not installed; install it with: pip install {package}"
 )
 
 # In a WebUI

@@ -173,7 +173,7 @@ VIDEO_BEFORE_CANCEL = Message(
     "video_before_cancel", "Cancelling: its frames become a video before the next job starts."
 )
 CANCELLED_UNSTARTED = Message("cancelled_unstarted", "Cancelled before it started.")
-CANCELLED = Message("cancelled", "Cancelled after {frame} of {frames} frames.")
+CANCELLED = Message("cancelled_after_frames", "Cancelled after {frame} of {frames} frames.")
 CANCELLED_WITHOUT_VIDEO = Message(
     "cancelled_without_video", "Cancelled after {frame} of {frames} frames, which are in {outdir}."
 )
