@@ -33,7 +33,7 @@ from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.messages import shown
 from deforum_helpers.settings.modes import (
-    finds_people,
+    detects_people,
     reads_color_image,
     reads_end_image,
     reads_init_image,
@@ -174,7 +174,7 @@ def mask_problems(plan: Plan, downloads: Downloads) -> list[Problem]:
     for leaf in plan.masks.leaves:
         if leaf.kind == "file":
             problems += picture_problems(setting, leaf.text, downloads)
-    if finds_people(plan.settings) and (missing := missing_feature("people")) is not None:
+    if detects_people(plan.settings) and (missing := missing_feature("people")) is not None:
         setting_of_people = "hybrid_generate_human_masks"
         found = plan.settings.hybrid_generate_human_masks
         problems.append(Problem(f"{setting_of_people}: {missing}.", setting_of_people, found=found))

@@ -25,7 +25,7 @@ from deforum_helpers.render.masks import Masks, wanted_finders
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import (
-    finds_people,
+    detects_people,
     is_hybrid,
     is_moved,
     overlays,
@@ -134,7 +134,7 @@ def with_videos(
 
     if inputs.video is not None:
         paths = extracted(inputs.video, INPUT_FOLDER)
-        if finds_people(settings):
+        if detects_people(settings):
             kind, fps = settings.hybrid_generate_human_masks, inputs.video.fps / inputs.selection.step
             write_human_masks(
                 paths,

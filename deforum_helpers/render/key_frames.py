@@ -29,9 +29,9 @@ from deforum_helpers.settings import ControlNetUnit, Settings
 from deforum_helpers.settings.modes import (
     cadence,
     distribution,
+    has_ending,
     is_guided,
     is_interpolated,
-    is_led_to_an_end,
     is_moved,
     starts_from_video,
 )
@@ -237,7 +237,7 @@ def plan_key_frames(script: Script, places: tuple[int, ...], seeds: tuple[KeySee
     settings, values = script.settings, script.schedules.values
     indices = np.array(places, np.int64)
     fades = plan_fades(places, settings.max_frames, cadence(settings))
-    if is_led_to_an_end(settings):
+    if has_ending(settings):
         fades = (*fades[:-1], 1)  # nothing of the frame before it may show in the last one
     changes = transitions_at(script, indices)
     renewed = np.zeros(len(places), bool)
@@ -423,6 +423,6 @@ def _strengths(
 
 
 def _shows_end(settings: Settings, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-    if not is_led_to_an_end(settings):
+    if not has_ending(settings):
         return np.zeros(len(indices), bool)
     return np.array([ending_share(settings, index) > 0 for index in indices.tolist()])
