@@ -34,7 +34,7 @@ from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.messages import shown
 from deforum_helpers.settings.modes import (
-    finds_people,
+    detects_people,
     reads_color_image,
     reads_end_image,
     reads_init_image,
@@ -176,7 +176,7 @@ def mask_problems(plan: Plan, downloads: Downloads) -> list[Problem]:
     for leaf in plan.masks.leaves:
         if leaf.kind == "file":
             problems += image_problems(setting, leaf.text, downloads)
-    if finds_people(plan.settings) and (missing := missing_feature("people")) is not None:
+    if detects_people(plan.settings) and (missing := missing_feature("people")) is not None:
         setting_of_people = "hybrid_generate_human_masks"
         found = plan.settings.hybrid_generate_human_masks
         message = messages.FEATURE_UNAVAILABLE(setting=setting_of_people, reason=missing)

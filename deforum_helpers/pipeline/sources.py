@@ -26,7 +26,7 @@ from deforum_helpers.render.masks import Masks, wanted_finders
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import (
-    finds_people,
+    detects_people,
     is_hybrid,
     is_moved,
     overlays,
@@ -114,7 +114,7 @@ def with_videos(context: RenderContext, prepared: Prepared, outdir: Path) -> Ren
 
     if inputs.video is not None:
         paths = extracted(inputs.video, INPUT_FOLDER)
-        if finds_people(settings):
+        if detects_people(settings):
             kind, fps = settings.hybrid_generate_human_masks, inputs.video.fps / inputs.selection.step
             write_human_masks(
                 paths,

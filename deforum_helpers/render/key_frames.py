@@ -29,9 +29,9 @@ from deforum_helpers.settings import ControlNetUnit, Settings
 from deforum_helpers.settings.modes import (
     cadence,
     distribution,
+    has_ending,
     is_guided,
     is_interpolated,
-    is_led_to_an_end,
     is_moved,
     starts_from_video,
 )
@@ -239,7 +239,7 @@ def plan_key_frames(inputs: PlanInputs, places: tuple[int, ...], seeds: tuple[Ke
     settings, values = inputs.settings, inputs.schedules.values
     indices = np.array(places, np.int64)
     fades = plan_fades(places, settings.max_frames, cadence(settings))
-    if is_led_to_an_end(settings):
+    if has_ending(settings):
         fades = (*fades[:-1], 1)  # the last frame must show the end image alone
     changes = transitions_at(inputs, indices)
     renewed = np.zeros(len(places), bool)
@@ -427,6 +427,6 @@ def _strengths(
 
 
 def _shows_end(settings: Settings, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-    if not is_led_to_an_end(settings):
+    if not has_ending(settings):
         return np.zeros(len(indices), bool)
     return np.array([ending_share(settings, index) > 0 for index in indices.tolist()])

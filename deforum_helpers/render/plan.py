@@ -31,6 +31,7 @@ from deforum_helpers.settings import FIELDS, Settings, flat_settings
 from deforum_helpers.settings.acting import reasons
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.modes import (
+    blends_by_weights,
     cadence,
     distribution,
     is_hybrid,
@@ -39,7 +40,6 @@ from deforum_helpers.settings.modes import (
     shows_depth,
     uses_video,
     warps_by_depth,
-    weighs_prompts,
 )
 from deforum_helpers.settings.tables import YOUNGER_SETTINGS
 
@@ -208,7 +208,7 @@ def _read_inputs(settings: Settings, options: Options, manifest: Manifest | None
 
 
 def _prompts(settings: Settings, timeline: Timeline) -> PromptSeries:
-    read = interpolated_prompt_series if weighs_prompts(settings) else prompt_series
+    read = interpolated_prompt_series if blends_by_weights(settings) else prompt_series
     additions = (settings.animation_prompts_positive, settings.animation_prompts_negative)
     return read(settings.prompts, timeline, *additions)
 

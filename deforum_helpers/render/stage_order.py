@@ -15,10 +15,10 @@ from deforum_helpers.settings.modes import (
     is_interpolated,
     is_moved,
     masks_noise,
+    matches_video_colors,
     overlays,
     remembers,
     starts_from_video,
-    takes_video_colors,
     uses_masks,
 )
 
@@ -97,7 +97,7 @@ class StageOrder:
         self._plain = settings.motion_preview_mode
         coherence = "None" if self._plain else settings.color_coherence
         self._matches = coherence != "None"
-        self._video = self._matches and takes_video_colors(settings)
+        self._video = self._matches and matches_video_colors(settings)
         self._given = coherence == "Image" or self._video
         self._referenced = self._given
         self._moves = is_moved(settings)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from deforum_helpers.render.schedules import PlanInputs
 from deforum_helpers.settings import Settings
-from deforum_helpers.settings.modes import is_led_to_an_end, transition
+from deforum_helpers.settings.modes import has_ending, transition
 
 # Share of the usual strength, and of new noise, in the middle of a morph. With more strength and less noise the old
 # shapes remain; the other way round, consecutive frames have nothing in common.
@@ -111,7 +111,7 @@ def _returning(inputs: PlanInputs, index: int) -> Transition | None:
 
 def ending_share(settings: Settings, index: int) -> float:
     """Return the share of the end image in frame `index`: 0 before the ending, 1 in the last frame."""
-    if not is_led_to_an_end(settings) or index <= 0:
+    if not has_ending(settings) or index <= 0:
         return 0.0
     left = settings.max_frames - 1 - index
     return eased(max(0.0, 1 - left / settings.ending_frames))

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import messages
-from deforum_helpers.schedule.expression import MAX_MAGNITUDE, Culprit, Expression
-from deforum_helpers.schedule.keyframes import named_stretches
+from deforum_helpers.schedule.expression import MAX_MAGNITUDE, Expression, Undefined
+from deforum_helpers.schedule.keyframes import frame_ranges
 from deforum_helpers.schedule.reading import Reading
 from deforum_helpers.schedule.timeline import Timeline
 
@@ -74,13 +74,13 @@ class Evaluation:
 
     def refuse(self, reading: Reading, expression: Expression, frame: int) -> None:
         """Add a problem to `reading`: the operation that has no usable value at a frame."""
-        culprit = self.culprit(expression, frame)
+        undefined = self.undefined(expression, frame)
         reading.refuse(
             reading.problem(
-                culprit.place,
+                undefined.place,
                 messages.NO_FINITE_VALUE,
-                found=culprit.account,
-                allowed=_allowed(culprit),
+                found=undefined.account,
+                allowed=_allowed(undefined),
                 frame=frame,
             )
         )
@@ -116,10 +116,10 @@ class Evaluation:
 
     def warn_of_gaps(self, reading: Reading, expression: Expression, frames: Sequence[int]) -> None:
         """Add a warning that names the frames where an expression is undefined."""
-        culprit = self.culprit(expression, frames[0])
+        undefined = self.undefined(expression, frames[0])
         reading.warn(
-            culprit.place,
-            messages.UNDEFINED_VALUES(found=culprit.account, frames=named_stretches(frames)),
+            undefined.place,
+            messages.UNDEFINED_VALUES(found=undefined.account, frames=frame_ranges(frames)),
             frame=frames[0],
         )
 
@@ -134,18 +134,18 @@ class Evaluation:
             for value, is_whole in zip(values.tolist(), whole.tolist(), strict=True)
         ]
 
-    def culprit(self, expression: Expression, frame: int) -> Culprit:
+    def undefined(self, expression: Expression, frame: int) -> Undefined:
         """Return the innermost operation without a finite value at a frame."""
         scope = self._timeline.constants()
         scope["t"] = scope["i"] = np.float64(frame)
         with np.errstate(all="ignore"):
-            return expression.culprit(scope)
+            return expression.undefined(scope)
 
 
-def _allowed(culprit: Culprit) -> str:
+def _allowed(undefined: Undefined) -> str:
     allowed = f"a finite real number up to {MAX_MAGNITUDE:g}"
-    if culprit.symbol in _REAL_FROM_0_ON and culprit.account.endswith("= nan"):
+    if undefined.symbol in _REAL_FROM_0_ON and undefined.account.endswith("= nan"):
         return f"{allowed}; write abs(...) or max(..., 0) around a negative operand"
-    if culprit.symbol == "^":
+    if undefined.symbol == "^":
         return f"{allowed}; ^ is the exclusive or of whole numbers, write ** for powers"
     return allowed

@@ -74,7 +74,7 @@ class Operation(NamedTuple):
 Node: TypeAlias = "Number | Name | Operation"
 
 
-class Culprit(NamedTuple):
+class Undefined(NamedTuple):
     """The operation without a finite value: its index in the text, a description, and its symbol, "" = none."""
 
     place: int
@@ -100,10 +100,10 @@ class Expression(NamedTuple):
         """
         return _whole(self.root, scope)
 
-    def culprit(self, scope: Scope) -> Culprit:
+    def undefined(self, scope: Scope) -> Undefined:
         """Return the innermost operation without a finite value; `scope` holds scalars."""
         value, found = _traced(self.root, scope)
-        return found or Culprit(self.root.place, _told(self.root, [], value), "")
+        return found or Undefined(self.root.place, _told(self.root, [], value), "")
 
 
 def is_truth(node: Node) -> bool:
@@ -133,7 +133,7 @@ def _whole(node: Node, scope: Scope) -> Any:
     return node.symbol in WHOLE
 
 
-def _traced(node: Node, scope: Scope) -> tuple[Value, Culprit | None]:
+def _traced(node: Node, scope: Scope) -> tuple[Value, Undefined | None]:
     if not isinstance(node, Operation):
         return node.at(scope), None
     traced = [_traced(operand, scope) for operand in node.operands]
@@ -144,7 +144,7 @@ def _traced(node: Node, scope: Scope) -> tuple[Value, Culprit | None]:
     if node.symbol in CHOICES:
         traced = [traced[0], traced[1] if values[0] != 0 else traced[2]]
     inner = next((found for _, found in traced if found), None)
-    return value, inner or Culprit(node.place, _told(node, values, value), node.symbol)
+    return value, inner or Undefined(node.place, _told(node, values, value), node.symbol)
 
 
 def _told(node: Node, values: list[Value], value: Value) -> str:

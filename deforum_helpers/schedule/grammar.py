@@ -18,13 +18,13 @@ _LONGEST_FRAME = 64
 _BLANKS_AND_QUOTES = " \t\r\n'\""
 
 
-def is_doubled(text: str, frame: Span, middle: Span) -> bool:
+def repeats_frame(text: str, frame: Span, middle: Span) -> bool:
     """Return whether `middle` repeats the frame, as in `0: 0: (1)`."""
     again = text[middle.start : middle.end].strip(_BLANKS_AND_QUOTES)
     return bool(again) and again == text[frame.start : frame.end].strip(_BLANKS_AND_QUOTES)
 
 
-def two_frames(text: str, frame: Span, middle: Span) -> tuple[int, int] | None:
+def frame_pair(text: str, frame: Span, middle: Span) -> tuple[int, int] | None:
     """Return both numbers if `middle` is a plain frame too, as in `0: 4: (1)`, else None."""
     both = [text[span.start : span.end].strip(_BLANKS_AND_QUOTES) for span in (frame, middle)]
     if not all(re.fullmatch("[0-9]{1,9}", one) for one in both):
@@ -245,7 +245,7 @@ def _read_chunk(reading: Reading, chunk: list[int], entries: list[Entry], words:
     inside = 0  # colons in the value: with one it is neither blank nor a frame, and needs no further check
     for colon in colons[1:]:
         middle = Span(value_start, colon)
-        if not inside and is_doubled(reading.text, frame, middle):
+        if not inside and repeats_frame(reading.text, frame, middle):
             reading.warn(colon, messages.FRAME_REPEATED())
             value_start = colon + 1
             continue
@@ -253,7 +253,7 @@ def _read_chunk(reading: Reading, chunk: list[int], entries: list[Entry], words:
             reading.warn(following, messages.COMMA_MISSING())
             entries.append(Entry(frame, Span(value_start, following)))
             frame, value_start, inside = Span(following, colon), colon + 1, 0
-        elif not words and (pair := two_frames(reading.text, frame, middle)):
+        elif not words and (pair := frame_pair(reading.text, frame, middle)):
             earlier, later = pair
             if earlier > later:
                 reading.warn(colon, messages.EXTRA_VALUE(frame=earlier, value=later))

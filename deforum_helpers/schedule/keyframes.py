@@ -58,10 +58,14 @@ def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
             if PLAIN_NUMBER.fullmatch(key) and number != int(number):
                 reading.warn(span.start, messages.KEY_ROUNDED(key=key, frame=int(number)))
             return int(number)
-        culprit = expression.culprit(scope)
+        undefined = expression.undefined(scope)
     allowed = f"a frame number below {MAX_FRAME}"
     raise SettingsError(
-        [reading.problem(culprit.place, messages.KEY_OUT_OF_RANGE, found=culprit.account, allowed=allowed)]
+        [
+            reading.problem(
+                undefined.place, messages.KEY_OUT_OF_RANGE, found=undefined.account, allowed=allowed
+            )
+        ]
     )
 
 
@@ -71,10 +75,10 @@ def named_frames(frames: Iterable[int]) -> str:
     return ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
 
 
-def named_stretches(frames: Iterable[int]) -> str:
+def frame_ranges(frames: Iterable[int]) -> str:
     """Return ascending frames as text for a warning, as ranges: the first five and the number of other frames.
 
-    >>> named_stretches([2, 3, 4, 8])
+    >>> frame_ranges([2, 3, 4, 8])
     'the frames 2-4, 8'
     """
     stretches: list[tuple[int, int]] = []

@@ -38,7 +38,7 @@ _MARK_SLIP = re.compile(
 )
 
 
-class Formula(NamedTuple):
+class PromptExpression(NamedTuple):
     """An expression in backticks, its reading, and its source text."""
 
     expression: Expression
@@ -46,21 +46,23 @@ class Formula(NamedTuple):
     source: str
 
 
-class Shared(NamedTuple):
+class SharedWeight(NamedTuple):
     """A weight given by an expression, and the share of it at each frame of a blend."""
 
-    formula: Formula
+    formula: PromptExpression
     shares: Sequence[float]
 
 
-Piece: TypeAlias = "str | Formula | Shared | Sequence[str]"  # a sequence holds one text per frame
+Piece: TypeAlias = (
+    "str | PromptExpression | SharedWeight | Sequence[str]"  # a sequence holds one text per frame
+)
 
 
 class Part(NamedTuple):
     """One of the prompts joined by AND, and its weight."""
 
     pieces: list[Piece]
-    weight: float | Formula
+    weight: float | PromptExpression
 
     @property
     def source(self) -> str:
@@ -87,9 +89,9 @@ class Prompt:
     negative: list[Piece]
 
     @property
-    def formulas(self) -> list[Formula]:
+    def formulas(self) -> list[PromptExpression]:
         """The expressions of both sides."""
-        return [piece for piece in self.positive + self.negative if isinstance(piece, Formula)]
+        return [piece for piece in self.positive + self.negative if isinstance(piece, PromptExpression)]
 
 
 def merged_prompt(prompt: str, positive: str, negative: str) -> str:
@@ -198,7 +200,7 @@ def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> lis
         pieces.append(with_marks(text[place:opening])[0])
         try:
             expression = parse_expression(reading, opening + 1, closing, FRAME_NAMES, frame=frame)
-            pieces.append(Formula(expression, reading, text[opening + 1 : closing]))
+            pieces.append(PromptExpression(expression, reading, text[opening + 1 : closing]))
         except SettingsError as error:
             problems += error.problems
         place = closing + 1
@@ -222,7 +224,9 @@ def _split_pieces(pieces: list[Piece]) -> tuple[list[Piece], list[Piece]]:
 
 def written(pieces: Sequence[Piece]) -> str:
     """Return the source text of pieces."""
-    return "".join(f"`{piece.source}`" if isinstance(piece, Formula) else str(piece) for piece in pieces)
+    return "".join(
+        f"`{piece.source}`" if isinstance(piece, PromptExpression) else str(piece) for piece in pieces
+    )
 
 
 def parts_of(pieces: Sequence[Piece]) -> list[Part]:
@@ -249,7 +253,7 @@ def _weighted(pieces: list[Piece]) -> Part:
         return Part([*pieces[:-1], before], float(number))
     if len(pieces) > 2 and not last.strip():
         text, formula = pieces[-3:-1]
-        if isinstance(formula, Formula) and isinstance(text, str) and text.rstrip().endswith(":"):
+        if isinstance(formula, PromptExpression) and isinstance(text, str) and text.rstrip().endswith(":"):
             return Part([*pieces[:-3], text.rstrip()[:-1]], formula)
     return Part(pieces, 1.0)
 

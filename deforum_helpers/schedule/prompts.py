@@ -19,10 +19,10 @@ from deforum_helpers.schedule.keyframes import named_frames
 from deforum_helpers.schedule.prompt_text import (
     NEGATIVE_MARK,
     SETTING,
-    Formula,
     Piece,
     Prompt,
-    Shared,
+    PromptExpression,
+    SharedWeight,
     check_size,
     parts_of,
     read_prompts,
@@ -172,10 +172,10 @@ def _blend(from_prompt: Prompt, to_prompt: Prompt, first: int, second: int, fram
     return _Stretch(frames.start, frames.stop, whole, *blends)
 
 
-def _weights(weight: float | Formula, shares: Sequence[float]) -> tuple[list[str], Piece]:
+def _weights(weight: float | PromptExpression, shares: Sequence[float]) -> tuple[list[str], Piece]:
     """Return the weight of a part times the share of its prompt at each frame, as written and for evaluation."""
-    if isinstance(weight, Formula):
-        return [f"`({weight.source})*{weight_text(share)}`" for share in shares], Shared(weight, shares)
+    if isinstance(weight, PromptExpression):
+        return [f"`({weight.source})*{weight_text(share)}`" for share in shares], SharedWeight(weight, shares)
     words = [weight_text(weight * share) for share in shares]
     return words, words
 
@@ -192,8 +192,10 @@ def _written(
     for stretch in stretches:
         texts += stretch.texts
         for pieces, side in ((stretch.positive, positive), (stretch.negative, negative)):
-            formulas = [piece.formula if isinstance(piece, Shared) else piece for piece in pieces]
-            readings |= {id(one.reading): one.reading for one in formulas if isinstance(one, Formula)}
+            formulas = [piece.formula if isinstance(piece, SharedWeight) else piece for piece in pieces]
+            readings |= {
+                id(one.reading): one.reading for one in formulas if isinstance(one, PromptExpression)
+            }
             printed = [_printed(piece, evaluation, stretch) for piece in pieces]
             side += _joined(printed, stretch.end - stretch.first)
     problems = [problem for reading in readings.values() for problem in reading.problems]
@@ -210,9 +212,9 @@ def _written(
 
 
 def _printed(piece: Piece, evaluation: Evaluation, stretch: _Stretch) -> str | Sequence[str]:
-    if isinstance(piece, Formula):
+    if isinstance(piece, PromptExpression):
         return evaluation.printed(piece.reading, piece.expression, stretch.first, stretch.end)
-    if isinstance(piece, Shared):
+    if isinstance(piece, SharedWeight):
         expression, reading, _ = piece.formula
         values = evaluation.whole_values(reading, expression, stretch.first, stretch.end, extra_work=20)
         return [

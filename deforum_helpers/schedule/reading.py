@@ -39,7 +39,7 @@ class Reading:
         self._place = f"{setting}, {part}" if part else setting
         self._problems: list[Problem] = []
         self._warnings: list[str] = []
-        self._unsaid = 0
+        self._omitted = 0
 
     def problem(
         self,
@@ -76,7 +76,7 @@ class Reading:
     def warn(self, index: int | None, clause: Text, *, frame: int | None = None) -> None:
         """Add a warning about `index`, or about the whole text; `frame` is the frame concerned."""
         if len(self._warnings) >= MAX_WARNINGS:
-            self._unsaid += 1
+            self._omitted += 1
             return
         where = self._place if frame is None else f"{self._place}, frame {frame}"
         where = where if index is None else f"{where}, column {index + 1}"
@@ -99,6 +99,6 @@ class Reading:
     @property
     def warnings(self) -> tuple[str, ...]:
         """The warnings so far; beyond `MAX_WARNINGS` only their number."""
-        if not self._unsaid:
+        if not self._omitted:
             return tuple(self._warnings)
-        return (*self._warnings, messages.MORE_WARNINGS(setting=self.setting, count=self._unsaid))
+        return (*self._warnings, messages.MORE_WARNINGS(setting=self.setting, count=self._omitted))

@@ -20,7 +20,7 @@ from deforum_helpers.settings.modes import (
     uses_video,
 )
 from deforum_helpers.settings.predicates import is_on, is_set, is_used, one_of
-from deforum_helpers.settings.situations import HYBRID_VIDEO, PLAYS_VIDEO, VIDEO_INPUT
+from deforum_helpers.settings.situations import HYBRID_VIDEO, SOUND_FROM_VIDEO, VIDEO_INPUT
 from deforum_helpers.settings.tables import ANY_FACTOR, LARGEST_RIFE_X
 
 MAX_BATCH_NAME = 300
@@ -101,7 +101,7 @@ PATHS = (
     PathUse(
         "soundtrack_path", asks(is_used("soundtrack_path")), "add_soundtrack is File", _FILE, required=False
     ),
-    PathUse("video_init_path", asks(PLAYS_VIDEO), "add_soundtrack is Init Video", _FILE, required=False),
+    PathUse("video_init_path", asks(SOUND_FROM_VIDEO), "add_soundtrack is Init Video", _FILE, required=False),
     PathUse(
         "video_init_path",
         asks(VIDEO_INPUT),

@@ -11,9 +11,9 @@ from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.settings import messages
 from deforum_helpers.settings.files import json_object
-from deforum_helpers.settings.messages import Finding, Note, number_text, shown
+from deforum_helpers.settings.messages import Conversion, Note, number_text, shown
 from deforum_helpers.settings.model import FIELDS, UNITS
-from deforum_helpers.settings.prompt_lists import UnclearPrompts, framed_prompts
+from deforum_helpers.settings.prompt_lists import AmbiguousPrompts, prompts_by_frame
 from deforum_helpers.settings.tables import CLASSIC_SAMPLERS, MASK_FILLS
 from deforum_helpers.settings.values import read_value
 
@@ -94,7 +94,7 @@ _SWITCHED_BY: Mapping[str, tuple[str, Any]] = {
 }
 
 
-def modernised(submitted: Values) -> Change:
+def migrated(submitted: Values) -> Change:
     """Return `submitted` with the names, values and prompts of old files replaced by current ones.
 
     Invalid values are not changed; `read_value` reports them.
@@ -130,7 +130,7 @@ def _renamed(values: Values) -> Change:
             continue
         value = changed.pop(old)
         if _is_empty(value):
-            notes.append(Finding("empty", old))
+            notes.append(Conversion("empty", old))
             continue
         if new in changed and not _is_empty(changed[new]):
             notes.append(messages.OLD_NAME_UNUSED(old=old, new=new))
@@ -139,7 +139,7 @@ def _renamed(values: Values) -> Change:
         if old.startswith("hybrid_video_"):
             hybrid.append(old)
         else:
-            notes.append(Finding("name", old, meant=new))
+            notes.append(Conversion("name", old, meant=new))
     if hybrid:
         notes.append(messages.HYBRID_NAMES_SHORTENED(names=", ".join(hybrid)))
     return Change(changed, tuple(notes))
@@ -156,7 +156,7 @@ def _zoe_depth(values: Values) -> Change:
     changed = dict(values)
     if _is_empty(changed["use_zoe_depth"]):
         del changed["use_zoe_depth"]
-        return Change(changed, (Finding("empty", "use_zoe_depth"),))
+        return Change(changed, (Conversion("empty", "use_zoe_depth"),))
     algorithm = {"True": "Zoe+AdaBins (old)", "False": "Midas+AdaBins (old)"}.get(
         _text(changed.pop("use_zoe_depth"))
     )
@@ -179,7 +179,7 @@ def _old_values(values: Values) -> Change:
             value = _WORDS.get(value.strip().casefold(), value)
         if isinstance(value, (bool, int, float, str)) and value in table:
             changed[name] = table[value]
-            notes.append(Finding("notation", name, shown(values[name]), shown(table[value])))
+            notes.append(Conversion("notation", name, shown(values[name]), shown(table[value])))
     return Change(changed, tuple(notes))
 
 
@@ -192,7 +192,7 @@ def _unit_numbers(values: Values) -> Change:
             name = f"cn_{number}_{field}"
             if isinstance(changed.get(name), bool):
                 changed[name] = f"0:({number_text(int(changed[name]))})"
-                notes.append(Finding("notation", name, shown(values[name]), changed[name]))
+                notes.append(Conversion("notation", name, shown(values[name]), changed[name]))
     return Change(changed, tuple(notes))
 
 
@@ -232,7 +232,7 @@ def _multiples(values: Values) -> Change:
         multiple = _MULTIPLE.fullmatch(word) if isinstance(word, str) else None
         if multiple:
             changed[name] = int(multiple["after"] or multiple["before"])
-            notes.append(Finding("notation", name, shown(text), str(changed[name])))
+            notes.append(Conversion("notation", name, shown(text), str(changed[name])))
         elif word is False or word in ("disabled", "none", "off", "false"):
             changed |= {name: FIELDS[name].default, switch: off}
             notes.append(
@@ -277,7 +277,7 @@ def _prompts(values: Values) -> Change:
     if "animation_prompts" in changed:
         other = changed.pop("animation_prompts")
         if _is_empty(other):
-            warnings.append(Finding("empty", "animation_prompts"))
+            warnings.append(Conversion("empty", "animation_prompts"))
         else:
             both = not _is_empty(changed.get("prompts"))
             warnings.append(
@@ -301,8 +301,8 @@ def _parsed(text: str) -> tuple[Any, str]:
         with suppress(ValueError):
             return parse_json(text, object_pairs_hook=json_object), messages.PROMPTS_AS_JSON_TEXT()
     try:
-        framed = framed_prompts(text)
-    except UnclearPrompts:
+        framed = prompts_by_frame(text)
+    except AmbiguousPrompts:
         return text, messages.PROMPTS_AS_TEXT()
     if framed:
         return framed, messages.PROMPTS_WITH_FRAMES(frames=", ".join(list(framed)[:20]))
@@ -314,8 +314,8 @@ def _parsed(text: str) -> tuple[Any, str]:
 def _framed_list(prompts: list[str]) -> dict[str, str]:
     """Return the prompts of `["0: a lake", "60: a wood"]` by frame, empty if the list has no frames."""
     try:
-        framed = [framed_prompts(prompt) for prompt in prompts]
-    except UnclearPrompts:
+        framed = [prompts_by_frame(prompt) for prompt in prompts]
+    except AmbiguousPrompts:
         return {}
     return json_object([pair for one in framed for pair in one.items()]) if all(framed) else {}
 

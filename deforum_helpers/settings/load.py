@@ -13,7 +13,7 @@ from deforum_helpers.settings import messages
 from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.check import problems_of
 from deforum_helpers.settings.files import RepeatingObject, defaults, flat_settings, typed_settings
-from deforum_helpers.settings.legacy import OLD_NAMES, REMOVED, modernised
+from deforum_helpers.settings.legacy import OLD_NAMES, REMOVED, migrated
 from deforum_helpers.settings.messages import Note, sentences, shown
 from deforum_helpers.settings.model import FIELDS, Settings
 from deforum_helpers.settings.values import read_value
@@ -73,7 +73,7 @@ def examine_settings(
         SettingsError: not an object of names and values.
     """
     _check_envelope(submitted)
-    values, notes = modernised(submitted)
+    values, notes = migrated(submitted)
     known = {name: values[name] for name in FIELDS if name in values}
     unknown = {name: value for name, value in values.items() if name not in FIELDS}
     read, found, problems = _read_all(known, host_names or {})

@@ -214,7 +214,7 @@ def shown(value: object) -> str:
     return text if whole else f"{text[:MAX_SHOWN]}...{text[0]}"
 
 
-def bad_value(info: FieldInfo, value: object, allowed: str, hint: str = "") -> SettingsError:
+def invalid_value(info: FieldInfo, value: object, allowed: str, hint: str = "") -> SettingsError:
     """Return the error for a value that a setting cannot have.
 
     Args:
@@ -271,7 +271,7 @@ def _json_advice(error: json.JSONDecodeError) -> str:
 Kind = Literal["name", "notation", "text number", "bare number", "null", "empty"]
 
 
-class Finding(NamedTuple):
+class Conversion(NamedTuple):
     """A setting that was read from another notation.
 
     Args:
@@ -287,60 +287,60 @@ class Finding(NamedTuple):
     meant: str = ""
 
 
-Note = Finding | str
+Note = Conversion | str
 
 
 def sentences(notes: Iterable[Note]) -> tuple[str, ...]:
     """Return notes as sentences; findings of one kind share a sentence, at the position of the first."""
-    alike: dict[str, dict[Finding, None]] = {}
+    alike: dict[str, dict[Conversion, None]] = {}
     for note in notes:
         found = alike.setdefault(note if isinstance(note, str) else note.kind, {})
-        if isinstance(note, Finding):
+        if isinstance(note, Conversion):
             found[note] = None
     return tuple(_SENTENCES[key](tuple(found)) if found else key for key, found in alike.items())
 
 
-def _names(found: Sequence[Finding]) -> Text:
+def _names(found: Sequence[Conversion]) -> Text:
     if len(found) == 1:
         return SETTING_RENAMED(name=found[0].name, meant=found[0].meant)
     return SETTINGS_RENAMED(pairs=", ".join(f"{one.name} as {one.meant}" for one in found))
 
 
-def _notations(found: Sequence[Finding]) -> Text:
+def _notations(found: Sequence[Conversion]) -> Text:
     if len(found) == 1:
         return OTHER_NOTATION(name=found[0].name, found=found[0].found, meant=found[0].meant)
     return OTHER_NOTATIONS(values=", ".join(f"{one.name} {one.found} as {one.meant}" for one in found))
 
 
-def _text_numbers(found: Sequence[Finding]) -> Text:
+def _text_numbers(found: Sequence[Conversion]) -> Text:
     if len(found) == 1:
         return TEXT_AS_NUMBER(name=found[0].name, found=found[0].found)
     return TEXTS_AS_NUMBERS(values=_with_values(found))
 
 
-def _bare_numbers(found: Sequence[Finding]) -> Text:
+def _bare_numbers(found: Sequence[Conversion]) -> Text:
     if len(found) == 1:
         return NUMBER_FOR_ALL_FRAMES(name=found[0].name, found=found[0].found, meant=found[0].meant)
     return NUMBERS_FOR_ALL_FRAMES(values=_with_values(found))
 
 
-def _nulls(found: Sequence[Finding]) -> Text:
+def _nulls(found: Sequence[Conversion]) -> Text:
     if len(found) == 1:
         return SETTING_NULL(name=found[0].name)
     return SETTINGS_NULL(names=", ".join(one.name for one in found))
 
 
-def _empties(found: Sequence[Finding]) -> Text:
+def _empties(found: Sequence[Conversion]) -> Text:
     if len(found) == 1:
         return SETTING_EMPTY(name=found[0].name)
     return SETTINGS_EMPTY(names=", ".join(one.name for one in found))
 
 
-def _with_values(found: Sequence[Finding]) -> str:
+def _with_values(found: Sequence[Conversion]) -> str:
     return ", ".join(f"{one.name} {one.found}" for one in found)
 
 
-_SENTENCES: dict[str, Callable[[Sequence[Finding]], Text]] = {
+_SENTENCES: dict[str, Callable[[Sequence[Conversion]], Text]] = {
     "name": _names,
     "notation": _notations,
     "text number": _text_numbers,

@@ -17,20 +17,20 @@ from deforum_helpers.settings.situations import (
     FLAT,
     FLIPPED,
     GUIDED,
+    HAS_ENDING,
     HYBRID,
     HYBRID_VIDEO,
     INBETWEEN,
     INTERPOLATED,
-    LED_TO_AN_END,
     LENGTH_IS_GIVEN,
     MASKED,
     MATCHES_COLORS,
     MOVED,
     PARSEQ,
-    PLAYS_VIDEO,
     READS_MASK_VIDEO,
     READS_VIDEOS,
     SHOWS_DEPTH,
+    SOUND_FROM_VIDEO,
     USES_VIDEO,
     VIDEO_MOTION,
     WARPS_BY_DEPTH,
@@ -124,7 +124,7 @@ class AnimationSettings:
         bounds=(1, 1000),
         step=1,
         unit="frames",
-        used_when=LED_TO_AN_END,
+        used_when=HAS_ENDING,
     )
     reverse_generation: bool = setting(
         False,
@@ -890,7 +890,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Padding mode",
         choices=PADDING_MODES,
-        used_when=one_of("depth_warp", "classic") | CAMERA & LED_TO_AN_END,
+        used_when=one_of("depth_warp", "classic") | CAMERA & HAS_ENDING,
     )
     sampling_mode: str = setting(
         "bicubic",
@@ -911,7 +911,7 @@ class AnimationSettings:
         "Video. Also a folder of images, a pattern such as shots/*.png, or an animated GIF, WebP or AVIF.",
         tab=_VIDEO,
         label="Video init path/URL",
-        used_when=USES_VIDEO | PLAYS_VIDEO,
+        used_when=USES_VIDEO | SOUND_FROM_VIDEO,
     )
     extract_nth_frame: int = setting(
         1,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deforum_helpers.settings.fields import path, setting
 from deforum_helpers.settings.predicates import is_off, is_on, not_, one_of
-from deforum_helpers.settings.situations import READS_VIDEOS, STEERED
+from deforum_helpers.settings.situations import READS_VIDEOS, USES_CONTROLNET
 from deforum_helpers.settings.tables import (
     INTERPOLATION_ENGINES,
     SOUNDTRACKS,
@@ -59,7 +59,7 @@ class OutputSettings:
         "Deletes the frames extracted from input videos at the end of the run.",
         tab="Output",
         label="Delete all input frames",
-        used_when=READS_VIDEOS | STEERED,
+        used_when=READS_VIDEOS | USES_CONTROLNET,
     )
     image_path: str = path(
         "Pattern of numbered images, such as frame_%09d.png, for the tool that makes a video of them. Belongs to "

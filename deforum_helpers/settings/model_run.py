@@ -10,9 +10,9 @@ from deforum_helpers.settings.situations import (
     GUIDED,
     HAS_ORIGINAL,
     INIT_MASKED,
+    INPAINTED,
     MASKED,
     OWN_COLORS,
-    PAINTED,
     READS_INIT_IMAGE,
     READS_MASK_FILE,
     READS_MASKS,
@@ -259,7 +259,7 @@ class RunSettings:
         bounds=(0, 64),
         step=1,
         unit="px",
-        used_when=PAINTED,
+        used_when=INPAINTED,
     )
     fill: str = setting(
         "original",
@@ -268,14 +268,14 @@ class RunSettings:
         tab=_MASK,
         label="Mask fill",
         choices=MASK_FILLS,
-        used_when=PAINTED,
+        used_when=INPAINTED,
     )
     full_res_mask: bool = setting(
         True,
         "Enlarges the masked area to the full size, repaints it, and scales it back into place.",
         tab=_MASK,
         label="Full res mask",
-        used_when=PAINTED,
+        used_when=INPAINTED,
     )
     full_res_mask_padding: int = setting(
         4,

@@ -53,7 +53,7 @@ sets_length = asks(situations.SETS_LENGTH)
 # The first frame starts from the first frame of video_init_path.
 starts_from_video = asks(situations.STARTS_FROM_VIDEO)
 # People in that video are detected and saved as masks.
-finds_people = asks(not_("hybrid_generate_human_masks", "None"))
+detects_people = asks(not_("hybrid_generate_human_masks", "None"))
 # Masks limit sampling.
 uses_masks = asks(situations.MASKED)
 # The added noise has a mask of its own.
@@ -70,17 +70,17 @@ overlays = asks(situations.OVERLAYS)
 reads_init_image = asks(situations.READS_INIT_IMAGE)
 # Colors are matched to color_coherence_image_path, or to the video.
 reads_color_image = asks(situations.COLOR_IMAGE)
-takes_video_colors = asks(situations.COLOR_VIDEO)
+matches_video_colors = asks(situations.COLOR_VIDEO)
 # Prompts are blended as embeddings, or by weights.
 blends_embeddings = asks(one_of("prompt_interpolation", "embedding"))
-weighs_prompts = asks(
+blends_by_weights = asks(
     one_of("prompt_interpolation", "weights")
     | one_of("prompt_interpolation", "hold") & situations.INTERPOLATED
 )
 # The video ends with the image of end_image_path.
 reads_end_image = asks(is_set("end_image_path"))
 # The last frames lead to the first frame or to an image.
-is_led_to_an_end = asks(situations.LED_TO_AN_END)
+has_ending = asks(situations.HAS_ENDING)
 # Frames are rendered from the last to the first.
 is_reversed = asks(is_on("reverse_generation"))
 

@@ -33,7 +33,7 @@ _AFTER_PROMPT = re.compile(rf"[,;|\n{{][ \t]{{0,40}}(?={_ANY_KEY}(?![0-9])|{_SEC
 _QUOTED_LIST = re.compile(r"""(?:"[ \t]{0,40}[,;|\n]\s{0,40}"|'[ \t]{0,40}[,;|\n]\s{0,40}')""")
 
 
-class UnclearPrompts(ValueError):
+class AmbiguousPrompts(ValueError):
     """A text that may be one prompt or several; `place` is the index where the second may begin."""
 
     def __init__(self, place: int) -> None:
@@ -48,13 +48,13 @@ class _Value(NamedTuple):
     end: int
 
 
-def framed_prompts(text: str) -> dict[str, str]:
+def prompts_by_frame(text: str) -> dict[str, str]:
     """Return the prompts of a text by frame, empty if the whole text is one prompt.
 
     Frames and prompts may be quoted; commas, semicolons, bars or line breaks separate them.
 
     Raises:
-        UnclearPrompts: the text has frames, but the limits of the prompts are ambiguous.
+        AmbiguousPrompts: the text has frames, but the limits of the prompts are ambiguous.
     """
     text = text.strip()
     if text.startswith('"') and (found := _json_without_braces(text)):
@@ -68,10 +68,10 @@ def framed_prompts(text: str) -> dict[str, str]:
         return {}
     try:
         entries = _entries(inside.rstrip(" \t\r\n,;|"))
-    except UnclearPrompts as unclear:
-        raise UnclearPrompts(unclear.place + text.index(inside)) from None
+    except AmbiguousPrompts as unclear:
+        raise AmbiguousPrompts(unclear.place + text.index(inside)) from None
     if braced and any(prompt[:1] in ("{", "[") for _, prompt in entries):
-        raise UnclearPrompts(0)
+        raise AmbiguousPrompts(0)
     return json_object(entries)
 
 
@@ -85,9 +85,9 @@ def _json_without_braces(text: str) -> dict[str, str] | None:
 
 def _check_single(text: str) -> None:
     if hidden := _AFTER_PROMPT.search(text):
-        raise UnclearPrompts(hidden.end())
+        raise AmbiguousPrompts(hidden.end())
     if text[:1] in "\"'" and text[:1] == text[-1:] and (following := _QUOTED_LIST.search(text)):
-        raise UnclearPrompts(following.end() - 1)
+        raise AmbiguousPrompts(following.end() - 1)
 
 
 def _entries(text: str) -> list[tuple[str, str]]:
@@ -101,7 +101,7 @@ def _entries(text: str) -> list[tuple[str, str]]:
         place = value.end
     for value in values:
         if len(values) > 1 and not value.quoted and _has_half_quotes(value.text):
-            raise UnclearPrompts(value.start)
+            raise AmbiguousPrompts(value.start)
     return entries
 
 
@@ -121,7 +121,7 @@ def _value(text: str, start: int) -> _Value:
         skipped = found.end() if skipped is None else skipped
         place = found.end()
     if skipped is not None and (found is None or inner):
-        raise UnclearPrompts(skipped)
+        raise AmbiguousPrompts(skipped)
     if found is None or found["closed"] is None:
         return _bare(text, start, found)
     return _Value(_unescaped(text[opening.end() : found.start()], closing), True, start, found.end())
@@ -130,7 +130,7 @@ def _value(text: str, start: int) -> _Value:
 def _bare(text: str, start: int, following: re.Match[str] | None) -> _Value:
     stop = following.start() if following else len(text)
     if hidden := _AMONG_WORDS.search(text, start + 1, stop):
-        raise UnclearPrompts(hidden.end())
+        raise AmbiguousPrompts(hidden.end())
     end = following.end() if following else len(text)
     return _Value(text[start:stop].strip().removesuffix(",").rstrip(), False, start, end)
 

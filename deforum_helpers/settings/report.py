@@ -10,9 +10,9 @@ from deforum_helpers.settings import messages
 from deforum_helpers.settings.acting import Acting
 from deforum_helpers.settings.compatibility import FACTS, Flat, differences
 from deforum_helpers.settings.files import flat_settings
-from deforum_helpers.settings.legacy import REMOVED, modernised, removed_warning
+from deforum_helpers.settings.legacy import REMOVED, migrated, removed_warning
 from deforum_helpers.settings.load import examine_settings, nearest_name, unknown_warnings
-from deforum_helpers.settings.messages import Finding, sentences, shown
+from deforum_helpers.settings.messages import Conversion, sentences, shown
 from deforum_helpers.settings.model import FIELDS
 
 
@@ -62,7 +62,7 @@ def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileR
     """
     loaded, problems = examine_settings(submitted)
     bad = {problem.setting for problem in problems}
-    values = modernised(submitted).values
+    values = migrated(submitted).values
     added = {"legacy_colormatch"} - set(submitted)  # its absence marks an old file
     given = [name for name in FIELDS if name in values and name not in bad | added]
     flat = flat_settings(loaded.settings)
@@ -119,7 +119,7 @@ def _taken_over(
     for name in given:
         plain = name in submitted and FIELDS[name].loaded and submitted[name] is not None
         if plain and submitted[name] != flat[name] and not any(name in text for text in told):
-            left_out.append(Finding("notation", name, shown(submitted[name]), shown(flat[name])))
+            left_out.append(Conversion("notation", name, shown(submitted[name]), shown(flat[name])))
     yield from sentences(left_out)
     if "legacy_colormatch" not in submitted and used.acts("legacy_colormatch"):
         yield messages.OLD_COLOR_MATCH()

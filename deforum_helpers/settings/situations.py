@@ -33,7 +33,7 @@ GUIDED = is_on("use_looper")
 FLIPPED = Situation(  # a Parseq manifest may turn flips on
     is_on("enable_perspective_flip") | MOVED & PARSEQ, "when enable_perspective_flip is on"
 )
-LED_TO_AN_END = is_on("seamless_loop") | is_set("end_image_path")
+HAS_ENDING = is_on("seamless_loop") | is_set("end_image_path")
 ANCESTRAL = Situation(
     has_word("sampler", "a") | is_used("sampler_schedule"),
     "with an ancestral sampler, or when sampler_schedule is used",
@@ -109,7 +109,7 @@ READS_MASKS = Situation(
     READS_MASK_FILE | READS_MASK_VIDEO | names_mask("["), "when masks are read from files or a video"
 )
 # Sampling is limited to a mask: there is one, and frames start from an image.
-PAINTED = Situation(
+INPAINTED = Situation(
     MASKED & (~INTERPOLATED | is_on("use_init")), "when use_mask or use_mask_video limits the sampling"
 )
 # An original image can be restored where the mask is black.
@@ -148,8 +148,8 @@ STARTS_FROM_NOTHING = Situation(
 )
 
 READS_VIDEOS = Situation(USES_VIDEO | READS_MASK_VIDEO, "when frames of a video are used")
-STEERED = Situation(
+USES_CONTROLNET = Situation(
     Some(tuple(is_on(f"cn_{number}_enabled") for number in range(1, UNITS + 1))),
     "when a ControlNet unit is on",
 )
-PLAYS_VIDEO = one_of("add_soundtrack", "Init Video")
+SOUND_FROM_VIDEO = one_of("add_soundtrack", "Init Video")

@@ -15,14 +15,14 @@ from deforum_helpers.settings import messages
 from deforum_helpers.settings.fields import FieldInfo, Kind
 from deforum_helpers.settings.messages import (
     MAX_SHOWN,
-    Finding,
+    Conversion,
     Note,
-    bad_value,
+    invalid_value,
     json_fault,
     number_text,
     shown,
 )
-from deforum_helpers.settings.prompt_lists import UnclearPrompts, framed_prompts
+from deforum_helpers.settings.prompt_lists import AmbiguousPrompts, prompts_by_frame
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler, folded
 
 MAX_TEXT = 20_000
@@ -51,9 +51,9 @@ def read_value(info: FieldInfo, value: object) -> Reading:
         SettingsError: an invalid value; one problem, for prompts one per invalid entry.
     """
     if value is None and "None" in info.choices:
-        return Reading("None", Finding("notation", info.name, shown(value), shown("None")))
+        return Reading("None", Conversion("notation", info.name, shown(value), shown("None")))
     if value is None:
-        return Reading(info.default, Finding("null", info.name))
+        return Reading(info.default, Conversion("null", info.name))
     return _READERS[info.kind](info, value)
 
 
@@ -64,9 +64,9 @@ def whole_text(info: FieldInfo, text: str, limit: int) -> str:
         SettingsError: it is longer than `limit`, or has characters that UTF-8 cannot encode.
     """
     if len(text) > limit:
-        raise bad_value(info, text, f"text of at most {limit:,} characters (it has {len(text):,})")
+        raise invalid_value(info, text, f"text of at most {limit:,} characters (it has {len(text):,})")
     if "\x00" in text or not _encodable(text):
-        raise bad_value(info, text, "text without null characters and lone surrogates")
+        raise invalid_value(info, text, "text without null characters and lone surrogates")
     return text
 
 
@@ -80,7 +80,7 @@ def json_text(info: FieldInfo, value: object) -> str:
         text = json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False)
         text.encode()
     except (TypeError, ValueError, RecursionError):
-        raise bad_value(info, value, "a JSON value of finite numbers and text") from None
+        raise invalid_value(info, value, "a JSON value of finite numbers and text") from None
     return text
 
 
@@ -96,9 +96,9 @@ def _number(info: FieldInfo, value: object, allowed: str) -> Reading:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         text = value.strip()
         number = float(text) if re.search(r"[.eE]", text) else int(text)
-        return Reading(number, Finding("text number", info.name, shown(value)))
+        return Reading(number, Conversion("text number", info.name, shown(value)))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise bad_value(info, value, allowed)
+        raise invalid_value(info, value, allowed)
     return Reading(value)
 
 
@@ -118,14 +118,14 @@ def _read_number(info: FieldInfo, value: object) -> Reading:
     allowed = _range(info)
     number, note = _number(info, value, allowed)
     if isinstance(number, float) and not math.isfinite(number):
-        raise bad_value(info, value, allowed)
+        raise invalid_value(info, value, allowed)
     if info.kind == "int":
         if number != int(number):
-            raise bad_value(info, value, allowed)
+            raise invalid_value(info, value, allowed)
         number = int(number)
     if not _within(info, number):
         if not info.clamped:
-            raise bad_value(info, value, allowed)
+            raise invalid_value(info, value, allowed)
         number = min(max(number, info.minimum or 0), info.maximum or 0)
         clamped = messages.VALUE_CLAMPED(setting=info.name, found=shown(value), allowed=allowed, value=number)
         return Reading(number, clamped)
@@ -147,8 +147,8 @@ def _read_bool(info: FieldInfo, value: object) -> Reading:
     elif isinstance(value, (int, float)) and value in (0, 1):
         truth = bool(value)
     if truth is None:
-        raise bad_value(info, value, "true or false")
-    return Reading(truth, Finding("notation", info.name, shown(value), shown(truth)))
+        raise invalid_value(info, value, "true or false")
+    return Reading(truth, Conversion("notation", info.name, shown(value), shown(truth)))
 
 
 def _known_choice(info: FieldInfo, name: str) -> str | None:
@@ -163,20 +163,20 @@ def _known_choice(info: FieldInfo, name: str) -> str | None:
 def _read_choice(info: FieldInfo, value: object) -> Reading:
     allowed = f"one of {', '.join(info.choices)}"
     if not isinstance(value, str):
-        raise bad_value(info, value, allowed)
+        raise invalid_value(info, value, allowed)
     if value in info.choices:
         return Reading(value)
     known = _known_choice(info, value) if len(value) <= MAX_NAME else None
     if known == value:
         return Reading(value)
     if known is not None:
-        return Reading(known, Finding("notation", info.name, shown(value), shown(known)))
+        return Reading(known, Conversion("notation", info.name, shown(value), shown(known)))
     gone = _GONE.get((info.name, folded(value))) if len(value) <= MAX_NAME else None
     if gone:
-        raise bad_value(info, value, allowed, gone)
+        raise invalid_value(info, value, allowed, gone)
     by_name = {choice.casefold(): choice for choice in info.choices}
     near = difflib.get_close_matches(value[:MAX_SHOWN].casefold(), by_name, n=1)
-    raise bad_value(info, value, allowed, f" Did you mean {by_name[near[0]]}?" if near else "")
+    raise invalid_value(info, value, allowed, f" Did you mean {by_name[near[0]]}?" if near else "")
 
 
 def _read_schedule(info: FieldInfo, value: object) -> Reading:
@@ -187,14 +187,14 @@ def _read_schedule(info: FieldInfo, value: object) -> Reading:
         return Reading(whole_text(info, value, MAX_SCHEDULE))
     number, _ = _number(info, value, allowed)
     if not abs(number) <= 2**53:
-        raise bad_value(info, value, allowed)
+        raise invalid_value(info, value, allowed)
     text = f"0: ({number_text(number)})"
-    return Reading(text, Finding("bare number", info.name, shown(value), text))
+    return Reading(text, Conversion("bare number", info.name, shown(value), text))
 
 
 def _read_string_schedule(info: FieldInfo, value: object) -> Reading:
     if not isinstance(value, str):
-        raise bad_value(info, value, f"text of frames and names as in {info.default[:40]}")
+        raise invalid_value(info, value, f"text of frames and names as in {info.default[:40]}")
     return Reading(whole_text(info, value, MAX_SCHEDULE))
 
 
@@ -202,7 +202,7 @@ def _read_text(info: FieldInfo, value: object) -> Reading:
     if isinstance(value, str):
         return Reading(whole_text(info, value, MAX_TEXT))
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e20 <= value <= 1e20:
-        raise bad_value(info, value, "text")
+        raise invalid_value(info, value, "text")
     text = number_text(value)
     return Reading(text, messages.NUMBER_AS_TEXT(setting=info.name, found=text))
 
@@ -211,13 +211,13 @@ def _read_path(info: FieldInfo, value: object) -> Reading:
     if value is False:
         return Reading("", messages.FALSE_AS_EMPTY(setting=info.name))
     if not isinstance(value, str):
-        raise bad_value(info, value, "a path as text, or empty")
+        raise invalid_value(info, value, "a path as text, or empty")
     path = value.strip()
     if len(path) > 1 and path[0] == path[-1] == '"':
         path = path[1:-1]
     whole_text(info, path, MAX_INLINE_IMAGE if path[:5].casefold() == "data:" else MAX_PATH)
     if any(ord(character) < 32 for character in path):
-        raise bad_value(info, value, "a path without line breaks and control characters")
+        raise invalid_value(info, value, "a path without line breaks and control characters")
     return Reading(path)
 
 
@@ -227,7 +227,7 @@ def _read_json(info: FieldInfo, value: object) -> Reading:
     if value is False:
         return Reading(info.default, messages.FALSE_AS_EMPTY(setting=info.name))
     if not isinstance(value, Mapping):
-        raise bad_value(info, value, "a JSON object, or one as text")
+        raise invalid_value(info, value, "a JSON object, or one as text")
     text = json_text(info, dict(value))
     return Reading(whole_text(info, text, MAX_INLINE_IMAGE), messages.OBJECT_AS_TEXT(setting=info.name))
 
@@ -237,7 +237,7 @@ def _read_prompts(info: FieldInfo, value: object) -> Reading:
     if isinstance(value, str):
         raise _broken_prompts(info, value, allowed)
     if not isinstance(value, Mapping) or not value or len(value) > MAX_PROMPTS:
-        raise bad_value(info, value, f"{allowed}, with 1 to {MAX_PROMPTS:,} entries")
+        raise invalid_value(info, value, f"{allowed}, with 1 to {MAX_PROMPTS:,} entries")
     prompts: dict[str, str] = {}
     problems: list[Problem] = []
     for key, prompt in value.items():
@@ -255,8 +255,8 @@ def _read_prompts(info: FieldInfo, value: object) -> Reading:
 
 def _broken_prompts(info: FieldInfo, text: str, allowed: str) -> SettingsError:
     try:
-        framed_prompts(text)
-    except UnclearPrompts as unclear:
+        prompts_by_frame(text)
+    except AmbiguousPrompts as unclear:
         if not text.startswith(("{", "[")):
             found = shown(text[unclear.place :])
             column = unclear.place + 1
@@ -271,7 +271,7 @@ def _broken_prompts(info: FieldInfo, text: str, allowed: str) -> SettingsError:
         )
     except ValueError:
         pass
-    return bad_value(info, text, allowed)
+    return invalid_value(info, text, allowed)
 
 
 def _prompt_part(info: FieldInfo, name: str, part: object) -> str:

@@ -16,7 +16,7 @@ from deforum_helpers.settings import (
     flat_settings,
     load_settings,
 )
-from deforum_helpers.settings.legacy import modernised
+from deforum_helpers.settings.legacy import migrated
 from deforum_helpers.settings.load import KNOWN_NAMES, unknown_warnings
 from deforum_helpers.settings.messages import sentences
 from deforum_helpers.settings.report import file_report
@@ -67,7 +67,7 @@ def load_over(
     Raises:
         SettingsError: the settings cannot be read at all.
     """
-    change = modernised(submitted)
+    change = migrated(submitted)
     wanted = {
         name: value for name, value in change.values.items() if name not in FIELDS or _asked(name, group)
     }

@@ -8,7 +8,7 @@ import pytest
 
 from deforum_helpers.core.messages import code_of
 from deforum_helpers.settings import load_settings
-from deforum_helpers.settings.messages import Finding, sentences
+from deforum_helpers.settings.messages import Conversion, sentences
 from deforum_helpers.settings.model import UNITS
 from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.loading import default_settings, load_over
@@ -66,10 +66,10 @@ def test_one_finding_has_its_own_words_and_several_share_a_sentence(
 def test_sentences_keep_the_order_of_what_they_tell_first() -> None:
     notes = [
         "First.",
-        Finding("null", "a"),
+        Conversion("null", "a"),
         "Last.",
-        Finding("null", "b"),
-        Finding("null", "a"),
+        Conversion("null", "b"),
+        Conversion("null", "a"),
         "First.",
     ]
     assert sentences(notes) == ("First.", "a, b are null; they count as not given.", "Last.")
