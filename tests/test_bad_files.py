@@ -123,29 +123,34 @@ def problems(submitted: dict[str, Any], root: Path, fetcher: Fetcher | None = No
 BAD: list[tuple[str, dict[str, Any], str, str]] = [
     # A video that is not there, holds nothing, or is none.
     *(
-        ("video_init_path", switch | {"video_init_path": path}, found, "give a video")
+        ("video_init_path", switch | {"video_init_path": path}, found, "expected a video")
         for switch in (VIDEO_MODE, HYBRID, {"hybrid_motion": "Affine"})
         for path, found in (
             ("<nowhere>", "does not exist"),
-            ("<empty>", "no video"),
-            ("<text>", "no video"),
-            ("<concat>", "playlists are not"),
+            ("<empty>", "not a readable video"),
+            ("<text>", "not a readable video"),
+            ("<concat>", "Playlists are not"),
         )
     ),
     (
         "video_mask_path",
         {"use_mask_video": True, "video_mask_path": "<nowhere>"},
         "does not exist",
-        "give a video",
+        "expected a video",
     ),
-    ("video_mask_path", {"use_mask_video": True, "video_mask_path": "<empty>"}, "no video", "give a video"),
-    ("cn_2_vid_path", UNIT | {"cn_2_vid_path": "<nowhere>"}, "does not exist", "give"),
-    ("cn_2_vid_path", UNIT | {"cn_2_vid_path": "<empty>"}, "no video", "give"),
+    (
+        "video_mask_path",
+        {"use_mask_video": True, "video_mask_path": "<empty>"},
+        "not a readable video",
+        "expected a video",
+    ),
+    ("cn_2_vid_path", UNIT | {"cn_2_vid_path": "<nowhere>"}, "does not exist", "expected"),
+    ("cn_2_vid_path", UNIT | {"cn_2_vid_path": "<empty>"}, "not a readable video", "expected"),
     (
         "extract_from_frame",
         VIDEO_MODE | {"video_init_path": "<video>", "extract_from_frame": 30},
         "0 frames",
-        "choose",
+        "expected",
     ),
     # A picture of far too many pixels, wherever one may be named.
     *(

@@ -225,9 +225,9 @@ def refused(root: Path, **changes: Any) -> str:
 def test_what_is_no_video_is_told_before_the_first_frame(tmp_path: Path, video: str) -> None:
     assert "video_init_path names" in refused(tmp_path, video_init_path="nowhere.mp4")
     (tmp_path / "empty.mp4").write_bytes(b"")
-    assert "no video" in refused(tmp_path, video_init_path=str(tmp_path / "empty.mp4"))
+    assert "not a readable video" in refused(tmp_path, video_init_path=str(tmp_path / "empty.mp4"))
     too_late = refused(tmp_path, video_init_path=video, extract_from_frame=50)
-    assert "choose 1 to 100000 of its 7 frames" in too_late
+    assert "expected 1 to 100000 of its 7 frames" in too_late
     assert "video_mask_path is empty" in refused(tmp_path, video_init_path=video, use_mask_video=True)
 
 

@@ -244,14 +244,14 @@ def test_a_reference_inside_a_video_is_not_followed(
     assert b"\n0, " in followed.stdout, "the trap does not work"
     ours = subprocess.run([FFMPEG, *user_input(trap), *decode], capture_output=True, check=False)
     assert b"\n0, " not in ours.stdout
-    guarded = containers._guarded
+    guarded = containers._open_options
 
     def following(allowed: Sequence[str]) -> dict[str, Any]:
         guard = guarded(allowed)
         return guard | {"options": guard["options"] | {"enable_drefs": "1", "use_absolute_path": "1"}}
 
     refused(trap)
-    monkeypatch.setattr(containers, "_guarded", following)  # even then libav may open no other file
+    monkeypatch.setattr(containers, "_open_options", following)  # even then libav may open no other file
     refused(trap)
 
 

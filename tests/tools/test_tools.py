@@ -100,15 +100,15 @@ def test_a_video_gets_more_frames_and_keeps_its_sound(video: Path, work: Work) -
     assert count_frames(made.video) == 10
     assert "24 fps" in streams(made.video)
     assert "Audio: aac" in streams(made.video)
-    assert [path.name for path in made.pictures] == [f"{n:09d}.png" for n in range(10)]
-    assert {path.parent.name for path in made.pictures} == {f"interpolated_frames_flow_{name}"}
+    assert [path.name for path in made.images] == [f"{n:09d}.png" for n in range(10)]
+    assert {path.parent.name for path in made.images} == {f"interpolated_frames_flow_{name}"}
     assert len(files(work.output_root)) == 11
 
 
 def test_slow_motion_is_slower_and_silent(video: Path, work: Work) -> None:
     made = interpolate_video(video, work, slow_mo_amount=4)
     assert made.video.name == "My_clip__take_2_FLOW_x2_slomo_x4.mp4"
-    assert (made.frames, made.fps, made.pictures) == (7, 4, ())
+    assert (made.frames, made.fps, made.images) == (7, 4, ())
     assert "Audio" not in streams(made.video)
     assert len(files(work.output_root)) == 1
 
@@ -125,8 +125,8 @@ def test_a_video_becomes_larger(video: Path, work: Work) -> None:
     assert "144x96" in streams(made.video)
     assert "Audio: aac" in streams(made.video)
     assert made.frames == count_frames(made.video) == 4
-    assert [path.name for path in made.pictures] == [f"{n:09d}.png" for n in range(4)]
-    assert read_frame(made.pictures[0]).shape == (96, 144, 3)
+    assert [path.name for path in made.images] == [f"{n:09d}.png" for n in range(4)]
+    assert read_frame(made.images[0]).shape == (96, 144, 3)
 
 
 def test_pictures_become_a_film(tmp_path: Path, work: Work) -> None:
@@ -137,7 +137,7 @@ def test_pictures_become_a_film(tmp_path: Path, work: Work) -> None:
     assert made.video == work.output_root / "frame-interpolation" / "shot_3" / "shot_3_FLOW_x4.mp4"
     assert (made.frames, made.fps) == (9, 12)
     for frame, path in enumerate(paths):
-        np.testing.assert_array_equal(read_frame(made.pictures[4 * frame]), read_frame(path))
+        np.testing.assert_array_equal(read_frame(made.images[4 * frame]), read_frame(path))
 
 
 def test_numbered_pictures_become_a_film_beside_them(work: Work) -> None:
@@ -179,11 +179,11 @@ def test_depth_is_bright_where_asked_for(
 ) -> None:
     look = DepthLook(algorithm=algorithm, invert=closer_is_brighter)
     made = video_to_depth(video, work, look, keep_imgs=True, estimator=lambda name, device: FarRight())
-    picture = read_frame(made.pictures[0])
+    picture = read_frame(made.images[0])
     assert (picture[0, 0, 0] > picture[0, -1, 0]) == closer_is_brighter
     assert made.frames == count_frames(made.video) == 4
     assert made.video.name == "My_clip__take_2_depth_None.mp4"
-    assert made.pictures[0].parent.name == "depth_frames_My_clip__take_2"
+    assert made.images[0].parent.name == "depth_frames_My_clip__take_2"
     assert "Audio: aac" in streams(made.video)
 
 
@@ -191,7 +191,7 @@ def test_the_built_in_depth_needs_nothing(video: Path, work: Work) -> None:
     made = video_to_depth(video, work, DepthLook(algorithm="AdaBins"))
     assert made.frames == 4
     assert code_of(made.warnings[0]) == "depth_model_substituted"
-    assert made.pictures == ()
+    assert made.images == ()
 
 
 def finished(grey: np.ndarray, look: DepthLook) -> np.ndarray:
@@ -285,10 +285,10 @@ def test_mixed_shows_what_is_near_or_a_figure(
     }
     look = DepthLook(mode="Mixed", thresholding="Simple", algorithm="Midas-3-Hybrid")
     made = video_to_depth(video, work, look, **models)
-    corners = read_frame(made.pictures[0])[[2, 2, -2, -2], [2, -2, 2, -2], 0]
+    corners = read_frame(made.images[0])[[2, 2, -2, -2], [2, -2, 2, -2], 0]
     np.testing.assert_array_equal(corners, [255, 255, 255, 0])
     figures = video_to_depth(video, work, DepthLook(mode="Anime Remove Background"), **models)
-    corners = read_frame(figures.pictures[0])[[2, 2, -2, -2], [2, -2, 2, -2], 0]
+    corners = read_frame(figures.images[0])[[2, 2, -2, -2], [2, -2, 2, -2], 0]
     np.testing.assert_array_equal(corners, [255, 0, 255, 0])
 
 
