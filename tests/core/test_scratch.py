@@ -12,7 +12,7 @@ from deforum_api.hosts.own_host import make_queue
 from deforum_api.queue.store import MemoryStore
 from deforum_helpers.__main__ import main
 from deforum_helpers.core.files import scratch
-from deforum_helpers.core.files.scratch import FETCHED, FILM, LOCK_NAME, ScratchFolder, remove_abandoned
+from deforum_helpers.core.files.scratch import FETCHED, LOCK_NAME, VIDEO, ScratchFolder, remove_abandoned
 from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.pipeline.host_facts import own_facts
 from tests.holding import held_elsewhere
@@ -34,7 +34,7 @@ def left(folder: Path, *, lock: bool = True) -> Path:
 
 
 def test_a_folder_goes_with_whoever_needs_it(temporary: Path) -> None:
-    kept, dropped = ScratchFolder(FILM), ScratchFolder(FETCHED)
+    kept, dropped = ScratchFolder(VIDEO), ScratchFolder(FETCHED)
     (kept.path / "a.txt").write_text("a")
     del dropped
     assert [path.name for path in temporary.iterdir()] == [kept.path.name]
@@ -44,26 +44,26 @@ def test_a_folder_goes_with_whoever_needs_it(temporary: Path) -> None:
 
 
 def test_what_killed_programs_left_is_removed_and_nothing_else(temporary: Path) -> None:
-    living = ScratchFolder(FILM)
-    gone = [left(temporary / f"{prefix}0000") for prefix in (FILM, FETCHED)]
+    living = ScratchFolder(VIDEO)
+    gone = [left(temporary / f"{prefix}0000") for prefix in (VIDEO, FETCHED)]
     stays = [
-        left(temporary / f"{FILM}unlocked", lock=False),
+        left(temporary / f"{VIDEO}unlocked", lock=False),
         left(temporary / "somebodys-film-0000"),
     ]
-    (temporary / f"{FILM}file").write_text("a file")
+    (temporary / f"{VIDEO}file").write_text("a file")
     for path in stays:
         os.utime(path, (0, 0))
     remove_abandoned()
     assert not any(path.exists() for path in gone)
     assert all((path / "stderr.txt").exists() for path in stays)
     assert (living.path / LOCK_NAME).exists()
-    assert (temporary / f"{FILM}file").exists()
+    assert (temporary / f"{VIDEO}file").exists()
     living.remove()
 
 
 @pytest.mark.parametrize("program", ["server", "command line"])
 def test_every_start_removes_them(temporary: Path, program: str) -> None:
-    folder = left(temporary / f"{FILM}0000")
+    folder = left(temporary / f"{VIDEO}0000")
     if program == "server":
         facts = own_facts("null", None, temporary / "outputs")
         assert make_queue(facts, NullEngine, MemoryStore()).close(20)
@@ -73,7 +73,7 @@ def test_every_start_removes_them(temporary: Path, program: str) -> None:
 
 
 def test_the_folder_of_a_living_program_stays_until_that_is_killed(temporary: Path) -> None:
-    folder = left(temporary / f"{FILM}other", lock=False)
+    folder = left(temporary / f"{VIDEO}other", lock=False)
     with held_elsewhere(folder / LOCK_NAME) as program:
         os.utime(folder, (0, 0))
         remove_abandoned()
@@ -87,13 +87,13 @@ def test_the_folder_of_a_living_program_stays_until_that_is_killed(temporary: Pa
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 def test_a_link_leads_nowhere(temporary: Path) -> None:
     precious = left(temporary / "precious")
-    (temporary / f"{FILM}link").symlink_to(precious, target_is_directory=True)
+    (temporary / f"{VIDEO}link").symlink_to(precious, target_is_directory=True)
     remove_abandoned()
     assert (precious / "stderr.txt").exists()
 
 
 def test_the_folder_of_another_user_stays(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = left(temporary / f"{FILM}theirs")
+    folder = left(temporary / f"{VIDEO}theirs")
     monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1, raising=False)
     remove_abandoned()
     assert folder.exists()
@@ -113,7 +113,7 @@ def test_a_folder_that_was_taken_for_an_abandoned_one_is_made_anew(monkeypatch: 
         patched.setattr(
             scratch, "take", lambda path, make=True: looked_at(path) if make else take(path, make=make)
         )
-        made = ScratchFolder(FILM)
+        made = ScratchFolder(VIDEO)
     assert [path.exists() for path in folders] == [False, True]
     assert made.path == folders[1]
     made.remove()
@@ -125,5 +125,5 @@ def test_a_full_disk_leaves_no_folder(temporary: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(scratch, "take", full)
     with pytest.raises(OSError, match="No space"):
-        ScratchFolder(FILM)
+        ScratchFolder(VIDEO)
     assert not list(temporary.iterdir())
