@@ -473,7 +473,7 @@ class TestErrors:
             "A tensor with NaNs was produced in Unet."
         )
         assert not draw(HostEngine(), width_px=60).any()
-        assert "only NaN" in caplog.text
+        assert "returned NaN" in caplog.text
 
 
 class TestButtons:
