@@ -21,7 +21,7 @@ from deforum_helpers.settings.load import KNOWN_NAMES, unknown_warnings
 from deforum_helpers.settings.messages import sentences
 from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.controls import NAMES
-from deforum_helpers.ui.formatting import escape
+from deforum_helpers.ui.formatting import code_attribute, escape
 
 MAX_LISTED = 12
 
@@ -76,8 +76,8 @@ def load_over(
     bad = {problem.setting for problem in left_out}
     settings = {name: flat[name] if name in wanted and name not in bad else current[name] for name in NAMES}
     absent = {"legacy_colormatch"} - set(submitted)
-    told = {name: value for name, value in wanted.items() if name not in bad | absent}
-    report = file_report({} if KNOWN_NAMES.isdisjoint(told) else told, _without_problems(settings))
+    reported = {name: value for name, value in wanted.items() if name not in bad | absent}
+    report = file_report({} if KNOWN_NAMES.isdisjoint(reported) else reported, _without_problems(settings))
     listed = {name: value for name, value in loaded.unknown.items() if not name.startswith("deforum_")}
     notes = [note for note in (*change.notes, *loaded.notes) if note not in unknown_warnings(listed)]
     return LoadResult(
@@ -154,7 +154,7 @@ def _list(title: str, rows: list[str], *, bad: bool = False) -> str:
     if not rows:
         return ""
     listed = rows[:MAX_LISTED] + ([f"and {len(rows) - MAX_LISTED} more"] if len(rows) > MAX_LISTED else [])
-    items = "".join(f"<li>{escape(row[:400])}</li>" for row in listed)
+    items = "".join(f"<li{code_attribute(row)}>{escape(row[:400])}</li>" for row in listed)
     opened = " open" if bad else ""
     return f"<details{opened}><summary>{escape(title)} ({len(rows)})</summary><ul>{items}</ul></details>"
 

@@ -212,7 +212,7 @@ def test_a_motion_preview_and_a_tool_make_films(browser: Any, url: str, tmp_path
         one.page.locator("#deforum_run", has_text="1 note").first.wait_for()
         one.open("Output", "Video Upscaling")
         one.page.click("#deforum_tool_run_upscale")
-        one.page.locator("#deforum_tools", has_text="no file is there yet").first.wait_for()
+        one.page.locator("#deforum_tools [data-code=tab_tool_without_file]").first.wait_for()
         one.page.locator("#deforum_tool_upscale_film input[type=file]").set_input_files(clip)
         one.page.locator("#deforum_tool_upscale_film_facts", has_text="3 frames, 8 fps").first.wait_for()
         one.page.click("#deforum_tool_run_upscale")

@@ -380,8 +380,8 @@ def test_saved_settings_come_back_the_same(answers: Answers, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["../a.txt", "/etc/passwd", "a.sh", "", "a/b.txt", "a\n.txt", "..txt/.txt"])
 def test_settings_are_saved_in_the_output_folder_only(answers: Answers, tmp_path: Path, name: str) -> None:
-    assert "plain file name" in answers.save(name, values())
-    assert "plain file name" in answers.load_named(name, values())[1]
+    assert "tab_saved_file_name" in answers.save(name, values())
+    assert "tab_saved_file_name" in answers.load_named(name, values())[1]
     assert list(tmp_path.iterdir()) == []
 
 
