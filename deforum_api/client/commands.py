@@ -202,9 +202,9 @@ def show(job: Mapping[str, Any], line: ProgressLine) -> None:
 
 def job_words(job: Mapping[str, Any]) -> str:
     """Return the status of a job in the API's record, and its message."""
-    told = f": {job['message']}" if job.get("message") else ""
+    message = f": {job['message']}" if job.get("message") else ""
     if job["status"] != "ACCEPTED":
-        return f"{job['status']}{told}"
+        return f"{job['status']}{message}"
     position, cancelling = job.get("queue_position"), job.get("cancelling") is True
     missing, eta_seconds = job["max_frames"] - job["frame"], job["eta_seconds"]
     frames = frame_words(
@@ -214,7 +214,7 @@ def job_words(job: Mapping[str, Any]) -> str:
         eta_seconds=eta_seconds,
     )
     state = state_words(job["phase"], position=position, cancelling=cancelling)
-    return ", ".join(filter(None, (state, frames))) + told
+    return ", ".join(filter(None, (state, frames))) + message
 
 
 def _save(client: Client, job_id: str, folder: Path) -> None:

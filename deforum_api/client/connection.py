@@ -24,12 +24,12 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 8.0
-BROKEN = (OSError, http.client.HTTPException, EOFError)
+CONNECTION_ERRORS = (OSError, http.client.HTTPException, EOFError)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
-class Ask:
+class Request:
     """One request: method, path with its leading slash, query, body (sent as JSON) and headers."""
 
     method: str
@@ -75,20 +75,20 @@ class Connection:
         proxies: dict[str, str] | None = {} if parts.hostname in _LOOPBACK else None
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirect())
 
-    def json(self, ask: Ask) -> Any:
-        """Return the JSON value of the response; raises as `repeat` does."""
-        return self.repeat(lambda: self._json(ask))
+    def json(self, request: Request) -> Any:
+        """Return the JSON value of the response; raises as `retry` does."""
+        return self.retry(lambda: self._json(request))
 
-    def content(self, ask: Ask) -> bytes:
-        """Return the body of the response; raises as `repeat` does."""
-        return self.repeat(lambda: self._read(ask)[0])
+    def content(self, request: Request) -> bytes:
+        """Return the body of the response; raises as `retry` does."""
+        return self.retry(lambda: self._read(request)[0])
 
-    def page(self, ask: Ask) -> tuple[Any, str | None]:
-        """Return the JSON value of a page and the cursor of the next one; raises as `repeat` does."""
-        body, headers = self.repeat(lambda: self._read(ask))
+    def page(self, request: Request) -> tuple[Any, str | None]:
+        """Return the JSON value of a page and the cursor of the next one; raises as `retry` does."""
+        body, headers = self.retry(lambda: self._read(request))
         return _parsed(body), headers["X-Next-Cursor"]
 
-    def repeat(self, attempt: Callable[[], T]) -> T:
+    def retry(self, attempt: Callable[[], T]) -> T:
         """Return the result of `attempt()`, which is called again while the server is down, busy or still loading.
 
         Raises:
@@ -107,7 +107,7 @@ class Connection:
                     raise
                 last: ClientError = error
                 pause_s = max(pause_s, min(error.retry_after_s or 0.0, LONGEST_PAUSE_S))
-            except BROKEN as error:
+            except CONNECTION_ERRORS as error:
                 last = self.unreachable(error)
             if self._clock() + pause_s > deadline:
                 raise last
@@ -116,11 +116,10 @@ class Connection:
 
     def unreachable(self, error: BaseException) -> Unreachable:
         """Return the error for a connection that failed with `error`."""
-        reason = getattr(error, "reason", None) or error
-        reason = reason or type(error).__name__
+        reason = str(getattr(error, "reason", None) or error) or type(error).__name__
         return Unreachable(messages.SERVER_UNREACHABLE(url=self.url, reason=reason))
 
-    def open(self, ask: Ask) -> http.client.HTTPResponse:
+    def open(self, request: Request) -> http.client.HTTPResponse:
         """Send a request once and return the open response.
 
         Raises:
@@ -128,29 +127,29 @@ class Connection:
             ClientError: the path does not begin with a slash.
             OSError, HTTPException: the server did not respond.
         """
-        if not ask.path.startswith("/"):  # it would become part of the host's name
-            raise ClientError(messages.PATH_WITHOUT_SLASH(found=ask.path[:80]))
-        query = {name: value for name, value in ask.query.items() if value is not None}
-        address = f"{self.url}{ask.path}" + (f"?{urlencode(query)}" if query else "")
-        content = None if ask.body is None else json.dumps(ask.body).encode()
-        request = urllib.request.Request(address, content, dict(ask.headers), method=ask.method)
+        if not request.path.startswith("/"):  # it would become part of the host's name
+            raise ClientError(messages.PATH_WITHOUT_SLASH(found=request.path[:80]))
+        query = {name: value for name, value in request.query.items() if value is not None}
+        address = f"{self.url}{request.path}" + (f"?{urlencode(query)}" if query else "")
+        content = None if request.body is None else json.dumps(request.body).encode()
+        sent = urllib.request.Request(address, content, dict(request.headers), method=request.method)
         if content is not None:
-            request.add_header("Content-Type", "application/json")
+            sent.add_header("Content-Type", "application/json")
         if self._login:
-            request.add_header("Authorization", f"Basic {self._login}")
+            sent.add_header("Authorization", f"Basic {self._login}")
         try:
-            answer: http.client.HTTPResponse = self._opener.open(request, timeout=self.timeout_s)
+            answer: http.client.HTTPResponse = self._opener.open(sent, timeout=self.timeout_s)
         except urllib.error.HTTPError as error:
             with error:
                 raise refusal(error.code, error.read(), error.headers.get("Retry-After")) from None
         return answer
 
-    def _read(self, ask: Ask) -> tuple[bytes, Any]:
-        with self.open(ask) as answer:
+    def _read(self, request: Request) -> tuple[bytes, Any]:
+        with self.open(request) as answer:
             return answer.read(), answer.headers
 
-    def _json(self, ask: Ask) -> Any:
-        return _parsed(self._read(ask)[0])
+    def _json(self, request: Request) -> Any:
+        return _parsed(self._read(request)[0])
 
 
 def pauses() -> Iterator[float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deforum_api.client import messages
-from deforum_api.client.connection import BROKEN, Ask, Connection
+from deforum_api.client.connection import CONNECTION_ERRORS, Connection, Request
 from deforum_api.client.errors import ClientError
 
 PIECE_BYTES = 1 << 18
@@ -38,7 +38,7 @@ def fetch(
         with part.open("wb") as file:
             download = _Download(connection, path, file, progress)
             while not download.complete:
-                connection.repeat(download.proceed)
+                connection.retry(download.proceed)
         os.replace(part, target)
     except OSError as error:
         raise ClientError(
@@ -83,11 +83,11 @@ class _Download:
         if self._got and self._etag:
             headers |= {"Range": f"bytes={self._got}-", "If-Range": self._etag}
         try:
-            with self._connection.open(Ask("GET", self._path, headers=headers)) as answer:
+            with self._connection.open(Request("GET", self._path, headers=headers)) as answer:
                 self._place(answer)
                 while piece := answer.read(PIECE_BYTES):
                     self._write(piece)
-        except BROKEN:
+        except CONNECTION_ERRORS:
             if self._got <= before:
                 raise
             return

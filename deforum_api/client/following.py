@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from deforum_api.client.connection import BROKEN, Ask, Connection
+from deforum_api.client.connection import CONNECTION_ERRORS, Connection, Request
 from deforum_api.client.errors import RefusedByServer
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def _round(connection: Connection, path: str, seen: int, events: bool) -> Iterat
 
     The record comes first, because a server may count from an older update after a crash, which events would skip.
     """
-    job: Job = connection.json(Ask("GET", path))
+    job: Job = connection.json(Request("GET", path))
     yield job
     if not events or job["status"] != "ACCEPTED":
         return
@@ -81,7 +81,7 @@ def stream(connection: Connection, path: str, seen: int) -> Iterator[Job]:
     headers = {"Accept": "text/event-stream", "Last-Event-ID": str(seen)}
     heard: list[bool] = []
     try:
-        with connection.open(Ask("GET", f"{path}/events", headers=headers)) as answer:
+        with connection.open(Request("GET", f"{path}/events", headers=headers)) as answer:
             if answer.headers.get_content_type() != "text/event-stream":
                 raise NoEvents
             for data in event_data(_counted(answer, heard)):
@@ -92,7 +92,7 @@ def stream(connection: Connection, path: str, seen: int) -> Iterator[Job]:
     except TimeoutError:
         if not heard:
             raise NoEvents from None
-    except (*BROKEN, ValueError) as error:
+    except (*CONNECTION_ERRORS, ValueError) as error:
         log.debug("The events of %s broke off: %s", path, error)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from deforum_api.client import messages
-from deforum_api.client.connection import Ask, Connection
+from deforum_api.client.connection import Connection, Request
 from deforum_api.client.errors import ClientError, JobEnded, RefusedByServer
 from deforum_api.client.files import fetch
 from deforum_api.client.following import POLL_EVERY_S, Job, follow, job_path
@@ -68,7 +68,7 @@ class Client:
             key: idempotency key; submissions with the same key are queued once. Default: a new one.
         """
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-        return self._asked("POST", "/batches", body=_batch(settings, options), headers=headers)
+        return self._json("POST", "/batches", body=_batch(settings, options), headers=headers)
 
     def run_tool(
         self, tool: str, arguments: Settings, options: Settings | None = None, *, key: str | None = None
@@ -82,7 +82,7 @@ class Client:
         """
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         body = {**arguments, **({} if options is None else {"options_overrides": dict(options)})}
-        return self._asked("POST", f"/tools/{quote(tool, safe='')}", body=body, headers=headers)
+        return self._json("POST", f"/tools/{quote(tool, safe='')}", body=body, headers=headers)
 
     def validate(
         self,
@@ -93,20 +93,20 @@ class Client:
     ) -> list[dict[str, Any]]:
         """Return `errors`, `warnings`, `settings` and `plan` per job; `series` adds all schedules frame by frame."""
         query = {"series": "true"} if series else {}
-        answer = self._asked("POST", "/validate", body=_batch(settings, options), query=query)
+        answer = self._json("POST", "/validate", body=_batch(settings, options), query=query)
         return list(answer["jobs"])
 
     def job(self, job_id: str) -> Job:
         """Return the job's record."""
-        return dict(self.connection.json(Ask("GET", job_path(job_id))))
+        return dict(self.connection.json(Request("GET", job_path(job_id))))
 
     def jobs(self, status: str | None = None, *, summary: bool = True) -> Iterator[Job]:
         """Yield the records of all jobs, page by page; `summary` omits the submitted settings."""
         cursor: str | None = None
         query = {"status": status, "limit": PAGE_JOBS, "summary": "true" if summary else None}
         while True:
-            ask = Ask("GET", "/deforum_api/jobs", query={**query, "cursor": cursor})
-            page, cursor = self.connection.page(ask)
+            request = Request("GET", "/deforum_api/jobs", query={**query, "cursor": cursor})
+            page, cursor = self.connection.page(request)
             yield from page.values()
             if not cursor:
                 return
@@ -136,9 +136,9 @@ class Client:
     def cancel(self, id: str) -> list[str]:
         """Cancel a job, or the unfinished jobs of a batch; return the ids of the cancelled jobs."""
         if not _is_job(id):
-            return list(self._asked("DELETE", f"/batches/{_quoted(id)}")["ids"])
+            return list(self._json("DELETE", f"/batches/{_quoted(id)}")["ids"])
         try:
-            self.connection.json(Ask("DELETE", job_path(id)))
+            self.connection.json(Request("DELETE", job_path(id)))
         except RefusedByServer as error:
             # The first try may have succeeded, with only its response lost.
             if error.code != 400 or error.tries == 1 or self.job(id)["status"] != "CANCELLED":
@@ -153,7 +153,7 @@ class Client:
         deadline = self._clock() + self.connection.patience_s
         while True:
             try:
-                return dict(self.connection.json(Ask("POST", f"{job_path(job_id)}/resume")))
+                return dict(self.connection.json(Request("POST", f"{job_path(job_id)}/resume")))
             except RefusedByServer as error:
                 job = self.job(job_id) if error.code == 409 else {}
                 if not _is_cancelling(job):
@@ -168,7 +168,7 @@ class Client:
     def forget(self, job_id: str) -> None:
         """Delete the record of a finished job; its files stay."""
         try:
-            self.connection.json(Ask("DELETE", job_path(job_id), query={"purge": "true"}))
+            self.connection.json(Request("DELETE", job_path(job_id), query={"purge": "true"}))
         except RefusedByServer as error:
             # The first try may have succeeded, with only its response lost.
             if error.code != 404 or error.tries == 1:
@@ -176,7 +176,7 @@ class Client:
 
     def outputs(self, job_id: str) -> list[dict[str, Any]]:
         """Return `kind`, `name`, `size` and `link` of each of the job's files."""
-        return list(self.connection.json(Ask("GET", f"{job_path(job_id)}/outputs")))
+        return list(self.connection.json(Request("GET", f"{job_path(job_id)}/outputs")))
 
     def download(
         self,
@@ -215,30 +215,30 @@ class Client:
 
     def frame(self, job_id: str, number: int) -> bytes:
         """Return a frame as PNG."""
-        return self.connection.content(Ask("GET", f"{job_path(job_id)}/frames/{number}"))
+        return self.connection.content(Request("GET", f"{job_path(job_id)}/frames/{number}"))
 
     def preview(self, job_id: str) -> bytes:
         """Return the newest frame as JPEG."""
-        return self.connection.content(Ask("GET", f"{job_path(job_id)}/preview"))
+        return self.connection.content(Request("GET", f"{job_path(job_id)}/preview"))
 
     def tools(self) -> dict[str, Any]:
         """Return all tools with the JSON schemas of their arguments."""
-        return self._asked("GET", "/tools")
+        return self._json("GET", "/tools")
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of all settings."""
-        return self._asked("GET", "/settings/schema")
+        return self._json("GET", "/settings/schema")
 
     def defaults(self) -> dict[str, Any]:
         """Return every setting with its default."""
-        return self._asked("GET", "/settings/defaults")
+        return self._json("GET", "/settings/defaults")
 
     def health(self) -> dict[str, Any]:
         """Return the server's health: engine, model, queue, free disk."""
-        return self._asked("GET", "/health")
+        return self._json("GET", "/health")
 
-    def _asked(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        return dict(self.connection.json(Ask(method, f"/deforum_api{path}", **more)))
+    def _json(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        return dict(self.connection.json(Request(method, f"/deforum_api{path}", **more)))
 
 
 def _batch(settings: Settings | Sequence[Settings], options: Settings | None) -> dict[str, Any]:

@@ -104,13 +104,9 @@ def make_server(client: Client) -> MCPServer:
             _with_tool_errors(tool), annotations=kind, structured_output=False if images else None
         )
     _add_resources(server, client)
-    titles: dict[Callable[..., str], str] = {
-        plan_film: "Plan a video",
-        mend_settings: "Correct settings",
-        review_film: "Review a video",
-    }
-    for prompt, title in titles.items():
-        server.prompt(title=title)(prompt)
+    server.prompt(title="Plan a video")(plan_film)
+    server.prompt(title="Correct settings")(mend_settings)
+    server.prompt(title="Review a video")(review_film)
     return server
 
 

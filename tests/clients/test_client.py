@@ -12,6 +12,7 @@ import pytest
 from deforum_api.client import Client, ClientError, JobEnded, RefusedByServer, Unreachable
 from deforum_api.client.connection import pauses
 from tests.clients.scripted import DROPPED, NOT_YET, Answer, Scripted, events, record, told, unknown
+from tests.refusals import refuses
 
 Make = Callable[..., Scripted]
 ACCEPTED = {"message": "Job(s) accepted", "batch_id": "batch(1)", "job_ids": ["batch(1)-0"], "warnings": {}}
@@ -81,7 +82,7 @@ def test_what_is_wrong_is_not_repeated(scripted: Make, clock: Clock) -> None:
 
 
 def test_patience_ends(scripted: Make, clock: Clock) -> None:
-    with pytest.raises(Unreachable, match=r"http://127.0.0.1:9 does not respond"):
+    with refuses(Unreachable, "server_unreachable", "http://127.0.0.1:9"):
         client_of("http://127.0.0.1:9", clock, patience_s=30).health()
     assert 15 < clock.now <= 30
     with pytest.raises(RefusedByServer, match="stopping"):
@@ -107,7 +108,7 @@ def test_a_host_that_has_not_loaded_deforum_yet_is_waited_for(
 def test_a_host_that_never_loads_deforum_is_told(
     scripted: Make, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(RefusedByServer, match="--deforum-api"):
+    with refuses(RefusedByServer, "not_loaded_yet", "--deforum-api"):
         client_of(scripted(*[NOT_YET] * 40), clock).job("batch(1)-0")
     assert 100 < clock.now <= 120
     assert [text for text in caplog.messages if "Waiting" in text] == caplog.messages
@@ -128,7 +129,7 @@ def test_a_download_that_goes_on_needs_no_patience(scripted: Make, clock: Clock,
 
 @pytest.mark.parametrize("url", ["127.0.0.1:7860", "file:///etc/passwd", "", "http://"])
 def test_only_http_addresses(url: str) -> None:
-    with pytest.raises(ClientError, match="expected an address like"):
+    with refuses(ClientError, "invalid_server_address"):
         Client(url)
 
 
@@ -138,7 +139,7 @@ def test_the_login_is_sent_and_not_passed_on(scripted: Make, clock: Clock) -> No
     client = client_of(server, clock, login="ann:secret")
     client.health()
     assert server.asked[0].headers["authorization"] == "Basic YW5uOnNlY3JldA=="
-    with pytest.raises(RefusedByServer, match="302"):
+    with refuses(RefusedByServer, "http_status", "302"):
         client.health()
     assert other.asked == []
 
@@ -147,12 +148,12 @@ def test_a_link_that_leads_to_another_host_is_not_followed(
     scripted: Make, clock: Clock, tmp_path: Path
 ) -> None:
     link = {"kind": "frame", "name": "../0.png", "size": 1, "link": "@example.org/x"}
-    with pytest.raises(ClientError, match="must begin with '/'"):
+    with refuses(ClientError, "path_without_slash"):
         client_of(scripted(told([link])), clock).download_frames("batch(1)-0", tmp_path)
 
 
 def test_something_else_than_deforum(scripted: Make, clock: Clock) -> None:
-    with pytest.raises(ClientError, match="not JSON"):
+    with refuses(ClientError, "response_not_json"):
         client_of(scripted(Answer(body=b"<html>")), clock).health()
 
 
@@ -309,9 +310,9 @@ def test_nothing_is_left_of_a_download_that_fails(scripted: Make, clock: Clock, 
     with pytest.raises(RefusedByServer, match="no video"):
         client_of(scripted(unknown("has no video yet")), clock).download("j-0", tmp_path / "f.mp4")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f.mp4", b"older")]
-    with pytest.raises(ClientError, match=r"kind must be one of video, .*gif, "):
+    with refuses(ClientError, "not_a_single_file", "video, ", "gif, "):
         client_of(scripted(), clock).download("j-0", tmp_path / "f", "film")
-    with pytest.raises(ClientError, match="cannot be written"):
+    with refuses(ClientError, "download_not_written"):
         client_of(scripted(), clock).download("j-0", tmp_path / "f.mp4" / "g.mp4")
 
 
