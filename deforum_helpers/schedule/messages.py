@@ -25,7 +25,7 @@ NO_FINITE_VALUE = Message("no_finite_value", "{found}; expected {allowed}")
 CARET_IS_XOR = Message("caret_is_xor", "^ is the exclusive or of whole numbers; write ** for powers")
 UNDEFINED_VALUES = Message(
     "undefined_values",
-    "{found} is not a number; the values of {frames} are interpolated from their neighbours",
+    "{found} is not a number; the values of {frames} are interpolated from their neighbors",
 )
 
 # Schedules
@@ -102,7 +102,7 @@ MANIFEST_FRAME_REPEATED = Message(
 )
 MANIFEST_FRAMES_MISSING = Message(
     "manifest_frames_missing",
-    "{setting}: {count} frames are missing; their values are interpolated from their neighbours.",
+    "{setting}: {count} frames are missing; their values are interpolated from their neighbors.",
 )
 MANIFEST_MARK_CORRECTED = Message(
     "manifest_mark_corrected", "{setting}: {found} in {field} is read as {mark}."

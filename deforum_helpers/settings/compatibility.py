@@ -64,8 +64,7 @@ _RUN: dict[str, Fact] = {
         ("W", "H"),
         Fact(
             "render/requests.py",
-            "Any size works, with any noise. An odd side is padded by one pixel in the video, which classic could "
-            "not make.",
+            "Any size works, with any noise. An odd side is padded by one pixel in the video, where classic failed.",
             lambda flat: bool(flat["W"] % 8 or flat["H"] % 8),
         ),
     ),
@@ -75,12 +74,11 @@ _RUN: dict[str, Fact] = {
     **_same(("seed_resize_from_w", "seed_resize_from_h"), Fact("render/requests.py")),
     "seed": Fact(
         "pipeline/prepare.py",
-        "Saved settings hold the seed that was drawn, and all randomness comes from it: noise, redo passes, "
-        "random seeds.",
+        "Saved settings contain the actual seed, and all randomness derives from it: noise, redo passes, random seeds.",
         NEVER,
     ),
     "sampler": Fact(
-        "render/requests.py", "Any case is understood, and so are the names of other programs.", NEVER
+        "render/requests.py", "Upper or lower case, and the names of other programs, are accepted.", NEVER
     ),
     "scheduler": Fact("render/requests.py"),
     "steps": Fact("render/requests.py"),
