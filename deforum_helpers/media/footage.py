@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deforum_helpers.core.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError
 from deforum_helpers.core.files.regular import UnusableFile, check_regular
-from deforum_helpers.image.files import check_picture
+from deforum_helpers.image.files import check_image_file
 from deforum_helpers.media.containers import UnknownContainer
 from deforum_helpers.media.image_sequences import Row, Still, row_of, single_picture
 from deforum_helpers.media.timing import MOST_FRAMES, NoPicture, reading_of
@@ -141,7 +141,7 @@ def _of_row(path: Path, name: str, row: Row) -> Footage:
 
 def _no_video(path: Path, setting: str, shown: str) -> SettingsError:
     try:
-        check_picture(path, setting=setting)
+        check_image_file(path, setting=setting)
     except SettingsError:
         return _problem(setting, shown, "which is no video that can be read; playlists are not")
     return SettingsError([single_picture(setting, shown)])

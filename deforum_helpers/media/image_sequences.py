@@ -20,7 +20,7 @@ from PIL import Image as Pillow
 
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.regular import LOOK_S, UnusableFile, head_of, in_time
-from deforum_helpers.image.files import check_picture, open_frames, open_picture
+from deforum_helpers.image.files import check_image_file, open_frames, open_image_file
 from deforum_helpers.media.timing import MOST_FRAMES, constant_rate, even_rate
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
@@ -84,7 +84,7 @@ def row_of(path: Path, *, setting: str, name: str) -> Row | None:
         message = f"{setting} names {found}; give {allowed}."
         raise SettingsError([Problem(message, setting, found=found, allowed=allowed)])
     with ThreadPoolExecutor(_READERS) as readers:
-        sizes = list(readers.map(lambda file: check_picture(file, setting=setting), files))
+        sizes = list(readers.map(lambda file: check_image_file(file, setting=setting), files))
     return Row(tuple(map(Still, files)), sizes[0], mixed=len(set(sizes)) > 1)
 
 
@@ -115,7 +115,7 @@ def drawn(stills: Sequence[Still], size: tuple[int, int], *, setting: str) -> It
     for path, group in groupby(stills, lambda still: still.path):
         same = [still.number for still in group]
         if same == [0]:
-            with open_picture(path, setting=setting) as picture:
+            with open_image_file(path, setting=setting) as picture:
                 yield _fitted(picture, size)
             continue
         with open_frames(path, setting=setting) as picture:

@@ -234,7 +234,7 @@ class Film:
     @property
     def shown(self) -> list[int]:
         """The numbers of the frames that are there, in the order of the video."""
-        return sorted(map(self.plan.shown, range(self.frames)))
+        return sorted(map(self.plan.video_index, range(self.frames)))
 
     def _feed_earlier_frames(self) -> None:
         if not self._backwards:
@@ -247,7 +247,7 @@ class Film:
 
     def _write_files(self, written: _Written) -> None:
         for index, picture, depth in written.frames:
-            number = self.plan.shown(index)
+            number = self.plan.video_index(index)
             write_frame(self.run.frame_path(number), picture, self._text)
             if depth is not None:
                 write_frame(self.run.depth_path(number), depth)

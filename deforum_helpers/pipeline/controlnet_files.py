@@ -11,7 +11,7 @@ from deforum_helpers.controlnet.units import acting_units, follows_frames
 from deforum_helpers.core.errors import MissingFeature, Problem, SettingsError
 from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.core.net.fetch import is_url
-from deforum_helpers.image.files import check_picture
+from deforum_helpers.image.files import check_image_file
 from deforum_helpers.media.footage import Footage, Selection, footage_of, selection_problem
 from deforum_helpers.media.image_sequences import ENDINGS, is_animated, is_row
 from deforum_helpers.settings import Settings
@@ -119,7 +119,7 @@ def _material(text: str, setting: str, selection: Selection, downloads: Download
     name = text.strip('"')
     path = _still(name, text, setting, downloads)
     if path is not None:
-        return Material(setting, path, None, selection, *check_picture(path, setting=setting))
+        return Material(setting, path, None, selection, *check_image_file(path, setting=setting))
     local = downloads.local(text, "image" if _named_as_picture(name) else "video", setting=setting)
     footage = footage_of(Path(local), setting=setting, name=name)
     material = Material(setting, None, footage, selection, footage.width_px, footage.height_px)

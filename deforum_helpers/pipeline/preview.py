@@ -113,7 +113,7 @@ class Aside:
     def _preview(self, film: GrowingFilm, frames: int) -> None:
         """Let the film grow to the first `frames`; one that fails is the last: the film itself is what counts."""
         try:
-            new = sorted(map(self._prepared.plan.shown, range(film.frames, frames)))
+            new = sorted(map(self._prepared.plan.video_index, range(film.frames, frames)))
             film.extend(self._frame(number) for number in new)
         except RenderError as error:
             self._fail(error)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.no_links import is_file, is_folder, resolved
-from deforum_helpers.image.files import LARGEST_PIXELS, check_picture
+from deforum_helpers.image.files import LARGEST_PIXELS, check_image_file
 from deforum_helpers.models.depth.names import depth_name
 from deforum_helpers.models.interpolation import names as interpolation
 from deforum_helpers.models.segmentation.anime import missing_feature as missing_finder
@@ -100,7 +100,7 @@ def size_of(paths: Sequence[Path]) -> tuple[int, int]:
     """
     first = (0, 0)
     for number, path in enumerate(paths):
-        size = check_picture(path, setting="The list of pictures")
+        size = check_image_file(path, setting="The list of pictures")
         first = size if number == 0 else first
         if size != first:
             message = (
@@ -252,7 +252,7 @@ def numbered_pictures(pattern: str, below: Path | None) -> tuple[tuple[Path, ...
         raise _pattern_problem(pattern, "of which some are links or no regular files")
     if len(row) < 2:
         raise _pattern_problem(pattern, f"which fits no two pictures in a row (the first number is {first})")
-    check_picture(row[0], setting="pattern")
+    check_image_file(row[0], setting="pattern")
     return tuple(row), len(found) - len(row)
 
 
