@@ -1,7 +1,7 @@
-"""Install what a WebUI host lacks for Deforum, and change nothing that it has.
+"""Install the packages that a WebUI host lacks, without changing any that it has.
 
-Hosts run this file at each start, before they load extensions. Packages of requirements.txt that are already there
-are left alone; the others are installed with every package of the host held at its version.
+Hosts run this file at each start, before they load extensions. Missing packages of requirements.txt are installed;
+pip must keep every package of the host at its version.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _VERSION = re.compile(r"[0-9][0-9A-Za-z.!+]*")
 
 
 def main() -> int:
-    """Install what is missing and say what was done; return the exit code."""
+    """Install missing packages, print the result, and return the exit code."""
     missing = missing_packages(REQUIREMENTS.read_text(encoding="utf-8"))
     if not missing:
         return 0
     names = ", ".join(missing)
     print(
-        f"Deforum: installing {names}; the versions of this WebUI's own packages stay as they are.",
+        f"Deforum: installing {names}; this WebUI's own packages keep their versions.",
         flush=True,
     )
     if install(missing):
         print(
-            f"Deforum: {names} could not be installed; Deforum loads, and what needs them says so. "
-            f"To try by hand: {sys.executable} -m pip install {' '.join(missing)}"
+            f"Deforum: {names} could not be installed; Deforum loads without the features that need them. "
+            f"To install them by hand: {sys.executable} -m pip install {' '.join(missing)}"
         )
         return 1
     print(f"Deforum: installed {names}.")
@@ -42,13 +42,13 @@ def main() -> int:
 
 
 def missing_packages(requirements: str) -> list[str]:
-    """Return the lines of `requirements` whose package is not installed, in any version."""
+    """Return the lines of `requirements` whose packages are not installed in any version."""
     lines = [line.split("#", 1)[0].strip() for line in requirements.splitlines()]
     return [line for line in lines if line and not is_installed(line)]
 
 
 def is_installed(requirement: str) -> bool:
-    """Tell whether the package of `requirement` is there, as a distribution or as a module."""
+    """Return whether the package of `requirement` is installed, as a distribution or as a module."""
     found = _REQUIREMENT.match(requirement)
     name = found[0] if found else requirement
     try:
@@ -59,7 +59,7 @@ def is_installed(requirement: str) -> bool:
 
 
 def host_versions() -> list[str]:
-    """Return one line `name==version` for each installed package: what pip must not change."""
+    """Return a line `name==version` for each installed package, as constraints for pip."""
     held = {
         f"{dist.metadata['Name']}=={dist.version}"
         for dist in metadata.distributions()

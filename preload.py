@@ -1,7 +1,7 @@
-"""What a WebUI runs before it reads its command line: the flags of deforum_api/hosts/webui_flags.py.
+"""Adds the flags of deforum_api/hosts/webui_flags.py to a WebUI, which runs this file before it reads its command line.
 
-This folder is not on the path yet, and another extension may have a package of the same name. So the file is loaded by
-its path, and no package of ours is imported.
+The file is loaded by its path, because this folder is not on the import path yet and another extension may have a
+package of the same name.
 """
 
 from __future__ import annotations

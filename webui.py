@@ -1,14 +1,14 @@
 """Start Deforum on a bare machine: `python webui.py --deforum-run-now config/quickstart.txt`.
 
-The first start makes the folder `venv` beside this file and installs the packages of requirements-standalone.txt
-into it, 2 GB (6 GB on Linux, where PyTorch brings CUDA); later starts install only what changed. Then the server
-starts with the same flags.
-`python webui.py --tests` installs what the tests need as well, and runs them; what follows is passed to pytest.
+The first start creates the folder `venv` beside this file and installs the packages of requirements-standalone.txt,
+2 GB (6 GB on Linux, where PyTorch includes CUDA); later starts install only changes. Then the server starts with the
+same flags.
+`python webui.py --tests` also installs the test requirements and runs the tests; further arguments go to pytest.
 
-DEFORUM_NO_VENV=1 in the environment leaves all this out and uses the Python that runs this file as it is.
+With DEFORUM_NO_VENV=1 in the environment, nothing is installed and the Python that runs this file is used.
 """
 
-# Old Pythons must be able to read this file, in order to be told that they are too old: no future annotations.
+# Old Pythons must parse this file to report that they are too old, hence no future annotations.
 import contextlib
 import errno
 import glob
@@ -30,7 +30,7 @@ STAMP = os.path.join(VENV, "deforum-installed.json")
 PACKAGES = "requirements-standalone.txt"
 TEST_PACKAGES = "requirements-tests.txt"
 OLDEST, NEWEST = (3, 10), (3, 13)
-# Measured, with room for pip's own copies; PyTorch for Linux comes with 4 GB of CUDA.
+# Measured, including pip's temporary copies; PyTorch for Linux includes 4 GB of CUDA.
 NEEDED_GB = 8 if sys.platform.startswith("linux") else 4
 NEEDED_FOR_CHANGES_GB = 1
 LIFE_EVERY_S = 10.0
@@ -38,11 +38,11 @@ NO_VENV = "DEFORUM_NO_VENV"
 
 
 class StartFailed(Exception):
-    """The start cannot go on; the message is one sentence that says what to do."""
+    """Deforum cannot be started; the message says why and what to do."""
 
 
 def main(arguments: "list[str]") -> int:
-    """Prepare what is missing and start; return the exit code where the program is not replaced."""
+    """Install missing packages and start Deforum; return the exit code unless the process is replaced."""
     if arguments in (["-h"], ["--help"]) and not os.path.exists(STAMP) and not os.environ.get(NO_VENV):
         print(__doc__, "\nOnce the packages are installed, --help lists all flags.", sep="")
         return 0
@@ -55,7 +55,7 @@ def main(arguments: "list[str]") -> int:
         print(failure, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped; the next start goes on from here.", file=sys.stderr)
+        print("Stopped; the next start continues the installation.", file=sys.stderr)
         return 130
     if testing:
         os.chdir(ROOT)
@@ -64,7 +64,7 @@ def main(arguments: "list[str]") -> int:
 
 
 def check_python(version: "tuple[int, int]") -> None:
-    """Raise `StartFailed` where this Python cannot run Deforum."""
+    """Raise `StartFailed` if Deforum does not support this version of Python."""
     if not OLDEST <= version <= NEWEST:
         raise StartFailed(
             "Deforum needs Python {}.{} to {}.{}, but this is Python {}.{}; install one of them from "
@@ -73,14 +73,14 @@ def check_python(version: "tuple[int, int]") -> None:
 
 
 def prepared_python(wanted: "list[str]") -> str:
-    """Return the Python of the virtual environment, in which the packages of the files `wanted` are installed."""
+    """Install the packages of the requirements files `wanted` into the virtual environment; return its Python."""
     python = os.path.join(VENV, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))
     states = {name: fingerprint(os.path.join(ROOT, name)) for name in wanted}
     if states.items() <= installed_in(python).items():
         return python
     with alone() as held:
         installed = installed_in(python)
-        if states.items() <= installed.items():  # by the start that this one has waited for
+        if states.items() <= installed.items():  # installed by another start meanwhile
             return python
         check_room(NEEDED_FOR_CHANGES_GB if installed else NEEDED_GB)
         if not is_usable(python):
@@ -97,9 +97,9 @@ def prepared_python(wanted: "list[str]") -> str:
 
 @contextlib.contextmanager
 def alone() -> "Iterator[list[int]]":
-    """Hold what one start at a time can hold; the descriptors keep it held in the programs that inherit them.
+    """Hold a lock that admits one start at a time; child processes that inherit the descriptors hold it too.
 
-    So a start waits for the pip that a killed one has left behind: two at work in one environment break it.
+    A start therefore waits for a pip that a killed start left behind, because two of them would damage the environment.
     """
     descriptor = os.open(os.path.abspath(__file__), os.O_RDONLY)
     try:
@@ -115,12 +115,13 @@ def alone() -> "Iterator[list[int]]":
 
 
 def is_held_elsewhere(descriptor: int) -> bool:
-    """Lock a file, or tell that another program has locked it; where its file system knows no locks, nobody has."""
+    """Lock a file; return whether another process has locked it. On file systems without locks, return False."""
     try:
         if sys.platform == "win32":
             import msvcrt
 
-            os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # nobody reads what is locked: far behind the text
+            # Other processes cannot read a locked byte, so it lies far behind the text.
+            os.lseek(descriptor, 1 << 30, os.SEEK_SET)
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
@@ -132,12 +133,12 @@ def is_held_elsewhere(descriptor: int) -> bool:
 
 
 def installed_in(python: str) -> "dict[str, str]":
-    """Return which state of which file of packages the environment has; of an unusable one, nothing."""
+    """Return the fingerprint of each installed requirements file, none for an unusable environment."""
     return read_stamp() if is_usable(python) else {}
 
 
 def is_usable(python: str) -> bool:
-    """Tell whether the environment's Python is there, runs, and is of this version."""
+    """Return whether the environment's Python exists, runs, and has this version."""
     if not os.path.exists(python):
         return False
     command = [
@@ -149,7 +150,7 @@ def is_usable(python: str) -> bool:
 
 
 def read_stamp() -> "dict[str, str]":
-    """Return which state of which file of packages was installed completely."""
+    """Return the fingerprint of each requirements file that was installed completely."""
     try:
         with open(STAMP, encoding="utf-8") as stamp:
             return dict(json.load(stamp))
@@ -158,17 +159,17 @@ def read_stamp() -> "dict[str, str]":
 
 
 def fingerprint(path: str) -> str:
-    """Return a text that changes with the content of `path`."""
+    """Return a hash of the content of `path`."""
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
 
 
 def check_room(needed_gb: int) -> None:
-    """Raise `StartFailed` where the folder cannot be written or the disk is too small."""
+    """Raise `StartFailed` if the folder is not writable or the disk is too full."""
     if not os.access(ROOT, os.W_OK):
         raise StartFailed(
-            f"The folder {ROOT} cannot be written, but the packages are installed there; "
-            "move it to a folder of your own and start again."
+            f"The folder {ROOT} cannot be written, but the packages must be installed there; "
+            "move it to a folder that you can write and start again."
         )
     free_gb = shutil.disk_usage(ROOT).free / 1e9
     if free_gb < needed_gb:
@@ -179,13 +180,13 @@ def check_room(needed_gb: int) -> None:
 
 
 def make_environment(held: "list[int]") -> None:
-    """Make the virtual environment anew."""
+    """Create the virtual environment, replacing an existing one."""
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise StartFailed(
-            "This Python comes without its venv module; install it (on Debian and Ubuntu: "
+            "This Python has no venv module; install it (on Debian and Ubuntu: "
             "sudo apt install python{}.{}-venv) and start again.".format(*sys.version_info)
         )
-    print(f"Making a virtual environment in {VENV} ...", flush=True)
+    print(f"Creating a virtual environment in {VENV} ...", flush=True)
     made = subprocess.run(
         [sys.executable, "-m", "venv", "--clear", VENV],
         stdin=subprocess.DEVNULL,
@@ -195,16 +196,16 @@ def make_environment(held: "list[int]") -> None:
         check=False,
     )
     if made.returncode:
-        said = made.stdout.decode("utf-8", "replace").strip().splitlines()
+        output = made.stdout.decode("utf-8", "replace").strip().splitlines()
         raise StartFailed(
-            "The virtual environment {} could not be made ({}); delete that folder and start again.".format(
-                VENV, said[-1] if said else "no reason was given"
+            "The virtual environment {} could not be created ({}); delete that folder and start again.".format(
+                VENV, output[-1] if output else "no reason was given"
             )
         )
 
 
 def install(python: str, wanted: "list[str]", held: "list[int]") -> None:
-    """Install the packages of the files `wanted`, with pip's progress shown, and a sign of life while it shows none."""
+    """Install the packages of the files `wanted`; show pip's progress, and a message while it shows none."""
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     for name in wanted:
         command += ["-r", os.path.join(ROOT, name)]
@@ -229,9 +230,9 @@ def install(python: str, wanted: "list[str]", held: "list[int]") -> None:
 
 
 def ended(pip: "subprocess.Popen[bytes]") -> int:
-    """Wait for pip and return its exit code; say every `LIFE_EVERY_S` how far it is where it does not.
+    """Wait for pip and return its exit code; print its progress every `LIFE_EVERY_S` seconds.
 
-    On a terminal pip draws bars while it downloads, but unpacking is silent.
+    On a terminal pip shows bars while it downloads, but nothing while it unpacks.
     """
     began, before = time.monotonic(), unpacked()
     while pip.poll() is None:
@@ -247,13 +248,13 @@ def ended(pip: "subprocess.Popen[bytes]") -> int:
 
 
 def unpacked() -> int:
-    """Return how many packages the environment has."""
+    """Return the number of packages in the environment."""
     packages = ("Lib",) if os.name == "nt" else ("lib", "*")
     return len(glob.glob(os.path.join(glob.escape(VENV), *packages, "site-packages", "*.dist-info")))
 
 
 def why_pip_failed(complaints: str) -> str:
-    """Return one sentence about what pip wrote to its standard error."""
+    """Return the cause of pip's failure, found in its standard error."""
     if "No space left" in complaints or "Errno 28" in complaints:
         return "The disk became full while the packages were installed; free some space and start again."
     unreachable = (
@@ -267,14 +268,14 @@ def why_pip_failed(complaints: str) -> str:
     )
     if any(sign in complaints for sign in unreachable):
         return (
-            "The packages could not be downloaded; check the connection to the internet "
-            "(and the proxy, if there is one) and start again."
+            "The packages could not be downloaded; check the internet connection and the proxy, "
+            "then start again."
         )
-    return "pip could not install the packages; its last lines above say why, and a new start tries again."
+    return "pip could not install the packages; see its last lines above. A new start tries again."
 
 
 def run(command: "list[str]") -> int:
-    """Replace this program by `command`, or, where a system cannot do that, wait for it; return its exit code."""
+    """Replace this process by `command`; on Windows, run it and return its exit code."""
     environment = dict(os.environ)
     paths = [ROOT, environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
@@ -285,9 +286,8 @@ def run(command: "list[str]") -> int:
         os.execve(command[0], command, environment)
     child = subprocess.Popen(command, env=environment)
     while child.poll() is None:
-        with contextlib.suppress(
-            KeyboardInterrupt
-        ):  # the console sends Ctrl-C to the child too, which ends in order
+        # The console also sends Ctrl-C to the child, which shuts down.
+        with contextlib.suppress(KeyboardInterrupt):
             child.wait()
     return child.returncode
 

@@ -1,1 +1,1 @@
-"""Benchmarks: one file per row, each with a bar to meet. `python -m benchmarks [row ...]`."""
+"""Benchmarks: one file per row, each with a time limit. `python -m benchmarks [row ...]`."""

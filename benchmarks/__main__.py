@@ -1,4 +1,4 @@
-"""Run benchmarks: `python -m benchmarks` runs all but the long ones, `python -m benchmarks schedules warp` some."""
+"""Run benchmarks: `python -m benchmarks` runs all but the long ones, `python -m benchmarks warp` the named ones."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ MODULES = {
     "tab": "benchmarks.tab",
     "picture": "benchmarks.picture",
 }
-# Many minutes each: only where they are named.
+# They take many minutes each, so they run only when named.
 LONG = ("growth", "picture")
 
 
 def load(name: str) -> ModuleType | None:
-    """Return the module of a row, or None where it is not part of this checkout."""
+    """Return the module of a row, or None if this checkout lacks it."""
     try:
         return importlib.import_module(MODULES[name])
     except ModuleNotFoundError as error:
@@ -48,7 +48,7 @@ def load(name: str) -> ModuleType | None:
 
 
 def run(names: Sequence[str]) -> int:
-    """Run the named rows in order and print them; return how many bars were missed."""
+    """Run the named rows in order and print them; return the number of exceeded limits."""
     missed = 0
     for name in names:
         module = load(name)
@@ -63,7 +63,7 @@ def run(names: Sequence[str]) -> int:
 
 
 def main() -> int:
-    """Read the command line and run; the exit status is 1 if a bar was missed."""
+    """Run the command line; return 1 if a limit was exceeded, else 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "rows",

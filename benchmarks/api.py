@@ -1,4 +1,4 @@
-"""The server's answers while a job renders: one job, 1,000 jobs, a submission."""
+"""Response times of the server while a job renders: one job, 1,000 jobs, a submission."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run() -> list[Row]:
 
 @contextmanager
 def served(outputs: str) -> Iterator[str]:
-    """Serve `outputs` with the null engine meanwhile; yield host and port."""
+    """Serve `outputs` with the null engine; yield host and port."""
     command = [
         sys.executable,
         "-m",
@@ -61,7 +61,7 @@ def served(outputs: str) -> Iterator[str]:
 
 
 def burning(connection: http.client.HTTPConnection) -> str:
-    """Let the server render a job that burns a core; return its id."""
+    """Submit a job that keeps a core busy; return its id."""
     job_id = str(json.loads(submit(connection, [BURNER]))["job_ids"][0])
     while json.loads(ask(connection, "GET", f"/deforum_api/jobs/{job_id}"))["phase"] != "GENERATING":
         time.sleep(0.1)
@@ -85,12 +85,12 @@ def _measured(connection: http.client.HTTPConnection) -> list[Row]:
 
 
 def submit(connection: http.client.HTTPConnection, settings: list[dict[str, Any]]) -> bytes:
-    """Queue jobs; return the answer."""
+    """Queue jobs; return the response."""
     return ask(connection, "POST", "/deforum_api/batches", json.dumps({"deforum_settings": settings}))
 
 
 def ask(connection: http.client.HTTPConnection, method: str, path: str, body: str | None = None) -> bytes:
-    """Send a request and return the answer's body."""
+    """Send a request; return the body of the response."""
     headers = {"Content-Type": "application/json"} if body else {}
     connection.request(method, path, body, headers)
     answer = connection.getresponse()

@@ -12,7 +12,7 @@ BARS_MS = {512: 5.5, 1024: 26.0}
 
 
 def run() -> list[Row]:
-    """Measure one match at each size: with a reference kept from frame to frame, and with a fresh one."""
+    """Measure one match at each size, with a reused and with a new reference."""
     return [row for side_px in BARS_MS for row in _rows(side_px)]
 
 

@@ -1,4 +1,4 @@
-"""The built-in model from settings to film, as the quick start runs it."""
+"""The built-in model from settings to video, as in the quick start."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FRAMES = 24
 
 
 def run() -> list[Row]:
-    """Return the time per frame of the quick start's first frames, loading of the model included."""
+    """Return the time per frame of the quick start's first frames, including loading the model."""
     settings = read_settings_file(QUICK_START) | {"max_frames": FRAMES}
     with tempfile.TemporaryDirectory() as folder:
         facts = HostFacts("benchmark", "demo", None, Path(folder), samplers(), schedulers())

@@ -1,4 +1,4 @@
-"""What a frame costs as a video grows longer and its pictures larger: without a model, flat and linear."""
+"""The cost of a frame in longer videos (expected: constant) and larger images (expected: linear), without a model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BAR = "10,000 frames: the last 1,000 take <= 1.15 of the first, <= 10 MB; 256 to
 FRAMES, STRETCH = 10_000, 1_000
 WARM_UP = 100
 SIDES_PX = (256, 512, 1024, 2048)
-# So many pixels at each size, after a few frames that warm up.
+# Pixels to render at each size, after a few warm-up frames.
 PIXELS = 16 * 1024 * 1024
 FEWEST = 5
 FLAT, LINEAR = 1.15, 1.25
@@ -39,7 +39,7 @@ SETTINGS: Mapping[str, Any] = {
 
 
 def run() -> list[Row]:
-    """Return the rows of length, with processor time and resident memory, and those of size."""
+    """Return rows by video length (processor time, resident memory) and by image size."""
     return [*_length_rows(), *_size_rows()]
 
 
@@ -58,7 +58,7 @@ def _length_rows() -> list[Row]:
 
 
 def _size_rows() -> list[Row]:
-    """Return what a megapixel takes at each size; the bars are what it takes at the sizes before."""
+    """Return the time per megapixel at each size; the limits come from the previous sizes."""
     times, resident = {}, {}
     for side_px in SIDES_PX:
         frames = max(FEWEST, PIXELS // side_px**2)
@@ -86,12 +86,12 @@ def _megapixels(side_px: int) -> float:
 
 
 def _bars(measured: Mapping[int, float], sides_px: Sequence[int]) -> list[float | None]:
-    """Return a bar for each size: what the one before it took, and a quarter more; small ones cost more a pixel."""
+    """Return a limit for each size: a quarter more than the previous size took; small images cost more per pixel."""
     return [None, *(LINEAR * measured[side_px] for side_px in sides_px[:-1])]
 
 
 def _measured(side_px: int, frames: int, marks: Iterable[int]) -> dict[int, tuple[float, float]]:
-    """Render; return the processor time in seconds and the resident memory in MB at each of these frames."""
+    """Render; return the processor time in seconds and the resident memory in MB at each of the frames."""
     at: dict[int, tuple[float, float]] = {}
     wanted = set(marks)
 

@@ -1,4 +1,4 @@
-"""GET of a job while 50 clients send the slowest requests that are allowed, and a job renders."""
+"""GET of a job while 50 clients send the slowest allowed requests and a job renders."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run() -> list[Row]:
 
 
 def _kinds(large: str) -> dict[str, list[Request]]:
-    """Return requests by what is slow about them; those of `large` are about a job of 2 MB."""
+    """Return requests by the reason why they are slow; those of `large` read a job of 2 MB."""
     validate = "/deforum_api/validate"
     bodies = [_body(HUNDRED), _body([LONG]), NESTED, _body([TICKS])]
     checks = [("POST", path, body) for body in bodies for path in (validate, f"{validate}?series=true")]
@@ -76,7 +76,7 @@ def _queued(connection: http.client.HTTPConnection, settings: dict[str, Any]) ->
 
 @contextmanager
 def hostile(address: str, kind: str, large: str) -> Iterator[None]:
-    """Let 50 clients, in a program of their own, send requests of `kind` meanwhile."""
+    """Let 50 clients in a separate process send requests of `kind`."""
     command = [sys.executable, "-m", "benchmarks.hostile", address, kind, large]
     program = subprocess.Popen(command)
     time.sleep(3.0)
@@ -88,7 +88,7 @@ def hostile(address: str, kind: str, large: str) -> Iterator[None]:
 
 
 def attack(address: str, requests: list[Request]) -> None:
-    """Send `requests` from 50 threads, each again and again, half of them without waiting for the answers."""
+    """Send `requests` repeatedly from 50 threads, half of them without waiting for the responses."""
 
     def work(number: int) -> None:
         send = (_patient, _abandoned)[number % 2]

@@ -1,4 +1,4 @@
-"""Motion of a video, frames along a flow, masks put together, frames extracted: each beside the plain call."""
+"""Motion of a video, warping by flow, mask expressions, frame extraction: each compared with the plain library call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.video import FPS, moving_frames
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image import mask as masks
 from deforum_helpers.image.convert import from_bytes, pixels
-from deforum_helpers.media.extraction import Selection, extract_frames, footage_of
+from deforum_helpers.media.extraction import Selection, extract_frames, inspect_video
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.flow.estimators import dis_medium
 from deforum_helpers.models.flow.warp import moved_along, pixel_places
@@ -44,7 +44,7 @@ def _compared(label: str, plain: float, ours: float) -> list[Row]:
 
 
 def _flow(frames: list[np.ndarray]) -> list[Row]:
-    """DIS between two pictures of a video, and a frame moved along it."""
+    """DIS flow between two frames of a video, and a frame warped by it."""
     source, target = (from_bytes(frame) for frame in frames[:2])
     method = dis_medium()
     columns, rows = pixel_places(SIZE_PX, SIZE_PX)
@@ -65,7 +65,7 @@ def _flow(frames: list[np.ndarray]) -> list[Row]:
 
 
 def _cadence(frames: list[np.ndarray]) -> list[Row]:
-    """One in-between frame: two pictures moved along a flow and mixed."""
+    """One in-between frame: two images warped by a flow and blended."""
     old, new = (from_bytes(frame) for frame in (frames[0], frames[8]))
     flow = dis_medium().estimate(old, new)
     columns, rows = pixel_places(SIZE_PX, SIZE_PX)
@@ -114,7 +114,7 @@ def _extraction(frames: list[np.ndarray]) -> list[Row]:
         with VideoWriter(film, width=SIZE_PX, height=SIZE_PX, fps=FPS, ffmpeg=ffmpeg) as writer:
             for frame in frames:
                 writer.write(frame)
-        footage = footage_of(film, setting="video_init_path")
+        footage = inspect_video(film, setting="video_init_path")
 
         def plain() -> None:
             folder = Path(root, f"plain{next(number)}")

@@ -1,4 +1,4 @@
-"""The whole frame loop with a diffusion and a depth model that cost nothing: files, film and all image operations."""
+"""The whole frame loop, with models that cost nothing: files, video and all image operations."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import HostFacts, prepare
 
 BARS_MS = {512: 40.0, 1024: 170.0}
-# The encoder looks 50 frames ahead: a shorter film would measure how it ends.
+# The encoder looks 50 frames ahead, so a shorter video would measure its shutdown.
 FRAMES = {512: 120, 1024: 60}
 
 
 class GivenDepth:
-    """A hilly landscape that was measured beforehand, the same for every picture."""
+    """A precomputed hilly landscape, the same for every image."""
 
     name = "given"
 
@@ -40,10 +40,10 @@ class GivenDepth:
 
 
 def rows(size: int) -> list[Row]:
-    """Return two rows for each cadence: the wall time, and what one thread would take; the bar is that of cadence 1.
+    """Return two rows for each cadence: wall time, and processor time of one thread; the limit is that of cadence 1.
 
-    The second row, which has the bar, is all the processor time of this process, whichever thread spent it. The
-    encoder is a program of its own and alone takes about 48 ms of processor time for a frame of 512x512 at its preset
+    The second row, which has the limit, is the processor time of all threads of this process. The encoder is a
+    separate process and alone takes about 48 ms of processor time for a frame of 512x512 at its preset
     "slow": on two cores the wall time cannot be less than half the sum of both.
     """
     return [row for cadence in (1, 2, 4) for row in _rows(size, cadence)]

@@ -1,4 +1,4 @@
-"""Memory that a long film leaves behind: growth of the resident set over 1,000 frames."""
+"""Memory growth in a long video: the resident set over 1,000 frames."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def resident_mb() -> float:
     """Return the resident set of this process in MB."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:  # not Linux: the highest value so far has to do
+    except OSError:  # not Linux: use the highest value so far
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return pages * resource.getpagesize() / 1e6

@@ -1,6 +1,6 @@
-"""How well a video holds together: the built-in model's clips whose motion is known, one variant beside the other.
+"""Coherence of videos: clips of known motion by the built-in model, in several variants.
 
-`python -m benchmarks.picture --variants iter,inverted --clips zoom --frames 24 --out FOLDER` measures a part, and keeps
+`python -m benchmarks.picture --variants iter,inverted --clips zoom --frames 24 --out FOLDER` measures some, and saves
 a video and a contact sheet of each clip.
 """
 
@@ -121,14 +121,14 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Clip:
-    """One rendered clip and what was measured of it."""
+    """One rendered clip and its measures."""
 
     frames: tuple[Frame, ...]
     measures: Mapping[str, float]
 
 
 def run() -> list[Row]:
-    """Print all measures of all variants, and return those that have a bar."""
+    """Print all measures of all variants; return those that have a limit."""
     with tempfile.TemporaryDirectory() as folder:
         compare(tuple(VARIANTS), (*CLIPS, *SCENE_CLIPS), (1, 2), FRAMES, Path(folder))
     return []
@@ -143,15 +143,15 @@ def compare(
     changes: Mapping[str, Any] = NO_CHANGES,
     engine_name: str = "demo",
 ) -> dict[tuple[str, int, str], Clip]:
-    """Render and measure each clip with each variant, and print one table a clip.
+    """Render and measure each clip with each variant; print one table per clip.
 
     Args:
         variants, clips: names of `VARIANTS`, and of `CLIPS` and `SCENE_CLIPS`.
         cadences: values of diffusion_cadence.
         frames: length of a clip.
-        out: a folder; gets a video and a contact sheet of each.
-        changes: settings of all variants.
-        engine_name: "null" shows what the camera alone does.
+        out: folder for a video and a contact sheet of each clip.
+        changes: settings for all variants.
+        engine_name: "null" shows the effect of the camera alone.
     """
     engine = make_engine(engine_name)
     fresh = text_to_image(engine, 4, (int(changes.get("W", COMMON["W"])), int(changes.get("H", COMMON["H"]))))
@@ -170,7 +170,7 @@ def compare(
 
 
 def render(settings: Mapping[str, Any], engine: Engine, fresh: Sequence[Frame], out: Path, name: str) -> Clip:
-    """Render one clip, measure it, and keep its video and its contact sheet as `name`."""
+    """Render and measure one clip; save its video and its contact sheet as `name`."""
     scene = forest(int(settings["H"])) if settings.get("use_init") else None
     truth: list[tuple[Frame, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -224,7 +224,7 @@ def render(settings: Mapping[str, Any], engine: Engine, fresh: Sequence[Frame], 
 
 
 def clip_settings(clip: str, frames: int) -> Mapping[str, Any]:
-    """Return what moves the camera of a clip; the pan turns back in its middle and ends where it began."""
+    """Return the camera settings of a clip; the pan turns back in its middle and ends at its start."""
     if clip in CLIPS:
         return CLIPS[clip]
     moves = {name: f"0: ({speed:g})" for name, speed in SCENE_CLIPS[clip].items()}
@@ -238,13 +238,13 @@ def clip_settings(clip: str, frames: int) -> Mapping[str, Any]:
 
 
 def _estimated(frames: Sequence[Frame]) -> list[Depth]:
-    """Return the depth of frames of which nothing is known, as the model sees it that the camera goes by."""
+    """Return estimated depth for frames whose true depth is unknown, by the model that the camera uses."""
     estimator = make_estimator(DEPTH_MODEL, torch.device("cpu"))
     return [estimator.estimate(from_bytes(frame)) for frame in frames]
 
 
 def planned_pairs(frames: Sequence[Frame], prepared: Prepared) -> list[Pair]:
-    """Return each frame with the one before it and the planned motion between them; for 2D moves."""
+    """Return each frame with the previous one and the planned motion between them, for 2D moves."""
     pairs = []
     for index in range(1, len(frames)):
         move = prepared.plan.moves[index]
@@ -258,7 +258,7 @@ def planned_pairs(frames: Sequence[Frame], prepared: Prepared) -> list[Pair]:
 
 
 def flat_motion(move: Move2D, width_px: int, height_px: int) -> tuple[Any, Any]:
-    """Return where the frame after a 2D move shows what the frame before showed, and the flow of the frame before."""
+    """Return the visible part of the previous frame after a 2D move, and the flow of the previous frame."""
     map_x, map_y = sampling_maps_2d((width_px, height_px), inverse(move.dst_from_src))
     seen = (map_x >= 0) & (map_x <= width_px - 1) & (map_y >= 0) & (map_y <= height_px - 1)
     to_x, to_y = sampling_maps_2d((width_px, height_px), move.dst_from_src)
@@ -272,7 +272,7 @@ def to_float(image: Any) -> Any:
 
 
 def text_to_image(engine: Engine, count: int, size_px: tuple[int, int]) -> tuple[Frame, ...]:
-    """Return frames of the clips' prompt that are generated from noise alone."""
+    """Return frames generated from the clips' prompt and noise alone."""
     request = GenerateRequest(
         prompt=PROMPT,
         negative_prompt="",
@@ -302,7 +302,7 @@ def _cells(texts: Sequence[str]) -> str:
 
 
 def main() -> int:
-    """Read the command line, render and measure."""
+    """Run the command line: render and measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.picture", description=__doc__)
     parser.add_argument("--variants", default=",".join(VARIANTS))
     parser.add_argument("--clips", default=",".join((*CLIPS, *SCENE_CLIPS)))

@@ -1,7 +1,7 @@
-"""What makes a video bad, as numbers: measures over consecutive frames and the motion that was planned between them.
+"""Measures of a video's defects, over consecutive frames and the planned motion between them.
 
-Frames are (H, W, 3) uint8 RGB. A planned flow is (2, H, W) float32 in pixels, columns first: where what stands at a
-pixel of the frame before stands in the next one. Differences are in 8-bit levels.
+Frames are (H, W, 3) uint8 RGB. A planned flow is (2, H, W) float32 in pixels, columns first: the displacement of
+each pixel of the previous frame in the next one. Differences are in 8-bit levels.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Frame = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-# The detail of a frame is what a Gaussian blur of this deviation takes away.
+# Detail is the part of a frame that a Gaussian blur of this standard deviation removes.
 DETAIL_SIGMA_PX = 4.0
-# Optical flow says something only where there is texture: the strongest fifth of the gradients.
+# Optical flow is reliable only in textured areas: the strongest fifth of the gradients.
 TEXTURED_SHARE = 0.2
 
 
@@ -29,8 +29,8 @@ class Pair:
 
     Args:
         before, after: the frames.
-        expected: (H, W, 3) float32, `before` moved as the camera was told.
-        seen: (H, W) where both frames see the same thing.
+        expected: (H, W, 3) float32, `before` warped by the planned motion.
+        seen: (H, W) where both frames show the same surface.
         flow: (2, H, W) the planned flow.
     """
 
@@ -43,12 +43,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Coherence:
-    """How well consecutive frames fit together; the means over a clip.
+    """Coherence of consecutive frames, as means over a clip.
 
     Args:
-        error: mean absolute difference of a frame and the moved frame before it, in levels.
-        flicker: error over the frames' own detail; unrelated frames of a detailed scene give 2 or more.
-        motion: regression of the measured on the planned flow; 1 = moves as told, 0 = stands still, NaN without motion.
+        error: mean absolute difference between a frame and the warped previous frame, in levels.
+        flicker: error divided by the frames' own detail; unrelated frames of a detailed scene give 2 or more.
+        motion: regression of the measured on the planned flow; 1 = as planned, 0 = none, NaN if none is planned.
         miss_px: root mean square of measured minus planned flow.
     """
 
@@ -60,7 +60,7 @@ class Coherence:
 
 @dataclass(frozen=True)
 class Burn:
-    """Growth from the first to the last quarter of a clip, each as a share of its value in text-to-image frames.
+    """Growth from the first to the last quarter of a clip, relative to the values of text-to-image frames.
 
     Args:
         clipped: share of pixels of 0 or 255, in percentage points.
@@ -111,7 +111,7 @@ def measured_flow(before: Frame, after: Frame) -> Floats:
 
 
 def detail(frame: Frame) -> float:
-    """Return the mean absolute difference of a frame to its blur."""
+    """Return the mean absolute difference between a frame and its blur."""
     smooth = cv2.GaussianBlur(frame, (0, 0), DETAIL_SIGMA_PX)
     return float(np.abs(frame.astype(np.float32) - smooth).mean())
 
@@ -122,17 +122,17 @@ def sharpness(frame: Frame) -> float:
 
 
 def pulse(frames: Sequence[Frame]) -> float:
-    """Return the mean absolute change of sharpness from frame to frame, over its mean: 0 = all alike."""
+    """Return the mean absolute change of sharpness from frame to frame, divided by its mean; 0 = constant."""
     values = np.array([sharpness(frame) for frame in frames])
     return float(np.abs(np.diff(values)).mean() / values.mean()) if len(values) > 1 and values.mean() else 0.0
 
 
 def burn(frames: Sequence[Frame], text_to_image: Sequence[Frame]) -> Burn:
-    """Return how much harsher the last quarter of `frames` is than the first.
+    """Return the growth of harshness from the first to the last quarter of `frames`.
 
     Args:
         frames: a clip, at least four frames.
-        text_to_image: frames of the same prompt that were generated from noise alone.
+        text_to_image: frames generated from the same prompt and noise alone.
     """
     quarter = max(1, len(frames) // 4)
     first, last, fresh = (_looks(part) for part in (frames[:quarter], frames[-quarter:], text_to_image))
@@ -148,14 +148,14 @@ def psnr(first: Frame, second: Frame) -> float:
 
 
 def smear(frame: Frame, true_view: Frame, flow: Floats, revealed: Mask) -> float:
-    """Return how a revealed area compares to the true view: below 1 it is smeared along the motion.
+    """Return the smear of a revealed area relative to the true view; below 1 it is smeared along the motion.
 
     The energy of gradients along the motion over the energy across it, relative to the true view's.
 
     Args:
-        frame, true_view: the frame, and what the camera would see.
+        frame, true_view: the frame, and the true view of the camera.
         flow: (2, H, W) the planned flow, which gives the direction.
-        revealed: (H, W) what the frame before did not see.
+        revealed: (H, W) area that the previous frame did not show.
     """
     rendered, true = (_along_over_across(seen, flow, revealed) for seen in (frame, true_view))
     return rendered / true

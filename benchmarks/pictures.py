@@ -1,4 +1,4 @@
-"""What image operations are measured on."""
+"""Test images for the benchmarks of image operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deforum_helpers.image.types import Image
 
 
 def picture(side_px: int) -> Image:
-    """Return a square picture of waves with some grain, 8 bits deep."""
+    """Return a square 8-bit image of waves with some grain."""
     y, x = np.mgrid[:side_px, :side_px] / side_px
     waves = np.stack([np.sin(9 * x + 4 * y), np.cos(7 * y - 2 * x), np.sin(5 * x * y)], -1)
     grain = np.random.default_rng(0).normal(0, 8, waves.shape)

@@ -1,4 +1,4 @@
-"""A video of 100,000 frames checked: from its settings to the plan, with all that a check asks of it."""
+"""Checking a video of 100,000 frames: from its settings to the plan and its summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames in between and larger frames, each beside the plain calls that bound it."""
+"""Frame interpolation and upscaling, each compared with the plain library calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deforum_helpers.models.interpolation.sequence import similarity
 from deforum_helpers.models.upscaling.models import Lanczos
 
 NAME = "postproduction"
-BAR = "512x512: one frame drawn in between takes at most as long as measuring motion both ways"
+BAR = "512x512: one interpolated frame takes at most as long as measuring motion both ways"
 
 SIZE_PX = 512
 FRAMES = 4
@@ -35,11 +35,11 @@ def _between(frames: list[np.ndarray]) -> list[Row]:
     method, interpolator = dis_medium(), MotionInterpolator()
     times = [number / (FRAMES + 1) for number in range(1, FRAMES + 1)]
     measured = best_of(lambda: (method.estimate(first, second), method.estimate(second, first)))
-    drawn = best_of(lambda: list(interpolator.between(first, second, times)))
+    interpolated = best_of(lambda: list(interpolator.between(first, second, times)))
     return [
         Row("motion, both ways", measured),
-        Row("frame in between", (drawn - measured) / FRAMES, measured),
-        Row("pair of frames compared", best_of(lambda: similarity(first, second))),
+        Row("interpolated frame", (interpolated - measured) / FRAMES, measured),
+        Row("comparison of two frames", best_of(lambda: similarity(first, second))),
     ]
 
 

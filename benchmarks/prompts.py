@@ -1,4 +1,4 @@
-"""1,000 frames of prompts with maths."""
+"""Prompts with expressions over 1,000 frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark measures, and how it is printed."""
+"""The rows of benchmarks and their printed table."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Row:
     """One measurement.
 
     Args:
-        label: what was done.
-        milliseconds: the time it took.
-        bar_ms: the time it may take, or None where only the number is of interest.
+        label: name of the measured work.
+        milliseconds: measured time.
+        bar_ms: limit, or None for information only.
     """
 
     label: str
@@ -26,14 +26,14 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Time over bar: 1 or less meets the bar."""
+        """Time divided by limit; at most 1 meets the limit."""
         return None if self.bar_ms is None else self.milliseconds / self.bar_ms
 
 
 def best_of(work: Callable[[], Any], repeats: int = 5) -> float:
-    """Return the shortest time of a run of `work` in milliseconds: of at least `repeats` runs, and of two seconds.
+    """Return the shortest time of `work` in milliseconds, over at least `repeats` runs and two seconds.
 
-    A shared machine computes at half its pace now and then, and so does a process in its first moments.
+    A shared machine, and a process that has just started, run at half speed now and then.
     """
     work()
     times: list[float] = []
@@ -46,7 +46,7 @@ def best_of(work: Callable[[], Any], repeats: int = 5) -> float:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Return the rows as aligned lines: label, ms, bar, ratio and whether the bar is met."""
+    """Return the rows as aligned lines: label, ms, limit, ratio, and whether the limit is met."""
     return "\n".join(map(_line, rows))
 
 

@@ -1,7 +1,7 @@
-"""A landscape of the built-in model's own renderer as a scene: its depth is known, and so is every view of it.
+"""A scene made by the built-in model's renderer, with known depth and known views.
 
-The renderer paints one view. Painted once more without plants and objects, and once as sky alone, it gives three
-surfaces, one behind the other; drawn together, nearest first, they show what a camera sees that moves among them.
+The renderer makes one view. Rendered again without plants and objects, and as sky alone, it gives three surfaces, one
+behind the other; together, nearest first, they show the view of a camera that moves among them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tools.demo_model.scenes import collate, sample
 from tools.demo_model.world import World
 
 FOV_DEG = 70.0
-# The renderer's canvas is wider than the views, so that a camera which turns or moves aside finds something there.
+# The canvas is wider than the views, so that a camera that turns or moves aside stays on it.
 CANVAS = 1.6
 SKY_UNITS = 400.0
-# Fewer uncovered pixels than these tell nothing of a frame.
+# Frames that reveal fewer pixels are skipped.
 LEAST_REVEALED_PX = 24
 FIXED = {"scene": "forest", "time": "sunset", "weather": "clear", "season": "summer", "style": "photo"}
 
@@ -61,7 +61,7 @@ class Scene:
     size_px: tuple[int, int]
 
     def view(self, pose: Matrix) -> tuple[NDArray[np.uint8], Depth]:
-        """Return what a camera at `pose`, (4, 4) from the scene to its frame, sees: (H, W, 3) uint8 RGB, and depth."""
+        """Return image (H, W, 3) uint8 RGB and depth (H, W) as seen by a camera at `pose`, (4, 4) from the scene."""
         width_px, height_px = self.size_px
         after = intrinsics(FOV_DEG, 1, (width_px, height_px))
         picture = torch.zeros(3, height_px, width_px)
@@ -76,7 +76,7 @@ class Scene:
 
 
 def poses_of(moves: Sequence[Move]) -> list[Matrix]:
-    """Return, for each frame, the (4, 4) pose from the first frame's camera to its own."""
+    """Return for each frame the (4, 4) pose from the first frame's camera to its camera."""
     optics, poses = intrinsics(FOV_DEG, 1, (100, 100)), [np.eye(4)]
     for move in moves[1:]:
         assert isinstance(move, Move3D), "a scene is seen by a 3D camera"
@@ -85,7 +85,7 @@ def poses_of(moves: Sequence[Move]) -> list[Matrix]:
 
 
 class KnownDepth:
-    """Sees the depth of each picture in the order in which a run looks at its frames: each once, one after the other.
+    """A depth estimator that returns the known depths in the order in which a run estimates them.
 
     Args:
         depths: (H, W) of each frame.
@@ -98,17 +98,17 @@ class KnownDepth:
         self._last = depths[-1]
 
     def estimate(self, image: Image) -> Depth:
-        """Return the depth of the next frame; with cadence, the end of a run is looked at twice."""
+        """Return the depth of the next frame; with cadence, the last frame is estimated twice."""
         return next(self._depths, self._last)
 
 
 def scene_pairs(
     frames: Sequence[Frame], depths: Sequence[Depth], poses: Sequence[Matrix]
 ) -> tuple[list[Pair], list[SurfaceView]]:
-    """Return each frame with the one before it and the motion between them, and what the camera sees of that.
+    """Return each frame with the previous one, the motion between them, and the true views.
 
     Args:
-        frames: of a run.
+        frames: frames of a run.
         depths: (H, W) of the scene at each frame.
         poses: (4, 4) from the scene to each frame's camera.
     """
@@ -137,9 +137,9 @@ def scene_pairs(
 def revealed_ratio(
     frames: Sequence[Frame], truth: Sequence[Frame], pairs: Sequence[Pair], sights: Sequence[SurfaceView]
 ) -> float:
-    """Return how the uncovered areas compare to the true views, as the geometric mean of `smear` over the frames.
+    """Return the geometric mean of `smear` over the frames, which compares revealed areas with the true views.
 
-    An area counts for the frames in which the camera uncovers at least so many pixels that gradients mean something.
+    Frames that reveal too few pixels for meaningful gradients are skipped.
     """
     ratios = []
     for index, (pair, sight) in enumerate(zip(pairs, sights, strict=True), start=1):
@@ -154,7 +154,7 @@ def revealed_ratio(
 def forest(side_px: int, seed: int = 11) -> Scene:
     """Return a forest in the evening, with views of side_px x side_px pixels."""
     parameters, _ = sample(np.random.default_rng(seed), FIXED)
-    # The canvas shows what the view shows, and as much again around it.
+    # The canvas shows the view and a margin around it.
     parameters["tan"] = CANVAS * np.tan(np.radians(FOV_DEG) / 2)
     world, canvas_px = World(torch.device("cpu")), round(side_px * CANVAS)
     full, near = _painted(parameters, world, canvas_px)
@@ -175,7 +175,7 @@ def _painted(parameters: dict[str, float], world: World, side_px: int) -> tuple[
 
 
 def _sky(ground: Image, sky: torch.Tensor) -> Image:
-    """Return the sky gone on with behind the ground."""
+    """Return the sky, continued behind the ground."""
     picture = (ground.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
     hidden = cv2.dilate((~sky.numpy()).astype(np.uint8), np.ones((5, 5), np.uint8))
     filled = cv2.inpaint(picture, hidden, 3, cv2.INPAINT_TELEA) if hidden.any() else picture

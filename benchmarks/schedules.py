@@ -1,4 +1,4 @@
-"""47 schedules, 10 of them with maths, parsed and evaluated."""
+"""Parsing and evaluating 47 schedules, 10 of them with expressions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORDS = (
 
 
 def expand(frames: int) -> None:
-    """Expand all 47 schedules over so many frames."""
+    """Evaluate all 47 schedules at every frame."""
     timeline = Timeline(frames=frames, seed=42, fps=15.0, width=512, height=512)
     for text in MATHS:
         numeric_series(text, timeline, "zoom")

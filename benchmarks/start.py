@@ -1,4 +1,4 @@
-"""Start: what the import of our entry adds to a host, and how soon the standalone server answers."""
+"""Start: import time that the extension adds to a host, and time until the standalone server responds."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NAME = "start"
 BAR = "import of the extension's entry in a host <= 300 ms; first answer of the standalone server <= 8000 ms"
 ROOT = Path(__file__).parents[1]
 FAKES = ROOT / "tests" / "hosts"
-# What stands in for a host: folders of its own packages, beside the extension's.
+# Stand-ins for a host's own packages, beside the extension's.
 HOSTS = {"Forge": ("fake_forge", "fake"), "A1111": ("fake",)}
-# A host has imported the first line long before it runs the script of an extension.
+# A host has imported these long before it runs the script of an extension.
 LOAD = """
 import fastapi, numpy, PIL.Image, requests, sqlite3, uvicorn; from modules import script_callbacks, shared
 import runpy, sys, time; began = time.perf_counter(); runpy.run_path("scripts/deforum.py")
@@ -27,7 +27,7 @@ assert not {"torch", "diffusers", "transformers", "gradio"} & set(sys.modules)
 
 
 def run() -> list[Row]:
-    """Return the rows; each the best of three fresh processes."""
+    """Return the rows, each the best of three new processes."""
     return [
         *(
             Row(f"import of the entry in {host}", min(_load_ms(host) for _ in range(3)), 300.0)
@@ -38,7 +38,7 @@ def run() -> list[Row]:
 
 
 def _load_ms(host: str) -> float:
-    """Return what the host's run of our script takes; it loads neither torch nor gradio."""
+    """Return the time that the host needs to run the extension's script, which loads neither torch nor gradio."""
     folders = [*(str(FAKES / name) for name in HOSTS[host]), str(ROOT)]
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "FAKE_HOST_FOLDER": folder}

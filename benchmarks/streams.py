@@ -1,4 +1,4 @@
-"""Long answers while a job renders: its events to 50 clients, and a film's download against plain file serving."""
+"""Long responses while a job renders: events to 50 clients, and a download compared with a plain file server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run() -> list[Row]:
 async def _followed(
     address: str, connection: http.client.HTTPConnection, path: str
 ) -> tuple[list[float], float]:
-    """Return by how many seconds events were late, the last client counting, and the p99 of GET in milliseconds."""
+    """Return the delays of events in seconds at the last client, and the p99 of GET in milliseconds."""
     streams = [asyncio.create_task(_latenesses(address, path)) for _ in range(CLIENTS)]
     await asyncio.sleep(1.0)
     one = await asyncio.to_thread(p99, lambda: ask(connection, "GET", path), CLIENTS)
@@ -54,7 +54,7 @@ async def _followed(
 
 
 async def _latenesses(address: str, path: str) -> dict[int, float]:
-    """Follow a job for so many events; return by how many seconds each was late, by its number of updates."""
+    """Follow a job for `count` events; return the delay of each in seconds by its number of updates."""
     host, port = address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=2**20)
     writer.write(f"GET {path}/events HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
@@ -65,12 +65,12 @@ async def _latenesses(address: str, path: str) -> dict[int, float]:
             job = json.loads(line[6:])
             told[job["updates"]] = time.time() - job["last_updated"]
     writer.close()
-    del told[min(told)]  # what was there before
+    del told[min(told)]  # the record from before
     return told
 
 
 def _download(connection: http.client.HTTPConnection) -> float:
-    """Return the milliseconds in which a film of 64 MiB is fetched."""
+    """Return the download time of a video of 64 MiB in milliseconds."""
     job_id = json.loads(submit(connection, [SMALL]))["job_ids"][0]
     while (job := json.loads(ask(connection, "GET", f"/deforum_api/jobs/{job_id}")))["status"] == "ACCEPTED":
         time.sleep(0.1)
@@ -79,7 +79,7 @@ def _download(connection: http.client.HTTPConnection) -> float:
 
 
 def _plain(film: Path) -> float:
-    """Return the milliseconds in which Python's own file server sends the film."""
+    """Return the time in milliseconds in which Python's own file server sends the video."""
     command = [
         sys.executable,
         "-u",

@@ -1,4 +1,4 @@
-"""From a changed control to the checked plan of 1,000 frames: in the server, and in a browser beside it."""
+"""Time from a changed control to the checked plan of 1,000 frames, in the server and in a browser."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BAR = "a slider's change to the checked plan of 1,000 frames: 150 ms"
 FRAMES, REPEATS = 1_000, 15
 CHANGED = {"max_frames": FRAMES, "strength_schedule": "0: (0.6 + 0.1*sin(t/10)), 500: (0.4)"}
 
-# Moves the slider "Cadence" and tells the milliseconds until the page shows the new verdict.
+# Moves the slider "Cadence" and returns the milliseconds until the page shows the new result.
 MOVE = """stop => new Promise(done => {
     const verdict = document.getElementById("deforum_verdict");
     const slider = document.querySelector("#deforum_field_diffusion_cadence input[type=range]");

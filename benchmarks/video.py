@@ -1,7 +1,7 @@
-"""60 frames of 512x512 through the pipe into a film, against ffmpeg alone that makes the same film of a raw file.
+"""60 frames of 512x512 through the pipe into a video, compared with ffmpeg alone encoding a raw file.
 
-ffmpeg alone is told the colours of our films as well: BT.709 gives green more weight than ffmpeg's default does, so
-that an eighth more of the frames' noise reaches the luma plane, and x264 takes longer for it whoever feeds it.
+The limit refers to ffmpeg with the colours of the project's videos: BT.709 gives green more weight than ffmpeg's
+default, so that an eighth more of the frames' noise reaches the luma plane, and x264 takes longer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run() -> list[Row]:
 
 
 def moving_frames() -> list[NDArray[np.uint8]]:
-    """Return frames that pan over soft clouds, with a little noise, as a rendered film does."""
+    """Return frames that pan over soft clouds with a little noise, like a rendered video."""
     rng = np.random.default_rng(1)
     clouds = cv2.GaussianBlur(rng.normal(size=(SIZE_PX + FRAMES, SIZE_PX + FRAMES, 3)), (0, 0), 6)
     clouds = 128 + 100 * clouds / np.abs(clouds).max()

@@ -17,7 +17,7 @@ BARS_MS = {512: 6.4, 1024: 36.0}
 
 
 def run() -> list[Row]:
-    """Measure one move at each size."""
+    """Measure one warp at each size."""
     return [row for side_px in BARS_MS for row in _rows(side_px)]
 
 

@@ -1,7 +1,7 @@
-"""The program `deforum`: the table of its commands, and the way from the first word to the command that it names.
+"""The program `deforum`: the table of its commands, and the dispatch of a command line to one of them.
 
 `python -m deforum_helpers` and `python -m deforum_api` run the same program. Only the module of the chosen command is
-imported, so help comes at once and commands that talk to a server need no package.
+imported, so help appears at once, and commands that use a server need no other package.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deforum_api.version import VERSION
+from deforum_helpers.cli import messages
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.progress_line import LogLines
 
 Run = Callable[[argparse.Namespace], int]
 
-# Options of the commands that talk to a server; these three may also precede the command.
+# Options of the commands that use a server; they may also precede the command.
 ADDRESS = ("--url", "--api-auth", "--patience")
 EPILOG = """
 `{prog} COMMAND --help` lists the options of a command.
 
 Exit codes: 0 success, 1 a job failed or was stopped, 2 the command or the settings are wrong or the server does not
-answer, 130 interrupted while a job continues on its server.
+respond, 130 interrupted while a job continues on its server.
 """
 
 
 @dataclass(frozen=True)
 class Group:
-    """Commands that share a heading in the help.
+    """Commands under one heading of the help.
 
     Args:
         title: the heading.
@@ -99,8 +100,8 @@ GROUPS = (
         {
             "interpolate": "add frames between those of a video, or between images",
             "upscale": "enlarge a video",
-            "vid2depth": "make a video of a video's depth",
-            "stitch": "make a video of numbered images",
+            "vid2depth": "make a depth video of a video",
+            "stitch": "make a video from numbered images",
         },
         _tool,
     ),
@@ -117,9 +118,7 @@ GROUPS = (
         _ask_server,
     ),
     Group("start a server", {"serve": "serve the tab and the HTTP API, and render jobs"}, _serve),
-    Group(
-        "let an assistant use a server", {"mcp": "serve the Model Context Protocol for a server"}, _serve_mcp
-    ),
+    Group("let an assistant use a server", {"mcp": "serve the Model Context Protocol"}, _serve_mcp),
 )
 
 
@@ -127,7 +126,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "deforum") -> int:
     """Run a command and return its exit code.
 
     Args:
-        arguments: those of the process by default.
+        arguments: the words after the program's name; default: those of the process.
         prog: the program's name in usage and help.
     """
     program = _program(prog)
@@ -151,25 +150,22 @@ def main(arguments: Sequence[str] | None = None, prog: str = "deforum") -> int:
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("deforum"):
             raise
-        print(
-            f"The package {missing.name} is not installed for this Python, {sys.executable}; `python webui.py` makes "
-            "the folder venv with all packages, whose Python is venv/bin/python (Windows: venv\\Scripts\\python).",
-            file=sys.stderr,
-        )
+        text = messages.PACKAGE_NOT_INSTALLED(package=missing.name, python=sys.executable)
+        print(text, file=sys.stderr)
         return 1
     except ModelError as error:
         print(error, file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader, as in "check FILE | head", has closed the pipe
+    except BrokenPipeError:  # the reader has closed the pipe, as in "check FILE | head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print("\nStopped before anything was made.", file=sys.stderr)
+        print(f"\n{messages.INTERRUPTED()}", file=sys.stderr)
         return 1
 
 
 def _program(prog: str) -> argparse.ArgumentParser:
-    """Return the parser that reads up to the command; the command's own parser reads the rest."""
+    """Return the parser of the words up to the command; the command has a parser of its own."""
     width = max(len(name) for group in GROUPS for name in group.commands)
     listed = [
         f"{group.title}:\n" + "\n".join(f"  {name:<{width}}  {help}" for name, help in group.commands.items())
@@ -193,7 +189,7 @@ def _program(prog: str) -> argparse.ArgumentParser:
 
 
 def _address(first: argparse.Namespace) -> list[str]:
-    """Return the options that preceded the command as words that may follow it."""
+    """Return the server options that preceded the command, as words to put behind it."""
     found = ((flag, getattr(first, flag.strip("-").replace("-", "_"))) for flag in ADDRESS)
     return [f"{flag}={value}" for flag, value in found if value is not None]
 
@@ -201,8 +197,8 @@ def _address(first: argparse.Namespace) -> list[str]:
 def _unknown(command: str, prog: str) -> str:
     names = [name for group in GROUPS for name in group.commands]
     near = difflib.get_close_matches(command.lower(), names, cutoff=0.5)
-    advice = f"did you mean {' or '.join(near)}?" if near else f"`{prog} --help` lists all commands."
-    return f"there is no command {command[:80]!r}; {advice}"
+    advice = messages.DID_YOU_MEAN(names=" or ".join(near)) if near else messages.SEE_HELP(program=prog)
+    return messages.UNKNOWN_COMMAND(command=command[:80], advice=advice)
 
 
 def _sentence(line: str) -> str:
@@ -217,7 +213,7 @@ def _log_to_terminal() -> None:
 
 
 class _WithoutTraceback(logging.Formatter):
-    """A terminal gets the sentence; the traceback belongs in the log of a server."""
+    """Formats log records without the traceback, which only the log of a server shows."""
 
     def formatException(self, ei: object) -> str:
         return ""

@@ -1,5 +1,6 @@
-// The page's part of the Deforum tab: what the controls hold, and when the server is asked, which decides what is right
-// and what is shown. One of five files in any order: each leaves its part in window.deforumTab, this one waits for all.
+// The values of the tab's controls, and the requests for checks, plots, progress and actions. What is valid and what is
+// shown is decided by the server.
+// The five scripts load in any order: each adds its part to window.deforumTab, and this one waits for the others.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});
@@ -13,8 +14,8 @@
   const find = (id) => document.getElementById(id);
   const press = (id) => find(id)?.click();
 
-  // One question at a time: asked again when the answer is there, if something changed meanwhile, or when none came.
-  const asker = (id, shown = "") => {
+  // One request at a time: repeated after the answer if something changed meanwhile, or if no answer came in time.
+  const singleRequest = (id, shown = "") => {
     let asked = 0;
     let again = false;
     const ask = () => {
@@ -39,8 +40,8 @@
     return { ask, answered, remind };
   };
 
-  // What was pressed goes out one by one: gradio drops what comes while it waits for an answer.
-  const sender = (id) => {
+  // Commands are sent one by one: gradio drops an event while it waits for the answer to the one before.
+  const commandQueue = (id) => {
     const waiting = [];
     let sent = 0;
     const next = () => {
@@ -49,8 +50,8 @@
       press(id);
     };
     return {
-      send: (what) => {
-        waiting.push(what);
+      send: (command) => {
+        waiting.push(command);
         next();
       },
       command: () => JSON.stringify(waiting.shift() || {}),
@@ -62,48 +63,48 @@
     };
   };
 
-  const acting = sender("deforum_act");
-  const filling = sender("deforum_fill");
-  const look = asker("deforum_look", "deforum_verdict");
-  const draw = asker("deforum_draw");
-  const tick = asker("deforum_tick");
+  const acting = commandQueue("deforum_act");
+  const filling = commandQueue("deforum_fill");
+  const look = singleRequest("deforum_look", "deforum_verdict");
+  const draw = singleRequest("deforum_draw");
+  const tick = singleRequest("deforum_tick");
   let timer = 0;
-  let picked = "";
+  let chosenJob = "";
 
-  // What the controls hold, as far as it differs from the start; gradio tells of each change.
-  const held = {};
+  // Values that differ from the initial ones, by setting; gradio reports each change.
+  const changedValues = {};
 
-  // It outlives a reload of the page, in this window; a picture that was dropped does not.
+  // They survive a reload of the page in the same window, except a dropped image.
   const KEPT = "deforum_held";
   const keep = () => {
-    const { init_image_box: _, ...plain } = held;
+    const { init_image_box: _, ...plain } = changedValues;
     try {
       sessionStorage.setItem(KEPT, JSON.stringify(plain));
     } catch {
-      sessionStorage.removeItem(KEPT); // no room
+      sessionStorage.removeItem(KEPT); // the storage is full
     }
   };
 
   const changed = (name, value, typed) => {
-    held[name] = value;
+    changedValues[name] = value;
     keep();
     clearTimeout(timer);
     timer = setTimeout(look.ask, typed ? TYPING_MS : MOVING_MS);
   };
 
-  // gradio tells of a slider some time after it moved; the plan need not wait for that.
+  // gradio reports a moved slider late; the check need not wait for that.
   const moved = (event) => {
     const field = event.target.type === "range" && event.target.closest("[id^=deforum_field_]");
     if (field) changed(field.id.replace("deforum_field_", ""), Number(event.target.value), false);
   };
 
-  // ---- what the server asks of the page ----
+  // ---- inputs of the events ----
 
   const version = (id) => document.querySelector(`#${id} [data-version]`)?.dataset.version || "";
 
   const state = () =>
     JSON.stringify({
-      job: picked,
+      job: chosenJob,
       run: version("deforum_run"),
       jobs: version("deforum_jobs"),
       tools: version("deforum_tools"),
@@ -111,8 +112,8 @@
 
   const shown = (act) => {
     const { job = "" } = document.querySelector("#deforum_run [data-job]")?.dataset || {};
-    // What somebody did something to last stays in sight, though another job goes on.
-    picked = job;
+    // The job of the last action stays in view, even if another one runs.
+    chosenJob = job;
     return JSON.stringify({ act, job });
   };
 
@@ -123,9 +124,9 @@
 
   const SHOWN_AFTER = ["resume", "pause", "cancel"];
   const FILLS = ["use", "preset"];
-  const send = (what) => (FILLS.includes(what.act) ? filling : acting).send(what);
+  const send = (command) => (FILLS.includes(command.act) ? filling : acting).send(command);
 
-  const obey = ({ act, job, go: name, preset }) => {
+  const perform = ({ act, job, go: name, preset }) => {
     if (name) tab.marks.go(name);
     else if (act === "reach") find(job)?.scrollIntoView();
     else if (act === "generate") press("deforum_generate");
@@ -133,16 +134,16 @@
     else if (act === "theme") theme();
     else if (act === "undo") undo();
     else if (act === "show") {
-      picked = job;
+      chosenJob = job;
       tick.ask();
       find("deforum_run")?.scrollIntoView({ block: "nearest" });
     } else {
-      if (SHOWN_AFTER.includes(act)) picked = job;
+      if (SHOWN_AFTER.includes(act)) chosenJob = job;
       send({ act, job });
     }
   };
 
-  // What the bar at the bottom of a narrow page repeats of the run.
+  // Copies progress and image of the run into the bar at the bottom of a narrow page.
   const repeat = () => {
     const [bar, run] = [document.querySelector("#deforum_interface .deforum-dock"), find("deforum_run")];
     if (!bar || !run) return;
@@ -155,9 +156,9 @@
     if (frame && still.getAttribute("src") !== frame) still.setAttribute("src", frame);
   };
 
-  // ---- presets: what was loaded is said where it was picked, and can be undone ----
+  // ---- presets: a status line names the loaded one and offers Undo ----
 
-  let coming = {};
+  let loading = {};
   let before = null;
 
   const undo = () => {
@@ -166,16 +167,16 @@
     filling.send({ act: "kept", values, undone: before.title });
   };
 
-  const filled = () => {
-    const { preset = "", undone = "", before: values } = coming;
-    coming = {};
+  const presetLoaded = () => {
+    const { preset = "", undone = "", before: values } = loading;
+    loading = {};
     const card = preset && document.querySelector(`#deforum_interface [data-preset="${CSS.escape(preset)}"]`);
     const title = card ? card.querySelector("b").textContent : "";
     before = card ? { title, values } : null;
     const said = document.querySelector("#deforum_interface .deforum-preset-said");
     if (!said) return;
     said.hidden = !title && !undone;
-    said.querySelector("span").textContent = title ? `${title} is loaded.` : `${undone} is undone.`;
+    said.querySelector("span").textContent = title ? `Preset "${title}" loaded.` : `Preset "${undone}" undone.`;
     said.querySelector("button").hidden = !title;
     for (const one of document.querySelectorAll("#deforum_interface [data-preset]")) {
       one.classList.toggle("deforum-chosen", one === card);
@@ -183,14 +184,14 @@
     }
   };
 
-  const drawIfSeen = () => {
+  const plotIfVisible = () => {
     const plot = find("deforum_plot");
     if (plot && plot.offsetParent !== null) draw.ask();
   };
 
-  // A job that ended is no longer queued, and tells how long the next one will take.
+  // Check again when a job has ended: the estimated time depends on finished jobs.
   let ended;
-  const lookWhenOneEnded = () => {
+  const checkWhenJobEnded = () => {
     const rows = document.querySelectorAll("#deforum_jobs tr:is(.done, .failed, .cancelled)");
     const now = Array.from(rows, (row) => row.dataset.job);
     if (ended && now.some((job) => !ended.includes(job))) look.ask();
@@ -203,30 +204,30 @@
     filling: (values) => {
       const command = filling.command();
       const { act, name, undone } = JSON.parse(command);
-      coming = { preset: act === "preset" ? name : "", undone, before: values };
+      loading = { preset: act === "preset" ? name : "", undone, before: values };
       return command;
     },
     shown,
     state,
     draw: draw.ask,
-    values: () => JSON.stringify(held),
+    values: () => JSON.stringify(changedValues),
     synced: (values) => {
       filling.answered();
-      tab.marks.names().forEach((name, place) => (held[name] = values[place]));
+      tab.marks.names().forEach((name, place) => (changedValues[name] = values[place]));
       tab.files.follow();
       keep();
       look.ask();
-      filled();
+      presetLoaded();
     },
     checked: () => {
       look.answered();
       setTimeout(tab.marks.read, 0);
-      drawIfSeen();
+      plotIfVisible();
     },
     drawn: draw.answered,
     ticked: () => {
       tick.answered();
-      setTimeout(lookWhenOneEnded, 0);
+      setTimeout(checkWhenJobEnded, 0);
     },
     acted: tick.ask,
     commanded: () => {
@@ -234,7 +235,7 @@
       tick.ask();
     },
     started: () => {
-      picked = document.querySelector("#deforum_verdict [data-queued]")?.dataset.queued || picked;
+      chosenJob = document.querySelector("#deforum_verdict [data-queued]")?.dataset.queued || chosenJob;
       tab.marks.read();
       tick.ask();
     },
@@ -248,7 +249,7 @@
     filling.send({ act: "kept", values: JSON.parse(kept) });
   };
 
-  const helpShown = () => {
+  const toggleHelp = () => {
     const box = document.querySelector("#deforum_field_show_info_on_ui input");
     if (box) find("deforum_interface").classList.toggle("deforum-quiet", !box.checked);
   };
@@ -257,12 +258,12 @@
     if (!tab.marks || !tab.presses || !tab.files || !find("deforum_interface") || !find("deforum_tick")) return false;
     const wanted = find("deforum_own_page") && localStorage.getItem("deforum_theme");
     if (wanted) document.body.classList.toggle("dark", wanted === "dark");
-    tab.presses.watch(obey);
+    tab.presses.watch(perform);
     tab.files.watch();
     tab.files.follow();
-    document.addEventListener("change", helpShown, true);
+    document.addEventListener("change", toggleHelp, true);
     document.addEventListener("input", moved);
-    document.addEventListener("toggle", drawIfSeen, true);
+    document.addEventListener("toggle", plotIfVisible, true);
     let queued = false;
     new MutationObserver(() => {
       if (queued) return;
@@ -275,7 +276,7 @@
         repeat();
       });
     }).observe(find("deforum_interface"), { childList: true, subtree: true, attributeFilter: ["data-act", "data-job"] });
-    find("deforum_plots")?.addEventListener("click", () => setTimeout(drawIfSeen, 100));
+    find("deforum_plots")?.addEventListener("click", () => setTimeout(plotIfVisible, 100));
     setInterval(() => {
       if (document.hidden || find("deforum_interface")?.offsetParent === null) return;
       tick.ask();

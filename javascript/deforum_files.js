@@ -1,5 +1,5 @@
-// Boxes that files are dropped into. What a box holds is a line of text with the ids that the server gave for the files.
-// One of five files in any order: each leaves its part in window.deforumTab, and deforum.js waits for the others.
+// Boxes for dropped files. The value of a box is a text with the ids that the server returned for its files.
+// The five scripts load in any order: each adds its part to window.deforumTab, and deforum.js waits for the others.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});
@@ -10,20 +10,20 @@
   const boxes = () => JSON.parse(data().boxes || "{}");
   const line = (id) => find(id)?.querySelector("textarea, input:not([type=file])");
 
-  const part = (tag, className, text = "") => {
+  const element = (tag, className, text = "") => {
     const made = document.createElement(tag);
     made.className = className;
     made.textContent = text;
     return made;
   };
 
-  // Pictures that were dropped into this page, by their ids; the server does not send them back.
-  const stills = {};
+  // Images that were dropped into this page, by id; the server does not send them back.
+  const thumbnails = {};
 
-  const say = (id, text, bad = false) => {
-    const told = find(id).querySelector(".deforum-box-said");
-    told.textContent = text;
-    told.classList.toggle("deforum-box-bad", bad);
+  const setStatus = (id, text, bad = false) => {
+    const status = find(id).querySelector(".deforum-box-said");
+    status.textContent = text;
+    status.classList.toggle("deforum-box-bad", bad);
   };
 
   const show = (id, text) => {
@@ -32,16 +32,16 @@
     box.dataset.shown = text;
     const ids = text.split("\n").filter(Boolean);
     const list = box.querySelector("ul");
-    list.replaceChildren(...ids.slice(0, 20).map((one) => part("li", "", one.split("/")[1])));
-    if (ids.length > 20) list.append(part("li", "", `and ${ids.length - 20} more`));
-    const still = box.querySelector("img");
-    still.hidden = !(ids.length === 1 && stills[ids[0]]);
-    if (!still.hidden) still.src = stills[ids[0]];
+    list.replaceChildren(...ids.slice(0, 20).map((one) => element("li", "", one.split("/")[1])));
+    if (ids.length > 20) list.append(element("li", "", `and ${ids.length - 20} more`));
+    const thumbnail = box.querySelector("img");
+    thumbnail.hidden = !(ids.length === 1 && thumbnails[ids[0]]);
+    if (!thumbnail.hidden) thumbnail.src = thumbnails[ids[0]];
     box.querySelector("[data-box-clear]").hidden = !ids.length;
   };
 
-  // gradio learns of a value only as if it had been typed; the same files again are another text for it.
-  const hold = (id, ids) => {
+  // gradio notices a value only as input that differs from the last, so the same ids get a line break.
+  const setValue = (id, ids) => {
     const held = line(id);
     const text = ids.join("\n");
     held.value = text && held.value === text ? `${text}\n` : text;
@@ -49,66 +49,69 @@
     show(id, held.value);
   };
 
-  // A WebUI answers with paths, whose last two parts are the id.
+  // A WebUI answers with paths; their last two parts are the id.
   const idOf = (answer) => answer.split(/[\\/]/).slice(-2).join("/");
 
-  const fits = (file, { endings }) => endings.some((ending) => file.name.toLowerCase().endsWith(ending));
+  const fits = (file, { extensions }) => extensions.some((extension) => file.name.toLowerCase().endsWith(extension));
 
-  // A box does not wait for the answer to its last files: what was dropped last counts, whichever answer comes first.
-  const turns = {};
+  // Number of the latest upload of each box; answers to earlier uploads are ignored.
+  const uploads = {};
 
   const send = async (id, dropped) => {
     const box = boxes()[id];
-    const files = Array.from(dropped).slice(0, box.several ? undefined : 1);
+    const files = Array.from(dropped).slice(0, box.multiple ? undefined : 1);
     if (!files.length) return;
     const odd = files.find((file) => !fits(file, box));
     if (odd) {
-      say(id, `${odd.name} has no room here; allowed are ${box.endings.join(", ")}.`, true);
+      setStatus(id, `${odd.name} is not accepted here; expected one of: ${box.extensions.join(", ")}.`, true);
       return;
     }
-    const turn = (turns[id] = (turns[id] || 0) + 1);
-    say(id, files.length === 1 ? "Uploading ..." : `Uploading ${files.length} files ...`);
+    const upload = (uploads[id] = (uploads[id] || 0) + 1);
+    setStatus(id, files.length === 1 ? "Uploading\u2026" : `Uploading ${files.length} files\u2026`);
     const form = new FormData();
     for (const file of files) form.append("files", file);
     try {
       const answer = await fetch(data().upload, { method: "POST", body: form });
-      const told = await answer.json().catch(() => null);
-      if (turn !== turns[id]) return;
-      if (!answer.ok || !Array.isArray(told)) throw new Error(told?.message || `The server answered ${answer.status}.`);
-      const ids = told.map(idOf);
-      if (files[0].type.startsWith("image/")) stills[ids[0]] = URL.createObjectURL(files[0]);
-      hold(id, ids);
-      say(id, "");
+      const result = await answer.json().catch(() => null);
+      if (upload !== uploads[id]) return;
+      if (!answer.ok || !Array.isArray(result)) {
+        throw new Error(result?.message || `the server answered with status ${answer.status}.`);
+      }
+      const ids = result.map(idOf);
+      if (files[0].type.startsWith("image/")) thumbnails[ids[0]] = URL.createObjectURL(files[0]);
+      setValue(id, ids);
+      setStatus(id, "");
     } catch (error) {
-      if (turn === turns[id]) say(id, `The upload failed: ${error.message}`, true);
+      if (upload === uploads[id]) setStatus(id, `Upload failed: ${error.message}`, true);
     }
   };
 
-  const dress = () => {
-    for (const [id, { several, endings }] of Object.entries(boxes())) {
+  const buildBoxes = () => {
+    for (const [id, { multiple, extensions }] of Object.entries(boxes())) {
       const field = find(id);
       if (!field || field.querySelector(".deforum-box") || !line(id)) continue;
-      const box = part("div", "deforum-box");
-      const pick = part("label", "deforum-box-pick", several ? "Drop files here, or click" : "Drop a file here, or click");
-      const input = part("input", "");
-      Object.assign(input, { type: "file", multiple: several, accept: endings.join(",") });
+      const box = element("div", "deforum-box");
+      const invitation = `Drop ${multiple ? "files" : "a file"} here or click to browse`;
+      const pick = element("label", "deforum-box-pick", invitation);
+      const input = element("input", "");
+      Object.assign(input, { type: "file", multiple, accept: extensions.join(",") });
       input.setAttribute("aria-label", field.querySelector("[data-testid=block-info], span")?.textContent.trim() || id);
       pick.append(input);
-      const clear = part("button", "deforum-button", "Clear");
+      const clear = element("button", "deforum-button", "Clear");
       Object.assign(clear, { type: "button", hidden: true });
       clear.dataset.boxClear = id;
       clear.setAttribute("aria-label", "Clear");
-      const still = part("img", "deforum-box-still");
-      Object.assign(still, { hidden: true, alt: "" });
-      const said = part("p", "deforum-box-said");
+      const thumbnail = element("img", "deforum-box-still");
+      Object.assign(thumbnail, { hidden: true, alt: "" });
+      const said = element("p", "deforum-box-said");
       said.setAttribute("role", "status");
-      box.append(pick, still, part("ul", ""), said, clear);
+      box.append(pick, thumbnail, element("ul", ""), said, clear);
       field.append(box);
       show(id, line(id).value);
     }
   };
 
-  // A file that is dropped beside all boxes is taken for settings: the browser would leave the page for it.
+  // A file dropped beside the boxes is loaded as settings; otherwise the browser would leave the page to open it.
   const boxOf = (event) => {
     const inside = event.target.closest?.(".deforum-files:has(> .deforum-box)")?.id;
     const files = event.dataTransfer?.types?.includes("Files") && event.target.closest?.("#deforum_interface");
@@ -134,15 +137,15 @@
     document.addEventListener("click", (event) => {
       const id = event.target.dataset?.boxClear;
       if (!id) return;
-      turns[id] = (turns[id] || 0) + 1;
-      hold(id, []);
-      say(id, "");
+      uploads[id] = (uploads[id] || 0) + 1;
+      setValue(id, []);
+      setStatus(id, "");
     });
   };
 
-  // A control may also be filled by the server.
+  // Values may also be set by the server.
   const follow = () => {
-    dress();
+    buildBoxes();
     for (const id of Object.keys(boxes())) if (line(id)) show(id, line(id).value);
   };
 

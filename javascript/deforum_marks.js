@@ -1,5 +1,5 @@
-// What the server says of the controls: which are hidden, what is wrong in them, and the way to one.
-// One of five files in any order: each leaves its part in window.deforumTab, and deforum.js waits for the others.
+// Hidden controls, problems at their controls, and links to a control.
+// The five scripts load in any order: each adds its part to window.deforumTab, and deforum.js waits for the others.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});
@@ -23,7 +23,7 @@
     foldEmpty();
   };
 
-  // A line or a frame around controls that are all hidden would leave a gap.
+  // A row whose controls are all hidden would leave a gap.
   const gone = (element) => getComputedStyle(element).display === "none";
   const foldEmpty = () => {
     for (const box of all("#deforum_left .deforum-row, #deforum_left .form")) {
@@ -40,7 +40,7 @@
     }
   };
 
-  // Titles of the tabs and accordions of which every control is hidden.
+  // Titles of the tabs and accordions whose controls are all hidden.
   const idleSections = () => {
     const hidden = new Set(marks.hidden);
     const idle = new Set();
@@ -51,7 +51,7 @@
     return new Set([...idle].filter((title) => !busy.has(title)));
   };
 
-  const part = (tag, className, text) => {
+  const element = (tag, className, text) => {
     const made = document.createElement(tag);
     made.className = className;
     if (text !== undefined) made.textContent = text;
@@ -59,14 +59,14 @@
   };
 
   const errorOf = (name, problems) => {
-    const box = part("div", "deforum-error");
+    const box = element("div", "deforum-error");
     box.id = `deforum_error_${name}`;
     box.setAttribute("role", "alert");
     for (const problem of problems) {
-      box.append(part("div", "", problem.message));
+      box.append(element("div", "", problem.message));
       if (problem.at === undefined) continue;
-      const code = part("code", "deforum-column");
-      code.append(problem.before, part("mark", "", problem.at || "\u2420"), problem.after);
+      const code = element("code", "deforum-column");
+      code.append(problem.before, element("mark", "", problem.at || "\u2420"), problem.after);
       box.append(code);
     }
     return box;

@@ -1,64 +1,65 @@
-// For which button a press counts while lists are drawn anew, and where the keyboard stays.
-// One of five files in any order: each leaves its part in window.deforumTab, and deforum.js waits for the others.
+// Which button a press counts for, and which one keeps the focus, while lists are redrawn.
+// The five scripts load in any order: each adds its part to window.deforumTab, and deforum.js waits for the others.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});
   if (tab.presses) return;
 
   const STILL_PX = 4;
-  let obey = () => {};
+  let perform = () => {};
 
   const PRESSABLE = ":is([data-act], [data-go], [data-preset])";
   const buttonAt = (event) => event.target.closest?.(`#deforum_interface ${PRESSABLE}`);
 
-  // A list may be drawn anew while somebody is at one of its buttons, which then is gone or has become that of another
-  // job. What counts is what the button was when it was gone to.
-  const goneTo = (event) => {
+  // A list may be redrawn while a user presses one of its buttons; the button then no longer exists or belongs to another
+  // job. What counts is the button's data when the pointer or the focus reached it.
+  const targetOf = (event) => {
     const button = buttonAt(event);
     return button ? { button, was: { ...button.dataset }, x: event.clientX, y: event.clientY } : null;
   };
-  const alike = (button, was) => ["act", "job", "go", "preset"].every((key) => button.dataset[key] === was[key]);
+  const isSame = (button, was) => ["act", "job", "go", "preset"].every((key) => button.dataset[key] === was[key]);
 
   let down = null;
-  const pressed = (event) => (down = goneTo(event));
+  const pressed = (event) => (down = targetOf(event));
 
-  // A mouse clicks what is under it from beginning to end; a finger what is there at the end.
+  // A browser sends no click if the button was redrawn while the mouse was down, so the press is performed here. A touch
+  // counts where it ends.
   const released = (event) => {
     if (event.pointerType !== "mouse" || !down) return;
     const { button, was, x, y } = down;
-    const stays = button.isConnected && alike(button, was) && button.contains(event.target);
+    const stays = button.isConnected && isSame(button, was) && button.contains(event.target);
     if (stays || Math.hypot(event.clientX - x, event.clientY - y) > STILL_PX) return;
-    obey(was);
-    down.obeyed = true;
+    perform(was);
+    down.performed = true;
   };
 
   const clicked = (event) => {
-    const begun = event.detail ? down : null; // neither the keyboard nor this script
-    if (begun) down = null;
-    if (begun?.obeyed) return;
-    const at = begun?.button.contains(event.target) ? begun : goneTo(event);
-    if (at) obey(at.was);
+    const started = event.detail ? down : null; // 0 for clicks by keyboard or script
+    if (started) down = null;
+    if (started?.performed) return;
+    const at = started?.button.contains(event.target) ? started : targetOf(event);
+    if (at) perform(at.was);
   };
 
   let focused = null;
   const keepFocus = () => {
     if (!focused) return;
     const { button, was } = focused;
-    if (button.isConnected && alike(button, was)) return;
+    if (button.isConnected && isSame(button, was)) return;
     if (document.activeElement !== button && document.activeElement !== document.body) return;
     const pressable = document.querySelectorAll(`#deforum_interface ${PRESSABLE}`);
-    const again = Array.from(pressable).find((one) => alike(one, was));
+    const again = Array.from(pressable).find((one) => isSame(one, was));
     if (again) again.focus({ preventScroll: true });
     else button.blur();
   };
 
-  // Tell `does` what each pressed button is for: its data.
-  const watch = (does) => {
-    obey = does;
+  // Calls `handler` with the data of each pressed button.
+  const watch = (handler) => {
+    perform = handler;
     document.addEventListener("click", clicked);
     document.addEventListener("pointerdown", pressed, true);
     document.addEventListener("pointerup", released, true);
-    document.addEventListener("focusin", (event) => (focused = goneTo(event)));
+    document.addEventListener("focusin", (event) => (focused = targetOf(event)));
     document.addEventListener("focusout", (event) => {
       if (event.target.isConnected) focused = null;
     });

@@ -1,6 +1,6 @@
-// Requests that nobody pressed a button for: they are sent again until the server answers.
-// gradio tells of each request that fails, in a corner of the page, and the tab sends one every second: also while a
-// WebUI is started again, a laptop wakes up or the page is left.
+// Background requests, which are repeated until the server answers.
+// gradio shows an error for each failed request, and the tab sends one every second: also while a WebUI restarts, a
+// laptop wakes up or the page is left.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});
@@ -8,13 +8,13 @@
 
   const READING = ["deforum_look", "deforum_draw", "deforum_tick", "deforum_fill"];
   const AGAIN_MS = 1000;
-  // What a server says of the request itself is for gradio to show.
+  // Errors of the request itself, which gradio shows.
   const REFUSALS = [400, 413, 422];
   const EVENT = /(gradio_api\/)?run\/predict([?/].*)?$/;
   const plain = window.fetch.bind(window);
   const soon = () => new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
 
-  // The numbers of the tab's own events in gradio's description of a page, which differ with a host's other extensions.
+  // Numbers of the tab's own events in gradio's description of the page; they depend on a WebUI's other extensions.
   const numbersIn = ({ components = [], dependencies = [] }) => {
     const buttons = new Map(components.map(({ id, props }) => [id, props?.elem_id]));
     const named = dependencies.map((event, place) => {
@@ -32,16 +32,16 @@
     return numbers.has(number) ? number : null;
   };
 
-  // What stays away for a moment is not worth a word.
+  // A short interruption is not reported.
   let failed = 0;
-  const told = (state) => {
+  const report = (state) => {
     failed = state === "answers" ? 0 : failed + 1;
     const shown = failed > 2 ? state : "answers";
     for (const each of ["silent", "other"])
       document.getElementById("deforum_interface")?.classList.toggle(`deforum-server-${each}`, each === shown);
   };
 
-  // A server that was started again may have given the event's number to another one.
+  // After a restart the server may use the event's number for another event.
   const sameAs = async (number, input) => {
     const answer = await plain(String(input).replace(EVENT, "config"));
     return answer.ok && numbersIn(await answer.json()).get(number) === numbers.get(number);
@@ -50,19 +50,19 @@
   const sent = async (number, input, init) => {
     for (let again = false; ; again = true) {
       try {
-        if (again && !(await sameAs(number, input))) told("other");
+        if (again && !(await sameAs(number, input))) report("other");
         else {
           const answer = await plain(input, init);
-          const body = await answer.arrayBuffer(); // which may be cut off as well
+          const body = await answer.arrayBuffer(); // the body may be cut off, too
           if (answer.ok || REFUSALS.includes(answer.status)) {
-            told("answers");
+            report("answers");
             return new Response(body, answer);
           }
-          told("silent");
+          report("silent");
         }
       } catch (error) {
         if (init.signal?.aborted) throw error;
-        told("silent");
+        report("silent");
       }
       await soon();
     }

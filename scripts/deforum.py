@@ -1,4 +1,4 @@
-"""What a WebUI loads: tells its callbacks where to find us. Everything else is in the packages beside this folder."""
+"""Registers Deforum's callbacks in a WebUI, which loads this file; the code is in the packages beside this folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ PACKAGES = ("deforum_helpers", "deforum_api")
 
 
 def other_extension() -> tuple[str, bool] | None:
-    """Return the folder of another extension with a package of our name, and whether that is loaded already."""
+    """Return the folder of another extension with a package of the same name, and whether it is loaded already."""
     for loaded in filter(None, map(sys.modules.get, PACKAGES)):
-        # The package of older Deforums is a folder without a file of its own.
+        # In older versions of Deforum the package is a folder without an __init__ file.
         files = [*getattr(loaded, "__path__", ())] or [loaded.__file__]
         folder = Path(files[0] or HERE / PACKAGES[0]).resolve().parent
         if folder != HERE:
             return str(folder), True
-    # Some hosts have an extension's folder on the path only while they load it.
+    # Some hosts keep an extension's folder on the path only while they load it.
     for folder in [*(Path(each.path) for each in extensions.active()), *map(Path, sys.path)]:
         for place in (folder, folder / "scripts"):
             if (place / PACKAGES[0]).is_dir() and place.resolve() != HERE:
@@ -28,7 +28,7 @@ def other_extension() -> tuple[str, bool] | None:
 
 
 def register() -> None:
-    """Import our packages while our folder comes first, and hand the host its callbacks."""
+    """Import the packages while this folder comes first on the path, and register the callbacks."""
     from deforum_api.hosts import in_webui
     from deforum_helpers.webui import pages, settings_page
 
@@ -37,15 +37,15 @@ def register() -> None:
     script_callbacks.on_ui_tabs(in_webui.tabs)
     script_callbacks.on_app_started(lambda _demo, app: in_webui.app_started(app, shared.cmd_opts))
     if hasattr(script_callbacks, "on_before_reload"):
-        script_callbacks.on_before_reload(pages.began)
+        script_callbacks.on_before_reload(pages.reload_began)
 
 
 other = other_extension()
 if other:
     folder, is_loaded = other
-    loser = "this Deforum is left out" if is_loaded else "the other one may fail to load"
+    loser = "this copy is not loaded" if is_loaded else "the other copy may fail to load"
     sys.stderr.write(
-        f"Deforum is installed twice, {loser}: disable the extension in {folder}, then restart.\n"
+        f"Deforum is installed twice; {loser}. Disable the extension in {folder}, then restart.\n"
     )
 if not (other and other[1]):
     register()

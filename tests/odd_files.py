@@ -15,10 +15,10 @@ WORDS = {
     "linked pipe": "a named pipe",
     "socket": "a socket",
     "folder": "a folder",
-    "kernel's log": "made up by the system",
-    "own memory": "made up by the system",
-    "kernel's memory": "made up by the system",
-    "settings of the kernel": "made up by the system",
+    "kernel's log": "is a virtual file of the system",
+    "own memory": "is a virtual file of the system",
+    "kernel's memory": "is a virtual file of the system",
+    "settings of the kernel": "is a virtual file of the system",
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 from films import SMALL, host
 
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.pipeline.checks import ability_problems, host_name_of
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, own_facts
 from deforum_helpers.pipeline.prepare import prepare
@@ -30,14 +31,16 @@ def test_a_feature_that_the_host_lacks_is_refused_where_it_is_switched_on() -> N
     assert problems(HAS, {}, freeu_enabled=True) == []
     (problem,) = problems(HAS, lacks, freeu_enabled=True)
     assert problem.setting == "freeu_enabled"
-    assert problem.message == "freeu_enabled is true: This host has no FreeU. Allowed here: false."
+    assert problem.message == "freeu_enabled is true: This host has no FreeU. Expected false here."
 
 
 def test_faces_that_nothing_mends_are_left_out_and_told(tmp_path: Path) -> None:
     lacks = {"restore_faces": "This host mends no faces."}
     told = prepare(SMALL | {"restore_faces": True}, host(tmp_path, lacks=lacks))
     assert [one.setting for one in told.missing] == ["restore_faces"]
-    assert [text for text in told.warnings if "This host mends no faces." in text and "left out" in text]
+    (text,) = told.warnings
+    assert code_of(text) == "left_out"
+    assert "This host mends no faces." in text
     assert prepare(SMALL, host(tmp_path, lacks=lacks)).missing == ()
     assert prepare(SMALL | {"restore_faces": True}, host(tmp_path)).missing == ()
 
@@ -91,7 +94,7 @@ def test_a_tag_that_calls_no_lora_is_told(tmp_path: Path, tag: str) -> None:
     warnings = prepare(given, host(tmp_path, loras=lambda: ["ink"])).warnings
     assert len(warnings) == 1
     assert warnings[0].startswith("prompts, frame 3: '<")
-    assert warnings[0].endswith(" is drawn as words; a LoRA is called as in <lora:name:0.8>.")
+    assert code_of(warnings[0]) == "lora_tag_malformed"
     assert prepare(given, host(tmp_path)).warnings == ()
 
 
@@ -132,7 +135,7 @@ def test_the_names_that_are_there_are_listed() -> None:
     assert len(problem.message) < 700
     none = ControlNetFacts(models=("None",))
     (problem,) = problems(none, {}, cn_1_enabled=True, cn_1_model="lost")
-    assert "no ControlNet model is there" in problem.message
+    assert "there is no ControlNet model" in problem.message
 
 
 def test_an_exact_name_outranks_a_similar_one() -> None:

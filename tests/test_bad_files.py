@@ -21,6 +21,7 @@ from films import SMALL, host
 
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.scratch import LOCK_NAME
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.net.fetch import Fetcher
 from deforum_helpers.pipeline.prepare import Prepared, prepare
 
@@ -125,7 +126,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
         ("video_init_path", switch | {"video_init_path": path}, found, "give a video")
         for switch in (VIDEO_MODE, HYBRID, {"hybrid_motion": "Affine"})
         for path, found in (
-            ("<nowhere>", "not there"),
+            ("<nowhere>", "does not exist"),
             ("<empty>", "no video"),
             ("<text>", "no video"),
             ("<concat>", "playlists are not"),
@@ -134,11 +135,11 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "video_mask_path",
         {"use_mask_video": True, "video_mask_path": "<nowhere>"},
-        "not there",
+        "does not exist",
         "give a video",
     ),
     ("video_mask_path", {"use_mask_video": True, "video_mask_path": "<empty>"}, "no video", "give a video"),
-    ("cn_2_vid_path", UNIT | {"cn_2_vid_path": "<nowhere>"}, "not there", "give"),
+    ("cn_2_vid_path", UNIT | {"cn_2_vid_path": "<nowhere>"}, "does not exist", "give"),
     ("cn_2_vid_path", UNIT | {"cn_2_vid_path": "<empty>"}, "no video", "give"),
     (
         "extract_from_frame",
@@ -162,8 +163,8 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("init_image", INIT | {"init_image": "<text>"}, "not a readable image", "PNG"),
     # Sound.
-    ("soundtrack_path", SOUND | {"soundtrack_path": "<playlist>"}, "playlist", "allowed are"),
-    ("soundtrack_path", SOUND | {"soundtrack_path": "<nowhere>"}, "not", "give"),
+    ("soundtrack_path", SOUND | {"soundtrack_path": "<playlist>"}, "neither a sound", "expected"),
+    ("soundtrack_path", SOUND | {"soundtrack_path": "<nowhere>"}, "not", "expected"),
     # Manifests.
     *(
         ("parseq_manifest", {"parseq_manifest": text}, found, "expected")
@@ -195,7 +196,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "mask_schedule",
         MASKED | INIT | {"mask_schedule": '0: ("[nowhere.png]")'},
-        "not there",
+        "does not exist",
         "the path of an image",
     ),
     # Guided images.
@@ -282,9 +283,9 @@ def test_a_mask_of_another_size_is_scaled_and_told(
     changes: dict[str, Any], files: dict[str, str], tmp_path: Path
 ) -> None:
     texts = planned(MASKED | INIT | changes, files, tmp_path).warnings
-    (said,) = [text for text in texts if "pixels" in text]
+    (said,) = [text for text in texts if code_of(text) == "mask_is_scaled"]
     assert next(name for name, value in changes.items() if "small" in value) in said
-    assert "50x30 pixels, the film 64x64; it is scaled to fit. Give it the film's size" in said
+    assert "50x30 pixels, the video 64x64" in said
 
 
 def test_a_mask_of_the_right_size_or_without_use_is_no_word_worth(
@@ -302,14 +303,14 @@ def test_a_video_of_another_length_than_asked_is_told(files: dict[str, str], tmp
     video = {"video_init_path": "<video>"}
     asked = planned(VIDEO_MODE | video | {"max_frames": 40}, files, tmp_path)
     assert asked.plan.frames == 7
-    assert any("max_frames is 40, but video_init_path gives 7 frames" in text for text in asked.warnings)
+    assert any("max_frames is 40, but video_init_path has 7 frames" in text for text in asked.warnings)
     cut = planned(VIDEO_MODE | video | {"max_frames": 5, "extract_to_frame": 99}, files, tmp_path)
     assert any("has only 7 frames" in text for text in cut.warnings)
-    assert any("max_frames is 5, but video_init_path gives 7 frames" in text for text in cut.warnings)
+    assert any("max_frames is 5, but video_init_path has 7 frames" in text for text in cut.warnings)
     hybrid = {"animation_mode": "2D", "hybrid_composite": "Normal", "hybrid_motion": "None"}
     laid_over = planned(VIDEO_MODE | video | hybrid | {"max_frames": 5}, files, tmp_path)
     assert laid_over.plan.frames == 7
-    assert any("max_frames is 5, but video_init_path gives 7 frames" in text for text in laid_over.warnings)
+    assert any("max_frames is 5, but video_init_path has 7 frames" in text for text in laid_over.warnings)
     for same in ({"max_frames": 7}, {"max_frames": 120}):
         agreed = planned(VIDEO_MODE | video | same, files, tmp_path)
         assert not [text for text in agreed.warnings if "max_frames" in text]

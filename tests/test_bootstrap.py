@@ -74,9 +74,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("Deforum folder")
     for name in ("webui.py", "install.py"):
         shutil.copy(ROOT / name, root)
-    (root / "deforum_api").mkdir()
-    (root / "deforum_api" / "__init__.py").touch()
-    (root / "deforum_api" / "standalone.py").write_text(STANDALONE)
+    hosts = root / "deforum_api" / "hosts"
+    hosts.mkdir(parents=True)
+    for package in (hosts.parent, hosts):
+        (package / "__init__.py").touch()
+    (hosts / "standalone.py").write_text(STANDALONE)
     (root / "requirements-standalone.txt").write_text(f"{wheel(root, '1.0').as_uri()}\n")
     return root
 
@@ -97,7 +99,7 @@ def test_a_bare_machine_becomes_a_running_server(checkout: Path) -> None:
     venv = checkout / "venv"
     first = start(checkout, "--port", "0", "--deforum-run-now", "a b.txt")
     assert first.returncode == 7, first.stderr
-    assert "Making a virtual environment" in first.stdout
+    assert "Creating a virtual environment" in first.stdout
     assert "Installing the packages of requirements-standalone.txt" in first.stdout
     assert "usually takes" in first.stdout
     assert "Starting Deforum" in first.stderr
@@ -109,7 +111,7 @@ def test_a_bare_machine_becomes_a_running_server(checkout: Path) -> None:
 
     (checkout / "requirements-standalone.txt").write_text(f"{wheel(checkout, '2.0').as_uri()}\n")
     third = start(checkout)
-    assert "Making" not in third.stdout
+    assert "Creating" not in third.stdout
     assert third.stdout.endswith(f"started with in {venv} toy 2.0\n")
 
     packages = next(venv.rglob("site-packages"))
@@ -180,7 +182,7 @@ def test_an_environment_that_cannot_be_made_is_told(
     failed = subprocess.CompletedProcess([], 1, b"first\nError: no room\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     assert webui.main([]) == 1
-    assert "could not be made (Error: no room)" in capsys.readouterr().err
+    assert "could not be created (Error: no room)" in capsys.readouterr().err
 
 
 def false_python(path: Path, script: str) -> Path:
@@ -197,7 +199,7 @@ def false_python(path: Path, script: str) -> Path:
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk became full"),
         ("WARNING: Retrying NewConnectionError(Temporary failure in name resolution", "could not be downloaded"),
         ("ERROR: Could not find a version that satisfies torch (from versions: none)", "could not be downloaded"),
-        ("ERROR: ResolutionImpossible", "last lines above say why"),
+        ("ERROR: ResolutionImpossible", "see its last lines above"),
     ],
 )  # fmt: skip
 def test_a_failing_pip_is_told_in_one_sentence(

@@ -34,7 +34,7 @@ def test_the_report_is_plain_and_whole(tmp_path: Path, capsys: pytest.CaptureFix
     code, path = checked(tmp_path)
     said = capsys.readouterr()
     assert (code, said.err) == (0, "")
-    assert said.out.startswith(f"{path}: 6 frames of 64x64 (0.4 s at 15 fps), 2D, 3 diffused in ")
+    assert said.out.startswith(f"{path}: 6 frames of 64x64 (0.4 s at 15 fps), 2D, 3 key frames, ")
     for line in (
         "Prompts",
         "  - frame 0: a lake",
@@ -55,11 +55,8 @@ def test_what_differs_from_classic_is_said_last_and_only_if_asked_for(
 ) -> None:
     checked(tmp_path, "--compare-classic")
     lines = capsys.readouterr().out.splitlines()
-    last = lines.index("Looks different from classic Deforum")
-    difference = (
-        "  - diffusion_cadence: Every frame is written, the last one is diffused; classic lost those after"
-    )
-    assert difference in lines[last:]
+    last = lines.index("Differences from classic Deforum")
+    assert [line for line in lines[last:] if line.startswith("  - diffusion_cadence: Every frame is written")]
     assert [line for line in lines[last + 1 :] if not line.startswith(" ")] == []
 
 
@@ -77,7 +74,7 @@ def test_what_may_have_to_be_changed_comes_first(tmp_path: Path, capsys: pytest.
         "Unknown, without effect",
         "Prompts",
         "Kept (4)",
-        "Taken over from another notation",
+        "Converted from another notation",
     ]
     warnings = lines[lines.index("Warnings") : lines.index("Unknown, without effect")]
     assert any("'W' more than once" in line for line in warnings)
@@ -90,7 +87,7 @@ def test_a_name_that_stands_twice_is_told(tmp_path: Path, capsys: pytest.Capture
     path.write_text('{"W": 64, "H": 64, "W": 128}', encoding="utf-8")
     for more in ([], ["--set", "max_frames=3"]):
         assert main(["check", str(path), *more, "--engine", "null", "--out", str(tmp_path / "out")]) == 0
-        assert "The settings hold 'W' more than once; the last value counts." in capsys.readouterr().out
+        assert "The settings contain 'W' more than once; the last value counts." in capsys.readouterr().out
 
 
 def test_programs_read_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +99,7 @@ def test_programs_read_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         {"names": ["translation_z"], "sentence": "animation_mode is 2D."},
         {
             "names": ["histogram_matching"],
-            "sentence": "It no longer exists; colours are matched by color_coherence.",
+            "sentence": "It no longer exists; color_coherence matches colors.",
         },
     ]
     assert one["warnings"] == []
@@ -116,7 +113,7 @@ def test_problems_come_with_what_could_be_read(tmp_path: Path, capsys: pytest.Ca
     assert code == 2
     assert said.err.splitlines()[0] == f"{path}: 2 problems"
     assert "W is 7" in said.err
-    assert "Without effect on this film" in said.out
+    assert "Without effect on this video" in said.out
     assert "frames of" not in said.out
     checked(tmp_path, "--json", W=7)
     (one,) = json.loads(capsys.readouterr().out)
@@ -158,7 +155,7 @@ def test_headings_stand_out_on_a_terminal_alone(
 def test_a_run_that_is_not_there_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     resumed = {"resume_from_timestring": True, "resume_timestring": "20200101000000", "batch_name": "film"}
     assert checked(tmp_path, **resumed)[0] == 2
-    assert "img2img-images/film has neither a checkpoint nor settings" in capsys.readouterr().err
+    assert "but img2img-images/film contains neither" in capsys.readouterr().err
 
 
 def test_what_is_left_out_is_a_warning_and_with_strict_an_error(

@@ -101,7 +101,7 @@ def test_a_server_can_be_used_without_any_package() -> None:
     code = f"import sys; sys.path.append({str(ROOT)!r}); from deforum_api.cli import main; sys.exit(main())"
     done = python("-I", "-S", "-c", code, "jobs", *NOBODY)
     assert done.returncode == 2
-    assert "does not answer" in done.stderr
+    assert "does not respond" in done.stderr
     refused = python("-I", "-S", "-c", code, "submit", "config/quickstart.txt", *NOBODY)
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert refused.stderr.startswith("The package ")

@@ -170,7 +170,7 @@ def test_a_number_that_the_preprocessor_does_not_read_is_a_warning(
     unit = {"enabled": True, "module": module, field: value} | more
     settings = SMALL | {f"cn_1_{name}": one for name, one in unit.items()} | START
     job = prepare(settings, host(tmp_path))
-    assert [text for text in job.warnings if f"cn_1_{field}" in text and "not used here" in text]
+    assert [text for text in job.warnings if f"cn_1_{field}" in text and "has no effect here" in text]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The shape of the house: who may import whom, how long a function may be, style and types."""
+"""The shape of the house: imports between packages, messages and their codes, style and types."""
 
 from __future__ import annotations
 
@@ -272,10 +272,9 @@ def test_messages_get_the_values_that_they_name() -> None:
             for alias in node.names
             if f"{node.module}.{alias.name}" in declared_messages()
         }
+        own[""] = declared_messages().get(source.module, {})
         for node in ast.walk(source.tree):
-            if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
-                continue
-            if (message := own.get(node.value.id, {}).get(node.attr)) is not None:
+            if isinstance(node, (ast.Attribute, ast.Name)) and (message := _message(node, own)) is not None:
                 used.add(message.code)
         for call in ast.walk(source.tree):
             if isinstance(call, ast.Call) and (message := _message(call.func, own)) is not None:
@@ -290,8 +289,11 @@ def test_messages_get_the_values_that_they_name() -> None:
 
 
 def _message(function: ast.expr, own: dict[str, dict[str, Message]]) -> Message | None:
+    """Return the message that an expression names; a `messages` module names its own ones without the module."""
     if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
         return own.get(function.value.id, {}).get(function.attr)
+    if isinstance(function, ast.Name) and isinstance(function.ctx, ast.Load):
+        return own.get("", {}).get(function.id)
     return None
 
 

@@ -22,23 +22,23 @@ from deforum_helpers.core.errors import CheckpointError, DeforumError, ModelErro
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.diffusion.lora import lay_loras
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.image.files import check_image_file, open_image_file
-from deforum_helpers.media.extraction import Selection, extract_frames, footage_of
+from deforum_helpers.media.extraction import Selection, extract_frames, inspect_video
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.weights.checkpoints import describe_checkpoint
 from deforum_helpers.models.weights.headers import check_model_folder, read_json, safetensors_shapes
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.frames import is_whole, read_frame, write_frame
+from deforum_helpers.output.frames import is_complete_png, read_frame, write_frame
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.metadata import read_png_settings, read_settings, read_video_settings
 from deforum_helpers.pipeline.job import run_job
-from deforum_helpers.pipeline.last_settings import kept_settings
+from deforum_helpers.pipeline.last_settings import load_last_settings
 from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.settings import FIELDS, read_settings_file
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.tools.folders import Work
-from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
+from deforum_helpers.tools.interpolate import interpolate_image_sequence, interpolate_video
 from deforum_helpers.tools.stitch import stitch_frames
 from deforum_helpers.tools.upscale import upscale_video
 from tests.odd_files import WORDS, odd_files
@@ -120,7 +120,7 @@ def work(folder: Path) -> Work:
 READERS: dict[str, tuple[str, Callable[[Path, Path], object]]] = {
     "a picture": (".png", lambda path, _: open_image_file(path, setting="x").__enter__()),
     "a picture's head": (".png", lambda path, _: check_image_file(path, setting="x")),
-    "a video": (".mp4", lambda path, _: footage_of(path, setting="x")),
+    "a video": (".mp4", lambda path, _: inspect_video(path, setting="x")),
     "a sound": (".mp3", lambda path, _: check_soundtrack(path, find_ffmpeg(None))),
     "a settings file": (".txt", lambda path, _: read_settings_file(path)),
     "a frame's settings": (".png", lambda path, _: read_png_settings(path)),
@@ -134,7 +134,7 @@ READERS: dict[str, tuple[str, Callable[[Path, Path], object]]] = {
     "a model's settings": (".json", lambda path, _: read_json(path)),
     "a ControlNet": (".safetensors", lambda path, _: control_model(str(path), ())),
     "frames between frames": (".mp4", lambda path, out: interpolate_video(path, work(out))),
-    "frames between pictures": (".png", lambda path, out: interpolate_pictures([path, path], work(out), fps=5)),
+    "frames between pictures": (".png", lambda path, out: interpolate_image_sequence([path, path], work(out), fps=5)),
     "sound of pictures": (".mp3", lambda path, out: sounded(path, out)),
     "a larger film": (".mp4", lambda path, out: upscale_video(path, work(out), model="Lanczos", factor="x2")),
 }  # fmt: skip
@@ -179,7 +179,7 @@ def replaced_by_a_pipe(path: Path) -> None:
 def test_pipes_among_frames(tmp_path: Path) -> None:
     frames = drawn(tmp_path / "frames", "1.png", "2.png", "3.png")
     replaced_by_a_pipe(frames[1])
-    assert not within(NEVER_S, lambda: is_whole(frames[1]))
+    assert not within(NEVER_S, lambda: is_complete_png(frames[1]))
     with pytest.raises(RenderError, match="a named pipe"):
         within(NEVER_S, lambda: stitch_frames(str(frames[0]), work(tmp_path), fps=5))
     replaced_by_a_pipe(frames[0])
@@ -188,7 +188,7 @@ def test_pipes_among_frames(tmp_path: Path) -> None:
 
 
 def test_pipes_among_extracted_frames_are_extracted_anew(tmp_path: Path) -> None:
-    footage = footage_of(clip(tmp_path / "a.mp4", levels(3)), setting="x")
+    footage = inspect_video(clip(tmp_path / "a.mp4", levels(3)), setting="x")
 
     def extract() -> tuple[Path, ...]:
         return extract_frames(footage, tmp_path / "frames", Selection(), CancelToken())
@@ -228,7 +228,7 @@ def test_kept_settings_that_are_a_pipe_are_not_used(tmp_path: Path) -> None:
     options = Options(
         deforum_enable_persistent_settings=True, deforum_persistent_settings_path=str(tmp_path / "kept.txt")
     )
-    assert within(NEVER_S, lambda: kept_settings(options, tmp_path)) == {}
+    assert within(NEVER_S, lambda: load_last_settings(options, tmp_path)) == {}
 
 
 @pytest.mark.parametrize("what", ["checkpoint", "settings", "frame", "manifest"])

@@ -141,7 +141,7 @@ def test_names_that_the_host_does_not_have(tmp_path: Path) -> None:
     assert found["checkpoint_schedule"].frame == 2
     assert found["sampler_schedule"].frame == 3
     assert found["sampler_schedule"].message.startswith(
-        "sampler_schedule asks at frame 3 for the sampler 'Oiler', which this host does not have; allowed: "
+        "sampler_schedule, frame 3, is 'Oiler', a sampler that this host does not have; expected one of: "
     )
     assert found["options_overrides.sd_vae"].found == "other.safetensors"
     overridden = problems(tmp_path, {"sd_model_checkpoint": "nowhere"})
@@ -234,7 +234,7 @@ def test_colours_of_a_video_that_nobody_gave_are_told(tmp_path: Path) -> None:
 
 def test_noise_that_the_autoencoder_correction_would_keep_is_told(tmp_path: Path) -> None:
     def is_told(**changes: Any) -> bool:
-        return any("autoencoder_correction" in text for text in prepared(tmp_path, **changes).warnings)
+        return "correction_keeps_noise" in map(code_of, prepared(tmp_path, **changes).warnings)
 
     assert is_told(autoencoder_correction=True)
     assert not is_told(autoencoder_correction=True, noise_schedule="0: (0)")
@@ -285,7 +285,7 @@ def test_a_check_digests_nothing(tmp_path: Path) -> None:
 
 def test_a_weight_without_a_second_model_is_told(tmp_path: Path) -> None:
     old = {"animation_mode": "3D", "translation_z": "0:(3)", "depth_algorithm": "Midas+AdaBins (old)"}
-    assert any("midas_weight changes nothing" in text for text in prepared(tmp_path, **old).warnings)
+    assert "midas_weight_unused" in map(code_of, prepared(tmp_path, **old).warnings)
     alone = prepared(tmp_path, **old, midas_weight=1).warnings
     assert not any("midas_weight" in text for text in alone)
 

@@ -1,1 +1,1 @@
-"""Programs that made what the project ships."""
+"""Programs that generate files of the project."""

@@ -1,6 +1,6 @@
 """Report of long files and long functions: `python -m tools.lengths`.
 
-Length decides nothing by itself: a file is a subject and a function a step. What grows long is worth a second look.
+Length alone is no defect, since a file is a subject and a function a step; long ones deserve a second look.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LONG_FUNCTION = 50
 
 
 def long_files() -> Iterator[tuple[int, str]]:
-    """Yield the number of lines and the path of each file of more than `LONG_FILE` lines."""
+    """Yield number of lines and path of each file longer than `LONG_FILE` lines."""
     for path in _files():
         lines = path.read_text(encoding="utf-8").count("\n")
         if lines > LONG_FILE:
@@ -24,7 +24,7 @@ def long_files() -> Iterator[tuple[int, str]]:
 
 
 def long_functions() -> Iterator[tuple[int, str]]:
-    """Yield the number of lines without the docstring, and the place, of each function of more than `LONG_FUNCTION`."""
+    """Yield number of lines (without docstring) and place of each function longer than `LONG_FUNCTION`."""
     for path in _files():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

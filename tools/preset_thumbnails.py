@@ -1,8 +1,8 @@
-"""Make the still and the moving thumbnail of each preset from its own video.
+"""Make the still and the animated thumbnail of each preset from its video.
 
     python -m tools.preset_thumbnails [--out config/presets] [NAME ...]
 
-Renders with the built-in model, which takes some minutes for each preset.
+Renders with the built-in model, some minutes per preset.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STILL_AT = 0.2
 
 
 def write_pictures(name: str, frames: Sequence[Path], out: Path) -> None:
-    """Write NAME.jpg and NAME.webp of a video's frames into the folder `out`."""
+    """Write NAME.jpg and NAME.webp into the folder `out`, made from a video's frames."""
     still = _square(frames[int(STILL_AT * len(frames))], STILL_PX)
     still.save(out / f"{name}.jpg", quality=STILL_QUALITY, optimize=True)
     places = [number * (len(frames) - 1) // (FRAMES - 1) for number in range(FRAMES)]
@@ -45,7 +45,7 @@ def write_pictures(name: str, frames: Sequence[Path], out: Path) -> None:
 
 
 def _square(path: Path, side_px: int) -> Picture.Image:
-    """Return the middle of a frame as a square of `side_px`."""
+    """Return the centre of a frame as a square of `side_px`."""
     with Picture.open(path) as opened:
         width, height = opened.size
         side = min(width, height)
@@ -55,7 +55,7 @@ def _square(path: Path, side_px: int) -> Picture.Image:
 
 
 def main() -> int:
-    """Render the presets that are named, or all, and make their pictures; return the exit code."""
+    """Render the named presets, or all, and make their thumbnails; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--out", type=Path, default=presets()[0].path.parent)

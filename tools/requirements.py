@@ -31,7 +31,7 @@ FILES = {
 
 
 def generated(pyproject: str) -> dict[str, str]:
-    """Return the text of each requirements file by its name, made from the text of pyproject.toml."""
+    """Return the text of each requirements file by name, made from the text of pyproject.toml."""
     tables = tomllib.loads(pyproject)
     project = tables["project"] | {"dependency-groups": tables["dependency-groups"]}
     return {

@@ -1,4 +1,4 @@
-"""Take the pictures of docs/webui.md: starts the standalone server, renders a short film, photographs the tab.
+"""Take the screenshots of docs/webui.md: start the standalone server, render a short video, photograph the tab.
 
     python tools/screenshots.py [--engine demo|null] [--out docs/images]
 
@@ -30,14 +30,14 @@ PATIENCE_MS = 400_000
 
 
 def main() -> int:
-    """Take all pictures; return the exit code."""
+    """Take all screenshots; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engine", default="demo", choices=("demo", "null"))
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     options = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        print("There is no Chromium on this machine.", file=sys.stderr)
+        print("Chromium is not installed.", file=sys.stderr)
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
     with _serving(options.engine) as (url, outputs), sync_playwright() as playwright:
@@ -94,7 +94,7 @@ def _photograph(browser: Any, url: str, out: Path, outputs: Path) -> None:
     _save(page, out / "webui_rendering.png")
     page.wait_for_selector("#deforum_run video")
     page.wait_for_timeout(1500)
-    _save(page, out / "webui_film.png")
+    _save(page, out / "webui_video.png")
     page.locator("#deforum_field_translation_z :is(textarea, input)").first.fill("0: (3), 12: (3+), 23: (5)")
     page.locator("#deforum_error_translation_z").wait_for()
     _save(page, out / "webui_mistake.png")
@@ -137,7 +137,7 @@ def _tab(page: Any, title: str) -> None:
 
 
 def _save(page: Any, path: Path, part: str | None = None) -> None:
-    """Save what is seen with few colours, which keeps files small."""
+    """Save a screenshot with a palette of 256 colours, which keeps files small."""
     page.wait_for_timeout(400)
     taken = page.locator(part).first.screenshot() if part else page.screenshot()
     picture = Image.open(io.BytesIO(taken)).convert("RGB")

@@ -1,4 +1,4 @@
-"""The Python client of the HTTP API; needs nothing but the standard library.
+"""The Python client of the HTTP API; needs only the standard library.
 
 from deforum_api.client import Client
 

@@ -1,4 +1,4 @@
-"""The commands that talk to a server: `submit`, `tool`, `watch`, `jobs`, `cancel` and `resume`.
+"""The commands that use a server: `submit`, `tool`, `watch`, `jobs`, `cancel` and `resume`.
 
 Ids and paths go to standard output, one per line; everything else to standard error.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from deforum_api.client import Client, ClientError, RefusedByServer
+from deforum_api.client import Client, ClientError, RefusedByServer, messages
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.progress import frame_words, state_words
 from deforum_helpers.core.progress_line import ProgressLine
@@ -45,13 +45,13 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Callable[[argparse.Na
             "arguments",
             nargs="*",
             metavar="NAME=VALUE",
-            help="argument of the tool, as in video=clip.mp4 times=4; paths are those of the server",
+            help="argument of the tool, as in video=clip.mp4 times=4; paths on the server",
         )
     elif name == "jobs":
-        parser.add_argument("--status", choices=STATUSES, help="only jobs of this status")
+        parser.add_argument("--status", choices=STATUSES, help="list only jobs with this status")
     else:
         ids = "JOB_OR_BATCH" if name == "cancel" else "JOB"
-        parser.add_argument("ids", nargs="+", metavar=ids, help="such as 'batch(52321525)-0'")
+        parser.add_argument("ids", nargs="+", metavar=ids, help="id, such as 'batch(52321525)-0'")
     if name == "cancel":
         parser.add_argument(
             "--no-wait", dest="wait", action="store_false", help="return before the jobs have stopped"
@@ -78,20 +78,20 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url",
         default=os.environ.get("DEFORUM_URL", DEFAULT_URL),
-        help=f"address of the server; default: DEFORUM_URL of the environment, else {DEFAULT_URL}",
+        help=f"address of the server (default: environment variable DEFORUM_URL, else {DEFAULT_URL})",
     )
     parser.add_argument(
         "--api-auth",
         default=os.environ.get("DEFORUM_API_AUTH", ""),
         metavar="USER:PASSWORD",
-        help="login; default: DEFORUM_API_AUTH of the environment, which other users cannot see",
+        help="login (default: environment variable DEFORUM_API_AUTH, which other users cannot see)",
     )
     parser.add_argument(
         "--patience",
         type=float,
         default=120.0,
         metavar="SECONDS",
-        help="how long to wait for a server that is away or busy (default: 120)",
+        help="how long to wait for a server that is down or busy (default: 120)",
     )
 
 
@@ -102,11 +102,11 @@ def _run(command: Callable[[Client, argparse.Namespace], int], options: argparse
     except (RefusedByServer, SettingsError) as error:
         problems = [str(one.get("message")) for one in getattr(error, "errors", ())]
         problems = problems or [one.message for one in getattr(error, "problems", ())] or [str(error)]
-        _tell(sys.stderr, *problems)
+        _print_lines(sys.stderr, *problems)
     except ClientError as error:
-        _tell(sys.stderr, str(error))
+        _print_lines(sys.stderr, str(error))
     except KeyboardInterrupt:
-        _tell(sys.stderr, "", "No longer watching; what the server has accepted goes on there.")
+        _print_lines(sys.stderr, "", messages.WATCHING_STOPPED())
         return 130
     return 2
 
@@ -116,18 +116,18 @@ def submit(client: Client, options: argparse.Namespace) -> int:
     from deforum_helpers.cli.job_files import read_submitted
 
     settings = [read_submitted(path, options.changes) for path in options.files]
-    return _accepted(client, client.submit(settings, key=options.key), options)
+    return _print_accepted(client, client.submit(settings, key=options.key), options)
 
 
 def tool(client: Client, options: argparse.Namespace) -> int:
     """Queue a tool."""
     given = (text.partition("=") for text in options.arguments)
     arguments = {name.replace("-", "_"): _value(text) for name, _, text in given}
-    return _accepted(client, client.run_tool(options.name, arguments, key=options.key), options)
+    return _print_accepted(client, client.run_tool(options.name, arguments, key=options.key), options)
 
 
 def _value(text: str) -> Any:
-    """Return an argument as JSON where it is a number, a list, true, false or null; else as text."""
+    """Return an argument as JSON if it is a number, a list, true, false or null; else as text."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -135,51 +135,53 @@ def _value(text: str) -> Any:
     return text if isinstance(value, dict) else value
 
 
-def _accepted(client: Client, accepted: Mapping[str, Any], options: argparse.Namespace) -> int:
-    """Print the ids and warnings of accepted jobs, and watch them where asked to."""
+def _print_accepted(client: Client, accepted: Mapping[str, Any], options: argparse.Namespace) -> int:
+    """Print the ids and warnings of accepted jobs; with `--watch` or `--save`, watch them."""
     for job_id in accepted["job_ids"]:
-        _tell(sys.stdout, job_id)
-        _tell(sys.stderr, *(f"  warning: {text}" for text in accepted["warnings"].get(job_id, ())))
-    return _watched(client, accepted["job_ids"], options.save) if options.watch or options.save else 0
+        _print_lines(sys.stdout, job_id)
+        _print_lines(
+            sys.stderr, *(messages.JOB_WARNING(warning=text) for text in accepted["warnings"].get(job_id, ()))
+        )
+    return _watch_all(client, accepted["job_ids"], options.save) if options.watch or options.save else 0
 
 
 def watch(client: Client, options: argparse.Namespace) -> int:
     """Show the progress of jobs until they have ended."""
-    return _watched(client, options.ids, options.save)
+    return _watch_all(client, options.ids, options.save)
 
 
 def jobs(client: Client, options: argparse.Namespace) -> int:
     """List jobs in the order of submission."""
     for job in client.jobs(options.status):
-        _tell(sys.stdout, f"{job['id']} {job_words(job)}")
+        _print_lines(sys.stdout, f"{job['id']} {job_words(job)}")
     return 0
 
 
 def cancel(client: Client, options: argparse.Namespace) -> int:
-    """End jobs, or what is unfinished of batches, and wait until they have ended."""
+    """Cancel jobs, or the unfinished jobs of batches, and wait until they have ended."""
     ending = [job_id for id in options.ids for job_id in client.cancel(id)]
-    _tell(sys.stdout, *ending)
+    _print_lines(sys.stdout, *ending)
     deadline = time.monotonic() + options.patience
     while options.wait and (ending := [one for one in ending if client.job(one)["status"] == "ACCEPTED"]):
         if time.monotonic() > deadline:
-            _tell(sys.stderr, *(f"{job_id} was cancelled but has not ended yet." for job_id in ending))
+            _print_lines(sys.stderr, *(messages.STILL_CANCELLING(job_id=job_id) for job_id in ending))
             break
         time.sleep(END_POLL_S)
     return 0
 
 
 def resume(client: Client, options: argparse.Namespace) -> int:
-    """Let failed or cancelled jobs go on from their last saved frames."""
+    """Resume failed or cancelled jobs from their last saved frames."""
     for job_id in options.ids:
-        _tell(sys.stdout, client.resume(job_id)["id"])
-    return _watched(client, options.ids, options.save) if options.watch or options.save else 0
+        _print_lines(sys.stdout, client.resume(job_id)["id"])
+    return _watch_all(client, options.ids, options.save) if options.watch or options.save else 0
 
 
-def _watched(client: Client, ids: Sequence[str], folder: Path | None) -> int:
+def _watch_all(client: Client, ids: Sequence[str], folder: Path | None) -> int:
     failed = False
     for job_id in ids:
         line = ProgressLine(sys.stderr)
-        line.show(job_id, "asking the server")
+        line.show(job_id, messages.CONTACTING_SERVER())
         try:
             for job in client.watch(job_id):
                 show(job, line)
@@ -193,13 +195,13 @@ def _watched(client: Client, ids: Sequence[str], folder: Path | None) -> int:
 
 
 def show(job: Mapping[str, Any], line: ProgressLine) -> None:
-    """Show a job's record as the line of progress."""
+    """Show a job's record in the progress line."""
     share = job["phase_progress"] if job["status"] == "ACCEPTED" else None
     line.show(job["id"], job_words(job), share, stage=f"{job['status']} {job['phase']}")
 
 
 def job_words(job: Mapping[str, Any]) -> str:
-    """Return where a job of the API stands, and what it says."""
+    """Return the status of a job in the API's record, and its message."""
     told = f": {job['message']}" if job.get("message") else ""
     if job["status"] != "ACCEPTED":
         return f"{job['status']}{told}"
@@ -222,9 +224,9 @@ def _save(client: Client, job_id: str, folder: Path) -> None:
             continue
         several = "" if kind.suffix == kind.extension else f"_{kind.name}"
         target = folder / f"{job_id}{several}{kind.extension}"
-        _tell(sys.stdout, str(client.download(job_id, target, kind.name)))
+        _print_lines(sys.stdout, str(client.download(job_id, target, kind.name)))
 
 
-def _tell(out: TextIO, *lines: str) -> None:
+def _print_lines(out: TextIO, *lines: str) -> None:
     out.writelines(f"{text}\n" for text in lines)
     out.flush()

@@ -1,4 +1,4 @@
-"""Requests that are sent again until Deforum answers: a server may restart between any two of them."""
+"""HTTP requests that are retried until the server responds, since it may restart at any time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
+from deforum_api.client import messages
 from deforum_api.client.errors import ClientError, RefusedByServer, Unreachable, refusal
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True)
 class Ask:
-    """One request: method, path with its leading slash, and what goes along; `body` is sent as JSON."""
+    """One request: method, path with its leading slash, query, body (sent as JSON) and headers."""
 
     method: str
     path: str
@@ -39,14 +40,14 @@ class Ask:
 
 
 class Connection:
-    """A server, and how long it is waited for.
+    """Sends requests to one server, and retries them.
 
     Args:
-        url: of the server, such as `http://127.0.0.1:7860`.
+        url: address of the server, such as `http://127.0.0.1:7860`.
         login: "user:password", or None.
-        timeout_s: the longest silence within one answer.
-        patience_s: for how long a request is repeated while the server is away or busy.
-        clock, sleep: seconds.
+        timeout_s: longest silence within one response, seconds.
+        patience_s: how long a request is retried while the server is down or busy, seconds.
+        clock, sleep: clock and sleep function, in seconds.
 
     Raises:
         ClientError: `url` is not an http address.
@@ -65,7 +66,7 @@ class Connection:
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ClientError(f"The server's address must be like http://127.0.0.1:7860, found {url[:80]!r}.")
+            raise ClientError(messages.INVALID_SERVER_ADDRESS(found=url[:80]))
         self.timeout_s = timeout_s
         self.patience_s = patience_s
         self._clock = clock
@@ -75,11 +76,11 @@ class Connection:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirect())
 
     def json(self, ask: Ask) -> Any:
-        """Return the answer's JSON value; raises as `repeat` does."""
+        """Return the JSON value of the response; raises as `repeat` does."""
         return self.repeat(lambda: self._json(ask))
 
-    def whole(self, ask: Ask) -> bytes:
-        """Return the answer's body; raises as `repeat` does."""
+    def content(self, ask: Ask) -> bytes:
+        """Return the body of the response; raises as `repeat` does."""
         return self.repeat(lambda: self._read(ask)[0])
 
     def page(self, ask: Ask) -> tuple[Any, str | None]:
@@ -88,11 +89,11 @@ class Connection:
         return _parsed(body), headers["X-Next-Cursor"]
 
     def repeat(self, attempt: Callable[[], T]) -> T:
-        """Return what `attempt()` returns, calling it again while the server is away, busy or not wholly loaded.
+        """Return the result of `attempt()`, which is called again while the server is down, busy or still loading.
 
         Raises:
-            RefusedByServer: it said no; `tries` of the error tells at which call.
-            Unreachable: it did not answer in time.
+            RefusedByServer: the server refused; the error's `tries` is the number of calls.
+            Unreachable: the server did not respond in time.
         """
         deadline = self._clock() + self.patience_s
         for tries, pause_s in enumerate(pauses(), start=1):
@@ -100,9 +101,9 @@ class Connection:
                 return attempt()
             except RefusedByServer as error:
                 error.tries = tries
-                if error.code == 404 and error.passing and tries == 1:
-                    log.warning("%s Waiting for it.", error)
-                if not error.passing:
+                if error.code == 404 and error.temporary and tries == 1:
+                    log.warning("%s", messages.WAITING_FOR_SERVER(error=error))
+                if not error.temporary:
                     raise
                 last: ClientError = error
                 pause_s = max(pause_s, min(error.retry_after_s or 0.0, LONGEST_PAUSE_S))
@@ -114,22 +115,21 @@ class Connection:
         raise AssertionError("pauses never end")
 
     def unreachable(self, error: BaseException) -> Unreachable:
-        """Return the error that says so of a broken connection."""
-        why = getattr(error, "reason", None) or error
-        return Unreachable(
-            f"{self.url} does not answer ({why or type(error).__name__}); is the server running there?"
-        )
+        """Return the error for a connection that failed with `error`."""
+        reason = getattr(error, "reason", None) or error
+        reason = reason or type(error).__name__
+        return Unreachable(messages.SERVER_UNREACHABLE(url=self.url, reason=reason))
 
     def open(self, ask: Ask) -> http.client.HTTPResponse:
-        """Send a request once and return the open answer.
+        """Send a request once and return the open response.
 
         Raises:
-            RefusedByServer: an answer other than success.
-            ClientError: the path leads elsewhere.
-            OSError, HTTPException: no answer.
+            RefusedByServer: the server responded with an error.
+            ClientError: the path does not begin with a slash.
+            OSError, HTTPException: the server did not respond.
         """
-        if not ask.path.startswith("/"):  # as it would be part of the host's name
-            raise ClientError(f"A path on the server must begin with '/', found {ask.path[:80]!r}.")
+        if not ask.path.startswith("/"):  # it would become part of the host's name
+            raise ClientError(messages.PATH_WITHOUT_SLASH(found=ask.path[:80]))
         query = {name: value for name, value in ask.query.items() if value is not None}
         address = f"{self.url}{ask.path}" + (f"?{urlencode(query)}" if query else "")
         content = None if ask.body is None else json.dumps(ask.body).encode()
@@ -154,7 +154,7 @@ class Connection:
 
 
 def pauses() -> Iterator[float]:
-    """Yield the seconds to wait before each repetition: doubling, bounded, and never the same for two clients."""
+    """Yield the seconds to wait before each retry: doubling, bounded, randomized so that clients do not coincide."""
     pause_s = FIRST_PAUSE_S
     while True:
         yield pause_s * random.uniform(0.75, 1.25)
@@ -165,11 +165,11 @@ def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
     except ValueError:
-        raise ClientError("The answer is not JSON; is this the address of a Deforum server?") from None
+        raise ClientError(messages.RESPONSE_NOT_JSON()) from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A login is never sent on to another address."""
+    """Follows no redirect, so that a login is never sent to another address."""
 
     def redirect_request(self, *args: Any) -> None:
         return None

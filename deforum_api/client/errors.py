@@ -1,9 +1,9 @@
-"""What can go wrong between a client and a server.
+"""Errors of the client.
 
 ClientError
-├── Unreachable        no answer within the client's patience
-├── RefusedByServer    an answer other than success
-└── JobEnded           the job ended without a film
+├── Unreachable        no response within the client's patience
+├── RefusedByServer    the server responded with an error
+└── JobEnded           the job failed or was cancelled
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from deforum_api.client import messages
 from deforum_helpers.core.errors import DeforumError
 
 BUSY = frozenset({429, 502, 503, 504})
-NOT_HERE = (
-    "There is no Deforum API at this address (HTTP 404). A WebUI must be started with --deforum-api, and answers this "
-    "until it has loaded Deforum."
-)
 
 
 class ClientError(DeforumError):
@@ -26,18 +23,18 @@ class ClientError(DeforumError):
 
 
 class Unreachable(ClientError):
-    """The server did not answer, or broke off every answer, for as long as the client was patient."""
+    """The server did not respond, or broke off each response, for `patience_s` seconds."""
 
 
 class RefusedByServer(ClientError):
-    """The server answered with an error.
+    """The server responded with an error.
 
     Args:
         code: HTTP status.
-        message: the server's sentence.
+        message: the server's message.
         errors: one entry per wrong setting, as `docs/API.md` describes them.
-        retry_after_s: after how many seconds it wants to be asked again, or None.
-        ours: whether Deforum answered; else it was something before it, such as a WebUI that has not loaded it yet.
+        retry_after_s: the server's Retry-After in seconds, or None.
+        from_deforum: whether Deforum responded; otherwise a proxy, or a WebUI that has not loaded Deforum yet.
     """
 
     def __init__(
@@ -47,46 +44,49 @@ class RefusedByServer(ClientError):
         errors: tuple[Mapping[str, Any], ...] = (),
         retry_after_s: float | None = None,
         *,
-        ours: bool = True,
+        from_deforum: bool = True,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.errors = errors
         self.retry_after_s = retry_after_s
-        self.ours = ours
+        self.from_deforum = from_deforum
         self.tries = 1
 
     @property
-    def passing(self) -> bool:
-        """Whether the same request may be answered later: the server is busy, or has not loaded Deforum yet."""
-        return self.code in BUSY or (self.code == 404 and not self.ours)
+    def temporary(self) -> bool:
+        """Whether a retry may succeed: the server is busy, or has not loaded Deforum yet."""
+        return self.code in BUSY or (self.code == 404 and not self.from_deforum)
 
 
 class JobEnded(ClientError):
     """The job FAILED or was CANCELLED; `job` is its record."""
 
     def __init__(self, job: Mapping[str, Any]) -> None:
-        super().__init__(f"{job['id']} {job['status']}: {job.get('message') or 'no reason was given.'}")
+        reason = job.get("message") or messages.NO_REASON()
+        super().__init__(messages.JOB_ENDED(job_id=job["id"], status=job["status"], reason=reason))
         self.job = job
 
 
 def refusal(code: int, body: bytes, retry_after: str | None) -> RefusedByServer:
-    """Return the error that an answer with status `code` tells."""
+    """Return the error for a response with HTTP status `code`."""
     try:
-        told = json.loads(body)
+        content = json.loads(body)
     except ValueError:
-        told = None
-    told = told if isinstance(told, dict) else {}
-    errors = told.get("errors")
-    ours = isinstance(errors, list) and isinstance(told.get("message"), str)
-    message = str(
-        told.get("message") or told.get("detail") or f"The server answered with HTTP status {code}."
-    )
+        content = None
+    content = content if isinstance(content, dict) else {}
+    errors = content.get("errors")
+    from_deforum = isinstance(errors, list) and isinstance(content.get("message"), str)
+    message = content.get("message") or content.get("detail")
     seconds = float(retry_after) if retry_after and retry_after.isdecimal() else None
     return RefusedByServer(
         code,
-        NOT_HERE if code == 404 and not ours else message,
+        messages.NOT_LOADED_YET()
+        if code == 404 and not from_deforum
+        else str(message)
+        if message
+        else messages.HTTP_STATUS(status=code),
         tuple(errors) if isinstance(errors, list) else (),
         seconds,
-        ours=ours,
+        from_deforum=from_deforum,
     )

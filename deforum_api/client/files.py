@@ -1,4 +1,4 @@
-"""Files of a job, fetched whole: a download that breaks off goes on where it stopped."""
+"""Downloads of a job's files; a broken download continues where it stopped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from deforum_api.client import messages
 from deforum_api.client.connection import BROKEN, Ask, Connection
 from deforum_api.client.errors import ClientError
 
@@ -18,29 +19,31 @@ PIECE_BYTES = 1 << 18
 def fetch(
     connection: Connection, path: str, target: Path, progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Fetch the file at `path` to `target`, which exists only once it is whole; return `target`.
+    """Download the file at `path` to `target`, which exists only when it is complete; return `target`.
 
     Args:
-        connection: to the server.
-        path: of the URL, a query may follow.
-        target: file to be written; its folder is made.
+        connection: connection to the server.
+        path: path of the URL, with an optional query.
+        target: file to write; its folder is created.
         progress: called with (bytes so far, bytes in all).
 
     Raises:
-        RefusedByServer: there is no such file.
-        Unreachable: the server was away for longer than the connection is patient.
-        ClientError: the file cannot be written here.
+        RefusedByServer: the server has no such file.
+        Unreachable: the server did not respond for `patience_s` seconds.
+        ClientError: the file cannot be written.
     """
     part = target.with_name(f"{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             download = _Download(connection, path, file, progress)
-            while not download.whole:
-                connection.repeat(download.go_on)
+            while not download.complete:
+                connection.repeat(download.proceed)
         os.replace(part, target)
     except OSError as error:
-        raise ClientError(f"{target} cannot be written: {error.strerror or error}.") from None
+        raise ClientError(
+            messages.DOWNLOAD_NOT_WRITTEN(path=target, reason=error.strerror or error)
+        ) from None
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
@@ -48,7 +51,7 @@ def fetch(
 
 
 class _Download:
-    """How far a download has come; what was got so far counts only while the server has the same file."""
+    """The state of a download. Bytes received so far are valid only while the server has the same file."""
 
     def __init__(
         self,
@@ -66,14 +69,14 @@ class _Download:
         self._size = -1
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         return self._got == self._size
 
-    def go_on(self) -> None:
-        """Ask for what is missing and write as much of it as comes.
+    def proceed(self) -> None:
+        """Request the missing bytes and write those that arrive.
 
         Raises:
-            OSError, EOFError, HTTPException: nothing came.
+            OSError, EOFError, HTTPException: nothing arrived.
         """
         before, self._size = self._got, -1
         headers = {"Accept-Encoding": "identity"}
@@ -90,14 +93,14 @@ class _Download:
             return
         if self._size < 0:
             self._size = self._got
-        elif self._got <= before and not self.whole:
+        elif self._got <= before and not self.complete:
             raise EOFError("the connection ended before the file did")
 
     def _place(self, answer: http.client.HTTPResponse) -> None:
-        """Begin anew unless the answer continues the same file.
+        """Start over unless the response continues the same file.
 
         Raises:
-            EOFError: it continues another one, whose beginning is not here.
+            EOFError: the response continues another file, whose beginning is missing.
         """
         etag = answer.headers["ETag"]
         part = answer.status == 206
@@ -106,7 +109,7 @@ class _Download:
             self._file.truncate()
             self._got = 0
         if part and not self._got:
-            raise EOFError("the answer is a part of another file")
+            raise EOFError("the response is part of another file")
         self._etag = etag
         length = answer.headers["Content-Length"]
         self._size = self._got + int(length) if length else -1
@@ -115,7 +118,9 @@ class _Download:
         try:
             self._file.write(piece)
         except OSError as error:
-            raise ClientError(f"{self._file.name} cannot be written: {error.strerror}.") from None
+            raise ClientError(
+                messages.DOWNLOAD_NOT_WRITTEN(path=self._file.name, reason=error.strerror)
+            ) from None
         self._got += len(piece)
         if self._progress:
             self._progress(self._got, max(self._size, self._got))

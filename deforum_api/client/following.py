@@ -1,4 +1,4 @@
-"""A job's records as they change: from the server's events, or by asking again and again where there are none."""
+"""Follows a job: yields its record after each change, from the server's events or by polling."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Job = dict[str, Any]
 
 
 def job_path(job_id: str) -> str:
-    """Return the path of a job, whatever its id contains."""
+    """Return the path of a job's route, with its id quoted."""
     return f"/deforum_api/jobs/{quote(job_id, safe='()')}"
 
 
@@ -31,14 +31,14 @@ def follow(
     poll_every_s: float = POLL_EVERY_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Job]:
-    """Yield the job's record now and after every change, the last time when it has ended.
+    """Yield the job's record now and after every change, until it has ended.
 
-    A broken stream is taken up behind the last record that was seen. Where the server has no events, or they do not
-    come through, it is asked every `poll_every_s` seconds instead.
+    A broken stream is resumed after the last record seen. If the server has no events, or a proxy holds them back, the
+    record is polled every `poll_every_s` seconds.
 
     Raises:
-        RefusedByServer: there is no such job.
-        Unreachable: the server was away for longer than the connection is patient.
+        RefusedByServer: the server has no such job.
+        Unreachable: the server did not respond for `patience_s` seconds.
     """
     path, seen = job_path(job_id), -1
     while True:
@@ -54,9 +54,9 @@ def follow(
 
 
 def _round(connection: Connection, path: str, seen: int, events: bool) -> Iterator[Job | None]:
-    """Yield the record that the server has, then those that its events bring; None if it has no events.
+    """Yield the current record, then those of the event stream; None if the server has no events.
 
-    The record comes first: after a crash a server may count from an older update, which its events would leave out.
+    The record comes first, because a server may count from an older update after a crash, which events would skip.
     """
     job: Job = connection.json(Ask("GET", path))
     yield job
@@ -69,14 +69,14 @@ def _round(connection: Connection, path: str, seen: int, events: bool) -> Iterat
 
 
 class NoEvents(Exception):
-    """The server has no events, or something on the way keeps them back."""
+    """The server has no events, or a proxy holds them back."""
 
 
 def stream(connection: Connection, path: str, seen: int) -> Iterator[Job]:
     """Yield the records of one event stream that are newer than number `seen`, until it ends or breaks.
 
     Raises:
-        NoEvents: there is no such stream, or nothing comes through it.
+        NoEvents: there is no such stream, or nothing arrives through it.
     """
     headers = {"Accept": "text/event-stream", "Last-Event-ID": str(seen)}
     heard: list[bool] = []
@@ -87,7 +87,7 @@ def stream(connection: Connection, path: str, seen: int) -> Iterator[Job]:
             for data in event_data(_counted(answer, heard)):
                 yield json.loads(data)
     except RefusedByServer as error:
-        if error.code == 404 or not error.passing:
+        if error.code == 404 or not error.temporary:
             raise NoEvents from None
     except TimeoutError:
         if not heard:
@@ -103,7 +103,7 @@ def _counted(lines: Iterable[bytes], heard: list[bool]) -> Iterator[bytes]:
 
 
 def event_data(lines: Iterable[bytes]) -> Iterator[str]:
-    """Yield the `data` of each whole event of a stream of Server-Sent Events."""
+    """Yield the `data` of each complete Server-Sent Event."""
     collected: list[str] = []
     for raw in lines:
         line = raw.decode().rstrip("\r\n")

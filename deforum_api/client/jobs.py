@@ -1,4 +1,4 @@
-"""Everything that a program asks of a Deforum server."""
+"""The client: one method per request of a program to a Deforum server."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from deforum_api.client import messages
 from deforum_api.client.connection import Ask, Connection
 from deforum_api.client.errors import ClientError, JobEnded, RefusedByServer
 from deforum_api.client.files import fetch
@@ -21,19 +22,19 @@ Settings = Mapping[str, Any]
 
 
 class Client:
-    """A Deforum server. Requests are repeated while it is away or busy, for up to `patience_s` seconds.
+    """A client of one Deforum server. Requests are retried while it is down or busy, for up to `patience_s` seconds.
 
     Args:
-        url: of the server.
-        login: "user:password" where it asks for one.
-        timeout_s: the longest silence within one answer.
-        patience_s: for how long a request is repeated; long enough for a restart of the server.
-        clock, sleep: seconds.
+        url: address of the server.
+        login: "user:password", or None.
+        timeout_s: longest silence within one response, seconds.
+        patience_s: how long a request is retried, seconds; the default outlasts a restart of the server.
+        clock, sleep: clock and sleep function, in seconds.
 
     Raises:
         ClientError: `url` is not an http address.
 
-    Every method may raise `Unreachable` and, where the server says no, `RefusedByServer`.
+    Every method may raise `Unreachable` and `RefusedByServer`.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Client:
         Args:
             settings: one settings object, or a list of them, one job each.
             options: `options_overrides`.
-            key: names this submission: sent twice with one key, it is queued once. Unless given, a fresh one.
+            key: idempotency key; submissions with the same key are queued once. Default: a new one.
         """
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         return self._asked("POST", "/batches", body=_batch(settings, options), headers=headers)
@@ -76,7 +77,7 @@ class Client:
 
         Args:
             tool: interpolate, upscale, vid2depth or stitch.
-            arguments: as `tools` describes them; paths are the server's.
+            arguments: as described by `tools`; paths are the server's.
             options, key: as for `submit`.
         """
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
@@ -90,7 +91,7 @@ class Client:
         *,
         series: bool = False,
     ) -> list[dict[str, Any]]:
-        """Return per job its `errors`, `warnings`, `settings` and `plan`; `series` adds every value of every frame."""
+        """Return `errors`, `warnings`, `settings` and `plan` per job; `series` adds all schedules frame by frame."""
         query = {"series": "true"} if series else {}
         answer = self._asked("POST", "/validate", body=_batch(settings, options), query=query)
         return list(answer["jobs"])
@@ -100,7 +101,7 @@ class Client:
         return dict(self.connection.json(Ask("GET", job_path(job_id))))
 
     def jobs(self, status: str | None = None, *, summary: bool = True) -> Iterator[Job]:
-        """Yield the records of all jobs, page by page; `summary` leaves out what was submitted."""
+        """Yield the records of all jobs, page by page; `summary` omits the submitted settings."""
         cursor: str | None = None
         query = {"status": status, "limit": PAGE_JOBS, "summary": "true" if summary else None}
         while True:
@@ -111,20 +112,20 @@ class Client:
                 return
 
     def watch(self, job_id: str, *, events: bool = True, poll_every_s: float = POLL_EVERY_S) -> Iterator[Job]:
-        """Yield the job's record now and after every change, the last time when it has ended.
+        """Yield the job's record now and after every change, until it has ended.
 
         Args:
-            job_id: of the job.
-            events: follow the server's events, where it has them; else ask again and again.
-            poll_every_s: seconds between two questions.
+            job_id: id of the job.
+            events: follow the server's events if it has them, else poll.
+            poll_every_s: seconds between two polls.
         """
         return follow(self.connection, job_id, events=events, poll_every_s=poll_every_s, sleep=self._sleep)
 
     def wait(self, job_id: str) -> Job:
-        """Return the record of the job once it has SUCCEEDED.
+        """Wait until the job has SUCCEEDED and return its record.
 
         Raises:
-            JobEnded: it ended otherwise.
+            JobEnded: the job failed or was cancelled.
         """
         for job in self.watch(job_id):
             last = job
@@ -133,21 +134,21 @@ class Client:
         return last
 
     def cancel(self, id: str) -> list[str]:
-        """End a job, or what is unfinished of a batch; return the ids of the jobs that end by it."""
+        """Cancel a job, or the unfinished jobs of a batch; return the ids of the cancelled jobs."""
         if not _is_job(id):
             return list(self._asked("DELETE", f"/batches/{_quoted(id)}")["ids"])
         try:
             self.connection.json(Ask("DELETE", job_path(id)))
         except RefusedByServer as error:
-            # The first of several tries may have been carried out, with only its answer lost.
+            # The first try may have succeeded, with only its response lost.
             if error.code != 400 or error.tries == 1 or self.job(id)["status"] != "CANCELLED":
                 raise
         return [id]
 
     def resume(self, job_id: str) -> Job:
-        """Let a FAILED or CANCELLED job go on from its last saved frame; return its record.
+        """Resume a FAILED or CANCELLED job from its last saved frame; return its record.
 
-        A job that was cancelled just before is waited for until it has ended, for up to `patience_s` seconds.
+        If the job is still being cancelled, wait until it has ended, for up to `patience_s` seconds.
         """
         deadline = self._clock() + self.connection.patience_s
         while True:
@@ -155,8 +156,8 @@ class Client:
                 return dict(self.connection.json(Ask("POST", f"{job_path(job_id)}/resume")))
             except RefusedByServer as error:
                 job = self.job(job_id) if error.code == 409 else {}
-                if not _ends_as_asked(job):
-                    # The first of several tries may have been carried out, with only its answer lost.
+                if not _is_cancelling(job):
+                    # The first try may have succeeded, with only its response lost.
                     if error.tries > 1 and job.get("status") in ("ACCEPTED", "SUCCEEDED"):
                         return job
                     raise
@@ -165,16 +166,16 @@ class Client:
             self._sleep(END_POLL_S)
 
     def forget(self, job_id: str) -> None:
-        """Take a finished job off the server's records; its files stay."""
+        """Delete the record of a finished job; its files stay."""
         try:
             self.connection.json(Ask("DELETE", job_path(job_id), query={"purge": "true"}))
         except RefusedByServer as error:
-            # The first of several tries may have been carried out, with only its answer lost.
+            # The first try may have succeeded, with only its response lost.
             if error.code != 404 or error.tries == 1:
                 raise
 
     def outputs(self, job_id: str) -> list[dict[str, Any]]:
-        """Return the job's files: `kind`, `name`, `size` and `link` of each."""
+        """Return `kind`, `name`, `size` and `link` of each of the job's files."""
         return list(self.connection.json(Ask("GET", f"{job_path(job_id)}/outputs")))
 
     def download(
@@ -185,24 +186,24 @@ class Client:
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> Path:
-        """Fetch a file of the job.
+        """Download a file of the job.
 
         Args:
-            job_id: of the job.
-            target: file to be written.
-            kind: one with a single file per job: "video", "gif", "subtitles", "settings", ...
+            job_id: id of the job.
+            target: file to write.
+            kind: a kind with one file per job: "video", "gif", "subtitles", "settings", ...
             progress: called with (bytes so far, bytes in all).
 
         Raises:
-            ClientError: another kind, or `target` cannot be written.
+            ClientError: `kind` has more than one file per job, or `target` cannot be written.
         """
         kinds = single_kinds()
         if kind not in kinds:
-            raise ClientError(f"kind must be one of {', '.join(kinds)}, found {kind[:40]!r}.")
+            raise ClientError(messages.NOT_A_SINGLE_FILE(allowed=", ".join(kinds), found=kind[:40]))
         return fetch(self.connection, f"{job_path(job_id)}/{kind}", Path(target), progress)
 
     def download_frames(self, job_id: str, folder: str | Path, *, depth: bool = False) -> list[Path]:
-        """Fetch all frames, or with `depth` their depth maps, that `folder` does not have yet; return their paths."""
+        """Download the frames (with `depth`, the depth maps) that `folder` lacks; return the paths of all."""
         wanted = [file for file in self.outputs(job_id) if file["kind"] == ("depth" if depth else "frame")]
         paths = []
         for file in wanted:
@@ -214,14 +215,14 @@ class Client:
 
     def frame(self, job_id: str, number: int) -> bytes:
         """Return a frame as PNG."""
-        return self.connection.whole(Ask("GET", f"{job_path(job_id)}/frames/{number}"))
+        return self.connection.content(Ask("GET", f"{job_path(job_id)}/frames/{number}"))
 
     def preview(self, job_id: str) -> bytes:
         """Return the newest frame as JPEG."""
-        return self.connection.whole(Ask("GET", f"{job_path(job_id)}/preview"))
+        return self.connection.content(Ask("GET", f"{job_path(job_id)}/preview"))
 
     def tools(self) -> dict[str, Any]:
-        """Return every tool with the JSON schema of its arguments."""
+        """Return all tools with the JSON schemas of their arguments."""
         return self._asked("GET", "/tools")
 
     def schema(self) -> dict[str, Any]:
@@ -233,7 +234,7 @@ class Client:
         return self._asked("GET", "/settings/defaults")
 
     def health(self) -> dict[str, Any]:
-        """Return how the server is."""
+        """Return the server's health: engine, model, queue, free disk."""
         return self._asked("GET", "/health")
 
     def _asked(self, method: str, path: str, **more: Any) -> dict[str, Any]:
@@ -249,8 +250,8 @@ def _is_job(id: str) -> bool:
     return not id.endswith(")")
 
 
-def _ends_as_asked(job: Job) -> bool:
-    """Whether a job that could not be resumed is being cancelled, or was until just now."""
+def _is_cancelling(job: Job) -> bool:
+    """Whether a job that could not be resumed is being cancelled, or has just been."""
     return bool(job.get("cancelling")) or job.get("status") in ("FAILED", "CANCELLED")
 
 

@@ -1,4 +1,4 @@
-"""A zip file for a bug report: versions, how the host is, the last jobs and the log, without what they are about."""
+"""A zip file for a bug report: versions, health, the last jobs and the log, without the user's own words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from deforum_api.hosts.own_host import health
 from deforum_api.queue.errors import StoreUnavailable
-from deforum_api.queue.logs import LOG_NAME
+from deforum_api.queue.logs import LOG_NAME, PACKAGES
 from deforum_api.queue.record import Job
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_helpers.pipeline.host_facts import HostFacts
@@ -109,7 +109,9 @@ def _file_and_folder(place: re.Match[str]) -> str:
     if not place.string.startswith('", line', place.end()):
         return place[0]
     begin = 'File "'
-    return begin + "".join(re.split(r"([/\\])", place[0].removeprefix(begin))[-3:])
+    parts = re.split(r"([/\\])", place[0].removeprefix(begin))
+    ours = [number for number, part in enumerate(parts) if part in PACKAGES]
+    return begin + "".join(parts[ours[-1] if ours else -3 :])
 
 
 def _is_plain(setting: str) -> bool:
@@ -128,7 +130,7 @@ def _last_jobs(root: Path) -> tuple[list[Job], str | None]:
     """Return the last jobs on record, and what is wrong with the records."""
     path = root / FILE_NAME
     if not path.is_file():
-        return [], "there are none"
+        return [], "no job database"
     try:
         store = SqliteStore(path)
         try:

@@ -1,7 +1,7 @@
-"""Connections of the standalone server: few enough that jobs keep their descriptors, and none that is only held open.
+"""Limits on the connections of the standalone server, in number and in time.
 
-uvicorn knows one limit of time, that of a connection between two requests. Here are those of a request that does not
-come in, and of an answer that is not taken. `Server.on_tick` asks once a second who is overdue.
+uvicorn limits only the time between two requests. This adds limits for slow requests and for responses that the client
+does not read; `Server.on_tick` ends overdue connections once a second.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FULL = (
 
 
 class BoundedConnection(H11Protocol):
-    """One connection, which knows when it is overdue. It makes room for another one while no request has come whole."""
+    """One connection with its deadlines; it may be closed for a new one while it has no complete request."""
 
     most = MOST_CONNECTIONS
 
@@ -68,7 +68,7 @@ class BoundedConnection(H11Protocol):
         super().resume_writing()
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether there is a request that came whole and has no whole answer yet."""
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
@@ -81,7 +81,7 @@ class BoundedConnection(H11Protocol):
         """Tell whether its client has kept it waiting for too long."""
         if self._sending_until is not None and now > self._sending_until:
             return True
-        if self._began is None or self.is_whole:
+        if self._began is None or self.is_complete:
             return False
         if self.cycle is None or self.cycle.response_complete:
             return now > self._began + HEADERS_S
@@ -103,7 +103,7 @@ class BoundedConnection(H11Protocol):
 
     def _find_room(self, others: list[BoundedConnection]) -> None:
         """End the connection that has waited longest for a request, or else this one."""
-        waiting = [one for one in others if not one.is_whole]
+        waiting = [one for one in others if not one.is_complete]
         if waiting:
             min(waiting, key=lambda one: one.waiting_since).transport.abort()
         else:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from deforum_api.hosts import messages
 from deforum_api.hosts.webui_flags import preload
-from deforum_api.http.security import listed
-from deforum_helpers.engines.registry import own_engines
-from deforum_helpers.pipeline.host_facts import lacks_checkpoint
+from deforum_api.http.security import split_list
+from deforum_helpers.engines.registry import lacks_checkpoint, own_engines
 
 DEFAULT_PORT = 7860
 BUG_REPORT = "deforum-debug.zip"
@@ -16,7 +16,7 @@ BUG_REPORT = "deforum-debug.zip"
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the standalone host."""
     parser = argparse.ArgumentParser(
-        prog="webui.py", description="Deforum: prompts and schedules become films."
+        prog="webui.py", description="Deforum: videos from prompts and schedules."
     )
     add_flags(parser)
     return parser
@@ -27,47 +27,53 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     preload(parser)
     add = parser.add_argument
     add(
-        "--port", type=_port, default=DEFAULT_PORT, help="port to listen on; 0 = a free one, which is printed"
+        "--port",
+        type=_port,
+        default=DEFAULT_PORT,
+        help="port to listen on; 0 = any free one, which is printed",
     )
-    add("--listen", action="store_true", help="answer other machines too; needs --api-auth")
-    add("--api-auth", default="", metavar="USER:PASSWORD[,...]", help="ask for one of these logins")
+    add("--listen", action="store_true", help="answer other machines too; requires --api-auth")
+    add("--api-auth", default="", metavar="USER:PASSWORD[,...]", help="require one of these logins")
     add("--insecure", action="store_true", help="allow --listen without --api-auth")
     add("--cors-allow-origins", default="", metavar="ORIGIN[,...]", help="web pages that may use the API")
-    add("--ckpt", default="", metavar="PATH_OR_NAME", help="model folder, .safetensors file, or hub id")
+    add("--ckpt", default="", metavar="PATH_OR_NAME", help="model folder, .safetensors file or hub id")
     add("--allow-download", action="store_true", help="allow a hub id to be downloaded")
     engines = own_engines()
-    add("--deforum-engine", default="", choices=("", *engines), metavar="|".join(engines), help="what draws")
-    add("--deforum-outdir", default="outputs", metavar="DIR", help="folder for everything that is written")
+    add(
+        "--deforum-engine",
+        default="",
+        choices=("", *engines),
+        metavar="|".join(engines),
+        help="engine that generates images",
+    )
+    add("--deforum-outdir", default="outputs", metavar="DIR", help="folder for all outputs")
     add(
         "--deforum-debug",
         nargs="?",
         const=BUG_REPORT,
         default="",
         metavar="FILE",
-        help=f"write a zip file for a bug report, {BUG_REPORT} unless named, and end",
+        help=f"write a zip file for a bug report ({BUG_REPORT} by default) and exit",
     )
-    add("--deforum-debug-prompts", action="store_true", help="leave prompts, names and paths in it")
+    add("--deforum-debug-prompts", action="store_true", help="include prompts, names and paths in it")
 
 
 def flag_problem(flags: argparse.Namespace) -> str | None:
-    """Return what is wrong with the flags together, in one sentence, or None."""
-    accounts = listed(flags.api_auth)
+    """Return the message that says which flags do not fit together, or None."""
+    accounts = split_list(flags.api_auth)
     if not all(":" in account.strip(":") for account in accounts):
-        return "--api-auth must be user:password, or several of them separated by commas."
+        return messages.LOGIN_MALFORMED()
     if flags.listen and not accounts and not flags.insecure:
-        return (
-            "--listen lets every machine of the network use this server: add --api-auth user:password, or "
-            "--insecure if that is meant."
-        )
+        return messages.LISTEN_WITHOUT_LOGIN()
     asked = flags.deforum_engine
     if asked and lacks_checkpoint(asked, flags.ckpt):
-        return f"--deforum-engine {asked} needs --ckpt with a model folder or a .safetensors file."
+        return messages.ENGINE_WITHOUT_CHECKPOINT(engine=asked)
     if flags.deforum_terminate_after_run_now and not flags.deforum_run_now:
-        return "--deforum-terminate-after-run-now needs --deforum-run-now with the settings files to render."
+        return messages.NOTHING_TO_RUN()
     return None
 
 
 def _port(text: str) -> int:
     if text.isdecimal() and int(text) < 65536:
         return int(text)
-    raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535, not {text!r}")
+    raise argparse.ArgumentTypeError(messages.PORT_INVALID(found=text))

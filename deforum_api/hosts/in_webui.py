@@ -1,4 +1,4 @@
-"""What a WebUI gets from us: the routes on each of its apps, the tab on each of its pages, one queue behind all."""
+"""Deforum in a WebUI: its routes on each of the WebUI's apps, its tab on each page, one queue behind them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
+from deforum_api.hosts import messages
 from deforum_api.hosts.run_now import run_files, settings_files
-from deforum_api.hosts.unfinished import going_on, parked, tell
+from deforum_api.hosts.unfinished import log_sentences, parked_sentences, resumed_sentences
 from deforum_api.http.security import access_of
-from deforum_api.queue.checks.processes import CheckProcesses
+from deforum_api.queue.checks.processes import CheckerPool
 from deforum_api.queue.checks.request import prepared_job
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.jobs import JobQueue
@@ -33,7 +34,7 @@ from deforum_helpers.tools.prepare import PreparedTool
 from deforum_helpers.webui import pages
 from deforum_helpers.webui.facts import data_folder, host_facts, output_folders
 from deforum_helpers.webui.host_modules import flag
-from deforum_helpers.webui.pages import end_watch, tab_that_says, watch_for_app
+from deforum_helpers.webui.pages import message_tab, on_app_created, stop_watching
 
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
@@ -60,7 +61,7 @@ def before_ui(flags: Any) -> None:
             _serve(app, flags)
 
     if flags.deforum_api or flags.deforum_simple_api:
-        watch_for_app(made)
+        on_app_created(made)
 
 
 def app_started(app: FastAPI, flags: Any) -> None:
@@ -70,12 +71,12 @@ def app_started(app: FastAPI, flags: Any) -> None:
         app: of the WebUI.
         flags: its parsed command line.
     """
-    end_watch()
-    pages.ended()
+    stop_watching()
+    pages.reload_ended()
     try:
         _serve(app, flags)
     except StoreUnavailable as error:
-        log.error('The API is left out: %s Then press "Reload UI".', error.message)
+        log.error('The API is not available: %s Then press "Reload UI".', error.message)
     _run_now(flags)
 
 
@@ -100,7 +101,8 @@ def tabs() -> list[tuple[Any, str, str]]:
     try:
         queue = host_queue()
     except StoreUnavailable as error:
-        return [(tab_that_says(f'{error.message} Then press "Reload UI".'), TAB_TITLE, TAB_ID)]
+        message = messages.TAB_WITHOUT_DATABASE(reason=error.message)
+        return [(message_tab(message), TAB_TITLE, TAB_ID)]
     from deforum_api.tab.service import QueueService
     from deforum_helpers.ui import make_tab
 
@@ -120,8 +122,8 @@ def host_queue() -> JobQueue:
     remove_unused_claims(_roots()[1])
     limits = Limits(hang_after_s=flag("deforum_hang_after", HANG_AFTER_S))
     store = SqliteStore(data_folder() / FILE_NAME)
-    tell(going_on(store))
-    checks = CheckProcesses(host_facts)
+    log_sentences(resumed_sentences(store))
+    checks = CheckerPool(host_facts)
     queue = JobQueue(_check, _render, checks=checks, store=store, limits=limits, roots=_roots)
     threading.Thread(target=_park_at_exit, args=(queue,), name="deforum-exit").start()
     return queue
@@ -140,9 +142,11 @@ def _park_at_exit(queue: JobQueue) -> None:
     threading.main_thread().join()
     worked_on = queue.runner.running
     if queue.close(PARKING_TIME_S):
-        tell(parked(queue.store, worked_on))
+        log_sentences(parked_sentences(queue.store, worked_on))
     else:
-        log.warning("The running job did not stop in time; it goes on from its last checkpoint next time.")
+        log.warning(
+            "The running job did not stop in time; it resumes from its last saved frame at the next start."
+        )
     queue.store.close()
 
 
@@ -162,12 +166,12 @@ def _render(
     from deforum_helpers.engines.preview import PreviewEngine
     from deforum_helpers.pipeline.job import run_job
     from deforum_helpers.tools.run import run_tool
-    from deforum_helpers.webui.engine import HostEngine, lent_device
+    from deforum_helpers.webui.engine import HostEngine, exclusive_device
 
     if isinstance(prepared, PreparedTool):
         if not prepared.on_device:
             return run_tool(prepared, cancel, report)
-        with lent_device(cancel) as device:
+        with exclusive_device(cancel) as device:
             return run_tool(prepared, cancel, report, device=str(device))
     engine = PreviewEngine() if prepared.settings.motion_preview_mode else HostEngine()
     return run_job(prepared, engine, cancel, report)
@@ -184,7 +188,7 @@ def _started_run_now(files: str, terminate: bool) -> threading.Thread:
             if terminate:
                 host_queue().close(PARKING_TIME_S)
         except StoreUnavailable as error:
-            log.error("Nothing is rendered: %s", error.message)
+            log.error("The settings files are not rendered: %s", error.message)
         if terminate:
             sys.stdout.flush()
             # A WebUI has no way to be ended from within with an exit code; its own Ctrl+C does the same.

@@ -1,4 +1,4 @@
-"""The standalone host: its facts, its engine, and how it is."""
+"""The standalone host: its job queue, its engine and its health."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from deforum_api.queue.checks.processes import Checks
+from deforum_api.hosts import messages
+from deforum_api.queue.checks.processes import Checker
 from deforum_api.queue.checks.request import prepared_job
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
@@ -19,7 +20,7 @@ from deforum_api.version import VERSION
 from deforum_helpers.controlnet.units import module_fault
 from deforum_helpers.core.errors import MissingFeature
 from deforum_helpers.core.files.scratch import remove_abandoned
-from deforum_helpers.media.containers import reader
+from deforum_helpers.media.containers import pyav
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.depth.names import DEPTH_NAMES, available_families, serve
 from deforum_helpers.output.paths import IMAGES_FOLDER
@@ -41,7 +42,7 @@ def make_queue(
     make_engine: Callable[[], Engine],
     store: JobStore | None = None,
     limits: Limits | None = None,
-    checks: Checks | None = None,
+    checks: Checker | None = None,
 ) -> JobQueue:
     """Return a job queue that renders with `make_engine()`, which is called for the first job and kept.
 
@@ -93,7 +94,7 @@ def _run_tool(
 
 
 def health(facts: HostFacts) -> dict[str, Any]:
-    """Return how the host is, for `/deforum_api/health`."""
+    """Return the host's part of `/deforum_api/health`."""
     return {
         "host": facts.name,
         "engine": facts.engine,
@@ -124,14 +125,14 @@ def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
     try:
         find_ffmpeg(facts.options.deforum_ffmpeg_location)
     except MissingFeature as error:
-        missing.append({"feature": "films", "reason": str(error)})
+        missing.append({"feature": "videos", "reason": str(error)})
     try:
-        reader()
+        pyav()
     except MissingFeature as error:
-        missing.append({"feature": "videos as inputs, and films", "reason": str(error)})
+        missing.append({"feature": "videos as inputs and outputs", "reason": str(error)})
     for package in ("torch", "diffusers", "transformers"):
         if importlib.util.find_spec(package) is None:
-            reason = f"The package {package} is not installed; install it with: pip install {package}"
+            reason = messages.PACKAGE_MISSING(package=package)
             missing.append({"feature": f"models that need {package}", "reason": reason})
     missing += [{"feature": switch, "reason": why} for switch, why in facts.lacks.items()]
     if facts.controlnet.missing is not None:

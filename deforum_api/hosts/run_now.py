@@ -1,4 +1,4 @@
-"""Renders settings files given on the command line, through the same queue as everything else."""
+"""Rendering of settings files named on the command line, through the job queue."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from deforum_api.hosts import messages
 from deforum_api.http.outputs import outputs
 from deforum_api.queue.errors import ApiError
 from deforum_api.queue.jobs import JobQueue
@@ -56,8 +57,9 @@ def run_files(queue: JobQueue, files: Sequence[str], out: TextIO = sys.stdout) -
         jobs = queue.submit([_read(file) for file in files])
     except ApiError as error:
         for entry in error.errors or [{"job": None, "message": error.message}]:
-            name = f"{files[entry['job']]}: " if entry["job"] is not None else ""
-            _say(out, f"{name}{entry['message']}")
+            text = entry["message"]
+            number = entry["job"]
+            _say(out, text if number is None else messages.ABOUT_FILE(file=files[number], text=text))
         return False
     except _Unreadable as error:
         _say(out, str(error))
@@ -74,15 +76,15 @@ def _read(file: str) -> dict[str, Any]:
     try:
         return read_settings_file(Path(file.strip()).expanduser())
     except SettingsError as error:
-        raise _Unreadable(f"{file}: {error}") from None
+        raise _Unreadable(messages.ABOUT_FILE(file=file, text=error)) from None
     except OSError as error:
-        raise _Unreadable(f"{file} cannot be read: {error.strerror}.") from None
+        raise _Unreadable(messages.FILE_UNREADABLE(file=file, reason=error.strerror)) from None
 
 
 def _follow(queue: JobQueue, job: Job, file: str, out: TextIO) -> bool:
     changed, line = threading.Event(), ProgressLine(out)
     for warning in job.warnings:
-        _say(out, f"{Path(file).name}: {warning}")
+        _say(out, messages.ABOUT_FILE(file=Path(file).name, text=warning))
     with queue.listen(job.id, changed.set):
         while not job.finished and not queue.closing:
             _show(job, queue.positions().get(job.id), Path(file).name, line)
@@ -105,12 +107,13 @@ def _show(job: Job, position: int | None, name: str, line: ProgressLine) -> None
 
 def _end(job: Job, file: str) -> str:
     if job.status == "SUCCEEDED":
-        film = next((found.path for found in outputs(job) if found.kind == "video"), None)
-        return f"Film: {film}" if film else f"Frames: {job.outdir}"
-    if not job.finished:
-        so_far = f" Its frames so far are in {job.outdir}." if job.frame else ""
-        return f"{file}: interrupted; it goes on when the server is started again.{so_far}"
-    return f"{file}: {job.status}: {job.message}"
+        video = next((found.path for found in outputs(job) if found.kind == "video"), None)
+        return messages.RUN_VIDEO(path=video) if video else messages.RUN_FRAMES(folder=job.outdir)
+    if job.finished:
+        return messages.RUN_ENDED(file=file, status=job.status, text=job.message)
+    if job.frame:
+        return messages.RUN_INTERRUPTED_FRAMES(file=file, folder=job.outdir)
+    return messages.RUN_INTERRUPTED(file=file)
 
 
 def _say(out: TextIO, text: str) -> None:

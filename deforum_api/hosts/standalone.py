@@ -1,4 +1,4 @@
-"""The standalone host: one program that serves the API and its documentation, and renders."""
+"""The standalone server: the API, its documentation, the tab, and rendering."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from deforum_api.hosts import messages
 from deforum_api.hosts.bug_report import write_bug_report
 from deforum_api.hosts.connections import ACCEPTED_AT_ONCE, KEEP_ALIVE_S, BoundedConnection, end_overdue
 from deforum_api.hosts.flags import flag_problem, make_parser
 from deforum_api.hosts.own_host import health, make_queue
 from deforum_api.hosts.run_now import run_files, settings_files
-from deforum_api.hosts.unfinished import going_on, parked, tell
+from deforum_api.hosts.unfinished import log_sentences, parked_sentences, resumed_sentences
 from deforum_api.http.app import FaultLog, Gate, mount
-from deforum_api.http.docs_pages import add_docs, lead_to_docs
+from deforum_api.http.docs_pages import add_docs, redirect_home_to_docs
 from deforum_api.http.security import Access, access_of
-from deforum_api.queue.checks.processes import CheckProcesses
-from deforum_api.queue.descriptors import most_connections
+from deforum_api.queue.checks.processes import CheckerPool
+from deforum_api.queue.descriptors import max_connections
 from deforum_api.queue.jobs import JobQueue
-from deforum_api.queue.logs import FORMAT, PACKAGES, OneLineFormatter, Seldom, log_level, write_log_file
+from deforum_api.queue.logs import FORMAT, PACKAGES, OneLineFormatter, RepeatFilter, log_level, write_log_file
 from deforum_api.queue.submission import Limits
 from deforum_api.tab.desktop import has_desktop
 from deforum_api.tab.page import TITLE_SCRIPT, TabPage
@@ -81,7 +82,7 @@ def serve(flags: Namespace) -> int:
     sys.stdout.flush()
     if not server.parked:
         log.warning(
-            "The running job did not stop in time; it goes on from its last checkpoint at the next start."
+            "The running job did not stop in time; it resumes from its last saved frame at the next start."
         )
         os._exit(server.exit_code)
     queue.store.close()
@@ -95,11 +96,11 @@ def bug_report(flags: Namespace) -> int:
     try:
         write_bug_report(path, facts, flags, with_prompts=flags.deforum_debug_prompts)
     except FileExistsError:
-        print(f"{path} exists already; give another name: --deforum-debug FILE", file=sys.stderr)
+        print(messages.REPORT_EXISTS(path=path), file=sys.stderr)
     except OSError as error:
-        print(f"{path} cannot be written ({error.strerror}).", file=sys.stderr)
+        print(messages.REPORT_NOT_WRITTEN(path=path, reason=error.strerror), file=sys.stderr)
     else:
-        print(f"{path} is written. Look through it before you send it to anybody.")
+        print(messages.REPORT_WRITTEN(path=path))
         return 0
     return 2
 
@@ -123,7 +124,7 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     """
     facts = _facts(flags, engine)
     limits = Limits(hang_after_s=flags.deforum_hang_after)
-    checks = CheckProcesses(lambda: facts)
+    checks = CheckerPool(lambda: facts)
     queue = make_queue(facts, lambda: _engine(engine, flags), limits=limits, checks=checks)
     both = flags.deforum_api or not flags.deforum_simple_api
     access = access_of(flags)
@@ -135,7 +136,7 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
 def _tab(queue: JobQueue, facts: HostFacts, access: Access, *, api: bool) -> Callable[[FastAPI], None] | None:
     """Return what serves the tab at `/`, or None where gradio is not installed; its title follows jobs by the API."""
     if importlib.util.find_spec("gradio") is None:
-        log.warning("The page at / needs gradio, so / leads to /docs; install it with: pip install gradio")
+        log.warning("The page at / requires gradio; / leads to /docs. Install it with: pip install gradio")
         return None
     from deforum_helpers.ui import mount as mount_tab
 
@@ -166,7 +167,7 @@ def make_app(
     app = FastAPI(title="Deforum", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     mount(app, queue, access, facts, api=api)
     add_docs(app)
-    serve_home = tab or lead_to_docs
+    serve_home = tab or redirect_home_to_docs
     serve_home(app)
     app.add_middleware(Gate, access=access)
     return app
@@ -187,10 +188,7 @@ def listen(port: int, address: str) -> socket.socket:
         listening.listen(WAITING_CLIENTS)
     except OSError as error:
         listening.close()
-        raise OSError(
-            f"Port {port} cannot be used ({error.strerror}); choose another with --port N, or "
-            "a free one with --port 0."
-        ) from error
+        raise OSError(messages.PORT_UNUSABLE(port=port, reason=error.strerror)) from error
     return listening
 
 
@@ -200,7 +198,7 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: FastAPI, queue: JobQueue, listening: socket.socket, started: Callable[[], None]
     ) -> None:
-        most = most_connections()
+        most = max_connections()
         config = uvicorn.Config(
             FaultLog(app),
             loop="asyncio",  # whose `backlog` bounds what is accepted at one moment
@@ -220,16 +218,16 @@ class Server(uvicorn.Server):
         self._listening = listening
         self._started = started
         self._looked_at = 0.0
-        self._left = going_on(queue.store)
+        self._left = resumed_sentences(queue.store)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
             self._listening.listen(WAITING_CLIENTS)  # others wait in the system until they are accepted
             address, port = self._listening.getsockname()[:2]
-            everywhere = " and on every address of this machine" if address == "0.0.0.0" else ""
-            print(f"Running on http://127.0.0.1:{port}{everywhere}", flush=True)
-            tell(self._left)
+            running = messages.RUNNING_EVERYWHERE if address == "0.0.0.0" else messages.RUNNING_ON
+            print(running(port=port), flush=True)
+            log_sentences(self._left)
             self._queue.checks.start()
             self._started()
 
@@ -242,11 +240,11 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         worked_on = self._queue.runner.running
-        tell([f"Stopping: {worked_on} is parked after this frame ..."] if worked_on else ())
+        log_sentences([messages.STOPPING(job=worked_on)] if worked_on else ())
         parking = asyncio.create_task(asyncio.to_thread(self._queue.close, PARKING_TIME_S))
         await super().shutdown(sockets=sockets)
         self.parked = await parking
-        tell(parked(self._queue.store, worked_on) if self.parked else ())
+        log_sentences(parked_sentences(self._queue.store, worked_on) if self.parked else ())
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Stop in order; uvicorn itself would end the program by the signal before the job is parked."""
@@ -257,7 +255,7 @@ def configure_log() -> None:
     """Write the log of every module to standard error, from the level that the environment asks for."""
     writer = LogLines()
     writer.setFormatter(OneLineFormatter(FORMAT))
-    writer.addFilter(Seldom())
+    writer.addFilter(RepeatFilter())
     logging.basicConfig(level="WARNING", handlers=[writer], force=True)
     logging.captureWarnings(True)
     for name in PACKAGES:

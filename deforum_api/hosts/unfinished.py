@@ -1,63 +1,67 @@
-"""Jobs that outlive the program, in words: what is parked when it ends, and with what it goes on at its next start."""
+"""Log lines about jobs that outlive the server: parked when it ends, resumed at its next start."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from deforum_api.hosts import messages
 from deforum_api.queue.record import Job
 from deforum_api.queue.store import JobStore
+from deforum_helpers.core.messages import Message
 
 log = logging.getLogger(__name__)
 
 
-def tell(sentences: Iterable[str]) -> None:
-    """Say sentences in the log, which a terminal shows."""
+def log_sentences(sentences: Iterable[str]) -> None:
+    """Write sentences to the log, which a terminal shows."""
     for sentence in sentences:
         log.info("%s", sentence)
 
 
-def going_on(store: JobStore) -> tuple[str, ...]:
-    """Return what becomes of the jobs that an earlier program has left, as sentences; () where there are none."""
+def resumed_sentences(store: JobStore) -> tuple[str, ...]:
+    """Return sentences about the unfinished jobs that an earlier server has left."""
     jobs = sorted(store.page("ACCEPTED"), key=lambda job: job.place)
     begun = [job for job in jobs if not job.held and (job.frame or job.outdir)]
-    told = [f"Going on with {_named(job)}{_after(job)}." for job in begun]
-    return (*told, *_others(jobs, begun, "queued"))
+    sentences = [
+        messages.RESUMING_JOB(job=_named(job), frame=job.frame, frames=job.max_frames)
+        if job.frame
+        else messages.RESUMING_UNSTARTED(job=_named(job))
+        for job in begun
+    ]
+    return (*sentences, *_others(jobs, begun, messages.JOB_QUEUED, messages.JOBS_QUEUED))
 
 
-def parked(store: JobStore, worked_on: str | None) -> tuple[str, ...]:
-    """Return what the ending program leaves for the next start, as sentences; () where there is nothing.
+def parked_sentences(store: JobStore, worked_on: str | None) -> tuple[str, ...]:
+    """Return sentences about the unfinished jobs that the ending server leaves for its next start.
 
     Args:
-        store: of the jobs.
-        worked_on: id of the job that was worked on when the program was told to end, or None.
+        store: the jobs.
+        worked_on: id of the job that was rendered when the server was told to end, or None.
     """
     jobs = store.page("ACCEPTED")
     begun = [job for job in jobs if job.id == worked_on and not job.held]
-    told = [f"Parked {_named(job)}{_after(job)}; it goes on at the next start." for job in begun]
-    return (*told, *_others(jobs, begun, "left for the next start"))
+    sentences = [
+        messages.PARKED_JOB(job=_named(job), frame=job.frame, frames=job.max_frames)
+        if job.frame
+        else messages.PARKED_UNSTARTED(job=_named(job))
+        for job in begun
+    ]
+    return (*sentences, *_others(jobs, begun, messages.JOB_LEFT, messages.JOBS_LEFT))
 
 
-def _others(jobs: tuple[Job, ...] | list[Job], told: list[Job], state: str) -> list[str]:
-    """Return how many of the other jobs wait, and how many are paused."""
-    others = [job for job in jobs if job not in told]
+def _others(jobs: Sequence[Job], named: Sequence[Job], one: Message, several: Message) -> list[str]:
+    """Return how many jobs besides the named ones wait, worded as `one` or `several`, and how many are paused."""
+    others = [job for job in jobs if job not in named]
     paused = sum(job.held for job in others)
-    sentences = []
+    sentences: list[str] = []
     if waiting := len(others) - paused:
-        sentences.append(f"{_count(waiting)} {state}.")
+        sentences.append(one() if waiting == 1 else several(count=waiting))
     if paused:
-        sentences.append(f"{_count(paused)} paused until resumed.")
+        sentences.append(messages.JOB_PAUSED() if paused == 1 else messages.JOBS_PAUSED(count=paused))
     return sentences
-
-
-def _count(jobs: int) -> str:
-    return "1 job is" if jobs == 1 else f"{jobs} jobs are"
 
 
 def _named(job: Job) -> str:
     return f"{job.id} ({Path(job.outdir).name})" if job.outdir else job.id
-
-
-def _after(job: Job) -> str:
-    return f" after {job.frame} of {job.max_frames} frames" if job.frame else " before its first frame"

@@ -35,7 +35,7 @@ def preload(parser: argparse.ArgumentParser) -> None:
         "--deforum-run-now",
         default="",
         metavar="FILE[,FILE...]",
-        help="render these settings files, one after the other, once the server is up",
+        help="render these settings files, one after another, once the server is up",
     )
     add(
         "--deforum-terminate-after-run-now",
@@ -47,7 +47,7 @@ def preload(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=600.0,
         metavar="SECONDS",
-        help="say that a job hangs when nothing moved for so long, more on a machine that is slow; 0 = never",
+        help="report a job as hanging after this time without progress, later on a slow machine; 0 = never",
     )
 
 

@@ -1,4 +1,4 @@
-"""What no route has foreseen: every 500 of the app leaves its cause in the log, and its mark in the answer."""
+"""The ASGI layers around the routes: logging of unexpected errors, the checks of every request, mounting."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deforum_api.http import messages
 from deforum_api.http.routes import batches, jobs, outputs, script, settings, simple, tools
-from deforum_api.http.routing import Service, error_answer, unexpected
+from deforum_api.http.routing import Service, error_response, unexpected
 from deforum_api.http.security import UPLOAD_PATH, Access, check_host, guard
 from deforum_api.queue.errors import ApiError, Refused
 from deforum_api.queue.jobs import JobQueue
@@ -23,10 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class FaultLog:
-    """Passes requests on to an app; what the app does not answer is answered here.
+    """ASGI middleware that answers and logs errors which no route has handled.
 
     Args:
-        app: the whole app, with whatever is mounted on it.
+        app: the whole app with everything mounted on it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -47,7 +48,7 @@ class FaultLog:
         try:
             await self._app(scope, receive, watched)
         except Exception as error:
-            answer = error_answer(unexpected(error, scope["method"], scope["path"]))
+            answer = error_response(unexpected(error, scope["method"], scope["path"]))
             if not status:
                 await answer(scope, receive, send)
             elif not ended:
@@ -57,29 +58,29 @@ class FaultLog:
             log.warning("%s %s was answered with 500.", scope["method"], scope["path"][:200])
 
 
-# Routes bound their bodies more tightly; these hold for whatever is served.
+# Routes have tighter limits; these apply to everything that the app serves.
 MAX_BODY_BYTES = 16 << 20
 MAX_UPLOAD_BYTES = 520 << 20
 _ADDED = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "SAMEORIGIN"}
 
 
 class Gate:
-    """An ASGI app around another one: Host, Origin, login, content type and size are checked before it is asked.
+    """ASGI middleware that checks Host, Origin, login, content type and size of each request.
 
-    Answers carry CORS headers only for the origins that `access` lists, whatever the app inside says of others.
+    Responses have CORS headers only for the origins that `access` lists, whatever the inner app sends.
 
     Args:
-        app: what is guarded, with all that is mounted in it.
-        access: who may ask.
+        app: the inner app with everything mounted in it.
+        access: the access rules.
     """
 
     def __init__(self, app: Any, access: Access) -> None:
         self._app = app
         self._access = access
-        self._checked: Any = self._guarded
+        self._checked: Any = self._check_request
         if access.origins:
             self._checked = CORSMiddleware(
-                self._guarded,
+                self._check_request,
                 allow_origins=list(access.origins),
                 allow_methods=["GET", "HEAD", "POST", "DELETE"],
                 allow_headers=["*"],
@@ -92,20 +93,20 @@ class Gate:
         elif scope["type"] != "http":  # nothing here speaks over a websocket
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await self._from_known_host(scope, receive, send)
+            await self._check_host_first(scope, receive, send)
 
-    async def _from_known_host(self, scope: Any, receive: Any, send: Any) -> None:
-        """A foreign name that leads here is refused before anything else, also where CORS would answer by itself."""
+    async def _check_host_first(self, scope: Any, receive: Any, send: Any) -> None:
+        """Refuse a foreign Host first, before the CORS middleware answers by itself."""
         try:
             check_host(Request(scope).headers.get("host", ""), self._access)
         except ApiError as error:
-            await _refusal(error)(scope, receive, _with_headers(send))
+            await _refusal(error)(scope, receive, _send_with_headers(send))
             return
         await self._checked(scope, receive, send)
 
-    async def _guarded(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _check_request(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope)
-        send = _with_headers(send)
+        send = _send_with_headers(send)
         most = MAX_UPLOAD_BYTES if request.url.path == UPLOAD_PATH else MAX_BODY_BYTES
         try:
             guard(request, request.url.path, self._access)
@@ -113,7 +114,7 @@ class Gate:
         except ApiError as error:
             await _refusal(error)(scope, receive, send)
             return
-        await self._app(scope, _bounded(receive, most), send)
+        await self._app(scope, _limited_receive(receive, most), send)
 
 
 def _refusal(error: ApiError) -> JSONResponse:
@@ -123,11 +124,11 @@ def _refusal(error: ApiError) -> JSONResponse:
 def _check_size(request: Request, most: int) -> None:
     length = request.headers.get("content-length", "0")
     if not (length.isascii() and length.isdecimal()) or int(length[:20]) > most:
-        raise Refused(f"The body is larger than {most >> 20} MiB.", code=413)
+        raise Refused(messages.BODY_OVER_LIMIT(most=most >> 20), code=413)
 
 
-def _bounded(receive: Any, most: int) -> Any:
-    """Return `receive` that ends a request whose body grows beyond what it may have."""
+def _limited_receive(receive: Any, most: int) -> Any:
+    """Return a `receive` that disconnects a request whose body exceeds `most` bytes."""
     got = 0
 
     async def bounded() -> Any:
@@ -139,8 +140,8 @@ def _bounded(receive: Any, most: int) -> Any:
     return bounded
 
 
-def _with_headers(send: Any) -> Any:
-    """Return `send` whose answers are taken for nothing but their type, and framed and read by no other origin."""
+def _send_with_headers(send: Any) -> Any:
+    """Return a `send` that adds headers against content sniffing and framing, and removes CORS headers."""
 
     async def sending(message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -163,13 +164,13 @@ def mount(
     api: bool = True,
     simple_api: bool = True,
 ) -> None:
-    """Add our routes to `app`, once; a second call only exchanges what they work with.
+    """Add the routes to `app` once; a second call only replaces their service.
 
     Args:
-        app: the host's app, or our own.
-        queue: the jobs; outlives the app.
-        access: who may ask for what.
-        health: the facts of `/deforum_api/health` that the queue does not know.
+        app: the host's app, or the standalone one.
+        queue: the job queue, which outlives the app.
+        access: the access rules.
+        health: returns the host's part of `/deforum_api/health`.
         api: mount `/deforum_api/*`.
         simple_api: mount `/deforum/*`.
     """

@@ -1,4 +1,4 @@
-"""What the documentation of a route says of where its answer leads: links between operations, as OpenAPI has them."""
+"""The documentation pages, and the OpenAPI links from a response to the requests that may follow."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from deforum_api.http.routing import Router, error_answer, service_of
+from deforum_api.http import messages
+from deforum_api.http.routing import Router, error_response, service_of
 from deforum_api.http.security import guard
 from deforum_api.queue.errors import ApiError
 
-# name: (method, path); "{id}" of each is filled in from an answer
+# name: (method, path), where {id} is taken from a response
 OF_A_JOB = {
     "look": ("get", "/deforum_api/jobs/{id}"),
     "follow": ("get", "/deforum_api/jobs/{id}/events"),
@@ -34,7 +35,7 @@ OF_A_BATCH = {
 
 
 def links(code: int, **ids: str) -> dict[int | str, dict[str, Any]]:
-    """Return the links of an answer with status `code`; `job` and `batch` tell where their ids stand in it."""
+    """Return the links of a response with status `code`; `job` and `batch` are expressions for their ids."""
     made = {}
     for kind, targets in (("job", OF_A_JOB), ("batch", OF_A_BATCH)):
         for name, (method, path) in targets.items() if kind in ids else ():
@@ -45,7 +46,7 @@ def links(code: int, **ids: str) -> dict[int | str, dict[str, Any]]:
 
 FILES = "/docs-files"
 REDOC = "redoc.standalone.js"
-# ReDoc shows a logo from its makers' server; an empty picture takes its place.
+# ReDoc loads a logo from the internet; an empty image replaces it.
 REDOC_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
 NO_LOGO = b"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"
 router = Router(include_in_schema=False)
@@ -56,22 +57,20 @@ def add_docs(app: FastAPI) -> None:
     """Serve `/docs`, `/redoc` and `/openapi.json`, guarded like every other route."""
     package = importlib.util.find_spec("fastapi_offline")
     if package is None or package.origin is None:
-        raise RuntimeError(
-            "The package fastapi-offline is missing; install it with: pip install fastapi-offline"
-        )
+        raise RuntimeError(messages.DOCS_PACKAGE_MISSING())
     app.include_router(router)
     app.mount(FILES, GuardedFiles(directory=Path(package.origin).parent / "static"))
 
 
 class GuardedFiles(StaticFiles):
-    """The files of the pages, behind the same door as the pages."""
+    """The scripts and styles of the pages, with the same checks as the pages."""
 
     async def get_response(self, path: str, scope: Any) -> Response:
         request = Request(scope)
         try:
             guard(request, FILES, service_of(request).access)
         except ApiError as error:
-            return error_answer(error)
+            return error_response(error)
         if path == REDOC and self.directory is not None:
             return Response(_redoc_without_logo(Path(self.directory)), media_type="text/javascript")
         return await super().get_response(path, scope)
@@ -82,8 +81,8 @@ def _redoc_without_logo(folder: Path) -> bytes:
     return (folder / REDOC).read_bytes().replace(REDOC_LOGO, NO_LOGO)
 
 
-def lead_to_docs(app: FastAPI) -> None:
-    """Let `/` lead to `/docs`."""
+def redirect_home_to_docs(app: FastAPI) -> None:
+    """Redirect `/` to `/docs`."""
     app.include_router(home)
 
 

@@ -1,4 +1,4 @@
-"""How the server is: for people as an object, for Prometheus as its text format."""
+"""The state of the server: as an object for `/deforum_api/health`, as text for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[Mapping[str, str], float]
 
 
-def condition(facts: Mapping[str, Any], jobs: JobQueue) -> dict[str, Any]:
-    """Return the host's facts with how its queue is; records that cannot be read are among what is unavailable.
+def server_state(facts: Mapping[str, Any], jobs: JobQueue) -> dict[str, Any]:
+    """Return the host's facts and the state of the queue; an unusable job database counts as an unavailable feature.
 
     Args:
         facts: host, engine, model, versions, free_disk_bytes and unavailable.
@@ -36,33 +36,35 @@ def condition(facts: Mapping[str, Any], jobs: JobQueue) -> dict[str, Any]:
 
 
 def metrics_text(facts: Mapping[str, Any], jobs: JobQueue) -> str:
-    """Return the condition as Prometheus text: numbers only, nothing of what jobs are about.
+    """Return the state as Prometheus text: numbers only, no content of jobs.
 
     Raises:
         StoreUnavailable: the records cannot be read.
     """
-    return "".join(line + "\n" for line in _lines(condition(facts, jobs), jobs))
+    return "".join(line + "\n" for line in _metric_lines(server_state(facts, jobs), jobs))
 
 
-def _lines(found: Mapping[str, Any], jobs: JobQueue) -> Iterator[str]:
+def _metric_lines(found: Mapping[str, Any], jobs: JobQueue) -> Iterator[str]:
     about = {name: found[name] for name in ("host", "engine", "model")}
     about["version"] = found["versions"].get("deforum", "")
-    yield from _gauge("deforum_info", "What serves; always 1.", [(about, 1)])
+    yield from _gauge("deforum_info", "Host, engine, model and version; always 1.", [(about, 1)])
     counts = jobs.store.counts()
     each: list[Sample] = [({"status": status}, counts.get(status, 0)) for status in STATUSES]
     yield from _gauge("deforum_jobs", "Jobs on record by status.", each)
-    yield from _gauge("deforum_jobs_waiting", "Jobs that wait for their turn.", [({}, found["queue_length"])])
+    yield from _gauge("deforum_jobs_waiting", "Queued jobs.", [({}, found["queue_length"])])
     yield from _gauge(
-        "deforum_jobs_running", "Jobs that this server works on.", [({}, found["running"] is not None)]
+        "deforum_jobs_running", "Jobs that this server renders.", [({}, found["running"] is not None)]
     )
     job = jobs.store.get(found["running"]) if found["running"] else None
     frames, most = (job.frame, job.max_frames) if job else (0, 0)
     yield from _gauge("deforum_running_frames_written", "Frames of the running job so far.", [({}, frames)])
     yield from _gauge("deforum_running_frames", "Frames that the running job will have.", [({}, most)])
-    yield from _gauge("deforum_accepting_jobs", "1 while new jobs are taken.", [({}, found["accepting"])])
-    yield from _gauge("deforum_free_disk_bytes", "Free bytes for outputs.", [({}, found["free_disk_bytes"])])
+    yield from _gauge("deforum_accepting_jobs", "1 while new jobs are accepted.", [({}, found["accepting"])])
+    yield from _gauge(
+        "deforum_free_disk_bytes", "Free bytes on the disk of the outputs.", [({}, found["free_disk_bytes"])]
+    )
     missing = len(found["unavailable"])
-    yield from _gauge("deforum_unavailable_features", "See unavailable in health.", [({}, missing)])
+    yield from _gauge("deforum_unavailable_features", "Entries of unavailable in health.", [({}, missing)])
 
 
 def _gauge(name: str, what: str, samples: list[Sample]) -> Iterator[str]:

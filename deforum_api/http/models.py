@@ -31,7 +31,7 @@ else:
 
 
 class JobStatusCategory(str, Enum):
-    """How a job stands."""
+    """The status of a job."""
 
     ACCEPTED = "ACCEPTED"
     SUCCEEDED = "SUCCEEDED"
@@ -40,7 +40,7 @@ class JobStatusCategory(str, Enum):
 
 
 class JobPhase(str, Enum):
-    """What a job is doing, or was doing when it ended."""
+    """The current phase of a job, or its phase when it ended."""
 
     QUEUED = "QUEUED"
     PREPARING = "PREPARING"
@@ -63,27 +63,28 @@ class Batch(BaseModel):
     # The list comes first: pydantic 1.10 would otherwise read a list of pairs as an object.
     deforum_settings: list[JsonObject] | JsonObject = Field(
         ...,
-        description="One settings object, or a list of them, one job each; what is left out has its default.",
+        description="One settings object, or a list of them, one job each; omitted settings have their defaults.",
     )
     options_overrides: JsonObject | None = Field(
-        None, description="Options of the host that hold for these jobs only."
+        None, description="Host options that apply to these jobs only."
     )
 
 
 class SettingProblem(BaseModel):
-    """One thing wrong with one setting."""
+    """One problem of one setting."""
 
     job: int | None = Field(..., description="Number of the job in the batch, from 0.")
     setting: str | None = Field(..., description="Name of the setting.")
     frame: int | None = Field(..., description="Frame at which a schedule fails.")
-    column: int | None = Field(..., description="Place in the setting's text, from 1.")
-    found: str | None = Field(..., description="What stands there.")
-    allowed: str | None = Field(..., description="What may stand there.")
-    message: str = Field(..., description="The whole in one sentence.")
+    column: int | None = Field(..., description="Position in the setting's text, from 1.")
+    found: str | None = Field(..., description="The text found there.")
+    allowed: str | None = Field(..., description="The allowed values.")
+    message: str = Field(..., description="The problem in one sentence.")
+    code: str = Field("", description="Name of the message, which stays the same when its wording changes.")
 
 
 class FieldProblem(BaseModel):
-    """One thing wrong with the form of a request."""
+    """One wrong field of a request."""
 
     loc: list[str | int]
     msg: str
@@ -93,13 +94,13 @@ class FieldProblem(BaseModel):
 class ErrorResponse(BaseModel):
     """The body of every error."""
 
-    id: str | None = Field(..., description="The job or batch that is meant.")
+    id: str | None = Field(..., description="Id of the job or batch concerned.")
     status: str = Field(..., description="Name of the HTTP status.")
-    message: str = Field(..., description="What happened and what to do, in one plain sentence.")
+    message: str = Field(..., description="What happened and what to do, in one sentence.")
     detail: str | list[FieldProblem] = Field(
         ..., description="The same sentence; for 422 the list of field errors."
     )
-    errors: list[SettingProblem] = Field(..., description="Wrong settings, all of them.")
+    errors: list[SettingProblem] = Field(..., description="Every wrong setting.")
 
 
 class BatchSubmitResponse(BaseModel):
@@ -108,7 +109,7 @@ class BatchSubmitResponse(BaseModel):
     message: str
     batch_id: str
     job_ids: list[str]
-    warnings: dict[str, list[str]] = Field(..., description="What to know about each job, by its id.")
+    warnings: dict[str, list[str]] = Field(..., description="Warnings of each job, by its id.")
 
 
 class BatchCancelResponse(BaseModel):
@@ -127,7 +128,7 @@ class JobCancelResponse(BaseModel):
 
 
 class DeforumJobStatus(BaseModel):
-    """All that is known of a job."""
+    """The record of a job."""
 
     id: str
     kind: str = Field(
@@ -136,14 +137,16 @@ class DeforumJobStatus(BaseModel):
     status: JobStatusCategory
     phase: JobPhase
     error_type: JobErrorType
-    phase_progress: float = Field(..., ge=0, le=1, description="Share of the phase's work that is done.")
+    phase_progress: float = Field(..., ge=0, le=1, description="Finished share of the phase.")
     started_at: float = Field(..., description="Unix time in seconds at which the job was recorded.")
     last_updated: float = Field(..., description="Unix time in seconds of the last update.")
     execution_time: float = Field(..., description="last_updated - started_at, in seconds.")
     update_interval_time: float = Field(..., description="Seconds between the last two updates.")
     updates: int = Field(..., description="Number of updates so far.")
-    cancelling: bool = Field(..., description="It was cancelled, and ends as soon as its frames are a film.")
-    message: str | None = Field(..., description="What happened, if anything did.")
+    cancelling: bool = Field(
+        ..., description="True while a cancelled job stops and its frames become a video."
+    )
+    message: str | None = Field(..., description="What happened and what to do, or null.")
     outdir: str | None = Field(..., description="Absolute folder of the outputs.")
     timestring: str | None = Field(..., description="First part of the names of the outputs.")
     deforum_settings: JsonObject = Field(
@@ -154,9 +157,9 @@ class DeforumJobStatus(BaseModel):
     )
     queue_position: int | None = Field(..., description="0 = next; null unless queued.")
     frame: int = Field(..., description="Frames written.")
-    max_frames: int = Field(..., description="Frames of the whole animation.")
+    max_frames: int = Field(..., description="Frames of the whole video.")
     eta_seconds: float = Field(..., description="Seconds until the last frame; 0 where unknown.")
-    warnings: list[str] = Field(..., description="What to know about the job.")
+    warnings: list[str] = Field(..., description="Warnings of the job.")
 
 
 class VersionResponse(BaseModel):
@@ -182,7 +185,7 @@ class OutputFile(BaseModel):
 
 
 class PlanSummary(BaseModel):
-    """What a job will cost."""
+    """The expected cost of a job."""
 
     frames: int
     diffused_frames: int
@@ -191,11 +194,11 @@ class PlanSummary(BaseModel):
 
 
 class ValidatedJob(BaseModel):
-    """What would become of one job."""
+    """The result of validating one job."""
 
     errors: list[SettingProblem]
     warnings: list[str]
-    settings: JsonObject | None = Field(..., description="Every setting as it was understood.")
+    settings: JsonObject | None = Field(..., description="Every setting with its interpreted value.")
     plan: PlanSummary | None
     series: dict[str, list[Any]] | None = Field(
         None, description="With series=true: setting -> one value per frame."
@@ -209,31 +212,29 @@ class ValidatedJob(BaseModel):
 
 
 class ValidateResponse(BaseModel):
-    """What would become of each job of a batch."""
+    """The result of validating each job of a batch."""
 
     jobs: list[ValidatedJob]
 
 
 class Unavailable(BaseModel):
-    """Something that this server cannot do."""
+    """A feature that this server cannot offer."""
 
     feature: str
     reason: str
 
 
 class Health(BaseModel):
-    """How the server is."""
+    """The state of the server."""
 
     host: str
     engine: str
     model: str
-    model_draws: str = Field("", description="What the model can draw, where it cannot draw anything.")
-    model_words: list[str] = Field(
-        [], description="The words of prompts that name something to such a model."
-    )
+    model_draws: str = Field("", description="What the model can generate, if its range is limited.")
+    model_words: list[str] = Field([], description="The words that such a model understands in prompts.")
     versions: dict[str, str]
     queue_length: int
-    running: str | None = Field(..., description="The job that this server works on.")
-    accepting: bool = Field(..., description="Whether new jobs are taken.")
+    running: str | None = Field(..., description="Id of the job that this server renders.")
+    accepting: bool = Field(..., description="Whether new jobs are accepted.")
     free_disk_bytes: int
     unavailable: list[Unavailable]

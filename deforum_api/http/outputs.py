@@ -1,4 +1,4 @@
-"""The files of a job, found by the names that the program gives; never by a path that a client sends."""
+"""The files of a job, found by their names in its folder, never by a path from a client."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from deforum_api.http import messages
 from deforum_api.queue.errors import ApiError
 from deforum_api.queue.record import Job
 from deforum_helpers.core.errors import CheckpointError
@@ -54,12 +55,12 @@ class Output:
 
 
 def outputs(job: Job) -> list[Output]:
-    """Return the job's files by name. Links and whatever else is not a plain file are left out."""
+    """Return the job's files sorted by name, without links and other special files."""
     folder = _folder(job)
     if folder is None or not job.timestring:
         return []
     if job.is_tool:
-        return _of_tool(folder, job.timestring)
+        return _tool_outputs(folder, job.timestring)
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.name.startswith(job.timestring))
@@ -69,18 +70,18 @@ def outputs(job: Job) -> list[Output]:
     return [output for output in (*found, *_in_folders(folder, job.timestring)) if output]
 
 
-def _of_tool(folder: Path, timestring: str) -> list[Output]:
-    """Return what a tool's manifest lists; its files are named after its input."""
+def _tool_outputs(folder: Path, timestring: str) -> list[Output]:
+    """Return the files in a tool's manifest, as they are named after its input."""
     try:
         listed = read_manifest(Run(folder, timestring).manifest_path).files
     except CheckpointError:
         return []
     numbers = count()
-    files = (_listed(folder, one, next(numbers) if one.kind == "frame" else None) for one in listed)
+    files = (_listed_output(folder, one, next(numbers) if one.kind == "frame" else None) for one in listed)
     return [found for found in files if found]
 
 
-def _listed(folder: Path, listed: OutputFile, frame: int | None) -> Output | None:
+def _listed_output(folder: Path, listed: OutputFile, frame: int | None) -> Output | None:
     parts = PurePosixPath(listed.name).parts
     if len(parts) not in (1, 2) or parts[0] == "/" or ".." in parts or "\0" in listed.name:
         return None
@@ -130,7 +131,7 @@ def output(job: Job, kind: str, frame: int | None = None) -> Output:
         if found:
             return found
     what = kind if frame is None else f"{kind} {frame}"
-    raise _lacks(job, what)
+    raise _missing_output(job, what)
 
 
 def newest_frame(job: Job) -> Output:
@@ -141,17 +142,17 @@ def newest_frame(job: Job) -> Output:
     """
     frames = [found for found in outputs(job) if found.kind == "frame"]
     if not frames:
-        raise _lacks(job, "frame")
+        raise _missing_output(job, "frame")
     return frames[-1]
 
 
-def file_answer(request: Request, found: Output) -> Response:
-    """Return the file, the range of it that was asked for by GET, or 304 if the client has it.
+def file_response(request: Request, found: Output) -> Response:
+    """Return the file, the range requested by GET, or 304 if the client has it.
 
     Raises:
         ApiError: 404, it is gone by now, or a link has taken its place; 416, the range lies outside.
     """
-    file, found = _opened(found)
+    file, found = _open_output(found)
     try:
         headers = _headers(found.etag, found.path.name)
         if request.headers.get("if-none-match") == found.etag:
@@ -169,10 +170,10 @@ def file_answer(request: Request, found: Output) -> Response:
     headers |= {"Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}
     if part:
         headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
-    return _FileAnswer(file, last - first + 1, 206 if part else 200, headers, found.media_type)
+    return _FileResponse(file, last - first + 1, 206 if part else 200, headers, found.media_type)
 
 
-def preview_answer(request: Request, found: Output) -> Response:
+def preview_response(request: Request, found: Output) -> Response:
     """Return a frame as JPEG, or 304 if the client has it.
 
     Raises:
@@ -180,7 +181,7 @@ def preview_answer(request: Request, found: Output) -> Response:
     """
     from PIL import Image
 
-    file, found = _opened(found)
+    file, found = _open_output(found)
     with file:
         headers = _headers(found.etag, f"{found.path.stem}.jpg")
         if request.headers.get("if-none-match") == found.etag:
@@ -190,35 +191,36 @@ def preview_answer(request: Request, found: Output) -> Response:
             with Image.open(file) as picture:
                 picture.convert("RGB").save(jpeg, "JPEG", quality=85)
         except OSError:
-            raise _gone(found) from None
+            raise _gone_file(found) from None
     return Response(jpeg.getvalue(), headers=headers, media_type="image/jpeg")
 
 
-def _opened(found: Output) -> tuple[IO[bytes], Output]:
+def _open_output(found: Output) -> tuple[IO[bytes], Output]:
     """Open a file, and return what it is now: another one may have taken its name since it was looked at.
 
     Raises:
         ApiError: 404, it is gone by now, or a link has taken its place.
     """
     try:
-        file = opened(found.path)
+        file = open_output(found.path)
     except OSError:
-        raise _gone(found) from None
+        raise _gone_file(found) from None
     about = os.fstat(file.fileno())
     return file, replace(found, size=about.st_size, modified_ns=about.st_mtime_ns)
 
 
-def opened(path: Path) -> IO[bytes]:
+def open_output(path: Path) -> IO[bytes]:
     """Open a file to be read, unless a link has taken its place, or that of a folder, since it was looked at."""
     return open_file(path)
 
 
-def _lacks(job: Job, what: str) -> ApiError:
-    return ApiError(f"The job {job.id!r} has no {what}{'' if job.finished else ' yet'}.", code=404, id=job.id)
+def _missing_output(job: Job, what: str) -> ApiError:
+    message = messages.OUTPUT_MISSING if job.finished else messages.OUTPUT_NOT_YET
+    return ApiError(message(id=job.id, what=what), code=404, id=job.id)
 
 
-def _gone(found: Output) -> ApiError:
-    return ApiError(f"The file {found.path.name!r} is gone or cannot be read.", code=404)
+def _gone_file(found: Output) -> ApiError:
+    return ApiError(messages.FILE_GONE(name=found.path.name), code=404)
 
 
 def _output(path: Path, suffix: str) -> Output | None:
@@ -256,11 +258,11 @@ def _range(header: str, found: Output) -> tuple[int, int] | None:
         first, last = max(0, found.size - int(asked[2])), found.size - 1
     if first > last:
         headers = {"Content-Range": f"bytes */{found.size}"}
-        raise ApiError(f"The file has {found.size} bytes; the range lies outside.", code=416, headers=headers)
+        raise ApiError(messages.RANGE_OUTSIDE(size=found.size), code=416, headers=headers)
     return first, last
 
 
-class _FileAnswer(StreamingResponse):
+class _FileResponse(StreamingResponse):
     """Sends so many bytes of an open file, and closes it also where the client goes away in the middle."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Requests whose bodies the event loop leaves unread, and work for them that ends with their clients."""
+"""Requests whose bodies are parsed outside the event loop, and work that ends when the client disconnects."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from deforum_api.http.models import Batch
 LOOK_EVERY_S = 0.5
 
 T = TypeVar("T")
-# More than may wait for their checks: whoever is turned away has a thread for that.
+# More threads than requests may wait for their checks, so that further ones can be refused.
 _THREADS = ThreadPoolExecutor(64, "deforum-request")
 
 
-class ReadRequest(Request):
-    """A request whose body was read, and is parsed where checks are made.
+class BufferedRequest(Request):
+    """A request whose body was read, and is parsed in the checking process.
 
-    FastAPI documents the body by the route's model. Where it asks for the value, a model that says nothing stands in.
+    FastAPI documents the body by the route's model; an empty model stands in for its value.
     """
 
-    whole: bytes = b""
+    raw_body: bytes = b""
 
     async def body(self) -> bytes:
         return b"{}"
@@ -34,15 +34,15 @@ class ReadRequest(Request):
         return Batch(deforum_settings={}, options_overrides=None)
 
 
-async def while_there(request: Request, work: Callable[[threading.Event], T]) -> T:
-    """Do `work` on a thread that no other answer needs, and return what it returns, unless the client goes away first.
+async def run_while_connected(request: Request, work: Callable[[threading.Event], T]) -> T:
+    """Return the result of `work`, which runs on a thread of its own, unless the client disconnects first.
 
     Args:
-        request: whose body was read.
-        work: is given an event that is set as soon as nobody waits for its answer.
+        request: its body was read.
+        work: called with an event that is set when the client has disconnected.
 
     Raises:
-        ClientDisconnect: nobody waits.
+        ClientDisconnect: the client has disconnected.
     """
     gone = threading.Event()
     answer = asyncio.get_running_loop().run_in_executor(_THREADS, work, gone)
@@ -60,7 +60,7 @@ async def while_there(request: Request, work: Callable[[threading.Event], T]) ->
 
 
 def _seen(answer: asyncio.Future[Any]) -> None:
-    """Take note of an error that nobody waits for."""
+    """Retrieve an error that nobody awaits, so that asyncio does not log it."""
     if not answer.cancelled():
         answer.exception()
 

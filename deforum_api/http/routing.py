@@ -1,4 +1,4 @@
-"""The route class of every route of ours: guards, bounds the body, and answers every error in one shape."""
+"""The route class of all routes: checks access, limits the body and turns every error into the error envelope."""
 
 from __future__ import annotations
 
@@ -16,46 +16,47 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from deforum_api.http import messages
 from deforum_api.http.models import ErrorResponse
-from deforum_api.http.reading import ReadRequest
+from deforum_api.http.reading import BufferedRequest
 from deforum_api.http.security import CHANGING_METHODS, Access, guard
 from deforum_api.http.sse import Streams
-from deforum_api.http.views import SLICE_BYTES, SlicedAnswer, whole
-from deforum_api.queue.checks.body import Held, read_body
-from deforum_api.queue.checks.processes import Abandoned
+from deforum_api.http.views import SLICE_BYTES, SlicedResponse, whole
+from deforum_api.queue.checks.body import BodyBudget, read_body
+from deforum_api.queue.checks.processes import ClientGone
 from deforum_api.queue.errors import ApiError
 from deforum_api.queue.jobs import JobQueue
 
 log = logging.getLogger(__name__)
 
 _MEANINGS = {
-    400: "The request cannot be carried out; `errors` names the wrong settings",
+    400: "The request cannot be carried out; `errors` lists the wrong settings",
     401: "User name and password are needed",
-    403: "Asked for by a page of another origin",
-    404: "No such id",
-    405: "No such method here",
-    409: "The job's status does not allow it",
-    413: "The body is too big",
-    415: "The body's content type is not taken",
-    416: "The range lies outside the file",
-    421: "Asked for under a foreign host name",
-    422: "The request has not the form that it should have; `detail` names the fields",
+    403: "The request comes from a page of another origin",
+    404: "Unknown id",
+    405: "The method is not allowed here",
+    409: "The job's status does not allow the request",
+    413: "The body is too large",
+    415: "The body's content type is not accepted",
+    416: "The requested range is outside of the file",
+    421: "The Host header names a foreign host",
+    422: "The request has the wrong form; `detail` lists the wrong fields",
     429: "The queue is full, or the server is busy with other requests",
-    500: "The job failed, or an error of the server",
-    503: "The server is stopping, or its records cannot be used",
+    500: "The job or the server failed",
+    503: "The server is stopping, or the job database cannot be used",
 }
 
 
 @dataclass(frozen=True)
 class Service:
-    """What the routes of one app work with; kept as `app.state.deforum`."""
+    """The objects that the routes of one app use; stored as `app.state.deforum`."""
 
     jobs: JobQueue
     access: Access
     health: Callable[[], dict[str, Any]]
-    held: Held = field(default_factory=Held)
+    body_budget: BodyBudget = field(default_factory=BodyBudget)
     streams: Streams = field(default_factory=Streams)
-    # Records of many jobs are read by one thread at a time: each takes the interpreter's lock from all answers.
+    # Many records are read on one thread at a time, as each reader holds the interpreter's lock.
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
@@ -70,39 +71,39 @@ def jobs_of(request: Request) -> JobQueue:
     return service_of(request).jobs
 
 
-# A browser takes an answer for what its type says, not for the HTML that a prompt in it may look like.
+# Without it, a browser might treat a response as HTML because of a prompt in it.
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 SERVICE = Depends(service_of)
 JOBS = Depends(jobs_of)
 
 
-def errors(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Return what the documentation of a route says of its errors; those of the door are in it."""
+def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return the documentation of a route's errors, including those of the access checks."""
     return {
         code: {"model": ErrorResponse, "description": _MEANINGS[code]} for code in sorted({*codes, 401, 421})
     }
 
 
-def changing_errors(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Return the same for a route that changes something."""
-    return errors(403, 413, 415, 422, *codes)
+def change_error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return the documentation of the errors of a route that changes something."""
+    return error_responses(403, 413, 415, 422, *codes)
 
 
-def error_answer(error: ApiError) -> JSONResponse:
-    """Return the error envelope as an answer."""
+def error_response(error: ApiError) -> JSONResponse:
+    """Return the error envelope as a response."""
     return JSONResponse(error.envelope(), error.code, headers={**error.headers, NOSNIFF[0]: NOSNIFF[1]})
 
 
-def json_answer(text: str | bytes, code: int = 200) -> Response:
-    """Return JSON text as an answer."""
+def json_response(text: str | bytes, code: int = 200) -> Response:
+    """Return JSON text as a response."""
     content = text.encode() if isinstance(text, str) else text
     if len(content) <= SLICE_BYTES:
         return Response(content, code, media_type="application/json")
-    return SlicedAnswer(whole(content), code, {"Content-Length": str(len(content))})
+    return SlicedResponse(whole(content), code, {"Content-Length": str(len(content))})
 
 
 class Route(APIRoute):
-    """A route whose answers, errors included, are all of our own shape. No app-wide handler is touched."""
+    """A route that answers errors with the error envelope, without a handler for the whole app."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
@@ -110,16 +111,16 @@ class Route(APIRoute):
 
         async def guarded(request: Request) -> Response:
             service = service_of(request)
-            read = ReadRequest(_with_content_type(request.scope), request.receive)
+            read = BufferedRequest(_with_content_type(request.scope), request.receive)
             try:
                 guard(request, path, service.access)
                 if request.method in CHANGING_METHODS:
-                    read.whole = await read_body(request, service.held)
+                    read.raw_body = await read_body(request, service.body_budget)
                 answered = await answer(read)
             except Exception as error:
-                return error_answer(_as_api_error(error, request))
+                return error_response(_as_api_error(error, request))
             finally:
-                service.held.now_bytes -= len(read.whole)
+                service.body_budget.now_bytes -= len(read.raw_body)
             answered.headers[NOSNIFF[0]] = NOSNIFF[1]
             if request.method == "HEAD" and isinstance(answered, StreamingResponse):
                 answered.body_iterator = _nothing()  # no file is read, and no job followed, for nobody
@@ -128,7 +129,7 @@ class Route(APIRoute):
         return guarded
 
     def matches(self, scope: Any) -> Any:
-        """Take HEAD where GET is taken; the server that sends the answer leaves its body out."""
+        """Accept HEAD where GET is accepted; the server omits the body."""
         return super().matches({**scope, "method": "GET"} if self._answers_head(scope) else scope)
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
@@ -140,10 +141,10 @@ class Route(APIRoute):
             guard(request, self.path_format, service_of(request).access)
             methods = METHODS.get(self.path_format, set())
             allowed = ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
-            message = f"{scope['method'][:20]} is not done here; {allowed} is."
+            message = messages.METHOD_NOT_ALLOWED(method=scope["method"][:20], allowed=allowed)
             raise ApiError(message, code=405, headers={"Allow": allowed})
         except ApiError as error:
-            await error_answer(error)(scope, receive, send)
+            await error_response(error)(scope, receive, send)
 
     def _answers_head(self, scope: Any) -> bool:
         return scope.get("method") == "HEAD" and "GET" in (self.methods or ())
@@ -171,7 +172,7 @@ async def _nothing() -> AsyncIterator[bytes]:
 
 
 def _with_content_type(scope: Any) -> Any:
-    """Published clients send JSON without saying so; newer FastAPI would not read it."""
+    """Assume JSON if no content type is given: published clients omit it, and newer FastAPI would not parse it."""
     if any(name == b"content-type" for name, _ in scope["headers"]):
         return scope
     return {**scope, "headers": [*scope["headers"], (b"content-type", b"application/json")]}
@@ -184,17 +185,16 @@ def _as_api_error(error: Exception, request: Request) -> ApiError:
         return _field_errors(error)
     if isinstance(error, HTTPException):
         return ApiError(str(error.detail), code=error.status_code, headers=error.headers)
-    if isinstance(error, ClientDisconnect | Abandoned):
-        return ApiError("The client was gone before its request was whole.", code=400)
+    if isinstance(error, ClientDisconnect | ClientGone):
+        return ApiError(messages.CLIENT_GONE(), code=400)
     return unexpected(error, request.method, request.url.path)
 
 
 def unexpected(error: Exception, method: str, path: str) -> ApiError:
-    """Return the answer to a request that failed unexpectedly, and log the cause under the same mark."""
+    """Return the error for a request that failed unexpectedly, and log the cause under the mark that it names."""
     mark = secrets.token_hex(4)
     log.error("%s %s met an unexpected error (%s)", method, path[:200], mark, exc_info=error)
-    message = f"The server met an unexpected {type(error).__name__}; its log has the details under {mark}."
-    return ApiError(message, code=500)
+    return ApiError(messages.UNEXPECTED_SERVER_ERROR(kind=type(error).__name__, mark=mark), code=500)
 
 
 def _field_errors(error: RequestValidationError) -> ApiError:
@@ -204,6 +204,8 @@ def _field_errors(error: RequestValidationError) -> ApiError:
     ]
     first = fields[0]
     where = ".".join(str(part) for part in first["loc"])[:100]
-    more = f" ({len(fields) - 1} more in detail.)" if len(fields) > 1 else ""
-    message = f"The request has a wrong field: {where}: {first['msg']}.{more}"
+    if len(fields) > 1:
+        message = messages.FIELDS_WRONG(field=where, reason=first["msg"], count=len(fields) - 1)
+    else:
+        message = messages.FIELD_WRONG(field=where, reason=first["msg"])
     return ApiError(message, code=422, detail=fields)

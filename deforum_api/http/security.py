@@ -1,4 +1,4 @@
-"""Who may ask: the checks that every request of ours passes before its body is read."""
+"""Access checks that every request passes before its body is read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from deforum_api.http import messages
 from deforum_api.queue.errors import Refused
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -28,13 +29,13 @@ UPLOAD_TYPE = "multipart/form-data"
 
 @dataclass(frozen=True)
 class Access:
-    """Who may ask for what.
+    """The access rules of a server.
 
     Args:
-        accounts: "user:password" each; none = no login.
-        hosts: names besides those of this machine's loopback that a Host header may have.
-        any_address: a Host header may be any IP address, as the server listens on all of them.
-        origins: web origins besides our own that may change something; "*" = all.
+        accounts: "user:password" each; empty = no login.
+        hosts: accepted Host names besides those of the loopback interface.
+        any_address: accept any IP address as Host, as the server listens on all of them.
+        origins: other web origins that may change something; "*" = all.
     """
 
     accounts: tuple[str, ...] = ()
@@ -44,32 +45,32 @@ class Access:
 
 
 def access_of(flags: Any) -> Access:
-    """Return who may ask for what, from the flags of the standalone host or of a WebUI."""
+    """Return the access rules set by the flags of the standalone host or a WebUI."""
     listen = bool(getattr(flags, "listen", False))
     names = {str(getattr(flags, "server_name", None) or "").lower()}
     if listen:
         machine = socket.gethostname().lower()
         names |= {machine, f"{machine}.local"}
     return Access(
-        accounts=listed(getattr(flags, "api_auth", None)),
+        accounts=split_list(getattr(flags, "api_auth", None)),
         hosts=tuple(sorted(names - {""})),
         any_address=listen,
-        origins=listed(getattr(flags, "cors_allow_origins", None)),
+        origins=split_list(getattr(flags, "cors_allow_origins", None)),
     )
 
 
-def listed(text: str | None) -> tuple[str, ...]:
+def split_list(text: str | None) -> tuple[str, ...]:
     """Return the parts of a comma-separated list."""
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 def guard(request: Request, path: str, access: Access) -> None:
-    """Let the request pass, or raise.
+    """Check the headers of a request.
 
     Args:
-        request: headers are read, the body is not.
+        request: its body is not read.
         path: the route's path.
-        access: who may ask.
+        access: the access rules.
 
     Raises:
         Refused: 421 a foreign Host, 403 a foreign page, 415 a content type, 401 no login.
@@ -84,20 +85,20 @@ def guard(request: Request, path: str, access: Access) -> None:
 
 
 def check_host(host: str, access: Access) -> None:
-    """A page whose foreign name resolves to this machine (DNS rebinding) shows itself in the Host header."""
+    """Refuse a foreign Host: a page whose name resolves to this machine (DNS rebinding) sends its own name."""
     name = host_name(host)
     if name in LOCAL_HOSTS or name in access.hosts or (access.any_address and _is_address(name)):
         return
-    raise Refused(f"This server does not answer for the host {host[:100]!r}.", code=421)
+    raise Refused(messages.FOREIGN_HOST(host=host[:100]), code=421)
 
 
 def check_origin(origin: str | None, host: str, access: Access) -> None:
-    """A browser names the page that asks; programs send no Origin and pass."""
+    """Refuse changes by pages of foreign origins; programs send no Origin."""
     if origin is None or origin in access.origins or "*" in access.origins:
         return
     if _origin_host(origin) == host.lower():
         return
-    raise Refused(f"Pages of the origin {origin[:100]!r} may not change anything here.", code=403)
+    raise Refused(messages.FOREIGN_ORIGIN(origin=origin[:100]), code=403)
 
 
 def check_page(request: Request, access: Access) -> None:
@@ -111,28 +112,25 @@ def check_page(request: Request, access: Access) -> None:
     led = ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")
     if request.method in LOOKING_METHODS and all(request.headers.get(name) == value for name, value in led):
         return
-    raise Refused("Pages of other origins may not load what is here.", code=403)
+    raise Refused(messages.FOREIGN_PAGE(), code=403)
 
 
 def check_content_type(content_type: str | None, path: str) -> None:
-    """A browser sends forms and plain text to foreign sites without asking them; JSON it does not."""
+    """Accept JSON only: browsers send forms and plain text, but not JSON, to foreign sites without a preflight."""
     kind = (content_type or "application/json").split(";")[0].strip().lower()
     if path == UPLOAD_PATH:
         if kind == UPLOAD_TYPE:
             return
-        raise Refused(f"Files are sent as {UPLOAD_TYPE}, not as {kind[:60]!r}.", code=415)
+        raise Refused(messages.UPLOAD_TYPE_REFUSED(expected=UPLOAD_TYPE, found=kind[:60]), code=415)
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
         return
     if kind == FORM_TYPE and path in FORM_PATHS:
         return
-    message = (
-        f"The content type {kind[:60]!r} is not taken here; send JSON with 'Content-Type: application/json'."
-    )
-    raise Refused(message, code=415)
+    raise Refused(messages.CONTENT_TYPE_REFUSED(found=kind[:60]), code=415)
 
 
 def check_login(authorization: str, accounts: Sequence[str]) -> None:
-    """Compare with every account in constant time, so that the time taken tells nothing."""
+    """Compare with every account in constant time, so that timing reveals nothing."""
     scheme, _, encoded = authorization.partition(" ")
     try:
         given = base64.b64decode(encoded.strip(), validate=True) if scheme.lower() == "basic" else b""
@@ -141,7 +139,7 @@ def check_login(authorization: str, accounts: Sequence[str]) -> None:
     matches = [secrets.compare_digest(given, account.encode()) for account in accounts]
     if not any(matches):
         headers = {"WWW-Authenticate": 'Basic realm="Deforum", charset="UTF-8"'}
-        raise Refused("User name and password are needed.", code=401, headers=headers)
+        raise Refused(messages.LOGIN_REQUIRED(), code=401, headers=headers)
 
 
 def host_name(host: str) -> str:

@@ -1,4 +1,4 @@
-"""A job's updates, as they come: for whoever waits for its end, and as Server-Sent Events."""
+"""The updates of a job as an async iterator and as Server-Sent Events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 from starlette.types import Receive, Scope, Send
 
-from deforum_api.http.views import SlicedAnswer, job_json
+from deforum_api.http import messages
+from deforum_api.http.views import SlicedResponse, job_json
 from deforum_api.queue.errors import Busy
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import Job
@@ -17,7 +18,7 @@ MOST_STREAMS = 64
 
 
 class Streams:
-    """Clients that follow jobs, or wait for their ends: each keeps a connection for as long as a job takes."""
+    """Limits the clients that follow a job or wait for its end, each of which holds a connection."""
 
     def __init__(self, most: int = MOST_STREAMS) -> None:
         self.now = 0
@@ -30,7 +31,7 @@ class Streams:
             Busy: there are too many.
         """
         if self.now >= self._most:
-            raise Busy(f"{self._most} clients follow jobs already; look at the job now and then instead.")
+            raise Busy(messages.TOO_MANY_STREAMS(most=self._most))
         self.now += 1
 
     def end(self) -> None:
@@ -38,7 +39,7 @@ class Streams:
         self.now -= 1
 
 
-class EventAnswer(SlicedAnswer):
+class EventResponse(SlicedResponse):
     """Server-Sent Events, counted as long as they are sent."""
 
     def __init__(self, events: AsyncIterator[str], streams: Streams) -> None:
@@ -54,7 +55,7 @@ class EventAnswer(SlicedAnswer):
             self._streams.end()
 
 
-async def updates(jobs: JobQueue, job_id: str, every_s: float | None = None) -> AsyncIterator[Job]:
+async def job_updates(jobs: JobQueue, job_id: str, every_s: float | None = None) -> AsyncIterator[Job]:
     """Yield the job now and after every update until it has finished or the queue closes.
 
     Updates that come faster than they are taken are seen as one. With `every_s`, the unchanged job is also
@@ -86,7 +87,7 @@ async def updates(jobs: JobQueue, job_id: str, every_s: float | None = None) -> 
 async def event_stream(jobs: JobQueue, job_id: str, seen: int) -> AsyncIterator[str]:
     """Yield the updates newer than number `seen` as Server-Sent Events, each with its number as id."""
     stage: tuple[str, str] | None = None
-    async for job in updates(jobs, job_id, COMMENT_EVERY_S):
+    async for job in job_updates(jobs, job_id, COMMENT_EVERY_S):
         if job.updates <= seen:
             yield ": waiting\n\n"
             continue

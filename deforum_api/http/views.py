@@ -1,4 +1,4 @@
-"""Long answers, sent a slice at a time: between two slices the event loop serves all others."""
+"""Jobs as JSON, and long responses sent in slices, between which the event loop serves other requests."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from functools import lru_cache
 
 from starlette.responses import StreamingResponse
 
+from deforum_api.queue import messages
 from deforum_api.queue.record import Job
 
 SLICE_BYTES = 128 * 1024
 
 
-class SlicedAnswer(StreamingResponse):
-    """Sends pieces, whatever their lengths, as slices.
+class SlicedResponse(StreamingResponse):
+    """Sends pieces of any length in slices of `SLICE_BYTES`.
 
     Args:
         pieces: text or bytes.
@@ -46,8 +47,7 @@ async def _slices(pieces: AsyncIterator[str] | AsyncIterator[bytes]) -> AsyncIte
 
 
 CACHED_JOBS = 16_384
-PAUSED = "Paused; resume it to go on."
-PAUSED_TOOL = "Paused; resume it to start again."
+
 _ENCODER = json.JSONEncoder(check_circular=False)
 
 
@@ -71,12 +71,12 @@ def listed_json(jobs: Iterable[Job], positions: Mapping[str, int], *, summary: b
 
 
 def _paused(job: Job) -> str:
-    return PAUSED_TOOL if job.is_tool else PAUSED
+    return messages.TOOL_PAUSED() if job.is_tool else messages.PAUSED()
 
 
 @lru_cache(maxsize=CACHED_JOBS)
 def _known(job: Job) -> str:
-    """Return the text of what does not change before the job's next update."""
+    """Return the JSON text that stays the same until the job's next update."""
     return _ENCODER.encode(
         {
             "id": job.id,

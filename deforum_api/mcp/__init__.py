@@ -1,4 +1,4 @@
-"""An MCP server: assistants describe, check, render and look at films through a Deforum server.
+"""An MCP server: assistants describe, check, render and view videos through a Deforum server.
 
-It speaks HTTP to that server as any other client, so it needs neither torch nor the server's environment.
+It is a client of that server's HTTP API, so it needs neither torch nor the server's environment.
 """

@@ -10,6 +10,7 @@ import sys
 from typing import NoReturn
 
 from deforum_api.client import Client, ClientError
+from deforum_api.mcp import messages
 from deforum_helpers.core.errors import MissingFeature
 from deforum_helpers.core.optional import require
 
@@ -25,7 +26,7 @@ def main() -> NoReturn:
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Serve as the options ask until the client goes or the program is told to stop; return the exit code."""
+    """Serve until the client disconnects or the process is told to stop; return the exit code."""
     # Standard output belongs to the protocol.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
     try:
@@ -43,22 +44,21 @@ def serve(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 130
     except BaseException as error:
-        if not options.http and is_gone(error):
+        if not options.http and is_disconnect(error):
             return 0
         if not isinstance(error, OSError):
             raise
-        sys.stderr.write(
-            f"Port {options.port} cannot be used ({error.strerror}); choose another with --port N.\n"
-        )
+        text = messages.PORT_UNUSABLE(port=options.port, reason=error.strerror)
+        sys.stderr.write(f"{text}\n")
         return 2
     return 0
 
 
-def is_gone(error: BaseException) -> bool:
-    """Tell whether an error, or every error of a group, says that the client at the other end of a pipe is gone."""
+def is_disconnect(error: BaseException) -> bool:
+    """Return whether an error, or every error of a group, means that the client closed its pipe."""
     grouped = getattr(error, "exceptions", None)
     if grouped is not None:
-        return all(map(is_gone, grouped))
+        return all(map(is_disconnect, grouped))
     return isinstance(error, BrokenPipeError | ConnectionResetError | EOFError)
 
 
@@ -68,22 +68,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--url",
         default=os.environ.get("DEFORUM_URL", "http://127.0.0.1:7860"),
-        help="the Deforum server; default: DEFORUM_URL of the environment, else http://127.0.0.1:7860",
+        help="address of the Deforum server (default: environment variable DEFORUM_URL, else http://127.0.0.1:7860)",
     )
     add(
         "--api-auth",
         default=os.environ.get("DEFORUM_API_AUTH", ""),
         metavar="USER:PASSWORD",
-        help="its login; default: DEFORUM_API_AUTH of the environment",
+        help="its login (default: environment variable DEFORUM_API_AUTH)",
     )
-    add("--patience", type=float, default=20.0, metavar="SECONDS", help="how long to wait while it is away")
+    add(
+        "--patience",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="how long to wait while it is down (default: 20)",
+    )
     add("--http", action="store_true", help="serve streamable HTTP on 127.0.0.1 instead of stdio")
     add(
         "--port",
         type=int,
         default=DEFAULT_PORT,
         metavar="N",
-        help="for --http; 0 = a free one, which is printed",
+        help="port for --http; 0 = any free port, which is printed",
     )
 
 
@@ -91,7 +97,7 @@ def serve_and_exit(options: argparse.Namespace) -> NoReturn:
     """Serve, then end the process."""
     code = serve(options)
     sys.stderr.flush()
-    # Tools may still wait for a Deforum server, and output may be left for a client that is gone: drop both.
+    # Tools may still wait for a Deforum server, and output for a client that has disconnected: drop both.
     os._exit(code)
 
 

@@ -1,4 +1,4 @@
-"""Prompts: what a person may ask an assistant to do with Deforum, in one click."""
+"""The MCP server: its prompts, tools and resources, and its HTTP transport."""
 
 from __future__ import annotations
 
@@ -27,47 +27,47 @@ from deforum_api.version import VERSION
 
 
 def plan_film(
-    idea: Annotated[str, Field(description="What the film shows.")],
-    seconds: Annotated[str, Field(description="How long it lasts.")] = "8",
+    idea: Annotated[str, Field(description="What the video shows.")],
+    seconds: Annotated[str, Field(description="Its length in seconds.")] = "8",
 ) -> str:
-    """Turn an idea into a film: plan it, check it, and render it once I agree."""
+    """Turn an idea into a video: plan it, check it, and render it once I agree."""
     return (
-        f"Make a film of about {seconds} seconds with Deforum: {idea}\n\n"
-        "1. Ask server_health what the server can do, and list_settings with tab 'Keyframes > Motion' how it moves.\n"
+        f"Make a video of about {seconds} seconds with Deforum: {idea}\n\n"
+        "1. Call server_health for the server's abilities, and list_settings with tab 'Keyframes > Motion'.\n"
         "2. Choose fps and max_frames for that length, prompts by frame, and schedules for a motion that suits it; "
         "a prompt should change every two to four seconds at most.\n"
         "3. Use check_settings, with values_of for the schedules that move, until there are no errors.\n"
-        "4. Tell me the plan in a few lines, with the number of diffused frames, and wait for my consent.\n"
+        "4. Tell me the plan in a few lines, with the number of key frames, and wait for my consent.\n"
         "5. Then submit, watch, and show me the first, the middle and the last frame with show_frames."
     )
 
 
 def mend_settings(
-    settings: Annotated[str, Field(description="The settings as JSON, from a file of any year.")],
+    settings: Annotated[str, Field(description="The settings as JSON, of any version.")],
 ) -> str:
-    """Find out what is wrong with settings and mend it without changing what the film shows."""
+    """Find and correct the mistakes in settings without changing what the video shows."""
     return (
-        "These Deforum settings do not do what they should. Use check_settings, read about every setting that it names "
-        "with describe_settings, and change as little as possible until there are no errors and no warning that "
-        f"matters. Tell me each change and why, and give me the whole object.\n\n{settings}"
+        "These Deforum settings do not work as intended. Use check_settings, read about every setting that it names "
+        "with describe_settings, and change as little as possible until there are no errors and no relevant warnings. "
+        f"Explain each change, and give me the complete object.\n\n{settings}"
     )
 
 
 def review_film(job_id: Annotated[str, Field(description="Id of the job.")]) -> str:
-    """Look at a finished film and say what would make it better."""
+    """Look at a finished video and propose improvements."""
     return (
         f"Look at the Deforum job {job_id}: get_job with its settings, list_outputs, and show_frames for six frames "
-        "spread evenly over the film. Say whether it shows what its prompts ask for, where it drifts, flickers or "
-        "tears at the edges, and propose the three changes of settings that would help most, checked with "
+        "spread evenly over the video. Say whether it matches its prompts, where it drifts, flickers or tears at the "
+        "edges, and propose the three changes of settings that would help most, checked with "
         "check_settings."
     )
 
 
 LISTED_JOBS = 50
-INSTRUCTIONS = """Deforum turns prompts and schedules into films. A film is a settings object: prompts by frame,
+INSTRUCTIONS = """Deforum turns prompts and schedules into videos. A video is a settings object: prompts by frame,
 max_frames, W, H, animation_mode, and schedules such as "zoom": "0: (1.02), 30: (1 + 0.01 * sin(t / 5))".
-Find settings with list_settings, read about them with describe_settings, try them with check_settings until there are
-no errors, then submit; watch the job, look at its frames with show_frames, and name the files from list_outputs."""
+Find settings with list_settings, read about them with describe_settings, check them with check_settings until there are
+no errors, then submit; watch the job, view its frames with show_frames, and name the files from list_outputs."""
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 ADDS = ToolAnnotations(
@@ -79,7 +79,7 @@ ENDS = ToolAnnotations(
 
 
 def make_server(client: Client) -> MCPServer:
-    """Return an MCP server that works with the Deforum server behind `client`."""
+    """Return an MCP server for the Deforum server of `client`."""
     server = _Server(client)
     settings, jobs = SettingsTools(client), JobTools(client)
     table: tuple[tuple[Callable[..., Any], ToolAnnotations], ...] = (
@@ -99,16 +99,23 @@ def make_server(client: Client) -> MCPServer:
         (jobs.server_health, READS),
     )
     for tool, kind in table:
-        pictures = tool == jobs.show_frames
-        server.add_tool(_told(tool), annotations=kind, structured_output=False if pictures else None)
+        images = tool == jobs.show_frames
+        server.add_tool(
+            _with_tool_errors(tool), annotations=kind, structured_output=False if images else None
+        )
     _add_resources(server, client)
-    for prompt in (plan_film, mend_settings, review_film):
-        server.prompt()(prompt)
+    titles: dict[Callable[..., str], str] = {
+        plan_film: "Plan a video",
+        mend_settings: "Correct settings",
+        review_film: "Review a video",
+    }
+    for prompt, title in titles.items():
+        server.prompt(title=title)(prompt)
     return server
 
 
 class _Server(MCPServer):
-    """Lists the newest finished films among its resources."""
+    """An MCP server whose resources include the newest finished jobs."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(
@@ -117,21 +124,21 @@ class _Server(MCPServer):
         self._client = client
 
     async def list_resources(self) -> list[Resource]:
-        return [*await super().list_resources(), *await anyio.to_thread.run_sync(self._films)]
+        return [*await super().list_resources(), *await anyio.to_thread.run_sync(self._finished_jobs)]
 
-    def _films(self) -> list[Resource]:
+    def _finished_jobs(self) -> list[Resource]:
         try:
-            films = deque(self._client.jobs("SUCCEEDED"), maxlen=LISTED_JOBS)
+            jobs = deque(self._client.jobs("SUCCEEDED"), maxlen=LISTED_JOBS)
         except ClientError:
             return []
         return [
             Resource(
-                uri=f"deforum://jobs/{quote(film['id'], safe='')}",
-                name=film["id"],
-                description=f"A finished film of {film['max_frames']} frames in {film['outdir']}",
+                uri=f"deforum://jobs/{quote(job['id'], safe='')}",
+                name=job["id"],
+                description=f"A finished video of {job['max_frames']} frames in {job['outdir']}",
                 mime_type="application/json",
             )
-            for film in reversed(films)
+            for job in reversed(jobs)
         ]
 
 
@@ -148,7 +155,7 @@ def _add_resources(server: MCPServer, client: Client) -> None:
 
     @server.resource("deforum://jobs/{job_id}", mime_type="application/json")
     def job(job_id: str) -> str:
-        """A job's record, with the settings as they were submitted."""
+        """A job's record with its submitted settings."""
         return _read(lambda: json.dumps(client.job(job_id)))
 
     @server.resource("deforum://jobs/{job_id}/outputs", mime_type="application/json")
@@ -167,15 +174,15 @@ def _read(read: Callable[[], Any]) -> Any:
         return read()
     except RefusedByServer as error:
         kind = ResourceNotFoundError if error.code == 404 else ResourceError
-        raise kind(_sentences(error)) from None
+        raise kind(_error_text(error)) from None
     except ClientError as error:
         raise ResourceError(str(error)) from None
 
 
-def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the tool with the client's errors as the assistant's to read.
+def _with_tool_errors(tool: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the tool with the client's errors raised as tool errors, which the assistant reads.
 
-    A tool that waits for a server is left alone once the assistant is gone: the program ends without it.
+    A tool that still waits for a server is abandoned once the assistant disconnects, so that the program can end.
     """
 
     @functools.wraps(tool)
@@ -186,12 +193,12 @@ def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
             call = functools.partial(tool, *args, **kwargs)
             return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
         except ClientError as error:
-            raise ToolError(_sentences(error)) from None
+            raise ToolError(_error_text(error)) from None
 
     return answer
 
 
-def _sentences(error: ClientError) -> str:
+def _error_text(error: ClientError) -> str:
     messages = [str(one["message"]) for one in getattr(error, "errors", ()) if one.get("message")]
     return "\n".join(messages) or str(error)
 
@@ -201,9 +208,9 @@ STOPPING_TIME_S = 2
 
 
 async def serve_http(server: Any, port: int) -> None:
-    """Serve `server` at /mcp of `port` (0 = a free one) until the program is told to stop.
+    """Serve `server` at /mcp of `port` (0 = any free port) until the process is told to stop.
 
-    The address is printed once it is answered. The gate of the API stands before it, so that no web page reaches it.
+    The address is printed once the server accepts requests. The gate of the API guards it against web pages.
 
     Raises:
         OSError: the port is taken.
@@ -216,11 +223,11 @@ async def serve_http(server: Any, port: int) -> None:
         config = uvicorn.Config(
             app, log_config=None, access_log=False, timeout_graceful_shutdown=STOPPING_TIME_S
         )
-        await _Announced(config).serve(sockets=[listening])
+        await _AnnouncingServer(config).serve(sockets=[listening])
 
 
-class _Announced(uvicorn.Server):
-    """Says where it answers, and ends in order when it is told to stop."""
+class _AnnouncingServer(uvicorn.Server):
+    """Prints its address once it accepts requests, and shuts down gracefully on a signal."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)

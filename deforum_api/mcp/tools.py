@@ -1,4 +1,4 @@
-"""Tools about settings: which there are, what each means, and whether some together can be rendered."""
+"""The tools of the MCP server: settings, jobs and outputs. Their docstrings are what an assistant reads."""
 
 from __future__ import annotations
 
@@ -15,39 +15,42 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from deforum_api.client import Client
+from deforum_api.mcp import messages
 from deforum_helpers.output.kinds import numbered_kinds
 
 MOST_LISTED = 60
 MOST_VALUES = 120
-Words = Annotated[str, Field(description="Words that name, title or help must have; '' = all.")]
+Words = Annotated[str, Field(description="Words that name, title or help must contain; '' = all settings.")]
 Tab = Annotated[
     str, Field(description="Only settings of this tab, such as 'Keyframes > Motion' or 'Output'.")
 ]
 Names = Annotated[list[str], Field(description="Names of settings.")]
-OneJob = Annotated[dict[str, Any], Field(description="A settings object; what is left out has its default.")]
-Schedules = Annotated[list[str], Field(description="Schedules whose value at each frame is wanted.")]
+OneJob = Annotated[
+    dict[str, Any], Field(description="A settings object; omitted settings have their defaults.")
+]
+Schedules = Annotated[list[str], Field(description="Schedules to return the values of, frame by frame.")]
 
 
 class SettingsTools:
-    """The tools, each a method."""
+    """Tools about settings."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     def list_settings(self, words: Words = "", tab: Tab = "") -> dict[str, Any]:
-        """List settings by name with type, default and a line of help; narrow it down by words or by tab."""
+        """List settings with type, default and a line of help; filter them by words or by tab."""
         properties = self._client.schema()["properties"]
         found = [
             (name, about) for name, about in properties.items() if _matches(name, about, words.split(), tab)
         ]
         return {
-            "settings": [_in_short(name, about) for name, about in found[:MOST_LISTED]],
+            "settings": [_setting_summary(name, about) for name, about in found[:MOST_LISTED]],
             "more": max(0, len(found) - MOST_LISTED),
             "tabs": sorted({str(about.get("x-tab") or "") for about in properties.values()} - {""}),
         }
 
     def describe_settings(self, names: Names) -> dict[str, Any]:
-        """Describe settings in full: type, default, bounds, unit, choices, help, and when each has an effect."""
+        """Describe settings: type, default, bounds, unit, choices, help, and when each has an effect."""
         properties = self._client.schema()["properties"]
         unknown = [name for name in names if name not in properties]
         return {
@@ -56,7 +59,7 @@ class SettingsTools:
         }
 
     def check_settings(self, settings: OneJob, values_of: Schedules = []) -> dict[str, Any]:  # noqa: B006
-        """Check settings without rendering: every problem, every warning, and what the film would cost."""
+        """Check settings without rendering: every problem, every warning, and the cost of the video."""
         (job,) = self._client.validate(settings, series=bool(values_of))
         answer = {name: job[name] for name in ("errors", "warnings", "plan")}
         if values_of and job.get("series"):
@@ -70,7 +73,7 @@ def _matches(name: str, about: Mapping[str, Any], words: Sequence[str], tab: str
     return all(word.lower() in text for word in words) and place.startswith(tab.lower())
 
 
-def _in_short(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
+def _setting_summary(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
     sentence = str(about.get("description", "")).partition(". ")[0]
     default = about.get("default")
     short = {"name": name, "kind": about.get("x-kind"), "help": sentence, "tab": about.get("x-tab")}
@@ -78,7 +81,7 @@ def _in_short(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _values(series: Mapping[str, list[Any]], names: Sequence[str]) -> dict[str, Any]:
-    """Return the values of the schedules, of every frame or evenly thinned out."""
+    """Return the values of the schedules at each frame, or at evenly spaced frames of a long video."""
     chosen = {name: series[name] for name in names if name in series}
     frames = max((len(values) for values in chosen.values()), default=0)
     step = max(1, -(-frames // MOST_VALUES))
@@ -92,7 +95,7 @@ def _values(series: Mapping[str, list[Any]], names: Sequence[str]) -> dict[str, 
 POLL_EVERY_S = 0.5
 MOST_FRAMES = 6
 JPEG_QUALITY = 85
-KEPT = (
+JOB_FIELDS = (
     "id",
     "kind",
     "status",
@@ -110,29 +113,34 @@ KEPT = (
     "timestring",
 )
 JobId = Annotated[str, Field(description="Id of a job, such as 'batch(52321525)-0'.")]
-Films = Annotated[
-    list[dict[str, Any]], Field(description="One settings object per film; what is left out has its default.")
+Videos = Annotated[
+    list[dict[str, Any]],
+    Field(description="One settings object per video; omitted settings have their defaults."),
 ]
-Options = Annotated[dict[str, Any] | None, Field(description="Options of the host for these films only.")]
+Options = Annotated[dict[str, Any] | None, Field(description="Host options for these jobs only.")]
 Status = Annotated[
-    Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED"] | None, Field(description="Only these.")
+    Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED"] | None,
+    Field(description="Only jobs with this status."),
 ]
-Seconds = Annotated[float, Field(description="Return after so many seconds at the latest.", ge=0, le=600)]
+Seconds = Annotated[float, Field(description="Return after this many seconds at the latest.", ge=0, le=600)]
 Numbers = Annotated[
     list[int],
-    Field(description="Frame numbers from 0, six at most; none = the newest frame.", max_length=MOST_FRAMES),
+    Field(
+        description="Frame numbers from 0, at most six; an empty list = the newest frame.",
+        max_length=MOST_FRAMES,
+    ),
 ]
-Side = Annotated[int, Field(description="Longest side of the pictures in pixels.", ge=64, le=1024)]
+Side = Annotated[int, Field(description="Longest side of the images in pixels.", ge=64, le=1024)]
 
 
 class JobTools:
-    """The tools, each a method."""
+    """Tools about jobs and their outputs."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def submit(self, films: Films, options: Options = None) -> dict[str, Any]:
-        """Queue films for rendering; all are checked first, and if any is wrong none is queued."""
+    def submit(self, films: Videos, options: Options = None) -> dict[str, Any]:
+        """Queue videos for rendering; if any is invalid, none is queued."""
         return self._client.submit(films, options)
 
     def list_video_tools(self) -> dict[str, Any]:
@@ -142,10 +150,10 @@ class JobTools:
     def run_video_tool(
         self,
         tool: Annotated[str, Field(description="Name from list_video_tools.")],
-        arguments: Annotated[dict[str, Any], Field(description="Its arguments; paths are the server's.")],
+        arguments: Annotated[dict[str, Any], Field(description="Its arguments; paths on the server.")],
         options: Options = None,
     ) -> dict[str, Any]:
-        """Queue a tool that interpolates, enlarges, or gets the depth of an existing video, or joins images to one."""
+        """Queue a tool: interpolation, upscaling or depth of an existing video, or a video from images."""
         return self._client.run_tool(tool, arguments, options)
 
     def list_jobs(
@@ -153,15 +161,15 @@ class JobTools:
     ) -> dict[str, Any]:
         """List the newest jobs with their status."""
         newest = deque(self._client.jobs(status), maxlen=limit)
-        return {"jobs": [in_short(job) for job in reversed(newest)]}
+        return {"jobs": [job_summary(job) for job in reversed(newest)]}
 
     def get_job(self, job_id: JobId, with_settings: bool = False) -> dict[str, Any]:
-        """Look at a job: status, phase, frames written, seconds left, message; with its settings if asked for."""
+        """Return a job: status, phase, frames written, seconds left, message; optionally its settings."""
         job = self._client.job(job_id)
-        return {**in_short(job), **({"settings": job["deforum_settings"]} if with_settings else {})}
+        return {**job_summary(job), **({"settings": job["deforum_settings"]} if with_settings else {})}
 
     async def watch(self, job_id: JobId, ctx: Context[Any, Any], timeout_s: Seconds = 45) -> dict[str, Any]:
-        """Wait until a job has ended, or the time is up; call it again while its status is ACCEPTED."""
+        """Wait until a job has ended or the time is over; call again while its status is ACCEPTED."""
         deadline, seen = time.monotonic() + timeout_s, -1
         while True:
             job = await anyio.to_thread.run_sync(self._client.job, job_id)
@@ -169,16 +177,16 @@ class JobTools:
                 seen = job["updates"]
                 await ctx.report_progress(job["frame"], job["max_frames"] or None, job["phase"])
             if job["status"] != "ACCEPTED" or time.monotonic() >= deadline:
-                return in_short(job)
+                return job_summary(job)
             await anyio.sleep(POLL_EVERY_S)
 
     def cancel(self, id: Annotated[str, Field(description="Id of a job or of a batch.")]) -> dict[str, Any]:
-        """End a job, or what is unfinished of a batch; frames that are written stay."""
+        """Cancel a job, or the unfinished jobs of a batch; written frames stay."""
         return {"cancelled": self._client.cancel(id)}
 
     def resume(self, job_id: JobId) -> dict[str, Any]:
-        """Let a FAILED or CANCELLED job go on from its last saved frame."""
-        return in_short(self._client.resume(job_id))
+        """Resume a FAILED or CANCELLED job from its last saved frame."""
+        return job_summary(self._client.resume(job_id))
 
     def show_frames(
         self,
@@ -186,25 +194,25 @@ class JobTools:
         numbers: Numbers = [],  # noqa: B006
         max_side_px: Side = 512,
     ) -> list[Any]:
-        """Show frames of a job as pictures: the newest one, also while it renders, or those of the given numbers."""
+        """Show frames of a job as images: the newest one, also while it renders, or the given ones."""
         if not numbers:
-            return [f"{job_id}, newest frame", small(self._client.preview(job_id), max_side_px)]
+            return [f"{job_id}, newest frame", scaled_jpeg(self._client.preview(job_id), max_side_px)]
         shown: list[Any] = []
         for number in numbers:
-            picture = small(self._client.frame(job_id, number), max_side_px)
-            shown += [f"{job_id}, frame {number}", picture]
+            image = scaled_jpeg(self._client.frame(job_id, number), max_side_px)
+            shown += [f"{job_id}, frame {number}", image]
         return shown
 
     def list_outputs(self, job_id: JobId) -> dict[str, Any]:
-        """List a job's films, GIF, subtitles and settings file, each with its address and path; count its pictures."""
+        """List a job's videos, GIF, subtitles and settings file with address and path; count its images."""
         job, files = self._client.job(job_id), self._client.outputs(job_id)
         numbered = numbered_kinds()
-        pictures = Counter(file["kind"] for file in files if file["kind"] in numbered)
+        images = Counter(file["kind"] for file in files if file["kind"] in numbered)
         others = [file for file in files if file["kind"] not in numbered]
-        return {"files": [self._located(file, job) for file in others], "pictures": dict(pictures)}
+        return {"files": [self._located(file, job) for file in others], "pictures": dict(images)}
 
     def server_health(self) -> dict[str, Any]:
-        """Tell how the Deforum server is: engine, model, queue, free disk, what it lacks and why."""
+        """Return the server's health: engine, model, queue, free disk, missing features and why."""
         return self._client.health()
 
     def _located(self, file: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,26 +221,26 @@ class JobTools:
         return {**about, "url": f"{self._client.connection.url}{file['link']}", "path_on_server": path}
 
 
-def in_short(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a job's record without what was submitted."""
-    return {name: job[name] for name in KEPT}
+def job_summary(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job's record without the submitted settings."""
+    return {name: job[name] for name in JOB_FIELDS}
 
 
-def small(picture: bytes, max_side_px: int) -> Image:
-    """Return a picture as JPEG whose longest side has at most `max_side_px` pixels.
+def scaled_jpeg(image: bytes, max_side_px: int) -> Image:
+    """Return an encoded image as JPEG whose longest side has at most `max_side_px` pixels.
 
     Raises:
-        ToolError: it is no picture.
+        ToolError: `image` cannot be decoded.
     """
-    from PIL import Image as Pictures
+    from PIL import Image as PillowImage
     from PIL import UnidentifiedImageError
 
     jpeg = io.BytesIO()
     try:
-        with Pictures.open(io.BytesIO(picture)) as opened:
+        with PillowImage.open(io.BytesIO(image)) as opened:
             shrunk = opened.convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
-        raise ToolError(f"The server sent a frame that cannot be read ({error}).") from None
+        raise ToolError(messages.FRAME_UNREADABLE(error=error)) from None
     shrunk.thumbnail((max_side_px, max_side_px))
     shrunk.save(jpeg, "JPEG", quality=JPEG_QUALITY)
     return Image(data=jpeg.getvalue(), format="jpeg")

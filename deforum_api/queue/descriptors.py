@@ -1,4 +1,4 @@
-"""How many files and connections the program may have open, and what is left of them for jobs."""
+"""Limits on open files and connections, so that file descriptors remain for jobs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import suppress
 
 MOST_CONNECTIONS = 512
 WANTED = 4096
-# Kept for jobs and their records, whatever connections there are.
+# Descriptors reserved for jobs and their records.
 RESERVE = 96
 
 
-def most_connections() -> int:
-    """Return how many connections leave jobs their descriptors, each with a file that it is being sent.
+def max_connections() -> int:
+    """Return the number of connections, each with one open file, that leaves enough descriptors for jobs.
 
-    Where the system allows it, this program may have more descriptors from now on.
+    Raises this process's descriptor limit where the system allows it.
     """
     try:
         import resource
@@ -33,9 +33,9 @@ def most_connections() -> int:
 
 
 def out_of_descriptors(error: BaseException | None = None) -> bool:
-    """Tell whether there is no descriptor for one more file, as an error says, one behind it, or a try of our own.
+    """Tell whether the process has run out of file descriptors, by `error`, its causes, or an attempt to open a file.
 
-    Libraries, and checks of files, say no more than that a file cannot be opened.
+    The attempt is needed as libraries often report only that a file cannot be opened.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):

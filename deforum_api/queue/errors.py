@@ -1,20 +1,24 @@
-"""Every error of the API: what a client did, with the HTTP status that says so.
+"""The errors that the API answers with, each with its HTTP status.
 
-ApiError                 code, message, and what else the error envelope has
+ApiError                 status code, message and the other keys of the error envelope
 ├── UnknownId            404
+├── UnknownTool          404
 ├── AlreadyFinished      400
+│   └── TooLateToPause
 ├── NotResumable         409
 ├── StillEnding          409, with Retry-After
 ├── NotFinished          409
 ├── FilesGone            404
 ├── InvalidBatch         400, one problem per wrong setting
 ├── InvalidBody          422, one entry per wrong field
+│   └── KeyReused
 ├── QueueFull            429, with Retry-After
 ├── Busy                 429, with Retry-After
 ├── TooLarge             413
-│   └── TooManyCells
+│   └── TooManyFrames
 ├── QueueClosed          503, with Retry-After
-└── Refused              401, 403, 413, 415, 421: the request is turned away at the door
+├── StoreUnavailable     503, with Retry-After
+└── Refused              401, 403, 413, 415, 421, before the body is parsed
 """
 
 from __future__ import annotations
@@ -25,13 +29,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.core.errors import DeforumError, Problem, alike, told
+from deforum_api.queue import messages
+from deforum_helpers.core.errors import DeforumError, Problem, group_problems, summary_of
+from deforum_helpers.core.messages import Text
 
-# Of one answer: problems, their length as JSON; characters of each text in them.
+# Limits of one response: problems, bytes of all problems as JSON, characters of each text in them.
 MOST_PROBLEMS = 1000
 MOST_PROBLEM_BYTES = 2 * 2**20
 MOST_CHARACTERS = 1000
-# Warnings of one job.
+# Limit of one job.
 MOST_WARNINGS = 40
 
 STATUS_NAMES = {
@@ -53,14 +59,14 @@ STATUS_NAMES = {
 
 
 class ApiError(DeforumError):
-    """An answer other than success.
+    """A response other than success.
 
     Args:
-        message: one plain sentence.
+        message: one sentence for the user.
         code: HTTP status.
-        id: the job or batch that is meant.
-        detail: for 422 the list of field errors; otherwise the message stands there too.
-        headers: more headers of the answer.
+        id: id of the job or batch concerned.
+        detail: the list of field errors for 422; None repeats the message.
+        headers: additional response headers.
     """
 
     code = 500
@@ -83,7 +89,7 @@ class ApiError(DeforumError):
         self.errors: list[dict[str, Any]] = []
 
     def envelope(self) -> dict[str, Any]:
-        """Return the body of the answer; all keys are always there."""
+        """Return the response body; all keys are always present."""
         return {
             "id": self.id,
             "status": STATUS_NAMES.get(self.code, "ERROR"),
@@ -96,75 +102,93 @@ class ApiError(DeforumError):
 class UnknownId(ApiError):
     code = 404
 
-    def __init__(self, what: str, id: str) -> None:
-        super().__init__(f"There is no {what} {id[:60]!r}.", id=id)
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(messages.UNKNOWN_ID(kind=kind, id=id[:60]), id=id)
 
 
 class UnknownTool(ApiError):
     code = 404
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"There is no tool {name[:60]!r}; there are: {', '.join(known)}.")
+        super().__init__(messages.UNKNOWN_TOOL(name=name[:60], known=", ".join(known)))
 
 
 class AlreadyFinished(ApiError):
     code = 400
 
     def __init__(self, id: str, status: str) -> None:
-        super().__init__(f"The job {id!r} has already finished with {status}.", id=id)
+        self._refuse(messages.ALREADY_FINISHED(id=id, status=status), id)
+
+    def _refuse(self, message: Text, id: str) -> None:
+        super().__init__(message, id=id)
+
+
+class TooLateToPause(AlreadyFinished):
+    def __init__(self, id: str) -> None:
+        self._refuse(messages.TOO_LATE_TO_PAUSE(id=id), id)
 
 
 class NotResumable(ApiError):
     code = 409
 
     def __init__(self, id: str, status: str) -> None:
-        super().__init__(f"Only a FAILED or CANCELLED job can be resumed; {id!r} is {status}.", id=id)
+        super().__init__(messages.NOT_RESUMABLE(id=id, status=status), id=id)
 
 
 class StillEnding(ApiError):
     code = 409
 
     def __init__(self, id: str) -> None:
-        message = f"The job {id!r} is being cancelled; try again once it is CANCELLED."
-        super().__init__(message, id=id, headers={"Retry-After": "1"})
+        super().__init__(messages.STILL_ENDING(id=id), id=id, headers={"Retry-After": "1"})
 
 
 class NotFinished(ApiError):
     code = 409
 
     def __init__(self, id: str) -> None:
-        super().__init__(f"The job {id!r} has not finished; cancel it first.", id=id)
+        super().__init__(messages.NOT_FINISHED(id=id), id=id)
 
 
 class FilesGone(ApiError):
-    """The folder of a job that has ended is neither where it was nor below the output folder `root`."""
+    """The folder of a finished job is neither at its recorded path nor below the output folder `root`."""
 
     code = 404
 
     def __init__(self, id: str, outdir: str, root: Path | None) -> None:
-        where = f"neither in {outdir} nor, by that name, below {root}" if root else f"not in {outdir}"
-        what_to_do = "put its folder back, or start the server with the output folder that it lies in."
-        super().__init__(f"The files of the job {id!r} are {where}; {what_to_do}", id=id)
+        message = (
+            messages.FILES_NOT_FOUND_BELOW(id=id, outdir=outdir, root=root)
+            if root
+            else messages.FILES_NOT_FOUND(id=id, outdir=outdir)
+        )
+        super().__init__(message, id=id)
 
 
 class InvalidBatch(ApiError):
     """Settings of a batch that cannot be rendered.
 
     Args:
-        problems: (job number in the batch, or None for what all jobs share; what is wrong).
+        problems: pairs of the job's number in the batch (None = all jobs) and its problem.
     """
 
     code = 400
 
     def __init__(self, problems: Sequence[tuple[int | None, Problem]]) -> None:
-        errors = Account().entries(problems)
-        more = f" ({len(errors) - 1} more in errors.)" if len(errors) > 1 else ""
-        super().__init__(errors[0]["message"] + more)
+        errors = ErrorBudget().entries(problems)
+        message = errors[0]["message"]
+        if len(errors) > 1:
+            message = messages.MORE_ERRORS(message=message, count=len(errors) - 1)
+        super().__init__(message)
         self.errors = errors
 
 
 class InvalidBody(ApiError):
-    """A body or parameter that is not what the route takes, told as one field error."""
+    """A body or parameter of the wrong form, as one field error.
+
+    Args:
+        message: one sentence for the user.
+        loc: path of the field, beginning with "body", "query" or "header".
+        type: pydantic's name for the kind of error.
+    """
 
     code = 422
 
@@ -174,55 +198,47 @@ class InvalidBody(ApiError):
 
 class KeyReused(InvalidBody):
     def __init__(self) -> None:
-        super().__init__(
-            "This Idempotency-Key came with another body before; send a key of its own with each new batch.",
-            ("header", "Idempotency-Key"),
-        )
+        super().__init__(messages.KEY_REUSED(), ("header", "Idempotency-Key"))
 
 
 class QueueFull(ApiError):
     code = 429
 
     def __init__(self, limit: int) -> None:
-        message = f"The queue is full: {limit} jobs wait already; send this again when some of them are done."
-        super().__init__(message, headers={"Retry-After": "30"})
+        super().__init__(messages.QUEUE_FULL(limit=limit), headers={"Retry-After": "30"})
 
 
 class Busy(ApiError):
-    """Too much is asked for at one moment."""
+    """Too many requests at the same time."""
 
     code = 429
 
-    def __init__(
-        self, message: str = "The server checks other requests; send this again in a moment."
-    ) -> None:
-        super().__init__(message, headers={"Retry-After": "5"})
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or messages.SERVER_BUSY(), headers={"Retry-After": "5"})
 
 
 class TooLarge(ApiError):
-    """A request that costs more than one request may."""
+    """A request whose body, checks or response exceed a limit."""
 
     code = 413
 
 
-class TooManyCells(TooLarge):
+class TooManyFrames(TooLarge):
     """A batch whose schedules have too many values."""
 
     def __init__(self, frames: int, most: int) -> None:
-        super().__init__(
-            f"A batch may have {most:,} frames in all; this one has {frames:,}: send it in parts."
-        )
+        super().__init__(messages.TOO_MANY_FRAMES(found=frames, most=most))
 
 
 class QueueClosed(ApiError):
     code = 503
 
     def __init__(self) -> None:
-        super().__init__("The server is stopping and takes no more jobs.", headers={"Retry-After": "30"})
+        super().__init__(messages.QUEUE_CLOSED(), headers={"Retry-After": "30"})
 
 
 class StoreUnavailable(ApiError):
-    """The job database does not work; the message says why and what to do."""
+    """The job database cannot be used; the message says why and what to do."""
 
     code = 503
 
@@ -231,11 +247,16 @@ class StoreUnavailable(ApiError):
 
 
 class Refused(ApiError):
-    """A request that is turned away before its body is looked at."""
+    """A request that is refused before its body is parsed."""
 
 
-class Account:
-    """What is wrong with a request, as entries of its answer: as many as fit, each of bounded length."""
+class ErrorBudget:
+    """Turns problems into `errors` entries of one response, within limits on their number and total length.
+
+    Args:
+        most: number of entries.
+        most_bytes: length of all entries as JSON.
+    """
 
     def __init__(self, most: int = MOST_PROBLEMS, most_bytes: int = MOST_PROBLEM_BYTES) -> None:
         self._left = most
@@ -246,17 +267,17 @@ class Account:
         return self._left <= 0 or self._bytes_left <= 0
 
     def entries(self, problems: Sequence[tuple[int | None, Problem]]) -> list[dict[str, Any]]:
-        """Return one entry per problem; what is the same at several places of a setting is one that names them all.
+        """Return one entry per problem; the same problem at several places of a setting is one entry that names them.
 
-        Where not all of them fit, the last entry says how many are left out.
+        If the budget is exceeded, the last entry gives the number of omitted problems.
         """
         entries = []
         left = len(problems)
         for job, group in _groups(problems):
             if self.full:
-                entries.append(problem_entry(None, Problem(f"{left} more problems are left out.")))
+                entries.append(problem_entry(None, Problem(messages.PROBLEMS_OMITTED(count=left))))
                 break
-            entry = problem_entry(job, replace(group[0], message=told(group)))
+            entry = problem_entry(job, replace(group[0], message=summary_of(group)))
             self._left -= 1
             self._bytes_left -= len(json.dumps(entry))
             left -= len(group)
@@ -269,39 +290,40 @@ def _groups(
 ) -> Iterator[tuple[int | None, tuple[Problem, ...]]]:
     for job in dict.fromkeys(job for job, _ in problems):
         its = (problem for its_job, problem in problems if its_job == job)
-        for group in alike(its, of_one_setting=True):
+        for group in group_problems(its, per_setting=True):
             yield job, group
 
 
 def problem_entry(job: int | None, problem: Problem) -> dict[str, Any]:
-    """Return one entry of `errors`; absent values are None, long texts are cut."""
-    entry = asdict(problem) | {"code": problem.code}
+    """Return one entry of `errors`; absent values are None, long texts are shortened."""
+    entry = asdict(problem)
     del entry["passing"]
     return {"job": job} | {
-        name: cut(value) if isinstance(value, str) else value for name, value in entry.items()
+        name: shorten(value) if isinstance(value, str) else value for name, value in entry.items()
     }
 
 
-def cut(text: str, most: int = MOST_CHARACTERS) -> str:
-    """Return `text`, or its beginning and an ellipsis where it is longer than `most`."""
+def shorten(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Return `text`, or its beginning and an ellipsis if it has more than `most` characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def few(warnings: Iterable[str]) -> tuple[str, ...]:
-    """Return each warning once, cut to a length that is read; of very many the first, and how many there were."""
-    short = [cut(text) for text in dict.fromkeys(warnings)]
+def limit_warnings(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Return each warning once, shortened; of more than `MOST_WARNINGS` the first ones and the total number."""
+    short = [shorten(text) for text in dict.fromkeys(warnings)]
     if len(short) <= MOST_WARNINGS:
         return tuple(short)
-    return (*short[: MOST_WARNINGS - 1], f"There are {len(short)} warnings; the others are left out.")
+    return (*short[: MOST_WARNINGS - 1], messages.WARNINGS_OMITTED(count=len(short)))
 
 
-def restored(kind: str, code: int, envelope: Mapping[str, Any], headers: Mapping[str, str]) -> ApiError:
-    """Return the error of the class named `kind` that has the envelope `envelope`."""
-    known: dict[str, type[ApiError]] = {"InvalidBatch": InvalidBatch, "TooManyCells": TooManyCells}
+def error_from_envelope(
+    kind: str, message_code: str, code: int, envelope: Mapping[str, Any], headers: Mapping[str, str]
+) -> ApiError:
+    """Return the error that another process has sent as its class name, message code, status, envelope and headers."""
+    known: dict[str, type[ApiError]] = {"InvalidBatch": InvalidBatch, "TooManyFrames": TooManyFrames}
     error = ApiError.__new__(known.get(kind, ApiError))
+    message = Text(envelope["message"], message_code)
     detail = envelope["detail"]
-    ApiError.__init__(
-        error, envelope["message"], code=code, id=envelope["id"], detail=detail, headers=headers
-    )
+    ApiError.__init__(error, message, code=code, id=envelope["id"], detail=detail, headers=headers)
     error.errors = envelope["errors"]
     return error

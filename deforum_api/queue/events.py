@@ -1,4 +1,4 @@
-"""What may happen to a job."""
+"""The events that change a job's record."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Claimed:
-    """The worker takes the job."""
+    """The worker has taken the job."""
 
 
 @dataclass(frozen=True)
 class Reported:
-    """The job moved on; `fraction` is the share of the phase's work done, 0..1."""
+    """The job has made progress; `fraction` is the finished share of the phase, 0..1."""
 
     phase: Phase
     fraction: float
@@ -28,8 +28,8 @@ class Reported:
 
 
 @dataclass(frozen=True)
-class CancelAsked:
-    """A client wants the job to end; a queued one ends at once."""
+class CancelRequested:
+    """A client cancels the job; a queued one ends at once."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Succeeded:
 
 @dataclass(frozen=True)
 class Failed:
-    """The job ended with an error; `retryable`: the same job may succeed later."""
+    """The job has ended with an error; `retryable`: the same job may succeed later."""
 
     message: str
     retryable: bool = False
@@ -52,7 +52,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Delayed:
-    """The job failed in a way that may pass: as `note` says, it goes on by itself after Unix time `until`."""
+    """The job has failed temporarily and is tried again after Unix time `until`; `note` tells the user so."""
 
     message: str
     until: float
@@ -61,46 +61,46 @@ class Delayed:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """The program that worked on the job ended without a word."""
+    """The server that rendered the job has ended without parking it."""
 
 
 @dataclass(frozen=True)
 class Cancelled:
-    """The job stopped as it was asked to; `note`: why there is no film of its frames yet, or nothing where there is."""
+    """The job has stopped after a cancel; `note` says why its frames are in no video yet, "" if they are."""
 
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Stalled:
-    """The working job does not move, as `message` says; None: it moves again."""
+    """The running job makes no progress, as `message` says; None: it does again."""
 
     message: str | None
 
 
 @dataclass(frozen=True)
 class Parked:
-    """The job was interrupted between two frames and waits again."""
+    """The job has stopped between two frames and is queued again."""
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """A client wants a failed or cancelled job to go on, as a new attempt."""
+    """A client resumes a failed or cancelled job, as a new attempt."""
 
 
 @dataclass(frozen=True)
-class HoldAsked:
-    """A client wants the job to pause; a working one does so at the next frame."""
+class PauseRequested:
+    """A client pauses the job; a running one stops at its next frame."""
 
 
 @dataclass(frozen=True)
 class Released:
-    """A client wants a paused job to go on."""
+    """A client resumes a paused job."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """A client wants a waiting job to be taken in another place."""
+    """A client moves a queued job to another place in the queue."""
 
     turn: int
 
@@ -108,7 +108,7 @@ class Moved:
 Event = (
     Claimed
     | Reported
-    | CancelAsked
+    | CancelRequested
     | Succeeded
     | Failed
     | Delayed
@@ -117,7 +117,7 @@ Event = (
     | Stalled
     | Parked
     | Resumed
-    | HoldAsked
+    | PauseRequested
     | Released
     | Moved
 )

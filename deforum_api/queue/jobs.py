@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deforum_api.queue.checks.processes import Checks, ChecksHere
-from deforum_api.queue.checks.request import Findings, Question, batch_body, tool_body
+from deforum_api.queue.checks.processes import Checker, InlineChecker
+from deforum_api.queue.checks.request import CheckRequest, CheckResult, batch_body, tool_body
 from deforum_api.queue.errors import (
     AlreadyFinished,
     FilesGone,
@@ -23,22 +23,23 @@ from deforum_api.queue.errors import (
     QueueClosed,
     QueueFull,
     StillEnding,
+    TooLateToPause,
     UnknownId,
 )
-from deforum_api.queue.events import CancelAsked, HoldAsked, Moved, Released, Resumed
+from deforum_api.queue.events import CancelRequested, Moved, PauseRequested, Released, Resumed
 from deforum_api.queue.folders import Roots, located
 from deforum_api.queue.record import IllegalTransition, Job
 from deforum_api.queue.records import Records
 from deforum_api.queue.runner import Runner
 from deforum_api.queue.store import JobStore, KeyTaken, MemoryStore, Receipt
-from deforum_api.queue.submission import RECEIPT_KEPT_S, Limits, fresh_batch_id, new_jobs, reply
+from deforum_api.queue.submission import RECEIPT_KEPT_S, Limits, new_jobs, reply, unused_batch_id
 from deforum_api.queue.worker import Check, Render
 
 log = logging.getLogger(__name__)
 
 
 class JobQueue:
-    """All jobs of one server, worked off one at a time in the order of submission; motion previews beside the others.
+    """All jobs of one server, rendered one at a time in the order of submission; motion previews run beside them.
 
     Args:
         check: (settings, options_overrides) -> prepared job; raises `SettingsError`.
@@ -56,7 +57,7 @@ class JobQueue:
         check: Check,
         render: Render,
         *,
-        checks: Checks | None = None,
+        checks: Checker | None = None,
         store: JobStore | None = None,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
@@ -64,7 +65,7 @@ class JobQueue:
         roots: Roots = tuple,
     ) -> None:
         self.check = check
-        self.checks: Checks = checks or ChecksHere(check)
+        self.checks: Checker = checks or InlineChecker(check)
         self.limits = limits or Limits()
         self.store: JobStore = store or MemoryStore()
         self.records = Records(self.store, clock)
@@ -91,7 +92,7 @@ class JobQueue:
         """
         # Files of this machine may be longer than what comes over HTTP.
         body = batch_body(settings, overrides)
-        return self.submit_asked(Question("submit", body, self.limits.batch, most_bytes=len(body)))
+        return self.submit_request(CheckRequest("submit", body, self.limits.batch, most_bytes=len(body)))
 
     def submit_tool(
         self, tool: str, arguments: Mapping[str, Any], overrides: Mapping[str, Any] | None = None
@@ -102,19 +103,19 @@ class JobQueue:
             InvalidBatch: any of them is wrong.
             ApiError: as `submit`.
         """
-        question = Question("submit", tool_body(arguments, overrides), self.limits.batch, tool=tool)
-        return self.submit_asked(question)[0]
+        request = CheckRequest("submit", tool_body(arguments, overrides), self.limits.batch, tool=tool)
+        return self.submit_request(request)[0]
 
-    def submit_asked(self, question: Question, gone: threading.Event | None = None) -> tuple[Job, ...]:
+    def submit_request(self, request: CheckRequest, gone: threading.Event | None = None) -> tuple[Job, ...]:
         """Do as `submit` with a request that nobody has read yet; `gone` is set when its client is gone.
 
         Raises:
             ApiError: as `submit`.
         """
-        return self._queue(self.checks.examine(question, gone))
+        return self._queue(self.checks.examine(request, gone))
 
-    def submit_once(self, key: str, question: Question, gone: threading.Event | None = None) -> str:
-        """Do as `submit_asked` unless it was done with `key` in the last 24 hours; return the answer of then as JSON.
+    def submit_once(self, key: str, request: CheckRequest, gone: threading.Event | None = None) -> str:
+        """Do as `submit_request` unless it was done with `key` in the last 24 hours; return the answer of then as JSON.
 
         Raises:
             KeyReused: the key came with another batch.
@@ -124,23 +125,23 @@ class JobQueue:
         while True:
             receipt = self.store.receipt(key)
             if receipt and receipt.at >= now - RECEIPT_KEPT_S:
-                if receipt.digest != self.checks.examine(replace(question, kind="digest"), gone).digest:
+                if receipt.digest != self.checks.examine(replace(request, kind="digest"), gone).digest:
                     raise KeyReused
                 return receipt.reply
             self.store.forget_receipts(now - RECEIPT_KEPT_S)
-            found = self.checks.examine(question, gone)
+            found = self.checks.examine(request, gone)
             try:
                 return reply(self._queue(found, Receipt(key, found.digest, "", now)))
             except KeyTaken:
                 log.debug("the batch of an Idempotency-Key came in twice at once")
 
-    def _queue(self, found: Findings, receipt: Receipt | None = None) -> tuple[Job, ...]:
+    def _queue(self, found: CheckResult, receipt: Receipt | None = None) -> tuple[Job, ...]:
         with self._adding:
             if self._closing:
                 raise QueueClosed
             if len(self.store.queued()) + len(found.jobs) > self.limits.queued:
                 raise QueueFull(self.limits.queued)
-            batch_id, order = fresh_batch_id(self.store, self._draw), self.store.next_order()
+            batch_id, order = unused_batch_id(self.store, self._draw), self.store.next_order()
             now = self.records.clock()
             jobs = new_jobs(found.jobs, found.overrides_json, batch_id=batch_id, order=order, now=now)
             jobs = self.store.add(jobs, replace(receipt, reply=reply(jobs)) if receipt else None)
@@ -195,7 +196,7 @@ class JobQueue:
             if job.cancel_requested and not job.finished:
                 return job
             try:
-                changed = self.records.change(job, CancelAsked())
+                changed = self.records.change(job, CancelRequested())
             except IllegalTransition:
                 raise AlreadyFinished(job_id, job.status) from None
             if changed:
@@ -218,9 +219,11 @@ class JobQueue:
             if job.cancel_requested and not job.finished:
                 raise StillEnding(job_id)
             try:
-                changed = self.records.change(job, HoldAsked())
+                changed = self.records.change(job, PauseRequested())
             except IllegalTransition:
-                raise AlreadyFinished(job_id, job.phase) from None
+                if job.finished:
+                    raise AlreadyFinished(job_id, job.status) from None
+                raise TooLateToPause(job_id) from None
             if changed:
                 if token := self.runner.token(job_id):
                     token.park()
@@ -300,5 +303,5 @@ class JobQueue:
             self._closing = True
         self.checks.close()
         self.runner.begin_close()
-        self.records.tell_all()
+        self.records.notify_all()
         return self.runner.close(timeout)

@@ -1,4 +1,4 @@
-"""How much of the log is shown, how a line of it looks, and the file that keeps it."""
+"""The log: its level, the format of its lines, the limit on repeated lines, the log file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
+from deforum_api.queue import messages
 from deforum_helpers.core.progress_line import LogLines
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,8 @@ _job: ContextVar[str] = ContextVar("job", default=NO_JOB)
 
 
 @contextmanager
-def about_job(job_id: str) -> Iterator[None]:
-    """Let every line that this thread writes to the log meanwhile name the job."""
+def job_in_log(job_id: str) -> Iterator[None]:
+    """Name the job in every log line of this thread while the context lasts."""
     before = _job.set(job_id)
     try:
         yield
@@ -40,15 +41,15 @@ def about_job(job_id: str) -> Iterator[None]:
 
 
 class OneLineFormatter(logging.Formatter):
-    """Writes control characters as escapes and indents tracebacks, so that no prompt can forge a line of the log.
+    """Escapes control characters and indents tracebacks, so that no prompt can forge a log line.
 
-    `%(job)s` is the job that the line is about, or "-".
+    `%(job)s` is the id of the current job, or "-".
     """
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = printable(record.getMessage())
         if left_out := getattr(record, "left_out", 0):
-            record.message += f" ({left_out} more like this were left out.)"
+            record.message = messages.LINES_OMITTED(line=record.message, count=left_out)
         record.job = _job.get()
         if self.usesTime():
             record.asctime = self.formatTime(record, self.datefmt)
@@ -61,14 +62,14 @@ class OneLineFormatter(logging.Formatter):
 
 
 def printable(text: str) -> str:
-    """Return `text` with every character that is not printable as its escape."""
+    """Return `text` with every non-printable character escaped."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
-class Seldom(logging.Filter):
-    """Lets so many lines of one kind pass in a minute; the first one after them says how many there were.
+class RepeatFilter(logging.Filter):
+    """Limits lines with the same template to `most` per minute; the first line afterwards gives the number omitted.
 
-    A kind is what is said, whatever it is said of: clients can cause the same line as often as they like.
+    Without it, clients could fill the log by repeating a request.
     """
 
     def __init__(self, most: int = LINES_A_MINUTE, clock: Callable[[], float] = time.monotonic) -> None:
@@ -91,26 +92,26 @@ class Seldom(logging.Filter):
 
 
 class LogFile(RotatingFileHandler):
-    """A log that begins anew when it is full and keeps the last few; a link in its place is not followed."""
+    """A rotating log file; a symbolic link in its place is not followed."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=LARGEST_LOG_BYTES, backupCount=KEPT_LOGS, encoding="utf-8")
         self.setFormatter(OneLineFormatter(FORMAT))
-        self.addFilter(Seldom())
+        self.addFilter(RepeatFilter())
 
     def _open(self) -> Any:
         return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_without_links)
 
 
 def write_log_file(folder: Path, loggers: tuple[str, ...] = PACKAGES) -> LogFile | None:
-    """Write the log to `deforum.log` in `folder` too, besides where it goes already; no longer to an earlier file.
+    """Write the log to `deforum.log` in `folder` as well, in place of an earlier log file.
 
     Args:
-        folder: is made if it is not there.
-        loggers: names of what is written; "" is the log of every module.
+        folder: created if it does not exist.
+        loggers: names of the loggers; "" is the root logger.
 
     Returns:
-        What writes it; None, with a warning, where the file cannot be written.
+        The handler; None, with a warning, if the file cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,14 +129,14 @@ def write_log_file(folder: Path, loggers: tuple[str, ...] = PACKAGES) -> LogFile
 
 
 def log_level() -> str:
-    """Return the log level that the environment asks for."""
+    """Return the log level set in the environment, INFO by default."""
     wanted = os.environ.get("DEFORUM_API_LOG_LEVEL") or os.environ.get("SD_WEBUI_LOG_LEVEL") or "INFO"
     known = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
     return wanted.upper() if wanted.upper() in known else "INFO"
 
 
 def write_own_log() -> None:
-    """Write the log of our modules, and of nobody else's, to standard error; a second call changes nothing."""
+    """Write the log of this project's modules to standard error; a second call has no effect."""
     for name in PACKAGES:
         logger = logging.getLogger(name)
         logger.setLevel(log_level())
@@ -143,7 +144,7 @@ def write_own_log() -> None:
         if not any(isinstance(writer.formatter, OneLineFormatter) for writer in logger.handlers):
             writer = LogLines()
             writer.setFormatter(OneLineFormatter(FORMAT))
-            writer.addFilter(Seldom())
+            writer.addFilter(RepeatFilter())
             logger.addHandler(writer)
 
 

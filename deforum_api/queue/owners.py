@@ -1,4 +1,4 @@
-"""Which program works on a job, and whether it still lives: several may share one job database."""
+"""The servers that share a job database: which one runs a job, and whether it is still alive."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# A program of which nothing but its heartbeat can be seen is dead after so long without one.
+# A server whose process cannot be seen is dead after this time without a heartbeat.
 SILENCE_S = 30.0
-# A program that looks again after longer than this has slept itself, and the other one perhaps with it.
+# If more time passes between two looks, this machine was suspended, and perhaps the other server with it.
 LONGEST_LOOK_S = 2.0
 
 Read = Callable[..., list[Any]]
 
 
 @dataclass(frozen=True)
-class Me:
-    """This program.
+class ServerIdentity:
+    """The identity of a server's process.
 
     Args:
-        id: drawn at its start.
-        machine: names the machine, its current boot and the space of its process ids; "" = ids say nothing here.
-        pid: its process id.
-        began: its process's start, as the system tells it; tells it from a later process of the same id.
+        id: random, chosen at its start.
+        machine: host name, boot id and PID namespace; "" = process ids cannot be compared.
+        pid: process id.
+        began: start time as the system counts it; distinguishes the process from a later one with the same pid.
     """
 
     id: str
@@ -37,46 +37,46 @@ class Me:
     began: str
 
     @classmethod
-    def now(cls) -> Me:
-        """Return the running program."""
+    def now(cls) -> ServerIdentity:
+        """Return the identity of this process."""
         pid = os.getpid()
         return cls(secrets.token_hex(8), _machine(), pid, process_start(pid) or "")
 
     def enter(self, change: sqlite3.Connection) -> None:
-        """Write this program down, so that others can ask whether it lives."""
+        """Record this server, so that others can check whether it is alive."""
         change.execute(
             "INSERT OR IGNORE INTO servers VALUES (?, ?, ?, ?, 0)",
             (self.id, self.machine, self.pid, self.began),
         )
 
     def beat(self, change: sqlite3.Connection) -> None:
-        """Tell the others that it lives."""
+        """Count one more heartbeat."""
         change.execute("UPDATE servers SET beats = beats + 1 WHERE id = ?", (self.id,))
 
 
 @dataclass(frozen=True)
-class _Heard:
-    """What was heard of another program: its beats, for how long no new one came, and when that was looked at."""
+class _LastBeat:
+    """Another server's heartbeat count, how long it has not changed, and when it was read."""
 
     beats: int
     silent_s: float
     at: float
 
 
-class Owners:
-    """What this program has seen of the others."""
+class OtherServers:
+    """Decides which of the other servers are dead."""
 
-    def __init__(self, me: Me, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, me: ServerIdentity, clock: Callable[[], float] = time.monotonic) -> None:
         self._me = me
         self._clock = clock
-        self._heard: dict[str, _Heard] = {}
+        self._last_beats: dict[str, _LastBeat] = {}
 
     def is_dead(self, read: Read, owner: str) -> bool:
-        """Whether the program `owner` has ended.
+        """Tell whether the server `owner` has ended.
 
-        On this machine its process tells: one that is only slow is there. Of a program elsewhere, before a restart
-        of the machine, hidden from us, or in this very process, which may have begun anew under its old number, the
-        heartbeat tells; it is a count, so that no clock matters.
+        On this machine its process decides, as a slow server still has one. For other machines, earlier boots, hidden
+        processes and this very pid (which a restarted container may reuse) the heartbeat decides; it is a count, so
+        clocks do not matter.
         """
         rows = read("SELECT machine, pid, began, beats FROM servers WHERE id = ?", owner)
         if not rows:
@@ -90,21 +90,21 @@ class Owners:
         return self._silence_s(owner, beats) > SILENCE_S
 
     def _silence_s(self, owner: str, beats: int) -> float:
-        """Return for how long a program has not beaten while this one was awake to hear it."""
-        now, last = self._clock(), self._heard.get(owner)
+        """Return how long a server's heartbeat has not changed while this process was awake."""
+        now, last = self._clock(), self._last_beats.get(owner)
         silent_s = 0.0
         if last is not None and last.beats == beats:
             silent_s = last.silent_s + min(now - last.at, LONGEST_LOOK_S)
-        self._heard[owner] = _Heard(beats, silent_s, now)
+        self._last_beats[owner] = _LastBeat(beats, silent_s, now)
         return silent_s
 
     def tidy(self, change: sqlite3.Connection) -> None:
-        """Forget the programs that own no job any more."""
+        """Delete the servers that own no job."""
         change.execute("DELETE FROM servers WHERE id NOT IN (SELECT owner FROM jobs WHERE owner IS NOT NULL)")
 
 
 def process_start(pid: int) -> str | None:
-    """Return when process `pid` began, in the system's own count; "over" if it has ended; None if it cannot be seen."""
+    """Return the start time of process `pid` as the system counts it; "over" if it has ended; None if unknown."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -114,7 +114,7 @@ def process_start(pid: int) -> str | None:
 
 
 def _exists(pid: int) -> bool:
-    """Whether there is such a process, ours or not; asked only where /proc would show it."""
+    """Tell whether a process exists; called only where /proc would show it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

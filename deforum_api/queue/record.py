@@ -1,22 +1,23 @@
-"""What is known of one job, and the only ways in which that may change."""
+"""The record of a job and its transition table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from deforum_api.queue.errors import cut, few
+from deforum_api.queue import messages
+from deforum_api.queue.errors import limit_warnings, shorten
 from deforum_api.queue.events import (
-    CancelAsked,
     Cancelled,
+    CancelRequested,
     Claimed,
     Delayed,
     Event,
     Failed,
-    HoldAsked,
     Interrupted,
     Moved,
     Parked,
+    PauseRequested,
     Released,
     Reported,
     Resumed,
@@ -37,13 +38,12 @@ ANIMATION = "animation"
 
 MAX_ATTEMPTS = 3
 MAX_DELAY_S = 600.0
-MOST_MESSAGE = 4000
-FILM_FIRST = "Cancelling: its frames become a film before the next job begins."
+MOST_MESSAGE = 4000  # characters
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job as every client sees it.
+    """The record of one job.
 
     Args:
         id, batch_id: `batch(N)-k`, `batch(N)`.
@@ -52,19 +52,20 @@ class Job:
         started_at, last_updated, generating_since: Unix seconds.
         update_interval_time: seconds between the last two updates.
         updates: number of updates so far; two records of one job with equal numbers are the same record.
-        attempt: 1 for the first, one more after each resume, delay and interruption; tells a program that the job
-            is another's by now.
-        delays: how often it failed and was tried again by itself since it was submitted or resumed.
-        interruptions: how often the program that worked on it ended since then.
-        not_before: Unix seconds until which it waits for another try.
-        cancel_requested: the job is to end as CANCELLED as soon as it can.
-        held: the job is paused, or will be at the next frame; it waits until it is resumed.
-        turn: place among the waiting jobs, where it is not that of submission; -1 is before all.
-        max_frames: frames of the whole animation; `frame` of them are written, the last one at Unix time `frame_at`.
+        attempt: 1 at first, incremented by each resume, delay and interruption; a server that holds an older attempt
+            knows that the job is no longer its own.
+        delays: number of automatic retries since it was submitted or resumed.
+        interruptions: number of times a server ended while rendering it, since then.
+        not_before: Unix seconds before which it is not tried again.
+        cancel_requested: it is to end as CANCELLED as soon as possible.
+        held: it is paused, or pauses at its next frame.
+        turn: place in the queue if that differs from the order of submission; -1 is before all.
+        max_frames: frames of the video; `frame` of them are written, the last one at Unix time `frame_at`.
         work: sampling steps of the job, in megapixels; 0 in records of older versions.
-        frames_before: how many of them earlier attempts had written; `frames_in_film`: those of its last cancel.
-        kind: "animation", or the name of a tool, whose arguments are the settings. A tool that stops leaves no files
-            and starts again from its first frame.
+        frames_before: frames that earlier attempts had written; `frames_in_film`: frames in the video made at its last
+            cancel.
+        kind: "animation" or the name of a tool, whose arguments are the settings. A tool that stops leaves no files and
+            starts again from its first frame.
     """
 
     id: str
@@ -114,32 +115,32 @@ class Job:
 
     @property
     def place(self) -> int:
-        """Waiting jobs are taken in the order of their places."""
+        """Sort key of queued jobs."""
         return self.order if self.turn is None else self.turn
 
     def due(self, now: float) -> bool:
-        """Whether a waiting job may be taken at Unix time `now`; a clock that was set back holds none up for long."""
+        """Tell whether a queued job may start at Unix time `now`; a clock that is set back delays it only briefly."""
         return not 0.0 < self.not_before - now <= MAX_DELAY_S
 
     @property
     def seconds_per_frame(self) -> float:
-        """Pace of this attempt's own frames; 0 where nothing is known."""
+        """Mean time of this attempt's frames; 0 if unknown."""
         frames = self.frame - self.frames_before
         return max(0.0, self.frame_at - self.generating_since) / frames if frames > 0 else 0.0
 
     @property
     def eta_seconds(self) -> float:
-        """Seconds until the last frame at that pace; 0 where nothing is known."""
+        """Estimated seconds until the last frame; 0 if unknown."""
         if self.finished or self.phase != "GENERATING":
             return 0.0
         return self.seconds_per_frame * max(0, self.max_frames - self.frame)
 
 
-# Which events a job may meet, by its status and phase. What is not here cannot happen.
+# The (status, phase) pairs in which each event is legal; every other combination is an error.
 TRANSITIONS: dict[type, frozenset[tuple[Status, Phase]]] = {
     Claimed: frozenset({("ACCEPTED", "QUEUED")}),
     Reported: frozenset({("ACCEPTED", phase) for phase in WORKING}),
-    CancelAsked: frozenset({("ACCEPTED", phase) for phase in UNFINISHED}),
+    CancelRequested: frozenset({("ACCEPTED", phase) for phase in UNFINISHED}),
     Succeeded: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Failed: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Delayed: frozenset({("ACCEPTED", phase) for phase in WORKING}),
@@ -148,26 +149,26 @@ TRANSITIONS: dict[type, frozenset[tuple[Status, Phase]]] = {
     Stalled: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Parked: frozenset({("ACCEPTED", phase) for phase in WORKING}),
     Resumed: frozenset({(status, phase) for status in ("FAILED", "CANCELLED") for phase in UNFINISHED}),
-    HoldAsked: frozenset({("ACCEPTED", phase) for phase in ("QUEUED", "PREPARING", "GENERATING")}),
+    PauseRequested: frozenset({("ACCEPTED", phase) for phase in ("QUEUED", "PREPARING", "GENERATING")}),
     Released: frozenset({("ACCEPTED", phase) for phase in UNFINISHED}),
     Moved: frozenset({("ACCEPTED", "QUEUED")}),
 }
 
 
 class IllegalTransition(Exception):
-    """An event that the job's status and phase do not allow."""
+    """The event is not legal in the job's status and phase."""
 
 
 def after(job: Job, event: Event, now: float) -> Job:
     """Return `job` after `event` at Unix time `now`.
 
     Raises:
-        IllegalTransition: the table does not have it.
+        IllegalTransition: `TRANSITIONS` does not allow it.
     """
     if (job.status, job.phase) not in TRANSITIONS[type(event)]:
         raise IllegalTransition(f"{type(event).__name__} does not fit {job.id} ({job.status}, {job.phase}).")
     now = max(now, job.last_updated)
-    changed = _changed(job, event, now)
+    changed = _applied(job, event, now)
     if changed.is_tool and changed.status != "SUCCEEDED":
         changed = _without_files(changed)
     return replace(
@@ -179,9 +180,9 @@ def after(job: Job, event: Event, now: float) -> Job:
     )
 
 
-def _changed(job: Job, event: Event, now: float) -> Job:
+def _applied(job: Job, event: Event, now: float) -> Job:
     if job.cancel_requested and isinstance(event, Failed | Delayed):
-        return _cancelled(job, f"Its end met an error: {event.message}", filmed=False)
+        return _cancelled(job, messages.CANCEL_FAILED(reason=event.message), has_video=False)
     if job.cancel_requested and isinstance(event, Succeeded | Parked):
         event = Cancelled()
     if isinstance(event, Claimed):
@@ -189,53 +190,56 @@ def _changed(job: Job, event: Event, now: float) -> Job:
         return replace(job, phase="PREPARING", phase_progress=0.0, message=message)
     if isinstance(event, Reported):
         return _progressed(job, event, now)
-    if isinstance(event, HoldAsked | Released):
-        return replace(job, held=isinstance(event, HoldAsked) and not job.cancel_requested)
+    if isinstance(event, PauseRequested | Released):
+        return replace(job, held=isinstance(event, PauseRequested) and not job.cancel_requested)
     if isinstance(event, Moved):
         return replace(job, turn=event.turn)
-    if isinstance(event, CancelAsked):
+    if isinstance(event, CancelRequested):
         return _cancel_asked(job)
     if isinstance(event, Succeeded):
         return _succeeded(job, event)
     if isinstance(event, Failed):
         return _failed(job, event)
     if isinstance(event, Cancelled):
-        return _cancelled(job, event.note, filmed=not event.note)
+        return _cancelled(job, event.note, has_video=not event.note)
     if isinstance(event, Stalled):
-        return replace(job, message=event.message or ("Cancelling." if job.cancel_requested else None))
+        cancelling = messages.CANCELLING() if job.cancel_requested else None
+        return replace(job, message=event.message or cancelling)
     if isinstance(event, Interrupted):
         return _interrupted(job)
-    return _waiting_again(job, event)
+    return _requeued(job, event)
 
 
 def _without_files(job: Job) -> Job:
-    """Return the job of a tool, of which nothing is left once it has stopped."""
+    """Return the record of a stopped tool, which leaves no files."""
     if job.phase == "QUEUED":
         return replace(job, outdir=None, timestring=None, frame=0)
     return replace(job, outdir=None, timestring=None) if job.finished else job
 
 
 def _cancel_asked(job: Job) -> Job:
-    asked = replace(job, cancel_requested=True, held=False, not_before=0.0, message="Cancelling.")
+    asked = replace(job, cancel_requested=True, held=False, not_before=0.0, message=messages.CANCELLING())
     if job.phase != "QUEUED":
         return asked
-    if job.frame > job.frames_in_film:  # what was not made into a film yet is to become one
-        return replace(asked, turn=-1, message=FILM_FIRST)
+    if job.frame > job.frames_in_film:  # frames that are in no video yet become one before the job ends
+        return replace(asked, turn=-1, message=messages.VIDEO_BEFORE_CANCEL())
     ended = _cancelled(asked)
-    return ended if job.frame else replace(ended, message="Cancelled before it began.")
+    return ended if job.frame else replace(ended, message=messages.CANCELLED_UNSTARTED())
 
 
 def _failed(job: Job, event: Failed) -> Job:
     error_type: ErrorType = "RETRYABLE" if event.retryable else "TERMINAL"
-    return replace(job, status="FAILED", error_type=error_type, message=cut(event.message, MOST_MESSAGE))
+    return replace(job, status="FAILED", error_type=error_type, message=shorten(event.message, MOST_MESSAGE))
 
 
-def _cancelled(job: Job, note: str = "", *, filmed: bool = True) -> Job:
-    """Return the cancelled job; frames that were not `filmed` are to be if it is resumed and cancelled again."""
-    where = "" if filmed or not job.frame or job.is_tool else f", which are in {job.outdir}"
-    message = f"Cancelled after {job.frame} of {job.max_frames} frames{where}. {note}".rstrip()
-    job = replace(job, frames_in_film=job.frame) if filmed else job
-    return replace(job, status="CANCELLED", message=message, turn=None)
+def _cancelled(job: Job, note: str = "", *, has_video: bool = True) -> Job:
+    """Return the cancelled job; without `has_video` its frames become one if it is resumed and cancelled again."""
+    if has_video or not job.frame or job.is_tool:
+        message = messages.CANCELLED(frame=job.frame, frames=job.max_frames)
+    else:
+        message = messages.CANCELLED_WITHOUT_VIDEO(frame=job.frame, frames=job.max_frames, outdir=job.outdir)
+    job = replace(job, frames_in_film=job.frame) if has_video else job
+    return replace(job, status="CANCELLED", message=f"{message} {note}" if note else message, turn=None)
 
 
 def _interrupted(job: Job) -> Job:
@@ -243,19 +247,22 @@ def _interrupted(job: Job) -> Job:
     if ending and job.is_tool:
         return _cancelled(job)
     if count >= MAX_ATTEMPTS and ending:
-        return _cancelled(job, f"The program ended {count} times before they became a film.", filmed=False)
+        return _cancelled(job, messages.CANCEL_INTERRUPTED(count=count), has_video=False)
     if count >= MAX_ATTEMPTS:
-        again = "start again" if job.is_tool else "go on from its last frame"
-        message = f"interrupted by restart {count} times; resume it to {again}."
-        return _failed(job, Failed(f"generation error: {message}", retryable=True))
-    again = "starts again" if job.is_tool else "goes on from its last frame"
+        message = (
+            messages.TOOL_INTERRUPTED_TOO_OFTEN(count=count)
+            if job.is_tool
+            else messages.INTERRUPTED_TOO_OFTEN(count=count)
+        )
+        return _failed(job, Failed(message, retryable=True))
+    message = messages.TOOL_INTERRUPTED() if job.is_tool else messages.INTERRUPTED()
     return replace(
         _queued(job),
         attempt=job.attempt + 1,
         interruptions=count,
         cancel_requested=ending,
         held=job.held and not ending,
-        message="Cancelling." if ending else f"Interrupted by restart; it {again}.",
+        message=messages.CANCELLING() if ending else message,
     )
 
 
@@ -278,7 +285,7 @@ def _progressed(job: Job, event: Reported, now: float) -> Job:
         generating_since=now if begins else job.generating_since,
         frames_before=frame if begins else job.frames_before,
         frame_at=now if frame > job.frame else job.frame_at,
-        warnings=few((*job.warnings, *event.warnings)),
+        warnings=limit_warnings((*job.warnings, *event.warnings)),
     )
 
 
@@ -293,17 +300,17 @@ def _succeeded(job: Job, event: Succeeded) -> Job:
         frame=event.frames,
         max_frames=event.frames,
         message=None,
-        warnings=few((*job.warnings, *event.warnings)),
+        warnings=limit_warnings((*job.warnings, *event.warnings)),
     )
 
 
-def _waiting_again(job: Job, event: Parked | Resumed | Delayed) -> Job:
+def _requeued(job: Job, event: Parked | Resumed | Delayed) -> Job:
     job = _queued(job)
     if isinstance(event, Parked):
         return job
     job = replace(job, attempt=job.attempt + 1)
     if isinstance(event, Delayed):
-        message = f"{cut(event.message, MOST_MESSAGE)} {event.note}".rstrip()
+        message = f"{shorten(event.message, MOST_MESSAGE)} {event.note}".rstrip()
         return replace(job, delays=job.delays + 1, not_before=event.until, message=message)
     return replace(job, delays=0, interruptions=0, not_before=0.0)
 

@@ -1,4 +1,4 @@
-"""Jobs that were read lately, kept as they are, so that a list of a thousand is not read a thousand times."""
+"""Changes to the records of a store, notification of listeners, and a cache of records."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from deforum_api.queue.store import JobStore
 BUDGET_CHARACTERS = 50_000_000
 
 
-class Recent:
-    """The jobs that were kept last, as many as the budget allows. For one thread at a time."""
+class JobCache:
+    """A cache of the most recently read jobs, limited by the length of their settings. Not thread-safe."""
 
     def __init__(self, budget: int = BUDGET_CHARACTERS) -> None:
         self._jobs: OrderedDict[int, Job] = OrderedDict()
         self._budget = budget
 
     def get(self, number: int, updates: int) -> Job | None:
-        """Return job `number` as it is after so many updates, or None."""
+        """Return job `number` if it is cached with this number of updates, else None."""
         job = self._jobs.get(number)
         return job if job and job.updates == updates else None
 
     def keep(self, job: Job) -> None:
-        """Keep `job`, and forget the oldest for it."""
+        """Add `job`, and evict the oldest jobs beyond the budget."""
         before = self._jobs.pop(job.order, None)
         self._jobs[job.order] = job
         self._budget += _size(before) - _size(job)
@@ -43,22 +43,22 @@ def _size(job: Job | None) -> int:
 
 
 class Superseded(Exception):
-    """The job is another attempt's by now, here or in another program."""
+    """Another attempt at the job has begun, in this or another server."""
 
 
 class Records:
-    """The jobs of a store.
+    """Applies events to the jobs of a store and notifies listeners.
 
     Args:
-        store: keeps them.
-        clock: Unix time in seconds.
+        store: the job store.
+        clock: returns Unix time in seconds.
     """
 
     def __init__(self, store: JobStore, clock: Callable[[], float]) -> None:
         self.store = store
         self.clock = clock
         self._listeners: dict[str, list[Callable[[], None]]] = {}
-        self._told: dict[str, int] = {}
+        self._notified: dict[str, int] = {}
 
     def job(self, job_id: str) -> Job:
         """Return the job.
@@ -72,7 +72,7 @@ class Records:
         return job
 
     def change(self, job: Job, event: Event) -> Job | None:
-        """Apply `event` to the record `job`; None if the kept record is another one by now.
+        """Apply `event` to the record `job`; None if the stored record has changed meanwhile.
 
         Raises:
             IllegalTransition: the job's status and phase do not allow the event.
@@ -81,7 +81,7 @@ class Records:
         return changed[0] if changed else None
 
     def change_together(self, *changes: tuple[Job, Event]) -> tuple[Job, ...] | None:
-        """Apply an event to each record, to all or none; None if a kept record is another one by now.
+        """Apply an event to each record, all or none; None if a stored record has changed meanwhile.
 
         Raises:
             IllegalTransition: a job's status and phase do not allow its event; none is changed.
@@ -92,14 +92,14 @@ class Records:
         if not self.store.swap(*swaps[0], *swaps[1:]):
             return None
         for new in changed:
-            self._tell(new.id, new.updates)
+            self._notify(new.id, new.updates)
         return changed
 
     def apply_to_attempt(self, job: Job, event: Event) -> Job:
-        """Apply `event` to the job that works as the attempt `job`.
+        """Apply `event` to the running attempt `job`.
 
         Raises:
-            Superseded: it does not any more.
+            Superseded: another attempt has begun, or the job has ended.
         """
         while True:
             kept = self.store.get(job.id)
@@ -111,7 +111,7 @@ class Records:
 
     @contextmanager
     def listen(self, job_id: str, changed: Callable[[], None]) -> Iterator[None]:
-        """Call `changed` (from any thread) after every update of the job, and whenever all are told."""
+        """Call `changed` (from any thread) after every update of the job and on every `notify_all`."""
         self._listeners.setdefault(job_id, []).append(changed)
         try:
             yield
@@ -120,23 +120,23 @@ class Records:
             listeners.remove(changed)
             if not listeners:
                 self._listeners.pop(job_id, None)
-                self._told.pop(job_id, None)
+                self._notified.pop(job_id, None)
 
-    def tell_all(self) -> None:
-        """Tell every listener."""
+    def notify_all(self) -> None:
+        """Notify every listener."""
         for job_id in list(self._listeners):
-            self._tell(job_id)
+            self._notify(job_id)
 
-    def tell_changed(self) -> None:
-        """Tell the listeners of jobs that another program has changed."""
+    def notify_changed(self) -> None:
+        """Notify the listeners of jobs that another server has changed."""
         for job_id in list(self._listeners):
             job = self.store.get(job_id)
-            if job is None or job.updates > self._told.get(job_id, -1):
-                self._tell(job_id, job.updates if job else 0)
+            if job is None or job.updates > self._notified.get(job_id, -1):
+                self._notify(job_id, job.updates if job else 0)
 
-    def _tell(self, job_id: str, updates: int | None = None) -> None:
+    def _notify(self, job_id: str, updates: int | None = None) -> None:
         listeners = tuple(self._listeners.get(job_id, ()))
         if listeners and updates is not None:
-            self._told[job_id] = updates
+            self._notified[job_id] = updates
         for changed in listeners:
             changed()

@@ -1,6 +1,6 @@
-"""What works the jobs off: one at a time, each attempt fenced off from others, interrupted and delayed ones again.
+"""Runs the queued jobs one at a time and watches them; interrupted and delayed ones run again.
 
-Motion previews are worked off beside the others, one at a time as well: they need no model.
+Motion previews run beside the other jobs, also one at a time, as they need no model.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from deforum_api.queue import messages
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.events import (
     Cancelled,
@@ -23,12 +24,12 @@ from deforum_api.queue.events import (
     Parked,
     Stalled,
 )
-from deforum_api.queue.logs import about_job
+from deforum_api.queue.logs import job_in_log
 from deforum_api.queue.record import IllegalTransition, Job
 from deforum_api.queue.records import Records, Superseded
 from deforum_api.queue.submission import Limits
-from deforum_api.queue.watchdog import Attempt, Patience
-from deforum_api.queue.worker import Check, Render, Worker, attempt, reported
+from deforum_api.queue.watchdog import Attempt, SilenceLimits
+from deforum_api.queue.worker import Check, Render, Worker, attempt, progress_event
 from deforum_helpers.core import errors
 from deforum_helpers.core.progress import CancelToken
 
@@ -41,21 +42,19 @@ LOOK_EVERY_S = 0.5
 
 
 def is_preview(job: Job) -> bool:
-    """Tell whether a job is a motion preview: the camera moves a test picture, and nothing is generated."""
+    """Tell whether a job is a motion preview, which warps a test image and generates nothing."""
     text = "" if job.is_tool else job.settings_json
     return '"motion_preview_mode"' in text and json.loads(text).get("motion_preview_mode") is True
 
 
 class Runner:
-    """Renders the waiting jobs of `records` on one thread, and looks on another at what other programs do to them.
-
-    A third renders motion previews.
+    """Renders queued jobs on one thread and motion previews on another; a third watches both and the database.
 
     Args:
         records: the jobs.
         check: (settings, options_overrides) -> prepared job.
         render: renders a prepared job.
-        limits: how many ended jobs are remembered, and when a failed one is tried again.
+        limits: number of finished jobs to keep, delays of retries, times after which a job hangs.
     """
 
     def __init__(self, records: Records, check: Check, render: Render, limits: Limits) -> None:
@@ -64,54 +63,51 @@ class Runner:
         self._records = records
         self._limits = limits
         self._running: dict[str, Attempt] = {}
-        self._given_up: Attempt | None = None
-        self._patience = Patience(limits.hang_after_s, limits.give_up_after_s)
+        self._abandoned: Attempt | None = None
+        self._patience = SilenceLimits(limits.hang_after_s, limits.abandon_after_s)
         self._stopping = threading.Event()
         self._workers = {
             previews: Worker(partial(self._work_next, previews=previews)) for previews in (False, True)
         }
-        self._watch = threading.Thread(target=self._look_on, name="deforum-watch", daemon=True)
+        self._watch = threading.Thread(target=self._watch_loop, name="deforum-watch", daemon=True)
         self._adopt()
         for _ in records.store.queued():
             self.wake()
         self._watch.start()
 
     def wake(self) -> None:
-        """Let the workers look for one more job."""
+        """Let each worker look for another job."""
         for worker in self._workers.values():
             worker.wake()
 
     @property
     def running(self) -> str | None:
-        """The id of the job that works here, or None; that of a preview only where nothing else does."""
+        """The id of the job that runs here, or None; that of a motion preview only if no other job runs."""
         working = sorted(self._running.values(), key=lambda one: is_preview(one.job))
         return working[0].job.id if working else None
 
     def token(self, job_id: str) -> CancelToken | None:
-        """Return the token of a job that works here, or None."""
+        """Return the cancel token of a job that runs here, or None."""
         running = self._running.get(job_id)
         return running.token if running else None
 
     @property
     def hanging(self) -> str | None:
-        """What keeps the worker from its jobs, as plain sentences; None if nothing does."""
-        given_up = self._given_up
-        if given_up is not None and not given_up.over:
-            return (
-                f"The job {given_up.job.id} was cancelled and does not answer; no other is begun before it does. "
-                "Start the program again to go on at once."
-            )
-        named = (running.named for running in list(self._running.values()))
-        return next((text for text in named if text), None)
+        """The message about a hanging job that blocks the worker, or None."""
+        abandoned = self._abandoned
+        if abandoned is not None and not abandoned.ended:
+            return messages.CANCELLED_JOB_HANGS(id=abandoned.job.id)
+        hang_report = (running.hang_report for running in list(self._running.values()))
+        return next((text for text in hang_report if text), None)
 
     def begin_close(self) -> None:
-        """Take no more jobs and let the working one stop at its next frame."""
+        """Start no more jobs and park the running ones."""
         self._stopping.set()
         for running in list(self._running.values()):
             running.token.park()
 
     def close(self, timeout: float) -> bool:
-        """Return whether everything here has stopped, within `timeout` seconds."""
+        """Wait at most `timeout` seconds for the threads to stop; return whether they have."""
         deadline = time.monotonic() + timeout
         left = [worker.stop(max(0.0, deadline - time.monotonic())) for worker in self._workers.values()]
         self._watch.join(timeout)
@@ -121,7 +117,7 @@ class Runner:
         claimed = self._claim(previews)
         if claimed is None:
             return
-        with about_job(claimed.job.id):
+        with job_in_log(claimed.job.id):
             self._work_on(claimed)
         self._records.store.prune(self._limits.finished)
         self.wake()
@@ -134,13 +130,13 @@ class Runner:
             )
             ended = self._end(job, event)
         finally:
-            claimed.over = True
+            claimed.ended = True
             self._running.pop(job.id, None)
         if ended:
             log.info("%s ended: %s%s", job.id, ended.status, f" ({ended.message})" if ended.message else "")
 
     def _claim(self, previews: bool) -> Attempt | None:
-        """Take the first job, or the first preview, that is due; None if none is or the queue closes."""
+        """Claim the first job (with `previews`, motion preview) that is due; None if none is or the queue closes."""
         while not self._stopping.is_set():
             job = self._first_due(previews)
             if job is None:
@@ -151,7 +147,7 @@ class Runner:
                 continue
             if claimed:
                 running = self._running[job.id] = Attempt(claimed, CancelToken())
-                self._obey(claimed, running.token)
+                self._forward_requests(claimed, running.token)
                 if self._stopping.is_set():
                     running.token.park()
                 return running
@@ -163,14 +159,16 @@ class Runner:
         return next((job for job in jobs if job and job.due(now) and is_preview(job) == previews), None)
 
     def _report(self, running: Attempt, progress: Progress) -> None:
-        """Record where the job stands.
+        """Record the job's progress.
 
         Raises:
-            Parked: it is another attempt's by now, whose files these are.
+            Parked: another attempt has begun and owns the files.
         """
-        running.told(progress)
+        running.note_progress(progress)
         try:
-            self._obey(self._records.apply_to_attempt(running.job, reported(progress)), running.token)
+            self._forward_requests(
+                self._records.apply_to_attempt(running.job, progress_event(progress)), running.token
+            )
         except Superseded:
             running.token.park()
             kept = self._records.store.get(running.job.id)
@@ -180,14 +178,14 @@ class Runner:
             log.warning("%s: progress was not recorded: %s", running.job.id, error)
 
     def _end(self, job: Job, event: Event) -> Job | None:
-        """Record how the attempt ended; None if it was no longer ours or cannot be recorded before the queue closes."""
+        """Record the end of an attempt; None if another one has begun or the queue closes before it is recorded."""
         if isinstance(event, Failed) and self._stopping.is_set():
-            # A program that ends starts no more threads, among others; what fails for good does so again.
+            # A failure now may be caused by the shutdown itself (no new threads, for one); a real one recurs.
             log.warning("%s failed while the program ends; it goes on at the next start.", job.id)
             event = Parked()
         if isinstance(event, Failed) and event.retryable and job.delays < len(self._limits.retry_after_s):
             delay = self._limits.retry_after_s[job.delays]
-            note = f"It is tried again by itself after {delay:g} s."
+            note = messages.RETRY_SCHEDULED(delay=delay)
             event = Delayed(event.message, self._records.clock() + delay, note)
         while True:
             try:
@@ -202,27 +200,27 @@ class Runner:
             if self._stopping.wait(LOOK_EVERY_S):
                 return None
 
-    def _look_on(self) -> None:
+    def _watch_loop(self) -> None:
         trouble = ""
         while not self._stopping.wait(LOOK_EVERY_S):
-            trouble = self._look_despite(trouble)
+            trouble = self._watch_once(trouble)
 
-    def _look_despite(self, trouble: str) -> str:
-        """Look and return the database's trouble, "" for none; what was told before is not told twice a second."""
+    def _watch_once(self, trouble: str) -> str:
+        """Check once; return the database's error message or "". An error equal to `trouble` is not logged again."""
         try:
-            self._look()
+            self._check_jobs()
         except StoreUnavailable as error:
             if error.message != trouble:
                 log.error("%s", error)
             return error.message
         return ""
 
-    def _look(self) -> None:
-        """Do what other programs, and the time, ask for."""
+    def _check_jobs(self) -> None:
+        """React to other servers, cancels, retries that are due, and hanging jobs."""
         store = self._records.store
         for running in list(self._running.values()):
-            with about_job(running.job.id):
-                self._look_after(running)
+            with job_in_log(running.job.id):
+                self._watch_attempt(running)
         if self._running:
             store.beat()
         self._adopt()
@@ -230,58 +228,57 @@ class Runner:
         for previews in self._workers.keys() - busy:
             if self._first_due(previews):
                 self._workers[previews].wake()
-        self._records.tell_changed()
+        self._records.notify_changed()
 
-    def _look_after(self, running: Attempt) -> None:
+    def _watch_attempt(self, running: Attempt) -> None:
         job, token = running.job, running.token
         kept = self._records.store.get(job.id)
         if kept is None or kept.attempt != job.attempt:
             token.park()
         else:
-            self._obey(kept, token)
+            self._forward_requests(kept, token)
         silence_s = running.silence_s(self._patience)
         try:
-            if silence_s < self._patience.named_after_s(at_frames=running.at_frames):
-                self._unname(running)
-            elif running.named is None:
-                self._name(running, silence_s)
+            if silence_s < self._patience.hanging_after_s(at_frames=running.at_frames):
+                self._clear_hanging(running)
+            elif running.hang_report is None:
+                self._report_hanging(running, silence_s)
             unanswered_s = running.unanswered_s()
-            if unanswered_s >= self._patience.given_up_after_s and running.phase != "POST_PROCESSING":
-                self._give_up(running)
+            if unanswered_s >= self._patience.abandoned_after_s and running.phase != "POST_PROCESSING":
+                self._abandon(running)
         except Superseded:
             log.debug("%s ended just now", job.id)
 
-    def _name(self, running: Attempt, silence_s: float) -> None:
-        running.named = running.hanging(silence_s)
-        log.error("%s: %s", running.job.id, running.named)
+    def _report_hanging(self, running: Attempt, silence_s: float) -> None:
+        running.hang_report = running.hanging(silence_s)
+        log.error("%s: %s", running.job.id, running.hang_report)
         _log_stack(running)
-        self._records.apply_to_attempt(running.job, Stalled(running.named))
+        self._records.apply_to_attempt(running.job, Stalled(running.hang_report))
 
-    def _unname(self, running: Attempt) -> None:
-        if running.named is not None:
-            running.named = None
+    def _clear_hanging(self, running: Attempt) -> None:
+        if running.hang_report is not None:
+            running.hang_report = None
             log.warning("%s: it moves again.", running.job.id)
             self._records.apply_to_attempt(running.job, Stalled(None))
 
-    def _give_up(self, running: Attempt) -> None:
-        """End a cancelled job that does not answer; its thread, and what that holds, cannot be taken from it."""
-        self._given_up = running
+    def _abandon(self, running: Attempt) -> None:
+        """Record the end of a cancelled job that does not respond; its thread cannot be killed and keeps the device."""
+        self._abandoned = running
         self._running.pop(running.job.id, None)
         log.error("%s was cancelled, but does not answer.", running.job.id)
         _log_stack(running)
-        still = "" if running.job.is_tool else "; its frames become a film if it still does"
-        note = f"It did not answer{still}."
+        note = messages.TOOL_UNRESPONSIVE() if running.job.is_tool else messages.JOB_UNRESPONSIVE()
         self._records.apply_to_attempt(running.job, Cancelled(note))
 
-    def _obey(self, job: Job, token: CancelToken) -> None:
-        """Pass on what was asked of the job, here or in another program."""
+    def _forward_requests(self, job: Job, token: CancelToken) -> None:
+        """Forward a cancel or pause, requested here or at another server, to the job's token."""
         if job.cancel_requested:
             token.cancel()
         elif job.held:
             token.park()
 
     def _adopt(self) -> None:
-        """Queue the jobs of programs that ended, or end those that were interrupted too often."""
+        """Queue the jobs of servers that have ended, or fail those interrupted too often."""
         for job in self._records.store.orphans():
             try:
                 adopted = self._records.change(job, Interrupted())

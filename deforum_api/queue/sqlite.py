@@ -1,4 +1,4 @@
-"""The job database as a file: opened, checked, brought to this program's version; its troubles in plain words."""
+"""A job store in an SQLite file: opening, checking, migrating and repairing it, with its errors as messages."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from deforum_api.queue import messages
 from deforum_api.queue.descriptors import out_of_descriptors
 from deforum_api.queue.errors import StoreUnavailable
-from deforum_api.queue.owners import Me, Owners
+from deforum_api.queue.owners import OtherServers, ServerIdentity
 from deforum_api.queue.record import WORKING, Job, Status
-from deforum_api.queue.records import Recent
-from deforum_api.queue.store import KeyTaken, OtherRecord, Receipt
+from deforum_api.queue.records import JobCache
+from deforum_api.queue.store import KeyTaken, Receipt, StaleRecord
 
 # "DFRM": tells our file from any other SQLite database.
 APPLICATION_ID = 0x4446524D
 BUSY_TIMEOUT_S = 5.0
 BUSY_PAUSE_S = 0.05
 
-# One script per version; a database has seen the first `user_version` of them. Never edited, only added to.
+# One script per version; `user_version` of a database counts those applied. Append only, never edit.
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE jobs (
@@ -71,33 +72,32 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
-def opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    """Return a connection that writes the database at `path` and one that reads it; a new file gets its tables.
+def open_database(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """Return a writing and a reading connection to the database at `path`; creates and migrates it if necessary.
 
     Raises:
-        StoreUnavailable: it cannot be opened, is damaged, of a newer program, or no job database. It is left as it is.
+        StoreUnavailable: it cannot be opened, is damaged, newer, or not a job database; it is left unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreUnavailable(
-            f"The output folder {path.parent} cannot be made ({error.strerror})."
-        ) from None
-    writer = _connected(path)
+        message = messages.FOLDER_NOT_MADE(folder=path.parent, reason=error.strerror)
+        raise StoreUnavailable(message) from None
+    writer = _connect(path)
     try:
-        with plain_errors(path):
+        with database_errors(path):
             _check(writer, path)
             _write_ahead(writer)
             writer.execute("PRAGMA foreign_keys = ON")
             _migrate(writer)
-        return writer, _connected(path)
+        return writer, _connect(path)
     except BaseException:
         writer.close()
         raise
 
 
 def write_back(connection: sqlite3.Connection, path: Path) -> None:
-    """Write all that `connection` holds to `path` again, from where its file was removed while it was open.
+    """Write the content of `connection` to `path` again after its file was removed while open.
 
     Raises:
         StoreUnavailable: it cannot be written.
@@ -107,34 +107,33 @@ def write_back(connection: sqlite3.Connection, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         for ending in ("-wal", "-shm"):  # of the file that was removed; they do not fit to another
             path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
-        with plain_errors(path), closing(sqlite3.connect(part)) as copy:
+        with database_errors(path), closing(sqlite3.connect(part)) as copy:
             connection.backup(copy)
         if not path.exists():  # another program may have been first
             os.replace(part, path)
     except OSError as error:
-        raise StoreUnavailable(
-            f"The job database {path} was removed and cannot be written again ({error.strerror})."
-        ) from None
+        message = messages.DATABASE_NOT_REWRITTEN(path=path, reason=error.strerror)
+        raise StoreUnavailable(message) from None
     finally:
         with suppress(OSError):
             part.unlink()
 
 
 @contextmanager
-def plain_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite says inside into one sentence and a way out.
+def database_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into messages that say what to do.
 
     Raises:
-        StoreUnavailable: it said something.
+        StoreUnavailable: SQLite raised an error.
     """
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreUnavailable(_sentence(path, str(error))) from error
+        raise StoreUnavailable(_error_message(path, str(error))) from error
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    with plain_errors(path):
+def _connect(path: Path) -> sqlite3.Connection:
+    with database_errors(path):
         return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
 
 
@@ -146,19 +145,16 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     connection.execute("COMMIT")
     if tables and application != APPLICATION_ID:
-        raise StoreUnavailable(f"{path} is a database of another program; move it away, then start again.")
+        raise StoreUnavailable(messages.DATABASE_FOREIGN(path=path))
     if version > len(MIGRATIONS):
-        raise StoreUnavailable(
-            f"The job database {path} was written by a newer version of this program (its version is {version}, "
-            f"{len(MIGRATIONS)} is known here); update this program, or move the file away to begin with no jobs."
-        )
+        raise StoreUnavailable(messages.DATABASE_NEWER(path=path, found=version, known=len(MIGRATIONS)))
     (health,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if health != "ok":
         raise StoreUnavailable(_damaged(path, " ".join(health.split())))
 
 
 def _write_ahead(connection: sqlite3.Connection, tries: int = int(BUSY_TIMEOUT_S / BUSY_PAUSE_S)) -> None:
-    """Let readers and the writer not wait for each other."""
+    """Switch to write-ahead logging, with which readers and the writer do not block each other."""
     try:
         connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
@@ -170,7 +166,7 @@ def _write_ahead(connection: sqlite3.Connection, tries: int = int(BUSY_TIMEOUT_S
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the tables to this program's version, one program at a time."""
+    """Apply the missing migrations, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -186,64 +182,58 @@ def _migrate(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _sentence(path: Path, said: str) -> str:
+def _error_message(path: Path, said: str) -> str:
     if "locked" in said or "busy" in said:
-        return f"The job database {path} is locked by another program; close that program, then try again."
+        return messages.DATABASE_LOCKED(path=path)
     if out_of_descriptors():
-        return (
-            f"The job database {path} cannot be opened: too many files and connections are open; try again."
-        )
+        return messages.DATABASE_NOT_OPENED(path=path)
     if "readonly" in said or "unable to open" in said or "authorization" in said:
-        return (
-            f"The job database {path} cannot be written ({said}); allow this user to write the file and its "
-            "folder, or choose another output folder."
-        )
+        return messages.DATABASE_READ_ONLY(path=path, reason=said)
     if "full" in said:
-        return f"The disk is full: the job database {path} could not be written; free some space."
+        return messages.DATABASE_DISK_FULL(path=path)
     if "not a database" in said or "malformed" in said or "corrupt" in said:
         return _damaged(path, said)
-    return f"The job database {path} does not work ({said})."
+    return messages.DATABASE_FAILED(path=path, reason=said)
 
 
 def _damaged(path: Path, reason: str) -> str:
-    return (
-        f"The job database {path} is damaged ({reason[:200]}); it was left as it is. Put a copy of it back, or move it "
-        "away together with its -wal and -shm files to begin with no jobs; films and frames do not depend on it."
-    )
+    return messages.DATABASE_DAMAGED(path=path, reason=reason[:200])
 
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "deforum_jobs.sqlite3"
-AT_ONCE = 500  # SQLite takes a thousand values or more with one question
+JOBS_PER_QUERY = 500  # SQLite takes a thousand values or more with one question
 _FIELDS = frozenset(field.name for field in fields(Job))
 _IN_COLUMNS = frozenset({"settings_json", "overrides_json", "order", "kind"})
-_WHOLE = "SELECT number, kind, record, settings_json, overrides_json FROM jobs JOIN submitted USING (number)"
+_SELECT_JOBS = (
+    "SELECT number, kind, record, settings_json, overrides_json FROM jobs JOIN submitted USING (number)"
+)
 
 
 class SqliteStore:
-    """A `JobStore` in one file that several servers may share.
+    """A `JobStore` in one file, which several servers may share.
 
-    Reads have a connection of their own: no answer waits until a change has reached the disk. A change is on the
-    disk when its method returns, except for mere progress of a working job, which only a power failure can lose.
+    Reads have a connection of their own, so no response waits for a write. A change is durable when its method returns,
+    except for mere progress of a running job, which a power failure may lose.
 
     Args:
-        path: of the database; its folder is made. Beside it SQLite keeps `-wal` and `-shm`.
-        me: the program that the working jobs of this store belong to.
+        path: the database file; its folder is created. SQLite adds `-wal` and `-shm` files.
+        me: the server that owns the running jobs of this store.
 
     Raises:
         StoreUnavailable: it cannot be opened, or is no job database of a version that this program knows.
     """
 
-    def __init__(self, path: Path, me: Me | None = None) -> None:
+    def __init__(self, path: Path, me: ServerIdentity | None = None) -> None:
         self.path = path
         self._file: tuple[int, int] | None = None
-        self._me = me or Me.now()
-        self._writer, self._reader = opened(path)
-        self._file = self._file_there()
+        self._me = me or ServerIdentity.now()
+        self._writer, self._reader = open_database(path)
+        self._file = self._file_identity()
         self._writing, self._reading = threading.Lock(), threading.Lock()
-        self._owners = Owners(self._me)
-        self._recent = Recent()
+        self._owners = OtherServers(self._me)
+        self._recent = JobCache()
 
     def add(self, jobs: Sequence[Job], receipt: Receipt | None = None) -> tuple[Job, ...]:
         with self._change() as change:
@@ -271,8 +261,8 @@ class SqliteStore:
 
     def swap(self, old: Job, new: Job, *more: tuple[Job, Job]) -> bool:
         changes = ((old, new), *more)
-        durable = not all(_is_mere_progress(*one) for one in changes)
-        with suppress(OtherRecord), self._change(durable=durable) as change:
+        durable = not all(_is_progress_only(*one) for one in changes)
+        with suppress(StaleRecord), self._change(durable=durable) as change:
             for one in changes:
                 self._swap(change, *one)
             return True
@@ -288,7 +278,7 @@ class SqliteStore:
             (*_columns(new), _working(old) and _working(new), owner, old.id, old.updates),
         )
         if changed.rowcount != 1:
-            raise OtherRecord(old.id)
+            raise StaleRecord(old.id)
 
     def batch(self, batch_id: str) -> tuple[Job, ...]:
         return self._jobs("WHERE batch_id = ? ORDER BY number", batch_id)
@@ -323,7 +313,7 @@ class SqliteStore:
             return removed.rowcount == 1
 
     def next_order(self) -> int:
-        with self._reading, plain_errors(self.path):
+        with self._reading, database_errors(self.path):
             return _next_order(self._reader)
 
     def prune(self, keep: int) -> None:
@@ -354,7 +344,7 @@ class SqliteStore:
         if not others:
             return ()
         dead = [owner for owner in others if self._owners.is_dead(self._read, owner)]
-        rows = (row for owner in dead for row in self._read(f"{_WHOLE} WHERE owner = ?", owner))
+        rows = (row for owner in dead for row in self._read(f"{_SELECT_JOBS} WHERE owner = ?", owner))
         return tuple(map(_job, rows))
 
     def close(self) -> None:
@@ -366,10 +356,10 @@ class SqliteStore:
 
     @contextmanager
     def _change(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """Do all of what happens inside, or nothing; with `durable` it is on the disk afterwards."""
-        if durable and self._file_there() != self._file:
-            self._find_file()
-        with self._writing, plain_errors(self.path):
+        """Open a transaction; with `durable` its changes are on the disk afterwards."""
+        if durable and self._file_identity() != self._file:
+            self._reopen_file()
+        with self._writing, database_errors(self.path):
             self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -380,8 +370,8 @@ class SqliteStore:
                     self._writer.execute("ROLLBACK")
                 raise
 
-    def _file_there(self) -> tuple[int, int] | None:
-        """Return what tells the file at the path from others; None if there is none."""
+    def _file_identity(self) -> tuple[int, int] | None:
+        """Return device and inode of the file at the path; None if it does not exist."""
         try:
             status = self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -390,43 +380,43 @@ class SqliteStore:
             return self._file  # SQLite will say what is wrong with it
         return status.st_dev, status.st_ino
 
-    def _find_file(self) -> None:
-        """Go on in the file at the path, which is not the one that was opened, or is to be made again.
+    def _reopen_file(self) -> None:
+        """Reopen the file at the path after it was replaced, or write it again after it was removed.
 
-        Somebody emptied the output folder, or put a copy back. SQLite would go on in a file without a name, which no
-        program finds at its next start.
+        When a user empties the output folder or restores a copy, SQLite would continue in the unlinked file, which is
+        lost at the next start.
         """
-        with self._writing, self._reading, plain_errors(self.path):
-            if self._file_there() is None:
+        with self._writing, self._reading, database_errors(self.path):
+            if self._file_identity() is None:
                 write_back(self._writer, self.path)
-            writer, reader = opened(self.path)
+            writer, reader = open_database(self.path)
             self._writer.close()
             self._reader.close()
-            self._writer, self._reader, self._recent = writer, reader, Recent()
-            self._file = self._file_there()
+            self._writer, self._reader, self._recent = writer, reader, JobCache()
+            self._file = self._file_identity()
         log.warning("The job database %s was removed or replaced while this program ran.", self.path)
 
     def _jobs(self, which: str, *values: Any) -> tuple[Job, ...]:
-        """Return the jobs that the clauses `which` choose, reading only those that changed since they were read."""
-        with self._reading, plain_errors(self.path), _unchanging(self._reader) as reader:
+        """Return the jobs selected by the SQL clauses `which`; unchanged ones come from the cache."""
+        with self._reading, database_errors(self.path), _snapshot(self._reader) as reader:
             chosen = reader.execute(f"SELECT number, updates FROM jobs {which}", values).fetchall()
             jobs = {number: self._recent.get(number, updates) for number, updates in chosen}
             changed = [number for number, job in jobs.items() if job is None]
-            for first in range(0, len(changed), AT_ONCE):
-                some = changed[first : first + AT_ONCE]
+            for first in range(0, len(changed), JOBS_PER_QUERY):
+                some = changed[first : first + JOBS_PER_QUERY]
                 marks = ", ".join("?" * len(some))
-                for row in reader.execute(f"{_WHOLE} WHERE number IN ({marks})", some):
+                for row in reader.execute(f"{_SELECT_JOBS} WHERE number IN ({marks})", some):
                     jobs[row[0]] = job = _job(row)
                     self._recent.keep(job)
         return tuple(job for job in jobs.values() if job)
 
     def _read(self, query: str, *values: Any) -> list[Any]:
-        with self._reading, plain_errors(self.path):
+        with self._reading, database_errors(self.path):
             return self._reader.execute(query, values).fetchall()
 
 
 def _page(status: Status | None, after: int, limit: int | None) -> tuple[Any, ...]:
-    """Return the clauses that choose a page, and their values."""
+    """Return the SQL clauses that select a page, followed by their values."""
     only, values = ("AND status = ?", [status]) if status else ("", [])
     return (
         f"WHERE number > ? {only} ORDER BY number LIMIT ?",
@@ -437,8 +427,8 @@ def _page(status: Status | None, after: int, limit: int | None) -> tuple[Any, ..
 
 
 @contextmanager
-def _unchanging(reader: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Read as if nothing changed meanwhile."""
+def _snapshot(reader: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Read in one transaction, isolated from concurrent changes."""
     reader.execute("BEGIN")
     try:
         yield reader
@@ -447,7 +437,7 @@ def _unchanging(reader: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def _columns(job: Job) -> tuple[int, str, int | None, float, str]:
-    """Return updates, status, place, last_updated and record as they are kept."""
+    """Return the columns updates, status, place, last_updated and record."""
     record = {name: value for name, value in asdict(job).items() if name not in _IN_COLUMNS}
     place = job.place if job.queued else None
     return job.updates, job.status, place, job.last_updated, json.dumps(record)
@@ -465,12 +455,12 @@ def _working(job: Job) -> bool:
     return job.status == "ACCEPTED" and job.phase in WORKING
 
 
-def _is_mere_progress(old: Job, new: Job) -> bool:
-    """Whether nothing changes that a restart would need; frames and checkpoint tell where to go on."""
-    return _decisive(old) == _decisive(new)
+def _is_progress_only(old: Job, new: Job) -> bool:
+    """Tell whether no change matters to a restart, which finds the position in the frames and the resume state."""
+    return _durable_fields(old) == _durable_fields(new)
 
 
-def _decisive(job: Job) -> tuple[Any, ...]:
+def _durable_fields(job: Job) -> tuple[Any, ...]:
     asked = (job.cancel_requested, job.held, job.turn)
     return (job.status, job.phase, job.attempt, job.timestring, job.frame > 0, *asked)
 

@@ -1,4 +1,4 @@
-"""Where jobs are kept: a small interface, and a store in memory."""
+"""The interface of job stores, and a store in memory."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from deforum_api.queue.record import Job, Status
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a request with an `Idempotency-Key` was answered.
+    """The response to a request with an `Idempotency-Key`.
 
     Args:
         key: the client's.
-        digest: of what it submitted.
-        reply: the answer as JSON text.
+        digest: hash of the submitted batch.
+        reply: the response as JSON text.
         at: Unix seconds.
     """
 
@@ -30,11 +30,11 @@ class Receipt:
 
 
 class KeyTaken(ValueError):
-    """A receipt's key is known already."""
+    """The store has a receipt with this key."""
 
 
-class OtherRecord(ValueError):
-    """The kept record of a job is not the one that was to be changed."""
+class StaleRecord(ValueError):
+    """The stored record of a job has changed since it was read."""
 
 
 class JobStore(Protocol):
@@ -45,13 +45,13 @@ class JobStore(Protocol):
     """
 
     def add(self, jobs: Sequence[Job], receipt: Receipt | None = None) -> tuple[Job, ...]:
-        """Keep new jobs, and the receipt; they are safe when this returns.
+        """Store new jobs, and the receipt, durably.
 
-        They are returned as they are kept: their `order` is a later one if others took theirs meanwhile.
+        Returns the stored records, whose `order` is increased if other jobs have taken theirs meanwhile.
 
         Raises:
-            ValueError: an id is known; nothing is kept.
-            KeyTaken: the receipt's key is known; nothing is kept.
+            ValueError: an id exists; nothing is stored.
+            KeyTaken: the receipt's key exists; nothing is stored.
         """
         ...
 
@@ -60,9 +60,9 @@ class JobStore(Protocol):
         ...
 
     def swap(self, old: Job, new: Job, *more: tuple[Job, Job]) -> bool:
-        """Put `new` in the place of `old`, and so for each (old, new) of `more`: all or none.
+        """Replace `old` by `new`, and likewise each pair of `more`: all or none.
 
-        False, and no change, if the kept record of any is not `old` any more.
+        Returns False, without a change, if any stored record is no longer its `old`.
         """
         ...
 
@@ -91,11 +91,11 @@ class JobStore(Protocol):
         ...
 
     def queued(self) -> tuple[str, ...]:
-        """Return the ids of the jobs that wait, in the order in which they will be taken."""
+        """Return the ids of the queued jobs in queue order."""
         ...
 
     def remove(self, job: Job) -> bool:
-        """Forget `job`; False, and no change, if the kept record is not `job` any more."""
+        """Delete `job`; False, without a change, if the stored record has changed."""
         ...
 
     def next_order(self) -> int:
@@ -103,7 +103,7 @@ class JobStore(Protocol):
         ...
 
     def prune(self, keep: int) -> None:
-        """Forget the oldest finished jobs beyond `keep`."""
+        """Delete the oldest finished jobs beyond `keep`."""
         ...
 
     def receipt(self, key: str) -> Receipt | None:
@@ -111,24 +111,24 @@ class JobStore(Protocol):
         ...
 
     def forget_receipts(self, before: float) -> None:
-        """Forget the receipts that are older than Unix time `before`."""
+        """Delete the receipts that are older than Unix time `before`."""
         ...
 
     def beat(self) -> None:
-        """Tell other programs on the same records that this one lives."""
+        """Signal to other servers on the same store that this one is alive."""
         ...
 
     def orphans(self) -> tuple[Job, ...]:
-        """Return the working jobs whose program has ended."""
+        """Return the running jobs whose server has ended."""
         ...
 
     def close(self) -> None:
-        """Let go of what the records are kept in; nothing is asked for afterwards."""
+        """Close the store; no method is called afterwards."""
         ...
 
 
 class MemoryStore:
-    """Keeps jobs as long as the program runs."""
+    """A `JobStore` in memory."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
@@ -236,13 +236,13 @@ class MemoryStore:
             self._receipts = {key: one for key, one in self._receipts.items() if one.at >= before}
 
     def beat(self) -> None:
-        """No other program sees these records."""
+        """No other server shares this store."""
 
     def orphans(self) -> tuple[Job, ...]:
         return ()
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Memory needs no closing."""
 
     def _count(self, job: Job) -> None:
         self._finished += job.finished

@@ -1,4 +1,4 @@
-"""From submitted settings to the records of a new batch: sizes and settings checked, nothing kept yet."""
+"""From submitted settings to the records of a new batch: checks of sizes and settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deforum_api.queue.errors import MOST_PROBLEMS, ApiError, InvalidBatch, InvalidBody, TooManyCells, few
+from deforum_api.queue import messages
+from deforum_api.queue.errors import (
+    MOST_PROBLEMS,
+    ApiError,
+    InvalidBatch,
+    InvalidBody,
+    TooManyFrames,
+    limit_warnings,
+)
 from deforum_api.queue.record import ANIMATION, Job
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.settings import FIELDS
@@ -28,15 +36,15 @@ MOST_CELLS = 500_000 * SCHEDULES
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a queue takes, and how long it waits.
+    """Limits of a queue.
 
     Args:
-        queued: jobs that wait at once.
-        batch: jobs of one batch.
-        finished: ended jobs that are remembered.
-        retry_after_s: seconds after which a job that failed, but may succeed later, is tried again; one try for each.
-        hang_after_s: seconds without a sign of life after which a job is said to hang, 0 = never.
-        give_up_after_s: seconds without one after which a cancelled job ends, even if its thread does not.
+        queued: number of queued jobs.
+        batch: jobs per batch.
+        finished: records of finished jobs that are kept.
+        retry_after_s: seconds before each retry of a temporarily failed job; its length is the number of retries.
+        hang_after_s: seconds without a sign of life after which a job is reported as hanging, 0 = never.
+        abandon_after_s: seconds without one after which a cancelled job ends, even if its thread does not.
     """
 
     queued: int = 1000
@@ -44,19 +52,19 @@ class Limits:
     finished: int = 10_000
     retry_after_s: tuple[float, ...] = (5.0, 30.0, 120.0)
     hang_after_s: float = HANG_AFTER_S
-    give_up_after_s: float = 30.0
+    abandon_after_s: float = 30.0
 
 
 @dataclass(frozen=True)
 class CheckedJob:
-    """A job that can be rendered, as far as its record tells.
+    """The part of a valid job that its record needs.
 
     Args:
         settings_json: the submitted settings as JSON text.
         frames: number of frames.
-        warnings: what a person should know, as plain sentences.
-        work: how much there is to do; see `Prepared.work`.
-        kind: of the job.
+        warnings: warnings for the user.
+        work: expected work; see `Prepared.work`.
+        kind: "animation" or the name of a tool.
     """
 
     settings_json: str
@@ -69,21 +77,20 @@ class CheckedJob:
 def check_size(settings: Sequence[Mapping[str, Any]], limit: int) -> None:
     """Raise `InvalidBody` if a batch has no job, `ApiError` if it has more than `limit`."""
     if not settings:
-        message = "deforum_settings is an empty list; send at least one job."
-        raise InvalidBody(message, ("body", "deforum_settings"))
+        raise InvalidBody(messages.EMPTY_BATCH(), ("body", "deforum_settings"))
     if len(settings) > limit:
-        message = f"A batch may have {limit} jobs; this one has {len(settings)}: send it in parts."
-        raise ApiError(message, code=400)
+        raise ApiError(messages.TOO_MANY_JOBS(found=len(settings), most=limit), code=400)
 
 
-def check_cells(settings: Sequence[Mapping[str, Any]], most_cells: int) -> None:
-    """Raise `TooManyCells` if the schedules of a batch have more values than one request may ask for.
+def check_frames(settings: Sequence[Mapping[str, Any]], most_cells: int) -> None:
+    """Raise `TooManyFrames` if the schedules of a batch have more values than one request may have.
 
-    Known before any is evaluated. The length of a film whose video sets it is only known later.
+    Checked before any schedule is evaluated. A length that an init video determines is not counted, as it is not known
+    yet.
     """
     frames = sum(_frames(submitted) for submitted in settings)
     if frames * SCHEDULES > most_cells:
-        raise TooManyCells(frames, most_cells // SCHEDULES)
+        raise TooManyFrames(frames, most_cells // SCHEDULES)
 
 
 def _frames(submitted: Mapping[str, Any]) -> int:
@@ -102,31 +109,31 @@ def check_all(
     overrides: Mapping[str, Any] | None,
     kind: str = ANIMATION,
 ) -> tuple[CheckedJob, ...]:
-    """Check and plan all jobs of a batch, which are of one kind.
+    """Check and plan all jobs of a batch, all of one kind.
 
     Raises:
-        InvalidBatch: with the problems of all of them; those after very many problems are not looked at.
+        InvalidBatch: with the problems of all jobs; checking stops after `MOST_PROBLEMS`.
     """
     checked: list[CheckedJob] = []
     problems: dict[tuple[int | None, Problem], None] = {}
     for number, submitted in enumerate(settings):
-        outcome = checked_or_error(check, submitted, overrides, kind)
+        outcome = prepared_or_error(check, submitted, overrides, kind)
         if isinstance(outcome, SettingsError):
             problems |= {(job_number(number, problem), problem): None for problem in outcome.problems}
             if len(problems) > MOST_PROBLEMS:
                 break
         else:
-            frames, warnings = outcome.summary["frames"], few(outcome.warnings)
+            frames, warnings = outcome.summary["frames"], limit_warnings(outcome.warnings)
             checked.append(CheckedJob(json.dumps(submitted), frames, warnings, outcome.work, kind))
     if problems:
         raise InvalidBatch(list(problems))
     return tuple(checked)
 
 
-def checked_or_error(
+def prepared_or_error(
     check: Check, submitted: Mapping[str, Any], overrides: Mapping[str, Any] | None, kind: str = ANIMATION
 ) -> Prepared | PreparedTool | SettingsError:
-    """Return the prepared job, or what is wrong with it."""
+    """Return the prepared job, or the error with its problems."""
     try:
         return check(submitted, overrides, kind=kind)
     except SettingsError as error:
@@ -134,12 +141,12 @@ def checked_or_error(
 
 
 def job_number(number: int, problem: Problem) -> int | None:
-    """Return the number of the job that a problem belongs to; options_overrides are of all jobs: None."""
+    """Return the number of the job that has the problem; None for options_overrides, which all jobs share."""
     shared = (problem.setting or "").startswith("options_overrides")
     return None if shared else number
 
 
-def fresh_batch_id(store: JobStore, draw: Callable[[], int]) -> str:
+def unused_batch_id(store: JobStore, draw: Callable[[], int]) -> str:
     """Return an id that no batch of `store` has."""
     while True:
         batch_id = f"batch({draw()})"
@@ -192,6 +199,6 @@ def reply(jobs: Sequence[Job]) -> str:
 def digest_of(
     settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None, tool: str | None = None
 ) -> str:
-    """Return what tells one submitted batch from another, whatever the order of its keys."""
+    """Return a hash of a submitted batch that does not depend on the order of keys."""
     told = [settings, overrides] if tool is None else [settings, overrides, tool]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

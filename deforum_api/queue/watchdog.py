@@ -1,7 +1,7 @@
-"""Whether the job that works still moves: every look at its token and every report is a sign of life.
+"""Detects a running job that hangs: every check of its token and every report is a sign of life.
 
-A thread cannot be killed. So a job that hangs is named, in its record, in the log and in `/deforum_api/health`; one
-that is cancelled and does not answer ends on record, while its thread keeps the device until it lets go of it.
+A thread cannot be killed. A hanging job is therefore reported in its record, in the log and in `/deforum_api/health`; a
+cancelled one that does not respond ends on record, while its thread keeps the device until it releases it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from deforum_api.queue import messages
 from deforum_api.queue.logs import PACKAGES
 
 if TYPE_CHECKING:
@@ -21,52 +22,46 @@ if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.pipeline.job import Progress
 
-# Before its first frame a job loads a model, which may have to be fetched; after its last, ffmpeg has an hour.
+# Before the first frame a model may be downloaded, after the last one ffmpeg encodes the video.
 OUTSIDE_FRAMES_FACTOR = 6.0
-# A machine is as slow as it has been: this many times its longest step is no hanging.
+# Slow machines: up to this multiple of the longest step seen counts as normal.
 SLOW_FACTOR = 10.0
 
-_WORK = {
-    "PREPARING": "the model and the job's files were being loaded",
-    "GENERATING": "frame {frame} of {max_frames} was being made",
-    "POST_PROCESSING": "the film was being made",
-}
 
-
-class Patience:
-    """How long a job may be silent, by what was seen of this program's jobs.
+class SilenceLimits:
+    """How long a job may give no sign of life, adapted to the silences seen in this process.
 
     Args:
-        hang_after_s: seconds; 0 = for ever.
-        give_up_after_s: seconds in which a cancelled job has to answer.
+        hang_after_s: seconds; 0 = forever.
+        abandon_after_s: seconds within which a cancelled job has to respond.
     """
 
-    def __init__(self, hang_after_s: float, give_up_after_s: float) -> None:
+    def __init__(self, hang_after_s: float, abandon_after_s: float) -> None:
         self._hang_after_s = hang_after_s
-        self._give_up_after_s = give_up_after_s
+        self._give_up_after_s = abandon_after_s
         self._longest_s = 0.0
 
     def learn(self, silence_s: float) -> None:
-        """Take note of a silence between two signs of life, at frames after a job's first."""
+        """Record a silence between two signs of life, after a job's first frame."""
         self._longest_s = max(self._longest_s, silence_s)
 
-    def named_after_s(self, *, at_frames: bool) -> float:
-        """Return the seconds of silence after which a job is said to hang; `at_frames`: it is past its first one."""
+    def hanging_after_s(self, *, at_frames: bool) -> float:
+        """Return the seconds of silence after which a job hangs; `at_frames`: it is past its first frame."""
         if not self._hang_after_s:
             return float("inf")
         factor = 1.0 if at_frames else OUTSIDE_FRAMES_FACTOR
         return max(factor * self._hang_after_s, SLOW_FACTOR * self._longest_s)
 
     @property
-    def given_up_after_s(self) -> float:
-        """Seconds of silence after which a cancelled job ends on record, whatever its thread does."""
+    def abandoned_after_s(self) -> float:
+        """Seconds of silence after which a cancelled job ends on record."""
         return max(self._give_up_after_s, 2 * self._longest_s)
 
 
 class Attempt:
-    """One attempt at a job, made by the thread that works on it.
+    """A running attempt at a job; created on the thread that renders it.
 
-    `named` is why it is said to hang, or None; `over` tells that its thread is free again.
+    `hang_report` is why it is said to hang, or None; `ended` tells that its thread is free again.
 
     Args:
         job: as it was claimed.
@@ -78,36 +73,36 @@ class Attempt:
         self.job = job
         self.token = token
         self.phase = "PREPARING"
-        self.named: str | None = None
-        self.over = False
+        self.hang_report: str | None = None
+        self.ended = False
         self._first, self._frame, self._max_frames = job.frame, job.frame, job.max_frames
         self._thread = threading.get_ident()
         self._clock = clock
-        self._signs, self._heard_at, self._told_at = token.signs, clock(), time.time()
+        self._signs, self._heard_at, self._heard_time = token.signs, clock(), time.time()
         self._cancel_seen_at: float | None = None
 
-    def told(self, progress: Progress) -> None:
-        """Take note of a report."""
+    def note_progress(self, progress: Progress) -> None:
+        """Record a progress report."""
         self.token.beat()
         self.phase, self._frame, self._max_frames = progress.phase, progress.frame, progress.max_frames
 
     @property
     def at_frames(self) -> bool:
-        """Whether it has drawn a frame and draws more."""
+        """Whether it has generated a frame and generates more."""
         return self.phase == "GENERATING" and self._frame > self._first
 
-    def silence_s(self, patience: Patience) -> float:
-        """Return the seconds since the last sign of life; `patience` learns from those that are over."""
+    def silence_s(self, patience: SilenceLimits) -> float:
+        """Return the seconds since the last sign of life, and record finished silences in `patience`."""
         now, signs = self._clock(), self.token.signs
         if signs != self._signs:
             if self.at_frames:
                 patience.learn(now - self._heard_at)
-            self._signs, self._heard_at, self._told_at = signs, now, time.time()
+            self._signs, self._heard_at, self._heard_time = signs, now, time.time()
         return now - self._heard_at
 
     def unanswered_s(self) -> float:
-        """Return for how many seconds a wish to cancel has had no sign of life; 0 where there is no such wish."""
-        if self.token.wish != "cancel":
+        """Return the seconds without a sign of life since a cancel; 0 without a cancel."""
+        if self.token.stop_request != "cancel":
             return 0.0
         now = self._clock()
         if self._cancel_seen_at is None:
@@ -115,26 +110,31 @@ class Attempt:
         return now - max(self._cancel_seen_at, self._heard_at)
 
     def hanging(self, silence_s: float) -> str:
-        """Return what hangs and since when, as plain sentences."""
-        since = time.strftime("%H:%M:%S", time.localtime(self._told_at))
-        work = _WORK.get(self.phase, self.phase).format(frame=self._frame, max_frames=self._max_frames)
-        place = _innermost(sys._current_frames().get(self._thread))
-        return (
-            f"Nothing has moved since {since}, for {silence_s:.0f} s, while {work}{f' ({place})' if place else ''}. "
-            "If this is not a slow machine, cancel the job and start the program again."
-        )
+        """Return the message that the job hangs: since when, in which phase and function."""
+        since = time.strftime("%H:%M:%S", time.localtime(self._heard_time))
+        function = _innermost(sys._current_frames().get(self._thread))
+        if function:
+            return messages.JOB_HANGS_IN(since=since, silence=silence_s, work=self._work(), function=function)
+        return messages.JOB_HANGS(since=since, silence=silence_s, work=self._work())
+
+    def _work(self) -> str:
+        if self.phase == "GENERATING":
+            return messages.WHILE_GENERATING(frame=self._frame, frames=self._max_frames)
+        if self.phase == "POST_PROCESSING":
+            return messages.WHILE_POST_PROCESSING()
+        return messages.WHILE_PREPARING()
 
     def stack(self) -> str:
-        """Return where its thread stands, as a traceback."""
+        """Return the traceback of its thread."""
         frame = sys._current_frames().get(self._thread)
         return "".join(traceback.format_stack(frame)) if frame else ""
 
 
 def _innermost(frame: FrameType | None) -> str:
-    """Return the innermost function of ours on a stack, as module and name."""
+    """Return the innermost function of this project on a stack, as module and name."""
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] in PACKAGES and module != __name__:
-            return f"in {module}.{frame.f_code.co_name}"
+            return f"{module}.{frame.f_code.co_name}"
         frame = frame.f_back
     return ""

@@ -1,4 +1,4 @@
-"""A worker: one thread, one job at a time, every end of a job told as an event."""
+"""The worker thread, and one attempt at a job, whose end is an event."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deforum_api.queue import messages
 from deforum_api.queue.descriptors import out_of_descriptors
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.events import Cancelled, Event, Failed, Parked, Reported, Succeeded
@@ -25,15 +26,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# torch and OpenCV say it in several ways.
+# Wordings of torch and OpenCV.
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "insufficient memory")
 
 
 class Check(Protocol):
     """Checks and plans a job. Raises `SettingsError`.
 
-    `resume` is the timestring of its run that goes on; `kind` that of the job, whose arguments are submitted where it
-    is a tool.
+    `resume` is the timestring of the run to resume; with a tool as `kind`, `submitted` has its arguments.
     """
 
     def __call__(
@@ -50,10 +50,7 @@ Render = Callable[["Prepared | PreparedTool", "CancelToken", Callable[["Progress
 
 
 class Worker:
-    """A thread that calls `work_next` after every `wake`, never twice at a time.
-
-    It does not keep the program from ending, as the threads of a pool would.
-    """
+    """A daemon thread that calls `work_next` after every `wake`; unlike a pool's threads it never delays the exit."""
 
     def __init__(self, work_next: Callable[[], None]) -> None:
         self._work_next = work_next
@@ -63,11 +60,11 @@ class Worker:
         self._thread.start()
 
     def wake(self) -> None:
-        """Let the worker look for one more job; does nothing once it was told to stop."""
+        """Let the worker look for another job; no effect after `stop`."""
         self._wanted.set()
 
     def stop(self, timeout: float) -> bool:
-        """Take no more jobs; return whether the running one ended within `timeout` seconds."""
+        """Start no more jobs; return whether the running one ended within `timeout` seconds."""
         self._stopping = True
         self._wanted.set()
         self._thread.join(timeout)
@@ -89,7 +86,7 @@ def attempt(
 ) -> Event:
     """Render `job` and return the event that ends this attempt; never raises an `Exception`."""
     try:
-        resume = _begun_run(job)
+        resume = _run_to_resume(job)
         submitted, overrides = json.loads(job.settings_json), json.loads(job.overrides_json)
         prepared = check(submitted, overrides, resume=resume, kind=job.kind)
         result = render(prepared, cancel, report)
@@ -98,55 +95,52 @@ def attempt(
     except errors.Parked:
         return Parked()
     except errors.SettingsError as error:
-        if error.retryable or _lacks(error):
-            return Failed(f"generation error: {error}", retryable=True)
-        return Failed(f"invalid arguments: {error}")
+        if error.retryable or _is_out_of_resources(error):
+            return Failed(messages.GENERATION_ERROR(reason=error), retryable=True)
+        return Failed(messages.INVALID_ARGUMENTS(reason=error))
     except errors.RenderError as error:
         log.warning("%s: %s", job.id, error, exc_info=error.__cause__)
-        return Failed(f"generation error: {error}", error.retryable or _lacks(error))
+        return Failed(messages.GENERATION_ERROR(reason=error), error.retryable or _is_out_of_resources(error))
     except Exception as error:
-        if passing := _passing(error):
-            log.warning("%s: %s", job.id, passing, exc_info=error)
-            return Failed(f"generation error: {passing}", retryable=True)
+        if cause := _temporary_cause(error):
+            log.warning("%s: %s", job.id, cause, exc_info=error)
+            return Failed(cause, retryable=True)
         log.exception("%s ended with an unexpected error", job.id)
-        name = type(error).__name__
-        return Failed(
-            f"generation error: an unexpected {name}; the server's log has the details under {job.id}."
-        )
+        return Failed(messages.UNEXPECTED_ERROR(kind=type(error).__name__, id=job.id))
     return Succeeded(str(result.outdir), result.timestring, result.frames, tuple(result.warnings))
 
 
-def _lacks(error: Exception) -> bool:
-    """Tell whether the system ran out of something, also where a library hides it."""
-    return errors.lacking(error) is not None or out_of_descriptors(error)
+def _is_out_of_resources(error: Exception) -> bool:
+    """Tell whether a system resource ran out, even if a library hides the cause."""
+    return errors.exhausted_resource(error) is not None or out_of_descriptors(error)
 
 
-def _passing(error: Exception) -> str | None:
-    """Return what to do about an error of Python, torch or the system that may pass; None if it will not."""
+def _temporary_cause(error: Exception) -> str | None:
+    """Return the message for a temporary error of Python, torch or the system; None for any other error."""
     said = str(error).lower()
     no_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     of_a_library = isinstance(error, RuntimeError) or type(error).__module__ == "cv2"
     if no_memory or (of_a_library and any(words in said for words in _NO_MEMORY)):
-        return "there was not enough memory; choose a smaller W and H."
-    if lack := errors.lacking(error):
-        return f"the system has no more {lack}; close other programs or raise its limit."
+        return messages.JOB_OUT_OF_MEMORY()
+    if lack := errors.exhausted_resource(error):
+        return messages.JOB_OUT_OF_RESOURCES(resource=lack)
     if out_of_descriptors(error):
-        return "too many files and connections are open; end some programs, or allow more by ulimit -n."
+        return messages.JOB_OUT_OF_FILES()
     if isinstance(error, OSError) and is_full(error):
-        return "a disk is full, that of the outputs or of temporary files; free some space and resume."
+        return messages.JOB_DISK_FULL()
     return None
 
 
-def _begun_run(job: Job) -> str | None:
-    """Return the timestring of the run that the job goes on with, or None where it has none yet."""
+def _run_to_resume(job: Job) -> str | None:
+    """Return the timestring of the run that the job resumes, or None if it has not begun one."""
     if not job.timestring or not job.outdir:
         return None
     begun = job.frame > 0 or Run(Path(job.outdir), job.timestring).settings_path.exists()
     return job.timestring if begun else None
 
 
-def reported(progress: Progress) -> Reported:
-    """Return what the pipeline tells as the event that it is for the job."""
+def progress_event(progress: Progress) -> Reported:
+    """Return a progress report of the pipeline as an event."""
     return Reported(
         phase=progress.phase,
         fraction=progress.fraction,

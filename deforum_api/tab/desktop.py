@@ -1,4 +1,4 @@
-"""What the standalone tab does on this machine: a small file of options, and folders shown on the desktop."""
+"""The standalone tab's options file, and folders shown on the desktop."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deforum_api.tab import messages
 from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.core.files.atomic import disk_errors, write_whole
 from deforum_helpers.core.files.no_links import make_folder, read_file
@@ -80,7 +81,7 @@ def show_folder(folder: Path) -> None:
     """
     program = _file_browser()
     if program is None:
-        raise DeforumError(f"This machine has no desktop to show {folder} on.")
+        raise DeforumError(messages.NO_DESKTOP(folder=folder))
     nothing = subprocess.DEVNULL
     shown = subprocess.Popen(
         [program, str(folder)], stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True

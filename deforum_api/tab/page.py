@@ -1,4 +1,4 @@
-"""The tab at `/` of our own server: made when it is first asked for."""
+"""The tab at `/` of the standalone server, built at the first request."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Match
 
-from deforum_api.http.routing import error_answer
+from deforum_api.http.routing import error_response
 from deforum_api.queue.errors import ApiError
+from deforum_api.tab import messages
 from deforum_api.tab.routes import is_open
 
 log = logging.getLogger(__name__)
@@ -23,16 +24,15 @@ log = logging.getLogger(__name__)
 TITLE_SCRIPT = Path(__file__).parents[1] / "static" / "title.js"
 WAITING = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Deforum</title>
 <meta http-equiv="refresh" content="1"><link rel="icon" href="data:,">
-<style>:root{color-scheme:light dark;font-family:system-ui,sans-serif}
-body{display:grid;place-items:center;min-height:90vh}</style></head><body><p>Deforum is getting ready ...</p></body>
+<style>:root{{color-scheme:light dark;font-family:system-ui,sans-serif}}
+body{{display:grid;place-items:center;min-height:90vh}}</style></head><body><p>{text}</p></body>
 </html>"""
-# What is asked for there is never the tab's, however wrong it is.
+# Unknown paths below these get the API's error envelope, never a page of the tab.
 API_PATHS = ("/deforum_api/", "/deforum/")
-FAILED = "The tab could not be made; the server's log says why. The API and /docs work without it."
 
 
 class TabPage:
-    """An ASGI app that makes the real one at the first request: whoever uses only the API need not wait for it.
+    """An ASGI app that builds the tab at the first request, so that clients of the API need not wait for it.
 
     Args:
         serve: puts the tab at `/` of an app; takes seconds.
@@ -83,19 +83,21 @@ class TabPage:
             if match is Match.PARTIAL:
                 await route.handle({**scope, **matched}, receive, send)
                 return
-        await error_answer(_nothing_at(request))(scope, receive, send)
+        await error_response(_nothing_at(request))(scope, receive, send)
 
     def _wait(self, request: Request) -> Response:
         if self._living is None:
             self._living = asyncio.create_task(self._live())
         if self._living.done():
-            return error_answer(ApiError(FAILED))
+            return error_response(ApiError(messages.TAB_FAILED()))
         if request.url.path != "/":
-            return error_answer(_nothing_at(request))
-        return HTMLResponse(WAITING, headers={"Cache-Control": "no-store"})
+            return error_response(_nothing_at(request))
+        return HTMLResponse(
+            WAITING.format(text=messages.TAB_STARTING()), headers={"Cache-Control": "no-store"}
+        )
 
     async def _live(self) -> None:
-        """Make the tab, and keep what it runs in the background alive until the server ends."""
+        """Build the tab and keep its background tasks alive until the server ends."""
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         try:
             await asyncio.to_thread(self._serve, app)
@@ -112,4 +114,4 @@ class TabPage:
 
 
 def _nothing_at(request: Request) -> ApiError:
-    return ApiError(f"There is nothing at {request.url.path[:100]!r}.", code=404)
+    return ApiError(messages.NOTHING_AT_PATH(path=request.url.path[:100]), code=404)

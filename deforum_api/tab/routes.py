@@ -1,7 +1,6 @@
-"""What the tab's page asks of our own server: its events, uploads of files, and the outputs that it shows.
+"""The routes of the standalone tab: its events, uploads, and the outputs that it shows.
 
-gradio makes the page and nothing else: no value of a page reaches it, and none of its own routes is open but those that
-`PAGE_FILES` lists.
+gradio only builds the page: it receives no values, and of its own routes only those in `PAGE_FILES` are open.
 """
 
 from __future__ import annotations
@@ -22,11 +21,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from deforum_api.http.outputs import Output, file_answer
-from deforum_api.http.routing import error_answer, json_answer
+from deforum_api.http.outputs import Output, file_response
+from deforum_api.http.routing import error_response, json_response
 from deforum_api.http.security import UPLOAD_PATH
 from deforum_api.queue.checks.body import parse_json, read_body
 from deforum_api.queue.errors import ApiError, InvalidBody, Refused
+from deforum_api.tab import messages
 from deforum_helpers.core.files.atomic import SPARE_BYTES
 from deforum_helpers.core.files.no_links import Folder, resolved
 from deforum_helpers.output.kinds import KINDS
@@ -93,10 +93,10 @@ def add_tab_routes(app: FastAPI, events: Mapping[int, Event], uploads: Uploads, 
         (UPLOAD_PATH, upload, "POST"),
         (FILE_PATH, file, "GET"),
     ):
-        app.add_route(path, _told(answer), methods=[method], include_in_schema=False)
+        app.add_route(path, _with_error_envelope(answer), methods=[method], include_in_schema=False)
 
 
-def _told(answer: Answer) -> Answer:
+def _with_error_envelope(answer: Answer) -> Answer:
     """Return `answer` with its errors in the API's envelope; the page's script reads the field `error`."""
 
     async def told(request: Request) -> Response:
@@ -105,14 +105,13 @@ def _told(answer: Answer) -> Answer:
         except ApiError as error:
             refused = error
         except ClientDisconnect:
-            refused = Refused("The body is too large, or the client was gone before it was whole.", code=413)
+            refused = Refused(messages.TAB_BODY_INCOMPLETE(), code=413)
         except Exception as error:
             log.exception("%s %s met an unexpected error", request.method, request.url.path[:100])
-            message = f"The server met an unexpected {type(error).__name__}; its log has the details."
-            refused = ApiError(message, code=500)
+            refused = ApiError(messages.TAB_REQUEST_FAILED(kind=type(error).__name__), code=500)
         if request.method == "GET":
-            return error_answer(refused)
-        return json_answer(json.dumps(refused.envelope() | {"error": refused.message}), refused.code)
+            return error_response(refused)
+        return json_response(json.dumps(refused.envelope() | {"error": refused.message}), refused.code)
 
     return told
 
@@ -121,20 +120,20 @@ async def _event_answer(
     request: Request, events: Mapping[int, Event], limiter: anyio.CapacityLimiter
 ) -> Response:
     body = await read_body(request)
-    said = await anyio.to_thread.run_sync(lambda: _said(body, events), limiter=limiter)
-    return json_answer(said)
+    said = await anyio.to_thread.run_sync(lambda: _event_json(body, events), limiter=limiter)
+    return json_response(said)
 
 
-def _said(whole: bytes, events: Mapping[int, Event]) -> str:
+def _event_json(whole: bytes, events: Mapping[int, Event]) -> str:
     """Call the event that a body names and return its answer as JSON; takes long where settings are checked."""
     begun = time.monotonic()
     body = parse_json(whole)
     number, values = (body.get("fn_index"), body.get("data")) if isinstance(body, dict) else (None, None)
     event = events.get(number) if isinstance(number, int) and not isinstance(number, bool) else None
     if event is None:
-        raise InvalidBody("fn_index names no event of the tab.", ("body", "fn_index"), "value_error")
+        raise InvalidBody(messages.TAB_EVENT_UNKNOWN(), ("body", "fn_index"), "value_error")
     if not isinstance(values, list) or len(values) != event.inputs:
-        message = f"data must be the list of the event's {event.inputs} values."
+        message = messages.TAB_EVENT_VALUES(count=event.inputs)
         raise InvalidBody(message, ("body", "data"), "value_error")
     said = event(*values)
     seconds = time.monotonic() - begun
@@ -151,25 +150,26 @@ async def _upload_answer(request: Request, uploads: Uploads) -> Response:
     """Keep the files of a form and return their ids."""
     length = int(request.headers.get("content-length", "0"))
     if uploads.free_bytes() < 2 * length + SPARE_BYTES:
-        raise ApiError("The disk has no room for these files; free some space.", code=413)
+        raise ApiError(messages.UPLOAD_DISK_FULL(), code=413)
     try:
         form = await request.form(max_files=MAX_FILES, max_fields=1)
     except (HTTPException, ValueError) as error:
-        what = getattr(error, "detail", None) or "it is broken"
-        raise InvalidBody(f"The body is no form with files: {str(what)[:200]}") from None
+        reason = getattr(error, "detail", None) or "it is incomplete or damaged."
+        raise InvalidBody(messages.UPLOAD_NOT_A_FORM(reason=str(reason)[:200])) from None
     try:
         files = [one for one in form.getlist("files") if not isinstance(one, str)]
         if not files:
-            raise InvalidBody("The form has no field files with files in it.", ("body", "files"), "missing")
+            raise InvalidBody(messages.UPLOAD_EMPTY(), ("body", "files"), "missing")
         ids = [
-            await run_in_threadpool(uploads.add, one.filename or "file", _chunks(one.file)) for one in files
+            await run_in_threadpool(uploads.add, one.filename or "file", _file_chunks(one.file))
+            for one in files
         ]
     finally:
         await form.close()
-    return json_answer(json.dumps(ids))
+    return json_response(json.dumps(ids))
 
 
-def _chunks(file: Any) -> Any:
+def _file_chunks(file: Any) -> Any:
     file.seek(0)
     return iter(lambda: file.read(CHUNK_BYTES), b"")
 
@@ -181,9 +181,9 @@ def _shown_types() -> dict[str, str]:
 
 
 def _file_answer(request: Request, root: Path) -> Response:
-    """Return an output of the output folder; anything else there, and everything elsewhere, is as good as none."""
+    """Return a file of the output folder if it is an output; everything else is a 404."""
     path = Path(str(request.path_params["path"]).replace("\0", ""))
-    none = ApiError("There is no such output.", code=404)
+    none = ApiError(messages.NO_SUCH_OUTPUT(), code=404)
     try:
         place = resolved(root, path)
         inside = place.relative_to(root.resolve()).parts
@@ -194,4 +194,4 @@ def _file_answer(request: Request, root: Path) -> Response:
             about = os.fstat(opened.fileno())
     except (OSError, ValueError, KeyError):
         raise none from None
-    return file_answer(request, Output("", media_type, place, about.st_size, about.st_mtime_ns))
+    return file_response(request, Output("", media_type, place, about.st_size, about.st_mtime_ns))

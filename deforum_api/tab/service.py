@@ -1,4 +1,4 @@
-"""The job queue as the tab asks for it."""
+"""The tab's job service, over the queue that the API uses."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from deforum_api.queue.errors import FilesGone, InvalidBatch
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import Job
 from deforum_api.queue.runner import is_preview
+from deforum_api.tab import messages
 from deforum_api.tab.desktop import OptionsFile, show_folder
 from deforum_helpers.core.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.core.messages import Text
 from deforum_helpers.output.paths import IMAGES_FOLDER, SETTINGS_ENDING, Run
 from deforum_helpers.pipeline.prepare import HostFacts, Prepared
 from deforum_helpers.settings.host_options import Options, override
 from deforum_helpers.tools.kept_inputs import keep_input, remove_input, remove_unneeded
 from deforum_helpers.ui.saved_files import OPTIONS_FILE, run_settings
-from deforum_helpers.ui.service import JobState, JobView, StoppedRun
+from deforum_helpers.ui.service import JobState, JobView, ResumableRun
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ _STATES: dict[str, JobState] = {"SUCCEEDED": "done", "FAILED": "failed", "CANCEL
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Listing:
     """A job's files, when they were listed, and in which state the job was then."""
 
     mark: tuple[object, ...]
@@ -75,7 +77,7 @@ class QueueService:
         self._overrides = self._options.read(facts.options) if keeps_options else {}
         self._look = look
         self._queue = queue
-        self._looks: dict[str, _Look] = {}
+        self._listings: dict[str, _Listing] = {}
 
     def facts_now(self) -> HostFacts:
         return self._look() if self._look else self.facts
@@ -129,7 +131,7 @@ class QueueService:
     def settings(self, job_id: str) -> dict[str, Any]:
         job = self._queue.job(job_id)
         if job.is_tool:
-            raise DeforumError(f"{job_id} runs the tool {job.kind}; it has no settings of a video.")
+            raise DeforumError(messages.JOB_RUNS_TOOL(id=job_id, tool=job.kind))
         settings: dict[str, Any] = json.loads(job.settings_json)
         return settings
 
@@ -158,13 +160,13 @@ class QueueService:
     def _files(self, job: Job) -> tuple[Output, ...]:
         """Return the job's files: listed anew when its folder has changed, and once a second at most while it runs."""
         mark, now = (job.finished, job.outdir, job.timestring, _changed_ns(job.outdir)), time.monotonic()
-        look = self._looks.get(job.id)
+        look = self._listings.get(job.id)
         recent = look is not None and not job.finished and now - look.at_s < LOOK_EVERY_S
         if look is None or look.mark[:3] != mark[:3] or (look.mark != mark and not recent):
-            look = _Look(mark, now, tuple(outputs(job)))
-            if len(self._looks) >= LOOKS_KEPT:
-                self._looks = {}
-            self._looks[job.id] = look
+            look = _Listing(mark, now, tuple(outputs(job)))
+            if len(self._listings) >= LOOKS_KEPT:
+                self._listings = {}
+            self._listings[job.id] = look
         return look.files
 
     def newest_frame(self, job_id: str) -> Path | None:
@@ -175,7 +177,7 @@ class QueueService:
         found = self._files(self._located(job_id))
         return {one.kind: one.path for one in found if one.frame is None}
 
-    def stopped_runs(self) -> tuple[StoppedRun, ...]:
+    def resumable_runs(self) -> tuple[ResumableRun, ...]:
         root = (self.facts.output_root / IMAGES_FOLDER).resolve()
         found = [path for path in root.glob(f"*/*{SETTINGS_ENDING}") if _RUN.fullmatch(path.name)]
         newest = sorted(found, key=lambda path: path.name, reverse=True)[:MAX_RUNS]
@@ -193,7 +195,7 @@ class QueueService:
     def open_folder(self, job_id: str) -> None:
         folder = self.job(job_id).folder
         if not self.opens_folders or folder is None or not folder.is_dir():
-            raise DeforumError("The folder cannot be opened from here; its path stands below the picture.")
+            raise DeforumError(messages.FOLDER_NOT_OPENED())
         show_folder(folder)
 
     def expected_seconds(self, prepared: Prepared) -> float | None:
@@ -222,10 +224,12 @@ def _changed_ns(folder: str | None) -> int:
 
 
 def _problem(entry: Mapping[str, Any], jobs: int) -> Problem:
-    """Return an entry of `errors` as a problem; of several jobs the message says which."""
-    of = f"Job {entry['job'] + 1}: " if jobs > 1 and entry["job"] is not None else ""
+    """Return an entry of `errors` as a problem; with several jobs the message names the job."""
+    message = Text(entry["message"], entry["code"])
+    if jobs > 1 and entry["job"] is not None:
+        message = message.at(messages.JOB_NUMBER(number=entry["job"] + 1))
     known = {name: entry[name] for name in ("setting", "frame", "column", "found", "allowed")}
-    return Problem(message=of + entry["message"], **known)
+    return Problem(message=message, **known)
 
 
 def _view(job: Job, position: int | None) -> JobView:
@@ -273,7 +277,7 @@ def _input_name(arguments: Mapping[str, Any]) -> str:
     return PureWindowsPath(path).name[:80]
 
 
-def _stopped(settings: Path, names: frozenset[str]) -> StoppedRun | None:
+def _stopped(settings: Path, names: frozenset[str]) -> ResumableRun | None:
     """Return the run of a settings file, or None if it has all its frames or nothing to go on from.
 
     Args:
@@ -290,8 +294,8 @@ def _stopped(settings: Path, names: frozenset[str]) -> StoppedRun | None:
     if known.get("reverse_generation") is True and isinstance(wanted, int):
         numbers = range(wanted - 1, -2, -1)
     frames = next(place for place, number in enumerate(numbers) if run.frame_path(number).name not in names)
-    if not frames and run.checkpoint_path.name not in names:
+    if not frames and run.resume_state_path.name not in names:
         return None
     if isinstance(wanted, int) and frames >= wanted:
         return None
-    return StoppedRun(run.timestring, run.outdir.name, settings, frames)
+    return ResumableRun(run.timestring, run.outdir.name, settings, frames)

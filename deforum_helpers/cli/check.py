@@ -1,4 +1,4 @@
-"""`check`: says whether settings files can be rendered, how large their films are, and what becomes of each setting."""
+"""`check`: reports problems, warnings, the size of the video and the effect of each setting, without rendering."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from deforum_helpers.settings.report import file_report
 
 
 def check(options: argparse.Namespace) -> int:
-    """Check every file and report on it; 0 if all can be rendered, else 2.
+    """Print a report on each file; return 0 if all can be rendered, else 2.
 
-    With --strict what would be left out of a video, as it is not there, is an error too.
+    With --strict, missing LoRAs, images and features are errors.
     """
     facts = host_facts(options, options.out or DEFAULT_OUTPUT_ROOT)
     line, checked = ProgressLine(sys.stderr, in_logs=False), []
@@ -38,11 +38,11 @@ def check(options: argparse.Namespace) -> int:
     finally:
         line.end(keep=False)
     if options.json:
-        print(json.dumps([as_json(one) for one in checked], indent=2, ensure_ascii=False))
+        print(json.dumps([as_json(file) for file in checked], indent=2, ensure_ascii=False))
     else:
-        for one in checked:
-            _print(one, classic=options.compare_classic)
-    return 0 if all(one.prepared is not None for one in checked) else 2
+        for file in checked:
+            _print(file, classic=options.compare_classic)
+    return 0 if all(file.prepared is not None for file in checked) else 2
 
 
 def _checked(path: Path, options: argparse.Namespace, facts: HostFacts) -> Checked:
@@ -63,12 +63,12 @@ def _checked(path: Path, options: argparse.Namespace, facts: HostFacts) -> Check
         return replace(checked, problems=error.problems)
 
 
-def _print(one: Checked, *, classic: bool) -> None:
-    if one.problems:
+def _print(checked: Checked, *, classic: bool) -> None:
+    if checked.problems:
         sys.stdout.flush()
-        print_problems(one.path, SettingsError(one.problems))
+        print_problems(checked.path, SettingsError(checked.problems))
         sys.stderr.flush()
-    text = as_text(one, colored=_shows_colors(), classic=classic)
+    text = as_text(checked, colored=_shows_colors(), classic=classic)
     if text:
         print(text)
 

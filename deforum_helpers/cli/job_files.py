@@ -1,4 +1,4 @@
-"""Settings files on the command line: read, changed, prepared, and their problems in plain text."""
+"""Settings files on the command line: reading, `--set` and `--option`, preparation, problems as text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.core.errors import ModelError, Problem, SettingsError, alike, told
+from deforum_helpers.cli import messages
+from deforum_helpers.core.errors import ModelError, Problem, SettingsError, group_problems, summary_of
 from deforum_helpers.core.progress_line import above_progress
+from deforum_helpers.engines.registry import lacks_checkpoint
 from deforum_helpers.output.metadata import read_settings
-from deforum_helpers.pipeline.host_facts import check_checkpoint, lacks_checkpoint, own_engine, own_facts
+from deforum_helpers.pipeline.host_facts import check_checkpoint, own_engine, own_facts
 from deforum_helpers.pipeline.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.load import KNOWN_NAMES, nearest_names
@@ -21,24 +23,24 @@ DEFAULT_OUTPUT_ROOT = Path("outputs")
 
 
 def engine_name(options: argparse.Namespace) -> str:
-    """Return the name of the engine that a command line asks for."""
+    """Return the name of the engine that the options select."""
     return own_engine(options.engine, options.ckpt)
 
 
 def check_engine(options: argparse.Namespace) -> None:
-    """Look at the checkpoint of the engine asked for, without loading it.
+    """Check the checkpoint of the selected engine without loading it.
 
     Raises:
-        ModelError: there is none, or none that can be used.
+        ModelError: the checkpoint is missing or cannot be used.
     """
     name = engine_name(options)
     if lacks_checkpoint(name, options.ckpt):
-        raise ModelError(f"The engine {name!r} needs --ckpt with a diffusers folder or a .safetensors file.")
+        raise ModelError(messages.CKPT_MISSING(engine=name))
     check_checkpoint(name, options.ckpt, options.allow_download)
 
 
 def host_facts(options: argparse.Namespace, output_root: Path) -> HostFacts:
-    """Describe this command line as a host."""
+    """Return the facts about this command line as a host."""
     return own_facts(engine_name(options), options.ckpt, output_root, "command line")
 
 
@@ -46,39 +48,37 @@ def read_submitted(path: Path, changes: list[str]) -> dict[str, Any]:
     """Read the settings in a file and apply `NAME=VALUE` changes.
 
     Raises:
-        SettingsError: the file cannot be read, or a change has no name or one that is no setting's.
+        SettingsError: the file cannot be read, or a change names no setting.
     """
     submitted, changed = read_settings(path), read_changes(changes, "--set")
-    if problems := [_no_setting(name) for name in changed if name not in KNOWN_NAMES]:
+    if problems := [_unknown_setting(name) for name in changed if name not in KNOWN_NAMES]:
         raise SettingsError(problems)
     return submitted | changed
 
 
-def _no_setting(name: str) -> Problem:
-    """Return the problem of a name that nobody would type to have it ignored, unlike one in an old file."""
+def _unknown_setting(name: str) -> Problem:
+    """Return the problem of an unknown name in `--set`; old settings files may contain such names, `--set` may not."""
     found = repr(name[:80])
     if name in {option.name for option in fields(Options)}:
-        return Problem(
-            f"--set {found}: this is an option, not a setting; use --option.", found=found, allowed="--option"
-        )
+        return Problem(messages.SET_OPTION(name=found), found=found, allowed="--option")
     near = nearest_names(name)
-    advice = f"did you mean {' or '.join(near)}?" if near else "docs/settings.md lists all."
+    advice = messages.DID_YOU_MEAN(names=" or ".join(near)) if near else messages.SEE_SETTINGS()
     return Problem(
-        f"--set {found}: there is no such setting; {advice}", found=found, allowed="a setting's name"
+        messages.SET_UNKNOWN(name=found, advice=advice), found=found, allowed="the name of a setting"
     )
 
 
 def read_changes(changes: list[str], flag: str) -> dict[str, Any]:
-    """Return the values of `NAME=VALUE` texts, each JSON or else taken as text.
+    """Return the values of `NAME=VALUE` texts: JSON, or plain text where the value is not JSON.
 
     Raises:
-        SettingsError: a text has no name; the message names `flag`.
+        SettingsError: a text is not `NAME=VALUE`; the message names `flag`.
     """
     values: dict[str, Any] = {}
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals or not name.strip():
-            message = f"{flag} takes NAME=VALUE, found {change[:80]!r}."
+            message = messages.CHANGE_WITHOUT_NAME(flag=flag, found=change[:80])
             raise SettingsError([Problem(message, found=change[:80], allowed="NAME=VALUE")])
         try:
             values[name.strip()] = json.loads(text)
@@ -88,7 +88,7 @@ def read_changes(changes: list[str], flag: str) -> dict[str, Any]:
 
 
 def prepare_file(path: Path, options: argparse.Namespace, facts: HostFacts) -> Prepared | None:
-    """Prepare one file; prints its problems and returns None where it has any."""
+    """Prepare one file; print its problems and return None if it has any."""
     try:
         submitted = read_submitted(path, options.changes)
         overrides = read_changes(options.options, "--option")
@@ -99,15 +99,19 @@ def prepare_file(path: Path, options: argparse.Namespace, facts: HostFacts) -> P
 
 
 def print_problems(path: Path, error: SettingsError) -> None:
-    messages = [told(group) for group in alike(error.problems)]
-    count = len(messages)
+    """Print the problems of one file to standard error, similar ones as one line."""
+    lines = [summary_of(group) for group in group_problems(error.problems)]
+    count = len(lines)
     with above_progress():
-        print(f"{path}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
-        for message in messages:
-            print(f"  {message}", file=sys.stderr)
+        print(
+            messages.PROBLEM_COUNT(path=path, count=count, plural="s" if count > 1 else ""), file=sys.stderr
+        )
+        for line in lines:
+            print(f"  {line}", file=sys.stderr)
 
 
 def print_warnings(warnings: tuple[str, ...]) -> None:
+    """Print warnings to standard error, one per line."""
     with above_progress():
         for warning in warnings:
             print(f"  warning: {warning}", file=sys.stderr)

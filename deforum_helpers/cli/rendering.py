@@ -1,4 +1,4 @@
-"""`run`, `check` and `plot`: their options, and the check of the engine before each."""
+"""`run`, `check` and `plot`: their options, and the check of the engine that precedes each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deforum_helpers.engines.registry import own_engines
 
 Run = Callable[[argparse.Namespace], int]
 
-# What each command does first.
+# Shown while a command is imported.
 FIRST_PHASE = {"run": "Checking", "check": "Checking", "plot": "Plotting"}
 
 
@@ -29,7 +29,7 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Run:
 def _loaded(name: str, options: argparse.Namespace) -> Run:
     """Import the command and check its engine.
 
-    The terminal shows a sign of life before, because the imports take half a second.
+    The progress line appears first, because the imports take half a second.
     """
     line = ProgressLine(sys.stderr, in_logs=False)
     line.show(FIRST_PHASE[name], ", ".join(path.name for path in options.files))
@@ -57,7 +57,7 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="replace a setting; the value is JSON, or else taken as text; may be repeated",
+        help="replace a setting; the value is JSON or plain text; may be repeated",
     )
     parser.add_argument(
         "--option",
@@ -65,11 +65,17 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="replace a host option, as options_overrides do over HTTP; may be repeated",
+        help="replace a host option, as options_overrides does over HTTP; may be repeated",
     )
-    parser.add_argument("--engine", choices=own_engines(), help="default: diffusers with --ckpt, else demo")
-    parser.add_argument("--ckpt", metavar="PATH_OR_NAME", help="model folder, .safetensors file or hub id")
-    parser.add_argument("--allow-download", action="store_true", help="download models that are missing")
+    parser.add_argument(
+        "--engine",
+        choices=own_engines(),
+        help="what generates frames (default: diffusers with --ckpt, else demo)",
+    )
+    parser.add_argument(
+        "--ckpt", metavar="PATH_OR_NAME", help="diffusers folder, .safetensors file or hub id"
+    )
+    parser.add_argument("--allow-download", action="store_true", help="download missing models")
     parser.add_argument(
         "--out", type=Path, metavar="PATH", help="output root; for plot: the SVG file or folder"
     )
@@ -77,7 +83,7 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--resume", metavar="TIMESTRING", help="continue a run: the 14 digits its file names begin with"
+        "--resume", metavar="TIMESTRING", help="resume a run: the 14 digits that its file names begin with"
     )
 
 
@@ -86,10 +92,10 @@ def _add_check_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="also refuse what would be left out: restore_faces, LoRAs, ControlNet units without an image",
+        help="also refuse what would be ignored: restore_faces, missing LoRAs, ControlNet units without an image",
     )
     parser.add_argument(
-        "--compare-classic", action="store_true", help="list what looks different from classic Deforum"
+        "--compare-classic", action="store_true", help="list differences from classic Deforum"
     )
 
 
@@ -97,5 +103,5 @@ def _add_plot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schedules",
         metavar="NAME,NAME",
-        help="the schedules to plot; default: all that change and have an effect",
+        help="the schedules to plot (default: all that change and have an effect)",
     )

@@ -1,4 +1,4 @@
-"""What `check` says of one settings file, as plain text for a terminal and as values for JSON."""
+"""The report of `check` on one settings file, as text for a terminal and as JSON values."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 @dataclass(frozen=True)
 class Checked:
-    """One settings file and what was found.
+    """The result of checking one settings file.
 
     Args:
         path: the file.
-        report: what becomes of its settings; None where it cannot be read.
-        prepared: the job; None where it has problems.
-        problems: why it cannot be rendered.
-        ability, words: what the model can draw and the words that it knows; empty where it can draw anything.
+        report: the effect of its settings, or None if it cannot be read.
+        prepared: the job, or None if it has problems.
+        problems: the reasons why it cannot be rendered.
+        ability, words: subjects and vocabulary of a model with limits; empty for other models.
     """
 
     path: Path
@@ -38,20 +38,20 @@ class Checked:
     words: tuple[str, ...] = ()
 
 
-def as_json(one: Checked) -> dict[str, Any]:
-    """Return everything that is known of the file, ready for JSON."""
+def as_json(checked: Checked) -> dict[str, Any]:
+    """Return the report as JSON values."""
     return {
-        "file": str(one.path),
-        "ok": one.prepared is not None,
-        "problems": [asdict(problem) | {"code": problem.code} for problem in one.problems],
-        "film": None if one.prepared is None else _film(one.prepared),
-        "settings": None if one.report is None else asdict(one.report),
-        "warnings": list(_more_warnings(one)),
-        "model": {"draws": one.ability, "words": list(one.words)},
+        "file": str(checked.path),
+        "ok": checked.prepared is not None,
+        "problems": [asdict(problem) | {"code": problem.code} for problem in checked.problems],
+        "film": None if checked.prepared is None else _video(checked.prepared),
+        "settings": None if checked.report is None else asdict(checked.report),
+        "warnings": list(_job_warnings(checked)),
+        "model": {"draws": checked.ability, "words": list(checked.words)},
     }
 
 
-def _film(prepared: Prepared) -> dict[str, Any]:
+def _video(prepared: Prepared) -> dict[str, Any]:
     plan, settings = prepared.plan, prepared.settings
     return {
         **prepared.summary,
@@ -73,65 +73,66 @@ def _film(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _more_warnings(one: Checked) -> Iterator[str]:
-    """Yield the job's warnings but those that the report on its settings has already."""
-    told = {removed_warning(name) for name in REMOVED}
-    told |= set(one.report.taken_over) if one.report is not None else set()
-    for warning in one.prepared.warnings if one.prepared is not None else ():
-        if warning not in told and not warning.startswith(("Unknown settings ", "Ignored: ")):
+def _job_warnings(checked: Checked) -> Iterator[str]:
+    """Yield the job's warnings except those that the report on its settings contains."""
+    reported = {removed_warning(name) for name in REMOVED}
+    reported |= set(checked.report.taken_over) if checked.report is not None else set()
+    for warning in checked.prepared.warnings if checked.prepared is not None else ():
+        if warning not in reported and not warning.startswith(("Unknown settings ", "Ignored: ")):
             yield warning
 
 
-def as_text(one: Checked, *, colored: bool, classic: bool = False) -> str:
-    """Return the report for people, at most `WIDTH` columns wide; problems are not part of it.
+def as_text(checked: Checked, *, colored: bool, classic: bool = False) -> str:
+    """Return the report as text of at most `WIDTH` columns, without the problems.
 
-    What a person may have to change comes first.
+    Sections that may require a change come first.
 
     Args:
-        one: the file and what was found.
-        colored: whether headings may stand out by terminal codes.
-        classic: say what looks different from classic Deforum.
+        checked: the file and its report.
+        colored: print headings in bold by terminal codes.
+        classic: list differences from classic Deforum.
     """
-    parts = [] if one.prepared is None else [_size(one.path, one.prepared)]
-    if one.report is not None:
-        report = one.report
+    parts = [] if checked.prepared is None else [_size(checked.path, checked.prepared)]
+    if checked.report is not None:
+        report = checked.report
         own = [name for name in report.kept if name not in report.defaults]
         kept = [", ".join(own)] if own else []
         if report.defaults:
-            kept.append(f"and {len(report.defaults)} at their defaults")
+            kept.append(f"{len(report.defaults)} others have their defaults")
         sections = [
-            ("Warnings", dict.fromkeys((*report.remarked, *_more_warnings(one)))),
+            ("Warnings", dict.fromkeys((*report.remarked, *_job_warnings(checked)))),
             ("Unknown, without effect", [", ".join(report.unknown)] if report.unknown else []),
-            ("Without effect on this film", map(str, report.ignored)),
-            ("Prompts", _prompts(one.prepared) if one.prepared is not None else ()),
+            ("Without effect on this video", map(str, report.ignored)),
+            ("Prompts", _prompts(checked.prepared) if checked.prepared is not None else ()),
             (f"Kept ({len(report.kept)})", kept),
             (
-                "Taken over from another notation",
+                "Converted from another notation",
                 [text for text in report.taken_over if text not in report.remarked],
             ),
         ]
-        if one.ability:
-            sections.append(("Built-in model", [one.ability, f"Its words are: {', '.join(one.words)}."]))
+        if checked.ability:
+            words = f"It knows the words {', '.join(checked.words)}."
+            sections.append(("Built-in model", [checked.ability, words]))
         if classic:
-            sections.append(("Looks different from classic Deforum", map(str, report.different)))
+            sections.append(("Differences from classic Deforum", map(str, report.different)))
         parts += [text for title, rows in sections if (text := _section(title, rows, colored))]
     return "\n".join(parts)
 
 
 def _size(path: Path, prepared: Prepared) -> str:
-    film = _film(prepared)
-    megabytes = film["disk_bytes"] / 1e6
+    video = _video(prepared)
+    megabytes = video["disk_bytes"] / 1e6
     disk = f"about {megabytes:,.0f} MB" if megabytes >= 1 else "less than 1 MB"
     return (
-        f"{path}: {film['frames']} frames of {film['width']}x{film['height']} "
-        f"({film['seconds']:.1f} s at {film['fps']:g} fps), {film['animation_mode']}, "
-        f"{film['diffused_frames']} diffused in {film['sampling_steps']} sampling steps, "
+        f"{path}: {video['frames']} frames of {video['width']}x{video['height']} "
+        f"({video['seconds']:.1f} s at {video['fps']:g} fps), {video['animation_mode']}, "
+        f"{video['diffused_frames']} key frames, {video['sampling_steps']} sampling steps, "
         f"{disk} on disk"
     )
 
 
 def _prompts(prepared: Prepared) -> Iterator[str]:
-    prompts = _film(prepared)["prompts"]
+    prompts = _video(prepared)["prompts"]
     for prompt in prompts[:PROMPTS_SHOWN]:
         without = f" --neg {prompt['negative']}" if prompt["negative"] else ""
         text = f"frame {prompt['frame']}: {prompt['positive']}{without}"
@@ -152,5 +153,5 @@ def _section(title: str, rows: Iterable[str], colored: bool) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return text that comes from a file without codes that a terminal would obey."""
+    """Return text of a file without control characters, which a terminal would execute."""
     return "".join(character if character.isprintable() else " " for character in text)

@@ -1,4 +1,4 @@
-"""`run`: renders settings files one after the other, with a progress bar; Ctrl-C parks the run."""
+"""`run`: renders settings files one after the other with a progress line; Ctrl-C parks the run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from deforum_helpers.cli import messages
 from deforum_helpers.cli.job_files import (
     DEFAULT_OUTPUT_ROOT,
     engine_name,
@@ -36,7 +37,7 @@ STOPPED = 3
 
 
 def run(options: argparse.Namespace) -> int:
-    """Render every file; 0 if all succeeded, 1 if one failed or was stopped, 2 if settings are wrong.
+    """Render each file; return 0 if all succeeded, 1 if one failed or was stopped, 2 if settings are wrong.
 
     All files are checked before the first is rendered.
     """
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _checked(options: argparse.Namespace, line: ProgressLine) -> list[tuple[Path, Prepared]]:
-    """Return the files that can be rendered; print the problems of all others."""
+    """Return the files that can be rendered; print the problems of the others."""
     line.show("Checking", ", ".join(path.name for path in options.files))
     remove_abandoned()
     facts = host_facts(options, options.out or DEFAULT_OUTPUT_ROOT)
@@ -81,7 +82,7 @@ def _run_all(
         codes.append(_run_one(path, prepared, engine, options, line))
         if codes[-1] == STOPPED:
             if left := [str(path) for path, _ in ready[number:]]:
-                print(f"Not begun and still to be run: {shlex.join(left)}", file=sys.stderr)
+                print(messages.FILES_LEFT(files=shlex.join(left)), file=sys.stderr)
             break
     return 1 if any(codes) else 0
 
@@ -98,11 +99,11 @@ def _run_one(
             result = run_job(prepared, engine, cancel, bar.show)
     except Parked:
         bar.end()
-        if bar.can_go_on:
-            parked = f"Parked after {bar.frames} frames. Continue with: {_again(path, bar, options)}"
+        if bar.can_resume:
+            again = _resume_command(path, bar, options)
+            print(messages.PARKED_RUN(frames=bar.frames, command=again), file=sys.stderr)
         else:
-            parked = "Stopped before its first frame; give the same command to begin anew."
-        print(parked, file=sys.stderr)
+            print(messages.STOPPED_TOO_EARLY(), file=sys.stderr)
         return STOPPED
     except Stopped as error:
         bar.end()
@@ -110,18 +111,18 @@ def _run_one(
         return STOPPED
     except DeforumError as error:
         bar.end()
-        print(f"{path}: {error}", file=sys.stderr)
+        print(messages.RUN_FAILED(path=path, error=error), file=sys.stderr)
         return 1
     bar.end()
     print_warnings(result.warnings[len(prepared.warnings) :])
     print(result.video or result.outdir)
-    for film in result.more_videos:
-        print(film)
+    for video in result.more_videos:
+        print(video)
     return 0
 
 
-def _again(path: Path, bar: RunProgress, options: argparse.Namespace) -> str:
-    """Return the command line that continues a parked run."""
+def _resume_command(path: Path, bar: RunProgress, options: argparse.Namespace) -> str:
+    """Return the command line that resumes a parked run."""
     words = [_this_python(), "-m", "deforum_helpers", "run", str(path), "--resume", bar.timestring]
     words += [word for change in options.changes for word in ("--set", change)]
     words += [word for change in options.options for word in ("--option", change)]
@@ -132,19 +133,19 @@ def _again(path: Path, bar: RunProgress, options: argparse.Namespace) -> str:
 
 
 def _this_python() -> str:
-    """Return the interpreter as one would type it here: a bare "python" may be another, without our packages."""
+    """Return this interpreter as a path to type here: "python" may be another one, without our packages."""
     python, here = Path(sys.executable), Path.cwd()
     return str(python.relative_to(here) if python.is_relative_to(here) else python)
 
 
 @contextmanager
 def _parked_by_ctrl_c(cancel: CancelToken) -> Iterator[None]:
-    """The first Ctrl-C parks the run at the next frame, the second cancels what is being drawn."""
+    """Let the first Ctrl-C park the run at the next frame, and the second one stop it at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if cancel.wish == "none":
+        if cancel.stop_request == "none":
             with above_progress():
-                print("Stopping at the next frame (Ctrl-C again: at once) ...", file=sys.stderr)
+                print(messages.STOPPING(), file=sys.stderr)
             cancel.park()
         else:
             raise KeyboardInterrupt
@@ -153,13 +154,13 @@ def _parked_by_ctrl_c(cancel: CancelToken) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Parked("The run was stopped and can be resumed from its last checkpoint.") from None
+        raise Parked(messages.STOPPED_AT_ONCE()) from None
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 class RunProgress:
-    """Shows where a run stands, and keeps what a message about its end needs."""
+    """Shows the progress of a run, and remembers its place for the message at its end."""
 
     def __init__(self, name: str, line: ProgressLine) -> None:
         self._name = name
@@ -170,8 +171,8 @@ class RunProgress:
         self.frames = 0
 
     @property
-    def can_go_on(self) -> bool:
-        """Whether the run has what a resume needs; while the frames of a video are extracted it has not."""
+    def can_resume(self) -> bool:
+        """Whether the settings file exists; before that, while input frames are extracted, a run cannot be resumed."""
         return Run(Path(self._outdir), self.timestring).settings_path.is_file()
 
     def show(self, progress: Progress) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deforum_helpers.core.errors import DeforumError, SettingsError, alike, told
+from deforum_helpers.core.errors import DeforumError, SettingsError, group_problems, summary_of
 from deforum_helpers.core.progress import CancelToken, Progress, frame_words, state_words
 from deforum_helpers.core.progress_line import ProgressLine
 from deforum_helpers.settings.tables import INTERPOLATION_ENGINES, UPSCALE_FACTORS, UPSCALE_MODELS
@@ -28,7 +28,7 @@ def add_options(name: str, parser: argparse.ArgumentParser) -> None:
     if name != "stitch":
         parser.add_argument("--keep-pictures", action="store_true", help="keep the images beside the video")
     parser.add_argument("--out", type=Path, metavar="PATH", help="output root")
-    parser.add_argument("--device", default="cpu", help="where networks run: cpu, cuda (default: cpu)")
+    parser.add_argument("--device", default="cpu", help="device for networks: cpu, cuda (default: cpu)")
 
 
 def _add_interpolate(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +37,18 @@ def _add_interpolate(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="one video; or images: listed in order, a folder, or a pattern",
+        help="a video; or images, listed in order or as a folder or pattern",
     )
     engines = INTERPOLATION_ENGINES[1:]
     parser.add_argument("--engine", choices=engines, default="Flow", help="default: Flow")
-    parser.add_argument("--times", type=int, default=2, metavar="X", help="how many times more frames (2)")
-    parser.add_argument("--slower", type=int, metavar="X", help="how many times slower; drops the sound")
-    parser.add_argument("--fps", type=float, default=15.0, help="frames per second of a video of images (15)")
-    parser.add_argument("--sound", type=Path, metavar="FILE", help="sound of a video of images")
+    parser.add_argument(
+        "--times", type=int, default=2, metavar="X", help="factor of the number of frames (default: 2)"
+    )
+    parser.add_argument("--slower", type=int, metavar="X", help="slow-motion factor; drops the sound")
+    parser.add_argument(
+        "--fps", type=float, default=15.0, help="frames per second of a video made from images (default: 15)"
+    )
+    parser.add_argument("--sound", type=Path, metavar="FILE", help="sound file for a video made from images")
 
 
 def _add_upscale(parser: argparse.ArgumentParser) -> None:
@@ -64,20 +68,22 @@ def _add_vid2depth(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--upper", type=int, default=255)
     parser.add_argument("--block-size", type=int, default=11)
     parser.add_argument("--c", type=float, default=2.0)
-    parser.add_argument("--far-is-bright", action="store_true", help="for grayscale: do not invert")
-    parser.add_argument("--blur", type=float, default=0.0, help="deviation of the last blur, in pixels")
+    parser.add_argument("--far-is-bright", action="store_true", help="far areas are bright (grayscale only)")
+    parser.add_argument(
+        "--blur", type=float, default=0.0, help="standard deviation of the final blur, in pixels"
+    )
 
 
 def _add_stitch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "pattern", metavar="PATTERN", help="such as frames/shot_%%09d.png, or one of the images"
+        "pattern", metavar="PATTERN", help="numbered images, as in frames/shot_%%09d.png, or one of them"
     )
     parser.add_argument("--fps", type=float, default=15.0, help="default: 15")
-    parser.add_argument("--sound", type=Path, metavar="FILE", help="sound or video file")
+    parser.add_argument("--sound", type=Path, metavar="FILE", help="sound file, or video with sound")
 
 
 def run_tool(options: argparse.Namespace) -> int:
-    """Run a tool; 0 if it made its film, 1 if it failed or was stopped, 2 if what was asked for is wrong."""
+    """Run a tool; return 0 if its video was made, 1 if it failed or was stopped, 2 if the arguments are wrong."""
     from deforum_helpers.cli.job_files import DEFAULT_OUTPUT_ROOT
     from deforum_helpers.tools.folders import Work
 
@@ -98,8 +104,8 @@ def run_tool(options: argparse.Namespace) -> int:
         finally:
             line.end()
     except SettingsError as error:
-        for group in alike(error.problems):
-            print(told(group), file=sys.stderr)
+        for group in group_problems(error.problems):
+            print(summary_of(group), file=sys.stderr)
         return 2
     except DeforumError as error:
         print(error, file=sys.stderr)
@@ -120,11 +126,11 @@ def _cancelled_by_ctrl_c(cancel: CancelToken) -> Iterator[None]:
 
 
 def _interpolate(options: argparse.Namespace, work: Work) -> ToolResult:
-    from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
+    from deforum_helpers.tools.interpolate import interpolate_image_sequence, interpolate_video
 
-    if (pictures := _pictures(options.files)) is not None:
-        return interpolate_pictures(
-            pictures,
+    if (images := _images(options.files)) is not None:
+        return interpolate_image_sequence(
+            images,
             work,
             fps=options.fps,
             engine=options.engine,
@@ -143,14 +149,16 @@ def _interpolate(options: argparse.Namespace, work: Work) -> ToolResult:
     )
 
 
-def _pictures(files: Sequence[Path]) -> Sequence[Path] | None:
-    """Return the pictures that files, a folder or a pattern name; None where it is a video."""
-    from deforum_helpers.media.image_sequences import is_row, row_of
+def _images(files: Sequence[Path]) -> Sequence[Path] | None:
+    """Return the images that files, a folder or a pattern name; None for a video."""
+    from deforum_helpers.media.image_sequences import is_image_sequence, read_image_sequence
 
     if len(files) > 1:
         return files
-    row = row_of(files[0], setting="The list of pictures", name=str(files[0])) if is_row(files[0]) else None
-    return [still.path for still in row.stills] if row else None
+    if not is_image_sequence(files[0]):
+        return None
+    images = read_image_sequence(files[0], setting="The list of images", name=str(files[0]))
+    return [still.path for still in images.stills] if images else None
 
 
 def _upscale(options: argparse.Namespace, work: Work) -> ToolResult:

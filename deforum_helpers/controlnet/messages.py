@@ -33,3 +33,36 @@ POSE_MODEL_BROKEN = Message("openpose_model_broken", "The models of openpose can
 PREPROCESSOR_MISSING = Message(
     "preprocessor_missing", "There is no ControlNet preprocessor {name!r}; expected one of: {allowed}."
 )
+
+# ControlNet models
+CONTROL_NETS_UNSUPPORTED = Message(
+    "controlnets_unsupported",
+    "ControlNet units work only with checkpoints of Stable Diffusion 1.x, 2.x and XL.",
+)
+CONTROL_NET_NOT_FOUND = Message(
+    "controlnet_not_found",
+    "There is no ControlNet {name!r} in the folder {folder!r} beside the checkpoint; there are: {found}{suggestion}.",
+)
+CONTROL_NET_PICKLE = Message(
+    "controlnet_pickle",
+    "The ControlNet {name!r} is a pickle. Pickles can run code when they are opened, so they are never loaded; use the "
+    ".safetensors version of the model.",
+)
+CONTROL_NET_CLASS = Message(
+    "controlnet_class", "The folder {name!r} contains a {found!r}; expected a {allowed}."
+)
+CONTROL_NET_WITHOUT_WEIGHTS = Message(
+    "controlnet_without_weights",
+    "The ControlNet {name!r} has no .safetensors weights; use the version of it that has them.",
+)
+CONTROL_NET_OTHER_KIND = Message(
+    "controlnet_other_kind", "The file {file!r} is {kind}; of these models only plain ControlNets are loaded."
+)
+NOT_A_CONTROL_NET = Message(
+    "not_a_controlnet", "The file {file!r} is not a ControlNet of Stable Diffusion 1.x, 2.x or XL."
+)
+CONTROL_NET_MISFIT = Message(
+    "controlnet_misfit",
+    "The ControlNet {name!r} is made for {found}, the checkpoint is {expected}; use one made for the same kind of "
+    "checkpoint.",
+)

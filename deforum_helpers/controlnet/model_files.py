@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from deforum_helpers.controlnet import messages
 from deforum_helpers.controlnet.units import plain_name, suggestion
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import is_regular
@@ -22,11 +23,10 @@ from deforum_helpers.models.weights.headers import check_model_folder, read_json
 
 FOLDER = "ControlNet"
 LAYOUTS = ("controlnet_cond_embedding.conv_in.weight", "input_hint_block.0.weight")
-WRONG_CHECKPOINT = "ControlNet units work with checkpoints of Stable Diffusion 1.x, 2.x and XL alone."
 _PREFIX = "control_model."
 
 # Part of a tensor's name that only this other kind of model has.
-_OTHERS: Mapping[str, str] = {
+_OTHER_KINDS: Mapping[str, str] = {
     "lora_controlnet": "a Control-LoRA",
     "lllite_": "a ControlNet-LLLite",
     "image_proj": "an IP-Adapter",
@@ -35,7 +35,7 @@ _OTHERS: Mapping[str, str] = {
     "difference": "the difference to a checkpoint",
     "adapter.": "a T2I-Adapter",
 }
-_CLASSES = "ControlNetModel"
+_CLASS = "ControlNetModel"
 _FAMILIES = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
 
 
@@ -77,10 +77,7 @@ def control_model(name: str, folders: tuple[Path, ...]) -> ControlModel:
     """
     path = _located(name.strip(), folders)
     if path.suffix.casefold() in PICKLES:
-        raise ModelError(
-            f"The ControlNet {path.name!r} is a pickle, which can run code when it is opened, and is never loaded; "
-            "use the .safetensors version of this model."
-        )
+        raise ModelError(messages.CONTROL_NET_PICKLE(name=path.name))
     if path.is_dir():
         return ControlModel("folder", path, _width_of_folder(path))
     return ControlModel("file", path, _width_of_file(path))
@@ -94,7 +91,7 @@ def check_fit(model: ControlModel, checkpoint: str, allow_download: bool = False
     """
     described = describe_checkpoint(checkpoint, allow_download)
     if described.kind not in (None, "sd", "sdxl"):
-        raise ModelError(WRONG_CHECKPOINT)
+        raise ModelError(messages.CONTROL_NETS_UNSUPPORTED())
     width = _width_of_checkpoint(described)
     if width is not None and model.text_width is not None and width != model.text_width:
         raise ModelError(misfit(model.path.name, model.text_width, width))
@@ -102,10 +99,8 @@ def check_fit(model: ControlModel, checkpoint: str, allow_download: bool = False
 
 def misfit(name: str, own: int, wanted: int) -> str:
     """Return the sentence for a ControlNet of another family than the checkpoint's."""
-    made, needed = (_FAMILIES.get(width, f"text width {width}") for width in (own, wanted))
-    return (
-        f"The ControlNet {name!r} is made for {made}, the checkpoint is {needed}; use one made for its kind."
-    )
+    found, expected = (_FAMILIES.get(width, f"text width {width}") for width in (own, wanted))
+    return messages.CONTROL_NET_MISFIT(name=name, found=found, expected=expected)
 
 
 def _models(folders: tuple[Path, ...]) -> list[Path]:
@@ -131,22 +126,23 @@ def _located(name: str, folders: tuple[Path, ...]) -> Path:
             if pickle.suffix.casefold() in PICKLES and plain_name(pickle.name) == plain_name(name):
                 return pickle
     names = control_names(folders)
-    place = f"in the folder {FOLDER!r} beside the checkpoint"
     there = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "") if names else "none"
-    raise ModelError(f"There is no ControlNet {name!r} {place}; there are: {there}{suggestion(name, names)}.")
+    raise ModelError(
+        messages.CONTROL_NET_NOT_FOUND(
+            name=name, folder=FOLDER, found=there, suggestion=suggestion(name, names)
+        )
+    )
 
 
 def _width_of_folder(folder: Path) -> int | None:
     check_model_folder(folder)
     config = read_json(folder / "config.json")
     kind = config.get("_class_name")
-    if kind != _CLASSES or "auto_map" in config:
-        raise ModelError(f"The folder {folder.name!r} holds a {kind!r}; only {_CLASSES} is loaded.")
+    if kind != _CLASS or "auto_map" in config:
+        raise ModelError(messages.CONTROL_NET_CLASS(name=folder.name, found=kind, allowed=_CLASS))
     names = [path.name for path in folder.iterdir()]
     if not any(name.endswith(".safetensors") for name in names):
-        raise ModelError(
-            f"The ControlNet {folder.name!r} has no .safetensors weights; use that version of it."
-        )
+        raise ModelError(messages.CONTROL_NET_WITHOUT_WEIGHTS(name=folder.name))
     return _one_width(config)
 
 
@@ -158,13 +154,11 @@ def _one_width(config: Mapping[str, Any]) -> int | None:
 
 def _width_of_file(path: Path) -> int | None:
     shapes = safetensors_shapes(path)
-    for mark, what in _OTHERS.items():
+    for mark, kind in _OTHER_KINDS.items():
         if any(mark in name for name in shapes):
-            raise ModelError(
-                f"The file {path.name!r} is {what}; of its kind only plain ControlNets are loaded."
-            )
+            raise ModelError(messages.CONTROL_NET_OTHER_KIND(file=path.name, kind=kind))
     if not any(name.removeprefix(_PREFIX) in LAYOUTS for name in shapes):
-        raise ModelError(f"The file {path.name!r} is not a ControlNet of Stable Diffusion 1.x, 2.x or XL.")
+        raise ModelError(messages.NOT_A_CONTROL_NET(file=path.name))
     return _width_of(shapes, "")
 
 

@@ -1,1 +1,1 @@
-"""What every other package builds on: errors, messages, progress, files, network access."""
+"""The base of all other packages: errors, messages, progress, files, network access."""

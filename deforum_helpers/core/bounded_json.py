@@ -1,6 +1,6 @@
-"""JSON of strangers: how long it is, how deep it nests and how much it holds is known before anything is made of it.
+"""JSON from untrusted sources, parsed only after its length, depth and number of values have been checked.
 
-`[],` sixteen million bytes long packs into a few kilobytes of a picture, and unpacked makes gigabytes of lists.
+Sixteen megabytes of `[],` compress to a few kilobytes inside an image and would be parsed into gigabytes of lists.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ import json
 import re
 from typing import Any
 
+from deforum_helpers.core import messages
+
 MOST_BYTES = 16 << 20
 MOST_VALUES = 200_000
 DEEPEST = 64
 MOST_DIGITS = 400
 
-# What holds values, parts them or is a text; the last one may have no end.
+# Brackets, commas and strings; the last string may be unterminated.
 _TOKEN = re.compile(r'[\[{\]},]|"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 
-class TooMuch(ValueError):
-    """A JSON text that is not parsed; `str()` is the rest of a sentence: "nests deeper than 64 levels"."""
+class JsonTooLarge(ValueError):
+    """A JSON text exceeds a limit; `str()` is a clause: "nests deeper than 64 levels"."""
 
 
 def parse_json(
@@ -28,17 +30,17 @@ def parse_json(
     """Return the value of a JSON text.
 
     Args:
-        text: as it came; bytes are UTF-8, with or without a mark at their beginning.
-        most_bytes: length up to which it is looked at.
-        most_values: how many values it may hold, all levels counted.
-        hooks: arguments of `json.loads`.
+        text: the text; bytes are UTF-8, with or without a byte order mark.
+        most_bytes: largest length of the text.
+        most_values: largest number of values, all levels counted.
+        hooks: keyword arguments of `json.loads`.
 
     Raises:
-        TooMuch: it is longer, deeper or larger than that.
-        UnicodeDecodeError, json.JSONDecodeError, ValueError: it is no JSON. All of these are `ValueError`.
+        JsonTooLarge: the text exceeds a limit.
+        UnicodeDecodeError, json.JSONDecodeError, ValueError: the text is not JSON. All of these are `ValueError`.
     """
     if len(text) > most_bytes:
-        raise TooMuch(f"is longer than {most_bytes / 1e6:.3g} MB")
+        raise JsonTooLarge(messages.JSON_TOO_LONG(limit=most_bytes / 1e6))
     plain = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     _check(plain, most_values)
     return json.loads(plain, **{"parse_int": _whole_number, **hooks})
@@ -53,16 +55,16 @@ def _check(text: str, most_values: int) -> None:
         if mark in "[{":
             depth += 1
             if depth > DEEPEST:
-                raise TooMuch(f"nests deeper than {DEEPEST} levels")
+                raise JsonTooLarge(messages.JSON_TOO_DEEP(limit=DEEPEST))
         elif mark in "]}":
             depth -= 1
             continue
         values += 1
         if values > most_values:
-            raise TooMuch(f"holds more than {most_values:,} values")
+            raise JsonTooLarge(messages.JSON_TOO_LARGE(limit=most_values))
 
 
 def _whole_number(text: str) -> int:
     if len(text) > MOST_DIGITS:
-        raise TooMuch(f"has a number of more than {MOST_DIGITS} digits")
+        raise JsonTooLarge(messages.JSON_NUMBER_TOO_LONG(limit=MOST_DIGITS))
     return int(text)

@@ -1,4 +1,4 @@
-"""Files that come with Deforum and are not code: the folders `config` and `javascript`, and `style.css`."""
+"""Files of Deforum that are not code: the folders `config` and `javascript`, and `style.css`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PACKAGE = Path(deforum_helpers.__file__).resolve().parent
 def bundled(name: str) -> Path:
     """Return the path of a bundled file or folder, such as "config/presets".
 
-    An installation has them inside this package. In a checkout they stand beside it, where a WebUI reads them too.
+    An installation has them inside this package, a checkout beside it, where a WebUI expects them.
     """
     inside = PACKAGE / name
     return inside if inside.exists() else PACKAGE.parent / name

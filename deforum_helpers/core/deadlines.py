@@ -1,4 +1,4 @@
-"""Calls that nothing can interrupt, and how long they are waited for."""
+"""Time limits for system calls that cannot be interrupted."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from typing import Generic, TypeVar
 
 Answer = TypeVar("Answer")
 
-# A thread that the system never lets go stays until the program ends: there are no more of them than this.
+# A call that never returns occupies its thread until the program ends; this bounds their number.
 MOST_AT_ONCE = 32
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
 def within(seconds: float, call: Callable[[], Answer]) -> Answer:
-    """Return the answer of `call`, made on a thread of its own, which does not keep the program from ending.
+    """Return the result of `call`, made on a daemon thread.
 
-    Network drives and name servers that do not answer hold a thread for minutes, whatever the program wishes.
+    A network drive or name server that does not respond can block a call for minutes; the caller gives up earlier.
 
     Args:
-        seconds: how long the answer is waited for; one that comes later is dropped.
-        call: asks the system for something.
+        seconds: time limit; a later result is dropped.
+        call: makes the system call.
 
     Raises:
-        TimeoutError: there is no answer in time.
+        TimeoutError: there is no result in time.
         RuntimeError: no thread can be started.
-        Exception: what `call` raises.
+        Exception: any error of `call`.
     """
     places = _places
     if not places.acquire(timeout=seconds):
         raise TimeoutError
-    asked = _Asked(contextvars.copy_context(), call, places)
+    pending = _PendingCall(contextvars.copy_context(), call, places)
     try:
-        threading.Thread(target=asked.run, name="deforum-asks", daemon=True).start()
+        threading.Thread(target=pending.run, name="deforum-call", daemon=True).start()
     except BaseException:
         places.release()
         raise
-    if not asked.over.wait(seconds):
+    if not pending.over.wait(seconds):
         raise TimeoutError
-    error, asked.error = asked.error, None
+    error, pending.error = pending.error, None
     if error is None:
-        return asked.answers[0]
+        return pending.answers[0]
     try:
         raise error
-    finally:  # else the error and the frames that it names hold each other, and all that their callers work with
-        del error, asked
+    finally:  # breaks the cycle of the error and its traceback, which would keep the callers' objects alive
+        del error, pending
 
 
-class _Asked(Generic[Answer]):
-    """One call and what came of it."""
+class _PendingCall(Generic[Answer]):
+    """A call and its result."""
 
     def __init__(
         self, context: contextvars.Context, call: Callable[[], Answer], places: threading.BoundedSemaphore

@@ -1,23 +1,23 @@
-"""Every error of the animation, in one tree.
+"""All errors of the project, in one tree.
 
 DeforumError
 ├── SettingsError        one or more problems found before the first frame
-├── Stopped              the job was told to end
+├── Stopped              a job was asked to stop
 │   ├── Cancelled        for good
-│   └── Parked           for now; it continues from its checkpoint
-└── RenderError          something failed while working
-    ├── OutOfMemory      may succeed later
-    ├── DiskFull         may succeed later
-    ├── DownloadFailed   may succeed later
-    ├── RunTaken         may succeed later
-    ├── ProgramKilled    may succeed later
-    ├── NoResources      may succeed later
-    ├── ModelError       a model is missing, foreign or broken
+│   └── Parked           for now; the run continues from its resume state
+└── RenderError          a job failed while it ran
+    ├── OutOfMemory      retryable: the device has too little memory
+    ├── DiskFull         retryable: the disk or the quota is full
+    ├── DownloadFailed   retryable: a model could not be downloaded
+    ├── RunInUse         retryable: another process renders the run
+    ├── ProgramKilled    retryable: ffmpeg or another program was killed
+    ├── NoResources      retryable: no file descriptors, processes or memory left
+    ├── ModelError       a model is missing, unsupported or broken
     ├── MissingFeature   an optional package or program is not installed
-    ├── NotFinite        a picture came out as NaN
+    ├── NotFinite        an image contains NaN or infinity
     ├── BlankFrame       a frame came out black, and the settings end the run there
-    ├── VideoError       ffmpeg failed, or made a film of another length
-    └── CheckpointError  a run cannot be continued from what is on disk
+    ├── VideoError       a video cannot be read or written, or has a wrong number of frames
+    └── CheckpointError  the resume state of a run is missing, damaged or does not fit
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from deforum_helpers.core import messages
 from deforum_helpers.core.messages import Text, code_of
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a settings file, told so that a person can mend it.
+    """One error in a settings file.
 
     Args:
-        message: one plain sentence that names the setting, what was found and what is allowed.
-        setting: name of the setting, or None when the whole body is meant.
-        frame: frame number at which a schedule fails, or None.
-        column: 1-based column inside the setting's text, or None.
-        found: what stands there.
-        allowed: what may stand there.
-        passing: nothing is wrong with the settings; the same may do later, as with a server that is not reached.
+        message: a sentence with the setting, the value found and the values expected.
+        setting: name of the setting, or None for the file as a whole.
+        frame: frame at which a schedule fails, or None.
+        column: 1-based column in the text of the setting, or None.
+        found: the value found.
+        allowed: the values expected.
+        passing: the settings are valid, but an outside cause, such as a server that is down, prevents the job.
     """
 
     message: str
@@ -63,7 +64,7 @@ _KEY = re.compile(r"the prompt at ('[^']*'|\"[^\"]*\")")
 
 
 def _place_and_rest(problem: Problem) -> tuple[str, str]:
-    """Return where a problem is, and what its message says that is the same at other places."""
+    """Split the message of a problem into its place (setting, frame, column, prompt) and the rest."""
     name = problem.setting or ""
     if not name or not problem.message.startswith(name):
         return name, problem.message
@@ -74,57 +75,57 @@ def _place_and_rest(problem: Problem) -> tuple[str, str]:
     return where, _KEY.sub("the prompt", problem.message[end:], count=1)
 
 
-def alike(problems: Iterable[Problem], *, of_one_setting: bool = False) -> list[tuple[Problem, ...]]:
-    """Return the problems in groups that say the same of other settings, frames and columns, in order.
+def group_problems(problems: Iterable[Problem], *, per_setting: bool = False) -> list[tuple[Problem, ...]]:
+    """Group problems whose messages differ only in setting, frame and column, in order.
 
-    With `of_one_setting` those of two settings are never in one group, so that each can be marked where it is.
+    With `per_setting`, a group contains problems of one setting only.
     """
     groups: dict[tuple[str | None, str], list[Problem]] = {}
     for problem in problems:
-        setting = problem.setting if of_one_setting else None
+        setting = problem.setting if per_setting else None
         groups.setdefault((setting, _place_and_rest(problem)[1]), []).append(problem)
     return [tuple(group) for group in groups.values()]
 
 
-def told(group: Sequence[Problem]) -> str:
-    """Return the sentence of problems that are alike: the first one's, and the places of the others."""
+def summary_of(group: Sequence[Problem]) -> str:
+    """Return one message for a group of problems: that of the first, followed by the places of the others."""
     first, *others = group
     places = dict.fromkeys(_place_and_rest(problem)[0] for problem in others)
     if not places:
         return first.message
-    return Text(f"{first.message} The same: {'; '.join(places)}.", first.code)
+    return Text(f"{first.message} The same applies to: {'; '.join(places)}.", first.code)
 
 
 class DeforumError(Exception):
-    """Root of all errors of this package."""
+    """Base class of all errors of the project."""
 
     @property
     def message_code(self) -> str:
-        """The stable code of the message that the error was raised with."""
+        """The stable code of the message that the error was raised with, or ""."""
         return code_of(self.args[0]) if self.args else ""
 
 
 class SettingsError(DeforumError):
-    """Settings that cannot be rendered; carries all problems found, never only the first.
+    """The settings cannot be rendered; carries all problems found, not only the first.
 
     Args:
-        problems: what is wrong.
-        warnings: what a person should know beside that, as plain sentences.
+        problems: the problems.
+        warnings: warnings found in addition, one sentence each.
     """
 
     def __init__(self, problems: Iterable[Problem], warnings: Iterable[str] = ()) -> None:
         self.problems: tuple[Problem, ...] = tuple(dict.fromkeys(problems))
         self.warnings: tuple[str, ...] = tuple(dict.fromkeys(warnings))
-        super().__init__(" ".join(map(told, alike(self.problems))))
+        super().__init__(" ".join(map(summary_of, group_problems(self.problems))))
 
     @property
     def retryable(self) -> bool:
-        """Whether the same settings may do later."""
+        """Whether the same settings may be accepted later."""
         return bool(self.problems) and all(problem.passing for problem in self.problems)
 
 
 class Stopped(DeforumError):
-    """The job was told to end; what was written stays."""
+    """The job was asked to stop; the files written so far stay."""
 
 
 class Cancelled(Stopped):
@@ -132,76 +133,76 @@ class Cancelled(Stopped):
 
 
 class Parked(Stopped):
-    """The job was stopped for now and can continue from its checkpoint."""
+    """The job was stopped because the program ends; its run continues from the resume state."""
 
 
 class RenderError(DeforumError):
-    """Something failed while rendering. `retryable`: the same job may succeed later."""
+    """A job failed while it ran. `retryable`: the same job may succeed later."""
 
     retryable = False
 
 
 class OutOfMemory(RenderError):
-    """The device's memory did not suffice."""
+    """The memory of the device was exhausted."""
 
     retryable = True
 
 
 class DiskFull(RenderError):
-    """The output folder's disk is full."""
+    """A disk is full, or the quota of the user is used up."""
 
     retryable = True
 
 
 class DownloadFailed(RenderError):
-    """A model could not be fetched from the hub."""
+    """A model could not be downloaded from the hub."""
 
     retryable = True
 
 
-class RunTaken(RenderError):
-    """The run that is to go on is being rendered by another program."""
+class RunInUse(RenderError):
+    """Another process is rendering the run that was to be resumed."""
 
     retryable = True
 
 
 class ProgramKilled(RenderError):
-    """ffmpeg, or another program that works for us, was ended from outside; what it read is still there."""
+    """ffmpeg or another child process was killed from outside; its input is unharmed."""
 
     retryable = True
 
 
 class NoResources(RenderError):
-    """The system had no more descriptors, processes or memory to give."""
+    """The system has no more file descriptors, processes or memory."""
 
     retryable = True
 
 
 class ModelError(RenderError):
-    """A model is missing, of a foreign kind, or broken."""
+    """A model (its weights or its checkpoint) is missing, unsupported or broken."""
 
 
 class MissingFeature(RenderError):
-    """An optional package or program is not installed; the message has the line that installs it."""
+    """An optional package or program is not installed; the message contains the command that installs it."""
 
 
 class NotFinite(RenderError):
-    """A picture came out as NaN or infinite."""
+    """An image contains NaN or infinite values."""
 
 
 class BlankFrame(RenderError):
-    """A frame came out black, and the settings end the run there; the frames before it are kept."""
+    """A frame came out black and the settings end the run there; the frames before it are kept."""
 
 
 class VideoError(RenderError):
-    """ffmpeg failed, or its film has not the planned number of frames."""
+    """A video cannot be read or written, or does not have the expected number of frames."""
 
 
 class CheckpointError(RenderError):
-    """A run cannot be continued from what is on disk."""
+    """A run cannot be resumed: its resume state is missing, damaged, or belongs to other settings."""
 
 
-# What the system says when it has no more to give, in its numbers and in the words of libraries and programs.
+# Resource -> error numbers of the system, and phrases in the messages of libraries and programs.
 _RAN_OUT: tuple[tuple[str, tuple[int, ...], tuple[str, ...]], ...] = (
     ("open files", (errno.EMFILE, errno.ENFILE), ("too many open files",)),
     ("processes or threads", (errno.EAGAIN,), ("resource temporarily unavailable", "can't start new thread")),
@@ -209,28 +210,27 @@ _RAN_OUT: tuple[tuple[str, tuple[int, ...], tuple[str, ...]], ...] = (
 )
 
 
-def lacking(error: BaseException | None) -> str | None:
-    """Return what the system had no more of when `error`, or one that led to it, was met; None for another cause."""
+def exhausted_resource(error: BaseException | None) -> str | None:
+    """Return the system resource whose exhaustion caused `error`, directly or through its causes; else None."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        for what, numbers, words in _RAN_OUT:
-            told = error.errno in numbers if isinstance(error, OSError) else _says(error, words)
-            if told:
-                return what
+        for resource, numbers, words in _RAN_OUT:
+            if error.errno in numbers if isinstance(error, OSError) else _says(error, words):
+                return resource
         error = error.__cause__ or error.__context__
     return None
 
 
-def lacking_by_words(text: str) -> str | None:
-    """Return what a program that says `text` had no more of, or None."""
-    said = text.casefold()
-    return next((what for what, _, words in _RAN_OUT if any(word in said for word in words)), None)
+def exhausted_resource_in(text: str) -> str | None:
+    """Return the exhausted system resource that the output of a program names, or None."""
+    lower = text.casefold()
+    return next((resource for resource, _, words in _RAN_OUT if any(word in lower for word in words)), None)
 
 
-def no_resources(what: str, lack: str) -> NoResources:
-    """Return the error of something that failed for want of `lack`: "Making the video failed"."""
-    return NoResources(f"{what}: the system has no more {lack}; close other programs or raise its limit.")
+def no_resources(failure: str, resource: str) -> NoResources:
+    """Return the error for a `failure` ("Making the video failed") caused by an exhausted resource."""
+    return NoResources(messages.NO_RESOURCES(failure=failure, resource=resource))
 
 
 def _says(error: BaseException, words: tuple[str, ...]) -> bool:

@@ -1,4 +1,7 @@
-"""Messages for users: each has a stable code and is declared once, in the `messages` module of its package."""
+"""Messages for users: each has a stable code and is declared once, in the `messages` module of its package.
+
+At the end of this module are the messages of `deforum_helpers.core` itself.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 
 
 class Text(str):
-    """A message as a user reads it: plain text that knows its code.
+    """The text of a message, with its code.
 
     >>> Text("The disk is full.", "disk_full").at("frame 3").code
     'disk_full'
@@ -15,13 +18,13 @@ class Text(str):
     code: str
 
     def __new__(cls, text: str, code: str = "") -> Text:
-        """Make `text` a message; `code` is "" for text from elsewhere."""
+        """Make `text` a message; `code` is "" for text without a declaration."""
         message = super().__new__(cls, text)
         message.code = code
         return message
 
     def at(self, place: str) -> Text:
-        """Return the message with the place that it is about in front, as in "zoom, column 3: ..."."""
+        """Return the message with a place in front of it, as in "zoom, column 3: ..."."""
         return Text(f"{place}: {self}", self.code)
 
 
@@ -49,3 +52,22 @@ class Message:
 def code_of(text: str) -> str:
     """Return the code of a message, "" for text without one."""
     return text.code if isinstance(text, Text) else ""
+
+
+# The job, the machine
+CANCELLED = Message("cancelled", "The job was cancelled.")
+PARKED = Message("parked", "The job was parked and can be resumed.")
+NO_RESOURCES = Message(
+    "no_resources", "{failure}: the system has no more {resource}; close other programs or raise its limit."
+)
+PACKAGE_MISSING = Message(
+    "package_missing",
+    "{feature} needs the package {package!r}, which cannot be imported ({reason}); install it with: {install}",
+)
+UNKNOWN_CHOICE = Message("unknown_choice", "Unknown {kind} {name!r}; expected one of: {allowed}.")
+
+# JSON: clauses that continue the name of a setting or a file
+JSON_TOO_LONG = Message("json_too_long", "is longer than {limit:.3g} MB")
+JSON_TOO_DEEP = Message("json_too_deep", "nests deeper than {limit} levels")
+JSON_TOO_LARGE = Message("json_too_large", "has more than {limit:,} values")
+JSON_NUMBER_TOO_LONG = Message("json_number_too_long", "contains a number of more than {limit} digits")

@@ -1,10 +1,11 @@
-"""Optional packages: imported where a feature needs them, missed with the line that installs them."""
+"""Optional packages: imported where a feature needs them; the error names the command that installs them."""
 
 from __future__ import annotations
 
 import importlib
 from types import ModuleType
 
+from deforum_helpers.core import messages
 from deforum_helpers.core.errors import MissingFeature
 
 
@@ -13,7 +14,7 @@ def require(module: str, feature: str, install: str) -> ModuleType:
 
     Args:
         module: dotted module name.
-        feature: what needs it, as the subject of a sentence: "Zoe depth".
+        feature: the feature that needs it, as the subject of a sentence: "Zoe depth".
         install: the command that installs it: "pip install transformers".
 
     Raises:
@@ -23,6 +24,7 @@ def require(module: str, feature: str, install: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingFeature(
-            f"{feature} needs the package {module.split('.')[0]!r}, which cannot be imported ({error}); "
-            f"install it with: {install}"
+            messages.PACKAGE_MISSING(
+                feature=feature, package=module.split(".")[0], reason=error, install=install
+            )
         ) from error

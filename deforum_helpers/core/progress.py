@@ -1,4 +1,4 @@
-"""How a job is told to stop: a token that it owns and asks at known points."""
+"""Progress of a job, and the token that stops it."""
 
 from __future__ import annotations
 
@@ -10,58 +10,59 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from deforum_helpers.core import messages
 from deforum_helpers.core.errors import Cancelled, Parked
 
-Wish = Literal["none", "park", "cancel"]
+StopRequest = Literal["none", "park", "cancel"]
 
 
 class CancelToken:
-    """Carries the wish to stop from any thread to the one that renders.
+    """Carries a request to stop from any thread to the thread that renders.
 
-    A cancel outranks a park and neither is ever taken back: a token belongs to one attempt of one job.
-    Whoever asks it is alive, so that it also tells whether the job still moves.
+    A cancel outranks a park, and neither can be revoked: a token belongs to one attempt of one job. Each check of the
+    token is also a sign of life of the job, which the watchdog counts.
     """
 
     def __init__(self) -> None:
-        self._wish: Wish = "none"
+        self._stop_request: StopRequest = "none"
         self._lock = threading.Lock()
         self._signs = 0
 
     @property
-    def wish(self) -> Wish:
-        return self._wish
+    def stop_request(self) -> StopRequest:
+        return self._stop_request
 
     @property
     def signs(self) -> int:
-        """How often the job has shown that it moves; a count, so that no clock matters."""
+        """Number of signs of life so far; a count, independent of any clock."""
         return self._signs
 
     def beat(self) -> None:
-        """Show that the job moves, where it does not ask."""
+        """Give a sign of life without a check."""
         self._signs += 1
 
     def cancel(self) -> None:
         """Ask the job to end for good."""
         with self._lock:
-            self._wish = "cancel"
+            self._stop_request = "cancel"
 
     def park(self) -> None:
-        """Ask the job to stop at the next edge between two frames, to be continued later."""
+        """Ask the job to stop before its next frame, to be continued later."""
         with self._lock:
-            if self._wish == "none":
-                self._wish = "park"
+            if self._stop_request == "none":
+                self._stop_request = "park"
 
     def check_cancel(self) -> None:
-        """Raise `Cancelled` if the job is to end for good; the check inside a frame, where parking would lose work."""
+        """Raise `Cancelled` after a cancel; the check within a frame, where parking would lose work."""
         self.beat()
-        if self._wish == "cancel":
-            raise Cancelled("The job was cancelled.")
+        if self._stop_request == "cancel":
+            raise Cancelled(messages.CANCELLED())
 
     def check(self) -> None:
-        """Raise `Cancelled` or `Parked` if the job is to stop; the check between two frames."""
+        """Raise `Cancelled` or `Parked` after a request to stop; the check between two frames."""
         self.check_cancel()
-        if self._wish == "park":
-            raise Parked("The job was parked and can be resumed.")
+        if self._stop_request == "park":
+            raise Parked(messages.PARKED())
 
 
 Phase = Literal["PREPARING", "GENERATING", "POST_PROCESSING"]
@@ -69,15 +70,15 @@ Phase = Literal["PREPARING", "GENERATING", "POST_PROCESSING"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a job stands.
+    """The progress of a job.
 
     Args:
-        phase: what it does.
-        fraction: share of the phase that is done, 0..1, never falling within a phase.
-        frame: number of frames finished.
-        max_frames: number of frames of the film.
-        outdir, timestring: where its files are and what their names begin with; empty until that is known.
-        warnings: what came up while rendering, as plain sentences.
+        phase: the current phase.
+        fraction: share of the phase that is done, 0..1, never decreasing within a phase.
+        frame: number of finished frames.
+        max_frames: number of frames of the video.
+        outdir, timestring: folder of the run and prefix of its file names; "" until known.
+        warnings: warnings so far, one sentence each.
     """
 
     phase: Phase
@@ -101,13 +102,13 @@ PHASES = {
 def state_words(
     phase: str, *, position: int | None = None, paused: bool = False, cancelling: bool = False
 ) -> str:
-    """Return what an unfinished job does, in a few words.
+    """Return the state of an unfinished job in a few words.
 
     Args:
-        phase: as the API names it.
+        phase: name of the phase in the API.
         position: number of jobs before it in the queue, or None.
-        paused: it waits until it is resumed, or will after this frame.
-        cancelling: it was told to end.
+        paused: the job is paused, or will be after this frame.
+        cancelling: the job was cancelled and has not ended yet.
 
     >>> state_words("QUEUED", position=0), state_words("GENERATING", paused=True)
     ("next in the queue", "pausing after this frame")
@@ -124,7 +125,7 @@ def state_words(
 def frame_words(
     frame: int, max_frames: int, *, seconds_per_frame: float = 0.0, eta_seconds: float = 0.0
 ) -> str:
-    """Return frames, pace and time left; what is 0 is not known and left out.
+    """Return the frame, the pace and the time left; a value of 0 is unknown and omitted.
 
     >>> frame_words(5, 10, seconds_per_frame=696.0, eta_seconds=3480.0)
     "frame 5 of 10, 696 s per frame, 58 min left"
@@ -151,39 +152,39 @@ def duration(seconds: float) -> str:
 
 
 class Pace:
-    """Measures how long a frame of this attempt takes, from its reports.
+    """Measures the time per frame of one attempt from its progress reports.
 
     Args:
-        clock: seconds.
+        clock: returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began: tuple[int, float] | None = None
+        self._first: tuple[int, float] | None = None
         self._newest = 0, 0.0
 
     def seconds_per_frame(self, progress: Progress) -> float:
-        """Note a report and return the pace; 0 while it is not known."""
+        """Record a report and return the pace; 0 while it is unknown."""
         if progress.phase != "GENERATING":
             return 0.0
-        if self._began is None:
-            self._began = self._newest = progress.frame, self._clock()
+        if self._first is None:
+            self._first = self._newest = progress.frame, self._clock()
         if progress.frame > self._newest[0]:
             self._newest = progress.frame, self._clock()
-        frames, seconds = (self._newest[0] - self._began[0], self._newest[1] - self._began[1])
+        frames, seconds = (self._newest[0] - self._first[0], self._newest[1] - self._first[1])
         return seconds / frames if frames else 0.0
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished job left behind.
+    """The result of a finished job.
 
     Args:
-        outdir, timestring: where its files are and what their names begin with.
+        outdir, timestring: folder of the run and prefix of its file names.
         frames: number of frames written.
-        video: the film, or None where none was asked for.
-        warnings: all of the job's warnings.
-        more_videos: films of enlarged frames and of frames in between.
+        video: path of the main video, or None if the settings skip it.
+        warnings: all warnings of the job.
+        more_videos: paths of the upscaled and interpolated videos.
     """
 
     outdir: Path
@@ -194,10 +195,10 @@ class RunResult:
     more_videos: tuple[Path, ...] = ()
 
 
-def told_once(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the texts without those that were told before, be it with a number of another frame.
+def distinct_messages(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the texts without those that differ from an earlier one only in numbers.
 
-    >>> told_once(["no word of 'cat 1'", "no word of 'cat 2.5'", "no word of 'dog'"])
+    >>> distinct_messages(["no word of 'cat 1'", "no word of 'cat 2.5'", "no word of 'dog'"])
     ("no word of 'cat 1'", "no word of 'dog'")
     """
     first: dict[str, str] = {}

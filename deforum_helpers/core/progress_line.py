@@ -1,4 +1,4 @@
-"""The line of a terminal that shows progress: drawn anew in place, while everything else is written above it."""
+"""The progress line of a terminal: redrawn in place, while all other output is written above it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     _StreamHandler = logging.StreamHandler[TextIO]
-else:  # Python 3.10 takes no type there
+else:  # a StreamHandler cannot be subscripted in Python 3.10
     _StreamHandler = logging.StreamHandler
 
 BAR_WIDTH = 24
 LEAST_BAR = 6
 ERASE_TO_END = "\x1b[K"
 
-# A program has one terminal, whoever writes to it.
+# Shared by the process, which has one terminal.
 _lock = threading.RLock()
 _drawn: list[ProgressLine] = []
 
 
 class ProgressLine:
-    """Shows progress: in place on a terminal, elsewhere as a line for each stage and each tenth of one.
+    """Shows progress: in place on a terminal, elsewhere as one line per stage and per 10 %.
 
     Args:
-        out: where to.
-        in_logs: show it also where `out` is no terminal.
+        out: output stream.
+        in_logs: write lines if `out` is not a terminal.
     """
 
     def __init__(self, out: TextIO, *, in_logs: bool = True) -> None:
@@ -42,10 +42,10 @@ class ProgressLine:
         """Show `label [###...] words`, or in a log `label 60 % words`.
 
         Args:
-            label: what it is about.
-            words: where that stands.
-            share: 0..1, drawn as a bar; None draws none.
-            stage: what it does; in a log, words are repeated only when it or the tenth of `share` changes.
+            label: name of the job.
+            words: its state.
+            share: 0..1, shown as a bar; None = no bar.
+            stage: current stage; a log gets a new line only when it, or the tenth of `share`, changes.
         """
         label, words = (" ".join(text.split()) for text in (label, words))
         share = None if share is None else min(max(share, 0.0), 1.0)
@@ -63,15 +63,15 @@ class ProgressLine:
                     self._write(f"{label}{percent} {words}\n")
 
     def draw(self) -> None:
-        """Write the line over what the terminal's line holds."""
+        """Overwrite the current line of the terminal."""
         self._write(f"\r{self._text}{ERASE_TO_END}")
 
     def erase(self) -> None:
-        """Leave the terminal's line empty."""
+        """Clear the current line of the terminal."""
         self._write(f"\r{ERASE_TO_END}")
 
     def end(self, *, keep: bool = True) -> None:
-        """Show no more; what is written next begins a line of its own, below this one or, if not kept, in its place."""
+        """Stop showing progress; the next output goes below the line or, without `keep`, in its place."""
         with _lock:
             if self in _drawn:
                 _drawn.remove(self)
@@ -81,14 +81,14 @@ class ProgressLine:
                     self.erase()
 
     def _write(self, text: str) -> None:
-        """Write text, with escapes for what a terminal has no characters for."""
+        """Write text, with escapes for characters that the encoding of the stream lacks."""
         encoding = self._out.encoding or "utf-8"
         self._out.write(text.encode(encoding, "backslashreplace").decode(encoding))
         self._out.flush()
 
 
 def fitted(label: str, words: str, share: float | None, columns: int) -> str:
-    """Return a line of at most `columns` characters: the bar gives way first, then the label, then the words' end."""
+    """Return a line of at most `columns` characters: drops the bar first, then shortens the label, then the words."""
     room = min(columns - len(label) - len(words) - 4, BAR_WIDTH)
     if share is not None and room >= LEAST_BAR:
         full = round(share * room)
@@ -101,7 +101,7 @@ def fitted(label: str, words: str, share: float | None, columns: int) -> str:
 
 @contextmanager
 def above_progress() -> Iterator[None]:
-    """Let what is written inside stand above the line of progress, if one is drawn."""
+    """Context in which output is written above the progress lines."""
     with _lock:
         lines = list(_drawn)
         for line in lines:
@@ -114,7 +114,7 @@ def above_progress() -> Iterator[None]:
 
 
 class LogLines(_StreamHandler):
-    """Writes the log to standard error, whole lines above the line of progress."""
+    """Log handler that writes whole lines above the progress lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         with above_progress():

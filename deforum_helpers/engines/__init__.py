@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.registry import choose
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.registry import own_engines
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ def make_engine(
     """
     engine = choose(own_engines(), name, "engine")
     if engine.takes_checkpoint and checkpoint is None:
-        raise ModelError(
-            f"The engine {name!r} needs a checkpoint: a diffusers folder or a .safetensors file."
-        )
+        raise ModelError(messages.CHECKPOINT_REQUIRED(engine=name))
     assert engine.make is not None
     return engine.make(checkpoint, allow_download, device)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from deforum_helpers.engines import messages
+
 if TYPE_CHECKING:
     import torch
 
@@ -191,9 +193,7 @@ class Engine(Protocol):
 
 
 # What no engine of this program has; a WebUI does.
-NO_FACES: Mapping[str, str] = MappingProxyType(
-    {"restore_faces": "Faces are mended by WebUIs only, not by Deforum's own engines."}
-)
+NO_FACES: Mapping[str, str] = MappingProxyType({"restore_faces": messages.NO_FACE_RESTORATION()})
 
 
 def _no_words() -> tuple[str, ...]:

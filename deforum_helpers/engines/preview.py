@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.image.convert import from_pixels, pixels
 
@@ -69,7 +70,7 @@ class PreviewEngine:
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
         """Return that nothing is diffused."""
-        return ("motion_preview_mode is on: the camera moves a test picture, and nothing is diffused.",)
+        return (messages.MOTION_PREVIEW(),)
 
 
 @dataclass(frozen=True, eq=False)

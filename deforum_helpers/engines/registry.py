@@ -7,10 +7,11 @@ declaration, and its line here. No torch.
 from __future__ import annotations
 
 from deforum_helpers.core.registry import choose
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import Abilities, DeclaredEngine
 from deforum_helpers.engines.demo.declaration import DEMO
 from deforum_helpers.engines.diffusion.declaration import DIFFUSERS
-from deforum_helpers.engines.null import NULL
+from deforum_helpers.engines.null.declaration import NULL
 
 # The model that a WebUI has loaded. Its names, LoRAs and ControlNet are the host's own, which knows them itself.
 WEBUI = DeclaredEngine(
@@ -18,12 +19,8 @@ WEBUI = DeclaredEngine(
     title="the WebUI's model",
     abilities=Abilities(
         unread={
-            "noise_source": (
-                "noise_source is inverted, which a WebUI's model cannot do: frames get new noise here."
-            ),
-            "autoencoder_correction": (
-                "autoencoder_correction has no effect in a WebUI, whose autoencoder is its own."
-            ),
+            "noise_source": messages.WEBUI_CANNOT_INVERT(),
+            "autoencoder_correction": messages.WEBUI_CANNOT_CORRECT(),
         }
     ),
 )
@@ -48,3 +45,8 @@ def own_engines() -> dict[str, DeclaredEngine]:
 def default_engine(checkpoint: str | None) -> str:
     """Return the name of the engine that generates where nobody asks for another one."""
     return DIFFUSERS.name if checkpoint else DEMO.name
+
+
+def lacks_checkpoint(name: str, checkpoint: str | None) -> bool:
+    """Tell whether an engine takes a checkpoint and has none."""
+    return declared(name).takes_checkpoint and not checkpoint

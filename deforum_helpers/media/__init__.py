@@ -1,1 +1,1 @@
-"""What comes from outside: videos taken apart into frames, files fetched from addresses."""
+"""Input videos and image sequences: inspection, decoding, extraction of frames; running ffmpeg."""

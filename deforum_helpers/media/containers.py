@@ -1,6 +1,6 @@
-"""Media files opened and decoded by PyAV: which containers are opened, the streams inside one, their frames.
+"""Opening and decoding media files with PyAV: the allowed containers, their streams and frames.
 
-PyAV reads all videos; the program ffmpeg encodes them and reads the sound that it adds. Both open the same
+PyAV reads all videos; the program ffmpeg encodes them and reads the sound that it adds. Both accept the same
 containers.
 """
 
@@ -15,10 +15,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from deforum_helpers.core.errors import RenderError, VideoError, lacking, no_resources
+from deforum_helpers.core.errors import RenderError, VideoError, exhausted_resource, no_resources
 from deforum_helpers.core.files.regular import open_regular
 from deforum_helpers.core.optional import require
 from deforum_helpers.image.files import LARGEST_PIXELS
+from deforum_helpers.media import messages
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 OPEN_TIMEOUT_S = 60.0
 INSTALL_LINE = "pip install av"
 
-# Names of ffmpeg's demuxers, every one of which finds all it shows inside the one file. What reads other files
-# (hls, dash, imf, concat, image2, vobsub, mlv), runs scripts (avisynth, vapoursynth), listens or records (rtp, sdp,
-# devices), or takes any text for pictures or sound (tty, bintext, sbg) is missing here and stays out.
+# Names of ffmpeg demuxers that read a single file only. For security this list excludes demuxers that open other files
+# (hls, dash, imf, concat, image2, vobsub, mlv), run scripts (avisynth, vapoursynth), listen or record (rtp, sdp,
+# devices), or render arbitrary text as images or sound (tty, bintext, sbg).
 _VIDEO = (
     *("mov", "matroska", "avi", "mpeg", "mpegts", "asf", "asf_o", "ogg", "flv", "mxf", "gxf", "nut", "nsv"),
     *("rm", "ivr", "dv", "wtv", "ivf", "swf", "dhav", "pva", "pmp", "cine", "bink", "smk", "roq", "flic"),
@@ -80,133 +81,133 @@ CONTAINERS = (*_VIDEO, *_SOUND)
 Check: TypeAlias = "Callable[[], None]"
 
 _BUFFER_BYTES = 256 * 1024
-# Each thread holds a frame more, and a check of settings has 1 GiB of memory for all of them.
+# Each thread holds one more frame in memory, and a check of settings is limited to 1 GiB.
 _DECODER_THREADS = min(os.cpu_count() or 1, 4)
-# Recordings and discs join pieces whose clocks begin anew, in containers that say so: a pause longer than this, or a
-# step back.
+# Recordings and discs join pieces whose timestamps restart, in containers with a flag for that. A restart is a gap
+# longer than this, or a step back.
 _LONGEST_PAUSE_S = 10.0
 _LONGEST_STEP_BACK_S = 0.1
-# Of libav: a picture attached to a sound file, and a container whose clocks may begin anew.
+# Flags of libav: an image attached to a sound file, and a container whose timestamps may restart.
 _COVER = 0x400
 _CLOCK_RESTARTS = 0x200
 
 
 class UnknownContainer(VideoError):
-    """A file that is no video or sound, or whose container is not in `CONTAINERS`."""
+    """A file that is neither video nor sound, or whose container is not in `CONTAINERS`."""
 
 
-def user_file(path: Path) -> list[str]:
-    """Return the arguments that make ffmpeg read the local file `path`, which a user has named.
+def user_input(path: Path) -> list[str]:
+    """Return ffmpeg's input arguments for a local file that a user named.
 
-    ffmpeg tells the container by its content and gives up before it opens one that is not in `CONTAINERS`; neither the
-    file's name nor its content makes it open a second file or an address. Pictures that are too large are not decoded.
+    ffmpeg detects the container by its content and refuses those not in `CONTAINERS`. Neither the name nor the content
+    can make it open a second file or an address. Images that are too large are not decoded.
     """
     guard = ["-max_pixels", str(LARGEST_PIXELS), "-protocol_whitelist", "file"]
     return [*guard, "-format_whitelist", ",".join(CONTAINERS), "-i", f"file:{path.resolve()}"]
 
 
-def reader() -> Any:
-    """Return PyAV, the package that reads videos.
+def pyav() -> Any:
+    """Return the PyAV module.
 
     Raises:
-        MissingFeature: it is not installed.
+        MissingFeature: PyAV is not installed.
     """
     return require("av", "Reading videos", INSTALL_LINE)
 
 
-def time_limit(seconds: float, what: str) -> Check:
-    """Return a check that fails `seconds` from now.
+def time_limit(seconds: float, work: str) -> Check:
+    """Return a function that raises `VideoError` once `seconds` have passed.
 
     Args:
-        seconds: what the work may take.
-        what: the work, as the subject of a sentence: "Decoding the video".
+        seconds: time limit.
+        work: the work, as the subject of the message: "Decoding the video".
     """
     ends = time.monotonic() + seconds
 
     def check() -> None:
         if time.monotonic() > ends:
-            raise VideoError(f"{what} failed: it did not end within {seconds:g} seconds.")
+            raise VideoError(messages.READING_TOO_SLOW(work=work, seconds=seconds))
 
     return check
 
 
 @contextmanager
-def opened(path: Path, check: Check | None = None) -> Iterator[InputContainer]:
-    """Open the media file `path`, which a user may have named.
+def open_media(path: Path, check: Check | None = None) -> Iterator[InputContainer]:
+    """Open a media file, which a user may have named.
 
-    The container is told by the content, its name deciding where that is unclear, and opened only if it is one of
-    `CONTAINERS`. libav gets an open file and may open nothing itself: no second file, no address.
+    The container is detected by content, in unclear cases by file name, and opened only if it is in `CONTAINERS`. libav
+    receives an open file and cannot open anything itself: no second file, no address.
 
     Args:
         path: local file.
-        check: called at each read; what it raises ends the reading. By default opening is limited in time.
+        check: called at each read, to raise an error that ends reading. By default opening has a time limit.
 
     Raises:
-        UnusableFile: no ordinary file is there.
-        UnknownContainer: it is no video or sound, or a playlist.
-        VideoError: its container is known but damaged, or cannot be read to the end.
-        NoResources: the system has no memory or thread left.
+        UnusableFile: `path` is not a regular file.
+        UnknownContainer: the file is neither video nor sound, or a playlist.
+        VideoError: the container is known but damaged or truncated.
+        NoResources: the system has no memory or threads left.
         MissingFeature: PyAV is not installed.
     """
-    av = reader()
-    what = f"Looking into {path.name!r}"
+    av = pyav()
+    work = f"Opening {path.name!r}"
     with open_regular(path) as file:
-        source = _Source(file, path.name, check or time_limit(OPEN_TIMEOUT_S, what))
+        source = _Source(file, path.name, check or time_limit(OPEN_TIMEOUT_S, work))
         try:
-            container = av.open(source, "r", **_guarded(CONTAINERS))
+            container = av.open(source, "r", **_open_options(CONTAINERS))
         except av.error.FFmpegError as error:
             file.seek(0)
             damaged = error.errno != errno.EINVAL and _is_media(av, file)
-            raise _failed(what, error, VideoError if damaged else UnknownContainer) from error
+            raise _failed(work, error, VideoError if damaged else UnknownContainer) from error
         with container:
             yield container
 
 
-def picture_of(container: InputContainer) -> VideoStream | None:
-    """Return the stream of moving pictures; a cover or thumbnail is none."""
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """Return the video stream, None if there is none; covers and thumbnails do not count."""
     moving = [stream for stream in container.streams.video if not _number(stream.disposition) & _COVER]
-    # An animated AVIF shows one picture on a clock of its own, one tick a second, before its moving ones.
+    # An animated AVIF has a still image, with one tick per second, before its animation.
     moving.sort(key=lambda stream: stream.time_base == 1)
     return moving[0] if moving else None
 
 
 def has_sound(path: Path) -> bool:
-    """Return whether the local file `path` has sound; nothing is decoded. Raises as `opened`."""
-    with opened(path) as container:
+    """Return whether a local file has sound, without decoding it. Raises as `open_media`."""
+    with open_media(path) as container:
         return bool(container.streams.audio)
 
 
 def count_frames(video: Path) -> int:
-    """Return the number of frames in the file `video`, by reading all of it; nothing is decoded.
+    """Return the number of frames in a video, by reading all packets without decoding them.
 
     Raises:
-        VideoError: it cannot be read.
+        VideoError: the file cannot be read.
     """
-    with opened(video) as container:
-        stream = picture_of(container)
+    with open_media(video) as container:
+        stream = video_stream(container)
         return sum(bool(packet.size) for packet in _packets(container, [stream])) if stream else 0
 
 
-def decoded(
+def decode_frames(
     container: InputContainer, stream: VideoStream, check: Check, *, with_sound: bool = False
 ) -> Iterator[tuple[float, float, VideoFrame | None]]:
-    """Yield when each frame is shown, when it ends, and the frame, in the order they are shown.
+    """Yield (start, end, frame) in the order of display; damaged frames are skipped.
 
-    Times are seconds from the beginning of the file. What is damaged is left out.
+    Times are in seconds from the beginning of the file.
 
     Args:
-        container: from `opened`.
-        stream: from `picture_of`.
-        check: called all the while; what it raises ends the decoding.
-        with_sound: whether times of the sound are told too, with None in the place of a frame.
+        container: from `open_media`.
+        stream: from `video_stream`.
+        check: called at each packet, to raise an error that ends decoding.
+        with_sound: whether packets of sound are yielded too, with None as their frame.
 
     Raises:
-        VideoError: more than two thirds cannot be decoded.
-        NoResources: the system has no memory or thread left.
+        VideoError: more than two thirds of the packets cannot be decoded.
+        NoResources: the system has no memory or threads left.
     """
-    av = reader()
+    av = pyav()
     if stream.codec_context is None:
-        raise VideoError("Its codec is not supported.")
+        raise VideoError(messages.CODEC_UNSUPPORTED())
     stream.codec_context.options = {"max_pixels": str(LARGEST_PIXELS)}
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = _DECODER_THREADS
@@ -214,12 +215,12 @@ def decoded(
     rate = stream.guessed_rate or stream.average_rate
     began_s, length_s = (container.start_time or 0) / 1_000_000, float(1 / rate) if rate else 0.0
     clocks = {one.index: _Clock(one.time_base, began_s, length_s) for one in streams}
-    joints = _Joints() if _number(container.format.flags) & _CLOCK_RESTARTS else None
+    joiner = _TimestampJoiner() if _number(container.format.flags) & _CLOCK_RESTARTS else None
     good = failed = 0
     for packet in _packets(container, streams):
         check()
-        if joints is not None:
-            joints.close(packet)
+        if joiner is not None:
+            joiner.shift(packet)
         clock = clocks[packet.stream.index]
         if packet.stream is not stream:
             if packet.size:
@@ -228,7 +229,7 @@ def decoded(
         try:
             frames = packet.decode()
         except av.error.FFmpegError as error:
-            if lacking(error):
+            if exhausted_resource(error):
                 raise _failed("Decoding the video", error) from error
             failed += 1
             continue
@@ -236,11 +237,11 @@ def decoded(
             good += 1
             yield *clock.span(frame.pts, frame.duration), frame
     if failed > 2 * good:
-        raise VideoError("Most of it cannot be decoded.")
+        raise VideoError(messages.MOSTLY_DAMAGED())
 
 
 class _Source:
-    """An open file as libav reads it: its name is a hint at the container, no path."""
+    """An open file for libav; its name only serves to detect the container."""
 
     def __init__(self, file: BinaryIO, name: str, check: Check) -> None:
         self.name = name
@@ -252,15 +253,15 @@ class _Source:
         return self._file.read(count)
 
 
-class _Joints:
-    """Where the clocks of a container begin anew: what comes after is moved behind what was before."""
+class _TimestampJoiner:
+    """Makes timestamps continuous in a container whose timestamps restart."""
 
     def __init__(self) -> None:
         self._moved_s = 0.0
         self._last_s: dict[int, tuple[float, float]] = {}
 
-    def close(self, packet: Packet[Any]) -> None:
-        """Move the times of a packet; packets come in the order of the file."""
+    def shift(self, packet: Packet[Any]) -> None:
+        """Shift the timestamps of a packet; packets must come in the order of the file."""
         if packet.dts is None:
             return
         tick = float(packet.time_base)
@@ -277,12 +278,12 @@ class _Joints:
 
 
 class _Clock:
-    """The time of one stream in seconds since the file began.
+    """Converts the timestamps of one stream to seconds since the beginning of the file.
 
     Args:
-        tick: seconds of one unit.
-        began_s: the file's beginning on this clock.
-        length_s: seconds of a frame that does not say how long it is, 0 = not known.
+        tick: length of a timestamp unit in seconds.
+        began_s: timestamp of the file's beginning, in seconds.
+        length_s: duration of frames that have none of their own, 0 = unknown.
     """
 
     def __init__(self, tick: Fraction | None, began_s: float, length_s: float) -> None:
@@ -290,7 +291,7 @@ class _Clock:
         self._began_s, self._length_s, self._end_s = began_s, length_s, 0.0
 
     def span(self, pts: int | None, duration: int | None) -> tuple[float, float]:
-        """Return when something begins and ends; without a time of its own it follows the one before."""
+        """Return start and end in seconds; without a timestamp, the start is the end of the frame before."""
         begin_s = self._end_s if pts is None else float(pts * self._tick) - self._began_s
         length_s = float(duration * self._tick) if duration else 0.0
         self._end_s = begin_s + (length_s or self._length_s)
@@ -298,25 +299,27 @@ class _Clock:
 
 
 def _number(flags: Any) -> int:
-    """Return flags of libav as a number; some versions of PyAV give them as members of an enumeration."""
+    """Return libav flags as a number; some versions of PyAV return members of an enumeration."""
     return int(getattr(flags, "value", flags))
 
 
-def _guarded(containers: Sequence[str]) -> dict[str, Any]:
+def _open_options(containers: Sequence[str]) -> dict[str, Any]:
     options = {
         "format_whitelist": ",".join(containers),
         "protocol_whitelist": "none",
         "max_pixels": str(LARGEST_PIXELS),
     }
-    # Given to the streams as well, options crash PyAV before 18 where a container tells its streams late, as MPEG's do.
-    reaches = "options" if int(reader().__version__.partition(".")[0]) >= 18 else "container_options"
-    return {reaches: options, "metadata_errors": "replace", "buffer_size": _BUFFER_BYTES}
+    # Before version 18, PyAV crashes on options for streams that appear late in a container, as in MPEG files.
+    keyword = "options" if int(pyav().__version__.partition(".")[0]) >= 18 else "container_options"
+    return {keyword: options, "metadata_errors": "replace", "buffer_size": _BUFFER_BYTES}
 
 
 def _is_media(av: Any, file: BinaryIO) -> bool:
-    """Tell whether libav knows the container by its content alone: with none allowed the refusal is another one."""
+    """Return whether libav recognizes the content: with no container allowed, it then fails with EINVAL."""
     try:
-        av.open(_Source(file, "", time_limit(OPEN_TIMEOUT_S, "Looking")), "r", **_guarded(["none"])).close()
+        av.open(
+            _Source(file, "", time_limit(OPEN_TIMEOUT_S, "Opening the file")), "r", **_open_options(["none"])
+        ).close()
     except av.error.FFmpegError as error:
         return bool(error.errno == errno.EINVAL)
     except VideoError:
@@ -325,12 +328,12 @@ def _is_media(av: Any, file: BinaryIO) -> bool:
 
 
 def _packets(container: InputContainer, streams: Sequence[Any]) -> Iterator[Packet[Any]]:
-    """Yield the packets of streams up to the end or where the file is damaged; the last, empty ones flush decoders."""
-    av = reader()
+    """Yield the packets of streams up to the end or to damage, then empty ones, which flush the decoders."""
+    av = pyav()
     try:
         yield from container.demux(*streams)
     except av.error.FFmpegError as error:
-        if lacking(error):
+        if exhausted_resource(error):
             raise _failed("Reading the video", error) from error
         for stream in streams:
             packet = av.Packet()
@@ -338,7 +341,7 @@ def _packets(container: InputContainer, streams: Sequence[Any]) -> Iterator[Pack
             yield packet
 
 
-def _failed(what: str, error: Exception, kind: type[VideoError] = VideoError) -> RenderError:
-    if lack := lacking(error):
-        return no_resources(f"{what} failed", lack)
-    return kind(f"{what} failed: {getattr(error, 'strerror', None) or error}.")
+def _failed(work: str, error: Exception, kind: type[VideoError] = VideoError) -> RenderError:
+    if lack := exhausted_resource(error):
+        return no_resources(f"{work} failed", lack)
+    return kind(messages.READING_FAILED(work=work, why=getattr(error, "strerror", None) or error))

@@ -1,4 +1,4 @@
-"""Finding ffmpeg, running it, and its failures in plain words."""
+"""Finding and running ffmpeg, and turning its failures into errors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from deforum_helpers.core.errors import (
     ProgramKilled,
     RenderError,
     VideoError,
-    lacking,
-    lacking_by_words,
+    exhausted_resource,
+    exhausted_resource_in,
     no_resources,
 )
+from deforum_helpers.media import messages
 
 FINISH_TIMEOUT_S = 3600.0
 INSTALL_LINE = "pip install imageio-ffmpeg"
@@ -30,7 +31,7 @@ QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error", "-y")
 _NEW_PROCESS_GROUP = 0x00000200
 _NO_WINDOW = 0x08000000
 
-# Ctrl-C in a terminal is for us, not for an encoder that still has frames to finish.
+# Ctrl-C in a terminal must not reach the encoder, which still has frames to finish.
 _OWN_GROUP: dict[str, Any] = (
     {"creationflags": _NEW_PROCESS_GROUP | _NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
 )
@@ -40,67 +41,63 @@ def find_ffmpeg(location: str | None) -> str:
     """Return the ffmpeg to run: `location` if given, else imageio-ffmpeg's own, else the one on PATH.
 
     Args:
-        location: the option deforum_ffmpeg_location: a path, a name on PATH, or None or "" for the search.
+        location: option deforum_ffmpeg_location: a path, a name on PATH, or None or "" to search.
 
     Raises:
-        MissingFeature: there is none; the message has the line that installs it.
+        MissingFeature: ffmpeg was not found; the message contains the install command.
     """
     if location:
         found = shutil.which(location)
         if found is None:
-            raise MissingFeature(
-                f"deforum_ffmpeg_location is {Path(location).name!r}, but no program is there; "
-                f"empty the option, or install ffmpeg with: {INSTALL_LINE}"
-            )
+            message = messages.FFMPEG_NOT_THERE(found=Path(location).name, install=INSTALL_LINE)
+            raise MissingFeature(message)
         return found
     found = _bundled() or shutil.which("ffmpeg")
     if found is None:
-        raise MissingFeature(
-            f"Making a film needs ffmpeg, which was not found; install it with: {INSTALL_LINE}"
-        )
+        raise MissingFeature(messages.FFMPEG_MISSING(install=INSTALL_LINE))
     return found
 
 
-def input_file(path: Path, demuxer: str) -> list[str]:
-    """Return the arguments that make ffmpeg read `path`, a file of our own making, as `demuxer` understands it.
+def own_input(path: Path, demuxer: str) -> list[str]:
+    """Return ffmpeg's input arguments for a file that this program wrote, to be read by `demuxer`.
 
-    Files that users name are read by `containers.user_file`.
+    For files that users name, see `containers.user_input`.
     """
     return ["-protocol_whitelist", "file", "-f", demuxer, "-i", f"file:{path.resolve()}"]
 
 
-def run_ffmpeg(ffmpeg: str, arguments: Sequence[str], what: str, timeout_s: float) -> str:
+def run_ffmpeg(ffmpeg: str, arguments: Sequence[str], work: str, timeout_s: float) -> str:
     """Run ffmpeg to its end and return its standard output.
 
     Args:
-        ffmpeg: program.
-        arguments: after the program's name; no shell sees them.
-        what: what it does, as the subject of a sentence: "Adding the soundtrack".
-        timeout_s: seconds after which it counts as hung and is killed.
+        ffmpeg: path of the program.
+        arguments: arguments after the program's name, passed without a shell.
+        work: what ffmpeg does, as the subject of messages: "Adding the soundtrack".
+        timeout_s: seconds after which ffmpeg counts as hung and is killed.
 
     Raises:
-        VideoError: it failed or hung.
-        ProgramKilled: it was killed.
-        NoResources: it failed for want of descriptors, processes or memory.
-        DiskFull: it failed for want of space.
-        MissingFeature: it cannot be started.
+        VideoError: ffmpeg failed or hung.
+        ProgramKilled: ffmpeg was killed from outside.
+        NoResources: the system has no file descriptors, processes or memory left.
+        DiskFull: the disk has no space left.
+        MissingFeature: ffmpeg cannot be started.
     """
-    done = finished(ffmpeg, [*QUIET, *arguments], what, timeout_s)
+    done = run_to_end(ffmpeg, [*QUIET, *arguments], work, timeout_s)
     if done.returncode:
-        raise failure(what, done.returncode, done.stderr)
+        raise ffmpeg_error(work, done.returncode, done.stderr)
     return done.stdout.decode("utf-8", "replace")
 
 
-def finished(
-    ffmpeg: str, arguments: Sequence[str], what: str, timeout_s: float
+def run_to_end(
+    ffmpeg: str, arguments: Sequence[str], work: str, timeout_s: float
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run ffmpeg to its end, whatever its exit status; arguments and errors as `run_ffmpeg`, but all are given."""
+    """Run ffmpeg with exactly these arguments and return its result, whatever the exit status; see `run_ffmpeg`."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = start(ffmpeg, arguments, **pipes)
     try:
         out, err = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        raise VideoError(f"{what} failed: ffmpeg did not end within {timeout_s:g} seconds.") from None
+        raise VideoError(messages.FFMPEG_TIMEOUT(work=work, seconds=timeout_s)) from None
     finally:
         if process.poll() is None:
             process.kill()
@@ -112,37 +109,38 @@ def start(ffmpeg: str, arguments: Sequence[str], **pipes: Any) -> subprocess.Pop
     """Start ffmpeg in a process group of its own.
 
     Raises:
-        NoResources: the system has no process, descriptor or memory left.
-        MissingFeature: it cannot be started.
+        NoResources: the system has no processes, file descriptors or memory left.
+        MissingFeature: ffmpeg cannot be started.
     """
     try:
         return subprocess.Popen([ffmpeg, *arguments], **_OWN_GROUP, **pipes)
     except OSError as error:
-        if lack := lacking(error):
+        if lack := exhausted_resource(error):
             raise no_resources("The ffmpeg program cannot be started", lack) from error
-        raise MissingFeature(
-            f"The ffmpeg program {Path(ffmpeg).name!r} cannot be started ({error.strerror}); "
-            f"install it with: {INSTALL_LINE}"
-        ) from error
+        message = messages.FFMPEG_NOT_STARTED(
+            name=Path(ffmpeg).name, why=error.strerror, install=INSTALL_LINE
+        )
+        raise MissingFeature(message) from error
 
 
-def failure(what: str, exit_status: int, stderr: bytes) -> RenderError:
-    """Return the error that tells why ffmpeg failed, with the last lines it said."""
+def ffmpeg_error(work: str, exit_status: int, stderr: bytes) -> RenderError:
+    """Return the error for a ffmpeg_error of ffmpeg, with the last lines of its output."""
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     if any("No space left on device" in line for line in lines):
-        return DiskFull(f"{what} failed: the disk is full; free some space and resume.")
+        return DiskFull(messages.FFMPEG_DISK_FULL(work=work))
     if (ended_by := _killed_by(exit_status, lines)) is not None:
-        return ProgramKilled(
-            f"{what} failed: ffmpeg was killed ({ended_by}); all frames are kept, and it can be tried again."
-        )
-    if lack := lacking_by_words(" ".join(lines[-_LAST_LINES:])):
-        return no_resources(f"{what} failed", lack)
-    said = " / ".join(_without_folders(line) for line in lines[-_LAST_LINES:]) or "it said nothing"
-    return VideoError(f"{what} failed: ffmpeg ended with status {exit_status}: {said}")
+        return ProgramKilled(messages.FFMPEG_KILLED(work=work, by=ended_by))
+    if lack := exhausted_resource_in(" ".join(lines[-_LAST_LINES:])):
+        return no_resources(f"{work} failed", lack)
+    said = " / ".join(_without_folders(line) for line in lines[-_LAST_LINES:]) or "no output"
+    return VideoError(messages.FFMPEG_FAILED(work=work, status=exit_status, said=said))
 
 
 def _killed_by(exit_status: int, lines: Sequence[str]) -> str | None:
-    """Return what ended ffmpeg from outside, or None: a signal, told by the system, a shell around it, or itself."""
+    """Return the name of the signal that ended ffmpeg, None if it was not killed.
+
+    The system, a shell around ffmpeg, or ffmpeg itself reports the signal.
+    """
     number = -exit_status if exit_status < 0 else exit_status - _SHELLS_OFFSET
     if exit_status < 0 or number in _ENDING:
         with suppress(ValueError):
@@ -150,8 +148,8 @@ def _killed_by(exit_status: int, lines: Sequence[str]) -> str | None:
         return f"signal {number}"
     if (
         exit_status == _TOLD_TO_END and not lines
-    ):  # it stops in good order, and says why to those who want to know
-        return "it was told to end"
+    ):  # ffmpeg handled SIGTERM or SIGINT; it logs the signal at a higher log level only
+        return "by a signal"
     return None
 
 
@@ -166,7 +164,7 @@ def _without_folders(line: str) -> str:
 
 _QUOTES = "'\"(["
 _LAST_LINES = 3
-# A shell that starts ffmpeg ends with this and the number of the signal that ended it.
+# A shell that starts ffmpeg exits with this plus the number of the signal.
 _SHELLS_OFFSET = 128
 _ENDING = (9, 15)
 _TOLD_TO_END = 255

@@ -1,4 +1,4 @@
-"""What a video holds, told by reading it, and which of its frames are taken."""
+"""Inspection of input videos, and the selection of their frames."""
 
 from __future__ import annotations
 
@@ -8,29 +8,33 @@ from pathlib import Path
 
 from deforum_helpers.core.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError
 from deforum_helpers.core.files.regular import UnusableFile, check_regular
+from deforum_helpers.core.messages import Message, Text
 from deforum_helpers.image.files import check_image_file
+from deforum_helpers.media import messages
 from deforum_helpers.media.containers import UnknownContainer
-from deforum_helpers.media.image_sequences import Row, Still, row_of, single_picture
-from deforum_helpers.media.timing import MOST_FRAMES, NoPicture, reading_of
+from deforum_helpers.media.image_sequences import ImageSequence, Still, read_image_sequence, single_image
+from deforum_helpers.media.timing import MOST_FRAMES, NoVideoStream, measure_video
 
-ALLOWED = "a video file: mp4, mov, webm, mkv, avi, gif or another that libav reads, or a folder of pictures"
+ALLOWED = (
+    "a video file (mp4, mov, webm, mkv, avi, gif or another format that libav reads) or a folder of images"
+)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which frames of a video are taken: every `every`-th by its own number, from `first` to `last` (-1 = the end)."""
+    """A selection of frames: the multiples of `every` from `first` to `last` (-1 = the end)."""
 
     every: int = 1
     first: int = 0
     last: int = -1
 
     def count(self, frames: int) -> int:
-        """Return how many frames of a video of `frames` frames are taken."""
+        """Return the number of selected frames in a video of `frames` frames."""
         return len(self.numbers(frames))
 
     @property
     def begin(self) -> int:
-        """The number of the first frame that is taken."""
+        """The number of the first selected frame."""
         return -(-self.first // self.step) * self.step
 
     @property
@@ -38,25 +42,25 @@ class Selection:
         return max(self.every, 1)
 
     def numbers(self, frames: int) -> range:
-        """Return the numbers of the frames that are taken of a video of `frames` frames."""
+        """Return the numbers of the selected frames in a video of `frames` frames."""
         end = frames if self.last < 0 else min(frames, self.last + 1)
         return range(self.begin, end, self.step)
 
 
 @dataclass(frozen=True)
-class Footage:
-    """What a video holds.
+class VideoInfo:
+    """An inspected video or image sequence.
 
     Args:
-        path: the local file.
-        name: what its frames are named by.
-        width_px, height_px: of a frame as it is shown, after rotation.
-        fps: frames per second, the same all along.
+        path: local file, folder or pattern.
+        name: prefix for the names of extracted frames.
+        width_px, height_px: size of a frame after rotation.
+        fps: constant number of frames per second.
         frames: number of frames at that rate.
-        starts_s: seconds from where the file's sound begins to frame 0.
-        uneven: number of frames in the file if their rate varies, which is then resampled; else 0.
-        stills: a picture for each frame where it is a row of pictures; else empty.
-        mixed: whether pictures of other sizes are among them; they are scaled.
+        starts_s: seconds from the beginning of the file's sound to frame 0.
+        uneven: number of frames in the file if its rate is variable and resampled; else 0.
+        stills: one image per frame if this is an image sequence; else empty.
+        mixed: whether the images have different sizes; they are scaled to the first one's.
     """
 
     path: Path
@@ -71,71 +75,71 @@ class Footage:
     mixed: bool = False
 
     def second_of(self, selection: Selection) -> float:
-        """Return the second of the video's sound at which the first frame of a selection is shown."""
+        """Return the position in the video's sound, in seconds, of the first selected frame."""
         return self.starts_s + selection.begin / self.fps
 
-    @property
-    def note(self) -> str | None:
-        """The predicate of a sentence about what is changed of the video, or None."""
+    def note(self, subject: str) -> Text | None:
+        """Return a message about how the frames are converted, None if they are used unchanged.
+
+        Args:
+            subject: name of the setting or video, as the subject of the message.
+        """
         if self.mixed:
-            size = f"{self.width_px}x{self.height_px}"
-            return f"has pictures of several sizes; all are scaled to that of the first one, {size}."
+            return messages.MIXED_SIZES(subject=subject, size=f"{self.width_px} x {self.height_px} pixels")
         if not self.uneven:
             return None
-        return (
-            f"has a variable frame rate, {self.uneven} frames in {self.frames / self.fps:.2f} s; it is resampled to "
-            f"{self.fps:g} frames per second, each frame held until the next one or the end, which gives {self.frames}."
+        seconds = self.frames / self.fps
+        return messages.VARIABLE_RATE(
+            subject=subject, found=self.uneven, seconds=seconds, fps=self.fps, frames=self.frames
         )
 
 
-def footage_of(path: Path, *, setting: str, name: str | None = None) -> Footage:
-    """Return what the video `path` holds, seen by decoding it once; the answer is kept for the same file.
+def inspect_video(path: Path, *, setting: str, name: str | None = None) -> VideoInfo:
+    """Inspect a video by decoding it once; the result is cached as long as the file does not change.
 
     Args:
-        path: local file, or pictures in the place of a video as `pictures.row_of` takes them.
-        setting: name of the setting that names it, for the error.
-        name: what it is called, by default after its file.
+        path: local video file, or an image sequence as in `read_image_sequence`.
+        setting: name of the setting or argument that names the video, for messages.
+        name: name of the video, by default the file's.
 
     Raises:
-        SettingsError: it is missing, no video, broken, too large or without a frame.
+        SettingsError: the file is missing, not a video, damaged, too large, or has no frames.
         MissingFeature: PyAV is not installed.
     """
     shown = name or path.name
     try:
-        if (row := row_of(path, setting=setting, name=shown)) is not None:
-            return _of_row(path, stem_of(shown), row)
+        if (sequence := read_image_sequence(path, setting=setting, name=shown)) is not None:
+            return _from_sequence(path, stem_of(shown), sequence)
         status = check_regular(path)
-        found = reading_of(path, status.st_size, status.st_mtime_ns)
+        found = measure_video(path, status.st_size, status.st_mtime_ns)
     except UnusableFile as error:
-        raise _problem(setting, shown, f"which {error}", passing=error.passing) from None
-    except NoPicture:
-        raise _problem(setting, shown, "which has no picture") from None
+        raise _refused(messages.INPUT_UNUSABLE, setting, shown, error.passing, why=error) from None
+    except NoVideoStream:
+        raise _refused(messages.INPUT_WITHOUT_IMAGES, setting, shown) from None
     except UnknownContainer:
         raise _no_video(path, setting, shown) from None
     except VideoError as error:
-        why = "which cannot be decoded: it is damaged, or its codec or size is not supported"
-        raise _problem(setting, shown, why) from error
+        raise _refused(messages.INPUT_UNDECODABLE, setting, shown) from error
     except MissingFeature:
         raise
     except RenderError as error:
-        why = f"which cannot be read now ({error})"
-        raise _problem(setting, shown, why, passing=error.retryable) from error
+        raise _refused(messages.INPUT_UNREADABLE_NOW, setting, shown, error.retryable, why=error) from error
     size, timing = (found.width_px, found.height_px), found.timing
-    return Footage(path, stem_of(shown), *size, timing.fps, timing.frames, timing.starts_s, timing.uneven)
+    return VideoInfo(path, stem_of(shown), *size, timing.fps, timing.frames, timing.starts_s, timing.uneven)
 
 
-def _of_row(path: Path, name: str, row: Row) -> Footage:
-    width_px, height_px = row.size
-    return Footage(
+def _from_sequence(path: Path, name: str, sequence: ImageSequence) -> VideoInfo:
+    width_px, height_px = sequence.size
+    return VideoInfo(
         path,
         name,
         width_px,
         height_px,
-        row.fps,
-        len(row.stills),
-        uneven=row.uneven,
-        stills=row.stills,
-        mixed=row.mixed,
+        sequence.fps,
+        len(sequence.stills),
+        uneven=sequence.uneven,
+        stills=sequence.stills,
+        mixed=sequence.mixed,
     )
 
 
@@ -143,31 +147,33 @@ def _no_video(path: Path, setting: str, shown: str) -> SettingsError:
     try:
         check_image_file(path, setting=setting)
     except SettingsError:
-        return _problem(setting, shown, "which is no video that can be read; playlists are not")
-    return SettingsError([single_picture(setting, shown)])
+        return _refused(messages.INPUT_NOT_VIDEO, setting, shown)
+    return SettingsError([single_image(setting, shown)])
 
 
-def selection_problem(footage: Footage, wanted: Selection, setting: str) -> Problem | None:
-    """Return what is wrong with a selection that takes no frame of a video, or far too many; None = nothing.
+def selection_problem(footage: VideoInfo, wanted: Selection, setting: str) -> Problem | None:
+    """Return the problem of a selection with no frames or too many; None = no problem.
 
-    A last frame that is not behind the first one is told where settings are checked.
+    A last frame before the first one is reported by the check of the settings instead.
     """
     count = wanted.count(footage.frames)
     if 0 < count <= MOST_FRAMES or 0 <= wanted.last <= wanted.first:
         return None
     found = f"extract_from_frame {wanted.first}, extract_to_frame {wanted.last} and extract_nth_frame {wanted.every}"
     allowed = f"1 to {MOST_FRAMES} of its {footage.frames} frames"
-    message = f"{setting}: {found} take {count} frames of the video; choose {allowed}."
+    message = messages.SELECTION_LENGTH(setting=setting, found=found, count=count, allowed=allowed)
     return Problem(message, "extract_from_frame", found=found, allowed=allowed)
 
 
 def stem_of(name: str) -> str:
-    """Return what frames of the video `name` are named by: its name without folder, extension and odd characters."""
+    """Return a prefix for frame names: the video's name without folder, extension and special characters."""
     last = re.split(r"[/\\]", name.partition("?")[0].rstrip("/\\"))[-1]
     stem = last.rpartition(".")[0] or last
     return re.sub(r"[^\w .()-]", "_", stem)[:100].strip(" .") or "video"
 
 
-def _problem(setting: str, name: str, what: str, *, passing: bool = False) -> SettingsError:
-    message = f"{setting} names {name[:120]!r}, {what}; give {ALLOWED}."
-    return SettingsError([Problem(message, setting, found=name[:120], allowed=ALLOWED, passing=passing)])
+def _refused(
+    message: Message, setting: str, name: str, passing: bool = False, **values: object
+) -> SettingsError:
+    text = message(setting=setting, name=name[:120], allowed=ALLOWED, **values)
+    return SettingsError([Problem(text, setting, found=name[:120], allowed=ALLOWED, passing=passing)])

@@ -1,4 +1,4 @@
-"""When the frames of a video are shown, and the constant rate that an uneven one is resampled to."""
+"""The timing of a video's frames, and the constant rate to which a variable frame rate is resampled."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from itertools import pairwise
 from pathlib import Path
 
 from deforum_helpers.core.errors import VideoError
-from deforum_helpers.media.containers import decoded, opened, picture_of, time_limit
+from deforum_helpers.media import messages
+from deforum_helpers.media.containers import decode_frames, open_media, time_limit, video_stream
 from deforum_helpers.media.upright import shown_size
 
 MOST_FRAMES = 100_000
 FASTEST_FPS = 120.0
-# Sound that goes on for longer than this behind the last frame is kept, and the frame is held.
+# If the sound continues longer than this after the last frame, the frame is held until the sound ends.
 LONGEST_TAIL_S = 0.5
 COUNT_TIMEOUT_S = 1800.0
-# Of files that name no rate.
+# For files without a frame rate.
 _NO_RATE_FPS = 25.0
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How the frames of a video follow each other.
+    """The timing of a video's frames.
 
     Args:
-        fps: frames per second, the same all along.
+        fps: constant number of frames per second.
         frames: number of frames at that rate.
         starts_s: seconds from the beginning of the file, where its sound begins, to frame 0.
-        uneven: number of frames in the file where they follow each other unevenly and are resampled; else 0.
+        uneven: number of frames in the file if its rate is variable and resampled; else 0.
     """
 
     fps: float
@@ -39,12 +40,12 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What decoding a video once tells.
+class VideoMeasure:
+    """The size and timing of a decoded video.
 
     Args:
-        width_px, height_px: of the first frame as it is shown, after rotation.
-        timing: of its frames.
+        width_px, height_px: size of the first frame after rotation.
+        timing: timing of the frames.
     """
 
     width_px: int
@@ -52,31 +53,31 @@ class Reading:
     timing: Timing
 
 
-class NoPicture(VideoError):
-    """A file without moving pictures."""
+class NoVideoStream(VideoError):
+    """A file without a video stream."""
 
 
 @lru_cache(maxsize=64)
-def reading_of(path: Path, size: int, mtime_ns: int) -> Reading:
-    """Return the size and the timing of a video, found by decoding it once.
+def measure_video(path: Path, size: int, mtime_ns: int) -> VideoMeasure:
+    """Measure the size and timing of a video by decoding it once.
 
     Args:
         path: local file.
-        size, mtime_ns: of the file; they tell a changed file.
+        size, mtime_ns: size in bytes and modification time; a changed file is decoded again.
 
     Raises:
-        NoPicture: there is no stream of pictures.
-        VideoError: no frame can be decoded; see also `containers.opened`.
+        NoVideoStream: the file has no video stream.
+        VideoError: no frame can be decoded; see also `containers.open_media`.
     """
     check = time_limit(COUNT_TIMEOUT_S, "Decoding the video")
-    with opened(path, check) as container:
-        stream = picture_of(container)
+    with open_media(path, check) as container:
+        stream = video_stream(container)
         if stream is None:
-            raise NoPicture("It has no picture.")
+            raise NoVideoStream(messages.NO_VIDEO_STREAM())
         nominal_fps = float(stream.guessed_rate or stream.average_rate or _NO_RATE_FPS)
         spans: list[tuple[float, float]] = []
         ends_s, shown_px = 0.0, (0, 0)
-        for begin_s, end_s, frame in decoded(container, stream, check, with_sound=True):
+        for begin_s, end_s, frame in decode_frames(container, stream, check, with_sound=True):
             if frame is None:
                 ends_s = max(ends_s, end_s)
                 continue
@@ -86,22 +87,22 @@ def reading_of(path: Path, size: int, mtime_ns: int) -> Reading:
             if len(spans) > MOST_FRAMES:
                 break
     if not spans:
-        raise VideoError("No frame can be decoded.")
+        raise VideoError(messages.NO_FRAME_DECODED())
     spans.sort()
     times_s = [begin_s for begin_s, _ in spans]
-    # The frames before the last one may claim any length: each is shown until the next one.
+    # Durations before the last frame are ignored: each frame is shown until the next one.
     last_s, ends_s = spans[-1][1] - spans[-1][0], max(ends_s, spans[-1][1])
-    return Reading(*shown_px, _timing(times_s, last_s, ends_s, nominal_fps))
+    return VideoMeasure(*shown_px, _timing(times_s, last_s, ends_s, nominal_fps))
 
 
 def _timing(times_s: Sequence[float], last_s: float, ends_s: float, nominal_fps: float) -> Timing:
     """Return the timing of frames.
 
     Args:
-        times_s: when each frame is shown, ascending.
-        last_s: how long the last one is shown; 0 = not known.
-        ends_s: when picture and sound have ended; recorders send no frame while nothing moves.
-        nominal_fps: frames per second as the file says.
+        times_s: start times of the frames in seconds, ascending.
+        last_s: duration of the last frame in seconds, 0 = unknown.
+        ends_s: end of images and sound in seconds; recorders write no frames while nothing moves.
+        nominal_fps: frames per second according to the file.
     """
     starts_s = max(times_s[0], 0.0)
     fps = constant_rate(times_s, last_s, nominal_fps)
@@ -113,12 +114,12 @@ def _timing(times_s: Sequence[float], last_s: float, ends_s: float, nominal_fps:
 
 
 def constant_rate(times_s: Sequence[float], last_s: float, nominal_fps: float) -> float | None:
-    """Return the rate of frames of which each is shown within half an interval of its place, or None if one is not.
+    """Return the frame rate if every frame is within half an interval of its place at that rate, else None.
 
     Args:
-        times_s: when each frame is shown, ascending.
-        last_s: how long the last one is shown; 0 = not known.
-        nominal_fps: is the rate if it fits the length; else the measured one is.
+        times_s: start times of the frames in seconds, ascending.
+        last_s: duration of the last frame in seconds, 0 = unknown.
+        nominal_fps: frames per second according to the file; returned if they fit the length, else the measured rate.
     """
     intervals = len(times_s) - 1
     span_s = times_s[-1] - times_s[0]
@@ -132,15 +133,15 @@ def constant_rate(times_s: Sequence[float], last_s: float, nominal_fps: float) -
 
 
 def even_rate(times_s: Sequence[float], ends_s: float, nominal_fps: float) -> float:
-    """Return the rate that uneven frames are resampled to: the nominal one where frames do follow each other so fast.
+    """Return the rate to which a variable frame rate is resampled: the nominal rate, if frames do come that fast.
 
-    Some files name the ticks of their clock as their rate, as browsers' recordings do with 1000; there it is the rate
-    of the shorter intervals, and the average one where that would be too many frames.
+    Some files give their clock rate as the frame rate, such as 1000 in recordings of browsers. For these the rate of
+    the shorter intervals is used, or the average rate if that would give too many frames.
 
     Args:
-        times_s: when each frame is shown, ascending.
-        ends_s: when the last one ends.
-        nominal_fps: frames per second as the file says.
+        times_s: start times of the frames in seconds, ascending.
+        ends_s: end of the last frame in seconds.
+        nominal_fps: frames per second according to the file.
     """
     average = len(times_s) / ends_s
     intervals = sorted(after - before for before, after in pairwise(times_s))

@@ -1,4 +1,4 @@
-"""Frames of a video as they are shown: upright, of one size, in RGB."""
+"""Conversion of decoded frames for display: upright, all of the same size, in RGB."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.media.containers import reader
+from deforum_helpers.media.containers import pyav
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-# libav's numbers of the matrix between RGB and YCbCr and of the range of levels, as its scaler names them.
+# libav's numbers of YCbCr matrices and level ranges -> the names that its scaler uses.
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 _RANGES = {1: "limited", 2: "full"}
 
 
 def shown_size(frame: VideoFrame) -> tuple[int, int]:
-    """Return the width and height of a frame in pixels after it is turned upright."""
+    """Return the width and height of a frame in pixels after rotation."""
     size = frame.width, frame.height
     return size[::-1] if _orientation(frame)[0] else size
 
 
-class Upright:
-    """Makes RGB pictures of the frames of one video; all get the size of the first one."""
+class UprightConverter:
+    """Converts the frames of one video to upright RGB images, all of the first frame's size."""
 
     def __init__(self) -> None:
         self._size_px: tuple[int, int] | None = None
@@ -32,7 +32,7 @@ class Upright:
         self._graph: Any = None
 
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """Return the picture of a frame, (height, width, 3) RGB uint8."""
+        """Return the image of a frame, (height, width, 3) RGB uint8."""
         if self._size_px is None:
             self._size_px = shown_size(frame)
         turned, mirrored, upside_down = _orientation(frame)
@@ -42,15 +42,18 @@ class Upright:
             self._kind, self._graph = kind, _scaler(frame, size_px)
         frame.pts = None
         self._graph.push(frame)
-        picture = self._graph.pull().to_ndarray()
+        image = self._graph.pull().to_ndarray()
         if turned:
-            picture = picture.transpose(1, 0, 2)
-        return picture[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
+            image = image.transpose(1, 0, 2)
+        return image[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
 
 
 def _scaler(frame: VideoFrame, size_px: tuple[int, int]) -> Any:
-    """Return libav's filters that make frames of this kind RGB of a size; its plain conversion is a coarse one."""
-    graph = reader().filter.Graph()
+    """Return a libav filter graph that converts frames like this one to RGB of a given size.
+
+    The default conversion of libav is less accurate.
+    """
+    graph = pyav().filter.Graph()
     options = [f"{size_px[0]}:{size_px[1]}:flags=bicubic+accurate_rnd+full_chroma_int"]
     if matrix := _MATRICES.get(int(frame.colorspace)):
         options.append(f"in_color_matrix={matrix}")
@@ -69,10 +72,10 @@ def _scaler(frame: VideoFrame, size_px: tuple[int, int]) -> Any:
 
 
 def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """Return whether rows and columns of a frame change places to show it, and which are mirrored then.
+    """Return whether a frame is transposed for display, and whether columns and rows are then mirrored.
 
-    The matrix of a video that is shown turned says x' = a x + c y and y' = b x + d y of coded and shown places;
-    turned to the left by 90 degrees a and d are 0, b is -1 and c is 1: the shown row is the mirrored column.
+    The display matrix maps coded coordinates to displayed ones: x' = a x + c y and y' = b x + d y. For a rotation by 90
+    degrees to the left, a and d are 0, b is -1 and c is 1: a displayed row is a mirrored column.
     """
     beside: Any = frame.side_data
     matrix = next((one for one in beside if one.type.name == "DISPLAYMATRIX"), None)

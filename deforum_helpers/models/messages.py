@@ -8,6 +8,10 @@ from deforum_helpers.core.messages import Message
 UNKNOWN_DEPTH_ALGORITHM = Message(
     "unknown_depth_algorithm", "depth_algorithm is {found!r}; expected one of: {allowed}."
 )
+DEPTH_MODEL_SUBSTITUTED = Message(
+    "depth_model_substituted",
+    "depth_algorithm {name!r} is not available here{cure}; {model} is used instead.",
+)
 DEPTH_MODEL_BROKEN = Message(
     "depth_model_broken", "The depth model {family} cannot be loaded from {source}: {reason}"
 )
@@ -55,6 +59,88 @@ SEGMENTATION_MODEL_MISSING = Message(
 SEGMENTATION_MODEL_BROKEN = Message(
     "segmentation_model_broken", "{feature}: the model in {folder} cannot be loaded: {reason}"
 )
+
+SEGMENTATION_UNAVAILABLE = Message("segmentation_unavailable", "{reason}.")
+
+# Segmentation of anime figures: clauses for the tool that needs it
+ANIME_NEEDS_ONNXRUNTIME = Message(
+    "anime_needs_onnxruntime",
+    "it needs the package 'onnxruntime', which is not installed; install it with: {install}",
+)
+ANIME_MODEL_MISSING = Message(
+    "anime_model_missing",
+    "it needs the file {file}, which is not on this machine; fetch it with: hf download {hub_id} {file}",
+)
+ANIME_UNAVAILABLE = Message("anime_unavailable", "Anime Remove Background: {reason}.")
+ANIME_MODEL_BROKEN = Message("anime_model_broken", "The network {file} cannot be read; fetch it again.")
+
+# Upscaling
+UPSCALER_MISSING = Message(
+    "upscaler_weights_missing",
+    "The weights of {model} are not on this machine; install them with: {install}, {instead}",
+)
+UPSCALER_UNAVAILABLE = Message("upscaler_unavailable", "{reason}.")
+
+# Checkpoints
+CHECKPOINT_PICKLE = Message(
+    "checkpoint_pickle",
+    "The checkpoint {name!r} is a pickle. Pickles can run code when they are opened, so they are never loaded; use the "
+    ".safetensors version of the model, or convert the file with a tool that you trust.",
+)
+CHECKPOINT_UNUSABLE = Message(
+    "checkpoint_unusable",
+    "The checkpoint {name!r} {reason}; expected a diffusers folder or a .safetensors file.",
+)
+CHECKPOINT_NOT_FOUND = Message(
+    "checkpoint_not_found",
+    "The checkpoint {name!r} was not found; expected a diffusers folder or a .safetensors file.",
+)
+CHECKPOINT_NOT_LOCAL = Message(
+    "checkpoint_not_local",
+    "The checkpoint {name!r} is not on this machine, and downloads are off; start with --allow-download to fetch it, "
+    "or name a local folder or .safetensors file.",
+)
+MODEL_INDEX_MISSING = Message(
+    "model_index_missing", "The folder {name!r} is not a diffusers model: it has no model_index.json."
+)
+PIPELINE_UNSUPPORTED = Message(
+    "pipeline_unsupported",
+    "The model {name!r} is made for the pipeline {found!r}; expected one of: {allowed}.",
+)
+COMPONENT_UNSUPPORTED = Message(
+    "component_unsupported",
+    "The model {name!r} names {found!r} as its {component}; expected {allowed} of diffusers or transformers. Foreign "
+    "code is never loaded.",
+)
+FOREIGN_CODE = Message(
+    "model_needs_foreign_code",
+    "The model {name!r} asks for foreign code in {file} (auto_map), which is never run; use a model that needs none.",
+)
+COMPONENT_PICKLED = Message(
+    "component_pickled",
+    "The {component} of the model {name!r} has {found} and no .safetensors file; only .safetensors weights are loaded. "
+    "Use that version of the model.",
+)
+NOT_A_CHECKPOINT = Message(
+    "not_a_checkpoint",
+    "The file {file!r} is not a checkpoint of Stable Diffusion 1.x, 2.x, XL, 3 or Flux; a LoRA belongs in the prompt "
+    "as <lora:name:weight>, a VAE in the VAE setting.",
+)
+INPAINTING_CHECKPOINT = Message(
+    "inpainting_checkpoint",
+    "The file {file!r} is an inpainting or edit model with {channels} input channels; use the text-to-image version.",
+)
+
+# Files of models
+MODEL_FOLDER_UNUSABLE = Message(
+    "model_folder_unusable", "The folder {name!r} {reason}; expected ordinary files only."
+)
+MODEL_FILE_UNUSABLE = Message("model_file_unusable", "The file {file!r} {reason}; fetch it again.")
+NOT_SAFETENSORS = Message(
+    "not_safetensors", "The file {file!r} is not a .safetensors file, or it is cut off; fetch it again."
+)
+MODEL_JSON_UNREADABLE = Message("model_json_unreadable", "{file} cannot be read ({reason}).")
+MODEL_JSON_NO_OBJECT = Message("model_json_no_object", "{file} is not a JSON object.")
 
 # Networks in ncnn's format
 NCNN_BROKEN = Message(

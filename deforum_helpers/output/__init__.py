@@ -1,1 +1,1 @@
-"""What a run leaves on disk: frames, films, subtitles, settings and the manifest that lists them."""
+"""The outputs of a run: frames, videos, subtitles, settings, and the manifest that lists them."""

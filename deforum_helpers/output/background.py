@@ -1,4 +1,4 @@
-"""Work off the render thread: a bounded queue and one thread that empties it in order."""
+"""A bounded queue and one thread that works it off, to keep slow work off the render thread."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ T = TypeVar("T")
 class Background(Generic[T]):
     """Calls `work` with each item, in order, on a thread of its own.
 
-    After an error of `work` the items that follow are dropped; the error is raised by the next `put` or by `close`.
-    Leaving the context works off what is queued, and raises nothing.
+    After an error in `work` the remaining items are dropped; the next `put` or `close` raises the error.
+    Leaving the context processes all queued items and raises nothing.
 
     Args:
-        work: what is done with an item.
-        name: of the thread.
-        capacity: items that may wait; `put` waits when there are as many.
-        begin: done on the thread before the first item.
+        work: called with each item.
+        name: name of the thread.
+        capacity: maximum number of queued items; `put` blocks while the queue is full.
+        begin: called on the thread before the first item.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Background(Generic[T]):
         self._begin = begin
         self._items: queue.Queue[T | None] = queue.Queue(capacity)
         self._error: BaseException | None = None
-        # What the caller's log lines say of themselves, those of the thread say too.
+        # Log lines of the thread carry the caller's context, such as the job's id.
         run = contextvars.copy_context().run
         self._thread = threading.Thread(target=run, args=(self._run,), name=name, daemon=True)
 
@@ -48,12 +48,12 @@ class Background(Generic[T]):
             self._thread.join()
 
     def put(self, item: T) -> None:
-        """Queue `item`; waits while the queue is full. Raises what `work` raised."""
+        """Queue `item`; blocks while the queue is full. Raises the error of `work`, if any."""
         self._raise()
         self._items.put(item)
 
     def close(self) -> None:
-        """Wait until all items are worked off. Raises what `work` raised."""
+        """Wait until all items are processed. Raises the error of `work`, if any."""
         self._items.put(None)
         self._thread.join()
         self._raise()

@@ -1,4 +1,4 @@
-"""PNG frames: written fast, whole or not at all, and read back exactly."""
+"""PNG frames: written fast and atomically, and read back exactly."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.core.errors import RenderError, lacking, no_resources
+from deforum_helpers.core.errors import RenderError, exhausted_resource, no_resources
 from deforum_helpers.core.files.atomic import write_whole
 from deforum_helpers.core.files.no_links import open_file, read_file
 from deforum_helpers.core.files.regular import UnusableFile
 from deforum_helpers.image.files import LARGEST_FILE_BYTES
+from deforum_helpers.output import messages
 from deforum_helpers.output.metadata import PNG_SIGNATURE, png_chunk, png_text_chunks
 
-# Where isal is, it compresses three times faster than zlib, to smaller files than zlib's fastest.
+# isal compresses three times faster than zlib at its fastest level, to smaller files.
 _isal_zlib = importlib.import_module("isal.isal_zlib") if importlib.util.find_spec("isal") else None
 
 _GREY, _RGB = 0, 2
@@ -29,29 +30,29 @@ _AVERAGE = 3
 _ROWS_AT_A_TIME = 64
 _NO_TEXT: Mapping[str, str] = MappingProxyType({})
 _END = png_chunk(b"IEND", b"")
-_TAIL_BYTES = 4096  # some programs write something of theirs behind the end
+_TAIL_BYTES = 4096  # some programs append data of their own after the IEND chunk
 
 
 def write_frame(path: Path, rgb_u8: NDArray[np.uint8], text: Mapping[str, str] = _NO_TEXT) -> None:
-    """Write one picture as PNG, under a temporary name until it is complete.
+    """Write one image as PNG, under a temporary name until it is complete.
 
     Args:
-        path: of the PNG; its folder exists.
-        rgb_u8: (H, W, 3) RGB or (H, W) grey, uint8.
-        text: keyword -> text carried inside the file.
+        path: the PNG file; its folder exists.
+        rgb_u8: (H, W, 3) RGB or (H, W) gray, uint8.
+        text: keyword -> text to embed in the file.
 
     Raises:
-        DiskFull: no space.
+        DiskFull: the disk has no space left.
         RenderError: the folder cannot be written.
-        ValueError: another shape or dtype.
+        ValueError: the shape or dtype is another one.
     """
-    write_whole(path, encoded_png(rgb_u8, text))
+    write_whole(path, encode_png(rgb_u8, text))
 
 
-def encoded_png(rgb_u8: NDArray[np.uint8], text: Mapping[str, str] = _NO_TEXT) -> bytes:
-    """Return the PNG file that `write_frame` writes; its form is that of the PNG specification, sections 5, 9, 11."""
+def encode_png(rgb_u8: NDArray[np.uint8], text: Mapping[str, str] = _NO_TEXT) -> bytes:
+    """Return the content of a PNG file; arguments as in `write_frame`. See the PNG specification, sections 5, 9, 11."""
     if rgb_u8.dtype != np.uint8 or not (rgb_u8.ndim == 2 or (rgb_u8.ndim == 3 and rgb_u8.shape[2] == 3)):
-        raise ValueError(f"A frame is uint8 (H, W, 3) or (H, W); found {rgb_u8.dtype} {rgb_u8.shape}.")
+        raise ValueError(f"Expected a uint8 frame (H, W, 3) or (H, W); found {rgb_u8.dtype} {rgb_u8.shape}.")
     height, width = rgb_u8.shape[:2]
     color_type = _GREY if rgb_u8.ndim == 2 else _RGB
     header = struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0)
@@ -60,19 +61,19 @@ def encoded_png(rgb_u8: NDArray[np.uint8], text: Mapping[str, str] = _NO_TEXT) -
             PNG_SIGNATURE,
             png_chunk(b"IHDR", header),
             png_text_chunks(text),
-            png_chunk(b"IDAT", _deflated(_less_average(rgb_u8))),
+            png_chunk(b"IDAT", _deflate(_average_filtered(rgb_u8))),
             _END,
         )
     )
 
 
-def _less_average(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return (H, 1 + W · channels) bytes: PNG's filter "average" and each value less what it foretells.
+def _average_filtered(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return (H, 1 + W · channels) bytes: PNG's filter type "average" and the differences from its prediction.
 
-    One filter for all rows takes a tenth of the time of choosing one for each, for files of nearly the same size.
+    One filter type for all rows takes a tenth of the time of choosing one per row, and files are nearly as small.
     """
-    rows = picture.reshape(len(picture), -1)
-    channels = 1 if picture.ndim == 2 else 3
+    rows = image.reshape(len(image), -1)
+    channels = 1 if image.ndim == 2 else 3
     left = np.zeros((_ROWS_AT_A_TIME, rows.shape[1]), np.uint8)
     above = np.zeros_like(left)
     filtered = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
@@ -84,14 +85,14 @@ def _less_average(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         above[1:count] = tile[:-1]
         left[:count, channels:] = tile[:, :-channels]
         # (left + above) / 2, rounded down, without leaving 8 bits.
-        foretold = left[:count] ^ above[:count]
-        foretold >>= 1
-        foretold += left[:count] & above[:count]
-        np.subtract(tile, foretold, out=filtered[top : top + count, 1:])
+        predicted = left[:count] ^ above[:count]
+        predicted >>= 1
+        predicted += left[:count] & above[:count]
+        np.subtract(tile, predicted, out=filtered[top : top + count, 1:])
     return filtered
 
 
-def _deflated(filtered: NDArray[np.uint8]) -> bytes:
+def _deflate(filtered: NDArray[np.uint8]) -> bytes:
     if _isal_zlib is not None:
         return bytes(_isal_zlib.compress(filtered, 1))
     compressor = zlib.compressobj(1, strategy=zlib.Z_HUFFMAN_ONLY)
@@ -99,26 +100,26 @@ def _deflated(filtered: NDArray[np.uint8]) -> bytes:
 
 
 def read_frame(path: Path) -> NDArray[np.uint8]:
-    """Return the picture in `path`, (H, W, 3) RGB uint8; no part of the path may be a link.
+    """Return the image in `path`, (H, W, 3) RGB uint8; no part of the path may be a link.
 
     Raises:
-        RenderError: the file is missing or is not a picture.
+        RenderError: the file is missing or not a complete image.
     """
     try:
         content = np.frombuffer(read_file(path.absolute(), LARGEST_FILE_BYTES), np.uint8)
     except UnusableFile as error:
-        raise RenderError(f"The frame {path.name} {error}; put it back, or render it anew.") from error
+        raise RenderError(messages.FRAME_UNUSABLE(name=path.name, why=error)) from error
     bgr = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if bgr is None:
-        raise RenderError(f"The frame {path.name} is not a complete picture; delete it and resume.")
+        raise RenderError(messages.FRAME_INCOMPLETE(name=path.name))
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def is_whole(path: Path) -> bool:
-    """Whether `path` is a PNG file from its first byte to its last; what is between is not looked at.
+def is_complete_png(path: Path) -> bool:
+    """Return whether `path` begins and ends as a PNG file; the chunks between are not checked.
 
     Raises:
-        NoResources: the system has no descriptor left to look at it.
+        NoResources: the system has no file descriptor left.
     """
     try:
         with open_file(path.absolute()) as file:
@@ -126,6 +127,6 @@ def is_whole(path: Path) -> bool:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             return begins and _END in file.read()
     except OSError as error:
-        if lack := lacking(error):
+        if lack := exhausted_resource(error):
             raise no_resources(f"{path.name} cannot be read", lack) from error
         return False

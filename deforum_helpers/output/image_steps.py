@@ -1,6 +1,6 @@
-"""Pictures made of pictures, one file after the other: enlarged ones and ones in between; and films of pictures.
+"""Steps of post-production on image files: upscaling, frame interpolation, encoding as a video.
 
-Every file appears whole, so that work that was stopped goes on behind the last one.
+Files are written atomically, one by one, so a step that was stopped continues after the last complete file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.interpolation.base import Interpolator
 from deforum_helpers.models.interpolation.sequence import with_between
 from deforum_helpers.models.upscaling.models import Upscaler
+from deforum_helpers.output import messages
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.settings.host_options import Options
@@ -25,21 +26,21 @@ from deforum_helpers.settings.host_options import Options
 Report = Callable[[float], None]
 
 
-def enlarge_pictures(
+def upscale_images(
     sources: Sequence[Path], targets: Sequence[Path], upscaler: Upscaler, cancel: CancelToken, report: Report
 ) -> None:
-    """Write an enlarged picture of each source; targets that are there already are left as they are.
+    """Upscale each source image into its target; existing targets stay unchanged.
 
     Args:
-        sources: pictures.
-        targets: where their enlarged ones go, all in one folder, which is made.
-        upscaler: enlarges.
-        cancel: asked before each picture.
-        report: is told the share that is done.
+        sources: image files.
+        targets: one file per source, all in one folder, which is created.
+        upscaler: the model, with its factor.
+        cancel: checked before each image.
+        report: called with the share that is done, 0..1.
 
     Raises:
-        DiskFull, RenderError: a picture cannot be read or written.
-        Cancelled, Parked: the job was told to stop.
+        DiskFull, RenderError: an image cannot be read or written.
+        Cancelled, Parked: the job was stopped.
     """
     _make_folder(targets)
     for number, (source, target) in enumerate(zip(sources, targets, strict=True)):
@@ -49,7 +50,7 @@ def enlarge_pictures(
         report((number + 1) / len(sources))
 
 
-def interpolate_pictures(
+def interpolate_images(
     sources: Sequence[Path],
     targets: Sequence[Path],
     interpolator: Interpolator,
@@ -57,19 +58,19 @@ def interpolate_pictures(
     cancel: CancelToken,
     report: Report,
 ) -> None:
-    """Write the sources with pictures between them; goes on behind the targets that are there already.
+    """Write the sources and interpolated images between them; continues after the existing targets.
 
     Args:
-        sources: pictures of one size, at least two.
-        targets: where the x_amount * (len(sources) - 1) + 1 pictures go, all in one folder, which is made.
-        interpolator: draws.
-        x_amount: how many times more pictures.
-        cancel: asked before each picture.
-        report: is told the share that is done.
+        sources: at least two image files of the same size.
+        targets: x_amount * (len(sources) - 1) + 1 files, all in one folder, which is created.
+        interpolator: the model.
+        x_amount: factor for the number of images.
+        cancel: checked before each image.
+        report: called with the share that is done, 0..1.
 
     Raises:
-        DiskFull, RenderError: a picture cannot be read or written.
-        Cancelled, Parked: the job was told to stop.
+        DiskFull, RenderError: an image cannot be read or written.
+        Cancelled, Parked: the job was stopped.
     """
     _make_folder(targets)
     missing = next((number for number, target in enumerate(targets) if not target.exists()), len(targets))
@@ -83,16 +84,16 @@ def interpolate_pictures(
         beginning=from_bytes(read_frame(targets[begin * x_amount])) if begin else None,
     )
     cancel.check()
-    for number, picture in made:
+    for number, image in made:
         if number >= missing:
-            _write(targets[number], picture)
+            _write(targets[number], image)
         report((number + 1) / len(targets))
         cancel.check()
 
 
-def film_of(
-    pictures: Sequence[Path],
-    film: Path,
+def encode_video(
+    images: Sequence[Path],
+    video: Path,
     *,
     fps: float,
     options: Options,
@@ -103,25 +104,25 @@ def film_of(
     audio_starts_s: float = 0.0,
     subtitles: Path | None = None,
 ) -> int:
-    """Make a film of pictures and return its number of frames, counted in the file.
+    """Encode images as a video and return its number of frames, counted in the file.
 
     Args:
-        pictures: of one size, at least one.
-        film: its file; it appears whole or not at all.
+        images: at least one image file; all have the same size.
+        video: the mp4 file, written atomically.
         fps: frames per second.
-        options: encoder.
-        cancel: asked before each picture.
-        report: is told the share that is done.
-        settings_json, audio, audio_starts_s, subtitles: as `VideoWriter` takes them.
+        options: options of the encoder.
+        cancel: checked before each image.
+        report: called with the share that is done, 0..1.
+        settings_json, audio, audio_starts_s, subtitles: as in `VideoWriter`.
 
     Raises:
-        VideoError: ffmpeg failed, or a picture has another size than the first.
-        DiskFull, RenderError, MissingFeature: as `VideoWriter`.
-        Cancelled, Parked: the job was told to stop; there is no film then.
+        VideoError: ffmpeg failed, or the size of an image differs from the first.
+        DiskFull, RenderError, MissingFeature: as in `VideoWriter`.
+        Cancelled, Parked: the job was stopped; no video is left.
     """
-    first = read_frame(pictures[0])
+    first = read_frame(images[0])
     with VideoWriter(
-        film,
+        video,
         width=first.shape[1],
         height=first.shape[0],
         fps=fps,
@@ -133,16 +134,15 @@ def film_of(
         audio_starts_s=audio_starts_s,
         subtitles=subtitles,
     ) as writer:
-        for number, path in enumerate(pictures):
+        for number, path in enumerate(images):
             cancel.check()
-            picture = read_frame(path) if number else first
-            if picture.shape != first.shape:
-                raise VideoError(
-                    f"The picture {path.name} has {picture.shape[1]}x{picture.shape[0]} pixels, but the first one "
-                    f"{first.shape[1]}x{first.shape[0]}; all pictures of a film have one size."
-                )
-            writer.write(picture)
-            report(0.95 * (number + 1) / len(pictures))
+            image = read_frame(path) if number else first
+            if image.shape != first.shape:
+                found, expected = (f"{one.shape[1]} x {one.shape[0]}" for one in (image, first))
+                message = messages.FRAME_SIZE_DIFFERS(name=path.name, found=found, expected=expected)
+                raise VideoError(message)
+            writer.write(image)
+            report(0.95 * (number + 1) / len(images))
         counted = writer.finish()
     report(1.0)
     return counted
@@ -154,7 +154,7 @@ def _make_folder(targets: Sequence[Path]) -> None:
         make_folder(folder.absolute())
 
 
-def _write(target: Path, picture: Image) -> None:
-    pixels = to_bytes(picture)
+def _write(target: Path, image: Image) -> None:
+    pixels = to_bytes(image)
     require_space(target.parent, pixels.nbytes)
     write_frame(target, pixels)

@@ -1,8 +1,7 @@
-"""The kinds of files that a run leaves, one row each.
+"""The kinds of output, one row each.
 
-Everything that names, lists, sends or offers outputs reads this table: the writers and the manifest, the API and its
-documentation, the clients and the tab. A new kind is a row here and a writer in `output/film.py`. Only the standard
-library is needed to import it.
+The writers, the manifest, the API and its documentation, the clients and the tab all read this table. A new kind is a
+row here and a writer in `output/writer.py`. Importing this module needs only the standard library.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from deforum_helpers.models.upscaling import names as upscaling
 VIDEO = "video/mp4"
 PNG = "image/png"
 _FRAME_NUMBER = "[0-9]{9}"
-# Upscaled images have the names of their frames; interpolated ones have a number, those of FILM with a word before it.
+# Upscaled frames are named like their frames; interpolated frames have a number, with a prefix in the case of FILM.
 _IN_FOLDER = {"start": "(?:[0-9]{14}_|frame_)?"}
 
 
@@ -29,15 +28,15 @@ class OutputKind:
     """One kind of output.
 
     Args:
-        name: in manifests and listings; of a kind with one file per run also the last part of its route.
-        label: what the tab and the API's documentation call the file.
-        media_type: that it is sent with.
-        suffix: what follows the timestring in the file's name, with format fields; one named `frame` makes it a kind
-            with one file per frame. Of a kind with folders, the whole name.
+        name: the kind in manifests and listings; for a kind with one file per run also the last part of its route.
+        label: the file's name in the tab and in the API's documentation.
+        media_type: media type of the HTTP response.
+        suffix: the part of the file name after the timestring, with format fields; a field `frame` means one file per
+            frame. For a kind with folders, the whole file name.
         about: one sentence for the API's documentation.
-        downloadable: whether the tab offers the file, and `--save` downloads it.
-        fields: regular expression of each format field of `suffix` other than `frame`.
-        folders: names of the folders inside the run's folder that hold the files, with the field `timestring`.
+        downloadable: whether the tab offers the file and `--save` downloads it.
+        fields: regular expression for each format field of `suffix` other than `frame`.
+        folders: names of the subfolders that hold the files, with the field `timestring`.
     """
 
     name: str
@@ -51,7 +50,7 @@ class OutputKind:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """Matches exactly the names that `suffix` can give."""
+        """A pattern that matches exactly the names that `suffix` can produce."""
         known = {"frame": _FRAME_NUMBER, **self.fields}
         parts = (
             re.escape(text) + (f"(?P<{name}>{known[name]})" if name else "")
@@ -66,43 +65,43 @@ class OutputKind:
 
     @property
     def extension(self) -> str:
-        """The last part of the file's name: ".mp4"."""
+        """The extension of the file name, such as ".mp4"."""
         return f".{self.suffix.rpartition('.')[2]}"
 
     def frame_of(self, found: re.Match[str]) -> int | None:
-        """Return the frame number in a match of `pattern`, or None where there is one file per run."""
+        """Return the frame number in a match of `pattern`, None for a kind with one file per run."""
         return int(found["frame"]) if self.numbered else None
 
 
-# Frames come first, as a run has a hundred thousand of them and the first row that fits a name decides.
+# Frames come first: a run has up to a hundred thousand of them, and the first matching row is taken.
 KINDS: dict[str, OutputKind] = {
     kind.name: kind
     for kind in (
         OutputKind("frame", "frame", PNG, "_{frame:09d}.png", "The frames, numbered from 0."),
         OutputKind("depth", "depth map", PNG, "_depth_{frame:09d}.png", "Depth maps, with save_depth_maps."),
-        OutputKind("video", "film", VIDEO, ".mp4", "The job's mp4.", downloadable=True),
+        OutputKind("video", "video", VIDEO, ".mp4", "The job's video.", downloadable=True),
         OutputKind(
             "preview_video",
-            "preview film",
+            "preview video",
             VIDEO,
             "_preview.mp4",
-            "What of the film was there at the newest preview, where deforum_preview is on.",
+            "Video of the frames so far, as of the newest preview, with deforum_preview.",
         ),
         OutputKind(
             "upscaled_video",
-            "upscaled film",
+            "upscaled video",
             VIDEO,
             upscaling.FILM_SUFFIX,
-            "The job's film of enlarged frames.",
+            "The job's video of upscaled frames.",
             downloadable=True,
             fields=upscaling.FILM_FIELDS,
         ),
         OutputKind(
             "interpolated_video",
-            "interpolated film",
+            "interpolated video",
             VIDEO,
             interpolation.FILM_SUFFIX,
-            "The job's film with frames between the frames.",
+            "The job's video with interpolated frames.",
             downloadable=True,
             fields=interpolation.FILM_FIELDS,
         ),
@@ -112,23 +111,23 @@ KINDS: dict[str, OutputKind] = {
             "subtitles",
             "application/x-subrip",
             ".srt",
-            "The job's srt file.",
+            "The job's subtitles in SubRip form.",
             downloadable=True,
         ),
-        # The tab sends it inside its page: settings are no files that a server hands out by their paths.
+        # The tab embeds the settings in its page, since they must not be served by their path.
         OutputKind(
             "settings",
             "settings file",
             "application/json",
             "_settings.txt",
-            "The job's settings file, as it was saved.",
+            "The job's settings file.",
         ),
         OutputKind(
             "upscaled_frame",
             "upscaled frame",
             PNG,
             "{start}{frame:09d}.png",
-            "Enlarged frames, with r_upscale_keep_imgs.",
+            "Upscaled frames, with r_upscale_keep_imgs.",
             fields=_IN_FOLDER,
             folders=(upscaling.folder_name("{timestring}"),),
         ),
@@ -137,7 +136,7 @@ KINDS: dict[str, OutputKind] = {
             "interpolated frame",
             PNG,
             "{start}{frame:09d}.png",
-            "Frames and those between them, with frame_interpolation_keep_imgs.",
+            "Frames of the interpolated video, with frame_interpolation_keep_imgs.",
             fields=_IN_FOLDER,
             folders=tuple(
                 interpolation.folder_name("{timestring}", engine) for engine in interpolation.ENGINES.values()
@@ -151,15 +150,15 @@ def output_kind(name: str) -> OutputKind:
     """Return the row of a kind.
 
     Raises:
-        UnknownName: no such kind; the message lists the kinds there are.
+        UnknownName: the kind is unknown; the message lists the known kinds.
     """
     return choose(KINDS, name, "kind of output")
 
 
 def kind_of(suffix: str) -> tuple[OutputKind, int | None] | None:
-    """Return the kind and the frame number of the file whose name ends with `suffix` after the run's timestring.
+    """Return the kind and frame number of the file with `suffix` after the timestring, None for another file.
 
-    Files of kinds with folders lie elsewhere, and are found by their folders.
+    Kinds with folders are found by their folders instead.
 
     >>> [kind_of(suffix) and kind_of(suffix)[0].name for suffix in ("_000000007.png", ".mp4", "_notes.txt")]
     ['frame', 'video', None]
@@ -171,7 +170,7 @@ def kind_of(suffix: str) -> tuple[OutputKind, int | None] | None:
 
 
 def frame_query(name: str) -> str:
-    """Return the query by which the route of one frame, `frames/{n}`, sends a file of a numbered kind."""
+    """Return the query string that makes the route `frames/{n}` send a file of this kind."""
     return {"frame": "", "depth": "?depth=true"}.get(name, f"?kind={name}")
 
 
@@ -188,12 +187,12 @@ def numbered_kinds() -> tuple[str, ...]:
 INTRODUCTION = """\
 # Outputs
 
-This page is made by `python -m deforum_helpers.settings`; edit `deforum_helpers/output/kinds.py`, not the page.
+This page is generated by `python -m deforum_helpers.settings`; edit `deforum_helpers/output/kinds.py`, not the page.
 
-The kinds of files that a run leaves in its folder. `{timestring}` are the 14 digits that name the run. The
-[API](API.md) lists the files of a job by these kinds at `/deforum_api/jobs/{id}/outputs`, and sends each at the
-route below `/deforum_api/jobs/{id}`. `{slower}`, `{source}` and `{start}` may be empty;
-[post-processing](postprocessing.md) has examples.
+The kinds of files that a run writes into its folder. `{timestring}` stands for the 14 digits that identify the run;
+`{slower}`, `{source}` and `{start}` may be empty. The [API](API.md) lists a job's files at
+`/deforum_api/jobs/{id}/outputs` and sends each at its route below `/deforum_api/jobs/{id}`.
+[Post-production](postprocessing.md) has examples.
 
 | kind | file | content | media type | route |
 |---|---|---|---|---|
@@ -201,7 +200,7 @@ route below `/deforum_api/jobs/{id}`. `{slower}`, `{source}` and `{start}` may b
 
 
 def kinds_page() -> str:
-    """Return docs/outputs.md."""
+    """Return the content of docs/outputs.md."""
     return INTRODUCTION + "".join(map(_row, KINDS.values()))
 
 

@@ -1,4 +1,4 @@
-"""The list of what a run has written, beside its files."""
+"""The manifest: the list of a run's outputs, stored beside them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import CheckpointError, RenderError
-from deforum_helpers.core.files.atomic import disk_errors, keep_names, write_whole
+from deforum_helpers.core.files.atomic import disk_errors, sync_folder, write_whole
 from deforum_helpers.core.files.no_links import read_file
+from deforum_helpers.output import messages
 from deforum_helpers.output.kinds import output_kind
 
 VERSION = 1
-# Five values for each of a film's frames, their depth maps, enlarged ones and those in between.
+# Room for five values per frame, depth map, upscaled frame and interpolated frame of the longest video.
 MOST_LIST_BYTES = 256_000_000
 MOST_LISTED = 10_000_000
 
@@ -23,10 +24,10 @@ class OutputFile:
     """One finished file.
 
     Args:
-        kind: of `kinds.KINDS`.
-        name: file name inside the run's folder, or "folder/name" in a folder there.
-        size: bytes.
-        frames: pictures in it; 1 for a picture, 0 for a text.
+        kind: name of the kind in `kinds.KINDS`.
+        name: file name in the run's folder, or "folder/name" in a folder there.
+        size: size in bytes.
+        frames: number of images in the file; 1 for an image, 0 for text.
     """
 
     kind: str
@@ -37,14 +38,14 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a run has written.
+    """The outputs of a run.
 
     Args:
-        timestring: of the run.
-        digest: of its plan.
+        timestring: the run's timestring.
+        digest: digest of the run's plan.
         files: finished files only.
-        version: of this format.
-        film_digest: of all that the run's films depend on; empty until every frame and the film are there.
+        version: version of this format.
+        film_digest: digest of everything that the run's videos depend on; empty until all frames and the video exist.
     """
 
     timestring: str
@@ -55,37 +56,37 @@ class Manifest:
 
 
 def output_file(kind: str, path: Path, frames: int = 0) -> OutputFile:
-    """Return the entry of the finished file `path`.
+    """Return the manifest's entry for the finished file `path`, with `frames` images in it.
 
     Raises:
-        UnknownName: no such kind.
-        RenderError: it is not there, or empty though it should hold pictures.
+        UnknownName: the kind is unknown.
+        RenderError: the file is missing, or empty although it has frames.
     """
     kind = output_kind(kind).name
     with disk_errors(path.name):
         size = path.stat().st_size
     if frames and not size:
-        raise RenderError(f"{path.name} is empty: it was damaged after it had been written; render it anew.")
+        raise RenderError(messages.OUTPUT_EMPTY(name=path.name))
     return OutputFile(kind, path.name, size, frames)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Replace the manifest at `path`; it, and the files it lists, outlive a power failure from then on.
+    """Replace the manifest at `path`; it and the files in it are flushed to the disk.
 
     Raises:
-        DiskFull, RenderError: it cannot be written.
+        DiskFull, RenderError: the manifest cannot be written.
     """
     for folder in {path.parent / Path(file.name).parent for file in manifest.files}:
-        keep_names(folder)
+        sync_folder(folder)
     write_whole(path, (json.dumps(asdict(manifest), ensure_ascii=False, indent=1) + "\n").encode())
-    keep_names(path.parent)
+    sync_folder(path.parent)
 
 
 def read_manifest(path: Path) -> Manifest:
     """Return the manifest at `path`.
 
     Raises:
-        CheckpointError: missing, broken, or of a newer version.
+        CheckpointError: the manifest is missing, damaged, or of another version.
     """
     try:
         fields = parse_json(
@@ -94,10 +95,8 @@ def read_manifest(path: Path) -> Manifest:
         files = tuple(OutputFile(**entry) for entry in fields.pop("files"))
         manifest = Manifest(files=files, **fields)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"The list of outputs {path.name} is missing or broken.") from error
+        raise CheckpointError(messages.OUTPUTS_UNREADABLE(name=path.name)) from error
     if manifest.version != VERSION:
-        raise CheckpointError(
-            f"The list of outputs {path.name} has version {manifest.version}; "
-            f"this program reads version {VERSION}."
-        )
+        message = messages.OUTPUTS_VERSION(name=path.name, found=manifest.version, expected=VERSION)
+        raise CheckpointError(message)
     return manifest

@@ -1,4 +1,4 @@
-"""Settings that travel inside pictures and films, and how they are read back from whatever holds some."""
+"""Settings embedded in images and videos, and how they are read back."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from deforum_helpers.core.bounded_json import MOST_BYTES, TooMuch, parse_json
+from deforum_helpers.core.bounded_json import MOST_BYTES, JsonTooLarge, parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.regular import UnusableFile, open_regular
+from deforum_helpers.output import messages
 from deforum_helpers.settings import read_settings_file
 
 SETTINGS_KEYWORD = "deforum_settings"
 MAX_SETTINGS_BYTES = MOST_BYTES
-# A picture given inside the settings would be repeated in every frame's file.
+# An image given as a data URL in the settings would be repeated in every frame.
 MAX_TEXT_IN_FRAME = 64 * 1024
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COMPRESS_FROM_BYTES = 1024
-# Chunks of a picture, and boxes of each level of a film, that are looked at.
+# Limit for the chunks of a PNG file, and for the boxes on each level of an mp4 file.
 MOST_PARTS = 100_000
 _COMMENT = b"\xa9cmt"
 
 
 def frame_text(saved_settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the text that every frame of a run carries: its settings, without pictures that are given inside them."""
+    """Return the text embedded in every frame of a run: its settings, without images given as data URLs."""
     short = {
         name: "" if isinstance(value, str) and len(value) > MAX_TEXT_IN_FRAME else value
         for name, value in saved_settings.items()
@@ -36,52 +37,52 @@ def frame_text(saved_settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def png_text_chunks(text: Mapping[str, str]) -> bytes:
-    """Return the PNG chunks that carry `text`: tEXt for short ASCII values, compressed iTXt for others.
+    """Return the PNG chunks for `text`: tEXt for short ASCII values, compressed iTXt for others.
 
     Args:
         text: keyword (1..79 printable ASCII characters) -> value.
 
     Raises:
-        ValueError: a keyword that PNG does not allow.
+        ValueError: PNG does not allow a keyword.
 
-    The chunks are those of the PNG specification, section 11.3.3.
+    See the PNG specification, section 11.3.3.
     """
     return b"".join(_text_chunk(keyword, value) for keyword, value in text.items())
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Return the settings in a frame (.png) or film (.mp4) of ours; any other file is read as a settings file.
+    """Return the settings in a frame (.png) or video (.mp4) of a run; other files are read as settings files.
 
     Raises:
-        SettingsError: it holds none.
+        SettingsError: the file contains no settings.
     """
     readers = {".png": read_png_settings, ".mp4": read_video_settings}
     return readers.get(path.suffix.lower(), read_settings_file)(path)
 
 
 def read_png_settings(path: Path) -> dict[str, Any]:
-    """Return the settings that a frame carries.
+    """Return the settings embedded in a frame.
 
     Raises:
-        SettingsError: not a PNG, or one without settings.
+        SettingsError: the file is not a PNG image, or contains no settings.
     """
     with _opened(path) as file:
         if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
-            raise _unreadable(path, "is not a PNG picture")
+            raise _unreadable(messages.CARRIER_NOT_PNG(name=path.name))
         for kind, content in _png_chunks(file):
             value = _text_value(kind, content)
             if value is not None:
                 return _parsed(path, value)
-    raise _unreadable(path, "carries no settings of Deforum")
+    raise _unreadable(messages.CARRIER_WITHOUT_SETTINGS(name=path.name))
 
 
 def read_video_settings(path: Path) -> dict[str, Any]:
-    """Return the settings that an mp4 film of ours carries in its comment.
+    """Return the settings in the comment of a run's mp4 video.
 
     Raises:
-        SettingsError: not an mp4 file, or one without settings.
+        SettingsError: the file is not an mp4 video, or contains no settings.
 
-    The boxes are those of ISO/IEC 14496-12; the item list is QuickTime's.
+    The boxes are defined in ISO/IEC 14496-12; the item list is QuickTime's.
     """
     with _opened(path) as file:
         file.seek(0, 2)
@@ -94,13 +95,13 @@ def read_video_settings(path: Path) -> dict[str, Any]:
             start = span[0] + (4 if name == b"ilst" else 0)
             span = _box(file, start, span[1], name)
         if span is None or not 8 < span[1] - span[0] <= MAX_SETTINGS_BYTES:
-            raise _unreadable(path, "carries no settings of Deforum")
+            raise _unreadable(messages.CARRIER_WITHOUT_SETTINGS(name=path.name))
         file.seek(span[0] + 8)  # type and locale of the text
         return _parsed(path, file.read(span[1] - span[0] - 8))
 
 
 def ffmetadata(comment: str) -> str:
-    """Return an ffmpeg metadata file that sets the film's comment."""
+    """Return the text of an ffmpeg metadata file that sets the video's comment."""
     escaped = "".join(f"\\{char}" if char in "=;#\\\n" else char for char in comment)
     return f";FFMETADATA1\ncomment={escaped}\n"
 
@@ -109,7 +110,9 @@ def _text_chunk(keyword: str, value: str) -> bytes:
     if not (
         0 < len(keyword) < 80 and keyword.isascii() and keyword.isprintable() and keyword == keyword.strip()
     ):
-        raise ValueError(f"A PNG keyword has 1 to 79 printable ASCII characters; found {keyword[:90]!r}.")
+        raise ValueError(
+            f"Expected a PNG keyword of 1 to 79 printable ASCII characters; found {keyword[:90]!r}."
+        )
     name = keyword.encode("ascii")
     value = value.replace("\x00", "")
     if value.isascii() and len(value) < _COMPRESS_FROM_BYTES:
@@ -155,7 +158,7 @@ def _text_value(kind: bytes, content: bytes) -> bytes | None:
         return parts[2]
     unpacker = zlib.decompressobj()
     try:
-        return unpacker.decompress(parts[2], MAX_SETTINGS_BYTES + 1)  # one more is seen to be too many
+        return unpacker.decompress(parts[2], MAX_SETTINGS_BYTES + 1)  # one byte too many is detected later
     except zlib.error:
         return b""
 
@@ -182,12 +185,12 @@ def _box(file: BinaryIO, start: int, end: int, name: bytes) -> tuple[int, int] |
 def _parsed(path: Path, text: bytes) -> dict[str, Any]:
     try:
         settings = parse_json(text, most_bytes=MAX_SETTINGS_BYTES)
-    except TooMuch as error:
-        raise _unreadable(path, f"carries settings whose JSON {error}") from None
+    except JsonTooLarge as error:
+        raise _unreadable(messages.CARRIER_JSON_TOO_LARGE(name=path.name, why=error)) from None
     except ValueError:
-        raise _unreadable(path, "carries no settings of Deforum") from None
+        raise _unreadable(messages.CARRIER_WITHOUT_SETTINGS(name=path.name)) from None
     if not isinstance(settings, dict):
-        raise _unreadable(path, "carries no settings of Deforum")
+        raise _unreadable(messages.CARRIER_WITHOUT_SETTINGS(name=path.name))
     return settings
 
 
@@ -195,10 +198,8 @@ def _opened(path: Path) -> BinaryIO:
     try:
         return open_regular(path)
     except UnusableFile as error:
-        raise _unreadable(path, str(error)) from error
+        raise _unreadable(messages.CARRIER_UNUSABLE(name=path.name, why=error)) from error
 
 
-def _unreadable(path: Path, why: str) -> SettingsError:
-    return SettingsError(
-        [Problem(f"The file {path.name} {why}; give a settings file, or a frame or film of a run.")]
-    )
+def _unreadable(message: str) -> SettingsError:
+    return SettingsError([Problem(message)])

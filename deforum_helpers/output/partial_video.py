@@ -1,4 +1,4 @@
-"""A film of the frames so far, made again and again while they become more: each frame is encoded once."""
+"""A video of the frames so far that grows during a run; each frame is encoded once."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from numpy.typing import NDArray
 
 from deforum_helpers.core.errors import VideoError
 from deforum_helpers.core.files.atomic import appearing, disk_errors
-from deforum_helpers.core.files.scratch import FILM, ScratchFolder
+from deforum_helpers.core.files.scratch import VIDEO, ScratchFolder
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import FINISH_TIMEOUT_S, run_ffmpeg
+from deforum_helpers.output import messages
 from deforum_helpers.output.audio import add_tracks
 from deforum_helpers.output.video import VideoWriter
 
-_WHAT = "Making the preview"
+_WORK = "Encoding the preview video"
 
 
-class GrowingFilm:
-    """The mp4 film `path`, which appears whole each time it has grown.
+class PartialVideo:
+    """The mp4 video `path`, replaced atomically each time frames are added.
 
-    Its parts lie in a temporary folder and are joined without being encoded again.
+    Its segments lie in a temporary folder and are concatenated without encoding.
 
     Args:
-        path: of the film; its folder exists.
-        width_px, height_px: of every frame.
+        path: the video; its folder exists.
+        width_px, height_px: size of every frame.
         fps: frames per second.
         crf: x264 quality.
-        ffmpeg: program.
+        ffmpeg: path of the program.
         audio: soundtrack, or None.
-        audio_starts_s: where in the soundtrack the film begins.
-        backwards: whether what is added comes before what is there, in place of after it.
+        audio_starts_s: position in the soundtrack, in seconds, where the video begins.
+        backwards: whether new frames are shown before the earlier ones instead of after them.
 
     Raises:
-        DiskFull, RenderError: there is no place for its parts.
+        DiskFull, RenderError: the temporary folder cannot be created.
     """
 
     def __init__(
@@ -58,29 +59,29 @@ class GrowingFilm:
         self._fps, self._crf, self._ffmpeg, self._backwards = fps, crf, ffmpeg, backwards
         self._audio, self._audio_starts_s = audio, audio_starts_s
         with disk_errors(path.name):
-            self._scratch = ScratchFolder(FILM)
+            self._scratch = ScratchFolder(VIDEO)
         self._parts: list[str] = []
         self._writer: VideoWriter | None = None
         self._aborted = False
         self._lock = threading.Lock()
 
     def extend(self, frames: Iterable[NDArray[np.uint8]]) -> None:
-        """Add frames, (height, width, 3) RGB uint8, and let the film appear.
+        """Add frames, (height, width, 3) RGB uint8, and replace the video.
 
         Raises:
-            VideoError, DiskFull: ffmpeg failed, or the film was aborted.
+            VideoError, DiskFull: ffmpeg failed, or the video was aborted.
         """
         part = self._scratch.path / f"{len(self._parts)}.mp4"
-        with self._started(part) as writer:
+        with self._start_segment(part) as writer:
             for frame in frames:
                 writer.write(frame)
             added = writer.finish()
         self._parts.insert(0 if self._backwards else len(self._parts), part.name)
         self.frames += added
-        self._join()
+        self._concatenate()
 
     def abort(self) -> None:
-        """Let whatever is at work end at once, and remove the parts; the film stays as it appeared last.
+        """Stop a running `extend` at once and remove the segments; the video stays as it was last written.
 
         Callable from any thread.
         """
@@ -91,10 +92,10 @@ class GrowingFilm:
             writer.abort()
         self._scratch.remove()
 
-    def _started(self, part: Path) -> VideoWriter:
+    def _start_segment(self, part: Path) -> VideoWriter:
         with self._lock:
             if self._aborted:
-                raise VideoError(f"{_WHAT} failed: it was aborted.")
+                raise VideoError(messages.VIDEO_ABORTED(work=_WORK))
             width_px, height_px = self._size
             self._writer = VideoWriter(
                 part,
@@ -107,12 +108,12 @@ class GrowingFilm:
             )
             return self._writer
 
-    def _join(self) -> None:
+    def _concatenate(self) -> None:
         with disk_errors(self.path.name):
             listed = self._scratch.path / "parts.txt"
             listed.write_text("".join(f"file {name}\n" for name in self._parts), encoding="ascii")
         with appearing(self.path) as joined:
-            run_ffmpeg(self._ffmpeg, _joining(listed, joined), _WHAT, FINISH_TIMEOUT_S)
+            run_ffmpeg(self._ffmpeg, _concat_arguments(listed, joined), _WORK, FINISH_TIMEOUT_S)
             add_tracks(
                 joined,
                 self.frames / self._fps,
@@ -123,13 +124,12 @@ class GrowingFilm:
             )
             count = count_frames(joined)
             if count != self.frames:
-                raise VideoError(
-                    f"{_WHAT} failed: {self.frames} frames were written, but the file has {count}."
-                )
+                message = messages.VIDEO_FRAMES_LOST(work=_WORK, written=self.frames, counted=count)
+                raise VideoError(message)
 
 
-def _joining(listed: Path, joined: Path) -> Sequence[str]:
-    """Return the arguments that copy the streams of the listed files, one behind the other, into a film."""
+def _concat_arguments(listed: Path, joined: Path) -> Sequence[str]:
+    """Return ffmpeg's arguments that concatenate the listed files into one video."""
     source = ["-protocol_whitelist", "file", "-f", "concat", "-i", f"file:{listed}"]
     return [
         *source,

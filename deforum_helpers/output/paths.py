@@ -1,4 +1,4 @@
-"""Where a run's files lie: the folder that `batch_name` names, and the names inside it."""
+"""The paths of a run's files: the folder that `batch_name` names, and the file names in it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.atomic import disk_errors
 from deforum_helpers.core.files.no_links import Folder, make_folder
+from deforum_helpers.output import messages
 from deforum_helpers.output.kinds import KINDS, output_kind
 from deforum_helpers.settings import Settings, flat_settings
 
@@ -24,7 +25,7 @@ MAX_VALUE_LENGTH = 50
 
 LOCK_ENDING = ".lock"
 MANIFEST_ENDING = "_manifest.json"
-CHECKPOINT_ENDING = ".checkpoint"
+RESUME_STATE_ENDING = ".checkpoint"
 SETTINGS_ENDING = KINDS["settings"].suffix
 _PLACEHOLDER = re.compile(r"{(\w+)}")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\s,\x00-\x1f\x7f-\x9f\ud800-\udfff]')
@@ -39,18 +40,18 @@ _RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class Run:
-    """One rendering of one settings file.
+    """The identity of a run, and the paths of its files.
 
     Args:
-        outdir: absolute folder of its files, shared by all runs of the same batch name.
-        timestring: 14 digits, local time; the first part of every file name.
+        outdir: absolute folder of its files, shared by all runs with the same batch name.
+        timestring: 14 digits, local time; every file name begins with it.
     """
 
     outdir: Path
     timestring: str
 
     def path(self, kind: str, **fields: object) -> Path:
-        """Return the path of the file of a kind, by the format fields of its name."""
+        """Return the path of an output of a kind; `fields` fill the format fields of its name."""
         return self.outdir / (self.timestring + output_kind(kind).suffix.format(**fields))
 
     def frame_path(self, frame: int) -> Path:
@@ -84,49 +85,49 @@ class Run:
         return self._own_path(MANIFEST_ENDING)
 
     @property
-    def checkpoint_path(self) -> Path:
-        return self._own_path(CHECKPOINT_ENDING)
+    def resume_state_path(self) -> Path:
+        return self._own_path(RESUME_STATE_ENDING)
 
     @property
     def lock_path(self) -> Path:
         return self.outdir / f".{self.timestring}{LOCK_ENDING}"
 
     def _own_path(self, ending: str) -> Path:
-        """Return the path of a file that only this program reads.
+        """Return the path of an internal file.
 
-        It begins with a dot, as programs collect the outputs of a run by `TIMESTRING*`. Runs of earlier versions have
-        it without one.
+        Its name begins with a dot, since other programs collect the outputs of a run by `TIMESTRING*`. Earlier versions
+        wrote it without the dot.
         """
         path = self.outdir / f".{self.timestring}{ending}"
         earlier = self.outdir / f"{self.timestring}{ending}"
         return earlier if os.path.lexists(earlier) and not os.path.lexists(path) else path
 
     def hide_own_files(self) -> None:
-        """Give files of an earlier version that only this program reads the names that they have today.
+        """Rename internal files of an earlier version to their present names.
 
         Raises:
-            DiskFull, RenderError: they cannot be renamed.
+            DiskFull, RenderError: a file cannot be renamed.
         """
-        for path in (self.manifest_path, self.checkpoint_path):
+        for path in (self.manifest_path, self.resume_state_path):
             if not path.name.startswith("."):
                 with disk_errors(path.name), Folder(self.outdir) as folder:
                     folder.rename(path.name, f".{path.name}")
 
 
 def new_run(output_root: Path, settings: Settings, now: datetime, images_folder: str = IMAGES_FOLDER) -> Run:
-    """Claim a fresh run: its folder exists afterwards, and no other run has its timestring there.
+    """Claim a new run: create its folder and reserve a timestring that is unique there.
 
-    Two runs that begin within one second get different timestrings: the later one takes the next free second.
+    Of two runs that begin within the same second, the later one takes the next free second.
 
     Args:
-        output_root: folder that holds everything the program writes.
-        settings: with the seed resolved, as `batch_name` may name it.
+        output_root: the output folder.
+        settings: settings with a resolved seed, since `batch_name` may contain it.
         now: local time.
-        images_folder: folder inside `output_root` that holds the folders of runs.
+        images_folder: folder in `output_root` that holds the folders of runs.
 
     Raises:
-        SettingsError: `batch_name` leads out of the output folder through a link.
-        DiskFull, RenderError: the folder cannot be made.
+        SettingsError: the folder of `batch_name` is a link.
+        DiskFull, RenderError: the folder cannot be created.
     """
     values = flat_settings(settings)
     while True:
@@ -139,11 +140,10 @@ def new_run(output_root: Path, settings: Settings, now: datetime, images_folder:
 def resumed_run(
     output_root: Path, settings: Settings, timestring: str, images_folder: str = IMAGES_FOLDER
 ) -> Run:
-    """Return the run that `timestring` began, in the folder that its `batch_name` named then.
+    """Return the run with this timestring, in the folder that `batch_name` stood for when the run began.
 
     Raises:
-        SettingsError: `timestring` is not 14 digits of a date and time, or the folder leads out of
-            `output_root`.
+        SettingsError: `timestring` is not a date and time of 14 digits, or the folder is a link.
     """
     try:
         if not _TIMESTRING.fullmatch(timestring):
@@ -153,8 +153,7 @@ def resumed_run(
         raise SettingsError(
             [
                 Problem(
-                    f"resume_timestring is {timestring[:40]!r}, but must be the 14 digits that the names "
-                    "of the run's files begin with.",
+                    messages.TIMESTRING_INVALID(found=timestring[:40]),
                     setting="resume_timestring",
                     found=timestring[:40],
                     allowed="14 digits: year, month, day, hour, minute, second",
@@ -167,17 +166,17 @@ def resumed_run(
 def resolved_batch_name(
     batch_name: str, values: Mapping[str, Any], now: datetime, max_length: int | None = None
 ) -> str:
-    """Return the folder name that `batch_name` stands for; always one plain name, never a path.
+    """Return the folder name that `batch_name` stands for: a single name, never a path.
 
-    `{word}` becomes the value of the setting of that name (case does not matter), at most 50 characters of
-    it; `{timestring}`, `{date}` and `{time}` come from `now`. An unknown word stays without its braces; an
-    empty, zero or false value becomes `_`, as does every character that a file name must not have.
+    `{word}` is replaced by the value of the setting with that name (ignoring case), cut to 50 characters;
+    `{timestring}`, `{date}` and `{time}` come from `now`. An unknown word stays without its braces. An empty, zero or
+    false value becomes `_`, and so does every character that file names cannot have.
 
     Args:
-        batch_name: as the user wrote it.
+        batch_name: the setting's text.
         values: setting name -> value.
         now: local time of the run.
-        max_length: characters that fit into a path of the system, None = only the file system's 255 bytes.
+        max_length: maximum number of characters, None = only the file system's limit of 255 bytes.
 
     Worked example: `"{Seed}_{missing} a/b"` with seed 7 is `"7_missing_a_b"`.
     """
@@ -221,15 +220,11 @@ def _run_at(
     outdir = folder / resolved_batch_name(batch_name, values, now, room)
     if outdir.resolve() != outdir:
         inside = outdir.resolve().is_relative_to(root)
-        leads = (
-            "a link, which nothing is written through"
-            if inside
-            else "a link that leads out of the output folder"
-        )
+        message = messages.BATCH_FOLDER_IS_LINK if inside else messages.BATCH_FOLDER_LEADS_OUT
         raise SettingsError(
             [
                 Problem(
-                    f"batch_name {outdir.name[:60]!r} is {leads}; choose another batch_name or remove the link.",
+                    message(name=outdir.name[:60]),
                     setting="batch_name",
                     found=batch_name[:60],
                     allowed="a name whose folder lies inside the output folder",
@@ -240,7 +235,7 @@ def _run_at(
 
 
 def claimed_run(outdir: Path, now: datetime) -> Run:
-    """Return a run in a folder of any name, with a timestring that no other run has there; an empty manifest claims it.
+    """Claim a new run in a given folder, with a timestring that is unique there, by writing an empty manifest.
 
     Raises:
         DiskFull, RenderError: the folder cannot be written.

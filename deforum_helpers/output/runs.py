@@ -1,4 +1,4 @@
-"""What earlier attempts at a run have left: whole frames, on which it goes on, and what must not be overwritten."""
+"""The existing files of a run: the frames that a resumed run continues from, and files that it must not overwrite."""
 
 from __future__ import annotations
 
@@ -9,65 +9,68 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deforum_helpers.core.errors import CheckpointError, Problem, RunTaken, SettingsError
+from deforum_helpers.core.errors import CheckpointError, Problem, RunInUse, SettingsError
 from deforum_helpers.core.files.atomic import disk_errors
 from deforum_helpers.core.files.locks import Locked, take
 from deforum_helpers.core.files.no_links import Folder
-from deforum_helpers.output.frames import is_whole
+from deforum_helpers.core.messages import Text
+from deforum_helpers.output import messages
 from deforum_helpers.output.kinds import kind_of
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.paths import (
-    CHECKPOINT_ENDING,
     IMAGES_FOLDER,
     LOCK_ENDING,
+    RESUME_STATE_ENDING,
     SETTINGS_ENDING,
     Run,
     resumed_run,
 )
 from deforum_helpers.settings import Settings
 
-# Videos that earlier versions named otherwise, and copies that users have made.
+# Videos with names of earlier versions, and copies that users made.
 _OTHER_VIDEO = re.compile(r"_\w+\.mp4")
 
 
-def whole_frames(run: Run, known: int, *, depth: bool, shown: Callable[[int], int] = int) -> int:
-    """Return how many frames of a run are there without a gap, each from its first byte to its last.
+def count_complete_frames(run: Run, known: int, *, depth: bool, shown: Callable[[int], int] = int) -> int:
+    """Return the number of complete frames of a run, counted up to the first gap.
 
     Args:
-        run: names them.
-        known: how many a checkpoint says were finished; 0 where it says nothing.
-        depth: whether a frame needs its depth map as well.
-        shown: gives the number of a frame's file, by its place in the order of rendering.
+        run: the run.
+        known: number of finished frames according to the resume state; 0 without one.
+        depth: whether a frame also needs its depth map.
+        shown: maps a position in the order of rendering to the number of the frame's file.
 
     Raises:
-        CheckpointError: a finished frame is damaged or lacks its depth map, or frame 0 of a run that has more is
-            missing.
+        CheckpointError: a finished frame is damaged or has no depth map, or frame 0 is missing although later frames
+            exist.
     """
+    from deforum_helpers.output.frames import (
+        is_complete_png,  # OpenCV, which a server does without until a run
+    )
+
     frame = 0
-    while shown(frame) >= 0 and is_whole(run.frame_path(shown(frame))):
-        if depth and not is_whole(run.depth_path(shown(frame))):
+    while shown(frame) >= 0 and is_complete_png(run.frame_path(shown(frame))):
+        if depth and not is_complete_png(run.depth_path(shown(frame))):
             break
         frame += 1
     path = run.frame_path(shown(frame))
-    if frame < known and is_whole(path):
+    if frame < known and is_complete_png(path):
         raise _unusable(run, f"depth map {frame}", run.depth_path(shown(frame)))
     if frame < known and os.path.lexists(path):
         raise _unusable(run, f"frame {frame}", path)
-    if frame == 0 and (known or frames_from(run, 0)):
+    if frame == 0 and (known or frame_files_from(run, 0)):
         raise _unusable(run, "frame 0", path)
     return frame
 
 
-def _unusable(run: Run, what: str, path: Path) -> CheckpointError:
+def _unusable(run: Run, part: str, path: Path) -> CheckpointError:
     state = "damaged" if os.path.lexists(path) else "missing"
-    return CheckpointError(
-        f"The run {run.timestring} cannot be resumed: its {what} is {state} ({path.name}). "
-        "Put it back, or render anew."
-    )
+    message = messages.RUN_FILE_UNUSABLE(run=run.timestring, part=part, state=state, name=path.name)
+    return CheckpointError(message)
 
 
-def frames_from(run: Run, first: int, shown: Callable[[int], int] = int) -> list[str]:
-    """Return the names of a run's frames and depth maps from the one rendered as `first` on, whole or not."""
+def frame_files_from(run: Run, first: int, shown: Callable[[int], int] = int) -> list[str]:
+    """Return the file names of frames and depth maps from position `first` in the order of rendering."""
     return [
         name
         for name, suffix in _files(run)
@@ -75,12 +78,12 @@ def frames_from(run: Run, first: int, shown: Callable[[int], int] = int) -> list
     ]
 
 
-def films(run: Run) -> list[str]:
-    """Return the names of all that was made of a run's frames: videos, GIF and subtitles."""
-    return [name for name, suffix in _files(run) if _made_of_frames(suffix)]
+def derived_files(run: Run) -> list[str]:
+    """Return the names of the files made from a run's frames: videos, GIF and subtitles."""
+    return [name for name, suffix in _files(run) if _is_derived(suffix)]
 
 
-def _made_of_frames(suffix: str) -> bool:
+def _is_derived(suffix: str) -> bool:
     found = kind_of(suffix)
     if found is None:
         return _OTHER_VIDEO.fullmatch(suffix) is not None
@@ -89,7 +92,7 @@ def _made_of_frames(suffix: str) -> bool:
 
 
 def _files(run: Run) -> list[tuple[str, str]]:
-    """Return the name of each file of a run, and what follows the timestring in it."""
+    """Return the name of each file of a run, and the part of the name after the timestring."""
     with disk_errors(run.outdir.name), os.scandir(run.outdir) as entries:
         names = sorted(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
     start = run.timestring
@@ -97,10 +100,10 @@ def _files(run: Run) -> list[tuple[str, str]]:
 
 
 def set_aside(run: Run, names: Sequence[str]) -> str:
-    """Move files of a run that a resume would overwrite into a new folder beside them; return the folder's name.
+    """Move files that a resumed run would overwrite into a new folder beside them, and return the folder's name.
 
     Raises:
-        DiskFull, RenderError: they cannot be moved.
+        DiskFull, RenderError: a file cannot be moved.
     """
     number, kept = 1, run.outdir / f"{run.timestring}_replaced"
     while os.path.lexists(kept):
@@ -113,37 +116,33 @@ def set_aside(run: Run, names: Sequence[str]) -> str:
 
 
 def check_fits(run: Run, there: tuple[int, int, int], wanted: tuple[int, int, int]) -> None:
-    """See that the film that is wanted now can go on from the frames of a run.
+    """Check that the settings can continue a run from its existing frames.
 
     Args:
         run: the run.
-        there: how many frames it has, and their width and height in pixels.
-        wanted: frames, width and height of the film as the settings have them now.
+        there: number of existing frames, and their width and height in pixels.
+        wanted: number of frames, width and height according to the settings.
 
     Raises:
-        CheckpointError: the frames are more, or of another size.
+        CheckpointError: the existing frames are too many, or of another size.
     """
     if there[1:] != wanted[1:]:
         sizes = [f"{width} x {height}" for _, width, height in (there, wanted)]
-        raise CheckpointError(
-            f"The run {run.timestring} cannot be resumed: its frames are {sizes[0]} pixels, but W and H are now "
-            f"{sizes[1]}. Set them back, or render anew."
-        )
+        message = messages.RUN_SIZE_DIFFERS(run=run.timestring, found=sizes[0], wanted=sizes[1])
+        raise CheckpointError(message)
     if there[0] > wanted[0]:
-        raise CheckpointError(
-            f"The run {run.timestring} cannot be resumed: it has {there[0]} frames, but max_frames is now "
-            f"{wanted[0]}. Set max_frames to at least {there[0]}, or render anew."
-        )
+        message = messages.RUN_HAS_MORE_FRAMES(run=run.timestring, found=there[0], wanted=wanted[0])
+        raise CheckpointError(message)
 
 
 def unfinished_files(run: Run) -> list[Path]:
-    """Return the files of a run, in its folders too, that have only a temporary name yet."""
+    """Return the temporary files of a run, in its folder and subfolders."""
     found = run.outdir.rglob(".*.part")
     return [path for path in found if run.timestring in str(path.relative_to(run.outdir))]
 
 
 def remove_unfinished(files: Sequence[Path]) -> None:
-    """Remove what nobody will finish; one that is held open by a program, or gone already, is left to that."""
+    """Remove abandoned temporary files; ignore those that are in use or already gone."""
     for path in files:
         with suppress(OSError):
             path.unlink()
@@ -154,19 +153,19 @@ logger = logging.getLogger(__name__)
 NEWEST = 3
 
 _LOCK = re.compile(rf"\.[0-9]{{14}}{re.escape(LOCK_ENDING)}")
-_OF_A_RUN = re.compile(rf"\.?([0-9]{{14}})(?:{re.escape(CHECKPOINT_ENDING)}|{re.escape(SETTINGS_ENDING)})")
+_OF_A_RUN = re.compile(rf"\.?([0-9]{{14}})(?:{re.escape(RESUME_STATE_ENDING)}|{re.escape(SETTINGS_ENDING)})")
 
 
 def resume_problems(
     output_root: Path, settings: Settings, timestring: str | None, images_folder: str = IMAGES_FOLDER
 ) -> list[Problem]:
-    """Return why the run `timestring` cannot go on: it is named wrongly, or is not there; nothing where none is to.
+    """Return the problems of `resume_timestring`: its form is wrong, or there is no such run.
 
     Args:
-        output_root: folder that holds everything the program writes.
-        settings: those of the film that goes on with it, seed resolved.
-        timestring: 14 digits, or None.
-        images_folder: folder inside `output_root` that holds the folders of runs.
+        output_root: the output folder.
+        settings: settings of the resumed run, with a resolved seed.
+        timestring: 14 digits, or None if no run is resumed.
+        images_folder: folder in `output_root` that holds the folders of runs.
     """
     if timestring is None:
         return []
@@ -174,42 +173,39 @@ def resume_problems(
         run = resumed_run(output_root, settings, timestring, images_folder)
     except SettingsError as error:
         return list(error.problems)
-    if os.path.exists(run.checkpoint_path) or os.path.exists(run.settings_path):
+    if os.path.exists(run.resume_state_path) or os.path.exists(run.settings_path):
         return []
-    instead = _instead(run, images_folder)
     return [
         Problem(
-            f"resume_timestring is {timestring!r}, but {images_folder}/{run.outdir.name} has neither a checkpoint nor "
-            f"settings of such a run; {instead}.",
+            _not_found(run, images_folder),
             setting="resume_timestring",
             found=timestring,
-            allowed="the 14 digits of a run that is there",
+            allowed="the 14 digits of an existing run",
         )
     ]
 
 
 @contextmanager
-def rendering(run: Run) -> Iterator[None]:
-    """Keep every other program of this machine from rendering the run as long as the context lasts.
+def run_lock(run: Run) -> Iterator[None]:
+    """Lock a run against all other programs on this machine while the context lasts.
 
-    A program on another machine may have been found dead by those that share its jobs while the system still holds its
-    lock; and what else of this very program works on a run has been given up.
+    Locks of other machines and of this process are ignored: a machine that shares the jobs may have been declared dead
+    while the file system still holds its lock, and an earlier job of this process has been given up.
 
     Raises:
-        RunTaken: another program renders it.
+        RunInUse: another program renders the run.
     """
     try:
         lock = take(run.lock_path)
     except Locked as error:
         holder, lock = error.holder, None
         if not (holder.is_this_program or holder.is_elsewhere):
-            raise RunTaken(
-                f"The run {run.timestring} in {run.outdir.name} is being rendered by process {holder.pid}; wait until "
-                "that ends, or park it (Ctrl+C there, or Pause in its tab), then resume."
+            raise RunInUse(
+                messages.RUN_BEING_RENDERED(run=run.timestring, folder=run.outdir.name, pid=holder.pid)
             ) from None
-        logger.warning("The run %s is %s; it is taken over.", run.timestring, error)
+        logger.warning("The run %s is %s; this job takes it over.", run.timestring, error)
     except OSError as error:
-        lock = None  # whatever keeps a file from being made there is met again by those of the run
+        lock = None  # an unwritable folder is reported when the run writes its first file
         logger.debug("The run %s is not locked: %s", run.timestring, error)
     try:
         yield
@@ -219,7 +215,7 @@ def rendering(run: Run) -> Iterator[None]:
 
 
 def remove_unused_claims(images: Path) -> None:
-    """Remove what a program that was killed left of runs that it had not begun: their locks and empty lists of outputs.
+    """Remove locks and empty manifests of runs that a killed program had claimed but not begun.
 
     Args:
         images: folder that holds the folders of runs.
@@ -246,7 +242,7 @@ def _locks(images: Path) -> Iterator[Path]:
 
 
 def _remove_empty_claim(folder: Path, timestring: str) -> None:
-    """Remove a list of outputs that lists none, if it is all that there is of a run."""
+    """Remove a manifest without entries, if the run has no other files."""
     run = Run(folder, timestring)
     own = {run.manifest_path.name, run.lock_path.name}
     if any(timestring in path.name and path.name not in own for path in folder.iterdir()):
@@ -256,23 +252,26 @@ def _remove_empty_claim(folder: Path, timestring: str) -> None:
             run.manifest_path.unlink()
 
 
-def _instead(run: Run, images_folder: str) -> str:
-    """Return what there is in place of a run."""
+def _not_found(run: Run, images_folder: str) -> Text:
+    """Return the message about a run that does not exist, with the runs that do."""
     images = run.outdir.parent
+    missing = {"found": run.timestring, "folder": f"{images_folder}/{run.outdir.name}"}
     elsewhere = sorted(path.parent.name for path in images.glob(f"*/{run.settings_path.name}"))
     if elsewhere:
-        return f"it is in {images_folder}/{elsewhere[0]}, whose name batch_name has to give"
+        return messages.RUN_IN_OTHER_FOLDER(**missing, other=f"{images_folder}/{elsewhere[0]}")
     here = _newest(timestring for timestring, _ in _runs(run.outdir.glob("*")))
     if here:
-        return f"the newest there: {', '.join(here)}"
+        return messages.RUN_NOT_FOUND(**missing, newest=", ".join(here))
     others = _newest(
         f"{timestring} in {folder}" for timestring, folder in _runs(images.glob(f"*/*{SETTINGS_ENDING}"))
     )
-    return f"the newest elsewhere: {', '.join(others)}" if others else "there is no run that could go on"
+    if others:
+        return messages.RUN_NOT_IN_FOLDER(**missing, newest=", ".join(others))
+    return messages.NO_RUNS(**missing)
 
 
 def _runs(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    """Yield the timestring and the folder of every file that tells of a run."""
+    """Yield the timestring and folder of every resume state and settings file."""
     for path in paths:
         if found := _OF_A_RUN.fullmatch(path.name):
             yield found[1], path.parent.name

@@ -1,4 +1,4 @@
-"""Subtitles in SubRip form: one entry per frame, with the frame's numbers and its prompt."""
+"""Subtitles in SubRip form: entries with a frame's number, seed, schedule values and prompt."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _DIGITS = Context(prec=20)
 
 @dataclass(frozen=True)
 class Style:
-    """How entries look.
+    """The format of entries.
 
     Args:
-        params: labels of `SUBTITLE_PARAMS` whose values are shown, in its order; "Prompt" shows the prompt.
-        simple: without the numbers of frame and seed.
-        prompt_apart: the prompt on a line of its own.
+        params: labels of `SUBTITLE_PARAMS` to show; "Prompt" shows the prompt.
+        simple: whether the frame number, cadence and seed are left out.
+        prompt_on_own_line: whether the prompt has a line of its own.
     """
 
     params: Collection[str] = ()
     simple: bool = False
-    prompt_apart: bool = False
+    prompt_on_own_line: bool = False
 
 
 @dataclass(frozen=True)
-class Moment:
-    """What there is to say of one frame.
+class FrameInfo:
+    """The content of one entry.
 
     Args:
-        frame: number from 0.
+        frame: frame number, from 0.
         cadence_label: "false" without cadence; with it "True" for an in-between frame, "False" for a key frame.
-        seed: of the run at that moment.
-        values: schedule's setting name -> value at the frame.
-        prompt: as the schedule of prompts has it.
+        seed: seed at this frame.
+        values: setting name of a schedule -> its value at this frame.
+        prompt: prompt at this frame, from the schedule of prompts.
     """
 
     frame: int
@@ -55,7 +55,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Span:
-    """The frames that an entry is shown for: from `first` up to and without `end`; `number` counts from 1."""
+    """The frames that an entry covers, from `first` to before `end`; `number` is the entry's, from 1."""
 
     number: int
     first: int
@@ -63,13 +63,13 @@ class Span:
 
 
 def spans(frames: int, fps: float, per_second: int = 0, key_frames: Collection[int] = ()) -> tuple[Span, ...]:
-    """Return when each entry is shown; together they last as long as the film.
+    """Return the span of each entry; together they cover the whole video.
 
     Args:
         frames: number of frames, >= 0.
         fps: frames per second, > 0.
-        per_second: most entries in a second; 0 = one for each frame.
-        key_frames: frames at which an entry begins in any case.
+        per_second: maximum number of entries per second; 0 = one per frame.
+        key_frames: frames at which an entry always begins.
 
     >>> [(span.first, span.end) for span in spans(7, 20.0, 8, {4})]
     [(0, 3), (3, 4), (4, 5), (5, 7)]
@@ -84,14 +84,14 @@ def spans(frames: int, fps: float, per_second: int = 0, key_frames: Collection[i
     return tuple(Span(number, *edges) for number, edges in enumerate(zip(begun, ends, strict=True), start=1))
 
 
-def subtitle(moment: Moment, span: Span, fps: float, style: Style) -> str:
-    """Return the entry of one frame, with the empty line that ends it.
+def subtitle(info: FrameInfo, span: Span, fps: float, style: Style) -> str:
+    """Return the text of one entry, with the empty line that ends it.
 
     Args:
-        moment: what is said.
-        span: when it is shown.
+        info: content.
+        span: frames that the entry covers.
         fps: frames per second, > 0.
-        style: how it looks.
+        style: format.
 
     Worked example, fps 20, only "Zoom" shown, frame 1:
 
@@ -100,16 +100,16 @@ def subtitle(moment: Moment, span: Span, fps: float, style: Style) -> str:
         F#: 1; Cadence: false; Seed: 2; Zoom: 1.003
     """
     shown = [
-        f"{param.printed}: {_value_text(moment.values[param.setting])}; "
+        f"{param.printed}: {_value_text(info.values[param.setting])}; "
         for param in SUBTITLE_PARAMS
-        if param.label in style.params and param.setting in moment.values and param.label != PROMPT_LABEL
+        if param.label in style.params and param.setting in info.values and param.label != PROMPT_LABEL
     ]
     if PROMPT_LABEL in style.params:
-        apart = "\n" if style.prompt_apart and (shown or not style.simple) else ""
-        shown.append(f"{apart}{PROMPT_LABEL}: {_one_line(moment.prompt)}; ")
+        apart = "\n" if style.prompt_on_own_line and (shown or not style.simple) else ""
+        shown.append(f"{apart}{PROMPT_LABEL}: {_one_line(info.prompt)}; ")
     text = "".join(shown).rstrip("; ")
-    head = f"F#: {moment.frame}; Cadence: {moment.cadence_label}; Seed: {moment.seed}; "
-    # An entry without a word would be taken for the end of the one before it.
+    head = f"F#: {info.frame}; Cadence: {info.cadence_label}; Seed: {info.seed}; "
+    # Players read an entry without text as the end of the entry before it.
     return f"{span.number}\n{_times(span, fps)}\n{('' if style.simple else head) + text or ' '}\n\n"
 
 
@@ -118,7 +118,7 @@ def _times(span: Span, fps: float) -> str:
 
 
 def timestamp(frame: int, fps: float) -> str:
-    """Return the time at which `frame` begins, HH:MM:SS,mmm, cut to whole milliseconds.
+    """Return the time at which `frame` begins as HH:MM:SS,mmm, truncated to milliseconds.
 
     A frame lasts 1/fps in decimal arithmetic of 20 digits: at fps 3 frame 3 begins at 00:00:00,999.
     """
@@ -129,12 +129,12 @@ def timestamp(frame: int, fps: float) -> str:
 
 
 class SubtitleWriter:
-    """Writes an srt file entry by entry; it appears under its name in `finish`, or not at all.
+    """Writes an srt file entry by entry; `finish` gives the complete file its name.
 
     Args:
-        path: of the srt file; its folder exists.
+        path: the srt file; its folder exists.
         fps: frames per second, > 0.
-        style: how entries look.
+        style: format of the entries.
 
     Raises:
         DiskFull, RenderError: the file cannot be written.
@@ -157,14 +157,14 @@ class SubtitleWriter:
         self._file.close()
         self._part.unlink(missing_ok=True)
 
-    def write(self, moment: Moment, span: Span) -> None:
-        """Add an entry; arguments as of `subtitle`."""
-        entry = subtitle(moment, span, self._fps, self._style)
+    def write(self, info: FrameInfo, span: Span) -> None:
+        """Add an entry; arguments as in `subtitle`."""
+        entry = subtitle(info, span, self._fps, self._style)
         with disk_errors(self.path.name):
             self._file.write(entry)
 
     def finish(self) -> Path:
-        """Give the file its name and return it."""
+        """Complete the file and return its path."""
         with disk_errors(self.path.name):
             self._file.close()
         settle(self._part, self.path)
@@ -178,23 +178,23 @@ def _value_text(value: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    # An empty line would end the entry and spoil every later one.
+    # An empty line would end the entry and break all later ones.
     return " ".join(text.splitlines()) if "\n" in text or "\r" in text else text
 
 
 def write_subtitles(plan: Plan, options: Options, run: Run, shown: Sequence[int]) -> Path:
-    """Write the subtitles of a run and return their file.
+    """Write the subtitles of a run and return the file's path.
 
     Args:
-        plan: gives what they say.
-        options: how they say it.
-        run: names the file.
-        shown: numbers of the frames of the video, in order.
+        plan: provides the entries' content.
+        options: options of the format.
+        run: the run.
+        shown: numbers of the video's frames, in order.
     """
     style = Style(
         params=options.deforum_save_gen_info_as_srt_params,
         simple=options.deforum_simple_subtitles,
-        prompt_apart=options.deforum_own_line_for_prompt_srt,
+        prompt_on_own_line=options.deforum_own_line_for_prompt_srt,
     )
     written_always = options.deforum_always_write_keyframe_subtitle
     keys = {
@@ -205,5 +205,5 @@ def write_subtitles(plan: Plan, options: Options, run: Run, shown: Sequence[int]
             frame = shown[span.first]
             label, seed = plan.subtitle_heads[plan.video_index(frame)]
             values, prompt = plan.schedules.at(frame), plan.prompts.texts[frame]
-            writer.write(Moment(frame, label, seed, values, prompt), span)
+            writer.write(FrameInfo(frame, label, seed, values, prompt), span)
         return writer.finish()

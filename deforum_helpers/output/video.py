@@ -1,4 +1,4 @@
-"""Films: raw frames through a pipe into ffmpeg, sound and subtitles added, the frames counted at the end."""
+"""Encoding videos: frames piped into ffmpeg, sound and subtitles added, frames counted in the finished file."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from numpy.typing import NDArray
 
 from deforum_helpers.core.errors import RenderError, VideoError
 from deforum_helpers.core.files.atomic import appearing, disk_errors, part_path, settle
-from deforum_helpers.core.files.scratch import FILM, ScratchFolder
-from deforum_helpers.media.containers import count_frames, reader
-from deforum_helpers.media.ffmpeg import FINISH_TIMEOUT_S, QUIET, failure, input_file, run_ffmpeg, start
+from deforum_helpers.core.files.scratch import VIDEO, ScratchFolder
+from deforum_helpers.media.containers import count_frames, pyav
+from deforum_helpers.media.ffmpeg import FINISH_TIMEOUT_S, QUIET, ffmpeg_error, own_input, run_ffmpeg, start
+from deforum_helpers.output import messages
 from deforum_helpers.output.audio import add_tracks, check_soundtrack
 from deforum_helpers.output.metadata import ffmetadata
 
 WRITE_TIMEOUT_S = 300.0
-# How often the watch looks whether a write has taken too long.
+# Interval at which the watchdog checks for a hung write.
 WATCH_EVERY_S = 0.5
 
-# Films are tagged as what they are; untagged ones are guessed by their size and change colour.
+# Players guess the color space of untagged videos by their size, which shifts colors.
 BT709_TAGS = (
     *("-colorspace", "bt709", "-color_primaries", "bt709"),
     *("-color_trc", "bt709", "-color_range", "tv"),
 )
 TO_BT709 = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd"
-_WHAT = "Making the film"
+_WORK = "Encoding the video"
 
 
 class VideoWriter:
-    """Encodes frames to an H.264 mp4 file while they come.
+    """Encodes frames to an H.264 mp4 file as they arrive.
 
-    ffmpeg runs beside the caller, with threads of its own; `write` returns as soon as the pipe has taken the
-    frame, so that a writer thread only waits when encoding is slower than rendering. The film appears under
-    its name in `finish`, complete and counted, or not at all.
+    ffmpeg runs in a process of its own; `write` returns as soon as the pipe has taken the frame, so the caller only
+    waits when encoding is slower than rendering. `finish` completes and checks the file and gives it its name.
 
     Args:
-        path: of the film; its folder exists.
-        width, height: pixels of every frame; an odd size repeats its last column or row, in the film only.
+        path: the video; its folder exists.
+        width, height: size of every frame in pixels. The video of an odd size repeats the last column or row.
         fps: frames per second, > 0.
-        crf: x264 quality, 0 (lossless) .. 51.
-        preset: x264 preset, ultrafast .. veryslow.
-        ffmpeg: program, from `find_ffmpeg`.
-        settings_json: settings text carried as the film's comment, "" = none.
-        audio: local soundtrack; cut where the film ends, silence where it is shorter.
-        audio_starts_s: second of the soundtrack that is heard with the first frame.
-        subtitles: srt file that is complete when `finish` is called.
+        crf: x264 quality, 0 (lossless) to 51.
+        preset: x264 preset, ultrafast to veryslow.
+        ffmpeg: path of the program, from `find_ffmpeg`.
+        settings_json: settings to embed as the video's comment, "" = none.
+        audio: local soundtrack; cut or padded with silence to the length of the video.
+        audio_starts_s: position in the soundtrack, in seconds, that plays with the first frame.
+        subtitles: srt file, which must be complete when `finish` is called.
 
     Raises:
-        VideoError: bad size or rate, or a soundtrack that cannot be read.
+        VideoError: the size or rate is invalid, or the soundtrack cannot be read.
         MissingFeature: ffmpeg cannot be started, or PyAV is not installed.
     """
 
@@ -77,10 +77,8 @@ class VideoWriter:
         subtitles: Path | None = None,
     ) -> None:
         if width < 1 or height < 1 or not (math.isfinite(fps) and fps > 0):
-            raise VideoError(
-                f"A film needs a size and a frame rate above 0; found {width}x{height} at fps {fps}."
-            )
-        reader()  # the film is counted at its end
+            raise VideoError(messages.VIDEO_FORMAT(width=width, height=height, fps=fps))
+        pyav()  # needed by `finish` to count the frames; fails before the first frame
         if audio is not None:
             check_soundtrack(audio, ffmpeg)
         self.path = path
@@ -95,17 +93,17 @@ class VideoWriter:
         self._hung_s = 0.0
         self._aborted = False
         self._part = part_path(path)
-        self._scratch = ScratchFolder(FILM)
+        self._scratch = ScratchFolder(VIDEO)
         with disk_errors(path.name):
             comment = self._scratch.path / "comment.txt"
             comment.write_text(ffmetadata(settings_json), encoding="utf-8")
             self._stderr: IO[bytes] = (self._scratch.path / "stderr.txt").open("w+b")
-        self._process = self._started(comment, crf, preset)
-        # When ffmpeg counts as hung, by the monotonic clock, and after how many seconds; None = nothing is waited for.
+        self._process = self._start_ffmpeg(comment, crf, preset)
+        # Monotonic time at which ffmpeg counts as hung, and the timeout in seconds; None = no call is pending.
         self._due: tuple[float, float] | None = None
         self._over = threading.Event()
         try:
-            threading.Thread(target=self._watch, name="deforum-watches-ffmpeg", daemon=True).start()
+            threading.Thread(target=self._watch, name="deforum-ffmpeg-watchdog", daemon=True).start()
         except BaseException:
             self.abort()
             raise
@@ -127,53 +125,50 @@ class VideoWriter:
             rgb_u8: (height, width, 3) RGB uint8; not kept after the call.
 
         Raises:
-            VideoError: ffmpeg ended or hung; the message has its last words.
-            DiskFull: ffmpeg found no space.
-            ValueError: another shape or dtype.
+            VideoError: ffmpeg ended or hung; the message contains its last lines of output.
+            DiskFull: the disk has no space left.
+            ValueError: the shape or dtype is another one.
         """
         if rgb_u8.shape != self._shape or rgb_u8.dtype != np.uint8:
-            raise ValueError(
-                f"The film's frames are uint8 {self._shape}; found {rgb_u8.dtype} {rgb_u8.shape}."
-            )
+            raise ValueError(f"Expected a uint8 frame {self._shape}; found {rgb_u8.dtype} {rgb_u8.shape}.")
         if self._ended:
-            raise VideoError(f"{_WHAT} failed: it had ended before frame {self._written}.")
-        frame = _evened(rgb_u8)
+            raise VideoError(messages.VIDEO_ENDED(work=_WORK, frames=self._written))
+        frame = _pad_to_even(rgb_u8)
         assert self._process.stdin is not None
         try:
-            with self._ended_after(WRITE_TIMEOUT_S):
+            with self._time_limit(WRITE_TIMEOUT_S):
                 self._process.stdin.write(frame.data)
         except (OSError, ValueError) as error:
             raise self._failed() from error
         self._written += 1
 
     def finish(self) -> int:
-        """Complete the film and return its number of frames, counted in the file.
+        """Complete the video and return its number of frames, counted in the file.
 
         Raises:
             VideoError: ffmpeg failed or hung, no frame was written, or the file has another number of frames.
-            DiskFull: ffmpeg found no space.
+            DiskFull: the disk has no space left.
         """
         if self._ended:
-            raise VideoError(f"{_WHAT} failed: it had already ended.")
+            raise VideoError(messages.VIDEO_ENDED(work=_WORK, frames=self._written))
         try:
             if not self._written:
-                raise VideoError(f"{_WHAT} failed: there is no frame to put into it.")
-            self._closed()
+                raise VideoError(messages.VIDEO_WITHOUT_FRAMES(work=_WORK))
+            self._close_input()
             length_s, starts_s = self._written / self._fps, self._audio_starts_s
             tracks = (self._audio, self._subtitles)
             add_tracks(self._part, length_s, *tracks, self._ffmpeg, audio_starts_s=starts_s)
             count = count_frames(self._part)
             if count != self._written:
-                raise VideoError(
-                    f"{_WHAT} failed: {self._written} frames were written, but the file has {count}."
-                )
+                message = messages.VIDEO_FRAMES_LOST(work=_WORK, written=self._written, counted=count)
+                raise VideoError(message)
             settle(self._part, self.path)
         finally:
             self.abort()
         return count
 
     def abort(self) -> None:
-        """End ffmpeg and remove what is unfinished; does nothing after `finish`. Callable from any thread."""
+        """Kill ffmpeg and remove temporary files; has no effect after `finish`. Callable from any thread."""
         if self._ended:
             return
         self._ended = self._aborted = True
@@ -188,7 +183,7 @@ class VideoWriter:
         with suppress(OSError):
             self._part.unlink(missing_ok=True)
 
-    def _started(self, comment: Path, crf: int, preset: str) -> subprocess.Popen[bytes]:
+    def _start_ffmpeg(self, comment: Path, crf: int, preset: str) -> subprocess.Popen[bytes]:
         height, width = _even(self._shape[0]), _even(self._shape[1])
         raw = [
             "-f",
@@ -203,7 +198,7 @@ class VideoWriter:
         faststart = [] if self._audio or self._subtitles else ["-movflags", "+faststart"]
         arguments = [
             *(option for option in QUIET if option != "-nostdin"),
-            *input_file(comment, "ffmetadata"),
+            *own_input(comment, "ffmetadata"),
             *("-protocol_whitelist", "pipe", *raw, "-i", "pipe:0"),
             *("-map", "1:v:0", "-map_metadata", "0", "-vf", TO_BT709),
             *("-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(crf), "-preset", preset, *BT709_TAGS),
@@ -218,10 +213,10 @@ class VideoWriter:
             self._scratch.remove()
             raise
 
-    def _closed(self) -> None:
+    def _close_input(self) -> None:
         assert self._process.stdin is not None
         try:
-            with self._ended_after(FINISH_TIMEOUT_S):
+            with self._time_limit(FINISH_TIMEOUT_S):
                 self._process.stdin.close()
                 self._process.wait()
         except OSError as error:
@@ -230,8 +225,8 @@ class VideoWriter:
             raise self._failed()
 
     @contextmanager
-    def _ended_after(self, seconds: float) -> Iterator[None]:
-        """Let the watch kill ffmpeg if what happens inside takes longer than that."""
+    def _time_limit(self, seconds: float) -> Iterator[None]:
+        """Let the watchdog kill ffmpeg if the context lasts longer than `seconds`."""
         self._due = time.monotonic() + seconds, seconds
         try:
             yield
@@ -239,7 +234,7 @@ class VideoWriter:
             self._due = None
 
     def _watch(self) -> None:
-        """Kill ffmpeg, on a thread of its own, when it hangs: a blocked write ends in no other way on every system."""
+        """Kill ffmpeg when it hangs; on every system this is the only way to end a blocked write."""
         while not self._over.wait(WATCH_EVERY_S):
             due = self._due
             if due is not None and time.monotonic() > due[0]:
@@ -249,24 +244,23 @@ class VideoWriter:
 
     def _failed(self) -> RenderError:
         if self._hung_s:
-            return VideoError(f"{_WHAT} failed: ffmpeg did not go on within {self._hung_s:g} seconds.")
+            return VideoError(messages.VIDEO_HUNG(work=_WORK, seconds=self._hung_s))
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)
-        if self._aborted:  # from another thread, which killed it
-            return VideoError(f"{_WHAT} failed: it was aborted.")
+        if self._aborted:  # another thread killed ffmpeg
+            return VideoError(messages.VIDEO_ABORTED(work=_WORK))
         self._stderr.seek(0)
-        said = self._stderr.read()
-        return failure(_WHAT, self._process.returncode or 0, said)
+        return ffmpeg_error(_WORK, self._process.returncode or 0, self._stderr.read())
 
 
-def gif(video: Path, path: Path, fps: float, ffmpeg: str) -> None:
-    """Make the animated GIF `path` of the mp4 film `video`, with a palette of its own.
+def write_gif(video: Path, path: Path, fps: float, ffmpeg: str) -> None:
+    """Convert an mp4 video to an animated GIF with an optimized palette.
 
     Args:
-        video: finished film.
-        path: of the GIF.
-        fps: frames per second; a GIF's clock ticks 100 times a second.
-        ffmpeg: program.
+        video: finished mp4 file.
+        path: the GIF.
+        fps: frames per second; the resolution of GIF timing is 1/100 s.
+        ffmpeg: path of the program.
 
     Raises:
         VideoError, DiskFull: ffmpeg failed.
@@ -274,7 +268,7 @@ def gif(video: Path, path: Path, fps: float, ffmpeg: str) -> None:
     palette = f"[0:v]fps={float(fps)!r},split[a][b];[a]palettegen[p];[b][p]paletteuse"
     with appearing(path) as part:
         arguments = [
-            *input_file(video, "mov"),
+            *own_input(video, "mov"),
             "-filter_complex",
             palette,
             "-f",
@@ -288,7 +282,7 @@ def _even(size: int) -> int:
     return size + size % 2
 
 
-def _evened(rgb_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _pad_to_even(rgb_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
     bottom, right = rgb_u8.shape[0] % 2, rgb_u8.shape[1] % 2
     if bottom or right:
         return np.asarray(

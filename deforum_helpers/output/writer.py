@@ -1,6 +1,6 @@
-"""Everything that a run writes: frames, depth maps, checkpoint, film, GIF, subtitles, manifest.
+"""Writes the outputs of a run: frames, depth maps, resume state, video, GIF, subtitles, manifest.
 
-Frames come in order and leave the render thread at once: one thread writes files, another feeds the encoder.
+Frames arrive in order and leave the render thread at once: one thread writes files, another feeds the encoder.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from deforum_helpers.core.files.no_links import make_folder
 from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.depth.maps import depth_bytes
+from deforum_helpers.output import messages
 from deforum_helpers.output.background import Background
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
 from deforum_helpers.output.metadata import frame_text
 from deforum_helpers.output.paths import Run
 from deforum_helpers.output.subtitles import write_subtitles
-from deforum_helpers.output.video import VideoWriter, gif
+from deforum_helpers.output.video import VideoWriter, write_gif
 from deforum_helpers.render.loop import Outcome
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.resume_state import ResumeState, encode_state
@@ -40,51 +41,51 @@ from deforum_helpers.settings.modes import is_reversed
 
 logger = logging.getLogger(__name__)
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 EXTRAS_FOLDER = "hybridframes"
-# Enough to keep the encoder busy through a slow frame; at 1024x1024 this is 50 MB.
+# Keeps the encoder busy through a slow frame; 50 MB at 1024 x 1024 pixels.
 FRAMES_WAITING = 16
 MOST_HELD_BYTES = 2 * 2**30
-# A checkpoint holds colours and motion and, while a dissolve lasts, two scenes: as much as six pictures.
-CHECKPOINT_PICTURES = 6
+# Colors, motion and, during a dissolve, two scenes: a resume state is at most as large as six images.
+RESUME_STATE_IMAGES = 6
 
 
 @dataclass(frozen=True)
-class _Written:
-    """What the file thread gets of one step."""
+class _StepFiles:
+    """The files of one step, as the file thread receives them."""
 
-    frames: tuple[tuple[int, Picture, Picture | None], ...]
-    extras: tuple[tuple[str, Picture], ...]
+    frames: tuple[tuple[int, Pixels, Pixels | None], ...]
+    extras: tuple[tuple[str, Pixels], ...]
     checkpoint: ResumeState
 
     @property
     def bytes(self) -> int:
-        pictures = [picture for _, *both in self.frames for picture in both if picture is not None]
-        return sum(picture.nbytes for picture in (*pictures, *(picture for _, picture in self.extras)))
+        images = [image for _, *both in self.frames for image in both if image is not None]
+        return sum(image.nbytes for image in (*images, *(image for _, image in self.extras)))
 
 
-class Film:
-    """Writes the files of one run; a context manager.
+class RunWriter:
+    """Writes the outputs of one run; a context manager.
 
-    With store_frames_in_ram frames stay in memory until the last one is drawn, the run ends for any other reason, or
-    they take `MOST_HELD_BYTES`; only a crash then loses more than the step it is in.
+    With store_frames_in_ram, frames stay in memory until the run ends for any reason, or until they take
+    `MOST_HELD_BYTES`; only a crash then loses more than the current step.
 
     Args:
-        settings: of the run.
-        options: encoder and subtitles.
-        plan: gives size, rate and what subtitles say.
-        run: names the files; its folder exists.
-        saved_settings: travel inside frames and film.
-        frames_done: frames that an earlier attempt has written; they are read back for the film.
+        settings: settings of the run.
+        options: options of the encoder and the subtitles.
+        plan: plan of the run.
+        run: the run; its folder exists.
+        saved_settings: settings to embed in the frames and the video.
+        frames_done: number of frames written by earlier attempts; they are read back for the video.
         soundtrack: local sound or video file, or None.
-        sound_starts_s: second of it that is heard with the first frame.
-        film_digest: of all that the film depends on, for the list of outputs.
-        made_by: the engine and model, for the checkpoint.
+        sound_starts_s: position in the soundtrack, in seconds, that plays with the first frame.
+        film_digest: digest of everything that the video depends on, for the manifest.
+        made_by: name of the engine and model, for the resume state.
 
     `frames` is the number of frames so far, and `video` the finished video, or None.
 
     Raises:
-        MissingFeature: a film is asked for and there is no ffmpeg.
+        MissingFeature: the run makes a video, and ffmpeg is not installed.
     """
 
     def __init__(
@@ -117,10 +118,10 @@ class Film:
         self._stack = ExitStack()
         self._files = Background(self._write_files, "deforum-files", FRAMES_WAITING)
         self._video: VideoWriter | None = None
-        self._encoder: Background[Picture] | None = None
-        self._held: list[_Written] = []
+        self._encoder: Background[Pixels] | None = None
+        self._held: list[_StepFiles] = []
 
-    def __enter__(self) -> Film:
+    def __enter__(self) -> RunWriter:
         with ExitStack() as stack:
             if not self.settings.skip_video_creation:
                 self._video = stack.enter_context(self._video_writer())
@@ -136,22 +137,22 @@ class Film:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(RenderError):  # the file thread's own end is on its way already
-            self._let_go()
+        with suppress(RenderError):  # an error of the file thread has already been raised
+            self._flush()
         if self._video is not None:
-            self._video.abort()  # does nothing to a finished film, and frees a thread that waits for the encoder
+            self._video.abort()  # unblocks a thread that waits for ffmpeg; no effect on a finished video
         self._stack.__exit__(kind, error, trace)
 
     def write(self, outcome: Outcome) -> None:
-        """Queue the frames of one step, and its checkpoint behind them; frames that are there already stay.
+        """Queue the frames of one step and its resume state; frames of earlier attempts stay unchanged.
 
         Raises:
-            DiskFull: there is no room for the next step; these frames are written.
-            DiskFull, VideoError, RenderError: what writing earlier frames met.
+            DiskFull: the disk has no room for another step; this step is written.
+            DiskFull, VideoError, RenderError: writing earlier frames failed.
         """
         name = self.settings.depth_algorithm
         new = [frame for frame in outcome.frames if frame.index >= self._first]
-        pictures = tuple(
+        images = tuple(
             (
                 frame.index,
                 to_bytes(frame.image),
@@ -159,34 +160,33 @@ class Film:
             )
             for frame in new
         )
-        if pictures and pictures[0][0] != self.frames:
-            raise AssertionError(f"frame {pictures[0][0]} came where frame {self.frames} was due")
-        self.frames += len(pictures)
+        if images and images[0][0] != self.frames:
+            raise AssertionError(f"expected frame {self.frames}, got frame {images[0][0]}")
+        self.frames += len(images)
         extras = tuple((name, to_bytes(image)) for frame in new for name, image in frame.extras)
         state = outcome.state
         if state.leaving is None:
-            state = replace(state, last=None)  # the newest frame waits once, in 8 bits
+            state = replace(state, last=None)  # the newest frame is kept once, in 8 bits
         checkpoint = ResumeState(state, outcome.frames[-1].index + 1, self.plan.digest, self._made_by)
-        self._held.append(_Written(pictures, extras, checkpoint))
+        self._held.append(_StepFiles(images, extras, checkpoint))
         held_bytes = sum(written.bytes for written in self._held)
         if not self.settings.store_frames_in_ram or held_bytes >= MOST_HELD_BYTES:
-            self._let_go()
+            self._flush()
         if self._encoder is not None and not self._backwards:
-            for _, picture, _ in pictures:
-                self._encoder.put(picture)
-        if self.frames < self.plan.frames:  # what is drawn is kept; nothing more is drawn in vain
-            require_space(self.run.outdir, held_bytes + CHECKPOINT_PICTURES * outcome.frames[0].image.numel())
+            for _, image, _ in images:
+                self._encoder.put(image)
+        if self.frames < self.plan.frames:  # fails before another frame is generated in vain
+            require_space(self.run.outdir, held_bytes + RESUME_STATE_IMAGES * outcome.frames[0].image.numel())
 
     def finish(self, report: Callable[[float], None]) -> Manifest:
-        """Complete all files and return their list.
+        """Complete all outputs and return the manifest.
 
-        Fewer frames than planned are complete too: a cancelled run keeps what it has. A film needs two frames,
-        unless it was planned with one.
+        A cancelled run has fewer frames than planned, and keeps them. A video needs two frames, unless one was planned.
 
         Raises:
-            DiskFull, VideoError, RenderError: a file could not be written, or the film is not what was written.
+            DiskFull, VideoError, RenderError: a file could not be written, or frames of the video are missing.
         """
-        self._let_go()
+        self._flush()
         self._files.close()
         report(0.2)
         files: list[OutputFile] = []
@@ -203,8 +203,8 @@ class Film:
         report(1.0)
         return manifest
 
-    def _let_go(self) -> None:
-        """Queue the frames that are held in memory."""
+    def _flush(self) -> None:
+        """Queue the steps that are held in memory."""
         held, self._held = self._held, []
         for written in held:
             self._files.put(written)
@@ -228,12 +228,12 @@ class Film:
 
     @property
     def _backwards(self) -> bool:
-        """Whether frames come in another order than they are shown in; the video is then made when all are there."""
+        """Whether frames are rendered in another order than shown; the video is then encoded after the last one."""
         return is_reversed(self.settings)
 
     @property
-    def shown(self) -> list[int]:
-        """The numbers of the frames that are there, in the order of the video."""
+    def frame_numbers(self) -> list[int]:
+        """The numbers of the frames so far, in the order of the video."""
         return sorted(map(self.plan.video_index, range(self.frames)))
 
     def _feed_earlier_frames(self) -> None:
@@ -245,25 +245,25 @@ class Film:
             if self._video is not None:
                 self._video.write(read_frame(self.run.frame_path(frame)))
 
-    def _write_files(self, written: _Written) -> None:
-        for index, picture, depth in written.frames:
+    def _write_files(self, written: _StepFiles) -> None:
+        for index, image, depth in written.frames:
             number = self.plan.video_index(index)
-            write_frame(self.run.frame_path(number), picture, self._text)
+            write_frame(self.run.frame_path(number), image, self._text)
             if depth is not None:
                 write_frame(self.run.depth_path(number), depth)
-        for name, picture in written.extras:
-            self._write_extra(name, picture)
-        write_whole(self.run.checkpoint_path, encode_state(written.checkpoint))
+        for name, image in written.extras:
+            self._write_extra(name, image)
+        write_whole(self.run.resume_state_path, encode_state(written.checkpoint))
 
-    def _write_extra(self, name: str, picture: Picture) -> None:
+    def _write_extra(self, name: str, image: Pixels) -> None:
         folder = self.run.outdir / EXTRAS_FOLDER
         with disk_errors(folder.name):
             make_folder(folder)
-        _, jpeg = cv2.imencode(".jpg", picture[..., ::-1])
+        _, jpeg = cv2.imencode(".jpg", image[..., ::-1])
         write_whole(folder / f"{self.run.timestring}_{name}.jpg", jpeg.tobytes())
 
     def write_video(self) -> list[OutputFile]:
-        """Complete the video; the writers after this one find it in `video`."""
+        """Complete the video and set `video`, for the writers after this one."""
         self.video = self._finish_video()
         return [] if self.video is None else [output_file("video", self.video, self.frames)]
 
@@ -274,57 +274,65 @@ class Film:
             return None
         self._encoder.close()
         if self._backwards:
-            self._feed(self.shown)
+            self._feed(self.frame_numbers)
         counted = self._video.finish()
         if counted != self.frames:
-            raise RenderError(f"The film has {counted} frames, but {self.frames} were rendered.")
+            message = messages.VIDEO_FRAMES_LOST(
+                work="Encoding the video", written=self.frames, counted=counted
+            )
+            raise RenderError(message)
         return self.run.video_path
 
 
-Writer = Callable[[Film], list[OutputFile]]
+OutputWriter = Callable[[RunWriter], list[OutputFile]]
 
 
-def _settings(film: Film) -> list[OutputFile]:
-    return [output_file("settings", film.run.settings_path)]
+def _settings(writer: RunWriter) -> list[OutputFile]:
+    return [output_file("settings", writer.run.settings_path)]
 
 
-def _subtitles(film: Film) -> list[OutputFile]:
-    if not film.options.deforum_save_gen_info_as_srt:
+def _subtitles(writer: RunWriter) -> list[OutputFile]:
+    if not writer.options.deforum_save_gen_info_as_srt:
         return []
-    path = write_subtitles(film.plan, film.options, film.run, film.shown)
-    return [output_file("subtitles", path, film.frames)]
+    path = write_subtitles(writer.plan, writer.options, writer.run, writer.frame_numbers)
+    return [output_file("subtitles", path, writer.frames)]
 
 
-def _frames(film: Film) -> list[OutputFile]:
-    return [output_file("frame", film.run.frame_path(frame), 1) for frame in film.shown]
+def _frames(writer: RunWriter) -> list[OutputFile]:
+    return [output_file("frame", writer.run.frame_path(frame), 1) for frame in writer.frame_numbers]
 
 
-def _depth_maps(film: Film) -> list[OutputFile]:
-    if not film.settings.save_depth_maps:
+def _depth_maps(writer: RunWriter) -> list[OutputFile]:
+    if not writer.settings.save_depth_maps:
         return []
-    return [output_file("depth", film.run.depth_path(frame), 1) for frame in film.shown]
+    return [output_file("depth", writer.run.depth_path(frame), 1) for frame in writer.frame_numbers]
 
 
-def _preview(film: Film) -> list[OutputFile]:
-    path = film.run.preview_path
+def _preview(writer: RunWriter) -> list[OutputFile]:
+    path = writer.run.preview_path
     return [output_file("preview_video", path)] if path.exists() else []
 
 
-def _gif(film: Film) -> list[OutputFile]:
-    if film.video is None or not film.settings.make_gif:
+def _gif(writer: RunWriter) -> list[OutputFile]:
+    if writer.video is None or not writer.settings.make_gif:
         return []
-    gif(film.video, film.run.gif_path, film.plan.fps, find_ffmpeg(film.options.deforum_ffmpeg_location))
-    return [output_file("gif", film.run.gif_path, film.frames)]
+    write_gif(
+        writer.video,
+        writer.run.gif_path,
+        writer.plan.fps,
+        find_ffmpeg(writer.options.deforum_ffmpeg_location),
+    )
+    return [output_file("gif", writer.run.gif_path, writer.frames)]
 
 
-# Kind of output -> what completes its files and lists them, called when all frames are on disk; in the order of the
-# manifest. The video carries the subtitles, so it comes after them, and what is made of the video comes after it.
-WRITERS: dict[str, Writer] = {
+# Kind of output -> function that completes its files and returns their entries, called when all frames are on disk.
+# The order is that of the manifest. The video contains the subtitles, and the GIF is made from the video.
+WRITERS: dict[str, OutputWriter] = {
     "settings": _settings,
     "subtitles": _subtitles,
     "frame": _frames,
     "depth": _depth_maps,
     "preview_video": _preview,
-    "video": Film.write_video,
+    "video": RunWriter.write_video,
     "gif": _gif,
 }

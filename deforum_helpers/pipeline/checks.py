@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from deforum_helpers.controlnet.units import acting_units
 from deforum_helpers.core.errors import Problem
-from deforum_helpers.core.progress import told_once
+from deforum_helpers.core.progress import distinct_messages
 from deforum_helpers.engines.diffusion.prompt_syntax import parse_prompt, unread_loras
 from deforum_helpers.models.depth.names import available_families, depth_name, second_family, serve
 from deforum_helpers.models.weights.checkpoints import LORA_FOLDER
+from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import Settings
@@ -21,23 +22,26 @@ MAX_NAMES_SHOWN = 40
 
 
 def ability_problems(settings: Settings, facts: HostFacts) -> list[Problem]:
-    """Return what `settings` switch on and the host of `facts` does not have."""
-    lacking = [setting for setting in facts.lacks if setting != FACES]
-    problems = _lacking(settings, facts, lacking)
+    """Return a problem for each switch that is on and each ControlNet unit that the host of `facts` does not support.
+
+    Face restoration is left to `face_problems`.
+    """
+    switches = [setting for setting in facts.lacks if setting != FACES]
+    problems = _unavailable(settings, facts, switches)
     for number, unit in acting_units(settings):
         problems += _unit_problems(number, unit, facts.controlnet)
     return problems
 
 
 def face_problems(settings: Settings, facts: HostFacts) -> list[Problem]:
-    """Return a problem if restore_faces is on and the host has no face restorer; the frames render without it."""
-    return _lacking(settings, facts, [FACES])
+    """Return a problem if restore_faces is on and the host cannot restore faces; the frames are rendered without it."""
+    return _unavailable(settings, facts, [FACES])
 
 
-def _lacking(settings: Settings, facts: HostFacts, switches: Iterable[str]) -> list[Problem]:
+def _unavailable(settings: Settings, facts: HostFacts, switches: Iterable[str]) -> list[Problem]:
     return [
         Problem(
-            f"{switch} is true: {facts.lacks[switch]} Allowed here: false.",
+            messages.SWITCH_UNAVAILABLE(setting=switch, reason=facts.lacks[switch]),
             switch,
             found="true",
             allowed="false",
@@ -48,7 +52,7 @@ def _lacking(settings: Settings, facts: HostFacts, switches: Iterable[str]) -> l
 
 
 def lora_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
-    """Return which LoRAs the prompts call that are not there, each where it is called first."""
+    """Return a problem for each LoRA in the prompts that the host does not have, at the first frame that uses it."""
     if facts.loras is None:
         return []
     called: dict[str, int] = {}
@@ -59,8 +63,7 @@ def lora_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
     allowed = ", ".join(there[:MAX_NAMES_SHOWN]) or "none"
     return [
         Problem(
-            f"prompts, frame {frame}: the LoRA {name[:80]!r} is not there; there are: {allowed}. LoRAs lie in "
-            f"the folder {LORA_FOLDER!r} beside the checkpoint or beside its folder; the built-in model takes none.",
+            messages.LORA_UNKNOWN(frame=frame, name=name[:80], allowed=allowed, folder=LORA_FOLDER),
             "prompts",
             frame=frame,
             found=name[:80],
@@ -72,35 +75,35 @@ def lora_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
 
 
 def lora_warnings(plan: Plan, facts: HostFacts) -> tuple[str, ...]:
-    """Return which tags of prompts call no LoRA because of how they are written; a WebUI reads them in its own way."""
+    """Return a warning for each malformed LoRA tag in the prompts; a WebUI, which parses tags itself, gets none."""
     if facts.loras is None:
         return ()
-    return told_once(
-        f"prompts, frame {frame}: {tag[:80]!r} is no LoRA tag and is drawn as words; "
-        "a LoRA is called as in <lora:name:0.8>."
+    return distinct_messages(
+        messages.LORA_TAG_MALFORMED(frame=frame, tag=tag[:80])
         for text, frame in _with_tags(plan)
         for tag in unread_loras(text)
     )
 
 
 def unread_warnings(plan: Plan, facts: HostFacts) -> Iterator[str]:
-    """Yield which settings of this plan the host's engine does not read, and what it does instead."""
-    requests = [key.request for key in plan.key_frames if key.source != "nothing"]
-    used = {
-        "noise_source": any(request.noise_source == "inverted" for request in requests),
-        "autoencoder_correction": any(request.autoencoder_correction for request in requests),
+    """Yield a warning for each setting in use that the host's engine ignores, with what it does instead."""
+    if all(source == "nothing" for source in plan.key_frames.sources):
+        return
+    asked = {
+        "noise_source": plan.settings.noise_source == "inverted",
+        "autoencoder_correction": plan.settings.autoencoder_correction,
     }
-    yield from (reason for name, reason in facts.abilities.unread.items() if used.get(name))
+    yield from (reason for name, reason in facts.abilities.unread.items() if asked.get(name))
 
 
-def word_warnings(plan: Plan, facts: HostFacts) -> Iterator[str]:
-    """Return what the engine must be warned of in the prompts, such as words that it does not know."""
+def prompt_warnings(plan: Plan, facts: HostFacts) -> Iterator[str]:
+    """Return the engine's warnings about the prompts, such as words outside its vocabulary."""
     starts = [frame for frame in plan.prompts.key_frames if 0 <= frame < plan.frames]
     return facts.abilities.prompt_warnings(plan.prompts.positive[: plan.frames], starts)
 
 
 def _with_tags(plan: Plan) -> list[tuple[str, int]]:
-    """Return the different texts of prompts that may hold tags, each with its first frame, in the order of frames."""
+    """Return the distinct prompts that may contain tags, each with its first frame, sorted by frame."""
     first: dict[tuple[int, str], int] = {}
     for side, texts in enumerate((plan.prompts.positive, plan.prompts.negative)):
         for frame, text in enumerate(texts):
@@ -110,9 +113,9 @@ def _with_tags(plan: Plan) -> list[tuple[str, int]]:
 
 
 def host_name_of(name: str, names: Sequence[str]) -> str | None:
-    """Return which of the host's names a settings file means, or None.
+    """Return the host's spelling of a name in a settings file, or None.
 
-    Case makes no difference, nor does the hash that hosts write behind a model's name: "canny [1a2b3c4d]".
+    Case is ignored, and so is the hash that hosts append to a model's name: "canny [1a2b3c4d]".
     """
     if name in names:
         return name
@@ -127,7 +130,7 @@ def _plain(name: str) -> str:
 def _unit_problems(number: int, unit: ControlNetUnit, facts: ControlNetFacts) -> Iterator[Problem]:
     if facts.missing is not None:
         setting = f"cn_{number}_enabled"
-        message = f"{setting} is true: {facts.missing} Allowed here: false."
+        message = messages.SWITCH_UNAVAILABLE(setting=setting, reason=facts.missing)
         yield Problem(message, setting, found="true", allowed="false")
         return
     module, model = f"cn_{number}_module", f"cn_{number}_model"
@@ -141,25 +144,21 @@ def _unit_problems(number: int, unit: ControlNetUnit, facts: ControlNetFacts) ->
         yield _unknown(model, "model", unit.model, facts.models)
 
 
-def _unknown(setting: str, what: str, found: str, names: Sequence[str]) -> Problem:
-    others = [name for name in names if _plain(name) != NO_NAME or what == "preprocessor"]
+def _unknown(setting: str, kind: str, found: str, names: Sequence[str]) -> Problem:
+    others = [name for name in names if _plain(name) != NO_NAME or kind == "preprocessor"]
     allowed = ", ".join(others[:MAX_NAMES_SHOWN]) + (", ..." if len(others) > MAX_NAMES_SHOWN else "")
-    allowed = allowed or "none, as no ControlNet model is there"
-    message = (
-        f"{setting} names the ControlNet {what} {found!r}, which this host does not have; allowed: {allowed}."
-    )
+    allowed = allowed or "none, as there is no ControlNet model"
+    message = messages.UNIT_NAME_UNKNOWN(setting=setting, kind=kind, found=found, allowed=allowed)
     return Problem(message, setting, found=found, allowed=allowed)
 
 
 def depth_warnings(plan: Plan) -> tuple[str, ...]:
-    """Return which depth model serves in the place of the one asked for, as plain sentences."""
+    """Return warnings about a depth model that replaces the one in the settings, and about an unused midas_weight."""
     if not plan.uses_depth:
         return ()
     name, families = plan.settings.depth_algorithm, available_families()
     _, warning = serve(name, families)
     found = [warning] if warning else []
     if depth_name(name).raw and plan.settings.midas_weight < 1 and second_family(name, families) is None:
-        found.append(
-            "midas_weight changes nothing: there is no second depth model here that could be mixed in."
-        )
+        found.append(messages.MIDAS_WEIGHT_UNUSED())
     return tuple(found)

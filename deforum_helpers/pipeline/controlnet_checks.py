@@ -1,4 +1,4 @@
-"""What keeps ControlNet units from steering our own engines, found before the first frame."""
+"""Checks of ControlNet units for the project's own engines, made before the first frame."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from deforum_helpers.controlnet.units import (
     module_warning,
 )
 from deforum_helpers.core.errors import ModelError, Problem
+from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.host_facts import HostFacts
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import ControlNetUnit, Settings
 from deforum_helpers.settings.modes import is_moved
 
-# Below this the shorter side of a picture has hardly any lines left.
+# With a shorter side below this, a control image hardly shows any edges.
 COARSE_PX = 256
 
 
 def control_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
-    """Return what is wrong with the units of a film where one of our own engines draws it.
+    """Return the problems of a plan's units with the engine that generates its frames.
 
-    Names that another engine knows itself are left to it.
+    An engine with ControlNets of its own checks the names of models and preprocessors itself.
     """
     abilities = facts.abilities
     problems: list[Problem] = []
@@ -38,12 +39,12 @@ def control_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
 
 
 def blank_problems(plan: Plan) -> list[Problem]:
-    """Return which units have nothing that could steer a frame; they are left out of it."""
+    """Return a problem for each unit without an image to follow at some frame; it is left out of that frame."""
     return [problem for number, unit in acting_units(plan.settings) for problem in _blank(plan, number, unit)]
 
 
 def unread_numbers(settings: Settings) -> frozenset[str]:
-    """Return the names of the units' numbers that their preprocessors do not read; a foreign one may read all."""
+    """Return the settings of the units that their preprocessors ignore; an unknown preprocessor may read all."""
     unread = set()
     for number, unit in enumerate(settings.controlnet, start=1):
         module = module_of(unit.module)
@@ -59,49 +60,40 @@ def unread_numbers(settings: Settings) -> frozenset[str]:
 
 
 def control_warnings(plan: Plan, facts: HostFacts) -> list[str]:
-    """Return what a person should know of the units of a film, as plain sentences."""
-    warnings = []
+    """Return warnings about the units of a plan, one sentence each."""
+    warnings: list[str] = []
     for number, unit in acting_units(plan.settings):
         if not unit.loopback_mode and follows_frames(unit):
-            warnings.append(
-                f"cn_{number}_vid_path is empty, so the unit is steered by the picture that each frame is drawn from, "
-                f"as with cn_{number}_loopback_mode."
-            )
+            warnings.append(messages.UNIT_FOLLOWS_FRAMES(unit=number))
         if not facts.abilities.own_controlnet:
             continue
         warning = module_warning(unit.module)
         if warning is not None:
-            warnings.append(f"cn_{number}_module: {warning}.")
+            warnings.append(messages.UNIT_NOTE(setting=f"cn_{number}_module", note=warning))
         module = module_of(unit.module)
         if module is not None and module.sized and not unit.pixel_perfect:
             side_px = module.resolution_px(unit.processor_res)
             if side_px < COARSE_PX:
-                warnings.append(
-                    f"cn_{number}_processor_res is {side_px}, so {module.name} sees only {side_px} pixels; "
-                    f"cn_{number}_pixel_perfect, or a processor_res of 512 or -1, shows it more."
-                )
+                warnings.append(messages.UNIT_TOO_COARSE(unit=number, side=side_px, module=module.name))
     return warnings
 
 
 def _blank(plan: Plan, number: int, unit: ControlNetUnit) -> Iterator[Problem]:
-    """A unit without a picture of its own needs frames that are drawn from one; loopback waits for the second."""
+    """A unit without an image of its own follows init images; in loopback the first frame may lack one."""
     keys = plan.key_frames
     blank = [index for index, source in zip(keys.indices, keys.sources, strict=True) if source == "nothing"]
     waits = unit.loopback_mode and is_moved(plan.settings)
     if not follows_frames(unit) or not blank or waits:
         return
     setting = f"cn_{number}_loopback_mode" if unit.loopback_mode else f"cn_{number}_vid_path"
-    why = "is on" if unit.loopback_mode else "is empty"
-    message = (
-        f"{setting} {why}, but frame {blank[0]} is drawn from nothing, so there is no picture that could steer it; "
-        f"name a picture or video in cn_{number}_vid_path, or start from an init image."
-    )
-    yield Problem(message, setting, frame=blank[0], allowed="a picture or a video")
+    state = "is on" if unit.loopback_mode else "is empty"
+    message = messages.UNIT_WITHOUT_IMAGE(setting=setting, state=state, frame=blank[0], unit=number)
+    yield Problem(message, setting, frame=blank[0], allowed="an image or a video")
 
 
-def _refused(number: int, why: str) -> Problem:
+def _refused(number: int, reason: str) -> Problem:
     setting = f"cn_{number}_enabled"
-    message = f"{setting} is true, but {why}; switch it off, or render with a checkpoint of Stable Diffusion (--ckpt)."
+    message = messages.UNIT_REFUSED(setting=setting, reason=reason)
     return Problem(message, setting, found="true", allowed="false")
 
 
@@ -109,11 +101,13 @@ def _name_problems(number: int, unit: ControlNetUnit, checkpoint: str | None) ->
     fault = module_fault(unit.module)
     if fault is not None:
         setting = f"cn_{number}_module"
-        yield Problem(f"{setting} is {unit.module!r}: {fault}.", setting, found=unit.module)
+        message = messages.UNIT_VALUE_REFUSED(setting=setting, found=unit.module, reason=f"{fault}.")
+        yield Problem(message, setting, found=unit.module)
     setting = f"cn_{number}_model"
     try:
         model = control_model(unit.model, control_folders(checkpoint))
         if checkpoint is not None:
             check_fit(model, checkpoint, allow_download=True)
     except ModelError as error:
-        yield Problem(f"{setting} is {unit.model!r}: {error}", setting, found=unit.model)
+        message = messages.UNIT_VALUE_REFUSED(setting=setting, found=unit.model, reason=error)
+        yield Problem(message, setting, found=unit.model)

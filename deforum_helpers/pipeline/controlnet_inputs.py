@@ -1,4 +1,4 @@
-"""What ControlNet units read, unpacked into the folder of a run before the first frame."""
+"""The images and videos of ControlNet units, extracted into the folder of a run before the first frame."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.convert import read_image, to_bytes
 from deforum_helpers.image.mask import Mask, luma
 from deforum_helpers.image.types import Image
-from deforum_helpers.media.extraction import extract_frames, extracted_paths, record_of, said_in
-from deforum_helpers.pipeline.controlnet_files import Material
+from deforum_helpers.media.extraction import extract_frames, extracted_paths, read_record, record_path
+from deforum_helpers.pipeline.controlnet_files import ControlMedia
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.render.control_units import UnitImages
 
@@ -32,49 +32,49 @@ JPEG = (
 def unpacked_controls(
     prepared: Prepared, outdir: Path, device: torch.device, cancel: CancelToken
 ) -> dict[int, UnitImages]:
-    """Return what each unit reads, by its number.
+    """Extract the media of each unit and return readers of them, by the number of the unit.
 
     The folders are controlnet_N_inputframes and controlnet_N_maskframes; their files are numbered from 0.
 
     Args:
         prepared: from `prepare`.
         outdir: folder of the run.
-        device: where pictures shall live.
-        cancel: asked all the while.
+        device: device of the images.
+        cancel: checked between frames.
 
     Raises:
-        SettingsError, VideoError, DiskFull, RenderError: something cannot be read or written.
-        Cancelled, Parked: the job was told to stop.
+        SettingsError, VideoError, DiskFull, RenderError: a file cannot be read or written.
+        Cancelled, Parked: the job was asked to stop.
     """
     units: dict[int, UnitImages] = {}
     for control in prepared.inputs.controls:
-        picture = mask = None
-        if control.picture is not None:
+        image = mask = None
+        if control.image is not None:
             paths = _unpacked(
-                control.picture, outdir / _picture_folder(control.unit), control.unit, prepared, cancel
+                control.image, outdir / _image_folder(control.unit), control.unit, prepared, cancel
             )
-            picture = _pictures(paths, control.picture.setting, device)
+            image = _images(paths, control.image.setting, device)
         if control.mask is not None:
             paths = _unpacked(
                 control.mask, outdir / _mask_folder(control.unit), control.unit, prepared, cancel
             )
-            mask = _masks(_pictures(paths, control.mask.setting, device))
-        units[control.unit] = UnitImages(picture, mask)
+            mask = _masks(_images(paths, control.mask.setting, device))
+        units[control.unit] = UnitImages(image, mask)
     return units
 
 
 def unpacked_files(prepared: Prepared, outdir: Path) -> tuple[Path, ...]:
-    """Return the files that the units of a run have in its folder once they are unpacked."""
+    """Return the paths of the files that `unpacked_controls` leaves in the folder of a run."""
     files: list[Path] = []
     for control in prepared.inputs.controls:
-        folders = ((control.picture, _picture_folder), (control.mask, _mask_folder))
-        for material, folder in folders:
-            if material is not None:
-                files += _files_of(material, outdir / folder(control.unit))
+        folders = ((control.image, _image_folder), (control.mask, _mask_folder))
+        for media, folder in folders:
+            if media is not None:
+                files += _files_of(media, outdir / folder(control.unit))
     return tuple(files)
 
 
-def _picture_folder(unit: int) -> str:
+def _image_folder(unit: int) -> str:
     return f"controlnet_{unit}_inputframes"
 
 
@@ -82,47 +82,47 @@ def _mask_folder(unit: int) -> str:
     return f"controlnet_{unit}_maskframes"
 
 
-def _files_of(material: Material, folder: Path) -> tuple[Path, ...]:
-    if material.footage is None:
+def _files_of(media: ControlMedia, folder: Path) -> tuple[Path, ...]:
+    if media.footage is None:
         return (folder / f"{0:09d}.jpg",)
-    return extracted_paths(replace(material.footage, name=""), folder, material.selection)
+    return extracted_paths(replace(media.footage, name=""), folder, media.selection)
 
 
 def _unpacked(
-    material: Material, folder: Path, unit: int, prepared: Prepared, cancel: CancelToken
+    media: ControlMedia, folder: Path, unit: int, prepared: Prepared, cancel: CancelToken
 ) -> tuple[Path, ...]:
     overwrite = prepared.settings.controlnet[unit - 1].overwrite_frames
-    if material.footage is None:
-        return (_written(material, folder, overwrite),)
+    if media.footage is None:
+        return (_written(media, folder, overwrite),)
     return extract_frames(
-        replace(material.footage, name=""),
+        replace(media.footage, name=""),
         folder,
-        material.selection,
+        media.selection,
         cancel,
         overwrite=overwrite,
     )
 
 
-def _written(material: Material, folder: Path, overwrite: bool) -> Path:
-    """Write a picture where a video's first frame would be, unless that very picture lies there."""
-    levels = to_bytes(read_image(material.picture or "", setting=material.setting))
-    said = json.dumps({"picture": hashlib.sha256(levels.tobytes()).hexdigest(), "size": levels.shape})
+def _written(media: ControlMedia, folder: Path, overwrite: bool) -> Path:
+    """Write a still image as the first frame of a video, unless the same image is there already."""
+    levels = to_bytes(read_image(media.image or "", setting=media.setting))
+    record = json.dumps({"picture": hashlib.sha256(levels.tobytes()).hexdigest(), "size": levels.shape})
     path = folder / f"{0:09d}.jpg"
-    if not overwrite and is_file(path) and said_in(record_of(folder, "")) == said:
+    if not overwrite and is_file(path) and read_record(record_path(folder, "")) == record:
         return path
     with disk_errors(folder.name):
         make_folder(folder)
     _, jpeg = cv2.imencode(".jpg", levels[..., ::-1], JPEG)
     write_whole(path, jpeg.tobytes())
-    write_whole(record_of(folder, ""), said.encode())
+    write_whole(record_path(folder, ""), record.encode())
     return path
 
 
-def _pictures(paths: tuple[Path, ...], setting: str, device: torch.device) -> Callable[[int], Image]:
-    """Return what gives the picture at a frame; after the last one it is held."""
+def _images(paths: tuple[Path, ...], setting: str, device: torch.device) -> Callable[[int], Image]:
+    """Return a function from the number of a frame to its image; the last image is repeated to the end."""
     read = lru_cache(maxsize=2)(lambda number: read_image(paths[number], setting=setting, device=device))
     return lambda frame: read(min(frame, len(paths) - 1))
 
 
-def _masks(pictures: Callable[[int], Image]) -> Callable[[int], Mask]:
-    return lambda frame: luma(pictures(frame)).clamp_(0, 1)
+def _masks(images: Callable[[int], Image]) -> Callable[[int], Mask]:
+    return lambda frame: luma(images(frame)).clamp_(0, 1)

@@ -1,4 +1,4 @@
-"""What settings ask for beside the film itself, how much room that takes, and whether it can be had here.
+"""Upscaled and interpolated videos: when settings request them, how large they are, and whether they can be made here.
 
 Imported without torch.
 """
@@ -11,25 +11,26 @@ from deforum_helpers.core.errors import Problem
 from deforum_helpers.image.files import LARGEST_PIXELS
 from deforum_helpers.models.interpolation import names as interpolation
 from deforum_helpers.models.upscaling import names as upscaling
+from deforum_helpers.pipeline import messages
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import asks
 from deforum_helpers.settings.predicates import is_on, not_
 
-# A second video of enlarged frames is made.
+# A second video of upscaled frames is made.
 upscales = asks(is_on("r_upscale_video"))
-# A video with frames in between is made, or one of enlarged ones.
+# A video with interpolated frames is made; the second predicate: from the upscaled frames.
 interpolates = asks(not_("frame_interpolation_engine", "None"))
 interpolates_upscaled = asks(is_on("frame_interpolation_use_upscaled"))
 _slows_down = asks(is_on("frame_interpolation_slow_mo_enabled"))
 
 
 def slow_mo_amount(settings: Settings) -> int | None:
-    """Return how many times slower the interpolated film is, or None where it is not."""
+    """Return the factor by which the interpolated video is slowed down, or None."""
     return settings.frame_interpolation_slow_mo_amount if _slows_down(settings) else None
 
 
-def more_pixels(settings: Settings) -> int:
-    """Return the number of pixels of all pictures that are made beside the frames."""
+def extra_pixels(settings: Settings) -> int:
+    """Return the number of pixels of all upscaled and interpolated frames."""
     frame, pixels = settings.W * settings.H, 0
     larger = upscaling.times_larger(settings.r_upscale_factor) ** 2
     if upscales(settings):
@@ -41,7 +42,7 @@ def more_pixels(settings: Settings) -> int:
 
 
 def missing_networks() -> dict[str, str]:
-    """Return which engines and models cannot run here, by setting and value, and why."""
+    """Return the reason for each engine and model that cannot run here, by setting and value."""
     engines = {
         f"frame_interpolation_engine {name}": interpolation.missing_feature(name)
         for name in interpolation.ENGINES
@@ -50,11 +51,11 @@ def missing_networks() -> dict[str, str]:
         f"r_upscale_model {model}": upscaling.missing_feature(model, f"x{factors[-1]}")
         for model, factors in upscaling.FACTORS.items()
     }
-    return {feature: why for feature, why in (engines | models).items() if why}
+    return {feature: reason for feature, reason in (engines | models).items() if reason}
 
 
-def more_problems(settings: Settings) -> list[Problem]:
-    """Return what keeps this machine from making what is asked for beside the film."""
+def extra_output_problems(settings: Settings) -> list[Problem]:
+    """Return a problem for each upscaled or interpolated video that cannot be made on this machine."""
     return [*_upscaling_problems(settings), *_interpolation_problems(settings)]
 
 
@@ -66,10 +67,11 @@ def _upscaling_problems(settings: Settings) -> Iterator[Problem]:
     if settings.W * settings.H * times**2 > LARGEST_PIXELS:
         size = f"{settings.W * times}x{settings.H * times}"
         allowed = f"frames of at most {LARGEST_PIXELS // 1_000_000} million pixels"
-        message = f"r_upscale_factor {factor} makes frames of {size} pixels; allowed are {allowed}."
+        message = messages.UPSCALED_TOO_LARGE(factor=factor, size=size, allowed=allowed)
         yield Problem(message, "r_upscale_factor", found=factor, allowed=allowed)
     if times in upscaling.FACTORS[model] and (missing := upscaling.missing_feature(model, factor)):
-        yield Problem(f"r_upscale_model: {missing}.", "r_upscale_model", found=model, allowed="Lanczos")
+        message = messages.FEATURE_UNAVAILABLE(setting="r_upscale_model", reason=missing)
+        yield Problem(message, "r_upscale_model", found=model, allowed="Lanczos")
 
 
 def _interpolation_problems(settings: Settings) -> Iterator[Problem]:
@@ -80,10 +82,10 @@ def _interpolation_problems(settings: Settings) -> Iterator[Problem]:
     count = interpolation.frame_count(settings.max_frames, times)
     if count > interpolation.MOST_FRAMES:
         allowed = f"at most {interpolation.MOST_FRAMES:,} frames"
-        message = (
-            f"frame_interpolation_x_amount {times} makes {count:,} frames of {settings.max_frames:,}; "
-            f"allowed are {allowed}."
+        message = messages.INTERPOLATED_TOO_LONG(
+            times=times, count=count, frames=settings.max_frames, allowed=allowed
         )
         yield Problem(message, "frame_interpolation_x_amount", found=str(times), allowed=allowed)
     if missing := interpolation.missing_feature(name):
-        yield Problem(f"{setting}: {missing}.", setting, found=name, allowed="None, Flow")
+        message = messages.FEATURE_UNAVAILABLE(setting=setting, reason=missing)
+        yield Problem(message, setting, found=name, allowed="None, Flow")

@@ -1,4 +1,4 @@
-"""What checks must know of a host, and the problems that only a host can have: files, disk space, names of models."""
+"""Facts about a host, and the checks that depend on it: files, disk space, names of models and samplers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from deforum_helpers.models.weights.checkpoints import (
     lora_files,
     vae_files,
 )
-from deforum_helpers.pipeline.extra_outputs import more_pixels, more_problems
+from deforum_helpers.pipeline import messages
+from deforum_helpers.pipeline.extra_outputs import extra_output_problems, extra_pixels
 from deforum_helpers.pipeline.input_files import Downloads, Inputs
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import wanted_finders
@@ -40,9 +41,9 @@ from deforum_helpers.settings.modes import (
     reads_mask_file,
 )
 
-# A PNG of rendered pictures takes about half of its raw size, the film a tenth of that again.
+# A PNG of a rendered frame takes about half of its raw size, the video a tenth of that in addition.
 BYTES_PER_PIXEL = 1.7
-# A JPEG of the best quality, as frames are extracted from videos.
+# Frames are extracted from videos as JPEGs of the best quality.
 EXTRACTED_BYTES_PER_PIXEL = 0.7
 
 
@@ -55,13 +56,13 @@ def free_bytes(folder: Path) -> int:
 
 @dataclass(frozen=True)
 class ControlNetFacts:
-    """What is known of a host's ControlNet.
+    """Facts about a host's ControlNet.
 
     Args:
-        missing: why there is none, as one sentence that says what to do; None = it is there.
-        modules: names of its preprocessors; empty = not known.
-        models: names of its models; empty = not known.
-        modules_without_model: preprocessors that steer by themselves.
+        missing: why the host has none, as a sentence with advice; None = it has one.
+        modules: names of its preprocessors; empty = unknown.
+        models: names of its models; empty = unknown.
+        modules_without_model: preprocessors that work without a model.
     """
 
     missing: str | None = None
@@ -72,22 +73,22 @@ class ControlNetFacts:
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What checks must know of the host that will render.
+    """Facts about the host that will render.
 
     Args:
         name: "standalone", "Forge", ...
         engine: name of its engine.
-        model: name of its loaded or selected model, or None.
-        output_root: folder that holds everything it writes.
-        samplers, schedulers: names that its engine has.
-        checkpoints, vaes: names that may be asked for; empty = only the one it was started with.
+        model: name of its loaded or selected checkpoint, or None.
+        output_root: folder for all of its outputs.
+        samplers, schedulers: names that its engine offers.
+        checkpoints, vaes: names that a job may use; empty = only the one that the host was started with.
         options: its options.
-        free_disk: free bytes of the disk that holds a folder.
-        device: where it renders.
-        fetcher: gets files from addresses.
-        controlnet: of its ControlNet.
-        lacks: switch of a feature that it does not have -> why not, as one sentence.
-        loras: looks up the names of the LoRAs that prompts may call; None = nobody knows before the film.
+        free_disk: returns the free bytes of the disk that holds a folder.
+        device: device that it renders on.
+        fetcher: fetches files from http(s) addresses.
+        controlnet: facts about its ControlNet.
+        lacks: setting that switches on an unsupported feature -> the reason, as a sentence.
+        loras: returns the names of the available LoRAs; None = they cannot be listed before the run.
     """
 
     name: str
@@ -108,14 +109,14 @@ class HostFacts:
 
     @property
     def abilities(self) -> Abilities:
-        """What the engine declares of itself."""
+        """The declared abilities of the engine."""
         return declared(self.engine).abilities
 
 
 def file_problems(settings: Settings, downloads: Downloads) -> list[Problem]:
-    """Find pictures that the film reads and that are not there, are none or too large."""
+    """Return a problem for each input image in use that is missing, is not an image or is too large."""
     reads_init = reads_init_image(settings)
-    pictures = {
+    images = {
         "init_image": settings.init_image if reads_init and not settings.init_image_box else "",
         "init_image_box": settings.init_image_box if reads_init else "",
         "color_coherence_image_path": (
@@ -125,13 +126,13 @@ def file_problems(settings: Settings, downloads: Downloads) -> list[Problem]:
         "mask_file": settings.mask_file if reads_mask_file(settings) else "",
     }
     problems = []
-    for setting, text in pictures.items():
-        problems += picture_problems(setting, text, downloads)
+    for setting, text in images.items():
+        problems += image_problems(setting, text, downloads)
     return problems or _end_problems(settings, downloads)
 
 
 def _end_problems(settings: Settings, downloads: Downloads) -> list[Problem]:
-    """The end image is shown as it is, so it cannot have another size than the video."""
+    """Return a problem if the end image, which is shown unchanged, does not have the size of the video."""
     if not reads_end_image(settings):
         return []
     name = "end_image_path"
@@ -141,11 +142,12 @@ def _end_problems(settings: Settings, downloads: Downloads) -> list[Problem]:
     if (width, height) == (settings.W, settings.H):
         return []
     found, wanted = f"{width}x{height} pixels", f"{settings.W}x{settings.H} pixels"
-    return [Problem(f"{name}: the image has {found}, the video {wanted}.", name, found=found, allowed=wanted)]
+    message = messages.END_IMAGE_SIZE(setting=name, found=found, allowed=wanted)
+    return [Problem(message, name, found=found, allowed=wanted)]
 
 
-def picture_problems(setting: str, text: str | None, downloads: Downloads) -> list[Problem]:
-    """Return what is wrong with the picture that `setting` names, seen from its head; nothing if it is empty."""
+def image_problems(setting: str, text: str | None, downloads: Downloads) -> list[Problem]:
+    """Return the problems of the image that `setting` names; none if the setting is empty."""
     if not (text or "").strip():
         return []
     try:
@@ -157,85 +159,90 @@ def picture_problems(setting: str, text: str | None, downloads: Downloads) -> li
 
 
 def plan_problems(plan: Plan, facts: HostFacts, downloads: Downloads) -> list[Problem]:
-    """Return what the plan asks for and this host or machine has not: names, pictures, models, packages."""
+    """Return a problem for each name, image, model or package that the plan needs and this host lacks."""
     return [
         *name_problems(plan, facts),
         *mask_problems(plan, downloads),
         *flow_problems(plan),
         *guide_problems(plan, downloads),
-        *more_problems(plan.settings),
+        *extra_output_problems(plan.settings),
     ]
 
 
 def mask_problems(plan: Plan, downloads: Downloads) -> list[Problem]:
-    """Return what keeps the plan's masks from being put together on this machine."""
+    """Return the problems of the plan's masks: unusable files, and segmentation models that are missing here."""
     problems = []
     setting = "mask_schedule" if plan.masks.repainted[0] is not None else "noise_mask_schedule"
     for leaf in plan.masks.leaves:
         if leaf.kind == "file":
-            problems += picture_problems(setting, leaf.text, downloads)
+            problems += image_problems(setting, leaf.text, downloads)
     if finds_people(plan.settings) and (missing := missing_feature("people")) is not None:
         setting_of_people = "hybrid_generate_human_masks"
         found = plan.settings.hybrid_generate_human_masks
-        problems.append(Problem(f"{setting_of_people}: {missing}.", setting_of_people, found=found))
+        message = messages.FEATURE_UNAVAILABLE(setting=setting_of_people, reason=missing)
+        problems.append(Problem(message, setting_of_people, found=found))
     for purpose in wanted_finders(plan.masks.leaves):
         missing = missing_feature(purpose)
         if missing is not None:
-            problems.append(Problem(f"{setting}: {missing}.", setting=setting, found=WRITTEN[purpose]))
+            message = messages.FEATURE_UNAVAILABLE(setting=setting, reason=missing)
+            problems.append(Problem(message, setting=setting, found=WRITTEN[purpose]))
     return problems
 
 
 def mask_warnings(plan: Plan, downloads: Downloads) -> Iterator[str]:
-    """Yield a sentence for every picture of a mask that has not the film's size; it is scaled."""
-    pictures = {("mask_schedule", leaf.text) for leaf in plan.masks.leaves if leaf.kind == "file"}
+    """Yield a warning for each mask image of another size than the video; it is scaled."""
+    images = {("mask_schedule", leaf.text) for leaf in plan.masks.leaves if leaf.kind == "file"}
     if plan.settings.mask_file and reads_mask_file(plan.settings):
-        pictures.add(("mask_file", plan.settings.mask_file))
-    for setting, text in sorted(pictures):
+        images.add(("mask_file", plan.settings.mask_file))
+    for setting, text in sorted(images):
         width, height = check_image_file(downloads.local(text, "image", setting=setting), setting=setting)
-        film = (plan.settings.W, plan.settings.H)
-        if (width, height) != film:
-            yield (
-                f"{setting}: the mask is {width}x{height} pixels, the film {film[0]}x{film[1]}; it is scaled to "
-                "fit. Give it the film's size to have it as it is."
-            )
+        if (width, height) != (plan.settings.W, plan.settings.H):
+            size = f"{plan.settings.W}x{plan.settings.H}"
+            yield messages.MASK_IS_SCALED(setting=setting, found=f"{width}x{height}", size=size)
 
 
 def guide_problems(plan: Plan, downloads: Downloads) -> list[Problem]:
-    """Return what is wrong with the guided images, seen from their heads."""
+    """Return the problems of the guide images."""
     sources = plan.guides.sources if plan.guides is not None else ()
-    return [problem for source in sources for problem in picture_problems("init_images", source, downloads)]
+    return [problem for source in sources for problem in image_problems("init_images", source, downloads)]
 
 
 def flow_problems(plan: Plan) -> list[Problem]:
-    """Return which ways to measure motion the plan needs and this machine has not."""
+    """Return a problem for each flow method that the plan uses and this machine lacks."""
     problems = []
     for method, setting in plan.flow_methods.items():
         missing = missing_method(method)
         if missing is not None:
-            problems.append(Problem(f"{setting}: {missing}.", setting, found=method, allowed="DIS Medium"))
+            message = messages.FEATURE_UNAVAILABLE(setting=setting, reason=missing)
+            problems.append(Problem(message, setting, found=method, allowed="DIS Medium"))
     return problems
 
 
 def disk_bytes(settings: Settings, inputs: Inputs) -> int:
-    """Return about how many bytes the film of `settings` takes, the frames of its input videos included."""
+    """Return an estimate of the disk space for a run, in bytes, with the extracted frames of its input videos."""
     maps = 1.3 if settings.save_depth_maps else 1.0
     frames = settings.W * settings.H * settings.max_frames * BYTES_PER_PIXEL * maps
-    more = more_pixels(settings) * BYTES_PER_PIXEL
+    more = extra_pixels(settings) * BYTES_PER_PIXEL
     return int(frames + more + inputs.extracted_pixels * EXTRACTED_BYTES_PER_PIXEL)
 
 
 def disk_problems(
     settings: Settings, inputs: Inputs, facts: HostFacts, written_bytes: int = 0
 ) -> list[Problem]:
-    """Return what the disk lacks for a film of which so many bytes are there already."""
+    """Return a problem if the disk is too small for a run of which `written_bytes` exist already."""
     needed, free = disk_bytes(settings, inputs), facts.free_disk(facts.output_root)
     if needed - written_bytes <= free:
         return []
     return [
         Problem(
-            f"max_frames: {settings.max_frames} frames of {settings.W}x{settings.H} need about "
-            f"{_amount(needed)}{_with_more(settings, inputs)}, but the output folder's disk has {_amount(free)} free; "
-            "render fewer or smaller frames, or free some space.",
+            messages.DISK_TOO_SMALL(
+                frames=settings.max_frames,
+                width=settings.W,
+                height=settings.H,
+                needed=_amount(needed),
+                included=_included(settings, inputs),
+                free=_amount(free),
+            ),
             setting="max_frames",
             found=f"{needed} bytes",
             allowed=f"{free} bytes",
@@ -250,15 +257,16 @@ def _amount(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 1e6 else "less than 1 MB"
 
 
-def _with_more(settings: Settings, inputs: Inputs) -> str:
-    videos = " with the frames of the videos that are used" if inputs.extracted_pixels else ""
-    return f"{videos} with the pictures that are made of them" if more_pixels(settings) else videos
+def _included(settings: Settings, inputs: Inputs) -> str:
+    parts = ["extracted frames of the input videos"] if inputs.extracted_pixels else []
+    parts += ["upscaled and interpolated frames"] if extra_pixels(settings) else []
+    return f" (with the {' and the '.join(parts)})" if parts else ""
 
 
 def name_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
-    """Find samplers, schedulers, checkpoints and VAEs that the host does not have; each name is reported once."""
+    """Return a problem for each sampler, scheduler, checkpoint and VAE that the host does not have."""
     problems = []
-    for attribute, unscheduled, is_scheduled, allowed in _sorts_of_names(plan.settings, facts):
+    for attribute, unscheduled, is_scheduled, allowed in _kinds_of_names(plan.settings, facts):
         unknown: dict[str, int] = {}
         for key in _keys_with_names(plan, attribute, is_scheduled):
             name = getattr(key.request, attribute)
@@ -266,12 +274,13 @@ def name_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
                 unknown.setdefault(name, key.index)
         for name, frame in unknown.items():
             setting = f"{attribute}_schedule" if is_scheduled else unscheduled
-            asks = f"{setting} asks at frame {frame}" if is_scheduled else f"{setting} asks"
+            place = f"{setting}, frame {frame}," if is_scheduled else setting
             choices = ", ".join(allowed) or f"none but the loaded {attribute}"
             problems.append(
                 Problem(
-                    f"{asks} for the {attribute} {shown(name)}, which this host does not have; "
-                    f"allowed: {choices}.",
+                    messages.UNKNOWN_HOST_NAME(
+                        place=place, found=shown(name), kind=attribute, allowed=choices
+                    ),
                     setting=setting,
                     frame=frame if is_scheduled else None,
                     found=name[:80],
@@ -282,7 +291,7 @@ def name_problems(plan: Plan, facts: HostFacts) -> list[Problem]:
 
 
 def _keys_with_names(plan: Plan, attribute: str, is_scheduled: bool) -> Iterator[KeyFrame]:
-    """Yield the first key frame with each name; names change with the texts of their schedule alone."""
+    """Yield the first key frame of each distinct name in a schedule; without a schedule, the first key frame."""
     numbers = {"": 0}
     if is_scheduled:
         texts = plan.schedules.texts[f"{attribute}_schedule"]
@@ -292,8 +301,8 @@ def _keys_with_names(plan: Plan, attribute: str, is_scheduled: bool) -> Iterator
     return map(plan.key_frames.__getitem__, numbers.values())
 
 
-def _sorts_of_names(settings: Settings, facts: HostFacts) -> Iterator[tuple[str, str, bool, tuple[str, ...]]]:
-    """Yield what a request names, what says so where no schedule does, whether one does, and what there is."""
+def _kinds_of_names(settings: Settings, facts: HostFacts) -> Iterator[tuple[str, str, bool, tuple[str, ...]]]:
+    """Yield (attribute of a request, setting without a schedule, whether a schedule is on, available names)."""
     option = "options_overrides."
     yield "sampler", "sampler", settings.enable_sampler_scheduling, facts.samplers
     yield "scheduler", "scheduler", settings.enable_scheduler_scheduling, facts.schedulers
@@ -303,7 +312,7 @@ def _sorts_of_names(settings: Settings, facts: HostFacts) -> Iterator[tuple[str,
 
 
 def _known(attribute: str, name: str, allowed: tuple[str, ...]) -> bool:
-    """Tell whether the host has a name; "DPM++ 2M Karras" is a sampler and its scheduler in one."""
+    """Tell whether the host has a name; "DPM++ 2M Karras" names a sampler together with its scheduler."""
     if attribute != "sampler" or name in allowed:
         return name in allowed
     try:
@@ -312,34 +321,29 @@ def _known(attribute: str, name: str, allowed: tuple[str, ...]) -> bool:
         return False
 
 
-def own_engine(asked: str | None, checkpoint: str | None) -> str:
-    """Return the name of the engine: as asked for, else for a checkpoint where there is one, else the built-in."""
-    return asked or default_engine(checkpoint)
-
-
-def lacks_checkpoint(engine: str, checkpoint: str | None) -> bool:
-    """Tell whether one of our own engines needs a checkpoint and has none."""
-    return declared(engine).takes_checkpoint and not checkpoint
+def own_engine(requested: str | None, checkpoint: str | None) -> str:
+    """Return the engine to use: the one requested, else the one for a checkpoint, else the built-in one."""
+    return requested or default_engine(checkpoint)
 
 
 def check_checkpoint(engine: str, checkpoint: str, allow_download: bool) -> None:
-    """Look at the checkpoint of one of our own engines, if it takes one, without loading it.
+    """Check the checkpoint of one of the project's own engines, if it takes one, without loading it.
 
     Raises:
-        ModelError: it cannot be used.
+        ModelError: the checkpoint cannot be used.
     """
     if declared(engine).takes_checkpoint:
         describe_checkpoint(checkpoint, allow_download)
 
 
 def own_facts(engine: str, model: str | None, output_root: Path, name: str = "standalone") -> HostFacts:
-    """Return what is known of a host that renders with one of our own engines.
+    """Return the facts about a host that renders with one of the project's own engines.
 
     Args:
-        engine: an engine of this program, of `engines.registry.ENGINES`.
+        engine: a name in `engines.registry.ENGINES`.
         model: its checkpoint, or None.
-        output_root: folder for everything that is written.
-        name: the host's name.
+        output_root: folder for all outputs.
+        name: name of the host.
     """
     about = declared(engine)
     checkpoint = model if about.takes_checkpoint else None

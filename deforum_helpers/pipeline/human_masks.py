@@ -1,4 +1,4 @@
-"""The people in a video: a mask of each frame as pictures, the people alone on black as a video, or both."""
+"""Masks of the people in a video: one image per frame, a video of the people on black, or both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.convert import read_image, to_bytes
 from deforum_helpers.image.files import check_image_file
 from deforum_helpers.image.mask import as_image
-from deforum_helpers.media.extraction import record_of, said_in
+from deforum_helpers.media.extraction import read_record, record_path
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.segmentation.models import Finder
 from deforum_helpers.output.video import VideoWriter
@@ -37,23 +37,23 @@ def write_human_masks(
     device: torch.device,
     cancel: CancelToken,
 ) -> None:
-    """Find the people in every frame and write them into the folder human_masks of `outdir`.
+    """Segment the people in every frame and write the results into the folder human_masks of `outdir`.
 
-    What an earlier attempt at the run has finished there of the same frames, in the same way, stays as it is.
+    Files that an earlier attempt finished from the same frames with the same settings are kept.
 
     Args:
-        frames: the video's pictures in order, at least one.
-        kind: "PNGs" writes a mask for each, "Video" the people alone on black, "Both" both.
+        frames: extracted frames of the video in order, at least one.
+        kind: "PNGs" writes one mask per frame, "Video" the people on black, "Both" both.
         outdir: folder of the run.
-        fps: of the video that is written.
-        options: encoder.
-        finder: makes what finds people; only called where there is something to find.
-        device: where it does.
-        cancel: asked between two frames.
+        fps: frame rate of the video that is written.
+        options: with the settings of the encoder.
+        finder: loads the segmentation model; called only when files are to be made.
+        device: device of the images.
+        cancel: checked between two frames.
 
     Raises:
-        VideoError, DiskFull, RenderError: they cannot be written.
-        Cancelled, Parked: the job was told to stop.
+        VideoError, DiskFull, RenderError: a file cannot be written.
+        Cancelled, Parked: the job was asked to stop.
     """
     folder = outdir / FOLDER
     with disk_errors(FOLDER):
@@ -61,8 +61,8 @@ def write_human_masks(
     made = [folder / f"{path.stem}.png" for path in frames] if kind in ("PNGs", "Both") else []
     if kind in ("Video", "Both"):
         made.append(folder / VIDEO)
-    record, said = record_of(folder, FOLDER), _said(frames, kind, fps, options)
-    if said_in(record) == said and all(map(is_file, made)):
+    record, content = record_path(folder, FOLDER), _record(frames, kind, fps, options)
+    if read_record(record) == content and all(map(is_file, made)):
         return
     people = finder()
     width_px, height_px = check_image_file(frames[0], setting="video_init_path")
@@ -88,14 +88,14 @@ def write_human_masks(
                 writer.write(to_bytes(image * mask[None]))
         if writer is not None:
             writer.finish()
-        write_whole(record, said.encode())
+        write_whole(record, content.encode())
     finally:
         if writer is not None:
             writer.abort()
 
 
-def _said(frames: Sequence[Path], kind: str, fps: float, options: Options) -> str:
-    """Return what the files depend on: the frames, by their names and sizes, and how they are written."""
+def _record(frames: Sequence[Path], kind: str, fps: float, options: Options) -> str:
+    """Return a record of everything the files depend on: names and sizes of the frames, kind, encoder."""
     sizes = [(path.name, path.stat().st_size) for path in frames]
     encoder = [fps, options.deforum_ffmpeg_crf, options.deforum_ffmpeg_preset]
     digest = hashlib.sha256(json.dumps(sizes).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The files that a film is made from: where they are on this machine, and what its videos hold."""
+"""The input files of a run: their local paths, and the frames and sound of its videos."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from deforum_helpers.core.errors import (
     RenderError,
     SettingsError,
     VideoError,
-    lacking,
+    exhausted_resource,
 )
 from deforum_helpers.core.files.scratch import FETCHED, ScratchFolder
+from deforum_helpers.core.messages import Text
 from deforum_helpers.core.net.fetch import Fetcher, Kind, is_url
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.media.footage import Footage, Selection, footage_of, selection_problem
+from deforum_helpers.media.footage import Selection, VideoInfo, inspect_video, selection_problem
 from deforum_helpers.output.audio import check_soundtrack
+from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.controlnet_files import ControlInput, find_controls
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
@@ -26,7 +28,7 @@ from deforum_helpers.settings.modes import reads_mask_video, uses_video
 
 
 class Downloads:
-    """Files fetched from addresses, each once, into a folder of their own that goes when nobody needs it any more."""
+    """Files fetched from http(s) addresses, each once, into a temporary folder that lives as long as this object."""
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
@@ -34,10 +36,10 @@ class Downloads:
         self._files: dict[tuple[str, Kind], Path] = {}
 
     def local(self, text: str, kind: Kind, *, setting: str) -> str:
-        """Return the path of what a setting names: `text` without quotes, or the file fetched from an address.
+        """Return the local path of the file that a setting names: `text` without quotes, or the fetched file.
 
         Raises:
-            SettingsError: it cannot or must not be fetched.
+            SettingsError: the address cannot or must not be fetched.
         """
         path = text.strip().strip('"')
         if not is_url(path):
@@ -53,23 +55,23 @@ class Downloads:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the settings name, found.
+    """The input files that the settings name.
 
     Args:
-        downloads: gives every file's local path.
-        video: of video_init_path, where frames of it are used; else None.
-        mask_video: of video_mask_path, where it is used; else None.
-        selection: which of their frames are taken.
-        soundtrack: sound of the film, or None.
-        sound_of_video: whether it is that of the video whose frames are used.
-        controls: what its ControlNet units read.
-        problems: what could not be found.
-        warnings: what a person should know, as plain sentences.
+        downloads: provides the local path of every file.
+        video: the video at video_init_path where its frames are used, else None.
+        mask_video: the video at video_mask_path where it is used, else None.
+        selection: the frames of both that are used.
+        soundtrack: file with the sound of the video, or None.
+        sound_of_video: the sound is that of the init video.
+        controls: the media of the ControlNet units.
+        problems: about files that cannot be used.
+        warnings: sentences about files that are used.
     """
 
     downloads: Downloads
-    video: Footage | None = None
-    mask_video: Footage | None = None
+    video: VideoInfo | None = None
+    mask_video: VideoInfo | None = None
     selection: Selection = field(default_factory=Selection)
     soundtrack: Path | None = None
     sound_of_video: bool = False
@@ -79,54 +81,58 @@ class Inputs:
 
     @property
     def video_frames(self) -> int:
-        """Number of frames that are taken of the video."""
+        """Number of frames of the init video that are used."""
         return self.selection.count(self.video.frames) if self.video is not None else 0
 
     @property
     def mask_frames(self) -> int:
-        """Number of frames that are taken of the mask video."""
+        """Number of frames of the mask video that are used."""
         return self.selection.count(self.mask_video.frames) if self.mask_video is not None else 0
 
     @property
     def sound_starts_s(self) -> float:
-        """Second of the soundtrack that is heard with the first frame: where that was taken from the video."""
+        """Position in the soundtrack, in seconds, that plays with frame 0."""
         return self.video.second_of(self.selection) if self.video and self.sound_of_video else 0.0
 
     @property
     def extracted_pixels(self) -> int:
-        """Number of pixels of all pictures that are extracted into the folder of a run."""
+        """Number of pixels of all images that are extracted into the folder of a run."""
         videos = ((self.video, self.video_frames), (self.mask_video, self.mask_frames))
         of_videos = sum(
             video.width_px * video.height_px * frames for video, frames in videos if video is not None
         )
-        materials = (material for control in self.controls for material in control.materials)
-        return of_videos + sum(one.width_px * one.height_px * one.frames for one in materials)
+        of_controls = sum(
+            media.width_px * media.height_px * media.frames
+            for control in self.controls
+            for media in control.media
+        )
+        return of_videos + of_controls
 
 
 def find_inputs(settings: Settings, options: Options, downloads: Downloads) -> Inputs:
-    """Find the videos and the sound that the settings name; what is wrong with them is told in the answer."""
-    finding = _Finding(settings, options, downloads)
+    """Find the videos and the sound that the settings name; problems are returned, not raised."""
+    search = _InputSearch(settings, options, downloads)
     video = mask_video = soundtrack = None
     if uses_video(settings):
-        video = finding.footage("video_init_path")
+        video = search.footage("video_init_path")
     if reads_mask_video(settings):
-        mask_video = finding.footage("video_mask_path")
+        mask_video = search.footage("video_mask_path")
     if settings.add_soundtrack != "None" and not settings.skip_video_creation:
-        soundtrack = finding.soundtrack()
+        soundtrack = search.soundtrack()
     return Inputs(
         downloads,
         video,
         mask_video,
-        finding.selection,
+        search.selection,
         soundtrack,
         sound_of_video=soundtrack is not None and settings.add_soundtrack == "Init Video",
-        problems=tuple(finding.problems),
-        warnings=tuple(finding.warnings),
+        problems=tuple(search.problems),
+        warnings=tuple(search.warnings),
     )
 
 
 def with_controls(inputs: Inputs, settings: Settings) -> Inputs:
-    """Return `inputs` with what the ControlNet units read; `settings` have the film's length by now."""
+    """Return `inputs` with the media of the ControlNet units; in `settings` the length of the video is resolved."""
     found = find_controls(settings, inputs.downloads)
     return replace(
         inputs,
@@ -137,12 +143,12 @@ def with_controls(inputs: Inputs, settings: Settings) -> Inputs:
 
 
 def speed_warnings(inputs: Inputs, fps: float, frames: int) -> Iterator[str]:
-    """Yield a sentence if a film's picture drifts away from the sound that comes from the same video.
+    """Yield a warning if the frames run at another speed than the sound of the same init video.
 
     Args:
-        inputs: found.
-        fps: frames per second of the film.
-        frames: their number.
+        inputs: the input files.
+        fps: frame rate of the rendered video.
+        frames: number of frames.
     """
     if inputs.video is None or not inputs.sound_of_video:
         return
@@ -154,16 +160,14 @@ def speed_warnings(inputs: Inputs, fps: float, frames: int) -> Iterator[str]:
     if 1 <= fitting <= 240:
         advice = f"fps {fitting:.6g} keeps them together"
     else:
-        advice = "take more or fewer frames by extract_nth_frame to keep them together"
-    yield (
-        f"add_soundtrack is Init Video, of which {fitting:.6g} frames a second are taken, but fps is {fps:g}: the "
-        f"picture runs at {fps / fitting:.3g} times the speed of the sound, and at the end of the film they are "
-        f"{apart_s:.2f} s apart; {advice}."
+        advice = "change extract_nth_frame to keep them together"
+    yield messages.SOUND_RUNS_APART(
+        used=fitting, fps=fps, speed=fps / fitting, apart_s=apart_s, advice=advice
     )
 
 
-class _Finding:
-    """Looks at files and collects what is wrong with them."""
+class _InputSearch:
+    """Opens the input files and collects the problems and warnings about them."""
 
     def __init__(self, settings: Settings, options: Options, downloads: Downloads) -> None:
         self.selection = Selection(
@@ -175,32 +179,31 @@ class _Finding:
         self._options = options
         self._downloads = downloads
 
-    def footage(self, setting: str) -> Footage | None:
+    def footage(self, setting: str) -> VideoInfo | None:
         named = getattr(self._settings, setting)
         if not named:
-            return None  # an empty path is told where settings are checked
+            return None  # the check of the settings reports an empty path
         try:
             path = Path(self._downloads.local(named, "video", setting=setting))
-            footage = footage_of(path, setting=setting, name=named.strip().strip('"'))
+            footage = inspect_video(path, setting=setting, name=named.strip().strip('"'))
         except SettingsError as error:
             self.problems += error.problems
             return None
         except MissingFeature as error:
-            self.problems.append(Problem(f"{setting}: {error}", setting))
+            self.problems.append(Problem(Text(str(error), error.message_code).at(setting), setting))
             return None
-        if footage.note:
-            self.warnings.append(f"{setting} {footage.note}")
+        if note := footage.note(setting):
+            self.warnings.append(note)
         self._check_selection(footage, setting)
         return footage
 
-    def _check_selection(self, footage: Footage, setting: str) -> None:
+    def _check_selection(self, footage: VideoInfo, setting: str) -> None:
         wanted = self.selection
         if problem := selection_problem(footage, wanted, setting):
             self.problems.append(problem)
         elif wanted.last >= footage.frames:
             self.warnings.append(
-                f"extract_to_frame is {wanted.last}, but {setting} has only {footage.frames} frames; "
-                "all that there are are taken."
+                messages.EXTRACT_TO_BEYOND_END(last=wanted.last, setting=setting, count=footage.frames)
             )
 
     def soundtrack(self) -> Path | None:
@@ -209,7 +212,7 @@ class _Finding:
         named = getattr(self._settings, setting)
         if not named:
             source = self._settings.add_soundtrack
-            self.warnings.append(f"add_soundtrack is {source}, but {setting} is empty; the film is silent.")
+            self.warnings.append(messages.SOUNDTRACK_UNNAMED(source=source, setting=setting))
             return None
         try:
             path = Path(self._downloads.local(named, "video" if of_video else "audio", setting=setting))
@@ -217,13 +220,12 @@ class _Finding:
         except SettingsError as error:
             self.problems += error.problems
         except RenderError as error:
-            if of_video and isinstance(error, VideoError) and not lacking(error):
-                self.warnings.append(
-                    "add_soundtrack is Init Video, but the video has no sound that can be read; the film is silent."
-                )
+            if of_video and isinstance(error, VideoError) and not exhausted_resource(error):
+                self.warnings.append(messages.VIDEO_WITHOUT_SOUND())
             else:
-                message = str(error) if str(error).startswith(setting) else f"{setting}: {error}"
-                passing = error.retryable or lacking(error) is not None
+                message = Text(str(error), error.message_code)
+                message = message if message.startswith(setting) else message.at(setting)
+                passing = error.retryable or exhausted_resource(error) is not None
                 self.problems.append(Problem(message, setting, found=named[:120], passing=passing))
         else:
             return path

@@ -1,4 +1,4 @@
-"""One job from plan to files: what the command line, the HTTP routes and the tab all call."""
+"""`run_job` renders a prepared job; the command line, the HTTP routes and the tab all call it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from deforum_helpers.core.errors import BlankFrame, Cancelled
 from deforum_helpers.core.files.atomic import write_whole
 from deforum_helpers.core.files.no_links import is_file, read_file
-from deforum_helpers.core.progress import CancelToken, Phase, Progress, RunResult, told_once
+from deforum_helpers.core.progress import CancelToken, Phase, Progress, RunResult, distinct_messages
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.engines.preview import PreviewEngine
 from deforum_helpers.image.color import ColorReference
@@ -26,19 +26,20 @@ from deforum_helpers.models.depth.models import kept_estimator
 from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import Manifest
 from deforum_helpers.output.paths import Run, new_run, resumed_run
-from deforum_helpers.output.runs import remove_unfinished, rendering, set_aside, unfinished_files
-from deforum_helpers.output.writer import Film
-from deforum_helpers.pipeline.last_settings import keep_settings
+from deforum_helpers.output.runs import remove_unfinished, run_lock, set_aside, unfinished_files
+from deforum_helpers.output.writer import RunWriter
+from deforum_helpers.pipeline import messages
+from deforum_helpers.pipeline.last_settings import save_last_settings
 from deforum_helpers.pipeline.postproduction import (
     Rendered,
     film_digest,
-    finished_film,
+    finished_manifest,
+    has_extra_outputs,
     post_produce,
-    wants_more,
 )
 from deforum_helpers.pipeline.prepare import Prepared
-from deforum_helpers.pipeline.preview import Aside
-from deforum_helpers.pipeline.resuming import Start, frame_image, maker, resumed_start
+from deforum_helpers.pipeline.preview import RunPreview
+from deforum_helpers.pipeline.resuming import Start, frame_image, generator_name, resumed_start
 from deforum_helpers.pipeline.sources import extracted_files, load_image, open_inputs, with_videos
 from deforum_helpers.render.cached_depth import CachedDepth
 from deforum_helpers.render.context import RenderContext
@@ -51,9 +52,8 @@ from deforum_helpers.settings.modes import reads_color_image
 
 logger = logging.getLogger(__name__)
 
-# Of the last phase, what the film itself takes where more is made of its frames.
-FILM_SHARE = 0.1
-MEMORY_FULL = "The scene memory has reached scene_memory_mb; what was seen longest ago is forgotten."
+# Share of the last phase for the main video, where post-production follows.
+MAIN_VIDEO_SHARE = 0.1
 
 
 def run_job(
@@ -70,18 +70,18 @@ def run_job(
 
     Args:
         prepared: from `prepare`.
-        engine: draws.
-        cancel: the wish to stop; a cancelled job's frames still become a film.
-        report: is told of every progress, on the calling thread.
-        resume: timestring of the run to continue; by default what the job was prepared with.
-        now: local time.
-        estimator: makes the depth model of a name, on a device; asked only where the film needs depth.
+        engine: generates the images.
+        cancel: token to stop the job; the frames of a cancelled job still become a video.
+        report: called with every progress, on the calling thread.
+        resume: timestring of the run to continue; by default that of `prepared`.
+        now: returns the local time.
+        estimator: makes a depth model from a name and a device; called only if the plan uses depth.
 
     Raises:
-        Cancelled: the job was cancelled; its frames are kept and, if two or more, made into a film.
-        Parked: the job was stopped for now; calling again with `resume` continues it exactly.
-        BlankFrame: a frame came out black where the settings end the run then; kept as when cancelled.
-        RenderError: something failed; `retryable` tells whether the same job may succeed later.
+        Cancelled: the job was cancelled; its frames are kept and, if two or more, made into a video.
+        Parked: the job was parked; a call with `resume` continues it exactly.
+        BlankFrame: a frame came out black and the settings end the run there; files as after a cancel.
+        RenderError: the job failed; `retryable` if the same job may succeed later.
     """
     plan, resume = prepared.plan, resume or prepared.resume
     if prepared.settings.motion_preview_mode:
@@ -93,22 +93,22 @@ def run_job(
         if resume
         else new_run(prepared.output_root, prepared.settings, now(), prepared.images_folder)
     )
-    with rendering(run):
-        # Looked for before the report, which ends an attempt that was overtaken: what is found is of earlier ones.
-        halves = unfinished_files(run) if resume else []
+    with run_lock(run):
+        # Listed before the report, which ends an attempt that another process took over: all of these are older.
+        leftovers = unfinished_files(run) if resume else []
         report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
-        remove_unfinished(halves)
+        remove_unfinished(leftovers)
         run.hide_own_files()
         job = _Job(prepared, engine, run, cancel=cancel, report=report, estimator=estimator)
-        manifest = finished_film(run, job.film_digest) if resume else None
+        manifest = finished_manifest(run, job.film_digest) if resume else None
         if manifest is None:
             context = with_videos(context, prepared, run.outdir)
-            job.tell("PREPARING", 0.1, 0)
-            manifest = job.make_film(job.resumed_start() if resume else job.fresh_start(), context)
+            job.report("PREPARING", 0.1, 0)
+            manifest = job.make_frames(job.resumed_start() if resume else job.fresh_start(), context)
         manifest = job.post_produce(manifest)
         if prepared.settings.delete_input_frames:
             remove_extracted(extracted_files(prepared, run.outdir))
-        keep_settings(prepared)
+        save_last_settings(prepared)
     return RunResult(
         run.outdir,
         run.timestring,
@@ -124,14 +124,14 @@ def _videos(run: Run, manifest: Manifest, *kinds: str) -> tuple[Path, ...]:
 
 
 def _more_video_kinds() -> Iterator[str]:
-    """Yield the kinds of the videos that are made beside the main one and offered to people."""
+    """Yield the downloadable kinds of video other than the main one."""
     for name, kind in KINDS.items():
         if kind.media_type == VIDEO and kind.downloadable and name != "video":
             yield name
 
 
 class _Job:
-    """The values that all parts of one attempt share."""
+    """One attempt at a job, with the values that its parts share."""
 
     def __init__(
         self,
@@ -148,14 +148,15 @@ class _Job:
         self.engine = engine
         self.cancel = cancel
         self.run = run
-        told = (text for key in self.plan.key_frames for text in engine.warnings(key.request))
-        self.warnings = told_once(told)
+        self.warnings = distinct_messages(
+            text for key in self.plan.key_frames for text in engine.warnings(key.request)
+        )
         self._report = report
         self._estimator = estimator
         self.film_digest = film_digest(self.saved_settings(), prepared.options, self.plan.digest)
-        self._film_share = FILM_SHARE if wants_more(prepared.settings) else 1.0
+        self._main_video_share = MAIN_VIDEO_SHARE if has_extra_outputs(prepared.settings) else 1.0
 
-    def tell(self, phase: Phase, fraction: float, frames: int) -> None:
+    def report(self, phase: Phase, fraction: float, frames: int) -> None:
         self._report(
             Progress(
                 phase,
@@ -169,7 +170,7 @@ class _Job:
         )
 
     def saved_settings(self) -> dict[str, Any]:
-        """Return the settings as they are written beside the frames: those submitted, seed and names resolved."""
+        """Return the settings for the settings file: as submitted, with the seed and the names resolved."""
         flat = flat_settings(self.prepared.settings)
         return {
             **{name: value for name, value in flat.items() if FIELDS[name].saved},
@@ -178,14 +179,14 @@ class _Job:
         }
 
     def fresh_start(self) -> Start:
-        """Return the start of a run without frames; its settings file is there then, and an older one kept."""
+        """Write the settings file, keep an older one, and return the start of a run without frames."""
         self._write_settings()
-        return Start(self._with_given_reference(State()), 0, maker(self.prepared, self.engine))
+        return Start(self._with_given_reference(State()), 0, generator_name(self.prepared, self.engine))
 
     def resumed_start(self) -> Start:
-        """Return where the run goes on; raises `CheckpointError` if it cannot."""
+        """Return where the run continues; raises `CheckpointError` if it cannot be resumed."""
         start = resumed_start(self.prepared, self.run, self.engine)
-        if start is None:  # it was stopped before its first frame was done
+        if start is None:  # the run was stopped before its first frame was finished
             return self.fresh_start()
         self.warnings += start.warnings
         if start.other_settings:
@@ -193,7 +194,7 @@ class _Job:
         return start
 
     def _write_settings(self) -> None:
-        """Write the settings file of the run; one that says something else is set aside."""
+        """Write the settings file of the run; a file with other content is moved away first."""
         path = self.run.settings_path
         content = json.dumps(self.saved_settings(), indent=4, ensure_ascii=False).encode("utf-8")
         if is_file(path) and read_file(path, len(content) + 1) == content:
@@ -203,7 +204,7 @@ class _Job:
         write_whole(path, content)
 
     def _with_given_reference(self, state: State) -> State:
-        """Return `state` with the picture that colours are to be matched to, where the settings give one."""
+        """Return `state` with the image that colors are matched to, if the settings name one."""
         if not reads_color_image(self.prepared.settings):
             return state
         name = "color_coherence_image_path"
@@ -211,14 +212,14 @@ class _Job:
         picture = load_image(self.prepared, name, path, self.engine.device)
         return replace(state, reference=ColorReference(picture, "Image"))
 
-    def make_film(self, start: Start, context: RenderContext) -> Manifest:
-        """Render what is left of the film and return the list of its files.
+    def make_frames(self, start: Start, context: RenderContext) -> Manifest:
+        """Render the remaining frames and the main video; return the manifest.
 
         Raises:
-            Cancelled, BlankFrame: it ended early; what there is was made into a film.
+            Cancelled, BlankFrame: the run ended early; the finished frames were made into a video.
         """
         prepared, end = self.prepared, None
-        with Film(
+        with RunWriter(
             prepared.settings,
             prepared.options,
             self.plan,
@@ -234,16 +235,16 @@ class _Job:
                 self._render(film, start, context)
             except (Cancelled, BlankFrame) as error:
                 end = error
-            self.tell("POST_PROCESSING", 0.0, film.frames)
+            self.report("POST_PROCESSING", 0.0, film.frames)
             manifest = film.finish(
-                lambda share: self.tell("POST_PROCESSING", share * self._film_share, film.frames)
+                lambda share: self.report("POST_PROCESSING", share * self._main_video_share, film.frames)
             )
         if end is not None:
             raise end
         return manifest
 
     def post_produce(self, manifest: Manifest) -> Manifest:
-        """Make of the frames what else is asked for, and return the list of all files."""
+        """Make the upscaled and interpolated videos that the settings ask for; return the final manifest."""
         prepared, frames = self.prepared, self.plan.frames
         rendered = Rendered(
             settings=prepared.settings,
@@ -257,16 +258,16 @@ class _Job:
             device=str(self.engine.device),
             resting=self.engine.resting,
         )
-        begun = self._film_share
+        done = self._main_video_share
         return post_produce(
             rendered,
             manifest,
             self.cancel,
-            lambda share: self.tell("POST_PROCESSING", begun + (1 - begun) * share, frames),
+            lambda share: self.report("POST_PROCESSING", done + (1 - done) * share, frames),
         )
 
-    def _render(self, film: Film, start: Start, context: RenderContext) -> None:
-        """Hand every outcome of the loop to `film`."""
+    def _render(self, film: RunWriter, start: Start, context: RenderContext) -> None:
+        """Run the render loop and pass each outcome to `film`."""
         settings = self.prepared.settings
         if self.plan.uses_depth:
             keep = self.prepared.options.deforum_keep_3d_models_in_vram
@@ -284,12 +285,13 @@ class _Job:
         if start.from_frames:
             state = restore_reference(self._with_given_reference(state), context, finished)
         state = restore_memory(state, context, finished)
-        self.tell("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
-        with Aside(self.prepared, self.run, start.frames_done, self.cancel) as aside:
+        self.report("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
+        with RunPreview(self.prepared, self.run, start.frames_done, self.cancel) as preview:
             for outcome in render(context, state):
                 film.write(outcome)
                 memory = outcome.state.memory
-                if memory is not None and memory.forgot and MEMORY_FULL not in self.warnings:
-                    self.warnings += (MEMORY_FULL,)
-                self.tell("GENERATING", film.frames / self.plan.frames, film.frames)
-                aside.note(film.frames)
+                memory_full = messages.SCENE_MEMORY_FULL()
+                if memory is not None and memory.forgot and memory_full not in self.warnings:
+                    self.warnings += (memory_full,)
+                self.report("GENERATING", film.frames / self.plan.frames, film.frames)
+                preview.update(film.frames)

@@ -1,4 +1,4 @@
-"""The settings of the newest film, kept in a file for the next start of the tab, where the host's options say so."""
+"""The settings of the last finished job, saved for the next start of the tab if the host's options ask for it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 MAX_FILE_BYTES = 16 << 20
 
 
-def keep_settings(prepared: Prepared) -> None:
-    """Write the settings of a finished job as they were submitted, a random seed and all, if its options say so.
+def save_last_settings(prepared: Prepared) -> None:
+    """Save the settings of a finished job as submitted (a random seed stays -1), if its options ask for it.
 
     Raises:
         DiskFull, RenderError: the file cannot be written.
@@ -40,15 +40,15 @@ def keep_settings(prepared: Prepared) -> None:
     write_whole(path, content.encode("utf-8"))
 
 
-def kept_settings(
+def load_last_settings(
     options: Options, output_root: Path, host_names: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, Any]:
-    """Return the settings that were kept; nothing where none are, or none are to be, or the file cannot be used.
+    """Return the saved settings; {} if there are none, the option is off, or the file is unusable.
 
     Args:
-        options: of the host.
-        output_root: where a path that is not absolute begins.
-        host_names: as of `examine_settings`.
+        options: options of the host.
+        output_root: base of a relative path.
+        host_names: as in `examine_settings`.
     """
     if not options.deforum_enable_persistent_settings:
         return {}
@@ -62,11 +62,11 @@ def kept_settings(
             raise SettingsError(problems)
         return flat_settings(loaded.settings)
     except (OSError, UnicodeError, SettingsError) as error:
-        logger.warning("The kept settings in %s are not used: %s", path, error)
+        logger.warning("The saved settings in %s are ignored: %s", path, error)
         return {}
 
 
 def _path(options: Options, output_root: Path) -> Path:
-    """Return the file: below the output folder no part of it may be a link, elsewhere it is where the user has it."""
+    """Return the path of the file: below the output folder unresolved, since links are refused there, else resolved."""
     path = output_root.resolve() / Path(options.deforum_persistent_settings_path).expanduser()
     return path if path.is_relative_to(output_root.resolve()) else path.parent.resolve() / path.name

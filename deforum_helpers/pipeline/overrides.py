@@ -1,4 +1,4 @@
-"""Parseq manifests in settings: read, and what they decide beside the schedules."""
+"""The Parseq manifest of a settings file, and the settings that it or a video replaces."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.regular import read_regular
 from deforum_helpers.core.net.fetch import is_url
+from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.input_files import Downloads
 from deforum_helpers.schedule.parseq import MOST_BYTES, MOTION, PROMPT_FIELD, SETTING, Manifest, read_manifest
 from deforum_helpers.settings import FIELDS, Settings, flat_settings
@@ -16,17 +17,17 @@ from deforum_helpers.settings.messages import shown
 from deforum_helpers.settings.modes import is_moved, sets_length
 
 
-def with_manifest(
+def apply_parseq_manifest(
     settings: Settings, downloads: Downloads
 ) -> tuple[Settings, Manifest | None, tuple[Problem, ...]]:
-    """Return the settings as their Parseq manifest changes them, the manifest, and what is wrong with it.
+    """Return the settings as changed by their Parseq manifest, the manifest, and the problems with it.
 
-    A manifest decides the length, the cadence and the rate of the film, unless parseq_non_schedule_overrides is off.
-    Its seeds turn subseeds on; its perspective flips turn those on.
+    The manifest sets the length, cadence and frame rate unless parseq_non_schedule_overrides is off. Seeds in it enable
+    subseed scheduling, and a perspective flip in it enables perspective flips.
 
     Args:
-        settings: with the manifest's text or address; empty text is no manifest.
-        downloads: fetches it.
+        settings: their parseq_manifest is JSON, an address, or empty for none.
+        downloads: fetches an address.
     """
     text = settings.parseq_manifest.strip()
     if not text:
@@ -56,36 +57,33 @@ def with_manifest(
     return replace(settings, **changes), manifest, ()
 
 
-def manifest_warnings(manifest: Manifest) -> tuple[str, ...]:
-    """Return what was read leniently, and which schedules the manifest drives, as plain sentences."""
+def parseq_warnings(manifest: Manifest) -> tuple[str, ...]:
+    """Return the warnings of a manifest, and which schedules it drives."""
     schedules = [name for name, info in FIELDS.items() if info.kind in ("schedule", "string schedule")]
     driven = [name for name in schedules if manifest.field_of(name) is not None]
     if PROMPT_FIELD in manifest.fields:
         driven.append("prompts")
-    table = (
-        f"The Parseq manifest drives {', '.join(driven) or 'nothing'}; "
-        f"the other {len(schedules) + 1 - len(driven)} schedules are those of the settings."
+    sources = messages.SCHEDULES_FROM_MANIFEST(
+        driven=", ".join(driven) or "nothing", count=len(schedules) + 1 - len(driven)
     )
     totals = [name for name in schedules if manifest.without_delta(name)]
     if not totals:
-        return (*manifest.warnings, table)
-    return (
-        *manifest.warnings,
-        table,
-        f"The Parseq manifest has no {', '.join(f'{name}_delta' for name in totals)}, which parseq_use_deltas asks "
-        "for; the settings' own schedules are used for these.",
-    )
+        return (*manifest.warnings, sources)
+    names = ", ".join(f"{name}_delta" for name in totals)
+    return (*manifest.warnings, sources, messages.MANIFEST_DELTAS_MISSING(names=names))
 
 
-def overruled_warnings(asked: Settings, planned: Settings, video_frames: int | None) -> Iterator[str]:
-    """Yield a sentence on the video and one on the Parseq manifest where either overrules a setting.
+def replaced_setting_warnings(
+    submitted: Settings, planned: Settings, video_frames: int | None
+) -> Iterator[str]:
+    """Yield a warning about each setting that the init video, the mode or the Parseq manifest replaces.
 
     Args:
-        asked: the settings as they were read; one with its default value was not asked for.
-        planned: those of the plan.
-        video_frames: how many frames are taken of the video, None = it is not known or there is no video.
+        submitted: settings as loaded; a default value counts as not chosen.
+        planned: settings of the plan.
+        video_frames: number of frames of the init video that are used; None = unknown, or no video.
     """
-    before, after = flat_settings(asked), flat_settings(planned)
+    before, after = flat_settings(submitted), flat_settings(planned)
     changed = [
         name
         for name, info in FIELDS.items()
@@ -93,19 +91,18 @@ def overruled_warnings(asked: Settings, planned: Settings, video_frames: int | N
     ]
     if "max_frames" in changed and video_frames and sets_length(planned):
         changed.remove("max_frames")
-        more = "take a longer video, or more of it by extract_nth_frame and extract_to_frame."
-        less = "take less of it by extract_nth_frame and extract_to_frame."
-        yield (
-            f"max_frames is {asked.max_frames}, but video_init_path gives {video_frames} frames, so the film has "
-            f"{planned.max_frames}; {more if asked.max_frames > video_frames else less}"
+        more = "choose a longer video, or use more of its frames with extract_nth_frame and extract_to_frame"
+        less = "use fewer of its frames with extract_nth_frame and extract_to_frame"
+        yield messages.LENGTH_FROM_VIDEO(
+            asked=submitted.max_frames,
+            found=video_frames,
+            planned=planned.max_frames,
+            advice=more if submitted.max_frames > video_frames else less,
         )
-    if asked.diffusion_cadence not in (1, FIELDS["diffusion_cadence"].default) and not is_moved(planned):
-        yield (
-            f"diffusion_cadence is {asked.diffusion_cadence}, but animation_mode {planned.animation_mode} diffuses "
-            "every frame, so it changes nothing."
-        )
+    if submitted.diffusion_cadence not in (1, FIELDS["diffusion_cadence"].default) and not is_moved(planned):
+        yield messages.CADENCE_UNUSED(cadence=submitted.diffusion_cadence, mode=planned.animation_mode)
     if changed and planned.parseq_manifest.strip():
         values = ", ".join(
             f"{name} {shown(after[name])} instead of {shown(before[name])}" for name in changed
         )
-        yield f"The Parseq manifest decides {values}."
+        yield messages.VALUES_FROM_MANIFEST(values=values)

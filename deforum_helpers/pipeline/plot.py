@@ -1,4 +1,4 @@
-"""A picture of a plan: schedules as curves, prompts as bands, key frames as ticks, from the numbers that render."""
+"""SVG plots of a plan: schedules as curves, prompts as bands, key frames as ticks, the camera path in 3D."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deforum_helpers.pipeline import messages
 from deforum_helpers.render.plan import Plan
 
 WIDTH_PX, MARGIN_PX, ROW_PX, GAP_PX, BAND_PX, HEAD_PX = 1200, 24, 84, 30, 34, 46
 ROW_TICKS = 4
-END_PX = 60  # room of the last frame's number
-# Okabe and Ito's palette: told apart by all eyes, on dark and on light ground.
+END_PX = 60  # space for the number of the last frame
+# Okabe and Ito's palette, which color-blind people can distinguish, on dark and light backgrounds.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 def changing_schedules(plan: Plan) -> list[str]:
-    """Return the schedules of numbers that have an effect and are not the same at every frame."""
+    """Return the names of the numeric schedules that have an effect and are not constant."""
     return [
         name
         for name, values in plan.schedules.values.items()
@@ -30,12 +31,12 @@ def changing_schedules(plan: Plan) -> list[str]:
 
 
 def plot_svg(plan: Plan, names: Sequence[str], width_px: int = WIDTH_PX) -> str:
-    """Return an SVG drawing of `plan`.
+    """Return an SVG plot of `plan`.
 
     Args:
-        plan: what is drawn.
-        names: schedules of numbers, one row each; each row's scale runs from its lowest to its highest value.
-        width_px: of the drawing; text keeps its size.
+        plan: the plan.
+        names: numeric schedules, one row each; a row is scaled from its lowest to its highest value.
+        width_px: width of the plot; text keeps its size.
     """
     height = HEAD_PX + BAND_PX + (ROW_PX + GAP_PX) * len(names) + 2 * MARGIN_PX
     rows = [_axis(plan, width_px), _bands(plan, width_px)]
@@ -46,21 +47,21 @@ def plot_svg(plan: Plan, names: Sequence[str], width_px: int = WIDTH_PX) -> str:
     return _svg(width_px, height, "".join(rows))
 
 
-def _svg(width_px: int, height_px: int, drawn: str) -> str:
+def _svg(width_px: int, height_px: int, content: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width_px} {height_px}" '
         f'font-family="sans-serif" font-size="12">\n'
-        f'<rect width="100%" height="100%" fill="#ffffff"/>\n{drawn}</svg>\n'
+        f'<rect width="100%" height="100%" fill="#ffffff"/>\n{content}</svg>\n'
     )
 
 
 def frame_x(plan: Plan, frame: float, width_px: int = WIDTH_PX) -> float:
-    """Return the x coordinate, in px, at which `frame` is drawn."""
+    """Return the x coordinate of `frame`, in pixels."""
     return MARGIN_PX + (width_px - 2 * MARGIN_PX) * frame / max(1, plan.frames - 1)
 
 
 def _axis(plan: Plan, width_px: int) -> str:
-    """Return round numbers of frames and seconds, the last frame with its time, and a tick for each key frame."""
+    """Return round frame numbers and times, the last frame and its time, and a tick for each key frame."""
     last, most = plan.frames - 1, 11 if width_px > 800 else 6
     rows = (
         (16, "#333", 1.0, "", round_ticks(0, last, most, whole=True)),
@@ -85,12 +86,12 @@ def _axis(plan: Plan, width_px: int) -> str:
 
 
 def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[float]:
-    """Return the multiples of the smallest round step, 1, 2 or 5 times a power of ten, of which at most `most` fit.
+    """Return the multiples in a range of the smallest step 1, 2 or 5 times a power of ten that gives at most `most`.
 
     Args:
-        low, high: where they lie, both included.
-        most: 2 or more.
-        whole: no fractions.
+        low, high: range, both ends included.
+        most: largest number of ticks, 2 or more.
+        whole: integers only.
 
     >>> round_ticks(0, 95, 11), round_ticks(-0.989, 0.9999, 4)
     ([0, 10, 20, 30, 40, 50, 60, 70, 80, 90], [-0.5, 0, 0.5])
@@ -110,38 +111,38 @@ def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> l
 
 
 def _columns(plan: Plan, frames: NDArray[np.integer[Any]], width_px: int) -> NDArray[np.integer[Any]]:
-    """Return the column of pixels that each of `frames`, ascending, lies in."""
+    """Return the pixel column of each of `frames`, ascending."""
     x = MARGIN_PX + (width_px - 2 * MARGIN_PX) * frames / max(1, plan.frames - 1)
     return x.astype(np.int64)
 
 
 def _firsts(columns: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-    """Return the places in `columns`, ascending, at which a new column begins."""
+    """Return the indices in `columns`, ascending, at which a new column begins."""
     return np.flatnonzero(np.diff(columns, prepend=columns[:1] - 1))
 
 
-def _drawn_frames(plan: Plan, values: NDArray[np.float64], width_px: int) -> NDArray[np.integer[Any]]:
-    """Return the frames that a curve is drawn through, ascending.
+def _curve_frames(plan: Plan, values: NDArray[np.float64], width_px: int) -> NDArray[np.integer[Any]]:
+    """Return the frames that a curve passes through, ascending.
 
-    Of each column of pixels they are the first, the last, the lowest and the highest: a line through all frames covers
+    In each pixel column these are the first, the last, the lowest and the highest; a line through all frames covers
     the same pixels.
     """
     frames = np.arange(len(values))
     firsts = _firsts(_columns(plan, frames, width_px))
     if len(values) <= 4 * len(firsts):
         return frames
-    drawn: set[int] = set()
+    chosen: set[int] = set()
     for first, stop in zip(firsts.tolist(), [*firsts[1:].tolist(), len(values)], strict=True):
         part = values[first:stop]
-        drawn |= {first, first + int(part.argmin()), first + int(part.argmax()), stop - 1}
-    return np.array(sorted(drawn))
+        chosen |= {first, first + int(part.argmin()), first + int(part.argmax()), stop - 1}
+    return np.array(sorted(chosen))
 
 
 def _bands(plan: Plan, width_px: int) -> str:
     bands = []
     texts = plan.prompts.texts
-    begun = np.array([0, *(frame for frame in range(1, plan.frames) if texts[frame] != texts[frame - 1])])
-    starts = begun[_firsts(_columns(plan, begun, width_px))].tolist()
+    changes = np.array([0, *(frame for frame in range(1, plan.frames) if texts[frame] != texts[frame - 1])])
+    starts = changes[_firsts(_columns(plan, changes, width_px))].tolist()
     for number, (start, stop) in enumerate(zip(starts, [*starts[1:], plan.frames], strict=True)):
         x, end = (frame_x(plan, frame, width_px) for frame in (start, min(stop, plan.frames - 1)))
         text = texts[start].split("--neg")[0].strip()
@@ -161,7 +162,7 @@ def _curve(plan: Plan, name: str, top: int, color: str, width_px: int) -> str:
     span = (high - low) or 1.0
     points = " ".join(
         f"{frame_x(plan, frame, width_px):.2f},{top + ROW_PX - (values[frame] - low) / span * ROW_PX:.2f}"
-        for frame in _drawn_frames(plan, values, width_px).tolist()
+        for frame in _curve_frames(plan, values, width_px).tolist()
     )
     line = f'<path d="M{MARGIN_PX} {{y:.12g}}H{width_px - MARGIN_PX}" stroke="#ddd"/>'
     ticks = "".join(
@@ -184,9 +185,9 @@ _FRUSTUM = np.array([[-1.0, -1.0, 1.0], [1.0, -1.0, 1.0], [1.0, 1.0, 1.0], [-1.0
 
 
 def camera_path(plan: Plan) -> NDArray[np.float64]:
-    """Return the camera of every frame as (frames, 4, 4) `first_from_frame`, in scene units; frame 0 is the origin.
+    """Return the camera pose of every frame, (frames, 4, 4) `first_from_frame`, in scene units; frame 0 is the origin.
 
-    The columns are the camera's axes (right, down, forward) and its place, seen from frame 0's camera.
+    The columns are the axes of the camera (right, down, forward) and its position, in coordinates of frame 0.
     """
     path = np.empty((plan.frames, 4, 4))
     path[0] = np.eye(4)
@@ -196,14 +197,14 @@ def camera_path(plan: Plan) -> NDArray[np.float64]:
 
 
 def camera_svg(plan: Plan) -> str:
-    """Return an SVG drawing of the camera's way in 3D from above and from the side, with a frustum per key frame.
+    """Return an SVG plot of the camera path in 3D from above and from the side, with frustums of key frames.
 
-    In 2D nothing moves but the picture plane, and the drawing says so.
+    In other modes there is no camera path, and the plot says so.
     """
     deep = plan.settings.animation_mode == "3D"
     width_px, height_px = (CAMERA_PX, PANE_PX + 40) if deep else (NOTE_PX, 48)
     if not deep:
-        note = f'<text x="24" y="28" fill="#333">{_flat_words(plan)}</text>'
+        note = f'<text x="24" y="28" fill="#333">{_no_path_note(plan)}</text>'
         return _svg(width_px, height_px, note)
     path = camera_path(plan)
     fov_deg = plan.schedules.values["fov_schedule"]
@@ -211,29 +212,29 @@ def camera_svg(plan: Plan) -> str:
     keys = plan.key_frames.indices
     frustums = [_frustum(path[key], float(fov_deg[key]), aspect, _reach(path)) for key in _spread(keys)]
     panes = (("from above", 0, 2, -1.0), ("from the side", 2, 1, 1.0))
-    drawn = [
+    views = [
         _pane(title, path[:, :3, 3], frustums, (across, along), sign, 20 + number * (CAMERA_PX // 2))
         for number, (title, across, along, sign) in enumerate(panes)
     ]
-    return _svg(width_px, height_px, "".join(drawn))
+    return _svg(width_px, height_px, "".join(views))
 
 
-def _flat_words(plan: Plan) -> str:
-    """Return why no way of a camera is drawn."""
+def _no_path_note(plan: Plan) -> str:
+    """Return why there is no camera path."""
     if plan.settings.animation_mode == "2D":
-        return "The camera's way is drawn for 3D; this film moves the picture plane."
-    return "The camera's way is drawn for 3D; nothing moves in this film."
+        return messages.NO_PATH_IN_2D()
+    return messages.NO_PATH_WITHOUT_MOTION()
 
 
 def _spread(keys: Sequence[int], most: int = 40) -> Sequence[int]:
-    """Return at most `most` of the key frames, evenly spread, first and last among them."""
+    """Return at most `most` of the key frames, evenly spread, with the first and the last."""
     if len(keys) <= most:
         return keys
     return [keys[place] for place in np.linspace(0, len(keys) - 1, most).round().astype(int)]
 
 
 def _reach(path: NDArray[np.float64]) -> float:
-    """Return how far frustums are drawn: a tenth of the way's extent."""
+    """Return the length of the frustums: a tenth of the extent of the path."""
     extent = float(np.ptp(path[:, :3, 3], axis=0).max())
     return max(extent / 10, 1e-3)
 
@@ -241,7 +242,7 @@ def _reach(path: NDArray[np.float64]) -> float:
 def _frustum(
     first_from_frame: NDArray[np.float64], fov_deg: float, aspect: float, reach: float
 ) -> NDArray[np.float64]:
-    """Return the camera's place and the four far corners of its view, (5, 3)."""
+    """Return the position of the camera and the four far corners of its view, (5, 3)."""
     half = np.tan(np.radians(min(abs(fov_deg), 150.0)) / 2)
     corners = _FRUSTUM * reach * np.array([half * aspect, half, 1.0])
     points = np.vstack([np.zeros(3), corners])
@@ -249,7 +250,7 @@ def _frustum(
 
 
 def _apart(points: NDArray[np.float64]) -> list[int]:
-    """Return which points (N, 2) a line is drawn through; the others of a long film lie half a pixel off at most."""
+    """Return the indices of the points (N, 2) for a line; of a long path, those more than half a pixel apart."""
     if len(points) <= 4 * CAMERA_PX:
         return list(range(len(points)))
     apart = [0]
@@ -269,7 +270,7 @@ def _pane(
     sign: float,
     left_px: int,
 ) -> str:
-    """Return one view; `axes` are drawn to the right and, times `sign`, downward. Both have one scale."""
+    """Return one view; `axes` point right and, times `sign`, down, on one scale."""
     side = CAMERA_PX // 2 - 40
     points = np.vstack([places, *frustums])[:, axes] * np.array([1.0, sign])
     low, span = points.min(axis=0), np.ptp(points, axis=0)

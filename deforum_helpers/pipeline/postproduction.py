@@ -1,7 +1,7 @@
-"""What is made of a rendered film's frames: enlarged ones and their film, frames in between and theirs.
+"""Upscaled and interpolated frames of a finished run, and their videos.
 
-Each finished step is in the list of outputs before anything that it was made of is removed, so that a run which is
-stopped or killed anywhere goes on where it was.
+The manifest lists each finished step before its input files are removed, so a run that is stopped or killed at any
+point continues from there.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from deforum_helpers.models.interpolation import names as interpolation
 from deforum_helpers.models.interpolation.engines import make_interpolator
 from deforum_helpers.models.upscaling import names as upscaling
 from deforum_helpers.models.upscaling.models import make_upscaler
-from deforum_helpers.output.frames import is_whole
-from deforum_helpers.output.image_steps import Report, enlarge_pictures, film_of, interpolate_pictures
+from deforum_helpers.output.frames import is_complete_png
+from deforum_helpers.output.image_steps import Report, encode_video, interpolate_images, upscale_images
 from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, read_manifest, write_manifest
 from deforum_helpers.output.paths import Run
+from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.extra_outputs import (
     interpolates,
     interpolates_upscaled,
@@ -38,27 +39,27 @@ from deforum_helpers.pipeline.extra_outputs import (
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
 
-# Tells for which settings the pictures in a folder were made.
+# Holds the digest of the settings that the images in its folder were made with.
 RECORD = ".made_for"
 RECORD_BYTES = 1 << 20
-# Of one step: the share of making its pictures, the rest is their film's.
-PICTURES_SHARE = 0.8
+# Share of a step for its images; the rest is for their video.
+IMAGES_SHARE = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rendered:
-    """A film whose frames are all there.
+    """A run with all of its frames.
 
     Args:
-        settings, options: of the run.
-        run: names its files.
-        fps: of the film.
-        frames: their number.
-        settings_json: travels inside films.
-        soundtrack: sound of the film, or None.
-        sound_starts_s: second of it that is heard with the first frame.
-        device: where networks run.
-        resting: inside it, the engine's memory is lent to networks.
+        settings, options: settings and options of the run.
+        run: paths of its files.
+        fps: frame rate of the video.
+        frames: number of frames.
+        settings_json: settings that are embedded in videos.
+        soundtrack: file with the sound of the video, or None.
+        sound_starts_s: position in the soundtrack, in seconds, that plays with frame 0.
+        device: device for neural networks.
+        resting: context in which the engine frees its memory for them.
     """
 
     settings: Settings
@@ -74,49 +75,49 @@ class Rendered:
 
     @property
     def subtitles(self) -> Path | None:
-        """The subtitles that films carry."""
-        carried = self.options.deforum_save_gen_info_as_srt and self.options.deforum_embed_srt
-        return self.run.srt_path if carried else None
+        """The subtitles that are embedded in videos, or None."""
+        embedded = self.options.deforum_save_gen_info_as_srt and self.options.deforum_embed_srt
+        return self.run.srt_path if embedded else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Step:
-    """One kind of pictures and their film.
+    """One set of images and their video.
 
     Args:
-        video, picture: kinds of its files, of `kinds.KINDS`.
-        film: its film.
-        folder: of its pictures.
-        pictures: in order.
-        make: writes the pictures that are not there yet.
-        kept: whether they stay.
-        fps: of its film.
-        quiet: whether its film has neither sound nor subtitles.
+        video_kind, image_kind: kinds of the files, of `kinds.KINDS`.
+        video: path of the video.
+        folder: folder of the images.
+        images: paths of the images in order.
+        make: writes the images that are missing.
+        keep_images: the images are outputs and stay.
+        fps: frame rate of the video.
+        quiet: the video has neither sound nor subtitles.
     """
 
-    video: str
-    picture: str
-    film: Path
+    video_kind: str
+    image_kind: str
+    video: Path
     folder: Path
-    pictures: tuple[Path, ...]
+    images: tuple[Path, ...]
     make: Callable[[Rendered, _Step, CancelToken, Report], None]
-    kept: bool
+    keep_images: bool
     fps: float
     quiet: bool = False
 
 
 def film_digest(saved_settings: Mapping[str, Any], options: Options, plan_digest: str) -> str:
-    """Return the digest of all that a run's films depend on."""
-    steady = {name: value for name, value in saved_settings.items() if not name.startswith("resume_")}
-    content = json.dumps([steady, asdict(options), plan_digest], sort_keys=True)
+    """Return the digest of everything that the videos of a run depend on."""
+    relevant = {name: value for name, value in saved_settings.items() if not name.startswith("resume_")}
+    content = json.dumps([relevant, asdict(options), plan_digest], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def finished_film(run: Run, digest: str) -> Manifest | None:
-    """Return the list of outputs of a run whose film is finished, for these very settings; else None.
+def finished_manifest(run: Run, digest: str) -> Manifest | None:
+    """Return the manifest of a run if its main video is finished for the same settings, else None.
 
-    Every file is there as it is listed: pictures whole, films with all their frames, which are counted again. The
-    frames may be removed already, if that is what the settings ask for.
+    Every listed file must exist with its listed size, every PNG must be complete, and every video must have its listed
+    number of frames, which are counted again. Frames that the settings remove may be gone already.
     """
     try:
         manifest = read_manifest(run.manifest_path)
@@ -136,36 +137,36 @@ def _as_listed(run: Run, file: OutputFile) -> bool:
             return count_frames(path) == file.frames
     except (OSError, VideoError):
         return False
-    return path.suffix != ".png" or is_whole(path)
+    return path.suffix != ".png" or is_complete_png(path)
 
 
-def wants_more(settings: Settings) -> bool:
-    """Tell whether a film's frames are used for more than the film itself."""
+def has_extra_outputs(settings: Settings) -> bool:
+    """Tell whether upscaled or interpolated videos are made from the frames."""
     return upscales(settings) or interpolates(settings)
 
 
 def post_produce(rendered: Rendered, manifest: Manifest, cancel: CancelToken, report: Report) -> Manifest:
-    """Make of the frames what the settings ask for, remove what they do not keep, and return the list of outputs.
+    """Make the videos that the settings ask for, remove the images that they do not keep, and return the manifest.
 
     Args:
-        rendered: the film.
-        manifest: its list of outputs; steps that it holds already are not made again.
-        cancel: asked before each picture.
-        report: is told the share that is done.
+        rendered: the finished run.
+        manifest: its manifest; steps that it lists are not made again.
+        cancel: checked before each image.
+        report: called with the share that is done, 0..1.
 
     Raises:
-        Cancelled, Parked: the job was told to stop; finished steps stay.
-        ModelError: weights are gone or broken since the job was checked.
-        VideoError, DiskFull, RenderError: a file could not be written.
+        Cancelled, Parked: the job was asked to stop; finished steps stay.
+        ModelError: weights have become missing or broken since the job was checked.
+        VideoError, DiskFull, RenderError: a file cannot be written.
     """
     steps = _steps(rendered)
     for number, step in enumerate(steps):
-        if not any(file.kind == step.video and file.name == step.film.name for file in manifest.files):
-            _fresh_folder(step.folder, manifest.film_digest)
+        if not any(file.kind == step.video_kind and file.name == step.video.name for file in manifest.files):
+            _clear_folder(step.folder, manifest.film_digest)
             _make(rendered, step, cancel, _part_of(report, number, len(steps)))
-            manifest = _listed(rendered.run, manifest, step)
+            manifest = _with_step(rendered.run, manifest, step)
     for step in steps:
-        if not step.kept:
+        if not step.keep_images:
             shutil.rmtree(step.folder, ignore_errors=True)
     if rendered.settings.delete_imgs and not rendered.settings.skip_video_creation:
         manifest = _without_frames(rendered, manifest)
@@ -190,13 +191,13 @@ def _upscaled(rendered: Rendered) -> _Step:
     settings, run = rendered.settings, rendered.run
     folder = run.outdir / upscaling.folder_name(run.timestring)
     return _Step(
-        video="upscaled_video",
-        picture="upscaled_frame",
-        film=run.outdir / upscaling.film_name(run.timestring, settings.r_upscale_factor),
+        video_kind="upscaled_video",
+        image_kind="upscaled_frame",
+        video=run.outdir / upscaling.film_name(run.timestring, settings.r_upscale_factor),
         folder=folder,
-        pictures=tuple(folder / run.frame_path(frame).name for frame in range(rendered.frames)),
+        images=tuple(folder / run.frame_path(frame).name for frame in range(rendered.frames)),
         make=_enlarge,
-        kept=settings.r_upscale_keep_imgs,
+        keep_images=settings.r_upscale_keep_imgs,
         fps=rendered.fps,
     )
 
@@ -209,20 +210,20 @@ def _interpolated(rendered: Rendered) -> _Step:
     folder = run.outdir / interpolation.folder_name(run.timestring, engine)
     count = interpolation.frame_count(rendered.frames, x_amount)
     return _Step(
-        video="interpolated_video",
-        picture="interpolated_frame",
-        film=run.outdir / interpolation.film_name(run.timestring, engine, x_amount, slower, of_upscaled),
+        video_kind="interpolated_video",
+        image_kind="interpolated_frame",
+        video=run.outdir / interpolation.film_name(run.timestring, engine, x_amount, slower, of_upscaled),
         folder=folder,
-        pictures=tuple(folder / interpolation.picture_name(engine, number) for number in range(count)),
+        images=tuple(folder / interpolation.picture_name(engine, number) for number in range(count)),
         make=_interpolate,
-        kept=settings.frame_interpolation_keep_imgs,
+        keep_images=settings.frame_interpolation_keep_imgs,
         fps=interpolation.film_fps(rendered.fps, x_amount, slower),
         quiet=slower is not None,
     )
 
 
-def _fresh_folder(folder: Path, made_for: str) -> None:
-    """Empty a folder that holds pictures of other settings."""
+def _clear_folder(folder: Path, made_for: str) -> None:
+    """Empty a folder with images of other settings."""
     record = folder / RECORD
     try:
         same = read_file(record, RECORD_BYTES).decode() == made_for
@@ -236,24 +237,24 @@ def _fresh_folder(folder: Path, made_for: str) -> None:
 
 
 def _make(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) -> None:
-    """Make the pictures of a step and their film; the engine only rests where a network takes its place."""
-    if not all(picture.exists() for picture in step.pictures):
-        step.make(rendered, step, cancel, lambda share: report(PICTURES_SHARE * share))
-    counted = film_of(
-        step.pictures,
-        step.film,
+    """Make the images of a step and their video."""
+    if not all(image.exists() for image in step.images):
+        step.make(rendered, step, cancel, lambda share: report(IMAGES_SHARE * share))
+    counted = encode_video(
+        step.images,
+        step.video,
         fps=step.fps,
         options=rendered.options,
         cancel=cancel,
-        report=lambda share: report(PICTURES_SHARE + (1 - PICTURES_SHARE) * share),
+        report=lambda share: report(IMAGES_SHARE + (1 - IMAGES_SHARE) * share),
         settings_json=rendered.settings_json,
         audio=None if step.quiet else rendered.soundtrack,
         audio_starts_s=rendered.sound_starts_s,
         subtitles=None if step.quiet else rendered.subtitles,
     )
-    if counted != len(step.pictures):
+    if counted != len(step.images):
         raise VideoError(
-            f"The film {step.film.name} has {counted} frames, but {len(step.pictures)} were made."
+            messages.EXTRA_VIDEO_INCOMPLETE(name=step.video.name, found=counted, expected=len(step.images))
         )
 
 
@@ -261,38 +262,38 @@ def _enlarge(rendered: Rendered, step: _Step, cancel: CancelToken, report: Repor
     model, factor = rendered.settings.r_upscale_model, rendered.settings.r_upscale_factor
     with nullcontext() if model == "Lanczos" else rendered.resting():
         upscaler = make_upscaler(model, factor, rendered.device, cancel.check_cancel)
-        enlarge_pictures(_frames(rendered), step.pictures, upscaler, cancel, report)
+        upscale_images(_frames(rendered), step.images, upscaler, cancel, report)
 
 
 def _interpolate(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) -> None:
     settings, name = rendered.settings, rendered.settings.frame_interpolation_engine
-    sources = _upscaled(rendered).pictures if interpolates_upscaled(settings) else _frames(rendered)
+    sources = _upscaled(rendered).images if interpolates_upscaled(settings) else _frames(rendered)
     with nullcontext() if name == "Flow" else rendered.resting():
         engine = make_interpolator(name, rendered.device, cancel.check_cancel)
         x_amount = settings.frame_interpolation_x_amount
-        interpolate_pictures(sources, step.pictures, engine, x_amount, cancel, report)
+        interpolate_images(sources, step.images, engine, x_amount, cancel, report)
 
 
 def _frames(rendered: Rendered) -> list[Path]:
     return [rendered.run.frame_path(frame) for frame in range(rendered.frames)]
 
 
-def _listed(run: Run, manifest: Manifest, step: _Step) -> Manifest:
-    """Return the list of outputs with those of a step, written."""
-    found: list[OutputFile] = [output_file(step.video, step.film, len(step.pictures))]
-    if step.kept:
+def _with_step(run: Run, manifest: Manifest, step: _Step) -> Manifest:
+    """Write and return the manifest with the files of a finished step."""
+    found: list[OutputFile] = [output_file(step.video_kind, step.video, len(step.images))]
+    if step.keep_images:
         found += [
-            replace(output_file(step.picture, path, 1), name=f"{step.folder.name}/{path.name}")
-            for path in step.pictures
+            replace(output_file(step.image_kind, path, 1), name=f"{step.folder.name}/{path.name}")
+            for path in step.images
         ]
-    others = tuple(file for file in manifest.files if file.kind not in (step.video, step.picture))
+    others = tuple(file for file in manifest.files if file.kind not in (step.video_kind, step.image_kind))
     manifest = replace(manifest, files=(*others, *found))
     write_manifest(run.manifest_path, manifest)
     return manifest
 
 
 def _without_frames(rendered: Rendered, manifest: Manifest) -> Manifest:
-    """Strike the frames from the list of outputs, and then remove them."""
+    """Remove the frames from the manifest, then from the disk; return the manifest."""
     kept = tuple(file for file in manifest.files if file.kind != "frame")
     if kept != manifest.files:
         manifest = replace(manifest, files=kept)

@@ -1,6 +1,6 @@
-"""From submitted settings to a plan: every check that can be made before a job is accepted.
+"""From submitted settings to a plan, with every check that is possible before a job is accepted.
 
-Nothing is written, no model is loaded, torch is not imported.
+This module writes nothing, loads no model and does not import torch.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.core.errors import Problem, SettingsError, alike, told
+from deforum_helpers.core.errors import Problem, SettingsError, group_problems, summary_of
 from deforum_helpers.core.net.fetch import Fetcher
 from deforum_helpers.output.paths import IMAGES_FOLDER, SETTINGS_ENDING, resumed_run
 from deforum_helpers.output.runs import resume_problems
+from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.checks import (
     ability_problems,
     depth_warnings,
     face_problems,
     lora_problems,
     lora_warnings,
+    prompt_warnings,
     unread_warnings,
-    word_warnings,
 )
 from deforum_helpers.pipeline.controlnet_checks import (
     blank_problems,
@@ -40,7 +41,11 @@ from deforum_helpers.pipeline.host_facts import (
     plan_problems,
 )
 from deforum_helpers.pipeline.input_files import Downloads, Inputs, find_inputs, speed_warnings, with_controls
-from deforum_helpers.pipeline.overrides import manifest_warnings, overruled_warnings, with_manifest
+from deforum_helpers.pipeline.overrides import (
+    apply_parseq_manifest,
+    parseq_warnings,
+    replaced_setting_warnings,
+)
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import Settings, defaults, examine_settings, flat_settings
@@ -63,17 +68,17 @@ class Prepared:
     """A job that can be rendered.
 
     Args:
-        submitted: the settings as they came, unknown ones included.
-        settings: the checked settings, seed resolved.
+        submitted: the settings as submitted, unknown ones included.
+        settings: the checked settings, with the seed resolved.
         options: the host's options with the job's overrides.
-        plan: the film.
-        warnings: what a person should know, as plain sentences.
-        output_root: where its files go.
-        images_folder: the folder inside `output_root` that holds the folders of runs.
-        model: name of the host's model, or None.
-        resume: timestring of the run that it continues, or None.
-        inputs: the files that the settings name, found.
-        missing: what is asked for and not there, and is left out; each is one of the warnings as well.
+        plan: the plan.
+        warnings: sentences for the user.
+        output_root: folder for all outputs.
+        images_folder: folder inside `output_root` with the folders of runs.
+        model: name of the host's checkpoint, or None.
+        resume: timestring of the run that the job continues, or None.
+        inputs: the input files that the settings name.
+        missing: requested features that are unavailable and left out; `warnings` contains each as well.
     """
 
     submitted: dict[str, Any]
@@ -90,7 +95,7 @@ class Prepared:
 
     @property
     def summary(self) -> dict[str, int]:
-        """Size of the job: frames, diffused_frames, sampling_steps, disk_bytes (an estimate)."""
+        """Size of the job: frames, diffused_frames (key frames), sampling_steps, disk_bytes (an estimate)."""
         return {
             "frames": self.plan.frames,
             "diffused_frames": len(self.plan.key_frames),
@@ -100,7 +105,7 @@ class Prepared:
 
     @property
     def work(self) -> float:
-        """Sampling steps of a megapixel that there are to do; a frame costs about half a step besides."""
+        """Amount of work in megapixel sampling steps; each frame costs about half a step in addition."""
         steps = self.plan.sampling_steps + 0.5 * self.plan.frames
         return steps * self.settings.W * self.settings.H / 1e6
 
@@ -113,17 +118,17 @@ def prepare(
     resume: str | None = None,
     draw_seed: Callable[[], int] = _draw_seed,
 ) -> Prepared:
-    """Check `submitted` and plan its film.
+    """Check `submitted` settings and make the plan.
 
     Args:
-        submitted: settings of any year and notation.
-        facts: of the host that will render.
+        submitted: settings of any version and notation.
+        facts: facts about the host that will render.
         overrides: `options_overrides` of the job.
-        resume: timestring of a run of this very job to continue, whatever its settings say of resuming.
-        draw_seed: gives the seed where the settings ask for a random one.
+        resume: timestring of a run of this job to continue; outranks the resume settings.
+        draw_seed: returns the seed where the settings ask for a random one.
 
     Raises:
-        SettingsError: all problems that could be found.
+        SettingsError: with all problems that were found.
     """
     options, images_folder, option_problems = _options(facts, overrides)
     loaded, found = examine_settings(submitted, {"sampler": facts.samplers, "scheduler": facts.schedulers})
@@ -136,7 +141,7 @@ def prepare(
     settings = _with_seed(settings, facts.output_root, images_folder, resume, draw_seed)
     inputs = find_inputs(settings, options, Downloads(facts.fetcher))
     settings = _with_length(settings, inputs)
-    settings, manifest, broken = with_manifest(settings, inputs.downloads)
+    settings, manifest, broken = apply_parseq_manifest(settings, inputs.downloads)
     inputs = with_controls(inputs, settings)
     later = [
         *inputs.problems,
@@ -171,9 +176,9 @@ def prepare(
 def _planned(
     settings: Settings, options: Options, manifest: Manifest | None, facts: HostFacts, inputs: Inputs
 ) -> tuple[Plan | None, list[Problem]]:
-    """Return the plan, if there can be one, and all that is wrong with it.
+    """Return the plan, or None, and all problems with it.
 
-    Where it cannot be made, what is wrong gives way to defaults, so that the rest is checked as well.
+    Settings that prevent a plan are replaced by defaults, so that the others are checked as well.
     """
     problems: list[Problem] = []
     named: set[str | None] = set()
@@ -186,7 +191,7 @@ def _planned(
                 return None, problems
             problems += new
             named |= {problem.setting for problem in new}
-            if "parseq_manifest" in named:  # which schedules it drives is not known
+            if "parseq_manifest" in named:  # the schedules that it drives are unknown
                 return None, problems
             settings = _without(settings, named)
             continue
@@ -195,8 +200,8 @@ def _planned(
 
 
 def _without(settings: Settings, names: Collection[str | None]) -> Settings:
-    """Return the settings with others that can be read in the place of those of `names`."""
-    readable = defaults() | {"init_images": '{"0": "any.png"}'}  # by default there is none
+    """Return the settings with valid values for those in `names`."""
+    readable = defaults() | {"init_images": '{"0": "any.png"}'}  # its default is empty, which is invalid
     plain = {name: value for name, value in readable.items() if name in names}
     return typed_settings(flat_settings(settings) | plain)
 
@@ -206,25 +211,27 @@ def _plan_problems(plan: Plan, facts: HostFacts, inputs: Inputs) -> list[Problem
 
 
 def _missing(plan: Plan, facts: HostFacts) -> tuple[Problem, ...]:
-    """Return what settings ask for and is not there, where the video can do without it."""
+    """Return a problem for each requested feature that is unavailable and that the run can leave out."""
     return (*face_problems(plan.settings, facts), *lora_problems(plan, facts), *blank_problems(plan))
 
 
 def _plan_warnings(
     plan: Plan, inputs: Inputs, manifest: Manifest | None, facts: HostFacts, asked: Settings
 ) -> tuple[str, ...]:
-    of_manifest = manifest_warnings(manifest) if manifest is not None else ()
-    left_out = (f"{told(group)} It is left out." for group in alike(_missing(plan, facts)))
-    overruled = overruled_warnings(asked, plan.settings, inputs.video_frames)
+    of_manifest = parseq_warnings(manifest) if manifest is not None else ()
+    left_out = (
+        messages.LEFT_OUT(problem=summary_of(group)) for group in group_problems(_missing(plan, facts))
+    )
+    replaced = replaced_setting_warnings(asked, plan.settings, inputs.video_frames)
     of_sound = speed_warnings(inputs, plan.fps, plan.frames)
     of_files = (*of_sound, *_mask_video_warnings(plan, inputs), *mask_warnings(plan, inputs.downloads))
-    of_prompts = (*lora_warnings(plan, facts), *word_warnings(plan, facts))
+    of_prompts = (*lora_warnings(plan, facts), *prompt_warnings(plan, facts))
     of_models = (*control_warnings(plan, facts), *of_prompts, *unread_warnings(plan, facts))
-    return (*left_out, *overruled, *plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
+    return (*left_out, *replaced, *plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
 
 
 def _with_length(settings: Settings, inputs: Inputs) -> Settings:
-    """Return the settings with the length of the video, where that is the film's."""
+    """Return the settings with max_frames from the init video, in modes where it sets the length."""
     if sets_length(settings) and inputs.video_frames:
         return replace(settings, max_frames=inputs.video_frames)
     return settings
@@ -232,14 +239,11 @@ def _with_length(settings: Settings, inputs: Inputs) -> Settings:
 
 def _mask_video_warnings(plan: Plan, inputs: Inputs) -> Iterator[str]:
     if inputs.mask_video is not None and inputs.mask_frames < plan.frames:
-        yield (
-            f"The video of masks has {inputs.mask_frames} frames, the film {plan.frames}; "
-            "its last frame is held to the end."
-        )
+        yield messages.MASK_VIDEO_SHORT(count=inputs.mask_frames, frames=plan.frames)
 
 
 def _options(facts: HostFacts, overrides: Mapping[str, Any] | None) -> tuple[Options, str, list[Problem]]:
-    """Return the host's options with the job's overrides, the images folder they name, and what is wrong with them."""
+    """Return the options with the job's overrides, the images folder that they name, and the problems with them."""
     try:
         options = override(facts.options, dict(overrides or {}))
     except SettingsError as error:
@@ -251,8 +255,8 @@ def _options(facts: HostFacts, overrides: Mapping[str, Any] | None) -> tuple[Opt
     if folder is not None and folder.is_relative_to(root):
         return options, str(folder.relative_to(root)), []
     found = repr(options.outdir_samples)[:80]
-    message = f"The option 'outdir_samples' is {found}, but must name a folder inside the output folder."
     setting, allowed = "options_overrides.outdir_samples", "a folder inside the output folder"
+    message = messages.OUTPUT_FOLDER_OUTSIDE(found=found, allowed=allowed)
     return options, IMAGES_FOLDER, [Problem(message, setting, found=found, allowed=allowed)]
 
 
@@ -263,7 +267,7 @@ def _with_seed(
     resume: str | None,
     draw_seed: Callable[[], int],
 ) -> Settings:
-    """Resolve a random seed; a resumed run keeps the one it was begun with."""
+    """Resolve a random seed; a resumed run keeps the seed that it was started with."""
     if settings.seed >= 0:
         return settings
     seed = _seed_of_run(settings, output_root, images_folder, resume) if resume else None
@@ -271,17 +275,17 @@ def _with_seed(
 
 
 def _seed_of_run(settings: Settings, output_root: Path, images_folder: str, timestring: str) -> int | None:
-    """Return the seed that a run has in its settings file, or None.
+    """Return the seed in the settings file of a run, or None.
 
-    Runs in several folders may have begun in the same second; the one meant has the name that its seed gives it. A
-    name made of other settings that are only known later is trusted, as there is hardly ever a second one.
+    Runs in several folders may have started in the same second; the right one is in the folder whose name follows from
+    its seed. If the name depends on settings that are resolved later, the first settings file found is used.
     """
     others = []
     for path in sorted((output_root / images_folder).glob(f"*/{timestring}{SETTINGS_ENDING}")):
         seed = _saved_seed(path)
         if seed is None:
             continue
-        with suppress(SettingsError):  # of the timestring, which is told elsewhere
+        with suppress(SettingsError):  # about the timestring; `resume_problems` reports it
             run = resumed_run(output_root, replace(settings, seed=seed), timestring, images_folder)
             if run.outdir.name == path.parent.name:
                 return seed
@@ -298,7 +302,7 @@ def _saved_seed(path: Path) -> int | None:
 
 
 def _bytes_of_run(images: Path, timestring: str | None) -> int:
-    """Return how much of a run is on the disk."""
+    """Return the size of the files of a run, in bytes."""
     sizes: list[int] = []
     for path in images.glob(f"*/{timestring}_*") if timestring else ():
         with suppress(OSError):

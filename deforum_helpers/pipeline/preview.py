@@ -1,4 +1,4 @@
-"""What goes on beside the rendering where options ask for it: films of the frames so far, a log of every step."""
+"""Output during a run that the options ask for: videos of the frames so far, and a log line for each key frame."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from deforum_helpers.core.errors import RenderError
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.output.partial_video import GrowingFilm
+from deforum_helpers.output.partial_video import PartialVideo
 from deforum_helpers.output.paths import Run
+from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.settings.host_options import PREVIEWS
@@ -25,47 +26,47 @@ from deforum_helpers.settings.modes import is_reversed
 logger = logging.getLogger(__name__)
 
 OFF, PAUSING, CONCURRENT = PREVIEWS
-LOOK_EVERY_S = 0.02
+POLL_EVERY_S = 0.02
 LONGEST_WAIT_S = 60.0
 
 
-class Aside:
-    """Follows the rendering of one film; a context manager.
+class RunPreview:
+    """Makes preview videos of one run; a context manager.
 
-    Its end waits for a preview that is being made, or ends that where the rendering ended early.
+    On exit it waits for a preview in progress, or aborts it if the run ended with an error.
 
     Args:
         prepared: the job.
-        run: names the files.
-        frames_done: frames that an earlier attempt has written.
-        cancel: asked while the rendering waits for a preview.
+        run: paths of the files.
+        frames_done: number of frames that an earlier attempt wrote.
+        cancel: checked while the run waits for a preview.
     """
 
     def __init__(self, prepared: Prepared, run: Run, frames_done: int, cancel: CancelToken) -> None:
         self._prepared = prepared
         self._run = run
         self._cancel = cancel
-        self._film: GrowingFilm | None = None
+        self._video: PartialVideo | None = None
         self._shown = self._noted = frames_done
         self._noted_at = time.monotonic()
         self._failed = prepared.settings.store_frames_in_ram
         self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Aside:
+    def __enter__(self) -> RunPreview:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None and self._film is not None:
-            self._film.abort()
+        if kind is not None and self._video is not None:
+            self._video.abort()
         if self._thread is not None:
             self._thread.join()
-        if self._film is not None:
-            self._film.abort()
+        if self._video is not None:
+            self._video.abort()
 
-    def note(self, frames: int) -> None:
-        """Take note that the first `frames` of the film are drawn."""
+    def update(self, frames: int) -> None:
+        """Note that the first `frames` frames are generated, and start a preview if one is due."""
         options = self._prepared.options
         if options.deforum_debug_mode_enabled:
             self._log(frames)
@@ -77,28 +78,28 @@ class Aside:
             return
         self._shown = frames
         try:
-            self._film = self._film or self._begun()
+            self._video = self._video or self._new_video()
         except RenderError as error:
             self._fail(error)
             return
         self._thread = threading.Thread(
-            target=self._preview, args=(self._film, frames), name="deforum-preview"
+            target=self._preview, args=(self._video, frames), name="deforum-preview"
         )
         self._thread.start()
         while options.deforum_preview == PAUSING and self._thread.is_alive():
             self._cancel.check()
-            self._thread.join(LOOK_EVERY_S)
+            self._thread.join(POLL_EVERY_S)
 
     def _log(self, frames: int) -> None:
         seconds = time.monotonic() - self._noted_at
         keys = self._prepared.plan.key_frames
         first, end = (bisect_left(keys.indices, frame) for frame in (self._noted, frames))
         for key in keys[first:end]:
-            logger.info("%s %.2f s.", _described(key), seconds)
+            logger.info("%s %.2f s.", _summary(key), seconds)
 
-    def _begun(self) -> GrowingFilm:
+    def _new_video(self) -> PartialVideo:
         prepared, options = self._prepared, self._prepared.options
-        return GrowingFilm(
+        return PartialVideo(
             self._run.preview_path,
             width_px=prepared.settings.W,
             height_px=prepared.settings.H,
@@ -110,33 +111,33 @@ class Aside:
             backwards=is_reversed(prepared.settings),
         )
 
-    def _preview(self, film: GrowingFilm, frames: int) -> None:
-        """Let the film grow to the first `frames`; one that fails is the last: the film itself is what counts."""
+    def _preview(self, video: PartialVideo, frames: int) -> None:
+        """Extend the preview video to the first `frames` frames. A failure ends the previews, never the run."""
         try:
-            new = sorted(map(self._prepared.plan.video_index, range(film.frames, frames)))
-            film.extend(self._frame(number) for number in new)
+            new = sorted(map(self._prepared.plan.video_index, range(video.frames, frames)))
+            video.extend(self._frame(number) for number in new)
         except RenderError as error:
             self._fail(error)
 
     def _fail(self, error: RenderError) -> None:
         self._failed = True
-        if self._cancel.wish == "none":
-            logger.warning("No more preview films are made of this job: %s", error)
+        if self._cancel.stop_request == "none":
+            logger.warning("This job gets no more preview videos: %s", error)
 
     def _frame(self, number: int) -> NDArray[np.uint8]:
-        """Return a frame from its file; the thread that writes them may be a few behind."""
+        """Return a frame from its file, (H, W, 3) uint8; waits for the thread that writes the files."""
         path = self._run.frame_path(number)
         deadline = time.monotonic() + LONGEST_WAIT_S
         while not path.exists():
-            if self._cancel.wish != "none":
-                raise RenderError("The job stops.")
+            if self._cancel.stop_request != "none":
+                raise RenderError(messages.PREVIEW_STOPPED())
             if time.monotonic() > deadline:
-                raise RenderError(f"Frame {number} was not written within {LONGEST_WAIT_S:.0f} seconds.")
-            time.sleep(LOOK_EVERY_S)
+                raise RenderError(messages.PREVIEW_FRAME_LATE(frame=number, seconds=LONGEST_WAIT_S))
+            time.sleep(POLL_EVERY_S)
         return read_frame(path)
 
 
-def _described(key: KeyFrame) -> str:
+def _summary(key: KeyFrame) -> str:
     request = key.request
     last = key.stop - 1
     frames = f"Frame {key.index}" if last == key.index else f"Frames {key.index} to {last}"

@@ -1,4 +1,4 @@
-"""Where a run goes on that was stopped, and what a person should know of how it goes on."""
+"""Where a stopped run continues, and the warnings about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.paths import Run
-from deforum_helpers.output.runs import check_fits, films, frames_from, set_aside, whole_frames
+from deforum_helpers.output.runs import (
+    check_fits,
+    count_complete_frames,
+    derived_files,
+    frame_files_from,
+    set_aside,
+)
+from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.resume_state import LARGEST_BYTES, ResumeState, decode_state
@@ -22,15 +29,15 @@ from deforum_helpers.render.state import State
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run goes on.
+    """Where a run continues.
 
     Args:
-        state: what the next step starts from. That step may draw frames again which are there; those stay.
+        state: state before the next step. The step may generate existing frames again; their files stay.
         frames_done: number of frames on disk, 0 .. frames_done - 1.
-        made_by: what generates the frames from now on.
-        other_settings: the frames from now on follow other settings than the run was begun with.
-        from_frames: the state is that of the frames on disk, not a saved one, and still lacks its colour reference.
-        warnings: what a person should know about it, as plain sentences.
+        made_by: the engine and checkpoint that generate the remaining frames.
+        other_settings: the remaining frames follow other settings than the run was started with.
+        from_frames: the state was made from the frames on disk, not from a resume state, and lacks the color reference.
+        warnings: sentences for the user.
     """
 
     state: State
@@ -41,29 +48,29 @@ class Start:
     warnings: tuple[str, ...] = ()
 
 
-def maker(prepared: Prepared, engine: Engine) -> str:
-    """Return what generates the frames of a job: its engine and, where it has one, its model."""
+def generator_name(prepared: Prepared, engine: Engine) -> str:
+    """Return the engine of a job and, if it has one, its checkpoint: "diffusers with base.safetensors"."""
     return f"{engine.name} with {prepared.model}" if prepared.model else engine.name
 
 
 def resumed_start(prepared: Prepared, run: Run, engine: Engine) -> Start | None:
-    """Read where a run stands: at its first missing frame; None if it has no frame.
+    """Return the start at the first missing frame of a run; None if the run has no frame.
 
-    A checkpoint of the same plan gives the state exactly. Without one, with other settings, or where frames were
-    deleted since, the state is made of the frames that are there. What would be overwritten is set aside.
+    A resume state of the same plan gives the state exactly. Without one, with other settings, or with frames deleted
+    since, the state is made from the frames on disk. Files that would be overwritten are moved away.
 
     Args:
-        prepared: the job as it is to go on.
-        run: the run.
-        engine: generates what is left of it.
+        prepared: the job.
+        run: the run to continue.
+        engine: generates the remaining frames.
 
     Raises:
-        CheckpointError: the run cannot go on from what is there.
+        CheckpointError: the run cannot be resumed.
     """
     saved = _saved(run, engine)
     known = saved.frames_done if saved else 0
-    plan, made_by = prepared.plan, maker(prepared, engine)
-    done = whole_frames(run, known, depth=prepared.settings.save_depth_maps, shown=plan.video_index)
+    plan, made_by = prepared.plan, generator_name(prepared, engine)
+    done = count_complete_frames(run, known, depth=prepared.settings.save_depth_maps, shown=plan.video_index)
     if not done:
         return None
     newest = read_frame(run.frame_path(plan.video_index(done - 1)))
@@ -78,85 +85,73 @@ def resumed_start(prepared: Prepared, run: Run, engine: Engine) -> Start | None:
         state = _state_at(plan, done, saved, run, engine)
         other = saved is not None and saved.digest != plan.digest
         start = Start(state, done, made_by, from_frames=True, other_settings=other)
-    said = [_how_it_goes_on(start, saved, plan, run), _other_maker(start, saved, run)]
-    said.append(_set_aside(run, start, plan))
-    return replace(start, warnings=tuple(filter(None, said)))
+    warnings = [_start_warning(start, saved, plan, run), _engine_warning(start, saved, run)]
+    warnings.append(_move_leftovers(run, start, plan))
+    return replace(start, warnings=tuple(filter(None, warnings)))
 
 
 def frame_image(run: Run, frame: int, engine: Engine) -> Image:
-    """Return a frame of a run as the loop knows it, (3, H, W) on the engine's device."""
+    """Return a frame of a run as an image on the engine's device: (3, H, W), 0..1."""
     return from_bytes(read_frame(run.frame_path(frame)), engine.device)
 
 
 def _saved(run: Run, engine: Engine) -> ResumeState | None:
     try:
-        return decode_state(read_file(run.checkpoint_path, LARGEST_BYTES + 1), engine.device)
+        return decode_state(read_file(run.resume_state_path, LARGEST_BYTES + 1), engine.device)
     except UnusableFile as error:
         if error.absent and is_file(run.settings_path):
             return None
         if error.absent:
-            message = (
-                f"The run {run.timestring} is gone: {run.outdir.name!r} has no checkpoint. Render it anew."
-            )
+            message = messages.RUN_LOST(run=run.timestring, folder=run.outdir.name)
         else:
-            message = f"The run {run.timestring} cannot be resumed: its checkpoint {error}. Render it anew."
+            message = messages.RUN_STATE_UNREADABLE(run=run.timestring, reason=error)
         raise CheckpointError(message) from error
 
 
 def _state_at(plan: Plan, done: int, saved: ResumeState | None, run: Run, engine: Engine) -> State:
-    """Return the state before the step that makes frame `done`, of the frames on disk."""
+    """Return the state before the step that generates frame `done`, made from the frames on disk."""
     steps = bisect_right(plan.key_frames.stops, done)
     while steps < len(plan.key_frames) and plan.key_frames[steps].dissolve not in (
         None,
         plan.key_frames[steps].index,
     ):
-        steps -= 1  # frames of a dissolve show two scenes; both are generated again from where it begins
+        steps -= 1  # a frame of a dissolve shows two scenes, so both are generated again from its start
     place = plan.key_frames[steps].index if steps < len(plan.key_frames) else done
     flow = saved.state.flow if saved and saved.frames_done == place else None
     return State(steps, frame_image(run, plan.video_index(place - 1), engine) if place else None, None, flow)
 
 
-def _how_it_goes_on(start: Start, saved: ResumeState | None, plan: Plan, run: Run) -> str:
+def _start_warning(start: Start, saved: ResumeState | None, plan: Plan, run: Run) -> str:
     done, name = start.frames_done, run.timestring
     if not start.from_frames:
         return ""
     if saved is None and done == plan.frames:
-        return f"The run {name} has no checkpoint; all of its {done} frames are there and stay as they are."
+        return messages.RUN_COMPLETE_WITHOUT_STATE(run=name, frames=done)
     if saved is None:
-        return (
-            f"The run {name} has no checkpoint: it goes on at frame {done}, the first that is missing, by the "
-            "settings as they are now."
-        )
+        return messages.RUN_WITHOUT_STATE(run=name, frame=done)
     if done < saved.frames_done:
-        return (
-            f"Frame {done} of the run {name} is missing: it goes on there, by the settings as they are now."
-        )
-    return (
-        f"The settings differ from those that the run {name} was begun with; frames from {done} on follow the "
-        "new ones."
-    )
+        return messages.RUN_FRAME_MISSING(run=name, frame=done)
+    return messages.RUN_SETTINGS_DIFFER(run=name, frame=done)
 
 
-def _other_maker(start: Start, saved: ResumeState | None, run: Run) -> str:
-    """Tell of another engine or model than the run was begun with; one that a run does not name is not known."""
+def _engine_warning(start: Start, saved: ResumeState | None, run: Run) -> str:
+    """Warn if the run was started with another engine or checkpoint; old resume states name none."""
     if saved is None or saved.made_by in ("", start.made_by):
         return ""
-    return (
-        f"The run {run.timestring} was begun by {saved.made_by}; frames from {start.frames_done} on are generated "
-        f"by {start.made_by} and may look different. Cancel the job to keep it as it is, and resume it where it "
-        "was begun."
+    return messages.RUN_ENGINE_DIFFERS(
+        run=run.timestring, found=saved.made_by, frame=start.frames_done, engine=start.made_by
     )
 
 
-def _set_aside(run: Run, start: Start, plan: Plan) -> str:
-    """Set aside what the frames to come would overwrite, and tell where it is.
+def _move_leftovers(run: Run, start: Start, plan: Plan) -> str:
+    """Move the files that the remaining frames would overwrite, and return a warning that names the folder.
 
-    A run that goes on from its checkpoint completes the film of the same frames, so the shorter one gives way.
+    A run that continues from its resume state completes the same video, so that is overwritten.
     """
-    names = frames_from(run, start.frames_done, plan.video_index) + (films(run) if start.from_frames else [])
+    names = frame_files_from(run, start.frames_done, plan.video_index) + (
+        derived_files(run) if start.from_frames else []
+    )
     if not names:
         return ""
-    return (
-        f"What the run {run.timestring} had beyond its first {start.frames_done} frames is kept in the folder "
-        f"{set_aside(run, names)!r}."
-    )
+    folder = set_aside(run, names)
+    return messages.RUN_FILES_MOVED(run=run.timestring, frames=start.frames_done, folder=folder)

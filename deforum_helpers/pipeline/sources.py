@@ -15,7 +15,7 @@ from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
 from deforum_helpers.image.mask import Mask, mask_of, read_alpha, read_mask
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.extraction import extract_frames, extracted_paths
-from deforum_helpers.media.footage import Footage
+from deforum_helpers.media.footage import VideoInfo
 from deforum_helpers.models.flow.estimators import FlowEstimator, make_flow_estimator
 from deforum_helpers.models.segmentation.models import make_finder
 from deforum_helpers.pipeline.controlnet_inputs import unpacked_controls, unpacked_files
@@ -103,7 +103,7 @@ def with_videos(context: RenderContext, prepared: Prepared, outdir: Path) -> Ren
     device, cancel = context.engine.device, context.cancel
     inputs, settings = prepared.inputs, prepared.settings
 
-    def extracted(footage: Footage, folder: str) -> tuple[Path, ...]:
+    def extracted(footage: VideoInfo, folder: str) -> tuple[Path, ...]:
         return extract_frames(
             footage,
             outdir / folder,

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deforum_helpers.core.bounded_json import TooMuch, parse_json
+from deforum_helpers.core.bounded_json import JsonTooLarge, parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.render import messages
 from deforum_helpers.schedule import Timeline, key_frame
@@ -128,7 +128,7 @@ def _parsed(text: str) -> object:
         raise SettingsError(
             [Problem(message, SETTING, column=error.pos + 1, found=text[:60], allowed='{"0": "a.png"}')]
         ) from None
-    except TooMuch as error:
+    except JsonTooLarge as error:
         allowed = '{"0": "a.png", "max_f/2": "b.png"}'
         too_large = messages.GUIDES_TOO_LARGE(setting=SETTING, reason=error, allowed=allowed)
         raise SettingsError([Problem(too_large, SETTING, allowed=allowed)]) from None

@@ -1,4 +1,4 @@
-"""Schedules, prompts and seeds: the texts of a settings file, expanded to one value per frame."""
+"""Schedules, prompts and seeds, expanded from the texts of a settings file to one value per frame."""
 
 from __future__ import annotations
 

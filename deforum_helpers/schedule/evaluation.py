@@ -1,4 +1,4 @@
-"""Expressions evaluated over stretches of frames, within a bounded amount of work."""
+"""Evaluation of expressions over ranges of frames, within a bounded amount of work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deforum_helpers.schedule.timeline import Timeline
 
 MAX_WORK = 30_000_000
 _REAL_FROM_0_ON = frozenset({"**", "pow", "sqrt", "log", "log10"})
-_CHUNK = 8192  # so many frames at a time stay in the processor's cache
+_CHUNK = 8192  # frames evaluated at a time: few enough for the CPU cache
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ class Evaluation:
     """Evaluates the expressions of one setting.
 
     Args:
-        timeline: what the names in expressions mean.
+        timeline: gives the values of names in expressions.
     """
 
     def __init__(self, timeline: Timeline) -> None:
@@ -38,14 +38,14 @@ class Evaluation:
     ) -> Floats:
         """Return the values over the frames `first` to `end` - 1, float64, shape (end - first,).
 
-        The first frame whose value is infinite or beyond 2**53 is noted in `reading` as a problem. A frame without a
-        value, which is NaN or complex, stays NaN.
+        If a value is infinite or beyond 2**53, the first such frame is added to `reading` as a problem. Undefined
+        values (NaN or complex) are NaN.
 
         Args:
-            extra_work: what the caller does per frame with the value, in operations.
+            extra_work: operations that the caller performs per value.
 
         Raises:
-            SettingsError: the expressions so far take more than `MAX_WORK` operations.
+            SettingsError: the expressions so far need more than `MAX_WORK` operations.
         """
         frames = end - first
         self._work += (expression.nodes + extra_work) * frames
@@ -73,7 +73,7 @@ class Evaluation:
         return np.zeros(frames)
 
     def refuse(self, reading: Reading, expression: Expression, frame: int) -> None:
-        """Note in `reading` that the expression has no usable value at a frame, and which part of it is to blame."""
+        """Add a problem to `reading`: the operation that has no usable value at a frame."""
         culprit = self.culprit(expression, frame)
         reading.refuse(
             reading.problem(
@@ -95,10 +95,10 @@ class Evaluation:
     def whole_values(
         self, reading: Reading, expression: Expression, first: int, end: int, *, extra_work: int = 0
     ) -> Floats:
-        """Return the values; frames without one have that of the straight line between their neighbours.
+        """Return the values as `values` does, with undefined ones interpolated linearly from their neighbors.
 
-        Where no frame of them has a value, those of the whole video are the neighbours. That none has is a problem,
-        noted in `reading`; the others are told as a warning.
+        If all of the range is undefined, the neighbors are sought in the whole video. If there are none, that is a
+        problem in `reading`; otherwise a warning names the interpolated frames.
         """
         values = self.values(reading, expression, first, end, extra_work=extra_work)
         undefined = first + np.flatnonzero(np.isnan(values))
@@ -115,7 +115,7 @@ class Evaluation:
         return np.interp(np.arange(first, end), known_from + known, values[known])
 
     def warn_of_gaps(self, reading: Reading, expression: Expression, frames: Sequence[int]) -> None:
-        """Name the frames at which an expression has no value."""
+        """Add a warning that names the frames where an expression is undefined."""
         culprit = self.culprit(expression, frames[0])
         reading.warn(
             culprit.place,
@@ -124,7 +124,7 @@ class Evaluation:
         )
 
     def printed(self, reading: Reading, expression: Expression, first: int, end: int) -> list[str]:
-        """Return the values over the frames as text: whole numbers without a point, others in full length."""
+        """Return the values over the frames as text: integers without a decimal point, others at full precision."""
         values = self.whole_values(reading, expression, first, end, extra_work=20)
         scope = self._timeline.scope(first, end)
         with np.errstate(all="ignore"):

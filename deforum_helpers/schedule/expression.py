@@ -1,4 +1,4 @@
-"""The tree of an expression: numbers, names and operations, walked once for all frames at a time."""
+"""Expressions: their parser, and the syntax tree that is evaluated for all frames at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Scope: TypeAlias = Mapping[str, Value]
 
 
 class Number(NamedTuple):
-    """A literal; `whole` if it is written without dot and exponent. `place`: index in the text."""
+    """A literal; `whole` if written without decimal point and exponent. `place`: index in the text."""
 
     value: np.float64
     whole: bool
@@ -75,7 +75,7 @@ Node: TypeAlias = "Number | Name | Operation"
 
 
 class Culprit(NamedTuple):
-    """An operation without a finite value: its place in the text, an account of it, and its symbol, "" = none."""
+    """The operation without a finite value: its index in the text, a description, and its symbol, "" = none."""
 
     place: int
     account: str
@@ -83,38 +83,38 @@ class Culprit(NamedTuple):
 
 
 class Expression(NamedTuple):
-    """A parsed expression; `nodes` is its size."""
+    """A parsed expression; `nodes` is the number of its nodes."""
 
     root: Node
     nodes: int
 
     def at(self, scope: Scope) -> Value:
-        """Return its value for the names of `scope`: float64, a scalar or one number per frame."""
+        """Return the value for the variables of `scope`: float64, a scalar or one number per frame."""
         return self.root.at(scope)
 
     def whole(self, scope: Scope) -> Any:
-        """Return where the value counts as a whole number in print: bool, a scalar or one per frame.
+        """Return whether the value is printed as an integer: bool, a scalar or one per frame.
 
-        Whole numbers stay whole under + - * // % ** and comparisons; division, a decimal point and the
-        mathematical functions make fractions.
+        Integers stay integers under + - * // % ** and comparisons; division, a decimal point and the mathematical
+        functions give fractions.
         """
         return _whole(self.root, scope)
 
     def culprit(self, scope: Scope) -> Culprit:
-        """Return the innermost operation without a finite value; `scope` is scalar."""
+        """Return the innermost operation without a finite value; `scope` holds scalars."""
         value, found = _traced(self.root, scope)
         return found or Culprit(self.root.place, _told(self.root, [], value), "")
 
 
 def is_truth(node: Node) -> bool:
-    """Tell whether the node is a comparison, or comparisons joined by & | ^: `~` then means not."""
+    """Return whether the node is a comparison, or comparisons joined by & | ^, where `~` means not."""
     if not isinstance(node, Operation):
         return False
     return node.symbol in TRUTHS or (node.symbol in TRUTH_KEEPING and all(map(is_truth, node.operands)))
 
 
 def is_whole_constant(node: Node) -> bool:
-    """Tell whether the node is made of whole numbers alone, written as such: `3`, `-3` or `(1+2)`."""
+    """Return whether the node consists of integer literals only: `3`, `-3` or `(1+2)`."""
     if not isinstance(node, Operation):
         return isinstance(node, Number) and node.whole
     return node.symbol in WHOLE | WHOLE_KEEPING and all(map(is_whole_constant, node.operands))
@@ -163,7 +163,7 @@ MAX_CHARACTERS = 8192
 MAX_NODES = 1000
 MAX_HEIGHT = 200
 MAX_NESTING = 50
-MAX_MAGNITUDE = 2.0**53  # float64 counts whole numbers, such as seeds, up to here
+MAX_MAGNITUDE = 2.0**53  # float64 represents every integer, such as a seed, up to here
 
 _TOKEN = re.compile(
     r"""
@@ -186,8 +186,8 @@ _ADVICE = {
     "if": "write where(condition, value if true, value if false)",
     "else": "write where(condition, value if true, value if false)",
     "=": "write == to compare",
-    ",": "a decimal number is written with a point",
-    ";": "a comma stands between key frames",
+    ",": "write a decimal number with a point",
+    ";": "write a comma between key frames",
     "asin": "write arcsin",
     "acos": "write arccos",
     "atan": "write arctan",
@@ -226,17 +226,17 @@ def parse_expression(
     frame: int | None = None,
     close_brackets: bool = False,
 ) -> Expression:
-    """Read an expression.
+    """Parse an expression.
 
     Args:
-        reading: holds the text.
-        start, end: where in the text the expression stands.
-        names: the variables it may use.
-        frame: the key frame it belongs to, for the error.
-        close_brackets: a bracket still open at the end counts as closed.
+        reading: the text; warnings are added to it.
+        start, end: range of the expression in the text.
+        names: the variables that it may use.
+        frame: its key frame, for messages.
+        close_brackets: whether brackets still open at the end count as closed.
 
     Raises:
-        SettingsError: with setting, frame, column, what was found and what is allowed.
+        SettingsError: a syntax error, with setting, frame, column, and the found and the expected text.
     """
     while end > start and reading.text[end - 1].isspace():
         end -= 1

@@ -1,7 +1,7 @@
 """The operators and functions of expressions, over whole arrays of float64.
 
-None of them raises: what has no real value is nan, what is too large is inf, and the caller judges the
-result. They are called under `numpy.errstate(all="ignore")`.
+None of them raises: undefined values are nan, too large ones inf, and the caller checks the result. They are called
+under `numpy.errstate(all="ignore")`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _shift_right(value: Value, places: Value) -> Value:
 
 
 def inverted_bits(value: Value) -> Value:
-    """Return `~value` of whole numbers, nan elsewhere."""
+    """Return `~value` of integers, nan elsewhere."""
     return np.where(_exact(value), -1.0 - value, np.nan)
 
 
@@ -85,7 +85,7 @@ def smooth_noise(x: Value, seed: Value) -> Value:
 
     Args:
         x: float64, any shape; nan where |x| is 2**52 or more.
-        seed: scalar; another seed, another curve.
+        seed: scalar; each seed gives another curve.
 
     The numbers at the whole positions come from the finaliser of SplitMix64; between them runs the
     quintic 6f^5 - 15f^4 + 10f^3, so slope and curvature are 0 at every whole x.

@@ -1,4 +1,4 @@
-"""What people get wrong where a second colon stands between two commas, and what it plainly means."""
+"""The grammar of schedules: key frames and their values, read leniently where a mistake has one evident meaning."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _BLANKS_AND_QUOTES = " \t\r\n'\""
 
 
 def is_doubled(text: str, frame: Span, middle: Span) -> bool:
-    """Tell whether `middle` is the frame once more, as in `0: 0: (1)`."""
+    """Return whether `middle` repeats the frame, as in `0: 0: (1)`."""
     again = text[middle.start : middle.end].strip(_BLANKS_AND_QUOTES)
     return bool(again) and again == text[frame.start : frame.end].strip(_BLANKS_AND_QUOTES)
 
 
 def two_frames(text: str, frame: Span, middle: Span) -> tuple[int, int] | None:
-    """Return both numbers where `middle` is a plain frame too, as in `0: 4: (1)`, else None."""
+    """Return both numbers if `middle` is a plain frame too, as in `0: 4: (1)`, else None."""
     both = [text[span.start : span.end].strip(_BLANKS_AND_QUOTES) for span in (frame, middle)]
     if not all(re.fullmatch("[0-9]{1,9}", one) for one in both):
         return None
@@ -33,7 +33,7 @@ def two_frames(text: str, frame: Span, middle: Span) -> tuple[int, int] | None:
 
 
 def missing_comma(text: str, middle: Span, words: bool) -> int | None:
-    """Return where a key frame begins inside of a value, or None."""
+    """Return the index of a key frame that begins inside a value because a comma is missing, or None."""
     end = middle.end
     while end > middle.start and text[end - 1].isspace():
         end -= 1
@@ -60,7 +60,7 @@ _CLOSING_QUOTE = {quote: re.compile(rf"{quote}(?=\s*(?:[),:]|\Z))") for quote in
 
 
 class Entry(NamedTuple):
-    """One key frame; `frame` is None where the whole text is a value."""
+    """A key frame and its value; `frame` is None if the whole text is a value."""
 
     frame: Span | None
     value: Span
@@ -68,13 +68,13 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Structure:
-    """Where the brackets and the separators of a text are.
+    """The brackets and separators of a text, by index.
 
     Args:
-        closing: place of the closing bracket by that of its opening one.
+        closing: opening bracket -> its closing bracket.
         unclosed: opening brackets without a closing one.
         stray: closing brackets without an opening one.
-        separators: commas and colons outside of all brackets and quotes, as (place, character).
+        separators: commas and colons outside all brackets and quotes, as (index, character).
     """
 
     closing: dict[int, int]
@@ -84,10 +84,9 @@ class Structure:
 
 
 def plain_entries(text: str) -> dict[int, float] | None:
-    """Return the numbers by frame if the text holds nothing but well-formed `frame: (number)`, else None.
+    """Return the numbers by frame if the text consists of well-formed `frame: (number)` entries, else None.
 
-    The short way for the schedules that most files consist of; also None where a frame is given twice,
-    so that whatever deserves a warning goes the long way.
+    The fast path for most schedules. Also None if a frame is repeated, which the full grammar warns about.
     """
     text = text.rstrip()
     numbers: dict[int, float] = {}
@@ -103,14 +102,14 @@ def plain_entries(text: str) -> dict[int, float] | None:
 
 
 def read_entries(reading: Reading, *, words: bool) -> tuple[list[Entry], Structure]:
-    """Take the text apart.
+    """Split a schedule into key frames and values.
 
     Args:
-        reading: the text; problems and warnings are noted there.
-        words: values are names and texts, which may hold commas and colons without quotes.
+        reading: the text; problems and warnings are added to it.
+        words: whether values are names or texts, which may contain commas and colons without quotes.
 
     Raises:
-        SettingsError: the text is empty, or too long to be read.
+        SettingsError: the text is empty or too long.
     """
     _check_size(reading)
     structure = structure_of(reading)
@@ -144,10 +143,10 @@ def _check_size(reading: Reading) -> None:
 
 
 def structure_of(reading: Reading) -> Structure:
-    """Find brackets, quotes and separators in one pass; a bracket that is never closed encloses nothing.
+    """Find brackets, quotes and separators in one pass; an unclosed bracket encloses nothing.
 
     Raises:
-        SettingsError: more than `MAX_NESTING` brackets are open at once, or closed without being open.
+        SettingsError: more than `MAX_NESTING` brackets are open at once, or have no opening bracket.
     """
     text = reading.text
     marks: list[tuple[int, str]] = []
@@ -180,9 +179,9 @@ def structure_of(reading: Reading) -> Structure:
 
 
 class _Quotes:
-    """Tells quotes around a text from the apostrophe within one.
+    """Distinguishes quotes around a text from apostrophes in it.
 
-    A quote opens a quoted text where a frame or a value may begin, and closes one where either may end.
+    A quote opens a text where a frame or a value may begin, and closes it where either may end.
     """
 
     def __init__(self, text: str) -> None:
@@ -192,7 +191,7 @@ class _Quotes:
         self.end = 0
 
     def open(self, place: int) -> None:
-        """Move `end` behind the quoted text that begins at `place`, if one does."""
+        """Set `end` to the end of the quoted text that begins at `place`, if there is one."""
         begin, self.begin = self.begin, None
         quote = self._text[place]
         if begin is None or quote in self._hopeless or self._text[begin:place].strip():
@@ -216,7 +215,7 @@ def _outer(marks: list[tuple[int, str]], closing: dict[int, int]) -> Iterator[tu
 
 
 def _chunks(reading: Reading, structure: Structure) -> Iterator[list[int]]:
-    """Yield start, colons and end of each piece between two commas."""
+    """Yield start, colons and end of each entry between two commas."""
     chunk = [0]
     for place, character in structure.separators:
         chunk.append(place)
@@ -243,7 +242,7 @@ def _read_chunk(reading: Reading, chunk: list[int], entries: list[Entry], words:
             reading.refuse(reading.problem(place, messages.NOT_A_KEY_FRAME, found=found, allowed=_ENTRY))
         return
     frame, value_start = Span(start, colons[0]), colons[0] + 1
-    inside = 0  # colons of the value: with one it is neither blank nor a frame, and is not looked at again
+    inside = 0  # colons in the value: with one it is neither blank nor a frame, and needs no further check
     for colon in colons[1:]:
         middle = Span(value_start, colon)
         if not inside and is_doubled(reading.text, frame, middle):
@@ -280,9 +279,9 @@ def _first_place(text: str, start: int, end: int) -> int:
 
 
 def unwrapped(text: str, span: Span, structure: Structure) -> Span:
-    """Return the span without blanks and without the brackets and the quotes that enclose all of it.
+    """Return the span without blanks, brackets and quotes that enclose all of it.
 
-    What stands inside quotes is left as it is; brackets that belong to the value stay.
+    Quoted text is not changed; brackets that are part of the value stay.
     """
     start, end = span
     while True:
@@ -306,7 +305,7 @@ def unwrapped(text: str, span: Span, structure: Structure) -> Span:
 
 
 def check_value_length(reading: Reading, span: Span, frame: int) -> bool:
-    """Tell whether a value is short enough to be read, and note a problem if not."""
+    """Return whether a value has an allowed length; if not, add a problem."""
     length = span.end - span.start
     if length > MAX_CHARACTERS:
         found, allowed = str(length), f"a value of at most {MAX_CHARACTERS} characters"

@@ -1,4 +1,4 @@
-"""The frames at which something is keyed: what their texts say, and which of them lie within the run."""
+"""Key frames: the frame number that a key means, and lists of frames for messages."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MAX_KEY_CHARACTERS = 256
 
 
 def key_frame(text: str, timeline: Timeline, setting: str) -> tuple[int, tuple[str, ...]]:
-    """Return the frame that a key such as `30`, `"max_f-2"` or `(max_f/4)` says, rounded towards zero, and warnings.
+    """Return the frame number of a key such as `30`, `"max_f-2"` or `(max_f/4)`, rounded towards zero, and warnings.
 
     Args:
         text: the key.
-        timeline: gives the names that keys know, which are all but `t`.
+        timeline: gives the values of `KEY_FRAME_NAMES`.
         setting: name of the setting, for messages.
 
     Raises:
@@ -42,7 +42,7 @@ def key_frame(text: str, timeline: Timeline, setting: str) -> tuple[int, tuple[s
 
 
 def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
-    """Return the frame that the key at `span` says; it stands there without enclosing brackets and quotes.
+    """Return the frame number of the key at `span`, which excludes enclosing brackets and quotes.
 
     Raises:
         SettingsError: as `key_frame`.
@@ -66,13 +66,13 @@ def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
 
 
 def named_frames(frames: Iterable[int]) -> str:
-    """Return the first few of the frames, as text for a warning."""
+    """Return frames as text for a warning: the first five and the number of the others."""
     named = [str(frame) for frame in frames]
     return ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
 
 
 def named_stretches(frames: Iterable[int]) -> str:
-    """Return ascending frames as text for a warning, neighbours joined, of many stretches the first five.
+    """Return ascending frames as text for a warning, as ranges: the first five and the number of other frames.
 
     >>> named_stretches([2, 3, 4, 8])
     'the frames 2-4, 8'

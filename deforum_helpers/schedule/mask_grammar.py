@@ -1,18 +1,18 @@
-"""Masks that are put together of others by an expression: `!{init_mask} & (<sky> | [clouds.png])`.
+"""Mask expressions, which compose a mask from others: `!{init_mask} & (<sky> | [clouds.png])`.
 
-| written     | is                                                          |
+| syntax      | mask                                                        |
 |-------------|-------------------------------------------------------------|
-| `{name}`    | a mask of the film: one of `MASK_NAMES`                     |
-| `[file]`    | a picture, by its path or address                           |
-| `<words>`   | where the words are seen in the frame                       |
-| `( )`       | what is worked out first                                    |
-| `!a`        | where a is not                                              |
-| `a & b`     | where both are                                              |
-| `a \\ b`     | where a is and b is not                                     |
-| `a ^ b`     | where one is and the other is not                           |
-| `a | b`     | where either is                                             |
+| `{name}`    | a mask of the run: one of `MASK_NAMES`                      |
+| `[file]`    | an image, by its path or address                            |
+| `<words>`   | where the frame shows what the words describe               |
+| `( )`       | evaluated first                                             |
+| `!a`        | the inverse of a                                            |
+| `a & b`     | the intersection                                            |
+| `a \\ b`     | a without b                                                 |
+| `a ^ b`     | either, but not both                                        |
+| `a | b`     | the union                                                   |
 
-The operators bind in this order, `!` tightest; equal ones go from left to right.
+Precedence is in this order, `!` first; equal operators associate to the left.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SPACE = re.compile(r"\s*")
 
 
 class Leaf(NamedTuple):
-    """A mask that is not put together: what kind it is of, and its text without brackets."""
+    """A single mask: its kind, and its text without brackets."""
 
     kind: Kind
     text: str
@@ -60,7 +60,7 @@ class _Token(NamedTuple):
 
 @dataclass(frozen=True)
 class MaskExpression:
-    """An expression in postfix order: each operator stands behind what it works on.
+    """A mask expression in postfix order: each operator follows its operands.
 
     `({everywhere} \\ <sky>)` has the steps everywhere, sky, `\\`.
     """
@@ -69,7 +69,7 @@ class MaskExpression:
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:
-        """The masks that it is put together of, each once, in the order written."""
+        """The single masks, each once, in order of appearance."""
         return tuple(dict.fromkeys(step for step in self.steps if isinstance(step, Leaf)))
 
     def value(
@@ -78,12 +78,12 @@ class MaskExpression:
         inverse: Callable[[T], T],
         pairs: Mapping[Operator, Callable[[T, T], T]],
     ) -> T:
-        """Work the expression out.
+        """Evaluate the expression.
 
         Args:
-            leaf: gives each mask.
-            inverse: what `!` makes of one.
-            pairs: what each of the other operators makes of two.
+            leaf: returns a single mask.
+            inverse: the function of `!`.
+            pairs: the functions of the binary operators.
         """
         stack: list[T] = []
         for step in self.steps:
@@ -100,16 +100,16 @@ class MaskExpression:
 def parse_mask(
     text: str, setting: str, *, whole: str | None = None, frame: int | None = None
 ) -> MaskExpression:
-    """Read a mask expression.
+    """Parse a mask expression.
 
     Args:
         text: the expression.
         setting: name of the setting that holds it, for messages.
-        whole: the setting's whole text, in which columns are counted; by default the expression itself.
+        whole: the setting's whole text, for column numbers; by default the expression itself.
         frame: key frame of the expression, for messages.
 
     Raises:
-        SettingsError: it cannot be read; the message has the column, what stands there and what may.
+        SettingsError: a syntax error, with the column, and the found and the expected text.
     """
     fault = _Fault(Reading(setting, whole or text), text, frame)
     if len(text) > MAX_CHARACTERS:
@@ -123,7 +123,7 @@ def parse_mask(
 
 
 class _Fault(NamedTuple):
-    """Makes the error of a place in the expression."""
+    """Builds the error for an index in the expression."""
 
     reading: Reading
     text: str
@@ -132,14 +132,14 @@ class _Fault(NamedTuple):
     def at(self, place: int, message: Message, found: str, allowed: str) -> SettingsError:
         offset = max(
             0, self.reading.text.find(self.text)
-        )  # of the many masks of a schedule only a wrong one is sought
+        )  # searched for only on an error, as a schedule has many masks
         return SettingsError(
             [self.reading.problem(offset + place, message, found=found, allowed=allowed, frame=self.frame)]
         )
 
 
 def _postfix(text: str, fault: _Fault) -> list[Step]:
-    """Order the tokens by Dijkstra's two stacks: operators wait until a weaker one comes."""
+    """Return the tokens in postfix order (shunting-yard algorithm)."""
     output: list[Step] = []
     waiting: list[_Token] = []
     wants_operand = True

@@ -1,4 +1,4 @@
-"""Parseq manifests: schedules that another program has worked out frame by frame."""
+"""Parseq manifests: schedules that Parseq has evaluated frame by frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.core.bounded_json import TooMuch, parse_json
+from deforum_helpers.core.bounded_json import JsonTooLarge, parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.prompt_text import NEGATIVE_MARK, split_negative, with_marks
@@ -31,7 +31,7 @@ MOTION = (
     *("rotation_3d_x", "rotation_3d_y", "rotation_3d_z"),
     *("perspective_flip_theta", "perspective_flip_phi", "perspective_flip_gamma"),
 )
-# Schedules whose field has another name than theirs without _schedule.
+# Schedules whose field name is not their own name without _schedule.
 FIELD_OF: Mapping[str, str] = {
     "cfg_scale_schedule": "scale",
     "sampler_schedule": "sampler_schedule",
@@ -47,15 +47,15 @@ FIELD_OF: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest as it was read.
+    """A parsed manifest.
 
     Args:
-        rendered: the fields of each given frame, by its number, ascending; frame numbers may be left out.
-        fps: frames per second of the film, or None.
-        cadence: every how many frames one is diffused, or None.
-        uses_deltas: whether moves are read from the fields that end in _delta.
+        rendered: the fields of each frame by its number, ascending; frames may be missing.
+        fps: frames per second of the video, or None.
+        cadence: distance between two key frames, or None.
+        uses_deltas: whether camera moves are read from the fields that end in _delta.
         summary: the manifest without its frames.
-        warnings: what was read leniently, as plain sentences.
+        warnings: sentences about lenient readings.
     """
 
     rendered: Mapping[int, Mapping[str, Any]]
@@ -67,23 +67,23 @@ class Manifest:
 
     @property
     def frames(self) -> int:
-        """Length of the film: the last given frame is its last."""
+        """Length of the video: up to the last frame of the manifest."""
         return max(self.rendered) + 1
 
     @property
     def fields(self) -> frozenset[str]:
-        """The fields of the first given frame, which are those that count."""
+        """The fields of the first frame; fields that occur only later are not read."""
         return frozenset(self.rendered[min(self.rendered)])
 
     def field_of(self, schedule: str) -> str | None:
-        """Return the field that drives a schedule, or None where its own text does."""
+        """Return the field that replaces a schedule, or None if the schedule's own text applies."""
         field = field_of(schedule)
         if schedule in MOTION and self.uses_deltas:
             field += "_delta"
         return field if field in self.fields else None
 
     def without_delta(self, schedule: str) -> bool:
-        """Tell whether a move has a total here but no change per frame, which is what is read."""
+        """Return whether a camera move has only its total here, although changes per frame are read."""
         return (
             schedule in MOTION
             and self.uses_deltas
@@ -92,10 +92,10 @@ class Manifest:
         )
 
     def numbers(self, field: str, frames: int) -> NDArray[np.float64]:
-        """Return one number per frame: straight lines across gaps, the last number to the end.
+        """Return one number per frame, (frames,) float64: linear across gaps, the last number held to the end.
 
         Raises:
-            SettingsError: a value is no finite number.
+            SettingsError: a value is not a finite number.
         """
         given = {
             frame: values[field] for frame, values in self.rendered.items() if values.get(field) is not None
@@ -110,7 +110,7 @@ class Manifest:
         return values
 
     def texts(self, field: str, frames: int) -> tuple[str, ...]:
-        """Return one text per frame, each held until the next; before the first one it is the first."""
+        """Return one text per frame, each held until the next; frames before the first one get the first."""
         given = {
             frame: values[field] for frame, values in self.rendered.items() if values.get(field) is not None
         }
@@ -127,7 +127,7 @@ class Manifest:
         return tuple(texts)
 
     def prompts(self, frames: int) -> PromptSeries | None:
-        """Return the manifest's prompts as they are, or None where it has none."""
+        """Return the manifest's prompts, or None if it has none."""
         if PROMPT_FIELD not in self.fields:
             return None
         given = self.texts(PROMPT_FIELD, frames)
@@ -147,21 +147,21 @@ class Manifest:
 
 
 def field_of(schedule: str) -> str:
-    """Return the name that a schedule's field has: strength_schedule is strength, cfg_scale_schedule is scale."""
+    """Return the field name of a schedule: strength_schedule is strength, cfg_scale_schedule is scale."""
     return FIELD_OF.get(schedule) or schedule.removesuffix("_series").removesuffix("_schedule").removesuffix(
         "_series"
     )
 
 
 def read_manifest(text: str, *, uses_deltas: bool) -> Manifest:
-    """Read a manifest.
+    """Parse a manifest.
 
     Args:
-        text: JSON.
-        uses_deltas: whether moves are read from the fields that end in _delta.
+        text: the manifest as JSON.
+        uses_deltas: whether camera moves are read from the fields that end in _delta.
 
     Raises:
-        SettingsError: it is broken, with the line and column; or it has no frames.
+        SettingsError: invalid JSON, with line and column, or no frames.
     """
     content = _parsed(text)
     frames = content.get("rendered_frames")
@@ -198,7 +198,7 @@ def _parsed(text: str) -> dict[str, Any]:
         raise _problem(
             f"the text is broken in line {error.lineno}, column {error.colno}", "JSON text", None
         ) from None
-    except TooMuch as error:
+    except JsonTooLarge as error:
         raise _problem(f"the text {error}", "a manifest as Parseq writes it", None) from None
     if not isinstance(content, dict):
         raise _problem("the text is no JSON object", 'a manifest with "rendered_frames"', None)
@@ -206,7 +206,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _option(options: Mapping[str, Any], name: str, largest: int) -> float | None:
-    """Return a number of the manifest's options; 0 or nothing is None."""
+    """Return a number from the manifest's options, None if it is 0 or missing."""
     value = options.get(name)
     if isinstance(value, str):
         value = float(value) if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value.strip()) else value

@@ -1,4 +1,4 @@
-"""The text of a prompt, taken apart: additions, what is asked for and what is to be avoided, expressions."""
+"""The text of a prompt, parsed: additions, positive and negative side, expressions, weights."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _BRACKET = re.compile(r"\\.|[()]", re.DOTALL)
 _AND = re.compile(r"\bAND\b")
 _WEIGHT = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})")
 
-# What word processors and other programs make of the mark. A single hyphen counts where it stands alone before the
-# word: "dark-negative" is a word of its own, and "negative space" is something to draw.
+# How word processors and other programs write the mark. A single hyphen counts only if it stands alone before the
+# word: "dark-negative" is a word, and "negative space" is a subject of images.
 _LONG = "‐‑‒–—―−﹘﹣－⸺"
 _NEG = r"neg(?:ative)?(?:[_-]?prompts?)?(?![\w-])(?: ?prompts?(?= ?:))?"
 _NO_SPACE = r"(?!negative +space\b)"
@@ -39,7 +39,7 @@ _MARK_SLIP = re.compile(
 
 
 class Formula(NamedTuple):
-    """An expression between back-ticks, the text it stands in, and how it is written."""
+    """An expression in backticks, its reading, and its source text."""
 
     expression: Expression
     reading: Reading
@@ -47,7 +47,7 @@ class Formula(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """A weight that an expression gives, and the share of it at each frame of a blend."""
+    """A weight given by an expression, and the share of it at each frame of a blend."""
 
     formula: Formula
     shares: Sequence[float]
@@ -57,19 +57,19 @@ Piece: TypeAlias = "str | Formula | Shared | Sequence[str]"  # a sequence holds 
 
 
 class Part(NamedTuple):
-    """One of the prompts that AND joins, and its weight."""
+    """One of the prompts joined by AND, and its weight."""
 
     pieces: list[Piece]
     weight: float | Formula
 
     @property
     def source(self) -> str:
-        """The prompt as it is written, without its weight."""
+        """The source text of the prompt, without its weight."""
         return written(self.pieces)
 
     @property
     def whole_brackets(self) -> bool:
-        """Tell whether every bracket has its partner in this part; others would pair with brackets put around it."""
+        """Whether all brackets are balanced in this part; others would pair with brackets added around it."""
         opened = 0
         for bracket in _BRACKET.findall("".join(piece for piece in self.pieces if isinstance(piece, str))):
             opened += {"(": 1, ")": -1}.get(bracket, 0)
@@ -80,7 +80,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt with its additions: the text, and the pieces of its two sides."""
+    """A prompt with its additions: the text, and the pieces of its positive and negative side."""
 
     text: str
     positive: list[Piece]
@@ -99,15 +99,15 @@ def merged_prompt(prompt: str, positive: str, negative: str) -> str:
 
 
 def split_negative(text: str) -> tuple[str, str]:
-    """Return what stands before the first `--neg`, and everything after it without further marks."""
+    """Return the text before the first `--neg`, and the text after it without further marks."""
     before, _, after = text.partition(NEGATIVE_MARK)
     return before, after.replace(NEGATIVE_MARK, "")
 
 
 def with_marks(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return `text` with `--neg` for its slips, and the slips: `--NEG`, `-- neg`, a long dash, `--negative`.
+    """Return `text` with misspelled marks replaced by `--neg`, and these: `--NEG`, `-- neg`, `--negative`, a long dash.
 
-    Expressions between back-ticks stay as they are.
+    Expressions in backticks are not changed.
     """
     slips: dict[str, None] = {}
 
@@ -128,6 +128,11 @@ def with_marks(text: str) -> tuple[str, tuple[str, ...]]:
 def read_prompts(
     prompts: Mapping[str, str], timeline: Timeline, positive: str, negative: str
 ) -> tuple[dict[int, Prompt], list[str]]:
+    """Return the prompts by key frame, parsed and with their additions, and warnings.
+
+    Raises:
+        SettingsError: no prompts, or keys or expressions that cannot be read.
+    """
     if not prompts:
         allowed = 'at least one prompt by its frame, as {"0": "a cat"}'
         message = messages.NO_PROMPTS(setting=SETTING, allowed=allowed)
@@ -165,7 +170,7 @@ def read_prompts(
 
 
 def _marked(reading: Reading, frame: int | None = None) -> str:
-    """Return the text with marks for their slips, each of which gets a warning."""
+    """Return the text with corrected marks; each correction adds a warning."""
     text, slips = with_marks(reading.text)
     for slip in slips:
         place = reading.text.index(slip)
@@ -175,7 +180,7 @@ def _marked(reading: Reading, frame: int | None = None) -> str:
 
 
 def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> list[Piece]:
-    """Take a prompt apart at its back-ticks."""
+    """Split a prompt at its backticks."""
     text = reading.text
     if len(text) > MAX_PROMPT_CHARACTERS:
         found, allowed = str(len(text)), f"at most {MAX_PROMPT_CHARACTERS} characters"
@@ -216,13 +221,13 @@ def _split_pieces(pieces: list[Piece]) -> tuple[list[Piece], list[Piece]]:
 
 
 def written(pieces: Sequence[Piece]) -> str:
-    """Return texts and expressions as they are written."""
+    """Return the source text of pieces."""
     return "".join(f"`{piece.source}`" if isinstance(piece, Formula) else str(piece) for piece in pieces)
 
 
 def parts_of(pieces: Sequence[Piece]) -> list[Part]:
-    """Return the prompts that AND joins, as hosts read them: brackets hide no AND, and a number after the last colon is
-    the weight of its prompt.
+    """Return the prompts joined by AND, as hosts parse them: also inside brackets, and with a number after the last
+    colon as the weight.
     """
     parts: list[list[Piece]] = [[]]
     for is_text, group in groupby(pieces, lambda piece: isinstance(piece, str)):
@@ -250,12 +255,17 @@ def _weighted(pieces: list[Piece]) -> Part:
 
 
 def weight_text(weight: float) -> str:
-    """Return a weight as every host reads it: without an exponent."""
+    """Return a weight without an exponent, which not every host can read."""
     text = repr(weight)
     return np.format_float_positional(weight, trim="0") if "e" in text else text
 
 
 def check_size(keyed: Mapping[int, Prompt], frames: int) -> None:
+    """Refuse prompts that would fill the memory when they are written for every frame.
+
+    Raises:
+        SettingsError: more than `MAX_WRITTEN_CHARACTERS` over all frames.
+    """
     longest = max(
         len(prompt.text) + WEIGHT_CHARACTERS * prompt.text.count("AND") for prompt in keyed.values()
     )

@@ -1,7 +1,7 @@
 """Prompts expanded to one text per frame.
 
-A prompt may hold `--neg`: everything after the first one is negative. Between two back-ticks stands an
-expression, replaced at every frame by its value: "a cat (asleep:`t/max_f`)".
+Text after the first `--neg` of a prompt is negative. An expression in backticks is replaced at every frame by its
+value: "a cat (asleep:`t/max_f`)".
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class PromptSeries:
     """The prompts of a run; each tuple holds one text per frame.
 
     Args:
-        texts: the prompt as written, with the additions, `--neg` and back-ticks.
-        positive: what is asked for, back-ticks evaluated.
-        negative: what is to be avoided, back-ticks evaluated; often empty.
+        texts: the prompt as written, with additions, `--neg` and backticks.
+        positive: the positive prompt, backticks evaluated.
+        negative: the negative prompt, backticks evaluated; often empty.
         key_frames: the key frames within the run, ascending.
-        warnings: sentences about what was read leniently.
-        whole: whether each frame's prompt is meant as it is, and never passes into the next.
+        warnings: sentences about lenient readings.
+        whole: whether the prompt of each frame is final and never blended with the next.
     """
 
     texts: tuple[str, ...]
@@ -54,12 +54,12 @@ class PromptSeries:
     whole: bool = False
 
     def begins_at(self, frame: int) -> bool:
-        """Tell whether `frame` is a key frame."""
+        """Return whether a prompt begins at `frame`."""
         place = bisect_left(self.key_frames, frame)
         return self.key_frames[place : place + 1] == (frame,)
 
     def around(self, frame: int) -> tuple[int, int | None]:
-        """Return the key frame whose prompt holds at `frame`, 0 before the first one, and the one that comes next."""
+        """Return the key frame of the prompt at `frame`, 0 before the first one, and the next key frame or None."""
         place = bisect_right(self.key_frames, frame)
         begun = self.key_frames[place - 1] if place else 0
         return begun, self.key_frames[place] if place < len(self.key_frames) else None
@@ -76,13 +76,13 @@ class _Stretch(NamedTuple):
 def prompt_series(
     prompts: Mapping[str, str], timeline: Timeline, positive: str = "", negative: str = ""
 ) -> PromptSeries:
-    """Expand prompts to one per frame: each holds until the next key frame, the first one also before it.
+    """Expand prompts to one per frame: each holds until the next key frame, the first one also before its own.
 
     Args:
         prompts: prompt by key frame; keys are frame numbers or expressions such as "max_f/2".
-        timeline: the frames, and what the names in expressions mean.
-        positive: put before every prompt.
-        negative: put after every prompt, as part of what is to be avoided.
+        timeline: the frames, and the values of names in expressions.
+        positive: added before every prompt.
+        negative: added to every negative prompt.
 
     Raises:
         SettingsError: no prompts, or keys or expressions that cannot be read or have no finite value.
@@ -129,7 +129,7 @@ def _held(prompt: Prompt, first: int, end: int) -> _Stretch:
 
 
 def _blended_stretches(keyed: Mapping[int, Prompt], frames: int) -> list[_Stretch]:
-    """Return the stretches in order, without gaps: key frames as written, blends between them."""
+    """Return adjacent ranges in order: key frames as written, blends between them."""
     ordered = sorted(keyed)
     if ordered[0] >= frames or ordered[-1] < 0:
         return [_held(next(iter(keyed.values())), 0, frames)]
@@ -173,7 +173,7 @@ def _blend(from_prompt: Prompt, to_prompt: Prompt, first: int, second: int, fram
 
 
 def _weights(weight: float | Formula, shares: Sequence[float]) -> tuple[list[str], Piece]:
-    """Return a part's weight times its prompt's share at each frame, as written and as it is evaluated."""
+    """Return the weight of a part times the share of its prompt at each frame, as written and for evaluation."""
     if isinstance(weight, Formula):
         return [f"`({weight.source})*{weight_text(share)}`" for share in shares], Shared(weight, shares)
     words = [weight_text(weight * share) for share in shares]
@@ -183,7 +183,7 @@ def _weights(weight: float | Formula, shares: Sequence[float]) -> tuple[list[str
 def _written(
     stretches: Sequence[_Stretch], timeline: Timeline, key_frames: Iterable[int], warnings: list[str]
 ) -> PromptSeries:
-    """Evaluate what stands between back-ticks, and join the stretches."""
+    """Evaluate the expressions in backticks and join the ranges."""
     evaluation = Evaluation(timeline)
     readings: dict[int, Reading] = {}
     texts: list[str] = []
@@ -222,7 +222,7 @@ def _printed(piece: Piece, evaluation: Evaluation, stretch: _Stretch) -> str | S
 
 
 def _joined(columns: Sequence[str | Sequence[str]], frames: int) -> list[str]:
-    """Return one text per frame, of pieces that are the same at every frame or a sequence over the frames."""
+    """Return one text per frame; each column is one text for all frames or a sequence over the frames."""
     if all(isinstance(column, str) for column in columns):
         return ["".join(map(str, columns))] * frames
     rows = zip(*[repeat(column) if isinstance(column, str) else column for column in columns], strict=False)

@@ -1,4 +1,4 @@
-"""What a reader of one text finds wrong or odd, collected with its columns."""
+"""Problems and warnings found while a text is parsed, with their columns."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def shown(text: str, limit: int = 40) -> str:
 
 
 class Reading:
-    """Problems and warnings of one text while it is read.
+    """Collects the problems and warnings of one text while it is parsed.
 
     Args:
-        setting: name of the setting that holds the text.
-        text: the whole text; every index given to the methods is 0-based in it.
-        part: which part of the setting the text is, for messages; "" = all of it.
+        setting: name of the setting.
+        text: the whole text; indices given to the methods are 0-based in it.
+        part: the part of the setting that the text is, for messages; "" = all of it.
     """
 
     def __init__(self, setting: str, text: str, part: str = "") -> None:
@@ -55,7 +55,7 @@ class Reading:
 
         Args:
             message: a clause with the names `found` and `allowed`.
-            frame: the key frame or frame that it belongs to.
+            frame: the frame concerned, for the message.
             advice: what to write instead.
         """
         where = f"column {index + 1}" if frame is None else f"frame {frame}, column {index + 1}"
@@ -64,17 +64,17 @@ class Reading:
         return Problem(text, self.setting, frame, column=index + 1, found=found, allowed=allowed)
 
     def refuse(self, *problems: Problem) -> None:
-        """Note problems; the reading ends here when there are too many to be of use.
+        """Add problems.
 
         Raises:
-            SettingsError: `MAX_PROBLEMS` are reached.
+            SettingsError: there are `MAX_PROBLEMS`; more would be of no use.
         """
         self._problems.extend(problems)
         if len(self._problems) >= MAX_PROBLEMS:
             self.finish()
 
     def warn(self, index: int | None, clause: Text, *, frame: int | None = None) -> None:
-        """Note a lenient reading at `index`, or of the whole text; `frame` is the key frame it belongs to."""
+        """Add a warning about `index`, or about the whole text; `frame` is the frame concerned."""
         if len(self._warnings) >= MAX_WARNINGS:
             self._unsaid += 1
             return
@@ -83,22 +83,22 @@ class Reading:
         self._warnings.append(Text(f"{where}: {clause}.", clause.code))
 
     def finish(self) -> None:
-        """Raise what was noted.
+        """Raise all problems, if there are any.
 
         Raises:
-            SettingsError: with all problems, if there is any.
+            SettingsError: with all problems.
         """
         if self._problems:
             raise SettingsError(self._problems)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """The problems noted so far."""
+        """The problems so far."""
         return tuple(self._problems)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The sentences noted so far; beyond `MAX_WARNINGS` only their number."""
+        """The warnings so far; beyond `MAX_WARNINGS` only their number."""
         if not self._unsaid:
             return tuple(self._warnings)
         return (*self._warnings, messages.MORE_WARNINGS(setting=self.setting, count=self._unsaid))

@@ -1,4 +1,4 @@
-"""The seeds of every key frame, known before the first one is rendered."""
+"""The seeds of all key frames, computed before rendering."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class KeySeeds:
     """The seeds of one key frame.
 
     Args:
-        seed: of the diffusion.
-        noise_seed: of the noise that is added before it.
-        frame: its number.
+        seed: for generating the frame.
+        noise_seed: for the noise added before sampling.
+        frame: number of the key frame.
     """
 
     seed: int
@@ -25,12 +25,12 @@ class KeySeeds:
     frame: int
 
     def redo_seeds(self, passes: int) -> tuple[int, ...]:
-        """Return the seeds of so many extra diffusion passes of this frame, 0 .. 2**32 - 1."""
+        """Return the seeds of this frame's redo passes, 0 .. 2**32 - 1."""
         return tuple(derived_seed("redo", self.noise_seed, self.frame, number) for number in range(passes))
 
 
 def derived_seed(purpose: str, *numbers: int) -> int:
-    """Return a seed 0 .. 2**32 - 1 that depends on all arguments and on nothing else."""
+    """Return a seed 0 .. 2**32 - 1 that depends only on the arguments."""
     text = " ".join([purpose, *map(str, numbers)])
     return int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "little")
 
@@ -50,12 +50,12 @@ def seed_series(
             ...), "fixed", "random" or "schedule".
         seed: of the first key frame.
         frames: the number of each key frame.
-        iter_n: how many key frames share a seed under "iter"; the first seed serves one only.
+        iter_n: number of key frames that share a seed under "iter"; the first seed is used once.
         scheduled: the seed schedule at each key frame, below 0 = a random seed; required for "schedule". With any other
-            behaviour (a Parseq manifest that gives seeds) it decides what is diffused, and each noise seed follows
-            by that behaviour from the seed that was diffused before.
+            behavior (a Parseq manifest with seeds) it gives the seeds for generating, and each noise seed follows by
+            that behavior from the seed of the previous key frame.
 
-    Random seeds derive from `seed` and the frame's number, so equal settings give equal seeds.
+    Random seeds are derived from `seed` and the frame number, so equal settings give equal seeds.
 
     Worked example: scheduled seeds 55, 65, 75, 85 at seed 1 have the noise seeds 1, 56, 66, 76 with "iter" and
     1, 55, 65, 75 with "fixed".
@@ -83,7 +83,7 @@ def seed_series(
 
 def _scheduled(seed: int, scheduled: Sequence[int] | None, frames: Sequence[int]) -> tuple[KeySeeds, ...]:
     if scheduled is None or len(scheduled) != len(frames):
-        raise ValueError("Seed behaviour schedule needs the schedule's value at each key frame.")
+        raise ValueError("seed_behavior schedule requires a scheduled value for each key frame.")
     return tuple(
         KeySeeds(
             _resolved(value, seed, frame),
@@ -98,7 +98,7 @@ def _resolved(value: int, seed: int, frame: int) -> int:
     return int(value) if value >= 0 else derived_seed("random", seed, frame)
 
 
-# By how much a seed changes after key frame number n, where iter_n of them share one.
+# Change of the seed after key frame number n, if iter_n key frames share a seed.
 _CHANGES: dict[str, Callable[[int, int], int]] = {
     "iter": lambda n, iter_n: 1 if n % iter_n == 0 else 0,
     "ladder": lambda n, _: -1 if n % 2 else 2,
@@ -114,6 +114,6 @@ def _unknown_behavior(behavior: str) -> Problem:
 
 
 def _bad_iter_n(iter_n: int) -> Problem:
-    allowed = "a whole number from 1"
+    allowed = "a whole number of at least 1"
     message = messages.SEED_ITER_N_TOO_SMALL(found=iter_n, allowed=allowed)
     return Problem(message, "seed_iter_N", found=str(iter_n), allowed=allowed)

@@ -38,7 +38,7 @@ class NumericSeries:
     Args:
         values: float64, shape (frames,), read-only.
         key_frames: the key frames within the run, ascending.
-        warnings: sentences about what was read leniently.
+        warnings: sentences about lenient readings.
     """
 
     values: Floats
@@ -58,12 +58,12 @@ class StringSeries:
 def numeric_series(text: str, timeline: Timeline, setting: str) -> NumericSeries:
     """Expand a schedule of numbers to one number per frame.
 
-    Between two key frames runs a straight line if the first one holds a plain number; an expression is
-    evaluated at every frame until the next key frame. `0: (1), 4: (3)` gives 1, 1.5, 2, 2.5, 3, 3, ...
+    After a plain number, values are linear up to the next key frame; an expression is evaluated at every frame up to
+    the next key frame. `0: (1), 4: (3)` gives 1, 1.5, 2, 2.5, 3, 3, ...
 
     Args:
         text: the schedule.
-        timeline: the frames, and what the names in expressions mean.
+        timeline: the frames, and the values of names in expressions.
         setting: name of the setting, for messages.
 
     Raises:
@@ -85,11 +85,11 @@ def numeric_series(text: str, timeline: Timeline, setting: str) -> NumericSeries
 def string_series(text: str, timeline: Timeline, setting: str) -> StringSeries:
     """Expand a schedule of texts, each held until the next key frame.
 
-    The brackets and quotes around a value go, those inside stay. A plain number repeats the value before.
+    Brackets and quotes around a value are removed, those inside stay. A plain number repeats the previous value.
 
     Args:
-        text: the schedule, as `0: ("Euler a"), 30: (DDIM)`.
-        timeline: the frames, and what the names in key frames mean.
+        text: the schedule, such as `0: ("Euler a"), 30: (DDIM)`.
+        timeline: the frames, and the values of names in key frames.
         setting: name of the setting, for messages.
 
     Raises:
@@ -123,10 +123,10 @@ def string_series(text: str, timeline: Timeline, setting: str) -> StringSeries:
 
 
 def points_in_range(reading: Reading, points: Mapping[int, T], frames: int) -> dict[int, T]:
-    """Return the key frames that count, ascending; the others are named in a warning.
+    """Return the key frames within the video, ascending; a warning names the others.
 
-    Key frames outside of 0 .. `frames` - 1 change nothing, unless there are no others: then the one that
-    would come next (or came last) gives its value to all frames.
+    If all key frames lie outside 0 .. `frames` - 1, the next one after the video (else the last one before it) is
+    returned, and its value applies to all frames.
     """
     ordered = sorted(points)
     inside = [frame for frame in ordered if 0 <= frame < frames]
@@ -143,7 +143,7 @@ def points_in_range(reading: Reading, points: Mapping[int, T], frames: int) -> d
 def _frames_and_spans(
     reading: Reading, entries: list[Entry], structure: Structure, timeline: Timeline
 ) -> dict[int, Span]:
-    """Return the value of each key frame as it stands in the text; a frame given twice keeps the last."""
+    """Return the span of each key frame's value; of repeated key frames the last one counts."""
     spans: dict[int, Span] = {}
     for entry in entries:
         try:
@@ -223,9 +223,9 @@ _NO_BRACKETS = str.maketrans("", "", "()'\"")
 
 
 def _expanded(reading: Reading, points: dict[int, float | Expression], timeline: Timeline) -> Floats:
-    """Place the numbers and hold the expressions; straight lines join what is known before a gap and after it.
+    """Return one value per frame: numbers and evaluated expressions, linear across gaps.
 
-    Gaps are the frames after a plain number, and those at which an expression has no value.
+    Gaps are the frames after a plain number, and those where an expression is undefined.
     """
     ends = [*list(points)[1:], timeline.frames]
     values = np.full(timeline.frames, np.nan)
@@ -251,7 +251,7 @@ def _expanded(reading: Reading, points: dict[int, float | Expression], timeline:
 
 
 def _warn_of_gaps(reading: Reading, evaluation: Evaluation, undefined: Mapping[int, Expression]) -> None:
-    """Name the frames at which expressions have no value; each expression is told once."""
+    """Add one warning per expression that names the frames where it is undefined."""
     frames: dict[int, list[int]] = {}
     for frame, expression in undefined.items():
         frames.setdefault(id(expression), []).append(frame)

@@ -1,4 +1,4 @@
-"""The frames of a run and the names that expressions know."""
+"""The frames of a run, and the variables of expressions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FRAME_NAMES = ("t", *KEY_FRAME_NAMES, "i")
 
 @dataclass(frozen=True)
 class Timeline:
-    """What expressions are evaluated over.
+    """The frames that expressions are evaluated over, and the values of their variables.
 
     Args:
         frames: number of frames, at least 1; `max_f` is one less.
         seed: resolved seed of the run, `s`.
-        fps: frames per second of the film, `fps`.
+        fps: frames per second of the video, `fps`.
         width: of the frames in pixels, `w`.
         height: of the frames in pixels, `h`.
     """
@@ -33,7 +33,7 @@ class Timeline:
 
     def __post_init__(self) -> None:
         if self.frames < 1:
-            raise ValueError(f"A timeline needs at least one frame, not {self.frames}.")
+            raise ValueError(f"frames is {self.frames}; expected at least 1.")
 
     @property
     def max_f(self) -> int:
@@ -41,7 +41,7 @@ class Timeline:
         return self.frames - 1
 
     def constants(self) -> dict[str, Value]:
-        """Return the value of every name that does not change from frame to frame."""
+        """Return the variables that are the same at every frame."""
         return {
             "max_f": np.float64(self.max_f),
             "s": np.float64(self.seed),
@@ -53,6 +53,6 @@ class Timeline:
         }
 
     def scope(self, first: int, end: int) -> dict[str, Value]:
-        """Return the value of every name over the frames `first` to `end` - 1; `t` and `i` are arrays."""
+        """Return all variables over the frames `first` to `end` - 1; `t` and `i` are float64 arrays (end - first,)."""
         t = np.arange(first, end, dtype=np.float64)
         return {**self.constants(), "t": t, "i": t}

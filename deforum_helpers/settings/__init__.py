@@ -1,4 +1,4 @@
-"""Settings: one declaration, and everything that is made from it."""
+"""Settings: their declaration, and reading, checking and documentation derived from it."""
 
 from __future__ import annotations
 

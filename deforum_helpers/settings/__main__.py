@@ -1,4 +1,4 @@
-"""Rewrites what is generated from the declarations of settings and outputs: `python -m deforum_helpers.settings`."""
+"""Writes the files generated from the declarations of settings and outputs: `python -m deforum_helpers.settings`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def generated() -> dict[Path, str]:
-    """Return the text of every generated file by its path."""
+    """Return the generated files: path -> text."""
     return {
         ROOT / "config" / "default_settings.txt": settings_text(recommended_settings()),
         ROOT / "docs" / "settings.md": settings_page(names_in_tab()),

@@ -1,4 +1,4 @@
-"""Rules that hold between settings."""
+"""Rules between settings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from deforum_helpers.core.errors import Problem
+from deforum_helpers.settings import messages
 from deforum_helpers.settings.messages import shown
 from deforum_helpers.settings.model import Settings
 from deforum_helpers.settings.modes import (
@@ -30,7 +31,7 @@ _TIMESTRING = re.compile(r"[0-9]{14}")
 
 
 def is_url(path: str) -> bool:
-    """Tell whether `path` is an address on the network."""
+    """Return whether `path` is an http or https address."""
     return path[:8].casefold().startswith(("http://", "https://"))
 
 
@@ -39,31 +40,31 @@ _IMAGE = "a local file, an http(s) address or a data: URL"
 
 
 def problems_of(settings: Settings) -> list[Problem]:
-    """Return what is wrong with `settings` as a whole; each value is right by itself already."""
+    """Return the contradictions between settings whose values are valid individually."""
     return [problem for rule in RULES for problem in rule(settings)]
 
 
 def safe_batch_name(settings: Settings) -> Iterator[Problem]:
-    """A folder name has no control characters, ends, and is more than dots."""
+    """batch_name must be a folder name: no control characters, limited length, not only dots."""
     name = settings.batch_name
     allowed = ""
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
         allowed = "text without line breaks and control characters"
     elif len(name) > MAX_BATCH_NAME:
-        allowed = f"text of at most {MAX_BATCH_NAME} characters, not {len(name)}"
+        allowed = f"text of at most {MAX_BATCH_NAME} characters (it has {len(name)})"
     elif not name.strip(" ./\\"):
-        allowed = "a name, not only dots and slashes"
+        allowed = "a name that is not only dots and slashes"
     if allowed:
-        message = f"batch_name is {shown(name)}, but must be {allowed}."
+        message = messages.INVALID_VALUE(setting="batch_name", found=shown(name), allowed=allowed, hint="")
         yield Problem(message, setting="batch_name", found=shown(name), allowed=allowed)
 
 
 def resumable(settings: Settings) -> Iterator[Problem]:
-    """A run to be continued is named by 14 digits."""
+    """resume_timestring must be 14 digits."""
     if settings.resume_from_timestring and not _TIMESTRING.fullmatch(settings.resume_timestring):
         found = shown(settings.resume_timestring)
         yield Problem(
-            f"resume_timestring is {found}, but must be the 14 digits that the run's file names begin with.",
+            messages.INVALID_TIMESTRING(found=found),
             setting="resume_timestring",
             found=found,
             allowed="14 digits",
@@ -71,7 +72,7 @@ def resumable(settings: Settings) -> Iterator[Problem]:
 
 
 class PathUse(NamedTuple):
-    """A path setting, when it is needed, and whether the film cannot be made without it."""
+    """A path setting, when it is needed, and whether an empty path is an error."""
 
     setting: str
     needed: Callable[[Settings], bool]
@@ -118,7 +119,7 @@ PATHS = (
 
 
 def paths_given(settings: Settings) -> Iterator[Problem]:
-    """A file that is needed is named, and not by a protocol of its own."""
+    """Paths that are needed must be given, and use no protocol other than http(s) and data."""
     for use in PATHS:
         if not use.needed(settings):
             continue
@@ -126,22 +127,24 @@ def paths_given(settings: Settings) -> Iterator[Problem]:
         if not path and not use.required:
             continue
         if not path:
-            message = f"{use.setting} is empty, but {use.because}; name a file."
+            message = messages.FILE_NOT_NAMED(setting=use.setting, reason=use.because)
         elif _foreign(path, use.allowed):
-            message = f"{use.setting} is {shown(path)}, but must be {use.allowed}."
+            message = messages.INVALID_VALUE(
+                setting=use.setting, found=shown(path), allowed=use.allowed, hint=""
+            )
         else:
             continue
         yield Problem(message, setting=use.setting, found=shown(path), allowed=use.allowed)
 
 
 def control_paths(settings: Settings) -> Iterator[Problem]:
-    """What ControlNet units read is not named by a protocol of its own."""
+    """Paths of ControlNet units must use no protocol other than http(s) and data."""
     for number, unit in enumerate(settings.controlnet, start=1):
         named = {"vid_path": "" if unit.loopback_mode else unit.vid_path, "mask_vid_path": unit.mask_vid_path}
         for field, path in named.items():
             if unit.enabled and path and _foreign(path, _IMAGE):
                 setting = f"cn_{number}_{field}"
-                message = f"{setting} is {shown(path)}, but must be {_IMAGE}."
+                message = messages.INVALID_VALUE(setting=setting, found=shown(path), allowed=_IMAGE, hint="")
                 yield Problem(message, setting, found=shown(path), allowed=_IMAGE)
 
 
@@ -151,47 +154,43 @@ def _foreign(path: str, allowed: str) -> bool:
 
 
 def one_ending(settings: Settings) -> Iterator[Problem]:
-    """A video repeats or ends with an image, and only one whose frames follow from each other can be led there."""
+    """A loop requires frames that follow from each other, and excludes an end image."""
     if not settings.seamless_loop:
         return
-    because = ""
+    message = None
     if not is_moved(settings):
-        mode = settings.animation_mode
-        because = f"the frames of animation_mode {mode} do not follow from each other; choose 2D or 3D."
+        message = messages.LOOP_WITHOUT_MOTION(mode=settings.animation_mode)
     elif reads_end_image(settings):
-        because = "end_image_path names another last frame; choose one of the two."
-    if because:
-        message = f"seamless_loop is true, but {because}"
+        message = messages.LOOP_WITH_END_IMAGE()
+    if message:
         yield Problem(message, setting="seamless_loop", found="true", allowed="false")
 
 
 def one_direction(settings: Settings) -> Iterator[Problem]:
-    """What is shown from its first frame on cannot be rendered from its last."""
+    """Reverse generation excludes inputs that must be read in order."""
     if not settings.reverse_generation:
         return
     units = (unit for unit in settings.controlnet if unit.enabled and not unit.loopback_mode)
-    reasons = {
-        "a video is used, whose frames come in its own order": uses_video(settings)
+    faults = {
+        messages.REVERSED_VIDEO_INPUT(): uses_video(settings)
         or is_hybrid(settings)
         or settings.use_mask_video
         or any(unit.vid_path or unit.mask_vid_path for unit in units),
-        "end_image_path names a last frame; let use_init begin with that image": reads_end_image(settings),
-        "use_looper leads from image to image": settings.use_looper,
-        "prompt_interpolation mixes each prompt with the next": settings.prompt_interpolation != "hold",
+        messages.REVERSED_END_IMAGE(): reads_end_image(settings),
+        messages.REVERSED_GUIDE_IMAGES(): settings.use_looper,
+        messages.REVERSED_PROMPT_BLEND(): settings.prompt_interpolation != "hold",
     }
-    for reason, holds in reasons.items():
+    for message, holds in faults.items():
         if holds:
-            message = f"reverse_generation is true, but {reason}."
             yield Problem(message, setting="reverse_generation", found="true", allowed="false")
 
 
 def extraction_in_order(settings: Settings) -> Iterator[Problem]:
-    """The last extracted frame comes after the first."""
+    """extract_to_frame must be after extract_from_frame."""
     last = settings.extract_to_frame
     if last != -1 and last <= settings.extract_from_frame:
         yield Problem(
-            f"extract_to_frame is {last}, but must be -1 or above extract_from_frame, which is "
-            f"{settings.extract_from_frame}.",
+            messages.EXTRACTION_ENDS_EARLY(found=last, first=settings.extract_from_frame),
             setting="extract_to_frame",
             found=str(last),
             allowed="-1, or a number above extract_from_frame",
@@ -199,7 +198,7 @@ def extraction_in_order(settings: Settings) -> Iterator[Problem]:
 
 
 def factor_of_model(settings: Settings) -> Iterator[Problem]:
-    """A network enlarges as many times as it was trained for."""
+    """An upscaling network supports only the factor that it was trained for."""
     if (
         _upscales(settings)
         and settings.r_upscale_factor != "x4"
@@ -207,8 +206,9 @@ def factor_of_model(settings: Settings) -> Iterator[Problem]:
     ):
         found = settings.r_upscale_factor
         yield Problem(
-            f"r_upscale_factor is {found}, but {settings.r_upscale_model} knows only x4; choose x4, or the model "
-            f"{' or '.join(ANY_FACTOR)}.",
+            messages.UPSCALE_FACTOR_UNSUPPORTED(
+                found=found, model=settings.r_upscale_model, models=" or ".join(ANY_FACTOR)
+            ),
             setting="r_upscale_factor",
             found=found,
             allowed="x4",
@@ -216,12 +216,11 @@ def factor_of_model(settings: Settings) -> Iterator[Problem]:
 
 
 def times_of_engine(settings: Settings) -> Iterator[Problem]:
-    """RIFE makes at most ten times more frames."""
+    """RIFE supports only a limited factor."""
     times = settings.frame_interpolation_x_amount
     if _interpolates_by_rife(settings) and times > LARGEST_RIFE_X:
         yield Problem(
-            f"frame_interpolation_x_amount is {times}, but RIFE v4.6 makes at most {LARGEST_RIFE_X} times more "
-            "frames; choose less, or the engine FILM or Flow.",
+            messages.RIFE_FACTOR_TOO_LARGE(found=times, most=LARGEST_RIFE_X),
             setting="frame_interpolation_x_amount",
             found=str(times),
             allowed=f"2 to {LARGEST_RIFE_X}",

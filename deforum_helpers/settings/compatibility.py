@@ -1,6 +1,6 @@
-"""What became of each setting since classic Deforum: where it is used, since when it exists, what it does otherwise.
+"""Compatibility of each setting with classic Deforum: the module that uses it, its first version, differences.
 
-The one table of these facts. docs/compatibility.md and the report of `python -m deforum_helpers check` are made of it.
+docs/compatibility.md and the report of `python -m deforum_helpers check` are generated from this table.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ Seen = Predicate | Callable[[Flat], bool]
 
 
 class Fact(NamedTuple):
-    """What is known of one setting.
+    """The compatibility of one setting.
 
     Args:
-        used_in: the module or folder that reads it, from the package's folder; empty where nothing does.
-        differs: what it does otherwise than classic Deforum, one or more full sentences; empty = nothing.
-        seen: whether a film of these settings, in which it acts, differs from the classic one; None = where its value
-            is not the default, NEVER = what no file had that worked in classic: there it failed, or could not be
-            written.
-        no_effect: why changing it changes no film; empty = it does.
+        used_in: the module or folder that reads it, relative to the package; empty = none does.
+        differs: the differences from classic Deforum, in full sentences; empty = none.
+        seen: whether a video of these settings, in which it acts, differs from the classic one. None = if its value is
+            not the default. NEVER = the difference concerns only settings that failed in classic.
+        no_effect: why it does not affect a video; empty = it does.
     """
 
     used_in: str
@@ -41,7 +40,7 @@ class Fact(NamedTuple):
 
 
 def _largest(name: str, flat: Flat) -> float:
-    """Return the largest absolute value of a schedule, 0 where it cannot be read."""
+    """Return the largest absolute value of a schedule, 0 if it cannot be read."""
     timeline = Timeline(flat["max_frames"], max(flat["seed"], 0), flat["fps"], flat["W"], flat["H"])
     try:
         return float(abs(numeric_series(flat[name], timeline, name).values).max())
@@ -58,7 +57,7 @@ def _same(names: Iterable[str], fact: Fact) -> dict[str, Fact]:
 
 
 _FLAT_FLIPPED = FLAT & is_on("enable_perspective_flip")
-_RECORDED = "A run notes it in its settings file; it is never read."
+_RECORDED = "A run records it in its settings file; it is never read."
 
 _RUN: dict[str, Fact] = {
     **_same(
@@ -85,11 +84,11 @@ _RUN: dict[str, Fact] = {
     ),
     "scheduler": Fact("render/requests.py"),
     "steps": Fact("render/requests.py"),
-    "batch_name": Fact("output/paths.py", "{date} and {time} can be used as well.", NEVER),
+    "batch_name": Fact("output/paths.py", "{date} and {time} are available too.", NEVER),
     "seed_behavior": Fact(
         "render/key_frames.py",
-        "Random seeds, and the noise seeds of a seed schedule, follow from the seed and the frame: the same settings "
-        "give the same film. In classic each run differed.",
+        "Random seeds, and the noise seeds of a seed schedule, are derived from the seed and the frame, so "
+        "the same settings give the same video. In classic every run was different.",
         one_of("seed_behavior", "random", "schedule"),
     ),
     "seed_iter_N": Fact("render/key_frames.py"),
@@ -100,34 +99,34 @@ _RUN: dict[str, Fact] = {
         ("init_image", "init_image_box"),
         Fact(
             "pipeline/sources.py",
-            "Addresses need no answer of another site first; private networks are not reached.",
+            "Addresses work without an internet check first; private networks are not reached.",
             NEVER,
         ),
     ),
     "use_mask": Fact(
         "render/masks.py",
-        "Masks stay soft; classic made them black and white by scattered dots. Noise leaves what lies outside of them "
-        "alone; classic greyed it.",
+        "Masks keep their gray levels; classic dithered them to black and white. Noise does not change the "
+        "area outside the mask; classic turned it gray.",
     ),
     "use_alpha_as_mask": Fact(
         "settings/situations.py",
-        "The transparency of files and addresses counts; in classic there never was any.",
+        "The transparency of files and downloaded images is used; classic always lost it.",
     ),
-    "mask_file": Fact("pipeline/sources.py", "Addresses need no answer of another site first.", NEVER),
+    "mask_file": Fact("pipeline/sources.py", "Addresses work without an internet check first.", NEVER),
     "invert_mask": Fact(
-        "render/context.py", "It inverts the mask; in classic it removed it.", is_on("invert_mask")
+        "render/context.py", "It inverts the mask; in classic it removed the mask.", is_on("invert_mask")
     ),
     **_same(
         ("mask_contrast_adjust", "mask_brightness_adjust"),
         Fact(
             "pipeline/sources.py",
-            "Contrast is contrast and brightness is brightness; classic had swapped them.",
+            "Contrast and brightness do what they say; classic had them swapped.",
             lambda flat: flat["mask_contrast_adjust"] != flat["mask_brightness_adjust"],
         ),
     ),
     "overlay_mask": Fact(
         "settings/situations.py",
-        "A video of masks in 2D and 3D needs no input frames, which classic stopped for.",
+        "A mask video in 2D and 3D needs no input frames; classic stopped without them.",
         NEVER,
     ),
     "mask_overlay_blur": Fact("render/stages.py"),
@@ -137,15 +136,15 @@ _RUN: dict[str, Fact] = {
         ("reroll_blank_frames", "reroll_patience"),
         Fact(
             "render/key_frames.py",
-            "The run ends only if the last allowed retry is black as well, and a fraction of a retry counts as a "
-            "whole one.",
+            "The run ends only if the last allowed retry is also black; a fraction of a retry counts as a whole "
+            "one.",
             one_of("reroll_blank_frames", "reroll"),
         ),
     ),
     "motion_preview_mode": Fact(
         "pipeline/job.py",
-        "The test picture stays visible to the last frame, and nothing but the camera changes it; classic's faded to "
-        "black behind a white rectangle.",
+        "The test image stays visible to the last frame, and only the camera changes it; in classic it faded "
+        "to black behind a white rectangle.",
         is_on("motion_preview_mode"),
     ),
 }
@@ -153,15 +152,16 @@ _RUN: dict[str, Fact] = {
 _PROMPTS: dict[str, Fact] = {
     "prompts": Fact(
         "render/plan.py",
-        "Keys and back-ticks know the names and functions of schedules, with one meaning in every mode; all after the "
-        "first --neg is negative. Between two prompts each part of AND keeps its own weight.",
+        "Keys and backticks accept the names and functions of schedules, with the same meaning in every mode; "
+        "everything after the first --neg is negative. Between two prompts each part of AND keeps its own "
+        "weight.",
         lambda flat: any(
             "`" in text or " AND " in text or not str(key).isdigit() for key, text in flat["prompts"].items()
         ),
     ),
     **_same(
         ("animation_prompts_positive", "animation_prompts_negative"),
-        Fact("render/plan.py", "A saved run that is loaded again does not get them twice.", NEVER),
+        Fact("render/plan.py", "Loading the settings of a saved run does not add them twice.", NEVER),
     ),
     "prompt_interpolation": Fact("settings/modes.py"),
     **_same(("positive_prompts", "negative_prompts"), Fact("", no_effect=_RECORDED)),
@@ -170,7 +170,7 @@ _PROMPTS: dict[str, Fact] = {
 _MOTION: dict[str, Fact] = {
     "animation_mode": Fact(
         "render/moves.py",
-        "3D frames do not darken; classic lost one level in a fifth of all pixels at each move.",
+        "3D frames do not darken; in classic each move made a fifth of all pixels one level darker.",
         CAMERA & ~ends_with("depth_algorithm", "(old)"),
     ),
     "max_frames": Fact("render/plan.py"),
@@ -180,18 +180,19 @@ _MOTION: dict[str, Fact] = {
         ("translation_x", "translation_y"),
         Fact(
             "render/moves.py",
-            "It works together with the perspective flip in 2D, where classic left it out.",
+            "It also works with the perspective flip in 2D, where classic ignored it.",
             lambda flat: holds(_FLAT_FLIPPED, flat) and _moves_sideways(flat),
         ),
     ),
     "translation_z": Fact("render/moves.py"),
     **_same((f"rotation_3d_{axis}" for axis in "xyz"), Fact("render/moves.py")),
     **_same(
-        ("shake_name", "shake_intensity", "shake_speed"), Fact("render/moves.py", "The curves are our own.")
+        ("shake_name", "shake_intensity", "shake_speed"),
+        Fact("render/moves.py", "The curves are not those of the fork but our own."),
     ),
     "enable_perspective_flip": Fact(
         "render/moves.py",
-        "With all angles 0 nothing moves; in classic the picture drifted by half a pixel at each frame.",
+        "With all angles at 0 nothing moves; in classic the image drifted by half a pixel per frame.",
         is_on("enable_perspective_flip"),
     ),
     **_same(
@@ -205,18 +206,18 @@ _MOTION: dict[str, Fact] = {
     ),
     **_same(
         ("use_depth_warping",),
-        Fact("render/context.py", "Depth is looked at only where something moves.", NEVER),
+        Fact("render/context.py", "Depth is estimated only where something moves.", NEVER),
     ),
     "depth_algorithm": Fact(
         "models/depth/names.py",
-        "Every model sees the picture in its right colours; classic showed some of them blue for red. One that is not "
-        "at hand is served by the nearest that is.",
+        "Every model gets the image in correct colors; classic swapped red and blue for some of them. A model "
+        "that is not installed is replaced by the most similar available one.",
         one_of("depth_algorithm", "Midas+AdaBins (old)", "Midas-3-Hybrid", "Midas-3.1-BeitLarge", "Leres"),
     ),
     "midas_weight": Fact(
         "pipeline/job.py",
-        "AdaBins has no weights that are kept; the nearest model at hand is mixed in, and none where that is the first "
-        "one itself.",
+        "The weights of AdaBins are no longer available; the most similar available model is mixed in "
+        "instead, or none if that is the first one itself.",
         lambda flat: flat["midas_weight"] != 1,
     ),
     **_same(("depth_warp", "padding_mode"), Fact("render/context.py")),
@@ -227,24 +228,24 @@ _MOTION: dict[str, Fact] = {
     "sampling_mode": Fact("render/context.py"),
     "save_depth_maps": Fact(
         "output/writer.py",
-        "All maps of a run have one scale; in classic early ones had another than late ones.",
+        "All maps of a run have the same scale; in classic it changed during the run.",
     ),
 }
 
 
 _FLOW_REDO = Fact(
     "render/stage_order.py",
-    "Its seeds follow from the seed and the frame, so a film can be made again.",
+    "Its seeds are derived from the seed and the frame, so a video can be reproduced.",
     not_("optical_flow_redo_generation", "None"),
 )
 _LOOK: dict[str, Fact] = {
     "noise_schedule": Fact("render/key_frames.py"),
     "noise_type": Fact(
-        "render/key_frames.py", "uniform works at any size; classic needed multiples of 64.", NEVER
+        "render/key_frames.py", "uniform works at any frame size; classic required multiples of 64.", NEVER
     ),
     **_same(
         ("perlin_w", "perlin_h"),
-        Fact("", no_effect="It is 8; neither classic nor this reads it from a file."),
+        Fact("", no_effect="It is always 8; neither classic nor this project reads it from a file."),
     ),
     "perlin_octaves": Fact("render/key_frames.py", "More than 4 octaves work at any size.", NEVER),
     "perlin_persistence": Fact("render/key_frames.py"),
@@ -259,18 +260,18 @@ _LOOK: dict[str, Fact] = {
     **_same(("strength_schedule", "keyframe_strength_schedule"), Fact("render/key_frames.py")),
     "contrast_schedule": Fact(
         "render/key_frames.py",
-        "What becomes brighter than white stays white; in classic it turned dark.",
+        "Values above white stay white; in classic they wrapped around to dark.",
         lambda flat: _largest("contrast_schedule", flat) > 1,
     ),
     **_same(("amount_schedule", "kernel_schedule", "sigma_schedule"), Fact("render/key_frames.py")),
     "threshold_schedule": Fact(
         "render/key_frames.py",
-        "Small differences are spared on both sides; classic spared only brighter pixels.",
+        "Small differences are left alone in both directions; classic did so only for brighter pixels.",
     ),
     "color_coherence": Fact(
         "image/color.py",
-        "Colours are converted from red, green, blue in floating point; classic had red and blue swapped, so hues "
-        "differ by a little.",
+        "Colors are converted from RGB in floating point; classic swapped red and blue, so hues differ "
+        "slightly.",
         not_("color_coherence", "None", "RGB"),
     ),
     "color_coherence_image_path": Fact("pipeline/job.py"),
@@ -279,18 +280,19 @@ _LOOK: dict[str, Fact] = {
     "legacy_colormatch": Fact("render/stage_order.py"),
     "keyframe_distribution": Fact(
         "settings/modes.py",
-        "Every frame is written, and a key frame moves onto a prompt without being lost.",
+        "Every frame is written, and a key frame that moves onto a prompt is never lost.",
     ),
     "diffusion_cadence": Fact(
         "settings/modes.py",
-        "Every frame is written, the last one is diffused; classic lost those after its last whole group.",
+        "Every frame is written and the last one is a key frame; classic lost the frames after its last key "
+        "frame.",
         lambda flat: flat["diffusion_cadence"] > 1,
     ),
     **_same(
         ("optical_flow_cadence", "cadence_flow_factor_schedule"),
         Fact(
             "render/key_frames.py",
-            "Frames between follow the whole motion, in pixels; in classic it was cut to one pixel.",
+            "In-between frames follow the full motion, in pixels; classic limited it to one pixel.",
             not_("optical_flow_cadence", "None"),
         ),
     ),
@@ -298,7 +300,8 @@ _LOOK: dict[str, Fact] = {
     "redo_flow_factor_schedule": _FLOW_REDO._replace(used_in="render/key_frames.py"),
     "diffusion_redo": Fact(
         "render/key_frames.py",
-        "The colours of the last pass are matched, as classic meant to; seeds follow from the seed and the frame.",
+        "The colors of the last pass are matched, as classic intended; seeds are derived from the seed and "
+        "the frame.",
         lambda flat: flat["diffusion_redo"] > 0,
     ),
 }
@@ -311,16 +314,20 @@ _SCHEDULED: dict[str, Fact] = {
     "pix2pix_img_cfg_scale_schedule": Fact("render/requests.py"),
     "seed_schedule": Fact(
         "render/key_frames.py",
-        "-1 is a seed that follows from the seed and the frame, so a film can be made again.",
+        "-1 is a seed derived from the seed and the frame, so a video can be reproduced.",
         ALWAYS,
     ),
     "enable_subseed_scheduling": Fact("render/requests.py"),
     **_same(("subseed_schedule", "subseed_strength_schedule"), Fact("render/requests.py")),
     "enable_sampler_scheduling": Fact("render/requests.py"),
-    "sampler_schedule": Fact("render/requests.py", "Every sampler can be scheduled, in any case.", NEVER),
+    "sampler_schedule": Fact(
+        "render/requests.py", "Every sampler can be scheduled, in upper or lower case.", NEVER
+    ),
     **_same(("enable_scheduler_scheduling", "scheduler_schedule"), Fact("render/requests.py")),
     "enable_checkpoint_scheduling": Fact("render/requests.py"),
-    "checkpoint_schedule": Fact("render/requests.py", "Names may hold brackets, commas and colons.", NEVER),
+    "checkpoint_schedule": Fact(
+        "render/requests.py", "Names may contain brackets, commas and colons.", NEVER
+    ),
     **_same(("enable_clipskip_scheduling", "clipskip_schedule"), Fact("render/requests.py")),
     **_same(
         (
@@ -334,19 +341,21 @@ _SCHEDULED: dict[str, Fact] = {
     "use_noise_mask": Fact("settings/modes.py"),
     "mask_schedule": Fact(
         "render/masks.py",
-        "Expressions have brackets and an order: ! first, then &, \\, ^ and |. {init_mask} and {human_mask} exist.",
+        "Expressions support brackets and precedence: ! first, then &, \\, ^ and |. {init_mask} and "
+        "{human_mask} are available.",
         lambda flat: any(sign in flat["mask_schedule"] for sign in "!&\\^|"),
     ),
     "noise_mask_schedule": Fact(
         "render/masks.py",
-        "Outside of its mask the noise leaves the picture alone, where classic greyed it; it follows a video of masks.",
+        "Noise does not change the image outside its mask, which classic turned gray; it follows a mask "
+        "video.",
         MASKED | is_on("use_noise_mask"),
     ),
     **_same(
         ("resume_from_timestring", "resume_timestring"),
         Fact(
             "pipeline/prepare.py",
-            "The resumed film is the one that would never have stopped, bit for bit.",
+            "A resumed run gives the same video as an uninterrupted one, bit for bit.",
             is_on("resume_from_timestring"),
         ),
     ),
@@ -355,24 +364,24 @@ _SCHEDULED: dict[str, Fact] = {
 _VIDEOS: dict[str, Fact] = {
     "video_init_path": Fact(
         "pipeline/input_files.py",
-        "Frames are upright; each comes exactly once, and a variable rate becomes a constant one. Folders and patterns "
-        "of pictures and animated pictures serve as videos; local paths and addresses work alike.",
+        "Frames are upright, each is used exactly once, and a variable frame rate becomes constant. Folders "
+        "and patterns of images, and animated images, work as videos; so do local paths and addresses.",
         NEVER,
     ),
     **_same(
         ("extract_nth_frame", "extract_from_frame", "extract_to_frame", "overwrite_extracted_frames"),
         Fact(
             "pipeline/input_files.py",
-            "Frames that were extracted before are taken as they are, parts of a video too.",
+            "Frames that were already extracted are reused, also those of a part of a video.",
             NEVER,
         ),
     ),
     "overwrite_extracted_frames": Fact("pipeline/sources.py"),
     "use_mask_video": Fact(
-        "settings/situations.py", "A video of masks that is too short holds its last frame.", NEVER
+        "settings/situations.py", "A mask video that is too short holds its last frame.", NEVER
     ),
     "video_mask_path": Fact(
-        "pipeline/input_files.py", "A video of masks that is too short holds its last frame.", NEVER
+        "pipeline/input_files.py", "A mask video that is too short holds its last frame.", NEVER
     ),
     **_same(
         (f"hybrid_comp_{name}_schedule" for name in ("alpha", "mask_blend_alpha", "mask_contrast")),
@@ -391,35 +400,36 @@ _VIDEOS: dict[str, Fact] = {
     ),
     "hybrid_generate_human_masks": Fact(
         "settings/modes.py",
-        "People are found by another model, which runs without CUDA.",
+        "People are detected by another model, which runs without CUDA.",
         not_("hybrid_generate_human_masks", "None"),
     ),
     "hybrid_use_first_frame_as_init_image": Fact("settings/situations.py"),
     "hybrid_motion": Fact(
         "render/context.py",
-        "Video frames are shrunk by area, so the motion is measured on smoother pictures; what comes in at the edges "
-        "are edge pixels drawn out, not mirror images of mirror images.",
+        "Video frames are downscaled by area, so the motion is measured on smoother images; edges are filled "
+        "with stretched edge pixels, not with repeated mirror images.",
         not_("hybrid_motion", "None"),
     ),
     "hybrid_motion_use_prev_img": Fact(
-        "render/context.py", "It works for Affine and Perspective too, which classic failed at.", NEVER
+        "render/context.py", "It also works for Affine and Perspective, where classic failed.", NEVER
     ),
     **_same(
         ("hybrid_flow_consistency", "hybrid_consistency_blur"),
         Fact(
             "render/context.py",
-            "Motion that does not agree with itself is not followed; classic followed it backwards.",
+            "Inconsistent motion is not followed; classic followed it backwards.",
             is_on("hybrid_flow_consistency"),
         ),
     ),
     "hybrid_flow_method": Fact("render/context.py", "Farneback works at every frame.", NEVER),
     "hybrid_composite": Fact(
-        "render/stage_order.py", "Video frames are shrunk by area.", not_("hybrid_composite", "None")
+        "render/stage_order.py", "Video frames are downscaled by area.", not_("hybrid_composite", "None")
     ),
     "hybrid_use_init_image": Fact("settings/situations.py"),
     "hybrid_comp_mask_type": Fact(
         "render/context.py",
-        "Depth is that of the frame before, whether or not its map was saved, and is the same for the same picture.",
+        "Depth is that of the previous frame, whether or not its map was saved, and the same for the same "
+        "image.",
         one_of("hybrid_comp_mask_type", "Depth", "Video Depth"),
     ),
     **_same(
@@ -432,20 +442,22 @@ _VIDEOS: dict[str, Fact] = {
 _DRIVEN: dict[str, Fact] = {
     "parseq_manifest": Fact(
         "pipeline/overrides.py",
-        "Frames that the manifest leaves out lie between their neighbours; it turns the perspective flip on where it "
-        "drives it; `s` in the settings' own schedules is the seed.",
+        "Frames missing from the manifest are interpolated from their neighbors; the perspective flip is on "
+        "where the manifest sets its angles; `s` in the schedules of the settings is the seed.",
     ),
     "parseq_use_deltas": Fact(
-        "pipeline/overrides.py", "A field without its _delta falls back to the setting with a warning.", NEVER
+        "pipeline/overrides.py", "If a field has no _delta, the setting is used, with a warning.", NEVER
     ),
     "parseq_non_schedule_overrides": Fact("pipeline/overrides.py"),
     "use_looper": Fact(
-        "render/guides.py", "The noise seeds follow from the seed and the frame.", is_on("use_looper")
+        "settings/situations.py",
+        "The noise seeds are derived from the seed and the frame.",
+        is_on("use_looper"),
     ),
-    "init_images": Fact("render/guides.py", "The pictures count in the order of their frames.", NEVER),
+    "init_images": Fact("render/guides.py", "Guide images are used in the order of their frames.", NEVER),
     "image_strength_schedule": Fact(
         "render/key_frames.py",
-        "It is the strength of guided frames; in classic it came too late to count.",
+        "It sets the strength of guided frames; in classic it was applied too late to have an effect.",
         ALWAYS,
     ),
     "image_keyframe_strength_schedule": Fact("render/key_frames.py"),
@@ -461,9 +473,10 @@ _UNIT: dict[str, Fact] = {
     "overwrite_frames": Fact("pipeline/controlnet_inputs.py"),
     "vid_path": Fact("pipeline/controlnet_files.py"),
     "mask_vid_path": Fact(
-        "pipeline/controlnet_files.py", "A picture as mask is that picture; classic took the control picture."
+        "pipeline/controlnet_files.py",
+        "An image given as mask is used as the mask; classic used the control image instead.",
     ),
-    "enabled": Fact("controlnet/units.py", "It works without a WebUI as well.", NEVER),
+    "enabled": Fact("controlnet/units.py", "It also works without a WebUI.", NEVER),
     **_same(
         ("weight", "guidance_start", "guidance_end"),
         Fact("render/control_units.py", "`s` is the seed; in classic it was -1.", NEVER),
@@ -480,35 +493,50 @@ _UNIT: dict[str, Fact] = {
 
 _OUTPUT: dict[str, Fact] = {
     "skip_video_creation": Fact(
-        "output/", "A run succeeds only if its video has all frames; ffmpeg's own words are told.", NEVER
+        "output/",
+        "A run succeeds only if its video has all frames; otherwise the error of ffmpeg is shown.",
+        NEVER,
     ),
     "fps": Fact("output/"),
-    "make_gif": Fact("output/", "It is made by ffmpeg, on every system.", is_on("make_gif")),
-    "delete_imgs": Fact("output/", "Pictures go only once the video has all of them.", NEVER),
+    "make_gif": Fact("output/", "ffmpeg makes it, on every system.", is_on("make_gif")),
+    "delete_imgs": Fact(
+        "pipeline/postproduction.py", "Images are deleted only when the video contains all of them.", NEVER
+    ),
     "delete_input_frames": Fact("pipeline/job.py"),
-    "image_path": Fact("tools/stitch.py", no_effect="It belongs to the tool that makes videos of pictures."),
+    "image_path": Fact("", no_effect="It belongs to the tool that makes videos from images."),
     **_same(
         ("add_soundtrack", "soundtrack_path"),
         Fact(
             "pipeline/input_files.py",
-            "Local files work, subtitles stay beside them, and the init video's sound starts where its first frame was "
-            "taken.",
+            "Local files work, together with subtitles, and the sound of the init video starts at the first frame "
+            "that is used.",
             NEVER,
         ),
     ),
-    **_same(("r_upscale_video", "r_upscale_factor"), Fact("output/")),
+    **_same(("r_upscale_video", "r_upscale_factor"), Fact("pipeline/extra_outputs.py")),
     "r_upscale_model": Fact(
-        "output/", "The networks run here, without another program; Lanczos needs no weights at all.", NEVER
+        "pipeline/postproduction.py",
+        "The networks run without another program; Lanczos needs no weights.",
+        NEVER,
     ),
     "r_upscale_keep_imgs": Fact(
-        "output/", "The enlarged pictures go only when nothing needs them any more.", NEVER
+        "pipeline/", "Upscaled images are deleted only when nothing needs them any more.", NEVER
     ),
     "store_frames_in_ram": Fact(
-        "output/", "It covers every frame, and gif, upscaling and interpolation work with it."
+        "output/", "It covers every frame and works with GIF, upscaling and interpolation."
     ),
-    **_same((name for name in FIELDS if name.startswith("frame_interpolation_")), Fact("output/")),
+    **_same(
+        (name for name in FIELDS if name.startswith("frame_interpolation_")),
+        Fact("pipeline/postproduction.py"),
+    ),
+    **_same(
+        (f"frame_interpolation_{name}" for name in ("slow_mo_enabled", "slow_mo_amount", "use_upscaled")),
+        Fact("pipeline/extra_outputs.py"),
+    ),
     "frame_interpolation_engine": Fact(
-        "output/", "The networks run without CUDA too; Flow needs no weights at all.", NEVER
+        "pipeline/postproduction.py",
+        "The networks also run without CUDA; Flow needs no weights.",
+        NEVER,
     ),
 }
 
@@ -519,23 +547,25 @@ _ELSEWHERE: dict[str, Fact] = {
     ),
     **_same(
         ("override_settings_with_file", "custom_settings_file"),
-        Fact("ui/tab.py", no_effect="It chooses what the tab runs, and is in no film."),
+        Fact("ui/tab.py", no_effect="It determines what the tab runs and does not affect a video."),
     ),
 }
 
 
-# What holds for all settings of a kind.
+# Differences that concern all settings of a kind.
 GENERAL = (
-    "Schedules may hold functions of several arguments, quotes, brackets inside brackets, key frames in any order and "
-    "line breaks. A missing first frame takes the first value.",
-    "`s` is the seed everywhere, and `t`, `max_f`, `fps`, `w`, `h`, `pi`, `e` are known wherever a formula is.",
-    "A schedule of a feature that is switched off is warned about and cannot fail a job.",
+    "Schedules may contain functions with several arguments, quotes, nested brackets, line breaks, and "
+    "key frames in any order. If frame 0 is missing, the first value is used.",
+    "`s` is the seed everywhere, and `t`, `max_f`, `fps`, `w`, `h`, `pi` and `e` are available in every "
+    "formula.",
+    "A faulty schedule of a feature that is off causes a warning, not an error.",
     "Names in string schedules keep their brackets, commas and colons.",
-    "Between the steps of one frame nothing is rounded, so films do not darken.",
+    "Nothing is rounded between the stages of one frame, so videos do not darken.",
     "Every frame from 0 to max_frames - 1 is written, at every cadence.",
-    "A resumed film is the one that would never have stopped, bit for bit, in every mode. Interpolation takes masks "
-    "and tells its progress.",
-    "No program and no weights are fetched unasked; what is missing is named with the line that installs it.",
+    "A resumed run gives the same video as an uninterrupted one, bit for bit, in every mode. "
+    "Interpolation supports masks and reports progress.",
+    "No program or weights are downloaded unless asked for; an error names what is missing and the "
+    "command that installs it.",
 )
 
 
@@ -548,7 +578,7 @@ def _units() -> dict[str, Fact]:
 
 
 _ALL = _RUN | _PROMPTS | _MOTION | _LOOK | _SCHEDULED | _VIDEOS | _DRIVEN | _units() | _OUTPUT | _ELSEWHERE
-# Flat name -> what is known of it, in the order of a settings file.
+# Flat name -> compatibility, in the order of a settings file.
 FACTS: Mapping[str, Fact] = MappingProxyType({name: _ALL[name] for name in FIELDS})
 
 _ADDED_BY_FORK = frozenset(
@@ -569,7 +599,7 @@ _ADDED_HERE = frozenset(("prompt_interpolation", *YOUNGER_SETTINGS))
 
 
 def since(name: str) -> Since:
-    """Return who had the setting first: classic Deforum, its fork of 2025, or nobody before."""
+    """Return the first version with the setting: classic Deforum, its fork of 2025, or this project."""
     if name in _ADDED_HERE:
         return "here"
     forked = name in _ADDED_BY_FORK or FIELDS[name].group in ("FreeUArgs", "KohyaHRFixArgs")
@@ -577,10 +607,10 @@ def since(name: str) -> Since:
 
 
 def differences(flat: Flat) -> dict[str, tuple[str, ...]]:
-    """Return what will look different from classic Deforum: each sentence with the settings that it is about.
+    """Return the differences from classic Deforum: sentence -> the settings concerned.
 
     Args:
-        flat: every setting by its flat name; those that do not act are left out.
+        flat: every setting by its flat name; settings that do not act are ignored.
     """
     told: dict[str, tuple[str, ...]] = {}
     values = Acting(flat.__getitem__)

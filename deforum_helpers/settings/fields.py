@@ -1,4 +1,4 @@
-"""How a setting is declared: a dataclass field whose metadata says everything there is to know about it."""
+"""The declaration of a setting: a dataclass field with its metadata."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _METADATA_KEY = "setting"
 
 @dataclass(frozen=True)
 class FieldInfo:
-    """Everything known of one setting.
+    """The metadata of one setting.
 
     Args:
         name: its key in settings files.
-        kind: what its value is; a schedule is text, a record is written into files and never read from them.
-        default: the value where a file says nothing.
-        minimum, maximum: bounds of the number, or of each value of a schedule; None = free.
-        step: distance of a slider's stops.
+        kind: type of its value; a schedule is text, a record is written into files but never read from them.
+        default: the value if a file does not give one.
+        minimum, maximum: bounds of the number, or of each value of a schedule; None = unbounded.
+        step: step of the slider.
         unit: "px", "frames", "degrees/frame", or empty.
         group: part of the settings file.
-        tab: place in the user interface, "Keyframes > Motion".
+        tab: position in the user interface, such as "Keyframes > Motion".
         label: its name there.
-        help: what it does, in full sentences.
+        help: description in full sentences.
         choices: the allowed names of an enum.
         used_when: when it acts.
-        clamped: whether a number beyond the bounds counts as the nearer one, with a warning; else it is refused.
+        clamped: whether numbers beyond the bounds are clamped, with a warning; otherwise they are an error.
         loaded: whether files and requests may set it.
         saved: whether it is written into settings files.
     """
@@ -75,7 +75,7 @@ def setting(
 ) -> Any:
     """Declare a setting as a dataclass field. The arguments are those of `FieldInfo`.
 
-    The kind follows from the default, and from choices, where it is not given.
+    Without `kind`, it follows from the choices and the type of the default.
     """
     info = FieldInfo(
         name="",
@@ -107,7 +107,7 @@ record = partial(setting, kind="record", loaded=False)
 
 
 def declared(group: type, name: str) -> dict[str, FieldInfo]:
-    """Return the settings that the dataclass `group` declares, in order, as members of the group `name`."""
+    """Return the settings declared by the dataclass `group`, in order, as members of the group `name`."""
     return {
         entry.name: dataclasses.replace(entry.metadata[_METADATA_KEY], name=entry.name, group=name)
         for entry in dataclasses.fields(group)

@@ -1,4 +1,4 @@
-"""Settings as text and as flat names: reading files, writing files."""
+"""Settings files: reading, writing, and conversion between typed and flat settings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.core.bounded_json import MOST_BYTES, TooMuch, parse_json
+from deforum_helpers.core.bounded_json import MOST_BYTES, JsonTooLarge, parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.regular import UnusableFile, read_regular
-from deforum_helpers.settings.messages import json_account
+from deforum_helpers.settings import messages
+from deforum_helpers.settings.messages import json_fault
 from deforum_helpers.settings.model import FIELDS, UNITS, Settings
 from deforum_helpers.settings.model_controlnet import ControlNetUnit
 
@@ -19,19 +20,19 @@ MAX_FILE_BYTES = MOST_BYTES
 
 
 class RepeatingObject(dict[str, Any]):
-    """What a JSON object held in which names stand more than once: `repeated`; their last values count."""
+    """A JSON object in which the names `repeated` occur more than once; their last values count."""
 
     repeated: tuple[str, ...] = ()
 
     def __or__(self, more: dict[str, Any]) -> RepeatingObject:  # type: ignore[override]  # one kind of keys
-        """Return it with the values of `more` added; it still knows what stood there more than once."""
+        """Return the object with the values of `more` added; `repeated` is kept."""
         joined = RepeatingObject(super().__or__(more))
         joined.repeated = self.repeated
         return joined
 
 
 def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object of its names and values: the `object_pairs_hook` of `json.loads`."""
+    """Return a JSON object from its name-value pairs: the `object_pairs_hook` of `json.loads`."""
     values = dict(pairs)
     if len(values) == len(pairs):
         return values
@@ -42,47 +43,38 @@ def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def parse_settings_text(text: str) -> dict[str, Any]:
-    """Return the object that the JSON `text` holds; of a key that stands there twice, the last value.
+    """Return the JSON object in `text`; of repeated names the last value counts.
 
     Raises:
-        SettingsError: no JSON, with line and column; or no object.
+        SettingsError: invalid JSON, with line and column, or not an object.
     """
     try:
         values = parse_json(text, most_bytes=MAX_FILE_BYTES, object_pairs_hook=json_object)
     except json.JSONDecodeError as error:
-        account = json_account(error) if text.strip() else "the text is empty."
-        message = f"The settings are not JSON: {account}"
+        fault = json_fault(error) if text.strip() else "the text is empty."
+        message = messages.SETTINGS_NOT_JSON(fault=fault)
         raise SettingsError([Problem(message, column=error.colno, allowed="a JSON object")]) from None
-    except TooMuch as error:
-        message = f"The settings are not read: their JSON {error}."
+    except JsonTooLarge as error:
+        message = messages.SETTINGS_TOO_LARGE(fault=error)
         raise SettingsError([Problem(message, allowed="a JSON object of settings")]) from None
     if not isinstance(values, dict):
-        raise SettingsError(
-            [
-                Problem(
-                    "The settings are not a JSON object; they must begin with { and end with }.",
-                    allowed="a JSON object",
-                )
-            ]
-        )
+        raise SettingsError([Problem(messages.SETTINGS_NOT_BRACED(), allowed="a JSON object")])
     return values
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
-    """Return the object that the settings file `path` (.txt or .json, UTF-8) holds.
+    """Return the JSON object in the settings file `path` (.txt or .json, UTF-8).
 
     Raises:
-        SettingsError: the file cannot be read, is too big, or holds no JSON object.
+        SettingsError: the file cannot be read, is too large, or contains no JSON object.
     """
     try:
         return parse_settings_text(read_regular(path, MAX_FILE_BYTES).decode("utf-8-sig"))
     except UnusableFile as error:
-        message = f"The settings file {path} {error}; give a file of settings, .txt or .json."
+        message = messages.SETTINGS_FILE_UNUSABLE(path=path, fault=error)
         raise SettingsError([Problem(message, passing=error.passing)]) from None
     except UnicodeDecodeError:
-        raise SettingsError(
-            [Problem(f"The file {path.name} is not text in UTF-8; save it as UTF-8.")]
-        ) from None
+        raise SettingsError([Problem(messages.SETTINGS_NOT_UTF8(name=path.name))]) from None
 
 
 def flat_settings(settings: Settings) -> dict[str, Any]:
@@ -97,7 +89,7 @@ def flat_settings(settings: Settings) -> dict[str, Any]:
 
 
 def typed_settings(flat: dict[str, Any]) -> Settings:
-    """Return the settings of which `flat` has every name; the values must be of the right types."""
+    """Return typed settings; `flat` must have every setting with a value of its type."""
     own = {
         entry.name: flat[entry.name] for entry in dataclasses.fields(Settings) if entry.name != "controlnet"
     }
@@ -116,6 +108,6 @@ def defaults() -> dict[str, Any]:
 
 
 def settings_text(settings: Settings) -> str:
-    """Return `settings` as a settings file: JSON of everything that is saved, indented by 4, UTF-8 kept."""
+    """Return the text of a settings file: JSON of all saved settings, indented by 4, not escaped to ASCII."""
     saved = {name: value for name, value in flat_settings(settings).items() if FIELDS[name].saved}
     return json.dumps(saved, indent=4, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""Options of a host that a job depends on beside its settings: programs, encoder, subtitles, model choices."""
+"""Host options that a job depends on: programs, encoder, subtitles, checkpoint choices."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.settings import messages
 from deforum_helpers.settings.tables import SUBTITLE_PARAMS
 
 X264_PRESETS = (
@@ -30,28 +31,28 @@ def option(default: Any, label: str = "", **bounds: Any) -> Any:
     """Declare an option.
 
     Args:
-        default: its value where nothing else was chosen.
-        label: what people who can set it read beside it; empty = it is set in another place.
-        bounds: `low` and `high`, or `choices`, or `fixed` (only the host's own value); `program` beside `fixed`: a
-            path to a program, which a job may name and which is never run.
+        default: the value if none was chosen.
+        label: text beside it on the options page; empty = the option is set elsewhere.
+        bounds: `low` and `high`, or `choices`, or `fixed` (only the host's own value); `program` with `fixed`: the
+            path of a program, which a job may name but which is never run.
     """
     return field(default=default, metadata={"label": label, **bounds})
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options that a job may override, by the names that WebUI hosts give them; each is what its label says.
+    """The options that a job may override, by the names that WebUI hosts give them; the labels describe them.
 
     Args:
         outdir_samples: a folder inside the output root, empty = the output root's `img2img-images`.
         sd_model_checkpoint: checkpoint, empty = the host's.
         sd_vae: VAE, "Automatic" = the checkpoint's own.
-        img2img_fix_steps: accepted as classic did, which always rendered with it switched off.
+        img2img_fix_steps: accepted but unused; classic always rendered with it off.
     """
 
     deforum_ffmpeg_location: str = option(
         "",
-        "Path of ffmpeg; empty = the one that came with Deforum, else the system's",
+        "Path of ffmpeg; empty = the one installed with Deforum, else the system's",
         fixed=True,
         program=True,
     )
@@ -64,51 +65,51 @@ class Options:
     deforum_save_gen_info_as_srt: bool = option(
         False, "Save the parameters of each frame as subtitles (.srt)"
     )
-    deforum_embed_srt: bool = option(False, "Put the subtitles into the video as well")
+    deforum_embed_srt: bool = option(False, "Also embed the subtitles in the video")
     deforum_save_gen_info_as_srt_params: tuple[str, ...] = option(
         ("Noise Sch",),
         "Parameters in the subtitles",
         choices=tuple(param.label for param in SUBTITLE_PARAMS),
     )
-    deforum_simple_subtitles: bool = option(False, "Subtitles without the numbers of frame and seed")
-    deforum_own_line_for_prompt_srt: bool = option(False, "The prompt on a line of its own in the subtitles")
+    deforum_simple_subtitles: bool = option(False, "Omit frame number and seed from the subtitles")
+    deforum_own_line_for_prompt_srt: bool = option(False, "Put the prompt on its own line in the subtitles")
     deforum_subtitles_per_second: int = option(
-        0, "Subtitles per second at most; 0 = one for each frame", low=0, high=60
+        0, "Maximum subtitles per second; 0 = one per frame", low=0, high=60
     )
-    deforum_always_write_keyframe_subtitle: bool = option(True, "A subtitle at each key frame even so")
+    deforum_always_write_keyframe_subtitle: bool = option(True, "Always write a subtitle at a key frame")
     deforum_keep_3d_models_in_vram: bool = option(
-        False, "Keep the depth model loaded between films (needs memory, saves seconds)"
+        False, "Keep the depth model loaded between runs (uses memory, saves seconds)"
     )
     deforum_enable_persistent_settings: bool = option(
-        False, "Keep the settings of the newest film, and begin with them at the next start"
+        False, "Save the settings of the latest run and load them at the next start"
     )
     deforum_persistent_settings_path: str = option(
         "models/Deforum/deforum_persistent_settings.txt",
-        "File that keeps them; a path that is not absolute begins in the WebUI's data folder",
+        "File for these settings; relative paths start in the WebUI's data folder",
         fixed=True,
     )
-    deforum_debug_mode_enabled: bool = option(False, "Write each step of a job into the log")
+    deforum_debug_mode_enabled: bool = option(False, "Log each step of a job")
     deforum_preview: str = option(
-        "Off", "Make a film of the frames so far while rendering goes on", choices=PREVIEWS
+        "Off", "Make a preview video of the frames so far during rendering", choices=PREVIEWS
     )
-    deforum_preview_interval_frames: int = option(100, "Frames between two such films", low=10, high=500)
+    deforum_preview_interval_frames: int = option(100, "Frames between two preview videos", low=10, high=500)
     outdir_samples: str = option("")
     CLIP_stop_at_last_layers: int = option(1, "CLIP skip", low=1, high=12)
     sd_model_checkpoint: str = option("")
     sd_vae: str = option("Automatic")
     eta_ancestral: float = option(
-        1.0, "Eta of ancestral samplers: share of fresh noise per step", low=0.0, high=1.0
+        1.0, "Eta of ancestral samplers: share of new noise per step", low=0.0, high=1.0
     )
-    eta_ddim: float = option(0.0, "Eta of DDIM: share of fresh noise per step", low=0.0, high=1.0)
+    eta_ddim: float = option(0.0, "Eta of DDIM: share of new noise per step", low=0.0, high=1.0)
     initial_noise_multiplier: float = option(1.0, "Noise multiplier of the init image", low=0.0, high=1.5)
     img2img_fix_steps: bool = option(False)
 
 
 def override(options: Options, overrides: dict[str, Any]) -> Options:
-    """Return `options` with the values of `overrides`; the programs that they name are left out.
+    """Return `options` with the values of `overrides`, except the programs that they name.
 
     Raises:
-        SettingsError: an option that a job may not set, or a value that it cannot have; all of them are named.
+        SettingsError: options that a job may not set, and invalid values; all of them.
     """
     declared = {declaration.name: declaration for declaration in fields(Options)}
     problems: list[Problem] = []
@@ -117,9 +118,9 @@ def override(options: Options, overrides: dict[str, Any]) -> Options:
         if len(problems) >= MAX_PROBLEMS:
             break
         if name not in declared:
-            problems.append(
-                _problem(name, value, f"one of {', '.join(declared)}", "cannot be overridden by a job")
-            )
+            allowed = f"one of {', '.join(declared)}"
+            message = messages.OPTION_NOT_OVERRIDABLE(name=name, allowed=allowed)
+            problems.append(_problem(message, name, value, allowed))
             continue
         current = getattr(options, name)
         metadata = declared[name].metadata
@@ -130,26 +131,25 @@ def override(options: Options, overrides: dict[str, Any]) -> Options:
         if ok:
             values[name] = accepted
         else:
-            problems.append(_problem(name, value, allowed, "has a value that it cannot have"))
+            message = messages.INVALID_OPTION_VALUE(name=name, found=repr(value)[:80], allowed=allowed)
+            problems.append(_problem(message, name, value, allowed))
     if problems:
         raise SettingsError(problems)
     return replace(options, **values)
 
 
 def override_warnings(options: Options, overrides: Mapping[str, Any]) -> list[str]:
-    """Return what of `overrides` is left out, as plain sentences: programs other than the host's own."""
+    """Return a sentence for each override that is left out: programs other than the host's own."""
     return [
-        f"options_overrides.{entry.name} is ignored: a job cannot choose the programs that a host runs."
+        messages.PROGRAM_NOT_CHOSEN(name=entry.name)
         for entry in fields(Options)
         if entry.metadata.get("program")
         and overrides.get(entry.name, "") not in ("", None, getattr(options, entry.name))
     ]
 
 
-def _problem(name: str, value: Any, allowed: str, what: str) -> Problem:
-    found = repr(value)[:80]
-    message = f"The option {name!r} {what}: found {found}, allowed: {allowed}."
-    return Problem(message, setting=f"options_overrides.{name}", found=found, allowed=allowed)
+def _problem(message: str, name: str, value: Any, allowed: str) -> Problem:
+    return Problem(message, setting=f"options_overrides.{name}", found=repr(value)[:80], allowed=allowed)
 
 
 def _allowed(metadata: Any, current: Any) -> str:
@@ -163,7 +163,7 @@ def _allowed(metadata: Any, current: Any) -> str:
 
 
 def _accept(value: Any, current: Any, metadata: Any) -> tuple[Any, bool]:
-    """Return the value as the option's type, and whether it may be had."""
+    """Return the value converted to the option's type, and whether it is allowed."""
     if metadata.get("fixed"):
         return value, value == current
     if isinstance(current, tuple):

@@ -1,4 +1,4 @@
-"""What files of other years call settings, and the words they have for values: tables."""
+"""Migration of settings files of older versions: renamed and removed settings, old values and notations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.settings import messages
 from deforum_helpers.settings.files import json_object
 from deforum_helpers.settings.messages import Finding, Note, number_text, shown
 from deforum_helpers.settings.model import FIELDS, UNITS
@@ -16,7 +17,7 @@ from deforum_helpers.settings.prompt_lists import UnclearPrompts, framed_prompts
 from deforum_helpers.settings.tables import CLASSIC_SAMPLERS, MASK_FILLS
 from deforum_helpers.settings.values import read_value
 
-# The notebooks' names of what is the same without "video_".
+# Settings that the notebooks name with "video_" after "hybrid_".
 _HYBRID = (
     *("generate_inputframes", "use_first_frame_as_init_image", "motion", "flow_method", "composite"),
     *("comp_alpha_schedule", "comp_save_extra_frames", "comp_mask_type", "comp_mask_inverse"),
@@ -34,10 +35,10 @@ RENAMED = {
     **{f"hybrid_video_{name}": f"hybrid_{name}" for name in _HYBRID},
 }
 REMOVED = {
-    "histogram_matching": "colours are matched by color_coherence",
-    "scale": "how closely the prompt is followed is cfg_scale_schedule",
-    "ddim_eta": "the noise of DDIM is ddim_eta_schedule",
-    "fov": "the field of view is fov_schedule",
+    "histogram_matching": "color_coherence matches colors",
+    "scale": "use cfg_scale_schedule",
+    "ddim_eta": "use ddim_eta_schedule",
+    "fov": "use fov_schedule",
 }
 OLD_NAMES = frozenset({*RENAMED, *REMOVED, "animation_prompts", "use_zoe_depth"})
 
@@ -46,13 +47,15 @@ _RESIZE_MODES: Mapping[Any, str] = {
     "Envelope (Outer Fit)": "Outer Fit (Shrink to Fit)",
     "Scale to Fit (Inner Fit)": "Inner Fit (Scale to Fit)",
 }
-# Setting -> old value -> new value. True and false stand for 1 and 0 too, and for their words.
+# Setting -> old value -> new value. true and false also match 1 and 0, and the words.
 VALUES: Mapping[str, Mapping[Any, str]] = {
     "color_coherence": {
         **{f"Match Frame 0 {space}": space for space in ("HSV", "LAB", "RGB")},
         "MatchFrame0": "RGB",
     },
-    "border": {"warp": "replicate"},  # a misprint of an old template, which drew all but "wrap" alike
+    "border": {
+        "warp": "replicate"
+    },  # a misprint of an old template, which treated all values but "wrap" alike
     "hybrid_composite": {False: "None", True: "Normal"},
     "hybrid_generate_human_masks": {False: "None", True: "PNGs"},
     "optical_flow_redo_generation": _OFF_OR_FINE,
@@ -74,7 +77,7 @@ Values = Mapping[str, Any]
 
 
 class Change(NamedTuple):
-    """Values after a migration, and what a person should know of it."""
+    """Values after a migration, and notes for the user."""
 
     values: dict[str, Any]
     notes: tuple[Note, ...] = ()
@@ -84,7 +87,7 @@ _WORDS = {"true": True, "false": False}
 
 _MULTIPLE = re.compile(r"[xX](?P<after>[0-9]{1,4})|(?P<before>[0-9]{1,4})[xX]")
 
-# A number that old files also switch off -> the setting that does it now, and its value.
+# A number that old files set to "Disabled" -> the setting that switches the feature off now, and its value.
 _SWITCHED_BY: Mapping[str, tuple[str, Any]] = {
     "frame_interpolation_x_amount": ("frame_interpolation_engine", "None"),
     "frame_interpolation_slow_mo_amount": ("frame_interpolation_slow_mo_enabled", False),
@@ -92,9 +95,9 @@ _SWITCHED_BY: Mapping[str, tuple[str, Any]] = {
 
 
 def modernised(submitted: Values) -> Change:
-    """Return `submitted` as the current version writes it: names, values and prompts of old files replaced.
+    """Return `submitted` with the names, values and prompts of old files replaced by current ones.
 
-    Values that make no sense are left as they are; reading them finds the problem.
+    Invalid values are not changed; `read_value` reports them.
     """
     values = dict(submitted)
     notes: list[Note] = []
@@ -105,13 +108,13 @@ def modernised(submitted: Values) -> Change:
 
 
 def _old_colormatch(values: Values) -> Change:
-    """A file that does not know legacy_colormatch was made when colours were matched the old way."""
+    """A file without legacy_colormatch is from a version that matched colors the old way."""
     return Change({"legacy_colormatch": True, **values})
 
 
 def removed_warning(name: str) -> str:
-    """Return what a person should know of a setting that no longer exists."""
-    return f"{name} no longer exists and is ignored: {REMOVED[name]}."
+    """Return the warning about a setting that no longer exists."""
+    return messages.SETTING_REMOVED(name=name, advice=REMOVED[name])
 
 
 def _removed(values: Values) -> Change:
@@ -130,7 +133,7 @@ def _renamed(values: Values) -> Change:
             notes.append(Finding("empty", old))
             continue
         if new in changed and not _is_empty(changed[new]):
-            notes.append(f"{old} means {new}; {new} is given too and is used.")
+            notes.append(messages.OLD_NAME_UNUSED(old=old, new=new))
             continue
         changed[new] = value
         if old.startswith("hybrid_video_"):
@@ -138,12 +141,12 @@ def _renamed(values: Values) -> Change:
         else:
             notes.append(Finding("name", old, meant=new))
     if hybrid:
-        notes.append(f"{', '.join(hybrid)}: read as the same names without video_.")
+        notes.append(messages.HYBRID_NAMES_SHORTENED(names=", ".join(hybrid)))
     return Change(changed, tuple(notes))
 
 
 def _is_empty(value: object) -> bool:
-    """Tell whether a value says nothing, so that another name of its setting counts."""
+    """Return whether a value is empty, so that the value under another name of the setting counts."""
     return value is None or (isinstance(value, str) and not value.strip()) or value in ({}, [])
 
 
@@ -158,9 +161,9 @@ def _zoe_depth(values: Values) -> Change:
         _text(changed.pop("use_zoe_depth"))
     )
     if algorithm is None:
-        return Change(changed, ("use_zoe_depth no longer exists and is ignored.",))
+        return Change(changed, (messages.ZOE_DEPTH_UNREADABLE(),))
     changed["depth_algorithm"] = algorithm
-    return Change(changed, (f"use_zoe_depth is now part of depth_algorithm; it is read as {algorithm}.",))
+    return Change(changed, (messages.ZOE_DEPTH_READ(algorithm=algorithm),))
 
 
 def _text(value: object) -> str:
@@ -181,7 +184,7 @@ def _old_values(values: Values) -> Change:
 
 
 def _unit_numbers(values: Values) -> Change:
-    """Numbers in ControlNet's schedules, where old files even have true and false."""
+    """Old files have true and false as the schedules of ControlNet units."""
     changed = dict(values)
     notes = []
     for number in range(1, UNITS + 1):
@@ -194,7 +197,7 @@ def _unit_numbers(values: Values) -> Change:
 
 
 def _places_in_lists(values: Values) -> Change:
-    """Files of 2022 name the sampler, and all files the mask fill, by its place in a list."""
+    """Files of 2022 give the sampler, and all files may give the mask fill, as a position in a list."""
     changed = dict(values)
     warnings = []
     for name, names in (("sampler", CLASSIC_SAMPLERS), ("fill", MASK_FILLS)):
@@ -204,25 +207,23 @@ def _places_in_lists(values: Values) -> Change:
         if isinstance(place, int) and not isinstance(place, bool) and 0 <= place < len(names):
             changed[name] = names[place]
             if name == "sampler":
-                warnings.append(
-                    f"sampler is {place}, a place in an old list; it is read as {names[place]!r}."
-                )
+                warnings.append(messages.SAMPLER_BY_POSITION(found=place, name=names[place]))
     return Change(changed, tuple(warnings))
 
 
 def _seed(values: Values) -> Change:
     seed = values.get("seed", -1)
     if seed is None or (isinstance(seed, str) and not seed.strip()):
-        return Change({**values, "seed": -1}, ("seed is empty; a random one is drawn.",))
+        return Change({**values, "seed": -1}, (messages.SEED_EMPTY(),))
     if isinstance(seed, str) and re.fullmatch(r"\s*-?[0-9]{1,20}\.[0-9]{1,40}\s*", seed):
         seed = float(seed)
     if isinstance(seed, float) and abs(seed) < 2**63 and seed != int(seed):
-        return Change({**values, "seed": int(seed)}, (f"seed is {seed!r}; its fraction is cut off.",))
+        return Change({**values, "seed": int(seed)}, (messages.SEED_FRACTION(found=repr(seed)),))
     return Change(dict(values))
 
 
 def _multiples(values: Values) -> Change:
-    """Files of early 2023 write "x3" and "3x" for the interpolation's numbers, and "Disabled" to switch it off."""
+    """Files of early 2023 write "x3" and "3x" for the numbers of interpolation, and "Disabled" to switch it off."""
     changed = dict(values)
     notes: list[Note] = []
     for name, (switch, off) in _SWITCHED_BY.items():
@@ -234,30 +235,31 @@ def _multiples(values: Values) -> Change:
             notes.append(Finding("notation", name, shown(text), str(changed[name])))
         elif word is False or word in ("disabled", "none", "off", "false"):
             changed |= {name: FIELDS[name].default, switch: off}
-            notes.append(f"{name} is {shown(text)}; {switch} is set to {shown(off)}.")
+            notes.append(
+                messages.NUMBER_SWITCHES_OFF(setting=name, found=shown(text), switch=switch, value=shown(off))
+            )
     return Change(changed, tuple(notes))
 
 
 def _endless(values: Values) -> Change:
-    """A film that is as long as its video has any large number for its length."""
+    """In Video Input old files may have any large max_frames, as the video gives the length."""
     asked, most = values.get("max_frames"), FIELDS["max_frames"].maximum
     given = isinstance(asked, (int, float)) and most is not None and asked > most
     if not given or values.get("animation_mode") != "Video Input":
         return Change(dict(values))
     return Change(
         {**values, "max_frames": int(most or 0)},
-        (f"max_frames is {shown(asked)}; the video gives the length, up to {most:g} frames.",),
+        (messages.VIDEO_GIVES_LENGTH(found=shown(asked), most=f"{most:g}"),),
     )
 
 
 def _no_init_image(values: Values) -> Change:
-    """Files switch use_init on and leave its image empty, which classic took for no init image."""
+    """Files with use_init on and an empty init_image had no init image in classic."""
     use, image = values.get("use_init"), values.get("init_image", "a default")
     empty = image is None or (isinstance(image, str) and not image.strip())
     if use is not True or not empty or values.get("init_image_box"):
         return Change(dict(values))
-    warning = "use_init is true, but init_image is empty; the film starts without an init image."
-    return Change({**values, "use_init": False}, (warning,))
+    return Change({**values, "use_init": False}, (messages.INIT_IMAGE_EMPTY(),))
 
 
 def _empty_batch_name(values: Values) -> Change:
@@ -265,11 +267,11 @@ def _empty_batch_name(values: Values) -> Change:
     if not isinstance(name, str) or name.strip():
         return Change(dict(values))
     default = FIELDS["batch_name"].default
-    return Change({**values, "batch_name": default}, (f"batch_name is empty; {default} is used.",))
+    return Change({**values, "batch_name": default}, (messages.BATCH_NAME_EMPTY(default=default),))
 
 
 def _prompts(values: Values) -> Change:
-    """Prompts under their two names, as an object, as its JSON text, as one text, or as a list."""
+    """Prompts under either name, as an object, as JSON text, as one text, or as a list."""
     changed = dict(values)
     warnings: list[Note] = []
     if "animation_prompts" in changed:
@@ -278,8 +280,9 @@ def _prompts(values: Values) -> Change:
             warnings.append(Finding("empty", "animation_prompts"))
         else:
             both = not _is_empty(changed.get("prompts"))
-            found = " prompts is given too and is left out." if both else ""
-            warnings.append(f"animation_prompts is read as prompts.{found}")
+            warnings.append(
+                messages.PROMPTS_UNDER_BOTH_NAMES() if both else messages.PROMPTS_UNDER_OLD_NAME()
+            )
             changed["prompts"] = other
     prompts = changed.get("prompts")
     if isinstance(prompts, str):
@@ -287,9 +290,7 @@ def _prompts(values: Values) -> Change:
         warnings.append(warning)
     if isinstance(prompts, list) and prompts and all(isinstance(prompt, str) for prompt in prompts):
         prompts = _framed_list(prompts) or _spread(prompts, changed.get("max_frames"))
-        warnings.append(
-            f"prompts is a list; its entries begin at the frames {', '.join(list(prompts)[:20])}."
-        )
+        warnings.append(messages.PROMPTS_IN_LIST(frames=", ".join(list(prompts)[:20])))
     if prompts is not None:
         changed["prompts"] = prompts
     return Change(changed, tuple(warnings))
@@ -298,25 +299,20 @@ def _prompts(values: Values) -> Change:
 def _parsed(text: str) -> tuple[Any, str]:
     if text[:1] in ("{", "["):
         with suppress(ValueError):
-            return parse_json(
-                text, object_pairs_hook=json_object
-            ), "prompts is JSON text; it is read as what it holds."
+            return parse_json(text, object_pairs_hook=json_object), messages.PROMPTS_AS_JSON_TEXT()
     try:
         framed = framed_prompts(text)
     except UnclearPrompts:
-        return text, "prompts is text."
+        return text, messages.PROMPTS_AS_TEXT()
     if framed:
-        return (
-            framed,
-            f"prompts is one text of frames and prompts; they begin at {', '.join(list(framed)[:20])}.",
-        )
+        return framed, messages.PROMPTS_WITH_FRAMES(frames=", ".join(list(framed)[:20]))
     if text[:1] in ("{", "["):
-        return text, "prompts is text."
-    return {"0": text} if text else {}, "prompts is one text; it is the prompt of all frames."
+        return text, messages.PROMPTS_AS_TEXT()
+    return {"0": text} if text else {}, messages.PROMPT_FOR_ALL_FRAMES()
 
 
 def _framed_list(prompts: list[str]) -> dict[str, str]:
-    """Return the prompts of `["0: a lake", "60: a wood"]` by their frames, empty where the list is of prompts alone."""
+    """Return the prompts of `["0: a lake", "60: a wood"]` by frame, empty if the list has no frames."""
     try:
         framed = [framed_prompts(prompt) for prompt in prompts]
     except UnclearPrompts:

@@ -1,4 +1,4 @@
-"""The door of the house: what someone submitted becomes checked settings, or all of its problems."""
+"""Loads submitted settings: migrates, reads and checks them, and collects all problems."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.settings import messages
 from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.check import problems_of
 from deforum_helpers.settings.files import RepeatingObject, defaults, flat_settings, typed_settings
@@ -19,19 +20,19 @@ from deforum_helpers.settings.values import read_value
 
 MAX_KEYS = 5000
 MAX_NAMED = 30
-# Every name that is read or told of by itself, those of other years included.
+# Every name with a meaning, including those of older versions.
 KNOWN_NAMES = frozenset(FIELDS) | OLD_NAMES
 MAX_FOUND = 200
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Checked settings and what a person should know of how they were read.
+    """Checked settings, and notes for the user.
 
     Args:
-        settings: everything, defaults filled in.
-        unknown: names that are no settings, as submitted; they change nothing.
-        notes: how they were read, and what is unknown.
+        settings: all settings, with defaults.
+        unknown: submitted names that are not settings; they have no effect.
+        notes: how values were read, and which names are unknown.
     """
 
     settings: Settings
@@ -40,15 +41,15 @@ class Loaded:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know, as plain sentences."""
+        """The notes as sentences."""
         return sentences(self.notes)
 
 
 def load_settings(submitted: Mapping[str, Any]) -> Loaded:
-    """Read settings in any notation of any year and check them.
+    """Read settings of any version and notation, and check them.
 
     Raises:
-        SettingsError: all problems there are: types, bounds, names, missing features, contradictions.
+        SettingsError: all problems: types, bounds, names, contradictions.
     """
     loaded, problems = examine_settings(submitted)
     if problems:
@@ -61,15 +62,15 @@ def examine_settings(
 ) -> tuple[Loaded, tuple[Problem, ...]]:
     """Read settings as `load_settings` does, and return them with their problems.
 
-    A setting that cannot be read has its default, so that what depends on the others can be checked as well. What is
-    wrong with a setting that has no effect here is no problem but a note.
+    A setting that cannot be read gets its default, so that the remaining rules can be checked. A problem of a setting
+    without effect becomes a note.
 
     Args:
-        submitted: as they came.
-        host_names: setting -> the names that a host has, as it writes them; ours are understood as well.
+        submitted: the submitted object.
+        host_names: setting -> names that the host offers, in its spelling; our own names are accepted too.
 
     Raises:
-        SettingsError: they are no object of names and values.
+        SettingsError: not an object of names and values.
     """
     _check_envelope(submitted)
     values, notes = modernised(submitted)
@@ -91,11 +92,11 @@ def examine_settings(
 def without_unused(
     problems: Iterable[Problem], unused: Collection[str]
 ) -> tuple[list[Problem], tuple[str, ...]]:
-    """Return the problems of settings that are used, and a warning for each of the others: those named in `unused`."""
+    """Return the problems of settings that act, and a warning for each problem of a setting in `unused`."""
     used, warnings = [], []
     for problem in problems:
         if problem.setting in unused:
-            warnings.append(f"{problem.message} It is not used here, so it is left out.")
+            warnings.append(messages.UNUSED_SETTING(problem=problem.message))
         else:
             used.append(problem)
     return used, tuple(warnings)
@@ -103,22 +104,22 @@ def without_unused(
 
 def _check_envelope(submitted: object) -> None:
     if not isinstance(submitted, Mapping):
-        message = f"The settings are {shown(submitted)}, but must be an object of names and values."
+        message = messages.SETTINGS_NOT_AN_OBJECT(found=shown(submitted))
         raise SettingsError(
             [Problem(message, found=shown(submitted), allowed="an object of names and values")]
         )
     if len(submitted) > MAX_KEYS:
-        message = f"The settings have {len(submitted):,} names; at most {MAX_KEYS:,} are allowed."
+        message = messages.TOO_MANY_SETTINGS(found=len(submitted), most=MAX_KEYS)
         raise SettingsError(
             [Problem(message, found=str(len(submitted)), allowed=f"at most {MAX_KEYS} names")]
         )
     if foreign := _foreign(submitted):
-        raise SettingsError([Problem(f"This is {foreign}", found=foreign, allowed="Deforum settings")])
+        raise SettingsError([Problem(foreign, found=foreign, allowed="Deforum settings")])
     if submitted and all(isinstance(name, str) and _is_json([name, submitted[name]]) for name in submitted):
         _check_names(submitted)
     problems = [
         Problem(
-            f"The name of a setting is {shown(name)}, but must be text that a file can hold.",
+            messages.INVALID_NAME(found=shown(name)),
             found=shown(name),
             allowed="text",
         )
@@ -130,26 +131,25 @@ def _check_envelope(submitted: object) -> None:
 
 
 def _foreign(submitted: Mapping[Any, Any]) -> str:
-    """Return what else than settings this is and what to do with it, or nothing."""
+    """Return what the object is instead of settings and where it belongs, or nothing."""
     if "deforum_settings" in submitted:
-        return "the body of an API call, not settings; the settings are what its deforum_settings holds."
+        return messages.BODY_OF_CALL()
     if any(isinstance(submitted.get(name), list) for name in ("rendered_frames", "keyframes")):
-        return (
-            "a Parseq document, not settings; put its text or its address into the setting parseq_manifest."
-        )
+        return messages.PARSEQ_DOCUMENT()
     if isinstance(submitted.get("nodes"), list) and "links" in submitted:
-        return "a workflow of ComfyUI, not settings; only Deforum's settings files can be read."
+        return messages.COMFYUI_WORKFLOW()
     return ""
 
 
 def _check_names(submitted: Mapping[str, Any]) -> None:
-    """Refuse an object in which nothing is a setting; say what it holds, and where in it settings are."""
+    """Refuse an object without settings; name its keys, and the nested object that has settings."""
     if _has_settings(submitted):
         return
     names = _named(list(submitted))
-    inside = _settings_inside(submitted)
-    advice = f" Settings are what {inside} holds; give that alone." if inside else ""
-    message = f"Nothing in this is a setting: found {names}.{advice}"
+    if inside := _settings_inside(submitted):
+        message = messages.SETTINGS_INSIDE(found=names, place=inside)
+    else:
+        message = messages.NO_SETTING_AMONG(found=names)
     raise SettingsError(
         [
             Problem(
@@ -166,7 +166,7 @@ def _has_settings(values: Mapping[Any, Any]) -> bool:
 
 
 def _settings_inside(values: Mapping[str, Any], depth: int = 3) -> str:
-    """Return the path, with dots, of the first object in `values` that holds settings, or nothing."""
+    """Return the dotted path of the first nested object with settings, or nothing."""
     for name, value in list(values.items())[:MAX_NAMED] if depth else ():
         if isinstance(value, Mapping):
             deeper = "" if _has_settings(value) else _settings_inside(value, depth - 1)
@@ -187,7 +187,7 @@ def _read_all(
             info = replace(info, choices=tuple(host_names[name]))
         if not info.loaded:
             if info.kind != "record" and value != info.default:
-                notes.append(f"{name} cannot be set by a file and is ignored.")
+                notes.append(messages.RECORD_IGNORED(setting=name))
             continue
         try:
             reading = read_value(info, value)
@@ -211,7 +211,7 @@ def _is_json(value: object) -> bool:
 def _not_json(unknown: Mapping[str, Any]) -> list[Problem]:
     return [
         Problem(
-            f"{shown(name)} is no setting, and its value is none that JSON has; remove it.",
+            messages.UNKNOWN_NOT_JSON(name=shown(name)),
             setting=name,
             found=shown(value),
             allowed="finite numbers, text, true, false, null, lists and objects of these",
@@ -222,46 +222,46 @@ def _not_json(unknown: Mapping[str, Any]) -> list[Problem]:
 
 
 def repeated_warnings(submitted: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
-    """Return what a person should know of names that stand more than once.
+    """Return warnings about names that occur more than once.
 
     Args:
-        submitted: the settings as they came.
-        values: the same as this version writes them, objects that came as text included.
+        submitted: the submitted settings.
+        values: the same after migration, with objects parsed from text.
     """
-    holders = {
-        "The settings hold": submitted,
-        **{f"{name} holds": value for name, value in values.items()},
-    }
-    return [
-        f"{holder} {', '.join(map(shown, held.repeated[:MAX_NAMED]))} more than once; the last value counts."
-        for holder, held in holders.items()
-        if isinstance(held, RepeatingObject)
-    ]
+    warnings: list[str] = []
+    if isinstance(submitted, RepeatingObject):
+        warnings.append(messages.NAMES_REPEATED(names=_repeated(submitted)))
+    for name, value in values.items():
+        if isinstance(value, RepeatingObject):
+            warnings.append(messages.KEYS_REPEATED(setting=name, names=_repeated(value)))
+    return warnings
+
+
+def _repeated(values: RepeatingObject) -> str:
+    return ", ".join(map(shown, values.repeated[:MAX_NAMED]))
 
 
 def unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
-    """Return what a person should know of names that are no settings."""
+    """Return warnings about names that are not settings."""
     options = [name for name in unknown if name.startswith("deforum_")]
     others = [name for name in unknown if name not in options and name not in REMOVED]
-    warnings = []
+    warnings: list[str] = []
     if options:
-        warnings.append(
-            f"Ignored: {_named(options)}. These are options, not settings; send them as options_overrides."
-        )
+        warnings.append(messages.OPTIONS_AMONG_SETTINGS(names=_named(options)))
     if others:
-        warnings.append(f"Unknown settings are kept but change nothing: {_named(others)}.")
+        warnings.append(messages.UNKNOWN_SETTINGS(names=_named(others)))
     return warnings
 
 
 def nearest_names(name: str) -> list[str]:
-    """Return up to three settings whose names are most like `name`, the nearest first."""
+    """Return up to three settings with names similar to `name`, the most similar first."""
     by_name = {known.casefold(): known for known in FIELDS}
     near = difflib.get_close_matches(name[:100].casefold(), by_name, n=3, cutoff=0.6)
     return [by_name[one] for one in near]
 
 
 def nearest_name(name: str) -> str | None:
-    """Return the setting whose name is so like `name` that it may be meant, or None."""
+    """Return the setting that `name` probably means, or None."""
     near = difflib.get_close_matches(name[:100], FIELDS, n=1, cutoff=0.75 if len(name) < 6 else 0.85)
     return near[0] if near else None
 

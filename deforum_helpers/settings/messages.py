@@ -1,4 +1,4 @@
-"""How messages show values: short, printable, and the same in errors and warnings."""
+"""Messages about settings, and how they show values: short, printable, and the same in errors and warnings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,188 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.messages import Message, Text
 from deforum_helpers.settings.fields import FieldInfo
+
+# Values
+INVALID_VALUE = Message("invalid_setting_value", "{setting} is {found}; expected {allowed}.{hint}")
+VALUE_CLAMPED = Message("setting_value_clamped", "{setting} is {found}; expected {allowed}. {value} is used.")
+INVALID_TIMESTRING = Message(
+    "invalid_resume_timestring",
+    "resume_timestring is {found}; expected the 14 digits that the run's file names begin with.",
+)
+PROMPT_NOT_TEXT = Message("prompt_not_text", "{setting}: {part} is {found}; expected text.")
+PROMPTS_UNCLEAR = Message(
+    "prompts_unclear",
+    "{setting}, column {column}: {found} may begin a key frame or belong to the prompt before it; expected {allowed}.",
+)
+PROMPTS_NOT_JSON = Message("prompts_not_json", "{setting} is not valid JSON: {fault}")
+
+# Contradictions between settings
+FILE_NOT_NAMED = Message("setting_names_no_file", "{setting} is empty, but {reason}; name a file.")
+LOOP_WITHOUT_MOTION = Message(
+    "loop_without_motion",
+    "seamless_loop is true, but in animation_mode {mode} frames do not follow from each other; choose 2D or 3D.",
+)
+LOOP_WITH_END_IMAGE = Message(
+    "loop_with_end_image",
+    "seamless_loop is true, but end_image_path sets another last frame; use only one of the two.",
+)
+REVERSED_VIDEO_INPUT = Message(
+    "reversed_video_input",
+    "reverse_generation is true, but these settings read a video, whose frames have an order of their own.",
+)
+REVERSED_END_IMAGE = Message(
+    "reversed_end_image",
+    "reverse_generation is true, but end_image_path sets the last frame; use that image as init_image instead.",
+)
+REVERSED_GUIDE_IMAGES = Message(
+    "reversed_guide_images",
+    "reverse_generation is true, but use_looper leads from each guide image to the next.",
+)
+REVERSED_PROMPT_BLEND = Message(
+    "reversed_prompt_blend",
+    "reverse_generation is true, but prompt_interpolation blends each prompt into the next.",
+)
+EXTRACTION_ENDS_EARLY = Message(
+    "extraction_ends_early",
+    "extract_to_frame is {found}; expected -1 or a number above extract_from_frame, which is {first}.",
+)
+UPSCALE_FACTOR_UNSUPPORTED = Message(
+    "upscale_factor_unsupported",
+    "r_upscale_factor is {found}, but {model} supports only x4; choose x4, or the model {models}.",
+)
+RIFE_FACTOR_TOO_LARGE = Message(
+    "rife_factor_too_large",
+    "frame_interpolation_x_amount is {found}, but RIFE v4.6 supports at most {most}; choose a smaller number, or the "
+    "engine FILM or Flow.",
+)
+
+# Settings as a whole
+SETTINGS_NOT_JSON = Message("settings_not_json", "The settings are not valid JSON: {fault}")
+SETTINGS_TOO_LARGE = Message("settings_too_large", "The settings cannot be read: their JSON {fault}.")
+SETTINGS_NOT_BRACED = Message(
+    "settings_not_braced", "The settings are not a JSON object; they must begin with {{ and end with }}."
+)
+SETTINGS_FILE_UNUSABLE = Message(
+    "settings_file_unusable", "The settings file {path} {fault}; choose a .txt or .json settings file."
+)
+SETTINGS_NOT_UTF8 = Message("settings_not_utf8", "The file {name} is not UTF-8 text; save it as UTF-8.")
+SETTINGS_NOT_AN_OBJECT = Message(
+    "settings_not_an_object", "The settings are {found}; expected an object of names and values."
+)
+TOO_MANY_SETTINGS = Message(
+    "too_many_settings", "The settings have {found:,} names; expected at most {most:,}."
+)
+BODY_OF_CALL = Message(
+    "settings_are_a_request",
+    "This is the body of an API call, not a settings file; the settings are the value of its deforum_settings.",
+)
+PARSEQ_DOCUMENT = Message(
+    "settings_are_a_parseq_document",
+    "This is a Parseq document, not a settings file; put its text or its address into the setting parseq_manifest.",
+)
+COMFYUI_WORKFLOW = Message(
+    "settings_are_a_comfyui_workflow",
+    "This is a ComfyUI workflow, not a settings file; only Deforum's settings files can be read.",
+)
+INVALID_NAME = Message(
+    "invalid_setting_name", "The name of a setting is {found}; expected text that a file can store."
+)
+NO_SETTING_AMONG = Message("no_setting_among", "None of these names is a setting: {found}.")
+SETTINGS_INSIDE = Message(
+    "settings_inside",
+    "None of these names is a setting: {found}. {place} contains settings; submit only that.",
+)
+UNKNOWN_NOT_JSON = Message(
+    "unknown_setting_not_json", "{name} is not a setting, and JSON cannot represent its value; remove it."
+)
+UNUSED_SETTING = Message("unused_setting", "{problem} The setting has no effect here and is ignored.")
+RECORD_IGNORED = Message("record_ignored", "{setting} cannot be set by a file and is ignored.")
+NAMES_REPEATED = Message(
+    "setting_names_repeated", "The settings contain {names} more than once; the last value counts."
+)
+KEYS_REPEATED = Message(
+    "setting_keys_repeated", "{setting} contains {names} more than once; the last value counts."
+)
+OPTIONS_AMONG_SETTINGS = Message(
+    "options_among_settings",
+    "Ignored: {names}. These are options, not settings; send them as options_overrides.",
+)
+UNKNOWN_SETTINGS = Message("unknown_settings", "Unknown settings are kept but have no effect: {names}.")
+
+# Options of the host
+OPTION_NOT_OVERRIDABLE = Message(
+    "option_not_overridable", "The option {name!r} cannot be overridden by a job; expected {allowed}."
+)
+INVALID_OPTION_VALUE = Message("invalid_option_value", "The option {name!r} is {found}; expected {allowed}.")
+PROGRAM_NOT_CHOSEN = Message(
+    "program_not_chosen",
+    "options_overrides.{name} is ignored: a job cannot choose the programs that the host runs.",
+)
+
+# Other notations
+SETTING_RENAMED = Message("setting_renamed", "{name} is read as {meant}.")
+SETTINGS_RENAMED = Message("settings_renamed", "Older names are read as current ones: {pairs}.")
+OTHER_NOTATION = Message("other_notation", "{name} is {found}; it is read as {meant}.")
+OTHER_NOTATIONS = Message("other_notations", "Values in other notations: {values}.")
+TEXT_AS_NUMBER = Message("text_as_number", "{name} is the text {found}; it is read as a number.")
+TEXTS_AS_NUMBERS = Message("texts_as_numbers", "Texts that are read as numbers: {values}.")
+NUMBER_FOR_ALL_FRAMES = Message(
+    "number_for_all_frames", "{name} is {found}; it is read as {meant}, the same for all frames."
+)
+NUMBERS_FOR_ALL_FRAMES = Message(
+    "numbers_for_all_frames", "Single numbers, each the same for all frames: {values}."
+)
+SETTING_NULL = Message("setting_null", "{name} is null; it counts as not given.")
+SETTINGS_NULL = Message("settings_null", "{names} are null; they count as not given.")
+SETTING_EMPTY = Message("setting_empty", "{name} is empty; it counts as not given.")
+SETTINGS_EMPTY = Message("settings_empty", "{names} are empty; they count as not given.")
+NUMBER_AS_TEXT = Message("number_as_text", "{setting} is the number {found}; it is read as text.")
+FALSE_AS_EMPTY = Message("false_as_empty", "{setting} is false; it is read as empty.")
+OBJECT_AS_TEXT = Message("object_as_text", "{setting} is an object; it is read as its JSON text.")
+
+# Settings of older versions
+SETTING_REMOVED = Message("setting_removed", "{name} no longer exists and is ignored: {advice}.")
+REMOVED_BECAUSE = Message("removed_because", "It no longer exists; {advice}.")
+OLD_NAME_UNUSED = Message(
+    "old_name_unused", "{old} is an older name of {new}; {new} is given too and is used."
+)
+HYBRID_NAMES_SHORTENED = Message("hybrid_names_shortened", "{names}: read without video_ in the name.")
+ZOE_DEPTH_UNREADABLE = Message("zoe_depth_unreadable", "use_zoe_depth no longer exists and is ignored.")
+ZOE_DEPTH_READ = Message(
+    "zoe_depth_read", "use_zoe_depth is now part of depth_algorithm; it is read as {algorithm}."
+)
+SAMPLER_BY_POSITION = Message(
+    "sampler_by_position", "sampler is {found}, a position in an old list; it is read as {name!r}."
+)
+SEED_EMPTY = Message("seed_empty", "seed is empty; a random seed is used.")
+SEED_FRACTION = Message("seed_fraction", "seed is {found}; its fraction is cut off.")
+NUMBER_SWITCHES_OFF = Message("number_switches_off", "{setting} is {found}; {switch} is set to {value}.")
+VIDEO_GIVES_LENGTH = Message(
+    "video_gives_length", "max_frames is {found}; the length is that of the video, up to {most} frames."
+)
+INIT_IMAGE_EMPTY = Message(
+    "init_image_empty", "use_init is true, but init_image is empty; the video starts without an init image."
+)
+BATCH_NAME_EMPTY = Message("batch_name_empty", "batch_name is empty; {default} is used.")
+PROMPTS_UNDER_OLD_NAME = Message("prompts_under_old_name", "animation_prompts is read as prompts.")
+PROMPTS_UNDER_BOTH_NAMES = Message(
+    "prompts_under_both_names",
+    "animation_prompts is read as prompts; the value of prompts itself is ignored.",
+)
+PROMPTS_IN_LIST = Message("prompts_in_list", "prompts is a list; its entries begin at frames {frames}.")
+PROMPTS_AS_JSON_TEXT = Message("prompts_as_json_text", "prompts is JSON text; it is read as JSON.")
+PROMPTS_AS_TEXT = Message("prompts_as_text", "prompts is text.")
+PROMPTS_WITH_FRAMES = Message(
+    "prompts_with_frames", "prompts is a text of frames and prompts, which begin at frames {frames}."
+)
+PROMPT_FOR_ALL_FRAMES = Message(
+    "prompt_for_all_frames", "prompts is a single text; it is the prompt of all frames."
+)
+OLD_COLOR_MATCH = Message(
+    "old_color_match", "legacy_colormatch is missing, as in older files; it counts as true."
+)
 
 MAX_SHOWN = 60
 
@@ -34,8 +215,15 @@ def shown(value: object) -> str:
 
 
 def bad_value(info: FieldInfo, value: object, allowed: str, hint: str = "") -> SettingsError:
-    """Return the error that says that `info` cannot be `value`, and what it can be."""
-    message = f"{info.name} is {shown(value)}, but must be {allowed}.{hint}"
+    """Return the error for a value that a setting cannot have.
+
+    Args:
+        info: the setting.
+        value: the refused value.
+        allowed: what was expected, as a clause.
+        hint: a blank and a sentence, or nothing.
+    """
+    message = INVALID_VALUE(setting=info.name, found=shown(value), allowed=allowed, hint=hint)
     return SettingsError([Problem(message, setting=info.name, found=shown(value), allowed=allowed)])
 
 
@@ -44,24 +232,24 @@ def number_text(number: float) -> str:
     return str(number) if isinstance(number, int) else format(Decimal(repr(number)), "f")
 
 
-# Beginnings of the messages of Python's json, with what they say to a person.
-_JSON_SAYS = {
-    "Expecting value": "a value is expected",
-    "Expecting property name": "a name in double quotes is expected",
-    "Expecting ',' delimiter": "a comma or the closing bracket is expected",
-    "Expecting ':' delimiter": "a colon is expected",
-    "Illegal trailing comma": "a comma stands before the closing bracket",
-    "Unterminated string": "a text begins that is never closed",
-    "Invalid control character": "a line break or a tab stands in a text",
-    "Invalid \\": "a backslash means nothing",
-    "Extra data": "something follows the last bracket",
+# Beginnings of the messages of Python's json -> the fault in our words.
+_JSON_FAULTS = {
+    "Expecting value": "expected a value",
+    "Expecting property name": "expected a name in double quotes",
+    "Expecting ',' delimiter": "expected a comma or the closing bracket",
+    "Expecting ':' delimiter": "expected a colon",
+    "Illegal trailing comma": "found a comma before the closing bracket",
+    "Unterminated string": "found a text without its closing quote",
+    "Invalid control character": "found a line break or a tab inside a text",
+    "Invalid \\": "found a backslash without a meaning",
+    "Extra data": "found more text after the last bracket",
 }
 
 
-def json_account(error: json.JSONDecodeError) -> str:
-    """Return what is wrong with a JSON text, where, and what to do about the commonest mistakes, in sentences."""
-    says = next((plain for begin, plain in _JSON_SAYS.items() if error.msg.startswith(begin)), error.msg)
-    return f"{says} at line {error.lineno}, column {error.colno}.{_json_advice(error)}"
+def json_fault(error: json.JSONDecodeError) -> str:
+    """Return the fault of a JSON text with line and column, and advice about common mistakes, as sentences."""
+    fault = next((words for begin, words in _JSON_FAULTS.items() if error.msg.startswith(begin)), error.msg)
+    return f"{fault} at line {error.lineno}, column {error.colno}.{_json_advice(error)}"
 
 
 def _json_advice(error: json.JSONDecodeError) -> str:
@@ -72,11 +260,11 @@ def _json_advice(error: json.JSONDecodeError) -> str:
     if found and found in "}]" and error.doc[: error.pos].rstrip().endswith(","):
         return " Remove the comma before it."
     if "escape" in error.msg:
-        return " A backslash in a text is written twice."
+        return " Write a backslash twice in a text."
     if "control character" in error.msg:
-        return " A line break in a text is written \\n."
+        return " Write a line break in a text as \\n."
     if error.msg.startswith(("Expecting value", "Expecting property")) and (found.isalpha() or found == "'"):
-        return " Text stands in double quotes."
+        return " Put text in double quotes."
     return ""
 
 
@@ -84,13 +272,13 @@ Kind = Literal["name", "notation", "text number", "bare number", "null", "empty"
 
 
 class Finding(NamedTuple):
-    """One setting that was read as something else than it is written as.
+    """A setting that was read from another notation.
 
     Args:
-        kind: in which way.
-        name: as it is written.
+        kind: what differed.
+        name: the setting's name in the file.
         found: its value, as messages show it.
-        meant: what it was read as: a name or a value.
+        meant: the name or the value that it was read as.
     """
 
     kind: Kind
@@ -103,7 +291,7 @@ Note = Finding | str
 
 
 def sentences(notes: Iterable[Note]) -> tuple[str, ...]:
-    """Return plain sentences, each in the place of the first note that it tells of; text stays as it is."""
+    """Return notes as sentences; findings of one kind share a sentence, at the position of the first."""
     alike: dict[str, dict[Finding, None]] = {}
     for note in notes:
         found = alike.setdefault(note if isinstance(note, str) else note.kind, {})
@@ -112,53 +300,47 @@ def sentences(notes: Iterable[Note]) -> tuple[str, ...]:
     return tuple(_SENTENCES[key](tuple(found)) if found else key for key, found in alike.items())
 
 
-def _names(found: Sequence[Finding]) -> str:
-    pairs = ", ".join(f"{one.name} as {one.meant}" for one in found)
-    return (
-        f"{found[0].name} is read as {found[0].meant}."
-        if len(found) == 1
-        else f"Read by other names: {pairs}."
-    )
-
-
-def _notations(found: Sequence[Finding]) -> str:
+def _names(found: Sequence[Finding]) -> Text:
     if len(found) == 1:
-        return f"{found[0].name} is {found[0].found}; it is read as {found[0].meant}."
-    values = ", ".join(f"{one.name} {one.found} as {one.meant}" for one in found)
-    return f"Read from other notations: {values}."
+        return SETTING_RENAMED(name=found[0].name, meant=found[0].meant)
+    return SETTINGS_RENAMED(pairs=", ".join(f"{one.name} as {one.meant}" for one in found))
 
 
-def _text_numbers(found: Sequence[Finding]) -> str:
-    first, *more = found
-    if not more:
-        return f"{first.name} is the text {first.found}; it is read as a number."
-    return f"{first.name} is the text {first.found}, {_listed(more)}; they are read as numbers."
-
-
-def _bare_numbers(found: Sequence[Finding]) -> str:
-    first, *more = found
-    if not more:
-        return f"{first.name} is {first.found}; it is read as {first.meant}, the same for all frames."
-    return f"{first.name} is {first.found}, {_listed(more)}; each is the same for all frames."
-
-
-def _nulls(found: Sequence[Finding]) -> str:
+def _notations(found: Sequence[Finding]) -> Text:
     if len(found) == 1:
-        return f"{found[0].name} is null; it counts as not given."
-    return f"{', '.join(one.name for one in found)} are null; they count as not given."
+        return OTHER_NOTATION(name=found[0].name, found=found[0].found, meant=found[0].meant)
+    return OTHER_NOTATIONS(values=", ".join(f"{one.name} {one.found} as {one.meant}" for one in found))
 
 
-def _empties(found: Sequence[Finding]) -> str:
+def _text_numbers(found: Sequence[Finding]) -> Text:
     if len(found) == 1:
-        return f"{found[0].name} is empty; it counts as not given."
-    return f"{', '.join(one.name for one in found)} are empty; they count as not given."
+        return TEXT_AS_NUMBER(name=found[0].name, found=found[0].found)
+    return TEXTS_AS_NUMBERS(values=_with_values(found))
 
 
-def _listed(found: Sequence[Finding]) -> str:
+def _bare_numbers(found: Sequence[Finding]) -> Text:
+    if len(found) == 1:
+        return NUMBER_FOR_ALL_FRAMES(name=found[0].name, found=found[0].found, meant=found[0].meant)
+    return NUMBERS_FOR_ALL_FRAMES(values=_with_values(found))
+
+
+def _nulls(found: Sequence[Finding]) -> Text:
+    if len(found) == 1:
+        return SETTING_NULL(name=found[0].name)
+    return SETTINGS_NULL(names=", ".join(one.name for one in found))
+
+
+def _empties(found: Sequence[Finding]) -> Text:
+    if len(found) == 1:
+        return SETTING_EMPTY(name=found[0].name)
+    return SETTINGS_EMPTY(names=", ".join(one.name for one in found))
+
+
+def _with_values(found: Sequence[Finding]) -> str:
     return ", ".join(f"{one.name} {one.found}" for one in found)
 
 
-_SENTENCES: dict[str, Callable[[Sequence[Finding]], str]] = {
+_SENTENCES: dict[str, Callable[[Sequence[Finding]], Text]] = {
     "name": _names,
     "notation": _notations,
     "text number": _text_numbers,

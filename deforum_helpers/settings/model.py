@@ -1,4 +1,4 @@
-"""The one declaration of all settings, put together from its groups in the order of a settings file."""
+"""The declaration of all settings, combined from its groups in the order of a settings file."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Settings(
     RunRecord,
     TabOnly,
 ):
-    """Every setting of a film, typed; `controlnet` holds the units that files spell cn_1_... to cn_5_...
+    """All settings of a run, typed; `controlnet` has the units that files name cn_1_... to cn_5_...
 
-    Schedules are text here; the plan compiles them.
+    Schedules are text here; the plan evaluates them.
     """
 
     controlnet: tuple[ControlNetUnit, ...] = field(default=(ControlNetUnit(),) * UNITS)
@@ -73,5 +73,5 @@ def _fields() -> dict[str, FieldInfo]:
     return fields
 
 
-# Flat name -> what is known of it, in the order of a settings file.
+# Flat name -> metadata, in the order of a settings file.
 FIELDS: Mapping[str, FieldInfo] = MappingProxyType(_fields())

@@ -85,8 +85,8 @@ class AnimationSettings:
 
     animation_mode: str = setting(
         "2D",
-        "How one frame leads to the next: 2D moves the picture as a sheet, 3D moves a camera through its "
-        "depth, Video Input repaints a video frame by frame, Interpolation only passes from prompt to "
+        "How each frame follows from the one before. 2D moves the frame as a flat image. 3D moves a camera "
+        "through its depth. Video Input repaints a video frame by frame. Interpolation only blends from prompt to "
         "prompt.",
         tab="Keyframes",
         label="Animation mode",
@@ -94,8 +94,8 @@ class AnimationSettings:
     )
     max_frames: int = setting(
         120,
-        "Number of frames of the film, counted from 0. `max_f` in schedules is one less: the last "
-        "frame's number. 120 frames at 15 fps last 8 seconds.",
+        "Number of frames of the video, counted from 0. `max_f` in schedules is the last frame, one less. 120 "
+        "frames at 15 fps last 8 seconds.",
         tab="Keyframes",
         label="Max frames",
         bounds=(1, MAX_FRAMES),
@@ -105,20 +105,20 @@ class AnimationSettings:
     )
     seamless_loop: bool = setting(
         False,
-        "Leads the last frames back to the first one, so that the video repeats without a jump.",
+        "Leads the last frames back to the first, so that the video repeats without a jump.",
         tab="Keyframes",
         label="Seamless loop",
         used_when=MOVED,
     )
     end_image_path: str = path(
-        "The image that the last frame shows; it has the size of the video. Empty = none.",
+        "Image that the video ends with. It must have the size of the video. Empty = none.",
         tab="Keyframes",
         label="End image path",
         used_when=MOVED,
     )
     ending_frames: int = setting(
         24,
-        "How many frames at the end are led to the first frame of a loop or to the end image.",
+        "Number of frames at the end that lead to the first frame of a loop or to the end image.",
         tab="Keyframes",
         label="Ending frames",
         bounds=(1, 1000),
@@ -128,15 +128,17 @@ class AnimationSettings:
     )
     reverse_generation: bool = setting(
         False,
-        "Renders from the last frame to the first, each from the one that follows it: a zoom in becomes an easy zoom "
-        "out, and what comes into view was there before. Frames are numbered as they are shown.",
+        "Renders from the last frame to the first, each from the one that follows it: a zoom in is rendered "
+        "as a zoom out, so the details that it approaches are there from the start. Frames are numbered in "
+        "playing order.",
         tab="Keyframes",
         label="Reverse generation",
         used_when=MOVED,
     )
     border: str = setting(
         "replicate",
-        "What comes in at the edges when the picture moves: its edge pixels drawn out, or its opposite side.",
+        "What fills the edges when the frame moves: stretched edge pixels (replicate), or the opposite side "
+        "(wrap).",
         tab="Keyframes",
         label="Border mode",
         choices=BORDER_MODES,
@@ -144,7 +146,7 @@ class AnimationSettings:
     )
     angle: str = schedule(
         "0: (0)",
-        "Turns the picture around its transform centre; positive is counter-clockwise.",
+        "Rotates the frame around its transform center; positive is counterclockwise.",
         tab=_MOTION,
         label="Angle",
         unit=PER_FRAME_DEG,
@@ -152,8 +154,8 @@ class AnimationSettings:
     )
     zoom: str = schedule(
         "0: (1.0025+0.002*sin(1.25*3.14*t/30))",
-        "Scales the picture around its transform centre: 1 stands still, above 1 zooms in, below 1 zooms "
-        "out. 1.02 doubles the picture in 35 frames.",
+        "Scales the frame around its transform center: 1 stands still, above 1 zooms in, below 1 zooms out. 1.02 "
+        "doubles the size in 35 frames.",
         tab=_MOTION,
         label="Zoom",
         unit="factor/frame",
@@ -161,8 +163,8 @@ class AnimationSettings:
     )
     translation_x: str = schedule(
         "0: (0)",
-        "2D: moves the picture right by this many pixels. 3D: moves the camera right, so the picture "
-        "moves left, by 1/200 of the distance to the nearest things.",
+        "2D: moves the frame to the right, in pixels. 3D: moves the camera to the right, so the image moves left; "
+        "200 units are the distance to the nearest objects.",
         tab=_MOTION,
         label="Translation X",
         bounds=(-100_000, 100_000),
@@ -171,7 +173,7 @@ class AnimationSettings:
     )
     translation_y: str = schedule(
         "0: (0)",
-        "Moves the picture down: in 2D by pixels, in 3D by moving the camera up.",
+        "2D: moves the frame down, in pixels. 3D: moves the camera up, so the image moves down.",
         tab=_MOTION,
         label="Translation Y",
         bounds=(-100_000, 100_000),
@@ -180,7 +182,7 @@ class AnimationSettings:
     )
     translation_z: str = schedule(
         "0: (1.75)",
-        "Moves the camera forward; negative moves it back.",
+        "Moves the camera forward; negative values move it back.",
         tab=_MOTION,
         label="Translation Z",
         bounds=(-100_000, 100_000),
@@ -189,7 +191,7 @@ class AnimationSettings:
     )
     transform_center_x: str = schedule(
         "0: (0.5)",
-        "Where angle and zoom have their centre, as a share of the width: 0 left, 0.5 middle, 1 right.",
+        "Center of angle and zoom, as a share of the width: 0 left, 0.5 middle, 1 right.",
         tab=_MOTION,
         label="Transform Center X",
         bounds=(-1000, 1000),
@@ -198,7 +200,7 @@ class AnimationSettings:
     )
     transform_center_y: str = schedule(
         "0: (0.5)",
-        "The same as a share of the height: 0 top, 1 bottom.",
+        "Center of angle and zoom, as a share of the height: 0 top, 0.5 middle, 1 bottom.",
         tab=_MOTION,
         label="Transform Center Y",
         bounds=(-1000, 1000),
@@ -207,7 +209,7 @@ class AnimationSettings:
     )
     rotation_3d_x: str = schedule(
         "0: (0)",
-        "Tilts the camera up, so the picture moves down.",
+        "Tilts the camera up, so the image moves down.",
         tab=_MOTION,
         label="Rotation 3D X",
         unit=PER_FRAME_DEG,
@@ -215,7 +217,7 @@ class AnimationSettings:
     )
     rotation_3d_y: str = schedule(
         "0: (0)",
-        "Pans the camera right, so the picture moves left.",
+        "Pans the camera right, so the image moves left.",
         tab=_MOTION,
         label="Rotation 3D Y",
         unit=PER_FRAME_DEG,
@@ -223,7 +225,7 @@ class AnimationSettings:
     )
     rotation_3d_z: str = schedule(
         "0: (0)",
-        "Rolls the camera clockwise, so the picture turns counter-clockwise.",
+        "Rolls the camera clockwise, so the image turns counterclockwise.",
         tab=_MOTION,
         label="Rotation 3D Z",
         unit=PER_FRAME_DEG,
@@ -231,7 +233,7 @@ class AnimationSettings:
     )
     shake_name: str = setting(
         "None",
-        "Adds the unrest of a hand-held camera to the 3D camera's moves. None = off.",
+        "Adds the motion of a handheld camera to the 3D camera. None = off.",
         tab=_MOTION,
         label="Camera shake",
         choices=SHAKE_NAMES,
@@ -239,7 +241,7 @@ class AnimationSettings:
     )
     shake_intensity: float = setting(
         1.0,
-        "How far the camera shakes; 1 = as recorded, 0 = not at all.",
+        "Strength of the shake; 1 = as recorded, 0 = none.",
         tab=_MOTION,
         label="Shake intensity",
         bounds=(0, 3),
@@ -249,7 +251,7 @@ class AnimationSettings:
     )
     shake_speed: float = setting(
         1.0,
-        "How fast the camera shakes; 1 = as recorded.",
+        "Speed of the shake; 1 = as recorded.",
         tab=_MOTION,
         label="Shake speed",
         bounds=(0, 3),
@@ -259,14 +261,14 @@ class AnimationSettings:
     )
     enable_perspective_flip: bool = setting(
         False,
-        "Tilts the picture like a card, on top of the 2D or 3D move.",
+        "Tilts the frame in space like a card, in addition to the 2D or 3D move.",
         tab=_MOTION,
         label="Enable perspective flip",
         used_when=MOVED,
     )
     perspective_flip_theta: str = schedule(
         "0: (0)",
-        "Turns the card in its own plane.",
+        "Rotates the card in its own plane.",
         tab=_MOTION,
         label="Perspective flip theta",
         unit=PER_FRAME_DEG,
@@ -274,7 +276,7 @@ class AnimationSettings:
     )
     perspective_flip_phi: str = schedule(
         "0: (0)",
-        "Tilts the card about its horizontal axis.",
+        "Tilts the card around its horizontal axis.",
         tab=_MOTION,
         label="Perspective flip phi",
         unit=PER_FRAME_DEG,
@@ -282,7 +284,7 @@ class AnimationSettings:
     )
     perspective_flip_gamma: str = schedule(
         "0: (0)",
-        "Swings the card about its vertical axis.",
+        "Swings the card around its vertical axis.",
         tab=_MOTION,
         label="Perspective flip gamma",
         unit=PER_FRAME_DEG,
@@ -290,7 +292,7 @@ class AnimationSettings:
     )
     perspective_flip_fv: str = schedule(
         "0: (53)",
-        "Field of view under which the card is seen; useful from about 30 to 160.",
+        "Field of view in which the card is seen; useful from about 30 to 160.",
         tab=_MOTION,
         label="Perspective flip fv",
         unit="degrees",
@@ -298,8 +300,8 @@ class AnimationSettings:
     )
     noise_schedule: str = schedule(
         "0: (0.065)",
-        "How much noise is mixed into a frame before it is diffused, 0..1. It gives the model something "
-        "to make new detail of; too much makes the film boil.",
+        "How much noise is added to a frame before sampling, 0..1. It gives the model material for new detail; "
+        "too much makes the video flicker.",
         tab=_NOISE,
         label="Noise schedule",
         bounds=(0, 1),
@@ -307,8 +309,8 @@ class AnimationSettings:
     )
     strength_schedule: str = schedule(
         "0: (0.65)",
-        "How much of the previous frame is kept, 0..1: 1 keeps all, 0 draws a new picture. The model "
-        "then works at a denoising strength of 1 - strength. Holds from the second diffused frame on.",
+        "How much of the previous frame is kept, 0..1: 1 keeps everything, 0 generates a new image. The denoising "
+        "strength is 1 - strength. Applies from the second key frame on.",
         tab=_STRENGTH,
         label="Strength schedule",
         bounds=(0, 1),
@@ -317,7 +319,7 @@ class AnimationSettings:
     )
     keyframe_strength_schedule: str = schedule(
         "0: (0.50)",
-        "The strength of frames at which a prompt begins, while keyframe_distribution is not Off.",
+        "The strength at frames where a prompt begins, if keyframe_distribution is not Off.",
         tab=_STRENGTH,
         label="Keyframe strength schedule",
         bounds=(0, 1),
@@ -326,7 +328,7 @@ class AnimationSettings:
     )
     contrast_schedule: str = schedule(
         "0: (1.0)",
-        "Multiplies the brightness of the moved frame before it is diffused; 1 leaves it unchanged.",
+        "Multiplies the brightness of the warped frame before sampling; 1 = unchanged.",
         tab=_COHERENCE,
         label="Contrast schedule",
         bounds=(0, 100),
@@ -335,22 +337,21 @@ class AnimationSettings:
     )
     cfg_scale_schedule: str = schedule(
         "0: (7)",
-        "How closely the model follows the prompt; 1 = freely, 7 is usual for SD, 1 to 2 for turbo and "
-        "LCM models.",
+        "How closely the model follows the prompt: 7 is usual for SD, 1 to 2 for turbo and LCM models.",
         tab=_CFG,
         label="CFG scale schedule",
         bounds=(0, 1000),
     )
     distilled_cfg_scale_schedule: str = schedule(
         "0: (3.5)",
-        "The guidance that Flux models were trained with. Other models do not know it.",
+        "The guidance that Flux models were trained with. Other models ignore it.",
         tab=_CFG,
         label="Distilled CFG scale schedule",
         bounds=(0, 1000),
     )
     enable_steps_scheduling: bool = setting(
         False,
-        "Lets steps_schedule decide the number of steps.",
+        "Lets steps_schedule set the number of steps.",
         tab="Keyframes > Step",
         label="Enable steps scheduling",
     )
@@ -373,7 +374,7 @@ class AnimationSettings:
     )
     aspect_ratio_schedule: str = schedule(
         "0: (1)",
-        "Divides the sideways part of 3D moves; 1 is right whatever the shape of the frame.",
+        "Divides the horizontal part of 3D moves; 1 is correct for any frame size.",
         tab=_DEPTH,
         label="Aspect Ratio schedule",
         bounds=(0.01, 100),
@@ -382,44 +383,43 @@ class AnimationSettings:
     )
     aspect_ratio_use_old_formula: bool = setting(
         False,
-        "Takes width divided by height for that ratio, as old versions did.",
+        "Uses width divided by height as that ratio, as old versions did.",
         tab=_DEPTH,
         label="Use old aspect ratio formula",
         used_when=CAMERA,
     )
     near_schedule: str = schedule(
         "0: (200)",
-        "Near plane of the 3D camera. It has no effect: it cancels out of the projection. Kept for files "
-        "that have it.",
+        "Near plane of the 3D camera. No effect: it cancels out of the projection. Kept for files that have it.",
         tab=_DEPTH,
         label="Near schedule",
         used_when=NEVER,
     )
     far_schedule: str = schedule(
         "0: (10000)",
-        "Far plane of the 3D camera. It has no effect: it cancels out of the projection. Kept for files "
-        "that have it.",
+        "Far plane of the 3D camera. No effect: it cancels out of the projection. Kept for files that have it.",
         tab=_DEPTH,
         label="Far schedule",
         used_when=NEVER,
     )
     seed_schedule: str = schedule(
         '0:(s), 1:(-1), "max_f-2":(-1), "max_f-1":(s)',
-        "The seed of each frame; `s` is the run's own seed, -1 a seed drawn from it. Fractions are cut off.",
+        "The seed of each frame; `s` is the seed of the run, -1 a random seed derived from it. Fractions are cut "
+        "off.",
         tab="Keyframes > Seed",
         label="Seed schedule",
         used_when=one_of("seed_behavior", "schedule") | GUIDED,
     )
     pix2pix_img_cfg_scale_schedule: str = schedule(
         "0:(1.5)",
-        "Image guidance of instruct-pix2pix models in a WebUI. Other models do not know it.",
+        "Image guidance of instruct-pix2pix models in a WebUI. Other models ignore it.",
         tab="Run > Batch Mode, Resume and more",
         label="Pix2Pix img CFG schedule",
         bounds=(0, 1000),
     )
     enable_subseed_scheduling: bool = setting(
         False,
-        "Mixes the noise of a second seed into that of the first.",
+        "Mixes in the noise of a second seed.",
         tab=_SUBSEED,
         label="Enable Subseed scheduling",
         used_when=~INTERPOLATED,
@@ -447,7 +447,7 @@ class AnimationSettings:
     )
     sampler_schedule: str = string_schedule(
         '0: ("Euler a")',
-        'Sampler from each frame on: 0: ("Euler a"), 60: ("DPM++ 2M"). Any case is fine.',
+        'Sampler from each frame on: 0: ("Euler a"), 60: ("DPM++ 2M"). Upper or lower case.',
         tab="Keyframes > Sampler",
         label="Sampler schedule",
         used_when=is_on("enable_sampler_scheduling"),
@@ -474,42 +474,41 @@ class AnimationSettings:
     )
     mask_schedule: str = string_schedule(
         '0: ("{video_mask}")',
-        "Mask of each frame, put together from {video_mask}, {everywhere}, [files] and <words> by ! & | "
-        "^ \\ and brackets.",
+        "Mask of each frame, composed of {video_mask}, {everywhere}, [files] and <words> with ! & | ^ \\ and "
+        "brackets.",
         tab=_MASKS,
         label="Mask schedule",
         used_when=MASKED,
     )
     noise_mask_schedule: str = string_schedule(
         '0: ("{video_mask}")',
-        "The same for where noise is added.",
+        "Mask for the added noise, written like mask_schedule.",
         tab=_MASKS,
         label="Noise mask schedule",
         used_when=is_on("use_noise_mask"),
     )
     enable_checkpoint_scheduling: bool = setting(
         False,
-        "Lets checkpoint_schedule choose the model.",
+        "Lets checkpoint_schedule choose the checkpoint.",
         tab="Keyframes > Checkpoint",
         label="Enable checkpoint scheduling",
     )
     checkpoint_schedule: str = string_schedule(
         '0: ("model1.ckpt"), 100: ("model2.safetensors")',
-        'Model from each frame on: 0: ("landscape.safetensors"), 100: ("ink.safetensors").',
+        'Checkpoint from each frame on: 0: ("landscape.safetensors"), 100: ("ink.safetensors").',
         tab="Keyframes > Checkpoint",
         label="Checkpoint schedule",
         used_when=is_on("enable_checkpoint_scheduling"),
     )
     enable_clipskip_scheduling: bool = setting(
         False,
-        "Lets clipskip_schedule decide how the prompt is read.",
+        "Lets clipskip_schedule set the CLIP skip.",
         tab=_CFG,
         label="Enable CLIP skip scheduling",
     )
     clipskip_schedule: str = schedule(
         "0: (2)",
-        "Which layer of the text encoder, counted from its end, the prompt is taken from: 1 = the last. "
-        "1..12.",
+        "Layer of the text encoder that the prompt is read from, counted from the end: 1 = the last. 1..12.",
         tab=_CFG,
         label="CLIP skip schedule",
         bounds=(1, 12),
@@ -518,13 +517,13 @@ class AnimationSettings:
     )
     enable_noise_multiplier_scheduling: bool = setting(
         True,
-        "Lets noise_multiplier_schedule scale the noise of the diffusion itself.",
+        "Lets noise_multiplier_schedule scale the noise that sampling starts from.",
         tab=_NOISE,
         label="Enable noise multiplier scheduling",
     )
     noise_multiplier_schedule: str = schedule(
         "0: (1.05)",
-        "Scales the noise that a frame is diffused from; a little above 1 keeps detail from washing out.",
+        "Scales the noise that sampling starts from; slightly above 1 keeps detail from washing out.",
         tab=_NOISE,
         label="Noise multiplier schedule",
         bounds=(0, 10),
@@ -533,17 +532,17 @@ class AnimationSettings:
     )
     noise_source: str = setting(
         "new",
-        "Where the noise comes from that a frame is sampled from. new: from the seed, so that every frame is a new "
-        "version of the scene. inverted: from the moved frame itself, by the model run backwards, so that things keep "
-        "their shape and move with the camera.",
+        "Source of the noise that sampling starts from. new: the seed, so every frame is a new "
+        "version of the scene. inverted: from the warped frame itself, by running the model backwards, so that "
+        "things keep their shape and move with the camera.",
         tab=_NOISE,
         label="Noise source",
         choices=NOISE_SOURCES,
     )
     new_noise_schedule: str = schedule(
         "0: (0)",
-        "How much of the seed's noise is added to a frame's own, 0..1: 0 keeps the scene most steadily, 1 is the same "
-        "as noise source new. Raise it where the prompt changes.",
+        "Share of new noise added to the inverted noise, 0..1: 0 keeps the scene steadiest, 1 equals noise source "
+        "new. Raise it where the prompt changes.",
         tab=_NOISE,
         label="New noise schedule",
         bounds=(0, 1),
@@ -551,16 +550,15 @@ class AnimationSettings:
     )
     autoencoder_correction: bool = setting(
         False,
-        "Keeps each area of a moved frame that sampling changes only slightly, with the detail that the autoencoder "
-        "would lose. Costs one more decoding a frame.",
+        "Preserves detail that the autoencoder would lose, in areas of a warped frame that sampling barely "
+        "changes. Costs one more decoding per frame.",
         tab=_COHERENCE,
         label="Autoencoder correction",
     )
     stability_schedule: str = schedule(
         "0: (0)",
-        "Holds the colours, the contrast and the sharpness of each frame to those of an image that is generated from "
-        "the prompt alone, so that a long video grows neither harsh nor soft: 0 = not at all, 1 = fully. Costs one "
-        "more image for each prompt.",
+        "Holds color, contrast and sharpness of each frame to those of an image generated from the prompt alone, "
+        "so that a long video gets neither harsh nor soft: 0 = off, 1 = fully. Costs one more image per prompt.",
         tab=_COHERENCE,
         label="Stability schedule",
         bounds=(0, 1),
@@ -568,29 +566,28 @@ class AnimationSettings:
     )
     resume_from_timestring: bool = setting(
         False,
-        "Continues the run of resume_timestring in the same batch folder at its first missing frame, exactly as if "
-        "it had never stopped.",
+        "Continues the run of resume_timestring in the same batch folder at its first missing frame, as if it had "
+        "never stopped.",
         tab="Run > Batch Mode, Resume and more",
         label="Resume from timestring",
     )
     resume_timestring: str = setting(
         "20230129210106",
-        "The 14 digits with which the names of that run's files begin: year, month, day, hour, minute, "
-        "second.",
+        "The 14 digits that the file names of that run begin with: year, month, day, hour, minute, second.",
         tab="Run > Batch Mode, Resume and more",
         label="Resume timestring",
         used_when=is_on("resume_from_timestring"),
     )
     enable_ddim_eta_scheduling: bool = setting(
         False,
-        "Lets ddim_eta_schedule decide how much noise DDIM adds.",
+        "Lets ddim_eta_schedule set how much noise DDIM adds.",
         tab="Run",
         label="Enable DDIM ETA scheduling",
         used_when=DDIM,
     )
     ddim_eta_schedule: str = schedule(
         "0: (0)",
-        "Noise that DDIM adds at each step: 0 none, 1 as much as DDPM.",
+        "Noise that DDIM adds at each step: 0 = none, 1 = as much as DDPM.",
         tab="Run",
         label="DDIM ETA Schedule",
         bounds=(0, 1),
@@ -599,15 +596,14 @@ class AnimationSettings:
     )
     enable_ancestral_eta_scheduling: bool = setting(
         False,
-        "Lets ancestral_eta_schedule decide how much noise ancestral samplers add (Euler a, DPM2 a, "
-        "DPM++ 2S a).",
+        "Lets ancestral_eta_schedule set how much noise ancestral samplers add (Euler a, DPM2 a, DPM++ 2S a).",
         tab="Run",
         label="Enable Ancestral ETA scheduling",
         used_when=ANCESTRAL,
     )
     ancestral_eta_schedule: str = schedule(
         "0: (1)",
-        "Noise that an ancestral sampler adds at each step: 0 none, 1 its usual amount.",
+        "Noise that an ancestral sampler adds at each step: 0 = none, 1 = the usual amount.",
         tab="Run",
         label="Ancestral ETA Schedule",
         bounds=(0, 10),
@@ -616,8 +612,7 @@ class AnimationSettings:
     )
     amount_schedule: str = schedule(
         "0: (0.1)",
-        "How much the moved frame is sharpened before it is diffused, against the blur of many moves; 0 "
-        "= not at all.",
+        "How much the warped frame is sharpened before sampling, to counter the blur of repeated moves; 0 = off.",
         tab=_ANTI_BLUR,
         label="Amount schedule",
         bounds=(0, 100),
@@ -626,7 +621,7 @@ class AnimationSettings:
     )
     kernel_schedule: str = schedule(
         "0: (5)",
-        "Width of the blur that sharpening compares with, an odd number; fractions are cut off.",
+        "Size of the blur that the sharpening works against, an odd number; fractions are cut off.",
         tab=_ANTI_BLUR,
         label="Kernel schedule",
         bounds=(1, 255),
@@ -644,7 +639,7 @@ class AnimationSettings:
     )
     threshold_schedule: str = schedule(
         "0: (0)",
-        "Differences smaller than this stay unsharpened, which spares smooth areas; 0 = all are sharpened.",
+        "Differences below this are not sharpened, which protects smooth areas; 0 = sharpen everything.",
         tab=_ANTI_BLUR,
         label="Threshold schedule",
         bounds=(0, 255),
@@ -653,22 +648,22 @@ class AnimationSettings:
     )
     color_coherence: str = setting(
         "LAB",
-        "Keeps the colours from drifting by matching every frame to a reference: the first frame, "
-        "compared in HSV, LAB or RGB; the input video; or an image of yours. None = off.",
+        "Prevents color drift by matching every frame to a reference: the first frame, compared in HSV, LAB or "
+        "RGB; the input video; or an image. None = off.",
         tab=_COHERENCE,
         label="Color coherence",
         choices=COLOR_COHERENCE,
         used_when=~INTERPOLATED,
     )
     color_coherence_image_path: str = path(
-        "The image whose colours the film takes.",
+        "The image whose colors the frames are matched to.",
         tab=_COHERENCE,
         label="Color coherence image path",
         used_when=COLOR_IMAGE,
     )
     color_coherence_video_every_N_frames: int = setting(
         1,
-        "Takes new reference colours from the video at every Nth frame.",
+        "Takes new reference colors from every Nth frame of the video.",
         tab=_COHERENCE,
         label="Color coherence video every N frames",
         bounds=(1, MAX_FRAMES),
@@ -678,24 +673,23 @@ class AnimationSettings:
     )
     color_force_grayscale: bool = setting(
         False,
-        "Turns every frame grey.",
+        "Converts every frame to grayscale.",
         tab=_COHERENCE,
-        label="Color force Grayscale",
+        label="Force grayscale",
         used_when=~INTERPOLATED,
     )
     legacy_colormatch: bool = setting(
         False,
-        "Matches colours before the diffusion only, as old versions did. A file without this setting is "
-        "an old one: it counts as true there.",
+        "Matches colors only before sampling, as old versions did. A file without this setting is an old one, so "
+        "it counts as true there.",
         tab=_COHERENCE,
         label="Legacy colormatch",
         used_when=MATCHES_COLORS,
     )
     keyframe_distribution: str = setting(
         "Off",
-        "Which frames are diffused: every diffusion_cadence-th (Off), those at which a prompt begins "
-        "(Keyframes Only), both (Additive), or as many as the cadence gives, moved onto the prompts "
-        "(Redistributed).",
+        "Which frames are key frames. Off: every diffusion_cadence-th. Keyframes Only: those where a prompt "
+        "begins. Additive: both. Redistributed: as many as the cadence gives, moved onto the prompts.",
         tab="Keyframes",
         label="Keyframe distribution",
         choices=KEYFRAME_DISTRIBUTIONS,
@@ -703,7 +697,7 @@ class AnimationSettings:
     )
     diffusion_cadence: int = setting(
         2,
-        "Diffuses every Nth frame; those between are moved and blended. 1 diffuses all; 2 to 4 is faster "
+        "Generates every Nth frame; the frames between are warped and blended. 1 = every frame; 2 to 4 is faster "
         "and calmer.",
         tab="Keyframes",
         label="Cadence",
@@ -714,7 +708,7 @@ class AnimationSettings:
     )
     optical_flow_cadence: str = setting(
         "None",
-        "Follows the motion between two diffused frames when blending those between.",
+        "Follows the motion between two key frames when blending the frames between them.",
         tab=_COHERENCE,
         label="Optical flow cadence",
         choices=FLOW_CHOICES,
@@ -722,8 +716,8 @@ class AnimationSettings:
     )
     cadence_blend: str = setting(
         "classic",
-        "How the frames between two diffused ones are blended. classic: averaged, which softens them and shows edges "
-        "twice. sharp: light and colours are averaged, detail comes from the newer of the two.",
+        "How the frames between two key frames are blended. classic: averaged, which softens them and doubles "
+        "edges. sharp: brightness and color are averaged, detail comes from the newer key frame.",
         tab=_COHERENCE,
         label="Cadence blend",
         choices=CADENCE_BLENDS,
@@ -739,8 +733,8 @@ class AnimationSettings:
     )
     optical_flow_redo_generation: str = setting(
         "None",
-        "Diffuses a frame, bends it back along the motion that this caused, and diffuses again, for "
-        "calmer films.",
+        "Generates a frame, warps it back along the motion that this caused, and generates it again, for a calmer "
+        "video.",
         tab=_COHERENCE,
         label="Optical flow generation",
         choices=FLOW_CHOICES,
@@ -748,7 +742,7 @@ class AnimationSettings:
     )
     redo_flow_factor_schedule: str = schedule(
         "0: (1)",
-        "How far it is bent; 1 = fully.",
+        "How far the frame is warped back; 1 = fully.",
         tab=_COHERENCE,
         label="Generation flow factor schedule",
         unit="factor",
@@ -756,7 +750,7 @@ class AnimationSettings:
     )
     diffusion_redo: int = setting(
         0,
-        "Diffuses every frame this many times more, each time from the result before.",
+        "Generates every key frame this many additional times, each time from the previous result.",
         tab=_COHERENCE,
         label="Redo generation",
         bounds=(0, 50),
@@ -766,7 +760,7 @@ class AnimationSettings:
     )
     noise_type: str = setting(
         "perlin",
-        "uniform is even white noise; perlin comes and goes in clouds, which looks more natural.",
+        "uniform: even white noise. perlin: noise in clouds, which looks more natural.",
         tab=_NOISE,
         label="Noise type",
         choices=NOISE_TYPES,
@@ -800,7 +794,7 @@ class AnimationSettings:
     )
     perlin_octaves: int = setting(
         4,
-        "Layers of clouds, each half as large as the one before.",
+        "Layers of clouds, each half the size of the previous one.",
         tab=_NOISE,
         label="Perlin octaves",
         bounds=(1, 7),
@@ -810,7 +804,7 @@ class AnimationSettings:
     )
     perlin_persistence: float = setting(
         0.5,
-        "How strong each layer is beside the one before, 0..1.",
+        "Strength of each layer relative to the previous one, 0..1.",
         tab=_NOISE,
         label="Perlin persistence",
         bounds=(0, 1),
@@ -819,15 +813,15 @@ class AnimationSettings:
     )
     use_depth_warping: bool = setting(
         True,
-        "Estimates how far everything is, so that near things move more. Off = the picture is a flat wall.",
+        "Estimates depth, so that near objects move more than far ones. Off = the image moves as a flat wall.",
         tab=_DEPTH,
         label="Use depth warping",
         used_when=CAMERA,
     )
     depth_algorithm: str = setting(
         "Midas-3-Hybrid",
-        "The model that estimates depth. One that is not at hand is served by the nearest that is, with "
-        "a warning. Built-in is the small one that comes with the program; Plane is a flat wall.",
+        "The model that estimates depth. If it is not installed, the most similar available one is used, with a "
+        "warning. Built-in is a small model that comes with the program; Plane is a flat wall.",
         tab=_DEPTH,
         label="Depth Algorithm",
         choices=DEPTH_ALGORITHMS,
@@ -835,7 +829,7 @@ class AnimationSettings:
     )
     midas_weight: float = setting(
         0.2,
-        "Share of MiDaS or Zoe beside AdaBins in the two old algorithms; 1 = no AdaBins.",
+        "Share of MiDaS or Zoe versus AdaBins in the two old algorithms; 1 = no AdaBins.",
         tab=_DEPTH,
         label="MiDaS/Zoe weight",
         bounds=(0, 1),
@@ -844,9 +838,9 @@ class AnimationSettings:
     )
     depth_warp: str = setting(
         "classic",
-        "How the 3D camera moves a frame. classic: every pixel is fetched from where it seems to come from, which "
-        "smears what stands behind a near thing. exact: the scene is drawn as a surface that a real camera sees; what "
-        "comes into sight is filled from the background and painted anew.",
+        "How the 3D camera moves a frame. classic: each pixel is fetched from its estimated origin, which smears "
+        "the background behind near objects. exact: the scene is rendered as a surface seen by a real camera; "
+        "revealed areas are filled from the background and repainted.",
         tab=_DEPTH,
         label="Depth warp",
         choices=DEPTH_WARPS,
@@ -854,8 +848,8 @@ class AnimationSettings:
     )
     revealed_strength_schedule: str = schedule(
         "0: (1)",
-        "How strongly areas that come into sight are painted anew before the frame is sampled, 0..1: 0 leaves them as "
-        "they were filled, 1 paints them from noise alone.",
+        "How strongly revealed areas are repainted before the frame is sampled, 0..1: 0 leaves them as filled, 1 "
+        "generates them from pure noise.",
         tab=_DEPTH,
         label="Revealed strength schedule",
         bounds=(0, 1),
@@ -863,18 +857,18 @@ class AnimationSettings:
     )
     scene_memory: bool = setting(
         False,
-        "Remembers the places that frames have shown, and draws them again where the camera comes back to them or "
-        "uncovers them once more.",
+        "Remembers what earlier frames showed, and shows it again where the camera returns or reveals it once "
+        "more.",
         tab=_DEPTH,
         label="Scene memory",
         used_when=EXACT & WARPS_BY_DEPTH,
     )
     scene_memory_mb: int = setting(
         64,
-        "Main memory that the scene memory takes at most. What was seen longest ago is forgotten first. A frame of "
-        "512x512 takes 6 MB.",
+        "Maximum RAM of the scene memory. What was seen longest ago is dropped first. A frame of 512x512 takes 6 "
+        "MB.",
         tab=_DEPTH,
-        label="Scene memory bound",
+        label="Scene memory limit",
         bounds=(1, 4096),
         step=1,
         unit="MB",
@@ -882,9 +876,8 @@ class AnimationSettings:
     )
     scene_memory_strength_schedule: str = schedule(
         "0: (0.5)",
-        "How strongly places that come back stay as they were, 0..1: 0 lets the frame's sampling change them like all "
-        "others, 1 keeps them. It halves with every 240 frames since a place was last seen. Lower it where the prompt "
-        "changes.",
+        "How strongly remembered areas stay as they were, 0..1: 0 lets sampling change them like the rest, 1 "
+        "keeps them. Halves with every 240 frames since an area was last seen. Lower it where the prompt changes.",
         tab=_DEPTH,
         label="Scene memory strength schedule",
         bounds=(0, 1),
@@ -892,8 +885,8 @@ class AnimationSettings:
     )
     padding_mode: str = setting(
         "border",
-        "What comes in at the edges when the 3D camera moves: edge pixels drawn out, the mirrored "
-        "picture, or black.",
+        "What fills the edges when the 3D camera moves: stretched edge pixels (border), a mirror image "
+        "(reflection), or black (zeros).",
         tab=_DEPTH,
         label="Padding mode",
         choices=PADDING_MODES,
@@ -901,7 +894,7 @@ class AnimationSettings:
     )
     sampling_mode: str = setting(
         "bicubic",
-        "How pixels are read between pixels: bicubic is sharpest, nearest the coarsest.",
+        "How pixels are interpolated: bicubic is the sharpest, nearest the coarsest.",
         tab=_DEPTH,
         label="Sampling mode",
         choices=SAMPLING_MODES,
@@ -909,20 +902,20 @@ class AnimationSettings:
     )
     save_depth_maps: bool = setting(
         False,
-        "Writes a grey picture of the depth beside every frame.",
+        "Saves the depth of every frame as a grayscale image.",
         tab="Output",
         label="Save 3D depth maps",
     )
     video_init_path: str = path(
-        "The video that Video Input repaints, that hybrid video follows, and whose sound Init Video takes. A folder "
-        "of pictures, a pattern such as shots/*.png, and an animated GIF, WebP or AVIF serve as well.",
+        "The video that Video Input repaints, that hybrid video follows, and that provides the sound for Init "
+        "Video. Also a folder of images, a pattern such as shots/*.png, or an animated GIF, WebP or AVIF.",
         tab=_VIDEO,
-        label="Video init path/ URL",
+        label="Video init path/URL",
         used_when=USES_VIDEO | PLAYS_VIDEO,
     )
     extract_nth_frame: int = setting(
         1,
-        "Takes every Nth frame of the video; 0 counts as 1.",
+        "Uses every Nth frame of the video; 0 counts as 1.",
         tab=_VIDEO,
         label="Extract nth frame",
         bounds=(0, MAX_VIDEO_FRAMES),
@@ -932,7 +925,7 @@ class AnimationSettings:
     )
     extract_from_frame: int = setting(
         0,
-        "First frame of the video that is taken.",
+        "First frame of the video that is used.",
         tab=_VIDEO,
         label="Extract from frame",
         bounds=(0, MAX_VIDEO_FRAMES),
@@ -942,7 +935,7 @@ class AnimationSettings:
     )
     extract_to_frame: int = setting(
         -1,
-        "Last frame of the video that is taken; -1 = its end.",
+        "Last frame of the video that is used; -1 = to the end.",
         tab=_VIDEO,
         label="Extract to frame",
         bounds=(-1, MAX_VIDEO_FRAMES),
@@ -952,26 +945,26 @@ class AnimationSettings:
     )
     overwrite_extracted_frames: bool = setting(
         False,
-        "Extracts the frames again on every run.",
+        "Extracts the frames again for every run.",
         tab=_VIDEO,
         label="Overwrite extracted frames",
         used_when=READS_VIDEOS,
     )
     use_mask_video: bool = setting(
         False,
-        "Takes the masks from a video, one frame of it for each frame of the film.",
+        "Takes the masks from a video, one of its frames for each frame.",
         tab=_VIDEO,
         label="Use mask video",
     )
     video_mask_path: str = path(
-        "The video of masks.",
+        "The mask video.",
         tab=_VIDEO,
         label="Video mask path",
         used_when=READS_MASK_VIDEO,
     )
     hybrid_comp_alpha_schedule: str = schedule(
         "0:(0.5)",
-        "Share of the video in the frame, 0..1.",
+        "Opacity of the input video in the frame, 0..1.",
         tab=_HYBRID_SCHEDULES,
         label="Comp alpha schedule",
         bounds=(0, 1),
@@ -980,7 +973,7 @@ class AnimationSettings:
     )
     hybrid_comp_mask_blend_alpha_schedule: str = schedule(
         "0:(0.5)",
-        "Share of the video in a Blend mask, 0..1.",
+        "Share of the input video in a Blend mask, 0..1.",
         tab=_HYBRID_SCHEDULES,
         label="Comp mask blend alpha schedule",
         bounds=(0, 1),
@@ -1017,7 +1010,7 @@ class AnimationSettings:
     )
     hybrid_flow_factor_schedule: str = schedule(
         "0:(1)",
-        "How far the video's motion is followed; 1 = fully, negative = backwards.",
+        "How far the motion of the video is followed; 1 = fully, negative = backwards.",
         tab=_HYBRID_SCHEDULES,
         label="Flow factor schedule",
         unit="factor",
@@ -1025,14 +1018,14 @@ class AnimationSettings:
     )
     hybrid_generate_inputframes: bool = setting(
         False,
-        "Has no effect any more: the frames of video_init_path are extracted whenever they are needed.",
+        "No effect: the frames of video_init_path are extracted whenever they are needed.",
         tab=_HYBRID,
         label="Generate inputframes",
         used_when=NEVER,
     )
     hybrid_generate_human_masks: str = setting(
         "None",
-        "Finds the people in the video and saves their masks as pictures, as a video, or both.",
+        "Finds the people in the video and saves their masks as images, as a video, or both.",
         tab="Hybrid Video > Humans Masking",
         label="Generate human masks",
         choices=HUMAN_MASKS,
@@ -1040,7 +1033,7 @@ class AnimationSettings:
     )
     hybrid_use_first_frame_as_init_image: bool = setting(
         True,
-        "Starts from the video's first frame.",
+        "Uses the first frame of the video as the init image.",
         tab=_HYBRID,
         label="First frame as init image",
         used_when=HYBRID_VIDEO,
@@ -1055,21 +1048,21 @@ class AnimationSettings:
     )
     hybrid_motion_use_prev_img: bool = setting(
         False,
-        "Measures the motion from the previous frame of the film, not of the video.",
+        "Measures the motion from the previous rendered frame to the video, not within the video.",
         tab=_HYBRID,
         label="Motion use prev img",
         used_when=VIDEO_MOTION,
     )
     hybrid_flow_consistency: bool = setting(
         False,
-        "Follows the motion only where it agrees with itself forwards and backwards.",
+        "Follows the motion only where forward and backward flow agree.",
         tab=_HYBRID,
         label="Flow consistency mask",
         used_when=_OPTICAL_FLOW,
     )
     hybrid_consistency_blur: int = setting(
         2,
-        "Softens the border of where it agrees; 0 = not at all.",
+        "Blurs the edges of the areas where they agree; 0 = off.",
         tab=_HYBRID,
         label="Consistency mask blur",
         bounds=(0, 16),
@@ -1079,7 +1072,7 @@ class AnimationSettings:
     )
     hybrid_flow_method: str = setting(
         "RAFT",
-        "How the motion is measured.",
+        "The method that measures the motion.",
         tab=_HYBRID,
         label="Flow method",
         choices=FLOW_METHODS,
@@ -1087,8 +1080,7 @@ class AnimationSettings:
     )
     hybrid_composite: str = setting(
         "None",
-        "Lays the input video over the frames, and when: after the move (Normal), before it, or after "
-        "the diffusion.",
+        "Composites the input video over the frames: after the warp (Normal), before it, or after sampling.",
         tab=_HYBRID,
         label="Hybrid composite",
         choices=HYBRID_COMPOSITES,
@@ -1096,15 +1088,15 @@ class AnimationSettings:
     )
     hybrid_use_init_image: bool = setting(
         False,
-        "Lays the init image over the frames, not a video.",
+        "Composites the init image over the frames instead of a video.",
         tab=_HYBRID,
         label="Use init image as video",
         used_when=HYBRID,
     )
     hybrid_comp_mask_type: str = setting(
         "None",
-        "What decides where the video shows: depth of the frame, depth of the video, a blend, or the "
-        "difference of both.",
+        "What determines where the video shows: depth of the frame, depth of the video, a blend, or the "
+        "difference between the two.",
         tab=_HYBRID,
         label="Comp mask type",
         choices=HYBRID_MASK_TYPES,
@@ -1112,14 +1104,14 @@ class AnimationSettings:
     )
     hybrid_comp_mask_inverse: bool = setting(
         False,
-        "Swaps where the video shows and where it does not.",
+        "Swaps the areas where the video shows and where it does not.",
         tab=_HYBRID,
         label="Comp mask inverse",
         used_when=_COMPOSITE_MASKED,
     )
     hybrid_comp_mask_equalize: str = setting(
         "None",
-        "Spreads the mask's greys evenly, before or after its contrast, or both.",
+        "Equalizes the tones of the mask, before or after its contrast, or both.",
         tab=_HYBRID,
         label="Comp mask equalize",
         choices=HYBRID_EQUALIZE,
@@ -1127,14 +1119,14 @@ class AnimationSettings:
     )
     hybrid_comp_mask_auto_contrast: bool = setting(
         False,
-        "Stretches the mask's greys between the two cutoff percentiles.",
+        "Stretches the tones of the mask between the two cutoff percentiles.",
         tab=_HYBRID,
         label="Comp mask auto contrast",
         used_when=_COMPOSITE_MASKED,
     )
     hybrid_comp_save_extra_frames: bool = setting(
         False,
-        "Saves masks, composites and pictures of the motion into hybridframes/.",
+        "Saves masks, composites and images of the motion in hybridframes/.",
         tab=_HYBRID,
         label="Comp save extra frames",
         used_when=COMPOSITE | _OPTICAL_FLOW,

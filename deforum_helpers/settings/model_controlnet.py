@@ -10,43 +10,41 @@ from deforum_helpers.settings.tables import CN_CONTROL_MODES, CN_RESIZE_MODES
 
 UNITS = 5
 
-# Predicates of a unit name its settings as they stand here, without cn_1_ in front.
+# Predicates of a unit name its settings without the prefix cn_1_.
 _ON = is_on("enabled")
 
 
 @dataclass(frozen=True)
 class ControlNetUnit:
-    """A second model that steers what the first one draws, by a picture or video."""
+    """A ControlNet unit, which steers generation by an image or a video."""
 
     overwrite_frames: bool = setting(
         True,
-        "Extracts the frames of the input video again on every run.",
+        "Extracts the frames of the input video again for every run.",
         label="Overwrite input frames",
         used_when=is_set("vid_path") | is_set("mask_vid_path"),
     )
     vid_path: str = path(
-        "Video, or picture (jpg, jpeg, png, bmp), that steers the frames.",
-        label="ControlNet Input Video/ Image Path",
+        "Video or image (jpg, jpeg, png, bmp) that steers the frames.",
+        label="ControlNet input video/image path",
         used_when=is_off("loopback_mode"),
     )
     mask_vid_path: str = path(
-        "Video or picture that limits where the unit acts: white is steered.",
-        label="ControlNet Mask Video/ Image Path",
+        "Video or image that limits where the unit acts: white is steered.",
+        label="ControlNet mask video/image path",
         used_when=_ON,
     )
     enabled: bool = setting(False, "Turns the unit on.", label="Enable")
-    low_vram: bool = setting(
-        False, "Uses less graphics memory and more time.", label="Low VRAM", used_when=_ON
-    )
+    low_vram: bool = setting(False, "Uses less VRAM, but more time.", label="Low VRAM", used_when=_ON)
     pixel_perfect: bool = setting(
         False,
-        "Runs the preprocessor at the size that fits the frame best.",
+        "Runs the preprocessor at the size that best fits the frame.",
         label="Pixel Perfect",
         used_when=_ON,
     )
     module: str = setting(
         "none",
-        "Preprocessor that makes the control picture: canny, depth_midas, ...",
+        "Preprocessor that makes the control image: canny, depth_midas, ...",
         label="Preprocessor",
         used_when=_ON,
     )
@@ -60,7 +58,7 @@ class ControlNetUnit:
     )
     guidance_start: str = schedule(
         "0:(0.0)",
-        "Share of sampling after which the unit begins to act, 0..1.",
+        "Share of the sampling steps after which the unit starts to act, 0..1.",
         label="Starting Control Step schedule",
         bounds=(0, 1),
         clamped=True,
@@ -68,7 +66,7 @@ class ControlNetUnit:
     )
     guidance_end: str = schedule(
         "0:(1.0)",
-        "Share of sampling after which it ceases to act, 0..1.",
+        "Share of the sampling steps after which the unit stops, 0..1.",
         label="Ending Control Step schedule",
         bounds=(0, 1),
         clamped=True,
@@ -76,7 +74,7 @@ class ControlNetUnit:
     )
     processor_res: int = setting(
         64,
-        "Size at which the preprocessor looks at the picture. -1 = its own.",
+        "Resolution of the preprocessor. -1 = its default.",
         label="Annotator resolution",
         bounds=(-1, 4096),
         step=8,
@@ -85,7 +83,7 @@ class ControlNetUnit:
     )
     threshold_a: float = setting(
         64,
-        "First number of the preprocessor, if it has one: for canny the lower threshold. -1 = its own.",
+        "First parameter of the preprocessor, if it has one: for canny the lower threshold. -1 = its default.",
         label="Threshold A",
         kind="float",
         bounds=(-1, 10_000),
@@ -94,7 +92,7 @@ class ControlNetUnit:
     )
     threshold_b: float = setting(
         64,
-        "Second number of the preprocessor, if it has one: for canny the upper threshold. -1 = its own.",
+        "Second parameter of the preprocessor, if it has one: for canny the upper threshold. -1 = its default.",
         label="Threshold B",
         kind="float",
         bounds=(-1, 10_000),
@@ -103,21 +101,21 @@ class ControlNetUnit:
     )
     resize_mode: str = setting(
         "Inner Fit (Scale to Fit)",
-        "How the control picture is fitted to the frame: with bars (outer), cropped (inner), or stretched.",
+        "How the control image is fitted to the frame: with bars (outer), cropped (inner), or stretched.",
         label="Resize Mode",
         choices=CN_RESIZE_MODES,
         used_when=_ON,
     )
     control_mode: str = setting(
         "Balanced",
-        "Who wins where prompt and control picture disagree.",
+        "Which takes precedence where prompt and control image disagree.",
         label="Control Mode",
         choices=CN_CONTROL_MODES,
         used_when=_ON,
     )
     loopback_mode: bool = setting(
         False,
-        "Steers each frame by the moved previous one instead of a video.",
+        "Steers each frame by the warped previous frame instead of a video.",
         label="LoopBack mode",
         used_when=_ON,
     )

@@ -30,8 +30,7 @@ class ParseqSettings:
     )
     parseq_use_deltas: bool = setting(
         True,
-        "Reads the manifest's changes per frame (the fields ending in _delta) for camera moves, not its "
-        "totals.",
+        "Uses the changes per frame in the manifest (fields ending in _delta) for camera moves, not the totals.",
         tab=_PARSEQ,
         label="Use Parseq deltas for camera moves",
         used_when=MOVED & PARSEQ,
@@ -47,23 +46,23 @@ class ParseqSettings:
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Pictures that the film is drawn towards at given frames."""
+    """Guide images that the video approaches at given frames."""
 
     use_looper: bool = setting(
         False,
-        "Blends pictures of yours into the frames, so that the film passes by each of them. The seed "
-        "then follows seed_schedule.",
+        "Blends your own guide images into the frames, so that the video passes through each of them. Seeds then "
+        "follow seed_schedule.",
         tab=_GUIDED,
         label="Enable guided images mode",
         used_when=MOVED,
     )
     init_images: str = setting(
         "{}",
-        "The pictures by frame, as a JSON object; a key is a number or an expression: "
-        '{"0": "a.png", "max_f/2": "b.png"}.',
+        'The guide images by frame, as a JSON object; a key is a number or an expression: {"0": "a.png", '
+        '"max_f/2": "b.png"}.',
         kind="json",
         tab=_GUIDED,
-        label="Images to pass by",
+        label="Guide images",
         used_when=GUIDED,
     )
     image_strength_schedule: str = schedule(
@@ -77,7 +76,7 @@ class LoopSettings:
     )
     image_keyframe_strength_schedule: str = schedule(
         "0:(0.20)",
-        "The same for frames at which a prompt begins, while keyframe_distribution is not Off.",
+        "The same at frames where a prompt begins, if keyframe_distribution is not Off.",
         tab=_GUIDED,
         label="Image keyframe strength schedule",
         bounds=(0, 1),
@@ -86,7 +85,7 @@ class LoopSettings:
     )
     blendFactorMax: str = schedule(
         "0:(0.35)",
-        "Middle of the share that a picture gets while the film passes by it, 0..1.",
+        "Mean share of a guide image while the video passes through it, 0..1.",
         tab=_GUIDED,
         label="Blend factor max",
         used_when=GUIDED,
@@ -100,7 +99,7 @@ class LoopSettings:
     )
     tweening_frames_schedule: str = schedule(
         "0:(20)",
-        "For how many frames after its own a picture is blended in.",
+        "How many frames a guide image is blended in for, from its own frame on.",
         tab=_GUIDED,
         label="Tweening frames schedule",
         unit="frames",
@@ -108,7 +107,7 @@ class LoopSettings:
     )
     color_correction_factor: str = schedule(
         "0:(0.075)",
-        "How far colours move towards those of the picture, 0..1.",
+        "How far colors move towards those of the guide image, 0..1.",
         tab=_GUIDED,
         label="Color correction factor",
         bounds=(0, 1),
@@ -123,8 +122,8 @@ class FreeUSettings:
 
     freeu_enabled: bool = setting(
         False,
-        "Weights the U-Net's backbone and skip connections. Models without a U-Net (SD3, Flux) are not "
-        "changed.",
+        "Weights the backbone and the skip connections of the U-Net. Has no effect on models without a U-Net "
+        "(SD3, Flux).",
         tab=_FREEU,
         label="Enable FreeU",
     )
@@ -160,17 +159,17 @@ class FreeUSettings:
 
 @dataclass(frozen=True)
 class KohyaHRFixSettings:
-    """Kohya's fix for large frames: a part of sampling runs shrunk, so that nothing is drawn twice."""
+    """Kohya's fix for large frames: part of sampling runs at a smaller size, which avoids repeated subjects."""
 
     kohya_hrfix_enabled: bool = setting(
         False,
-        "Shrinks the picture inside the U-Net during the first steps, which keeps large frames in one piece.",
+        "Scales down the features inside the U-Net during the first steps, which keeps large frames coherent.",
         tab=_HRFIX,
         label="Enable Kohya HRFix",
     )
     kohya_hrfix_block_number: str = schedule(
         "0:(1)",
-        "The U-Net's input block at which the picture is shrunk.",
+        "Input block of the U-Net at which they are scaled down.",
         tab=_HRFIX,
         label="Block number schedule",
         bounds=(1, 32),
@@ -178,7 +177,7 @@ class KohyaHRFixSettings:
     )
     kohya_hrfix_downscale_factor: str = schedule(
         "0:(2.0)",
-        "By how much it is shrunk.",
+        "How much they are scaled down.",
         tab=_HRFIX,
         label="Downscale factor schedule",
         bounds=(0.1, 9),
@@ -187,7 +186,7 @@ class KohyaHRFixSettings:
     )
     kohya_hrfix_start_percent: str = schedule(
         "0:(0.0)",
-        "From which share of sampling on, 0..1.",
+        "Share of sampling from which it acts, 0..1.",
         tab=_HRFIX,
         label="Start percent schedule",
         bounds=(0, 1),
@@ -195,7 +194,7 @@ class KohyaHRFixSettings:
     )
     kohya_hrfix_end_percent: str = schedule(
         "0:(0.35)",
-        "Up to which share of sampling, 0..1.",
+        "Share of sampling up to which it acts, 0..1.",
         tab=_HRFIX,
         label="End percent schedule",
         bounds=(0, 1),
@@ -203,14 +202,14 @@ class KohyaHRFixSettings:
     )
     kohya_hrfix_downscale_after_skip: bool = setting(
         True,
-        "Shrinks after the skip connection branches off, not before.",
+        "Scales down after the skip connection branches off, not before.",
         tab=_HRFIX,
         label="Downscale after skip",
         used_when=_HRFIX_ON,
     )
     kohya_hrfix_downscale_method: str = setting(
         "bicubic",
-        "How the picture is shrunk.",
+        "How they are scaled down.",
         tab=_HRFIX,
         label="Downscale method",
         choices=RESIZE_METHODS,
@@ -218,7 +217,7 @@ class KohyaHRFixSettings:
     )
     kohya_hrfix_upscale_method: str = setting(
         "bicubic",
-        "How it is enlarged again.",
+        "How they are scaled up again.",
         tab=_HRFIX,
         label="Upscale method",
         choices=RESIZE_METHODS,

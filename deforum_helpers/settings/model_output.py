@@ -1,4 +1,4 @@
-"""What is made of the frames: video, sound, gif, upscaling, interpolation. Group DeforumOutputArgs."""
+"""Settings of the outputs: video, sound, GIF, upscaling, interpolation. Group DeforumOutputArgs."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _INTERPOLATED = not_("frame_interpolation_engine", "None")
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """What is made of the frames."""
+    """Settings of the outputs."""
 
     skip_video_creation: bool = setting(
         False,
-        "Writes the pictures alone: no video, gif, upscaling or interpolation.",
+        "Saves only the images: no video, GIF, upscaling or interpolation.",
         tab="Output",
         label="Skip video creation",
     )
     fps: float = setting(
         15,
-        "Frames per second of the video. `fps` in schedules; 23.976 is fine.",
+        "Frames per second of the video; `fps` in schedules. Fractions such as 23.976 are allowed.",
         tab="Output",
         label="FPS",
         kind="float",
@@ -42,29 +42,28 @@ class OutputSettings:
     )
     make_gif: bool = setting(
         False,
-        "Makes a gif beside the video. Gifs above 30 frames a second play slowly in most programs.",
+        "Also makes a GIF. Most programs play GIFs above 30 frames per second too slowly.",
         tab="Output",
         label="Make GIF",
         used_when=_VIDEO,
     )
     delete_imgs: bool = setting(
         False,
-        "Deletes the pictures once the video exists and has all of them. The run cannot be resumed "
-        "afterwards.",
+        "Deletes the images once the video contains all of them. The run can then no longer be resumed.",
         tab="Output",
-        label="Delete Imgs",
+        label="Delete images",
         used_when=_VIDEO,
     )
     delete_input_frames: bool = setting(
         False,
-        "Deletes the frames that were extracted from input videos, when the run is over.",
+        "Deletes the frames extracted from input videos at the end of the run.",
         tab="Output",
-        label="Delete All Inputframes",
+        label="Delete all input frames",
         used_when=READS_VIDEOS | STEERED,
     )
     image_path: str = path(
-        "Pattern of numbered pictures, as in frame_%09d.png, for the tool that makes a video of them. "
-        "Belongs to the tab; files cannot set it.",
+        "Pattern of numbered images, such as frame_%09d.png, for the tool that makes a video of them. Belongs to "
+        "the tab; files cannot set it.",
         tab="Output > Frames to Video",
         label="Image path",
         loaded=False,
@@ -86,14 +85,14 @@ class OutputSettings:
     )
     r_upscale_video: bool = setting(
         False,
-        "Enlarges all frames when they are rendered, and makes a second video of them.",
+        "Upscales all frames after rendering and makes a second video of them.",
         tab="Output",
         label="Upscale",
         used_when=_VIDEO,
     )
     r_upscale_factor: str = setting(
         "x2",
-        "How many times larger. The models realesrgan-x4plus and -anime know only x4.",
+        "Upscaling factor. The models realesrgan-x4plus and -anime support only x4.",
         tab="Output",
         label="Upscale factor",
         choices=UPSCALE_FACTORS,
@@ -101,7 +100,7 @@ class OutputSettings:
     )
     r_upscale_model: str = setting(
         "realesr-animevideov3",
-        "The model that enlarges. Lanczos needs nothing; the others need the weights of Real-ESRGAN.",
+        "The upscaling model. Lanczos needs no weights; the others need those of Real-ESRGAN.",
         tab="Output",
         label="Upscale model",
         choices=UPSCALE_MODELS,
@@ -109,22 +108,22 @@ class OutputSettings:
     )
     r_upscale_keep_imgs: bool = setting(
         True,
-        "Keeps the enlarged pictures.",
+        "Keeps the upscaled images.",
         tab="Output",
-        label="Keep Imgs",
+        label="Keep images",
         used_when=_UPSCALED,
     )
     store_frames_in_ram: bool = setting(
         False,
-        "Keeps the frames in memory and writes them after the last one, or when they take 2 GB. A job that is "
-        "stopped writes them first; after a crash it begins where they were last written.",
+        "Keeps the frames in memory and saves them at the end, or when they take 2 GB. A job that is stopped "
+        "saves them first; after a crash it continues where they were last saved.",
         tab="Output",
-        label="Store frames in ram",
+        label="Store frames in RAM",
     )
     frame_interpolation_engine: str = setting(
         "None",
-        "Makes frames between the rendered ones, for a smoother or slower video. Flow needs nothing; RIFE and "
-        "FILM need their weights.",
+        "Adds frames between the rendered ones, for a smoother or slower video. Flow needs no weights; RIFE and "
+        "FILM need theirs.",
         tab=_INTERPOLATION,
         label="Engine",
         choices=INTERPOLATION_ENGINES,
@@ -132,9 +131,9 @@ class OutputSettings:
     )
     frame_interpolation_x_amount: int = setting(
         2,
-        "How many times more frames: RIFE 2..10, FILM and Flow 2..300.",
+        "How many times as many frames: RIFE 2..10, FILM and Flow 2..300.",
         tab=_INTERPOLATION,
-        label="Interp X",
+        label="Interpolation factor",
         bounds=(2, 300),
         step=1,
         unit="x",
@@ -142,7 +141,7 @@ class OutputSettings:
     )
     frame_interpolation_slow_mo_enabled: bool = setting(
         False,
-        "Plays the interpolated video slower, without sound and subtitles.",
+        "Plays the interpolated video more slowly, without sound and subtitles.",
         tab=_INTERPOLATION,
         label="Slow-Mo",
         used_when=_INTERPOLATED,
@@ -151,7 +150,7 @@ class OutputSettings:
         2,
         "How many times slower.",
         tab=_INTERPOLATION,
-        label="Slow-Mo X",
+        label="Slow-Mo factor",
         bounds=(2, 10),
         step=1,
         unit="x",
@@ -159,15 +158,15 @@ class OutputSettings:
     )
     frame_interpolation_keep_imgs: bool = setting(
         False,
-        "Keeps the interpolated pictures.",
+        "Keeps the interpolated images.",
         tab=_INTERPOLATION,
-        label="Keep Imgs",
+        label="Keep images",
         used_when=_INTERPOLATED,
     )
     frame_interpolation_use_upscaled: bool = setting(
         False,
-        "Interpolates the upscaled frames where there are any.",
+        "Interpolates the upscaled frames, if there are any.",
         tab=_INTERPOLATION,
-        label="Use Upscaled",
+        label="Use upscaled frames",
         used_when=_INTERPOLATED & _UPSCALED,
     )

@@ -21,42 +21,42 @@ DEFAULT_PROMPTS = {
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """What the frames show."""
+    """Prompts, and the changes between them."""
 
     prompts: Mapping[str, str] = setting(
         DEFAULT_PROMPTS,
-        "What the frames show, by the frame from which it holds: a number, or an expression such as "
-        "max_f/2. Text after --neg is the negative prompt; an expression in back-ticks is replaced by "
-        'its value at each frame: {"0": "a lake", "max_f/2": "a lake in winter --neg people"}.',
+        "The prompts, each with the frame it begins at: a number, or an expression such as max_f/2. Text after "
+        '--neg is the negative prompt; an expression in backticks is replaced by its value at each frame: {"0": '
+        '"a lake", "max_f/2": "a lake in winter --neg people"}.',
         tab="Prompts",
         label="Prompts",
     )
     animation_prompts_positive: str = setting(
         "",
-        "Text put in front of every prompt.",
+        "Text added in front of every prompt.",
         tab="Prompts",
         label="Prompts positive",
     )
     animation_prompts_negative: str = setting(
         "",
-        "Text put after every prompt's negative part. It needs no --neg.",
+        "Text added to every negative prompt. It needs no --neg.",
         tab="Prompts",
         label="Prompts negative",
     )
     prompt_interpolation: str = setting(
         "hold",
-        "What happens between two prompts: hold keeps the first until the second begins, weights draws both with "
-        "weights that pass from one to the other (AND), embedding mixes what the model makes of their words, LoRA "
-        "weights included. In Interpolation mode hold counts as weights.",
+        "What happens between two prompts. hold: each prompt stays until the next begins. weights: both prompts "
+        "are used, with weights that shift from one to the other (AND). embedding: their text embeddings are "
+        "mixed, LoRA weights included. In Interpolation mode, hold works like weights.",
         tab="Prompts",
         label="Between prompts",
         choices=("hold", "weights", "embedding"),
     )
     prompt_transition: str = setting(
         "none",
-        "How a new prompt takes over. none: the strength schedules decide, as ever. cut: its scene begins anew. "
-        "dissolve: its scene begins anew beneath the old one, which gives way to it place by place. morph: the old "
-        "scene turns into the new one.",
+        "How a new prompt takes over. none: as the strength schedules say. cut: its scene starts from scratch. "
+        "dissolve: its scene starts from scratch and replaces the old one area by area. morph: the old scene "
+        "turns into the new one.",
         tab="Prompts",
         label="Prompt transition",
         choices=PROMPT_TRANSITIONS,
@@ -64,7 +64,7 @@ class PromptSettings:
     )
     prompt_transition_frames: int = setting(
         12,
-        "How long a dissolve or a morph takes, from the frame at which the new prompt begins.",
+        "Length of a dissolve or a morph, from the frame where the new prompt begins.",
         tab="Prompts",
         label="Prompt transition frames",
         bounds=(1, 1000),
@@ -72,42 +72,40 @@ class PromptSettings:
         unit="frames",
         used_when=one_of("prompt_transition", "dissolve", "morph"),
     )
-    positive_prompts: str = record(
-        "", "The positive additions that the run was made with; written, never read."
-    )
-    negative_prompts: str = record(
-        "", "The negative additions that the run was made with; written, never read."
-    )
+    positive_prompts: str = record("", "The positive additions used in the run; written, never read.")
+    negative_prompts: str = record("", "The negative additions used in the run; written, never read.")
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run notes in its settings file; loading one leaves these at their defaults."""
+    """Records that a run writes into its settings file; loading ignores them."""
 
-    sd_model_name: str | None = record(None, "Name of the model that drew the frames; written, never read.")
-    sd_model_hash: str | None = record(None, "Short hash of that model; written, never read.")
-    deforum_git_commit_id: str | None = record(None, "Version that rendered the film; written, never read.")
+    sd_model_name: str | None = record(
+        None, "Name of the checkpoint that generated the frames; written, never read."
+    )
+    sd_model_hash: str | None = record(None, "Short hash of that checkpoint; written, never read.")
+    deforum_git_commit_id: str | None = record(None, "Version that rendered the video; written, never read.")
     fetched_parseq_manifest_summary: Mapping[str, Any] | None = record(
-        None, "A Parseq manifest fetched from a URL, without its frames; written, never read."
+        None, "A Parseq manifest fetched from an address, without its frames; written, never read."
     )
 
 
 @dataclass(frozen=True)
 class TabOnly:
-    """Switches of the tab; they mean nothing in a file."""
+    """Controls of the tab; they have no effect in a file."""
 
     override_settings_with_file: bool = record(
         False,
-        "Runs the uploaded settings files instead of what the tab shows.",
+        "Runs the uploaded settings files instead of the settings in the tab.",
         tab="Run > Batch Mode",
         label="Enable batch mode",
         saved=False,
     )
     custom_settings_file: tuple[str, ...] | None = record(
         None,
-        "Settings files to run, one after the other.",
+        "Settings files to run one after the other.",
         tab="Run > Batch Mode",
-        label="Setting files",
+        label="Settings files",
         saved=False,
         used_when=is_on("override_settings_with_file"),
     )

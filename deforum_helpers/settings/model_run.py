@@ -36,8 +36,8 @@ class RunSettings:
 
     W: int = setting(
         512,
-        "Width of every frame. Models draw best near the size that they were trained at: 512 for SD 1.x, "
-        "1024 for SDXL. An odd width is padded by one pixel in the video only.",
+        "Width of every frame. Models work best near the size they were trained at: 512 for SD 1.x, 1024 for "
+        "SDXL. An odd width is padded by one pixel in the video only.",
         tab="Run",
         label="Width",
         bounds=(64, 4096),
@@ -55,26 +55,26 @@ class RunSettings:
     )
     show_info_on_ui: bool = setting(
         True,
-        "Shows the help text below each control. Changes nothing in the film.",
+        "Shows help below each control. Does not affect the video.",
         tab="Deforum",
         label="Show more info",
     )
     tiling: bool = setting(
         False,
-        "Draws pictures whose opposite edges fit together like tiles.",
+        "Generates images whose opposite edges fit together like tiles.",
         tab="Run",
         label="Tiling",
     )
     restore_faces: bool = setting(
         False,
-        "Lets the WebUI mend the faces of every diffused frame.",
+        "Lets the WebUI restore the faces in every key frame.",
         tab="Run",
         label="Restore faces",
     )
     seed_resize_from_w: int = setting(
         0,
-        "Takes the noise of a picture of this width and places it in the middle of the frame, so that a "
-        "seed found at another size keeps its composition. 0 = off; both sides must be set.",
+        "Takes the noise of an image of this width and centers it in the frame, so that a seed found at another "
+        "size keeps its composition. 0 = off; set width and height.",
         tab=_SUBSEED,
         label="Resize seed from width",
         bounds=(-1, 4096),
@@ -83,7 +83,7 @@ class RunSettings:
     )
     seed_resize_from_h: int = setting(
         0,
-        "Height that belongs to seed_resize_from_w. 0 = off.",
+        "Height for seed_resize_from_w. 0 = off.",
         tab=_SUBSEED,
         label="Resize seed from height",
         bounds=(-1, 4096),
@@ -92,8 +92,8 @@ class RunSettings:
     )
     seed: int = setting(
         -1,
-        "Number that all randomness starts from; `s` in schedules. The same seed and settings give the "
-        "same film. -1 draws one at the start of the run.",
+        "The number that all randomness derives from; `s` in schedules. The same seed and settings give the same "
+        "video. -1 = a random seed for each run.",
         tab="Run",
         label="Seed",
         bounds=(-1, MAX_SEED),
@@ -101,8 +101,8 @@ class RunSettings:
     )
     sampler: str = setting(
         "Euler a",
-        "Method that turns noise into a picture, the same for all frames unless sampler scheduling is "
-        "on. Any case is fine, and so are ComfyUI's names: dpmpp_2m is DPM++ 2M.",
+        "The algorithm that turns noise into an image, used for all frames unless sampler scheduling is on. Upper "
+        "or lower case; ComfyUI names work too: dpmpp_2m is DPM++ 2M.",
         tab="Run",
         label="Sampler",
         choices=SAMPLERS,
@@ -110,8 +110,7 @@ class RunSettings:
     )
     scheduler: str = setting(
         "Automatic",
-        "How the sampler's steps are spread over the noise levels. Automatic is the one that suits the "
-        "sampler.",
+        "How the sampling steps are spaced over the noise levels. Automatic picks what suits the sampler.",
         tab="Run",
         label="Schedule type",
         choices=SCHEDULERS,
@@ -119,8 +118,8 @@ class RunSettings:
     )
     steps: int = setting(
         25,
-        "Sampling steps of a full diffusion. A frame that starts from the previous one runs about steps "
-        "times (1 - strength) of them.",
+        "Sampling steps for an image generated from scratch. A frame that starts from the previous one runs about "
+        "steps times (1 - strength) of them.",
         tab="Run",
         label="Steps",
         bounds=(1, 200),
@@ -130,18 +129,17 @@ class RunSettings:
     )
     batch_name: str = setting(
         "Deforum_{timestring}",
-        "Name of the folder that the film is written to. {timestring}, {date}, {time} and the name of "
-        "any setting in braces are filled in: dream_{seed}_{W}x{H}. At most 300 characters; it cannot "
-        "leave the output folder.",
+        "Name of the folder for the video. {timestring}, {date}, {time} and the name of any setting in braces are "
+        "filled in: dream_{seed}_{W}x{H}. At most 300 characters; the folder always lies inside the output "
+        "folder.",
         tab="Run",
         label="Batch name",
     )
     seed_behavior: str = setting(
         "iter",
-        "How the seed moves from one diffused frame to the next: iter adds 1 every seed_iter_N frames, "
-        "fixed stays, random draws, ladder goes +2 -1 +2 -1, alternate goes +1 -1 +1 -1, schedule reads "
-        "seed_schedule. Seeds of a Parseq manifest go before; the noise "
-        "follows from them by this behaviour.",
+        "How the seed changes from one key frame to the next. iter: adds 1 every seed_iter_N key frames. fixed: "
+        "stays. random: a random seed each time. ladder: +2 -1 +2 -1. alternate: +1 -1 +1 -1. schedule: follows "
+        "seed_schedule. Seeds in a Parseq manifest take precedence; the noise follows from them by this behavior.",
         tab=_SEED,
         label="Seed behavior",
         choices=SEED_BEHAVIORS,
@@ -149,7 +147,7 @@ class RunSettings:
     )
     seed_iter_N: int = setting(
         1,
-        "With seed_behavior iter, how many diffused frames share one seed. The very first seed is used once.",
+        "With seed_behavior iter, the number of key frames that share a seed. The first seed is used only once.",
         tab=_SEED,
         label="Seed iter N",
         bounds=(1, 100_000),
@@ -159,15 +157,15 @@ class RunSettings:
     )
     use_init: bool = setting(
         False,
-        "Starts the film from an image of yours instead of a picture drawn from the prompt alone.",
+        "Starts the video from your own image instead of one generated from the prompt.",
         tab=_IMAGE,
         label="Use init",
         used_when=~STARTS_FROM_VIDEO | INIT_MASKED,
     )
     strength: float = setting(
         0.8,
-        "How much of the init image the first frame keeps, 0..1: 0 ignores it, 1 leaves it as it is. "
-        "Later frames follow strength_schedule.",
+        "How much of the init image the first frame keeps, 0..1: 0 ignores it, 1 keeps it unchanged. Later frames "
+        "follow strength_schedule.",
         tab=_IMAGE,
         label="Strength",
         bounds=(0, 1),
@@ -177,20 +175,21 @@ class RunSettings:
     )
     strength_0_no_init: bool = setting(
         True,
-        "Counts the first frame's strength as 0 where there is no init image: with legacy_colormatch the "
-        "colours of that frame, not of the moved one, are then what all others are matched to.",
+        "Treats the strength of the first frame as 0 if there is no init image. With legacy_colormatch, all other "
+        "frames are then matched to the colors of that frame, not of the warped one.",
         tab=_IMAGE,
         label="Strength 0 no init",
         used_when=STARTS_FROM_NOTHING & OWN_COLORS & is_on("legacy_colormatch"),
     )
     init_image: str = path(
-        "The init image: a file, or a data: URL with the picture itself. It is scaled to width and height.",
+        "The init image: a file, an address, or a data: URL that contains the image. It is scaled to width and "
+        "height.",
         tab=_IMAGE,
         label="Init image URL",
         used_when=READS_INIT_IMAGE & ~is_set("init_image_box"),
     )
     init_image_box: str = path(
-        "The picture dropped into the tab, as a file or data: URL. It goes before init_image and is not "
+        "The image dropped into the tab, as a file or data: URL. It takes precedence over init_image and is not "
         "saved.",
         tab=_IMAGE,
         label="Init image box",
@@ -199,34 +198,35 @@ class RunSettings:
     )
     use_mask: bool = setting(
         False,
-        "Repaints only the part of each frame that is white in the mask (see mask_schedule).",
+        "Repaints only the white part of the mask in each frame (see mask_schedule).",
         tab=_MASK,
         label="Use mask",
         used_when=~is_on("use_mask_video"),
     )
     use_alpha_as_mask: bool = setting(
         False,
-        "Takes the init image's transparency as the mask.",
+        "Uses the transparency of the init image as the mask.",
         tab=_MASK,
         label="Use alpha as mask",
         used_when=is_on("use_init") & INIT_MASKED,
     )
     mask_file: str = path(
-        "Mask picture: white is repainted, black is kept. It is scaled to width and height and turned grey.",
+        "Mask image: white is repainted, black is kept. It is scaled to width and height and converted to "
+        "grayscale.",
         tab=_MASK,
         label="Mask file",
         used_when=READS_MASK_FILE,
     )
     invert_mask: bool = setting(
         False,
-        "Swaps the masked and the unmasked area.",
+        "Swaps the areas that are kept and repainted.",
         tab=_MASK,
         label="Invert mask",
         used_when=MASKED | is_on("use_noise_mask"),
     )
     mask_contrast_adjust: float = setting(
         1.0,
-        "Contrast of the mask, a factor; 1 leaves it unchanged.",
+        "Contrast of the mask; 1 = unchanged.",
         tab=_MASK,
         label="Mask contrast adjust",
         bounds=(0, 100),
@@ -236,7 +236,7 @@ class RunSettings:
     )
     mask_brightness_adjust: float = setting(
         1.0,
-        "Brightness of the mask, a factor; 1 leaves it unchanged.",
+        "Brightness of the mask; 1 = unchanged.",
         tab=_MASK,
         label="Mask brightness adjust",
         bounds=(0, 100),
@@ -246,14 +246,14 @@ class RunSettings:
     )
     overlay_mask: bool = setting(
         True,
-        "After diffusion, puts the original picture back where the mask is black.",
+        "Restores the original image where the mask is black, after sampling.",
         tab=_MASK,
         label="Overlay mask",
         used_when=HAS_ORIGINAL,
     )
     mask_overlay_blur: int = setting(
         4,
-        "Softens the mask's edge by this radius.",
+        "Blurs the edge of the mask by this radius.",
         tab=_MASK,
         label="Mask overlay blur",
         bounds=(0, 64),
@@ -263,8 +263,8 @@ class RunSettings:
     )
     fill: str = setting(
         "original",
-        "What the masked area holds before it is repainted: its surroundings smeared in (fill), the "
-        "picture itself (original), noise, or nothing. Files may store the place in this list, 0 to 3.",
+        "What the masked area contains before it is repainted: its smeared surroundings (fill), the image itself "
+        "(original), noise, or nothing. Files may store the position in this list, 0 to 3.",
         tab=_MASK,
         label="Mask fill",
         choices=MASK_FILLS,
@@ -272,7 +272,7 @@ class RunSettings:
     )
     full_res_mask: bool = setting(
         True,
-        "Repaints the masked area alone, enlarged to the full size, and shrinks it back into place.",
+        "Enlarges the masked area to the full size, repaints it, and scales it back into place.",
         tab=_MASK,
         label="Full res mask",
         used_when=PAINTED,
@@ -289,15 +289,15 @@ class RunSettings:
     )
     reroll_blank_frames: str = setting(
         "ignore",
-        "What happens when a diffused frame comes out black: reroll tries again with the next seed, "
-        "interrupt ends the run, ignore keeps the frame.",
+        "What to do with a key frame that comes out black: reroll tries the next seed, interrupt ends the run, "
+        "ignore keeps the frame.",
         tab="Keyframes > Coherence",
         label="Reroll blank frames",
         choices=REROLL_CHOICES,
     )
     reroll_patience: float = setting(
         10,
-        "How many times a blank frame is tried again before the run ends.",
+        "How often a black frame is tried again before the run ends.",
         tab="Keyframes > Coherence",
         label="Reroll patience",
         kind="float",
@@ -308,7 +308,7 @@ class RunSettings:
     )
     motion_preview_mode: bool = setting(
         False,
-        "Shows the camera moves on a test picture, without any diffusion.",
+        "Shows the camera moves on a test image, without a model.",
         tab="Run",
-        label="Motion preview mode (dry run).",
+        label="Motion preview mode (dry run)",
     )

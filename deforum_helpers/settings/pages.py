@@ -1,4 +1,4 @@
-"""The page of all settings, made from their declaration."""
+"""The pages of settings and of compatibility, generated from the declarations."""
 
 from __future__ import annotations
 
@@ -16,23 +16,21 @@ from deforum_helpers.settings.predicates import sentence
 INTRODUCTION = f"""\
 # Settings
 
-This page is made by `python -m deforum_helpers.settings`; edit the declarations, not the page.
+`python -m deforum_helpers.settings` generates this page; edit the declarations, not the page.
 
-A settings file is a JSON object of the names below. Everything has a default, so a file needs only what it
-changes. [default_settings.txt](../config/default_settings.txt) has all of them.
+A settings file is a JSON object with the names below. Every setting has a default, so a file needs only those that
+it changes. [default_settings.txt](../config/default_settings.txt) contains all of them.
 
-- A **schedule** gives values to frames: `0: (1), 60: (1.05)`. Between two numbers it runs straight; an
-  expression such as `0: (1 + 0.02*sin(t/10))` is worked out anew at every frame. A plain number holds for
-  all.
-  At frames where an expression is no real number, as `cos(t)**0.9` at some, the value lies on a straight
-  line between those beside; a warning names the frames. Strengths and other shares beyond their range
-  count as its nearer end, with a warning.
+- A **schedule** gives values to frames: `0: (1), 60: (1.05)`. Between two numbers it is linear. An expression such as
+  `0: (1 + 0.02*sin(t/10))` is evaluated at every frame. A plain number applies to all frames.
+  Frames where an expression is not a real number, as `cos(t)**0.9` at some, are interpolated from their neighbors,
+  and a warning names them. Strengths and other shares beyond their range are clamped, with a warning.
 - A **string schedule** gives names to frames, each until the next: `0: ("Euler a"), 60: ("DPM++ 2M")`.
-- Files of older versions and of other programs are read too. What had to be taken over from another
-  notation is told as a warning, and so is a name that is no setting.
-- A value that cannot be used is an error that says what stands there and what is allowed; all errors of a
-  file are told at once, before the first frame. Where the setting has no effect, as in a ControlNet unit
-  that is switched off, the value is left out with a warning.
+- Files of older versions and of other programs are read too. Warnings name what was read from another notation, and
+  names that are not settings.
+- A value that cannot be used is an error that names the value and what was expected. All errors of a file are reported
+  together, before the first frame. If the setting has no effect, as in a ControlNet unit that is off, the value is
+  ignored with a warning.
 
 ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNITS}_weight`.
 """
@@ -43,7 +41,7 @@ def settings_page(order: Sequence[str] = ()) -> str:
     """Return docs/settings.md: contents, then every setting with its kind, bounds, default and help, by its tab.
 
     Args:
-        order: names of settings as they stand in the tab; the others follow in the order of their declaration.
+        order: names of settings in the order of the tab; others follow in the order of declaration.
     """
     sections: dict[str, list[FieldInfo]] = {}
     places = {name: place for place, name in enumerate(order)}
@@ -59,7 +57,7 @@ def settings_page(order: Sequence[str] = ()) -> str:
 
 
 def _contents(titles: Iterable[str]) -> str:
-    """Return the list of sections, those inside a tab below it."""
+    """Return the list of sections, nested by tab."""
     lines, last = ["## Contents\n"], ""
     for title in titles:
         tab, _, inside = title.partition(" > ")
@@ -72,7 +70,7 @@ def _contents(titles: Iterable[str]) -> str:
 
 
 def anchor(title: str) -> str:
-    """Return the name that a heading has in links.
+    """Return the anchor of a heading.
 
     >>> anchor("Keyframes > Depth Warping & FOV")
     "keyframes--depth-warping--fov"
@@ -81,12 +79,12 @@ def anchor(title: str) -> str:
 
 
 def unit_name(text: str) -> str:
-    """Return `text` with the name of a setting of unit 1 as the name of that of any unit."""
+    """Return `text` with cn_N_ for the settings of unit 1."""
     return text.replace("cn_1_", "cn_N_")
 
 
 def once_per_unit() -> Iterator[FieldInfo]:
-    """Yield every setting, of the ControlNet units those of the first."""
+    """Yield every setting; of the ControlNet units only the first."""
     for info in FIELDS.values():
         if info.group != "ControlNetArgs" or info.name.startswith("cn_1_"):
             yield info
@@ -122,38 +120,38 @@ def _code(default: object) -> str:
 COMPATIBILITY_INTRODUCTION = """\
 # Compatibility with classic Deforum
 
-This page is made by `python -m deforum_helpers.settings`; edit the table in
+`python -m deforum_helpers.settings` generates this page; edit the table in
 `deforum_helpers/settings/compatibility.py`, not the page.
 
-A settings file that worked in classic Deforum gives the same motion, seeds, prompts, strengths and order of operations
-here. What crashed, drifted, lost frames or contradicted its own help is done right, and this page says where.
-`python -m deforum_helpers check FILE` tells it for one file.
+A settings file that worked in classic Deforum gives the same motion, seeds, prompts, strengths and order of operations.
+Crashes, drift, lost frames and contradictions to the help are fixed; this page lists where.
+`python -m deforum_helpers check FILE` lists them for one file.
 
-*Since* says who had a setting first: **classic** is the extension as of March 2024, **2025 fork** its fork for Forge of
-June 2025, **here** this project.
+*Since* names the first version with the setting: **classic** is the extension as of March 2024, **2025 fork** its fork
+for Forge of June 2025, **here** this project.
 
-## What holds for all settings
+## All settings
 """
-COMPATIBILITY_HEADER = "| setting | used in | since | otherwise than in classic |\n|---|---|---|---|"
+COMPATIBILITY_HEADER = "| setting | used in | since | difference from classic |\n|---|---|---|---|"
 OLD_NOTATIONS = """\
 ## Old notations
 
-Files of 2022 to 2026 are read as they are; `check` names what it took over from an old notation.
+Files of 2022 to 2026 are read without conversion; `check` lists what was read from an old notation.
 
 | in the file | is read as |
 |---|---|"""
 OTHER_NOTATIONS = (
-    ("a file without `legacy_colormatch`", "`legacy_colormatch` is true: colours are matched the old way"),
+    ("a file without `legacy_colormatch`", "`legacy_colormatch` is true: colors are matched the old way"),
     ("`use_zoe_depth`", "`depth_algorithm`: Zoe+AdaBins (old) where it is true, else Midas+AdaBins (old)"),
     ("`animation_prompts`, and `prompts` as a list, a text or JSON text", "`prompts`, a list spread evenly"),
     (
-        "`prompts` as `0: a lake | 60: a wood`, parted by lines or commas, with or without quotes",
+        "`prompts` as `0: a lake | 60: a wood`, separated by lines or commas, with or without quotes",
         "the prompts of these frames",
     ),
     ("`--NEG`, `-- neg`, `--negative`, a long dash before neg", "`--neg`"),
-    ("`sampler` and `fill` as a number", "the name at that place of the old list"),
-    ("names in another case or of another program, such as `dpmpp_2m`", "the name that is used here"),
-    ("numbers, switches and schedules as text, schedules as numbers", "what is plainly meant"),
+    ("`sampler` and `fill` as a number", "the name at that position in the old list"),
+    ("names in another case or of another program, such as `dpmpp_2m`", "the current name"),
+    ("numbers, switches and schedules as text, schedules as numbers", "the evident meaning"),
     ('`"x3"` and `"3x"` for the numbers of frame interpolation', "3"),
     ('`"Disabled"` for the numbers of frame interpolation', "interpolation, or slow motion, off"),
     ("a seed with a fraction, or an empty one", "the whole number, or a random seed"),
@@ -161,7 +159,7 @@ OTHER_NOTATIONS = (
     ("`use_init` with an empty `init_image`", "no init image"),
     ("`add_soundtrack` with an empty `soundtrack_path` or `video_init_path`", "no sound"),
     ("an empty value under one of a setting's two names", "the value under the other name"),
-    ("an unclosed last bracket, trailing commas, a missing comma, a doubled frame", "what is plainly meant"),
+    ("an unclosed last bracket, trailing commas, a missing comma, a doubled frame", "the evident meaning"),
     ("`0: 4: (1)`, `9: 0: (1)` and `(1).5` in a schedule", "`4: (1)`, `9: (0)` and `1.5`"),
     ("a `max_frames` of millions in Video Input", "the length of the video"),
     ("the same key twice", "its last value"),
@@ -169,7 +167,7 @@ OTHER_NOTATIONS = (
 
 
 def compatibility_page() -> str:
-    """Return docs/compatibility.md: every setting with where it is used, since when, and what differs, by its tab."""
+    """Return docs/compatibility.md: for every setting, by tab, its module, first version and difference."""
     sections: dict[str, list[FieldInfo]] = {}
     for info in once_per_unit():
         sections.setdefault(section_of(info), []).append(info)
@@ -183,7 +181,7 @@ def compatibility_page() -> str:
 
 def _fact_row(info: FieldInfo) -> str:
     fact = FACTS[info.name]
-    told = fact.differs if not fact.no_effect else f"Without effect. {fact.no_effect}"
+    told = fact.differs if not fact.no_effect else f"No effect. {fact.no_effect}"
     used = f"`{fact.used_in}`" if fact.used_in else ""
     cells = (f"`{unit_name(info.name)}`", used, since(info.name), told.replace("|", "\\|"))
     return f"| {' | '.join(cells)} |"

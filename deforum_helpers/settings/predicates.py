@@ -1,12 +1,12 @@
-"""When a setting acts: predicates over settings that are worked out, put into words, and explained.
+"""Predicates over settings, which say when a setting acts: evaluated, described in words, and explained.
 
-A test names one setting. It passes where that setting acts itself and its value is as wanted, so a setting that does
-not act counts as off:
+A clause tests one setting. It holds if that setting acts itself and has the wanted value, so a setting that does not
+act counts as off:
 
     is_on("use_init") | one_of("animation_mode", "Video Input")
     one_of("hybrid_motion", "Optical Flow") & ~is_on("hybrid_use_init_image")
 
-Predicates are equal if they are made alike. `Values` gives them what they read.
+Predicates with equal parts are equal. `Values` gives them the values of settings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST_SHOWN = 40
 
 
 class Values(Protocol):
-    """What predicates read: the value of each setting, and whether the setting acts."""
+    """The input of predicates: the value of each setting, and whether the setting acts."""
 
     def value(self, name: str) -> Any: ...
     def acts(self, name: str) -> bool: ...
@@ -31,27 +31,27 @@ class Values(Protocol):
 
 
 class Predicate(ABC):
-    """A condition on settings. `&`, `|` and `~` make further ones."""
+    """A condition on settings; combined by `&`, `|` and `~`."""
 
     @abstractmethod
     def holds(self, values: Values) -> bool:
-        """Tell whether it holds."""
+        """Return whether the condition holds."""
 
     @abstractmethod
     def reads(self) -> frozenset[str]:
-        """Return the names of the settings that it tests."""
+        """Return the names of the tested settings."""
 
     @abstractmethod
     def phrase(self) -> str:
-        """Return it as the end of a sentence: "in 2D and 3D", "when use_init is on"."""
+        """Return the condition as the end of a sentence: "in 2D and 3D", "when use_init is on"."""
 
     @abstractmethod
     def obstacles(self, values: Values) -> Iterator[str]:
-        """Yield what keeps it from holding, where it does not: "use_init is off". A reason may come twice."""
+        """Yield the reasons why the condition does not hold, such as "use_init is off"; they may repeat."""
 
     @abstractmethod
     def prefixed(self, prefix: str) -> Predicate:
-        """Return the same condition on the settings whose names have `prefix` in front."""
+        """Return the same condition on the settings whose names begin with `prefix`."""
 
     @abstractmethod
     def __invert__(self) -> Predicate: ...
@@ -65,7 +65,7 @@ class Predicate(ABC):
 
 @dataclass(frozen=True)
 class All(Predicate):
-    """Holds where every part does; without parts, always."""
+    """Holds if all parts do; without parts, always."""
 
     parts: tuple[Predicate, ...]
 
@@ -100,7 +100,7 @@ class All(Predicate):
 
 @dataclass(frozen=True)
 class Some(Predicate):
-    """Holds where one of its parts does; without parts, never."""
+    """Holds if any part does; without parts, never."""
 
     parts: tuple[Predicate, ...]
 
@@ -132,12 +132,12 @@ class Some(Predicate):
 
 @dataclass(frozen=True)
 class Situation(Predicate):
-    """A condition with a name of its own, which stands for it in sentences.
+    """A condition with its own phrase.
 
     Args:
-        condition: what it stands for.
-        named: the end of a sentence, "with hybrid video".
-        opposite: the same where it does not hold, "without hybrid video".
+        condition: the condition.
+        named: its phrase, such as "with hybrid video".
+        opposite: the phrase of its negation, such as "without hybrid video".
     """
 
     condition: Predicate
@@ -173,10 +173,10 @@ class Clause(Predicate):
     """A condition on one setting.
 
     Args:
-        name: of the setting.
-        kind: how its value is compared; a key of `_KINDS`.
-        wanted: what with.
-        negated: whether it holds where the value is not as wanted, or the setting does not act.
+        name: the tested setting.
+        kind: the comparison; a key of `_KINDS`.
+        wanted: the operands of the comparison.
+        negated: whether the clause holds if the comparison fails or the setting does not act.
     """
 
     name: str
@@ -219,7 +219,7 @@ class Clause(Predicate):
 
 
 class _Kind(NamedTuple):
-    """A way to test: what passes, and how that and its opposite are said after the setting's name."""
+    """A comparison, and its words and those of its negation, which follow the name of the setting."""
 
     passes: Callable[[Any, tuple[Any, ...]], bool]
     words: Callable[[Sequence[Any]], str]
@@ -281,7 +281,7 @@ NEVER: Predicate = Some(())
 
 
 def is_on(name: str) -> Predicate:
-    """Return the predicate of a switch that acts and is on; `~is_on(name)` holds where it does not act, too."""
+    """Return the predicate of a switch that acts and is on; `~is_on(name)` also holds if it does not act."""
     return Clause(name, "is", (True,))
 
 
@@ -301,7 +301,7 @@ def not_(name: str, *values: str) -> Predicate:
 
 
 def above(name: str, bound: float) -> Predicate:
-    """Return the predicate of a number above `bound`, or of a schedule that is not plainly 0 at all frames."""
+    """Return the predicate of a number above `bound`, or of a schedule other than constant 0."""
     return Clause(name, "above", (bound,))
 
 
@@ -311,7 +311,7 @@ def is_set(name: str) -> Predicate:
 
 
 def starts_with(name: str, beginning: str) -> Predicate:
-    """Return the predicate of a text that starts with `beginning`, which is in lower case, in any case."""
+    """Return the predicate of a text that starts with `beginning` (lower case), regardless of case."""
     return Clause(name, "starts", (beginning,))
 
 
@@ -326,7 +326,7 @@ def contains(name: str, text: str) -> Predicate:
 
 
 def has_word(name: str, word: str) -> Predicate:
-    """Return the predicate of a text one of whose words is `word`, which is in lower case, in any case."""
+    """Return the predicate of a text that has the word `word` (lower case), regardless of case."""
     return Clause(name, "word", (word,))
 
 
@@ -336,7 +336,7 @@ def is_used(name: str) -> Predicate:
 
 
 def sentence(used_when: Predicate) -> str:
-    """Return when a setting acts as a full sentence, or nothing if it always does.
+    """Return when a setting acts, as a full sentence; nothing if it always does.
 
     >>> sentence(one_of("animation_mode", "2D", "3D"))
     'Used in 2D and 3D.'
@@ -355,7 +355,7 @@ def _parts(predicate: Predicate, kind: type[All] | type[Some]) -> tuple[Predicat
 
 
 def _is_plain(predicate: Predicate) -> bool:
-    """Tell whether the phrase of a predicate is "when" and tests of settings, which "and" joins to others."""
+    """Return whether the phrase of a predicate begins with "when", so that phrases can be joined by "and"."""
     if isinstance(predicate, Some):
         return all(isinstance(part, Clause) and _is_plain(part) for part in predicate.parts)
     return predicate.phrase().startswith("when ")
@@ -382,7 +382,7 @@ def _above(value: Any, bound: float) -> bool:
 
 
 def _is_zero(schedule: str) -> bool:
-    """Tell whether a schedule is `0: (0)`, with or without the frame, the brackets and blanks."""
+    """Return whether a schedule is `0: (0)`, with or without frame, brackets and blanks."""
     frame, colon, value = schedule.rpartition(":")
     if colon and frame.strip() != "0":
         return False

@@ -1,4 +1,4 @@
-"""Prompts with their frames in one text, as people write them outside of JSON: `0: a lake | 60: 'a wood'`."""
+"""Prompts and their frames in one text that is not JSON: `0: a lake | 60: 'a wood'`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NEXT_AFTER = {
 }
 _OPENING_QUOTE = re.compile(r"""\s{0,40}\(?(["'“‘])""")
 
-# What looks like a key frame where none can be told from the words around it.
+# Text that looks like a key frame but may be part of a prompt.
 _AMONG_WORDS = re.compile(rf"\s(?={_ANY_KEY}\s)")
 _SECONDS = r"[0-9]{1,9}(?:\.[0-9]{1,9})?[ \t]{0,9}s(?:ec(?:onds)?)?[ \t]{0,9}:"
 _AFTER_PROMPT = re.compile(rf"[,;|\n{{][ \t]{{0,40}}(?={_ANY_KEY}(?![0-9])|{_SECONDS})")
@@ -34,7 +34,7 @@ _QUOTED_LIST = re.compile(r"""(?:"[ \t]{0,40}[,;|\n]\s{0,40}"|'[ \t]{0,40}[,;|\n
 
 
 class UnclearPrompts(ValueError):
-    """A text that may be one prompt or several; `place` is where the second one seems to begin."""
+    """A text that may be one prompt or several; `place` is the index where the second may begin."""
 
     def __init__(self, place: int) -> None:
         super().__init__(place)
@@ -49,17 +49,17 @@ class _Value(NamedTuple):
 
 
 def framed_prompts(text: str) -> dict[str, str]:
-    """Return the prompts of a text by their frames, empty where the whole text is one prompt.
+    """Return the prompts of a text by frame, empty if the whole text is one prompt.
 
-    Frames and prompts may stand in quotes; commas, semicolons, bars or lines part them.
+    Frames and prompts may be quoted; commas, semicolons, bars or line breaks separate them.
 
     Raises:
-        UnclearPrompts: frames can be seen, but not where each prompt begins and ends.
+        UnclearPrompts: the text has frames, but the limits of the prompts are ambiguous.
     """
     text = text.strip()
     if text.startswith('"') and (found := _json_without_braces(text)):
         return found
-    # What has names in double quotes is meant as JSON, whose own errors say more.
+    # Names in double quotes mean JSON, whose own errors are more helpful.
     braced = text.startswith("{") and text.endswith("}") and not text[1:].lstrip().startswith('"')
     inside = text[1:-1].strip() if braced else text
     first = _KEY.match(inside)
@@ -106,7 +106,7 @@ def _entries(text: str) -> list[tuple[str, str]]:
 
 
 def _value(text: str, start: int) -> _Value:
-    """Return the prompt that begins at `start`; its `end` is where the next key frame does."""
+    """Return the prompt that begins at `start`; its `end` is the start of the next key frame."""
     opening = _OPENING_QUOTE.match(text, start)
     if opening is None:
         return _bare(text, start, _NEXT.search(text, start))

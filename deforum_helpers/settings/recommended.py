@@ -1,6 +1,6 @@
-"""The settings that hold a video together, where its engine can do what they ask for.
+"""Recommended settings for coherent videos, for engines that support them.
 
-A file that lacks them means what it always did; new videos begin with them: docs/coherence.md says why.
+New videos start with them; files without them keep their defaults. docs/coherence.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ RECOMMENDED: Mapping[str, Any] = {
     "stability_schedule": "0: (0.5)",
     "cadence_blend": "sharp",
     "prompt_transition": "morph",
-    # What they make up for: noise and sharpening add up in frames that stay as they are, and the look of the first
-    # frame is wrong for the next prompt.
+    # Off, because noise and sharpening accumulate in frames that barely change, and the colors of the first frame do
+    # not suit the next prompt.
     "noise_schedule": "0: (0)",
     "amount_schedule": "0: (0)",
     "color_coherence": "None",
@@ -26,14 +26,14 @@ RECOMMENDED: Mapping[str, Any] = {
 
 
 def recommended_settings() -> Settings:
-    """Return the settings that a new video begins with."""
+    """Return the settings of a new video."""
     return replace(Settings(), **RECOMMENDED)
 
 
 def recommended_for(unread: Collection[str]) -> Mapping[str, Any]:
-    """Return what a new video has in place of defaults; nothing where the engine does not read all of it.
+    """Return the recommended values; none if the engine does not support all of them.
 
     Args:
-        unread: names of the settings that have no effect with the engine.
+        unread: settings that have no effect with the engine.
     """
     return RECOMMENDED if RECOMMENDED.keys().isdisjoint(unread) else {}

@@ -1,4 +1,4 @@
-"""What becomes of a settings file: kept, taken over, ignored and why, unknown, and what will look different."""
+"""The report on a settings file: kept, converted, ignored and unknown settings, and differences from classic."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deforum_helpers.settings import messages
 from deforum_helpers.settings.acting import Acting
 from deforum_helpers.settings.compatibility import FACTS, Flat, differences
 from deforum_helpers.settings.files import flat_settings
@@ -17,7 +18,7 @@ from deforum_helpers.settings.model import FIELDS
 
 @dataclass(frozen=True)
 class About:
-    """One sentence about settings, and which these are."""
+    """A sentence about some settings, and their names."""
 
     names: tuple[str, ...]
     sentence: str
@@ -28,16 +29,16 @@ class About:
 
 @dataclass(frozen=True)
 class FileReport:
-    """What becomes of the names that a settings file has.
+    """The report on the names in a settings file.
 
     Args:
-        kept: settings whose values are taken as they stand and have an effect.
-        defaults: those of them that have their default value.
-        taken_over: how names and values of older notations were read, as sentences.
-        ignored: settings without effect on this film, and why.
-        unknown: names that are no settings, each with the nearest one where there is one.
-        different: what will look different from classic Deforum.
-        remarked: those sentences of `taken_over` that tell of more than another notation, such as a value left out.
+        kept: settings that act, with the values of the file.
+        defaults: those of `kept` with their default value.
+        taken_over: sentences about names and values in other notations.
+        ignored: settings without effect in this run, and why.
+        unknown: names that are not settings, each with a similar one if there is one.
+        different: differences from classic Deforum.
+        remarked: the sentences of `taken_over` about more than a notation, such as an ignored value.
     """
 
     kept: tuple[str, ...] = ()
@@ -50,20 +51,19 @@ class FileReport:
 
 
 def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileReport:
-    """Return what becomes of `submitted`.
+    """Return the report on `submitted`.
 
     Args:
-        submitted: settings of any year and notation; values that cannot be read count as not given.
-        over: the settings, by flat name, that these are laid over where a file leaves something out and the program
-            keeps what it had; None = everything else has its default.
+        submitted: settings of any version and notation; invalid values count as not given.
+        over: all settings by flat name, for those that the file does not give; None = their defaults.
 
     Raises:
-        SettingsError: they are no object of names and values.
+        SettingsError: not an object of names and values.
     """
     loaded, problems = examine_settings(submitted)
     bad = {problem.setting for problem in problems}
     values = modernised(submitted).values
-    added = {"legacy_colormatch"} - set(submitted)  # old files are told apart by its absence
+    added = {"legacy_colormatch"} - set(submitted)  # its absence marks an old file
     given = [name for name in FIELDS if name in values and name not in bad | added]
     flat = flat_settings(loaded.settings)
     if over is not None:
@@ -80,7 +80,7 @@ def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileR
         taken_over=tuple(_taken_over(submitted, given, flat, notes, used)),
         ignored=(
             *_grouped(ignored),
-            *(About((name,), f"It no longer exists; {REMOVED[name]}.") for name in removed),
+            *(About((name,), messages.REMOVED_BECAUSE(advice=REMOVED[name])) for name in removed),
         ),
         unknown=tuple(_named(name) for name in loaded.unknown if name not in REMOVED),
         different=tuple(About(names, sentence) for sentence, names in differences(flat).items()),
@@ -91,7 +91,7 @@ def file_report(submitted: Mapping[str, Any], over: Flat | None = None) -> FileR
 
 
 def _why_ignored(name: str, value: Any, flat: Flat, used: Acting) -> str:
-    """Return why a setting that a file gives counts for nothing, or nothing where it counts or has its default."""
+    """Return why a setting in a file has no effect; nothing if it has one or is at its default."""
     info, fact = FIELDS[name], FACTS[name]
     changed = value != info.default if not info.loaded else flat[name] != info.default
     if not changed or value is None:
@@ -112,7 +112,7 @@ def _grouped(sentences: Mapping[str, str]) -> Iterator[About]:
 def _taken_over(
     submitted: Mapping[str, Any], given: Iterable[str], flat: Flat, told: Iterable[str], used: Acting
 ) -> Iterator[str]:
-    """Yield how old notations were read: the sentences of reading, and one of what they leave out."""
+    """Yield the sentences about other notations: those of reading, and one about values they do not mention."""
     told = tuple(told)
     yield from told
     left_out = []
@@ -122,7 +122,7 @@ def _taken_over(
             left_out.append(Finding("notation", name, shown(submitted[name]), shown(flat[name])))
     yield from sentences(left_out)
     if "legacy_colormatch" not in submitted and used.acts("legacy_colormatch"):
-        yield "legacy_colormatch is not given, as in files that are older than it; it counts as true."
+        yield messages.OLD_COLOR_MATCH()
 
 
 def _named(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The settings as a JSON schema, for programs that make forms or check before they send."""
+"""The JSON schema of settings, for programs that build forms or validate before sending."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _TYPES: Mapping[Kind, dict[str, Any]] = {
 def schema() -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of a settings object, with help, bounds, units and choices.
 
-    Beside the standard words a property has `x-kind`, `x-group`, `x-tab` and, where there are any, `x-unit`,
-    `x-step`, `x-used-when`; `x-minimum` and `x-maximum` bound each value of a schedule.
+    In addition to the standard keywords a property has `x-kind`, `x-group`, `x-tab` and, if they apply, `x-unit`,
+    `x-step`, `x-used-when`; `x-minimum` and `x-maximum` are the bounds of each value of a schedule.
     """
     values = defaults()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Deforum settings",
-        "description": "Everything has a default; unknown names are kept and change nothing.",
+        "description": "Every setting has a default; unknown names are kept but have no effect.",
         "type": "object",
         "properties": {name: _property(info, values[name]) for name, info in FIELDS.items()},
         "additionalProperties": True,

@@ -1,4 +1,4 @@
-"""Situations that more than one setting, or the renderer, asks for: predicates with a name."""
+"""Named predicates that several settings, or the renderer, use."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from deforum_helpers.settings.predicates import (
     starts_with,
 )
 
-# Each frame starts from the moved one before.
+# Each frame starts from the warped previous frame.
 MOVED = one_of(MODE, "2D", "3D")
 FLAT = one_of(MODE, "2D")
 CAMERA = one_of(MODE, "3D")
 VIDEO_INPUT = one_of(MODE, "Video Input")
-# Frames are generated one by one, and only their prompts pass into each other.
+# Frames are generated independently; only their prompts are blended.
 INTERPOLATED = one_of(MODE, "Interpolation")
 
 PARSEQ = is_set("parseq_manifest")
@@ -42,23 +42,23 @@ DDIM = Situation(
     starts_with("sampler", "ddim") | is_used("sampler_schedule"),
     "with DDIM, or when sampler_schedule is used",
 )
-# Frames lie between the key frames. The cadence may be that of a Parseq manifest.
+# There are in-between frames. A Parseq manifest may set the cadence.
 INBETWEEN = Situation(
     above("diffusion_cadence", 1)
     | one_of("keyframe_distribution", "Keyframes Only")
     | MOVED & is_on("parseq_non_schedule_overrides"),
-    "when diffusion_cadence or keyframe_distribution leaves frames in between",
+    "when there are in-between frames (diffusion_cadence, keyframe_distribution)",
 )
 
 
 def nonzero(schedule: str) -> Predicate:
-    """Return the predicate of a schedule that acts and may be other than 0: a Parseq manifest may drive it."""
+    """Return the predicate of a schedule that acts and may be nonzero, as a Parseq manifest may replace it."""
     return Situation(above(schedule, 0) | is_used(schedule) & PARSEQ, f"when {schedule} is not 0")
 
 
 WARPS_BY_DEPTH = is_on("use_depth_warping")
 SHOWS_DEPTH = is_on("save_depth_maps") | one_of("hybrid_comp_mask_type", "Depth", "Video Depth")
-# The 3D camera moves frames as a real one would, which uncovers what no frame shows.
+# The exact camera warps frames, which reveals areas.
 EXACT = one_of("depth_warp", "exact")
 
 COMPOSITE = not_("hybrid_composite", "None")
@@ -88,7 +88,7 @@ MASKED = is_on("use_mask") | is_on("use_mask_video")
 
 
 def names_mask(text: str) -> Predicate:
-    """Return the predicate of mask expressions that contain `text`; those of a Parseq manifest may be any."""
+    """Return the predicate of mask expressions that contain `text`; a Parseq manifest may contain any."""
     written = contains("mask_schedule", text) | contains("noise_mask_schedule", text)
     return written | PARSEQ & (is_set("mask_schedule") | is_set("noise_mask_schedule"))
 
@@ -97,24 +97,22 @@ READS_MASK_VIDEO = Situation(
     is_on("use_mask_video") & names_mask("video_mask"),
     "when use_mask_video is on and a mask expression names {video_mask}",
 )
-# The mask of the init settings also serves where there is no mask video.
+# The mask in Mask Init also replaces a missing mask video.
 NAMES_INIT_MASK = Situation(
     ~is_on("use_mask_video") & names_mask("video_mask") | names_mask("init_mask"),
-    "when a mask expression uses the mask of the init settings",
+    "when a mask expression uses the mask in Mask Init",
 )
-INIT_MASKED = Situation(
-    MASKED & NAMES_INIT_MASK, "when frames are repainted in the mask of the init settings"
-)
+INIT_MASKED = Situation(MASKED & NAMES_INIT_MASK, "when frames are repainted in the mask in Mask Init")
 READS_ALPHA = is_on("use_alpha_as_mask")
 READS_MASK_FILE = NAMES_INIT_MASK & ~READS_ALPHA
 READS_MASKS = Situation(
     READS_MASK_FILE | READS_MASK_VIDEO | names_mask("["), "when masks are read from files or a video"
 )
-# Sampling is limited to a mask: there is one, and frames start from a picture.
+# Sampling is limited to a mask: there is one, and frames start from an image.
 PAINTED = Situation(
     MASKED & (~INTERPOLATED | is_on("use_init")), "when use_mask or use_mask_video limits the sampling"
 )
-# An original image can be put back where the mask is black.
+# An original image can be restored where the mask is black.
 HAS_ORIGINAL = Situation(
     MASKED & (is_on("use_init") | STARTS_FROM_VIDEO) & ~(VIDEO_INPUT & is_on("use_mask_video")),
     "when a mask is used and frames start from an image or a video",
@@ -130,22 +128,23 @@ COLOR_VIDEO = Situation(
     one_of("color_coherence", "Video Input") & USES_VIDEO,
     "when color_coherence is Video Input and frames of a video are used",
 )
-MATCHES_COLORS = Situation(  # Video Input has no frame of its own to match them to
+MATCHES_COLORS = Situation(  # Video Input has no frame of the run to match
     not_("color_coherence", "None") & (MOVED | COLOR_IMAGE | COLOR_VIDEO),
-    "when color_coherence matches colours",
+    "when color_coherence matches colors",
 )
-# Colours are matched to those of a frame of the run.
+# Colors are matched to a frame of the run.
 OWN_COLORS = Situation(
     not_("color_coherence", "None") & ~COLOR_IMAGE & ~COLOR_VIDEO,
     "when color_coherence refers to a frame of the run",
 )
-# What the first frame starts from: an image, also one of the input video or a guided one, or nothing.
+# The first frame starts from an image (also of the input video, or a guide image), or from nothing.
 STARTS_FROM_IMAGE = Situation(
     ~VIDEO_INPUT & (is_on("use_init") | STARTS_FROM_VIDEO | GUIDED),
     "when the first frame starts from an image",
 )
 STARTS_FROM_NOTHING = Situation(
-    MOVED & ~is_on("use_init") & ~STARTS_FROM_VIDEO & ~GUIDED, "when the first frame starts from nothing"
+    MOVED & ~is_on("use_init") & ~STARTS_FROM_VIDEO & ~GUIDED,
+    "when the first frame is generated from the prompt alone",
 )
 
 READS_VIDEOS = Situation(USES_VIDEO | READS_MASK_VIDEO, "when frames of a video are used")

@@ -1,4 +1,4 @@
-"""Names that settings choose from, and the spellings under which other programs know them."""
+"""The choices of settings, and the names that other programs use for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-# Order matters: old files store the sampler as a number, which is a place in the first part of this list.
+# Order matters: old files store the sampler as a position in this list.
 CLASSIC_SAMPLERS = (
     "Euler a",
     "Euler",
@@ -50,7 +50,7 @@ SAMPLERS = (
     "DDPM",
 )
 
-# Label -> the name that WebUI hosts use inside.
+# Label -> the internal name of WebUI hosts.
 SCHEDULER_NAMES: Mapping[str, str] = {
     "Automatic": "automatic",
     "Uniform": "uniform",
@@ -79,8 +79,8 @@ SEED_BEHAVIORS = ("iter", "fixed", "random", "ladder", "alternate", "schedule")
 REROLL_CHOICES = ("reroll", "interrupt", "ignore")
 COLOR_COHERENCE = ("None", "HSV", "LAB", "RGB", "Video Input", "Image")
 NOISE_TYPES = ("uniform", "perlin")
-# Settings that neither classic Deforum nor its fork has. Runs that may still go on are older than these and begun
-# without them: at their defaults they leave a run's digest as it was.
+# Settings that neither classic Deforum nor its fork has. Runs that can be resumed may be older than these, so at their
+# defaults they must not change the digest of a run.
 YOUNGER_SETTINGS = (
     *("noise_source", "new_noise_schedule", "autoencoder_correction", "stability_schedule"),
     *("cadence_blend", "prompt_transition", "prompt_transition_frames", "seamless_loop", "end_image_path"),
@@ -130,7 +130,7 @@ HUMAN_MASKS = ("None", "PNGs", "Video", "Both")
 SOUNDTRACKS = ("None", "File", "Init Video")
 UPSCALE_FACTORS = ("x2", "x3", "x4")
 UPSCALE_MODELS = ("realesr-animevideov3", "realesrgan-x4plus", "realesrgan-x4plus-anime", "Lanczos")
-# Only these know other factors than x4.
+# Only these models support factors other than x4.
 ANY_FACTOR = ("realesr-animevideov3", "Lanczos")
 INTERPOLATION_ENGINES = ("None", "RIFE v4.6", "FILM", "Flow")
 LARGEST_RIFE_X = 10
@@ -177,7 +177,7 @@ _OTHER_SCHEDULER_NAMES = {"ddim_uniform": "DDIM", "kl": "KL Optimal", "ays": "Al
 
 
 def folded(name: str) -> str:
-    """Return what is compared of a name: "DPM++ 2S a", "dpmpp_2s_ancestral" and "DPMPP-2S-A" are one."""
+    """Return a name in the form for comparison: "DPM++ 2S a", "dpmpp_2s_ancestral" and "DPMPP-2S-A" are equal."""
     text = name.casefold().replace("++", "pp").replace("ancestral", "a")
     return re.sub(r"[\s_\-]|_?gpu$", "", text)
 
@@ -206,7 +206,7 @@ def canonical_scheduler(name: str) -> str | None:
 
 
 class SubtitleParam(NamedTuple):
-    """A value that subtitles can show: its setting, the label it is chosen by, the name that is printed."""
+    """A value that subtitles can show: its setting, the label of the choice, and the printed name."""
 
     setting: str
     label: str

@@ -1,4 +1,4 @@
-"""One submitted value becomes one typed value of its setting, or one problem."""
+"""Converts a submitted value to the type of its setting."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.settings import messages
 from deforum_helpers.settings.fields import FieldInfo, Kind
 from deforum_helpers.settings.messages import (
     MAX_SHOWN,
     Finding,
     Note,
     bad_value,
-    json_account,
+    json_fault,
     number_text,
     shown,
 )
@@ -32,22 +33,22 @@ MAX_PROMPTS = 10_000
 MAX_NAME = 200
 
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
-_GONE = {("animation_mode", "none"): " None made single pictures; 2D with max_frames 1 makes one."}
+_GONE = {("animation_mode", "none"): " Mode None made single images; use 2D with max_frames 1."}
 _WORDS_OF_TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 
 class Reading(NamedTuple):
-    """A typed value, and what a person should know of how it was read."""
+    """A typed value, and a note for the user if it was converted."""
 
     value: Any
     note: Note | None = None
 
 
 def read_value(info: FieldInfo, value: object) -> Reading:
-    """Return the typed value that `value` means for the setting `info`.
+    """Return `value` as a typed value of the setting `info`.
 
     Raises:
-        SettingsError: it means none; one problem, for prompts one per bad entry.
+        SettingsError: an invalid value; one problem, for prompts one per invalid entry.
     """
     if value is None and "None" in info.choices:
         return Reading("None", Finding("notation", info.name, shown(value), shown("None")))
@@ -57,15 +58,15 @@ def read_value(info: FieldInfo, value: object) -> Reading:
 
 
 def whole_text(info: FieldInfo, text: str, limit: int) -> str:
-    """Return `text` if a file can hold it.
+    """Return `text` if it can be stored.
 
     Raises:
-        SettingsError: it is longer than `limit`, or has characters that no text file can hold.
+        SettingsError: it is longer than `limit`, or has characters that UTF-8 cannot encode.
     """
     if len(text) > limit:
-        raise bad_value(info, text, f"text of at most {limit:,} characters, not {len(text):,}")
+        raise bad_value(info, text, f"text of at most {limit:,} characters (it has {len(text):,})")
     if "\x00" in text or not _encodable(text):
-        raise bad_value(info, text, "text without null or half characters")
+        raise bad_value(info, text, "text without null characters and lone surrogates")
     return text
 
 
@@ -73,7 +74,7 @@ def json_text(info: FieldInfo, value: object) -> str:
     """Return `value` as JSON text.
 
     Raises:
-        SettingsError: it holds something that JSON does not have.
+        SettingsError: JSON cannot represent it.
     """
     try:
         text = json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False)
@@ -126,7 +127,8 @@ def _read_number(info: FieldInfo, value: object) -> Reading:
         if not info.clamped:
             raise bad_value(info, value, allowed)
         number = min(max(number, info.minimum or 0), info.maximum or 0)
-        return Reading(number, f"{info.name} is {shown(value)}, outside of {allowed}; it counts as {number}.")
+        clamped = messages.VALUE_CLAMPED(setting=info.name, found=shown(value), allowed=allowed, value=number)
+        return Reading(number, clamped)
     return Reading(number, note)
 
 
@@ -202,12 +204,12 @@ def _read_text(info: FieldInfo, value: object) -> Reading:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e20 <= value <= 1e20:
         raise bad_value(info, value, "text")
     text = number_text(value)
-    return Reading(text, f"{info.name} is the number {text}; it is read as text.")
+    return Reading(text, messages.NUMBER_AS_TEXT(setting=info.name, found=text))
 
 
 def _read_path(info: FieldInfo, value: object) -> Reading:
     if value is False:
-        return Reading("", f"{info.name} is false; it is read as empty.")
+        return Reading("", messages.FALSE_AS_EMPTY(setting=info.name))
     if not isinstance(value, str):
         raise bad_value(info, value, "a path as text, or empty")
     path = value.strip()
@@ -223,13 +225,11 @@ def _read_json(info: FieldInfo, value: object) -> Reading:
     if isinstance(value, str):
         return Reading(whole_text(info, value, MAX_INLINE_IMAGE))
     if value is False:
-        return Reading(info.default, f"{info.name} is false; it is read as empty.")
+        return Reading(info.default, messages.FALSE_AS_EMPTY(setting=info.name))
     if not isinstance(value, Mapping):
-        raise bad_value(info, value, "a JSON object, or its text")
+        raise bad_value(info, value, "a JSON object, or one as text")
     text = json_text(info, dict(value))
-    return Reading(
-        whole_text(info, text, MAX_INLINE_IMAGE), f"{info.name} is an object; it is read as its JSON text."
-    )
+    return Reading(whole_text(info, text, MAX_INLINE_IMAGE), messages.OBJECT_AS_TEXT(setting=info.name))
 
 
 def _read_prompts(info: FieldInfo, value: object) -> Reading:
@@ -243,7 +243,7 @@ def _read_prompts(info: FieldInfo, value: object) -> Reading:
     for key, prompt in value.items():
         frame = str(key) if isinstance(key, int) and abs(key) < 1e12 and not isinstance(key, bool) else key
         try:
-            prompts[_prompt_part(info, "a frame of it", frame)] = _prompt_part(
+            prompts[_prompt_part(info, "a frame", frame)] = _prompt_part(
                 info, f"the prompt at {shown(frame)}", prompt
             )
         except SettingsError as error:
@@ -259,17 +259,13 @@ def _broken_prompts(info: FieldInfo, text: str, allowed: str) -> SettingsError:
     except UnclearPrompts as unclear:
         if not text.startswith(("{", "[")):
             found = shown(text[unclear.place :])
-            message = (
-                f"{info.name}, column {unclear.place + 1}: found {found}, which may begin a key frame or belong to the "
-                f"prompt before it; allowed is {allowed}."
-            )
-            return SettingsError(
-                [Problem(message, info.name, column=unclear.place + 1, found=found, allowed=allowed)]
-            )
+            column = unclear.place + 1
+            message = messages.PROMPTS_UNCLEAR(setting=info.name, column=column, found=found, allowed=allowed)
+            return SettingsError([Problem(message, info.name, column=column, found=found, allowed=allowed)])
     try:
         parse_json(text)
     except json.JSONDecodeError as error:
-        message = f"{info.name} is no JSON text: {json_account(error)}"
+        message = messages.PROMPTS_NOT_JSON(setting=info.name, fault=json_fault(error))
         return SettingsError(
             [Problem(message, setting=info.name, column=error.pos + 1, found=shown(text), allowed=allowed)]
         )
@@ -278,10 +274,10 @@ def _broken_prompts(info: FieldInfo, text: str, allowed: str) -> SettingsError:
     return bad_value(info, text, allowed)
 
 
-def _prompt_part(info: FieldInfo, what: str, part: object) -> str:
+def _prompt_part(info: FieldInfo, name: str, part: object) -> str:
     if isinstance(part, str):
         return whole_text(info, part, MAX_TEXT)
-    message = f"{info.name}: {what} is {shown(part)}, but must be text."
+    message = messages.PROMPT_NOT_TEXT(setting=info.name, part=name, found=shown(part))
     raise SettingsError([Problem(message, setting=info.name, found=shown(part), allowed="text")])
 
 

@@ -1,1 +1,1 @@
-"""Tools for films and pictures that are there already: in-between frames, enlarging, depth, pictures into a film."""
+"""Tools for existing videos and images: interpolation, upscaling, depth videos, image sequences to videos."""

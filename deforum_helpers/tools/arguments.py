@@ -1,4 +1,4 @@
-"""The arguments of the tools, declared once and named as the options of their commands; imported without torch."""
+"""The arguments of the tools, declared once and named like the options of their commands; imported without torch."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from deforum_helpers.settings.tables import (
     UPSCALE_FACTORS,
     UPSCALE_MODELS,
 )
+from deforum_helpers.tools import messages
 from deforum_helpers.tools.names import DEPTH_RANGES, HIGHEST_FPS, LOWEST_FPS, MODES, SLOWEST, THRESHOLDINGS
 
 Kind = Literal["text", "texts", "int", "float", "bool"]
@@ -39,10 +40,10 @@ class Argument:
     """One argument of a tool.
 
     Args:
-        kind: type of its value.
-        help: what it means.
-        default: where it is left out; None = nothing.
-        needed: it cannot be left out.
+        kind: type of the value.
+        help: description for users.
+        default: value if the argument is omitted; None = no value.
+        needed: whether the argument is required.
         choices: allowed texts; empty = any.
         low, high: bounds of a number, or None.
     """
@@ -57,7 +58,7 @@ class Argument:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of its values."""
+        """The JSON schema of the value."""
         known: dict[str, Any] = {
             "enum": list(self.choices) or None,
             "minimum": self.low,
@@ -78,7 +79,7 @@ def _ranged(name: str, kind: Kind, help: str, default: float) -> Argument:
 
 _VIDEO = Argument(
     "text",
-    "Path or address of a video, or path of a folder or pattern of images, 15 of which are shown a second.",
+    "Path or URL of a video, or path of a folder or pattern of images, shown at 15 per second.",
     needed=True,
 )
 _KEEP = Argument("bool", "Keep the images beside the video.", default=False)
@@ -89,51 +90,53 @@ _FPS = Argument(
     low=LOWEST_FPS,
     high=HIGHEST_FPS,
 )
-_SOUND = Argument("text", "Path or address of a sound or video file, for a video of images.")
+_SOUND = Argument("text", "Path or URL of a sound or video file, for a video of images.")
 
 TOOLS: Mapping[str, Mapping[str, Argument]] = {
     "interpolate": {
         "video": Argument("text", f"{_VIDEO.help} With images, fps is their rate."),
-        "pictures": Argument(
-            "texts", "In the place of a video: paths or addresses of images, in their order."
-        ),
-        "engine": Argument(
-            "text", "What makes the frames between others.", "Flow", choices=INTERPOLATION_ENGINES[1:]
-        ),
+        "pictures": Argument("texts", "Instead of a video: paths or URLs of images, in order."),
+        "engine": Argument("text", "Interpolation engine.", "Flow", choices=INTERPOLATION_ENGINES[1:]),
         "times": Argument("int", "Factor for the number of frames; RIFE up to 10.", 2, low=2, high=300),
-        "slower": Argument("int", "Slows the video down by this factor, without sound.", low=2, high=SLOWEST),
+        "slower": Argument(
+            "int", "Factor by which the video is slowed down, without sound.", low=2, high=SLOWEST
+        ),
         "fps": _FPS,
         "sound": _SOUND,
         "keep_pictures": _KEEP,
     },
     "upscale": {
         "video": _VIDEO,
-        "model": Argument("text", "What enlarges.", "Lanczos", choices=UPSCALE_MODELS),
-        "factor": Argument("text", "How much; x4plus models only x4.", "x2", choices=UPSCALE_FACTORS),
+        "model": Argument("text", "Upscaling model.", "Lanczos", choices=UPSCALE_MODELS),
+        "factor": Argument(
+            "text", "Upscaling factor; only x4 with the x4plus models.", "x2", choices=UPSCALE_FACTORS
+        ),
         "keep_pictures": _KEEP,
     },
     "vid2depth": {
         "video": _VIDEO,
-        "mode": Argument("text", "What the video shows.", "Depth", choices=MODES),
+        "mode": Argument("text", "Content of the depth video.", "Depth", choices=MODES),
         "algorithm": Argument(
             "text", "Depth model.", "Depth-Anything-V2-Small", choices=tuple(DEPTH_ALGORITHMS)
         ),
-        "thresholding": Argument("text", "Where black and white meet.", "None", choices=THRESHOLDINGS),
-        "lower": _ranged("lower", "int", "Threshold of Simple.", 127),
-        "upper": _ranged("upper", "int", "Brightness above the threshold.", 255),
+        "thresholding": Argument("text", "Threshold between black and white.", "None", choices=THRESHOLDINGS),
+        "lower": _ranged("lower", "int", "Threshold of Simple, in gray levels.", 127),
+        "upper": _ranged("upper", "int", "Gray level above the threshold.", 255),
         "block_size": _ranged(
-            "block_size", "int", "Side of the area that Adaptive looks at, odd, pixels.", 11
+            "block_size", "int", "Side of the area that Adaptive averages, in pixels; odd.", 11
         ),
-        "c": _ranged("c", "float", "How much brighter than that area a pixel has to be.", 2.0),
-        "far_is_bright": Argument("bool", "Far things are bright; of gray levels: unchanged.", default=False),
-        "blur": _ranged("blur", "float", "Deviation of the last blur in pixels.", 0.0),
+        "c": _ranged("c", "float", "Gray levels by which a pixel must exceed that area's average.", 2.0),
+        "far_is_bright": Argument(
+            "bool", "Show far things bright; with gray levels: keep them.", default=False
+        ),
+        "blur": _ranged("blur", "float", "Standard deviation of the final blur, in pixels.", 0.0),
         "keep_pictures": _KEEP,
     },
     "stitch": {
         "pattern": Argument(
             "text",
-            "Path of numbered images, as in frames/shot_%09d.png, or of one of them; a relative one begins in the "
-            "output folder.",
+            "Path of numbered images, as in frames/shot_%09d.png, or of one of them; relative to the output "
+            "folder.",
             needed=True,
         ),
         "fps": _FPS,
@@ -154,32 +157,31 @@ def schema_of(tool: str) -> dict[str, Any]:
 
 
 def typed_arguments(tool: str, submitted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all arguments of a tool: those submitted, each of its type, and defaults.
+    """Return all arguments of a tool, converted to their types, with defaults for those omitted.
 
-    Names are only checked where no other check knows more of them.
+    Choices and bounds are left to the checks of each tool.
 
     Raises:
-        SettingsError: one is unknown, missing, or of another type; with all problems.
+        SettingsError: arguments are unknown, missing, or of another type; lists all problems.
     """
     declared, problems = TOOLS[tool], []
     for name in submitted:
         if name not in declared:
             allowed = ", ".join(declared)
-            message = f"{name[:80]} is no argument of {tool}; it has: {allowed}."
+            message = messages.UNKNOWN_ARGUMENT(name=name[:80], tool=tool, allowed=allowed)
             problems.append(Problem(message, name[:80], allowed=allowed))
     values = {}
     for name, argument in declared.items():
         given = submitted.get(name)
         if given is None:
             if argument.needed:
-                problems.append(Problem(f"{name} is missing: {argument.help}", name))
+                problems.append(Problem(messages.ARGUMENT_MISSING(name=name, help=argument.help), name))
             values[name] = argument.default
         elif (value := _typed(given, argument.kind)) is None:
             allowed = _ALLOWED[argument.kind]
             found = repr(given)[:80]
-            problems.append(
-                Problem(f"{name} is {found}, but must be {allowed}.", name, None, None, found, allowed)
-            )
+            message = messages.ARGUMENT_TYPE(name=name, found=found, allowed=allowed)
+            problems.append(Problem(message, name, found=found, allowed=allowed))
         else:
             values[name] = value
     if problems:
@@ -188,7 +190,7 @@ def typed_arguments(tool: str, submitted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _typed(value: Any, kind: Kind) -> Any:
-    """Return a JSON value as one of `kind`, or None where it is none."""
+    """Return a JSON value converted to `kind`, None if it has another type."""
     if kind == "text":
         return value if isinstance(value, str) and 0 < len(value.strip()) <= LONGEST_TEXT else None
     if kind == "texts":

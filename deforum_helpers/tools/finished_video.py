@@ -1,4 +1,4 @@
-"""The video of a tool's images."""
+"""Encodes the images of a tool as its video."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from deforum_helpers.output.image_steps import film_of
+from deforum_helpers.output.image_steps import encode_video
 from deforum_helpers.tools.folders import INPUT_FOLDER, ToolResult, Work
 
 
-def filmed(
-    pictures: Sequence[Path],
-    film: Path,
+def finish_video(
+    images: Sequence[Path],
+    video: Path,
     work: Work,
     *,
     fps: float,
@@ -21,33 +21,33 @@ def filmed(
     keep_imgs: bool,
     warnings: tuple[str, ...] = (),
 ) -> ToolResult:
-    """Make the film of the pictures that a tool has drawn, and remove what it drew them from.
+    """Encode the images that a tool made, and remove its extracted input frames.
 
     Args:
-        pictures: in order, in a folder of their own.
-        film: its file, in the tool's folder.
-        work: how, and who is told.
-        fps: of the film.
-        sound: of the film, or None.
-        sound_starts_s: second of it that is heard with the first frame.
-        keep_imgs: whether the pictures stay.
-        warnings: for the result.
+        images: image files in order, in a folder of their own.
+        video: the mp4 file, in the tool's folder.
+        work: context of the tool.
+        fps: frames per second.
+        sound: soundtrack, or None.
+        sound_starts_s: position in the soundtrack, in seconds, that plays with the first frame.
+        keep_imgs: whether the images are kept.
+        warnings: warnings for the result.
 
     Raises:
-        RenderError: there is no film.
-        Cancelled, Parked: the tool was told to stop.
+        RenderError: the video cannot be encoded.
+        Cancelled, Parked: the job was stopped.
     """
-    counted = film_of(
-        pictures,
-        film,
+    counted = encode_video(
+        images,
+        video,
         fps=fps,
         options=work.options,
         cancel=work.cancel,
-        report=work.shares("POST_PROCESSING", len(pictures), film.parent),
+        report=work.shares("POST_PROCESSING", len(images), video.parent),
         audio=sound,
         audio_starts_s=sound_starts_s,
     )
-    shutil.rmtree(film.parent / INPUT_FOLDER, ignore_errors=True)
+    shutil.rmtree(video.parent / INPUT_FOLDER, ignore_errors=True)
     if not keep_imgs:
-        shutil.rmtree(pictures[0].parent, ignore_errors=True)
-    return ToolResult(film, counted, fps, tuple(pictures) if keep_imgs else (), warnings)
+        shutil.rmtree(images[0].parent, ignore_errors=True)
+    return ToolResult(video, counted, fps, tuple(images) if keep_imgs else (), warnings)

@@ -1,4 +1,4 @@
-"""What every tool gets and leaves: its input, its folder, its progress, its video."""
+"""Shared by all tools: context, folder, input video, soundtrack and result."""
 
 from __future__ import annotations
 
@@ -18,104 +18,104 @@ from deforum_helpers.core.files.no_links import is_file, make_folder
 from deforum_helpers.core.progress import CancelToken, Phase, Progress
 from deforum_helpers.media.extraction import extract_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.media.footage import Footage, Selection, footage_of
+from deforum_helpers.media.footage import Selection, VideoInfo, inspect_video
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.settings.host_options import Options
+from deforum_helpers.tools import messages
 
 
-def _nobody(progress: Progress) -> None:
+def _ignore(progress: Progress) -> None:
     pass
 
 
 @dataclass(frozen=True)
 class Work:
-    """Where a tool writes, how it encodes, and who is told and asked on the way.
+    """The context in which a tool runs.
 
     Args:
-        output_root: folder that holds everything the program writes.
-        options: encoder and ffmpeg.
-        cancel: asked at every picture.
-        report: is told of every progress, on the calling thread.
-        device: where models run.
-        name: what the outputs are named by; by default the name of the file that the tool works on.
+        output_root: the output folder.
+        options: options of the encoder, and the path of ffmpeg.
+        cancel: checked at every image.
+        report: called with the progress, on the calling thread.
+        device: torch device for models.
+        name: name for the outputs; by default that of the input file.
     """
 
     output_root: Path
     options: Options = field(default_factory=Options)
     cancel: CancelToken = field(default_factory=CancelToken)
-    report: Callable[[Progress], None] = _nobody
+    report: Callable[[Progress], None] = _ignore
     device: str = "cpu"
     name: str = ""
 
     def shares(self, phase: Phase, frames: int, outdir: Path) -> Callable[[float], None]:
-        """Return what takes the share 0..1 of a phase that is done, and reports it.
+        """Return a function that reports the progress of a phase, given the share 0..1 that is done.
 
         Args:
-            phase: GENERATING makes `frames` frames in files of their own, POST_PROCESSING the video.
-            frames: of the finished video.
+            phase: GENERATING writes `frames` image files, POST_PROCESSING encodes the video.
+            frames: number of frames of the finished video.
             outdir: folder of the tool's files.
         """
 
-        def told(share: float) -> None:
+        def report_share(share: float) -> None:
             done = {"PREPARING": 0, "GENERATING": round(share * frames)}.get(phase, frames)
             self.report(Progress(phase, share, done, frames, outdir=str(outdir)))
 
-        return told
+        return report_share
 
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What a tool has made.
+    """The result of a tool.
 
     Args:
-        video: the film.
-        frames: its number of frames, counted in the file.
-        fps: its frames per second.
-        pictures: the kept pictures, in order; empty where they were not kept.
-        warnings: what a person should know, as plain sentences.
+        video: the mp4 file.
+        frames: number of frames, counted in the file.
+        fps: frames per second.
+        images: the kept images, in order; empty if they were not kept.
+        warnings: messages for the user.
     """
 
     video: Path
     frames: int
     fps: float
-    pictures: tuple[Path, ...] = ()
+    images: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
-# Held while a tool works in a folder.
+# Lock file of a folder in which a tool is working.
 LOCK = ".working.lock"
 INPUT_FOLDER = "tmp_input_frames"
 LONGEST_NAME = 100
-# What a picture takes on the disk as PNG, with its share of the film.
+# Estimated disk space of an image as PNG, including its share of the video.
 BYTES_PER_PIXEL = 1.7
 _FORBIDDEN = re.compile(r'[/\\<>:"|?*.,\s\x00-\x1f\x7f]')
 
 
 def clean_name(path: Path) -> str:
-    """Return what outputs of a file are named by: its name without extension, odd characters as underscores."""
+    """Return a name for the outputs of a file: its name without extension, special characters as underscores."""
     return _FORBIDDEN.sub("_", path.stem)[:LONGEST_NAME] or "video"
 
 
 def name_of(path: Path, work: Work) -> str:
-    """Return what the outputs of a tool that works on a file are named by."""
+    """Return the name for the outputs of a tool that works on a file."""
     return clean_name(Path(work.name or path.name))
 
 
 @contextmanager
 def fresh_folder(work: Work, kind: str, name: str) -> Iterator[Path]:
-    """Give a new folder `name`, or `name`_1 ..., in the folder `kind` of the output root; it goes if work in it fails.
+    """Create a folder `name`, or `name`_1 ..., in the folder `kind` of the output root; remove it on an error.
 
-    What a program that was killed has left of such folders goes as well.
+    Folders that killed programs left behind are removed as well.
 
     Raises:
-        SettingsError: the folder leads out of the output root through a link.
-        DiskFull, RenderError: it cannot be made.
+        SettingsError: the folder `kind` is a link that leads out of the output root.
+        DiskFull, RenderError: the folder cannot be created.
     """
     root = work.output_root.resolve()
     parent = root / kind
     if not parent.resolve().is_relative_to(root):
-        message = f"The folder {kind!r} is a link that leads out of the output folder; remove the link."
-        raise SettingsError([Problem(message)])
+        raise SettingsError([Problem(messages.FOLDER_LEADS_OUT(name=kind))])
     with disk_errors(kind):
         make_folder(parent)
         _remove_abandoned(parent)
@@ -139,7 +139,7 @@ def fresh_folder(work: Work, kind: str, name: str) -> Iterator[Path]:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove the folders in `parent` in which a killed program was working: the system let go of their locks."""
+    """Remove folders in `parent` that have a lock file which no process holds: their program was killed."""
     for folder in os.scandir(parent):
         path = Path(folder.path, LOCK)
         if folder.is_dir(follow_symlinks=False) and is_file(path):
@@ -150,34 +150,34 @@ def _remove_abandoned(parent: Path) -> None:
                     shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def footage(path: Path) -> Footage:
-    """Return what an uploaded video holds.
+def inspect_input(path: Path) -> VideoInfo:
+    """Inspect an uploaded video.
 
     Raises:
-        SettingsError: it is missing, empty, no video or a playlist.
+        SettingsError: the file is missing, empty, not a video, or a playlist.
         MissingFeature: PyAV is not installed.
     """
-    return footage_of(path, setting="The video")
+    return inspect_video(path, setting="The video")
 
 
-def input_video(path: Path, work: Work) -> Footage:
-    """Return what the video that a tool works on holds, after seeing that its film can be encoded.
+def input_video(path: Path, work: Work) -> VideoInfo:
+    """Inspect the input video of a tool, after checking that ffmpeg is installed.
 
     Raises:
-        SettingsError: as `footage`.
-        MissingFeature: there is no ffmpeg, or PyAV is not installed.
+        SettingsError: as in `inspect_input`.
+        MissingFeature: ffmpeg or PyAV is not installed.
     """
     find_ffmpeg(work.options.deforum_ffmpeg_location)
-    return footage(path)
+    return inspect_input(path)
 
 
-def extracted(video: Footage, folder: Path, work: Work) -> tuple[Path, ...]:
-    """Return all frames of a video as pictures in a folder of `folder`."""
+def extracted(video: VideoInfo, folder: Path, work: Work) -> tuple[Path, ...]:
+    """Extract all frames of a video into a subfolder of `folder`."""
     return extract_frames(video, folder / INPUT_FOLDER, Selection(), work.cancel)
 
 
 def sound_of(path: Path, work: Work) -> Path | None:
-    """Return the file if it has sound that a film can carry, else None."""
+    """Return the file if it has usable sound, else None."""
     try:
         check_soundtrack(path, find_ffmpeg(work.options.deforum_ffmpeg_location))
     except (VideoError, MissingFeature):
@@ -185,26 +185,24 @@ def sound_of(path: Path, work: Work) -> Path | None:
     return path
 
 
-def notes_on(video: Footage) -> tuple[str, ...]:
-    """Return what a person should know of a video, as plain sentences."""
-    notes = [f"The video {video.note}"] if video.note else []
+def notes_on(video: VideoInfo) -> tuple[str, ...]:
+    """Return messages about how the frames of a video are converted."""
+    note = video.note("The video")
+    notes: list[str] = [note] if note else []
     if video.stills and not video.path.is_file():
-        notes.append(f"Pictures have no frame rate; {video.fps:g} frames per second are taken.")
+        notes.append(messages.IMAGES_WITHOUT_RATE(fps=video.fps))
     return tuple(notes)
 
 
 def require_room(work: Work, pixels: int) -> None:
-    """See before the work begins that the disk has room for pictures of so many pixels.
+    """Check, before work begins, that the disk has room for images of `pixels` pixels in all.
 
     Raises:
-        DiskFull: it has not.
+        DiskFull: the disk has too little space.
     """
     folder = work.output_root
     while not folder.exists():
         folder = folder.parent
     free, needed = shutil.disk_usage(folder).free, pixels * BYTES_PER_PIXEL
     if needed > free:
-        raise DiskFull(
-            f"This needs about {needed / 1e9:.1f} GB, but the output folder's disk has {free / 1e9:.1f} GB free; "
-            "free some space, or make fewer or smaller pictures."
-        )
+        raise DiskFull(messages.NOT_ENOUGH_SPACE(needed=needed / 1e9, free=free / 1e9))

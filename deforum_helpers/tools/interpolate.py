@@ -1,4 +1,4 @@
-"""More frames for a video or for a row of pictures."""
+"""Frame interpolation of a video or an image sequence."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from deforum_helpers.models.interpolation.names import (
     picture_name,
 )
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.image_steps import interpolate_pictures as draw_between
-from deforum_helpers.tools.checks import check_fps, check_frame_count, check_interpolation, size_of
-from deforum_helpers.tools.finished_video import filmed
+from deforum_helpers.output.image_steps import interpolate_images
+from deforum_helpers.tools.checks import check_fps, check_frame_count, check_interpolation, common_size
+from deforum_helpers.tools.finished_video import finish_video
 from deforum_helpers.tools.folders import (
     ToolResult,
     Work,
@@ -43,20 +43,20 @@ def interpolate_video(
     slow_mo_amount: int | None = None,
     keep_imgs: bool = False,
 ) -> ToolResult:
-    """Make a film with frames between the frames of a video; its sound is kept unless it is slowed down.
+    """Interpolate the frames of a video; its sound is kept unless the video is slowed down.
 
     Args:
         path: the video.
-        work: where, how, and who is told.
-        engine: of `ENGINES`.
-        x_amount: how many times more frames.
-        slow_mo_amount: how many times slower, 2..10; None = as fast as before.
-        keep_imgs: whether the pictures stay.
+        work: context of the tool.
+        engine: a name in `ENGINES`.
+        x_amount: factor for the number of frames.
+        slow_mo_amount: factor by which the video is slowed down, 2..10; None = original speed.
+        keep_imgs: whether the images are kept.
 
     Raises:
-        SettingsError: what was asked for cannot be done.
-        RenderError: it failed; nothing is left behind.
-        Cancelled, Parked: it was told to stop; nothing is left behind.
+        SettingsError: an argument or the input cannot be used.
+        RenderError: the tool failed; no files are left.
+        Cancelled, Parked: the job was stopped; no files are left.
     """
     named = check_interpolation(engine, x_amount, slow_mo_amount)
     video = input_video(path, work)
@@ -65,7 +65,7 @@ def interpolate_video(
     with fresh_folder(work, FOLDER, name) as folder:
         work.shares("PREPARING", count, folder)(0.0)
         frames = extracted(video, folder, work)
-        return _film(
+        return _interpolated(
             frames,
             folder,
             work,
@@ -81,7 +81,7 @@ def interpolate_video(
         )
 
 
-def interpolate_pictures(
+def interpolate_image_sequence(
     paths: Sequence[Path],
     work: Work,
     *,
@@ -92,30 +92,30 @@ def interpolate_pictures(
     keep_imgs: bool = False,
     soundtrack: Path | None = None,
 ) -> ToolResult:
-    """Make a film of pictures, in the order given, with frames between them.
+    """Make a video of images, in the order given, with interpolated frames between them.
 
     Args:
-        paths: at least two pictures of one size.
-        work: where, how, and who is told.
-        fps: of the film, frames in between counted.
-        engine, x_amount, slow_mo_amount, keep_imgs: as `interpolate_video`.
-        soundtrack: sound of the film; left out where it is slowed down.
+        paths: at least two images of the same size.
+        work: context of the tool.
+        fps: frames per second of the video, interpolated ones included.
+        engine, x_amount, slow_mo_amount, keep_imgs: as in `interpolate_video`.
+        soundtrack: sound of the video; omitted if the video is slowed down.
 
     Raises:
-        SettingsError: what was asked for cannot be done.
-        RenderError: it failed; nothing is left behind.
-        Cancelled, Parked: it was told to stop; nothing is left behind.
+        SettingsError: an argument or the input cannot be used.
+        RenderError: the tool failed; no files are left.
+        Cancelled, Parked: the job was stopped; no files are left.
     """
     named = check_interpolation(engine, x_amount, slow_mo_amount)
     check_fps(fps)
     paths = [path.resolve() for path in paths]
-    count, (width_px, height_px) = check_frame_count(len(paths), x_amount), size_of(paths)
+    count, (width_px, height_px) = check_frame_count(len(paths), x_amount), common_size(paths)
     require_room(work, width_px * height_px * (count + len(paths)))
     if soundtrack is not None:
         check_soundtrack(soundtrack, find_ffmpeg(work.options.deforum_ffmpeg_location))
     name = name_of(paths[0], work)
     with fresh_folder(work, FOLDER, name) as folder:
-        return _film(
+        return _interpolated(
             paths,
             folder,
             work,
@@ -129,7 +129,7 @@ def interpolate_pictures(
         )
 
 
-def _film(
+def _interpolated(
     frames: Sequence[Path],
     folder: Path,
     work: Work,
@@ -146,14 +146,14 @@ def _film(
 ) -> ToolResult:
     target = folder / folder_name(name, engine)
     count = frame_count(len(frames), x_amount)
-    pictures = tuple(target / picture_name(engine, number) for number in range(count))
+    images = tuple(target / picture_name(engine, number) for number in range(count))
     interpolator = make_interpolator(engine.name, work.device, work.cancel.check_cancel)
     report = work.shares("GENERATING", count, folder)
-    draw_between(frames, pictures, interpolator, x_amount, work.cancel, report)
-    film = folder / film_name(name, engine, x_amount, slow_mo_amount, upscaled=False)
-    return filmed(
-        pictures,
-        film,
+    interpolate_images(frames, images, interpolator, x_amount, work.cancel, report)
+    video = folder / film_name(name, engine, x_amount, slow_mo_amount, upscaled=False)
+    return finish_video(
+        images,
+        video,
         work,
         fps=fps,
         sound=sound,

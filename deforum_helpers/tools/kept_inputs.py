@@ -1,6 +1,6 @@
-"""Copies of files that were dropped into a page, which outlive a restart as the jobs of their tools do.
+"""Copies of uploaded files, kept for queued jobs of tools across restarts.
 
-The folder is hidden, so that no route serves what is in it.
+The folder is hidden, so that no route serves its content.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ from pathlib import Path
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.files.atomic import disk_errors
 from deforum_helpers.core.files.no_links import Folder, is_folder, open_file
+from deforum_helpers.tools import messages
 
 FOLDER = ".tool-inputs"
 TOKEN_BYTES = 16
-# A copy whose job is just being submitted is needed by no record yet.
+# A copy may be younger than the record of its job, which is just being submitted.
 YOUNG_S = 3600.0
 
 
 def keep_input(output_root: Path, path: Path) -> Path:
-    """Return the path of a copy of a file; the copy has its name, in a folder of its own.
+    """Copy a file into a folder of its own and return the path of the copy.
 
     Raises:
-        DeforumError: the file is gone.
+        DeforumError: the file no longer exists.
         DiskFull, RenderError: the copy cannot be written.
     """
     try:
         source = open_file(path)
     except OSError:
-        raise DeforumError(f"{path.name[-60:]!r} is gone; drop it again.") from None
+        raise DeforumError(messages.INPUT_GONE(name=path.name[-60:])) from None
     copy = output_root.resolve() / FOLDER / secrets.token_hex(TOKEN_BYTES) / path.name
     try:
         with (
@@ -52,11 +53,11 @@ def remove_input(copy: Path) -> None:
 
 
 def remove_unneeded(output_root: Path, needed: str) -> None:
-    """Remove copies whose jobs have succeeded or were forgotten.
+    """Remove copies whose jobs succeeded or are no longer recorded.
 
     Args:
-        output_root: that has the folder.
-        needed: the arguments of all other jobs; a copy that they do not name is removed after an hour.
+        output_root: the output folder.
+        needed: arguments of all other jobs; copies that they do not name are removed after an hour.
     """
     kept = output_root.resolve() / FOLDER
     if not is_folder(kept):

@@ -1,4 +1,4 @@
-"""What the tools can be asked for, by name; imported without torch."""
+"""Allowed values of the tools' arguments; imported without torch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 MODES = ("Depth", "Anime Remove Background", "Mixed", "None (just grayscale)")
 THRESHOLDINGS = ("None", "Simple", "Simple (Auto-value)", "Adaptive (Mean)", "Adaptive (Gaussian)")
 
-# How classic wrote the first mode.
+# Spelling of classic Deforum.
 OTHER_SPELLINGS: Mapping[str, str] = {"Depth (Midas/Adabins)": "Depth"}
 WITH_DEPTH = ("Depth", "Mixed")
 WITH_FIGURES = ("Anime Remove Background", "Mixed")
 
 SLOWEST = 10
 LOWEST_FPS, HIGHEST_FPS = 1, 240
-# Bounds of the numbers that a depth video's look is made of.
+# Bounds of the numbers in `DepthLook`.
 DEPTH_RANGES: Mapping[str, tuple[int, int]] = {
     "lower": (0, 255),
     "upper": (0, 255),

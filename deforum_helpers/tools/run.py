@@ -1,4 +1,4 @@
-"""A prepared tool at work for a queue: the same progress, cancelling and list of outputs as an animation."""
+"""Runs a prepared tool as a job, with the same progress, cancellation and manifest as a render."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def run_tool(
     device: str | None = None,
     now: Callable[[], datetime] = datetime.now,
 ) -> RunResult:
-    """Run a prepared tool; a manifest beside the video lists it and the pictures that were kept.
+    """Run a prepared tool and write a manifest of the video and the kept images.
 
     Args:
         prepared: from `prepare_tool`.
-        cancel: the wish to stop, asked at every picture.
-        report: is told of every progress, on the calling thread.
-        device: where models run; by default that of the host.
-        now: local time.
+        cancel: checked at every image.
+        report: called with the progress, on the calling thread.
+        device: torch device for models, by default the host's.
+        now: returns the local time.
 
     Raises:
-        Cancelled, Parked: it was told to stop; nothing is left, so that it starts again from its first frame.
-        SettingsError, RenderError: it failed; nothing is left.
+        Cancelled, Parked: the job was stopped; no files are left, and a later start begins at the first frame.
+        SettingsError, RenderError: the tool failed; no files are left.
     """
     report(Progress("PREPARING", 0.0, 0, prepared.frames))
     work = Work(
@@ -41,10 +41,10 @@ def run_tool(
     outdir = result.video.parent
     run = claimed_run(outdir, now())
     made = [output_file("video", result.video, result.frames)]
-    if prepared.tool != "stitch":  # whose pictures are its input
-        for picture in result.pictures:
-            name = picture.relative_to(outdir).as_posix()
-            made.append(OutputFile("frame", name, picture.stat().st_size, 1))
+    if prepared.tool != "stitch":  # its images are the input
+        for image in result.images:
+            name = image.relative_to(outdir).as_posix()
+            made.append(OutputFile("frame", name, image.stat().st_size, 1))
     write_manifest(run.manifest_path, Manifest(run.timestring, "", tuple(made)))
     warnings = tuple(dict.fromkeys((*prepared.warnings, *result.warnings)))
     return RunResult(outdir, run.timestring, result.frames, result.video, warnings)

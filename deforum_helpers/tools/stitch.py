@@ -1,4 +1,4 @@
-"""A film of numbered pictures."""
+"""Encodes numbered images as a video."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from deforum_helpers.core.files.atomic import disk_errors
 from deforum_helpers.core.files.no_links import make_folder
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.image_steps import film_of
-from deforum_helpers.tools.checks import check_fps, numbered_pictures
+from deforum_helpers.output.image_steps import encode_video
+from deforum_helpers.tools import messages
+from deforum_helpers.tools.checks import check_fps, numbered_images
 from deforum_helpers.tools.folders import ToolResult, Work, clean_name
 
 FOLDER = "frames-to-video"
@@ -19,43 +20,41 @@ FOLDER = "frames-to-video"
 def stitch_frames(
     pattern: str, work: Work, *, fps: float, soundtrack: Path | None = None, below: Path | None = None
 ) -> ToolResult:
-    """Make a film of the pictures that a pattern names, from the smallest number up to the first gap.
+    """Encode the images of a pattern, from the smallest number to the first gap, as a video.
 
-    It is written beside the pictures and named by their folder, if they lie in the output root; else into its folder
-    frames-to-video. A film that is there already stays: the new one is named with _1, _2 ...
+    If the images are in the output root, the video is written beside them, else into the folder frames-to-video. It is
+    named after the images' folder, with _1, _2 ... if that name is taken.
 
     Args:
-        pattern: path with %09d, %04d or %d for the number, or the path of one of the pictures.
-        work: where, how, and who is told.
-        fps: of the film.
-        soundtrack: sound of the film.
-        below: the folder in which the pictures must lie, with no link on the way; a relative path begins there.
+        pattern: path with %09d, %04d or %d for the number, or the path of one of the images.
+        work: context of the tool.
+        fps: frames per second.
+        soundtrack: sound of the video, or None.
+        below: folder that must contain the images, with no link on the way; relative paths begin there.
 
     Raises:
-        SettingsError: there are no two pictures of this pattern, or no such rate.
-        RenderError: it failed; nothing is left behind.
-        Cancelled, Parked: it was told to stop; nothing is left behind.
+        SettingsError: the pattern matches fewer than two consecutive images, or the rate is out of range.
+        RenderError: the tool failed; no files are left.
+        Cancelled, Parked: the job was stopped; no files are left.
     """
     check_fps(fps)
-    pictures, left_out = numbered_pictures(pattern, below)
+    images, left_out = numbered_images(pattern, below)
     if soundtrack is not None:
         check_soundtrack(soundtrack, find_ffmpeg(work.options.deforum_ffmpeg_location))
-    film = _free_name(pictures[0].parent, work)
-    counted = film_of(
-        pictures,
-        film,
+    video = _free_name(images[0].parent, work)
+    counted = encode_video(
+        images,
+        video,
         fps=fps,
         options=work.options,
         cancel=work.cancel,
-        report=work.shares("POST_PROCESSING", len(pictures), film.parent),
+        report=work.shares("POST_PROCESSING", len(images), video.parent),
         audio=soundtrack,
     )
     warnings: tuple[str, ...] = ()
     if left_out:
-        warnings = (
-            f"After {pictures[-1].name} numbers are missing; the {left_out} pictures behind the gap are left out.",
-        )
-    return ToolResult(film, counted, fps, pictures, warnings)
+        warnings = (messages.NUMBERS_MISSING(name=images[-1].name, count=left_out),)
+    return ToolResult(video, counted, fps, images, warnings)
 
 
 def _free_name(folder: Path, work: Work) -> Path:

@@ -1,4 +1,4 @@
-"""A larger video."""
+"""Upscaling of a video."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from deforum_helpers.models.upscaling.models import make_upscaler
 from deforum_helpers.models.upscaling.names import film_name
-from deforum_helpers.output.image_steps import enlarge_pictures
-from deforum_helpers.tools.checks import check_upscaling, enlarged_size
-from deforum_helpers.tools.finished_video import filmed
+from deforum_helpers.output.image_steps import upscale_images
+from deforum_helpers.tools.checks import check_upscaling, upscaled_size
+from deforum_helpers.tools.finished_video import finish_video
 from deforum_helpers.tools.folders import (
     ToolResult,
     Work,
@@ -22,41 +22,41 @@ from deforum_helpers.tools.folders import (
 )
 
 FOLDER = "frame-upscaling"
-PICTURES = "Upscaled_frames"
+IMAGES = "Upscaled_frames"
 
 
 def upscale_video(
     path: Path, work: Work, *, model: str = "Lanczos", factor: str = "x2", keep_imgs: bool = False
 ) -> ToolResult:
-    """Make a film whose frames are the enlarged ones of a video, with its sound.
+    """Upscale the frames of a video and keep its sound.
 
     Args:
         path: the video.
-        work: where, how, and who is told.
-        model: of `upscaling.names.FACTORS`.
-        factor: "x2", "x3" or "x4", one that the model has.
-        keep_imgs: whether the pictures stay.
+        work: context of the tool.
+        model: a name in `upscaling.names.FACTORS`.
+        factor: "x2", "x3" or "x4", one of the model's factors.
+        keep_imgs: whether the images are kept.
 
     Raises:
-        SettingsError: what was asked for cannot be done.
-        RenderError: it failed; nothing is left behind.
-        Cancelled, Parked: it was told to stop; nothing is left behind.
+        SettingsError: an argument or the input cannot be used.
+        RenderError: the tool failed; no files are left.
+        Cancelled, Parked: the job was stopped; no files are left.
     """
     check_upscaling(model, factor)
     video, name = input_video(path, work), name_of(path, work)
-    width_px, height_px = enlarged_size(video.width_px, video.height_px, factor)
+    width_px, height_px = upscaled_size(video.width_px, video.height_px, factor)
     require_room(work, width_px * height_px * video.frames)
     with fresh_folder(work, FOLDER, name) as folder:
         work.shares("PREPARING", video.frames, folder)(0.0)
         frames = extracted(video, folder, work)
-        pictures = tuple(folder / PICTURES / f"{number:09d}.png" for number in range(len(frames)))
+        images = tuple(folder / IMAGES / f"{number:09d}.png" for number in range(len(frames)))
         upscaler = make_upscaler(model, factor, work.device, work.cancel.check_cancel)
         report = work.shares("GENERATING", len(frames), folder)
-        enlarge_pictures(frames, pictures, upscaler, work.cancel, report)
-        film = folder / film_name(name, factor)
-        return filmed(
-            pictures,
-            film,
+        upscale_images(frames, images, upscaler, work.cancel, report)
+        video_path = folder / film_name(name, factor)
+        return finish_video(
+            images,
+            video_path,
             work,
             fps=video.fps,
             sound=sound_of(path, work),

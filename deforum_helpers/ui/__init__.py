@@ -1,4 +1,4 @@
-"""The tab that people work in: made from the settings, for every host."""
+"""The tab of Deforum: the same gradio page for every host, built from the settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def make_tab(service: JobService) -> Any:
-    """Return the tab as gradio Blocks for a WebUI's page; `service` is what it asks for everything.
+    """Return the tab as gradio Blocks for a WebUI's page.
+
+    Args:
+        service: the jobs and the host.
 
     Raises:
         ImportError: gradio is not installed.
@@ -22,13 +25,13 @@ def make_tab(service: JobService) -> Any:
 
 
 def mount(app: Any, service: JobService, uploads: Uploads, module: str = "") -> dict[int, Event]:
-    """Serve the tab as the page at `/` of the FastAPI app `app`; return what its events call, by their numbers.
+    """Serve the tab at `/` of the FastAPI app `app`; return the functions of its events by their numbers.
 
     Args:
         app: a FastAPI app without a route at `/`.
-        service: what the tab asks for everything.
-        uploads: what is dropped into it.
-        module: text of a JavaScript module that the page runs as well.
+        service: the jobs and the host.
+        uploads: the files dropped into the tab.
+        module: text of a further JavaScript module for the page.
 
     Raises:
         ImportError: gradio is not installed.

@@ -1,4 +1,4 @@
-"""What happens when something in the tab is pressed, changed or dropped; no component is known here."""
+"""The functions that the tab's events call: they take and return values and HTML, and know no gradio component."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ from typing import Any
 from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.pipeline.plot import camera_svg, changing_schedules, plot_svg
-from deforum_helpers.ui import panels
-from deforum_helpers.ui.checking import Checked, check, verdict_html
+from deforum_helpers.ui import messages, panels
+from deforum_helpers.ui.checking import CheckResult, check, verdict_html
 from deforum_helpers.ui.controls import (
     BOX_FIELDS,
+    control_values,
     default_values,
-    held,
     host_choices,
     start_values,
-    submitted,
-    values_of,
+    submitted_settings,
+    with_changes,
 )
-from deforum_helpers.ui.formatting import escape
-from deforum_helpers.ui.host_options import chosen
-from deforum_helpers.ui.loading import Taken, default_settings, problem_html, report_html, saved_text, taken
+from deforum_helpers.ui.formatting import code_attribute, escape, message_of
+from deforum_helpers.ui.host_options import overrides_of
+from deforum_helpers.ui.loading import (
+    LoadResult,
+    default_settings,
+    load_over,
+    problem_html,
+    report_html,
+    saved_text,
+)
 from deforum_helpers.ui.preset_list import preset_settings
 from deforum_helpers.ui.saved_files import SavedFiles, download_html, run_settings
 from deforum_helpers.ui.service import JobService
@@ -32,18 +39,17 @@ from deforum_helpers.ui.uploads import Uploads, host_uploads
 
 Values = tuple[Any, ...]
 VIDEO_GROUP = "DeforumOutputArgs"
-NO_PLAN = '<p class="deforum-empty">There is no plan to draw yet: mend the problems that Check lists.</p>'
-PLOT_PX = 480  # about as wide as it is seen, so that its letters keep their size
+PLOT_PX = 480  # about the width at which it is shown, so that its text keeps its size
 
 
 class Answers:
-    """The tab's answers.
+    """One method for each event of the tab.
 
     Args:
-        service: keeps the jobs.
-        file_url: address of a file in this host's pages.
-        start: what the controls hold when the page is made; by default the defaults.
-        uploads: what was dropped into the tab; by default, what was dropped into a WebUI.
+        service: the jobs and the host.
+        file_url: returns the address of a file in this host's pages.
+        start: initial values of the controls; by default the defaults of the settings.
+        uploads: the dropped files; by default those of a WebUI.
     """
 
     def __init__(
@@ -61,48 +67,50 @@ class Answers:
         self._saved = SavedFiles(service.facts.output_root)
 
     def check(self, *values: Any) -> str:
-        """Return the verdict on what the controls hold."""
+        """Check the values of the controls and return the panel below Check."""
         return verdict_html(check(self._service, values))
 
-    def look(self, changed: str) -> str:
-        """Return the verdict on what the page's script says the controls hold.
+    def check_changes(self, changed: str) -> str:
+        """Check the values that the page's script sends; see `check`.
 
         Args:
-            changed: JSON object of the controls that were changed since the page was made.
+            changed: JSON object of the values that differ from the initial ones.
         """
         try:
-            return self.check(*self._told(changed))
+            return self.check(*self._current(changed))
         except SettingsError as error:
-            return verdict_html(Checked(submitted(self._start), None, error.problems))
+            return verdict_html(CheckResult(submitted_settings(self._start), None, error.problems))
 
-    def _told(self, changed: str) -> Values:
-        """Return what the controls hold.
+    def _current(self, changed: str) -> Values:
+        """Return the values of all controls.
 
         Raises:
-            SettingsError: the page names a file that was not dropped into it.
+            SettingsError: a file was not dropped into the page.
         """
         values = _object(changed)
         dropped = {name: self._uploads.of_setting(name, values[name]) for name in BOX_FIELDS & set(values)}
-        return values_of(values | dropped, self._start)
+        return with_changes(values | dropped, self._start)
 
     def generate(self, batch: bool, files: list[Path], values: Values, *, preview: bool = False) -> str:
-        """Queue what the controls hold, or all of `files`; return the verdict.
+        """Queue a job of the controls, or one of each file; return the panel below Check.
 
         Args:
-            batch: render `files` in place of `values`.
-            files: settings files, frames or films.
-            values: what the controls hold.
-            preview: let the camera move a test picture, in seconds.
+            batch: render `files` instead of `values`.
+            files: settings files, frames or videos.
+            values: of the controls.
+            preview: make motion previews.
         """
         more = {"motion_preview_mode": True} if preview else {}
         try:
-            jobs = [read_settings(path) | more for path in files] if batch else [submitted(values) | more]
-        except SettingsError as error:
-            return verdict_html(Checked(submitted(values), None, error.problems), refused=True)
-        if not jobs:
-            return _said(
-                "Batch mode is on, but no setting files are there; drop some, or switch it off.", bad=True
+            jobs = (
+                [read_settings(path) | more for path in files]
+                if batch
+                else [submitted_settings(values) | more]
             )
+        except SettingsError as error:
+            return verdict_html(CheckResult(submitted_settings(values), None, error.problems), refused=True)
+        if not jobs:
+            return _status_html(messages.BATCH_WITHOUT_FILES(), bad=True)
         if not batch:
             checked = check(self._service, values)
             if checked.prepared is None:
@@ -112,21 +120,21 @@ class Answers:
                 jobs = [self._durable(jobs[0])]
             ids = self._service.submit(jobs)
         except SettingsError as error:
-            return verdict_html(Checked(submitted(values), None, error.problems), refused=True)
+            return verdict_html(CheckResult(submitted_settings(values), None, error.problems), refused=True)
         except DeforumError as error:
-            return _said(str(error), bad=True)
-        return _said(f"Queued as {', '.join(ids)}.", queued=ids[0])
+            return _error_html(error)
+        return _status_html(messages.JOBS_QUEUED(ids=", ".join(ids)), queued=ids[0])
 
     def _durable(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return the settings with dropped images where they outlive a restart, as the job does."""
+        """Return the settings with dropped images copied to where they survive a restart, as the job does."""
         dropped = {name: settings[name] for name in BOX_FIELDS if settings.get(name)}
         return settings | {name: self._uploads.keep(path) for name, path in dropped.items()}
 
     def tick(self, state: str) -> tuple[str | None, str | None, str | None]:
-        """Return the run, the list of jobs and the tools' jobs, each None where the page shows it already.
+        """Return HTML of the run, the jobs and the tools' jobs, each None where the page is up to date.
 
         Args:
-            state: JSON of the page: the job picked, and the versions of the three parts that it shows.
+            state: JSON object with the chosen job and the versions of the three panels that the page shows.
         """
         shown = _object(state)
         jobs = self._service.jobs(panels.LISTED)
@@ -139,17 +147,17 @@ class Answers:
         return run, table, tools
 
     def act(self, command: str) -> str:
-        """Do something to a job; return what went wrong, or nothing."""
+        """Apply an action to a job; return an error panel, or an empty text."""
         wanted = _object(command)
         action, job_id = wanted.get("act"), str(wanted.get("job") or "")
         try:
             if action == "toggle":
                 action = "pause" if self._service.job(job_id).state == "running" else "resume"
-            does = self._actions().get(str(action))
-            if does:
-                does(job_id)
+            apply = self._actions().get(str(action))
+            if apply:
+                apply(job_id)
         except DeforumError as error:
-            return _said(str(error), bad=True)
+            return _error_html(error)
         return ""
 
     def _actions(self) -> Mapping[str, Callable[[str], None]]:
@@ -163,14 +171,17 @@ class Answers:
         }
 
     def fill(self, command: str, values: Values) -> tuple[Values, str]:
-        """Return the controls' values with a preset's, a job's or a stopped run's settings in them, and the report.
+        """Load settings into the controls; return the new values and the report.
 
-        Or with those that stood there before the page was loaded again, as its script has kept them.
+        Args:
+            command: JSON object with the source: a preset, a job, a run, or ("kept") values that the page's script
+                kept over a reload.
+            values: of the controls.
         """
         wanted = _object(command)
         if wanted.get("act") == "kept" and isinstance(kept := wanted.get("values"), dict):
             plain = {name: value for name, value in kept.items() if name not in BOX_FIELDS}
-            return values_of(plain, values), ""
+            return with_changes(plain, values), ""
         action, name = wanted.get("act"), str(wanted.get("name") or wanted.get("job") or "")
         try:
             if action == "preset":
@@ -178,19 +189,19 @@ class Answers:
             elif action == "use":
                 found = self._service.settings(name)
             elif action == "run":
-                found, name = self._stopped(name), f"run {name}"
+                found, name = self._resumable_settings(name), f"run {name}"
             else:
                 return values, ""
-            return self._filled(taken(name, found, default_settings()), values)
+            return _filled(load_over(name, found, default_settings()))
         except KeyError:
-            return values, _said(f"There is nothing called {name[:60]!r} to load.", bad=True)
+            return values, _status_html(messages.NOTHING_TO_LOAD(name=name[:60]), bad=True)
         except SettingsError as error:
             return values, problem_html(name, error)
         except DeforumError as error:
-            return values, _said(str(error), bad=True)
+            return values, _error_html(error)
 
-    def _stopped(self, timestring: str) -> dict[str, Any]:
-        runs = {run.timestring: run for run in self._service.stopped_runs()}
+    def _resumable_settings(self, timestring: str) -> dict[str, Any]:
+        runs = {run.timestring: run for run in self._service.resumable_runs()}
         run = runs[timestring]
         settings = run_settings(run.settings)
         return settings | {
@@ -200,7 +211,7 @@ class Answers:
         }
 
     def load(self, paths: list[Path], values: Values, *, video_only: bool = False) -> tuple[Values, str]:
-        """Return the controls' values with those of the first file in them, and the report."""
+        """Load the first of the dropped files into the controls; return the new values and the report."""
         if not paths:
             return values, ""
         try:
@@ -212,67 +223,75 @@ class Answers:
         self, name: str, found: dict[str, Any], values: Values, video_only: bool
     ) -> tuple[Values, str]:
         group = VIDEO_GROUP if video_only else None
-        return self._filled(taken(name, found, submitted(values), group=group), values)
+        return _filled(load_over(name, found, submitted_settings(values), group=group))
 
     def load_named(self, name: str, values: Values, *, video_only: bool = False) -> tuple[Values, str]:
-        """Return the same for a file that was saved from the tab."""
+        """Load a file that was saved from the tab; see `load`."""
         try:
             return self._loaded(name, self._saved.read(name), values, video_only)
         except SettingsError as error:
             return values, problem_html(name[:60], error)
 
     def save(self, name: str, values: Values) -> str:
-        """Write what the controls hold to a settings file in the output folder; return the report."""
-        settings = submitted(values)
+        """Write the values of the controls to a settings file in the output folder; return the report."""
+        settings = submitted_settings(values)
         try:
             path = self._saved.write(name, settings)
         except SettingsError as error:
             return problem_html(name[:60], error)
         except DeforumError as error:
-            return _said(str(error), bad=True)
+            return _error_html(error)
         link = download_html("Download", path.name, saved_text(settings).encode("utf-8", "replace"))
-        return f'<div class="deforum-report" role="status">Saved as {escape(path)}. {link}</div>'
+        saved = messages.SETTINGS_SAVED(path=path)
+        return (
+            f'<div class="deforum-report" role="status"{code_attribute(saved)}>{escape(saved)} {link}</div>'
+        )
 
     def reset(self, values: Values) -> tuple[Values, str]:
-        """Return what the controls of a new video hold, and the report."""
+        """Return the initial values of the controls and the report."""
         start = start_values({}, self._service.facts)
         changed = sum(new != old for new, old in zip(start, values, strict=True))
-        return start, _said(f"All settings are at their defaults; {changed} changed.")
+        return start, _status_html(messages.SETTINGS_RESET(count=changed))
 
     def set_options(self, values: Values) -> str:
-        """Let what the drawer holds apply from now on; return the report."""
+        """Apply the host's options; return the report."""
         try:
-            self._service.set_options(chosen(values))
+            self._service.set_options(overrides_of(values))
         except SettingsError as error:
             return problem_html("Options", error)
         except DeforumError as error:
-            return _said(str(error), bad=True)
-        return _said("These options hold for every film from now on.")
+            return _error_html(error)
+        return _status_html(messages.OPTIONS_APPLIED())
 
     def choices(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Return what the host offers now for each setting of `names`."""
+        """Return the choices that the host has now for each setting in `names`."""
         facts = self._service.facts_now()
         return {name: host_choices(name, facts) for name in names}
 
     def runs(self) -> list[tuple[str, str]]:
-        """Return the runs that can be continued, newest first: what they are called, and their timestrings."""
+        """Return a label and the timestring of each resumable run, newest first."""
         return [
             (f"{run.folder} (continue from frame {run.frames})", run.timestring)
-            for run in self._service.stopped_runs()
+            for run in self._service.resumable_runs()
         ]
 
-    def draw(self, names: list[str], changed: str) -> str:
-        """Return the pictures of the plan of what the page's script says the controls hold; see `look`."""
+    def plot_changes(self, names: list[str], changed: str) -> str:
+        """Plot the values that the page's script sends; see `check_changes` and `plot`."""
         try:
-            return self.plot(names, self._told(changed))
+            return self.plot(names, self._current(changed))
         except SettingsError:
-            return NO_PLAN
+            return _no_plan_html()
 
     def plot(self, names: list[str], values: Values) -> str:
-        """Return the pictures of the plan that the controls make, or what keeps it from being made."""
+        """Return plots of the schedules and of the camera, or a note that the settings have problems.
+
+        Args:
+            names: schedules to plot; empty = those that change.
+            values: of the controls.
+        """
         checked = check(self._service, values)
         if checked.prepared is None:
-            return NO_PLAN
+            return _no_plan_html()
         plan = checked.prepared.plan
         schedules = [name for name in names if name in plan.schedules.values] or changing_schedules(plan)
         return (
@@ -280,12 +299,13 @@ class Answers:
             f'<figure class="deforum-plot" id="deforum_camera_svg">{camera_svg(plan)}</figure>'
         )
 
-    def _filled(self, one: Taken, values: Values) -> tuple[Values, str]:
-        return held(one.settings), report_html(one)
+
+def _filled(result: LoadResult) -> tuple[Values, str]:
+    return control_values(result.settings), report_html(result)
 
 
 def _object(text: str) -> dict[str, Any]:
-    """Return the JSON object that the page sent; anything else is an empty one."""
+    """Return the JSON object that the page sent, or an empty one for any other text."""
     try:
         read = json.loads(text)
     except (TypeError, ValueError, RecursionError):
@@ -293,6 +313,17 @@ def _object(text: str) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def _said(sentence: str, *, bad: bool = False, queued: str = "") -> str:
-    data = f' data-queued="{escape(queued)}"' if queued else ""
-    return f'<div class="deforum-verdict {"bad" if bad else "good"}" role="status"{data}>{escape(sentence)}</div>'
+def _status_html(message: str, *, bad: bool = False, queued: str = "") -> str:
+    data = code_attribute(message) + (f' data-queued="{escape(queued)}"' if queued else "")
+    return (
+        f'<div class="deforum-verdict {"bad" if bad else "good"}" role="status"{data}>{escape(message)}</div>'
+    )
+
+
+def _error_html(error: DeforumError) -> str:
+    return _status_html(message_of(error), bad=True)
+
+
+def _no_plan_html() -> str:
+    message = messages.PLOT_WITHOUT_PLAN()
+    return f'<p class="deforum-empty"{code_attribute(message)}>{escape(message)}</p>'

@@ -1,11 +1,11 @@
-"""The boxes that files are dropped into, as the page's script makes them."""
+"""The boxes for dropped files; the page's script builds them from this table."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-SETTINGS = (".txt", ".json", ".png", ".mp4")
-FILMS = (
+SETTINGS_EXTENSIONS = (".txt", ".json", ".png", ".mp4")
+VIDEO_EXTENSIONS = (
     *(
         ".mp4",
         ".webm",
@@ -24,7 +24,7 @@ FILMS = (
     *(".asf", ".flv", ".ogv", ".3gp", ".mxf", ".dv", ".h264", ".hevc", ".mjpeg", ".ivf", ".y4m", ".nut"),
     *(".gif", ".apng", ".webp", ".avif"),
 )
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -32,26 +32,26 @@ class Box:
     """One box.
 
     Args:
-        endings: of the files that have room in it.
-        several: more than one has.
+        extensions: of the accepted files.
+        multiple: whether it accepts several files.
     """
 
-    endings: tuple[str, ...]
-    several: bool = False
+    extensions: tuple[str, ...]
+    multiple: bool = False
 
 
-# Element id of the text that holds the ids of the files -> its box.
+# Element id of the text box that holds the ids of the files -> its box.
 BOXES: dict[str, Box] = {
-    "deforum_drop": Box(SETTINGS),
-    "deforum_batch_files": Box(SETTINGS, several=True),
-    "deforum_field_init_image_box": Box(PICTURES),
-    "deforum_tool_film": Box(FILMS),
-    "deforum_tool_pictures": Box(PICTURES, several=True),
-    "deforum_tool_upscale_film": Box(FILMS),
-    "deforum_tool_depth_film": Box(FILMS),
+    "deforum_drop": Box(SETTINGS_EXTENSIONS),
+    "deforum_batch_files": Box(SETTINGS_EXTENSIONS, multiple=True),
+    "deforum_field_init_image_box": Box(IMAGE_EXTENSIONS),
+    "deforum_tool_film": Box(VIDEO_EXTENSIONS),
+    "deforum_tool_pictures": Box(IMAGE_EXTENSIONS, multiple=True),
+    "deforum_tool_upscale_film": Box(VIDEO_EXTENSIONS),
+    "deforum_tool_depth_film": Box(VIDEO_EXTENSIONS),
 }
 
 
 def boxes_for_script() -> dict[str, dict[str, object]]:
-    """Return `BOXES` as the page's script reads them."""
+    """Return `BOXES` as JSON values."""
     return {name: asdict(box) for name, box in BOXES.items()}

@@ -15,7 +15,7 @@ import gradio as gr
 
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.ui.controls import Control, number, scalar, switch, text, texts
-from deforum_helpers.ui.formatting import escape
+from deforum_helpers.ui.formatting import message_of, refusal_html
 from deforum_helpers.ui.host_options import OptionRow
 from deforum_helpers.ui.uploads import Uploads
 
@@ -25,12 +25,12 @@ MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"
 
 
 def blocks(title: str) -> Any:
-    """Return empty Blocks that tell nobody that they run."""
+    """Return empty Blocks without analytics."""
     return gr.Blocks(title=title, analytics_enabled=False)
 
 
 def own_theme() -> Any:
-    """Return the theme of the standalone page: fonts of the system, so that none is fetched."""
+    """Return the theme of the standalone page; system fonts, so that no font is fetched."""
     theme = gr.themes.Default(primary_hue="indigo", font=list(FONTS), font_mono=list(MONO_FONTS))
     return theme.set(
         button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700"
@@ -38,43 +38,43 @@ def own_theme() -> Any:
 
 
 def tabs(elem_id: str | None = None) -> Any:
-    """Return tabs of which those without room in the line stand on the next one, in their order."""
+    """Return tabs that wrap onto further lines."""
     if "overflow_behavior" in inspect.signature(gr.Tabs.__init__).parameters:
         return gr.Tabs(elem_id=elem_id, overflow_behavior="wrap")
     return gr.Tabs(elem_id=elem_id)
 
 
 def tab(title: str) -> Any:
-    """Return a tab whose controls exist before it is opened."""
+    """Return a tab whose components exist before it is opened."""
     return gr.Tab(title, render_children=True) if MAJOR >= 6 else gr.Tab(title)
 
 
 def html(value: str, elem_id: str) -> Any:
-    """Return a piece of page."""
+    """Return an HTML component."""
     if MAJOR >= 6:
         return gr.HTML(value, elem_id=elem_id, apply_default_css=False, padding=False)
     return gr.HTML(value, elem_id=elem_id)
 
 
 def files(label: str, elem_id: str, uploads: Uploads) -> Any:
-    """Return a place to drop files into, whose event gets their paths.
+    """Return a box for dropped files; its event function gets their paths.
 
-    It is a line of text with the ids of what was dropped: gradio's own boxes would take any path that a page sends.
-    The page's script makes the box of it, as `boxes` says.
+    The component is a text box with the ids of the files, because gradio's file components accept any path that a page
+    sends. The page's script turns it into a box according to `boxes.BOXES`.
     """
     made = gr.Textbox(value="", label=label, elem_id=elem_id, elem_classes=["deforum-files"], lines=2)
-    return _special(made, reads=uploads.paths)
+    return _converted(made, reads=uploads.paths)
 
 
-def _special(made: Any, **how: Callable[[Any], Any]) -> Any:
-    """Return a component with how its values are read and written; gradio sees to neither."""
-    made.deforum_values = how
-    return _left_alone(made)
+def _converted(made: Any, **converters: Callable[[Any], Any]) -> Any:
+    """Attach the functions that `EventHandler` reads and writes the component's values with, in place of gradio's."""
+    made.deforum_values = converters
+    return _unprocessed(made)
 
 
-def _left_alone(made: Any) -> Any:
-    made.preprocess = _as_it_is
-    made.do_not_save_to_config = True  # a WebUI would keep the start values in a file of its own
+def _unprocessed(made: Any) -> Any:
+    made.preprocess = _unchanged
+    made.do_not_save_to_config = True  # a WebUI would save the initial values in its ui-config.json
     return made
 
 
@@ -82,48 +82,48 @@ def field(control: Control, value: Any, choices: Sequence[str], uploads: Uploads
     """Return the component of a control.
 
     Args:
-        control: what to make.
-        value: what it holds at the start.
-        choices: of a choice, or suggestions for a line, as the host has them.
-        uploads: what was dropped into the tab.
+        control: its description.
+        value: its initial value.
+        choices: of the host, for a choice; suggestions for a line of text.
+        uploads: the files dropped into the tab.
     """
-    if control.look == "picture":
+    if control.widget == "picture":
         made = files(control.label, f"deforum_field_{control.name}", uploads)
-        return _special(made, reads=uploads.only_path, writes=uploads.id_of)
+        return _converted(made, reads=uploads.only_path, writes=uploads.id_of)
     common = {
         "label": control.label,
         "info": control.info if MAJOR >= 5 else control.info.replace("`", ""),
         "elem_id": f"deforum_field_{control.name}",
     }
-    if control.look == "checkbox":
+    if control.widget == "checkbox":
         made = gr.Checkbox(value=value, **common)
-    elif control.look == "choice":
+    elif control.widget == "choice":
         made = gr.Dropdown(choices=list(choices), value=value, **common)
-    elif control.look == "line" and choices:
+    elif control.widget == "line" and choices:
         made = gr.Dropdown(choices=list(choices), value=value, allow_custom_value=True, **common)
-    elif control.look == "slider":
+    elif control.widget == "slider":
         made = gr.Slider(control.minimum, control.maximum, value=value, step=control.step, **common)
-    elif control.look == "number":
+    elif control.widget == "number":
         made = gr.Number(value=value, **common)
     else:
         made = gr.Textbox(value=value, lines=control.lines, max_lines=max(control.lines, 12), **common)
-    # gradio would refuse a value outside its bounds in words of its own, for the whole tab at once.
-    return _special(made, reads=scalar)
+    # Read as is: gradio would fail the whole event for one value outside its bounds.
+    return _converted(made, reads=scalar)
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
-class Answering:
-    """What gradio calls for an event: sees that the values are of the kinds that the components hold, then asks.
+class EventHandler:
+    """The function that gradio calls for an event: checks the kinds of the values, then calls `answer` with them.
 
-    A value of another kind, an object above all, is a client's own work; it gets a sentence in the first piece of page
-    that the event fills, and the answer is not asked.
+    The page sends values of the right kind only; an object or another kind comes from a crafted request. It is refused
+    with a message in the first HTML output, and `answer` is not called.
 
     Args:
-        answer: gets the values, and returns one for each output.
-        inputs, outputs: components.
+        answer: takes a value for each input and returns one for each output.
+        inputs, outputs: gradio components.
     """
 
     def __init__(self, answer: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
@@ -131,40 +131,39 @@ class Answering:
         self.outputs = len(outputs)
         self._answer = answer
         self._labels = [one.label or one.elem_id for one in inputs]
-        self._reads = [_ways(one).get("reads") or _kind_of(one) for one in inputs]
-        self._writes = [_ways(one).get("writes") for one in outputs]
-        self._told = [isinstance(one, gr.HTML) for one in outputs]
-        self.__name__ = getattr(answer, "__name__", "answer")  # gradio asks for it
+        self._reads = [_converters(one).get("reads") or _reader(one) for one in inputs]
+        self._writes = [_converters(one).get("writes") for one in outputs]
+        self._is_html = [isinstance(one, gr.HTML) for one in outputs]
+        self.__name__ = getattr(answer, "__name__", "answer")  # gradio reads it
 
     def __call__(self, *values: Any) -> Any:
         try:
             read = [self._read(*one) for one in zip(self._labels, self._reads, values, strict=True)]
             answer = self._answer(*read)
         except DeforumError as error:
-            return self._refusal(str(error))
-        said = list(answer) if isinstance(answer, (tuple, list)) else [answer]
-        written = [write(one) if write else one for write, one in zip(self._writes, said, strict=True)]
+            return self._refusal(message_of(error))
+        results = list(answer) if isinstance(answer, (tuple, list)) else [answer]
+        written = [write(one) if write else one for write, one in zip(self._writes, results, strict=True)]
         return written[0] if self.outputs == 1 else written
 
     def _read(self, label: str, read: Callable[[Any], Any], value: Any) -> Any:
         try:
             return read(value)
         except DeforumError as error:
-            raise DeforumError(f"{label}: {error}") from None
+            raise DeforumError(message_of(error).at(label)) from None
 
-    def _refusal(self, sentence: str) -> Any:
-        told = self._told.index(True) if True in self._told else -1
-        said = f'<div class="deforum-verdict bad" role="alert">{escape(sentence)}</div>'
-        answers = [said if place == told else gr.update() for place in range(self.outputs)]
-        return answers[0] if self.outputs == 1 else answers
-
-
-def _ways(component: Any) -> dict[str, Callable[[Any], Any]]:
-    ways: dict[str, Callable[[Any], Any]] = getattr(component, "deforum_values", {})
-    return ways
+    def _refusal(self, message: str) -> Any:
+        first = self._is_html.index(True) if True in self._is_html else -1
+        results = [refusal_html(message) if place == first else gr.update() for place in range(self.outputs)]
+        return results[0] if self.outputs == 1 else results
 
 
-def _kind_of(component: Any) -> Callable[[Any], Any]:
+def _converters(component: Any) -> dict[str, Callable[[Any], Any]]:
+    converters: dict[str, Callable[[Any], Any]] = getattr(component, "deforum_values", {})
+    return converters
+
+
+def _reader(component: Any) -> Callable[[Any], Any]:
     if isinstance(component, gr.Textbox):
         return text
     if isinstance(component, gr.Checkbox):
@@ -174,17 +173,17 @@ def _kind_of(component: Any) -> Callable[[Any], Any]:
 
 
 def named(choices: Sequence[tuple[str, str]]) -> list[Any]:
-    """Return choices (label, value) as gradio takes them; gradio 3 shows values alone."""
+    """Return choices (label, value) in gradio's form; gradio 3 shows values only."""
     return list(choices) if MAJOR >= 4 else [value for _, value in choices]
 
 
 def choices(offered: Sequence[tuple[str, str]]) -> Any:
-    """Return what gives a list other choices; where there are none, it keeps those that it has."""
+    """Return an update that replaces the choices of a list; without any, the list keeps its choices."""
     return gr.update(choices=named(offered)) if offered else gr.update()
 
 
 def option(row: OptionRow, value: Any, prefix: str = "deforum_option") -> Any:
-    """Return the component of an option; `prefix` begins its element's id."""
+    """Return the component of an option; the id of its element begins with `prefix`."""
     common = {"label": row.label, "elem_id": f"{prefix}_{row.name}"}
     if isinstance(row.default, bool):
         made = gr.Checkbox(value=value, **common)
@@ -195,11 +194,11 @@ def option(row: OptionRow, value: Any, prefix: str = "deforum_option") -> Any:
     else:
         step = 1 if isinstance(row.default, int) else 0.01
         made = gr.Slider(row.low, row.high, value=value, step=step, **common)
-        return _special(made, reads=number)
+        return _converted(made, reads=number)
     return (
-        _special(made, reads=text)
+        _converted(made, reads=text)
         if row.choices and not isinstance(row.default, tuple)
-        else _left_alone(made)
+        else _unprocessed(made)
     )
 
 
@@ -213,39 +212,39 @@ def on(
     after: str | None = None,
     after_inputs: Sequence[Any] = (),
 ) -> None:
-    """Let an event call a function, at once and without a place in gradio's queue.
+    """Connect an event to a function, outside gradio's queue.
 
     Args:
         trigger: `button.click`, `field.change`, ...
-        answer: what is called, or None where only the script runs.
+        answer: the function, or None to run only the script.
         inputs, outputs: components.
-        script: a function in the page that runs before; what it returns are the inputs.
-        after: a function in the page that runs when the answer is there.
-        after_inputs: components whose values it gets.
+        script: JavaScript function that runs first and returns the inputs.
+        after: JavaScript function that runs when the outputs are set.
+        after_inputs: components whose values `after` gets.
     """
-    asked = Answering(answer, inputs, outputs) if answer else None
-    event = trigger(asked, list(inputs), list(outputs), **_event(script))
+    handler = EventHandler(answer, inputs, outputs) if answer else None
+    event = trigger(handler, list(inputs), list(outputs), **_event(script))
     if after:
         event.then(None, list(after_inputs), [], **_event(after))
 
 
 def _event(script: str | None) -> dict[str, Any]:
-    how: dict[str, Any] = {"queue": False}
+    options: dict[str, Any] = {"queue": False}
     if MAJOR >= 4:
-        how |= {"show_progress": "hidden", "js": script}
+        options |= {"show_progress": "hidden", "js": script}
     else:
-        how |= {"show_progress": False, "_js": script}
+        options |= {"show_progress": False, "_js": script}
     if MAJOR >= 6:
-        return how | {"api_visibility": "private"}
-    return how | {"api_name": False}
+        return options | {"api_visibility": "private"}
+    return options | {"api_name": False}
 
 
 def upload_url() -> str:
-    """Return the address to which the page's script sends what is dropped, relative to the page."""
+    """Return the address that dropped files are sent to, relative to the page."""
     return "gradio_api/upload" if MAJOR >= 5 else "upload"
 
 
 def file_url(path: Path) -> str:
-    """Return the address of a file that gradio may send, relative to the page."""
+    """Return the address of a file that gradio serves, relative to the page."""
     prefix = "gradio_api/file=" if MAJOR >= 5 else "file="
     return prefix + quote(path.as_posix())

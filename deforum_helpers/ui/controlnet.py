@@ -1,23 +1,21 @@
-"""What the tab offers for ControlNet units: the lists of a WebUI, or what our own engines have."""
+"""The preprocessors and models that the tab offers for ControlNet units."""
 
 from __future__ import annotations
 
 from deforum_helpers.controlnet.model_files import control_folders, control_names
 from deforum_helpers.controlnet.units import MODULES
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
-
-ELSEWHERE = "they need a checkpoint of Stable Diffusion (--ckpt)"
-NO_MODELS = (
-    "No ControlNet is there; put its .safetensors file into the folder ControlNet beside the checkpoint."
-)
+from deforum_helpers.ui import messages
 
 
-def offered(facts: HostFacts) -> ControlNetFacts:
-    """Return the preprocessors and models to choose from, and why there are none."""
-    why = facts.abilities.no_controlnet
-    if why:
-        return ControlNetFacts(missing=f"{why[0].upper()}{why[1:]}; {ELSEWHERE}.")
+def available(facts: HostFacts) -> ControlNetFacts:
+    """Return the preprocessors and models of the host, or the reason why it has none."""
+    reason = facts.abilities.no_controlnet
+    if reason:
+        sentence = f"{reason[0].upper()}{reason[1:]}"
+        return ControlNetFacts(missing=messages.CONTROLNET_NEEDS_CHECKPOINT(reason=sentence))
     if not facts.abilities.own_controlnet:
         return facts.controlnet
     models = control_names(control_folders(facts.model))
-    return ControlNetFacts(missing=None if models else NO_MODELS, modules=tuple(MODULES), models=models)
+    missing = None if models else messages.NO_CONTROLNET_MODELS()
+    return ControlNetFacts(missing=missing, modules=tuple(MODULES), models=models)

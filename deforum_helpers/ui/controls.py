@@ -1,7 +1,7 @@
-"""What a page may send as the value of a control: text, numbers, yes and no, and lists of texts; nothing else.
+"""The controls of the settings, and the values that a page may send for them.
 
-An object is never the value of a control of ours, so no form in which gradio or anybody else would write a file, an
-address or an update of a component can get any further.
+A value is text, a number, true or false, or a list of texts. An object is refused: gradio represents files, addresses
+and updates of components as objects, and none of those may come from a page.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.files import RepeatingObject, json_object
 from deforum_helpers.settings.predicates import sentence
 from deforum_helpers.settings.recommended import recommended_for
-from deforum_helpers.ui import controlnet
-from deforum_helpers.ui.layout import offered
+from deforum_helpers.ui import controlnet, messages
+from deforum_helpers.ui.layout import is_offered
 
 MAX_TEXT = 8 << 20
 MAX_TEXTS = 1000
@@ -29,10 +29,10 @@ MAX_NUMBER = 1e15
 
 
 def scalar(value: Any) -> Any:
-    """Return a text, a number, yes or no, or nothing.
+    """Return the value of a control if it is text, a number, a bool or None.
 
     Raises:
-        DeforumError: it is something else.
+        DeforumError: the value is of another kind.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -40,59 +40,59 @@ def scalar(value: Any) -> Any:
         return value
     if isinstance(value, str) and len(value) <= MAX_TEXT:
         return value
-    raise DeforumError(f"a control holds text, a number, or yes or no; found {_kind(value)}.")
+    raise DeforumError(messages.NOT_A_VALUE(found=_kind(value)))
 
 
 def number(value: Any) -> Any:
-    """Return a number, or nothing.
+    """Return the value of a control if it is a number or None.
 
     Raises:
-        DeforumError: it is something else.
+        DeforumError: the value is of another kind.
     """
     if isinstance(scalar(value), (bool, str)):
-        raise DeforumError(f"this control holds a number; found {_kind(value)}.")
+        raise DeforumError(messages.NOT_A_NUMBER(found=_kind(value)))
     return value
 
 
 def text(value: Any) -> str:
-    """Return a text; nothing is an empty one.
+    """Return the value of a control if it is text; None counts as empty.
 
     Raises:
-        DeforumError: it is something else.
+        DeforumError: the value is of another kind.
     """
     if value is None:
         return ""
     if isinstance(value, str) and len(value) <= MAX_TEXT:
         return value
-    raise DeforumError(f"this control holds text; found {_kind(value)}.")
+    raise DeforumError(messages.NOT_TEXT(found=_kind(value)))
 
 
 def switch(value: Any) -> bool:
-    """Return yes or no; nothing is no.
+    """Return the value of a control if it is a bool; None counts as False.
 
     Raises:
-        DeforumError: it is something else.
+        DeforumError: the value is of another kind.
     """
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise DeforumError(f"this control holds yes or no; found {_kind(value)}.")
+    raise DeforumError(messages.NOT_A_SWITCH(found=_kind(value)))
 
 
 def texts(value: Any) -> list[str]:
-    """Return a list of texts; nothing is an empty one.
+    """Return the value of a control if it is a list of texts; None counts as empty.
 
     Raises:
-        DeforumError: it is something else.
+        DeforumError: the value is of another kind.
     """
     if value is None:
         return []
     if isinstance(value, list) and len(value) <= MAX_TEXTS and all(isinstance(one, str) for one in value):
         return value
-    raise DeforumError(f"this control holds a list of texts; found {_kind(value)}.")
+    raise DeforumError(messages.NOT_A_LIST(found=_kind(value)))
 
 
 def is_scalar(value: Any) -> bool:
-    """Tell whether `scalar` takes a value."""
+    """Return whether `scalar` accepts a value."""
     try:
         scalar(value)
     except DeforumError:
@@ -101,19 +101,19 @@ def is_scalar(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    kinds = {dict: "an object", list: "a list", str: "text", bool: "yes or no"}
+    kinds = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
     return kinds.get(type(value), "another number" if isinstance(value, (int, float)) else "something else")
 
 
-Look = Literal["checkbox", "choice", "slider", "number", "line", "lines", "picture"]
+Widget = Literal["checkbox", "choice", "slider", "number", "line", "lines", "picture"]
 
 MAX_STOPS = 1000
-LONG = {"prompts": 8, "json": 4}
+TEXT_LINES = {"prompts": 8, "json": 4}
 _UNIT_FIELD = re.compile(r"cn_\d+_(module|model)")
-# Their controls hold files that were dropped; the page knows ids of these.
+# Controls that hold dropped files; the page knows only the ids of these.
 BOX_FIELDS = frozenset({"init_image_box"})
-# Controls in the order in which their values travel.
-NAMES = tuple(name for name, info in FIELDS.items() if offered(info))
+# The settings that have a control, in the order in which the values of all controls are passed.
+NAMES = tuple(name for name, info in FIELDS.items() if is_offered(info))
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,16 @@ class Control:
 
     Args:
         name: of its setting.
-        look: what it is.
-        label: its name in the tab.
+        widget: kind of its gradio component.
+        label: shown in the tab.
         info: help with unit, range and an example.
         choices: of a choice.
-        lines: height of a text box.
+        lines: height of a text box, in lines.
         minimum, maximum, step: of a slider.
     """
 
     name: str
-    look: Look
+    widget: Widget
     label: str
     info: str
     choices: tuple[str, ...] = ()
@@ -143,35 +143,35 @@ class Control:
 
 def control(info: FieldInfo) -> Control:
     """Return the control of a setting."""
-    look = _look(info)
-    bounded = look == "slider"
+    widget = _widget(info)
+    bounded = widget == "slider"
     return Control(
         name=info.name,
-        look=look,
+        widget=widget,
         label=info.label or info.name,
         info=info_text(info),
         choices=info.choices,
-        lines=LONG.get(info.kind, 3 if "prompts" in info.name else 1),
+        lines=TEXT_LINES.get(info.kind, 3 if "prompts" in info.name else 1),
         minimum=(info.minimum or 0) if bounded else 0,
         maximum=(info.maximum or 0) if bounded else 0,
         step=(info.step or 1) if bounded else 1,
     )
 
 
-def _look(info: FieldInfo) -> Look:
+def _widget(info: FieldInfo) -> Widget:
     if info.kind == "bool":
         return "checkbox"
     if info.kind == "enum":
         return "choice"
     if info.kind in ("int", "float"):
-        return "slider" if _slides(info) else "number"
+        return "slider" if _fits_slider(info) else "number"
     if info.name in BOX_FIELDS:
         return "picture"
-    return "lines" if info.kind in LONG or "prompts" in info.name else "line"
+    return "lines" if info.kind in TEXT_LINES or "prompts" in info.name else "line"
 
 
-def _slides(info: FieldInfo) -> bool:
-    """A slider needs two ends, few enough stops to hit one, and the default on a stop."""
+def _fits_slider(info: FieldInfo) -> bool:
+    """Return whether a slider suits: two bounds, few enough steps to hit each, and the default on a step."""
     if info.minimum is None or info.maximum is None or not info.step:
         return False
     stops = (info.maximum - info.minimum) / info.step
@@ -189,7 +189,7 @@ def info_text(info: FieldInfo) -> str:
     parts = [info.help, *filter(None, (sentence(info.used_when),))]
     if facts:
         parts.append(f"[{', '.join(facts)}]")
-    # Between two asterisks gradio would see emphasis.
+    # gradio would read the text between two asterisks as emphasis.
     if (
         info.kind in ("schedule", "string schedule")
         and len(info.default) <= 60
@@ -200,25 +200,25 @@ def info_text(info: FieldInfo) -> str:
 
 
 def host_choices(name: str, facts: HostFacts) -> tuple[str, ...]:
-    """Return what a host offers for a setting, or nothing where it does not matter or is not known."""
+    """Return the host's choices for a setting; empty if they do not depend on the host or are unknown."""
     if name == "sampler":
         return facts.samplers
     if name == "scheduler":
         return facts.schedulers
     if _UNIT_FIELD.fullmatch(name):
-        here = controlnet.offered(facts)
-        listed = here.modules if name.endswith("module") else here.models
+        found = controlnet.available(facts)
+        listed = found.modules if name.endswith("module") else found.models
         return tuple(dict.fromkeys((FIELDS[name].default, *listed))) if listed else ()
     return ()
 
 
-def models_of_host() -> tuple[str, ...]:
-    """Return the settings whose choices a host may change while it runs."""
+def refreshable_names() -> tuple[str, ...]:
+    """Return the settings whose choices may change while the host runs."""
     return tuple(name for name in NAMES if _UNIT_FIELD.fullmatch(name))
 
 
 def to_control(name: str, value: Any) -> Any:
-    """Return a setting's value as its control holds it: prompts are JSON text."""
+    """Return the value of a setting as the value of its control; prompts become JSON text."""
     if FIELDS[name].kind == "prompts":
         return json.dumps(value, indent=4, ensure_ascii=False)
     if name in BOX_FIELDS:
@@ -227,13 +227,13 @@ def to_control(name: str, value: Any) -> Any:
 
 
 def from_control(name: str, value: Any) -> Any:
-    """Return what a control holds as the value to submit; text that is no JSON stays text, for the check to refuse."""
+    """Return the value of a control as the value of its setting; invalid JSON stays text, which the check refuses."""
     if FIELDS[name].kind == "prompts" and isinstance(value, str):
         try:
             read = json.loads(value, object_pairs_hook=json_object)
         except (ValueError, RecursionError):
             return value
-        # As text, so that a check in another program still sees which names stand twice.
+        # Kept as text, so that a check in another program sees repeated names too.
         return read if isinstance(read, dict) and not isinstance(read, RepeatingObject) else value
     if value is None:
         return "" if FIELDS[name].kind in ("path", "text", "json") else value
@@ -242,42 +242,42 @@ def from_control(name: str, value: Any) -> Any:
     return value
 
 
-def submitted(values: Mapping[str, Any] | tuple[Any, ...]) -> dict[str, Any]:
-    """Return what the controls hold, in the order of `NAMES`, as settings to submit."""
-    held = values if isinstance(values, Mapping) else dict(zip(NAMES, values, strict=True))
-    return {name: from_control(name, value) for name, value in held.items()}
+def submitted_settings(values: Mapping[str, Any] | tuple[Any, ...]) -> dict[str, Any]:
+    """Return the values of the controls, in the order of `NAMES` or by name, as settings to submit."""
+    named = values if isinstance(values, Mapping) else dict(zip(NAMES, values, strict=True))
+    return {name: from_control(name, value) for name, value in named.items()}
 
 
-def hidden(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the settings whose controls are not shown, since they do not act, in the order of a settings file.
+def hidden_names(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the settings whose controls are hidden because they have no effect, in the order of a settings file.
 
     Args:
-        settings: what the controls hold, as `submitted` returns it; a half-typed value is anything.
+        settings: from `submitted_settings`; while a user types, a value may be invalid.
     """
     shown = acting(NAMES, settings)
     return tuple(name for name in NAMES if name not in shown)
 
 
-def held(settings: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return flat settings as the controls hold them, in the order of `NAMES`."""
+def control_values(settings: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return flat settings as values of the controls, in the order of `NAMES`."""
     return tuple(to_control(name, settings[name]) for name in NAMES)
 
 
 def default_values() -> tuple[Any, ...]:
-    """Return what the controls hold at the start."""
-    return held(defaults())
+    """Return the default values of the controls."""
+    return control_values(defaults())
 
 
 def start_values(kept: Mapping[str, Any], facts: HostFacts) -> tuple[Any, ...]:
-    """Return what the controls hold at the start: the settings that were `kept`, else what suits the host's engine.
+    """Return the initial values of the controls: the `kept` settings, else those that suit the host's engine.
 
-    Nobody means to go on with an old run by starting the program.
+    Resuming is always off, since starting the program is no wish to continue an old run.
     """
     first = kept or recommended_for(facts.abilities.unread)
-    return held({**defaults(), **first, "resume_from_timestring": False})
+    return control_values({**defaults(), **first, "resume_from_timestring": False})
 
 
-def values_of(changed: Mapping[str, Any], start: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return what the controls hold when only `changed` differ from the start; what no control holds is no change."""
-    held = {name: value for name, value in changed.items() if is_scalar(value)}
-    return tuple(held.get(name, value) for name, value in zip(NAMES, start, strict=True))
+def with_changes(changed: Mapping[str, Any], start: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the initial values with those in `changed` replaced; a value that `scalar` refuses is ignored."""
+    valid = {name: value for name, value in changed.items() if is_scalar(value)}
+    return tuple(valid.get(name, value) for name, value in zip(NAMES, start, strict=True))

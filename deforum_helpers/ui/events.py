@@ -1,4 +1,4 @@
-"""Which component calls which answer."""
+"""The events of the tab: which component calls which function."""
 
 from __future__ import annotations
 
@@ -12,53 +12,60 @@ import gradio as gr
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat
 from deforum_helpers.ui.answers import Answers
-from deforum_helpers.ui.controls import NAMES, models_of_host
-from deforum_helpers.ui.parts import Parts
+from deforum_helpers.ui.controls import NAMES, refreshable_names
+from deforum_helpers.ui.parts import TabComponents
 from deforum_helpers.ui.tool_tab import connect_tools
 
-# Text is checked when typing pauses, everything else at once.
+# Kinds of settings that are checked when typing pauses; all others are checked at once.
 TYPED = frozenset({"schedule", "string schedule", "text", "path", "prompts", "json"})
 
 
-def connect(parts: Parts, answers: Answers) -> None:
-    """Let the components of the tab do what they are for."""
-    _watch(parts, answers)
-    _runs(parts, answers)
-    _settings(parts, answers)
-    _choices(parts, answers)
-    connect_tools(parts.tools, parts.fields, parts.tool_runs, answers.tools)
-    for name, button in parts.resets.items():
-        field = parts.fields[NAMES.index(name)]
+def connect(components: TabComponents, answers: Answers) -> None:
+    """Connect the components of the tab to their functions."""
+    _watch(components, answers)
+    _runs(components, answers)
+    _settings(components, answers)
+    _choices(components, answers)
+    connect_tools(components.tools, components.fields, components.tool_runs, answers.tools)
+    for name, button in components.resets.items():
+        field = components.fields[NAMES.index(name)]
         compat.on(button.click, None, outputs=[field], script=f"() => {button.value.split()[-1]!r}")
 
 
-def _watch(parts: Parts, answers: Answers) -> None:
-    """Check as values change.
+def _watch(components: TabComponents, answers: Answers) -> None:
+    """Connect the check of changed values.
 
-    The page's script keeps the values that it is told, waits for the right moment and presses `look`, which sends them
-    as one text: gradio needs longer to gather two hundred inputs than the check takes.
+    The page's script collects the changed values, waits for a pause and clicks `look`, which sends them as one text:
+    gradio takes longer to collect two hundred inputs than the check takes.
     """
-    for name, field in zip(NAMES, parts.fields, strict=True):
+    for name, field in zip(NAMES, components.fields, strict=True):
         typed = "true" if FIELDS[name].kind in TYPED else "false"
         script = f"(value) => {{ window.deforumTab?.changed({name!r}, value, {typed}); }}"
         compat.on(field.change, None, [field], script=script)
     looked = "() => { window.deforumTab?.checked(); }"
     values = "() => window.deforumTab.values()"
-    compat.on(parts.look.click, answers.look, [parts.sent], [parts.verdict], script=values, after=looked)
-    compat.on(parts.check.click, answers.check, parts.fields, [parts.verdict], after=looked)
     compat.on(
-        parts.draw.click,
-        answers.draw,
-        [parts.plot_names, parts.sent],
-        [parts.plots],
+        components.look.click,
+        answers.check_changes,
+        [components.sent],
+        [components.verdict],
+        script=values,
+        after=looked,
+    )
+    compat.on(components.check.click, answers.check, components.fields, [components.verdict], after=looked)
+    compat.on(
+        components.draw.click,
+        answers.plot_changes,
+        [components.plot_names, components.sent],
+        [components.plots],
         script="(names) => [names, window.deforumTab.values()]",
         after="() => { window.deforumTab?.drawn(); }",
     )
-    compat.on(parts.plot_names.change, None, script="() => { window.deforumTab?.draw(); }")
+    compat.on(components.plot_names.change, None, script="() => { window.deforumTab?.draw(); }")
 
 
-def _runs(parts: Parts, answers: Answers) -> None:
-    # What the message said of an earlier press goes with each new one.
+def _runs(components: TabComponents, answers: Answers) -> None:
+    # Each also empties the message of the previous action.
     def generate(batch: bool, files: list[Path], *values: Any) -> tuple[str, str]:
         return answers.generate(batch, files, values), ""
 
@@ -68,40 +75,42 @@ def _runs(parts: Parts, answers: Answers) -> None:
     def preview(batch: bool, files: list[Path], *values: Any) -> tuple[str, str]:
         return answers.generate(batch, files, values, preview=True), ""
 
-    inputs = [parts.batch, parts.batch_files, *parts.fields]
+    inputs = [components.batch, components.batch_files, *components.fields]
     started = "() => { window.deforumTab?.started(); }"
-    for button, answer in ((parts.generate, generate), (parts.preview, preview)):
-        compat.on(button.click, answer, inputs, [parts.verdict, parts.message], after=started)
+    for button, answer in ((components.generate, generate), (components.preview, preview)):
+        compat.on(button.click, answer, inputs, [components.verdict, components.message], after=started)
     compat.on(
-        parts.tick.click,
+        components.tick.click,
         tick,
-        [parts.sent],
-        [parts.run, parts.jobs, parts.tool_runs],
+        [components.sent],
+        [components.run, components.jobs, components.tool_runs],
         script="() => window.deforumTab.state()",
         after="() => { window.deforumTab?.ticked(); }",
     )
     scripts = (
-        (parts.act, "command()", "commanded()"),
-        (parts.pause, "shown('toggle')", "acted()"),
-        (parts.cancel, "shown('cancel')", "acted()"),
+        (components.act, "command()", "commanded()"),
+        (components.pause, "shown('toggle')", "acted()"),
+        (components.cancel, "shown('cancel')", "acted()"),
     )
     for button, sent, after in scripts:
         compat.on(
             button.click,
             answers.act,
-            [parts.sent],
-            [parts.message],
+            [components.sent],
+            [components.message],
             script=f"() => window.deforumTab.{sent}",
             after=f"() => {{ window.deforumTab?.{after}; }}",
         )
 
 
-def _settings(parts: Parts, answers: Answers) -> None:
+def _settings(components: TabComponents, answers: Answers) -> None:
     def filling(trigger: Any, answer: Any, inputs: Sequence[Any], script: str | None = None) -> None:
-        """Let an event fill all controls; the page's script learns of those that no one sees, too."""
+        """Connect an event that sets all controls; afterwards the page's script gets their values, also hidden ones."""
         synced = "(...values) => { window.deforumTab?.synced(values); }"
-        outputs = [*parts.fields, parts.report]
-        compat.on(trigger, answer, inputs, outputs, script=script, after=synced, after_inputs=parts.fields)
+        outputs = [*components.fields, components.report]
+        compat.on(
+            trigger, answer, inputs, outputs, script=script, after=synced, after_inputs=components.fields
+        )
 
     def fill(command: str, *values: Any) -> tuple[Any, ...]:
         return _flat(answers.fill(command, values))
@@ -119,42 +128,45 @@ def _settings(parts: Parts, answers: Answers) -> None:
         return _flat(answers.fill(json.dumps({"act": "run", "name": timestring}), values))
 
     filling(
-        parts.fill.click,
+        components.fill.click,
         fill,
-        [parts.sent, *parts.fields],
+        [components.sent, *components.fields],
         "(sent, ...values) => [window.deforumTab.filling(values), ...values]",
     )
-    filling(parts.drop.change, drop, [parts.drop, *parts.fields])
-    filling(parts.load.click, load, [parts.file_name, *parts.fields])
-    filling(parts.load_video.click, load_video, [parts.file_name, *parts.fields])
-    filling(parts.reset.click, lambda *values: _flat(answers.reset(values)), parts.fields)
-    filling(parts.runs_use.click, resume, [parts.runs, *parts.fields])
+    filling(components.drop.change, drop, [components.drop, *components.fields])
+    filling(components.load.click, load, [components.file_name, *components.fields])
+    filling(components.load_video.click, load_video, [components.file_name, *components.fields])
+    filling(components.reset.click, lambda *values: _flat(answers.reset(values)), components.fields)
+    filling(components.runs_use.click, resume, [components.runs, *components.fields])
     compat.on(
-        parts.save.click, _with_values(answers.save, 1), [parts.file_name, *parts.fields], [parts.report]
+        components.save.click,
+        _with_values(answers.save, 1),
+        [components.file_name, *components.fields],
+        [components.report],
     )
-    if parts.options:
+    if components.options:
 
         def set_options(*values: Any) -> str:
             return answers.set_options(values)
 
-        compat.on(parts.set_options.click, set_options, parts.options, [parts.options_report])
+        compat.on(components.set_options.click, set_options, components.options, [components.options_report])
 
 
-def _choices(parts: Parts, answers: Answers) -> None:
-    """Look again at what can be chosen."""
-    models = models_of_host()
-    boxes = [parts.fields[NAMES.index(name)] for name in models]
+def _choices(components: TabComponents, answers: Answers) -> None:
+    """Connect the buttons that refresh choices."""
+    models = refreshable_names()
+    boxes = [components.fields[NAMES.index(name)] for name in models]
 
     def refresh() -> list[Any]:
         found = answers.choices(models)
         return [compat.choices([(one, one) for one in found[name]]) for name in models]
 
-    compat.on(parts.models_refresh.click, refresh, [], boxes)
+    compat.on(components.models_refresh.click, refresh, [], boxes)
     compat.on(
-        parts.runs_refresh.click,
+        components.runs_refresh.click,
         lambda: compat.choices(answers.runs()),
         [],
-        [parts.runs],
+        [components.runs],
     )
 
 
@@ -164,7 +176,7 @@ def _flat(answer: tuple[tuple[Any, ...], str]) -> tuple[Any, ...]:
 
 
 def _with_values(answer: Callable[..., Any], leading: int) -> Callable[..., Any]:
-    """Return `answer` with everything after the first `leading` arguments as one tuple."""
+    """Return `answer` as a function that passes all but the first `leading` arguments as one tuple."""
 
     def called(*arguments: Any) -> Any:
         return answer(*arguments[:leading], arguments[leading:])

@@ -1,4 +1,4 @@
-"""The standalone host's options: what a WebUI has on its settings page, as a drawer of the tab."""
+"""The options of the standalone host, which the tab shows; a WebUI has them on its settings page."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from deforum_helpers.settings.host_options import Options
 
 @dataclass(frozen=True)
 class OptionRow:
-    """One option in the drawer.
+    """One option.
 
     Args:
-        name: its name on every host.
-        label: what it is called there.
-        default: its value where nothing else was chosen.
+        name: the same on every host.
+        label: shown in the tab.
+        default: its default value.
         low, high: bounds of a number, else None.
-        choices: allowed names, else empty.
+        choices: allowed values, else empty.
     """
 
     name: str
@@ -32,7 +32,7 @@ class OptionRow:
 
 
 def option_rows() -> tuple[OptionRow, ...]:
-    """Return the options that the drawer has, in the order of their declaration."""
+    """Return the options that the tab shows, in the order of their declaration."""
     return tuple(
         OptionRow(
             each.name,
@@ -47,21 +47,21 @@ def option_rows() -> tuple[OptionRow, ...]:
     )
 
 
-def chosen(values: tuple[Any, ...]) -> dict[str, Any]:
-    """Return what the drawer holds, in the order of `option_rows`, as overrides of the options."""
+def overrides_of(values: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the values of the options, given in the order of `option_rows`, by name."""
     return {row.name: number(value) for row, value in zip(option_rows(), values, strict=True)}
 
 
 def number(value: Any) -> Any:
-    """Return a slider's value as a whole number where it is one."""
+    """Return a float without a fraction as an int, and any other value unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def fixed_facts(options: Options, output_root: Path) -> tuple[str, ...]:
-    """Return as sentences what the drawer only shows: programs and files of this machine are nothing for a page."""
+    """Return as sentences the options that a page may not set: programs and files of this machine."""
     try:
-        ffmpeg = f"Films are made by {find_ffmpeg(options.deforum_ffmpeg_location)}."
+        ffmpeg = f"Videos are encoded by {find_ffmpeg(options.deforum_ffmpeg_location)}."
     except MissingFeature as error:
         ffmpeg = str(error)
     kept = output_root / Path(options.deforum_persistent_settings_path).expanduser()
-    return ffmpeg, f"The settings to begin with are kept in {kept}."
+    return ffmpeg, f"The initial settings are kept in {kept}."

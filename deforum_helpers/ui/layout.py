@@ -1,4 +1,4 @@
-"""Where each setting stands in the tab, derived from the tab that its declaration names."""
+"""The layout of the tab: sections and lines of settings, derived from the tab that each declaration names."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from deforum_helpers.settings.model_controlnet import UNITS
 
 Shape = Literal["tabs", "accordion"]
 
-# The tabs that people know, in their order.
+# The tabs of classic Deforum, in their order.
 TABS = ("Run", "Keyframes", "Prompts", "Init", "ControlNet", "Hybrid Video", "Output")
 
-# Sections without a setting of their own.
+# Sections without settings.
 TOOL_SECTIONS = ("Video Upscaling", "Vid2depth", "Frames to Video")
 
-# Sections inside a tab, in their order; a section that is not named here is one more tab behind these.
+# Sections inside a tab, in their order; a section that is missing here becomes a tab after these.
 GROUPS: Mapping[str, tuple[tuple[Shape, tuple[str, ...]], ...]] = {
     "Run": (("accordion", ("Batch Mode, Resume and more",)),),
     "Keyframes": (
@@ -34,18 +34,18 @@ GROUPS: Mapping[str, tuple[tuple[Shape, tuple[str, ...]], ...]] = {
     "Output": (("tabs", ("Frame Interpolation", *TOOL_SECTIONS)),),
 }
 
-# What a place says while none of its settings acts.
+# The note that a section shows while none of its settings has an effect.
 IDLE: Mapping[str, str] = {
-    "Keyframes > Strength": "Guided images have their own strengths; Interpolation keeps nothing of the frame before.",
-    "Keyframes > Motion": "Nothing moves in this animation mode. 2D and 3D have a camera.",
-    "Keyframes > Anti Blur": "Only frames that are moved are sharpened, in 2D and 3D.",
-    "Keyframes > Depth Warping & FOV": "Only 3D looks at depth and has a lens: choose it as animation mode.",
-    "Init > Image Init": "The first frame starts from the input video, so that no init image is read.",
+    "Keyframes > Strength": "Guided images have their own strengths; Interpolation does not use the previous frame.",
+    "Keyframes > Motion": "There is no camera in this animation mode; choose 2D or 3D.",
+    "Keyframes > Anti Blur": "Only warped frames are sharpened, in 2D and 3D.",
+    "Keyframes > Depth Warping & FOV": "Only 3D uses depth and a field of view; choose it as the animation mode.",
+    "Init > Image Init": "The first frame starts from the init video; no init image is read.",
     "Output > Frame Interpolation": "No video is made while Skip video creation is on.",
-    "Hybrid Video": "Hybrid video works in 2D and 3D, whose frames can follow a video.",
+    "Hybrid Video": "Hybrid video works in 2D and 3D only.",
 }
 
-# Settings that share a line or come first in their section; all others follow in the order of a settings file.
+# Settings that share a line or come first in their section; all others follow, in the order of a settings file.
 LINES: tuple[tuple[str, ...], ...] = (
     ("motion_preview_mode",),
     ("sampler", "scheduler", "steps"),
@@ -138,7 +138,7 @@ class Section:
 
     Args:
         title: its label.
-        lines: names of settings, those of one line together.
+        lines: names of the settings on each line.
         groups: sections inside it; those of one group are tabs side by side, or one accordion.
     """
 
@@ -147,23 +147,23 @@ class Section:
     groups: tuple[tuple[Shape, tuple[Section, ...]], ...] = ()
 
 
-def offered(info: FieldInfo) -> bool:
-    """Tell whether the tab has a control for a setting: files can set it, and it has a place."""
+def is_offered(info: FieldInfo) -> bool:
+    """Return whether the tab has a control for a setting: files can set it, and its declaration names a tab."""
     return info.loaded and bool(info.tab)
 
 
 def sections(fields: Mapping[str, FieldInfo] = FIELDS) -> tuple[Section, ...]:
-    """Return the tabs with everything in them; each offered setting stands in exactly one place."""
+    """Return the tabs with their contents; each setting that has a control is in exactly one place."""
     by_tab: dict[str, list[str]] = {}
     for name, info in fields.items():
-        if offered(info) and info.tab != "Deforum":
+        if is_offered(info) and info.tab != "Deforum":
             by_tab.setdefault(info.tab, []).append(name)
     titles = dict.fromkeys([*TABS, *(tab.split(" > ")[0] for tab in by_tab)])
     return tuple(_tab(title, by_tab) for title in titles)
 
 
 def names_in_tab() -> tuple[str, ...]:
-    """Return all settings of the tab as one meets them, from its first tab to its last."""
+    """Return all settings of the tab in the order of the page."""
 
     def names(section: Section) -> Iterator[str]:
         yield from (name for line in section.lines for name in line)
@@ -189,7 +189,7 @@ def _tab(title: str, by_tab: Mapping[str, list[str]]) -> Section:
 
 
 def _lines(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Sort names into lines: those of `LINES` first, in its order; then each alone, in the order given."""
+    """Arrange names into lines: those in `LINES` first, in its order; then the others, one to a line, as given."""
     ordered = sorted(names, key=lambda name: _PLACE.get(name, len(_PLACE)))
     lines: list[list[str]] = []
     last: int | None = None

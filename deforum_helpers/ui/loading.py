@@ -1,4 +1,4 @@
-"""Settings into the tab and out of it: files of any year, frames and films of ours, presets, stopped runs."""
+"""Loading settings into the tab, from files of any version, frames, videos, presets and runs; and saving them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deforum_helpers.core.errors import Problem, SettingsError, alike, told
+from deforum_helpers.core.errors import Problem, SettingsError, group_problems, summary_of
 from deforum_helpers.settings import (
     FIELDS,
     Loaded,
@@ -27,18 +27,18 @@ MAX_LISTED = 12
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Settings that go into the controls, and what a person should know of how they were read.
+class LoadResult:
+    """Settings for the controls, and a report on how they were read.
 
     Args:
-        source: the file's name, or what else they came from.
+        source: name of the file, preset, job or run.
         settings: by flat name, one per control.
-        changed: names whose value differs from what the controls held.
-        unknown: names that are no settings.
-        notes: how old notations were read; not what is `unknown`.
-        left_out: problems of values that were not taken.
-        ignored: settings that change nothing here, and why.
-        different: what will look different from classic Deforum.
+        changed: names of settings whose value differs from the one before.
+        unknown: names that are not settings.
+        notes: how older notations were converted; without `unknown`.
+        left_out: problems of the values that were rejected.
+        ignored: settings without an effect on this video, with the reason.
+        different: what will differ from classic Deforum.
     """
 
     source: str
@@ -51,21 +51,21 @@ class Taken:
     different: tuple[str, ...] = ()
 
 
-def taken(
+def load_over(
     source: str, submitted: Mapping[str, Any], current: Mapping[str, Any], *, group: str | None = None
-) -> Taken:
-    """Return what becomes of the controls when `submitted` is loaded over `current`.
+) -> LoadResult:
+    """Return `current` with the settings in `submitted` replaced.
 
-    A setting that `submitted` does not name keeps its current value; one that cannot be used does too.
+    A setting that `submitted` does not name, or whose value is invalid, keeps its current value.
 
     Args:
-        source: what it came from, for the report.
-        submitted: settings of any year and notation.
+        source: for the report.
+        submitted: settings of any version and notation.
         current: by flat name, one per control.
-        group: take only settings of this group.
+        group: replace only settings of this group.
 
     Raises:
-        SettingsError: not even the good values can be read.
+        SettingsError: the settings cannot be read at all.
     """
     change = modernised(submitted)
     wanted = {
@@ -80,7 +80,7 @@ def taken(
     report = file_report({} if KNOWN_NAMES.isdisjoint(told) else told, _without_problems(settings))
     listed = {name: value for name, value in loaded.unknown.items() if not name.startswith("deforum_")}
     notes = [note for note in (*change.notes, *loaded.notes) if note not in unknown_warnings(listed)]
-    return Taken(
+    return LoadResult(
         source,
         settings,
         changed=tuple(name for name in NAMES if settings[name] != current[name]),
@@ -93,7 +93,7 @@ def taken(
 
 
 def _without_problems(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings with defaults for those that are wrong: the controls may have held anything before."""
+    """Return the settings with defaults for invalid values, which the controls may have held before."""
     loaded, problems = examine_settings(settings)
     bad = {problem.setting for problem in problems}
     flat = flat_settings(loaded.settings)
@@ -105,7 +105,7 @@ def _asked(name: str, group: str | None) -> bool:
 
 
 def _readable(values: Mapping[str, Any]) -> tuple[Loaded, tuple[Problem, ...]]:
-    """Read what can be read; what cannot is left out, setting by setting, with its problem."""
+    """Load the valid settings; return them and the problems of the others."""
     try:
         return load_settings(values), ()
     except SettingsError as error:
@@ -113,32 +113,32 @@ def _readable(values: Mapping[str, Any]) -> tuple[Loaded, tuple[Problem, ...]]:
         if not named:
             raise
         left = {name: value for name, value in values.items() if name not in named}
-        if KNOWN_NAMES.isdisjoint(left):  # which alone would be no settings at all
+        if KNOWN_NAMES.isdisjoint(left):  # load_settings refuses an object without any known name
             return replace(load_settings({}), unknown=left), error.problems
         loaded, more = _readable(left)
         return loaded, (*error.problems, *more)
 
 
 def default_settings() -> dict[str, Any]:
-    """Return every control's default: what a film's settings are loaded over."""
+    """Return the default of every control; a job's settings are loaded over them."""
     return {name: value for name, value in defaults().items() if name in NAMES}
 
 
-def report_html(one: Taken) -> str:
-    """Return what was loaded, changed, migrated, unknown and left out."""
+def report_html(one: LoadResult) -> str:
+    """Return the report as HTML: changed, converted, unknown and rejected settings."""
     parts = [f"<b>{escape(one.source)}</b>: {_count(len(one.changed), 'setting')} changed."]
-    parts.append(_list("Not taken", [problem.message for problem in one.left_out], bad=True))
-    parts.append(_list("Read from an older notation, or worth knowing", list(one.notes)))
-    parts.append(_list("Unknown, without effect", list(one.unknown)))
-    parts.append(_list("Without effect on this film", list(one.ignored)))
+    parts.append(_list("Rejected", [problem.message for problem in one.left_out], bad=True))
+    parts.append(_list("Notes", list(one.notes)))
+    parts.append(_list("Unknown settings, ignored", list(one.unknown)))
+    parts.append(_list("No effect on this video", list(one.ignored)))
     parts.append(_list("Changed", [_label(name) for name in one.changed]))
-    parts.append(_list("Looks different from classic Deforum", list(one.different)))
+    parts.append(_list("Different from classic Deforum", list(one.different)))
     return f'<div class="deforum-report" role="status">{"".join(parts)}</div>'
 
 
 def problem_html(source: str, error: SettingsError) -> str:
     """Return the report of a file that could not be loaded."""
-    rows = _list("Nothing was loaded", list(map(told, alike(error.problems))), bad=True)
+    rows = _list("Nothing was loaded", list(map(summary_of, group_problems(error.problems))), bad=True)
     return f'<div class="deforum-report" role="status"><b>{escape(source)}</b>{rows}</div>'
 
 
@@ -146,8 +146,8 @@ def _label(name: str) -> str:
     return FIELDS[name].label or name
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _list(title: str, rows: list[str], *, bad: bool = False) -> str:
@@ -160,6 +160,6 @@ def _list(title: str, rows: list[str], *, bad: bool = False) -> str:
 
 
 def saved_text(settings: Mapping[str, Any]) -> str:
-    """Return submitted settings as a settings file."""
+    """Return submitted settings as the text of a settings file."""
     saved = {name: settings[name] for name in FIELDS if name in settings and FIELDS[name].saved}
     return json.dumps(saved, indent=4, ensure_ascii=False) + "\n"

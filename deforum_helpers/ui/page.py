@@ -1,4 +1,4 @@
-"""The tab as a page of its own, at `/` of our server."""
+"""The tab as a standalone page, at `/` of Deforum's own server."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from deforum_helpers.ui.tab import make_tab
 from deforum_helpers.ui.uploads import Uploads
 
 STYLE = bundled("style.css")
-# A WebUI loads each as a script of its own, too, in the order of their names, though any will do.
+# A WebUI loads these files by itself, in the order of their names; they work in any order.
 SCRIPTS = tuple(sorted(bundled("javascript").glob("*.js")))
-# gradio keeps wide margins, which three controls in a line have better use for.
+# gradio's wide margins would leave too little room for three controls in a line.
 WIDE = "\n.gradio-container > .main.fillable.app { max-width: 1800px; }\n"
 
 
 def mount(app: Any, service: JobService, uploads: Uploads, module: str = "") -> dict[int, Event]:
-    """Serve the tab at `/` of the FastAPI app `app`, behind every route that it has already.
+    """Serve the tab at `/` of the FastAPI app `app`, after the routes that it already has.
 
-    gradio only makes the page: what its events call is returned, for a route of our own to call.
+    gradio serves the page only; the functions of its events are returned by number, for a route of this project to
+    call.
 
     Args:
-        app: our own app.
-        service: what the tab asks for everything.
-        uploads: what is dropped into it.
-        module: JavaScript module that the page runs as well.
+        app: the server's app.
+        service: the jobs and the host.
+        uploads: the files dropped into the tab.
+        module: text of a further JavaScript module for the page.
     """
     made = make_tab(service, uploads)
     scripts = "".join(f"<script>{script.read_text(encoding='utf-8')}</script>" for script in SCRIPTS)
@@ -50,4 +51,4 @@ def mount(app: Any, service: JobService, uploads: Uploads, module: str = "") -> 
         css=STYLE.read_text(encoding="utf-8") + WIDE,
         head=head,
     )
-    return {number: one.fn for number, one in made.fns.items() if isinstance(one.fn, compat.Answering)}
+    return {number: one.fn for number, one in made.fns.items() if isinstance(one.fn, compat.EventHandler)}

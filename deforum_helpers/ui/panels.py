@@ -1,4 +1,4 @@
-"""The run that is looked at and the list of jobs, as HTML."""
+"""The panels of the shown run and of the jobs, as HTML."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from deforum_helpers.ui.service import JobService, JobView
 
 PREVIEW_PX = 640
 LISTED = 50
-# Stands in for the video until that is there.
+# Kind of the output that is offered until the video exists.
 PREVIEW = "preview_video"
 FileUrl = Callable[[Path], str]
 
 
 def chosen_job(jobs: Sequence[JobView], watched: str) -> JobView | None:
-    """Return the job to show: the one that was picked, else the running one, else the one that moved last."""
+    """Return the job to show: the `watched` one, else a running, paused or queued one, else the first."""
     for wanted in (
         lambda job: job.id == watched,
         lambda job: job.state == "running",
@@ -39,7 +39,7 @@ def chosen_job(jobs: Sequence[JobView], watched: str) -> JobView | None:
 
 
 def in_order(jobs: Sequence[JobView]) -> tuple[JobView, ...]:
-    """Return the jobs as they are listed: what runs, what waits in the order of its turn, then the others as given."""
+    """Return the jobs in the order of the list: the running one, queued ones by position, then the others as given."""
 
     def place(job: JobView) -> tuple[int, int]:
         if job.state == "running":
@@ -50,12 +50,12 @@ def in_order(jobs: Sequence[JobView]) -> tuple[JobView, ...]:
 
 
 def version(*parts: object) -> str:
-    """Return a short mark that differs when what is shown differs."""
+    """Return a short hash of what a panel shows; the page keeps a panel while its version is the same."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def run_version(service: JobService, job: JobView | None) -> str:
-    """Return the mark of `run_html`; finding it reads no picture."""
+    """Return the version of `run_html`, without reading an image."""
     if job is None:
         return version("nothing")
     frame = service.newest_frame(job.id)
@@ -63,40 +63,40 @@ def run_version(service: JobService, job: JobView | None) -> str:
 
 
 def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str:
-    """Return the panel of one run: picture or film, progress, what it says."""
+    """Return the panel of a run: newest frame or video, progress, links, warnings."""
     mark = run_version(service, job)
     if job is None:
         return (
             f'<section class="deforum-run" data-version="{mark}" aria-label="Run">'
-            '<p class="deforum-empty">Nothing was rendered yet. Pick a preset, press Generate.</p></section>'
+            '<p class="deforum-empty">Nothing rendered yet. Choose a preset and press Generate.</p></section>'
         )
     files = _files(service, job)
     video = files.get("video")
-    picture = _film_html(video, file_url) if video else _frame_html(service.newest_frame(job.id), job)
+    image = _video_html(video, file_url) if video else _frame_html(service.newest_frame(job.id), job)
     return (
         f'<section class="deforum-run {job.state}" data-version="{mark}" data-job="{escape(job.id)}" '
         f'data-state="{job.state}" aria-label="Run">'
-        f"{_mark_html(job)}{picture}{progress_html(job)}{_links_html(service, job, files, file_url)}"
+        f"{_mark_html(job)}{image}{progress_html(job)}{_links_html(service, job, files, file_url)}"
         f"{warnings_html(job.warnings)}</section>"
     )
 
 
 def _mark_html(job: JobView) -> str:
-    return '<p class="deforum-mark">Motion preview: nothing is generated</p>' if job.preview else ""
+    return '<p class="deforum-mark">Motion preview: no images are generated</p>' if job.preview else ""
 
 
 def _files(service: JobService, job: JobView) -> Mapping[str, Path]:
-    """Return the files that can be shown; of a job that has not ended only the film of the frames so far."""
+    """Return the files to show; of an unfinished job only the video of the frames so far."""
     found = service.files(job.id)
     if job.state in ("done", "failed", "cancelled"):
         return found
     return {PREVIEW: found[PREVIEW]} if PREVIEW in found else {}
 
 
-def _film_html(video: Path, file_url: FileUrl) -> str:
+def _video_html(video: Path, file_url: FileUrl) -> str:
     return (
         '<video class="deforum-film" controls autoplay loop muted playsinline preload="auto" '
-        f'src="{escape(file_url(video))}" aria-label="The finished film"></video>'
+        f'src="{escape(file_url(video))}" aria-label="Finished video"></video>'
     )
 
 
@@ -112,7 +112,7 @@ def _frame_html(frame: Path | None, job: JobView) -> str:
 
 
 def preview_jpeg(frame: Path, longest_px: int = PREVIEW_PX) -> bytes | None:
-    """Return a frame as a JPEG of at most `longest_px`, or None if it is gone meanwhile."""
+    """Return a frame as a JPEG whose longer side is at most `longest_px`, or None if the file no longer exists."""
     from PIL import Image
 
     jpeg = io.BytesIO()
@@ -127,7 +127,7 @@ def preview_jpeg(frame: Path, longest_px: int = PREVIEW_PX) -> bytes | None:
 
 
 def progress_html(job: JobView) -> str:
-    """Return the bar, the line and the message of a job."""
+    """Return the progress bar, the status line and the message of a job."""
     share = 1.0 if job.state == "done" else job.frame / job.max_frames if job.max_frames else 0.0
     state = job_words(job)
     message = "" if job.message == f"{state}." else job.message
@@ -143,7 +143,7 @@ def progress_html(job: JobView) -> str:
 
 
 def job_words(job: JobView) -> str:
-    """Return what a job does, in a word or two."""
+    """Return the state of a job in a few words."""
     if job.state in ("done", "failed", "cancelled"):
         return job.state.capitalize()
     paused = job.state == "paused"
@@ -159,14 +159,19 @@ def _links_html(service: JobService, job: JobView, files: Mapping[str, Path], fi
     if service.opens_folders and job.folder:
         links.append(button_html("folder", job.id, "Open folder"))
     if not job.tool:
-        links.append(button_html("use", job.id, "Use these settings"))
+        links.append(button_html("use", job.id, "Load these settings"))
     return (
         f'<p class="deforum-links">{" ".join(links)}</p>{_folder_html(service.facts.output_root, job.folder)}'
     )
 
 
 def file_links(files: Mapping[str, Path], file_url: FileUrl) -> list[str]:
-    """Return a link to each file that the tab offers, by the names of their kinds."""
+    """Return a download link for each file that the tab offers.
+
+    Args:
+        files: by the names of their kinds.
+        file_url: returns the address of a file.
+    """
     offered = {name: kind for name, kind in KINDS.items() if kind.downloadable}
     if "video" not in files:
         offered[PREVIEW] = KINDS[PREVIEW]
@@ -179,7 +184,7 @@ def file_links(files: Mapping[str, Path], file_url: FileUrl) -> list[str]:
 
 
 def _folder_html(output_root: Path, folder: Path | None) -> str:
-    """Return the folder as it is found from the output folder, whose own place the help tells."""
+    """Return the folder relative to the output folder, which the help names."""
     if folder is None:
         return ""
     inside = folder.relative_to(output_root) if folder.is_relative_to(output_root) else folder
@@ -188,14 +193,14 @@ def _folder_html(output_root: Path, folder: Path | None) -> str:
 
 DOCK = """<div class="deforum-dock" role="group" aria-label="Run">
 <button type="button" class="deforum-button" data-act="reach" data-job="deforum_interface">
-<img alt="" hidden><span>Picture</span></button>
+<img alt="" hidden><span>Preview</span></button>
 <div><div class="deforum-bar"><span></span></div><p></p></div>
 <button type="button" class="deforum-button" data-act="reach" data-job="deforum_left">Settings</button>
 <button type="button" class="deforum-button deforum-first" data-act="generate">Generate</button></div>"""
 
 
 def jobs_html(jobs: Sequence[JobView]) -> str:
-    """Return the list of jobs with what can be done to each."""
+    """Return the list of jobs with their buttons."""
     rows = "".join(_row_html(job) for job in in_order(jobs))
     body = rows or '<tr><td colspan="4" class="deforum-empty">No jobs yet.</td></tr>'
     return (
@@ -205,14 +210,14 @@ def jobs_html(jobs: Sequence[JobView]) -> str:
     )
 
 
-# What can be done to a job in a state: what it is called, and its command.
+# State of a job -> the command and the label of each of its buttons.
 ACTIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "queued": (("cancel", "Cancel"), ("up", "Move up")),
     "paused": (("resume", "Resume"), ("cancel", "Cancel")),
     "running": (("pause", "Pause"), ("cancel", "Cancel")),
-    "done": (("show", "Show"), ("use", "Use settings"), ("forget", "Delete")),
-    "failed": (("show", "Show"), ("resume", "Resume"), ("use", "Use settings"), ("forget", "Delete")),
-    "cancelled": (("show", "Show"), ("resume", "Resume"), ("use", "Use settings"), ("forget", "Delete")),
+    "done": (("show", "Show"), ("use", "Load settings"), ("forget", "Remove")),
+    "failed": (("show", "Show"), ("resume", "Resume"), ("use", "Load settings"), ("forget", "Remove")),
+    "cancelled": (("show", "Show"), ("resume", "Resume"), ("use", "Load settings"), ("forget", "Remove")),
 }
 
 
@@ -225,7 +230,7 @@ def _row_html(job: JobView) -> str:
     )
     state, kind = job_words(job), ", motion preview" if job.preview else f", {job.tool}" if job.tool else ""
     message = f'<div class="deforum-message">{escape(job.message)}</div>' if job.message else ""
-    if job.message.startswith(f"{state} "):  # "Cancelled before it began."
+    if job.message.startswith(f"{state} "):  # as in "Cancelled before it started."
         state = ""
     return (
         f'<tr class="{job.state}" data-job="{escape(job.id)}"><th scope="row">{escape(job.title or job.id)}'
@@ -235,7 +240,7 @@ def _row_html(job: JobView) -> str:
 
 
 def button_html(action: str, job_id: str, label: str) -> str:
-    """Return a button that lets the page's script send `action` for a job."""
+    """Return a button that sends `action` for a job."""
     return (
         f'<button type="button" class="deforum-button" data-act="{action}" data-job="{escape(job_id)}" '
         f'aria-label="{escape(label)}: {escape(job_id)}">{escape(label)}</button>'

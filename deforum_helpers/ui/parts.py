@@ -1,4 +1,4 @@
-"""The components of the tab that something happens to."""
+"""The components of the tab that have events or change."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deforum_helpers.ui.tool_tab import ToolPart
+from deforum_helpers.ui.tool_tab import ToolComponents
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Gradio components by what they are for.
+class TabComponents:
+    """Gradio components by purpose.
 
     Args:
         fields: one per setting, in the order of `controls.NAMES`.
-        resets: setting -> the button that sets it back.
+        resets: setting -> its reset button.
         tools: of the tab Output.
-        tool_runs: where what they do is shown.
-        options: one per option, in the order of `options.option_rows`; empty where the host has them.
+        tool_runs: panel of the tools' jobs.
+        options: one per option, in the order of `host_options.option_rows`; empty in a WebUI.
     """
 
     fields: tuple[Any, ...]
     resets: Mapping[str, Any]
     options: tuple[Any, ...]
-    tools: tuple[ToolPart, ...]
+    tools: tuple[ToolComponents, ...]
     tool_runs: Any
     batch: Any
     batch_files: Any

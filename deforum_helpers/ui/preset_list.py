@@ -1,4 +1,4 @@
-"""The presets: settings files with a name, a sentence and a still, in config/presets."""
+"""The presets: settings files with a title, a description and a thumbnail, in config/presets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deforum_helpers.core.bundled import bundled
 from deforum_helpers.settings import read_settings_file
 from deforum_helpers.ui.formatting import escape
 
-SAID = (
+STATUS_LINE = (
     '<p class="deforum-preset-said" role="status" hidden><span></span> '
     '<button type="button" class="deforum-button" data-act="undo" hidden>Undo</button></p>'
 )
@@ -22,12 +22,12 @@ FOLDER = bundled("config/presets")
 
 @dataclass(frozen=True)
 class Preset:
-    """A film to start from.
+    """A preset.
 
     Args:
-        name: stem of its files.
-        title: what it is called.
-        about: one sentence on what moves.
+        name: of its files, without the extension.
+        title: shown on its card.
+        about: one sentence that describes the video.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Preset:
 
     @property
     def moving(self) -> Path:
-        """The still as the preset's camera moves it, if somebody has made it (tools/preset_thumbnails.py)."""
+        """The animated thumbnail, if it exists (tools/preset_thumbnails.py makes it)."""
         return FOLDER / f"{self.name}.webp"
 
 
 @lru_cache
 def presets() -> tuple[Preset, ...]:
-    """Return the presets in the order of their list, index.json."""
+    """Return the presets in the order of index.json."""
     listed = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))
     return tuple(Preset(**one) for one in listed)
 
@@ -59,7 +59,7 @@ def preset_settings(name: str) -> dict[str, Any]:
     """Return the settings of the preset `name`.
 
     Raises:
-        KeyError: there is none.
+        KeyError: no preset has this name.
     """
     found = {preset.name: preset for preset in presets()}
     return read_settings_file(found[name].path)
@@ -67,9 +67,9 @@ def preset_settings(name: str) -> dict[str, Any]:
 
 @lru_cache
 def presets_html() -> str:
-    """Return the picker."""
+    """Return the cards of the presets and the status line above them."""
     cards = "".join(map(_card, presets()))
-    return f'{SAID}<div class="deforum-presets">{cards}</div>'
+    return f'{STATUS_LINE}<div class="deforum-presets">{cards}</div>'
 
 
 def _card(preset: Preset) -> str:
@@ -81,7 +81,7 @@ def _card(preset: Preset) -> str:
 
 
 def _thumbnail(preset: Preset) -> str:
-    """Return the moving thumbnail, and for those who want nothing to move the still."""
+    """Return the animated thumbnail, with the still for browsers that ask for reduced motion."""
     if not preset.still.is_file():
         return ""
     still = _inline(preset.still, "image/jpeg")

@@ -1,4 +1,4 @@
-"""What the tab needs of whoever keeps the jobs."""
+"""The interface between the tab and the queue."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class JobView:
 
     Args:
         id: its id.
-        state: what became of it so far.
-        phase: what it does now, in the word that the API has for it; `progress.state_words` has those for people.
-        fraction: share of the phase that is done, 0..1.
-        frame, max_frames: finished frames, and those of the whole film.
-        eta_seconds, seconds_per_frame: 0 where nothing is known.
-        message: why it ended as it did, or empty.
-        warnings: plain sentences.
+        state: its state.
+        phase: its phase as the API names it; `progress.state_words` turns it into text.
+        fraction: finished share of the phase, 0..1.
+        frame, max_frames: number of finished frames and of all frames.
+        eta_seconds, seconds_per_frame: 0 = unknown.
+        message: why it ended, or empty.
+        warnings: full sentences.
         title: its folder or batch name.
         folder: the folder of its files, or None.
-        position: place in the queue from 0, or None.
+        position: number of jobs before it in the queue, or None.
         updates: grows with every change.
-        cancelling: it was told to end and has not ended yet.
-        preview: it is a motion preview, for which nothing is generated.
-        tool: name of the tool that it runs, or empty where it is a video.
+        cancelling: whether it was cancelled and has not ended yet.
+        preview: whether it is a motion preview.
+        tool: name of the tool that it runs; empty for a video.
     """
 
     id: str
@@ -55,8 +55,15 @@ class JobView:
 
 
 @dataclass(frozen=True)
-class StoppedRun:
-    """A run that can be continued: the settings file it wrote, the folder's name, and its first missing frame."""
+class ResumableRun:
+    """A run that can be resumed.
+
+    Args:
+        timestring: of the run.
+        folder: name of its folder.
+        settings: its settings file.
+        frames: number of its first missing frame.
+    """
 
     timestring: str
     folder: str
@@ -65,28 +72,28 @@ class StoppedRun:
 
 
 class Event(Protocol):
-    """What an event of the tab calls, of so many values and with so many answers.
+    """The function of an event of the tab, with the number of its inputs and outputs.
 
-    It takes whatever a page may send as a value: one that no control holds is answered with a sentence.
+    It accepts any JSON value that a page may send; a value of the wrong kind is answered with a message.
     """
 
     inputs: int
     outputs: int
 
     def __call__(self, *values: Any) -> Any:
-        """Return the answer, or a list of them where there are several."""
+        """Return the output, or a list of outputs if there are several."""
         ...
 
 
 class JobService(Protocol):
-    """Checks, queues and shows jobs. Every method may be called from any thread and returns soon.
+    """Checks, queues and lists jobs. Every method may be called from any thread and returns quickly.
 
-    All raise `DeforumError` with a plain sentence where they cannot do it.
+    A method that fails raises `DeforumError` with a full sentence.
 
     Attributes:
-        facts: of the host.
-        keeps_options: it has options of its own; a WebUI has them on its settings page.
-        opens_folders: the browser and the files are on one machine, and the one at the browser may see all files.
+        facts: about the host.
+        keeps_options: whether the tab shows the host's options; a WebUI has them on its settings page.
+        opens_folders: whether the browser runs on this machine and its user may see all files.
     """
 
     facts: HostFacts
@@ -94,15 +101,15 @@ class JobService(Protocol):
     opens_folders: bool
 
     def facts_now(self) -> HostFacts:
-        """Return the facts as they are now: people add models while a WebUI runs."""
+        """Return current facts: models may have been added since the start."""
         ...
 
     def check(self, settings: Mapping[str, Any]) -> Prepared:
-        """Return the planned job, or raise `SettingsError` with every problem."""
+        """Return the planned job; raise `SettingsError` with all problems."""
         ...
 
     def submit(self, settings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-        """Queue jobs, all of them or none; return their ids."""
+        """Queue all jobs or none; return their ids."""
         ...
 
     def submit_tool(
@@ -112,13 +119,13 @@ class JobService(Protocol):
 
         Args:
             tool: its name.
-            arguments: other than its files.
-            dropped: files that were dropped into the page, by the argument that they are for; the job keeps a copy.
+            arguments: without its files.
+            dropped: files that were dropped into the page, by the name of their argument; the job keeps copies.
         """
         ...
 
     def jobs(self, limit: int) -> tuple[JobView, ...]:
-        """Return the unfinished jobs, and the `limit` newest of the others; newest first."""
+        """Return all unfinished jobs and the `limit` newest of the others, newest first."""
         ...
 
     def job(self, job_id: str) -> JobView:
@@ -126,53 +133,53 @@ class JobService(Protocol):
         ...
 
     def settings(self, job_id: str) -> dict[str, Any]:
-        """Return the settings that a job was submitted with; that of a tool has none."""
+        """Return the settings that a job was submitted with; a tool's job has none."""
         ...
 
     def cancel(self, job_id: str) -> None:
-        """End a job; its frames become a film."""
+        """End a job; its frames become a video."""
         ...
 
     def pause(self, job_id: str) -> None:
-        """Stop a job at the next frame until it is resumed."""
+        """Stop a job at its next frame until it is resumed."""
         ...
 
     def resume(self, job_id: str) -> None:
-        """Let a paused, failed or cancelled job go on from its last frame."""
+        """Continue a paused, failed or cancelled job at its first missing frame."""
         ...
 
     def move_up(self, job_id: str) -> None:
-        """Let a queued job change places with the one before it."""
+        """Swap a queued job with the one before it."""
         ...
 
     def forget(self, job_id: str) -> None:
-        """Take a finished job off the list; its files stay."""
+        """Remove a finished job from the list; its files stay."""
         ...
 
     def newest_frame(self, job_id: str) -> Path | None:
-        """Return the picture with the highest number, or None."""
+        """Return the frame with the highest number, or None."""
         ...
 
     def files(self, job_id: str) -> Mapping[str, Path]:
         """Return the finished files other than frames, by the names of their kinds (`output.kinds.KINDS`)."""
         ...
 
-    def stopped_runs(self) -> tuple[StoppedRun, ...]:
-        """Return the runs on disk that can be continued, newest first."""
+    def resumable_runs(self) -> tuple[ResumableRun, ...]:
+        """Return the resumable runs on disk, newest first."""
         ...
 
     def options(self) -> Options:
-        """Return the options that hold for jobs of the tab."""
+        """Return the options that apply to jobs of the tab."""
         ...
 
     def set_options(self, overrides: Mapping[str, Any]) -> None:
-        """Change options for all jobs to come, also after a restart; raise `SettingsError` for wrong values."""
+        """Change options for all later jobs, also after a restart; raise `SettingsError` for invalid values."""
         ...
 
     def open_folder(self, job_id: str) -> None:
-        """Show the folder of a job's files in the desktop's file browser."""
+        """Open the folder of a job's files in the desktop's file manager."""
         ...
 
     def expected_seconds(self, prepared: Prepared) -> float | None:
-        """Return how long a job will take at the pace of the last ones, or None if there were none."""
+        """Return the estimated time of a job in seconds, from the pace of earlier jobs, or None without any."""
         ...

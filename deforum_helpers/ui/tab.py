@@ -1,4 +1,4 @@
-"""The tab: controls made from the settings, and the panels beside them."""
+"""The components of the tab: controls of the settings on the left, run and jobs on the right."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from deforum_helpers.pipeline.last_settings import kept_settings
+from deforum_helpers.pipeline.last_settings import load_last_settings
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat, controlnet
 from deforum_helpers.ui.answers import Answers
@@ -20,16 +20,16 @@ from deforum_helpers.ui.formatting import escape, model_html
 from deforum_helpers.ui.host_options import fixed_facts, option_rows
 from deforum_helpers.ui.layout import IDLE, Section, sections
 from deforum_helpers.ui.panels import DOCK
-from deforum_helpers.ui.parts import Parts
+from deforum_helpers.ui.parts import TabComponents
 from deforum_helpers.ui.preset_list import presets_html
 from deforum_helpers.ui.service import JobService
-from deforum_helpers.ui.tool_tab import TOOLS, ToolPart
+from deforum_helpers.ui.tool_tab import TOOLS, ToolComponents
 from deforum_helpers.ui.uploads import Uploads
 
 NOTES = """Keys are frames, values are prompts: <code>{"0": "a lake at dawn", "60": "a forest in autumn"}</code>.
-Keys may count from the end: <code>"max_f-10"</code>. What follows <code>--neg</code> is not wanted in the picture;
-<code>(word:1.3)</code> weighs a word, <code>`expression`</code> is filled in per frame."""
-# Schedules that a click sets back to "nothing happens".
+Keys may count from the end: <code>"max_f-10"</code>. Text after <code>--neg</code> is the negative prompt;
+<code>(word:1.3)</code> weights a word, <code>`expression`</code> is evaluated for each frame."""
+# Schedules with a button that sets them to a value without motion.
 RESETS = {"zoom": "0:(1)", "translation_z": "0:(0)"}
 
 
@@ -37,20 +37,20 @@ def make_tab(service: JobService, uploads: Uploads) -> Any:
     """Return the tab as gradio Blocks.
 
     Args:
-        service: what it asks for everything.
-        uploads: what is dropped into it.
+        service: the jobs and the host.
+        uploads: the files dropped into the tab.
     """
     with compat.blocks("Deforum") as made:
         with gr.Column(elem_id="deforum_interface"):
-            kept = kept_settings(service.options(), service.facts.output_root)
+            kept = load_last_settings(service.options(), service.facts.output_root)
             start = start_values(kept, service.facts)
-            parts = _Builder(service, start, uploads).build()
-        connect(parts, Answers(service, compat.file_url, start, uploads))
+            components = _Builder(service, start, uploads).build()
+        connect(components, Answers(service, compat.file_url, start, uploads))
     return made
 
 
 class _Builder:
-    """Makes the components one after the other, each where the layout has it."""
+    """Makes the components in the order of the layout."""
 
     def __init__(self, service: JobService, start: tuple[Any, ...], uploads: Uploads) -> None:
         self._service = service
@@ -59,10 +59,10 @@ class _Builder:
         self._fields: dict[str, Any] = {}
         self._resets: dict[str, Any] = {}
         self._options_held: tuple[Any, ...] = ()
-        self._tools: list[ToolPart] = []
+        self._tools: list[ToolComponents] = []
         self._others: dict[str, Any] = {}
 
-    def build(self) -> Parts:
+    def build(self) -> TabComponents:
         tabs = sections()
         compat.html(_places_html(tabs), "deforum_places")
         compat.html(_head_html(self._service), "deforum_head")
@@ -77,7 +77,7 @@ class _Builder:
             with gr.Column(scale=4, min_width=320, elem_id="deforum_right"):
                 self._right()
         self._silent()
-        return Parts(
+        return TabComponents(
             fields=tuple(self._fields[name] for name in NAMES),
             resets=self._resets,
             tools=tuple(self._tools),
@@ -113,7 +113,7 @@ class _Builder:
             self._others["tool_runs"] = compat.html("", "deforum_tools")
 
     def _idle(self, place: str) -> None:
-        """Make the note that a tab shows while all of its controls are hidden."""
+        """Make the note that a section shows while all of its controls are hidden."""
         if place in IDLE:
             title = escape(place.split(" > ")[-1])
             note = f'<p class="deforum-idle deforum-folded" data-section="{title}">{escape(IDLE[place])}</p>'
@@ -153,7 +153,7 @@ class _Builder:
         self._fields[name] = compat.field(made, self._values[name], choices, self._uploads)
 
     def _controlnet(self) -> None:
-        missing = controlnet.offered(self._service.facts).missing
+        missing = controlnet.available(self._service.facts).missing
         if missing:
             note = f'<p class="deforum-missing" role="note">{escape(missing)}</p>'
             compat.html(note, "deforum_controlnet_note")
@@ -167,7 +167,7 @@ class _Builder:
             value=False,
             label=FIELDS["override_settings_with_file"].label,
             elem_id="deforum_batch",
-            info="Generate renders the files below, one film each, in place of the settings in this tab.",
+            info="Generate renders each file below as a video of its own, instead of the settings in this tab.",
         )
         make["batch_files"] = compat.files(
             FIELDS["custom_settings_file"].label, "deforum_batch_files", self._uploads
@@ -179,7 +179,7 @@ class _Builder:
             make["runs"] = gr.Dropdown(
                 choices=[],
                 value=None,
-                label="Runs that can be continued",
+                label="Resumable runs",
                 elem_id="deforum_runs",
                 allow_custom_value=True,
             )
@@ -223,20 +223,18 @@ class _Builder:
             choices=compat.named(schedules),
             value=[],
             multiselect=True,
-            label="Schedules (empty: those that change)",
+            label="Schedules to plot (empty: all that change)",
             elem_id="deforum_plot_names",
         )
         self._others["plots"] = compat.html("", "deforum_plot")
 
     def _settings(self) -> None:
         make = self._others
-        make["drop"] = compat.files(
-            "Drop a settings file, a frame or a film here", "deforum_drop", self._uploads
-        )
+        make["drop"] = compat.files("Settings file, frame or video", "deforum_drop", self._uploads)
         make["file_name"] = gr.Textbox(
             value="deforum_settings.txt",
             label="Settings File",
-            info="Name of a file in the output folder.",
+            info="Name of the file in the output folder.",
             elem_id="deforum_file_name",
         )
         with gr.Row(elem_id="deforum_file_buttons"):
@@ -249,15 +247,13 @@ class _Builder:
     def _options(self) -> None:
         options = self._service.options()
         self._options_held = tuple(compat.option(row, getattr(options, row.name)) for row in option_rows())
-        told = "".join(
-            f"<p>{escape(fact)}</p>" for fact in fixed_facts(options, self._service.facts.output_root)
-        )
-        compat.html(told, "deforum_option_facts")
+        facts = fixed_facts(options, self._service.facts.output_root)
+        compat.html("".join(f"<p>{escape(fact)}</p>" for fact in facts), "deforum_option_facts")
         self._others["set_options"] = gr.Button("Apply options", size="sm", elem_id="deforum_set_options")
         self._others["options_report"] = compat.html("", "deforum_options_report")
 
     def _silent(self) -> None:
-        """Make what the page's script presses and fills; nobody sees it."""
+        """Make the hidden components that the page's script clicks and fills."""
         with gr.Row(elem_classes=["deforum-silent"]):
             self._others["sent"] = gr.Textbox(value="", label="command", elem_id="deforum_sent")
             for name in ("tick", "act", "fill", "look", "draw"):
@@ -265,7 +261,7 @@ class _Builder:
 
 
 def _places_html(tabs: Sequence[Section]) -> str:
-    """Return where each setting is, for the script that leads to one."""
+    """Return the data of the page's script: the section of each setting, the boxes, the upload address."""
     places: dict[str, list[str]] = {}
     for tab in tabs:
         places |= {name: [tab.title] for line in tab.lines for name in line}
@@ -281,7 +277,10 @@ def _places_html(tabs: Sequence[Section]) -> str:
 def _head_html(service: JobService) -> str:
     facts = service.facts
     model = f", {facts.model}" if facts.model else ""
-    theme = '<button type="button" class="deforum-button" data-act="theme">Dark or light</button>'
+    theme = (
+        '<button type="button" class="deforum-button" data-act="theme" '
+        'title="Switch between light and dark">Theme</button>'
+    )
     return (
         f'<header class="deforum-head"><h1>Deforum</h1><span>{escape(facts.name)}: {escape(facts.engine)}'
         f"{escape(model)} on {escape(facts.device)}</span>{theme if facts.name == 'standalone' else ''}</header>"
@@ -290,9 +289,9 @@ def _head_html(service: JobService) -> str:
 
 def _help_html(service: JobService) -> str:
     return (
-        "<p>Pick a preset, change what you like, press Generate. What is wrong appears below its control at once; "
-        "Check lists everything, with what the film will cost.</p>"
-        "<p>A schedule is a list of frames and values: <code>0: (1), 60: (1.02)</code> moves from one to the other; "
-        "a value may be an expression: <code>0: (1 + 0.01*sin(t/10))</code>, where t is the frame.</p>"
-        f"<p>Films are written to {escape(service.facts.output_root)}.</p>"
+        "<p>Choose a preset, change its settings, and press Generate. Problems appear below their control as you type; "
+        "Check lists all of them, or the cost of the video.</p>"
+        "<p>A schedule is a list of frames and values: <code>0: (1), 60: (1.02)</code> changes from 1 to 1.02 over 60 "
+        "frames. A value may be an expression: <code>0: (1 + 0.01*sin(t/10))</code>, where t is the frame.</p>"
+        f"<p>Videos are saved in {escape(service.facts.output_root)}.</p>"
     )

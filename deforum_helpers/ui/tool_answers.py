@@ -1,4 +1,4 @@
-"""What the buttons of the tools queue, and how their jobs are shown; no component is known here."""
+"""The functions of the tools' buttons, and the panel of their jobs; they know no gradio component."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.settings import FIELDS
-from deforum_helpers.tools.checks import numbered_pictures
+from deforum_helpers.tools.checks import numbered_images
+from deforum_helpers.ui import messages
 from deforum_helpers.ui.checking import warnings_html
-from deforum_helpers.ui.formatting import escape
+from deforum_helpers.ui.formatting import escape, message_of, refusal_html
 from deforum_helpers.ui.host_options import OptionRow, number
 from deforum_helpers.ui.panels import LISTED, button_html, file_links, progress_html, version
 from deforum_helpers.ui.service import JobService, JobView
@@ -24,7 +25,7 @@ SOUND = ("add_soundtrack", "soundtrack_path")
 _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "int": ((int, float), "a number"),
     "float": ((int, float), "a number"),
-    "bool": ((bool,), "yes or no"),
+    "bool": ((bool,), "true or false"),
 }
 TITLES: Mapping[str, str] = {
     "interpolate": "Interpolate",
@@ -32,15 +33,14 @@ TITLES: Mapping[str, str] = {
     "vid2depth": "Depth",
     "stitch": "Stitch",
 }
-NO_ENGINE = "Engine is None; choose above what makes the frames between the others."
 
 
 class ToolAnswers:
-    """The answers to the tools' buttons.
+    """One method for each button of the tools.
 
     Args:
-        service: queues the tools.
-        file_url: address of a file in this host's pages.
+        service: the jobs and the host.
+        file_url: returns the address of a file in this host's pages.
     """
 
     def __init__(self, service: JobService, file_url: FileUrl) -> None:
@@ -48,40 +48,40 @@ class ToolAnswers:
         self._file_url = file_url
 
     def facts(self, files: Files) -> str:
-        """Return what is known of a film that was just given."""
-        from deforum_helpers.tools.folders import footage
+        """Return frames, rate, size and length of a dropped video."""
+        from deforum_helpers.tools.folders import inspect_input
 
         if not files:
             return ""
         try:
-            film = footage(files[0])
+            video = inspect_input(files[0])
         except DeforumError as error:
-            return _refusal(str(error))
+            return refusal_html(message_of(error))
         return (
-            f'<p class="deforum-facts">{film.frames:,} frames, {film.fps:g} fps, '
-            f"{film.width_px} x {film.height_px} px, {film.frames / film.fps:.1f} s</p>"
+            f'<p class="deforum-facts">{video.frames:,} frames, {video.fps:g} fps, '
+            f"{video.width_px} x {video.height_px} px, {video.frames / video.fps:.1f} s</p>"
         )
 
     def interpolate_video(self, files: Files, *values: Any) -> str:
-        """Queue more frames for a video; `values` as in `INTERPOLATION_FIELDS`."""
+        """Queue the interpolation of a video; `values` in the order of `INTERPOLATION_FIELDS`."""
         how = _interpolation(_named(INTERPOLATION_FIELDS, values))
-        return self._queued("interpolate", how, {"video": files[:1]}, wrong=_no_engine(values))
+        return self._queued("interpolate", how, {"video": files[:1]}, refusal=_no_engine(values))
 
     def interpolate_pictures(self, files: Files, *values: Any) -> str:
-        """Queue a video of images in the order of their names, with frames between them; `values` as above."""
+        """Queue a video of images, ordered by name, with interpolated frames; `values` as in `interpolate_video`."""
         named = _named(INTERPOLATION_FIELDS, values)
         how = _interpolation(named) | _rate_and_sound(named)
         ordered = sorted(files, key=lambda path: path.name)
-        return self._queued("interpolate", how, {"pictures": ordered}, wrong=_no_engine(values))
+        return self._queued("interpolate", how, {"pictures": ordered}, refusal=_no_engine(values))
 
     def upscale(self, files: Files, *values: Any) -> str:
-        """Queue a larger video; `values` as in `UPSCALE_ROWS`."""
+        """Queue the upscaling of a video; `values` in the order of `UPSCALE_ROWS`."""
         how = _of_rows(UPSCALE_ROWS, values)
         how["keep_pictures"] = how.pop("keep_imgs")
         return self._queued("upscale", how, {"video": files[:1]})
 
     def depth(self, files: Files, *values: Any) -> str:
-        """Queue a video of the depth of a video; `values` as in `DEPTH_ROWS`."""
+        """Queue a depth video of a video; `values` in the order of `DEPTH_ROWS`."""
         how = _of_rows(DEPTH_ROWS, values)
         how |= {"keep_pictures": how.pop("keep_imgs"), "blur": how.pop("end_blur")}
         how["far_is_bright"] = how.pop("invert") is False
@@ -91,39 +91,39 @@ class ToolAnswers:
         """Queue a video of numbered images in the output folder."""
         how = _rate_and_sound(_named(("fps", *SOUND), (fps, add_soundtrack, soundtrack_path)))
         pattern = pattern.strip()
-        wrong = "" if pattern else "Image path is empty; give the path of one of the pictures."
+        refusal = "" if pattern else messages.IMAGE_PATH_EMPTY()
         if pattern:
             try:
-                numbered_pictures(pattern, self._service.facts.output_root)
+                numbered_images(pattern, self._service.facts.output_root)
             except DeforumError as error:
-                wrong = str(error)
-        return self._queued("stitch", how | {"pattern": pattern}, {}, wrong=wrong)
+                refusal = message_of(error)
+        return self._queued("stitch", how | {"pattern": pattern}, {}, refusal=refusal)
 
     def _queued(
-        self, tool: str, arguments: Mapping[str, Any], dropped: Mapping[str, Files], *, wrong: str = ""
+        self, tool: str, arguments: Mapping[str, Any], dropped: Mapping[str, Files], *, refusal: str = ""
     ) -> str:
         if not all(dropped.values()):
-            wrong = f"{TITLES[tool]}: no file is there yet; drop one into the box above the button."
-        if not wrong:
+            refusal = messages.TOOL_WITHOUT_FILE(tool=TITLES[tool])
+        if not refusal:
             try:
                 self._service.submit_tool(tool, arguments, dropped)
             except DeforumError as error:
-                wrong = str(error)
-        return (_refusal(wrong) if wrong else "") + self.html(self._service.jobs(LISTED))
+                refusal = message_of(error)
+        return (refusal_html(refusal) if refusal else "") + self.html(self._service.jobs(LISTED))
 
     def version(self, jobs: Sequence[JobView]) -> str:
-        """Return the mark of `html`."""
+        """Return the version of `html`; see `panels.version`."""
         return version(_tools(jobs))
 
     def html(self, jobs: Sequence[JobView]) -> str:
-        """Return the newest jobs of tools, and the newest finished video where none is unfinished."""
+        """Return the newest jobs of tools, and once all are finished, the newest video."""
         tools = _tools(jobs)
         rows = "".join(self._row(job) for job in tools)
         done = [job for job in tools if job.state == "done"]
         busy = any(job.state in UNFINISHED for job in tools)
         video = self._service.files(done[0].id).get("video") if done and not busy else None
-        film = _film_html(self._file_url(video)) if video else ""
-        return f'<div class="deforum-tools" data-version="{self.version(jobs)}">{rows}{film}</div>'
+        player = _video_html(self._file_url(video)) if video else ""
+        return f'<div class="deforum-tools" data-version="{self.version(jobs)}">{rows}{player}</div>'
 
     def _row(self, job: JobView) -> str:
         links = file_links(self._service.files(job.id), self._file_url) if job.state == "done" else []
@@ -136,42 +136,40 @@ class ToolAnswers:
 
 
 def _tools(jobs: Sequence[JobView]) -> tuple[JobView, ...]:
-    """Return the jobs that are shown: of tools, newest first."""
+    """Return the jobs of tools to show, newest first."""
     return tuple(job for job in jobs if job.tool)[:SHOWN]
 
 
-def _film_html(url: str) -> str:
+def _video_html(url: str) -> str:
     return (
         f'<video class="deforum-film" controls muted playsinline preload="auto" src="{escape(url)}" '
-        'aria-label="The film of the newest run"></video>'
+        'aria-label="Newest video"></video>'
     )
 
 
-def _refusal(sentence: str) -> str:
-    return f'<div class="deforum-verdict bad" role="alert">{escape(sentence)}</div>'
-
-
 def _no_engine(values: Sequence[Any]) -> str:
-    return NO_ENGINE if values[0] == "None" else ""
+    return messages.NO_INTERPOLATION_ENGINE() if values[0] == "None" else ""
 
 
 def _named(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
-    """Return what the controls of settings hold, each of the kind that its setting is of.
+    """Return the values of settings' controls by name.
 
     Raises:
-        DeforumError: one is of another kind.
+        DeforumError: a value is not of the setting's kind.
     """
     for name, value in zip(names, values, strict=True):
-        kinds, what = _KINDS.get(FIELDS[name].kind, ((str,), "text"))
+        kinds, allowed = _KINDS.get(FIELDS[name].kind, ((str,), "text"))
         if value is not None and (
             not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
         ):
-            raise DeforumError(f"{FIELDS[name].label} is {str(value)[:60]!r}, but must be {what}.")
+            raise DeforumError(
+                messages.TOOL_VALUE(label=FIELDS[name].label, found=str(value)[:60], allowed=allowed)
+            )
     return dict(zip(names, values, strict=True))
 
 
 def _of_rows(rows: Sequence[OptionRow], values: Sequence[Any]) -> dict[str, Any]:
-    """Return the arguments that the rows' controls hold; an empty one has its default."""
+    """Return the values of the rows' controls by name; an empty one has its default."""
     return {
         row.name: row.default if value is None else number(value)
         for row, value in zip(rows, values, strict=True)

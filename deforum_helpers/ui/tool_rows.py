@@ -1,4 +1,4 @@
-"""What can be chosen for the tools of the tab Output, beside the settings that they share with films."""
+"""The options of the tools of the tab Output, beside the settings that they share with videos."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from deforum_helpers.settings.tables import DEPTH_ALGORITHMS, UPSCALE_FACTORS, U
 from deforum_helpers.tools.names import MODES, THRESHOLDINGS
 from deforum_helpers.ui.host_options import OptionRow
 
-# Settings of films that hold for the tools that make frames between frames.
+# Settings that the frame interpolation tools read, too.
 INTERPOLATION_FIELDS = (
     "frame_interpolation_engine",
     "frame_interpolation_x_amount",
@@ -32,7 +32,7 @@ def _switch(name: str, label: str, *, default: bool) -> OptionRow:
     return OptionRow(name, label, default)
 
 
-# Each by the name of its argument.
+# Named after the arguments of the tools.
 UPSCALE_ROWS: tuple[OptionRow, ...] = (
     _choice("model", "Upscale model", UPSCALE_MODELS, "Lanczos"),
     _choice("factor", "Upscale factor", UPSCALE_FACTORS),
@@ -44,8 +44,8 @@ DEPTH_ROWS: tuple[OptionRow, ...] = (
     _choice("thresholding", "Thresholding Mode", THRESHOLDINGS),
     _number("lower", "Threshold Value Lower", 127, 0, 255),
     _number("upper", "Threshold Value Upper", 255, 0, 255),
-    _number("block_size", "Block size of the adaptive thresholdings, odd", 11, 3, 255),
-    _number("c", "C of the adaptive thresholdings", 2.0, -255.0, 255.0),
+    _number("block_size", "Adaptive threshold block size (odd)", 11, 3, 255),
+    _number("c", "Adaptive threshold constant C", 2.0, -255.0, 255.0),
     _switch("invert", "Closer is brighter", default=True),
     _number("end_blur", "End blur", 0.0, 0.0, 255.0),
     _switch("keep_imgs", "Keep Imgs", default=True),

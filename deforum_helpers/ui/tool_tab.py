@@ -1,4 +1,4 @@
-"""The tools' part of the tab Output: boxes to drop films and pictures into, and what their buttons call."""
+"""The components of the tools of the tab Output, and their events."""
 
 from __future__ import annotations
 
@@ -16,97 +16,100 @@ from deforum_helpers.ui.tool_rows import DEPTH_ROWS, INTERPOLATION_FIELDS, SOUND
 from deforum_helpers.ui.uploads import Uploads
 
 STITCH_HELP = (
-    "One of the numbered pictures, from the output folder: img2img-images/dream/20260102030405_000000000.png"
+    "Path of one of the numbered images, relative to the output folder: "
+    "img2img-images/dream/20260102030405_000000000.png"
 )
 
 
 @dataclass(frozen=True)
-class ToolPart:
+class ToolComponents:
     """The components of one tool.
 
     Args:
         button: starts it.
-        call: name of its answer.
-        inputs: components whose values its answer gets first.
-        fields: settings whose controls' values it gets behind those.
-        box: where a film is dropped whose facts are told, or None.
-        facts: where they are told.
+        method: name of the method of `ToolAnswers` that the button calls.
+        inputs: components whose values the method gets first.
+        fields: settings whose controls' values it gets after those.
+        box: box for a video whose size and length are shown, or None.
+        facts: shows them.
     """
 
     button: Any
-    call: str
+    method: str
     inputs: tuple[Any, ...]
     fields: tuple[str, ...] = ()
     box: Any = None
     facts: Any = None
 
 
-def existing_films(uploads: Uploads) -> tuple[ToolPart, ...]:
-    """Make the boxes of Frame Interpolation."""
+def interpolation(uploads: Uploads) -> tuple[ToolComponents, ...]:
+    """Make the tools of the tab Frame Interpolation."""
     with gr.Accordion("Interpolate existing Video/ Images", open=False, elem_id="deforum_existing"):
-        film, facts = _film_box("Video to interpolate", "deforum_tool_film", uploads)
-        video = _button("*Interpolate Video*", "interpolate_video")
-        pictures = compat.files(
-            "Pictures to interpolate, in the order of their names",
+        box, facts = _video_box("Video to interpolate", "deforum_tool_film", uploads)
+        of_video = _button("*Interpolate Video*", "interpolate_video")
+        images = compat.files(
+            "Images to interpolate, ordered by name",
             "deforum_tool_pictures",
             uploads,
         )
-        pics = _button("*Interpolate Pics*", "interpolate_pictures")
+        of_images = _button("*Interpolate Pics*", "interpolate_pictures")
     return (
-        ToolPart(video, "interpolate_video", (film,), INTERPOLATION_FIELDS, box=film, facts=facts),
-        ToolPart(pics, "interpolate_pictures", (pictures,), INTERPOLATION_FIELDS),
+        ToolComponents(of_video, "interpolate_video", (box,), INTERPOLATION_FIELDS, box=box, facts=facts),
+        ToolComponents(of_images, "interpolate_pictures", (images,), INTERPOLATION_FIELDS),
     )
 
 
-def upscaling(uploads: Uploads) -> tuple[ToolPart, ...]:
+def upscaling(uploads: Uploads) -> tuple[ToolComponents, ...]:
     """Make the tab Video Upscaling."""
-    box, facts = _film_box("Video to upscale", "deforum_tool_upscale_film", uploads)
-    held = _rows(UPSCALE_ROWS, "upscale")
+    box, facts = _video_box("Video to upscale", "deforum_tool_upscale_film", uploads)
+    options = _rows(UPSCALE_ROWS, "upscale")
     button = _button("*Upscale uploaded video*", "upscale")
-    return (ToolPart(button, "upscale", (box, *held), box=box, facts=facts),)
+    return (ToolComponents(button, "upscale", (box, *options), box=box, facts=facts),)
 
 
-def depth_films(uploads: Uploads) -> tuple[ToolPart, ...]:
+def depth(uploads: Uploads) -> tuple[ToolComponents, ...]:
     """Make the tab Vid2depth."""
-    box, facts = _film_box("Video to get the depth of", "deforum_tool_depth_film", uploads)
-    held = _rows(DEPTH_ROWS, "depth")
+    box, facts = _video_box("Video to estimate the depth of", "deforum_tool_depth_film", uploads)
+    options = _rows(DEPTH_ROWS, "depth")
     button = _button("*Get depth from uploaded video*", "depth")
-    return (ToolPart(button, "depth", (box, *held), box=box, facts=facts),)
+    return (ToolComponents(button, "depth", (box, *options), box=box, facts=facts),)
 
 
-def stitching(uploads: Uploads) -> tuple[ToolPart, ...]:
+def stitching(uploads: Uploads) -> tuple[ToolComponents, ...]:
     """Make the tab Frames to Video."""
     path = gr.Textbox(value="", label="Image path", info=STITCH_HELP, elem_id="deforum_tool_pattern")
     button = _button("*Stitch frames to video*", "stitch")
-    return (ToolPart(button, "stitch", (path,), SOUND_FIELDS),)
+    return (ToolComponents(button, "stitch", (path,), SOUND_FIELDS),)
 
 
-# Title of a section -> what makes its tools.
-TOOLS: dict[str, Callable[[Uploads], tuple[ToolPart, ...]]] = {
-    "Frame Interpolation": existing_films,
+# Title of a section -> the function that makes its tools.
+TOOLS: dict[str, Callable[[Uploads], tuple[ToolComponents, ...]]] = {
+    "Frame Interpolation": interpolation,
     "Video Upscaling": upscaling,
-    "Vid2depth": depth_films,
+    "Vid2depth": depth,
     "Frames to Video": stitching,
 }
 
 
-def connect_tools(tools: Sequence[ToolPart], fields: Sequence[Any], shown: Any, answers: ToolAnswers) -> None:
-    """Let the tools' buttons do what they are for.
+def connect_tools(
+    tools: Sequence[ToolComponents], fields: Sequence[Any], shown: Any, answers: ToolAnswers
+) -> None:
+    """Connect the tools' buttons and boxes to their functions.
 
     Args:
-        tools: from `TOOLS`.
-        fields: one control per setting, in the order of `controls.NAMES`.
-        shown: where the runs are listed.
-        answers: what is called.
+        tools: made by `TOOLS`.
+        fields: one component per setting, in the order of `controls.NAMES`.
+        shown: panel of the tools' jobs.
+        answers: the functions.
     """
     for tool in tools:
         inputs = [*tool.inputs, *(fields[NAMES.index(name)] for name in tool.fields)]
-        compat.on(tool.button.click, getattr(answers, tool.call), inputs, [shown])
+        compat.on(tool.button.click, getattr(answers, tool.method), inputs, [shown])
         if tool.box is not None:
             compat.on(tool.box.change, answers.facts, [tool.box], [tool.facts])
 
 
-def _film_box(label: str, elem_id: str, uploads: Uploads) -> tuple[Any, Any]:
+def _video_box(label: str, elem_id: str, uploads: Uploads) -> tuple[Any, Any]:
     box = compat.files(label, elem_id, uploads)
     return box, compat.html("", f"{elem_id}_facts")
 

@@ -1,4 +1,4 @@
-"""Files that were dropped into the tab: the page knows them by ids that only an upload gives, never by paths."""
+"""Files that were dropped into the tab: a page names them by ids that only an upload returns, never by paths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pathlib import Path
 from deforum_helpers.core.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.core.files.atomic import disk_errors, write_whole
 from deforum_helpers.core.files.no_links import Folder, is_file, make_folder, read_file
-from deforum_helpers.ui.boxes import PICTURES
+from deforum_helpers.ui import messages
+from deforum_helpers.ui.boxes import IMAGE_EXTENSIONS
+from deforum_helpers.ui.formatting import message_of
 
 MAX_FILES = 1000  # of one box
 LONGEST_NAME = 100
@@ -26,13 +28,13 @@ _ODD = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 
 
 class Uploads:
-    """The files that were dropped, each in a folder of its own with a name that nobody can guess.
+    """Dropped files, each in a folder of its own with a random name.
 
-    An id is "folder/name", and the same on every host: a WebUI's gradio keeps what is dropped in the same form.
+    An id is "folder/name" on every host; gradio stores uploads in the same form.
 
     Args:
-        folder: that has those folders; what is in it may be gone after a restart.
-        output_root: where images are kept that jobs need.
+        folder: contains those folders; its contents may be lost at a restart.
+        output_root: output folder, where copies of images that jobs need are kept.
     """
 
     def __init__(self, folder: Path, output_root: Path) -> None:
@@ -40,10 +42,10 @@ class Uploads:
         self._kept = output_root.resolve() / KEPT_FOLDER
 
     def add(self, name: str, chunks: Iterable[bytes]) -> str:
-        """Keep a file and return its id.
+        """Store a file and return its id.
 
         Raises:
-            OSError: it cannot be written; nothing is left of it.
+            OSError: the file cannot be written; no part of it is left.
         """
         token = secrets.token_hex(TOKEN_BYTES)
         stem, ending = os.path.splitext(_ODD.sub("_", name).lstrip(". "))
@@ -58,69 +60,69 @@ class Uploads:
         return f"{token}/{name}"
 
     def path(self, upload_id: str) -> Path:
-        """Return where a file lies.
+        """Return the path of a file.
 
         Raises:
-            DeforumError: no upload has this id, or it is gone.
+            DeforumError: no upload has this id, or the file no longer exists.
         """
         if _ID.fullmatch(upload_id) and not upload_id.partition("/")[2].startswith("."):
             path = self._folder / upload_id
             if is_file(path):
                 return path
-        raise DeforumError(f"{upload_id[-60:]!r} is no file that was dropped here; drop it again.")
+        raise DeforumError(messages.UPLOAD_UNKNOWN(name=upload_id[-60:]))
 
     def paths(self, ids: object) -> list[Path]:
-        """Return where the files of a box lie.
+        """Return the paths of the files in a box.
 
         Args:
-            ids: what the box holds: an id a line, or nothing.
+            ids: value of the box: one id a line, or None.
 
         Raises:
-            DeforumError: as `path`, or the box holds no text, or too many.
+            DeforumError: as `path`, or the value is not text, or has too many ids.
         """
         if ids is None:
             return []
         if not isinstance(ids, str):
-            raise DeforumError("A box for files holds no ids of files; drop them again.")
+            raise DeforumError(messages.UPLOAD_IDS_EXPECTED())
         lines = [line for line in ids.split("\n") if line]
         if len(lines) > MAX_FILES:
-            raise DeforumError(f"{len(lines):,} files are too many at once; {MAX_FILES:,} are allowed.")
+            raise DeforumError(messages.TOO_MANY_UPLOADS(count=len(lines), most=MAX_FILES))
         return [self.path(line) for line in lines]
 
     def only_path(self, ids: object) -> str | None:
-        """Return the path of the one file of a box, or None where there is none.
+        """Return the path of the only file in a box, or None if it is empty.
 
         Raises:
-            DeforumError: as `paths`, or the box holds several.
+            DeforumError: as `paths`, or the box has several files.
         """
         found = self.paths(ids)
         if len(found) > 1:
-            raise DeforumError(f"Only one file has room in this box; found {len(found)}.")
+            raise DeforumError(messages.ONE_UPLOAD_EXPECTED(count=len(found)))
         return str(found[0]) if found else None
 
     def of_setting(self, name: str, ids: object) -> str | None:
-        """Return the same for the box of a setting.
+        """Return the path of the only file in the box of a setting, or None if it is empty.
 
         Raises:
-            SettingsError: as `only_path`; it names the setting.
+            SettingsError: as `only_path`; the problem names the setting.
         """
         try:
             return self.only_path(ids)
         except DeforumError as error:
-            raise SettingsError([Problem(str(error), name)]) from None
+            raise SettingsError([Problem(message_of(error), name)]) from None
 
     def keep(self, path: str) -> str:
-        """Copy an image that was dropped to where it outlives a restart, and return its path there.
+        """Copy a dropped image to the output folder, where it survives a restart, and return the path of the copy.
 
         Raises:
-            DeforumError: it cannot be read or written.
+            DeforumError: the image cannot be read or written.
         """
         try:
             content = read_file(Path(path), MAX_IMAGE_BYTES)
         except OSError:
-            raise DeforumError(f"{Path(path).name[-60:]!r} is gone; drop it again.") from None
+            raise DeforumError(messages.UPLOAD_GONE(name=Path(path).name[-60:])) from None
         ending = Path(path).suffix.lower()
-        name = hashlib.sha256(content).hexdigest()[:32] + (ending if ending in PICTURES else "")
+        name = hashlib.sha256(content).hexdigest()[:32] + (ending if ending in IMAGE_EXTENSIONS else "")
         target = self._kept / name
         if not is_file(target):
             with disk_errors(KEPT_FOLDER):
@@ -129,7 +131,7 @@ class Uploads:
         return str(target)
 
     def id_of(self, path: object) -> str:
-        """Return the id of a file that was dropped, or of a copy of an image that a job kept; else nothing."""
+        """Return the id of a dropped file, or a new id for an image that a job kept; else an empty text."""
         place = Path(str(path or ""))
         try:
             found = place.relative_to(self._folder).as_posix()
@@ -147,11 +149,11 @@ class Uploads:
             return ""
 
     def free_bytes(self) -> int:
-        """Return the free space where dropped files are kept."""
+        """Return the free disk space for dropped files, in bytes."""
         return shutil.disk_usage(self._folder).free
 
 
 def host_uploads(output_root: Path) -> Uploads:
-    """Return what is dropped into the pages of a WebUI, which keeps it where gradio keeps it."""
+    """Return the files dropped into the pages of a WebUI, which gradio stores in its temporary folder."""
     folder = os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio")
     return Uploads(Path(folder), output_root)

@@ -1,1 +1,1 @@
-"""Inside a WebUI: draws with its model, between its users' own pictures; the only place that imports its `modules`."""
+"""The adapter to a WebUI: its model as an engine, its options and its reloads. Only this package imports `modules`."""

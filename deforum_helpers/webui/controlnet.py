@@ -1,4 +1,4 @@
-"""The host's ControlNet: Forge's own, or the extension sd-webui-controlnet; what it is called and what it has."""
+"""The host's ControlNet, built into Forge or the extension sd-webui-controlnet: its models, and units for it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 
 from deforum_helpers.core.errors import MissingFeature, RenderError
+from deforum_helpers.core.messages import Text
 from deforum_helpers.engines.base import Control
 from deforum_helpers.pipeline.checks import host_name_of
 from deforum_helpers.pipeline.host_facts import ControlNetFacts
 from deforum_helpers.webui import messages
-from deforum_helpers.webui.host_modules import part
-from deforum_helpers.webui.host_scripts import Taking, find_script
+from deforum_helpers.webui.host_modules import optional_module
+from deforum_helpers.webui.host_scripts import ScriptArgs, find_script
 
 if TYPE_CHECKING:
     import torch
@@ -28,55 +29,44 @@ TITLE = "ControlNet"
 FORGE_CODE = "lib_controlnet.external_code"
 EXTENSION_CODES = ("internal_controlnet.external_code", "scripts.external_code")
 OWN_SCRIPT = Path("scripts", "controlnet.py")
-SWITCHED_OFF = "The WebUI's ControlNet is switched off; switch {name} on under Extensions and restart."
-FAILED = (
-    "The WebUI's ControlNet is installed in {name} but could not be loaded{why}; the console has all of it."
-)
-FOREIGN = "The WebUI's ControlNet is of a version that Deforum cannot use; update {name} and restart."
-MISSING_IN_FORGE = (
-    "This Forge has no ControlNet; its folder sd_forge_controlnet is not under extensions-builtin."
-)
-MISSING_EXTENSION = (
-    "This WebUI has no ControlNet; install the extension sd-webui-controlnet under Extensions and restart."
-)
 
 
 def controlnet_facts() -> ControlNetFacts:
-    """Return what is known of the host's ControlNet now: its users add models at any time."""
+    """Return the host's preprocessors and models, read anew since users may add models."""
     code, script = external_code(), find_script(TITLE, is_img2img=True)
     if code is None or script is None:
-        return ControlNetFacts(missing=_why_missing(is_loaded=script is not None))
-    modules, alone = module_names(code)
-    return ControlNetFacts(modules=modules, models=model_names(code), modules_without_model=alone)
+        return ControlNetFacts(missing=_reason_missing(is_loaded=script is not None))
+    modules, without_model = module_names(code)
+    return ControlNetFacts(modules=modules, models=model_names(code), modules_without_model=without_model)
 
 
-def _why_missing(*, is_loaded: bool) -> str:
-    """Return why the host has no ControlNet for us, as a sentence that says what to do."""
-    extensions = part("modules.extensions")
+def _reason_missing(*, is_loaded: bool) -> Text:
+    """Return why the host's ControlNet cannot be used."""
+    extensions = optional_module("modules.extensions")
     found = [each for each in getattr(extensions, "extensions", ()) if Path(each.path, OWN_SCRIPT).is_file()]
     for each in sorted(found, key=lambda one: not one.enabled):
         if not each.enabled:
-            return SWITCHED_OFF.format(name=each.name)
-        return (
-            FOREIGN.format(name=each.name)
-            if is_loaded
-            else FAILED.format(name=each.name, why=_error_in(each))
-        )
-    return MISSING_IN_FORGE if part("modules_forge") is not None else MISSING_EXTENSION
+            return messages.CONTROLNET_DISABLED(name=each.name)
+        if is_loaded:
+            return messages.CONTROLNET_TOO_OLD(name=each.name)
+        return messages.CONTROLNET_NOT_LOADED(name=each.name, reason=_error_in(each))
+    if optional_module("modules_forge") is not None:
+        return messages.FORGE_WITHOUT_CONTROLNET()
+    return messages.CONTROLNET_NOT_INSTALLED()
 
 
 def _error_in(extension: Any) -> str:
-    """Return the error that kept an extension from being loaded, behind a colon, if the host remembers it."""
-    for record in getattr(part("modules.errors"), "exception_records", ()):
+    """Return ": " and the error that prevented an extension from loading, or an empty text if it is not recorded."""
+    for record in getattr(optional_module("modules.errors"), "exception_records", ()):
         places = [str(place) for place, *_ in record.get("traceback", ())]
         if any(place.startswith(str(extension.path)) for place in places):
-            said = re.sub(r"(?:[A-Za-z]:)?[\\/](?:[^\\/\s'\"()]+[\\/])+", "", str(record.get("exception")))
-            return f": {' '.join(said.split())[:300]}"
+            reason = re.sub(r"(?:[A-Za-z]:)?[\\/](?:[^\\/\s'\"()]+[\\/])+", "", str(record.get("exception")))
+            return f": {' '.join(reason.split())[:300]}"
     return ""
 
 
 def external_code() -> Any | None:
-    """Return the module that the host's ControlNet has for others; it was loaded with its script."""
+    """Return the API module of the host's ControlNet if it is loaded."""
     return next((sys.modules[name] for name in (FORGE_CODE, *EXTENSION_CODES) if name in sys.modules), None)
 
 
@@ -97,8 +87,8 @@ def module_names(code: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
         names = tuple(state.get_all_preprocessor_names())
         return names, tuple(name for name in names if state.get_preprocessor(name).do_not_need_model)
     details: dict[str, Any] = getattr(code, "get_modules_detail", dict)()
-    alone = tuple(name for name, detail in details.items() if detail.get("model_free"))
-    return tuple(code.get_modules()), alone
+    without_model = tuple(name for name, detail in details.items() if detail.get("model_free"))
+    return tuple(code.get_modules()), without_model
 
 
 def _forge_state() -> Any:
@@ -110,31 +100,32 @@ RESIZE_MODES = {
     "Inner Fit (Scale to Fit)": "Crop and Resize",
     "Just Resize": "Just Resize",
 }
-# Preprocessors that read the mask beside the picture; for the others it limits where the unit acts.
+# Preprocessors that read the mask themselves; for others the mask limits where the unit acts.
 READ_THE_MASK = ("inpaint", "ip-adapter", "clip")
 DARKEST_MASK = 5 / 255
 
 
-def controlnet_takings(
+def controlnet_script_args(
     controls: Sequence[Control], size_px: tuple[int, int], *, is_img2img: bool
-) -> tuple[Taking, ...]:
-    """Return ControlNet's part in a picture of `size_px`; nothing if no unit steers.
+) -> tuple[ScriptArgs, ...]:
+    """Return the arguments of the host's ControlNet script for an image of `size_px`; empty if no unit acts.
 
     Raises:
-        MissingFeature: the host has no ControlNet, or none that can do this.
-        RenderError: its ControlNet does not take a unit.
+        MissingFeature: the host has no ControlNet, or its version cannot do this.
+        RenderError: the host's ControlNet refuses a unit.
     """
-    steering = [control for control in controls if _steers(control)]
-    if not steering:
+    active = [control for control in controls if _acts(control)]
+    if not active:
         return ()
     code, script = external_code(), find_script(TITLE, is_img2img=is_img2img)
     if code is None or script is None:
-        raise MissingFeature(f"cn_{steering[0].unit}_enabled: {controlnet_facts().missing}")
-    return (Taking(script, tuple(_unit(code, control, size_px) for control in steering)),)
+        missing = _reason_missing(is_loaded=script is not None)
+        raise MissingFeature(missing.at(f"cn_{active[0].unit}_enabled"))
+    return (ScriptArgs(script, tuple(_unit(code, control, size_px) for control in active)),)
 
 
-def _steers(control: Control) -> bool:
-    """Tell whether a unit does anything: hosts take a mask that is black everywhere for none at all."""
+def _acts(control: Control) -> bool:
+    """Return whether a unit has an effect; hosts would ignore an all-black mask instead of the unit."""
     masked_out = control.mask is not None and float(control.mask.max()) <= DARKEST_MASK
     return control.guidance_start <= control.guidance_end and not masked_out
 
@@ -143,9 +134,9 @@ def _unit(code: Any, control: Control, size_px: tuple[int, int]) -> Any:
     kind = code.ControlNetUnit
     known = _fields(kind)
     modules, _ = module_names(code)
-    from deforum_helpers.image.convert import to_bytes  # torch, which checks do without
+    from deforum_helpers.image.convert import to_bytes  # imports torch, which checks do not need
 
-    picture = np.ascontiguousarray(to_bytes(control.image))
+    image = np.ascontiguousarray(to_bytes(control.image))
     values = {
         "enabled": True,
         "module": host_name_of(control.module, modules) or control.module,
@@ -161,71 +152,69 @@ def _unit(code: Any, control: Control, size_px: tuple[int, int]) -> Any:
         "threshold_a": control.threshold_a,
         "threshold_b": control.threshold_b,
         "save_detected_map": False,
-        **_pictures(control, picture, known, size_px),
+        **_images(control, image, known, size_px),
     }
     try:
         return kind(**{name: value for name, value in values.items() if name in known})
     except (ValueError, AssertionError) as error:
-        what = " ".join(str(error).split())[:300]
-        raise RenderError(messages.UNIT_REFUSED(unit=control.unit, reason=what)) from error
+        reason = " ".join(str(error).split())[:300]
+        raise RenderError(messages.UNIT_REFUSED(unit=control.unit, reason=reason)) from error
 
 
 def _fields(kind: Any) -> set[str]:
-    """Return the fields of the host's unit; its versions are dataclasses, pydantic models and plain classes."""
+    """Return the fields of the host's unit class: a dataclass, a pydantic model or a plain class, by version."""
     if dataclasses.is_dataclass(kind):
         return {field.name for field in dataclasses.fields(kind)}
     declared = getattr(kind, "model_fields", None) or getattr(kind, "__fields__", None)
     return set(declared or inspect.signature(kind).parameters)
 
 
-def _pictures(
-    control: Control, picture: np.ndarray, known: set[str], size_px: tuple[int, int]
-) -> dict[str, Any]:
-    """Return the unit's picture and mask, the way this version of ControlNet wants them.
+def _images(control: Control, image: np.ndarray, known: set[str], size_px: tuple[int, int]) -> dict[str, Any]:
+    """Return the unit's image and mask as the fields of this version of ControlNet.
 
     Raises:
-        MissingFeature: it is too old to limit a unit to a mask.
+        MissingFeature: the version cannot limit a unit to a mask.
     """
     if "mask_image" in known:  # Forge
-        nothing = np.zeros((*picture.shape[:2], 4), np.uint8)
+        nothing = np.zeros((*image.shape[:2], 4), np.uint8)
         given: dict[str, Any] = {
-            "image": picture,
+            "image": image,
             "image_fg": nothing,
-        }  # without it a black picture fails there
+        }  # without it a black image fails in Forge
         return given if control.mask is None else {**given, "mask_image": _levels(control.mask)}
     if control.mask is None:
-        return {"image": {"image": picture, "mask": np.zeros_like(picture)}}
+        return {"image": {"image": image, "mask": np.zeros_like(image)}}
     if any(word in control.module.casefold() for word in READ_THE_MASK):
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         mask = cv2.resize(_levels(control.mask), (width, height), interpolation=cv2.INTER_NEAREST)
-        return {"image": {"image": picture, "mask": mask}}
+        return {"image": {"image": image, "mask": mask}}
     if "effective_region_mask" not in known:
         raise MissingFeature(messages.UNIT_WITHOUT_MASK(unit=control.unit))
     region = fitted(_levels(control.mask), control.resize_mode, size_px)
-    return {"image": {"image": picture, "mask": np.zeros_like(picture)}, "effective_region_mask": region}
+    return {"image": {"image": image, "mask": np.zeros_like(image)}, "effective_region_mask": region}
 
 
 def _levels(mask: torch.Tensor) -> np.ndarray:
-    """Return (h, w, 3) uint8."""
+    """Return a (h, w) mask of 0..1 as (h, w, 3) uint8."""
     levels = (mask.detach().cpu().numpy() * 255).round().astype(np.uint8)
     return np.ascontiguousarray(np.repeat(levels[..., None], 3, axis=2))
 
 
-def fitted(picture: np.ndarray, resize_mode: str, size_px: tuple[int, int]) -> np.ndarray:
-    """Return a (h, w, 3) uint8 mask as ControlNet fits its picture to the frame; bars are black.
+def fitted(mask: np.ndarray, resize_mode: str, size_px: tuple[int, int]) -> np.ndarray:
+    """Resize a mask as ControlNet resizes the unit's image to the frame; bars are black.
 
     Args:
-        picture: the mask.
+        mask: of the unit, (h, w, 3) uint8.
         resize_mode: one of `settings.tables.CN_RESIZE_MODES`.
         size_px: (width, height) of the frame.
     """
     width, height = size_px
     if resize_mode == "Just Resize":
-        return np.asarray(cv2.resize(picture, size_px, interpolation=cv2.INTER_AREA))
-    ratios = (width / picture.shape[1], height / picture.shape[0])
+        return np.asarray(cv2.resize(mask, size_px, interpolation=cv2.INTER_AREA))
+    ratios = (width / mask.shape[1], height / mask.shape[0])
     ratio = min(ratios) if resize_mode.startswith("Outer") else max(ratios)
-    sides = (max(1, round(picture.shape[1] * ratio)), max(1, round(picture.shape[0] * ratio)))
-    resized = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA)
+    sides = (max(1, round(mask.shape[1] * ratio)), max(1, round(mask.shape[0] * ratio)))
+    resized = cv2.resize(mask, sides, interpolation=cv2.INTER_AREA)
     canvas = np.zeros((height, width, 3), np.uint8)
     left, top = (width - sides[0]) // 2, (height - sides[1]) // 2
     across = slice(max(left, 0), max(left, 0) + min(sides[0], width))

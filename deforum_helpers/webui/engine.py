@@ -1,4 +1,4 @@
-"""The host's own model as an engine: one picture at a time, in our turn at the host's queue."""
+"""The host's own model as an engine: each image is generated within one turn of the host's queue."""
 
 from __future__ import annotations
 
@@ -20,17 +20,24 @@ from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
 from deforum_helpers.webui import messages, pages
 from deforum_helpers.webui.features import check_faces
-from deforum_helpers.webui.generation import Ending, ModelsExchanged, Turns, host_images, locked, raise_fault
-from deforum_helpers.webui.host_modules import part
-from deforum_helpers.webui.host_scripts import Faults
+from deforum_helpers.webui.generation import (
+    CheckpointReplaced,
+    Ending,
+    Turns,
+    host_images,
+    locked,
+    raise_script_error,
+)
+from deforum_helpers.webui.host_modules import optional_module
+from deforum_helpers.webui.host_scripts import ScriptErrors
 from deforum_helpers.webui.model_choice import MODEL_OPTIONS, make_selection
-from deforum_helpers.webui.option_overrides import drawing_options
+from deforum_helpers.webui.option_overrides import generation_options
 from deforum_helpers.webui.requests import padded_size
 
 logger = logging.getLogger(__name__)
 
-PAUSE_LOOK_EVERY_S = 0.1
-MOST_EXCHANGES = 5
+PAUSE_POLL_S = 0.1
+MAX_REPLACEMENTS = 5
 _LORA = re.compile(r"<(?:lora|lyco):([^:>]+)")
 
 
@@ -42,27 +49,28 @@ def _device() -> torch.device:
 
 
 @contextmanager
-def lent_device(cancel: CancelToken) -> Iterator[torch.device]:
-    """Wait for our turn at the host's queue; then hold it, with the host's models out of the device's memory.
+def exclusive_device(cancel: CancelToken) -> Iterator[torch.device]:
+    """Hold the host's queue, with the host's models unloaded from the device.
 
     Raises:
-        Cancelled: the token said so before it was our turn.
+        Cancelled: the job was cancelled while it waited for the queue.
     """
     from modules import call_queue, devices
 
     with locked(call_queue.queue_lock, cancel):
-        back = _unload()
+        restore = _unload()
         devices.torch_gc()
         try:
             yield _device()
         finally:
-            back()
+            restore()
 
 
 class HostEngine:
-    """Draws with the models and options that were chosen in the host when the job began; one per job.
+    """Generates with the models and options that were selected in the host when the job began; one per job.
 
-    The host's Interrupt ends the job, its Skip pauses it until the next Skip, and its "Reload UI" does neither.
+    The host's Interrupt cancels the job and its Skip pauses it until the next Skip. "Reload UI" interrupts an image,
+    too, but the image is generated again afterwards.
     """
 
     name = WEBUI.name
@@ -70,55 +78,55 @@ class HostEngine:
     def __init__(self) -> None:
         self.device = _device()
         self._selection = make_selection()
-        chosen = drawing_options()
-        self._options = {name: value for name, value in chosen.items() if name not in MODEL_OPTIONS}
+        selected = generation_options()
+        self._options = {name: value for name, value in selected.items() if name not in MODEL_OPTIONS}
         self._turns = Turns()
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
-        """Return the picture of `request`.
+        """Return the image of `request`.
 
         Raises:
-            Cancelled: the token said so, or someone pressed Interrupt in the host.
-            Parked: the token said so while the job was paused.
-            OutOfMemory: the device's memory did not suffice.
+            Cancelled: the job was cancelled, or a user pressed Interrupt in the host.
+            Parked: the job was parked while it was paused.
+            OutOfMemory: the device ran out of memory.
             ModelError: the host has no such checkpoint, VAE, sampler or scheduler.
-            MissingFeature: it has no ControlNet, FreeU or Kohya HRFix, which the request asks for.
-            ModelsExchanged: other threads of the host loaded other models, each time that it drew.
-            RenderError: the host failed to draw.
+            MissingFeature: the host has no ControlNet, FreeU or Kohya HRFix, which the request needs.
+            CheckpointReplaced: other threads of the host loaded other models during every attempt.
+            RenderError: the host failed to generate.
         """
-        exchanges = 0
+        replacements = 0
         while True:
-            if pages.wait_until_over(cancel):
+            if pages.wait_for_reload(cancel):
                 self._turns.forget()
             cancel.check_cancel()
             try:
-                ending, drawn = self._draw(request, cancel)
-            except ModelsExchanged:
-                exchanges += 1
-                if exchanges == MOST_EXCHANGES:
+                ending, generated = self._generate(request, cancel)
+            except CheckpointReplaced:
+                replacements += 1
+                if replacements == MAX_REPLACEMENTS:
                     raise
                 logger.info("The WebUI has loaded another checkpoint; the frame is generated again.")
                 continue
-            if ending == "finished" and drawn is not None:
-                image = from_bytes(_cut(drawn, request), self.device)
+            if ending == "finished" and generated is not None:
+                image = from_bytes(_cropped(generated, request), self.device)
                 return resized(image, request.width_px, request.height_px)
             cancel.check_cancel()
             if ending == "skipped":
                 _pause(cancel)
-            elif not pages.seen_within(pages.GRACE_S):
+            elif not pages.reload_begins_within(pages.GRACE_S):
                 raise Cancelled(messages.INTERRUPTED())
 
-    def _draw(self, request: GenerateRequest, cancel: CancelToken) -> tuple[Ending, np.ndarray | None]:
-        """Let the host draw once; the picture is (H, W, 3) uint8, and None where it is not to be used."""
-        faults = Faults()
+    def _generate(self, request: GenerateRequest, cancel: CancelToken) -> tuple[Ending, np.ndarray | None]:
+        """Generate once; return the image as (H, W, 3) uint8, or None if it was interrupted."""
+        script_errors = ScriptErrors()
         with self._turns.next(cancel) as turn:
             if turn.pressed != "finished":
                 return turn.pressed, None
-            images = host_images(request, self._selection, self._options, faults)
+            images = host_images(request, self._selection, self._options, script_errors)
             ending = turn.ending()
         if ending != "finished":
             return ending, None
-        raise_fault(faults)
+        raise_script_error(script_errors)
         if request.restore_faces:
             check_faces()
         if images is None:
@@ -126,47 +134,47 @@ class HostEngine:
             return ending, np.zeros((height, width, 3), np.uint8)
         if not images:
             raise RenderError(messages.NO_IMAGE())
-        drawn = np.asarray(images[0].convert("RGB"))
-        if not drawn.any():
+        generated = np.asarray(images[0].convert("RGB"))
+        if not generated.any():
             logger.warning("The WebUI generated a black image.")
-        return ending, drawn
+        return ending, generated
 
     @contextmanager
     def resting(self) -> Iterator[None]:
-        """Take the host's models out of the device's memory, and let nobody draw meanwhile."""
-        with lent_device(CancelToken()):
+        """Unload the host's models from the device and hold the host's queue for the length of the context."""
+        with exclusive_device(CancelToken()):
             yield
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
-        """Return what the host will silently leave out of `request`."""
+        """Return warnings about parts of `request` that the host ignores silently."""
         found = [
             messages.LORA_MISSING(name=name)
             for name in _unknown_loras(f"{request.prompt} {request.negative_prompt}")
         ]
-        if request.tiling and part("modules_forge.main_entry"):
+        if request.tiling and optional_module("modules_forge.main_entry"):
             found.append(messages.NO_TILING())
         if request.blend is not None:
             found.append(messages.BLENDS_ARE_WEIGHTED())
         return tuple(found)
 
 
-def _cut(drawn: np.ndarray, request: GenerateRequest) -> np.ndarray:
-    """Cut off what was added up to the host's multiple; a host that chose a smaller size leaves it as it is."""
-    return drawn[: request.height_px, : request.width_px]
+def _cropped(generated: np.ndarray, request: GenerateRequest) -> np.ndarray:
+    """Remove the padding up to the host's multiple; an image that the host made smaller stays unchanged."""
+    return generated[: request.height_px, : request.width_px]
 
 
 def _pause(cancel: CancelToken) -> None:
-    """Return when Skip is pressed again; a press counts while nobody is served.
+    """Wait until Skip is pressed again; a press while the host serves another user is not counted.
 
     Raises:
-        Cancelled, Parked: the token said so, or someone pressed Interrupt.
+        Cancelled, Parked: the job was cancelled or parked, or a user pressed Interrupt.
     """
     from modules import shared
 
     before = (shared.state.skipped, shared.state.interrupted)
     logger.info("The job is paused: press Skip again to continue.")
     while True:
-        time.sleep(PAUSE_LOOK_EVERY_S)
+        time.sleep(PAUSE_POLL_S)
         cancel.check()
         now = (shared.state.skipped, shared.state.interrupted)
         pressed = [flag and not old for flag, old in zip(now, before, strict=True)]
@@ -177,16 +185,18 @@ def _pause(cancel: CancelToken) -> None:
         if pressed[0]:
             logger.info("The job continues.")
             return
-        if not pages.seen_within(pages.GRACE_S):
+        if not pages.reload_begins_within(pages.GRACE_S):
             raise Cancelled(messages.INTERRUPTED())
-        pages.wait_until_over(cancel)
+        pages.wait_for_reload(cancel)
 
 
 def _unload() -> Callable[[], None]:
-    """Take the host's models out of the device's memory; return what brings back those that nobody else would."""
+    """Unload the host's models from the device; return a function that loads back those that the host would not."""
     from modules import sd_models, shared
 
-    memory = part("backend.memory_management") or part("ldm_patched.modules.model_management")
+    memory = optional_module("backend.memory_management") or optional_module(
+        "ldm_patched.modules.model_management"
+    )
     if memory is not None:
         memory.unload_all_models()
         return lambda: None
@@ -195,7 +205,7 @@ def _unload() -> Callable[[], None]:
 
 
 def _unknown_loras(prompt: str) -> list[str]:
-    """Return the LoRAs of a prompt that the host's list does not have."""
+    """Return the LoRAs of a prompt that are missing in the host's list."""
     networks = sys.modules.get("networks")
     known = {
         name

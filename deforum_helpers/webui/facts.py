@@ -1,4 +1,4 @@
-"""What checks must know of the host, asked anew for each of them: its users add models and change options."""
+"""Facts about the host, read anew for each check since users add models and change options."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from deforum_helpers.pipeline.prepare import HostFacts
 from deforum_helpers.settings.host_options import Options, override
 from deforum_helpers.webui import settings_page
 from deforum_helpers.webui.controlnet import controlnet_facts
-from deforum_helpers.webui.features import JOINED, lacking, sampler_names, scheduler_labels
-from deforum_helpers.webui.host_modules import host_name, part
+from deforum_helpers.webui.features import JOINED, missing_features, sampler_names, scheduler_labels
+from deforum_helpers.webui.host_modules import host_name, optional_module
 from deforum_helpers.webui.model_choice import selected_checkpoint
 
 logger = logging.getLogger(__name__)
 
-# The others of `Options` stay unset, which means: as the host has it when the job begins.
+# Other fields of `Options` stay unset: the job uses the host's values at its start.
 SHARED_OPTIONS = (
     *(each.name for each in settings_page.OPTIONS if each.name not in settings_page.HOST_ONLY),
     "CLIP_stop_at_last_layers",
@@ -35,12 +35,12 @@ SHARED_OPTIONS = (
 
 @lru_cache(maxsize=1)
 def _fetcher() -> Fetcher:
-    """Return the one that every look at the host's facts gives, with all that it has fetched."""
+    """Return the fetcher that all facts share, so that its cache is kept."""
     return Fetcher()
 
 
 def host_facts() -> HostFacts:
-    """Return what is known of the host now."""
+    """Return the current facts."""
     from modules import devices
 
     root, images_folder = output_folders()
@@ -56,15 +56,15 @@ def host_facts() -> HostFacts:
         options=replace(host_options(), outdir_samples=images_folder),
         device=str(devices.get_optimal_device()),
         controlnet=controlnet_facts(),
-        lacks=lacking(),
+        lacks=missing_features(),
         fetcher=_fetcher(),
     )
 
 
 def output_folders() -> tuple[Path, str]:
-    """Return the output root, and the folder for runs inside it where that is not `img2img-images`.
+    """Return the output root, and the name of the folder for runs inside it, empty if it is `img2img-images`.
 
-    Both follow the host's own settings for pictures of img2img, as its users have arranged their folders by them.
+    Both follow the host's own setting for the folder of img2img.
     """
     from modules import paths, shared
 
@@ -75,14 +75,14 @@ def output_folders() -> tuple[Path, str]:
 
 
 def data_folder() -> Path:
-    """Return where the host keeps what is its own: its settings, models and outputs."""
+    """Return the host's data folder, with its settings, models and outputs."""
     from modules import paths
 
     return Path(paths.data_path).absolute()
 
 
 def host_options() -> Options:
-    """Return the host's options; a value that none of ours can have counts as the default."""
+    """Return the host's options; an invalid value is replaced by the default."""
     from modules import shared
 
     location = getattr(shared.opts, "deforum_ffmpeg_location", None)
@@ -101,12 +101,12 @@ def host_options() -> Options:
         try:
             options = override(options, {name: value})
         except SettingsError as error:
-            logger.warning("The WebUI's settings: %s The default is taken.", error)
+            logger.warning("The WebUI's settings: %s The default is used.", error)
     return options
 
 
 def _checkpoints() -> tuple[str, ...]:
-    """Return each checkpoint by its file name, its bare name and its title; all of them are used in settings files."""
+    """Return file name, short name and title of each checkpoint; settings files use all of them."""
     from modules import sd_models
 
     known = sd_models.checkpoints_list.values()
@@ -116,7 +116,7 @@ def _checkpoints() -> tuple[str, ...]:
 
 
 def _vaes() -> tuple[str, ...]:
-    main_entry = part("modules_forge.main_entry")
+    main_entry = optional_module("modules_forge.main_entry")
     if main_entry is not None:
         return _without_repetition(["None", *main_entry.module_list])
     from modules import sd_vae

@@ -1,4 +1,4 @@
-"""The host's samplers and schedulers, by its own names."""
+"""The host's samplers, schedulers and optional features, by the host's names."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.webui import messages
-from deforum_helpers.webui.host_modules import part
+from deforum_helpers.webui.host_modules import optional_module
 from deforum_helpers.webui.host_scripts import find_script
 
-# What older hosts have at the end of a sampler's name.
+# Schedulers that older hosts append to the name of a sampler.
 JOINED = ("Karras", "Exponential")
 
 
@@ -24,11 +24,11 @@ def sampler_names() -> tuple[str, ...]:
 def sampler_fields(sampler: str, scheduler: str) -> dict[str, str]:
     """Return the host's names of a sampler and a scheduler.
 
-    The host itself would take another one for a name that it does not know. Older hosts have no schedulers beside
-    the samplers but joined names, such as "DPM++ 2M Karras".
+    Unknown names are refused here, since the host would silently use another sampler. Older hosts have no separate
+    schedulers but joined names, such as "DPM++ 2M Karras".
 
     Raises:
-        ModelError: the host has not both of them.
+        ModelError: the host does not have the sampler or the scheduler.
     """
     from modules import sd_samplers
 
@@ -52,21 +52,21 @@ def sampler_fields(sampler: str, scheduler: str) -> dict[str, str]:
 
 def scheduler_labels() -> tuple[str, ...]:
     """Return the labels of the host's schedulers; older hosts have none."""
-    known = getattr(part("modules.sd_schedulers"), "schedulers", ())
+    known = getattr(optional_module("modules.sd_schedulers"), "schedulers", ())
     return tuple(str(scheduler.label) for scheduler in known)
 
 
-# Switch of a feature -> how the title of its script begins, what people call it, and Forge's extension for it.
+# Setting that enables a feature -> start of its script's title, its name, and its extension in Forge.
 SCRIPTS: Mapping[str, tuple[str, str, str]] = {
     "freeu_enabled": ("FreeU Integrated", "FreeU", "sd_forge_freeu"),
     "kohya_hrfix_enabled": ("Kohya HRFix Integrated", "Kohya HRFix", "sd_forge_kohya_hrfix"),
 }
 
 
-def lacking() -> dict[str, str]:
-    """Return the switches of the features that the host does not have, and why, as sentences."""
+def missing_features() -> dict[str, str]:
+    """Return the settings of the features that the host lacks, each with the reason as a sentence."""
     missing = {
-        switch: why_not(switch)
+        switch: reason_missing(switch)
         for switch, (title, _, _) in SCRIPTS.items()
         if find_script(title, is_img2img=True) is None
     }
@@ -78,26 +78,26 @@ def lacking() -> dict[str, str]:
 
 
 def check_faces() -> None:
-    """See that faces were mended; the host itself goes on without a word to its users.
+    """Check that faces were restored; the host itself continues silently if its model failed to load.
 
     Raises:
-        ModelError: the host could not load its model for that.
+        ModelError: the host could not load its face restoration model.
     """
     restorer = _face_restorer()
     if restorer is not None and getattr(restorer, "net", restorer) is None:
         raise ModelError(messages.FACE_MODEL_NOT_LOADED(name=restorer.name()))
 
 
-def why_not(switch: str) -> str:
-    """Return why the host lacks what `switch` of SCRIPTS switches on, as a sentence."""
+def reason_missing(switch: str) -> str:
+    """Return as a sentence why the host lacks the feature of the setting `switch`."""
     _, name, extension = SCRIPTS[switch]
-    if part("modules_forge.main_entry"):
+    if optional_module("modules_forge.main_entry"):
         return messages.NO_EXTENSION(name=name, extension=extension)
     return messages.ONLY_IN_FORGE(name=name)
 
 
 def _face_restorer() -> Any | None:
-    """Return what would mend faces, or None."""
+    """Return the host's selected face restoration model, or None."""
     from modules import shared
 
     wanted = getattr(shared.opts, "face_restoration_model", None)

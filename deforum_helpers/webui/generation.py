@@ -1,4 +1,4 @@
-"""The random generators that the whole host shares, set for the length of one of our frames."""
+"""Generation of one image by the host: turns in its queue, its shared random generators, its errors."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from deforum_helpers.core.errors import DeforumError, OutOfMemory, RenderError
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.webui import messages
-from deforum_helpers.webui.host_modules import part
-from deforum_helpers.webui.host_scripts import Faults, attached
+from deforum_helpers.webui.host_modules import optional_module
+from deforum_helpers.webui.host_scripts import ScriptErrors, attached
 from deforum_helpers.webui.model_choice import Selection
-from deforum_helpers.webui.option_overrides import borrowed_options
+from deforum_helpers.webui.option_overrides import option_overrides
 from deforum_helpers.webui.requests import host_options, make_processing
-from deforum_helpers.webui.script_args import takings
+from deforum_helpers.webui.script_args import script_args
 
-# The host makes its initial noise of the same seed; the noise of what it draws before that must be another.
+# The host makes its initial noise from the same seed; the random numbers before that must differ from it.
 OFFSET = 0x9E3779B9
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Set the generators of torch, numpy and the host by `seed`, and give them their states back on any exit.
+    """Seed the generators of torch, numpy and the host, and restore their states on exit.
 
-    Hosts seed torch only when they sample; by then they have drawn from the latent distribution of an init image.
-    Python's own generator stays alone: hosts do not draw frames with it, but name other users' tasks meanwhile.
+    Hosts seed torch only when sampling starts, after they have sampled the latent distribution of an init image.
+    Python's own generator is left alone: hosts do not use it for images, but name other users' tasks with it.
 
     Args:
         seed: of the request, any integer.
     """
     start = (seed + OFFSET) % 2**32
-    rng = part("modules.rng")
+    rng = optional_module("modules.rng")
     with ExitStack() as stack:
         for state, restore in _generators():
             stack.callback(restore, state())
@@ -52,7 +52,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def _generators() -> Iterator[tuple[Callable[[], Any], Callable[[Any], Any]]]:
-    """Yield for each shared generator the functions that return and set its state."""
+    """Yield, for each shared generator, the functions that get and set its state."""
     yield np.random.get_state, np.random.set_state
     yield torch.get_rng_state, torch.set_rng_state
     for name in ("cuda", "xpu"):
@@ -70,10 +70,10 @@ JOB_NAME = "deforum"
 
 
 class Turns:
-    """The turns of one job.
+    """The turns of one job in the host's queue.
 
-    Between two of them the host serves its other users. A press on its Interrupt or Skip that was meant for us may
-    come in that time as well; it counts if nobody else has had a turn since.
+    Between two turns the host serves other users. Interrupt or Skip may be pressed for the job in that time, too; it
+    counts if nobody else has had a turn since.
     """
 
     def __init__(self) -> None:
@@ -81,10 +81,10 @@ class Turns:
 
     @contextmanager
     def next(self, cancel: CancelToken) -> Iterator[Turn]:
-        """Wait for our turn, and hold the queue for the length of the context.
+        """Wait for the host's queue and hold it for the length of the context.
 
         Raises:
-            Cancelled: the token said so before it was our turn.
+            Cancelled: the job was cancelled while it waited.
         """
         from modules import call_queue, shared
 
@@ -100,7 +100,7 @@ class Turns:
                 shared.state.end()
 
     def forget(self) -> None:
-        """Let no press from before count: a reload of the host presses Interrupt as well."""
+        """Ignore earlier presses: a reload of the host sets Interrupt, too."""
         self._began_at = None
 
     def _pressed(self, state: Any) -> Ending:
@@ -110,12 +110,12 @@ class Turns:
 
 
 class Turn:
-    """Our turn: watches the job's token while the host draws.
+    """One turn: watches the job's token while the host generates.
 
     Args:
         state: of the host.
-        cancel: the job's wish to stop.
-        pressed: what was pressed before the turn began; "finished" = nothing.
+        cancel: of the job.
+        pressed: the button pressed before the turn began; "finished" = none.
     """
 
     def __init__(self, state: Any, cancel: CancelToken, pressed: Ending) -> None:
@@ -128,17 +128,17 @@ class Turn:
         self._watch.start()
 
     def ending(self) -> Ending:
-        """Tell how the drawing ended; anything but "finished" leaves a half-baked picture, or none."""
-        if self._cancel.wish == "cancel":
+        """Return how generation ended; except for "finished" the image is incomplete or missing."""
+        if self._cancel.stop_request == "cancel":
             return "cancelled"
         ending = _ending(self._state)
         return "skipped" if self._skipped and ending == "finished" else ending
 
     def close(self) -> None:
-        """Stop watching, so that a late cancel cannot meet the next user's picture; take back our own flags."""
+        """Stop watching, so that a late cancel cannot reach the next user's image, and reset the flags set here."""
         self._over.set()
         self._watch.join()
-        if self._cancel.wish == "cancel":
+        if self._cancel.stop_request == "cancel":
             self._state.interrupted = False
         self._state.skipped = False
 
@@ -148,10 +148,10 @@ class Turn:
             before, step = step, (self._state.job_no, self._state.sampling_step)
             if step != before:
                 self._cancel.beat()
-            if self._cancel.wish == "cancel":
+            if self._cancel.stop_request == "cancel":
                 self._state.interrupted = True
                 return
-            # The host itself forgets a press that comes before its sampler runs.
+            # The host resets a press that comes before its sampler runs.
             self._skipped = self._skipped or self._state.skipped
 
 
@@ -163,11 +163,11 @@ def _ending(state: Any) -> Ending:
 
 @contextmanager
 def locked(lock: Any, cancel: CancelToken) -> Iterator[None]:
-    """Hold the host's lock, which has no timeout; a cancelled job gives its place in the line up."""
+    """Hold the host's lock, which has no timeout; a cancelled job leaves the waiting line."""
     place = None if lock.acquire(False) else _Place(lock)
     while place is not None and not place.reached.wait(LOOK_EVERY_S):
-        cancel.beat()  # to wait for others is not to hang
-        if cancel.wish == "cancel":
+        cancel.beat()  # waiting for others does not count as hanging
+        if cancel.stop_request == "cancel":
             place.leave()
             cancel.check_cancel()
     try:
@@ -177,7 +177,7 @@ def locked(lock: Any, cancel: CancelToken) -> Iterator[None]:
 
 
 class _Place:
-    """A place in the line for a lock, kept by a thread of its own."""
+    """A place in the waiting line for a lock, held by a thread of its own."""
 
     def __init__(self, lock: Any) -> None:
         self.reached = threading.Event()
@@ -187,7 +187,7 @@ class _Place:
         threading.Thread(target=self._stand, name="deforum-place", daemon=True).start()
 
     def leave(self) -> None:
-        """Give the place up; the lock is released as soon as it is ours."""
+        """Leave the line; the lock is released as soon as the thread gets it."""
         with self._deciding:
             self._left = True
             if self.reached.is_set():
@@ -205,26 +205,26 @@ class _Place:
 logger = logging.getLogger(__name__)
 
 
-class ModelsExchanged(RenderError):
-    """Another thread of the host loaded other models while it drew for us; the image is of no use."""
+class CheckpointReplaced(RenderError):
+    """Another thread of the host loaded other models during generation; the image is discarded."""
 
     retryable = True
 
 
 def host_images(
-    request: GenerateRequest, selection: Selection, options: Mapping[str, Any], faults: Faults
+    request: GenerateRequest, selection: Selection, options: Mapping[str, Any], script_errors: ScriptErrors
 ) -> list[Any] | None:
-    """Return the host's images, none if it was stopped, or None where its model gave only NaN.
+    """Return the host's images: empty if it was stopped, None if its model returned NaN.
 
     Args:
-        request: what to draw.
+        request: the image to generate.
         selection: the job's models.
-        options: of the host, as they were when the job began.
-        faults: gets what goes wrong in the host's scripts; the host goes on without them.
+        options: of the host when the job began.
+        script_errors: collects errors of the host's scripts; the host continues without the script.
 
     Raises:
-        ModelsExchanged: other models were loaded meanwhile.
-        RenderError: what went wrong, as one of ours.
+        CheckpointReplaced: other models were loaded meanwhile.
+        RenderError: generation failed.
     """
     from modules.processing import process_images
 
@@ -232,55 +232,55 @@ def host_images(
     try:
         with (
             selection.held(request.checkpoint, request.vae) as still_ours,
-            borrowed_options({**options, **host_options(request)}),
+            option_overrides({**options, **host_options(request)}),
             seeded(request.seed),
             closing(make_processing(request)) as processing,
-            attached(processing, takings(request), faults, is_img2img=is_img2img),
+            attached(processing, script_args(request), script_errors, is_img2img=is_img2img),
         ):
             try:
                 images: list[Any] = list(process_images(processing).images)
             except Exception as error:
                 if not still_ours():
-                    raise _exchanged() from error
+                    raise _checkpoint_replaced() from error
                 raise
             if not still_ours():
-                raise _exchanged()
+                raise _checkpoint_replaced()
     except DeforumError:
         raise
     except Exception as error:
         if type(error).__name__ == "NansException":
             logger.warning("The WebUI's model returned NaN instead of an image: %s", error)
             return None
-        raise_fault(faults)  # the error that follows from it says less
+        raise_script_error(script_errors)  # it is the cause of `error` and says more
         if "meta tensor" in str(error) or "device meta" in str(
             error
-        ):  # where hosts put models to delete them
-            raise _exchanged() from error
+        ):  # the device that hosts move models to before deleting them
+            raise _checkpoint_replaced() from error
         raise _as_ours(error) from error
     return images
 
 
-def raise_fault(faults: Faults) -> None:
-    """Let no image count in which a script of the host failed.
+def raise_script_error(script_errors: ScriptErrors) -> None:
+    """Fail if a script of the host failed during generation.
 
     Raises:
-        RenderError: one did; of several faults the first one is the cause.
+        RenderError: the first error, which is the cause of the others.
     """
-    if faults.seen:
-        title, error = faults.seen[0]
+    if script_errors.seen:
+        title, error = script_errors.seen[0]
         raise _as_ours(error, title) from error
 
 
 def _as_ours(error: Exception, part: str = "") -> RenderError:
-    what = " ".join(str(error).split())[:300]
-    no_memory = isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in what.lower()
-    if no_memory or "not enough memory" in what:
+    reason = " ".join(str(error).split())[:300]
+    no_memory = isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in reason.lower()
+    if no_memory or "not enough memory" in reason:
         return OutOfMemory(messages.OUT_OF_MEMORY())
-    kind, reason = type(error).__name__, what or "its console says why"
+    kind, reason = type(error).__name__, reason or "its console says why"
     if part:
         return RenderError(messages.PART_FAILED(part=part, kind=kind, reason=reason))
     return RenderError(messages.GENERATION_FAILED(kind=kind, reason=reason))
 
 
-def _exchanged() -> ModelsExchanged:
-    return ModelsExchanged(messages.CHECKPOINT_REPLACED())
+def _checkpoint_replaced() -> CheckpointReplaced:
+    return CheckpointReplaced(messages.CHECKPOINT_REPLACED())

@@ -1,4 +1,4 @@
-"""Scripts of the host that take part in our pictures, one by one and for one picture only; all others are left out."""
+"""The host's scripts that are run with an image of Deforum, such as ControlNet; no other script is run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
-from deforum_helpers.webui.host_modules import part
+from deforum_helpers.webui.host_modules import optional_module
 
-# What hosts call in a script while they draw.
+# Methods of a script that hosts call during generation.
 CALLS = (
     "setup",
     "before_process",
@@ -34,12 +34,12 @@ _ABSENT = object()
 
 
 @dataclass(frozen=True)
-class Taking:
-    """A script's part in a picture.
+class ScriptArgs:
+    """A script and its arguments for one image.
 
     Args:
-        script: the host's.
-        arguments: as the widgets of its page would give them.
+        script: of the host.
+        arguments: the values that the script's controls in the host's page would have.
     """
 
     script: Any
@@ -47,14 +47,14 @@ class Taking:
 
 
 @dataclass
-class Faults:
-    """What went wrong in the host's scripts, which it only writes to its console: (title, error)."""
+class ScriptErrors:
+    """Errors of the host's scripts as (title, error); the host itself only prints them."""
 
     seen: list[tuple[str, Exception]] = field(default_factory=list)
 
 
 def find_script(title: str, *, is_img2img: bool) -> Any | None:
-    """Return the host's script whose title begins with `title`, any case, or None."""
+    """Return the host's script whose title begins with `title`, ignoring case, or None."""
     for script in getattr(_runner(is_img2img=is_img2img), "alwayson_scripts", ()):
         if str(script.title()).casefold().startswith(title.casefold()):
             return script
@@ -63,28 +63,28 @@ def find_script(title: str, *, is_img2img: bool) -> Any | None:
 
 @contextmanager
 def attached(
-    processing: Any, takings: Sequence[Taking], faults: Faults, *, is_img2img: bool
+    processing: Any, script_args: Sequence[ScriptArgs], script_errors: ScriptErrors, *, is_img2img: bool
 ) -> Iterator[None]:
-    """Let these scripts of the host take part in `processing`, in their own order, while the context lasts.
+    """Run `processing` with these scripts of the host only, in the host's order, while the context lasts.
 
-    The scripts are the host's own objects: what they keep from one picture to the next stays right for its other
-    users. Their places in the list of arguments are ours meanwhile, so the host's queue must be held. What goes
-    wrong in them is added to `faults`.
+    The scripts are the host's own objects, so that state which they keep between images stays valid for other users.
+    Their positions in the list of arguments are changed meanwhile, so the host's queue must be held. Their errors are
+    added to `script_errors`.
     """
-    if not takings:
+    if not script_args:
         yield
         return
     runner: Any = copy.copy(_runner(is_img2img=is_img2img))
-    places = {id(taking.script): taking for taking in takings}
+    places = {id(args.script): args for args in script_args}
     runner.alwayson_scripts = [each for each in runner.alwayson_scripts if id(each) in places]
     runner.scripts, runner.selectable_scripts = list(runner.alwayson_scripts), []
     runner.callback_map = {}
-    arguments: list[Any] = [0]  # the place of the chosen one among those that are run by choice: none
+    arguments: list[Any] = [0]  # index of the selectable script: none
     with ExitStack() as stack:
         for script in runner.alwayson_scripts:
             given = places[id(script)].arguments
             end = len(arguments) + len(given)
-            changes = {"args_from": len(arguments), "args_to": end, **_watched(script, faults)}
+            changes = {"args_from": len(arguments), "args_to": end, **_watched(script, script_errors)}
             stack.enter_context(_changed(script, changes))
             arguments += given
         processing.scripts = runner
@@ -93,12 +93,12 @@ def attached(
 
 
 def _runner(*, is_img2img: bool) -> Any | None:
-    scripts = part("modules.scripts")
+    scripts = optional_module("modules.scripts")
     return getattr(scripts, "scripts_img2img" if is_img2img else "scripts_txt2img", None)
 
 
-def _watched(script: Any, faults: Faults) -> dict[str, Callable[..., Any]]:
-    """Return the calls of `script`, with their errors noted."""
+def _watched(script: Any, script_errors: ScriptErrors) -> dict[str, Callable[..., Any]]:
+    """Return the methods of `script`, wrapped to record their errors."""
     title = str(script.title())
 
     def watched(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,7 +107,7 @@ def _watched(script: Any, faults: Faults) -> dict[str, Callable[..., Any]]:
             try:
                 return call(*arguments, **named)
             except Exception as error:
-                faults.seen.append((title, error))
+                script_errors.seen.append((title, error))
                 raise
 
         return noting
@@ -117,7 +117,7 @@ def _watched(script: Any, faults: Faults) -> dict[str, Callable[..., Any]]:
 
 @contextmanager
 def _changed(script: Any, changes: dict[str, Any]) -> Iterator[None]:
-    """Give attributes of `script` itself, not of its class, other values, and take them back."""
+    """Set attributes of the object `script`, not of its class, and restore them at the end."""
     own = vars(script)
     before = {name: own.get(name, _ABSENT) for name in changes}
     own.update(changes)

@@ -1,10 +1,10 @@
-"""Messages about the WebUI that Deforum runs in: what it lacks, what it refuses, what it does otherwise."""
+"""Messages about the WebUI that Deforum runs in: missing features, refusals, deviations."""
 
 from __future__ import annotations
 
 from deforum_helpers.core.messages import Message
 
-# What the WebUI does not have
+# Missing in the WebUI
 NO_CHECKPOINT = Message(
     "webui_no_checkpoint",
     "The WebUI has no checkpoint: put a .safetensors file into its folder models/Stable-diffusion and press the "
@@ -33,9 +33,29 @@ NO_EXTENSION = Message(
     "webui_no_extension",
     "This WebUI has no {name}; if {extension} is listed under Extensions, enable it and restart.",
 )
+CONTROLNET_DISABLED = Message(
+    "webui_controlnet_disabled",
+    "The WebUI's ControlNet is disabled; enable {name} under Extensions and restart.",
+)
+CONTROLNET_NOT_LOADED = Message(
+    "webui_controlnet_not_loaded",
+    "The WebUI's ControlNet is installed in {name} but could not be loaded{reason}. The console has the details.",
+)
+CONTROLNET_TOO_OLD = Message(
+    "webui_controlnet_unsupported",
+    "Deforum does not support this version of the WebUI's ControlNet; update {name} and restart.",
+)
+FORGE_WITHOUT_CONTROLNET = Message(
+    "webui_forge_without_controlnet",
+    "This Forge has no ControlNet: the folder sd_forge_controlnet is missing in extensions-builtin.",
+)
+CONTROLNET_NOT_INSTALLED = Message(
+    "webui_controlnet_not_installed",
+    "This WebUI has no ControlNet; install the extension sd-webui-controlnet under Extensions and restart.",
+)
 ONLY_IN_FORGE = Message("webui_only_in_forge", "This WebUI has no {name}; Forge has it.")
 
-# What it does otherwise
+# Deviations
 LORA_MISSING = Message(
     "webui_lora_missing", "The WebUI has no LoRA {name!r}; images are generated without it."
 )

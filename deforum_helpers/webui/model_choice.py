@@ -1,4 +1,4 @@
-"""Which checkpoint and VAE a job draws with, in a host where other users choose theirs at any time."""
+"""The checkpoint and VAE of a job, in a host where other users may select others at any time."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any, Protocol
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.webui import messages
-from deforum_helpers.webui.host_modules import part
-from deforum_helpers.webui.option_overrides import borrowed_options
+from deforum_helpers.webui.host_modules import optional_module
+from deforum_helpers.webui.option_overrides import option_overrides
 
 VAE_OPTIONS = ("sd_vae", "sd_vae_overrides_per_model_preferences")
-# Options that hosts keep for the models that are chosen or loaded.
+# Options of the host about the selected or loaded models.
 MODEL_OPTIONS = ("sd_model_checkpoint", "sd_checkpoint_hash", "forge_additional_modules", *VAE_OPTIONS)
 
 
 class Selection(Protocol):
-    """The host's choice of models as a job began, which it keeps whatever is chosen later."""
+    """The models that were selected in the host when a job began; the job keeps them."""
 
     def held(self, checkpoint: str | None, vae: str | None) -> AbstractContextManager[Callable[[], bool]]:
-        """Return a context in which the host draws with these models; None = those that the job began with.
+        """Return a context in which the host generates with these models; None = those that the job began with.
 
-        It gives a function that tells whether they are still the ones that the host draws with: other threads of
-        the host may exchange them without holding its queue.
+        Its value is a function that returns whether the host still uses them: other threads of the host may load other
+        models without holding its queue.
 
         Raises:
             ModelError: the host has no such model.
@@ -33,16 +33,16 @@ class Selection(Protocol):
 
 
 def make_selection() -> Selection:
-    """Return the way in which this host chooses models, its present choice remembered."""
-    main_entry = part("modules_forge.main_entry")
+    """Return the current selection of this host."""
+    main_entry = optional_module("modules_forge.main_entry")
     return PlainSelection() if main_entry is None else ForgeSelection(main_entry)
 
 
 def checkpoint_of(name: str) -> Any:
-    """Return what the host knows of a checkpoint, by any of its names.
+    """Return the host's record of a checkpoint, by any of its names.
 
     Raises:
-        ModelError: it has none of this name, or none at all.
+        ModelError: the host has no checkpoint of this name, or none at all.
     """
     from modules import sd_models
 
@@ -56,24 +56,24 @@ def checkpoint_of(name: str) -> Any:
 
 
 def selected_checkpoint() -> str | None:
-    """Return the name of the checkpoint that the host's users have chosen, or None if there is none at all."""
+    """Return the name of the checkpoint that is selected in the host, or None if it has none."""
     found = _selected()
     return None if found is None else str(found.name)
 
 
 def _selected() -> Any | None:
-    """Return what the host knows of the checkpoint that its users have chosen, by whatever name they did."""
+    """Return the host's record of the selected checkpoint, or None if it has none."""
     from modules import sd_models, shared
 
     found = sd_models.checkpoint_aliases.get(getattr(shared.opts, "sd_model_checkpoint", None))
-    return found or next(iter(sd_models.checkpoints_list.values()), None)  # the host falls back to that too
+    return found or next(iter(sd_models.checkpoints_list.values()), None)  # the host's own fallback
 
 
 def _info_of(checkpoint: str | None, kept: Any | None) -> Any:
-    """Return what the host knows now of the checkpoint of this name, or of the one that was `kept`.
+    """Return the host's current record of the checkpoint of this name, or of `kept` if the name is None.
 
     Raises:
-        ModelError: it has it no more, or none at all.
+        ModelError: the host no longer has the checkpoint, or has none at all.
     """
     from modules import sd_models
 
@@ -84,7 +84,7 @@ def _info_of(checkpoint: str | None, kept: Any | None) -> Any:
 
 
 def _name_of(info: Any) -> str:
-    """Return a name of this checkpoint that the host gives to no other one."""
+    """Return a name that belongs to this checkpoint only."""
     from modules import sd_models
 
     known = sd_models.checkpoint_aliases
@@ -92,7 +92,7 @@ def _name_of(info: Any) -> str:
 
 
 def _is_loaded(info: Any) -> bool:
-    """Tell whether the host's model is of this checkpoint, as far as the model says."""
+    """Return whether the host's loaded model is this checkpoint; True if the model does not record it."""
     from modules import shared
 
     loaded = getattr(shared.sd_model, "sd_checkpoint_info", None)
@@ -100,7 +100,7 @@ def _is_loaded(info: Any) -> bool:
 
 
 class PlainSelection:
-    """A1111 and its near relatives: each picture loads what the options name, if it is not loaded yet."""
+    """A1111 and its relatives: each generation loads the models that the options name, unless they are loaded."""
 
     def __init__(self) -> None:
         from modules import shared
@@ -118,7 +118,7 @@ class PlainSelection:
         _wait_for_first_load()
         with (
             _vae_of_options(other_vae),
-            borrowed_options({"sd_model_checkpoint": _name_of(info), **wanted_vae}),
+            option_overrides({"sd_model_checkpoint": _name_of(info), **wanted_vae}),
         ):
             sd_models.reload_model_weights()
             if other_vae:
@@ -136,7 +136,7 @@ def _vae_options(vae: str) -> dict[str, Any]:
 
 
 def _wait_for_first_load() -> None:
-    """Let the host finish the load of its first checkpoint, which it does without holding its queue."""
+    """Wait until the host has loaded its first checkpoint, which it does without holding its queue."""
     from modules import sd_models
 
     with getattr(getattr(sd_models, "model_data", None), "lock", nullcontext()):
@@ -145,7 +145,7 @@ def _wait_for_first_load() -> None:
 
 @contextmanager
 def _vae_of_options(changed: bool) -> Iterator[None]:
-    """Load at the end the VAE that the options name by then; nothing else in the host would."""
+    """At the end, load the VAE that the options name, since the host would not."""
     from modules import sd_vae
 
     try:
@@ -156,9 +156,9 @@ def _vae_of_options(changed: bool) -> Iterator[None]:
 
 
 class ForgeSelection:
-    """Forge and Forge Neo: the options become loading parameters, and the next picture loads what they say.
+    """Forge and Forge Neo: the options become loading parameters, which the next generation loads.
 
-    The parameters are exchanged as a whole, which keeps the host from dropping its cached prompts every frame.
+    The parameters are replaced as a whole object; otherwise the host would drop its cached prompts at every frame.
     """
 
     def __init__(self, main_entry: Any) -> None:
@@ -174,9 +174,9 @@ class ForgeSelection:
         info = _info_of(checkpoint, self._checkpoint)
         modules = self._modules if vae is None else self._with_vae(vae)
         model = sd_models.model_data
-        if not model.forge_loading_parameters:  # nobody has drawn or chosen anything yet
+        if not model.forge_loading_parameters:  # nothing has been generated or selected yet
             self._main_entry.refresh_model_loading_parameters()
-        with borrowed_options({"sd_model_checkpoint": _name_of(info), "forge_additional_modules": modules}):
+        with option_overrides({"sd_model_checkpoint": _name_of(info), "forge_additional_modules": modules}):
             theirs = model.forge_loading_parameters
             ours = self._parameters_for(info, modules)
             model.forge_loading_parameters = ours
@@ -187,7 +187,7 @@ class ForgeSelection:
                     model.forge_loading_parameters = theirs
 
     def _parameters_for(self, info: Any, modules: list[str]) -> Any:
-        """Return the loading parameters of the options as this thread sees them, made once for each choice."""
+        """Return the loading parameters of the options that this thread sees, made once per selection."""
         from modules import sd_models
 
         key = (info.filename, tuple(modules))

@@ -1,4 +1,4 @@
-"""Options of the host that hold for our thread while it draws a frame; every other thread sees its own."""
+"""Overrides of the host's options that only the thread of a job sees, while it generates an image."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
-# How hosts file the options that change what is drawn, beside those of their pages, folders and formats.
-DRAWING_CATEGORY = "sd"
+# The host's category of options that affect images, as opposed to pages, folders and formats.
+GENERATION_CATEGORY = "sd"
 
 
 @contextmanager
-def borrowed_options(values: Mapping[str, Any]) -> Iterator[None]:
-    """Give options of the host other values for this thread alone, until the context ends.
+def option_overrides(values: Mapping[str, Any]) -> Iterator[None]:
+    """Override options of the host for this thread until the context ends.
 
-    Other threads neither see these values, nor save them with the host's settings, and what they change meanwhile
-    is kept, even where it equals a value of ours. What the host itself writes from this thread, such as the title
-    of a checkpoint that it loads for us, ends with the context. An option that the host does not have is left out.
+    Other threads neither see these values nor save them with the host's settings, and changes that they make meanwhile
+    are kept. Values that the host writes from this thread, such as the title of a checkpoint that it loads for the job,
+    end with the context. Options that the host does not have are ignored.
 
-    The host's own way of overriding is not used: it changes the options of everybody, and forgets to put back those
-    that were never set.
+    The host's own overrides are not used: they change the options for all users, and do not restore options that were
+    never set.
 
     Args:
         values: name of an option -> its value for this thread.
@@ -30,38 +30,37 @@ def borrowed_options(values: Mapping[str, Any]) -> Iterator[None]:
 
     options = shared.opts
     theirs = options.data
-    seen = _SeenByThread(
+    seen = _ThreadOptions(
         theirs, {name: value for name, value in values.items() if name in options.data_labels}
     )
     options.data = seen
     try:
         yield
     finally:
-        if options.data is seen:  # else the host has read all of them anew
+        if options.data is seen:  # otherwise the host has reloaded its options
             options.data = theirs
 
 
-def drawing_options() -> dict[str, Any]:
-    """Return the present values of the host's options that change what is drawn; older hosts do not tell which."""
+def generation_options() -> dict[str, Any]:
+    """Return the host's options that affect images; empty in older hosts, which have no categories."""
     from modules import shared
 
     return {
         name: getattr(shared.opts, name)
         for name, info in shared.opts.data_labels.items()
-        if getattr(info, "category_id", None) == DRAWING_CATEGORY and not info.do_not_save
+        if getattr(info, "category_id", None) == GENERATION_CATEGORY and not info.do_not_save
     }
 
 
-# A true `dict` whose methods all come down to the five that a mapping must have.
+# A `dict` whose methods all use the five abstract ones of `MutableMapping`.
 _Dict: Any = type("_Dict", (MutableMapping, dict), {})
 
 
-class _SeenByThread(_Dict):  # type: ignore[misc]
-    """The host's options, and for the thread that made this with other values before them.
+class _ThreadOptions(_Dict):  # type: ignore[misc]
+    """The host's options, overlaid with other values for the thread that created this object.
 
-    Every write goes on to theirs, so that nothing is lost where another thread writes just as this is taken away.
-    It is a `dict`, with theirs in it, for readers that take no other mapping and ask none of its methods: hosts
-    answer their API with it.
+    Writes of other threads go to the host's dict at once, so that none is lost when this object is removed. It is a
+    `dict` with a copy of the host's values, for readers that bypass its methods: hosts serialize it in their API.
     """
 
     def __init__(self, theirs: dict[str, Any], ours: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The tab that a host gets where there can be none: it says why, and what to do."""
+"""The host's pages: a tab with an error message, the creation of its app, and reloads of its UI."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from deforum_helpers.core.progress import CancelToken
 logger = logging.getLogger(__name__)
 
 
-def tab_that_says(why: str) -> Any:
-    """Return a tab, gradio's Blocks, with nothing in it but the sentences `why`."""
+def message_tab(why: str) -> Any:
+    """Return a tab (gradio Blocks) that shows only the message `why`."""
     import gradio as gr
 
     with gr.Blocks(analytics_enabled=False) as blocks:
-        gr.Textbox(value=why, label="Deforum cannot work", interactive=False, lines=4)
+        gr.Textbox(value=why, label="Deforum could not start", interactive=False, lines=4)
     return blocks
 
 
 _end: Callable[[], None] | None = None
 
 
-def watch_for_app(made: Callable[[Any], None]) -> None:
-    """Call `made` with each app that gradio makes for pages, before its port opens and until `end_watch`.
+def on_app_created(made: Callable[[Any], None]) -> None:
+    """Call `made` with each app that gradio creates, before its port opens, until `stop_watching` is called.
 
-    Hosts have no callback for that. Theirs comes after a second for small hosts and after many for large ones, and
-    until then each of our routes would be unknown.
+    The host's own callback comes a second to many seconds after the port opens, and until then Deforum's routes would
+    be unknown.
     """
     global _end
-    end_watch()
+    stop_watching()
     if "gradio" not in sys.modules:  # this host has no pages
         return
     from gradio.routes import App
@@ -46,22 +46,22 @@ def watch_for_app(made: Callable[[Any], None]) -> None:
         try:
             if watching:
                 made(app)
-        except Exception:  # the pages of the host do not depend on us
+        except Exception:  # the host's pages must work even if Deforum fails
             logger.exception("The routes are added once the host has started.")
         return app
 
     def end() -> None:
         nonlocal watching
         watching = False
-        if App.create_app is create_app:  # else another extension has put its own before it
+        if App.create_app is create_app:  # otherwise another extension has wrapped it
             App.create_app = staticmethod(plain)
 
     App.create_app = staticmethod(create_app)
     _end = end
 
 
-def end_watch() -> None:
-    """Leave gradio as it was."""
+def stop_watching() -> None:
+    """Restore gradio's own function."""
     global _end
     if _end is not None:
         _end()
@@ -69,59 +69,59 @@ def end_watch() -> None:
 
 
 GRACE_S = 1.5
-LONGEST_S = 180.0
-LOOK_EVERY_S = 0.05
+MAX_RELOAD_S = 180.0
+POLL_S = 0.05
 
-_over = threading.Event()
-_over.set()
-
-
-def began() -> None:
-    """The host is about to load its scripts again."""
-    _over.clear()
+_no_reload = threading.Event()
+_no_reload.set()
 
 
-def ended() -> None:
-    """The host has a new app."""
-    _over.set()
+def reload_began() -> None:
+    """Note that the host begins to reload its scripts."""
+    _no_reload.clear()
 
 
-def underway() -> bool:
-    """Tell whether the host is between two apps.
+def reload_ended() -> None:
+    """Note that the host has a new app."""
+    _no_reload.set()
 
-    It says so itself only late: first it closes its server, and waits until its pages have let go.
+
+def reloading() -> bool:
+    """Return whether the host is reloading.
+
+    Its callback comes late: it closes its server first and waits for open connections, so the server is asked, too.
     """
     from modules import shared
 
     server = getattr(getattr(shared, "demo", None), "server", None)
-    return not _over.is_set() or bool(getattr(server, "should_exit", False))
+    return not _no_reload.is_set() or bool(getattr(server, "should_exit", False))
 
 
-def seen_within(seconds: float) -> bool:
-    """Tell whether a reload begins in the next `seconds`; it interrupts all drawing first."""
+def reload_begins_within(seconds: float) -> bool:
+    """Return whether a reload begins within `seconds`; before that, it interrupts generation."""
     from modules import shared
 
-    if getattr(shared, "demo", None) is None:  # without pages there is nothing to load again
+    if getattr(shared, "demo", None) is None:  # without pages the host cannot reload
         return False
     deadline = time.monotonic() + seconds
-    while not underway():
+    while not reloading():
         if time.monotonic() > deadline:
             return False
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_S)
     return True
 
 
-def wait_until_over(cancel: CancelToken) -> bool:
-    """Return when the host is not between two apps; tell whether it was.
+def wait_for_reload(cancel: CancelToken) -> bool:
+    """Wait until the host has reloaded; return whether it was reloading.
 
     Raises:
-        Cancelled, Parked: the token said so.
+        Cancelled, Parked: the job was cancelled or parked.
     """
-    if not underway():
+    if not reloading():
         return False
-    logger.info("The WebUI reloads its pages; the job goes on afterwards.")
-    deadline = time.monotonic() + LONGEST_S
-    while underway() and time.monotonic() < deadline:
+    logger.info("The WebUI reloads its pages; the job continues afterwards.")
+    deadline = time.monotonic() + MAX_RELOAD_S
+    while reloading() and time.monotonic() < deadline:
         cancel.check()
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_S)
     return True

@@ -1,4 +1,4 @@
-"""From a request to the fields of the host's processing objects."""
+"""Conversion of a request to the host's processing object."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.schedule.prompt_text import weight_text
 from deforum_helpers.webui.features import sampler_fields
 
-# Hosts cut sizes down to this multiple without saying so; we go up to it and cut the result.
+# Hosts silently round sizes down to this multiple; requests are padded up to it and the result is cropped.
 MULTIPLE_PX = 8
 FILLS = {"picture": 1, "noise": 2, "nothing": 3}
-# Our films mend steps and colours themselves.
+# Deforum handles steps and colours itself.
 FIXED_OPTIONS = {
     "img2img_fix_steps": False,
     "img2img_color_correction": False,
@@ -47,12 +47,12 @@ def make_processing(request: GenerateRequest) -> Any:
 
 
 def host_options(request: GenerateRequest) -> dict[str, Any]:
-    """Return the options of the host that `request` needs."""
+    """Return the options of the host for `request`."""
     return {**FIXED_OPTIONS, "CLIP_stop_at_last_layers": request.clip_skip}
 
 
 def padded_size(request: GenerateRequest) -> tuple[int, int]:
-    """Return the (width, height) in pixels that the host is asked for."""
+    """Return the padded (width, height) in pixels."""
     return _up(request.width_px), _up(request.height_px)
 
 
@@ -63,7 +63,7 @@ def _common(request: GenerateRequest) -> dict[str, Any]:
         "prompt": written_prompt(request),
         "negative_prompt": written_negative_prompt(request),
         "seed": request.seed,
-        # -1 would be drawn anew by the host, and the same request would give other pictures.
+        # The host would replace -1 by a random number, and the same request would give another image.
         "subseed": request.subseed % 2**32,
         "subseed_strength": request.subseed_strength,
         "seed_resize_from_w": resize_width,
@@ -84,7 +84,7 @@ def _common(request: GenerateRequest) -> dict[str, Any]:
 
 
 def written_prompt(request: GenerateRequest) -> str:
-    """Return the prompt as text; two that pass into each other become weighted parts, joined by AND."""
+    """Return the prompt as text; two blended prompts become weighted parts joined by AND."""
     if request.blend is None:
         return request.prompt
     read = WeightedPrompts.read(request.prompt, request.blend, "prompt")
@@ -93,7 +93,7 @@ def written_prompt(request: GenerateRequest) -> str:
 
 
 def written_negative_prompt(request: GenerateRequest) -> str:
-    """Return the negative prompt as text; of two that pass into each other the nearer, as hosts read one alone."""
+    """Return the negative prompt as text; of two blended ones the nearer, since hosts accept only one."""
     blend = request.blend
     return request.negative_prompt if blend is None or blend.share <= 0.5 else blend.negative_prompt
 
@@ -126,7 +126,7 @@ def _init_fields(request: GenerateRequest) -> dict[str, Any]:
 
 
 def _made(kind: Any, fields: dict[str, Any]) -> Any:
-    """Return a `kind` with those of the fields that this host has."""
+    """Return a `kind` made from the fields that this host's version has."""
     declared: Collection[str] = {field.name for field in dataclasses.fields(kind)}
     return kind(**{name: value for name, value in fields.items() if name in declared})
 

@@ -1,4 +1,4 @@
-"""Which scripts of the host take part in the picture of a request, and with what arguments."""
+"""The scripts of the host that a request needs, with their arguments."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 
 from deforum_helpers.core.errors import MissingFeature
 from deforum_helpers.engines.base import FreeU, GenerateRequest, KohyaHRFix
-from deforum_helpers.webui.controlnet import controlnet_takings
-from deforum_helpers.webui.features import SCRIPTS, why_not
-from deforum_helpers.webui.host_scripts import Taking, find_script
+from deforum_helpers.webui.controlnet import controlnet_script_args
+from deforum_helpers.webui.features import SCRIPTS, reason_missing
+from deforum_helpers.webui.host_scripts import ScriptArgs, find_script
 from deforum_helpers.webui.requests import padded_size
 
 
-def takings(request: GenerateRequest) -> tuple[Taking, ...]:
-    """Return which scripts of the host take part in the picture of `request`, and with what.
+def script_args(request: GenerateRequest) -> tuple[ScriptArgs, ...]:
+    """Return the scripts of the host that `request` needs, with their arguments.
 
     Raises:
         MissingFeature: the host does not have one of them.
-        RenderError: its ControlNet does not take a unit.
+        RenderError: the host's ControlNet refuses a unit.
     """
     is_img2img = request.init_image is not None
-    units = controlnet_takings(request.controls, padded_size(request), is_img2img=is_img2img)
-    return (*units, *_unet_takings(request, is_img2img))
+    units = controlnet_script_args(request.controls, padded_size(request), is_img2img=is_img2img)
+    return (*units, *_unet_script_args(request, is_img2img))
 
 
-def _unet_takings(request: GenerateRequest, is_img2img: bool) -> Iterator[Taking]:
+def _unet_script_args(request: GenerateRequest, is_img2img: bool) -> Iterator[ScriptArgs]:
     wanted = {
         "freeu_enabled": _freeu_arguments(request.freeu) if request.freeu else None,
         "kohya_hrfix_enabled": _hrfix_arguments(request.kohya_hrfix) if request.kohya_hrfix else None,
@@ -35,12 +35,12 @@ def _unet_takings(request: GenerateRequest, is_img2img: bool) -> Iterator[Taking
             continue
         script = find_script(SCRIPTS[switch][0], is_img2img=is_img2img)
         if script is None:
-            raise MissingFeature(f"{switch}: {why_not(switch)}")
-        yield Taking(script, arguments[: script.args_to - script.args_from])
+            raise MissingFeature(f"{switch}: {reason_missing(switch)}")
+        yield ScriptArgs(script, arguments[: script.args_to - script.args_from])
 
 
 def _freeu_arguments(freeu: FreeU) -> tuple[Any, ...]:
-    """On, the four factors, and the share of sampling in which they hold; older versions have not the last two."""
+    """Return enabled, the four factors, and start and end of sampling; older versions lack the last two."""
     return (True, freeu.b1, freeu.b2, freeu.s1, freeu.s2, 0.0, 1.0)
 
 

@@ -10,12 +10,12 @@ from deforum_helpers.settings.host_options import Options
 
 SECTION = ("deforum", "Deforum")
 OPTIONS = tuple(each for each in fields(Options) if each.name.startswith("deforum_"))
-# Programs and files of this machine are nothing for the host's open options route, nor for a job.
+# Paths on this machine: neither the host's open options route nor a job may set them.
 HOST_ONLY = tuple(each.name for each in OPTIONS if "fixed" in each.metadata)
 
 
 def add_options() -> None:
-    """Add our options to the host's; their names are those that people's config files have had for years."""
+    """Add Deforum's options to the host's; their names are those of existing config files."""
     from modules import shared
 
     for each in OPTIONS:
@@ -32,7 +32,7 @@ def add_options() -> None:
 
 
 def _component(option: Field[Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the gradio component that an option is set with, and its arguments."""
+    """Return the gradio component of an option and its arguments."""
     import gradio as gr
 
     bounds: Mapping[str, Any] = option.metadata

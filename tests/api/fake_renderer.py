@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 
 from deforum_api.http.app import mount
 from deforum_api.http.security import Access
-from deforum_api.queue.checks.request import Question, batch_body, prepared_job
+from deforum_api.queue.checks.request import CheckRequest, batch_body, prepared_job
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.submission import Limits
 from deforum_helpers.core.errors import Problem, SettingsError
@@ -206,9 +206,9 @@ def strict_queue(renderer: Renderer) -> JobQueue:
     return JobQueue(check, render, limits=Limits(queued=50, batch=5, finished=500, retry_after_s=()))
 
 
-def asking(settings: list[dict[str, Any]]) -> Question:
+def asking(settings: list[dict[str, Any]]) -> CheckRequest:
     """A batch as its request comes in."""
-    return Question("submit", batch_body(settings, None), 100)
+    return CheckRequest("submit", batch_body(settings, None), 100)
 
 
 def submit(client: TestClient, *settings: dict[str, Any]) -> list[str]:

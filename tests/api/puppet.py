@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from deforum_api.queue.errors import StoreUnavailable
-from deforum_api.queue.owners import Me
+from deforum_api.queue.owners import ServerIdentity
 from deforum_api.queue.sqlite import SqliteStore
 from deforum_helpers.core.errors import ModelError, OutOfMemory
 from deforum_helpers.core.progress import CancelToken
@@ -60,7 +60,7 @@ class QuickStore(SqliteStore):
     killed = False
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, replace(Me.now(), id=str(next(NUMBERS)), began="long ago"))
+        super().__init__(path, replace(ServerIdentity.now(), id=str(next(NUMBERS)), began="long ago"))
 
     @contextmanager
     def _change(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:

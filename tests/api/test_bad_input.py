@@ -165,7 +165,7 @@ def test_validate_tells_the_same_without_a_refusal(strict: tuple[TestClient, Pat
     assert (good["errors"], good["plan"]["frames"], good["settings"]["W"]) == ([], 8, 64)
     assert [(error["job"], error["setting"], error["frame"]) for error in bad["errors"]] == [(1, "zoom", 3)]
     assert (bad["settings"], bad["plan"]) == (None, None)
-    assert bad["warnings"] == ["Unknown settings are kept but change nothing: 'stepz' (did you mean steps?)."]
+    assert bad["warnings"] == ["Unknown settings are kept but have no effect: 'stepz' (did you mean steps?)."]
     assert client.get("/deforum_api/jobs").json() == {}
 
 

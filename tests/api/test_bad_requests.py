@@ -188,12 +188,12 @@ def test_every_bad_request_has_one_answer(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ('{"max_frames": 3}', "has no deforum_settings; the settings go inside it"),
+        ('{"max_frames": 3}', "has no deforum_settings; put the settings inside it"),
         ('[{"max_frames": 3}]', 'must be an object, {"deforum_settings": ...}; found a list'),
         ("null", "found nothing"),
         ("", "found nothing"),
         ('"film"', "found text"),
-        ('{"deforum_settings": "film"}', "an object of settings, or a list of such objects; found text"),
+        ('{"deforum_settings": "film"}', "an object of settings or a list of such objects; found text"),
         ('{"deforum_settings": null}', "found nothing"),
         ('{"deforum_settings": 3}', "found a number"),
         ('{"deforum_settings": [{}, [], 3]}', "found a list in the list"),

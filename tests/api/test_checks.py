@@ -18,8 +18,14 @@ from fastapi.testclient import TestClient
 
 from deforum_api.queue.checks import processes as checking_programs
 from deforum_api.queue.checks.check_process import host_facts, plain_facts
-from deforum_api.queue.checks.processes import Abandoned, CheckProcess, CheckProcesses
-from deforum_api.queue.checks.request import MOST_ANSWER_BYTES, Findings, Question, batch_body, examined
+from deforum_api.queue.checks.processes import CheckerPool, CheckerProcess, ClientGone
+from deforum_api.queue.checks.request import (
+    MOST_ANSWER_BYTES,
+    CheckRequest,
+    CheckResult,
+    batch_body,
+    run_check,
+)
 from deforum_api.queue.errors import MOST_PROBLEMS, ApiError, Busy, QueueClosed, TooLarge
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.submission import SCHEDULES
@@ -32,17 +38,17 @@ from tests.api.fake_renderer import SMALL, WAIT_S, Renderer, serving, submit
 LARGE = {"max_frames": 100_000, "W": 64, "H": 64, "animation_mode": "3D", "prompts": {"0": "a"}}
 
 
-def batch(*settings: dict[str, Any], overrides: dict[str, Any] | None = None) -> Question:
-    return Question("submit", batch_body(settings, overrides), 100)
+def batch(*settings: dict[str, Any], overrides: dict[str, Any] | None = None) -> CheckRequest:
+    return CheckRequest("submit", batch_body(settings, overrides), 100)
 
 
-def large() -> Question:
+def large() -> CheckRequest:
     return batch(*[LARGE] * 5)
 
 
 @pytest.fixture
-def pool(tmp_path: Path) -> Iterator[CheckProcesses]:
-    made = CheckProcesses(lambda: own_facts("null", None, tmp_path), most_waiting=2)
+def pool(tmp_path: Path) -> Iterator[CheckerPool]:
+    made = CheckerPool(lambda: own_facts("null", None, tmp_path), most_waiting=2)
     yield made
     made.close()
 
@@ -50,7 +56,7 @@ def pool(tmp_path: Path) -> Iterator[CheckProcesses]:
 class Asked:
     """A question that another thread waits for."""
 
-    def __init__(self, pool: CheckProcesses, question: Question) -> None:
+    def __init__(self, pool: CheckerPool, question: CheckRequest) -> None:
         self.gone = threading.Event()
         self._pool = pool
         self._question = question
@@ -61,7 +67,7 @@ class Asked:
     def _ask(self) -> None:
         try:
             self.outcome = self._pool.examine(self._question, self.gone)
-        except (ApiError, Abandoned) as error:
+        except (ApiError, ClientGone) as error:
             self.outcome = error
 
     def ended(self) -> Any:
@@ -77,26 +83,26 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def planning(pool: CheckProcesses) -> bool:
+def planning(pool: CheckerPool) -> bool:
     """Whether a large question has a program of its own."""
-    return pool._line_of_large._turns == 0 and pool._line._turns < checking_programs.PROCESSES
+    return pool._slots_of_large._slots == 0 and pool._slots_of_all._slots < checking_programs.PROCESSES
 
 
 @pytest.fixture
-def programs(monkeypatch: pytest.MonkeyPatch) -> list[CheckProcess]:
+def programs(monkeypatch: pytest.MonkeyPatch) -> list[CheckerProcess]:
     """Every program that is started."""
-    started: list[CheckProcess] = []
+    started: list[CheckerProcess] = []
 
-    class Noted(CheckProcess):
+    class Noted(CheckerProcess):
         def __init__(self) -> None:
             super().__init__()
             started.append(self)
 
-    monkeypatch.setattr(checking_programs, "CheckProcess", Noted)
+    monkeypatch.setattr(checking_programs, "CheckerProcess", Noted)
     return started
 
 
-def test_a_good_batch_comes_back_as_its_records_need_it(pool: CheckProcesses) -> None:
+def test_a_good_batch_comes_back_as_its_records_need_it(pool: CheckerPool) -> None:
     repeating = RepeatingObject({**SMALL, "unheard_of": 1})
     repeating.repeated = ("W",)
     prompts = RepeatingObject({"0": "a"})
@@ -108,26 +114,26 @@ def test_a_good_batch_comes_back_as_its_records_need_it(pool: CheckProcesses) ->
     assert json.loads(found.overrides_json) == {"deforum_ffmpeg_crf": 3}
     assert (first.frames, second.warnings) == (4, ())
     assert any("unheard_of" in warning for warning in first.warnings)
-    for name in ("'W'", "prompts holds '0'"):
+    for name in ("'W'", "prompts contains '0'"):
         assert any(name in warning and "more than once" in warning for warning in first.warnings)
 
 
-def test_programs_find_what_the_asking_thread_would_find(pool: CheckProcesses, tmp_path: Path) -> None:
+def test_programs_find_what_the_asking_thread_would_find(pool: CheckerPool, tmp_path: Path) -> None:
     facts = own_facts("null", None, tmp_path)
     for question in (
         batch({**SMALL, "W": 1, "zoom": "0: (", "batch_name": "é\n\x00"}),
         batch(SMALL, overrides={"nonsense": 1}),
-        Question("validate", batch_body([SMALL | {"seed": 3}, {"W": 0}], None), 100, series=True),
-        Question("run", b"settings_json=%7B%22seed%22:1%7D&allowed_params=seed", 100, is_form=True),
-        Question("run", b"[]", 100, arguments={"settings_json": None, "allowed_params": None}),
-        Question("submit", b"{", 100),
+        CheckRequest("validate", batch_body([SMALL | {"seed": 3}, {"W": 0}], None), 100, series=True),
+        CheckRequest("run", b"settings_json=%7B%22seed%22:1%7D&allowed_params=seed", 100, is_form=True),
+        CheckRequest("run", b"[]", 100, arguments={"settings_json": None, "allowed_params": None}),
+        CheckRequest("submit", b"{", 100),
         batch(*[SMALL] * 101),
     ):
-        here = outcome(lambda asked: examined(asked, lambda *a, **_: prepare(a[0], facts, a[1])), question)
+        here = outcome(lambda asked: run_check(asked, lambda *a, **_: prepare(a[0], facts, a[1])), question)
         assert outcome(pool.examine, question) == here
 
 
-def outcome(examine: Callable[[Question], Findings], question: Question) -> Any:
+def outcome(examine: Callable[[CheckRequest], CheckResult], question: CheckRequest) -> Any:
     try:
         found = examine(question)
     except ApiError as error:
@@ -149,27 +155,27 @@ def test_facts_of_a_host_are_the_same_on_the_other_side(tmp_path: Path) -> None:
 
 
 def test_what_takes_long_leaves_a_program_to_others_and_ends_with_its_client(
-    pool: CheckProcesses, programs: list[CheckProcess]
+    pool: CheckerPool, programs: list[CheckerProcess]
 ) -> None:
     long = Asked(pool, large())
     until(lambda: planning(pool))
     behind = [Asked(pool, large()) for _ in range(2)]
     assert len(pool.examine(batch(SMALL)).jobs) == 1
     assert not any(one.outcome for one in (long, *behind))
-    until(lambda: len(pool._line_of_large._waiting) == 2)
+    until(lambda: len(pool._slots_of_large._waiting) == 2)
     with pytest.raises(Busy):
         pool.examine(large())
     before = len(programs)
     for one in (*behind, long):
         one.gone.set()
-    assert {type(one.ended()) for one in (long, *behind)} == {Abandoned}
+    assert {type(one.ended()) for one in (long, *behind)} == {ClientGone}
     assert len(programs) == before, "those who still waited were never begun"
     assert [program.alive for program in programs].count(False) == 1
     assert len(pool.examine(batch(SMALL)).jobs) == 1
 
 
-def test_what_takes_too_long_is_ended(tmp_path: Path, programs: list[CheckProcess]) -> None:
-    pool = CheckProcesses(lambda: own_facts("null", None, tmp_path), longest_check_s=WAIT_S)
+def test_what_takes_too_long_is_ended(tmp_path: Path, programs: list[CheckerProcess]) -> None:
+    pool = CheckerPool(lambda: own_facts("null", None, tmp_path), longest_check_s=WAIT_S)
     assert pool.examine(batch(SMALL)).jobs
     pool._longest_check_s = 0.5
     with pytest.raises(TooLarge):
@@ -180,7 +186,7 @@ def test_what_takes_too_long_is_ended(tmp_path: Path, programs: list[CheckProces
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
-def test_a_program_that_dies_costs_one_answer(pool: CheckProcesses, programs: list[CheckProcess]) -> None:
+def test_a_program_that_dies_costs_one_answer(pool: CheckerPool, programs: list[CheckerProcess]) -> None:
     long = Asked(pool, large())
     until(lambda: planning(pool))
     for program in programs:
@@ -190,7 +196,7 @@ def test_a_program_that_dies_costs_one_answer(pool: CheckProcesses, programs: li
     assert pool.examine(batch(SMALL)).jobs
 
 
-def test_a_queue_that_closes_ends_its_checks(pool: CheckProcesses, programs: list[CheckProcess]) -> None:
+def test_a_queue_that_closes_ends_its_checks(pool: CheckerPool, programs: list[CheckerProcess]) -> None:
     asked = [Asked(pool, large()) for _ in range(2)]
     until(lambda: planning(pool))
     pool.close()
@@ -205,10 +211,12 @@ def test_more_frames_than_one_request_may_have_are_refused_before_they_are_plann
         raise AssertionError("it was planned")
 
     with pytest.raises(TooLarge, match="500,000"):
-        examined(batch(*[LARGE] * 6), never)
+        run_check(batch(*[LARGE] * 6), never)
     with pytest.raises(TooLarge):
-        examined(batch({**LARGE, "max_frames": "1000"}, {"max_frames": 120.0}), never) if 0 else examined(
-            Question("submit", batch_body([{"max_frames": "1000"}], None), 100, most_cells=999 * SCHEDULES),
+        run_check(batch({**LARGE, "max_frames": "1000"}, {"max_frames": 120.0}), never) if 0 else run_check(
+            CheckRequest(
+                "submit", batch_body([{"max_frames": "1000"}], None), 100, most_cells=999 * SCHEDULES
+            ),
             never,
         )
 
@@ -236,11 +244,11 @@ def test_an_answer_full_of_problems_is_bounded(
     def check(submitted: Any, overrides: Any, *, resume: str | None = None, kind: str = "") -> Any:
         return prepare(submitted, facts, overrides, resume=resume)
 
-    told = outcome(lambda question: examined(question, check), Question("submit", body, 100))
+    told = outcome(lambda question: run_check(question, check), CheckRequest("submit", body, 100))
     assert len(json.dumps(told[1])) < MOST_ANSWER_BYTES
     assert len(told[1]["errors"] if isinstance(told[1], dict) else ()) <= MOST_PROBLEMS + 1
     with suppress(TooLarge):
-        answer = examined(Question("validate", body, 100), check).answer
+        answer = run_check(CheckRequest("validate", body, 100), check).answer
         assert len(answer) < MOST_ANSWER_BYTES + len(body)
 
 
@@ -249,10 +257,10 @@ def test_gets_are_answered_while_every_check_waits(renderer: Renderer, jobs: Job
     going, threads = threading.Event(), set()
 
     class Waiting:
-        def examine(self, question: Question, gone: threading.Event | None = None) -> Findings:
+        def examine(self, question: CheckRequest, gone: threading.Event | None = None) -> CheckResult:
             threads.add(threading.current_thread().name)
             assert going.wait(WAIT_S)
-            return Findings(answer=b"{}")
+            return CheckResult(answer=b"{}")
 
         def start(self) -> None:
             pass
@@ -278,8 +286,8 @@ def test_gets_are_answered_while_every_check_waits(renderer: Renderer, jobs: Job
 
 def test_a_batch_whose_client_has_gone_is_not_queued(client: TestClient, jobs: JobQueue) -> None:
     class Gone:
-        def examine(self, question: Question, gone: threading.Event | None = None) -> Findings:
-            raise Abandoned
+        def examine(self, question: CheckRequest, gone: threading.Event | None = None) -> CheckResult:
+            raise ClientGone
 
         def start(self) -> None:
             pass

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from deforum_api.http.app import mount
 from deforum_api.http.models import DeforumJobStatus, ErrorResponse
 from deforum_api.http.security import Access
-from deforum_api.queue.checks.processes import ChecksHere
+from deforum_api.queue.checks.processes import InlineChecker
 from deforum_api.queue.jobs import JobQueue
 from tests.api.fake_renderer import LOCAL, Renderer, ended, make_app, submit, until
 
@@ -102,7 +102,7 @@ def test_wrong_settings_are_400_with_every_error_and_nothing_is_accepted(client:
     assert answer.status_code == 400
     assert set(reply) == ENVELOPE
     assert reply["status"] == "BAD REQUEST"
-    keys = {"job", "setting", "frame", "column", "found", "allowed", "message"}
+    keys = {"job", "setting", "frame", "column", "found", "allowed", "message", "code"}
     assert all(set(error) == keys for error in reply["errors"])
     assert [(error["job"], error["setting"], error["found"]) for error in reply["errors"]] == [
         (None, "options_overrides.evil", None),
@@ -215,7 +215,7 @@ def test_no_handler_of_the_host_app_is_touched(jobs: JobQueue) -> None:
 
 
 def test_an_unexpected_error_is_a_500_in_the_envelope(client: TestClient, jobs: JobQueue) -> None:
-    jobs.checks = ChecksHere(lambda *_, **__: 1 / 0)
+    jobs.checks = InlineChecker(lambda *_, **__: 1 / 0)
     answer = client.post("/deforum_api/batches", json={"deforum_settings": {}})
     assert answer.status_code == 500
     assert set(answer.json()) == ENVELOPE

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from starlette.responses import JSONResponse, StreamingResponse
 
 from deforum_api.http.app import FaultLog
-from deforum_api.http.sse import EventAnswer, Streams
-from deforum_api.http.views import SLICE_BYTES, SlicedAnswer, whole
+from deforum_api.http.sse import EventResponse, Streams
+from deforum_api.http.views import SLICE_BYTES, SlicedResponse, whole
 from deforum_api.queue.errors import Busy
 from deforum_api.queue.jobs import JobQueue
 from tests.api.event_loops import run_elsewhere
@@ -94,7 +94,7 @@ def test_others_have_their_turns_between_the_slices_of_a_long_answer() -> None:
 
     async def run() -> None:
         scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
-        long = SlicedAnswer(whole(content))(scope, receive, sending("long"))
+        long = SlicedResponse(whole(content))(scope, receive, sending("long"))
         short = JSONResponse({})(scope, receive, sending("short"))
         await asyncio.gather(long, short)
 
@@ -126,5 +126,5 @@ def test_streams_are_counted_as_long_as_they_last(renderer: Renderer, jobs: JobQ
 def test_a_stream_that_cannot_begin_is_not_counted() -> None:
     streams = Streams(most=0)
     with pytest.raises(Busy):
-        EventAnswer(whole(b""), streams)  # type: ignore[arg-type]
+        EventResponse(whole(b""), streams)  # type: ignore[arg-type]
     assert streams.now == 0

@@ -32,7 +32,7 @@ def test_a_finished_job_is_forgotten_and_its_files_stay(
     answer = client.delete(f"/deforum_api/jobs/{first}?purge={purge}")
     assert (answer.status_code, answer.json()) == (
         200,
-        {"id": first, "message": "Job forgotten; its files are kept."},
+        {"id": first, "message": "Record deleted; the job's files are kept."},
     )
     assert client.get(f"/deforum_api/jobs/{first}").status_code == 404
     assert list(client.get("/deforum_api/jobs").json()) == [second]

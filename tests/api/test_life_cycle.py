@@ -178,7 +178,7 @@ def test_a_job_that_the_tab_has_paused_says_so_and_can_be_resumed(
     jobs.pause(second)
     job = client.get(f"/deforum_api/jobs/{second}").json()
     assert (job["status"], job["queue_position"]) == ("ACCEPTED", None)
-    assert job["message"] == "Paused; resume it to go on."
+    assert job["message"] == "Paused; resume the job to continue."
     answer = client.post(f"/deforum_api/jobs/{second}/resume")
     assert (answer.status_code, answer.json()["message"]) == (202, None)
     renderer.gate.set()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deforum_api.queue import logs
-from deforum_api.queue.logs import LOG_NAME, OneLineFormatter, Seldom, about_job, write_log_file
+from deforum_api.queue.logs import LOG_NAME, OneLineFormatter, RepeatFilter, job_in_log, write_log_file
 
 NAME = "deforum_api.test"
 FORGED = "2026-01-01 00:00:00 INFO - deforum_api: all is well"
@@ -50,7 +50,7 @@ def test_no_exception_forges_a_line() -> None:
 def test_each_line_names_its_job(written: Path) -> None:
     log = logging.getLogger(NAME)
     log.warning("before")
-    with about_job("batch(1)-0"):
+    with job_in_log("batch(1)-0"):
         log.warning("during")
         thread = threading.Thread(target=log.warning, args=("elsewhere",))
         thread.start()
@@ -103,7 +103,7 @@ def test_a_line_that_comes_too_often_is_counted_in_place_of_written(
 ) -> None:
     now = 0.0
     (writer,) = logging.getLogger(NAME).handlers
-    monkeypatch.setattr(writer, "filters", [Seldom(most=3, clock=lambda: now)])
+    monkeypatch.setattr(writer, "filters", [RepeatFilter(most=3, clock=lambda: now)])
     log = logging.getLogger(NAME)
     for number in range(10):
         log.warning("The client %s knocks.", number)
@@ -114,5 +114,5 @@ def test_a_line_that_comes_too_often_is_counted_in_place_of_written(
     assert lines == [
         *(f"The client {number} knocks." for number in range(3)),
         "Something else.",
-        "The client x knocks. (7 more like this were left out.)",
+        "The client x knocks. (7 more like this were omitted.)",
     ]

@@ -28,7 +28,7 @@ def test_a_thousand_jobs_wait_and_the_next_is_told_to_come_back(renderer: Render
     ids = [job.id for _ in range(MANY // 100) for job in queue.submit([{"max_frames": 1}] * 100)]
     answer = client.post("/deforum_api/batches", json={"deforum_settings": {"max_frames": 1}})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
-    assert "1000 jobs wait" in answer.json()["message"]
+    assert "1000 jobs are waiting" in answer.json()["message"]
     listed = client.get("/deforum_api/jobs").json()
     assert list(listed) == [running, *ids]
     assert [listed[job_id]["queue_position"] for job_id in ids] == list(range(MANY))

@@ -65,8 +65,8 @@ def test_files_that_are_nowhere_are_told_with_the_places(
         answer = client.get(f"/deforum_api/jobs/{job_id}/{place}")
         assert answer.status_code == 404
         assert answer.json()["message"] == (
-            f"The files of the job {job_id!r} are neither in {outdir} nor, by that name, below {tmp_path / 'new'}; "
-            "put its folder back, or start the server with the output folder that it lies in."
+            f"The files of the job {job_id!r} are neither in {outdir} nor in a folder of that name below "
+            f"{tmp_path / 'new'}; move the folder back, or start the server with the output folder that contains it."
         )
     (tmp_path / "elsewhere").rename(tmp_path / "old")
     assert client.get(f"/deforum_api/jobs/{job_id}/video").status_code == 200

@@ -261,7 +261,7 @@ def test_a_file_that_goes_while_it_is_asked_for_is_404(
     def gone(path: Path) -> None:
         raise FileNotFoundError(2, "No such file", str(path))
 
-    monkeypatch.setattr("deforum_api.http.outputs.opened", gone)
+    monkeypatch.setattr("deforum_api.http.outputs.open_output", gone)
     answer = client.get(f"/deforum_api/jobs/{job_id}/{place}")
     assert answer.status_code == 404
     assert answer.json()["message"].endswith("is gone or cannot be read.")

@@ -12,18 +12,18 @@ from deforum_api.queue.record import (
     PHASES,
     STATUSES,
     TRANSITIONS,
-    CancelAsked,
     Cancelled,
+    CancelRequested,
     Claimed,
     Delayed,
     Event,
     Failed,
-    HoldAsked,
     IllegalTransition,
     Interrupted,
     Job,
     Moved,
     Parked,
+    PauseRequested,
     Released,
     Reported,
     Resumed,
@@ -58,7 +58,7 @@ def test_an_error_leaves_phase_and_progress_as_they_were() -> None:
 
 
 def test_a_queued_job_is_cancelled_at_once() -> None:
-    job = walk(NEW, CancelAsked())
+    job = walk(NEW, CancelRequested())
     assert (job.status, job.phase) == ("CANCELLED", "QUEUED")
 
 
@@ -66,30 +66,33 @@ def test_a_queued_job_is_cancelled_at_once() -> None:
     "end", [Succeeded("/out", "1", 4), Failed("x"), Delayed("x", 5.0), Parked(), Cancelled()]
 )
 def test_a_running_job_that_was_asked_to_end_ends_as_cancelled(end: Event) -> None:
-    job = walk(NEW, Claimed(), Reported("GENERATING", 0.25), CancelAsked())
+    job = walk(NEW, Claimed(), Reported("GENERATING", 0.25), CancelRequested())
     assert (job.status, job.phase) == ("ACCEPTED", "GENERATING")
     job = walk(job, end)
     assert (job.status, job.phase, job.phase_progress) == ("CANCELLED", "GENERATING", 0.25)
 
 
 def test_a_cancelled_job_without_a_film_says_where_its_frames_are_and_why() -> None:
-    asked = walk(NEW, Claimed(), Reported("GENERATING", 0.5, 2, 4, "/out", "1"), CancelAsked())
+    asked = walk(NEW, Claimed(), Reported("GENERATING", 0.5, 2, 4, "/out", "1"), CancelRequested())
     where = "Cancelled after 2 of 4 frames, which are in /out. "
     for end in (Failed("no ffmpeg."), Delayed("no ffmpeg.", 5.0, "It is tried again.")):
         job = walk(asked, end)
-        assert (job.status, job.message) == ("CANCELLED", f"{where}Its end met an error: no ffmpeg.")
+        assert (job.status, job.message) == (
+            "CANCELLED",
+            f"{where}An error occurred while the job was ending: no ffmpeg.",
+        )
     job = asked
     for _ in range(3):
         assert (job.status, job.cancel_requested) == ("ACCEPTED", True)
         job = walk(job, *([Claimed()] if job.phase == "QUEUED" else []), Interrupted())
-    why = "The program ended 3 times before they became a film."
+    why = "The server ended 3 times before the frames became a video."
     assert (job.status, job.message) == ("CANCELLED", where + why)
 
 
 def test_a_waiting_job_with_frames_is_ended_before_another_begins() -> None:
     waiting = replace(NEW, order=7, turn=9, frame=4, max_frames=10)
-    asked = after(waiting, CancelAsked(), 101.0)
-    assert asked.message == "Cancelling: its frames become a film before the next job begins."
+    asked = after(waiting, CancelRequested(), 101.0)
+    assert asked.message == "Cancelling: its frames become a video before the next job starts."
     assert asked.queued
     assert asked.place < 0
     ended = after(after(asked, Claimed(), 102.0), Cancelled(), 103.0)
@@ -100,7 +103,7 @@ def test_a_waiting_job_with_frames_is_ended_before_another_begins() -> None:
 def test_frames_that_became_no_film_become_one_at_the_next_cancel() -> None:
     working = walk(NEW, Claimed(), Reported("GENERATING", 0.5, 2, 4, "/out", "1"))
     for end, left in ((Failed("x"), True), (Cancelled(), False)):
-        job = walk(working, CancelAsked(), end, Resumed(), CancelAsked())
+        job = walk(working, CancelRequested(), end, Resumed(), CancelRequested())
         assert (job.finished, job.cancel_requested) == (not left, True)
 
 
@@ -157,7 +160,7 @@ def test_a_job_that_stalls_says_so_until_it_moves_again() -> None:
     stalled = after(working, Stalled("Nothing has moved."), 200.0)
     assert (stalled.status, stalled.message) == ("ACCEPTED", "Nothing has moved.")
     assert after(stalled, Stalled(None), 201.0).message is None
-    asked = after(stalled, CancelAsked(), 201.0)
+    asked = after(stalled, CancelRequested(), 201.0)
     assert after(asked, Stalled(None), 202.0).message == "Cancelling."
     given_up = after(asked, Cancelled("It did not answer."), 202.0)
     assert given_up.message == f"Cancelled after 0 of {NEW.max_frames} frames. It did not answer."
@@ -179,7 +182,7 @@ def test_what_the_table_lacks_is_refused(kind: type, phase: str, status: str) ->
 EXAMPLES: dict[type, Event] = {
     Claimed: Claimed(),
     Reported: Reported("GENERATING", 0.5, 2, 4),
-    CancelAsked: CancelAsked(),
+    CancelRequested: CancelRequested(),
     Succeeded: Succeeded("/out", "1", 4),
     Failed: Failed("x"),
     Delayed: Delayed("x", 200.5),
@@ -188,7 +191,7 @@ EXAMPLES: dict[type, Event] = {
     Stalled: Stalled("x"),
     Parked: Parked(),
     Resumed: Resumed(),
-    HoldAsked: HoldAsked(),
+    PauseRequested: PauseRequested(),
     Released: Released(),
     Moved: Moved(7),
 }

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from deforum_api.queue.errors import KeyReused, StoreUnavailable
 from deforum_api.queue.jobs import JobQueue
-from deforum_api.queue.owners import Me
+from deforum_api.queue.owners import ServerIdentity
 from deforum_api.queue.record import Job
 from deforum_api.queue.sqlite import SqliteStore
 from deforum_api.queue.submission import Limits, digest_of
@@ -109,7 +109,7 @@ def test_a_failure_that_may_pass_is_tried_again_later(
     waiting = until(retrying, bad, lambda job: job.delays == 1)
     assert (waiting.status, waiting.phase, waiting.not_before) == ("ACCEPTED", "QUEUED", 1001.0)
     assert waiting.message is not None
-    assert waiting.message.endswith("It is tried again by itself after 1 s.")
+    assert waiting.message.endswith("The job is tried again after 1 s.")
     until(retrying, behind, lambda job: job.status == "SUCCEEDED")
     clock.now += 1
     assert until(retrying, bad, lambda job: job.delays == 2).not_before == 1005.0
@@ -151,7 +151,7 @@ def test_after_the_last_try_it_fails_and_can_be_resumed(
         (SettingsError([DISK, NAME]), "invalid arguments: The disk is too small. There is"),
         (
             ZeroDivisionError("secret"),
-            "generation error: an unexpected ZeroDivisionError; the server's log has",
+            "generation error: an unexpected ZeroDivisionError; see the server's log",
         ),
     ],
 )
@@ -212,7 +212,7 @@ def test_a_delayed_job_with_frames_that_is_cancelled_is_made_into_a_film(
 
 def ended_program(path: Path) -> SqliteStore:
     """The store of a program that is over: no process began when it says it did."""
-    return SqliteStore(path, replace(Me.now(), id="ended", began="1"))
+    return SqliteStore(path, replace(ServerIdentity.now(), id="ended", began="1"))
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def test_a_job_that_was_being_cancelled_ends_as_cancelled(
     ended = until(queue, job.id, lambda job: job.finished)
     assert ended.status == "CANCELLED"
     assert ended.message is not None
-    assert ("which are in /o. The program ended 3 times" in ended.message) == (not runs)
+    assert ("which are in /o. The server ended 3 times" in ended.message) == (not runs)
     until(queue, "batch(1)-1", lambda job: job.finished)
     assert len(renderer.runs) == runs + 1
     assert queue.close(WAIT_S)

@@ -38,8 +38,8 @@ def test_the_files_are_one_batch_and_their_films_are_named(
     (ids,) = jobs.store.batches().values()
     assert len(ids) == 2
     folder = renderer.root / "img2img-images"
-    assert [line for line in out.getvalue().splitlines() if line.startswith("Film: ")] == [
-        f"Film: {folder / name / '20260102030405.mp4'}" for name in "ab"
+    assert [line for line in out.getvalue().splitlines() if line.startswith("Video: ")] == [
+        f"Video: {folder / name / '20260102030405.mp4'}" for name in "ab"
     ]
 
 
@@ -61,7 +61,7 @@ def test_a_failed_job_is_told_and_the_others_still_run(
     out = io.StringIO()
     assert not run_files(jobs, files, out)
     assert "FAILED: generation error: The model is broken." in out.getvalue()
-    assert out.getvalue().count("Film: ") == 1
+    assert out.getvalue().count("Video: ") == 1
 
 
 def test_a_terminal_gets_one_line_that_is_drawn_over(jobs: JobQueue, files: list[str]) -> None:
@@ -111,7 +111,7 @@ def test_an_interrupted_job_is_said_to_go_on_and_its_frames_are_named_if_there_a
     follower.join(WAIT_S)
     assert ends == [False]
     end = out.getvalue().splitlines()[-1]
-    goes_on = f"{files[0]}: interrupted; it goes on when the server is started again."
+    goes_on = f"{files[0]}: interrupted; it continues when the server is started again."
     folder = renderer.root / "img2img-images" / "a"
     assert end == (f"{goes_on} Its frames so far are in {folder}." if frames else goes_on)
 

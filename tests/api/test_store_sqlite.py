@@ -17,10 +17,10 @@ import pytest
 
 from deforum_api.queue import sqlite
 from deforum_api.queue.errors import StoreUnavailable
-from deforum_api.queue.owners import SILENCE_S, Me, Owners, process_start
+from deforum_api.queue.owners import SILENCE_S, OtherServers, ServerIdentity, process_start
 from deforum_api.queue.record import Job
-from deforum_api.queue.records import Recent
-from deforum_api.queue.sqlite import AT_ONCE, SqliteStore
+from deforum_api.queue.records import JobCache
+from deforum_api.queue.sqlite import JOBS_PER_QUERY, SqliteStore
 
 NEW = Job("batch(1)-0", "batch(1)", 0, '{"W": 64}', "null", 1.0, 1.0)
 CLAIMED = replace(NEW, phase="PREPARING", updates=1)
@@ -103,8 +103,8 @@ def test_a_read_does_not_wait_for_a_change(path: Path) -> None:
 
 def test_a_list_has_what_changed_since_the_last_one_and_forgets_what_does_not_fit(path: Path) -> None:
     store, other = SqliteStore(path), SqliteStore(path)
-    store._recent = Recent(budget=len(NEW.settings_json) * 3)
-    jobs = store.add([replace(NEW, id=f"batch(1)-{n}", order=n) for n in range(AT_ONCE + 3)])
+    store._recent = JobCache(budget=len(NEW.settings_json) * 3)
+    jobs = store.add([replace(NEW, id=f"batch(1)-{n}", order=n) for n in range(JOBS_PER_QUERY + 3)])
     assert store.page() == jobs
     changed = replace(jobs[-1], phase="PREPARING", updates=1)
     other.swap(jobs[-1], changed)
@@ -167,7 +167,7 @@ def test_a_database_that_cannot_be_written_again_is_told(path: Path) -> None:
 
 
 def test_recent_jobs_are_those_kept_last() -> None:
-    recent = Recent(budget=len(NEW.settings_json + NEW.overrides_json) * 2)
+    recent = JobCache(budget=len(NEW.settings_json + NEW.overrides_json) * 2)
     jobs = [replace(NEW, order=n) for n in range(3)]
     for job in jobs:
         recent.keep(job)
@@ -178,10 +178,10 @@ def test_recent_jobs_are_those_kept_last() -> None:
     assert recent.get(9, 0) is None
 
 
-def ended_program() -> Me:
+def ended_program() -> ServerIdentity:
     """A program of this machine that is over."""
     done = subprocess.Popen([sys.executable, "-c", ""])
-    me = replace(Me.now(), id="ended", pid=done.pid, began=process_start(done.pid) or "0")
+    me = replace(ServerIdentity.now(), id="ended", pid=done.pid, began=process_start(done.pid) or "0")
     done.wait()
     return me
 
@@ -199,7 +199,7 @@ def test_the_working_jobs_of_an_ended_program_are_orphans(path: Path) -> None:
 
 
 def test_another_process_of_the_same_id_is_another_program(path: Path) -> None:
-    me = Me.now()
+    me = ServerIdentity.now()
     old = SqliteStore(path, replace(me, id="old", began="1"))
     slow = SqliteStore(path, replace(me, id="slow"))
     new = SqliteStore(path)
@@ -230,7 +230,7 @@ class Elsewhere:
         self.beats = 5
         self.seconds = 0.0
         self._about = (machine, pid, began)
-        self._owners = Owners(Me.now(), clock=lambda: self.seconds)
+        self._owners = OtherServers(ServerIdentity.now(), clock=lambda: self.seconds)
 
     def read(self, query: str, owner: str) -> list[tuple[str, int, str, int]]:
         return [(*self._about, self.beats)]
@@ -261,7 +261,7 @@ def test_a_program_that_slept_gives_the_others_time_to_wake_up() -> None:
 
 
 def test_a_process_that_cannot_be_seen_just_now_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    me = Me.now()
+    me = ServerIdentity.now()
     if not me.machine:
         pytest.skip("processes tell nothing on this system")
     here = Elsewhere(me.machine, os.getppid())
@@ -276,7 +276,7 @@ def test_a_process_that_cannot_be_seen_just_now_is_not_dead(monkeypatch: pytest.
 
 
 def test_a_program_that_began_anew_in_its_own_process_takes_its_jobs_back() -> None:
-    me = Me.now()
+    me = ServerIdentity.now()
     before = Elsewhere(me.machine, me.pid, me.began)
     assert not before.seems_dead_after(0)
     assert before.seems_dead_after(2 * SILENCE_S, looks=128)

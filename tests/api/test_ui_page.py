@@ -58,11 +58,11 @@ def made(client: TestClient, **headers: str) -> None:
 
 def test_the_first_visitor_is_asked_to_wait_and_the_api_answers_meanwhile(opened: Open) -> None:
     calls = []
-    app = threading.Event()
+    proceed = threading.Event()
 
     def slow(app: FastAPI) -> None:
         calls.append(1)
-        assert app.wait(WAIT_S)
+        assert proceed.wait(WAIT_S)
         serve(app)
 
     client = opened(serve=slow)
@@ -72,7 +72,7 @@ def test_the_first_visitor_is_asked_to_wait_and_the_api_answers_meanwhile(opened
     assert 'http-equiv="refresh"' in first.text
     assert client.get("/deforum_api/health").status_code == 200
     assert client.get("/favicon.ico").status_code == 404
-    app.set()
+    proceed.set()
     made(client)
     assert client.get("/").text == "the tab"
     assert client.get("/docs").status_code == 200

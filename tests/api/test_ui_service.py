@@ -192,7 +192,7 @@ def test_runs_that_stopped_are_found_and_finished_ones_are_not(
         for frame in range(frames):
             (folder / f"{timestring}_{frame:09d}.png").touch()
     (folder / "20260104000000.checkpoint").write_bytes(b"x")  # nothing tells how to go on
-    found = service.stopped_runs()
+    found = service.resumable_runs()
     assert [(run.timestring, run.folder, run.frames) for run in found] == [
         ("20260103000000", "dream", 0),
         ("20260101000000", "dream", 2),
@@ -214,7 +214,7 @@ def test_a_run_goes_on_at_its_first_missing_frame_with_and_without_a_checkpoint(
         for frame in frames:
             (folder / f"{timestring}_{frame:09d}.png").touch()
     (folder / "notes_settings.txt").write_text("{}")
-    found = service.stopped_runs()
+    found = service.resumable_runs()
     assert [(run.timestring, run.frames) for run in found] == [("20260102000000", 1), ("20260101000000", 2)]
 
 

@@ -146,7 +146,7 @@ def test_what_has_nothing_to_offer_says_so_or_is_not_there(browser: Any, url: st
         schedules.wait_for(state="hidden")
         assert not note.is_visible()
         one.open("Keyframes", "Depth Warping & FOV")
-        one.page.get_by_text("Only 3D looks at depth").wait_for(state="visible")
+        one.page.get_by_text("Only 3D uses depth").wait_for(state="visible")
         one.field("animation_mode").click()
         one.page.get_by_role("option", name="Interpolation").click()
         one.page.locator("#deforum_left button.label-wrap", has_text="Guided Images").wait_for(state="hidden")
@@ -188,7 +188,7 @@ def test_a_film_from_generate_to_play_in_two_windows(browser: Any, url: str, out
         one.state(job, "done")
         one.page.locator("#deforum_run video").wait_for()
         with one.page.expect_download() as download:
-            one.page.get_by_text("Download film").click()
+            one.page.get_by_text("Download video").click()
         assert Path(download.value.path()).stat().st_size > 500
         assert list(outdir.glob("img2img-images/*/*.mp4"))
 
@@ -214,7 +214,7 @@ def test_a_long_job_is_paused_resumed_and_cancelled(browser: Any, url: str) -> N
         one.page.click("#deforum_cancel")
         one.state(job, "cancelled")
         one.page.wait_for_function("document.title === 'Deforum'")
-        one.row(job).get_by_text("Delete").click()
+        one.row(job).get_by_text("Remove").click()
         one.row(job).wait_for(state="detached")
 
 
@@ -253,7 +253,7 @@ def test_text_from_people_stays_text(browser: Any, url: str, tmp_path: Path) -> 
         path = tmp_path / "<img src=x onerror=window.evil=1>.txt"
         path.write_text(json.dumps({EVIL: EVIL, "sampler": EVIL}))
         one.page.locator("#deforum_drop input[type=file]").set_input_files(path)
-        one.page.locator("#deforum_report", has_text="Not taken").first.wait_for()
+        one.page.locator("#deforum_report", has_text="Rejected").first.wait_for()
         assert one.page.evaluate("window.evil") is None
 
 
@@ -349,6 +349,6 @@ def test_a_preset_says_so_in_place_and_can_be_undone(browser: Any, url: str) -> 
         one.until(lambda: one.field("max_frames").input_value() != "77")
         said.get_by_role("button", name="Undo").click()
         one.until(lambda: one.field("max_frames").input_value() == "77")
-        one.until(lambda: "is undone" in said.inner_text() and card.get_attribute("aria-pressed") == "false")
+        one.until(lambda: "undone" in said.inner_text() and card.get_attribute("aria-pressed") == "false")
         assert not said.get_by_role("button", name="Undo").is_visible()
         assert one.field("animation_mode").input_value() == "2D"

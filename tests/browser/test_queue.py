@@ -218,7 +218,7 @@ def test_a_motion_preview_and_a_tool_make_films(browser: Any, url: str, tmp_path
         one.page.click("#deforum_tool_run_upscale")
         one.page.locator("#deforum_tools .deforum-tool.done", has_text="frame 3 of 3").first.wait_for()
         with one.page.expect_download() as download:
-            one.page.locator("#deforum_tools").get_by_text("Download film").click()
+            one.page.locator("#deforum_tools").get_by_text("Download video").click()
         assert Path(download.value.path()).stat().st_size > 500
         assert one.page.evaluate("window.evil") is None
 

@@ -102,7 +102,7 @@ def test_what_is_wrong_is_said_once_and_in_full(
     assert main(["submit", str(tmp_path / "none.txt"), "--url", deforum.url]) == 2
     assert "none.txt" in capsys.readouterr().err
     assert main(["jobs", "--url", "http://127.0.0.1:9", "--patience", "0"]) == 2
-    assert "does not answer" in capsys.readouterr().err
+    assert "does not respond" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("start", [main, helpers_main])

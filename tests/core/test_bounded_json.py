@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.core.bounded_json import DEEPEST, TooMuch, parse_json
+from deforum_helpers.core.bounded_json import DEEPEST, JsonTooLarge, parse_json
 
 values = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers(-(10**30), 10**30) | st.text(),
@@ -42,7 +42,7 @@ def test_what_is_too_much_is_told_and_not_parsed(
 ) -> None:
     if words != "digits":
         monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("it was parsed"))
-    with pytest.raises(TooMuch, match=words):
+    with pytest.raises(JsonTooLarge, match=words):
         parse_json(text, most_bytes=100_000 if words == "longer" else 10**7)
 
 

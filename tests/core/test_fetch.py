@@ -158,9 +158,9 @@ def test_one_private_address_spoils_all(tmp_path: Path) -> None:
     [
         ("file:///etc/passwd", "only http and https"),
         ("ftp://x.example/a", "only http and https"),
-        ("http://user:word@x.example/a", "name and password"),
-        ("http:///a", "names no host"),
-        ("http://x.example:99999/a", "no proper address"),
+        ("http://user:word@x.example/a", "user name or password"),
+        ("http:///a", "it has no host name"),
+        ("http://x.example:99999/a", "not a valid address"),
         ("http://" + "x" * 5000, "only http and https"),
     ],
 )
@@ -172,19 +172,19 @@ def test_an_unknown_host(tmp_path: Path) -> None:
     def nowhere(host: str, port: int) -> list[Address]:
         raise socket.gaierror("Name or service not known")
 
-    assert "its host is not known" in refusal("http://x.example/a", tmp_path, fetcher(look_up=nowhere))
+    assert "its host is unknown" in refusal("http://x.example/a", tmp_path, fetcher(look_up=nowhere))
 
 
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ((404, {}, b"gone"), "the server answers 404"),
-        ((200, {"Content-Type": "text/html"}, b"<html>"), "what is there is 'text/html', not image"),
-        ((200, {"Content-Type": "image/png", "Content-Encoding": "gzip"}, b"x"), "packs"),
-        ((200, {"Content-Type": "image/png"}, b""), "what is there is empty"),
+        ((404, {}, b"gone"), "status 404"),
+        ((200, {"Content-Type": "text/html"}, b"<html>"), "its content type is 'text/html', not image"),
+        ((200, {"Content-Type": "image/png", "Content-Encoding": "gzip"}, b"x"), "compresses"),
+        ((200, {"Content-Type": "image/png"}, b""), "the file is empty"),
         ((200, {"Content-Type": "image/png", "Content-Length": "60000000"}, b"x"), "larger than 50 MB"),
         ((200, {"Content-Type": "image/png", "Content-Length": "9"}, b"x"), "the connection ended early"),
-        ((302, {"Location": "/x"}, b""), "redirected too often"),
+        ((302, {"Location": "/x"}, b""), "redirects too often"),
         ((302, {"Location": "file:///etc/passwd"}, b""), "only http and https"),
     ],
 )

@@ -17,7 +17,7 @@ import pytest
 from deforum_helpers.core.deadlines import within
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.net.addresses import Address
-from deforum_helpers.core.net.cache import LONGEST_FRESH_S, RECORDS, UNTOLD_FRESH_S, FetchCache
+from deforum_helpers.core.net.cache import DEFAULT_FRESH_S, LONGEST_FRESH_S, RECORDS, FetchCache
 from deforum_helpers.core.net.fetch import Fetcher, Kind
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
@@ -302,7 +302,7 @@ def test_nothing_is_fresh_for_ever(tmp_path: Path, clock: Clock) -> None:
     file.write_bytes(b"x")
     cache.keep(("told", "image"), file, "", head(Cache_Control="max-age=99999999999"))
     cache.keep(("untold", "image"), file, "", head())
-    for name, fresh_s in (("told", LONGEST_FRESH_S), ("untold", UNTOLD_FRESH_S)):
+    for name, fresh_s in (("told", LONGEST_FRESH_S), ("untold", DEFAULT_FRESH_S)):
         kept = cache.find((name, "image"))
         assert kept is not None
         assert kept.fresh_until == clock.now + fresh_s

@@ -22,7 +22,7 @@ from deforum_helpers.core.files.no_links import (
     remove_file,
     resolved,
 )
-from deforum_helpers.output.frames import is_whole, read_frame
+from deforum_helpers.output.frames import is_complete_png, read_frame
 
 SECRET = b"secret"
 
@@ -89,7 +89,7 @@ def test_a_folder_that_is_a_link_is_not_entered(
     remove_file(path)
     assert not is_file(path)
     assert not is_folder(path.parent)
-    assert not is_whole(path)
+    assert not is_complete_png(path)
     assert (elsewhere / "file.txt").read_bytes() == SECRET
     assert sorted(os.listdir(elsewhere)) == ["file.txt", "inner"]
 

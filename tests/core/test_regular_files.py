@@ -104,7 +104,7 @@ def test_what_is_no_path(path: str) -> None:
 def test_what_is_not_there(tmp_path: Path) -> None:
     said = why(lambda: read_regular(tmp_path / "none", 10))
     assert said.absent
-    assert "is not there" in str(said)
+    assert "does not exist" in str(said)
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])

@@ -13,7 +13,7 @@ from deforum_api.queue.store import MemoryStore
 from deforum_helpers.__main__ import main
 from deforum_helpers.core.files import scratch
 from deforum_helpers.core.files.scratch import FETCHED, FILM, LOCK_NAME, ScratchFolder, remove_abandoned
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.pipeline.host_facts import own_facts
 from tests.holding import held_elsewhere
 

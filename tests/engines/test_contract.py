@@ -14,6 +14,7 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
+from tests.refusals import refuses
 
 RequestMaker = Callable[..., GenerateRequest]
 KINDS = ("null", "demo", "sd1", "sd2", "lcm", "sdxl", "sd3", "flux")
@@ -105,5 +106,5 @@ def test_an_unknown_engine_is_answered_with_the_names() -> None:
 
 
 def test_diffusers_needs_a_checkpoint() -> None:
-    with pytest.raises(ModelError, match="needs a checkpoint"):
+    with refuses(ModelError, "checkpoint_required", "'diffusers'"):
         make_engine("diffusers")

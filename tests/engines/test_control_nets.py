@@ -321,21 +321,21 @@ def weights(models: Path) -> dict[str, torch.Tensor]:
 
 
 BROKEN: list[tuple[str, Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], str]] = [
-    ("lora", lambda w: {**w, "lora_controlnet": torch.zeros(1)}, "is a Control-LoRA"),
-    ("adapter", lambda w: {"adapter.body.0.weight": torch.zeros(1)}, "is a T2I-Adapter"),
-    ("union", lambda w: {**w, "task_embedding": torch.zeros(1)}, "is a ControlNet Union"),
-    ("other", lambda w: {"x": torch.zeros(1)}, "is not a ControlNet of Stable Diffusion"),
-    ("short", lambda w: {k: v for k, v in w.items() if "mid_block" not in k}, "cannot be loaded"),
+    ("lora", lambda w: {**w, "lora_controlnet": torch.zeros(1)}, "controlnet_other_kind"),
+    ("adapter", lambda w: {"adapter.body.0.weight": torch.zeros(1)}, "controlnet_other_kind"),
+    ("union", lambda w: {**w, "task_embedding": torch.zeros(1)}, "controlnet_other_kind"),
+    ("other", lambda w: {"x": torch.zeros(1)}, "not_a_controlnet"),
+    ("short", lambda w: {k: v for k, v in w.items() if "mid_block" not in k}, "model_damaged"),
 ]
 
 
-@pytest.mark.parametrize(("name", "change", "said"), BROKEN, ids=[row[0] for row in BROKEN])
+@pytest.mark.parametrize(("name", "change", "code"), BROKEN, ids=[row[0] for row in BROKEN])
 def test_files_that_are_none(
-    models: Path, lonely: Path, request_for: RequestMaker, name: str, change: Any, said: str
+    models: Path, lonely: Path, request_for: RequestMaker, name: str, change: Any, code: str
 ) -> None:
     save_file(change(weights(models)), lonely.with_name(f"{name}.safetensors"))
     engine = make_engine("diffusers", checkpoint=str(lonely.parents[1] / "sd1"), device="cpu")
-    with pytest.raises(ModelError, match=said):
+    with refuses(ModelError, code, name):
         draw(engine, request_for(), control(model=name))
 
 
@@ -343,13 +343,13 @@ def test_names(models: Path, lonely: Path) -> None:
     folders = control_folders(str(models / "checkpoints" / "sd1"))
     assert control_names(folders) == ("lines", "others", "wide")
     assert control_model("LINES [abc]", folders).path.name == "lines"
-    with pytest.raises(ModelError, match=r"there are: lines, others, wide; did you mean 'lines'\?"):
+    with refuses(ModelError, "controlnet_not_found", "lines, others, wide; did you mean 'lines'?"):
         control_model("linez", folders)
-    with pytest.raises(ModelError, match="there are: none"):
+    with refuses(ModelError, "controlnet_not_found", "none"):
         control_model("../lines", ())
     pickle = lonely.with_name("old.pth")
     pickle.write_bytes(b"x")
-    with pytest.raises(ModelError, match="is a pickle"):
+    with refuses(ModelError, "controlnet_pickle"):
         control_model("old", (lonely.parent,))
 
 
@@ -357,10 +357,10 @@ def test_folders_that_are_none(models: Path, tmp_path: Path) -> None:
     folder = tmp_path / "ControlNet" / "x"
     shutil.copytree(models / "ControlNet" / "lines", folder)
     (folder / "diffusion_pytorch_model.safetensors").rename(folder / "diffusion_pytorch_model.bin")
-    with pytest.raises(ModelError, match=r"no \.safetensors weights"):
+    with refuses(ModelError, "controlnet_without_weights"):
         control_model("x", (folder.parent,))
     (folder / "config.json").write_text(json.dumps({"_class_name": "ControlNetUnionModel"}))
-    with pytest.raises(ModelError, match="holds a 'ControlNetUnionModel'; only ControlNetModel"):
+    with refuses(ModelError, "controlnet_class", "'ControlNetUnionModel'", "ControlNetModel"):
         control_model("x", (folder.parent,))
 
 
@@ -369,7 +369,7 @@ def test_models_of_the_cache(models: Path, tmp_path: Path, monkeypatch: pytest.M
     snapshot = tmp_path / "models--someone--lines" / "snapshots" / "1"
     shutil.copytree(models / "ControlNet" / "lines", snapshot)
     assert control_model("someone/lines", ()).path == snapshot
-    with pytest.raises(ModelError, match="there are: none"):
+    with refuses(ModelError, "controlnet_not_found", "none"):
         control_model("someone/../lines", ())
 
 
@@ -378,16 +378,14 @@ def test_families(models: Path, request_for: RequestMaker, engine: DiffusionEngi
     folders = control_folders(str(checkpoints / "sd1"))
     check_fit(control_model("lines", folders), str(checkpoints / "sd1"))
     check_fit(control_model("wide", folders), str(checkpoints / "sdxl"))
-    with pytest.raises(
-        ModelError, match=r"'wide' is made for text width 64, the checkpoint is text width 32"
-    ):
+    with refuses(ModelError, "controlnet_misfit", "'wide'", "text width 64", "text width 32"):
         check_fit(control_model("wide", folders), str(checkpoints / "sd1"))
-    with pytest.raises(ModelError, match="'wide' is made for"):
+    with refuses(ModelError, "controlnet_misfit", "'wide'"):
         draw(engine, request_for(), control(model="wide"))
-    with pytest.raises(ModelError, match=r"1\.x, 2\.x and XL alone"):
+    with refuses(ModelError, "controlnets_unsupported"):
         check_fit(control_model("lines", folders), str(checkpoints / "sd3"))
     other = make_engine("diffusers", checkpoint=str(checkpoints / "sd3"), device="cpu")
-    with pytest.raises(ModelError, match=r"1\.x, 2\.x and XL alone"):
+    with refuses(ModelError, "controlnets_unsupported"):
         draw(other, request_for(), control())
 
 

@@ -19,9 +19,11 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.registry import ENGINES, declared, own_engines
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.pipeline.host_facts import own_facts
-from deforum_helpers.ui.controlnet import offered
-from deforum_helpers.ui.controls import start_values, submitted
+from deforum_helpers.ui.controlnet import available
+from deforum_helpers.ui.controls import start_values, submitted_settings
 from deforum_helpers.ui.formatting import model_html
+from deforum_helpers.ui.messages import CONTROLNET_NEEDS_CHECKPOINT
+from tests.refusals import refuses
 
 ROOT = Path(__file__).parents[2]
 DECLARATION = """
@@ -107,10 +109,8 @@ def test_a_new_engine_is_a_choice_and_tells_of_itself(toy: str, tmp_path: Path) 
     )
     assert {"feature": "freeu_enabled", "reason": "The toy has no FreeU."} in told["unavailable"]
     assert "The toy generates green only." in model_html(facts)
-    assert offered(facts).missing == (
-        "The toy has no ControlNets; they need a checkpoint of Stable Diffusion (--ckpt)."
-    )
-    assert submitted(start_values({}, facts))["noise_source"] == "new"
+    assert available(facts).missing == CONTROLNET_NEEDS_CHECKPOINT(reason="The toy has no ControlNets")
+    assert submitted_settings(start_values({}, facts))["noise_source"] == "new"
     assert host_facts(plain_facts(facts)).abilities is facts.abilities
 
 
@@ -146,7 +146,7 @@ def test_an_engine_that_takes_a_checkpoint_asks_for_it(
     assert flag_problem(flags) == (
         "--deforum-engine toy needs --ckpt with a model folder or a .safetensors file."
     )
-    with pytest.raises(ModelError, match="'toy' needs a checkpoint"):
+    with refuses(ModelError, "checkpoint_required", "'toy'"):
         make_engine(toy)
     (tmp_path / "Lora").mkdir()
     (tmp_path / "Lora" / "ink.safetensors").touch()

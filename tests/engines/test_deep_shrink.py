@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest, KohyaHRFix
 from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied, resized
 from deforum_helpers.settings.tables import RESIZE_METHODS
 from tests.engines import tiny_models
+from tests.refusals import refuses
 
 FIX = KohyaHRFix(1, 2.0, 0.0, 0.5, True, "bicubic", "bicubic")
 
@@ -54,7 +56,7 @@ def test_the_picture_is_small_from_the_block_on(unet: Any) -> None:
         fixed = sizes(unet, replace(FIX, block_number=block))
         assert fixed[:block] == plain[:block]
         assert fixed[block][1] * 2 in (plain[block][1], plain[block][1] + 1)
-    with pytest.raises(ModelError, match=f"has {blocks} blocks; choose 1 to {blocks}"):
+    with refuses(ModelError, "kohya_hrfix_block", f"1 to {blocks}"):
         sizes(unet, replace(FIX, block_number=blocks + 1))
 
 
@@ -158,4 +160,4 @@ def test_transformers_have_no_unet_and_a_warning_says_so(
     tiny: Callable[[str], Path], request_for: Callable[..., GenerateRequest]
 ) -> None:
     engine = make_engine("diffusers", checkpoint=str(tiny("flux")), device="cpu")
-    assert any("Kohya HRFix" in text for text in engine.warnings(request_for(kohya_hrfix=FIX)))
+    assert [code_of(text) for text in engine.warnings(request_for(kohya_hrfix=FIX))] == ["kohya_hrfix_unused"]

@@ -32,7 +32,7 @@ def test_names_are_taken_apart(sampler: str, scheduler: str, expected: tuple[str
     ("sampler", "scheduler"), [("Eular", "Automatic"), ("Euler", "Karas"), ("", "Karras")]
 )
 def test_unknown_names_are_answered_with_the_known_ones(sampler: str, scheduler: str) -> None:
-    with pytest.raises(UnknownName, match="allowed: "):
+    with pytest.raises(UnknownName, match="expected one of: "):
         split_sampler(sampler, scheduler)
 
 

@@ -14,6 +14,7 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.diffusion.loading import _told_by_marks
 from tests.engines.original_layout import write_single_file
+from tests.refusals import refuses
 
 RequestMaker = Callable[..., GenerateRequest]
 TinyMaker = Callable[[str], Path]
@@ -44,7 +45,7 @@ def test_without_its_configuration_the_file_says_what_to_do(
     shutil.rmtree(single_file.with_suffix(""))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
     engine = make_engine("diffusers", checkpoint=str(single_file), device="cpu")
-    with pytest.raises(ModelError, match=r"--allow-download, or put .* folder 'model' beside"):
+    with refuses(ModelError, "checkpoint_configuration_missing", "--allow-download", "'model'"):
         engine.generate(request_for(), CancelToken())
 
 
@@ -53,7 +54,7 @@ def test_a_file_that_lacks_weights_is_named(single_file: Path, request_for: Requ
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("first_stage_model")}
     save_file(kept, str(single_file))
     engine = make_engine("diffusers", checkpoint=str(single_file), device="cpu")
-    with pytest.raises(ModelError, match=r"'model\.safetensors' cannot be loaded"):
+    with refuses(ModelError, "model_damaged", "'model.safetensors'"):
         engine.generate(request_for(), CancelToken())
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from deforum_api.hosts.own_host import health
 from deforum_helpers.__main__ import main
-from deforum_helpers.engines.demo.words import ABILITY, names_nothing_known, unknown_words, vocabulary
+from deforum_helpers.core.messages import code_of
+from deforum_helpers.engines import messages
+from deforum_helpers.engines.demo.words import names_nothing_known, unknown_words, vocabulary
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.ui.formatting import model_html
@@ -51,8 +53,9 @@ def warnings(root: Path, engine: str, **settings: object) -> list[str]:
 def test_they_are_named_before_a_frame_is_generated(tmp_path: Path) -> None:
     prompts = {"0": "a lake --neg bunny", "3": "a cat", "6": "a forest with a bunny", "9": "a robot"}
     words, frames = warnings(tmp_path, "demo", prompts=prompts)
-    assert words.endswith("these words of the prompts: cat, bunny.")
-    assert "the prompt of frame 3;" in frames
+    assert (code_of(words), code_of(frames)) == ("demo_unknown_words", "demo_unknown_subject")
+    assert words.endswith(" cat, bunny.")
+    assert "frame 3 " in frames
     assert warnings(tmp_path, "demo", prompts={"0": "a lake at dawn"}) == []
     assert warnings(tmp_path, "null", prompts=prompts) == []
 
@@ -71,7 +74,7 @@ def test_check_tab_health_and_readme_list_them(tmp_path: Path, capsys: pytest.Ca
     assert main(["check", str(path), "--out", str(tmp_path)]) == 0
     page = model_html(facts)
     known = health(facts)
-    assert (known["model_draws"], tuple(known["model_words"])) == (ABILITY, vocabulary())
+    assert (known["model_draws"], tuple(known["model_words"])) == (messages.DEMO_GENERATES(), vocabulary())
     readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("Its 279 words")[2]
     for text in (capsys.readouterr().out, page, readme):
         listed = re.findall(r"afternoon, .*?world\b", " ".join(text.split()))

@@ -175,7 +175,7 @@ PLACES: dict[str, Fault] = {
     "between key frame and in-between frames": lambda: _die_before(
         writer, "write_frame", lambda path, *_: path.name.endswith("_000000005.png")
     ),
-    "in ffmpeg": lambda: _die_before(writer.VideoWriter, "_closed"),
+    "in ffmpeg": lambda: _die_before(writer.VideoWriter, "_close_input"),
     "between film and end": lambda: _die_behind(writer, "write_manifest"),
 }
 # Places that a job only meets when more is asked for than a film.

@@ -23,7 +23,7 @@ from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import Job
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.submission import Limits
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.pipeline.host_facts import own_facts
 from tests.api.fake_renderer import asking, serving
 from tests.faults.conftest import Start

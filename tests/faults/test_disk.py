@@ -26,7 +26,7 @@ from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.store import JobStore, MemoryStore
 from deforum_api.queue.submission import Limits
 from deforum_helpers.core.files import atomic
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.writer import CHECKPOINT_PICTURES
@@ -230,7 +230,7 @@ class TestReal:
         (job,) = jobs.submit([LARGE])
         job = ended(jobs, job.id)
         assert (job.status, job.error_type) == ("FAILED", "RETRYABLE"), job.message
-        assert "MB left, too little to go on" in (job.message or "")
+        assert "MB left, too little to continue" in (job.message or "")
         assert len(frames_of(job)) == 6
         (outputs / "ballast").unlink()
         jobs.resume(job.id)
@@ -255,16 +255,16 @@ class TestReal:
     def test_a_film_that_does_not_fit(
         self, make: Make, outputs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from deforum_helpers.output.writer import Film
+        from deforum_helpers.output.writer import RunWriter
 
-        finish_video = Film._finish_video
+        finish_video = RunWriter._finish_video
 
-        def filled(film: Film) -> Path | None:
+        def filled(film: RunWriter) -> Path | None:
             if not (outputs / "ballast").exists():
                 fill(outputs, 0)
             return finish_video(film)
 
-        monkeypatch.setattr(Film, "_finish_video", filled)
+        monkeypatch.setattr(RunWriter, "_finish_video", filled)
         monkeypatch.setattr(atomic, "SPARE_BYTES", 0)
         jobs = make(outputs, retries=())
         (job,) = jobs.submit([LARGE])
@@ -302,17 +302,17 @@ class TestReal:
         self, make: Make, outputs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(atomic, "SPARE_BYTES", 0)
-        from deforum_helpers.output.writer import Film
+        from deforum_helpers.output.writer import RunWriter
 
-        finish, full = Film.finish, threading.Event()
+        finish, full = RunWriter.finish, threading.Event()
 
-        def filled(film: Film, report: Callable[[float], None]) -> Path | None:
+        def filled(film: RunWriter, report: Callable[[float], None]) -> Path | None:
             made = finish(film, lambda share: None)
             fill(outputs, 0)
             full.set()
             return made
 
-        monkeypatch.setattr(Film, "finish", filled)
+        monkeypatch.setattr(RunWriter, "finish", filled)
         store = SqliteStore(outputs / FILE_NAME)
         store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         jobs = make(outputs, store=store)

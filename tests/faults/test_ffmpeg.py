@@ -17,7 +17,7 @@ from deforum_api.queue.record import Job
 from deforum_api.queue.store import MemoryStore
 from deforum_api.queue.submission import Limits
 from deforum_helpers.core.errors import CheckpointError
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.media import ffmpeg as programs
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output import video, writer
@@ -64,8 +64,8 @@ def test_a_missing_ffmpeg_is_told_before_a_frame_is_rendered(jobs: JobQueue, ffm
     ("script", "words"),
     [
         ("cat > /dev/null; echo 'Unknown encoder' >&2; exit 1", "Unknown encoder"),
-        ("exit 1", "Making the film failed"),
-        ("exec sleep 1000", "Making the film failed"),
+        ("exit 1", "Encoding the video failed"),
+        ("exec sleep 1000", "Encoding the video failed"),
     ],
     ids=["fails at the end", "fails at once", "hangs"],
 )
@@ -150,7 +150,7 @@ def test_descriptors_that_run_out_anywhere_end_no_job(
     jobs: JobQueue, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever of ours met it, told as its own error or not at all."""
-    whole, failed = getattr(writer.Film, place), []
+    whole, failed = getattr(writer.RunWriter, place), []
 
     def fails_once(*arguments: Any) -> Any:
         if not failed:
@@ -161,7 +161,7 @@ def test_descriptors_that_run_out_anywhere_end_no_job(
                 raise CheckpointError("The run is damaged.") from None
         return whole(*arguments)
 
-    monkeypatch.setattr(writer.Film, place, fails_once)
+    monkeypatch.setattr(writer.RunWriter, place, fails_once)
     (job,) = jobs.submit([SETTINGS])
     job = ended(jobs, job.id)
     assert job.status == "SUCCEEDED", job.message

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from deforum_api.hosts.own_host import health, make_queue
-from deforum_api.http.metrics import condition
+from deforum_api.http.metrics import server_state
 from deforum_api.queue import runner
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import Job
 from deforum_api.queue.store import MemoryStore
 from deforum_api.queue.submission import Limits
-from deforum_api.queue.watchdog import OUTSIDE_FRAMES_FACTOR, SLOW_FACTOR, Attempt, Patience
+from deforum_api.queue.watchdog import OUTSIDE_FRAMES_FACTOR, SLOW_FACTOR, Attempt, SilenceLimits
 from deforum_helpers.core.progress import CancelToken
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.pipeline.host_facts import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine
@@ -52,7 +52,7 @@ def jobs(
     monkeypatch.setattr(runner, "LOOK_EVERY_S", 0.02)
     facts = own_facts("null", None, tmp_path / "outputs")
     engine = FaultyEngine(NullEngine(), hanging.before)
-    limits = Limits(retry_after_s=(), hang_after_s=0.3, give_up_after_s=getattr(request, "param", 0.3))
+    limits = Limits(retry_after_s=(), hang_after_s=0.3, abandon_after_s=getattr(request, "param", 0.3))
     queue = make_queue(facts, lambda: engine, MemoryStore(), limits)
     yield queue
     hanging.released.set()
@@ -70,7 +70,7 @@ def until(jobs: JobQueue, job_id: str, wanted: Callable[[Job], Any]) -> Job:
 def why_not_rendering(jobs: JobQueue) -> str:
     """What health says of rendering, "" = nothing."""
     facts = health(own_facts("null", None, Path("outputs")))
-    unavailable = condition(facts, jobs)["unavailable"]
+    unavailable = server_state(facts, jobs)["unavailable"]
     return "".join(each["reason"] for each in unavailable if each["feature"] == "rendering")
 
 
@@ -81,10 +81,10 @@ def test_a_hanging_engine_is_named_in_status_health_and_log(
     assert hanging.hangs.wait(WAIT_S)
     named = until(jobs, job.id, lambda job: f"frame 3 of {FRAMES} was being made" in (job.message or ""))
     assert (named.status, named.phase) == ("ACCEPTED", "GENERATING")
-    assert (named.message or "").startswith("Nothing has moved since ")
+    assert (named.message or "").startswith("No progress since ")
     assert "(in deforum_helpers.render." in (named.message or "")
     assert why_not_rendering(jobs) == named.message
-    said = [record.getMessage() for record in caplog.records if "Nothing has moved" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "No progress" in record.getMessage()]
     # A machine as slow as a hanging one is named, too.
     busy = [text for text in caplog.messages if "it moves again" in text]
     assert len(said) == 1 + len(busy)
@@ -140,15 +140,15 @@ def test_a_job_that_was_given_up_and_resumed_has_its_files_to_itself(
 def test_a_cancelled_job_that_makes_its_film_is_not_given_up(
     jobs: JobQueue, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deforum_helpers.output.writer import Film
+    from deforum_helpers.output.writer import RunWriter
 
-    finish = Film.finish
+    finish = RunWriter.finish
 
-    def slowly(film: Film, report: Callable[[float], None]) -> Any:
+    def slowly(film: RunWriter, report: Callable[[float], None]) -> Any:
         time.sleep(3.0)
         return finish(film, report)
 
-    monkeypatch.setattr(Film, "finish", slowly)
+    monkeypatch.setattr(RunWriter, "finish", slowly)
     (job,) = jobs.submit([SETTINGS])
     assert hanging.hangs.wait(WAIT_S)
     until(jobs, job.id, lambda job: job.frame == 3)
@@ -172,33 +172,33 @@ def attempt_at_frames(clock: Clock) -> Attempt:
 
 
 def test_a_machine_is_given_the_time_that_it_has_been_seen_to_need() -> None:
-    clock, patience = Clock(), Patience(600.0, 30.0)
+    clock, patience = Clock(), SilenceLimits(600.0, 30.0)
     attempt = attempt_at_frames(clock)
-    assert patience.named_after_s(at_frames=True) == 600.0
-    assert patience.given_up_after_s == 30.0
+    assert patience.hanging_after_s(at_frames=True) == 600.0
+    assert patience.abandoned_after_s == 30.0
     clock.now += 90.0
     attempt.token.beat()
     assert attempt.silence_s(patience) == 0.0
-    assert patience.named_after_s(at_frames=True) == SLOW_FACTOR * 90.0
-    assert patience.given_up_after_s == 180.0
+    assert patience.hanging_after_s(at_frames=True) == SLOW_FACTOR * 90.0
+    assert patience.abandoned_after_s == 180.0
     clock.now += 700.0
-    assert attempt.silence_s(patience) == 700.0 < patience.named_after_s(at_frames=True)
+    assert attempt.silence_s(patience) == 700.0 < patience.hanging_after_s(at_frames=True)
 
 
 def test_loading_a_model_takes_longer_and_says_nothing_about_frames() -> None:
-    clock, patience = Clock(), Patience(600.0, 30.0)
+    clock, patience = Clock(), SilenceLimits(600.0, 30.0)
     attempt = attempt_at_frames(clock)
     attempt.phase = "PREPARING"
     assert not attempt.at_frames
-    assert patience.named_after_s(at_frames=False) == OUTSIDE_FRAMES_FACTOR * 600.0
+    assert patience.hanging_after_s(at_frames=False) == OUTSIDE_FRAMES_FACTOR * 600.0
     clock.now += 3000.0
     attempt.token.beat()
     attempt.silence_s(patience)
-    assert patience.named_after_s(at_frames=True) == 600.0
+    assert patience.hanging_after_s(at_frames=True) == 600.0
 
 
 def test_a_cancelled_job_is_given_its_time_from_the_moment_it_was_asked() -> None:
-    clock, patience = Clock(), Patience(600.0, 30.0)
+    clock, patience = Clock(), SilenceLimits(600.0, 30.0)
     attempt = attempt_at_frames(clock)
     clock.now += 500.0
     assert (attempt.silence_s(patience), attempt.unanswered_s()) == (500.0, 0.0)
@@ -213,7 +213,7 @@ def test_a_cancelled_job_is_given_its_time_from_the_moment_it_was_asked() -> Non
 
 
 def test_the_watchdog_can_be_switched_off() -> None:
-    assert Patience(0.0, 30.0).named_after_s(at_frames=True) == float("inf")
+    assert SilenceLimits(0.0, 30.0).hanging_after_s(at_frames=True) == float("inf")
 
 
 def test_every_look_at_the_token_is_a_sign_of_life() -> None:

@@ -64,5 +64,5 @@ def host(
         folder=tmp_path,
         **{name: importlib.import_module(f"modules.{name}") for name in names},
     )
-    pages.ended()
+    pages.reload_ended()
     _forget_host()

@@ -297,11 +297,11 @@ class TestNothingStaysChanged:
     def test_models_that_another_thread_exchanges_are_loaded_anew(self, host: Any) -> None:
         expected = draw(HostEngine())
         other = host.sd_models.checkpoint_aliases["second"]
-        exchanges: list[int] = []
+        replacements: list[int] = []
 
         def exchange(times: int) -> None:
-            if len(exchanges) < times:
-                exchanges.append(1)
+            if len(replacements) < times:
+                replacements.append(1)
                 host.shared.sd_model = SimpleNamespace(sd_checkpoint_info=other)
                 if host.forge:
                     host.sd_models.model_data.forge_hash = ""
@@ -309,7 +309,7 @@ class TestNothingStaysChanged:
 
         host.processing.behaviour.once_encoded = lambda: elsewhere(lambda: exchange(2))
         assert torch.equal(draw(HostEngine()), expected)
-        assert len(exchanges) == 2
+        assert len(replacements) == 2
         host.processing.behaviour.once_encoded = lambda: elsewhere(lambda: exchange(10**6))
         with pytest.raises(RenderError, match="loaded another checkpoint") as raised:
             draw(HostEngine())
@@ -473,7 +473,7 @@ class TestErrors:
             "A tensor with NaNs was produced in Unet."
         )
         assert not draw(HostEngine(), width_px=60).any()
-        assert "only NaN" in caplog.text
+        assert "returned NaN" in caplog.text
 
 
 class TestButtons:
@@ -610,11 +610,11 @@ class TestButtons:
         thread, outcome = in_background(lambda: draw(HostEngine()))
         wait_for(lambda: server.should_exit)
         host.processing.behaviour.at_step = None
-        pages.began()
+        pages.reload_began()
         server.should_exit = False
         thread.join(0.3)
         assert thread.is_alive()
-        pages.ended()
+        pages.reload_ended()
         thread.join(WAIT_S)
         assert torch.equal(outcome[0], expected)
 

@@ -282,7 +282,7 @@ def test_files_given_on_the_command_line_are_rendered_once(tmp_path: Path) -> No
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "Film: " in done.stdout
+    assert "Video: " in done.stdout
     assert len(list((tmp_path / "outputs" / "img2img-images").glob("*/*.mp4"))) == 1
 
 

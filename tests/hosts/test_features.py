@@ -14,9 +14,11 @@ from deforum_helpers.core.errors import MissingFeature, ModelError, RenderError
 from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import Control, FreeU, GenerateRequest, KohyaHRFix
+from deforum_helpers.webui import messages
 from deforum_helpers.webui.controlnet import fitted
 from deforum_helpers.webui.engine import HostEngine
 from deforum_helpers.webui.facts import host_facts
+from tests.refusals import refuses
 
 FREEU = "FreeU Integrated (SD 1.x, SD 2.x, SDXL)"
 HRFIX = "Kohya HRFix Integrated"
@@ -262,20 +264,18 @@ class TestControlNetThatIsNotThere:
     def test_switched_off(self, host: Any) -> None:
         if not host.forge:
             self.extension(host, enabled=False)
-            assert self.missing() == (
-                "The WebUI's ControlNet is switched off; switch sd-webui-controlnet on under Extensions and restart."
-            )
+            assert self.missing() == messages.CONTROLNET_DISABLED(name="sd-webui-controlnet")
 
     def test_not_installed(self, host: Any) -> None:
         if not host.forge:
-            assert "has no ControlNet" in self.missing()
+            assert code_of(self.missing()) == "webui_controlnet_not_installed"
 
     def test_one_that_failed_to_load_is_told_with_its_own_error(self, host: Any) -> None:
         if host.forge:
             pytest.skip("its ControlNet is there")
         folder = self.extension(host, enabled=True).path
         records = importlib.import_module("modules.errors").exception_records
-        assert "could not be loaded; the console" in self.missing()
+        assert code_of(self.missing()) == "webui_controlnet_not_loaded"
         records += [
             {"exception": "another's", "traceback": [["/other/scripts/x.py, line 1, <module>", "import x"]]},
             {
@@ -286,10 +286,9 @@ class TestControlNetThatIsNotThere:
                 ],
             },
         ]
+        reason = ": cannot import name 'a' from 'b' (b.py)"
         said = self.missing()
-        assert (
-            "sd-webui-controlnet but could not be loaded: cannot import name 'a' from 'b' (b.py); the" in said
-        )
+        assert said == messages.CONTROLNET_NOT_LOADED(name="sd-webui-controlnet", reason=reason)
         assert str(host.folder) not in said
-        with pytest.raises(MissingFeature, match=r"cn_2_enabled: .*could not be loaded: cannot import"):
+        with refuses(MissingFeature, "webui_controlnet_not_loaded", "cn_2_enabled: ", reason):
             draw(controls=(control(),))

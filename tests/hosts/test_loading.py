@@ -23,7 +23,7 @@ from fastapi.testclient import TestClient
 
 from deforum_api.hosts import in_webui
 from deforum_api.queue.record import Job
-from deforum_helpers.core.files.scratch import FILM, LOCK_NAME
+from deforum_helpers.core.files.scratch import LOCK_NAME, VIDEO
 from deforum_helpers.settings.host_options import PREVIEWS, Options
 from deforum_helpers.webui.facts import output_folders
 from deforum_helpers.webui.settings_page import add_options
@@ -127,7 +127,7 @@ def test_the_pages_open_without_us_where_our_routes_cannot_be_made(
     monkeypatch.setattr(in_webui, "access_of", lambda _flags: 1 / 0)
     loaded.script_callbacks.call("before_ui")
     assert apps.create_app("pages").title == "pages"
-    in_webui.end_watch()
+    in_webui.stop_watching()
 
 
 def test_a_host_without_our_flags_is_not_watched(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ def test_what_a_killed_host_left_is_removed(
     loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folder = tmp_path / f"{FILM}0000"
+    folder = tmp_path / f"{VIDEO}0000"
     folder.mkdir()
     (folder / LOCK_NAME).touch()
     new_app(loaded)
@@ -286,7 +286,7 @@ def test_a_package_of_our_name_from_elsewhere_stops_us_in_one_sentence(
     load_script()
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert f"disable the extension in {tmp_path / 'other'}" in said
+    assert f"Disable the extension in {tmp_path / 'other'}" in said
     assert not host.script_callbacks._registered
 
 
@@ -297,7 +297,7 @@ def test_one_that_comes_later_is_named_and_we_load(
     monkeypatch.syspath_prepend(str(tmp_path / "classic"))
     loaded.script_callbacks.clear_callbacks()
     load_script()
-    assert f"disable the extension in {tmp_path / 'classic' / 'scripts'}" in capsys.readouterr().err
+    assert f"Disable the extension in {tmp_path / 'classic' / 'scripts'}" in capsys.readouterr().err
     assert len(loaded.script_callbacks._registered["app_started"]) == 1
 
 
@@ -320,8 +320,8 @@ def test_an_older_deforum_that_was_loaded_before_us_is_named(
     load_script()
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "installed twice, this Deforum is left out" in said
-    assert f"disable the extension in {tmp_path / 'classic' / 'scripts'}" in said
+    assert "installed twice; this copy is not loaded" in said
+    assert f"Disable the extension in {tmp_path / 'classic' / 'scripts'}" in said
     assert not host.script_callbacks._registered
 
 
@@ -338,7 +338,7 @@ def test_an_extension_that_is_not_on_the_path_yet_is_named(
         load_script()
         said = capsys.readouterr().err
         assert (
-            f"installed twice, the other one may fail to load: disable the extension in {tmp_path / place}"
+            f"installed twice; the other copy may fail to load. Disable the extension in {tmp_path / place}"
             in said
         )
         other.enabled = False

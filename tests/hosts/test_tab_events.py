@@ -130,7 +130,7 @@ def test_a_file_comes_by_its_upload_alone(host: Program, elsewhere: Path) -> Non
     assert json.loads(called(host, load, [upload, *values]))["data"][0] == 320
     for wrong in (path, str(elsewhere / "secret.txt"), f"{upload}/../../../secret.txt", "secret.txt"):
         said = called(host, load, [wrong, *values])
-        assert "dropped here" in said
+        assert "tab_upload_unknown" in said
         assert SECRET not in said
 
 
@@ -142,7 +142,7 @@ def test_settings_of_the_output_folder_are_no_way_out_of_it(host: Program, elsew
         for name in ("../secret.txt", str(elsewhere / "secret.txt"), "config.json", "ui-config.json"):
             said = called(host, event, [name, *values[1:]])
             assert SECRET not in said
-            assert "Saved as" not in said
+            assert "tab_settings_saved" not in said
 
 
 def test_what_a_page_kept_gets_no_file_into_a_component(host: Program, elsewhere: Path) -> None:

@@ -59,7 +59,7 @@ def test_what_is_parked_is_said_at_the_end_and_at_the_next_start(start: Start) -
     assert until(server.errors, f"Parked {first} (parked) after ")
     assert until(server.errors, "2 jobs are left for the next start.")
     again = start()
-    assert until(again.errors, f"Going on with {first} (parked) after ")
+    assert until(again.errors, f"Resuming {first} (parked) after ")
     assert until(again.errors, "2 jobs are queued.")
     for job_id in (third, second, first):
         again.ask("DELETE", f"/deforum_api/jobs/{job_id}")
@@ -67,7 +67,7 @@ def test_what_is_parked_is_said_at_the_end_and_at_the_next_start(start: Start) -
     assert again.stop(signal.SIGINT) == 0
     silent = start()
     silent.stop(signal.SIGINT)
-    assert not [line for line in silent.errors if "Going on" in line or "Parked" in line]
+    assert not [line for line in silent.errors if "Resuming" in line or "Parked" in line]
 
 
 def until(lines: list[str], text: str) -> str:
@@ -94,7 +94,7 @@ def test_run_now_renders_its_files_and_ends(start: Start, tmp_path: Path) -> Non
         "--deforum-run-now", ",".join(map(str, files)), "--deforum-terminate-after-run-now", "--deforum-api"
     )
     assert server.process.wait(WAIT_S) == 0
-    films = [Path(line.removeprefix("Film: ")) for line in server.lines if line.startswith("Film: ")]
+    films = [Path(line.removeprefix("Video: ")) for line in server.lines if line.startswith("Video: ")]
     assert [film.parent.name for film in films] == ["a", "b"]
     assert all(film.stat().st_size > 0 for film in films)
     assert any("100 %" in line for line in server.lines)

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.output.video import VideoWriter, count_frames
+from deforum_helpers.output.video import VideoWriter
 from tests.integration.server import SMALL, Client, Server
 
 
@@ -48,7 +49,7 @@ def frames_of(server: Client, job_id: str, target: Path) -> int:
     status, content = server.ask("GET", f"/deforum_api/jobs/{job_id}/video")
     assert status == 200
     target.write_bytes(content)
-    return count_frames(target, find_ffmpeg(""))
+    return count_frames(target)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from deforum_helpers.core.errors import RenderError
 from deforum_helpers.core.files import atomic
-from deforum_helpers.core.files.atomic import appearing, keep_names, write_whole
+from deforum_helpers.core.files.atomic import appearing, sync_folder, write_whole
 
 
 def test_two_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_folder_that_cannot_be_synced_is_left_to_its_file_system(
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr(os, "fsync", refused)
-    keep_names(tmp_path)
+    sync_folder(tmp_path)
     assert len(asked) == (os.name != "nt")
 
 

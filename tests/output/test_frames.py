@@ -14,7 +14,7 @@ from PIL import Image
 
 from deforum_helpers.core.errors import DiskFull, RenderError, SettingsError
 from deforum_helpers.output import frames
-from deforum_helpers.output.frames import encoded_png, read_frame, write_frame
+from deforum_helpers.output.frames import encode_png, read_frame, write_frame
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD, read_png_settings
 from tests.output.films import chart
 
@@ -33,7 +33,7 @@ def test_what_is_read_is_what_was_written(compressed_by: str, picture: np.ndarra
             patch.setattr(frames, "_isal_zlib", None)
         else:
             assert frames._isal_zlib is not None
-        png = encoded_png(picture)
+        png = encode_png(picture)
     read = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(read if picture.ndim == 2 else read[..., ::-1], picture)
 
@@ -72,12 +72,12 @@ def test_short_settings_travel_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keyword", ["", "a" * 80, "ä", " a", "a\nb"])
 def test_keywords_are_those_of_png(keyword: str) -> None:
     with pytest.raises(ValueError, match="keyword"):
-        encoded_png(chart(8, 8), {keyword: "x"})
+        encode_png(chart(8, 8), {keyword: "x"})
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no picture", encoded_png(chart(8, 8)), encoded_png(chart(8, 8), {SETTINGS_KEYWORD: "[1]"})],
+    [b"", b"no picture", encode_png(chart(8, 8)), encode_png(chart(8, 8), {SETTINGS_KEYWORD: "[1]"})],
     ids=["empty", "text", "without", "another kind"],
 )
 def test_a_file_without_settings_says_so(tmp_path: Path, content: bytes) -> None:

@@ -46,7 +46,7 @@ SHEET = OutputKind(
 CONTENT = b"a sheet of "
 
 
-def write_sheet(video: writer.Film) -> list[OutputFile]:
+def write_sheet(video: writer.RunWriter) -> list[OutputFile]:
     path = video.run.path("contact_sheet")
     path.write_bytes(CONTENT + str(video.frames).encode())
     return [output_file("contact_sheet", path, video.frames)]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.output.paths import Run, new_run, resolved_batch_name, resumed_run
 from deforum_helpers.settings import Settings, load_settings
+from tests.refusals import refuses
 
 NOW = datetime(2024, 3, 9, 7, 5, 1)
 TS = "20240309070501"
@@ -88,7 +89,7 @@ def test_names_inside_the_folder() -> None:
     assert [path.name for path in names] == [
         f"{TS}{end}" for end in (".mp4", ".gif", ".srt", "_settings.txt")
     ]
-    own = [run.manifest_path, run.checkpoint_path, run.lock_path]
+    own = [run.manifest_path, run.resume_state_path, run.lock_path]
     assert [path.name for path in own] == [
         f".{TS}{end}" for end in ("_manifest.json", ".checkpoint", ".lock")
     ]
@@ -100,7 +101,7 @@ def test_a_run_of_an_earlier_version_keeps_its_names_until_it_goes_on(ending: st
     (tmp_path / f"{TS}{ending}").write_text("its own")
 
     def path() -> Path:
-        return run.manifest_path if "json" in ending else run.checkpoint_path
+        return run.manifest_path if "json" in ending else run.resume_state_path
 
     assert path().name == f"{TS}{ending}"
     run.hide_own_files()
@@ -137,7 +138,7 @@ def test_a_resumed_run_finds_its_folder_again(tmp_path: Path) -> None:
     "timestring", ["", "../20240309070501", "2024030907050", "20241309070501", "٢" * 14, "x\x00"]
 )
 def test_a_resume_timestring_is_a_time(tmp_path: Path, timestring: str) -> None:
-    with pytest.raises(SettingsError, match="resume_timestring") as caught:
+    with refuses(SettingsError, "timestring_invalid", "resume_timestring") as caught:
         resumed_run(tmp_path, settings(), timestring)
     assert caught.value.problems[0].setting == "resume_timestring"
 
@@ -146,7 +147,7 @@ def test_a_link_inside_the_output_folder_is_not_written_through(tmp_path: Path) 
     images = tmp_path / "img2img-images"
     (images / "other").mkdir(parents=True)
     (images / "film").symlink_to(images / "other", target_is_directory=True)
-    with pytest.raises(SettingsError, match="nothing is written through"):
+    with refuses(SettingsError, "batch_folder_is_link", "film"):
         new_run(tmp_path, settings(batch_name="film"), NOW)
     assert list((images / "other").iterdir()) == []
 

@@ -9,17 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.core.errors import RunTaken
+from deforum_helpers.core.errors import RunInUse
 from deforum_helpers.output.paths import Run, new_run
-from deforum_helpers.output.runs import remove_unused_claims, rendering, resume_problems
+from deforum_helpers.output.runs import remove_unused_claims, resume_problems, run_lock
 from deforum_helpers.settings import Settings, load_settings
 from tests.holding import held_elsewhere
 
 LOOKED_FOR = "20200101000000"
-LACKS = (
-    "resume_timestring is '20200101000000', but img2img-images/film has neither a checkpoint nor settings "
-    "of such a run; "
-)
+FOLDER = "img2img-images/film"
 
 
 def film(name: str = "film") -> Settings:
@@ -35,6 +32,12 @@ def written(root: Path, *names: str) -> None:
 
 def said(root: Path, timestring: str | None = LOOKED_FOR) -> list[str]:
     return [problem.message for problem in resume_problems(root, film(), timestring)]
+
+
+def refused(root: Path, code: str, *words: str) -> None:
+    (problem,) = resume_problems(root, film(), LOOKED_FOR)
+    assert problem.code == code
+    assert all(word in problem.message for word in (LOOKED_FOR, FOLDER, *words)), problem.message
 
 
 @pytest.mark.parametrize(
@@ -58,25 +61,24 @@ def test_a_run_in_a_folder_of_its_own_is_found_by_the_name_that_it_had(tmp_path:
 def test_the_newest_runs_of_the_folder_are_told(tmp_path: Path) -> None:
     written(tmp_path, *(f"film/2024010{day}000000_settings.txt" for day in range(1, 6)), "film/notes.txt")
     written(tmp_path, "film/.20240105000000.checkpoint", "other/20250101000000_settings.txt")
-    newest = "the newest there: 20240105000000, 20240104000000, 20240103000000."
-    assert said(tmp_path) == [LACKS + newest]
+    refused(tmp_path, "run_not_found", "20240105000000, 20240104000000, 20240103000000")
 
 
 def test_else_those_of_other_folders_are(tmp_path: Path) -> None:
     written(
         tmp_path, "film/20240101000000.mp4", "b/20250101000000_settings.txt", "a/20240101000000_settings.txt"
     )
-    assert said(tmp_path) == [f"{LACKS}the newest elsewhere: 20250101000000 in b, 20240101000000 in a."]
+    refused(tmp_path, "run_not_in_folder", "20250101000000 in b, 20240101000000 in a")
 
 
 def test_a_run_in_another_folder_is_named(tmp_path: Path) -> None:
     written(tmp_path, "film/20240101000000.checkpoint", f"other/{LOOKED_FOR}_settings.txt")
-    assert said(tmp_path) == [f"{LACKS}it is in img2img-images/other, whose name batch_name has to give."]
+    refused(tmp_path, "run_in_other_folder", "img2img-images/other", "batch_name")
 
 
 def test_an_empty_output_folder_has_none(tmp_path: Path) -> None:
     (problem,) = resume_problems(tmp_path / "none", film(), LOOKED_FOR)
-    assert problem.message == f"{LACKS}there is no run that could go on."
+    assert problem.code == "no_runs"
     assert (problem.setting, problem.found) == ("resume_timestring", LOOKED_FOR)
 
 
@@ -87,15 +89,14 @@ def test_what_is_no_time_is_told_as_such(tmp_path: Path) -> None:
 def test_a_run_is_rendered_by_one_program_at_a_time(tmp_path: Path) -> None:
     run = Run(tmp_path, LOOKED_FOR)
     with held_elsewhere(run.lock_path) as program:
-        with pytest.raises(RunTaken) as caught, rendering(run):
+        with pytest.raises(RunInUse) as caught, run_lock(run):
             raise AssertionError("it is rendered twice")
-        with rendering(Run(tmp_path, "20200101000001")):
+        with run_lock(Run(tmp_path, "20200101000001")):
             pass
-    assert str(caught.value).startswith(
-        f"The run {LOOKED_FOR} in {tmp_path.name} is being rendered by process {program.pid}; wait"
-    )
+    assert caught.value.message_code == "run_being_rendered"
+    assert all(word in str(caught.value) for word in (LOOKED_FOR, tmp_path.name, str(program.pid)))
     assert caught.value.retryable
-    with rendering(run):
+    with run_lock(run):
         assert run.lock_path.exists()
     assert not list(tmp_path.iterdir())
 
@@ -104,15 +105,15 @@ def test_a_run_of_a_machine_that_was_found_dead_or_of_this_program_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = Run(tmp_path, LOOKED_FOR)
-    with held_elsewhere(run.lock_path, host="far away"), rendering(run):
-        assert "of far away; it is taken over" in caplog.text
-    with rendering(run), rendering(run):
-        assert caplog.text.count("taken over") == 2
+    with held_elsewhere(run.lock_path, host="far away"), run_lock(run):
+        assert "of far away; this job takes it over" in caplog.text
+    with run_lock(run), run_lock(run):
+        assert caplog.text.count("takes it over") == 2
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_not_there_has_no_lock(tmp_path: Path) -> None:
-    with rendering(Run(tmp_path / "gone", LOOKED_FOR)):
+    with run_lock(Run(tmp_path / "gone", LOOKED_FOR)):
         assert not list(tmp_path.iterdir())
 
 
@@ -130,7 +131,7 @@ def test_what_a_killed_program_left_of_a_run_that_it_had_not_begun_goes(tmp_path
     remove_unused_claims(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("file", ["settings_path", "checkpoint_path"])
+@pytest.mark.parametrize("file", ["settings_path", "resume_state_path"])
 def test_of_a_run_that_was_begun_only_the_lock_goes(file: str, tmp_path: Path) -> None:
     run = claimed(tmp_path)
     getattr(run, file).touch()

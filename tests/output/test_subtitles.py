@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.output.subtitles import Moment, Span, Style, SubtitleWriter, spans, subtitle, timestamp
+from deforum_helpers.output.subtitles import (
+    FrameInfo,
+    Span,
+    Style,
+    SubtitleWriter,
+    spans,
+    subtitle,
+    timestamp,
+)
 
 VALUES = {
     "angle": 0.0,
@@ -21,7 +29,7 @@ VALUES = {
 
 
 def entry(frame: int, fps: float, label: str, seed: int, prompt: str, *params: str) -> str:
-    return subtitle(Moment(frame, label, seed, VALUES, prompt), alone(frame), fps, Style(params))
+    return subtitle(FrameInfo(frame, label, seed, VALUES, prompt), alone(frame), fps, Style(params))
 
 
 def alone(frame: int) -> Span:
@@ -33,7 +41,7 @@ def alone(frame: int) -> Span:
     ("made", "expected"),
     [
         (
-            subtitle(Moment(1, "false", 2, {"zoom": 1.003}, ""), alone(1), 20, Style(["Zoom"])),
+            subtitle(FrameInfo(1, "false", 2, {"zoom": 1.003}, ""), alone(1), 20, Style(["Zoom"])),
             "2\n00:00:00,050 --> 00:00:00,100\nF#: 1; Cadence: false; Seed: 2; Zoom: 1.003\n\n",
         ),
         (
@@ -88,7 +96,7 @@ def test_a_timestamp_is_never_late_and_at_most_a_millisecond_early(frame: int, f
 
 def test_the_file_appears_when_it_is_finished(tmp_path: Path) -> None:
     path, style = tmp_path / "a.srt", Style(["Prompt"])
-    moments = [Moment(frame, "false", frame, {}, "Schloß") for frame in range(2)]
+    moments = [FrameInfo(frame, "false", frame, {}, "Schloß") for frame in range(2)]
     with SubtitleWriter(path, 20, style) as writer:
         for moment in moments:
             writer.write(moment, alone(moment.frame))
@@ -100,7 +108,7 @@ def test_the_file_appears_when_it_is_finished(tmp_path: Path) -> None:
 
 def test_an_unfinished_file_leaves_nothing(tmp_path: Path) -> None:
     with SubtitleWriter(tmp_path / "a.srt", 20, Style()) as writer:
-        writer.write(Moment(0, "false", 1, {}, ""), alone(0))
+        writer.write(FrameInfo(0, "false", 1, {}, ""), alone(0))
     assert not list(tmp_path.iterdir())
 
 
@@ -122,7 +130,7 @@ def test_entries_last_as_long_as_the_film(frames: int, fps: float, per_second: i
 
 
 def test_entries_of_another_style() -> None:
-    moment, span, both = Moment(4, "false", 3, {"zoom": 1.5}, "a lake"), Span(2, 4, 7), ("Zoom", "Prompt")
+    moment, span, both = FrameInfo(4, "false", 3, {"zoom": 1.5}, "a lake"), Span(2, 4, 7), ("Zoom", "Prompt")
     times = "2\n00:00:00,400 --> 00:00:00,700\n"
 
     def made(style: Style) -> str:
@@ -132,7 +140,7 @@ def test_entries_of_another_style() -> None:
 
     assert made(Style(both)) == "F#: 4; Cadence: false; Seed: 3; Zoom: 1.500; Prompt: a lake\n\n"
     assert made(Style(both, simple=True)) == "Zoom: 1.500; Prompt: a lake\n\n"
-    assert made(Style(both, simple=True, prompt_apart=True)) == "Zoom: 1.500; \nPrompt: a lake\n\n"
-    assert made(Style(("Prompt",), simple=True, prompt_apart=True)) == "Prompt: a lake\n\n"
+    assert made(Style(both, simple=True, prompt_on_own_line=True)) == "Zoom: 1.500; \nPrompt: a lake\n\n"
+    assert made(Style(("Prompt",), simple=True, prompt_on_own_line=True)) == "Prompt: a lake\n\n"
     assert made(Style(simple=True)) == " \n\n"
-    assert made(Style(("Prompt",), prompt_apart=True)).endswith("Seed: 3; \nPrompt: a lake\n\n")
+    assert made(Style(("Prompt",), prompt_on_own_line=True)).endswith("Seed: 3; \nPrompt: a lake\n\n")

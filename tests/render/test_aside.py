@@ -20,7 +20,7 @@ from deforum_helpers.output import partial_video
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.pipeline.job import Progress, RunResult, run_job
-from deforum_helpers.pipeline.last_settings import kept_settings
+from deforum_helpers.pipeline.last_settings import load_last_settings
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.settings.host_options import PREVIEWS, Options
 
@@ -176,18 +176,18 @@ class TestKeptSettings:
         written = json.loads((tmp_path / "kept" / "last.txt").read_text(encoding="utf-8"))
         assert (written["seed"], written["batch_name"], written["W"]) == (-1, "film_{seed}", 64)
         assert written["sampler"] == "Host's own"
-        again = kept_settings(self.OPTIONS, tmp_path, {"sampler": ("Host's own",)})
+        again = load_last_settings(self.OPTIONS, tmp_path, {"sampler": ("Host's own",)})
         assert (again["prompts"], again["max_frames"]) == ({"0": "a bay"}, 2)
-        assert kept_settings(Options(), tmp_path) == {}
+        assert load_last_settings(Options(), tmp_path) == {}
 
     def test_a_file_that_cannot_be_used_is_left_out(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        assert kept_settings(self.OPTIONS, tmp_path) == {}
+        assert load_last_settings(self.OPTIONS, tmp_path) == {}
         (tmp_path / "kept").mkdir()
         (tmp_path / "kept" / "last.txt").write_text('{"W": "wide"}')
-        assert kept_settings(self.OPTIONS, tmp_path) == {}
-        assert "are not used: W is" in caplog.text
+        assert load_last_settings(self.OPTIONS, tmp_path) == {}
+        assert "are ignored: W is" in caplog.text
 
     def test_nothing_is_written_unasked(self, tmp_path: Path) -> None:
         rendered(prepared(tmp_path, QUICK))

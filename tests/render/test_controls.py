@@ -17,6 +17,7 @@ from films import SMALL, NoisyEngine, frame_files, host, prepared
 from PIL import Image as Pillow
 
 from deforum_helpers.core.errors import Parked, SettingsError
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.net.fetch import Fetcher
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import Control, GenerateRequest
@@ -100,8 +101,8 @@ def test_a_shorter_video_holds_its_last_frame(tmp_path: Path) -> None:
     film(tmp_path, engine, **unit(vid_path=short, mask_vid_path=short))
     assert numbers(engine) == [[0], [1], [2], [2], [2]]
     warnings = prepared(tmp_path, **unit(vid_path=short, mask_vid_path=short)).warnings
-    assert "cn_1_vid_path has 3 frames, the film 5; its last frame is held to the end." in warnings
-    assert "cn_1_mask_vid_path has 3 frames, the film 5; its last frame is held to the end." in warnings
+    assert "cn_1_vid_path has 3 frames, the video 5; its last frame is repeated to the end." in warnings
+    assert "cn_1_mask_vid_path has 3 frames, the video 5; its last frame is repeated to the end." in warnings
 
 
 @pytest.mark.parametrize("kind", ["folder", "pattern", "gif", "webp", "png"])
@@ -203,9 +204,7 @@ def test_a_unit_without_a_picture_follows_the_frames(tmp_path: Path, picture: st
     film(tmp_path / "a", engine, **changes, **unit())
     assert numbers(engine) == [[number] for number in range(7)]
     job = prepared(tmp_path / "b", use_init=True, init_image=picture, **unit())
-    assert any(
-        "cn_1_vid_path is empty, so the unit is steered by the picture" in text for text in job.warnings
-    )
+    assert any("cn_1_vid_path is empty; the unit follows the image" in text for text in job.warnings)
 
 
 def test_every_pass_is_steered_by_what_it_is_drawn_from(tmp_path: Path, video: str) -> None:
@@ -386,13 +385,17 @@ def problems(root: Path, *, engine: str = "null", model: str | None = None, **ch
 @pytest.mark.parametrize(
     ("fields", "setting", "sentence"),
     [
-        ({"vid_path": "gone.mp4"}, "cn_1_vid_path", "which is not there"),
-        ({"vid_path": "gone.png"}, "cn_1_vid_path", "which is not there"),
-        ({"vid_path": "rtsp://camera/1"}, "cn_1_vid_path", "must be a local file, an http(s) address"),
+        ({"vid_path": "gone.mp4"}, "cn_1_vid_path", "which does not exist"),
+        ({"vid_path": "gone.png"}, "cn_1_vid_path", "which does not exist"),
+        ({"vid_path": "rtsp://camera/1"}, "cn_1_vid_path", "expected a local file, an http(s) address"),
         ({"vid_path": "http://localhost/x.png"}, "cn_1_vid_path", "not on the public network"),
-        ({"vid_path": "<text.mp4>"}, "cn_1_vid_path", "which is no video that can be read"),
+        ({"vid_path": "<text.mp4>"}, "cn_1_vid_path", "which is not a readable video"),
         ({"vid_path": "<text.png>"}, "cn_1_vid_path", "not a readable image"),
-        ({"vid_path": "<still.png>", "mask_vid_path": "no.png"}, "cn_1_mask_vid_path", "which is not there"),
+        (
+            {"vid_path": "<still.png>", "mask_vid_path": "no.png"},
+            "cn_1_mask_vid_path",
+            "which does not exist",
+        ),
         ({"vid_path": "<still.png>", "weight": "0:(1), 3:(sin(t)+"}, "cn_1_weight", "column"),
         ({"vid_path": "<still.png>", "weight": "0:(1), 4:(40)"}, "cn_1_weight", "at frame 1"),
         ({"vid_path": "<still.png>", "guidance_end": "0:(1/(t-2))"}, "cn_1_guidance_end", "frame 2"),
@@ -421,7 +424,7 @@ def test_a_loop_needs_pictures(tmp_path: Path) -> None:
     ):
         job = prepared(tmp_path, **changes)
         (problem,) = job.missing
-        assert f"{setting}, but frame 0 is drawn from nothing" in problem.message
+        assert f"{setting}, but frame 0 is generated without an init image" in problem.message
         assert any(problem.message in text for text in job.warnings)
     engine = Steered()
     film(tmp_path, engine, **unit(vid_path=""))
@@ -431,7 +434,7 @@ def test_a_loop_needs_pictures(tmp_path: Path) -> None:
 def test_units_that_are_off_only_warn(tmp_path: Path) -> None:
     changes = unit(4, enabled=False, vid_path="gone.mp4", weight="0:(1/0)", model="", module="?")
     job = prepared(tmp_path, **changes)
-    assert any("cn_4_weight" in text and "left out" in text for text in job.warnings)
+    assert any("cn_4_weight" in text and code_of(text) == "unused_schedule" for text in job.warnings)
     engine = Steered()
     film(tmp_path, engine, **changes)
     assert controls(engine) == [()] * 5

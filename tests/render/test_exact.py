@@ -15,7 +15,7 @@ from films import NoisyEngine, frame_files, prepared
 from deforum_helpers.core.errors import Parked
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.output.frames import read_frame

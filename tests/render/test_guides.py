@@ -171,7 +171,7 @@ def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, images: str) -> N
         ({"0": ""}, "has no image at key '0'"),
         ({"0": 3}, "has no image at key '0'"),
         ({"t": "a.png"}, "init_images"),
-        ({"0": "nowhere.png"}, "not there"),
+        ({"0": "nowhere.png"}, "does not exist"),
     ],
 )
 def test_what_cannot_guide_is_told_before_the_first_frame(tmp_path: Path, named: Any, says: str) -> None:

@@ -20,7 +20,8 @@ import pytest
 import torch
 from films import SMALL, NoisyEngine, frame_files, golden_traces, host, prepared
 
-from deforum_helpers.core.errors import Cancelled, CheckpointError, Parked, RenderError, RunTaken
+from deforum_helpers.core.errors import Cancelled, CheckpointError, Parked, RenderError, RunInUse
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
@@ -35,6 +36,7 @@ from deforum_helpers.render import resume_state
 from deforum_helpers.render.state import State
 from deforum_helpers.settings import FIELDS, load_settings
 from tests.holding import held_elsewhere
+from tests.refusals import refuses
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
@@ -207,7 +209,7 @@ def test_a_failing_engine_leaves_the_finished_frames_and_can_go_on(tmp_path: Pat
 
 
 def test_resume_without_a_checkpoint_says_so(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"is gone: .* has no checkpoint"):
+    with refuses(CheckpointError, "run_lost", "20200101000000"):
         rendered(prepared(tmp_path, QUICK), resume="20200101000000")
 
 
@@ -228,7 +230,7 @@ def test_a_run_that_another_program_renders_is_left_alone(tmp_path: Path) -> Non
     with held_elsewhere(Run(result.outdir, result.timestring).lock_path):
         before = {path: path.stat().st_mtime_ns for path in result.outdir.iterdir()}
         told: list[Progress] = []
-        with pytest.raises(RunTaken, match="is being rendered by process"):
+        with refuses(RunInUse, "run_being_rendered"):
             rendered(prepared(tmp_path, QUICK), None, told.append, resume=result.timestring)
         assert {path: path.stat().st_mtime_ns for path in result.outdir.iterdir()} == before
         assert {progress.outdir for progress in told} == {""}
@@ -421,9 +423,9 @@ def test_a_run_that_goes_on_with_another_engine_says_so(tmp_path: Path) -> None:
         rendered(prepared(tmp_path, QUICK), None, stopped_at(3, token, "park"), cancel=token)
     run = "20260102030405"
     result = rendered(prepared(tmp_path, QUICK), OtherEngine(), resume=run)
-    (said,) = [warning for warning in result.warnings if "begun by" in warning]
-    assert f"begun by {NoisyEngine.name}" in said
-    assert "frames from 3 on" in said
+    (said,) = [warning for warning in result.warnings if code_of(warning) == "run_engine_differs"]
+    assert f"started with {NoisyEngine.name}" in said
+    assert "from frame 3 on" in said
     assert "by other" in said
 
 
@@ -440,7 +442,7 @@ def test_a_run_that_goes_on_with_another_model_says_so_once(tmp_path: Path) -> N
         rendered(other, None, lambda p: (told.append(p), stop(p))[1], cancel=token, resume=run)
     assert any("one.safetensors" in warning for warning in told[-1].warnings)
     result = rendered(other, resume=run)
-    assert not [warning for warning in result.warnings if "begun by" in warning]
+    assert not [warning for warning in result.warnings if code_of(warning) == "run_engine_differs"]
 
 
 def test_a_damaged_checkpoint_says_so(tmp_path: Path) -> None:

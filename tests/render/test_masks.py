@@ -238,11 +238,11 @@ def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, right: str, blue:
 @pytest.mark.parametrize(
     ("changes", "setting", "says"),
     [
-        ({"mask_schedule": '0: ("{sky}")'}, "mask_schedule", "column 7: found 'sky'"),
-        ({"mask_schedule": '0: ("[nowhere.png]")'}, "mask_schedule", "not there"),
+        ({"mask_schedule": '0: ("{sky}")'}, "mask_schedule", "expected"),
+        ({"mask_schedule": '0: ("[nowhere.png]")'}, "mask_schedule", "does not exist"),
         ({"mask_schedule": '0: ("<a red house>")'}, "mask_schedule", "hf download CIDAS"),
         ({"mask_schedule": '0: ("{human_mask}")'}, "mask_schedule", "hf download nvidia"),
-        ({"mask_file": "nowhere.png"}, "mask_file", "not there"),
+        ({"mask_file": "nowhere.png"}, "mask_file", "does not exist"),
         (
             {**NOISE_MASKED, "noise_mask_schedule": '0: ("{init_mask} &")'},
             "noise_mask_schedule",
@@ -336,7 +336,7 @@ def test_files_that_the_film_does_not_read_are_not_asked_for(
     ],
 )
 def test_files_that_the_film_reads_must_be_there(tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match=r"not there"):
+    with pytest.raises(SettingsError, match=r"does not exist"):
         prepared(tmp_path, QUICK, **STILL | changes)
 
 

@@ -227,7 +227,7 @@ def test_a_tag_before_the_sound_does_not_hide_it(tmp_path: Path) -> None:
 def test_a_file_without_picture_or_sound_says_so(tmp_path: Path) -> None:
     message = refused(tmp_path, "no_such_stream/audio.txt")
     assert message.startswith("video_init_path names")
-    assert "has no picture" in message
+    assert "has no video stream" in message
     message = refused(tmp_path, "no_such_stream/sound.txt")
     assert message.startswith("soundtrack_path")
     assert "has no sound" in message
@@ -280,5 +280,5 @@ def test_a_selection_that_takes_nothing_gets_one_clear_sentence(
     tmp_path: Path, changes: dict[str, int]
 ) -> None:
     message = refused(tmp_path, "extract_messages/s.txt", **changes)
-    assert "take 0 frames of the video; choose 1 to 100000 of its 24 frames" in message
+    assert "select 0 frames of the video; expected 1 to 100000 of its 24 frames" in message
     assert all(f"{name} {value}" in message for name, value in changes.items())

@@ -105,5 +105,5 @@ def test_iter_needs_a_positive_number() -> None:
 
 @pytest.mark.parametrize("scheduled", [None, [1, 2]])
 def test_a_seed_schedule_has_a_value_for_each_key_frame(scheduled: list[int] | None) -> None:
-    with pytest.raises(ValueError, match="the schedule's value at each key frame"):
+    with pytest.raises(ValueError, match="a scheduled value for each key frame"):
         seed_series("schedule", 1, [0], iter_n=1, scheduled=scheduled)

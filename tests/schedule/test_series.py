@@ -307,5 +307,5 @@ def test_words_refuse_a_number_with_nothing_before_it() -> None:
 
 
 def test_a_timeline_has_frames() -> None:
-    with pytest.raises(ValueError, match="at least one frame"):
+    with pytest.raises(ValueError, match="expected at least 1"):
         timeline(0)

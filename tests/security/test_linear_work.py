@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from deforum_api.hosts.bug_report import without_words
-from deforum_api.http.security import listed
+from deforum_api.http.security import split_list
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import DeforumError
-from deforum_helpers.core.progress import told_once
+from deforum_helpers.core.progress import distinct_messages
 from deforum_helpers.engines.diffusion.prompt_syntax import (
     parse_attention,
     parse_prompt,
@@ -27,7 +27,7 @@ from deforum_helpers.engines.diffusion.prompt_syntax import (
 )
 from deforum_helpers.image.file_headers import check_head, orientation
 from deforum_helpers.media.extraction import stem_of
-from deforum_helpers.media.ffmpeg import failure
+from deforum_helpers.media.ffmpeg import ffmpeg_error
 from deforum_helpers.output.metadata import ffmetadata
 from deforum_helpers.output.paths import resolved_batch_name
 from deforum_helpers.render.guides import GuideImages
@@ -73,10 +73,10 @@ PARSERS: dict[str, Parser] = {
     "placeholders": lambda text: resolved_batch_name(text, {}, datetime(2026, 1, 1)),
     "video's name": stem_of,
     "subtitles": ffmetadata,
-    "ffmpeg's words": lambda text: failure("It", 1, text.encode("utf-8", "replace")),
-    "warnings": lambda text: told_once([text, text]),
+    "ffmpeg's words": lambda text: ffmpeg_error("It", 1, text.encode("utf-8", "replace")),
+    "warnings": lambda text: distinct_messages([text, text]),
     "bug report": lambda text: without_words(text, ["secret"]),
-    "origins": listed,
+    "origins": split_list,
     "picture's head": lambda text: check_head(b"GIF89a" + text.encode("utf-8", "replace")),
     "picture's text": lambda text: orientation(b"", text.encode("utf-8", "replace")),
 }

@@ -17,8 +17,8 @@ import pytest
 from deforum_helpers.core.errors import DeforumError, SettingsError, VideoError
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.media import containers
-from deforum_helpers.media.containers import CONTAINERS, user_file
-from deforum_helpers.media.extraction import Selection, extract_frames, footage_of
+from deforum_helpers.media.containers import CONTAINERS, user_input
+from deforum_helpers.media.extraction import Selection, extract_frames, inspect_video
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.audio import check_soundtrack
 
@@ -97,7 +97,7 @@ def port() -> Iterator[socket.socket]:
 def refused(path: Path) -> None:
     """See that a file is neither video nor sound, in our own words."""
     with pytest.raises(SettingsError) as as_video:
-        footage_of(path, setting="video_init_path")
+        inspect_video(path, setting="video_init_path")
     with pytest.raises(VideoError) as as_sound:
         check_soundtrack(path, FFMPEG)
     for error in (as_video, as_sound):
@@ -176,7 +176,7 @@ def test_a_name_is_no_pattern_for_other_files(tmp_path: Path, name: str) -> None
 def test_a_name_is_no_protocol(tmp_path: Path, secret: Path, name: str) -> None:
     refused(tmp_path / name)  # it is not there
     (tmp_path / name).write_bytes(secret.read_bytes())
-    assert footage_of(tmp_path / name, setting="x").frames == 10
+    assert inspect_video(tmp_path / name, setting="x").frames == 10
 
 
 def referring(content: bytes, path: Path) -> bytes:
@@ -242,7 +242,7 @@ def test_a_reference_inside_a_video_is_not_followed(
         check=False,
     )
     assert b"\n0, " in followed.stdout, "the trap does not work"
-    ours = subprocess.run([FFMPEG, *user_file(trap), *decode], capture_output=True, check=False)
+    ours = subprocess.run([FFMPEG, *user_input(trap), *decode], capture_output=True, check=False)
     assert b"\n0, " not in ours.stdout
     guarded = containers._guarded
 
@@ -258,7 +258,7 @@ def test_a_reference_inside_a_video_is_not_followed(
 def test_a_video_that_became_a_list_is_not_read(tmp_path: Path, secret: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(secret.read_bytes())
-    footage = footage_of(path, setting="video_init_path")
+    footage = inspect_video(path, setting="video_init_path")
     path.write_text(f"ffconcat version 1.0\nfile '{secret}'\n")
     with pytest.raises(DeforumError):
         extract_frames(footage, tmp_path / "frames", Selection(), CancelToken())
@@ -268,6 +268,6 @@ def test_a_video_that_became_a_list_is_not_read(tmp_path: Path, secret: Path) ->
 def test_no_container_on_the_list_opens_anything_else() -> None:
     assert not set(CONTAINERS) & set(OPENING)
     assert len(set(CONTAINERS)) == len(CONTAINERS)
-    arguments = user_file(Path("a"))
+    arguments = user_input(Path("a"))
     assert arguments[arguments.index("-protocol_whitelist") + 1] == "file"
     assert "-f" not in arguments

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.settings import load_settings
 from deforum_helpers.settings.messages import Finding, sentences
 from deforum_helpers.settings.model import UNITS
 from deforum_helpers.settings.report import file_report
-from deforum_helpers.ui.loading import default_settings, taken
+from deforum_helpers.ui.loading import default_settings, load_over
 
 CURRENT: dict[str, Any] = {"legacy_colormatch": False}
 UNITS_OFF: dict[str, Any] = {
@@ -27,9 +28,9 @@ def told(submitted: dict[str, Any]) -> tuple[str, ...]:
 def test_the_bare_numbers_of_units_that_are_off_are_one_sentence() -> None:
     (sentence,) = told(UNITS_OFF)
     assert sentence.startswith(
-        "cn_1_weight is 1, cn_1_guidance_start 0.0, cn_1_guidance_end 1, cn_2_weight 1,"
+        "Single numbers, each the same for all frames: cn_1_weight 1, cn_1_guidance_start 0.0, cn_1_guidance_end 1, "
     )
-    assert sentence.endswith(", cn_5_guidance_end 1; each is the same for all frames.")
+    assert sentence.endswith(", cn_5_guidance_end 1.")
     assert all(sentence.count(f"{name} ") == 1 for name in UNITS_OFF if not name.endswith("enabled"))
 
 
@@ -37,9 +38,9 @@ def test_the_bare_numbers_of_units_that_are_off_are_one_sentence() -> None:
     ("submitted", "said"),
     [
         ({"W": "64"}, "W is the text '64'; it is read as a number."),
-        ({"W": "64", "H": "96"}, "W is the text '64', H '96'; they are read as numbers."),
+        ({"W": "64", "H": "96"}, "Texts that are read as numbers: W '64', H '96'."),
         ({"zoom": 1}, "zoom is 1; it is read as 0: (1), the same for all frames."),
-        ({"zoom": 1, "angle": "2"}, "angle is '2', zoom 1; each is the same for all frames."),
+        ({"zoom": 1, "angle": "2"}, "Single numbers, each the same for all frames: angle '2', zoom 1."),
         ({"init_image": None}, "init_image is null; it counts as not given."),
         (
             {"init_image": None, "parseq_manifest": None},
@@ -48,10 +49,10 @@ def test_the_bare_numbers_of_units_that_are_off_are_one_sentence() -> None:
         ({"use_mask": 0}, "use_mask is 0; it is read as false."),
         (
             {"use_mask": 0, "sampler": "ddim", "cn_1_weight": True},
-            "Read from other notations: cn_1_weight true as 0:(1), sampler 'ddim' as 'DDIM', use_mask 0 as false.",
+            "Values in other notations: cn_1_weight true as 0:(1), sampler 'ddim' as 'DDIM', use_mask 0 as false.",
         ),
         ({"width": 64}, "width is read as W."),
-        ({"width": 64, "height": 64}, "Read by other names: width as W, height as H."),
+        ({"width": 64, "height": 64}, "Older names are read as current ones: width as W, height as H."),
     ],
     ids=lambda case: ",".join(case) if isinstance(case, dict) else "",
 )
@@ -77,11 +78,12 @@ def test_sentences_keep_the_order_of_what_they_tell_first() -> None:
 
 def test_the_report_on_a_file_says_each_kind_once() -> None:
     report = file_report(CURRENT | UNITS_OFF | {"fill": 2, "W": "64"})
-    assert [text.partition(" is ")[0] for text in report.taken_over] == ["W", "cn_1_weight", "fill"]
+    codes = [code_of(text) for text in report.taken_over]
+    assert codes == ["text_as_number", "numbers_for_all_frames", "other_notation"]
 
 
 def test_the_tab_says_each_kind_once() -> None:
     submitted = {"hybrid_composite": False, "use_mask": 0, "width": 64, "height": 96}
-    notes = taken("film.txt", CURRENT | submitted, default_settings()).notes
-    assert len([text for text in notes if text.startswith("Read from other notations: ")]) == 1
-    assert len([text for text in notes if text.startswith("Read by other names: ")]) == 1
+    notes = load_over("film.txt", CURRENT | submitted, default_settings()).notes
+    assert [code_of(text) for text in notes].count("other_notations") == 1
+    assert [code_of(text) for text in notes].count("settings_renamed") == 1

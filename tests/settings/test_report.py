@@ -52,8 +52,8 @@ def test_each_kind_of_name_has_its_place() -> None:
     assert report.ignored == (
         About(("translation_z", "rotation_3d_x"), "animation_mode is 2D."),
         About(("near_schedule",), "It cancels out of the projection, in classic as here."),
-        About(("sd_model_hash",), "A run notes it in its settings file; it is never read."),
-        About(("histogram_matching",), "It no longer exists; colours are matched by color_coherence."),
+        About(("sd_model_hash",), "A run records it in its settings file; it is never read."),
+        About(("histogram_matching",), "It no longer exists; color_coherence matches colors."),
     )
     assert report.unknown == ("'zomm' (did you mean zoom?)", "'mystery'")
     assert [about.names for about in report.different] == [

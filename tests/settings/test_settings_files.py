@@ -325,22 +325,22 @@ def test_a_current_file_needs_no_word() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "not JSON: the text is empty."),
-        (" \n", "not JSON: the text is empty."),
-        ("{", "a name in double quotes is expected at line 1, column 2."),
-        ('{"W": 512,\n "H" 512}', "a colon is expected at line 2, column 6."),
-        ('{"W": 512\n "H": 512}', "a comma or the closing bracket is expected at line 2, column 2."),
+        ("", "not valid JSON: the text is empty."),
+        (" \n", "not valid JSON: the text is empty."),
+        ("{", "expected a name in double quotes at line 1, column 2."),
+        ('{"W": 512,\n "H" 512}', "expected a colon at line 2, column 6."),
+        ('{"W": 512\n "H": 512}', "expected a comma or the closing bracket at line 2, column 2."),
         ('{"W": 512,\n}', "Remove "),
         ('{"prompts": ["a", ]}', "Remove "),
-        ('{"W": 512} // the width', "something follows the last bracket at line 1, column 12."),
-        ('{"sampler": "Euler', "a text begins that is never closed at line 1, column 13."),
+        ('{"W": 512} // the width', "found more text after the last bracket at line 1, column 12."),
+        ('{"sampler": "Euler', "found a text without its closing quote at line 1, column 13."),
         (
             '{"prompts": "a\nb"}',
-            "a line break or a tab stands in a text at line 1, column 15. A line break in a",
+            "found a line break or a tab inside a text at line 1, column 15. Write a line break",
         ),
-        ('{"scheduler": karras}', "Text stands in double quotes."),
+        ('{"scheduler": karras}', "Put text in double quotes."),
         ("{'W': 512}", "double quotes"),
-        ('{"init_image": "C:\\Pictures\\a.png"}', "A backslash in a text is written twice."),
+        ('{"init_image": "C:\\Pictures\\a.png"}', "Write a backslash twice in a text."),
         ("[1, 2]", "not a JSON object"),
         ('"W"', "not a JSON object"),
         ("[" * 100_000, "nests deeper than"),
@@ -358,8 +358,8 @@ def test_names_that_stand_twice_are_told() -> None:
     for added in ({}, {"legacy_colormatch": True}):
         loaded = load_settings(parse_settings_text(text) | added)
         assert loaded.settings.W == 128
-        assert "prompts holds '0' more than once; the last value counts." in loaded.warnings
-        assert "The settings hold 'W' more than once; the last value counts." in loaded.warnings
+        assert "prompts contains '0' more than once; the last value counts." in loaded.warnings
+        assert "The settings contain 'W' more than once; the last value counts." in loaded.warnings
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -367,7 +367,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     latin.write_bytes(b'{"batch_name": "caf\xe9"}')
     huge = tmp_path / "huge.txt"
     huge.write_bytes(b" " * ((16 << 20) + 1))
-    for path, words in ((tmp_path / "none.txt", "is not there"), (latin, "UTF-8"), (huge, "16 MiB")):
+    for path, words in ((tmp_path / "none.txt", "does not exist"), (latin, "UTF-8"), (huge, "16 MiB")):
         with pytest.raises(SettingsError, match=words):
             read_settings_file(path)
 

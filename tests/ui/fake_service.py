@@ -11,7 +11,7 @@ from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.pipeline.prepare import HostFacts, Prepared, prepare
 from deforum_helpers.settings.host_options import Options, override
-from deforum_helpers.ui.service import JobView, StoppedRun
+from deforum_helpers.ui.service import JobView, ResumableRun
 
 
 def facts(root: Path) -> HostFacts:
@@ -27,7 +27,7 @@ class FakeService:
     submitted: list[dict[str, Any]] = field(default_factory=list)
     tools: list[tuple[str, dict[str, Any], dict[str, list[Path]]]] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
-    runs: tuple[StoppedRun, ...] = ()
+    runs: tuple[ResumableRun, ...] = ()
     frame: Path | None = None
     made: dict[str, Path] = field(default_factory=dict)
     refuses: str = ""
@@ -92,7 +92,7 @@ class FakeService:
     def files(self, job_id: str) -> dict[str, Path]:
         return self.made
 
-    def stopped_runs(self) -> tuple[StoppedRun, ...]:
+    def resumable_runs(self) -> tuple[ResumableRun, ...]:
         return self.runs
 
     def options(self) -> Options:

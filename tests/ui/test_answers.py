@@ -17,10 +17,10 @@ from deforum_helpers.output.metadata import SETTINGS_KEYWORD
 from deforum_helpers.settings import defaults
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.answers import Answers
-from deforum_helpers.ui.controls import NAMES, default_values, submitted
+from deforum_helpers.ui.controls import NAMES, default_values, submitted_settings
 from deforum_helpers.ui.host_options import option_rows
 from deforum_helpers.ui.preset_list import presets
-from deforum_helpers.ui.service import StoppedRun
+from deforum_helpers.ui.service import ResumableRun
 from deforum_helpers.ui.uploads import Uploads
 from tests.ui.fake_service import DONE, FAILED, PAUSED, QUEUED, RUNNING, FakeService, facts
 
@@ -59,13 +59,13 @@ def text(answer: str) -> str:
 def test_a_run_that_is_not_there_is_told_before_anything_is_queued(answers: Answers) -> None:
     resumed = {"resume_from_timestring": True, "resume_timestring": "20200101000000"}
     answer = answers.check(*values(**resumed))
-    assert "neither a checkpoint nor settings of such a run" in text(answer)
+    assert "neither a resume state nor settings of that run" in text(answer)
     assert list(marks(answer)["problems"]) == ["resume_timestring"]
 
 
 def test_good_settings_are_answered_with_their_cost(answers: Answers, service: FakeService) -> None:
     answer = text(answers.check(*values(max_frames=31, fps=10)))
-    for part in ("Ready to render", "Frames 31", "Diffused frames 16", "3.1 s at 10 fps", "known after"):
+    for part in ("Ready to render", "Frames 31", "Key frames 16", "3.1 s at 10 fps", "known after"):
         assert part in re.sub(r"\s+", " ", answer)
     service.pace = 150.0
     assert "2 min 30 s" in answers.check(*values())
@@ -98,14 +98,15 @@ def test_hidden_controls_are_told_with_and_without_problems(answers: Answers) ->
 
 def test_what_did_not_change_is_as_it_was_at_the_start(service: FakeService) -> None:
     answers = Answers(service, str, values(max_frames=31, fps=10))
-    assert "3.1 s at 10 fps" in answers.look("{}")
-    assert "3.1 s at 10 fps" in answers.look('{"W": 256}')
-    assert "6.2 s at 5 fps" in answers.look('{"fps": 5}')
+    assert "3.1 s at 10 fps" in answers.check_changes("{}")
+    assert "3.1 s at 10 fps" in answers.check_changes('{"W": 256}')
+    assert "6.2 s at 5 fps" in answers.check_changes('{"fps": 5}')
 
 
 def test_generate_queues_what_the_controls_hold(answers: Answers, service: FakeService) -> None:
     answer = answers.generate(False, [], values(W=640, prompts='{"0": "a lake"}'))
-    assert "Queued as batch(1)-0" in answer
+    assert "tab_jobs_queued" in answer
+    assert "batch(1)-0" in answer
     assert service.submitted[0]["W"] == 640
     assert service.submitted[0]["prompts"] == {"0": "a lake"}
 
@@ -113,7 +114,7 @@ def test_generate_queues_what_the_controls_hold(answers: Answers, service: FakeS
 def test_a_motion_preview_leaves_the_controls_as_they_are(
     answers: Answers, service: FakeService, tmp_path: Path
 ) -> None:
-    assert "Queued as" in answers.generate(False, [], values(W=640), preview=True)
+    assert "tab_jobs_queued" in answers.generate(False, [], values(W=640), preview=True)
     file = tmp_path / "a.txt"
     file.write_text('{"W": 512}')
     answers.generate(True, [file], values(W=64), preview=True)
@@ -150,7 +151,7 @@ def test_one_wrong_file_stops_the_batch(
 
 
 def test_batch_mode_without_files_says_so(answers: Answers) -> None:
-    assert "no setting files" in answers.generate(True, [], values())
+    assert "tab_batch_without_files" in answers.generate(True, [], values())
 
 
 def test_a_tick_sends_only_what_is_new(answers: Answers, service: FakeService) -> None:
@@ -218,7 +219,7 @@ def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, t
         "preview_video": tmp_path / "d.mp4",
     }
     run = panels.run_html(service, DONE, str)
-    assert [f"Download {what} film" in run for what in ("upscaled", "interpolated", "preview")] == [
+    assert [f"Download {what} video" in run for what in ("upscaled", "interpolated", "preview")] == [
         True,
         True,
         False,
@@ -228,7 +229,7 @@ def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, t
 def test_a_running_job_offers_the_film_of_its_frames_so_far_alone(service: FakeService) -> None:
     service.made = {"video": Path("/half.mp4"), "preview_video": Path("/preview.mp4")}
     run = panels.run_html(service, RUNNING, str)
-    assert "Download preview film" in run
+    assert "Download preview video" in run
     assert "half.mp4" not in run
 
 
@@ -294,7 +295,7 @@ def test_the_list_offers_what_each_job_can_do() -> None:
 
 
 def filled(answer: tuple[tuple[Any, ...], str]) -> dict[str, Any]:
-    return submitted(answer[0])
+    return submitted_settings(answer[0])
 
 
 def test_a_preset_replaces_everything(answers: Answers) -> None:
@@ -315,7 +316,7 @@ def test_a_jobs_settings_come_back(answers: Answers, service: FakeService) -> No
 def test_what_is_not_there_changes_nothing(answers: Answers, command: str) -> None:
     answer = answers.fill(command, values(W=640))
     assert answer[0] == values(W=640)
-    assert "nothing called" in answer[1]
+    assert "tab_nothing_to_load" in answer[1]
 
 
 def test_a_stopped_run_is_resumed_with_its_settings(
@@ -323,7 +324,7 @@ def test_a_stopped_run_is_resumed_with_its_settings(
 ) -> None:
     path = tmp_path / "20260102030405_settings.txt"
     path.write_text('{"W": 640, "batch_name": "x_{timestring}"}')
-    service.runs = (StoppedRun("20260102030405", "x_20260102030405", path, 3),)
+    service.runs = (ResumableRun("20260102030405", "x_20260102030405", path, 3),)
     assert answers.runs() == [("x_20260102030405 (continue from frame 3)", "20260102030405")]
     found = filled(answers.fill('{"act": "run", "name": "20260102030405"}', values()))
     assert found["W"] == 640
@@ -341,7 +342,14 @@ def test_a_file_keeps_what_it_does_not_name_and_reports(answers: Answers, tmp_pa
     assert (found["W"], found["seed"], found["tiling"]) == (640, 5, True)
     assert found["depth_algorithm"] == "Zoe+AdaBins (old)"
     report = text(answer[1])
-    for part in ("old.txt", "Changed (", "Width", "Unknown, without effect (1)", "odd", "width is read as W"):
+    for part in (
+        "old.txt",
+        "Changed (",
+        "Width",
+        "Unknown settings, ignored (1)",
+        "odd",
+        "width is read as W",
+    ):
         assert part in report
     assert "tiling is 'yes'" in report
     assert report.count("odd") == 1
@@ -354,7 +362,7 @@ def test_settings_come_out_of_a_frame(answers: Answers, tmp_path: Path) -> None:
     path.write_bytes(PNG)
     answer = answers.load([path], values(W=640))
     assert answer[0] == values(W=640)
-    assert "carries no settings" in answer[1]
+    assert "contains no Deforum settings" in answer[1]
 
 
 def test_load_video_settings_takes_only_those(answers: Answers, tmp_path: Path) -> None:
@@ -365,7 +373,7 @@ def test_load_video_settings_takes_only_those(answers: Answers, tmp_path: Path) 
 
 def test_saved_settings_come_back_the_same(answers: Answers, tmp_path: Path) -> None:
     wanted = values(W=640, prompts='{\n    "0": "ü <b>"\n}', tiling=True)
-    assert "Saved as" in answers.save("mine.txt", wanted)
+    assert "tab_settings_saved" in answers.save("mine.txt", wanted)
     assert answers.load_named("mine.txt", values())[0] == wanted
     assert set(json.loads((tmp_path / "mine.txt").read_text("utf-8"))) <= set(defaults())
 
@@ -385,7 +393,9 @@ def test_reset_brings_the_defaults(answers: Answers) -> None:
 
 def test_options_hold_once_they_are_right(answers: Answers, service: FakeService) -> None:
     start = {row.name: row.default for row in option_rows()}
-    assert "from now on" in answers.set_options(tuple((start | {"deforum_ffmpeg_crf": 20.0}).values()))
+    assert "tab_options_applied" in answers.set_options(
+        tuple((start | {"deforum_ffmpeg_crf": 20.0}).values())
+    )
     assert service.options().deforum_ffmpeg_crf == 20
     assert "deforum_ffmpeg_crf" in answers.set_options(tuple((start | {"deforum_ffmpeg_crf": 99}).values()))
     assert service.options().deforum_ffmpeg_crf == 20
@@ -408,10 +418,13 @@ def test_the_folder_is_told_from_the_output_folder(service: FakeService, tmp_pat
 
 def test_a_look_needs_only_what_changed(answers: Answers) -> None:
     full = answers.check(*values(W=640, prompts='{"0": "a lake"}', zoom="0: (1.01+)"))
-    assert answers.look(json.dumps({"W": 640, "prompts": '{"0": "a lake"}', "zoom": "0: (1.01+)"})) == full
-    assert answers.look("{}") == answers.check(*values())
-    assert answers.look('{"no setting": 1}') == answers.check(*values())
-    assert ">zoom<" in answers.draw([], "{}")
+    assert (
+        answers.check_changes(json.dumps({"W": 640, "prompts": '{"0": "a lake"}', "zoom": "0: (1.01+)"}))
+        == full
+    )
+    assert answers.check_changes("{}") == answers.check(*values())
+    assert answers.check_changes('{"no setting": 1}') == answers.check(*values())
+    assert ">zoom<" in answers.plot_changes([], "{}")
 
 
 @pytest.mark.parametrize(
@@ -419,9 +432,9 @@ def test_a_look_needs_only_what_changed(answers: Answers) -> None:
 )
 def test_a_picture_that_was_not_dropped_is_no_picture(answers: Answers, picture: Any) -> None:
     asked = json.dumps({"use_init": True, "init_image_box": picture})
-    (problem,) = marks(answers.look(asked))["problems"]["init_image_box"]
-    assert "dropped" in problem["message"] or "drop them" in problem["message"]
-    assert "There is no plan" in answers.draw([], asked)
+    (problem,) = marks(answers.check_changes(asked))["problems"]["init_image_box"]
+    assert "tab_upload_" in answers.check_changes(asked), problem
+    assert "tab_plot_without_plan" in answers.plot_changes([], asked)
 
 
 def test_a_picture_that_was_dropped_is_known_by_its_id_and_outlives_its_folder(
@@ -432,9 +445,9 @@ def test_a_picture_that_was_dropped_is_known_by_its_id_and_outlives_its_folder(
     still = next((Path(__file__).parents[2] / "config" / "presets").glob("*.jpg")).read_bytes()
     dropped = uploads.add("a lake.jpg", [still])
     asked = json.dumps({"use_init": True, "init_image_box": dropped})
-    assert marks(answers.look(asked))["problems"] == {}
+    assert marks(answers.check_changes(asked))["problems"] == {}
     held = values(use_init=True, init_image_box=str(uploads.path(dropped)))
-    assert "Queued as" in answers.generate(False, [], held)
+    assert "tab_jobs_queued" in answers.generate(False, [], held)
     kept = Path(service.submitted[0]["init_image_box"])
     assert kept.parent == tmp_path / "init-images"
     assert kept.read_bytes() == still

@@ -12,18 +12,19 @@ from deforum_helpers.ui import controlnet
 from deforum_helpers.ui.controls import (
     NAMES,
     control,
+    control_values,
     default_values,
     from_control,
-    held,
     host_choices,
-    models_of_host,
+    refreshable_names,
     start_values,
-    submitted,
+    submitted_settings,
 )
+from deforum_helpers.ui.messages import CONTROLNET_NEEDS_CHECKPOINT, NO_CONTROLNET_MODELS
 
 
 @pytest.mark.parametrize(
-    ("name", "look"),
+    ("name", "widget"),
     [
         ("tiling", "checkbox"),
         ("sampler", "choice"),
@@ -40,8 +41,8 @@ from deforum_helpers.ui.controls import (
         ("cn_3_model", "line"),
     ],
 )
-def test_a_setting_gets_the_control_that_fits_it(name: str, look: str) -> None:
-    assert control(FIELDS[name]).look == look
+def test_a_setting_gets_the_control_that_fits_it(name: str, widget: str) -> None:
+    assert control(FIELDS[name]).widget == widget
 
 
 def test_a_slider_has_the_bounds_of_its_setting() -> None:
@@ -55,12 +56,12 @@ def test_help_has_range_unit_and_an_example() -> None:
 
 
 def test_the_start_values_are_the_defaults() -> None:
-    values = submitted(default_values())
+    values = submitted_settings(default_values())
     assert values == {name: value for name, value in defaults().items() if name in NAMES}
 
 
 def test_what_the_controls_hold_loads_without_a_note() -> None:
-    loaded = load_settings(submitted(default_values()))
+    loaded = load_settings(submitted_settings(default_values()))
     assert loaded.warnings == ()
     assert loaded.unknown == {}
 
@@ -68,7 +69,7 @@ def test_what_the_controls_hold_loads_without_a_note() -> None:
 def test_settings_survive_the_way_through_the_controls() -> None:
     wanted = {"prompts": {"0": 'say "hi"', "30": "snö"}, "W": 768, "zoom": "0: (1.01)", "tiling": True}
     flat = flat_settings(load_settings(wanted).settings)
-    back = submitted(held(flat))
+    back = submitted_settings(control_values(flat))
     assert {name: back[name] for name in wanted} == wanted
 
 
@@ -107,18 +108,18 @@ def test_what_a_host_has_is_offered_behind_the_default() -> None:
     assert host_choices("cn_5_model", facts) == ("None", "canny_v11 [1a2b]")
     assert (host_choices("sampler", facts), host_choices("scheduler", facts)) == (("Euler a",), ("Karras",))
     assert host_choices("cn_1_weight", facts) == host_choices("zoom", facts) == ()
-    assert {name[-6:] for name in models_of_host()} == {"module", "_model"}
-    assert len(models_of_host()) == 10
+    assert {name[-6:] for name in refreshable_names()} == {"module", "_model"}
+    assert len(refreshable_names()) == 10
 
 
 def test_nothing_is_offered_where_controlnet_is_missing() -> None:
     gone = ControlNetFacts(missing="There is none.")
     facts = HostFacts("A1111", "webui", None, Path("/x"), (), (), controlnet=gone)
     assert host_choices("cn_1_module", facts) == ()
-    assert controlnet.offered(facts).missing == "There is none."
+    assert controlnet.available(facts).missing == "There is none."
     own = HostFacts("standalone", "demo", None, Path("/x"), (), ())
-    why = "The built-in model has no ControlNets; they need a checkpoint of Stable Diffusion (--ckpt)."
-    assert controlnet.offered(own).missing == why
+    why = CONTROLNET_NEEDS_CHECKPOINT(reason="The built-in model has no ControlNets")
+    assert controlnet.available(own).missing == why
     assert host_choices("cn_1_module", own) == ()
 
 
@@ -127,11 +128,11 @@ def test_our_own_engine_offers_its_preprocessors_and_the_models_beside_its_check
     assert host_choices("cn_1_module", facts)[0] == "none"
     assert {"canny", "openpose"} <= set(host_choices("cn_1_module", facts))
     assert host_choices("cn_1_model", facts) == ()
-    assert controlnet.offered(facts).missing == controlnet.NO_MODELS
+    assert controlnet.available(facts).missing == NO_CONTROLNET_MODELS()
     (tmp_path / "ControlNet").mkdir()
     (tmp_path / "ControlNet" / "edges.safetensors").touch()
     assert host_choices("cn_1_model", facts) == ("None", "edges.safetensors")
-    assert controlnet.offered(facts).missing is None
+    assert controlnet.available(facts).missing is None
 
 
 @pytest.mark.parametrize(
@@ -139,5 +140,5 @@ def test_our_own_engine_offers_its_preprocessors_and_the_models_beside_its_check
 )
 def test_a_new_video_begins_with_what_its_engine_does_best(engine: str, source: str) -> None:
     facts = HostFacts("host", engine, None, Path("/x"), (), ())
-    assert submitted(start_values({}, facts))["noise_source"] == source
-    assert submitted(start_values({"zoom": "0: (1.01)"}, facts))["noise_source"] == "new"
+    assert submitted_settings(start_values({}, facts))["noise_source"] == source
+    assert submitted_settings(start_values({"zoom": "0: (1.01)"}, facts))["noise_source"] == "new"

@@ -15,7 +15,7 @@ from deforum_helpers.pipeline.plot import camera_svg, plot_svg
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values
-from deforum_helpers.ui.loading import Taken, problem_html, report_html
+from deforum_helpers.ui.loading import LoadResult, problem_html, report_html
 from tests.ui.fake_service import DONE, RUNNING, FakeService, facts
 
 EVIL = (
@@ -117,7 +117,7 @@ def test_prompts_in_pictures(service: FakeService, evil: str) -> None:
 @pytest.mark.parametrize("evil", EVIL)
 def test_reports_of_files(service: FakeService, evil: str) -> None:
     problem = Problem(evil, setting="zoom", found=evil)
-    safe(report_html(Taken(evil, {}, ("zoom",), (evil,), (evil,), (problem,), (evil,), (evil,))))
+    safe(report_html(LoadResult(evil, {}, ("zoom",), (evil,), (evil,), (problem,), (evil,), (evil,))))
     safe(problem_html(evil, SettingsError([problem])))
     answers = Answers(service, lambda path: f"file={path}")
     safe(answers.save(evil, default_values()))

@@ -10,7 +10,7 @@ import pytest
 
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui.controls import NAMES, control
-from deforum_helpers.ui.layout import GROUPS, LINES, TABS, TOOL_SECTIONS, Section, offered, sections
+from deforum_helpers.ui.layout import GROUPS, LINES, TABS, TOOL_SECTIONS, Section, is_offered, sections
 
 
 def placed(parts: tuple[Section, ...], path: str = "") -> Iterator[tuple[str, str]]:
@@ -103,11 +103,11 @@ def test_a_new_section_and_a_new_tab_appear_by_themselves() -> None:
 @pytest.mark.parametrize("line", LINES, ids="-".join)
 def test_the_lines_name_settings_of_one_tab(line: tuple[str, ...]) -> None:
     assert len({FIELDS[name].tab for name in line}) == 1
-    assert all(offered(FIELDS[name]) for name in line)
+    assert all(is_offered(FIELDS[name]) for name in line)
 
 
 def test_the_groups_name_sections_that_exist() -> None:
-    tabs = {info.tab for info in FIELDS.values() if offered(info)}
+    tabs = {info.tab for info in FIELDS.values() if is_offered(info)}
     named = {f"{tab} > {title}" for tab, groups in GROUPS.items() for _, titles in groups for title in titles}
     assert named - {f"Output > {title}" for title in TOOL_SECTIONS} <= tabs
     assert set(GROUPS) <= set(TABS)

@@ -176,11 +176,11 @@ def test_the_way_is_drawn_from_above_and_from_the_side_to_one_scale(plan: Plan) 
 
 def test_2d_says_that_there_is_no_way(tmp_path: Path) -> None:
     svg = camera_svg(prepare({"max_frames": 5}, facts(tmp_path)).plan)
-    assert "picture plane" in svg
+    assert "image plane" in svg
     assert "<polyline" not in svg
     assert 'viewBox="0 0 640 48"' in svg, "an empty pane below the sentence"
     still = camera_svg(prepare({"max_frames": 5, "animation_mode": "Interpolation"}, facts(tmp_path)).plan)
-    assert "nothing moves" in still
+    assert "no camera motion" in still
 
 
 def test_a_camera_that_stands_still_is_drawn(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_the_tab_draws_what_is_chosen_or_what_changes(tmp_path: Path) -> None:
     assert ">cfg_scale_schedule<" in answers.plot(["cfg_scale_schedule", "no schedule"], values)
     assert ">zoom<" in answers.plot([], values)
     broken = tuple("0: (" if name == "zoom" else value for name, value in zip(NAMES, values, strict=True))
-    assert "mend the problems" in answers.plot([], broken)
+    assert "tab_plot_without_plan" in answers.plot([], broken)
 
 
 @pytest.mark.parametrize("mode", ["2D", "3D", "Interpolation"])

@@ -50,7 +50,7 @@ print("FOUND" + json.dumps({
     "config": config,
     "free": [module.allow_custom_value, module.preprocess("my own")],
     "beyond": width.preprocess(99_999),
-    "answering": [isinstance(one.fn, compat.Answering) for one in made.fns.values() if one.fn],
+    "answering": [isinstance(one.fn, compat.EventHandler) for one in made.fns.values() if one.fn],
     "url": compat.file_url(Path("/a b/\\u00fc#?.mp4")),
 }, default=str))
 """
@@ -129,7 +129,7 @@ def test_the_controls_begin_with_the_settings_that_were_kept(components: dict[st
 
 def test_the_options_tell_where_the_programs_and_files_are(components: dict[str, dict[str, Any]]) -> None:
     told = components["deforum_option_facts"]["props"]["value"]
-    assert "Films are made by " in told
+    assert "Videos are encoded by " in told
     assert "deforum_persistent_settings.txt" in told
 
 

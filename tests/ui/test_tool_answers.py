@@ -21,6 +21,7 @@ from deforum_helpers.ui.controls import default_values
 from deforum_helpers.ui.service import JobView
 from deforum_helpers.ui.tool_answers import SHOWN, ToolAnswers
 from deforum_helpers.ui.tool_rows import DEPTH_ROWS, INTERPOLATION_FIELDS, UPSCALE_ROWS
+from tests.refusals import refuses
 from tests.ui.fake_service import RUNNING, FakeService, facts
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -152,7 +153,7 @@ def test_pictures_elsewhere_or_behind_a_link_are_refused(
         (tmp_path / "out" / picture.name).symlink_to(elsewhere / picture.name)
     for pattern in (str(elsewhere / "shot_%04d.png"), "link/shot_%04d.png", "../elsewhere/shot_%04d.png"):
         assert "not inside the output folder" in answers.stitch(pattern, 8.0, "None", "")
-    assert "links or no regular files" in answers.stitch("shot_%04d.png", 8.0, "None", "")
+    assert "links or files that are not regular" in answers.stitch("shot_%04d.png", 8.0, "None", "")
     assert service.tools == []
 
 
@@ -162,18 +163,18 @@ def test_pictures_elsewhere_or_behind_a_link_are_refused(
 def test_a_value_of_another_kind_is_refused_by_name(
     answers: ToolAnswers, pictures: list[Path], name: str, value: Any
 ) -> None:
-    with pytest.raises(DeforumError, match="must be"):
+    with refuses(DeforumError, "tab_tool_value"):
         answers.interpolate_pictures(pictures, *interpolation(**{name: value}))
 
 
 def test_what_is_missing_is_said_before_anything_is_queued(
     answers: ToolAnswers, service: FakeService, film: Path
 ) -> None:
-    assert "no file is there yet" in answers.upscale([], "Lanczos", "x2", False)
+    assert "tab_tool_without_file" in answers.upscale([], "Lanczos", "x2", False)
     none = interpolation(frame_interpolation_engine="None")
-    assert "Engine is None" in answers.interpolate_video([film], *none)
-    assert "Engine is None" in answers.interpolate_pictures([film], *none)
-    assert "Image path is empty" in answers.stitch("  ", 8, "None", "")
+    assert "tab_no_interpolation_engine" in answers.interpolate_video([film], *none)
+    assert "tab_no_interpolation_engine" in answers.interpolate_pictures([film], *none)
+    assert "tab_image_path_empty" in answers.stitch("  ", 8, "None", "")
     assert service.tools == []
 
 

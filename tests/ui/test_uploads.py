@@ -9,6 +9,7 @@ import pytest
 
 from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.ui.uploads import MAX_FILES, Uploads, host_uploads
+from tests.refusals import refuses
 
 
 @pytest.fixture
@@ -63,17 +64,17 @@ def test_no_other_text_is_an_id(uploads: Uploads, tmp_path: Path) -> None:
         f"{known}\0",
     ]
     for text in wrong:
-        with pytest.raises(DeforumError, match="dropped here"):
+        with refuses(DeforumError, "tab_upload_unknown"):
             uploads.paths(text)
         with pytest.raises(SettingsError) as caught:
             uploads.of_setting("init_image_box", text)
         assert caught.value.problems[0].setting == "init_image_box"
     for value in ({"path": str(secret)}, [known], 1, True):
-        with pytest.raises(DeforumError, match="no ids"):
+        with refuses(DeforumError, "tab_upload_ids_expected"):
             uploads.paths(value)
-    with pytest.raises(DeforumError, match="too many"):
+    with refuses(DeforumError, "tab_too_many_uploads"):
         uploads.paths("\n".join([known] * (MAX_FILES + 1)))
-    with pytest.raises(DeforumError, match="Only one"):
+    with refuses(DeforumError, "tab_one_upload_expected"):
         uploads.only_path(f"{known}\n{known}")
     assert [uploads.id_of(path) for path in (secret, None, "", "/etc/hostname")] == [""] * 4
 

@@ -8,12 +8,12 @@ import pytest
 
 from deforum_helpers.settings import FIELDS, defaults
 from deforum_helpers.settings.acting import acts
-from deforum_helpers.ui.controls import NAMES, hidden
+from deforum_helpers.ui.controls import NAMES, hidden_names
 from deforum_helpers.ui.layout import IDLE, sections
 
 
 def shown(name: str, **values: Any) -> bool:
-    return name not in hidden(defaults() | values)
+    return name not in hidden_names(defaults() | values)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_control_is_hidden_exactly_where_its_setting_does_not_act(mode: str, s
     """With all switches off and all on, in every mode: what is hidden changes nothing, and the rest does."""
     flat = defaults() | {name: switched for name, info in FIELDS.items() if info.kind == "bool"}
     flat |= {"animation_mode": mode}
-    assert set(hidden(flat)) == {name for name in NAMES if not acts(name, flat)}
+    assert set(hidden_names(flat)) == {name for name in NAMES if not acts(name, flat)}
 
 
 @pytest.mark.parametrize("mode", FIELDS["animation_mode"].choices)
@@ -138,7 +138,7 @@ def test_a_control_is_hidden_exactly_where_its_setting_does_not_act(mode: str, s
     "switches", [(), ("use_looper",), ("use_mask_video", "skip_video_creation"), ("enable_steps_scheduling",)]
 )
 def test_a_place_without_a_control_says_why(mode: str, switches: tuple[str, ...]) -> None:
-    gone = set(hidden(defaults() | dict.fromkeys(switches, True) | {"animation_mode": mode}))
+    gone = set(hidden_names(defaults() | dict.fromkeys(switches, True) | {"animation_mode": mode}))
     places = {tab.title: [name for line in tab.lines for name in line] for tab in sections()}
     for tab in sections():
         for shape, inside in tab.groups:
@@ -153,4 +153,4 @@ def test_a_place_without_a_control_says_why(mode: str, switches: tuple[str, ...]
 
 @pytest.mark.parametrize("nonsense", [None, "", "x", 1e400, -1, [], {}])
 def test_half_typed_values_hide_nothing_by_an_error(nonsense: object) -> None:
-    assert isinstance(hidden(dict.fromkeys(FIELDS, nonsense)), tuple)
+    assert isinstance(hidden_names(dict.fromkeys(FIELDS, nonsense)), tuple)

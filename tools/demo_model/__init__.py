@@ -1,1 +1,1 @@
-"""The maker of the built-in model: renderer, training, export."""
+"""The program that made the built-in model: renderer, training, export."""

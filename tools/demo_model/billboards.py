@@ -14,7 +14,7 @@ PLANT_LAYERS = (22, 14)
 
 
 def blend_layer(f, texel, ok, z, shade):
-    """Paint a lit sprite layer [B, 5, H, W] at depth z where `ok` and in front of the picture; returns its alpha."""
+    """Paint a lit sprite layer [B, 5, H, W] at depth z where `ok` and in front of the image; returns its alpha."""
     z = z.expand_as(f.depth)
     alpha = texel[:, 3] * ok * (z < f.depth)
     light = f.sprite_sun * shade[:, None] + f.sprite_sky
@@ -84,7 +84,7 @@ def blur_level(height_px):
 
 
 def texture_x(f, tx, variant, there):
-    """Horizontal atlas coordinate (sprites lit from the sun's side), -1 where nothing stands."""
+    """Horizontal atlas coordinate (sprites lit from the sun's side), -1 where no sprite is."""
     ok = there & (tx > 0.004) & (tx < 0.996)
     tx = torch.where(f.q["sun_x"] > 0, 1 - tx, tx)
     return torch.where(ok, (variant + tx) / VARIANTS, -torch.ones_like(tx))
@@ -94,7 +94,7 @@ def paint_layers(f, atlas, rows, tx, z, base, size, row, lo, hi):
     """Paint billboard layers, back to front; returns pixel counts [B, K].
 
     Columns tx (texture), z (m), base (m), size (m), row (of `rows` in the atlas) are [B, K, W]; sprites are shaded from
-    `lo` at the foot to lo + hi at the top. The fused kernel and the loop below compute the same.
+    `lo` at the foot to lo + hi at the top. The fused kernel and the loop below give the same result.
     """
     columns = torch.stack([tx, z, base, size, row])
     if f.world.noise.fused:

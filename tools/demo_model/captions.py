@@ -38,14 +38,14 @@ VIEWS = {
 
 
 def content_words():
-    """The words that name something which pictures were trained on, lower case, sorted."""
+    """Words for content of the training images, lower case, sorted."""
     phrases = [phrase for table in CONTENT for choices in table.values() for phrase in choices]
     words = {word for phrase in phrases for word in re.findall(r"[a-z][a-z']+", phrase.lower())}
     return sorted(words - FILLER)
 
 
 def other_words():
-    """The words of captions that name nothing in a picture: praise, blame, style and grammar; lower case, sorted."""
+    """Words of captions that name no content: praise, blame, style and grammar; lower case, sorted."""
     phrases = [*QUALITY, *ADJECTIVES, *BAD, *VIEWS["high"], *VIEWS["wide"], *FILLER]
     words = {word for phrase in phrases for word in re.findall(r"[a-z][a-z']+", phrase.lower())}
     return sorted(words - set(content_words()))
@@ -57,7 +57,7 @@ def pick(rng, items):
 
 
 def facts(rng, w):
-    """Caption parts that are true of the picture, with the frequencies at which users name them."""
+    """Caption parts that are true of the image, with the frequencies at which users name them."""
     parts = {"scene": pick(rng, SCENE_WORDS[w["scene"]])}
     kind = KIND_WORDS.get(w["kind"], [])
     if kind and rng.random() < 0.85:

@@ -55,7 +55,7 @@ def load_pipeline(folder):
 
 
 def drawn(pipe, prompts, seed, steps=16, cfg=5.0, size=512):
-    """Pictures [N, 3, size, size] in 0..1, one at a time, seeds counting up."""
+    """Generated images [N, 3, size, size] in 0..1, one at a time, with ascending seeds."""
     out = []
     for k, prompt in enumerate(prompts):
         noise = torch.Generator().manual_seed(seed + k)

@@ -27,7 +27,7 @@ def sky_params(p, r, time, weather, name):
 
 
 def place_sun(p, r, time, t):
-    """Direction of the sun (or moon) and what follows from the time of day alone."""
+    """Direction of the sun (or moon), and the numbers that depend on the time of day alone."""
     elev = math.radians(uni(r, *t["elev"]))
     front = r.random() < (0.62 if time in ("sunset", "dawn", "golden") else 0.3)
     az = uni(r, -0.5, 0.5) if front else uni(r, 0.7, TAU - 0.7)

@@ -43,7 +43,7 @@ class Frame:
         self.set_camera()
 
     def set_camera(self):
-        """Put the camera `height` metres above what lies before it."""
+        """Place the camera `height` metres above the ground before it."""
         z = (
             torch.linspace(0, 30, 8, device=self.world.device)
             .view(1, -1, 1)

@@ -15,7 +15,7 @@ BAD_SHARE, WORN_SHARE, CAPTIONS = 0.04, 0.25, 3
 
 
 def spoil(x, words, rng):
-    """Degrade a few pictures strongly and mark their words, so that "blurry, low quality" means something."""
+    """Degrade a few images strongly and mark their words, so that the model learns "blurry, low quality"."""
     x, words = x.clone(), list(words)
     for b in range(len(x)):
         if rng.random() < BAD_SHARE:
@@ -29,13 +29,13 @@ def spoil(x, words, rng):
 
 @torch.no_grad()
 def encode(vae, x):
-    """Latent means float16 [B, 12, h, w] of pictures in -1..1."""
+    """Latent means float16 [B, 12, h, w] of images in -1..1."""
     return vae.encode(x.to(vae.dtype)).latent_dist.mean.half()
 
 
 @torch.no_grad()
 def worn(vae, x, rng):
-    """Latents of pictures degraded and up to three times decoded again."""
+    """Latents of images that were degraded, then encoded and decoded up to three times."""
     y = degrade(x, rng)
     for _ in range(int(rng.integers(0, 4))):
         y = vae.decode(vae.encode(y.to(vae.dtype)).latent_dist.mean).sample.float().clamp(-1, 1)
@@ -43,7 +43,7 @@ def worn(vae, x, rng):
 
 
 def encode_pool(vae, pool, tokenizer, rng, batch=64, log=print):
-    """Latents of all pictures and of their mirror images, as tensors on the CPU.
+    """Latents of all images and of their mirror images, as tensors on the CPU.
 
     Returns {bucket: {"z" [N, 12, h, w], "tokens" [N, CAPTIONS, 77]}}; bucket 0 also has "worn" with their clean
     twins "clean" and "worn_tokens".

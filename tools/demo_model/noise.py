@@ -1,4 +1,4 @@
-"""Periodic gradient noise and a hash, read by everything that looks irregular."""
+"""Periodic gradient noise and a hash, used by all irregular textures and shapes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def perlin_texture(seed):
 class Noise:
     """Callable 2-D noise: `noise(x, y)` with coordinates in features, any equal shapes.
 
-    On a GPU the kernels of `fused` do the work; with `fused` None the formulas here do, and both agree.
+    On a GPU the kernels of `fused` are used; with `fused` None, the formulas here. Both agree.
     """
 
     def __init__(self, device, seed=7):

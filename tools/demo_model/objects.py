@@ -1,4 +1,4 @@
-"""Drawings of single objects: lighthouse, castle, ships, balloons, animals."""
+"""Sprites of single objects: lighthouse, castle, ships, balloons, animals."""
 
 from __future__ import annotations
 

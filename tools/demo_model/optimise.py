@@ -93,7 +93,7 @@ class Average:
 
     @torch.no_grad()
     def update(self):
-        """Take in the present parameters."""
+        """Add the current parameters to the average."""
         self.count += 1
         d = min(self.decay, (1 + self.count) / (10 + self.count))
         torch._foreach_lerp_(self.shadow, [p.detach() for p in self.source], 1 - d)

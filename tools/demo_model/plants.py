@@ -1,4 +1,4 @@
-"""Drawings of what grows or stands in numbers: trees, grass, houses, corals, crystals."""
+"""Sprites of repeated objects: trees, grass, houses, corals, crystals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures that everything trains on, rendered once: uint8 pictures per size, their words, some depths."""
+"""The training images, rendered once: uint8 images per size, their words, some depths."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def scene_loader(batch, seed, buckets=(0,), workers=0, fixed=None):
 
 
 def visible_words(words, params, seen):
-    """The words of each scene without the objects that its picture does not show.
+    """Words of each scene without the objects that its image does not show.
 
     params: as from collate; seen: pixel counts of the object slots [B, slots] at 512x512.
     """
@@ -60,7 +60,7 @@ def visible_words(words, params, seen):
 
 @dataclass(frozen=True)
 class Pool:
-    """Rendered pictures.
+    """Rendered images.
 
     pictures: {bucket: uint8 [N, 3, H, W]}; words: {bucket: [N dicts]};
     depths: float16 [M, 1, H/2, W/2] in metres, of the first M pictures of bucket 0.

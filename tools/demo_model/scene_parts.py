@@ -1,4 +1,4 @@
-"""What scene builders share: tables of light and ground, neutral numbers, plants."""
+"""Shared parts of scene builders: tables of light and ground, neutral numbers, plants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random scene descriptions: every number the renderer needs and the words a caption may use."""
+"""Random scene descriptions: the parameters of the renderer and the words for captions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GRADED = ("photo", "oil painting", "low poly", "comic")
 
 
 def chosen(rng, fixed):
-    """Scene, time, weather, season, style and palette: pinned by `fixed` or drawn, and made to fit together."""
+    """Scene, time, weather, season, style and palette: pinned by `fixed` or random, and made consistent."""
     names = list(SCENES)
     weights = np.array([SCENES[n][1] for n in names])
     name = fixed.get("scene") or str(rng.choice(names, p=weights / weights.sum()))

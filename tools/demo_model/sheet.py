@@ -1,4 +1,4 @@
-"""Contact sheets of renders, for the eye."""
+"""Contact sheets of renders for visual inspection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.demo_model.world import World
 
 
 def tile(images, columns, size):
-    """Picture of images [N, 3, H, W] in 0..1, each `size` pixels square, in rows of `columns`."""
+    """Contact sheet of images [N, 3, H, W] in 0..1, each `size` pixels square, in rows of `columns`."""
     images = F.interpolate(images, (size, size), mode="area")
     rows = -(-len(images) // columns)
     out = torch.zeros(rows * columns, 3, size, size)

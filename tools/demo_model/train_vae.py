@@ -1,4 +1,4 @@
-"""Autoencoder training on rendered pictures, steady under repeated encode and decode cycles."""
+"""Autoencoder training on rendered images, stable under repeated encoding and decoding."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Replay:
         return slots, torch.where(restart, fresh, self.worn[slots].float()), clean
 
     def put(self, slots, pictures):
-        """Take back what the autoencoder made of the slots."""
+        """Store the autoencoder's outputs in the slots."""
         self.worn[slots] = pictures.detach().clamp(-1, 1).half()
         self.age[slots] += 1
 

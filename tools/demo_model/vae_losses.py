@@ -1,4 +1,4 @@
-"""What the autoencoder is trained on: differences of pictures, and the shape of the latents."""
+"""Losses of the autoencoder: differences of images, and the distribution of the latents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a feedback loop of img2img does to a picture, as an augmentation."""
+"""The degradation of images by a feedback loop of img2img, as an augmentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of captions: for every fact of a picture the ways users name it."""
+"""Words of captions: the ways in which users name each fact of an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Textures that all pictures share."""
+"""Textures that all images share."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from fastapi import Header
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from deforum_api.http import messages
 from deforum_api.http.docs_pages import links
 from deforum_api.http.models import (
     Batch,
@@ -18,10 +19,10 @@ from deforum_api.http.models import (
     DeforumJobStatus,
     ValidateResponse,
 )
-from deforum_api.http.reading import ReadRequest, while_there
-from deforum_api.http.routing import JOBS, Router, changing_errors, errors, json_answer
+from deforum_api.http.reading import BufferedRequest, run_while_connected
+from deforum_api.http.routing import JOBS, Router, change_error_responses, error_responses, json_response
 from deforum_api.http.views import jobs_json
-from deforum_api.queue.checks.request import Question
+from deforum_api.queue.checks.request import CheckRequest
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.submission import reply
 
@@ -55,70 +56,72 @@ router = Router(prefix="/deforum_api", tags=["Batches"])
     status_code=202,
     response_model=BatchSubmitResponse,
     responses={
-        **changing_errors(400, 429, 503),
+        **change_error_responses(400, 429, 503),
         **links(202, job="$response.body#/job_ids/0", batch="$response.body#/batch_id"),
     },
     openapi_extra=EXAMPLE,
     summary="Queue one or more jobs",
 )
 async def submit_batch(
-    request: ReadRequest,
+    request: BufferedRequest,
     batch: Batch,
     idempotency_key: str | None = Header(None, min_length=1, max_length=200, description=KEY_MEANING),
     jobs: JobQueue = JOBS,
 ) -> Response:
     """Checks all jobs and queues them as one batch; if any of them is wrong, nothing is accepted."""
-    question = Question("submit", request.whole, jobs.limits.batch)
+    check_request = CheckRequest("submit", request.raw_body, jobs.limits.batch)
 
     def submit(gone: threading.Event) -> str:
         if idempotency_key is None:
-            return reply(jobs.submit_asked(question, gone))
-        return jobs.submit_once(idempotency_key, question, gone)
+            return reply(jobs.submit_request(check_request, gone))
+        return jobs.submit_once(idempotency_key, check_request, gone)
 
-    return json_answer(await while_there(request, submit), 202)
+    return json_response(await run_while_connected(request, submit), 202)
 
 
-@router.get("/batches", response_model=dict[str, list[str]], responses=errors(), summary="List batches")
+@router.get(
+    "/batches", response_model=dict[str, list[str]], responses=error_responses(), summary="List batches"
+)
 async def list_batches(jobs: JobQueue = JOBS) -> Response:
     """Every batch with the ids of its jobs, in the order of submission."""
-    return json_answer(json.dumps(await run_in_threadpool(jobs.store.batches)))
+    return json_response(json.dumps(await run_in_threadpool(jobs.store.batches)))
 
 
 @router.get(
     "/batches/{id}",
     response_model=list[DeforumJobStatus],
-    responses=errors(404, 422),
+    responses=error_responses(404, 422),
     summary="Look at a batch",
 )
 async def get_batch(id: str, jobs: JobQueue = JOBS) -> Response:
     """The jobs of the batch, in the order of submission."""
-    return json_answer(await run_in_threadpool(lambda: jobs_json(jobs.batch(id), jobs.positions())))
+    return json_response(await run_in_threadpool(lambda: jobs_json(jobs.batch(id), jobs.positions())))
 
 
 @router.delete(
     "/batches/{id}",
     response_model=BatchCancelResponse,
-    responses=changing_errors(404),
+    responses=change_error_responses(404),
     summary="Cancel a batch",
 )
 async def cancel_batch(id: str, jobs: JobQueue = JOBS) -> Response:
     """Cancels every job of the batch that has not finished; `ids` are those that were really cancelled."""
     ids = await run_in_threadpool(jobs.cancel_batch, id)
-    message = f"{len(ids)} job(s) cancelled."
+    message = messages.BATCH_CANCELLED(count=len(ids))
     return JSONResponse({"ids": list(ids), "message": message, "message:": message})
 
 
 @router.post(
     "/validate",
     response_model=ValidateResponse,
-    responses=changing_errors(400, 429, 503),
+    responses=change_error_responses(400, 429, 503),
     openapi_extra=EXAMPLE,
     summary="Check jobs without queueing them",
 )
 async def validate(
-    request: ReadRequest, batch: Batch, series: bool = False, jobs: JobQueue = JOBS
+    request: BufferedRequest, batch: Batch, series: bool = False, jobs: JobQueue = JOBS
 ) -> Response:
     """What would become of each job: its errors, or its settings and what it costs; nothing is queued."""
-    question = Question("validate", request.whole, jobs.limits.batch, series=series)
-    found = await while_there(request, lambda gone: jobs.checks.examine(question, gone))
-    return json_answer(found.answer)
+    check_request = CheckRequest("validate", request.raw_body, jobs.limits.batch, series=series)
+    found = await run_while_connected(request, lambda gone: jobs.checks.examine(check_request, gone))
+    return json_response(found.answer)

@@ -10,11 +10,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from deforum_api.http import messages
 from deforum_api.http.docs_pages import links
 from deforum_api.http.models import DeforumJobStatus, JobCancelResponse, JobStatusCategory
-from deforum_api.http.routing import JOBS, SERVICE, Router, Service, changing_errors, errors, json_answer
-from deforum_api.http.sse import EventAnswer, event_stream
-from deforum_api.http.views import SlicedAnswer, job_json, listed_json
+from deforum_api.http.routing import (
+    JOBS,
+    SERVICE,
+    Router,
+    Service,
+    change_error_responses,
+    error_responses,
+    json_response,
+)
+from deforum_api.http.sse import EventResponse, event_stream
+from deforum_api.http.views import SlicedResponse, job_json, listed_json
 from deforum_api.queue.errors import InvalidBody
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import Status
@@ -39,7 +48,9 @@ ONLY_STATUS = Query(None, description="Only jobs of this status.")
 PURGE = Query(False, description="Forget a finished job instead; its files stay where they are.")
 
 
-@router.get("/jobs", response_model=dict[str, DeforumJobStatus], responses=errors(422), summary="List jobs")
+@router.get(
+    "/jobs", response_model=dict[str, DeforumJobStatus], responses=error_responses(422), summary="List jobs"
+)
 async def list_jobs(
     status: JobStatusCategory | None = ONLY_STATUS,
     limit: int | None = Query(None, ge=1, le=1000, description="At most so many jobs."),
@@ -57,7 +68,7 @@ async def list_jobs(
     if limit and len(orders) > limit:
         orders = orders[:limit]
         headers["X-Next-Cursor"] = str(orders[-1])
-    return SlicedAnswer(_listed(service, orders, chosen, summary=summary), headers=headers)
+    return SlicedResponse(_listed(service, orders, chosen, summary=summary), headers=headers)
 
 
 async def _listed(
@@ -84,47 +95,47 @@ async def _listed(
 @router.get(
     "/jobs/{id}",
     response_model=DeforumJobStatus,
-    responses={**errors(404, 422), **links(200, job="$response.body#/id")},
+    responses={**error_responses(404, 422), **links(200, job="$response.body#/id")},
     summary="Look at a job",
 )
 async def get_job(id: str, jobs: JobQueue = JOBS) -> Response:
     """All that is known of the job."""
     job = jobs.job(id)
-    return json_answer(job_json(job, jobs.positions().get(id) if job.queued else None))
+    return json_response(job_json(job, jobs.positions().get(id) if job.queued else None))
 
 
 @router.delete(
     "/jobs/{id}",
     response_model=JobCancelResponse,
-    responses=changing_errors(400, 404, 409, 503),
+    responses=change_error_responses(400, 404, 409, 503),
     summary="Cancel or forget a job",
 )
 async def cancel_job(id: str, purge: bool = PURGE, jobs: JobQueue = JOBS) -> Response:
     """A queued job ends at once, a running one within one sampling step; what it has written is kept."""
     if purge:
         await run_in_threadpool(jobs.forget, id)
-        return JSONResponse({"id": id, "message": "Job forgotten; its files are kept."})
+        return JSONResponse({"id": id, "message": messages.JOB_FORGOTTEN()})
     await run_in_threadpool(jobs.cancel, id)
-    return JSONResponse({"id": id, "message": "Job cancelled."})
+    return JSONResponse({"id": id, "message": messages.JOB_CANCELLED()})
 
 
 @router.post(
     "/jobs/{id}/resume",
     status_code=202,
     response_model=DeforumJobStatus,
-    responses={**changing_errors(404, 409, 503), **links(202, job="$response.body#/id")},
+    responses={**change_error_responses(404, 409, 503), **links(202, job="$response.body#/id")},
     summary="Resume a job",
 )
 async def resume_job(id: str, jobs: JobQueue = JOBS) -> Response:
     """Queues a FAILED or CANCELLED job again; it goes on from its last saved frame, as a new attempt."""
     job = await run_in_threadpool(jobs.resume, id)
-    return json_answer(job_json(job, jobs.positions().get(id)), 202)
+    return json_response(job_json(job, jobs.positions().get(id)), 202)
 
 
 @router.get(
     "/jobs/{id}/events",
     response_class=StreamingResponse,
-    responses={**errors(404, 422, 429), **EVENTS},
+    responses={**error_responses(404, 422, 429), **EVENTS},
     summary="Follow a job",
 )
 async def follow_job(
@@ -140,12 +151,12 @@ async def follow_job(
     seen = (
         int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 16 else -1
     )
-    return EventAnswer(event_stream(service.jobs, job.id, seen), service.streams)
+    return EventResponse(event_stream(service.jobs, job.id, seen), service.streams)
 
 
 def _order(cursor: str | None) -> int:
     if cursor is None:
         return -1
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 16):
-        raise InvalidBody("cursor must be the X-Next-Cursor header of the page before.", ("query", "cursor"))
+        raise InvalidBody(messages.CURSOR_INVALID(), ("query", "cursor"))
     return int(cursor)

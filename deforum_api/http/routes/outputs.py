@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from deforum_api.http import outputs
 from deforum_api.http.models import OutputFile
-from deforum_api.http.routing import JOBS, Router, errors
+from deforum_api.http.routing import JOBS, Router, error_responses
 from deforum_api.queue.errors import ApiError
 from deforum_api.queue.jobs import JobQueue
 from deforum_helpers.output.kinds import KINDS, OutputKind, frame_query, numbered_kinds, single_kinds
@@ -37,7 +37,7 @@ def file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
     )
     content = {"content": {media_type: {"schema": schema}}}
     return {
-        **errors(404, 416, 422),
+        **error_responses(404, 416, 422),
         200: {"description": "The file", **content},
         206: {"description": "The range that was asked for", **content},
         304: {"description": "The client has it already"},
@@ -45,7 +45,10 @@ def file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
 
 
 @router.get(
-    "/jobs/{id}/outputs", response_model=list[OutputFile], responses=errors(404, 422), summary="List files"
+    "/jobs/{id}/outputs",
+    response_model=list[OutputFile],
+    responses=error_responses(404, 422),
+    summary="List files",
 )
 async def list_outputs(id: str, jobs: JobQueue = JOBS) -> Response:
     """Every finished file of the job, with the link that sends it."""
@@ -102,7 +105,7 @@ async def get_preview(id: str, request: Request, jobs: JobQueue = JOBS) -> Respo
     """The newest frame as JPEG; with If-None-Match, only if it is a newer one."""
     job = jobs.job(id)
     return await run_in_threadpool(
-        lambda: outputs.preview_answer(request, outputs.newest_frame(jobs.located(job)))
+        lambda: outputs.preview_response(request, outputs.newest_frame(jobs.located(job)))
     )
 
 
@@ -111,7 +114,7 @@ async def _file(request: Request, jobs: JobQueue, id: str, kind: str, frame: int
     drawn = kind == "frame" and frame is not None and not job.finished and frame < job.frame
 
     def answer() -> Response:
-        return outputs.file_answer(request, outputs.output(jobs.located(job), kind, frame))
+        return outputs.file_response(request, outputs.output(jobs.located(job), kind, frame))
 
     for _ in range(TRIES_WHILE_WRITTEN if drawn else 0):
         try:

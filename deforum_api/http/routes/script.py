@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starlette.responses import FileResponse, Response
 
-from deforum_api.http.routing import Router, errors
+from deforum_api.http.routing import Router, error_responses
 
 SCRIPT = Path(__file__).parents[2] / "static" / "client.js"
 router = Router(prefix="/deforum_api", tags=["Settings"])
@@ -16,7 +16,7 @@ router = Router(prefix="/deforum_api", tags=["Settings"])
     "/client.js",
     response_class=Response,
     responses={
-        **errors(),
+        **error_responses(),
         200: {"description": "The module", "content": {"text/javascript": {"schema": {"type": "string"}}}},
     },
     summary="The JavaScript client",

@@ -7,9 +7,9 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from deforum_api.http.metrics import CONTENT_TYPE, condition, metrics_text
+from deforum_api.http.metrics import CONTENT_TYPE, metrics_text, server_state
 from deforum_api.http.models import Health
-from deforum_api.http.routing import SERVICE, Router, Service, errors
+from deforum_api.http.routing import SERVICE, Router, Service, error_responses
 from deforum_helpers.settings import defaults, schema
 
 TEXT = {"schema": {"type": "string"}}
@@ -18,7 +18,10 @@ router = Router(prefix="/deforum_api", tags=["Settings"])
 
 
 @router.get(
-    "/settings/schema", response_model=dict[str, Any], responses=errors(), summary="Schema of all settings"
+    "/settings/schema",
+    response_model=dict[str, Any],
+    responses=error_responses(),
+    summary="Schema of all settings",
 )
 async def settings_schema() -> Response:
     """JSON schema of a settings object, with help, bounds, units and choices."""
@@ -26,25 +29,31 @@ async def settings_schema() -> Response:
 
 
 @router.get(
-    "/settings/defaults", response_model=dict[str, Any], responses=errors(), summary="Default settings"
+    "/settings/defaults",
+    response_model=dict[str, Any],
+    responses=error_responses(),
+    summary="Default settings",
 )
 async def settings_defaults() -> Response:
     """Every setting with its default."""
     return JSONResponse(defaults())
 
 
-@router.get("/health", response_model=Health, responses=errors(), summary="How the server is")
+@router.get("/health", response_model=Health, responses=error_responses(), summary="How the server is")
 async def health(service: Service = SERVICE) -> Response:
     """Host, engine, model, versions, queue, free disk, and what is unavailable and why."""
     async with service.reading:
         facts = await run_in_threadpool(service.health)
-    return JSONResponse(condition(facts, service.jobs))
+    return JSONResponse(server_state(facts, service.jobs))
 
 
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={**errors(503), 200: {"description": "Prometheus text", "content": {"text/plain": TEXT}}},
+    responses={
+        **error_responses(503),
+        200: {"description": "Prometheus text", "content": {"text/plain": TEXT}},
+    },
     summary="Numbers for Prometheus",
 )
 async def metrics(service: Service = SERVICE) -> Response:

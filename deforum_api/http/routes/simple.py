@@ -5,13 +5,14 @@ from __future__ import annotations
 from fastapi import Query
 from starlette.responses import JSONResponse, Response
 
+from deforum_api.http import messages
 from deforum_api.http.docs_pages import links
 from deforum_api.http.models import SimpleRunResponse, VersionResponse
-from deforum_api.http.reading import ReadRequest, while_there
-from deforum_api.http.routing import SERVICE, Router, Service, changing_errors, errors
+from deforum_api.http.reading import BufferedRequest, run_while_connected
+from deforum_api.http.routing import SERVICE, Router, Service, change_error_responses, error_responses
 from deforum_api.http.security import FORM_TYPE
-from deforum_api.http.sse import updates
-from deforum_api.queue.checks.request import Question
+from deforum_api.http.sse import job_updates
+from deforum_api.queue.checks.request import CheckRequest
 from deforum_api.queue.errors import ApiError, QueueClosed
 from deforum_api.version import VERSION
 
@@ -37,13 +38,17 @@ RUN_BODY = {
 }
 
 
-@router.get("/api_version", response_model=VersionResponse, responses=errors(), summary="Version of this API")
+@router.get(
+    "/api_version", response_model=VersionResponse, responses=error_responses(), summary="Version of this API"
+)
 async def api_version() -> Response:
     """The version of the HTTP API."""
     return JSONResponse({"version": API_VERSION})
 
 
-@router.get("/version", response_model=VersionResponse, responses=errors(), summary="Version of Deforum")
+@router.get(
+    "/version", response_model=VersionResponse, responses=error_responses(), summary="Version of Deforum"
+)
 async def version() -> Response:
     """The version of the extension."""
     return JSONResponse({"version": VERSION})
@@ -52,12 +57,12 @@ async def version() -> Response:
 @router.post(
     "/run",
     response_model=SimpleRunResponse,
-    responses={**changing_errors(400, 422, 429, 500, 503), **links(200, job="$response.body#/job_id")},
+    responses={**change_error_responses(400, 422, 429, 500, 503), **links(200, job="$response.body#/job_id")},
     summary="Render one job and wait for it",
     openapi_extra=RUN_BODY,
 )
 async def run(
-    request: ReadRequest,
+    request: BufferedRequest,
     settings_json: str | None = Query(None, description="A settings object as JSON text."),
     allowed_params: str | None = Query(None, description="Names of the settings to take, separated by ';'."),
     service: Service = SERVICE,
@@ -70,16 +75,19 @@ async def run(
     jobs = service.jobs
     is_form = request.headers["content-type"].lower().startswith(FORM_TYPE)
     given = {"settings_json": settings_json, "allowed_params": allowed_params}
-    question = Question("run", request.whole, jobs.limits.batch, is_form=is_form, arguments=given)
+    check_request = CheckRequest("run", request.raw_body, jobs.limits.batch, is_form=is_form, arguments=given)
     service.streams.begin()
     try:
-        (accepted,) = await while_there(request, lambda gone: jobs.submit_asked(question, gone))
-        async for job in updates(jobs, accepted.id):
+        (accepted,) = await run_while_connected(
+            request, lambda gone: jobs.submit_request(check_request, gone)
+        )
+        async for job in job_updates(jobs, accepted.id):
             ended = job
     finally:
         service.streams.end()
     if not ended.finished:
         raise QueueClosed
     if ended.status != "SUCCEEDED" or ended.outdir is None:
-        raise ApiError(ended.message or f"The job ended as {ended.status}.", code=500, id=ended.id)
+        message = ended.message or messages.JOB_ENDED(status=ended.status)
+        raise ApiError(message, code=500, id=ended.id)
     return JSONResponse({"outdir": ended.outdir, "job_id": ended.id})

@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from deforum_api.http.docs_pages import links
 from deforum_api.http.models import BatchSubmitResponse
-from deforum_api.http.reading import ReadRequest, while_there
+from deforum_api.http.reading import BufferedRequest, run_while_connected
 from deforum_api.http.routes.batches import KEY_MEANING
-from deforum_api.http.routing import JOBS, Router, changing_errors, errors, json_answer
-from deforum_api.queue.checks.request import Question
+from deforum_api.http.routing import JOBS, Router, change_error_responses, error_responses, json_response
+from deforum_api.queue.checks.request import CheckRequest
 from deforum_api.queue.errors import UnknownTool
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.submission import reply
@@ -42,7 +42,7 @@ ARGUMENTS: dict[str, Any] = {
 router = Router(prefix="/deforum_api", tags=["Tools"])
 
 
-@router.get("/tools", response_model=dict[str, Any], responses=errors(), summary="List tools")
+@router.get("/tools", response_model=dict[str, Any], responses=error_responses(), summary="List tools")
 async def list_tools() -> Response:
     """Every tool with the JSON schema of its arguments."""
     return JSONResponse({tool: schema_of(tool) for tool in TOOLS})
@@ -53,7 +53,7 @@ async def list_tools() -> Response:
     status_code=202,
     response_model=BatchSubmitResponse,
     responses={
-        **changing_errors(400, 404, 429, 503),
+        **change_error_responses(400, 404, 429, 503),
         **links(202, job="$response.body#/job_ids/0", batch="$response.body#/batch_id"),
     },
     openapi_extra=ARGUMENTS,
@@ -61,18 +61,18 @@ async def list_tools() -> Response:
 )
 async def submit_tool(
     tool: str,
-    request: ReadRequest,
+    request: BufferedRequest,
     idempotency_key: str | None = Header(None, min_length=1, max_length=200, description=KEY_MEANING),
     jobs: JobQueue = JOBS,
 ) -> Response:
     """Checks the arguments and the input, and queues the tool as the only job of a batch."""
     if tool not in TOOLS:
         raise UnknownTool(tool, TOOLS)
-    question = Question("submit", request.whole, jobs.limits.batch, tool=tool)
+    check_request = CheckRequest("submit", request.raw_body, jobs.limits.batch, tool=tool)
 
     def submit(gone: threading.Event) -> str:
         if idempotency_key is None:
-            return reply(jobs.submit_asked(question, gone))
-        return jobs.submit_once(idempotency_key, question, gone)
+            return reply(jobs.submit_request(check_request, gone))
+        return jobs.submit_once(idempotency_key, check_request, gone)
 
-    return json_answer(await while_there(request, submit), 202)
+    return json_response(await run_while_connected(request, submit), 202)

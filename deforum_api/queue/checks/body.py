@@ -1,4 +1,4 @@
-"""Bodies: bounded while they are read, strict where JSON is lax, and never a surprise further in."""
+"""Reading and parsing of request bodies, with limits on size, depth and numbers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from deforum_api.queue import messages
 from deforum_api.queue.errors import Busy, InvalidBody, Refused
 from deforum_helpers.settings import json_object
-from deforum_helpers.settings.messages import json_account
+from deforum_helpers.settings.messages import json_fault
 
 PLAIN_LIMIT_BYTES = 2 * 2**20
 IMAGES_LIMIT_BYTES = 8 * 2**20
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 _INLINE_IMAGE = re.compile(rb'data:image\\?/[^"&]*')
 
 
-class Held:
-    """How many bytes of bodies a server holds, and how many long ones it reads at once. For the event loop's thread."""
+class BodyBudget:
+    """Limits the bytes of bodies held in memory and the number of long ones read at once; event loop thread only."""
 
     def __init__(self, limit_bytes: int = HELD_LIMIT_BYTES) -> None:
         self.now_bytes = 0
@@ -71,18 +72,18 @@ class Held:
                 self._reading.release()
 
     def take(self, count: int) -> None:
-        """Hold `count` bytes more.
+        """Account for `count` more bytes.
 
         Raises:
-            Busy: there would be too many.
+            Busy: the limit would be exceeded.
         """
         if self.now_bytes + count > self._limit_bytes:
             raise Busy
         self.now_bytes += count
 
 
-async def read_body(request: Request, held: Held | None = None) -> bytes:
-    """Return the body; where it counts as `held`, the caller gives its length back.
+async def read_body(request: Request, budget: BodyBudget | None = None) -> bytes:
+    """Return the body; where it counts as `budget`, the caller gives its length back.
 
     Raises:
         Refused: 413, it is longer than 8 MiB.
@@ -91,28 +92,28 @@ async def read_body(request: Request, held: Held | None = None) -> bytes:
     announced = request.headers.get("content-length", "")
     stream = request.stream()
     if announced.isdecimal() and int(announced[:20]) > IMAGES_LIMIT_BYTES:
-        await _let_finish(request, stream)
-        raise too_big()
-    held = held or Held()
+        await _drain(request, stream)
+        raise body_too_large()
+    budget = budget or BodyBudget()
     if announced.isdecimal() and int(announced) <= LONG_BYTES:
-        return await _read(request, stream, held)
-    async with held.reading():
-        return await _read(request, stream, held)
+        return await _read(request, stream, budget)
+    async with budget.reading():
+        return await _read(request, stream, budget)
 
 
-async def _read(request: Request, stream: AsyncIterator[bytes], held: Held) -> bytes:
+async def _read(request: Request, stream: AsyncIterator[bytes], budget: BodyBudget) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
         async for chunk in stream:
             if size + len(chunk) > IMAGES_LIMIT_BYTES:
-                await _let_finish(request, stream)
-                raise too_big()
-            held.take(len(chunk))
+                await _drain(request, stream)
+                raise body_too_large()
+            budget.take(len(chunk))
             size += len(chunk)
             chunks.append(chunk)
     except BaseException:
-        held.now_bytes -= size
+        budget.now_bytes -= size
         raise
     return b"".join(chunks)
 
@@ -120,10 +121,10 @@ async def _read(request: Request, stream: AsyncIterator[bytes], held: Held) -> b
 def check_length(body: bytes, most_bytes: int) -> None:
     """Raise `Refused`, 413, if a body is longer than `most_bytes` without its inline images."""
     if len(body) > most_bytes and len(_INLINE_IMAGE.sub(b"", body)) > most_bytes:
-        raise too_big()
+        raise body_too_large()
 
 
-async def _let_finish(request: Request, stream: AsyncIterator[bytes]) -> None:
+async def _drain(request: Request, stream: AsyncIterator[bytes]) -> None:
     """Take what is left of a body that is too big, within bounds, if its connection ends with the answer.
 
     The server ends it then with the answer's last byte, and whatever is still under way resets it: a client that sends
@@ -145,7 +146,7 @@ async def _let_finish(request: Request, stream: AsyncIterator[bytes]) -> None:
 
 
 def parse_json(body: bytes | str, loc: tuple[str | int, ...] = ("body",)) -> Any:
-    """Return the value of a JSON text; of equal keys the last one holds.
+    """Return the value of a JSON text; of equal keys the last one counts.
 
     Raises:
         InvalidBody: not UTF-8, not JSON, numbers that no double holds, half surrogates, or nested too deep.
@@ -163,13 +164,14 @@ def parse_json(body: bytes | str, loc: tuple[str | int, ...] = ("body",)) -> Any
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise InvalidBody(f"The body is not JSON: {json_account(error)}", loc, "json_invalid") from None
+        message = messages.BODY_NOT_JSON(reason=json_fault(error))
+        raise InvalidBody(message, loc, "json_invalid") from None
     except UnicodeError:
-        raise InvalidBody("The body is not valid UTF-8 text.", loc, "json_invalid") from None
+        raise InvalidBody(messages.BODY_NOT_UTF8(), loc, "json_invalid") from None
     except RecursionError:
         raise _too_deep(loc) from None
     except _NumberError as error:
-        raise InvalidBody(str(error), loc, "json_invalid") from None
+        raise InvalidBody(error.args[0], loc, "json_invalid") from None
     return value
 
 
@@ -178,19 +180,19 @@ class _NumberError(Exception):
 
 
 def _no_constant(name: str) -> Any:
-    raise _NumberError(f"The body has the number {name}, which JSON does not know.")
+    raise _NumberError(messages.NUMBER_NOT_JSON(name=name))
 
 
 def _float(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise _NumberError(f"The body has the number {text[:20]}, which is too large.")
+        raise _NumberError(messages.NUMBER_OVERFLOWS(text=text[:20]))
     return value
 
 
 def _int(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise _NumberError(f"The body has a number of {len(text)} digits; {MAX_DIGITS} are allowed.")
+        raise _NumberError(messages.NUMBER_TOO_LONG(digits=len(text), most=MAX_DIGITS))
     return int(text)
 
 
@@ -200,7 +202,7 @@ def _check_depth(value: Any, loc: tuple[str | int, ...]) -> None:
         inside = [inner for outer in level for inner in _inside(outer)]
         count += len(inside)
         if count > MAX_VALUES:
-            raise InvalidBody(f"The body has more than {MAX_VALUES:,} values.", loc, "json_invalid")
+            raise InvalidBody(messages.TOO_MANY_VALUES(most=MAX_VALUES), loc, "json_invalid")
         level = [inner for inner in inside if isinstance(inner, (dict, list))]
         if not level:
             return
@@ -230,34 +232,34 @@ def envelope(body: Any) -> dict[str, Any]:
 
 def _envelope_problems(body: Any) -> Iterator[tuple[tuple[str, ...], str | None]]:
     if not isinstance(body, dict):
-        yield ("body",), f'The body must be an object, {{"deforum_settings": ...}}; found {_kind(body)}.'
+        yield ("body",), messages.BODY_NOT_BATCH(found=kind_of_value(body))
         return
     yield ("body", "deforum_settings"), _settings_problem(body)
     overrides = body.get("options_overrides")
     if overrides is not None and not isinstance(overrides, dict):
-        found = f"found {_kind(overrides)}"
-        yield ("body", "options_overrides"), f"options_overrides must be an object, or be left out; {found}."
+        yield ("body", "options_overrides"), messages.OVERRIDES_NOT_OBJECT(found=kind_of_value(overrides))
 
 
 def _settings_problem(body: dict[str, Any]) -> str | None:
     if "deforum_settings" not in body:
-        return 'The body has no deforum_settings; the settings go inside it: {"deforum_settings": {...}}.'
+        return messages.SETTINGS_MISSING()
     found = body["deforum_settings"]
     odd = [one for one in found if not isinstance(one, dict)] if isinstance(found, list) else []
     if isinstance(found, dict) or (isinstance(found, list) and not odd):
         return None
-    among = f"{_kind(odd[0])} in the list" if odd else _kind(found)
-    return f"deforum_settings must be an object of settings, or a list of such objects; found {among}."
+    among = f"{kind_of_value(odd[0])} in the list" if odd else kind_of_value(found)
+    return messages.SETTINGS_NOT_OBJECTS(found=among)
 
 
-def _kind(value: Any) -> str:
+def kind_of_value(value: Any) -> str:
+    """Return a JSON value's type in words."""
     kinds = {list: "a list", str: "text", bool: "true or false", type(None): "nothing", dict: "an object"}
     return kinds.get(type(value), "a number")
 
 
 def _too_deep(loc: tuple[str | int, ...]) -> InvalidBody:
-    return InvalidBody(f"The body is nested deeper than {MAX_DEPTH} levels.", loc, "json_invalid")
+    return InvalidBody(messages.BODY_TOO_DEEP(most=MAX_DEPTH), loc, "json_invalid")
 
 
-def too_big() -> Refused:
-    return Refused("The body is too big: 2 MiB are allowed, 8 MiB with inline images.", code=413)
+def body_too_large() -> Refused:
+    return Refused(messages.BODY_TOO_LARGE(), code=413)

@@ -19,7 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from deforum_api.queue.checks.request import Findings, Question, examined, prepared_job
+from deforum_api.queue import messages
+from deforum_api.queue.checks.request import CheckRequest, CheckResult, prepared_job, run_check
 from deforum_api.queue.errors import ApiError, TooLarge
 from deforum_api.queue.logs import write_own_log
 from deforum_api.queue.submission import CheckedJob
@@ -56,31 +57,37 @@ def read_message(stream: IO[bytes]) -> Message | None:
     return (head, parts) if [len(part) for part in parts] == head["sizes"] else None
 
 
-def asked(question: Question, facts: HostFacts) -> tuple[dict[str, Any], list[bytes]]:
+def encode_request(request: CheckRequest, facts: HostFacts) -> tuple[dict[str, Any], list[bytes]]:
     """Return a question about a host as a message."""
-    told = {field.name: getattr(question, field.name) for field in fields(Question) if field.name != "body"}
-    return {"question": told, "facts": plain_facts(facts)}, [question.body]
+    plain = {
+        field.name: getattr(request, field.name) for field in fields(CheckRequest) if field.name != "body"
+    }
+    return {"request": plain, "facts": plain_facts(facts)}, [request.body]
 
 
-def told(findings: Findings | ApiError) -> tuple[dict[str, Any], list[bytes]]:
+def encode_result(result: CheckResult | ApiError) -> tuple[dict[str, Any], list[bytes]]:
     """Return what was found, or what is wrong, as a message."""
-    if isinstance(findings, ApiError):
-        about = {"kind": type(findings).__name__, "code": findings.code}
-        return {"error": {**about, "envelope": findings.envelope(), "headers": findings.headers}}, []
-    told = ("frames", "warnings", "work", "kind")
-    jobs = [{name: getattr(job, name) for name in told} for job in findings.jobs]
-    texts = [findings.overrides_json, *(job.settings_json for job in findings.jobs)]
-    return {"digest": findings.digest, "jobs": jobs}, [findings.answer, *(text.encode() for text in texts)]
+    if isinstance(result, ApiError):
+        about = {
+            "kind": type(result).__name__,
+            "message_code": result.message_code,
+            "code": result.code,
+        }
+        return {"error": {**about, "envelope": result.envelope(), "headers": result.headers}}, []
+    names = ("frames", "warnings", "work", "kind")
+    jobs = [{name: getattr(job, name) for name in names} for job in result.jobs]
+    texts = [result.overrides_json, *(job.settings_json for job in result.jobs)]
+    return {"digest": result.digest, "jobs": jobs}, [result.answer, *(text.encode() for text in texts)]
 
 
-def understood(message: Message) -> Findings:
+def decode_result(message: Message) -> CheckResult:
     """Return the findings that a message without an error holds."""
     head, (answer, overrides, *settings) = message
     jobs = tuple(
         CheckedJob(text.decode(), **{**job, "warnings": tuple(job["warnings"])})
         for job, text in zip(head["jobs"], settings, strict=True)
     )
-    return Findings(head["digest"], jobs, overrides.decode(), answer)
+    return CheckResult(head["digest"], jobs, overrides.decode(), answer)
 
 
 def plain_facts(facts: HostFacts) -> dict[str, Any]:
@@ -100,10 +107,10 @@ def plain_facts(facts: HostFacts) -> dict[str, Any]:
 def host_facts(plain: Mapping[str, Any]) -> HostFacts:
     """Return the facts that `plain_facts` has made plain; what was fetched is kept where the host keeps it."""
     loras, free_bytes = plain["loras"], plain["free_bytes"]
-    told: dict[str, Any] = {name: plain[name] for name in _PLAIN_FACTS}
-    told |= {name: tuple(plain[name]) for name in _NAMES}
+    known: dict[str, Any] = {name: plain[name] for name in _PLAIN_FACTS}
+    known |= {name: tuple(plain[name]) for name in _NAMES}
     return HostFacts(
-        **told,
+        **known,
         output_root=Path(plain["output_root"]),
         options=Options(**_with_tuples(plain["options"])),
         controlnet=ControlNetFacts(**_with_tuples(plain["controlnet"])),
@@ -119,19 +126,18 @@ def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def answer(message: Message) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the answer to a message from `asked`."""
+    """Return the answer to a message from `encode_request`."""
     head, (body,) = message
     check = partial(prepared_job, host_facts(head["facts"]))
     try:
-        return told(examined(Question(body=body, **head["question"]), check))
+        return encode_result(run_check(CheckRequest(body=body, **head["request"]), check))
     except ApiError as error:
-        return told(error)
+        return encode_result(error)
     except MemoryError:
-        return told(TooLarge("Checking this takes too much memory; send it in parts, or with fewer frames."))
+        return encode_result(TooLarge(messages.CHECK_TOO_LARGE()))
     except Exception as error:
-        log.exception("A check met an unexpected error")
-        name = type(error).__name__
-        return told(ApiError(f"The server met an unexpected {name}; its log has the details.", code=500))
+        log.exception("A check failed unexpectedly")
+        return encode_result(ApiError(messages.CHECK_FAILED(kind=type(error).__name__), code=500))
 
 
 def main() -> None:
@@ -139,20 +145,20 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     write_own_log()
-    _step_back()
-    questions: queue.SimpleQueue[Message] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, questions), daemon=True).start()
+    _limit_resources()
+    requests: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, requests), daemon=True).start()
     while True:
-        write_message(answers, *answer(questions.get()))
+        write_message(answers, *answer(requests.get()))
 
 
-def _listen(stream: IO[bytes], questions: queue.SimpleQueue[Message]) -> None:
+def _listen(stream: IO[bytes], requests: queue.SimpleQueue[Message]) -> None:
     while (message := read_message(stream)) is not None:
-        questions.put(message)
+        requests.put(message)
     os._exit(0)
 
 
-def _step_back() -> None:
+def _limit_resources() -> None:
     """Leave the processor to those who answer, and the memory to those who render."""
     with suppress(OSError, AttributeError):
         os.nice(NICENESS)

@@ -1,4 +1,4 @@
-"""Turns at what only a few may have at once: in the order of asking, and only while they are wanted."""
+"""Checks of submitted settings in a small pool of processes, with a fair queue of requests in front of it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from deforum_api.queue.checks.check_process import Message, asked, read_message, understood, write_message
-from deforum_api.queue.checks.request import Findings, Question, examined
-from deforum_api.queue.errors import ApiError, Busy, QueueClosed, TooLarge, TooManyCells, restored
+from deforum_api.queue import messages
+from deforum_api.queue.checks.check_process import (
+    Message,
+    decode_result,
+    encode_request,
+    read_message,
+    write_message,
+)
+from deforum_api.queue.checks.request import CheckRequest, CheckResult, run_check
+from deforum_api.queue.errors import ApiError, Busy, QueueClosed, TooLarge, TooManyFrames, error_from_envelope
 from deforum_api.queue.submission import SCHEDULES
 from deforum_helpers.core.files.scratch import CHECKS, ScratchFolder
 
@@ -32,81 +39,81 @@ LONGEST_WAIT_S = 60.0
 LOOK_EVERY_S = 0.25
 
 
-class Abandoned(Exception):
-    """Nobody waits for the answer any more."""
+class ClientGone(Exception):
+    """The client has disconnected, so the result is not needed."""
 
 
-class Line:
-    """Those who wait for their turn, in the order in which they came.
+class FairSemaphore:
+    """A semaphore with a bounded first-in, first-out queue.
 
     Args:
-        turns: how many have it at once.
-        most_waiting: how many wait at once.
-        closed: is set when nobody gets it any more.
+        slots: number of concurrent holders.
+        most_waiting: number of waiting threads.
+        closed: set when no more slots are given.
     """
 
-    def __init__(self, turns: int, most_waiting: int, closed: threading.Event) -> None:
-        self._turns = turns
+    def __init__(self, slots: int, most_waiting: int, closed: threading.Event) -> None:
+        self._slots = slots
         self._most_waiting = most_waiting
         self._closed = closed
         self._lock = threading.Lock()
         self._waiting: deque[threading.Event] = deque()
 
     @contextmanager
-    def turn(self, gone: threading.Event, *, waited: bool = False) -> Iterator[None]:
-        """Wait for a turn, and have it meanwhile; who has `waited` in another line already is not turned away here.
+    def slot(self, gone: threading.Event, *, admitted: bool = False) -> Iterator[None]:
+        """Wait for a slot and hold it; with `admitted` (by another semaphore) the limits on waiting do not apply.
 
         Raises:
-            Busy: too many wait, or for too long.
-            QueueClosed, Abandoned: it is not wanted any more.
+            Busy: too many threads wait, or this one has waited too long.
+            QueueClosed, ClientGone: the slot is not needed any more.
         """
         mine, until = threading.Event(), time.monotonic() + LONGEST_WAIT_S
         with self._lock:
-            if len(self._waiting) >= self._most_waiting and not waited:
+            if len(self._waiting) >= self._most_waiting and not admitted:
                 raise Busy
             self._waiting.append(mine)
         try:
             while True:
                 check_wanted(gone, self._closed)
-                if self._begun(mine):
+                if self._acquired(mine):
                     break
-                if time.monotonic() > until and not waited:
+                if time.monotonic() > until and not admitted:
                     raise Busy
                 mine.wait(LOOK_EVERY_S)
                 mine.clear()
         except BaseException:
             with self._lock:
                 self._waiting.remove(mine)
-                self._tell_first()
+                self._wake_first()
             raise
         try:
             yield
         finally:
             with self._lock:
-                self._turns += 1
-                self._tell_first()
+                self._slots += 1
+                self._wake_first()
 
-    def _begun(self, mine: threading.Event) -> bool:
+    def _acquired(self, mine: threading.Event) -> bool:
         with self._lock:
-            if self._turns < 1 or self._waiting[0] is not mine:
+            if self._slots < 1 or self._waiting[0] is not mine:
                 return False
-            self._turns -= 1
+            self._slots -= 1
             self._waiting.popleft()
-            self._tell_first()
+            self._wake_first()
             return True
 
-    def _tell_first(self) -> None:
-        """Wake the one whose turn may have come, and nobody else."""
+    def _wake_first(self) -> None:
+        """Wake the first waiting thread only."""
         if self._waiting:
             self._waiting[0].set()
 
 
 def check_wanted(gone: threading.Event, closed: threading.Event) -> None:
-    """Raise `QueueClosed` or `Abandoned` if an answer is not wanted any more."""
+    """Raise `QueueClosed` or `ClientGone` if the result is not needed any more."""
     if closed.is_set():
         raise QueueClosed
     if gone.is_set():
-        raise Abandoned
+        raise ClientGone
 
 
 log = logging.getLogger(__name__)
@@ -114,48 +121,48 @@ log = logging.getLogger(__name__)
 PROCESSES = 2
 MOST_WAITING = 24
 LONGEST_CHECK_S = 240.0
-# More than this is large.
+# Requests above either limit are large.
 SMALL_BYTES = 256 * 1024
 SMALL_CELLS = 20_000 * SCHEDULES
 _OWN_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # of Windows
 _BELOW_NORMAL: int = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
 ROOT = Path(__file__).resolve().parents[3]
-# The paths are those of the program that asks: a WebUI's packages lie where its start has put them.
+# The parent's sys.path is passed on, as a WebUI adds its package folders at start.
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from deforum_api.queue.checks.check_process import main; main()"
 )
 
 
-class Checks(Protocol):
-    """Checks what is submitted."""
+class Checker(Protocol):
+    """Checks submitted requests."""
 
-    def examine(self, question: Question, gone: threading.Event | None = None) -> Findings:
-        """Return what a request means; `gone` is set when nobody waits for it any more.
+    def examine(self, request: CheckRequest, gone: threading.Event | None = None) -> CheckResult:
+        """Return the result for a request; `gone` is set when its client disconnects.
 
         Raises:
-            ApiError: what is wrong with it; `Busy`, too many others wait; `TooLarge`, it takes too long.
-            Abandoned: nobody waits.
+            ApiError: the request is wrong; `Busy`: too many others wait; `TooLarge`: the check takes too long.
+            ClientGone: `gone` was set.
         """
         ...
 
     def start(self) -> None:
-        """Get ready, without waiting for it."""
+        """Start a process ahead of the first request, without waiting for it."""
         ...
 
     def close(self) -> None:
-        """End all checks, and begin no more."""
+        """End all checks and accept no more."""
         ...
 
 
-class ChecksHere:
-    """Checks on the thread that asks."""
+class InlineChecker:
+    """Checks on the calling thread."""
 
     def __init__(self, check: Check) -> None:
         self._check = check
 
-    def examine(self, question: Question, gone: threading.Event | None = None) -> Findings:
-        return examined(question, self._check)
+    def examine(self, request: CheckRequest, gone: threading.Event | None = None) -> CheckResult:
+        return run_check(request, self._check)
 
     def start(self) -> None:
         pass
@@ -164,7 +171,7 @@ class ChecksHere:
         pass
 
 
-class CheckProcesses:
+class CheckerPool:
     """Checks in programs of their own, in the order of the questions. What takes long leaves one of them to the others.
 
     Args:
@@ -185,22 +192,22 @@ class CheckProcesses:
         self._facts = facts
         self._longest_check_s = longest_check_s
         self._closed = threading.Event()
-        self._line = Line(processes, most_waiting, self._closed)
-        self._line_of_large = Line(processes - 1, most_waiting, self._closed)
+        self._slots_of_all = FairSemaphore(processes, most_waiting, self._closed)
+        self._slots_of_large = FairSemaphore(processes - 1, most_waiting, self._closed)
         self._changing = threading.Lock()
-        self._idle: list[CheckProcess] = []
+        self._idle: list[CheckerProcess] = []
 
     def start(self) -> None:
         with suppress(ApiError):  # the next request reports the error
-            self._give_back(self._taken())
+            self._give_back(self._take_process())
 
-    def examine(self, question: Question, gone: threading.Event | None = None) -> Findings:
+    def examine(self, request: CheckRequest, gone: threading.Event | None = None) -> CheckResult:
         gone = gone or threading.Event()
-        if len(question.body) <= SMALL_BYTES:
-            with suppress(TooManyCells):
-                return self._examined(replace(question, most_cells=SMALL_CELLS), gone)
-        with self._line_of_large.turn(gone):
-            return self._examined(question, gone, waited=True)
+        if len(request.body) <= SMALL_BYTES:
+            with suppress(TooManyFrames):
+                return self._examined(replace(request, most_cells=SMALL_CELLS), gone)
+        with self._slots_of_large.slot(gone):
+            return self._examined(request, gone, admitted=True)
 
     def close(self) -> None:
         self._closed.set()
@@ -209,29 +216,31 @@ class CheckProcesses:
         for process in idle:
             process.kill()
 
-    def _examined(self, question: Question, gone: threading.Event, *, waited: bool = False) -> Findings:
-        with self._line.turn(gone, waited=waited):
-            process = self._taken()
+    def _examined(
+        self, request: CheckRequest, gone: threading.Event, *, admitted: bool = False
+    ) -> CheckResult:
+        with self._slots_of_all.slot(gone, admitted=admitted):
+            process = self._take_process()
             try:
-                message = asked(question, self._facts())
+                message = encode_request(request, self._facts())
                 return process.examine(message, gone, self._closed, self._longest_check_s)
             finally:
                 self._give_back(process)
 
-    def _taken(self) -> CheckProcess:
+    def _take_process(self) -> CheckerProcess:
         """Return an idle process, or a new one."""
         with self._changing:
             while self._idle:
                 if (process := self._idle.pop()).alive:
                     return process
         try:
-            return CheckProcess()
+            return CheckerProcess()
         except OSError as error:
             log.error("No checking program can be started: %s", error)
-            message = f"The server cannot check anything just now ({error.strerror}); try again in a moment."
+            message = messages.CHECKS_UNAVAILABLE(reason=error.strerror)
             raise ApiError(message, code=503, headers={"Retry-After": "5"}) from None
 
-    def _give_back(self, process: CheckProcess) -> None:
+    def _give_back(self, process: CheckerProcess) -> None:
         with self._changing:
             if not self._closed.is_set():
                 self._idle.append(process)
@@ -239,7 +248,7 @@ class CheckProcesses:
         process.kill()
 
 
-class CheckProcess:
+class CheckerProcess:
     """One program that checks, for one thread at a time.
 
     Raises:
@@ -273,11 +282,11 @@ class CheckProcess:
 
     def examine(
         self, message: Message, gone: threading.Event, closed: threading.Event, longest_s: float
-    ) -> Findings:
+    ) -> CheckResult:
         """Ask and wait; the program is killed when the answer is not wanted any more, or takes too long.
 
         Raises:
-            ApiError, Abandoned: as `Checks.examine`.
+            ApiError, ClientGone: as `Checks.examine`.
         """
         until = time.monotonic() + longest_s
         try:
@@ -288,8 +297,8 @@ class CheckProcess:
             raise
         head, _ = answer
         if "error" in head:
-            raise restored(**head["error"])
-        return understood(answer)
+            raise error_from_envelope(**head["error"])
+        return decode_result(answer)
 
     def kill(self) -> None:
         """End the program, and whatever it has started."""
@@ -312,18 +321,14 @@ class CheckProcess:
             except queue.Empty:
                 check_wanted(gone, closed)
                 if time.monotonic() > until:
-                    raise TooLarge(
-                        "Checking this takes too long; send fewer jobs or frames at once."
-                    ) from None
+                    raise TooLarge(messages.CHECK_TOO_SLOW()) from None
                 continue
             if answer is None:
                 code = self._program.wait()
                 log.error("A checking program ended with %s in the middle of a check.", code)
                 if code == -getattr(signal, "SIGKILL", 9):
-                    raise TooLarge(
-                        "Checking this took too much memory; send it in parts, or with fewer frames."
-                    )
-                raise ApiError("The checks ended unexpectedly; the server's log has the details.", code=500)
+                    raise TooLarge(messages.CHECK_TOO_LARGE())
+                raise ApiError(messages.CHECK_ENDED(), code=500)
             return answer
 
     def _listen(self) -> None:

@@ -1,4 +1,4 @@
-"""What would become of a job, told without queueing it."""
+"""Checks of a request in a checking process, and the response of a validation."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import parse_qsl
 
-from deforum_api.queue.checks.body import PLAIN_LIMIT_BYTES, check_length, envelope, parse_json
-from deforum_api.queue.errors import Account, ApiError, InvalidBody, TooLarge, few
+from deforum_api.queue import messages
+from deforum_api.queue.checks.body import (
+    PLAIN_LIMIT_BYTES,
+    check_length,
+    envelope,
+    kind_of_value,
+    parse_json,
+)
+from deforum_api.queue.errors import ApiError, ErrorBudget, InvalidBody, TooLarge, limit_warnings
 from deforum_api.queue.record import ANIMATION
 from deforum_api.queue.submission import (
     MOST_CELLS,
     CheckedJob,
     check_all,
-    check_cells,
+    check_frames,
     check_size,
-    checked_or_error,
     digest_of,
     job_number,
+    prepared_or_error,
 )
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.pipeline.prepare import Prepared, prepare
@@ -38,7 +45,7 @@ MOST_ANSWER_BYTES = 4 * 2**20
 MOST_SERIES_BYTES = 16 * 2**20
 
 
-def validation_answer(
+def validation_response(
     check: Check,
     settings: Sequence[Mapping[str, Any]],
     overrides: Mapping[str, Any] | None,
@@ -60,7 +67,7 @@ def validation_answer(
         parts.append(json.dumps(answer, ensure_ascii=False).encode())
         most -= len(parts[-1])
         if most < 0:
-            raise TooLarge("The answer would be too long; send fewer jobs, or shorter ones, at once.")
+            raise TooLarge(messages.ANSWER_TOO_LONG())
     return b'{"jobs": [' + b", ".join(parts) + b"]}"
 
 
@@ -78,12 +85,12 @@ def validated(
     Raises:
         ApiError: more frames than are told value by value.
     """
-    account, frames = Account(), 0
+    budget, frames = ErrorBudget(), 0
     for number, submitted in enumerate(settings):
-        checked = cast("Prepared | SettingsError", checked_or_error(check, submitted, overrides))
+        checked = cast("Prepared | SettingsError", prepared_or_error(check, submitted, overrides))
         if isinstance(checked, SettingsError):
             problems = [(job_number(number, problem), problem) for problem in checked.problems]
-            found, warnings = account.entries(problems), list(few(checked.warnings))
+            found, warnings = budget.entries(problems), list(limit_warnings(checked.warnings))
             yield {"errors": found, "warnings": warnings, "settings": None, "plan": None}
             continue
         if series:
@@ -95,7 +102,7 @@ def validated(
 def _answer(prepared: Prepared, series: bool) -> dict[str, Any]:
     answer = {
         "errors": [],
-        "warnings": list(few(prepared.warnings)),
+        "warnings": list(limit_warnings(prepared.warnings)),
         "settings": flat_settings(prepared.settings),
         "plan": prepared.summary,
     }
@@ -104,11 +111,10 @@ def _answer(prepared: Prepared, series: bool) -> dict[str, Any]:
 
 def _check_series(prepared: Prepared, frames: int) -> None:
     if frames > SERIES_FRAMES:
-        message = f"series=true is for {SERIES_FRAMES} frames at once; these jobs have {frames} or more: send fewer."
-        raise ApiError(message, code=400)
+        raise ApiError(messages.TOO_MANY_SERIES_FRAMES(most=SERIES_FRAMES, found=frames), code=400)
     prompts = prepared.plan.prompts
     if sum(map(len, (*prompts.positive, *prompts.negative))) > MOST_SERIES_BYTES:
-        raise TooLarge("The prompts of all frames would be too long for one answer; send fewer frames.")
+        raise TooLarge(messages.PROMPTS_ANSWER_TOO_LONG())
 
 
 def _series(prepared: Prepared) -> dict[str, Any]:
@@ -130,8 +136,8 @@ MOST_OVERRIDES_CHARACTERS = 16_384  # every job of a batch keeps them
 
 
 @dataclass(frozen=True)
-class Question:
-    """A request as it came.
+class CheckRequest:
+    """A request to check, with its body unparsed.
 
     Args:
         kind: the form of its body and the purpose; a digest needs no check.
@@ -157,8 +163,8 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What a request means.
+class CheckResult:
+    """The result of a check.
 
     Args:
         digest: tells one submitted batch from another.
@@ -173,25 +179,25 @@ class Findings:
     answer: bytes = b""
 
 
-def examined(question: Question, check: Check) -> Findings:
+def run_check(request: CheckRequest, check: Check) -> CheckResult:
     """Read and check a request.
 
     Raises:
         ApiError: what is wrong with it.
     """
-    check_length(question.body, question.most_bytes)
-    settings, overrides = _submitted(question)
-    digest = digest_of(settings, overrides, question.tool)
-    if question.kind == "digest":
-        return Findings(digest)
-    check_size(settings, question.most_jobs)
-    check_cells(settings, question.most_cells)
-    if question.kind == "validate":
-        length = len(question.body)
-        answer = validation_answer(check, settings, overrides, series=question.series, body_bytes=length)
-        return Findings(answer=answer)
-    jobs = check_all(check, settings, overrides, question.tool or ANIMATION)
-    return Findings(digest, jobs, json.dumps(overrides))
+    check_length(request.body, request.most_bytes)
+    settings, overrides = _submitted(request)
+    digest = digest_of(settings, overrides, request.tool)
+    if request.kind == "digest":
+        return CheckResult(digest)
+    check_size(settings, request.most_jobs)
+    check_frames(settings, request.most_cells)
+    if request.kind == "validate":
+        length = len(request.body)
+        answer = validation_response(check, settings, overrides, series=request.series, body_bytes=length)
+        return CheckResult(answer=answer)
+    jobs = check_all(check, settings, overrides, request.tool or ANIMATION)
+    return CheckResult(digest, jobs, json.dumps(overrides))
 
 
 def prepared_job(
@@ -234,28 +240,29 @@ def tool_body(arguments: Mapping[str, Any], overrides: Mapping[str, Any] | None)
     return json.dumps({**arguments, OVERRIDES: overrides}).encode()
 
 
-def _submitted(question: Question) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    if question.tool is not None:
-        return _arguments(question.body)
-    return _run(question) if question.kind == "run" else _batch(question.body)
+def _submitted(request: CheckRequest) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    if request.tool is not None:
+        return _arguments(request.body)
+    return _run(request) if request.kind == "run" else _batch(request.body)
 
 
 def _arguments(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """Return a tool's arguments as the only job of a batch, and the options."""
     read = parse_json(body) if body else {}
     if not isinstance(read, dict):
-        raise InvalidBody("The body must be an object with the arguments of the tool.")
+        raise InvalidBody(messages.TOOL_BODY_NOT_OBJECT())
     arguments = dict(read)
     overrides = arguments.pop(OVERRIDES, None)
     if overrides is not None and not isinstance(overrides, dict):
-        raise InvalidBody(f"{OVERRIDES} must be an object, or be left out.", ("body", OVERRIDES))
+        message = messages.OVERRIDES_NOT_OBJECT(found=kind_of_value(overrides))
+        raise InvalidBody(message, ("body", OVERRIDES))
     _check_overrides(overrides)
     return [arguments], overrides
 
 
 def _check_overrides(overrides: Mapping[str, Any] | None) -> None:
     if overrides and len(json.dumps(overrides)) > MOST_OVERRIDES_CHARACTERS:
-        raise TooLarge(f"options_overrides may have {MOST_OVERRIDES_CHARACTERS:,} characters.")
+        raise TooLarge(messages.OVERRIDES_TOO_LONG(most=MOST_OVERRIDES_CHARACTERS))
 
 
 def _batch(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
@@ -265,19 +272,19 @@ def _batch(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     return settings if isinstance(settings, list) else [settings], overrides
 
 
-def _run(question: Question) -> tuple[list[dict[str, Any]], None]:
-    given = {**question.arguments, **_body_arguments(question)}
+def _run(request: CheckRequest) -> tuple[list[dict[str, Any]], None]:
+    given = {**request.arguments, **_body_arguments(request)}
     return [_chosen_settings(given["settings_json"], given["allowed_params"])], None
 
 
-def _body_arguments(question: Question) -> dict[str, Any]:
-    if not question.body:
+def _body_arguments(request: CheckRequest) -> dict[str, Any]:
+    if not request.body:
         return {}
-    if question.is_form:
-        return dict(_form(question.body))
-    arguments = parse_json(question.body)
+    if request.is_form:
+        return dict(_form(request.body))
+    arguments = parse_json(request.body)
     if not isinstance(arguments, dict):
-        raise InvalidBody("The body must be an object with settings_json and allowed_params.")
+        raise InvalidBody(messages.RUN_BODY_NOT_OBJECT())
     return arguments
 
 
@@ -285,20 +292,18 @@ def _form(whole: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(whole.decode(), keep_blank_values=True, errors="strict", max_num_fields=16)
     except (UnicodeError, ValueError):
-        raise InvalidBody("The form is not valid: at most 16 fields of UTF-8 text are taken.") from None
+        raise InvalidBody(messages.RUN_FORM_INVALID()) from None
 
 
 def _chosen_settings(submitted: Any, allowed_params: Any) -> dict[str, Any]:
     if submitted is None:
-        raise InvalidBody(
-            "settings_json is missing; send a settings object as JSON.", ("settings_json",), "missing"
-        )
+        raise InvalidBody(messages.RUN_SETTINGS_MISSING(), ("settings_json",), "missing")
     if isinstance(submitted, str):
         submitted = parse_json(submitted, ("settings_json",))
     if not isinstance(submitted, Mapping):
-        raise InvalidBody("settings_json must be a JSON object.", ("settings_json",))
+        raise InvalidBody(messages.RUN_SETTINGS_NOT_OBJECT(), ("settings_json",))
     if not isinstance(allowed_params, str | None) or "," in (allowed_params or ""):
-        raise InvalidBody("allowed_params must be names separated by ';'.", ("allowed_params",))
+        raise InvalidBody(messages.RUN_PARAMS_INVALID(), ("allowed_params",))
     allowed = {name.strip() for name in (allowed_params or "").split(";")} & defaults().keys()
     chosen = {name: value for name, value in submitted.items() if name in allowed}
     return {**chosen, "batch_name": uuid.uuid4().hex}

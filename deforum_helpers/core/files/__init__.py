@@ -1,1 +1,1 @@
-"""Files: atomic writes, locks, temporary folders, access without following links."""
+"""Files: atomic writes, locks, temporary folders, and access without following links."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the operating system's errors in plain words."""
+"""Atomic writes, and the mapping of the operating system's errors to the project's errors."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deforum_helpers.core.errors import DiskFull, RenderError, lacking, no_resources
+from deforum_helpers.core.errors import DiskFull, RenderError, exhausted_resource, no_resources
+from deforum_helpers.core.files import messages
 from deforum_helpers.core.files.no_links import Folder, remove_file
 
-# Left for what has to be written when a job stops: its film's end, the job database, the log.
+# Reserved for the files written when a job stops: the end of its video, the job database, the log.
 SPARE_BYTES = 64 * 2**20
 
-# Of a file's name, in its temporary one: with four bytes a character it still fits into 255.
+# Characters of a file's name in its temporary name: at four bytes each they fit into 255 bytes.
 _NAME_IN_PART = 60
-# Ten seconds in all.
+# Ten seconds in total.
 TRIES_WHILE_HELD = 100
 PAUSE_WHILE_HELD_S = 0.1
 # Windows: access denied, sharing violation, lock violation.
@@ -28,44 +29,39 @@ _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 def is_full(error: OSError) -> bool:
-    """Tell whether the operating system had no space left, or the user's quota is used up."""
+    """Tell whether an error means that the disk is full or the user's quota is used up."""
     return error.errno in _FULL
 
 
 @contextmanager
 def disk_errors(name: str) -> Iterator[None]:
-    """Turn an `OSError` met while writing `name` into one of our errors.
+    """Convert an `OSError` raised inside, while `name` is written, into an error of the project.
 
     Raises:
-        DiskFull: no space, or the user's quota is used up.
-        NoResources: no descriptor or memory is left.
-        RenderError: any other refusal of the operating system.
+        DiskFull: the disk is full, or the user's quota is used up.
+        NoResources: no file descriptors or memory are left.
+        RenderError: any other error of the operating system.
     """
     try:
         yield
     except OSError as error:
         if is_full(error):
-            raise DiskFull(
-                f"The disk is full: {name} could not be written; free some space and resume."
-            ) from error
-        if lack := lacking(error):
-            raise no_resources(f"{name} could not be written", lack) from error
+            raise DiskFull(messages.DISK_FULL(name=name)) from error
+        if resource := exhausted_resource(error):
+            raise no_resources(messages.WRITE_FAILED(name=name), resource) from error
         reason = error.strerror or type(error).__name__
-        raise RenderError(
-            f"{name} could not be written ({reason}); check the output folder's rights."
-        ) from error
+        raise RenderError(messages.NOT_WRITTEN(name=name, reason=reason)) from error
 
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what was written there becomes `path` when the context ends well.
+    """Yield a temporary path beside `path`; without an error, the file there is renamed to `path` at the end.
 
-    For programs that write by path: that no part of the path is a link is seen before and after. The temporary file is
-    hidden and ends in `.part`, so that no pattern of finished files meets it; it is removed when the context ends with
-    an error.
+    For programs that write by path. No part of the path may be a link, which is checked before and after. The temporary
+    file is hidden and ends in `.part`, so that no pattern of finished files matches it; an error removes it.
 
     Raises:
-        DiskFull, RenderError: as `disk_errors`.
+        DiskFull, RenderError: as in `disk_errors`.
     """
     part = part_path(path)
     try:
@@ -77,13 +73,13 @@ def appearing(path: Path) -> Iterator[Path]:
 
 
 def part_path(path: Path) -> Path:
-    """Return a temporary path under which `path` may be written, another one at every call.
+    """Return a temporary path for writing `path`, a different one at every call.
 
-    Two programs may be writing the same file, where one took over the job of another that only seemed dead: neither
-    then gives its name to the other's half, or removes it.
+    Two processes may write the same file, when one takes over the job of another that only seemed dead. With names of
+    their own, neither publishes or removes the unfinished file of the other.
 
     Raises:
-        RenderError: a part of the path is a link, or its folder is gone.
+        RenderError: a part of the path is a link, or the folder does not exist.
     """
     with disk_errors(path.name), Folder(path.parent):
         return path.with_name(_part_name(path.name))
@@ -94,10 +90,10 @@ def _part_name(name: str) -> str:
 
 
 def settle(part: Path, path: Path) -> None:
-    """Give the finished file `part` the name `path` in its folder; its content is on the disk itself before.
+    """Rename the finished file `part` to `path` in the same folder, after its content has been synced to the disk.
 
     Raises:
-        DiskFull, RenderError: as `disk_errors`.
+        DiskFull, RenderError: as in `disk_errors`.
     """
     with disk_errors(path.name), Folder(path.parent) as folder:
         with folder.reopen(part.name) as file:
@@ -106,7 +102,7 @@ def settle(part: Path, path: Path) -> None:
 
 
 def _rename(folder: Folder, part: str, name: str) -> None:
-    """Rename a file; Windows refuses that while a virus scanner or the like looks at one of them, and is waited for."""
+    """Rename a file; retries while Windows refuses because a virus scanner or the like has one of them open."""
     for _ in range(TRIES_WHILE_HELD):
         try:
             folder.rename(part, name)
@@ -119,13 +115,13 @@ def _rename(folder: Folder, part: str, name: str) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old file or the new one, never a half.
+    """Write `content` to `path` so that a reader sees either the old file or the whole new one.
 
-    It is on the disk itself before it has its name, so that neither a power failure leaves a half. A link that has the
-    name gives way to the file; one on the way to it is not followed.
+    The content is synced to the disk before the file gets its name, so a power failure leaves no partial file either. A
+    link at `path` is replaced by the file; a link among the folders is an error.
 
     Raises:
-        DiskFull, RenderError: as `disk_errors`.
+        DiskFull, RenderError: as in `disk_errors`.
     """
     part = _part_name(path.name)
     with disk_errors(path.name), Folder(path.parent) as folder:
@@ -141,25 +137,22 @@ def write_whole(path: Path, content: bytes) -> None:
             raise
 
 
-def keep_names(path: Path) -> None:
-    """Let the names in the folder `path` outlive a power failure as the contents do, where the file system can."""
+def sync_folder(path: Path) -> None:
+    """Sync the file names of the folder `path` to the disk, so that they survive a power failure."""
     if os.name == "nt":
-        return  # a folder is no file there, and its names are safe without
-    with suppress(OSError), Folder(path) as folder:  # network drives refuse what is theirs to see to
-        folder.keep_names()
+        return  # Windows cannot open a folder as a file, and needs no sync for names
+    with suppress(OSError), Folder(path) as folder:  # some network drives refuse it
+        folder.sync()
 
 
 def require_space(folder: Path, needed_bytes: int) -> None:
-    """See that the disk of `folder` has room for so much more, and something left.
+    """Check that the disk of `folder` has `needed_bytes` and a reserve free.
 
     Raises:
-        DiskFull: it has not.
-        RenderError: the folder is gone.
+        DiskFull: it has less.
+        RenderError: the folder does not exist.
     """
     with disk_errors(folder.name):
         free = shutil.disk_usage(folder).free
     if free < needed_bytes + SPARE_BYTES:
-        raise DiskFull(
-            f"The output folder's disk has only {free / 1e6:.0f} MB left, too little to go on; the frames so far "
-            "are kept: free some space and resume."
-        )
+        raise DiskFull(messages.DISK_NEARLY_FULL(free=f"{free / 1e6:.0f}"))

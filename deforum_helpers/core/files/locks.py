@@ -1,4 +1,4 @@
-"""Locks on files: the system holds them for a program and lets go when that ends, however it ends."""
+"""File locks, which the operating system releases when the process ends, even when it is killed."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ else:
 
 logger = logging.getLogger(__name__)
 
-# Windows lets nobody read what is locked: far behind what the holder writes of itself.
+# Windows also forbids reading a locked byte, so it lies far beyond the record of the holder.
 _LOCKED_BYTE = 1 << 30
-_MOST_WRITTEN = 4096
+_RECORD_BYTES = 4096
 _HELD = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
-_THIS_PROGRAM = secrets.token_hex(8)
+_THIS_PROCESS = secrets.token_hex(8)
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The program that holds a lock, as it wrote itself down; all empty where it has not yet.
+    """The process that holds a lock, from its record in the file; empty values until the record is written.
 
     Args:
-        program: drawn at its start.
+        program: random id of the process.
         host: name of its machine.
-        pid: its process id.
+        pid: process id.
     """
 
     program: str = ""
@@ -43,16 +43,16 @@ class Holder:
 
     @property
     def is_this_program(self) -> bool:
-        return (self.program, self.pid) == (_THIS_PROGRAM, os.getpid())  # a fork has drawn the same
+        return (self.program, self.pid) == (_THIS_PROCESS, os.getpid())  # a fork inherits the random id
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether it runs on another machine, or in a container of its own."""
+        """Whether it runs on another machine or in another container."""
         return self.host not in ("", socket.gethostname())
 
 
 class Locked(Exception):
-    """Somebody holds the lock: `holder`."""
+    """Another holder has the lock: `holder`."""
 
     def __init__(self, holder: Holder) -> None:
         super().__init__(f"locked by process {holder.pid} of {holder.host}")
@@ -60,15 +60,15 @@ class Locked(Exception):
 
 
 class FileLock:
-    """A lock that is held until `release`, or until the program ends."""
+    """A lock that is held until `release` or the end of the process."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Let go of the lock and remove its file."""
-        if sys.platform == "win32":  # nobody removes there what is open
+        """Release the lock and remove its file."""
+        if sys.platform == "win32":  # Windows does not remove an open file
             os.close(self._descriptor)
             with suppress(OSError):
                 self._path.unlink()
@@ -80,14 +80,14 @@ class FileLock:
 
 
 def take(path: Path, *, make: bool = True) -> FileLock | None:
-    """Lock the file `path`; None where its file system knows no locks.
+    """Lock the file `path`; returns None on a file system without locks.
 
     Args:
-        path: a file for the lock alone; one that a program left which ended is as good as none.
-        make: make the file where there is none.
+        path: a file that serves only as the lock; a file left behind by a process that ended does not matter.
+        make: create the file if it is missing.
 
     Raises:
-        Locked: somebody holds it, in this program or another one.
+        Locked: this process or another one holds the lock.
         OSError: the file cannot be opened.
     """
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | (os.O_CREAT if make else 0)
@@ -100,10 +100,12 @@ def take(path: Path, *, make: bool = True) -> FileLock | None:
             except OSError as error:
                 if error.errno in _HELD:
                     raise Locked(_read(descriptor)) from None
-                logger.debug("There are no locks in %s: %s", path.parent, error)
+                logger.debug("The file system of %s has no locks: %s", path.parent, error)
                 path.unlink(missing_ok=True)
                 return None
-            if _is(path, descriptor):  # else its holder has removed it since it was opened
+            if _is(
+                path, descriptor
+            ):  # otherwise the previous holder has removed the file since it was opened
                 _write(descriptor)
                 stack.pop_all()
                 return FileLock(path, descriptor)
@@ -125,8 +127,8 @@ def _is(path: Path, descriptor: int) -> bool:
 
 
 def _write(descriptor: int) -> None:
-    about = json.dumps({"program": _THIS_PROGRAM, "host": socket.gethostname(), "pid": os.getpid()})
-    with suppress(OSError):  # a full disk: the lock holds without
+    about = json.dumps({"program": _THIS_PROCESS, "host": socket.gethostname(), "pid": os.getpid()})
+    with suppress(OSError):  # on a full disk the lock works without a record
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, about.encode())
@@ -135,7 +137,7 @@ def _write(descriptor: int) -> None:
 def _read(descriptor: int) -> Holder:
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
-        about = json.loads(os.read(descriptor, _MOST_WRITTEN))
+        about = json.loads(os.read(descriptor, _RECORD_BYTES))
         return Holder(str(about["program"]), str(about["host"]), int(about["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder()

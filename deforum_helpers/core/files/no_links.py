@@ -1,10 +1,10 @@
-"""Folders and files that are reached without following a link: what lies in the output folder may be a stranger's.
+"""Access to folders and files without following links, because files in the output folder may be untrusted.
 
-Each folder on the way is opened relative to the one before it, so that none can be exchanged for a link between the
-look and the opening. Where the system cannot open relative to a folder (Windows), each is looked at instead.
+Each folder of a path is opened relative to its parent, so that none can be replaced by a link between the check and
+the opening. On Windows, which cannot open a file relative to a folder, each folder is checked instead.
 
-A path that begins with links of the user's own (an output folder on another disk) is resolved once, by its owner,
-before anything below it is reached; see `resolved`.
+The user's own links above the output folder (say, to another disk) are resolved once, before any access; see
+`resolved`.
 """
 
 from __future__ import annotations
@@ -16,36 +16,37 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from deforum_helpers.core.files import messages
 from deforum_helpers.core.files.regular import LOOK_S, READ_S, check_kind, in_time
 
 _RELATIVE = os.open in os.supports_dir_fd
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-# To pass through a folder one need not be allowed to list it.
+# O_PATH: passing through a folder requires no permission to list it.
 _PASS = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _NO_LINK
-# A pipe without a writer would keep the opener waiting.
+# O_NONBLOCK: opening a pipe without a writer would block.
 _READ = os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINK | getattr(os, "O_BINARY", 0)
 _LINK_TAGS = frozenset({0xA000000C, 0xA0000003})  # Windows: a symbolic link, a junction
 
 
 class Folder:
-    """A folder in which files are opened, renamed and removed by their names; a context manager.
+    """A folder in which files are opened, renamed and removed by name; a context manager.
 
     Args:
-        path: absolute; no part of it may be a link.
-        make: make the folders that are missing.
+        path: absolute path; no part of it may be a link.
+        make: create missing folders.
 
     Raises:
-        OSError: a part is a link (ELOOP), missing, no folder, or not to be entered.
+        OSError: a part is a link (ELOOP), is missing, is not a folder, or may not be entered.
     """
 
     def __init__(self, path: Path, *, make: bool = False) -> None:
         self.path = path
         self._handle: int | None = None
         if _RELATIVE:
-            self._handle = _reached(path, make)
+            self._handle = _open_folder(path, make)
         else:
-            _look_at(path, make)
+            _check_folders(path, make)
 
     def __enter__(self) -> Folder:
         return self
@@ -56,46 +57,50 @@ class Folder:
             self._handle = None
 
     def read(self, name: str) -> IO[bytes]:
-        """Open a regular file to be read.
+        """Open a regular file for reading.
 
         Raises:
-            OSError: it is a link, a pipe, a device or a folder, missing, or not to be read.
+            OSError: it is missing, unreadable, or a link, a pipe, a device or a folder.
         """
-        about = os.stat(self._spot(name), dir_fd=self._handle, follow_symlinks=False)
-        if not stat.S_ISLNK(about.st_mode):  # which is told by the opening
-            check_kind(about)  # opening some devices does something
+        about = os.stat(self._location(name), dir_fd=self._handle, follow_symlinks=False)
+        if not stat.S_ISLNK(about.st_mode):  # opening it reports a link
+            check_kind(about)  # before opening, which has side effects on some devices
         return _regular(self._opened(name, _READ), self.path / name, "rb")
 
     def create(self, name: str) -> IO[bytes]:
-        """Make a file that is not there yet, and open it to be written and read."""
+        """Create a new file and open it for writing and reading."""
         return os.fdopen(self._opened(name, _CREATE), "w+b")
 
     def reopen(self, name: str) -> IO[bytes]:
-        """Open a regular file that another program has written, to be changed."""
+        """Open an existing regular file for changes."""
         return _regular(self._opened(name, _READ | os.O_RDWR), self.path / name, "r+b")
 
     def rename(self, name: str, new_name: str) -> None:
-        """Rename a file; one that has the new name, a link included, gives way."""
-        os.replace(self._spot(name), self._spot(new_name), src_dir_fd=self._handle, dst_dir_fd=self._handle)
+        """Rename a file; replaces a file or link with the new name."""
+        os.replace(
+            self._location(name), self._location(new_name), src_dir_fd=self._handle, dst_dir_fd=self._handle
+        )
 
     def take(self, other: Folder, name: str, new_name: str) -> None:
-        """Move a file here from another folder of the same disk."""
-        os.replace(other._spot(name), self._spot(new_name), src_dir_fd=other._handle, dst_dir_fd=self._handle)
+        """Move a file here from another folder on the same disk."""
+        os.replace(
+            other._location(name), self._location(new_name), src_dir_fd=other._handle, dst_dir_fd=self._handle
+        )
 
     def remove(self, name: str) -> None:
-        """Remove a file, or a link itself."""
-        os.unlink(self._spot(name), dir_fd=self._handle)
+        """Remove a file or a link."""
+        os.unlink(self._location(name), dir_fd=self._handle)
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a regular file of that name."""
+        """Tell whether a regular file of that name exists."""
         with suppress(OSError):
-            about = os.stat(self._spot(name), dir_fd=self._handle, follow_symlinks=False)
+            about = os.stat(self._location(name), dir_fd=self._handle, follow_symlinks=False)
             return stat.S_ISREG(about.st_mode)
         return False
 
-    def keep_names(self) -> None:
-        """Let the names of files outlive a power failure, where the file system knows how."""
-        handle = os.open(self._spot("."), os.O_RDONLY, dir_fd=self._handle)
+    def sync(self) -> None:
+        """Sync the names of the files to the disk."""
+        handle = os.open(self._location("."), os.O_RDONLY, dir_fd=self._handle)
         try:
             os.fsync(handle)
         finally:
@@ -103,32 +108,32 @@ class Folder:
 
     def _opened(self, name: str, flags: int) -> int:
         try:
-            return os.open(self._spot(name), flags, 0o666, dir_fd=self._handle)
+            return os.open(self._location(name), flags, 0o666, dir_fd=self._handle)
         except OSError as error:
-            raise _told(error, name, self._handle) from None
+            raise _clearer(error, name, self._handle) from None
 
-    def _spot(self, name: str) -> str:
+    def _location(self, name: str) -> str:
         if name != os.path.basename(name) or name == ".." or not name:
-            raise OSError(errno.EINVAL, "not the name of a file", name)
+            raise OSError(errno.EINVAL, messages.NOT_A_NAME(), name)
         return name if self._handle is not None else str(self.path / name)
 
 
 def make_folder(path: Path) -> None:
-    """Make `path` and the folders on the way to it, where they are missing."""
+    """Create `path` and its missing parents."""
     Folder(path, make=True).__exit__()
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open the regular file `path` to be read; no part of the path may be a link.
+    """Open the regular file `path` for reading; no part of the path may be a link.
 
     Raises:
-        UnusableFile: a part is a link, missing or not to be entered, or it is no regular file; in words.
+        UnusableFile: a part is a link, is missing or may not be entered, or the file is not a regular one.
     """
     return in_time(LOOK_S, lambda: _opened_below(path))
 
 
 def read_file(path: Path, most_bytes: int = -1) -> bytes:
-    """Return the content of such a file, or its beginning."""
+    """Return the content of such a file, or its first `most_bytes` bytes; raises as `open_file`."""
 
     def content() -> bytes:
         with _opened_below(path) as file:
@@ -138,14 +143,14 @@ def read_file(path: Path, most_bytes: int = -1) -> bytes:
 
 
 def is_file(path: Path) -> bool:
-    """Tell whether there is a regular file at `path`, reached without a link."""
+    """Tell whether `path` is a regular file and no part of it is a link."""
     with suppress(OSError, ValueError), Folder(path.parent) as folder:
         return folder.has(path.name)
     return False
 
 
 def is_folder(path: Path) -> bool:
-    """Tell whether there is a folder at `path`, reached without a link."""
+    """Tell whether `path` is a folder and no part of it is a link."""
     try:
         Folder(path).__exit__()
     except (OSError, ValueError):
@@ -154,7 +159,7 @@ def is_folder(path: Path) -> bool:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file; one that is gone already, or reached only by a link, is no matter."""
+    """Remove a file; does nothing if it is missing or its path contains a link."""
     with suppress(OSError), Folder(path.parent) as folder:
         folder.remove(path.name)
 
@@ -165,21 +170,21 @@ def _opened_below(path: Path) -> IO[bytes]:
 
 
 def resolved(root: Path, path: Path) -> Path:
-    """Return `path` as the way from the resolved `root`: what is above it may have links, what is below may not.
+    """Return `path` with its `root` resolved: links above the root are allowed, links below it are not.
 
     Raises:
-        OSError: `path` does not lie below `root`.
+        OSError: `path` is not below `root`.
     """
     whole = Path(os.path.abspath(path))
     for base in (Path(os.path.abspath(root)), root.resolve()):
         if whole.is_relative_to(base):
             return root.resolve() / whole.relative_to(base)
-    raise OSError(errno.EACCES, "it lies outside of the output folder", str(path))
+    raise OSError(errno.EACCES, messages.OUTSIDE_OUTPUT(), str(path))
 
 
-def _reached(path: Path, make: bool) -> int:
+def _open_folder(path: Path, make: bool) -> int:
     if not path.is_absolute() or ".." in path.parts:
-        raise OSError(errno.EINVAL, "not an absolute path", str(path))
+        raise OSError(errno.EINVAL, messages.NOT_ABSOLUTE(), str(path))
     handle = os.open(path.anchor, _PASS)
     for name in path.parts[1:]:
         outer = handle
@@ -197,14 +202,14 @@ def _inner(handle: int, name: str, make: bool) -> int:
         if not make:
             raise
     except OSError as error:
-        raise _told(error, name, handle) from None
+        raise _clearer(error, name, handle) from None
     with suppress(FileExistsError):  # another thread was faster
         os.mkdir(name, dir_fd=handle)
     return os.open(name, _PASS, dir_fd=handle)
 
 
-def _told(error: OSError, name: str, handle: int | None) -> OSError:
-    """Return the error in words that say what is wrong; for a link each system has its own."""
+def _clearer(error: OSError, name: str, handle: int | None) -> OSError:
+    """Return an error that names the link, if a link caused `error`; its error number depends on the system."""
     if handle is None or error.errno not in (errno.ELOOP, errno.EMLINK, errno.ENOTDIR):
         return error
     try:
@@ -215,10 +220,10 @@ def _told(error: OSError, name: str, handle: int | None) -> OSError:
 
 
 def _link(name: str) -> OSError:
-    return OSError(errno.ELOOP, f"{name[:60]!r} is a link", name)
+    return OSError(errno.ELOOP, messages.IS_A_LINK(name=name[:60]), name)
 
 
-def _look_at(path: Path, make: bool) -> None:
+def _check_folders(path: Path, make: bool) -> None:
     for folder in (*reversed(path.parents), path):
         if make and not folder.exists():
             folder.mkdir(exist_ok=True)
@@ -231,7 +236,7 @@ def _look_at(path: Path, make: bool) -> None:
 
 def _regular(descriptor: int, path: Path, mode: str) -> IO[bytes]:
     try:
-        followed = not _NO_LINK and path.is_symlink()  # Windows has no such flag
+        followed = not _NO_LINK and path.is_symlink()  # Windows has no O_NOFOLLOW
         if followed:
             raise _link(path.name)
         check_kind(os.fstat(descriptor))

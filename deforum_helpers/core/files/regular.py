@@ -1,9 +1,9 @@
-"""Files that a user names, opened so that the path of a device, a pipe or a kernel's file does no harm.
+"""Safe access to files that users name: devices, pipes and kernel files do no harm.
 
-Settings, uploads, folders of models and frames of a run all come from elsewhere: what stands at their paths is looked
-at before it is opened, since opening some devices does something, and again afterwards, since the path may lead
-elsewhere by then. Whatever is no ordinary file of a disk is refused. Nothing here waits for ever: not for the writer of
-a pipe, and not for a network drive that does not answer.
+Paths come from settings, uploads, model folders and frames of runs. Each is checked before it is opened, because
+opening some devices has side effects, and again afterwards, because the path may have changed. Only regular files on a
+disk are accepted. No call blocks for ever, neither on a pipe without a writer nor on a network drive that does not
+respond.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from deforum_helpers.core.deadlines import within
+from deforum_helpers.core.files import messages
 
 Answer = TypeVar("Answer")
 
@@ -36,34 +37,34 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISBLK, "a device"),
 )
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
-# The file may be there and whole, and the same look may find it a moment later.
+# Errors that say nothing about the file; the same access may succeed a moment later.
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT})
 
 
 class UnusableFile(OSError):
-    """A path that names no file to be read.
+    """A path does not lead to a readable regular file.
 
     Args:
-        why: what is there, as the rest of a sentence: "is a device".
-        number: the system's, if it refused.
+        reason: a clause that continues the path: "is a device".
+        number: error number of the system, if it caused the error.
     """
 
-    def __init__(self, why: str, number: int | None = None) -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, reason: str, number: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.errno = number
 
     def __str__(self) -> str:
-        return self.why
+        return self.reason
 
     @property
     def absent(self) -> bool:
-        """Whether nothing is there."""
+        """Whether the path does not exist."""
         return self.errno in _ABSENT
 
     @property
     def passing(self) -> bool:
-        """Whether the same path may do later."""
+        """Whether the same path may be readable later."""
         return self.errno in _PASSING
 
 
@@ -71,11 +72,11 @@ def open_regular(path: str | Path, most_bytes: int | None = None) -> BinaryIO:
     """Open a file for reading.
 
     Args:
-        path: as a user gave it; links are followed.
-        most_bytes: size up to which a file is taken, None = any.
+        path: path from a user; links are followed.
+        most_bytes: largest size accepted, None = any.
 
     Raises:
-        UnusableFile: it is no ordinary file, too large, or cannot be opened; in words.
+        UnusableFile: it is not a regular file, is too large, or cannot be opened.
     """
     return in_time(LOOK_S, lambda: _opened(path, most_bytes))
 
@@ -91,7 +92,7 @@ def head_of(path: str | Path, count: int) -> bytes:
 
 
 def check_regular(path: str | Path, most_bytes: int | None = None) -> os.stat_result:
-    """Return what the system knows of a file that something else will open: another program, a library.
+    """Check a file that a library or another program will open, and return its status.
 
     Raises:
         UnusableFile: as `open_regular`.
@@ -105,7 +106,7 @@ def check_regular(path: str | Path, most_bytes: int | None = None) -> os.stat_re
 
 
 def is_regular(path: str | Path) -> bool:
-    """Tell whether `path` is an ordinary file; whether it can be opened is not tried."""
+    """Tell whether `path` is a regular file, without opening it."""
     try:
         in_time(LOOK_S, lambda: check_kind(os.stat(path)))
     except UnusableFile:
@@ -114,10 +115,10 @@ def is_regular(path: str | Path) -> bool:
 
 
 def check_folder(folder: Path) -> None:
-    """See that a folder that a library will read holds folders and ordinary files only.
+    """Check that a folder that a library will read contains only folders and regular files.
 
     Raises:
-        UnusableFile: something in it is neither, or cannot be looked at; its name stands in the words.
+        UnusableFile: an entry is neither, or cannot be checked; the message names it.
     """
 
     def look() -> None:
@@ -135,7 +136,7 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except UnusableFile as error:
-        raise UnusableFile(f"holds {path.name!r}, which {error}", error.errno) from None
+        raise UnusableFile(messages.UNUSABLE_CONTENT(name=path.name, reason=error), error.errno) from None
 
 
 def _opened(path: str | Path, most_bytes: int | None) -> BinaryIO:
@@ -143,7 +144,7 @@ def _opened(path: str | Path, most_bytes: int | None) -> BinaryIO:
     descriptor = os.open(path, _FLAGS)
     try:
         _check(os.fstat(descriptor), most_bytes)
-        if not os.fstat(descriptor).st_size:  # kernels say so of files without an end
+        if not os.fstat(descriptor).st_size:  # kernel files without an end report a size of 0
             return io.BytesIO()
         return os.fdopen(os.dup(descriptor), "rb")
     finally:
@@ -154,8 +155,8 @@ def _content(path: str | Path, most_bytes: int) -> bytes:
     with _opened(path, most_bytes) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        content = file.read(size + 1)  # room is made for what is asked for
-    if len(content) > most_bytes:  # it grows
+        content = file.read(size + 1)  # read() allocates the size that it is asked for
+    if len(content) > most_bytes:  # the file has grown
         raise _too_large(most_bytes)
     return content
 
@@ -166,18 +167,18 @@ def _head(path: str | Path, count: int) -> bytes:
 
 
 def check_kind(about: os.stat_result) -> None:
-    """See that what the system says of a path is said of an ordinary file.
+    """Check that a status belongs to a regular file on a disk.
 
     Raises:
-        UnusableFile: it is not; in words.
+        UnusableFile: it does not.
     """
     for is_kind, kind in _KINDS:
         if is_kind(about.st_mode):
-            raise UnusableFile(f"is {kind}, not a file")
+            raise UnusableFile(messages.WRONG_KIND(kind=kind))
     if not stat.S_ISREG(about.st_mode):
-        raise UnusableFile("is not a file")
+        raise UnusableFile(messages.NOT_REGULAR())
     if about.st_dev in _kernel_devices():
-        raise UnusableFile("is made up by the system, not a file of a disk")
+        raise UnusableFile(messages.KERNEL_FILE())
 
 
 def _check(about: os.stat_result, most_bytes: int | None) -> None:
@@ -188,7 +189,7 @@ def _check(about: os.stat_result, most_bytes: int | None) -> None:
 
 @lru_cache(maxsize=1)
 def _kernel_devices() -> frozenset[int]:
-    """Return the numbers of the file systems that hold no files: what a kernel tells and is told."""
+    """Return the device numbers of the kernel's virtual file systems."""
     numbers = {_device(folder) for folder in ("/proc", "/sys")}
     return frozenset(number for number in numbers if number is not None and number != _device("/"))
 
@@ -203,24 +204,24 @@ def _device(folder: str) -> int | None:
 def _too_large(most_bytes: int) -> UnusableFile:
     unit, name = (2**20, "MiB") if most_bytes % 2**20 == 0 else (10**6, "MB")
     size = f"{most_bytes / unit:g} {name}" if most_bytes >= unit else f"{most_bytes:,} bytes"
-    return UnusableFile(f"is larger than {size}", errno.EFBIG)
+    return UnusableFile(messages.TOO_LARGE(limit=size), errno.EFBIG)
 
 
 def in_time(seconds: float, call: Callable[[], Answer]) -> Answer:
-    """Return what a look at a file answers.
+    """Return the result of `call`, which accesses a file.
 
     Raises:
-        UnusableFile: the look took longer than `seconds`, or the system refused it; in words.
+        UnusableFile: the call took longer than `seconds`, or the system refused it.
     """
     try:
         return within(seconds, call)
     except UnusableFile:
         raise
     except TimeoutError:
-        raise UnusableFile("is on a drive that does not answer", errno.ETIMEDOUT) from None
-    except ValueError:  # a zero byte, or half a surrogate
-        raise UnusableFile("is no path", errno.EINVAL) from None
+        raise UnusableFile(messages.DRIVE_SILENT(), errno.ETIMEDOUT) from None
+    except ValueError:  # a zero byte or a lone surrogate
+        raise UnusableFile(messages.NOT_A_PATH(), errno.EINVAL) from None
     except OSError as error:
         if error.errno in _ABSENT:
-            raise UnusableFile("is not there", error.errno) from None
-        raise UnusableFile(f"cannot be read ({error.strerror or error})", error.errno) from None
+            raise UnusableFile(messages.ABSENT(), error.errno) from None
+        raise UnusableFile(messages.UNREADABLE(reason=error.strerror or error), error.errno) from None

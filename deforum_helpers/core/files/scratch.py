@@ -1,4 +1,4 @@
-"""Folders for what is temporary; those that a program left which was killed go at the next start."""
+"""Temporary folders; those that a killed process left behind are removed at the next start."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 
 from deforum_helpers.core.files.locks import FileLock, Locked, take
 
-FILM = "deforum-film-"
+VIDEO = "deforum-film-"
 FETCHED = "deforum-fetched-"
 DROPPED = "deforum-dropped-"
 CHECKS = "deforum-checks-"
-# Held by the program whose folder it is; no clock tells that from an abandoned one.
+# Locked by the process that owns the folder; the age of a folder would not tell whether it is in use.
 LOCK_NAME = "in-use"
 
 
 class ScratchFolder:
-    """A new folder in the system's folder of temporary files, at `path` until `remove`, or until nobody needs it.
+    """A new temporary folder at `path`, removed by `remove` or with this object.
 
     Args:
-        prefix: of its name, one of those here.
+        prefix: prefix of its name, one of the constants above.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be created.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -34,13 +34,13 @@ class ScratchFolder:
         self._end = weakref.finalize(self, _remove, self.path, lock)
 
     def remove(self) -> None:
-        """Remove the folder and all in it, once."""
+        """Remove the folder and its content; a second call does nothing."""
         self._end()
 
 
 def remove_abandoned() -> None:
-    """Remove the folders of programs that have ended; those of living ones, and of other users, stay."""
-    for prefix in (FILM, FETCHED, DROPPED, CHECKS):
+    """Remove the folders of processes that have ended, except those of other users."""
+    for prefix in (VIDEO, FETCHED, DROPPED, CHECKS):
         for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
             if not _ours(folder):
                 continue
@@ -52,11 +52,11 @@ def remove_abandoned() -> None:
 
 def _made(prefix: str) -> tuple[Path, FileLock | None]:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()  # the system may name it through a link
+        folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()  # its path may contain a link of the system
         try:
             return folder, take(folder / LOCK_NAME)
         except (FileNotFoundError, Locked):
-            continue  # a start elsewhere took it for an abandoned one, in the moment before it was locked
+            continue  # a process that started just now removed it as abandoned, before it was locked
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -1,4 +1,4 @@
-"""Network addresses of hosts, and which of them belong to the public network."""
+"""Network addresses of hosts, and the check that they are public."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TRANSLATED = (
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address belongs to the public network: not this machine, its neighbours or a way around."""
+    """Tell whether an address is public: not of this machine or its network, and not a translation of such a one."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
@@ -26,10 +26,10 @@ def is_public(address: Address) -> bool:
 
 
 def look_up(host: str, port: int) -> list[Address]:
-    """Return the addresses of a host by the system's look-up.
+    """Return the addresses of a host from the system's resolver.
 
     Raises:
-        OSError: it is not known.
+        OSError: the host is unknown.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]

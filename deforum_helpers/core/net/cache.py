@@ -1,4 +1,4 @@
-"""Files that were fetched, kept for the next check of the same settings as long as their servers allow it."""
+"""Cache of fetched files, for the next check of the same settings, as long as their servers allow."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from deforum_helpers.core.files.scratch import FETCHED, ScratchFolder
 
 MOST_BYTES = 256_000_000
 MOST_FILES = 64
-# Of a server that does not say how long its file holds: a tab checks at every change of a setting.
-UNTOLD_FRESH_S = 60.0
+# For a response without Cache-Control: the tab checks the settings after every change.
+DEFAULT_FRESH_S = 60.0
 LONGEST_FRESH_S = 3600.0
 
 RECORDS = "kept.db"
@@ -31,20 +31,20 @@ _COLUMNS = "file, size, url, conditions, fresh_until"
 _NEWEST = "(SELECT coalesce(max(used), 0) + 1 FROM kept)"
 _OF_KEY = "WHERE address = ? AND kind = ?"
 
-# Address and kind: what came as a picture never answers for a manifest.
+# Address and kind: a file fetched as an image is never used as a manifest.
 Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A file that was fetched.
+class CachedFile:
+    """A file in the cache.
 
     Args:
-        path: where it lies.
-        size: bytes.
-        url: where it came from at last, after any redirects.
-        conditions: headers that ask its server whether it has changed; empty where it told nothing to ask by.
-        fresh_until: until then, by the cache's clock, nobody is asked.
+        path: path of the file.
+        size: size in bytes.
+        url: final address, after any redirects.
+        conditions: request headers that ask the server whether the file has changed; empty if it sent no ETag or date.
+        fresh_until: time of the cache's clock until which the file is used without asking.
     """
 
     path: Path
@@ -55,15 +55,15 @@ class Kept:
 
 
 class FetchCache:
-    """Fetched files by address and kind, the ones that were not asked for longest going first.
+    """Fetched files by address and kind; the least recently used are evicted first.
 
-    For any thread, and for all programs that are given the same folder: what a check has fetched, the job finds there.
+    Threads and processes with the same folder share it, so a job uses the files that its check has fetched.
 
     Args:
-        most_bytes: what all of them take together.
-        most_files: how many there are.
-        clock: seconds that never go back, the same for every program of a machine.
-        folder: where they lie; by default a new folder of temporary files, made when it is needed.
+        most_bytes: largest total size.
+        most_files: largest number of files.
+        clock: monotonic seconds, the same for all processes of a machine.
+        folder: folder of the files; by default a new temporary folder, created when needed.
     """
 
     def __init__(
@@ -82,15 +82,15 @@ class FetchCache:
 
     @property
     def folder(self) -> Path:
-        """Where the files lie, for another program's cache."""
+        """The folder of the files, which another process's cache can share."""
         with self._lock:
             if self._folder is None:
                 self._scratch = ScratchFolder(FETCHED)
                 self._folder = self._scratch.path
             return self._folder
 
-    def find(self, key: Key) -> Kept | None:
-        """Return what is kept, which may have changed at its server; see `is_fresh`."""
+    def find(self, key: Key) -> CachedFile | None:
+        """Return the cached file, which may be outdated (see `is_fresh`), or None."""
         if self._folder is None:
             return None
         with suppress(sqlite3.Error, OSError), self._records() as records:
@@ -98,36 +98,36 @@ class FetchCache:
             if row is not None:
                 records.execute(f"UPDATE kept SET used = {_NEWEST} {_OF_KEY}", key)
                 name, size, url, conditions, fresh_until = row
-                return Kept(self.folder / name, size, url, json.loads(conditions), fresh_until)
+                return CachedFile(self.folder / name, size, url, json.loads(conditions), fresh_until)
         return None
 
-    def is_fresh(self, kept: Kept) -> bool:
-        """Whether a kept file may be used without asking its server."""
-        return self._clock() < kept.fresh_until
+    def is_fresh(self, cached: CachedFile) -> bool:
+        """Tell whether a cached file may be used without asking its server."""
+        return self._clock() < cached.fresh_until
 
-    def renew(self, key: Key, kept: Kept, headers: Message) -> None:
-        """Note that the server of a kept file said that it has not changed."""
+    def renew(self, key: Key, cached: CachedFile, headers: Message) -> None:
+        """Extend the validity of a cached file after its server has confirmed it as unchanged."""
         fresh_s = _fresh_s(headers)
         if fresh_s is None:
             return
         with suppress(sqlite3.Error, OSError), self._records() as records:
             change = f"UPDATE kept SET fresh_until = ? {_OF_KEY} AND file = ?"
-            records.execute(change, (self._clock() + fresh_s, *key, kept.path.name))
+            records.execute(change, (self._clock() + fresh_s, *key, cached.path.name))
 
     def keep(self, key: Key, file: Path, url: str, headers: Message) -> None:
-        """Keep a copy of a fetched file, unless its server forbids it; where there is no room for it, nothing is kept.
+        """Store a copy of a fetched file, unless its server forbids it or there is no room.
 
         Args:
-            key: what it was asked for by.
-            file: the fetched file; it stays.
-            url: where it came from at last.
-            headers: of the answer, without regard to case.
+            key: address and kind.
+            file: the fetched file, which stays.
+            url: final address, after any redirects.
+            headers: headers of the response; lookups ignore case.
         """
         fresh_s, size = _fresh_s(headers), file.stat().st_size
         conditions = _conditions(headers)
         if fresh_s is None or size > self._most_bytes or not (fresh_s or conditions):
             return
-        # A disk for temporary files that is full is no error: the file itself is there.
+        # A full disk for temporary files is not an error: the fetched file exists.
         with suppress(sqlite3.Error, OSError):
             path = self.folder / str(secrets.randbits(62))
             shutil.copyfile(file, path)
@@ -144,7 +144,7 @@ class FetchCache:
                 (self.folder / name).unlink(missing_ok=True)
 
     def _without_room(self, records: sqlite3.Connection) -> list[tuple[str]]:
-        """Forget the files for which there is no room, and return their names."""
+        """Delete the records of files beyond the limits, and return the names of the files."""
         gone: list[tuple[str]] = []
         left = self._most_bytes
         newest_first = records.execute("SELECT file, size FROM kept ORDER BY used DESC").fetchall()
@@ -157,23 +157,23 @@ class FetchCache:
 
     @contextmanager
     def _records(self) -> Iterator[sqlite3.Connection]:
-        """Give the list of the files, for one change that is made as a whole."""
+        """Yield the database for one transaction."""
         with closing(sqlite3.connect(self.folder / RECORDS, timeout=5)) as records, records:
-            records.execute("PRAGMA synchronous = OFF")  # nothing of it outlives the program
+            records.execute("PRAGMA synchronous = OFF")  # its content is temporary
             records.execute(_TABLE)
             yield records
 
 
 def _fresh_s(headers: Message) -> float | None:
-    """Return for how many seconds an answer may be used without asking again; None if it must not be kept."""
-    said = [part.strip().casefold() for part in (headers.get("Cache-Control") or "").split(",")]
-    if "no-store" in said or (headers.get("Vary") or "").strip() == "*":
+    """Return the seconds for which a response may be used without asking again; None if it must not be stored."""
+    directives = [part.strip().casefold() for part in (headers.get("Cache-Control") or "").split(",")]
+    if "no-store" in directives or (headers.get("Vary") or "").strip() == "*":
         return None
-    if any(part.partition("=")[0] == "no-cache" for part in said):
+    if any(part.partition("=")[0] == "no-cache" for part in directives):
         return 0.0
-    ages = [part.removeprefix("max-age=").strip('"') for part in said if part.startswith("max-age=")]
+    ages = [part.removeprefix("max-age=").strip('"') for part in directives if part.startswith("max-age=")]
     if not ages:
-        return UNTOLD_FRESH_S
+        return DEFAULT_FRESH_S
     age = (headers.get("Age") or "0").strip()
     return min(max(_seconds(ages[0]) - _seconds(age), 0.0), LONGEST_FRESH_S)
 
@@ -184,7 +184,9 @@ def _seconds(text: str) -> float:
 
 def _conditions(headers: Message) -> dict[str, str]:
     etag, modified = headers.get("ETag"), headers.get("Last-Modified")
-    asked = {"If-None-Match": etag, "If-Modified-Since": modified}
+    candidates = {"If-None-Match": etag, "If-Modified-Since": modified}
     return {
-        name: value for name, value in asked.items() if value and len(value) < 1000 and value.isprintable()
+        name: value
+        for name, value in candidates.items()
+        if value and len(value) < 1000 and value.isprintable()
     }

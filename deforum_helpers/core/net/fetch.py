@@ -1,9 +1,9 @@
-"""Files from http(s) addresses that strangers' settings name, fetched without becoming their way into this network.
+"""Guarded fetching of files from http(s) addresses in settings, which may come from an attacker.
 
-A host name is looked up once; only if every address it has is public is one of them connected to, so a second look-up
-cannot lead elsewhere. Redirects are followed by the same rules. Proxies, passwords in addresses and cookies are not
-used; time and size are bounded; what comes must say that it is of the kind wanted. What came before is kept as long
-as its server allows, and asked for anew only if it has changed.
+The addresses must not give access to this machine or its network. A host name is resolved once, and only if all of its
+addresses are public is one of them contacted, so a second resolution cannot lead elsewhere. Redirects follow the same
+rules. Proxies, passwords in addresses and cookies are not used; time and size are limited; the content
+type must fit. Fetched files are cached as long as their servers allow, and then fetched again only if changed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from typing import BinaryIO, Literal
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from deforum_helpers.core.deadlines import within
-from deforum_helpers.core.errors import Problem, SettingsError, lacking
+from deforum_helpers.core.errors import Problem, SettingsError, exhausted_resource
+from deforum_helpers.core.net import messages
 from deforum_helpers.core.net.addresses import Address, is_public, look_up
-from deforum_helpers.core.net.cache import FetchCache, Kept
+from deforum_helpers.core.net.cache import CachedFile, FetchCache
 
 Kind = Literal["image", "audio", "video", "json"]
 
@@ -37,14 +38,14 @@ MOST_REDIRECTS = 5
 MOST_URL_CHARACTERS = 4000
 CHUNK_BYTES = 64 * 1024
 
-# Servers that do not know better say octet-stream; what the bytes are is seen when they are read.
-_UNTOLD = ("application/octet-stream", "binary/octet-stream", "")
+# Servers without a better type send octet-stream; the content itself is checked when it is read.
+_UNSPECIFIED = ("application/octet-stream", "binary/octet-stream", "")
 _ANIMATIONS = ("image/gif", "image/webp", "image/avif", "image/apng", "image/png")
 TYPES: dict[Kind, tuple[str, ...]] = {
-    "image": ("image/", *_UNTOLD),
-    "audio": ("audio/", "video/", "application/ogg", *_UNTOLD),
-    "video": ("video/", "application/mp4", "application/ogg", *_ANIMATIONS, *_UNTOLD),
-    "json": ("application/json", "text/json", "text/plain", *_UNTOLD),
+    "image": ("image/", *_UNSPECIFIED),
+    "audio": ("audio/", "video/", "application/ogg", *_UNSPECIFIED),
+    "video": ("video/", "application/mp4", "application/ogg", *_ANIMATIONS, *_UNSPECIFIED),
+    "json": ("application/json", "text/json", "text/plain", *_UNSPECIFIED),
 }
 _BUSY = (408, 425, 429)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -60,12 +61,12 @@ class Fetcher:
     """Fetches files from http(s) addresses.
 
     Args:
-        look_up: gives the addresses of a host and port.
-        allowed: which addresses may be connected to.
-        largest_bytes: bound of a file.
-        longest_s: bound of the whole fetch, seconds.
-        tls: context of https; by default one that checks certificates.
-        cache: what was fetched before; every server has one.
+        look_up: resolves a host and port to addresses.
+        allowed: tells whether an address may be contacted.
+        largest_bytes: largest size of a file.
+        longest_s: time limit of a whole fetch, in seconds.
+        tls: TLS context; by default one that checks certificates.
+        cache: cache of fetched files; each server has one.
     """
 
     look_up: Callable[[str, int], list[Address]] = look_up
@@ -80,12 +81,12 @@ class Fetcher:
 
         Args:
             url: http(s) address.
-            kind: what it has to be.
-            target: path of a file that does not exist; it is removed again when the fetch fails.
-            setting: name of the setting that names it, for the error.
+            kind: kind of file that is expected.
+            target: path of a new file; removed again if the fetch fails.
+            setting: name of the setting with the address, for the error.
 
         Raises:
-            SettingsError: it cannot or must not be fetched, in one sentence.
+            SettingsError: the file cannot or must not be fetched.
         """
         try:
             with target.open("xb") as file:
@@ -98,15 +99,15 @@ class Fetcher:
             raise
 
     def _write(self, file: BinaryIO, target: Path, url: str, kind: Kind) -> None:
-        """Write what is kept of `url`, or what its server answers."""
-        kept, key = self.cache.find((url, kind)), (url, kind)
-        if kept is not None and self.cache.is_fresh(kept) and _copied(kept, file):
+        """Write the cached file of `url`, or the response of its server."""
+        cached, key = self.cache.find((url, kind)), (url, kind)
+        if cached is not None and self.cache.is_fresh(cached) and _copied(cached, file):
             return
         ends_at = time.monotonic() + self.longest_s
-        with self._answer(url, ends_at, kept) as (response, last_url):
+        with self._response(url, ends_at, cached) as (response, last_url):
             unchanged = response.status == http.HTTPStatus.NOT_MODIFIED
-            if unchanged and kept is not None and last_url == kept.url and _copied(kept, file):
-                self.cache.renew(key, kept, response.headers)
+            if unchanged and cached is not None and last_url == cached.url and _copied(cached, file):
+                self.cache.renew(key, cached, response.headers)
                 return
             for chunk in self._body(response, kind, ends_at):
                 file.write(chunk)
@@ -114,27 +115,27 @@ class Fetcher:
             self.cache.keep(key, target, last_url, response.headers)
 
     @contextmanager
-    def _answer(
-        self, url: str, ends_at: float, kept: Kept | None
+    def _response(
+        self, url: str, ends_at: float, cached: CachedFile | None
     ) -> Iterator[tuple[http.client.HTTPResponse, str]]:
-        """Give the answer after any redirects, and where it came from."""
+        """Yield the response after any redirects, and its address."""
         for _ in range(MOST_REDIRECTS + 1):
-            conditions = kept.conditions if kept is not None and kept.url == url else {}
-            with self._asked(url, ends_at, conditions) as response:
+            conditions = cached.conditions if cached is not None and cached.url == url else {}
+            with self._requested(url, ends_at, conditions) as response:
                 if response.status not in _REDIRECTS:
                     yield response, url
                     return
                 url = urljoin(url, response.headers.get("Location", ""))
-        raise _Refused("it is redirected too often")
+        raise _Refused(messages.TOO_MANY_REDIRECTS())
 
     @contextmanager
-    def _asked(
+    def _requested(
         self, url: str, ends_at: float, conditions: Mapping[str, str]
     ) -> Iterator[http.client.HTTPResponse]:
-        """Give the answer of the server of `url`; the connection is cut when the time is over."""
+        """Yield the response of the server of `url`; the connection is closed when the time is up."""
         parts, host, port = _parts(url)
         line = socket.create_connection((str(self._address(host, port, ends_at)), port), _left(ends_at))
-        # TLS takes the line over into a socket of its own: what is cut is the one of the moment.
+        # TLS wraps the socket in a new one, so the timer closes the one that is current.
         watch = threading.Timer(_left(ends_at), lambda: _cut(line))
         watch.daemon = True
         watch.start()
@@ -144,7 +145,7 @@ class Fetcher:
                 tls = self.tls or ssl.create_default_context()
                 connection = http.client.HTTPSConnection(host, port, context=tls)
                 line = tls.wrap_socket(line, server_hostname=host, do_handshake_on_connect=False)
-                _left(ends_at)  # the time may have been over in between
+                _left(ends_at)  # the time may have run out in between
                 line.do_handshake()
             else:
                 connection = http.client.HTTPConnection(host, port)
@@ -154,37 +155,37 @@ class Fetcher:
             with contextlib.closing(connection.getresponse()) as response:
                 yield response
         except (OSError, http.client.HTTPException):
-            _left(ends_at)  # a line that was cut because the time is over says so
+            _left(ends_at)  # reports a connection that the timer closed as too slow
             raise
         finally:
             watch.cancel()
             line.close()
 
     def _address(self, host: str, port: int, ends_at: float) -> Address:
-        """Return the address of a host; one that is not public spoils all."""
+        """Return an address of a host, whose addresses must all be public."""
         try:
             addresses = within(_left(ends_at), lambda: self.look_up(host, port))
         except TimeoutError:
-            raise _Refused("it takes too long", passing=True) from None
+            raise _Refused(messages.TOO_SLOW(), passing=True) from None
         except (OSError, UnicodeError, ValueError):
             addresses = []
         if not addresses:
-            raise _Refused("its host is not known", passing=True)
+            raise _Refused(messages.UNKNOWN_HOST(), passing=True)
         if not all(self.allowed(address) for address in addresses):
-            raise _Refused("its host is not on the public network")
+            raise _Refused(messages.PRIVATE_HOST())
         return addresses[0]
 
     def _body(self, response: http.client.HTTPResponse, kind: Kind, ends_at: float) -> Iterator[bytes]:
         if response.status != 200:
             busy = response.status in _BUSY or response.status >= 500
-            raise _Refused(f"the server answers {response.status}", passing=busy)
-        told = response.headers.get("Content-Type", "").partition(";")[0].strip().casefold()
+            raise _Refused(messages.BAD_STATUS(status=response.status), passing=busy)
+        found = response.headers.get("Content-Type", "").partition(";")[0].strip().casefold()
         if not any(
-            told == known or (known.endswith("/") and told.startswith(known)) for known in TYPES[kind]
+            found == known or (known.endswith("/") and found.startswith(known)) for known in TYPES[kind]
         ):
-            raise _Refused(f"what is there is {told[:60]!r}, not {kind}")
+            raise _Refused(messages.WRONG_TYPE(found=found[:60], kind=kind))
         if response.headers.get("Content-Encoding", "identity").casefold() != "identity":
-            raise _Refused("the server packs what it sends")
+            raise _Refused(messages.COMPRESSED())
         if (response.length or 0) > self.largest_bytes:
             raise _Refused(self._too_large())
         size = 0
@@ -196,19 +197,19 @@ class Fetcher:
             yield chunk
         _left(ends_at)
         if response.length:
-            raise _Refused("the connection ended early", passing=True)
+            raise _Refused(messages.CUT_SHORT(), passing=True)
         if not size:
-            raise _Refused("what is there is empty")
+            raise _Refused(messages.EMPTY())
 
     def _too_large(self) -> str:
-        return f"what is there is larger than {self.largest_bytes / 1e6:g} MB"
+        return messages.TOO_LARGE(limit=self.largest_bytes / 1e6)
 
 
 class _Refused(Exception):
-    """Why an address is not fetched, as the rest of a sentence; `passing`: it may be fetched later."""
+    """An address is not fetched; the reason is a clause. `passing`: a later fetch may succeed."""
 
-    def __init__(self, why: str, *, passing: bool = False) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, *, passing: bool = False) -> None:
+        super().__init__(reason)
         self.passing = passing
 
 
@@ -217,26 +218,26 @@ _KEPT = "/%:=&?~+!$,;'@()*[]"
 
 
 def _parts(url: str) -> tuple[SplitResult, str, int]:
-    """Take an address apart: the whole, its host and its port."""
+    """Split an address into its parts, its host and its port."""
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
-        raise _Refused("it is no proper address") from None
+        raise _Refused(messages.INVALID_ADDRESS()) from None
     if parts.scheme not in ("http", "https") or len(url) > MOST_URL_CHARACTERS:
-        raise _Refused("only http and https addresses are fetched")
+        raise _Refused(messages.WRONG_SCHEME())
     if parts.username is not None or parts.password is not None:
-        raise _Refused("addresses with a name and password are not fetched")
+        raise _Refused(messages.ADDRESS_WITH_LOGIN())
     if not parts.hostname:
-        raise _Refused("it names no host")
+        raise _Refused(messages.NO_HOST())
     return parts, parts.hostname, port
 
 
 def _left(ends_at: float) -> float:
-    """Return the seconds that are left."""
+    """Return the seconds left; refuses if there are none."""
     left = ends_at - time.monotonic()
     if left <= 0:
-        raise _Refused("it takes too long", passing=True)
+        raise _Refused(messages.TOO_SLOW(), passing=True)
     return left
 
 
@@ -247,10 +248,10 @@ def _cut(line: socket.socket) -> None:
         )  # TLS' own would end its session, which another thread reads
 
 
-def _copied(kept: Kept, file: BinaryIO) -> bool:
-    """Write a kept file to `file`; False where it has just gone for want of room, and nothing is written."""
+def _copied(cached: CachedFile, file: BinaryIO) -> bool:
+    """Copy a cached file to `file`; returns False, with nothing written, if it was just evicted."""
     try:
-        with kept.path.open("rb") as content:
+        with cached.path.open("rb") as content:
             shutil.copyfileobj(content, file)
     except FileNotFoundError:
         return False
@@ -261,14 +262,14 @@ def _reason(error: Exception) -> str:
     if isinstance(error, _Refused):
         return str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "the server's certificate is not valid"
+        return messages.BAD_CERTIFICATE()
     if isinstance(error, TimeoutError):
-        return "it takes too long"
-    if lack := lacking(error):
-        return f"the system has no more {lack}"
+        return messages.TOO_SLOW()
+    if resource := exhausted_resource(error):
+        return messages.RESOURCE_EXHAUSTED(resource=resource)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "the disk for temporary files is full"
-    return "the server cannot be reached or does not speak http"
+        return messages.TEMPORARY_DISK_FULL()
+    return messages.UNREACHABLE()
 
 
 def _passes(error: Exception) -> bool:
@@ -280,6 +281,6 @@ def _passes(error: Exception) -> bool:
 
 def _problem(setting: str, url: str, reason: str, *, passing: bool) -> SettingsError:
     shown = repr(url if len(url) <= 120 else url[:119] + "…")
-    message = f"{setting} names the address {shown}, but {reason}; give another address or a local file."
+    message = messages.NOT_FETCHED(setting=setting, address=shown, reason=reason)
     allowed = "a public http(s) address, or a local file"
     return SettingsError([Problem(message, setting, found=shown, allowed=allowed, passing=passing)])

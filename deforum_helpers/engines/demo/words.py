@@ -7,11 +7,6 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pkgutil import get_data
 
-ABILITY = (
-    "The built-in model draws landscapes only: mountains, hills, forests, lakes, rivers, waterfalls, coasts, oceans, "
-    "islands, deserts, canyons, volcanoes, fields, snow, villages, cities, reefs and alien worlds, at any time of day, "
-    "in any season and weather, as a photo or in a dozen styles of painting."
-)
 # Words that no text needs to explain: they name nothing.
 _GRAMMAR = """
 above and are around before behind below beneath beside between beyond both break but can down each few for from has

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from deforum_helpers.core.errors import NotFinite
+from deforum_helpers.engines import messages
 from deforum_helpers.image.types import Image
 
 
@@ -95,10 +96,7 @@ class Autoencoder:
         scaled = (latents / scale + shift).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
         pictures = self.vae.decode(scaled, return_dict=False)[0].float()
         if not bool(torch.isfinite(pictures).all()):
-            raise NotFinite(
-                "The picture came out as NaN: the latents or the VAE ran over in half precision; choose a "
-                "VAE made for half precision, lower the CFG scale, or run the model in float32."
-            )
+            raise NotFinite(messages.NOT_FINITE())
         return (pictures / 2 + 0.5).clamp(0, 1)
 
 

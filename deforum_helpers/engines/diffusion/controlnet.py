@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from deforum_helpers.controlnet.messages import CONTROL_NETS_UNSUPPORTED
 from deforum_helpers.controlnet.model_files import (
-    WRONG_CHECKPOINT,
     ControlModel,
     control_folders,
     control_model,
@@ -21,6 +21,7 @@ from deforum_helpers.controlnet.model_files import (
 )
 from deforum_helpers.controlnet.preprocessors import FITS, Look, Preprocessors
 from deforum_helpers.core.errors import ModelError
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import Control, GenerateRequest
 from deforum_helpers.engines.diffusion.autoencoder import Canvas
 from deforum_helpers.engines.diffusion.control_residuals import Unit, steering_at, unit_of
@@ -75,9 +76,7 @@ def _read(model: ControlModel, unet: Any) -> Any:
     except LOAD_ERRORS as error:
         raise unloadable(f"ControlNet {name!r}", error) from error
     if tuple(network.config.block_out_channels) != tuple(unet.config.block_out_channels):
-        raise ModelError(
-            f"The ControlNet {name!r} has other layers than the checkpoint; use one made for its kind."
-        )
+        raise ModelError(messages.CONTROL_NET_LAYERS(name=name))
     network.eval().requires_grad_(False)
     channels_last(network)
     return network
@@ -163,7 +162,7 @@ class ControlUnits:
         """
         controls = tuple(control for control in request.controls if control.weight != 0)
         if controls and not isinstance(model.family, StableDiffusion):
-            raise ModelError(WRONG_CHECKPOINT)
+            raise ModelError(CONTROL_NETS_UNSUPPORTED())
         units = tuple(self._unit(model, control, canvas, checkpoint) for control in controls)
         try:
             yield units

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from deforum_helpers.core.errors import ModelError
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import KohyaHRFix
 
 Size = tuple[int, int]
@@ -38,10 +39,7 @@ def hrfix_applied(network: Any, fix: KohyaHRFix | None) -> Iterator[None]:
         return
     blocks = [layers for stage in network.down_blocks for layers in _input_blocks(stage)]
     if fix.block_number > len(blocks):
-        raise ModelError(
-            f"kohya_hrfix_block_number is {fix.block_number}, but the model's U-Net has {len(blocks)} blocks; "
-            f"choose 1 to {len(blocks)}."
-        )
+        raise ModelError(messages.HRFIX_BLOCK(found=fix.block_number, blocks=len(blocks)))
     patch = _Patch(fix, tuple(type(layers[0]).__name__ == "Downsample2D" for layers in blocks))
     with ExitStack() as stack:
         hooks = [network.register_forward_pre_hook(patch.begin, with_kwargs=True)]

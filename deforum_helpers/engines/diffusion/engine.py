@@ -11,6 +11,7 @@ import torch
 
 from deforum_helpers.core.errors import OutOfMemory
 from deforum_helpers.core.files.regular import is_regular
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.diffusion import NAME
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas, without_autoencoder_loss
@@ -82,20 +83,17 @@ class DiffusionEngine:
         checkpoint = self._describe(request.checkpoint)
         flow = checkpoint.kind in ("sd3", "flux")
         sampler, _ = split_sampler(request.sampler, request.scheduler)
-        found = []
+        found: list[str] = []
         if request.eta is not None and SAMPLERS[sampler].eta is None:
-            found.append(f"The sampler {sampler!r} has no free eta; {request.eta:g} is not used.")
+            found.append(messages.ETA_UNUSED(sampler=sampler, eta=request.eta))
         if request.noise_source == "inverted" and SAMPLERS[sampler].kind == "consistency":
-            found.append(
-                f"The sampler {sampler!r} adds new noise at each step, which replaces the frame's own; "
-                "noise_source inverted works with all other samplers."
-            )
+            found.append(messages.INVERSION_OVERWRITTEN(sampler=sampler))
         if flow and request.tiling:
-            found.append("Tiling has no effect on the network of SD3 and Flux models.")
+            found.append(messages.TILING_UNUSED())
         if flow and request.freeu is not None:
-            found.append("FreeU has no effect on SD3 and Flux models.")
+            found.append(messages.FREEU_UNUSED())
         if flow and request.kohya_hrfix is not None:
-            found.append("Kohya HRFix has no effect on SD3 and Flux models.")
+            found.append(messages.HRFIX_UNUSED())
         return tuple(found)
 
     @contextmanager
@@ -267,7 +265,4 @@ def _memory_errors_named(request: GenerateRequest) -> Iterator[None]:
 
 
 def _out_of_memory(request: GenerateRequest) -> OutOfMemory:
-    return OutOfMemory(
-        f"The memory did not suffice for a picture of {request.width_px}x{request.height_px}; "
-        "choose a smaller width and height, or close other programs."
-    )
+    return OutOfMemory(messages.OUT_OF_MEMORY(width_px=request.width_px, height_px=request.height_px))

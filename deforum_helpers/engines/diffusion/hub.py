@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deforum_helpers.core.errors import DiskFull, DownloadFailed, ModelError
+from deforum_helpers.engines import messages
 
 _log = logging.getLogger(__name__)
 
@@ -33,14 +34,10 @@ def fetched(hub_id: str, patterns: Sequence[str]) -> Path:
     except expected as error:
         _log.warning("The model %s cannot be downloaded.", hub_id, exc_info=error)
         if isinstance(error, _lasting_errors()):
-            raise ModelError(
-                f"The model {hub_id!r} cannot be downloaded; check its name, and that it is open to everybody."
-            ) from error
+            raise ModelError(messages.HUB_MODEL_REFUSED(hub_id=hub_id)) from error
         if getattr(error, "errno", None) == errno.ENOSPC:
-            raise DiskFull(f"The disk is full: the model {hub_id!r} needs more space; free some.") from error
-        raise DownloadFailed(
-            f"The model {hub_id!r} cannot be downloaded now; check the network, or give a local folder."
-        ) from error
+            raise DiskFull(messages.HUB_DISK_FULL(hub_id=hub_id)) from error
+        raise DownloadFailed(messages.HUB_UNREACHABLE(hub_id=hub_id)) from error
 
 
 def _lasting_errors() -> tuple[type[Exception], ...]:

@@ -13,6 +13,7 @@ import torch
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import is_regular
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
@@ -183,9 +184,7 @@ def _parts_of_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 def unloadable(what: str, error: Exception) -> ModelError:
     """Return the error for a person; what the library said, paths included, goes to the log."""
     _log.warning("The %s cannot be loaded.", what, exc_info=error)
-    return ModelError(
-        f"The {what} cannot be loaded: the file is damaged or its weights do not fit its configuration; fetch it again."
-    )
+    return ModelError(messages.MODEL_DAMAGED(model=what))
 
 
 def scheduler_config(folder: Path) -> dict[str, Any]:
@@ -297,9 +296,7 @@ def _config_folder(path: Path, allow_download: bool) -> Path:
         )
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"The file {path.name!r} holds weights alone, and the configuration of its family ({hub_id}) is not on "
-            "this machine; start once with --allow-download, or put the model_index.json, configurations and "
-            f"tokenizers of that model into a folder {beside.name!r} beside the file."
+            messages.CONFIGURATION_MISSING(file=path.name, hub_id=hub_id, folder=beside.name)
         ) from error
     return Path(folder)
 

@@ -12,6 +12,7 @@ from typing import Any
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import UnusableFile, check_regular
 from deforum_helpers.core.optional import require
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     PIPELINE_OF,
@@ -77,7 +78,7 @@ def _usable(name: str, path: Path) -> Path:
     try:
         check_regular(path)
     except UnusableFile as error:
-        raise ModelError(f"The LoRA {name!r} {error}; put its .safetensors file there.") from error
+        raise ModelError(messages.LORA_UNUSABLE(name=name, reason=error)) from error
     return path
 
 
@@ -94,7 +95,7 @@ def _load(pipeline: Any, name: str, path: Path) -> None:
             pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=_adapter(name))
     except LOAD_ERRORS as error:
         _log.warning("The LoRA %s cannot be loaded.", name, exc_info=error)
-        raise ModelError(f"The LoRA {name!r} does not fit this model; use one made for its kind.") from error
+        raise ModelError(messages.LORA_MISFIT(name=name)) from error
 
 
 def _set_weights(pipeline: Any, loras: tuple[Lora, ...]) -> None:

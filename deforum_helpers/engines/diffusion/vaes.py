@@ -10,6 +10,7 @@ import torch
 from deforum_helpers.core.bounded_json import MOST_BYTES
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import is_regular, read_regular
+from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     dtype_argument,
@@ -43,15 +44,14 @@ def load_vae(path: Path, own: Any, device: torch.device) -> Any:
             elif path.suffix == ".safetensors" and is_regular(path):
                 vae = _from_file(path, own)
             else:
-                raise ModelError(
-                    f"The VAE {path.name!r} was not found; allowed are a diffusers folder and a .safetensors file."
-                )
+                raise ModelError(messages.VAE_NOT_FOUND(name=path.name))
     except LOAD_ERRORS as error:
         raise unloadable(f"VAE {path.name!r}", error) from error
     if vae.config.latent_channels != own.config.latent_channels:
         raise ModelError(
-            f"The VAE {path.name!r} has {vae.config.latent_channels} latent channels; "
-            f"this checkpoint has {own.config.latent_channels}."
+            messages.VAE_MISFIT(
+                name=path.name, found=vae.config.latent_channels, expected=own.config.latent_channels
+            )
         )
     prepare_vae(vae, device)
     return vae

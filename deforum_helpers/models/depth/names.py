@@ -106,7 +106,7 @@ def depth_name(name: str) -> DepthName:
 def serve(name: str, available: Collection[str]) -> tuple[str, str | None]:
     """Return the family that serves a depth_algorithm, and a warning when it is not the one asked for.
 
-    serve("AdaBins", ("demo", "plane")) is ("demo", "depth_algorithm 'AdaBins' ... serves instead.").
+    serve("AdaBins", ("demo", "plane")) is ("demo", "depth_algorithm 'AdaBins' is not available ...").
 
     Args:
         name: value of depth_algorithm.
@@ -120,9 +120,7 @@ def serve(name: str, available: Collection[str]) -> tuple[str, str | None]:
         return family, None
     server = next((other for other in NEAREST_FAMILIES[family] if other in available), "plane")
     cure = f" (to have it, fetch {HUB_IDS[family]} into the Hugging Face cache)" if family in HUB_IDS else ""
-    return server, (
-        f"depth_algorithm {name!r} is not available here{cure}; {DESCRIPTIONS[server]} serves instead."
-    )
+    return server, messages.DEPTH_MODEL_SUBSTITUTED(name=name, cure=cure, model=DESCRIPTIONS[server])
 
 
 def second_family(name: str, available: Collection[str]) -> str | None:

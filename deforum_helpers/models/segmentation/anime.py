@@ -6,13 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.core.optional import require
+from deforum_helpers.models import messages
 from deforum_helpers.models.weights.files import hub_file, models_folder
 
 Grey: TypeAlias = npt.NDArray[np.uint8]
@@ -32,9 +32,9 @@ def network_file() -> Path | None:
 def missing_feature() -> str | None:
     """Return why figures cannot be found here, with the line that mends it, or None."""
     if find_spec("onnxruntime") is None:
-        return f"it needs the package 'onnxruntime', which is not installed; install it with: {INSTALL}"
+        return messages.ANIME_NEEDS_ONNXRUNTIME(install=INSTALL)
     if network_file() is None:
-        return f"it needs the file {FILE}, which is not on this machine; fetch it with: hf download {HUB_ID} {FILE}"
+        return messages.ANIME_MODEL_MISSING(file=FILE, hub_id=HUB_ID)
     return None
 
 
@@ -51,6 +51,8 @@ class FigureFinder:
 
     def find(self, rgb_u8: Grey) -> Grey:
         """Return (H, W) uint8, 255 where a figure of the picture (H, W, 3) is."""
+        import cv2  # checks of a tool do without it
+
         height_px, width_px = rgb_u8.shape[:2]
         scale = SIDE_PX / max(height_px, width_px)
         tall, wide = max(1, round(height_px * scale)), max(1, round(width_px * scale))
@@ -72,9 +74,9 @@ def load_finder() -> FigureFinder:
     onnxruntime = require("onnxruntime", "Anime Remove Background", INSTALL)
     path = network_file()
     if path is None:
-        raise ModelError(f"Anime Remove Background: {missing_feature()}.")
+        raise ModelError(messages.ANIME_UNAVAILABLE(reason=missing_feature()))
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no base of their own
-        raise ModelError(f"The network {path.name} cannot be read; fetch it anew.") from error
+        raise ModelError(messages.ANIME_MODEL_BROKEN(file=path.name)) from error
     return FigureFinder(session)

@@ -100,7 +100,7 @@ def make_finder(purpose: Purpose, device: torch.device | str) -> Finder:
     missing = missing_feature(purpose)
     folder = model_folder(purpose)
     if missing is not None or folder is None:
-        raise MissingFeature(f"{missing}.")
+        raise MissingFeature(messages.SEGMENTATION_UNAVAILABLE(reason=missing))
     transformers = require("transformers", WRITTEN[purpose], "pip install transformers")
     from safetensors import SafetensorError  # comes with transformers
 

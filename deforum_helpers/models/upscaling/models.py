@@ -12,6 +12,7 @@ from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.registry import choose
 from deforum_helpers.image.convert import clamp_pixels, from_pixels, pixels
 from deforum_helpers.image.types import Image
+from deforum_helpers.models import messages
 from deforum_helpers.models.upscaling.names import FACTORS, missing_feature, network, times_larger
 from deforum_helpers.models.weights.ncnn import Check, Graph, read_graph, unchecked
 
@@ -51,7 +52,7 @@ def make_upscaler(
         return Lanczos(times_larger(factor))
     files = network(model, factor)
     if files is None:
-        raise ModelError(f"{missing_feature(model, factor)}.")
+        raise ModelError(messages.UPSCALER_UNAVAILABLE(reason=missing_feature(model, factor)))
     return NetworkUpscaler(model, read_graph(files, device, check), times_larger(factor), device)
 
 

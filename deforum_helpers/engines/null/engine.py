@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deforum_helpers.core.errors import RenderError
-from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine, Engine, GenerateRequest
+from deforum_helpers.engines import messages
+from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.null import NAME
 
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
@@ -25,7 +27,7 @@ _GRID_PX = 32
 class NullEngine:
     """Draws `draw_chart` for text to image and returns the init image of image to image, exactly."""
 
-    name = "null"
+    name = NAME
 
     def __init__(self, device: str | None = None) -> None:
         import torch
@@ -45,8 +47,9 @@ class NullEngine:
             return _chart(request.seed, request.width_px, request.height_px).to(self.device)
         if tuple(image.shape) != (3, request.height_px, request.width_px):
             raise RenderError(
-                f"The init image has the shape {tuple(image.shape)}; "
-                f"(3, {request.height_px}, {request.width_px}) was asked for."
+                messages.INIT_IMAGE_SIZE(
+                    found=tuple(image.shape), height_px=request.height_px, width_px=request.width_px
+                )
             )
         return image
 
@@ -58,25 +61,6 @@ class NullEngine:
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
         """No request surprises an engine without a model."""
         return ()
-
-
-def _make(checkpoint: str | None, allow_download: bool, device: str | None) -> Engine:
-    return NullEngine(device)
-
-
-_NO_MODEL = "the engine without a model passes init images on as they are"
-NULL = DeclaredEngine(
-    name=NullEngine.name,
-    title="the engine without a model",
-    make=_make,
-    abilities=Abilities(
-        lacks=NO_FACES,
-        unread={
-            "noise_source": f"noise_source has no effect: {_NO_MODEL}.",
-            "autoencoder_correction": f"autoencoder_correction has no effect: {_NO_MODEL}.",
-        },
-    ),
-)
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,45 @@
+"""Messages of the program `deforum` and of its commands that need no server."""
+
+from __future__ import annotations
+
+from deforum_helpers.core.messages import Message
+
+# The program
+UNKNOWN_COMMAND = Message("unknown_command", "unknown command {command!r}; {advice}")
+DID_YOU_MEAN = Message("similar_names", "did you mean {names}?")
+SEE_HELP = Message("see_help", "`{program} --help` lists all commands.")
+PACKAGE_NOT_INSTALLED = Message(
+    "command_package_missing",
+    "The package {package} is not installed for {python}; `python webui.py` makes the folder venv with all packages, "
+    "whose Python is venv/bin/python (Windows: venv\\Scripts\\python).",
+)
+INTERRUPTED = Message("command_interrupted", "Stopped before anything was rendered.")
+
+# Settings and engine
+CKPT_MISSING = Message(
+    "ckpt_option_missing",
+    "The engine {engine!r} needs --ckpt with a diffusers folder or a .safetensors file.",
+)
+SET_OPTION = Message("set_option", "--set {name}: this is a host option, not a setting; use --option.")
+SET_UNKNOWN = Message("set_unknown", "--set {name}: unknown setting; {advice}")
+SEE_SETTINGS = Message("see_settings", "docs/settings.md lists all settings.")
+CHANGE_WITHOUT_NAME = Message("change_without_name", "{flag} is {found!r}; expected NAME=VALUE.")
+PROBLEM_COUNT = Message("file_problem_count", "{path}: {count} problem{plural}")
+
+# plot
+NOT_A_SCHEDULE = Message(
+    "not_a_schedule", "--schedules: {name!r} is not a schedule of numbers; expected one of {allowed}."
+)
+PLOT_NOT_WRITTEN = Message("plot_not_written", "{path} cannot be written ({reason}); choose another --out.")
+
+# run
+STOPPING = Message("run_stopping", "Stopping at the next frame; press Ctrl-C again to stop at once.")
+STOPPED_AT_ONCE = Message(
+    "run_stopped_at_once", "The run was stopped and can be resumed from its last saved frame."
+)
+PARKED_RUN = Message("run_parked_by_command", "Parked after {frames} frames. Continue with: {command}")
+STOPPED_TOO_EARLY = Message(
+    "run_stopped_too_early", "Stopped before the first frame; run the same command to start again."
+)
+FILES_LEFT = Message("files_not_started", "Not started: {files}")
+RUN_FAILED = Message("file_run_failed", "{path}: {error}")

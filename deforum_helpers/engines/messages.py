@@ -1,0 +1,112 @@
+"""Messages about engines: their abilities, requests, and loading what they generate with."""
+
+from __future__ import annotations
+
+from deforum_helpers.core.messages import Message
+
+# Abilities: what an engine lacks, ignores or can generate
+NO_FACE_RESTORATION = Message(
+    "no_face_restoration", "Only WebUIs restore faces; Deforum's own engines do not."
+)
+WEBUI_CANNOT_INVERT = Message(
+    "webui_cannot_invert",
+    "noise_source is 'inverted', but inversion is not available with a WebUI's model; frames get new noise.",
+)
+WEBUI_CANNOT_CORRECT = Message(
+    "webui_cannot_correct",
+    "autoencoder_correction has no effect in a WebUI, which runs its own autoencoder.",
+)
+NULL_IGNORES = Message(
+    "null_engine_ignores",
+    "{setting} has no effect: the engine without a model returns init images unchanged.",
+)
+DEMO_CONTROLNET = Message("demo_has_no_controlnets", "the built-in model has no ControlNets")
+DEMO_GENERATES = Message(
+    "demo_generates",
+    "The built-in model generates landscapes only: mountains, hills, forests, lakes, rivers, waterfalls, coasts, "
+    "oceans, islands, deserts, canyons, volcanoes, fields, snow, villages, cities, reefs and alien worlds, at any time "
+    "of day, in any season and weather, as a photo or in a dozen styles of painting.",
+)
+
+# Warnings before a run
+DEMO_UNKNOWN_WORDS = Message(
+    "demo_unknown_words",
+    "The built-in model generates landscapes only and does not know these words of the prompts: {words}{more}.",
+)
+DEMO_UNKNOWN_SUBJECT = Message(
+    "demo_unknown_subject",
+    "The prompt of frame {frames} names nothing that the built-in model can generate; name a scene such as mountains, "
+    "forest, lake, ocean, desert or city, or render with another model (--ckpt).",
+)
+ETA_UNUSED = Message("eta_unused", "The sampler {sampler!r} has no adjustable eta; {eta:g} is not used.")
+INVERSION_OVERWRITTEN = Message(
+    "inversion_overwritten",
+    "The sampler {sampler!r} adds new noise at each step, which replaces the inverted noise; noise_source 'inverted' "
+    "works with all other samplers.",
+)
+TILING_UNUSED = Message("tiling_unused", "Tiling has no effect on SD3 and Flux models.")
+FREEU_UNUSED = Message("freeu_unused", "FreeU has no effect on SD3 and Flux models.")
+HRFIX_UNUSED = Message("kohya_hrfix_unused", "Kohya HRFix has no effect on SD3 and Flux models.")
+MOTION_PREVIEW = Message(
+    "motion_preview", "motion_preview_mode is on: the camera moves a test image, and nothing is generated."
+)
+
+# Errors while an engine is made or a checkpoint is loaded
+CHECKPOINT_REQUIRED = Message(
+    "checkpoint_required",
+    "The engine {engine!r} needs a checkpoint; expected a diffusers folder or a .safetensors file.",
+)
+MODEL_DAMAGED = Message(
+    "model_damaged",
+    "The {model} cannot be loaded: the file is damaged, or its weights do not fit its configuration; fetch it again.",
+)
+CONFIGURATION_MISSING = Message(
+    "checkpoint_configuration_missing",
+    "The file {file!r} contains weights only, and the configuration of its family ({hub_id}) is not on this machine; "
+    "start once with --allow-download, or put the model_index.json, configurations and tokenizers of that model into a "
+    "folder {folder!r} beside the file.",
+)
+HUB_MODEL_REFUSED = Message(
+    "hub_model_refused",
+    "The model {hub_id!r} cannot be downloaded; check its name and that it is open to everybody.",
+)
+HUB_UNREACHABLE = Message(
+    "hub_unreachable",
+    "The model {hub_id!r} cannot be downloaded now; check the network connection, or name a local folder.",
+)
+HUB_DISK_FULL = Message(
+    "hub_disk_full", "The disk is full: the model {hub_id!r} needs more space; free some and try again."
+)
+VAE_NOT_FOUND = Message(
+    "vae_not_found", "The VAE {name!r} was not found; expected a diffusers folder or a .safetensors file."
+)
+VAE_MISFIT = Message(
+    "vae_misfit", "The VAE {name!r} has {found} latent channels; the checkpoint needs one with {expected}."
+)
+LORA_UNUSABLE = Message("lora_unusable", "The LoRA {name!r} {reason}; put its .safetensors file there.")
+LORA_MISFIT = Message(
+    "lora_misfit", "The LoRA {name!r} does not fit this model; use one made for the same kind of checkpoint."
+)
+CONTROL_NET_LAYERS = Message(
+    "controlnet_layers_differ",
+    "The layers of the ControlNet {name!r} differ from the checkpoint's; use one made for the same kind of checkpoint.",
+)
+
+# Errors while an image is generated
+HRFIX_BLOCK = Message(
+    "kohya_hrfix_block",
+    "kohya_hrfix_block_number is {found}, but the model's U-Net has {blocks} blocks; expected 1 to {blocks}.",
+)
+OUT_OF_MEMORY = Message(
+    "engine_out_of_memory",
+    "Memory ran out while an image of {width_px}x{height_px} was generated; reduce width and height, or close other "
+    "programs.",
+)
+NOT_FINITE = Message(
+    "image_not_finite",
+    "The image came out as NaN: the latents or the VAE overflowed in half precision; choose a VAE made for half "
+    "precision, lower the CFG scale, or run the model in float32.",
+)
+INIT_IMAGE_SIZE = Message(
+    "init_image_size", "The init image has the shape {found}; expected (3, {height_px}, {width_px})."
+)

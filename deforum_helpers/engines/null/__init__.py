@@ -1,0 +1,3 @@
+"""The engine without a model, for tests and motion."""
+
+NAME = "null"

@@ -1,0 +1,80 @@
+"""Messages about input videos and image sequences, and about the program ffmpeg."""
+
+from __future__ import annotations
+
+from deforum_helpers.core.messages import Message
+
+# Input videos, each with the setting or argument that names the file
+INPUT_UNUSABLE = Message("video_input_unusable", "{setting} names {name!r}, which {why}; expected {allowed}.")
+INPUT_WITHOUT_IMAGES = Message(
+    "video_input_without_images", "{setting} names {name!r}, which has no video stream; expected {allowed}."
+)
+INPUT_NOT_VIDEO = Message(
+    "video_input_not_video",
+    "{setting} names {name!r}, which is not a readable video; expected {allowed}. Playlists are not read.",
+)
+INPUT_UNDECODABLE = Message(
+    "video_input_undecodable",
+    "{setting} names {name!r}, which cannot be decoded: the file is damaged, or its codec or size is not supported; "
+    "expected {allowed}.",
+)
+INPUT_UNREADABLE_NOW = Message(
+    "video_input_unreadable_now",
+    "{setting} names {name!r}, which cannot be read at present ({why}); expected {allowed}.",
+)
+SINGLE_IMAGE = Message(
+    "video_input_single_image",
+    "{setting} names {name!r}, which is a single image, not a video; expected {allowed}.",
+)
+SEQUENCE_LENGTH = Message("image_sequence_length", "{setting} names {found}; expected {allowed}.")
+SELECTION_LENGTH = Message(
+    "video_selection_length", "{setting}: {found} select {count} frames of the video; expected {allowed}."
+)
+
+# What is changed about an input video
+MIXED_SIZES = Message(
+    "image_sequence_mixed_sizes",
+    "{subject} contains images of different sizes; all are scaled to the size of the first one, {size}.",
+)
+VARIABLE_RATE = Message(
+    "video_variable_rate",
+    "{subject} has a variable frame rate, {found} frames in {seconds:.2f} s; it is resampled to {fps:g} frames per "
+    "second, which gives {frames} frames: each is shown until the next one or the end.",
+)
+
+# While a video is read
+NO_VIDEO_STREAM = Message("no_video_stream", "The file has no video stream.")
+NO_FRAME_DECODED = Message("no_frame_decoded", "No frame of the video can be decoded.")
+CODEC_UNSUPPORTED = Message("codec_unsupported", "The codec of the video is not supported.")
+MOSTLY_DAMAGED = Message("video_mostly_damaged", "Most of the video cannot be decoded.")
+READING_FAILED = Message("video_reading_failed", "{work} failed: {why}.")
+READING_TOO_SLOW = Message(
+    "video_reading_too_slow", "{work} failed: it did not end within {seconds:g} seconds."
+)
+EXTRACTED_COUNT = Message(
+    "video_extracted_count",
+    "The video {name!r} yielded {found} frames, but {expected} were counted; the file is damaged or was changed.",
+)
+INPUT_GONE = Message(
+    "video_input_gone", "The video {name!r} {why}; restore the file, or choose another video."
+)
+
+# ffmpeg
+FFMPEG_NOT_THERE = Message(
+    "ffmpeg_not_there",
+    "deforum_ffmpeg_location is {found!r}, but no program is there; clear the option, or install ffmpeg with: "
+    "{install}",
+)
+FFMPEG_MISSING = Message(
+    "ffmpeg_missing", "Encoding videos needs ffmpeg, which was not found; install it with: {install}"
+)
+FFMPEG_NOT_STARTED = Message(
+    "ffmpeg_not_started",
+    "The ffmpeg program {name!r} cannot be started ({why}); install another one with: {install}",
+)
+FFMPEG_TIMEOUT = Message("ffmpeg_timeout", "{work} failed: ffmpeg did not end within {seconds:g} seconds.")
+FFMPEG_DISK_FULL = Message("ffmpeg_disk_full", "{work} failed: the disk is full; free some space and resume.")
+FFMPEG_KILLED = Message(
+    "ffmpeg_killed", "{work} failed: ffmpeg was killed ({by}); all frames are kept, so try again."
+)
+FFMPEG_FAILED = Message("ffmpeg_failed", "{work} failed: ffmpeg ended with status {status}: {said}")
