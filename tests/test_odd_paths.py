@@ -23,7 +23,7 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.diffusion.lora import lay_loras
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.engines.null.engine import NullEngine
-from deforum_helpers.image.files import check_picture, open_picture
+from deforum_helpers.image.files import check_image_file, open_image_file
 from deforum_helpers.media.extraction import Selection, extract_frames, inspect_video
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.weights.checkpoints import describe_checkpoint
@@ -118,8 +118,8 @@ def work(folder: Path) -> Work:
 
 
 READERS: dict[str, tuple[str, Callable[[Path, Path], object]]] = {
-    "a picture": (".png", lambda path, _: open_picture(path, setting="x").__enter__()),
-    "a picture's head": (".png", lambda path, _: check_picture(path, setting="x")),
+    "a picture": (".png", lambda path, _: open_image_file(path, setting="x").__enter__()),
+    "a picture's head": (".png", lambda path, _: check_image_file(path, setting="x")),
     "a video": (".mp4", lambda path, _: inspect_video(path, setting="x")),
     "a sound": (".mp3", lambda path, _: check_soundtrack(path, find_ffmpeg(None))),
     "a settings file": (".txt", lambda path, _: read_settings_file(path)),

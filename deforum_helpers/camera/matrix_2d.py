@@ -130,8 +130,8 @@ def classic_flip_matrix(
     seen = turned[:, :2] / math.tan(half) / weight[:, None]
     source = (flat + middle).astype(np.float32)
     target = ((seen + 1) * side / 2).astype(np.float32)
-    centred = np.array([[1, 0, (width_px - side) / 2], [0, 1, (height_px - side) / 2], [0, 0, 1]])
-    return np.asarray(homography(source, target) @ centred, dtype=np.float64)
+    centered = np.array([[1, 0, (width_px - side) / 2], [0, 1, (height_px - side) / 2], [0, 0, 1]])
+    return np.asarray(homography(source, target) @ centered, dtype=np.float64)
 
 
 def homography(source: np.ndarray, target: np.ndarray) -> Matrix:

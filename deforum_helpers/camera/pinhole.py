@@ -70,8 +70,8 @@ def scene_move(
         next_from_prev: (4, 4) from `pose.next_from_prev`.
         fov_deg: field of view; a negative one reverses the motion, as in the classic warp.
         before: (3, 3) intrinsics of the previous view.
-        flip_dst_from_src: (3, 3) perspective flip of the picture before the move, or None. The whole scene is sign
-            by it, so that what it brings nearer is nearer for the move as well.
+        flip_dst_from_src: (3, 3) perspective flip of the image before the move, or None. It rotates the whole scene,
+            so parts that it brings nearer are nearer for the move too.
     """
     is_reversed = np.tan(np.radians(fov_deg) / 2) < 0
     pose = np.linalg.inv(next_from_prev) if is_reversed else next_from_prev

@@ -19,7 +19,7 @@ from deforum_helpers.controlnet import messages
 from deforum_helpers.controlnet.units import JOINTS_MODEL, PEOPLE_MODEL, module_fault
 from deforum_helpers.core.errors import MissingFeature, ModelError
 from deforum_helpers.core.optional import require
-from deforum_helpers.image.convert import from_bytes, standardised
+from deforum_helpers.image.convert import from_bytes, standardized
 from deforum_helpers.image.types import Image
 from deforum_helpers.models.weights.files import hub_folder
 
@@ -142,14 +142,14 @@ class PoseFinder:
         scale = PEOPLE_SEEN_PX / min(height, width)
         size = tuple(max(32, round(side * scale / 32) * 32) for side in (height, width))
         answered = self._people(
-            pixel_values=standardised(F.interpolate(image[None], size, mode="bilinear", antialias=True))
+            pixel_values=standardized(F.interpolate(image[None], size, mode="bilinear", antialias=True))
         )
         sure = answered.logits.float().softmax(-1)[0, :, self._label] >= SURE_OF_PERSON
         found = answered.pred_boxes[0][sure].float().tolist()
         return [Box(x * width, y * height, w * width, h * height) for x, y, w, h in found]
 
     def _skeleton(self, image: Image, box: Box) -> Skeleton:
-        seen = standardised(_cut(image, box)[None])
+        seen = standardized(_cut(image, box)[None])
         heat = self._joints(pixel_values=seen).heatmaps[0].float().cpu().numpy()
         return skeleton_of([_joint(plane, box) for plane in heat])
 

@@ -14,11 +14,11 @@ from deforum_helpers.core.registry import choose
 from deforum_helpers.image.bands import in_bands
 from deforum_helpers.image.color_spaces import SPACES, Levels, Space
 from deforum_helpers.image.convert import Bytes, Floats, clamp_pixels, from_pixels, pixels, to_bytes
-from deforum_helpers.image.histograms import FINE, LEVELS, Spread, device_shifts, shifts, spread
+from deforum_helpers.image.histograms import FINE, LEVELS, Distribution, device_shifts, distribution, shifts
 from deforum_helpers.image.types import Image
 
 
-def match_anywhere(image: Image, wanted: Spread, space: Space) -> Image:
+def match_anywhere(image: Image, wanted: Distribution, space: Space) -> Image:
     """Return `image` with the distribution of levels `wanted`, on any device; the reference of the faster CPU form.
 
     Args:
@@ -27,27 +27,27 @@ def match_anywhere(image: Image, wanted: Spread, space: Space) -> Image:
         space: color space in which the channels are matched.
     """
     levels = space.from_rgb(image)
-    table = device_shifts(_spread_of_levels(levels), wanted)
+    table = device_shifts(_level_distribution(levels), wanted)
     step = (levels * FINE).round().long().clamp(0, LEVELS * FINE - 1)
     matched = levels + table.gather(1, step.flatten(1)).view_as(levels)
     return space.to_rgb(matched).clamp_(0, 1)[None].contiguous(memory_format=torch.channels_last)[0]
 
 
-def spread_of(image: Image, space: Space) -> Spread:
+def distribution_of(image: Image, space: Space) -> Distribution:
     """Return the distribution of an image's levels in a color space.
 
     Args:
         image: (3, H, W) float32 RGB, 0..1.
         space: the color space.
     """
-    return _spread_of_levels(space.from_rgb(image))
+    return _level_distribution(space.from_rgb(image))
 
 
-def _spread_of_levels(levels: Levels) -> Spread:
+def _level_distribution(levels: Levels) -> Distribution:
     whole = (levels + 0.5).floor().long().clamp(0, LEVELS - 1)
     # bincount would synchronize with the GPU to read the largest level
     counts = torch.zeros((3, LEVELS), dtype=torch.long, device=levels.device)
-    return spread(counts.scatter_add_(1, whole.flatten(1), torch.ones_like(whole).flatten(1)))
+    return distribution(counts.scatter_add_(1, whole.flatten(1), torch.ones_like(whole).flatten(1)))
 
 
 ENTRIES = 65536
@@ -93,9 +93,9 @@ class ColorReference:
         return _counts(pixels(self.image), self.space)
 
     @cached_property
-    def spread(self) -> Spread:
+    def distribution(self) -> Distribution:
         """Distribution of the levels, on the image's device."""
-        return spread_of(self.image, SPACES[self.space])
+        return distribution_of(self.image, SPACES[self.space])
 
 
 def match_color(image: Image, reference: ColorReference) -> Image:
@@ -107,7 +107,7 @@ def match_color(image: Image, reference: ColorReference) -> Image:
     """
     if image.device.type == "cpu":
         return from_pixels(_matched_pixels(pixels(image), reference))
-    return match_anywhere(image, reference.spread, SPACES[reference.space])
+    return match_anywhere(image, reference.distribution, SPACES[reference.space])
 
 
 # On the CPU OpenCV converts. Its conversion from sRGB to LAB reads a table and is off by up to half a level, so the

@@ -33,7 +33,7 @@ def difference_mask(frame: Image, video: Image) -> Mask:
     return (luma(frame) - luma(video)).abs()
 
 
-def finished_mask(
+def adjusted_mask(
     mask: Mask,
     *,
     invert: bool,

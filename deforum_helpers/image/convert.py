@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from deforum_helpers.image.files import open_picture
+from deforum_helpers.image.files import open_image_file
 from deforum_helpers.image.types import Image
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -106,7 +106,7 @@ def read_image(source: str | Path, *, setting: str, device: torch.device | str =
     Raises:
         SettingsError: the file is missing, is not an image, or has more than 64 million pixels.
     """
-    with open_picture(source, setting=setting) as file:
+    with open_image_file(source, setting=setting) as file:
         return from_bytes(np.asarray(file.convert("RGB")), device)
 
 
@@ -117,7 +117,7 @@ IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION: Triple = (0.229, 0.224, 0.225)
 
 
-def standardised(
+def standardized(
     images: torch.Tensor, mean: Triple = IMAGENET_MEAN, deviation: Triple = IMAGENET_DEVIATION
 ) -> torch.Tensor:
     """Return (images - mean) / deviation per channel.

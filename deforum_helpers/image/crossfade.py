@@ -14,8 +14,8 @@ from deforum_helpers.image.types import Image
 LEAST_SIDE_PX = 16
 
 
-def bands_of(image: torch.Tensor, levels: int) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Return the bands of an image, finest first, and the rest; `joined` is the inverse except for rounding.
+def split_bands(image: torch.Tensor, levels: int) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Return the bands of an image, finest first, and the rest; `join_bands` is the inverse except for rounding.
 
     Args:
         image: (C, H, W) float32.
@@ -31,7 +31,7 @@ def bands_of(image: torch.Tensor, levels: int) -> tuple[list[torch.Tensor], torc
     return bands, rest[0]
 
 
-def joined(bands: Sequence[torch.Tensor], rest: torch.Tensor) -> torch.Tensor:
+def join_bands(bands: Sequence[torch.Tensor], rest: torch.Tensor) -> torch.Tensor:
     """Return the image (C, H, W), channels_last, from its bands and rest."""
     image = rest[None]
     for band in reversed(bands):
@@ -59,12 +59,12 @@ def sharp_blend(old: Image, new: Image, share: float) -> Image:
         old, new: (3, H, W) float32 0..1.
         share: share of the new image in the coarse structures, 0..1.
     """
-    _, old_rest = bands_of(old, BANDS)
-    bands, new_rest = bands_of(new, BANDS)
-    return joined(bands, torch.lerp(old_rest, new_rest, share)).clamp_(0, 1)
+    _, old_rest = split_bands(old, BANDS)
+    bands, new_rest = split_bands(new, BANDS)
+    return join_bands(bands, torch.lerp(old_rest, new_rest, share)).clamp_(0, 1)
 
 
-def placewise_blend(old: Image, new: Image, order: torch.Tensor, share: float) -> Image:
+def dissolve_blend(old: Image, new: Image, order: torch.Tensor, share: float) -> Image:
     """Return an image in which places change from the old image to the new one, with softer edges in coarser bands.
 
     Args:
@@ -72,7 +72,7 @@ def placewise_blend(old: Image, new: Image, order: torch.Tensor, share: float) -
         order: (H, W) 0..1, share at which each place changes.
         share: progress of the dissolve, 0 = old, 1 = new.
     """
-    (old_bands, old_rest), (new_bands, new_rest) = bands_of(old, BANDS), bands_of(new, BANDS)
+    (old_bands, old_rest), (new_bands, new_rest) = split_bands(old, BANDS), split_bands(new, BANDS)
     levels = len(old_bands) + 1
     mixed = [
         torch.lerp(before, after, _progress(order, share, EDGE_SHARE * (level + 1) / levels, before))
@@ -80,7 +80,7 @@ def placewise_blend(old: Image, new: Image, order: torch.Tensor, share: float) -
             zip((*old_bands, old_rest), (*new_bands, new_rest), strict=True)
         )
     ]
-    return joined(mixed[:-1], mixed[-1]).clamp_(0, 1)
+    return join_bands(mixed[:-1], mixed[-1]).clamp_(0, 1)
 
 
 def dissolve_order(width_px: int, height_px: int, seed: int, device: torch.device) -> torch.Tensor:

@@ -56,7 +56,7 @@ class _Tag(NamedTuple):
     value: bytes
 
 
-def check_head(content: bytes) -> None:
+def check_headers(content: bytes) -> None:
     """Check the size of an image file's tags and comments.
 
     Args:

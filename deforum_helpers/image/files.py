@@ -21,7 +21,7 @@ from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.regular import UnusableFile, read_regular
 from deforum_helpers.core.messages import Message
 from deforum_helpers.image import messages
-from deforum_helpers.image.file_headers import Oversized, check_head, orientation, tiff_size
+from deforum_helpers.image.file_headers import Oversized, check_headers, orientation, tiff_size
 
 
 def float_tiff(content: bytes, most_pixels: int) -> npt.NDArray[np.uint8] | None:
@@ -75,7 +75,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
 @contextmanager
-def open_picture(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
+def open_image_file(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
     """Open the image of a file or data URL, oriented by its EXIF tag, with 16-bit grays reduced to 8 bits.
 
     Args:
@@ -85,49 +85,49 @@ def open_picture(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
     Raises:
         SettingsError: the file is missing, is not an image, or has more than 64 million pixels.
     """
-    with _opened(source, setting) as picture:
-        yield _in_8_bits(_upright(picture))
+    with _opened(source, setting) as image:
+        yield _in_8_bits(_upright(image))
 
 
-def _upright(picture: Pillow.Image) -> Pillow.Image:
+def _upright(image: Pillow.Image) -> Pillow.Image:
     """Return the image upright. Pillow's own function unpacks all tags, even those that all point at the same bytes."""
-    picture.load()  # a PNG may have its tags after the pixels
-    if isinstance(picture, TiffImageFile):  # loading turned it upright
-        return picture
-    number = orientation(_tags_of(picture), _xmp_of(picture))
-    return picture if number == 1 else picture.transpose(_TURNS[number - 2])
+    image.load()  # a PNG may have its tags after the pixels
+    if isinstance(image, TiffImageFile):  # loading turned it upright
+        return image
+    number = orientation(_tags_of(image), _xmp_of(image))
+    return image if number == 1 else image.transpose(_TURNS[number - 2])
 
 
-def _tags_of(picture: Pillow.Image) -> bytes:
-    if isinstance(exif := picture.info.get("exif"), bytes):
+def _tags_of(image: Pillow.Image) -> bytes:
+    if isinstance(exif := image.info.get("exif"), bytes):
         return exif
-    hexadecimal = str(picture.info.get("Raw profile type exif", "")).split("\n")[3:]
+    hexadecimal = str(image.info.get("Raw profile type exif", "")).split("\n")[3:]
     try:
         return bytes.fromhex("".join(hexadecimal))
     except ValueError:
         return b""
 
 
-def _xmp_of(picture: Pillow.Image) -> bytes:
-    text = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or b""
+def _xmp_of(image: Pillow.Image) -> bytes:
+    text = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     return text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text)
 
 
-def _in_8_bits(picture: Pillow.Image) -> Pillow.Image:
+def _in_8_bits(image: Pillow.Image) -> Pillow.Image:
     """Return the image in 8 bits. Pillow's own conversion of 16-bit grays and floats clips levels above 255."""
-    if picture.mode == "F":
-        return Pillow.fromarray(in_8_bits(np.asarray(picture)))
-    if not picture.mode.startswith("I"):
-        return picture
-    levels = np.asarray(picture).clip(0, 65535).astype(np.uint32)
+    if image.mode == "F":
+        return Pillow.fromarray(in_8_bits(np.asarray(image)))
+    if not image.mode.startswith("I"):
+        return image
+    levels = np.asarray(image).clip(0, 65535).astype(np.uint32)
     return Pillow.fromarray(((levels + 128) // 257).astype(np.uint8))
 
 
-def check_picture(source: str | Path, *, setting: str) -> tuple[int, int]:
+def check_image_file(source: str | Path, *, setting: str) -> tuple[int, int]:
     """Return the size (width, height) of an image after decoding all of it; an unchanged file is decoded once.
 
     Raises:
-        SettingsError: as `open_picture`, or the file is truncated.
+        SettingsError: as `open_image_file`, or the file is truncated.
     """
     text = str(source).strip()
     about = None
@@ -139,34 +139,34 @@ def check_picture(source: str | Path, *, setting: str) -> tuple[int, int]:
 
 @lru_cache(maxsize=1024)
 def _decoded_size(source: str, setting: str, seen: tuple[int, int] | None) -> tuple[int, int]:
-    with _opened(source, setting) as picture:
-        picture.load()
-        return picture.size
+    with _opened(source, setting) as image:
+        image.load()
+        return image.size
 
 
-def has_alpha(picture: Pillow.Image) -> bool:
+def has_alpha(image: Pillow.Image) -> bool:
     """Tell whether an image has an alpha channel or a transparent color."""
-    return picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
 
 
 @contextmanager
 def open_frames(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
-    """Open an image file as stored, before its first frame is decoded; raises as `open_picture`."""
-    with _opened(source, setting) as picture:
-        yield picture
+    """Open an image file as stored, before its first frame is decoded; raises as `open_image_file`."""
+    with _opened(source, setting) as image:
+        yield image
 
 
 @contextmanager
 def _opened(source: str | Path, setting: str) -> Iterator[Pillow.Image]:
     try:
         content = _contents(source, setting)
-        check_head(content)
-        with _decoder(content) as picture:
-            width_px, height_px = picture.size
+        check_headers(content)
+        with _decoder(content) as image:
+            width_px, height_px = image.size
             if width_px * height_px > LARGEST_PIXELS:
                 found = f"an image of {width_px}x{height_px} pixels"
                 raise _problem(messages.TOO_MANY_PIXELS, setting, found, _size_limit())
-            yield picture
+            yield image
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
         found = "an image of far too many pixels"
         raise _problem(messages.TOO_MANY_PIXELS, setting, found, _size_limit()) from None

@@ -40,7 +40,7 @@ def _channel_shifts(
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
+class Distribution:
     """The distribution of the values of three channels.
 
     Args:
@@ -54,13 +54,13 @@ class Spread:
     before: torch.Tensor
 
 
-def spread(counts: torch.Tensor) -> Spread:
+def distribution(counts: torch.Tensor) -> Distribution:
     """Return the distribution for (3, 256) counts of pixels per level."""
     share = counts.to(torch.float64).cumsum(1)
-    return Spread(counts > 0, share / share[:, -1:], _last_before(counts > 0))
+    return Distribution(counts > 0, share / share[:, -1:], _last_before(counts > 0))
 
 
-def device_shifts(source: Spread, reference: Spread) -> torch.Tensor:
+def device_shifts(source: Distribution, reference: Distribution) -> torch.Tensor:
     """Return the shift of each value in levels: (3, 256 · 16) float32, at every sixteenth of a level.
 
     Args:
@@ -77,7 +77,7 @@ def device_shifts(source: Spread, reference: Spread) -> torch.Tensor:
     return _every_sixteenth(_between_occurring(moved, source))
 
 
-def _between_occurring(moved: torch.Tensor, source: Spread) -> torch.Tensor:
+def _between_occurring(moved: torch.Tensor, source: Distribution) -> torch.Tensor:
     """Return the shifts with levels that do not occur interpolated from their neighbors."""
     level = torch.arange(LEVELS, device=moved.device).expand_as(source.before)
     last = LEVELS - 1

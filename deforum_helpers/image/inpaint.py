@@ -43,7 +43,7 @@ def repaint(image: Image, mask: Mask, paint: Paint, *, smear: bool, padding_px: 
         padding_px: None = the whole image is generated; a number = only the masked part, with at least as many pixels
             around it, enlarged to the size of the image.
     """
-    init_image = smeared(image, mask) if smear else image
+    init_image = fill_from_rim(image, mask) if smear else image
     if padding_px is None:
         return masked(paint(init_image, mask), image, mask)
     height_px, width_px = mask.shape
@@ -86,7 +86,7 @@ def _grown(first: int, end: int, length: int, side_px: int) -> int:
     return min(max(first - (length - (end - first)) // 2, 0), side_px - length)
 
 
-def smeared(image: Image, mask: Mask) -> Image:
+def fill_from_rim(image: Image, mask: Mask) -> Image:
     """Return `image` with the masked part filled from its surroundings, from the rim inwards.
 
     Known pixels are averaged into smaller and smaller images; unknown pixels come from the next smaller one.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from deforum_helpers.image.crossfade import bands_of, joined
+from deforum_helpers.image.crossfade import join_bands, split_bands
 from deforum_helpers.image.types import Image
 
 # Bands of detail that are held: 1 to 16 px. Coarser structures are the scene itself.
@@ -55,7 +55,7 @@ def look_of(image: Image) -> Look:
     return _look(*_parts(image))
 
 
-def held_to(image: Image, look: Look, share: float) -> Image:
+def match_look(image: Image, look: Look, share: float) -> Image:
     """Return `image` moved towards a look by `share`.
 
     Args:
@@ -75,13 +75,13 @@ def held_to(image: Image, look: Look, share: float) -> Image:
             planes, now.means, now.deviations, look.means, look.deviations, strict=True
         )
     )
-    return _mixed(torch.cat([joined(bands, brightness), blue, red]), _TO_RGB).clamp_(0, 1)
+    return _mixed(torch.cat([join_bands(bands, brightness), blue, red]), _TO_RGB).clamp_(0, 1)
 
 
 def _parts(image: Image) -> tuple[list[torch.Tensor], tuple[torch.Tensor, ...]]:
     """Return the bands of brightness, and the planes: the rest of brightness and both color differences, (1, h, w)."""
     brightness, blue, red = _mixed(image, _FROM_RGB).split(1)
-    bands, rest = bands_of(brightness, BANDS)
+    bands, rest = split_bands(brightness, BANDS)
     return bands, (rest, blue, red)
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from deforum_helpers.image.adjust import LUMA
 from deforum_helpers.image.convert import read_image, resized
-from deforum_helpers.image.files import has_alpha, open_picture
+from deforum_helpers.image.files import has_alpha, open_image_file
 from deforum_helpers.image.types import Image
 
 Mask: TypeAlias = torch.Tensor
@@ -109,7 +109,7 @@ def read_alpha(
     Raises:
         SettingsError: as `read_mask`.
     """
-    with open_picture(source, setting=setting) as file:
+    with open_image_file(source, setting=setting) as file:
         if not has_alpha(file):
             return None
         levels = bytearray(file.convert("RGBA").getchannel("A").tobytes())

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from deforum_helpers.image.inpaint import smeared
+from deforum_helpers.image.inpaint import fill_from_rim
 from deforum_helpers.image.mask import Mask, blurred
 from deforum_helpers.image.surface import SurfaceView
 
@@ -67,7 +67,7 @@ def fill_hole(image: torch.Tensor, hole: torch.Tensor, surface: SurfaceView) -> 
     there, beside = (smooth[:, lines, columns] for lines, columns in (place, rim))
     colors = (image[:, place[0], place[1]] + beside - there).clamp(0, 1)
     if not bool(found.all()):
-        colors = torch.where(found, colors, smeared(image, unknown)[:, here[0], here[1]])
+        colors = torch.where(found, colors, fill_from_rim(image, unknown)[:, here[0], here[1]])
     patched = image.clone(memory_format=torch.preserve_format)
     patched[:, here[0], here[1]] = colors
     return _without_cracks(patched, hole, surface)

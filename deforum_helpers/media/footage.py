@@ -9,7 +9,7 @@ from pathlib import Path
 from deforum_helpers.core.errors import MissingFeature, Problem, RenderError, SettingsError, VideoError
 from deforum_helpers.core.files.regular import UnusableFile, check_regular
 from deforum_helpers.core.messages import Message, Text
-from deforum_helpers.image.files import check_picture
+from deforum_helpers.image.files import check_image_file
 from deforum_helpers.media import messages
 from deforum_helpers.media.containers import UnknownContainer
 from deforum_helpers.media.image_sequences import ImageSequence, Still, read_image_sequence, single_image
@@ -145,7 +145,7 @@ def _from_sequence(path: Path, name: str, sequence: ImageSequence) -> VideoInfo:
 
 def _no_video(path: Path, setting: str, shown: str) -> SettingsError:
     try:
-        check_picture(path, setting=setting)
+        check_image_file(path, setting=setting)
     except SettingsError:
         return _refused(messages.INPUT_NOT_VIDEO, setting, shown)
     return SettingsError([single_image(setting, shown)])

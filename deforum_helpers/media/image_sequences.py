@@ -20,7 +20,7 @@ from PIL import Image as Pillow
 
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.regular import LOOK_S, UnusableFile, head_of, in_time
-from deforum_helpers.image.files import check_picture, open_frames, open_picture
+from deforum_helpers.image.files import check_image_file, open_frames, open_image_file
 from deforum_helpers.media import messages
 from deforum_helpers.media.timing import MOST_FRAMES, constant_rate, even_rate
 
@@ -85,7 +85,7 @@ def read_image_sequence(path: Path, *, setting: str, name: str) -> ImageSequence
         message = messages.SEQUENCE_LENGTH(setting=setting, found=found, allowed=allowed)
         raise SettingsError([Problem(message, setting, found=found, allowed=allowed)])
     with ThreadPoolExecutor(_READERS) as readers:
-        sizes = list(readers.map(lambda file: check_picture(file, setting=setting), files))
+        sizes = list(readers.map(lambda file: check_image_file(file, setting=setting), files))
     return ImageSequence(tuple(map(Still, files)), sizes[0], mixed=len(set(sizes)) > 1)
 
 
@@ -116,7 +116,7 @@ def load_images(stills: Sequence[Still], size: tuple[int, int], *, setting: str)
     for path, group in groupby(stills, lambda still: still.path):
         same = [still.number for still in group]
         if same == [0]:
-            with open_picture(path, setting=setting) as image:
+            with open_image_file(path, setting=setting) as image:
                 yield _scaled(image, size)
             continue
         with open_frames(path, setting=setting) as image:

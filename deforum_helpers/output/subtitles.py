@@ -197,11 +197,13 @@ def write_subtitles(plan: Plan, options: Options, run: Run, shown: Sequence[int]
         prompt_on_own_line=options.deforum_own_line_for_prompt_srt,
     )
     written_always = options.deforum_always_write_keyframe_subtitle
-    keys = {plan.shown(index) - shown[0] for index in plan.key_frames.indices if written_always and shown}
+    keys = {
+        plan.video_index(index) - shown[0] for index in plan.key_frames.indices if written_always and shown
+    }
     with SubtitleWriter(run.srt_path, plan.fps, style) as writer:
         for span in spans(len(shown), plan.fps, options.deforum_subtitles_per_second, keys):
             frame = shown[span.first]
-            label, seed = plan.subtitle_heads[plan.shown(frame)]
+            label, seed = plan.subtitle_heads[plan.video_index(frame)]
             values, prompt = plan.schedules.at(frame), plan.prompts.texts[frame]
             writer.write(FrameInfo(frame, label, seed, values, prompt), span)
         return writer.finish()

@@ -234,7 +234,7 @@ class RunWriter:
     @property
     def frame_numbers(self) -> list[int]:
         """The numbers of the frames so far, in the order of the video."""
-        return sorted(map(self.plan.shown, range(self.frames)))
+        return sorted(map(self.plan.video_index, range(self.frames)))
 
     def _feed_earlier_frames(self) -> None:
         if not self._backwards:
@@ -247,7 +247,7 @@ class RunWriter:
 
     def _write_files(self, written: _StepFiles) -> None:
         for index, image, depth in written.frames:
-            number = self.plan.shown(index)
+            number = self.plan.video_index(index)
             write_frame(self.run.frame_path(number), image, self._text)
             if depth is not None:
                 write_frame(self.run.depth_path(number), depth)

@@ -12,7 +12,7 @@ from deforum_helpers.core.errors import MissingFeature, Problem, SettingsError
 from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.core.messages import Text
 from deforum_helpers.core.net.fetch import is_url
-from deforum_helpers.image.files import check_picture
+from deforum_helpers.image.files import check_image_file
 from deforum_helpers.media.footage import Selection, VideoInfo, inspect_video, selection_problem
 from deforum_helpers.media.image_sequences import ENDINGS, is_animated, is_image_sequence
 from deforum_helpers.pipeline import messages
@@ -127,7 +127,7 @@ def _media(text: str, setting: str, selection: Selection, downloads: Downloads) 
     name = text.strip('"')
     path = _still(name, text, setting, downloads)
     if path is not None:
-        return ControlMedia(setting, path, None, selection, *check_picture(path, setting=setting))
+        return ControlMedia(setting, path, None, selection, *check_image_file(path, setting=setting))
     local = downloads.local(text, "image" if _named_as_image(name) else "video", setting=setting)
     footage = inspect_video(Path(local), setting=setting, name=name)
     media = ControlMedia(setting, None, footage, selection, footage.width_px, footage.height_px)

@@ -13,7 +13,7 @@ from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.engines.base import Abilities
 from deforum_helpers.engines.names import samplers, schedulers, split_sampler
 from deforum_helpers.engines.registry import declared, default_engine
-from deforum_helpers.image.files import check_picture
+from deforum_helpers.image.files import check_image_file
 from deforum_helpers.models.flow.names import missing_feature as missing_method
 from deforum_helpers.models.segmentation.names import WRITTEN, missing_feature
 from deforum_helpers.models.weights.checkpoints import (
@@ -136,7 +136,7 @@ def _end_problems(settings: Settings, downloads: Downloads) -> list[Problem]:
     if not reads_end_image(settings):
         return []
     name = "end_image_path"
-    width, height = check_picture(
+    width, height = check_image_file(
         downloads.local(settings.end_image_path, "image", setting=name), setting=name
     )
     if (width, height) == (settings.W, settings.H):
@@ -152,7 +152,7 @@ def image_problems(setting: str, text: str | None, downloads: Downloads) -> list
         return []
     try:
         path = downloads.local(text or "", "image", setting=setting)
-        check_picture(path, setting=setting)
+        check_image_file(path, setting=setting)
     except SettingsError as error:
         return list(error.problems)
     return []
@@ -195,7 +195,7 @@ def mask_warnings(plan: Plan, downloads: Downloads) -> Iterator[str]:
     if plan.settings.mask_file and reads_mask_file(plan.settings):
         images.add(("mask_file", plan.settings.mask_file))
     for setting, text in sorted(images):
-        width, height = check_picture(downloads.local(text, "image", setting=setting), setting=setting)
+        width, height = check_image_file(downloads.local(text, "image", setting=setting), setting=setting)
         if (width, height) != (plan.settings.W, plan.settings.H):
             size = f"{plan.settings.W}x{plan.settings.H}"
             yield messages.MASK_IS_SCALED(setting=setting, found=f"{width}x{height}", size=size)
@@ -297,7 +297,7 @@ def _keys_with_names(plan: Plan, attribute: str, is_scheduled: bool) -> Iterator
         texts = plan.schedules.texts[f"{attribute}_schedule"]
         numbers = {}
         for number, index in enumerate(plan.key_frames.indices):
-            numbers.setdefault(texts[plan.shown(index)], number)
+            numbers.setdefault(texts[plan.video_index(index)], number)
     return map(plan.key_frames.__getitem__, numbers.values())
 
 

@@ -14,7 +14,7 @@ from deforum_helpers.core.files.atomic import disk_errors, write_whole
 from deforum_helpers.core.files.no_links import is_file, make_folder
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.convert import read_image, to_bytes
-from deforum_helpers.image.files import check_picture
+from deforum_helpers.image.files import check_image_file
 from deforum_helpers.image.mask import as_image
 from deforum_helpers.media.extraction import read_record, record_path
 from deforum_helpers.media.ffmpeg import find_ffmpeg
@@ -65,7 +65,7 @@ def write_human_masks(
     if read_record(record) == content and all(map(is_file, made)):
         return
     people = finder()
-    width_px, height_px = check_picture(frames[0], setting="video_init_path")
+    width_px, height_px = check_image_file(frames[0], setting="video_init_path")
     writer = None
     if kind in ("Video", "Both"):
         writer = VideoWriter(

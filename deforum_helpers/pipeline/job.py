@@ -277,10 +277,10 @@ class _Job:
             context = replace(context, cached_depth=CachedDepth(estimator, self.engine))
         state = start.state
         if settings.seamless_loop and start.frames_done:
-            state = replace(state, first=frame_image(self.run, self.plan.shown(0), self.engine))
+            state = replace(state, first=frame_image(self.run, self.plan.video_index(0), self.engine))
 
         def finished(frame: int) -> Image:
-            return frame_image(self.run, self.plan.shown(frame), self.engine)
+            return frame_image(self.run, self.plan.video_index(frame), self.engine)
 
         if start.from_frames:
             state = restore_reference(self._with_given_reference(state), context, finished)

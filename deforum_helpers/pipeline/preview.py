@@ -114,7 +114,7 @@ class RunPreview:
     def _preview(self, video: PartialVideo, frames: int) -> None:
         """Extend the preview video to the first `frames` frames. A failure ends the previews, never the run."""
         try:
-            new = sorted(map(self._prepared.plan.shown, range(video.frames, frames)))
+            new = sorted(map(self._prepared.plan.video_index, range(video.frames, frames)))
             video.extend(self._frame(number) for number in new)
         except RenderError as error:
             self._fail(error)

@@ -70,16 +70,16 @@ def resumed_start(prepared: Prepared, run: Run, engine: Engine) -> Start | None:
     saved = _saved(run, engine)
     known = saved.frames_done if saved else 0
     plan, made_by = prepared.plan, generator_name(prepared, engine)
-    done = count_complete_frames(run, known, depth=prepared.settings.save_depth_maps, shown=plan.shown)
+    done = count_complete_frames(run, known, depth=prepared.settings.save_depth_maps, shown=plan.video_index)
     if not done:
         return None
-    newest = read_frame(run.frame_path(plan.shown(done - 1)))
+    newest = read_frame(run.frame_path(plan.video_index(done - 1)))
     size = (prepared.settings.W, prepared.settings.H)
     check_fits(run, (done, *newest.shape[1::-1]), (plan.frames, *size))
     if saved and saved.digest == plan.digest and known <= done:
         state = saved.state
         if state.leaving is None:
-            state = replace(state, last=frame_image(run, plan.shown(known - 1), engine))
+            state = replace(state, last=frame_image(run, plan.video_index(known - 1), engine))
         start = Start(state, done, made_by)
     else:
         state = _state_at(plan, done, saved, run, engine)
@@ -118,7 +118,7 @@ def _state_at(plan: Plan, done: int, saved: ResumeState | None, run: Run, engine
         steps -= 1  # a frame of a dissolve shows two scenes, so both are generated again from its start
     place = plan.key_frames[steps].index if steps < len(plan.key_frames) else done
     flow = saved.state.flow if saved and saved.frames_done == place else None
-    return State(steps, frame_image(run, plan.shown(place - 1), engine) if place else None, None, flow)
+    return State(steps, frame_image(run, plan.video_index(place - 1), engine) if place else None, None, flow)
 
 
 def _start_warning(start: Start, saved: ResumeState | None, plan: Plan, run: Run) -> str:
@@ -148,7 +148,7 @@ def _move_leftovers(run: Run, start: Start, plan: Plan) -> str:
 
     A run that continues from its resume state completes the same video, so that is overwritten.
     """
-    names = frame_files_from(run, start.frames_done, plan.shown) + (
+    names = frame_files_from(run, start.frames_done, plan.video_index) + (
         derived_files(run) if start.from_frames else []
     )
     if not names:

@@ -9,7 +9,7 @@ import torch
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import Engine, GenerateRequest
-from deforum_helpers.image.composite import blend_mask, difference_mask, finished_mask
+from deforum_helpers.image.composite import adjusted_mask, blend_mask, difference_mask
 from deforum_helpers.image.inpaint import box_around, repaint
 from deforum_helpers.image.look import Look, look_of
 from deforum_helpers.image.mask import Mask, inverse, masked
@@ -123,7 +123,7 @@ class RenderContext:
         else:
             depth_image = video if kind == "Video Depth" or start is None else start
             mask = self.depth_mask(depth_image)
-        return finished_mask(
+        return adjusted_mask(
             mask,
             invert=settings.hybrid_comp_mask_inverse,
             equalize=settings.hybrid_comp_mask_equalize,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deforum_helpers.image.convert import on_8_bit_grid
-from deforum_helpers.image.crossfade import dissolve_order, placewise_blend
+from deforum_helpers.image.crossfade import dissolve_blend, dissolve_order
 from deforum_helpers.image.types import Image
 from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.state import Frame
-from deforum_helpers.render.transitions import eased, passed_share
+from deforum_helpers.render.transitions import smoothstep, transition_progress
 from deforum_helpers.schedule.seeds import derived_seed
 
 
@@ -32,10 +32,10 @@ def apply_dissolve(
     order = dissolve_order(settings.W, settings.H, seed, leaving.device)
     blended: list[Frame] = []
     for frame in frames:
-        share = eased(passed_share(settings, start, frame.index))
+        share = smoothstep(transition_progress(settings, start, frame.index))
         if share >= 1:
             return (*blended, *frames[len(blended) :]), None
         leaving = context.warp(leaving, frame.index)
-        image = on_8_bit_grid(placewise_blend(leaving, frame.image, order, share))
+        image = on_8_bit_grid(dissolve_blend(leaving, frame.image, order, share))
         blended.append(replace(frame, image=image))
     return tuple(blended), on_8_bit_grid(leaving)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import avg_pool2d
 
-from deforum_helpers.image.crossfade import dissolve_order, placewise_blend
+from deforum_helpers.image.crossfade import dissolve_blend, dissolve_order
 from deforum_helpers.image.types import Image
 from deforum_helpers.schedule.seeds import derived_seed
 
@@ -32,7 +32,7 @@ def blend_ending(image: Image, end: Image, visible: torch.Tensor, share: float, 
     if share >= 1:
         return torch.lerp(image, end, visible)
     order = dissolve_order(width, height, derived_seed("ending", seed), image.device)
-    return torch.lerp(image, placewise_blend(image, end, order, share), visible)
+    return torch.lerp(image, dissolve_blend(image, end, order, share), visible)
 
 
 def ones_inside_edge(image: Image) -> Image:

@@ -70,7 +70,7 @@ class Motion:
     flow: Flow | None = None
     trust: Mask | None = None
 
-    def moved(self, image: Image, factor: float) -> Image:
+    def warp(self, image: Image, factor: float) -> Image:
         """Return `image` (3, H, W) warped by the motion; `factor` scales a flow.
 
         Edge pixels are repeated outside the image: reflection, frame after frame, would leave a comb of thin lines.

@@ -119,7 +119,7 @@ def _move_anchor(blend: _Blend, index: int, previous: Image, key: KeyFrame, cont
     moved = moved or context.warp_revealing(depth_image, index, blend.unpainted, memory=blend.memory)
     anchor = moved.image
     if motion is not None and key.hybrid is not None:
-        anchor = motion.moved(anchor, key.hybrid.between_factor)
+        anchor = motion.warp(anchor, key.hybrid.between_factor)
         video_flow = motion.flow if motion.flow is not None else blend.video_flow
         blend = replace(blend, motion=motion, video_flow=video_flow)
     blend = replace(blend, anchor=anchor, unpainted=moved.unpainted)
@@ -143,7 +143,7 @@ def _move_fading(
     moved = moved or context.warp_revealing(blend.fading, index, blend.hidden, depth_image, blend.memory)
     fading, flow = moved.image, blend.flow
     if blend.motion is not None and key.hybrid is not None:
-        fading = blend.motion.moved(fading, key.hybrid.between_factor)
+        fading = blend.motion.warp(fading, key.hybrid.between_factor)
     if flow is not None:
         flow = moved_flow(flow, lambda field: context.warp(field, index, depth_image))
     elif key.flow_factor is not None and index == key.index:

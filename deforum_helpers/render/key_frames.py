@@ -132,7 +132,7 @@ class _Columns:
         inputs: settings, schedules and prompts of the run.
         references: requests for the reference images of looks.
         units: enabled ControlNet units, each with its number.
-        places, stops, fades, sources, stages: as the fields of `KeyFrame`; `places` are frame numbers.
+        frame_numbers, stops, fades, sources, stages: as the fields of `KeyFrame`, in the order of the frames.
         seeds: at least one per key frame.
         changes: transitions between prompts, by position of the key frame.
         strengths: share of the previous frame that is kept, 0..1.
@@ -142,7 +142,7 @@ class _Columns:
     inputs: PlanInputs
     references: LookReferences
     units: tuple[tuple[int, ControlNetUnit], ...]
-    places: tuple[int, ...]
+    frame_numbers: tuple[int, ...]
     stops: tuple[int, ...]
     fades: tuple[int, ...]
     sources: tuple[Source, ...]
@@ -161,7 +161,7 @@ class KeyFrames(Sequence[KeyFrame]):
 
     def __init__(self, columns: _Columns, numbers: range | None = None) -> None:
         self._columns = columns
-        self._numbers = range(len(columns.places)) if numbers is None else numbers
+        self._numbers = range(len(columns.frame_numbers)) if numbers is None else numbers
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -180,7 +180,7 @@ class KeyFrames(Sequence[KeyFrame]):
 
     @property
     def indices(self) -> tuple[int, ...]:
-        return self._of(self._columns.places)
+        return self._of(self._columns.frame_numbers)
 
     @property
     def stops(self) -> tuple[int, ...]:
@@ -228,23 +228,25 @@ class KeyFrames(Sequence[KeyFrame]):
         return tuple(column[number] for number in numbers)
 
 
-def plan_key_frames(inputs: PlanInputs, places: tuple[int, ...], seeds: tuple[KeySeeds, ...]) -> KeyFrames:
+def plan_key_frames(
+    inputs: PlanInputs, frame_numbers: tuple[int, ...], seeds: tuple[KeySeeds, ...]
+) -> KeyFrames:
     """Plan the key frames of a run.
 
     Args:
         inputs: settings, schedules and prompts of the run.
-        places: frame numbers of the key frames, ascending.
+        frame_numbers: numbers of the key frames, ascending.
         seeds: at least one per key frame.
     """
     settings, values = inputs.settings, inputs.schedules.values
-    indices = np.array(places, np.int64)
-    fades = plan_fades(places, settings.max_frames, cadence(settings))
+    indices = np.array(frame_numbers, np.int64)
+    fades = plan_fades(frame_numbers, settings.max_frames, cadence(settings))
     if has_ending(settings):
         fades = (*fades[:-1], 1)  # the last frame must show the end image alone
     changes = transitions_at(inputs, indices)
-    renewed = np.zeros(len(places), bool)
-    renewed[[number for number, change in changes.items() if change.renews_at(places[number])]] = True
-    sources = _sources(settings, len(places))
+    renewed = np.zeros(len(frame_numbers), bool)
+    renewed[[number for number, change in changes.items() if change.renews_at(frame_numbers[number])]] = True
+    sources = _sources(settings, len(frame_numbers))
     for number in np.flatnonzero(renewed).tolist():
         sources[number] = "nothing"
     blank = np.array([source == "nothing" for source in sources])
@@ -268,8 +270,8 @@ def plan_key_frames(inputs: PlanInputs, places: tuple[int, ...], seeds: tuple[Ke
             inputs,
             LookReferences(inputs),
             acting_units(settings),
-            places,
-            (*places[1:], settings.max_frames),
+            frame_numbers,
+            (*frame_numbers[1:], settings.max_frames),
             fades,
             tuple(sources),
             stages,
@@ -282,16 +284,16 @@ def plan_key_frames(inputs: PlanInputs, places: tuple[int, ...], seeds: tuple[Ke
 
 
 def plan_seeds(
-    settings: Settings, schedules: Schedules, places: tuple[int, ...], *, driven: bool
+    settings: Settings, schedules: Schedules, frame_numbers: tuple[int, ...], *, driven: bool
 ) -> tuple[KeySeeds, ...]:
     """Return the seeds of all key frames, and of one more after the last.
 
     Args:
         settings, schedules: settings and schedules of the run.
-        places: frame numbers of the key frames, ascending.
+        frame_numbers: numbers of the key frames, ascending.
         driven: whether a Parseq manifest gives the seeds; seed_behavior is ignored then.
     """
-    frames = (*places, settings.max_frames)
+    frames = (*frame_numbers, settings.max_frames)
     scheduled = None
     behavior = "schedule" if is_guided(settings) else settings.seed_behavior
     if driven or behavior == "schedule":
@@ -301,7 +303,7 @@ def plan_seeds(
 
 
 def _key_frame(columns: _Columns, number: int) -> KeyFrame:
-    inputs, index, source = columns.inputs, columns.places[number], columns.sources[number]
+    inputs, index, source = columns.inputs, columns.frame_numbers[number], columns.sources[number]
     settings, seeds, stages = inputs.settings, columns.seeds[number], columns.stages[number]
     at = inputs.schedules.numbers_at(index)
     change = columns.changes.get(number)
@@ -337,7 +339,7 @@ def _key_frame(columns: _Columns, number: int) -> KeyFrame:
 
 
 def _stability(columns: _Columns, number: int) -> Stability | None:
-    index, settings = columns.places[number], columns.inputs.settings
+    index, settings = columns.frame_numbers[number], columns.inputs.settings
     share = float(columns.inputs.schedules.values["stability_schedule"][index])
     return plan_stability(settings, index, share, columns.changes.get(number), columns.references)
 
@@ -373,7 +375,7 @@ def _flow_factor(columns: _Columns, number: int) -> float | None:
 
 
 def _follows_flow(columns: _Columns, number: int) -> bool:
-    is_between = columns.places[number] > 0 and columns.fades[number] != 1
+    is_between = columns.frame_numbers[number] > 0 and columns.fades[number] != 1
     return (
         is_between
         and columns.inputs.settings.optical_flow_cadence != "None"

@@ -108,7 +108,7 @@ class Masks:
     people_in: Callable[[int], Image] | None = None
     finder: Callable[[Purpose], Finder] | None = None
 
-    def composed(self, expression: MaskExpression, frame: int, image: Image) -> torch.Tensor | None:
+    def evaluate(self, expression: MaskExpression, frame: int, image: Image) -> torch.Tensor | None:
         """Return the mask (H, W) of an expression on `image`, or None where it is black everywhere."""
         from deforum_helpers.image import mask as masks
 

@@ -41,7 +41,7 @@ class SceneMemory:
     """Points of the scene, in the space of the first frame's camera.
 
     Args:
-        places: (N, 3) float32 positions in scene units.
+        positions: (N, 3) float32 positions in scene units.
         colors: (N, 3) uint8 RGB.
         sizes: (N,) float32, side of each point's pixel in scene units.
         seen: (N,) int32, number of the last frame that showed each point.
@@ -49,7 +49,7 @@ class SceneMemory:
         forgot: whether points were dropped because of the bound.
     """
 
-    places: Floats
+    positions: Floats
     colors: npt.NDArray[np.uint8]
     sizes: Floats
     seen: npt.NDArray[np.int32]
@@ -58,7 +58,7 @@ class SceneMemory:
 
     @property
     def size_bytes(self) -> int:
-        return len(self.places) * BYTES_PER_POINT
+        return len(self.positions) * BYTES_PER_POINT
 
     def rescaled(self, depth: Depth) -> Depth:
         """Return an estimated depth (H, W) in the memory's scale."""
@@ -117,7 +117,7 @@ def add_frame(
     if not abs(np.linalg.det(pose)) > SMALLEST_DETERMINANT:
         return memory  # a flip shows the scene edge-on; pixels have no position then
     height_px, width_px = depth.shape
-    x, y, z = _projected(memory.places, pose, intrinsics)
+    x, y, z = _projected(memory.positions, pose, intrinsics)
     column, row, inside = _pixels(x, y, z, width_px, height_px)
     fit = _fit(memory, depth, column, row, z, inside)
     now = replace(memory, fit=fit).rescaled(depth).cpu().numpy()
@@ -130,19 +130,19 @@ def add_frame(
         mixed[there] & (z[inside] > now[there] * (1 - SAME_SHARE))
     )
     stride = max(1, int(np.ceil(np.sqrt(height_px * width_px * BYTES_PER_POINT / bound_bytes))))
-    places, colors, sizes = _points(now, ~mixed, to_bytes(image), pose, intrinsics, stride)
-    seen = np.full(len(places), frame, np.int32)
-    room = bound_bytes // BYTES_PER_POINT - len(places)
+    positions, colors, sizes = _points(now, ~mixed, to_bytes(image), pose, intrinsics, stride)
+    seen = np.full(len(positions), frame, np.int32)
+    room = bound_bytes // BYTES_PER_POINT - len(positions)
     held = np.nonzero(kept)[0]
     forgot = memory.forgot or stride > 1 or len(held) > room
     if len(held) > room:
-        apparent = memory.sizes[held] / np.linalg.norm(_transformed(memory.places[held], pose), axis=0).clip(
-            1e-6
-        )
+        apparent = memory.sizes[held] / np.linalg.norm(
+            _transformed(memory.positions[held], pose), axis=0
+        ).clip(1e-6)
         best = np.lexsort((-apparent, -memory.seen[held]))[: max(room, 0)]
         held = np.sort(held[best])
     return SceneMemory(
-        np.concatenate([memory.places[held], places]),
+        np.concatenate([memory.positions[held], positions]),
         np.concatenate([memory.colors[held], colors]),
         np.concatenate([memory.sizes[held], sizes]),
         np.concatenate([memory.seen[held], seen]),
@@ -164,9 +164,9 @@ def recall(
     """
     height_px, width_px = hole.shape
     where = hole.cpu().numpy()
-    if not where.any() or not len(memory.places):
+    if not where.any() or not len(memory.positions):
         return None
-    x, y, z = _projected(memory.places, pose, intrinsics)
+    x, y, z = _projected(memory.positions, pose, intrinsics)
     column, row, inside = _pixels(x, y, z, width_px, height_px)
     reach = 2 * int(np.ceil(LARGEST_POINT_PX)) + 1
     around = cv2.dilate(where.view(np.uint8), np.ones((reach, reach), np.uint8)).view(np.bool_)
@@ -199,16 +199,16 @@ def hold_strength(age: torch.Tensor, strength: float) -> torch.Tensor:
     return strength * torch.exp2(-age / HALF_LIFE_FRAMES)
 
 
-def _projected(places: Floats, pose: Matrix, intrinsics: Matrix) -> tuple[Floats, Floats, Floats]:
+def _projected(positions: Floats, pose: Matrix, intrinsics: Matrix) -> tuple[Floats, Floats, Floats]:
     """Return the columns, rows and depths of points (N, 3) in a camera's view, each (N,)."""
-    x, y, z = _transformed(places, intrinsics @ pose[:3])
+    x, y, z = _transformed(positions, intrinsics @ pose[:3])
     ahead = np.where(z > 1e-6, z, 1)
     return x / ahead, y / ahead, z
 
 
-def _transformed(places: Floats, matrix: Matrix) -> Floats:
+def _transformed(positions: Floats, matrix: Matrix) -> Floats:
     """Return points (N, 3) transformed by a (3, 4) or (4, 4) matrix, as (3, N)."""
-    return (matrix[:3, :3].astype(np.float32) @ places.T) + matrix[:3, 3].astype(np.float32)[:, None]
+    return (matrix[:3, :3].astype(np.float32) @ positions.T) + matrix[:3, 3].astype(np.float32)[:, None]
 
 
 def _pixels(
@@ -229,10 +229,10 @@ def _points(
     z = depth[rows, columns].astype(np.float64)
     rays = np.linalg.inv(intrinsics) @ np.stack([columns, rows, np.ones(z.shape)])
     world = np.linalg.inv(pose)
-    places = (world[:3, :3] @ (rays * z) + world[:3, 3:]).T
+    positions = (world[:3, :3] @ (rays * z) + world[:3, 3:]).T
     focal = float(np.sqrt(abs(intrinsics[0, 0] * intrinsics[1, 1])))
     return (
-        places.astype(np.float32),
+        positions.astype(np.float32),
         rgb[rows, columns],
         (z * stride / focal).astype(np.float32),
     )

@@ -49,14 +49,14 @@ def _moved(uniform: set[int], wanted: set[int]) -> set[int]:
     return {0, *free, *wanted}
 
 
-def plan_fades(places: Sequence[int], frames: int, cadence: int) -> tuple[int, ...]:
+def plan_fades(frame_numbers: Sequence[int], frames: int, cadence: int) -> tuple[int, ...]:
     """Return the number of frames over which the image before each key frame fades out.
 
     A fade lasts up to the next key frame. Where the run ends before that one is due, the fade keeps its pace and ends
     unfinished, so that the video does not jump at its end.
 
     Args:
-        places: frame numbers of the key frames, ascending, the last one `frames` - 1.
+        frame_numbers: numbers of the key frames, ascending, the last one `frames` - 1.
         frames: number of frames.
         cadence: regular distance between key frames.
 
@@ -65,9 +65,9 @@ def plan_fades(places: Sequence[int], frames: int, cadence: int) -> tuple[int, .
     >>> plan_fades((0, 30, 60, 89), 90, 1)
     (30, 30, 29, 29)
     """
-    lengths = [stop - index for index, stop in zip(places, (*places[1:], frames), strict=True)]
+    lengths = [stop - index for index, stop in zip(frame_numbers, (*frame_numbers[1:], frames), strict=True)]
     fades = list(lengths)
-    if len(places) > 1:
+    if len(frame_numbers) > 1:
         fades[-2] = max(fades[-2], cadence)
         fades[-1] = max(fades[-2:])
     return tuple(fades)

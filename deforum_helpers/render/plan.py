@@ -76,7 +76,7 @@ class Plan:
     uses_depth: bool
     warnings: tuple[str, ...]
 
-    def shown(self, frame: int) -> int:
+    def video_index(self, frame: int) -> int:
         """Return the video's frame number of the frame rendered as number `frame`; the same mapping leads back."""
         return self.frames - 1 - frame if is_reversed(self.settings) else frame
 
@@ -146,7 +146,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
     read = _read_inputs(settings, options, manifest)
     inputs = in_render_order(read)
     schedules, prompts = inputs.schedules, inputs.prompts
-    places = place_key_frames(
+    frame_numbers = place_key_frames(
         distribution(settings),
         settings.max_frames,
         cadence(settings),
@@ -154,8 +154,8 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         transition_frames(settings, prompts.key_frames),
     )
     driven = manifest is not None and manifest.field_of("seed_schedule") is not None
-    seeds = plan_seeds(settings, schedules, places, driven=driven)
-    key_frames = plan_key_frames(inputs, places, seeds)
+    seeds = plan_seeds(settings, schedules, frame_numbers, driven=driven)
+    key_frames = plan_key_frames(inputs, frame_numbers, seeds)
     moves = plan_moves(settings, read.schedules.values)
     if is_reversed(settings):
         moves = moves.in_render_order()

@@ -92,11 +92,11 @@ def from_noise_alone(request: GenerateRequest) -> GenerateRequest:
     return replace(request, noise_source="new", new_noise_share=0.0, autoencoder_correction=False)
 
 
-def planned_steps(inputs: PlanInputs, places: NDArray[np.int64]) -> list[int]:
-    """Return the sampling steps of a full denoising at each of the frames `places`, (N,)."""
+def planned_steps(inputs: PlanInputs, frame_numbers: NDArray[np.int64]) -> list[int]:
+    """Return the sampling steps of a full denoising at each of the frames `frame_numbers`, (N,)."""
     if not inputs.settings.enable_steps_scheduling:
-        return [_steps(inputs.settings.steps)] * len(places)
-    return list(map(_steps, inputs.schedules.values["steps_schedule"][places].tolist()))
+        return [_steps(inputs.settings.steps)] * len(frame_numbers)
+    return list(map(_steps, inputs.schedules.values["steps_schedule"][frame_numbers].tolist()))
 
 
 def _steps(steps: float) -> int:

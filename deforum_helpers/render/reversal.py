@@ -1,6 +1,6 @@
 """Reversed runs, which are rendered from the last frame to the first: a zoom in, shown as a zoom out, reveals nothing.
 
-Such a run is planned in rendering order; `Plan.shown` maps its frames to those of the video.
+Such a run is planned in rendering order; `Plan.video_index` maps its frames to those of the video.
 """
 
 from __future__ import annotations

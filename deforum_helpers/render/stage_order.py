@@ -106,15 +106,15 @@ class StageOrder:
         self._composite = settings.hybrid_composite if self._moves else "None"
         self._noise_masked = masks_noise(settings) or uses_masks(settings)
 
-    def of(self, places: NDArray[np.int64], traits: Traits) -> tuple[tuple[Stage, ...], ...]:
+    def of(self, frame_numbers: NDArray[np.int64], traits: Traits) -> tuple[tuple[Stage, ...], ...]:
         """Return the stages of all key frames of a run.
 
         Args:
-            places: (N,) frame numbers, ascending.
+            frame_numbers: (N,) numbers of the key frames, ascending.
             traits: traits of each key frame.
         """
         every = self._settings.color_coherence_video_every_N_frames
-        columns = (*traits, self._video & (places % every == 0))
+        columns = (*traits, self._video & (frame_numbers % every == 0))
         codes = sum(column.astype(np.int64) << bit for bit, column in enumerate(columns))
         # A long run has few different lists: each is made once and looked up by its traits.
         known: dict[tuple[int, bool], tuple[tuple[Stage, ...], bool]] = {}

@@ -12,7 +12,7 @@ from deforum_helpers.core.errors import BlankFrame, NotFinite
 from deforum_helpers.image import adjust, color, noise
 from deforum_helpers.image.composite import composite
 from deforum_helpers.image.convert import on_8_bit_grid
-from deforum_helpers.image.look import held_to
+from deforum_helpers.image.look import match_look
 from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank, masked
 from deforum_helpers.image.reveal import repaint_mask
 from deforum_helpers.image.types import Flow, Image
@@ -85,7 +85,7 @@ def _repaint(work: WorkingImage, key: KeyFrame, context: RenderContext) -> Worki
         return work
     image = _image(work)
     if key.mask is not None:
-        composed = _composed(key.mask, work, key, context)
+        composed = _evaluated_mask(key.mask, work, key, context)
         mask = mask * context.effective_mask(torch.zeros_like(mask) if composed is None else composed)
     if is_blank(mask):
         return work
@@ -119,7 +119,7 @@ def _hybrid_motion(work: WorkingImage, key: KeyFrame, context: RenderContext) ->
         if motion.trust is not None:
             extras = (*extras, (f"flow_mask{key.index - 1:09d}", as_image(motion.trust)))
     flow = work.flow if motion.flow is None else motion.flow
-    moved = motion.moved(image, key.hybrid.flow_factor)
+    moved = motion.warp(image, key.hybrid.flow_factor)
     return replace(work, image=moved, motion=motion, flow=flow, extras=extras)
 
 
@@ -171,7 +171,7 @@ def _sharpen(work: WorkingImage, key: KeyFrame, context: RenderContext) -> Worki
 
 
 def _noise_mask(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
-    mask = _composed(key.noise_mask, work, key, context)
+    mask = _evaluated_mask(key.noise_mask, work, key, context)
     return replace(work, noise_mask=None if mask is None else context.effective_mask(mask))
 
 
@@ -189,15 +189,15 @@ def _noise(work: WorkingImage, key: KeyFrame, context: RenderContext) -> Working
 
 
 def _mask(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
-    return replace(work, mask=_composed(key.mask, work, key, context))
+    return replace(work, mask=_evaluated_mask(key.mask, work, key, context))
 
 
-def _composed(
+def _evaluated_mask(
     expression: MaskExpression | None, work: WorkingImage, key: KeyFrame, context: RenderContext
 ) -> Mask | None:
     if expression is None or context.masks is None:
         raise AssertionError("the plan composes a mask that it does not have")
-    return context.masks.composed(expression, key.index, _image(work))
+    return context.masks.evaluate(expression, key.index, _image(work))
 
 
 def _generate(work: WorkingImage, key: KeyFrame, context: RenderContext, seed: int | None = None) -> Image:
@@ -263,7 +263,7 @@ def _stabilize(work: WorkingImage, key: KeyFrame, context: RenderContext) -> Wor
     look = context.look_of(stability.reference)
     if stability.former is not None:
         look = context.look_of(stability.former).towards(look, stability.passed)
-    return replace(work, image=held_to(_image(work), look, stability.share))
+    return replace(work, image=match_look(_image(work), look, stability.share))
 
 
 def _overlay(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:

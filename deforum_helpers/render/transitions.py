@@ -62,22 +62,25 @@ class Transition:
         return math.sin(math.pi * self.share) if self.kind == "morph" else 0.0
 
 
-def transitions_at(inputs: PlanInputs, places: NDArray[np.int64]) -> dict[int, Transition]:
-    """Return the transitions that frames lie in, by position in `places`.
+def transitions_at(inputs: PlanInputs, frame_numbers: NDArray[np.int64]) -> dict[int, Transition]:
+    """Return the transitions that frames lie in, by position in `frame_numbers`.
 
     Args:
         inputs: settings, schedules and prompts of the run.
-        places: (N,) frame numbers.
+        frame_numbers: (N,) numbers of the frames.
     """
     settings, kind = inputs.settings, transition(inputs.settings)
-    near = np.zeros(len(places), bool)
+    near = np.zeros(len(frame_numbers), bool)
     if kind != "none" and inputs.prompts.key_frames:
         start = np.array(inputs.prompts.key_frames)
-        since = places - start[np.searchsorted(start, places, side="right") - 1]
+        since = frame_numbers - start[np.searchsorted(start, frame_numbers, side="right") - 1]
         near |= since < (1 if kind == "cut" else settings.prompt_transition_frames)
     if settings.seamless_loop:
-        near |= places >= settings.max_frames - 1 - settings.ending_frames
-    found = ((number, transition_at(inputs, int(places[number]))) for number in np.flatnonzero(near).tolist())
+        near |= frame_numbers >= settings.max_frames - 1 - settings.ending_frames
+    found = (
+        (number, transition_at(inputs, int(frame_numbers[number])))
+        for number in np.flatnonzero(near).tolist()
+    )
     return {number: change for number, change in found if change is not None}
 
 
@@ -92,11 +95,11 @@ def transition_at(inputs: PlanInputs, index: int) -> Transition | None:
         return None
     if kind == "cut":
         return Transition("cut", start, 1.0, start - 1, index) if index == start else None
-    passed = passed_share(inputs.settings, start, index)
+    passed = transition_progress(inputs.settings, start, index)
     if passed >= 1 and index > start:
         return None
     # The image of two blended prompts changes fastest around the middle anyway; easing would make that a jump.
-    share = passed if kind == "morph" else eased(passed)
+    share = passed if kind == "morph" else smoothstep(passed)
     return Transition("dissolve" if kind == "dissolve" else "morph", start, share, start - 1, index)
 
 
@@ -114,10 +117,10 @@ def ending_share(settings: Settings, index: int) -> float:
     if not has_ending(settings) or index <= 0:
         return 0.0
     left = settings.max_frames - 1 - index
-    return eased(max(0.0, 1 - left / settings.ending_frames))
+    return smoothstep(max(0.0, 1 - left / settings.ending_frames))
 
 
-def passed_share(settings: Settings, start: int, index: int) -> float:
+def transition_progress(settings: Settings, start: int, index: int) -> float:
     """Return the progress of a transition at frame `index`, above 0 to 1.
 
     Args:
@@ -128,7 +131,7 @@ def passed_share(settings: Settings, start: int, index: int) -> float:
     return min((index - start + 1) / settings.prompt_transition_frames, 1.0)
 
 
-def eased(share: float) -> float:
+def smoothstep(share: float) -> float:
     """Return the smoothstep 3s² - 2s³ of a share 0..1."""
     return share * share * (3 - 2 * share)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.no_links import is_file, is_folder, resolved
 from deforum_helpers.core.messages import Message
-from deforum_helpers.image.files import LARGEST_PIXELS, check_picture
+from deforum_helpers.image.files import LARGEST_PIXELS, check_image_file
 from deforum_helpers.models.depth.names import depth_name
 from deforum_helpers.models.interpolation import names as interpolation
 from deforum_helpers.models.segmentation.anime import missing_feature as missing_finder
@@ -103,7 +103,7 @@ def common_size(paths: Sequence[Path]) -> tuple[int, int]:
     """
     first = (0, 0)
     for number, path in enumerate(paths):
-        size = check_picture(path, setting="The list of images")
+        size = check_image_file(path, setting="The list of images")
         first = size if number == 0 else first
         if size != first:
             found, allowed = f"{size[0]}x{size[1]}", f"{first[0]}x{first[1]}"
@@ -258,7 +258,7 @@ def numbered_images(pattern: str, below: Path | None) -> tuple[tuple[Path, ...],
         raise _pattern_problem(messages.PATTERN_MATCHES_LINKS, pattern)
     if len(images) < 2:
         raise _pattern_problem(messages.PATTERN_TOO_SHORT, pattern, first=first)
-    check_picture(images[0], setting="pattern")
+    check_image_file(images[0], setting="pattern")
     return tuple(images), len(found) - len(images)
 
 

@@ -18,10 +18,16 @@ from hypothesis import strategies as st
 
 from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.image import color
-from deforum_helpers.image.color import SPACE_OF_MODE, ColorReference, match_anywhere, match_color, spread_of
+from deforum_helpers.image.color import (
+    SPACE_OF_MODE,
+    ColorReference,
+    distribution_of,
+    match_anywhere,
+    match_color,
+)
 from deforum_helpers.image.color_spaces import SPACES
 from deforum_helpers.image.convert import from_bytes, on_8_bit_grid, pixels, to_bytes
-from deforum_helpers.image.histograms import FINE, LEVELS, shifts, spread
+from deforum_helpers.image.histograms import FINE, LEVELS, distribution, shifts
 from deforum_helpers.image.histograms import device_shifts as shifts_any_device
 from tests.image.pictures import (
     chart,
@@ -95,7 +101,7 @@ def test_fast_form_equals_the_readable_one(mode: str) -> None:
     reference = soft_image(60, 80).flip(2) * 0.8 + 0.1
     space = SPACES[SPACE_OF_MODE[mode]]
     fast = match_color(image, ColorReference(reference, mode))
-    plain = match_anywhere(image, spread_of(reference, space), space)
+    plain = match_anywhere(image, distribution_of(reference, space), space)
     apart = levels_apart(fast, plain)
     assert apart.mean() < 0.05
     assert apart.quantile(0.99) < 0.5
@@ -152,7 +158,9 @@ def test_both_forms_of_the_shifts_agree(seed: int, density: float, wanted_densit
     )
     counts[:, 77] = wanted[:, 99] = 1
     plain = shifts(counts, wanted)
-    on_any_device = shifts_any_device(spread(torch.from_numpy(counts)), spread(torch.from_numpy(wanted)))
+    on_any_device = shifts_any_device(
+        distribution(torch.from_numpy(counts)), distribution(torch.from_numpy(wanted))
+    )
     np.testing.assert_allclose(on_any_device.numpy(), plain, atol=1e-4)
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from deforum_helpers.image.composite import (
+    adjusted_mask,
     blend_mask,
     composite,
     difference_mask,
     equalized,
-    finished_mask,
     stretched,
 )
 from deforum_helpers.image.mask import luma
@@ -20,7 +20,7 @@ PLAIN = {"invert": False, "equalize": "None", "contrast": 1.0, "cutoffs_percent"
 
 
 def finished(mask: torch.Tensor, **changes: object) -> torch.Tensor:
-    return finished_mask(mask, **{**PLAIN, **changes})  # type: ignore[arg-type]
+    return adjusted_mask(mask, **{**PLAIN, **changes})  # type: ignore[arg-type]
 
 
 def ramp() -> torch.Tensor:

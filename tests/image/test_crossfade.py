@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from deforum_helpers.image.crossfade import (
     LEAST_SIDE_PX,
-    bands_of,
+    dissolve_blend,
     dissolve_order,
-    joined,
-    placewise_blend,
+    join_bands,
     sharp_blend,
+    split_bands,
 )
 
 
@@ -35,10 +35,10 @@ def test_a_pyramid_joins_to_the_image_it_was_made_of(
     height: int, width: int, levels: int, channels: int
 ) -> None:
     image = torch.rand(channels, height, width, generator=torch.Generator().manual_seed(height))
-    bands, rest = bands_of(image, levels)
+    bands, rest = split_bands(image, levels)
     assert len(bands) <= levels
     assert min(rest.shape[1:]) >= LEAST_SIDE_PX or not bands
-    assert torch.allclose(joined(bands, rest), image, atol=1e-6)
+    assert torch.allclose(join_bands(bands, rest), image, atol=1e-6)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
@@ -61,14 +61,14 @@ def test_both_ends_are_the_images_themselves() -> None:
     old, new = torch.rand(3, 64, 64), torch.rand(3, 64, 64)
     order = dissolve_order(64, 64, 3, torch.device("cpu"))
     for share, image in ((0.0, old), (1.0, new)):
-        torch.testing.assert_close(placewise_blend(old, new, order, share), image)
+        torch.testing.assert_close(dissolve_blend(old, new, order, share), image)
 
 
 def test_places_pass_in_their_order_and_never_back() -> None:
     old, new = stripes(8), stripes(8, 4)
     order = dissolve_order(128, 128, 5, torch.device("cpu"))
     shares = [k / 16 for k in range(17)]
-    blends = [placewise_blend(old, new, order, share) for share in shares]
+    blends = [dissolve_blend(old, new, order, share) for share in shares]
     distances = [float((blended - new).abs().mean()) for blended in blends]
     assert all(later <= earlier + 1e-3 for earlier, later in pairwise(distances))
     assert 0.2 * distances[0] < distances[8] < 0.8 * distances[0]

@@ -49,7 +49,7 @@ PICTURES: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "flipped": lambda a, b, m, f: seen(a, m + 1, flip_dst_from_src=np.eye(3)),
     "masked": lambda a, b, m, f: mask.masked(a, b, mask.blurred(m, 3)),
     "a mask": lambda a, b, m, f: mask.as_image(mask.exclusive(m, mask.difference(m, mask.luma(a)))),
-    "smeared": lambda a, b, m, f: inpaint.smeared(a, m),
+    "smeared": lambda a, b, m, f: inpaint.fill_from_rim(a, m),
     "composite": lambda a, b, m, f: composite.composite(a, b, composite.difference_mask(a, b), 0.3),
     "blend": lambda a, b, m, f: composite.composite(a, b, composite.blend_mask(a, b, 0.5), 0.3),
     "along a flow": lambda a, b, m, f: moved_along(a, f, 0.5),
@@ -58,7 +58,7 @@ PICTURES: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
 PLANES: dict[str, Callable[[Any, Any], Any]] = {
     "scene depth": lambda m, a: scene_depth(m, 1.0, 2.0, far_is_large=True),
     "raw depth": lambda m, a: raw_depth(m, metric=False, far_is_large=False),
-    "finished mask": lambda m, a: composite.finished_mask(
+    "finished mask": lambda m, a: composite.adjusted_mask(
         m, invert=True, equalize="None", contrast=1.5, cutoffs_percent=None
     ),
     "adjusted mask": lambda m, a: mask.mask_of(a, WIDTH_PX, HEIGHT_PX, brightness=1.2, contrast=0.8),

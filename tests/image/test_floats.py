@@ -11,7 +11,7 @@ import pytest
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.image.convert import read_image
-from deforum_helpers.image.files import check_picture, float_tiff, in_8_bits
+from deforum_helpers.image.files import check_image_file, float_tiff, in_8_bits
 from tests.refusals import refuses
 
 RAMP = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(48, 64)
@@ -19,7 +19,7 @@ RAMP = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(48, 64)
 
 def read(path: Path) -> np.ndarray:
     """The levels 0..1 of a picture, (3, H, W)."""
-    assert check_picture(path, setting="init_image") == (64, 48)
+    assert check_image_file(path, setting="init_image") == (64, 48)
     return read_image(path, setting="init_image").numpy()
 
 
@@ -57,7 +57,7 @@ def test_a_picture_that_breaks_off_is_refused_before_a_job_is_accepted(tmp_path:
     noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     path = tmp_path / f"a.{end}"
     PIL.Image.fromarray(noise).save(path)
-    assert check_picture(path, setting="init_image") == (128, 96)
+    assert check_image_file(path, setting="init_image") == (128, 96)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with refuses(SettingsError, "image_unreadable", "init_image"):
-        check_picture(path, setting="init_image")
+        check_image_file(path, setting="init_image")

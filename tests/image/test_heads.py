@@ -16,7 +16,7 @@ from PIL import ImageOps
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.image.file_headers import Oversized, check_tags, orientation
-from deforum_helpers.image.files import check_picture, open_picture
+from deforum_helpers.image.files import check_image_file, open_image_file
 
 # Pillow itself takes up to 64 MiB of texts.
 MOST_GROWTH_BYTES = 80_000_000
@@ -96,7 +96,7 @@ def test_what_unpacks_to_more_than_it_is(name: str, tmp_path: Path) -> None:
     path.write_bytes(BOMBS[name])
     tracemalloc.start()
     try:
-        for read in (check_picture, opened):
+        for read in (check_image_file, opened):
             with suppress(SettingsError):
                 read(path, setting="init_image")
         peak = tracemalloc.get_traced_memory()[1]
@@ -106,7 +106,7 @@ def test_what_unpacks_to_more_than_it_is(name: str, tmp_path: Path) -> None:
 
 
 def opened(path: Path, *, setting: str) -> tuple[int, int]:
-    with open_picture(path, setting=setting) as picture:
+    with open_image_file(path, setting=setting) as picture:
         return picture.size
 
 
@@ -117,7 +117,7 @@ def test_they_are_refused_in_words(name: str, tmp_path: Path) -> None:
     path = tmp_path / "picture"
     path.write_bytes(BOMBS[name])
     with pytest.raises(SettingsError, match=r"tags that unpack|comments of over"):
-        check_picture(path, setting="init_image")
+        check_image_file(path, setting="init_image")
 
 
 def test_directories_that_lead_to_each_other_end() -> None:
@@ -149,7 +149,7 @@ def test_pictures_stand_as_others_show_them(format_name: str, number: int, tmp_p
     path.write_bytes(encoded(format_name, exif=exif, **lossless))
     with Pillow.open(path) as picture:
         expected = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    with open_picture(path, setting="init_image") as picture:
+    with open_image_file(path, setting="init_image") as picture:
         np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), expected)
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deforum_helpers.image.inpaint import Box, box_around, repaint, smeared
+from deforum_helpers.image.inpaint import Box, box_around, fill_from_rim, repaint
 from tests.image.pictures import random_image, soft_image
 
 
@@ -72,7 +72,7 @@ def test_smearing_takes_from_the_rim() -> None:
     image[1, :, 32:] = 1
     mask = square(8, 16, 32)
     image[:, mask == 1] = 0.123
-    filled = smeared(image, mask)
+    filled = fill_from_rim(image, mask)
     assert torch.allclose(filled[:, mask == 0], image[:, mask == 0], atol=1e-6)
     assert filled[0, 24, 18] > 0.8
     assert filled[1, 24, 46] > 0.8
@@ -80,4 +80,4 @@ def test_smearing_takes_from_the_rim() -> None:
 
 
 def test_smearing_everything_gives_grey() -> None:
-    assert torch.allclose(smeared(random_image(5, 7), torch.ones(5, 7)), torch.tensor(0.5))
+    assert torch.allclose(fill_from_rim(random_image(5, 7), torch.ones(5, 7)), torch.tensor(0.5))

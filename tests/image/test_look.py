@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.image.look import LARGEST_GAIN, Look, held_to, look_of
+from deforum_helpers.image.look import LARGEST_GAIN, Look, look_of, match_look
 
 
 def scene(seed: int, side_px: int = 128) -> torch.Tensor:
@@ -28,7 +28,7 @@ def distance(one: Look, other: Look) -> float:
 @given(seed=st.integers(0, 20), share=st.floats(0, 1))
 def test_an_image_that_has_the_look_stays_as_it_is(seed: int, share: float) -> None:
     image = scene(seed)
-    assert torch.allclose(held_to(image, look_of(image), share), image, atol=1e-4)
+    assert torch.allclose(match_look(image, look_of(image), share), image, atol=1e-4)
 
 
 @pytest.mark.parametrize("factor", [0.85, 1.2])
@@ -36,17 +36,17 @@ def test_contrast_and_detail_come_back(factor: float) -> None:
     image = scene(3)
     look = look_of(image)
     drifted = (0.5 + factor * (image - 0.5) + 0.03).clamp(0, 1)
-    held = held_to(drifted, look, 1.0)
+    held = match_look(drifted, look, 1.0)
     assert distance(look_of(held), look) < 0.02
     assert torch.allclose(held, image, atol=0.02)
-    half = distance(look_of(held_to(drifted, look, 0.5)), look)
+    half = distance(look_of(match_look(drifted, look, 0.5)), look)
     assert distance(look_of(held), look) < half < distance(look_of(drifted), look)
 
 
 def test_an_empty_view_is_not_filled_with_grain() -> None:
     look = look_of(scene(4))
     faint = 0.5 + 0.01 * (scene(5) - 0.5)
-    held = look_of(held_to(faint, look, 1.0))
+    held = look_of(match_look(faint, look, 1.0))
     for before, after in zip(look_of(faint).bands, held.bands, strict=True):
         assert after <= before * LARGEST_GAIN * 1.1
 

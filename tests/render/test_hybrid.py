@@ -122,7 +122,7 @@ def test_what_comes_in_over_many_frames_is_the_edge_drawn_out(kind: str) -> None
     motion = Motion(flow=flow) if kind == "flow" else Motion(matrix=matrix)
     moved = image
     for _ in range(4):
-        moved = motion.moved(moved, 1.0)
+        moved = motion.warp(moved, 1.0)
     assert torch.allclose(moved[:, :, 12:], image[:, :, :-12], atol=1e-5)
     assert torch.allclose(moved[:, :, :12], image[:, :, :1].expand(-1, -1, 12), atol=1e-5)
 

@@ -127,7 +127,7 @@ def test_of_equal_age_the_least_visible_goes_first() -> None:
     forward[2, 3] = -1.0
     bound = int(1.4 * SIDE_PX * SIDE_PX * BYTES_PER_POINT)
     memory = laid(memory, 1, picture(2), wall(2.0), round_about @ forward, bound)
-    old = memory.places[memory.seen == 0]
+    old = memory.positions[memory.seen == 0]
     assert memory.forgot
     assert 0.3 * SIDE_PX**2 < len(old) < 0.5 * SIDE_PX**2
     assert old[:, 2].max() < 2

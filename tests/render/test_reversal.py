@@ -55,10 +55,10 @@ def plan(root: Path, **changes: Any) -> Plan:
 
 def test_frames_have_the_numbers_of_a_forward_video(tmp_path: Path) -> None:
     forward, back = plan(tmp_path, reverse_generation=False), plan(tmp_path)
-    assert [back.shown(frame) for frame in range(12)] == [*range(11, -1, -1)]
+    assert [back.video_index(frame) for frame in range(12)] == [*range(11, -1, -1)]
     # A key frame has the prompt and the numbers of the frame that it is shown as.
     for key in back.key_frames[1:]:
-        shown = forward.key_frames[back.shown(key.index)]
+        shown = forward.key_frames[back.video_index(key.index)]
         assert key.request.prompt == shown.request.prompt
         if shown.index:
             assert key.request.denoising_strength == pytest.approx(shown.request.denoising_strength)
@@ -71,7 +71,7 @@ def test_each_move_undoes_the_one_into_the_frame_after_it(mode: str, tmp_path: P
     changes = {"animation_mode": mode, "translation_x": "0:(t)", "translation_z": "0:(2*t)"}
     forward, back = plan(tmp_path, reverse_generation=False, **changes), plan(tmp_path, **changes)
     for frame in range(1, 12):
-        after = back.shown(frame - 1)
+        after = back.video_index(frame - 1)
         np.testing.assert_allclose(
             back.moves[frame].pose() @ forward.moves[after].pose(), np.eye(4), atol=1e-9
         )
@@ -89,7 +89,7 @@ def test_all_moves_are_taken_back_at_once_as_one_by_one(flipped: bool, mode: str
     }
     forward, back = plan(tmp_path, reverse_generation=False, **changes), plan(tmp_path, **changes)
     for frame in range(1, 12):
-        move = forward.moves[back.shown(frame - 1)]
+        move = forward.moves[back.video_index(frame - 1)]
         vanishes = isinstance(move, Move2D) and not move.dst_from_src[:, :2].any()
         expected = move if vanishes else inverse_move([move])
         np.testing.assert_array_equal(back.moves[frame].pose(), expected.pose())

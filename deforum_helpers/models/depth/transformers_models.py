@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.optional import require
-from deforum_helpers.image.convert import IMAGENET_DEVIATION, IMAGENET_MEAN, Triple, standardised
+from deforum_helpers.image.convert import IMAGENET_DEVIATION, IMAGENET_MEAN, Triple, standardized
 from deforum_helpers.image.types import Image
 from deforum_helpers.models import messages
 from deforum_helpers.models.depth.names import HUB_IDS, local_folder
@@ -134,7 +134,7 @@ class TransformersModel:
             antialias=True,
             align_corners=False,
         )
-        pixels = standardised(seen.clamp(0, 1), self._convention.mean, self._convention.deviation)
+        pixels = standardized(seen.clamp(0, 1), self._convention.mean, self._convention.deviation)
         predicted = self._network(pixel_values=pixels.to(self._network.dtype)).predicted_depth.float()
         return F.interpolate(predicted[:, None], image.shape[1:], mode="bicubic", align_corners=False)[0, 0]
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from deforum_helpers.core.errors import MissingFeature, ModelError
 from deforum_helpers.core.optional import require
-from deforum_helpers.image.convert import standardised
+from deforum_helpers.image.convert import standardized
 from deforum_helpers.image.types import Image
 from deforum_helpers.models import messages
 from deforum_helpers.models.segmentation.names import WRITTEN, Purpose, missing_feature, model_folder
@@ -87,7 +87,7 @@ class PeopleFinder:
 def _seen(image: Image) -> torch.Tensor:
     """Return a picture as the networks see it: (1, 3, 512, 512), about 0."""
     size = (SEEN_PX, SEEN_PX)
-    return F.interpolate(standardised(image)[None], size, mode="bilinear", antialias=True)
+    return F.interpolate(standardized(image)[None], size, mode="bilinear", antialias=True)
 
 
 def make_finder(purpose: Purpose, device: torch.device | str) -> Finder:
