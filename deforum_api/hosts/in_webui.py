@@ -50,7 +50,7 @@ PARKING_TIME_S = 8.0
 def before_ui(flags: Any) -> None:
     """Have our routes added to the app of the WebUI's pages before its port opens, if its flags ask for them.
 
-    `app_started` comes seconds later; a client that asked for its job meanwhile would be told that it is unknown.
+    `app_started` comes seconds later; until then a client would get a 404 for its job.
 
     Args:
         flags: the WebUI's parsed command line.

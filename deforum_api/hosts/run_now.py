@@ -51,7 +51,7 @@ def run_files(queue: JobQueue, files: Sequence[str], out: TextIO = sys.stdout) -
     Args:
         queue: the server's jobs.
         files: paths of settings files.
-        out: a terminal gets a line that is drawn over, anything else a line every ten percent.
+        out: a terminal gets one line that is updated in place, anything else a line every ten percent.
     """
     try:
         jobs = queue.submit([_read(file) for file in files])

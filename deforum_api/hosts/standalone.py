@@ -117,7 +117,7 @@ def chosen_engine(flags: Namespace) -> str:
 
 
 def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
-    """Return the job queue, which goes on with the jobs that it finds, and the app.
+    """Return the job queue, which continues the unfinished jobs, and the app.
 
     Raises:
         StoreUnavailable: the job database in the output folder cannot be used.
@@ -193,7 +193,7 @@ def listen(port: int, address: str) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """Serves, says so once it does, and parks the running job when it is told to stop."""
+    """Serves the app, prints its address once it is ready, and parks the running job at the end."""
 
     def __init__(
         self, app: FastAPI, queue: JobQueue, listening: socket.socket, started: Callable[[], None]

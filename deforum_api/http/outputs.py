@@ -101,7 +101,7 @@ def _folder(job: Job) -> Path | None:
 
 
 def _in_folders(folder: Path, timestring: str) -> Iterator[Output | None]:
-    """Yield the pictures that were made of the frames and kept."""
+    """Yield the images in the run's own folders, such as upscaled frames."""
     for kind, name in ((row, name) for row in KINDS.values() for name in row.folders):
         place = folder / name.format(timestring=timestring)
         try:
@@ -177,7 +177,7 @@ def preview_response(request: Request, found: Output) -> Response:
     """Return a frame as JPEG, or 304 if the client has it.
 
     Raises:
-        ApiError: 404, it is gone by now, or no picture.
+        ApiError: 404, it is gone or not an image.
     """
     from PIL import Image
 
@@ -263,7 +263,7 @@ def _range(header: str, found: Output) -> tuple[int, int] | None:
 
 
 class _FileResponse(StreamingResponse):
-    """Sends so many bytes of an open file, and closes it also where the client goes away in the middle."""
+    """Sends `count` bytes of an open file, and closes it even if the client disconnects."""
 
     def __init__(
         self, file: IO[bytes], count: int, code: int, headers: dict[str, str], media_type: str

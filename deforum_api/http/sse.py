@@ -59,7 +59,7 @@ async def job_updates(jobs: JobQueue, job_id: str, every_s: float | None = None)
     """Yield the job now and after every update until it has finished or the queue closes.
 
     Updates that come faster than they are taken are seen as one. With `every_s`, the unchanged job is also
-    yielded when nothing happened for so many seconds.
+    yielded after this many seconds without an update.
 
     Raises:
         UnknownId: there is no such job.

@@ -107,7 +107,7 @@ class JobQueue:
         return self.submit_request(request)[0]
 
     def submit_request(self, request: CheckRequest, gone: threading.Event | None = None) -> tuple[Job, ...]:
-        """Do as `submit` with a request that nobody has read yet; `gone` is set when its client is gone.
+        """Check, record and queue a request with an unparsed body; `gone` is set when its client disconnects.
 
         Raises:
             ApiError: as `submit`.
@@ -211,7 +211,7 @@ class JobQueue:
 
         Raises:
             UnknownId: there is no such job.
-            AlreadyFinished: it ended, or its film is being made.
+            AlreadyFinished: it ended, or its frames are finished.
             StillEnding: it is being cancelled.
         """
         while True:
@@ -271,7 +271,7 @@ class JobQueue:
         return tuple(reversed(cancelled))
 
     def resume(self, job_id: str) -> Job:
-        """Let a paused job, or a failed or cancelled one, go on from its last saved frame.
+        """Continue a paused, failed or cancelled job from its last saved frame.
 
         Raises:
             UnknownId: there is no such job.

@@ -181,7 +181,7 @@ class Runner:
         """Record the end of an attempt; None if another one has begun or the queue closes before it is recorded."""
         if isinstance(event, Failed) and self._stopping.is_set():
             # A failure now may be caused by the shutdown itself (no new threads, for one); a real one recurs.
-            log.warning("%s failed while the program ends; it goes on at the next start.", job.id)
+            log.warning("%s failed while the server was stopping; it continues at the next start.", job.id)
             event = Parked()
         if isinstance(event, Failed) and event.retryable and job.delays < len(self._limits.retry_after_s):
             delay = self._limits.retry_after_s[job.delays]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 RECEIPT_KEPT_S = 24 * 3600.0
 HANG_AFTER_S = 600.0
-# Values of schedules in one request: five films of 100,000 frames, or 100 of 5,000.
+# Values of schedules in one request: five videos of 100,000 frames, or 100 of 5,000.
 SCHEDULES = sum(info.kind == "schedule" for info in FIELDS.values())
 MOST_CELLS = 500_000 * SCHEDULES
 

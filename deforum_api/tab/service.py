@@ -278,7 +278,7 @@ def _input_name(arguments: Mapping[str, Any]) -> str:
 
 
 def _stopped(settings: Path, names: frozenset[str]) -> ResumableRun | None:
-    """Return the run of a settings file, or None if it has all its frames or nothing to go on from.
+    """Return the run of a settings file, or None if it has all its frames or no state to resume from.
 
     Args:
         settings: the file.

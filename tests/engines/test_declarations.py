@@ -144,7 +144,7 @@ def test_an_engine_that_takes_a_checkpoint_asks_for_it(
     monkeypatch.setitem(ENGINES, toy, replace(ENGINES[toy], takes_checkpoint=True))
     flags = make_parser().parse_args(["--deforum-engine", toy])
     assert flag_problem(flags) == (
-        "--deforum-engine toy needs --ckpt with a model folder or a .safetensors file."
+        "--deforum-engine toy requires --ckpt with a model folder or a .safetensors file."
     )
     with refuses(ModelError, "checkpoint_required", "'toy'"):
         make_engine(toy)

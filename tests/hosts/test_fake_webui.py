@@ -307,5 +307,5 @@ def test_a_damaged_database_does_not_keep_the_command_line_waiting(tmp_path: Pat
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert "is damaged" in done.stderr
-    assert "Nothing is rendered" in done.stderr
+    assert "The settings files are not rendered" in done.stderr
     assert "Traceback" not in done.stderr

@@ -45,7 +45,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 ONLY_STATUS = Query(None, description="Only jobs of this status.")
-PURGE = Query(False, description="Forget a finished job instead; its files stay where they are.")
+PURGE = Query(False, description="Delete the record of a finished job instead; its files stay.")
 
 
 @router.get(
@@ -53,8 +53,8 @@ PURGE = Query(False, description="Forget a finished job instead; its files stay 
 )
 async def list_jobs(
     status: JobStatusCategory | None = ONLY_STATUS,
-    limit: int | None = Query(None, ge=1, le=1000, description="At most so many jobs."),
-    cursor: str | None = Query(None, description="The X-Next-Cursor header of the page before."),
+    limit: int | None = Query(None, ge=1, le=1000, description="Number of jobs at most."),
+    cursor: str | None = Query(None, description="The X-Next-Cursor header of the previous page."),
     summary: bool = Query(False, description="Leave out deforum_settings and options_overrides."),
     service: Service = SERVICE,
 ) -> Response:
@@ -127,7 +127,7 @@ async def cancel_job(id: str, purge: bool = PURGE, jobs: JobQueue = JOBS) -> Res
     summary="Resume a job",
 )
 async def resume_job(id: str, jobs: JobQueue = JOBS) -> Response:
-    """Queues a FAILED or CANCELLED job again; it goes on from its last saved frame, as a new attempt."""
+    """Queues a FAILED or CANCELLED job again; it continues from its last saved frame, as a new attempt."""
     job = await run_in_threadpool(jobs.resume, id)
     return json_response(job_json(job, jobs.positions().get(id)), 202)
 

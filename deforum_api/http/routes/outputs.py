@@ -91,7 +91,7 @@ async def get_frame(
     kind: PictureKind = "frame",
     jobs: JobQueue = JOBS,
 ) -> Response:
-    """Frame `n` as PNG, or with depth=true its saved depth map; by `kind` also a kept picture made of frames."""
+    """Frame `n` as PNG; with depth=true its saved depth map, with `kind` another kind with one file per frame."""
     return await _file(request, jobs, id, "depth" if depth else kind, n)
 
 

@@ -236,7 +236,7 @@ class CheckerPool:
         try:
             return CheckerProcess()
         except OSError as error:
-            log.error("No checking program can be started: %s", error)
+            log.error("No checking process can be started: %s", error)
             message = messages.CHECKS_UNAVAILABLE(reason=error.strerror)
             raise ApiError(message, code=503, headers={"Retry-After": "5"}) from None
 
@@ -325,7 +325,7 @@ class CheckerProcess:
                 continue
             if answer is None:
                 code = self._program.wait()
-                log.error("A checking program ended with %s in the middle of a check.", code)
+                log.error("A checking process ended with code %s during a check.", code)
                 if code == -getattr(signal, "SIGKILL", 9):
                     raise TooLarge(messages.CHECK_TOO_LARGE())
                 raise ApiError(messages.CHECK_ENDED(), code=500)
