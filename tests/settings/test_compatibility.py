@@ -86,11 +86,11 @@ def test_the_page_tells_every_setting_once() -> None:
         ({"translation_x": "0:(3)"}, "", ()),
         (
             {"translation_x": "0:(3)", "translation_y": "0: (0)", "enable_perspective_flip": True},
-            "together with the perspective flip",
+            "works with the perspective flip",
             ("translation_x", "translation_y"),
         ),
         ({"contrast_schedule": "0: (1.0)"}, "", ()),
-        ({"contrast_schedule": "0: (1.2)"}, "stays white", ("contrast_schedule",)),
+        ({"contrast_schedule": "0: (1.2)"}, "stay white", ("contrast_schedule",)),
         ({"near_schedule": "0: (3)"}, "", ()),
         ({"contrast_schedule": "0: (1.0)*(0.98)"}, "", ()),
         ({"contrast_schedule": "0: (broken"}, "", ()),
