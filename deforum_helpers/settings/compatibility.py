@@ -496,7 +496,7 @@ _OUTPUT: dict[str, Fact] = {
         NEVER,
     ),
     "fps": Fact("output/"),
-    "make_gif": Fact("output/", "It is made by ffmpeg on every system.", is_on("make_gif")),
+    "make_gif": Fact("output/", "It is made by ffmpeg, on every system.", is_on("make_gif")),
     "delete_imgs": Fact(
         "pipeline/postproduction.py", "Images are deleted only when the video contains all of them.", NEVER
     ),

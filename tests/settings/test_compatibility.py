@@ -86,7 +86,7 @@ def test_the_page_tells_every_setting_once() -> None:
         ({"translation_x": "0:(3)"}, "", ()),
         (
             {"translation_x": "0:(3)", "translation_y": "0: (0)", "enable_perspective_flip": True},
-            "with the perspective flip in 2D",
+            "works with the perspective flip",
             ("translation_x", "translation_y"),
         ),
         ({"contrast_schedule": "0: (1.0)"}, "", ()),
