@@ -192,7 +192,7 @@ def _upscaled(rendered: Rendered) -> _Step:
     return _Step(
         video="upscaled_video",
         picture="upscaled_frame",
-        film=run.outdir / upscaling.film_name(run.timestring, settings.r_upscale_factor),
+        film=run.outdir / upscaling.video_name(run.timestring, settings.r_upscale_factor),
         folder=folder,
         pictures=tuple(folder / run.frame_path(frame).name for frame in range(rendered.frames)),
         make=_enlarge,
@@ -211,12 +211,12 @@ def _interpolated(rendered: Rendered) -> _Step:
     return _Step(
         video="interpolated_video",
         picture="interpolated_frame",
-        film=run.outdir / interpolation.film_name(run.timestring, engine, x_amount, slower, of_upscaled),
+        film=run.outdir / interpolation.video_name(run.timestring, engine, x_amount, slower, of_upscaled),
         folder=folder,
-        pictures=tuple(folder / interpolation.picture_name(engine, number) for number in range(count)),
+        pictures=tuple(folder / interpolation.image_name(engine, number) for number in range(count)),
         make=_interpolate,
         kept=settings.frame_interpolation_keep_imgs,
-        fps=interpolation.film_fps(rendered.fps, x_amount, slower),
+        fps=interpolation.video_fps(rendered.fps, x_amount, slower),
         quiet=slower is not None,
     )
 

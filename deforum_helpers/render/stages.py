@@ -16,7 +16,7 @@ from deforum_helpers.image.look import held_to
 from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank, masked
 from deforum_helpers.image.reveal import repainted_mask
 from deforum_helpers.image.types import Flow, Image
-from deforum_helpers.models.flow.warp import flow_picture, moved_along
+from deforum_helpers.models.flow.warp import flow_image, moved_along
 from deforum_helpers.render import messages
 from deforum_helpers.render.context import Studio
 from deforum_helpers.render.endings import led_to
@@ -113,7 +113,7 @@ def _hybrid_motion(draft: Draft, key: KeyFrame, studio: Studio) -> Draft:
         raise AssertionError("the plan follows a video that does not move")
     extras = draft.extras
     if studio.plan.settings.hybrid_comp_save_extra_frames and motion.flow is not None:
-        extras = (*extras, (f"flow{key.index - 1:09d}", flow_picture(motion.flow)))
+        extras = (*extras, (f"flow{key.index - 1:09d}", flow_image(motion.flow)))
         if motion.trust is not None:
             extras = (*extras, (f"flow_mask{key.index - 1:09d}", as_image(motion.trust)))
     flow = draft.flow if motion.flow is None else motion.flow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deforum_helpers.models.upscaling.models import make_upscaler
-from deforum_helpers.models.upscaling.names import film_name
+from deforum_helpers.models.upscaling.names import video_name
 from deforum_helpers.output.image_steps import enlarge_pictures
 from deforum_helpers.tools.checks import check_upscaling, enlarged_size
 from deforum_helpers.tools.finished_video import filmed
@@ -53,7 +53,7 @@ def upscale_video(
         upscaler = make_upscaler(model, factor, work.device, work.cancel.check_cancel)
         report = work.shares("GENERATING", len(frames), folder)
         enlarge_pictures(frames, pictures, upscaler, work.cancel, report)
-        film = folder / film_name(name, factor)
+        film = folder / video_name(name, factor)
         return filmed(
             pictures,
             film,
