@@ -20,7 +20,7 @@ from deforum_helpers.controlnet.model_files import control_model
 from deforum_helpers.core.deadlines import within
 from deforum_helpers.core.errors import CheckpointError, DeforumError, ModelError, RenderError, SettingsError
 from deforum_helpers.core.progress import CancelToken
-from deforum_helpers.engines.diffusion.lora import lay_loras
+from deforum_helpers.engines.diffusion.lora import apply_loras
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.image.files import check_image_file, open_image_file
@@ -212,7 +212,7 @@ def test_a_folder_of_a_model_with_a_pipe_in_it(tmp_path: Path) -> None:
 def test_a_lora_that_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "ink.safetensors")
     with pytest.raises(ModelError, match=r"'ink' is a named pipe"):
-        within(NEVER_S, lambda: lay_loras(SimpleNamespace(), (Lora("ink", 1.0),), [tmp_path]))  # type: ignore
+        within(NEVER_S, lambda: apply_loras(SimpleNamespace(), (Lora("ink", 1.0),), [tmp_path]))  # type: ignore
 
 
 def test_a_file_to_be_run_now(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""What ControlNet units see: preprocessors that make control pictures, and where their models lie."""
+"""ControlNet units: preprocessors that make control images, and the files of ControlNet models."""

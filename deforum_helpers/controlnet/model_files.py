@@ -1,4 +1,4 @@
-"""ControlNet models, found by name and judged by their heads, without loading them. No torch here."""
+"""ControlNet models found by name and identified by their headers, without loading; imports without torch."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ControlModel:
     Args:
         source: "folder" (diffusers) or "file" (`.safetensors`).
         path: where it is.
-        text_width: width of the text embeddings that it takes, which tells families apart; None = not told.
+        text_width: width of its text embeddings, which identifies the family; None = unknown.
     """
 
     source: Literal["folder", "file"]
@@ -55,7 +55,7 @@ class ControlModel:
 
 
 def control_folders(checkpoint: str | None) -> tuple[Path, ...]:
-    """Return the folders in which ControlNets are looked for; see `folders_beside`."""
+    """Return the folders that are searched for ControlNets; see `folders_beside`."""
     return folders_beside(checkpoint, FOLDER)
 
 
@@ -73,7 +73,7 @@ def control_model(name: str, folders: tuple[Path, ...]) -> ControlModel:
         folders: of `control_folders`.
 
     Raises:
-        ModelError: it is not there, is a pickle, broken, or no ControlNet of Stable Diffusion.
+        ModelError: it is missing, a pickle, broken, or not a ControlNet of Stable Diffusion.
     """
     path = _located(name.strip(), folders)
     if path.suffix.casefold() in PICKLES:
@@ -84,10 +84,10 @@ def control_model(name: str, folders: tuple[Path, ...]) -> ControlModel:
 
 
 def check_fit(model: ControlModel, checkpoint: str, allow_download: bool = False) -> None:
-    """See that a ControlNet was made for the kind of a checkpoint, by their heads.
+    """Check by their headers that a ControlNet was made for the kind of a checkpoint.
 
     Raises:
-        ModelError: it was not, or the checkpoint takes none.
+        ModelError: it was made for another kind, or the checkpoint supports none.
     """
     described = describe_checkpoint(checkpoint, allow_download)
     if described.kind not in (None, "sd", "sdxl"):

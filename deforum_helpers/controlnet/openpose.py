@@ -1,4 +1,4 @@
-"""Skeletons as OpenPose draws them: 18 joints, 17 limbs, each in its own hue on black."""
+"""Skeletons in OpenPose's style: 18 joints and 17 limbs, each in its own hue on black."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ LIMBS = (
     *((1, 11), (11, 12), (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17)),
 )
 LIMB_BRIGHTNESS = 0.6
-# Sizes in a picture of 512 pixels.
-WIDTH_PX = 4.0
-DRAWN_AT_PX = 512
+# The width of limbs in an image whose shorter side is `REFERENCE_SIDE_PX`.
+LIMB_WIDTH_PX = 4.0
+REFERENCE_SIDE_PX = 512
 
 
 @dataclass(frozen=True)
 class Joint:
-    """A joint that was seen, in pixels of the picture."""
+    """A detected joint, in pixels of the image."""
 
     x_px: float
     y_px: float
@@ -49,7 +49,7 @@ Skeleton = tuple[Joint | None, ...]
 
 
 def skeleton_of(coco: Sequence[Joint | None]) -> Skeleton:
-    """Return OpenPose's 18 joints of COCO's 17."""
+    """Convert COCO's 17 joints to OpenPose's 18."""
     left, right = (coco[shoulder] for shoulder in SHOULDERS)
     neck = None
     if left is not None and right is not None:
@@ -57,21 +57,21 @@ def skeleton_of(coco: Sequence[Joint | None]) -> Skeleton:
     return tuple(neck if place == NECK else coco[place] for place in FROM_COCO)
 
 
-def drawn(skeletons: Sequence[Skeleton], width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
+def skeleton_pixels(skeletons: Sequence[Skeleton], width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
     """Return the skeletons as (H, W, 3) uint8 RGB on black."""
     canvas = np.zeros((height_px, width_px, 3), np.uint8)
-    half_px = max(1, round(WIDTH_PX * min(width_px, height_px) / DRAWN_AT_PX))
+    half_px = max(1, round(LIMB_WIDTH_PX * min(width_px, height_px) / REFERENCE_SIDE_PX))
     for skeleton in skeletons:
         for number, (first, second) in enumerate(LIMBS):
             start, end = skeleton[first], skeleton[second]
             if start is not None and end is not None:
-                _draw_limb(canvas, start, end, half_px, _color(number))
+                _draw_limb(canvas, start, end, half_px, _hue(number))
     canvas = np.rint(canvas * LIMB_BRIGHTNESS).astype(np.uint8)
     for skeleton in skeletons:
         for number, joint in enumerate(skeleton):
             if joint is not None:
                 place = round(joint.x_px), round(joint.y_px)
-                cv2.circle(canvas, place, half_px, _color(number), thickness=-1)
+                cv2.circle(canvas, place, half_px, _hue(number), thickness=-1)
     return canvas
 
 
@@ -85,23 +85,23 @@ def _draw_limb(
     cv2.ellipse(canvas, middle, axes, turn_deg, 0, 360, color, thickness=-1)
 
 
-def _color(number: int) -> tuple[int, int, int]:
+def _hue(number: int) -> tuple[int, int, int]:
     """The hues of 18 joints and limbs are 20 degrees apart, from red."""
     red, green, blue = (round(255 * level) for level in colorsys.hsv_to_rgb(number / 18, 1, 1))
     return red, green, blue
 
 
-PEOPLE_SEEN_PX = 512
+DETECTION_SIDE_PX = 512
 PERSON = "person"
-SURE_OF_PERSON = 0.7
-SURE_OF_JOINT = 0.3
-JOINTS_SEEN_PX = (192, 256)  # width, height
-AROUND = 1.25
+PERSON_THRESHOLD = 0.7
+JOINT_THRESHOLD = 0.3
+JOINT_INPUT_PX = (192, 256)  # width, height
+BOX_MARGIN = 1.25
 
 
 @dataclass(frozen=True)
 class Box:
-    """Where a person is, in pixels: the middle, and the size."""
+    """The bounding box of a person, in pixels: centre and size."""
 
     x_px: float
     y_px: float
@@ -109,19 +109,19 @@ class Box:
     height_px: float
 
     def widened(self) -> Box:
-        """Return the box with the ratio of sides in which joints are looked for, and some room around it."""
-        width, height = JOINTS_SEEN_PX
-        wide = max(self.width_px, self.height_px * width / height) * AROUND
+        """Return the box widened by a margin to the aspect ratio of `JOINT_INPUT_PX`."""
+        width, height = JOINT_INPUT_PX
+        wide = max(self.width_px, self.height_px * width / height) * BOX_MARGIN
         return Box(self.x_px, self.y_px, wide, wide * height / width)
 
 
 class PoseFinder:
-    """Draws the skeletons of the people in a picture.
+    """Finds the people in an image and renders their skeletons.
 
     Args:
-        people: answers `logits` (1, N, labels + 1) and `pred_boxes` (1, N, 4) to pixel_values.
-        label: which of its labels means a person.
-        joints: answers `heatmaps` (N, 17, h, w) to pixel_values (N, 3, 256, 192).
+        people: detector that returns `logits` (1, N, labels + 1) and `pred_boxes` (1, N, 4) for pixel_values.
+        label: its label for a person.
+        joints: network that returns `heatmaps` (N, 17, h, w) for pixel_values (N, 3, 256, 192).
     """
 
     def __init__(self, people: Any, label: int, joints: Any) -> None:
@@ -130,34 +130,34 @@ class PoseFinder:
         self._joints = joints
 
     @torch.no_grad()
-    def draw(self, image: Image) -> Image:
+    def skeletons(self, image: Image) -> Image:
         """Return the skeletons on black, of the size of `image`, (3, H, W) float32 RGB."""
         height, width = image.shape[1:]
         boxes = [box.widened() for box in self._boxes(image)]
         skeletons = [self._skeleton(image, box) for box in boxes]
-        return from_bytes(drawn(skeletons, width, height), image.device)
+        return from_bytes(skeleton_pixels(skeletons, width, height), image.device)
 
     def _boxes(self, image: Image) -> list[Box]:
         height, width = image.shape[1:]
-        scale = PEOPLE_SEEN_PX / min(height, width)
+        scale = DETECTION_SIDE_PX / min(height, width)
         size = tuple(max(32, round(side * scale / 32) * 32) for side in (height, width))
         answered = self._people(
             pixel_values=standardized(F.interpolate(image[None], size, mode="bilinear", antialias=True))
         )
-        sure = answered.logits.float().softmax(-1)[0, :, self._label] >= SURE_OF_PERSON
+        sure = answered.logits.float().softmax(-1)[0, :, self._label] >= PERSON_THRESHOLD
         found = answered.pred_boxes[0][sure].float().tolist()
         return [Box(x * width, y * height, w * width, h * height) for x, y, w, h in found]
 
     def _skeleton(self, image: Image, box: Box) -> Skeleton:
-        seen = standardized(_cut(image, box)[None])
+        seen = standardized(_cropped(image, box)[None])
         heat = self._joints(pixel_values=seen).heatmaps[0].float().cpu().numpy()
         return skeleton_of([_joint(plane, box) for plane in heat])
 
 
-def _cut(image: Image, box: Box) -> torch.Tensor:
-    """Return the part of an image in a box, (3, 256, 192); what lies outside of the image is black."""
+def _cropped(image: Image, box: Box) -> torch.Tensor:
+    """Return the part of an image in a box, (3, 256, 192), black outside of the image."""
     height, width = image.shape[1:]
-    seen_width, seen_height = JOINTS_SEEN_PX
+    seen_width, seen_height = JOINT_INPUT_PX
     across = box.x_px + ((torch.arange(seen_width) + 0.5) / seen_width - 0.5) * box.width_px
     down = box.y_px + ((torch.arange(seen_height) + 0.5) / seen_height - 0.5) * box.height_px
     rows, columns = torch.meshgrid(2 * down / height - 1, 2 * across / width - 1, indexing="ij")
@@ -166,9 +166,9 @@ def _cut(image: Image, box: Box) -> torch.Tensor:
 
 
 def _joint(heat: np.ndarray, box: Box) -> Joint | None:
-    """Return the hottest place, moved a quarter of a cell towards its hotter neighbours, or None where none is hot."""
+    """Return the peak of a heatmap, moved a quarter cell towards its higher neighbours; None below the threshold."""
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-    if heat[row, column] < SURE_OF_JOINT:
+    if heat[row, column] < JOINT_THRESHOLD:
         return None
     padded = np.pad(heat, 1, mode="edge")
     lean_x = np.sign(padded[row + 1, column + 2] - padded[row + 1, column]) / 4
@@ -180,7 +180,7 @@ def _joint(heat: np.ndarray, box: Box) -> Joint | None:
 
 
 def make_pose_finder(device: torch.device | str) -> PoseFinder:
-    """Return what draws skeletons, from the Hugging Face cache.
+    """Load the models of openpose from the Hugging Face cache.
 
     Raises:
         MissingFeature: a model or its package is not on this machine.

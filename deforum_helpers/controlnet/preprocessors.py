@@ -1,4 +1,4 @@
-"""Depth as ControlNets were trained on it: near things bright, far things dark."""
+"""Preprocessors of ControlNet units: from an input image to the control image."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from deforum_helpers.image.types import Image
 from deforum_helpers.models.depth.models import DepthModel, make_model
 from deforum_helpers.models.depth.names import available_families
 
-# The nearest and farthest of metric depth are single outliers; these shares of the pixels are left out of the range.
+# Quantiles that bound metric depth, whose extremes are outliers.
 METRIC_RANGE = (0.02, 0.85)
 
 
-def nearness(answer: torch.Tensor, *, far_is_large: bool) -> Image:
-    """Return a depth model's answer as a grey picture (3, H, W), 1 = nearest; mid-grey where it is flat.
+def control_depth(answer: torch.Tensor, *, far_is_large: bool) -> Image:
+    """Convert a depth model's output for ControlNets: (3, H, W) gray, 1 = nearest; 0.5 if it is flat.
 
     Args:
-        answer: (H, W) float32, in the model's own unit.
-        far_is_large: whether it is distance, or inverse distance.
+        answer: (H, W) float32, in the model's unit.
+        far_is_large: True = distance, False = inverse distance.
     """
     answer = torch.nan_to_num(answer.float())
     if far_is_large:
-        low, high = (_share(answer, share) for share in METRIC_RANGE)
+        low, high = (_value_at(answer, share) for share in METRIC_RANGE)
     else:
         low, high = answer.min(), answer.max()
     span = high - low
@@ -44,15 +44,15 @@ def nearness(answer: torch.Tensor, *, far_is_large: bool) -> Image:
     return as_image(1 - share if far_is_large else share)
 
 
-def _share(values: torch.Tensor, share: float) -> torch.Tensor:
-    """The value below which `share` of all lie."""
+def _value_at(values: torch.Tensor, share: float) -> torch.Tensor:
+    """Return the quantile `share` of `values`."""
     return values.flatten().kthvalue(1 + int(share * (values.numel() - 1))).values
 
 
-Picture = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-# A line is what is darker than its wide surroundings by more than a trace of noise; in 8-bit levels and pixels.
+# A line is darker than its surroundings by more than noise; in 8-bit levels and pixels.
 LINE_SURROUNDINGS_PX = 6.0
 LINE_TRACE = 8.0
 LINE_LEVEL = 127.0
@@ -62,33 +62,33 @@ EDGE_SCALES_PX = (1.0, 2.0, 4.0)
 EDGE_BRIGHTEST_PERCENT = 99.0
 
 
-def canny(picture: Picture, low: float, high: float) -> Picture:
-    """Return edges one pixel wide, white on black: above `high`, or above `low` and joined to one that is."""
-    return _grey(cv2.Canny(np.ascontiguousarray(picture), low, high))
+def canny(rgb: Pixels, low: float, high: float) -> Pixels:
+    """Return Canny edges, one pixel wide, white on black, with hysteresis thresholds `low` and `high`."""
+    return _as_rgb(cv2.Canny(np.ascontiguousarray(rgb), low, high))
 
 
-def pencil_lines(picture: Picture) -> Picture:
+def pencil_lines(rgb: Pixels) -> Pixels:
     """Return how much darker than its surroundings each pixel is, the median of the lines brought to middle grey."""
-    levels = picture.astype(np.float32)
+    levels = rgb.astype(np.float32)
     darker = (_blurred(levels, LINE_SURROUNDINGS_PX) - levels).min(axis=2).clip(0, 255)
     lines = darker[darker > LINE_TRACE]
     typical = max(16.0, float(np.median(lines))) if lines.size else 16.0
-    return _grey((darker * (LINE_LEVEL / typical)).clip(0, 255).astype(np.uint8))
+    return _as_rgb((darker * (LINE_LEVEL / typical)).clip(0, 255).astype(np.uint8))
 
 
-def strokes(picture: Picture, threshold: float) -> Picture:
+def strokes(rgb: Pixels, threshold: float) -> Pixels:
     """Return white strokes on black where a pixel is darker than its surroundings by over half of `threshold`.
 
     The difference of two Gaussians, cut in two (Winnemöller, XDoG, 2012).
     """
-    levels = picture.astype(np.float32)
+    levels = rgb.astype(np.float32)
     darker = (_blurred(levels, STROKE_SURROUNDINGS_PX) - _blurred(levels, STROKE_FINE_PX)).min(axis=2)
-    return _grey(np.where(2 * darker.clip(0, 255) > threshold, 255, 0).astype(np.uint8))
+    return _as_rgb(np.where(2 * darker.clip(0, 255) > threshold, 255, 0).astype(np.uint8))
 
 
-def soft_edges(picture: Picture) -> Picture:
+def soft_edges(rgb: Pixels) -> Pixels:
     """Return soft edges: the steepest channel's slope, fine and coarse together, the steepest of all nearly white."""
-    levels = picture.astype(np.float32)
+    levels = rgb.astype(np.float32)
     total = np.zeros(levels.shape[:2], np.float32)
     for scale_px in EDGE_SCALES_PX:
         smooth = _blurred(levels, scale_px)
@@ -96,43 +96,43 @@ def soft_edges(picture: Picture) -> Picture:
         total += np.hypot(*slopes).max(axis=2) * scale_px
     brightest = float(np.percentile(total, EDGE_BRIGHTEST_PERCENT))
     if brightest <= 1e-6 * levels.max():
-        return np.zeros_like(picture)
-    return _grey((total / brightest * 255).clip(0, 255).astype(np.uint8))
+        return np.zeros_like(rgb)
+    return _as_rgb((total / brightest * 255).clip(0, 255).astype(np.uint8))
 
 
-def black_and_white(picture: Picture, level: float) -> Picture:
+def black_and_white(rgb: Pixels, level: float) -> Pixels:
     """Return white where the darkest channel is above `level`."""
-    return _grey(np.where(picture.min(axis=2) > level, 255, 0).astype(np.uint8))
+    return _as_rgb(np.where(rgb.min(axis=2) > level, 255, 0).astype(np.uint8))
 
 
-def gaussian(picture: Picture, sigma_px: float) -> Picture:
-    """Return the picture blurred."""
-    return np.rint(_blurred(picture.astype(np.float32), sigma_px)).astype(np.uint8)
+def gaussian(rgb: Pixels, sigma_px: float) -> Pixels:
+    """Return the image blurred by a Gaussian."""
+    return np.rint(_blurred(rgb.astype(np.float32), sigma_px)).astype(np.uint8)
 
 
-def luminance(picture: Picture, gamma: float) -> Picture:
+def luminance(rgb: Pixels, gamma: float) -> Pixels:
     """Return CIE lightness 0..1 to the power of `gamma`, as grey."""
-    return _powered(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[..., 0], gamma)
+    return _powered(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[..., 0], gamma)
 
 
-def intensity(picture: Picture, gamma: float) -> Picture:
+def intensity(rgb: Pixels, gamma: float) -> Pixels:
     """Return the brightest channel 0..1 to the power of `gamma`, as grey."""
-    return _powered(picture.max(axis=2), gamma)
+    return _powered(rgb.max(axis=2), gamma)
 
 
-def _powered(levels: Picture, gamma: float) -> Picture:
-    return _grey(np.rint((levels / 255.0) ** gamma * 255).astype(np.uint8))
+def _powered(levels: Pixels, gamma: float) -> Pixels:
+    return _as_rgb(np.rint((levels / 255.0) ** gamma * 255).astype(np.uint8))
 
 
 def _blurred(levels: Floats, sigma_px: float) -> Floats:
     return cv2.GaussianBlur(levels, (0, 0), sigma_px).reshape(levels.shape).astype(np.float32, copy=False)
 
 
-def _grey(levels: npt.NDArray[np.uint8] | cv2.Mat) -> Picture:
+def _as_rgb(levels: npt.NDArray[np.uint8] | cv2.Mat) -> Pixels:
     return np.repeat(np.asarray(levels, np.uint8)[..., None], 3, axis=2)
 
 
-# What is looked at never gets longer than this, however oblong the picture.
+# The longer side of a preprocessor's input, however oblong the image.
 LONGEST_SIDE_PX = 8192
 
 FITS: Mapping[str, Fit] = {
@@ -141,22 +141,22 @@ FITS: Mapping[str, Fit] = {
     "Outer Fit (Shrink to Fit)": "outer",
 }
 
-_Draw = Callable[[Picture, float, float], Picture]
-_DRAWINGS: Mapping[str, _Draw] = {
+_Filter = Callable[[Pixels, float, float], Pixels]
+_FILTERS: Mapping[str, _Filter] = {
     "canny": canny,
-    "lineart_standard": lambda picture, a, b: pencil_lines(picture),
-    "softedge": lambda picture, a, b: soft_edges(picture),
-    "scribble_xdog": lambda picture, a, b: strokes(picture, a),
-    "threshold": lambda picture, a, b: black_and_white(picture, a),
-    "blur_gaussian": lambda picture, a, b: gaussian(picture, a),
-    "recolor_luminance": lambda picture, a, b: luminance(picture, a),
-    "recolor_intensity": lambda picture, a, b: intensity(picture, a),
+    "lineart_standard": lambda rgb, a, b: pencil_lines(rgb),
+    "softedge": lambda rgb, a, b: soft_edges(rgb),
+    "scribble_xdog": lambda rgb, a, b: strokes(rgb, a),
+    "threshold": lambda rgb, a, b: black_and_white(rgb, a),
+    "blur_gaussian": lambda rgb, a, b: gaussian(rgb, a),
+    "recolor_luminance": lambda rgb, a, b: luminance(rgb, a),
+    "recolor_intensity": lambda rgb, a, b: intensity(rgb, a),
 }
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a unit looks at its picture; names, choices and units are those of the settings."""
+class PreprocessorSettings:
+    """The preprocessor of a unit and its numbers; names, choices and units are those of the settings."""
 
     module: str
     resize_mode: str
@@ -167,10 +167,10 @@ class Look:
 
 
 class Preprocessors:
-    """Makes control pictures; the models that some need are loaded with the first one and kept.
+    """Makes control images; the models that some preprocessors need are loaded on first use and cached.
 
     Args:
-        device: where these models run.
+        device: of these models.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -178,51 +178,53 @@ class Preprocessors:
         self._depth: dict[str, DepthModel] = {}
         self._pose: PoseFinder | None = None
 
-    def control_picture(self, image: Image, look: Look, width_px: int, height_px: int) -> Image:
-        """Return what a ControlNet is shown of `image`, (3, height, width) float32 RGB 0..1.
+    def control_image(
+        self, image: Image, settings: PreprocessorSettings, width_px: int, height_px: int
+    ) -> Image:
+        """Return the control image of `image`, (3, height, width) float32 RGB 0..1.
 
         Args:
             image: (3, h, w) float32 RGB 0..1.
-            look: the preprocessor and its numbers.
+            settings: the preprocessor and its numbers.
             width_px, height_px: of the frame.
 
         Raises:
-            MissingFeature: there is no such preprocessor, or its models are not on this machine.
+            MissingFeature: the preprocessor is unknown, or its models are not on this machine.
             ModelError: its models are broken.
         """
-        module = module_of(look.module)
+        module = module_of(settings.module)
         if module is None:
             known = ", ".join(MODULES)
-            raise MissingFeature(messages.PREPROCESSOR_MISSING(name=look.module, allowed=known))
-        fit = FITS[look.resize_mode]
+            raise MissingFeature(messages.PREPROCESSOR_MISSING(name=settings.module, allowed=known))
+        fit = FITS[settings.resize_mode]
         seen = image
         if module.sized:
-            side_px = module.resolution_px(look.processor_res)
-            if look.pixel_perfect:
+            side_px = module.resolution_px(settings.processor_res)
+            if settings.pixel_perfect:
                 side_px = perfect_side_px(image, width_px, height_px, fit)
             seen = _at_size(image, side_px)
-        drawing = self._drawn(module, seen, look)
-        picture = fitted(drawing, width_px, height_px, fit)
-        # Lines that are enlarged shall stay black and white; where they shrink, grey tells how thin they are.
-        enlarged = picture.shape[1] > drawing.shape[1] or picture.shape[2] > drawing.shape[2]
-        return picture.round() if enlarged and _is_two_tone(drawing) else picture
+        processed = self._preprocessed(module, seen, settings)
+        fitted_image = fitted(processed, width_px, height_px, fit)
+        # Enlarged lines stay black and white; in reduced ones, gray stands for their width.
+        enlarged = fitted_image.shape[1] > processed.shape[1] or fitted_image.shape[2] > processed.shape[2]
+        return fitted_image.round() if enlarged and _is_two_tone(processed) else fitted_image
 
-    def _drawn(self, module: Module, seen: Image, look: Look) -> Image:
-        a = module.a.read(look.threshold_a) if module.a else 0.0
-        b = module.b.read(look.threshold_b) if module.b else 0.0
+    def _preprocessed(self, module: Module, seen: Image, settings: PreprocessorSettings) -> Image:
+        a = module.a.read(settings.threshold_a) if module.a else 0.0
+        b = module.b.read(settings.threshold_b) if module.b else 0.0
         if module.families:
             model = self._depth_model(module)
-            return nearness(model.answer(seen), far_is_large=model.far_is_large)
+            return control_depth(model.answer(seen), far_is_large=model.far_is_large)
         if module.name == "openpose":
             self._pose = self._pose or make_pose_finder(self._device)
-            return self._pose.draw(seen)
+            return self._pose.skeletons(seen)
         if module.name == "invert":
             return 1 - seen
         if module.name == "tile_resample":
             height, width = (max(1, int(side / a)) for side in seen.shape[1:])
             return resized(seen, width, height)
-        if module.name in _DRAWINGS:
-            return from_bytes(_DRAWINGS[module.name](to_bytes(seen), a, b), seen.device)
+        if module.name in _FILTERS:
+            return from_bytes(_FILTERS[module.name](to_bytes(seen), a, b), seen.device)
         return seen
 
     def _depth_model(self, module: Module) -> DepthModel:
@@ -233,9 +235,9 @@ class Preprocessors:
 
 
 def perfect_side_px(image: Image, width_px: int, height_px: int, fit: Fit) -> int:
-    """Return the shorter side at which a picture has just the frame's pixels once it is fitted.
+    """Return the shorter side at which an image has exactly the frame's pixels after fitting.
 
-    A picture of 1920x1080 in a frame of 512x512 is looked at with 512 rows, with "outer" with 288.
+    An image of 1920x1080 in a frame of 512x512 is processed with 512 rows, or 288 with "outer".
 
     Args:
         image: (3, h, w).
@@ -254,5 +256,5 @@ def _at_size(image: Image, side_px: int) -> Image:
     return resized(image, max(1, round(width * scale)), max(1, round(height * scale)))
 
 
-def _is_two_tone(picture: Image) -> bool:
-    return bool(((picture == 0) | (picture == 1)).all())
+def _is_two_tone(image: Image) -> bool:
+    return bool(((image == 0) | (image == 1)).all())

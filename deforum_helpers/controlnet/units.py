@@ -1,4 +1,4 @@
-"""The preprocessors of ControlNet units: what each is called, which numbers it reads, who serves it. No torch here."""
+"""The table of preprocessors: names, thresholds, and the models that serve them; imports without torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_RESOLUTION_PX = 512
 
 @dataclass(frozen=True)
 class Number:
-    """A number that a preprocessor reads: its meaning, its bounds, and its value where the settings' lies outside."""
+    """A number that a preprocessor reads: its meaning, its bounds, and the default for values out of bounds."""
 
     meaning: str
     minimum: float
@@ -25,7 +25,7 @@ class Number:
     default: float
 
     def read(self, value: float) -> float:
-        """Return `value`, or the preprocessor's own number where it is out of bounds."""
+        """Return `value`, or the default if it is out of bounds."""
         return value if self.minimum <= value <= self.maximum else self.default
 
 
@@ -35,9 +35,9 @@ class Module:
 
     Args:
         name: as settings files call it.
-        what: what it makes, as the end of a sentence.
-        sized: whether it looks at the picture at `processor_res`; else at the size that it has.
-        a, b: what threshold_a and threshold_b mean to it, or None.
+        what: description of its result, as the end of a sentence.
+        sized: whether its input is resized to `processor_res`.
+        a, b: meaning of threshold_a and threshold_b, or None.
         families: depth models that can serve it, the best first.
     """
 
@@ -49,7 +49,7 @@ class Module:
     families: tuple[str, ...] = ()
 
     def resolution_px(self, processor_res: int) -> int:
-        """Return the shorter side at which it looks at the picture."""
+        """Return the shorter side of its input, in pixels."""
         return int(Number("size", 64, 4096, DEFAULT_RESOLUTION_PX).read(processor_res))
 
 
@@ -60,10 +60,10 @@ def _by_depth(family: str) -> tuple[str, ...]:
 MODULES: Mapping[str, Module] = {
     module.name: module
     for module in (
-        Module("none", "the picture as it is", sized=False),
+        Module("none", "the unchanged image", sized=False),
         Module(
             "invert",
-            "the picture with black and white exchanged, for dark lines on a bright ground",
+            "the inverted image, for dark lines on a bright ground",
             sized=False,
         ),
         Module(
@@ -72,7 +72,7 @@ MODULES: Mapping[str, Module] = {
             a=Number("lower threshold", 1, 255, 100),
             b=Number("upper threshold", 1, 255, 200),
         ),
-        Module("lineart_standard", "lines as a pencil draws them"),
+        Module("lineart_standard", "things darker than their surroundings, as pencil lines"),
         Module("softedge", "soft edges, stronger where the contrast is"),
         Module("scribble_xdog", "bold strokes", a=Number("threshold", 1, 64, 32)),
         Module("threshold", "black and white", a=Number("level", 0, 255, 127)),
@@ -86,11 +86,11 @@ MODULES: Mapping[str, Module] = {
         ),
         Module("openpose", "the skeletons of the people"),
         Module(
-            "tile_resample", "the picture without its detail", sized=False, a=Number("down sampling", 1, 8, 1)
+            "tile_resample", "the image without its detail", sized=False, a=Number("down sampling", 1, 8, 1)
         ),
-        Module("blur_gaussian", "the picture blurred", a=Number("sigma", 0.01, 64, 9)),
-        Module("recolor_luminance", "the picture's luminance", sized=False, a=Number("gamma", 0.1, 2, 1)),
-        Module("recolor_intensity", "the picture's intensity", sized=False, a=Number("gamma", 0.1, 2, 1)),
+        Module("blur_gaussian", "the blurred image", a=Number("sigma", 0.01, 64, 9)),
+        Module("recolor_luminance", "the image's luminance", sized=False, a=Number("gamma", 0.1, 2, 1)),
+        Module("recolor_intensity", "the image's intensity", sized=False, a=Number("gamma", 0.1, 2, 1)),
     )
 }
 
@@ -106,7 +106,7 @@ ALIASES: Mapping[str, str] = {
     "tile_gaussian": "tile_resample",
 }
 
-# Preprocessors that are networks of their own elsewhere, and what is nearest to them here.
+# Preprocessors that are separate networks elsewhere -> the nearest one here.
 NEAREST: Mapping[str, str] = {
     **dict.fromkeys(("lineart", "lineart_realistic", "lineart_coarse"), "lineart_standard"),
     **dict.fromkeys(("lineart_anime", "lineart_anime_denoise"), "lineart_standard"),
@@ -123,7 +123,7 @@ NEAREST: Mapping[str, str] = {
     **dict.fromkeys(("openpose_hand", "openpose_face", "openpose_full", "dw_openpose_full"), "openpose"),
 }
 
-# Models of people's poses, through transformers: who finds people, and who finds their joints.
+# Models of openpose, run by transformers: the detector of people, and that of joints.
 PEOPLE_MODEL = "hustvl/yolos-tiny"
 JOINTS_MODEL = "usyd-community/vitpose-base-simple"
 
@@ -136,7 +136,7 @@ def module_of(name: str) -> Module | None:
 
 
 def module_fault(name: str) -> str | None:
-    """Return why a preprocessor cannot be had here, with what mends it, or None."""
+    """Return why a preprocessor is not available, with its remedy, or None."""
     module = module_of(name)
     if module is None:
         return messages.UNKNOWN_PREPROCESSOR(allowed=", ".join(MODULES), suggestion=suggestion(name, MODULES))
@@ -144,7 +144,7 @@ def module_fault(name: str) -> str | None:
 
 
 def module_warning(name: str, families: Callable[[], Collection[str]] = available_families) -> str | None:
-    """Return what a preprocessor does another way than its name says, or None.
+    """Return a warning about a preprocessor that is substituted by another one, or None.
 
     Args:
         name: as the settings have it.
@@ -168,7 +168,7 @@ def module_warning(name: str, families: Callable[[], Collection[str]] = availabl
 
 
 def depth_family(module: Module, available: Collection[str]) -> str:
-    """Return the depth model that serves a preprocessor; the built-in one is always there."""
+    """Return the depth model that serves a preprocessor; the built-in one is always available."""
     return next((family for family in module.families if family in available), "demo")
 
 
@@ -204,15 +204,15 @@ def _pose_fault() -> str | None:
 
 
 def acting_units(settings: Settings) -> tuple[tuple[int, ControlNetUnit], ...]:
-    """Return the units that are used, each with its number from 1; a motion preview draws nothing to steer."""
+    """Return the enabled units, each with its number from 1; none in a motion preview, which generates nothing."""
     if settings.motion_preview_mode:
         return ()
     return tuple((number, unit) for number, unit in enumerate(settings.controlnet, start=1) if unit.enabled)
 
 
 def follows_frames(unit: ControlNetUnit) -> bool:
-    """Tell whether a unit is steered by the picture that each frame is drawn from, not by one of its own.
+    """Return whether a unit is steered by the init image of each frame instead of an input of its own.
 
-    A unit that names no picture is, too: that is what the ControlNet extension of WebUIs does with it.
+    This includes units without a vid_path, as in the ControlNet extension of WebUIs.
     """
     return unit.loopback_mode or not unit.vid_path.strip()

@@ -20,7 +20,7 @@ def make_engine(
     allow_download: bool = False,
     device: str | None = None,
 ) -> Engine:
-    """Return the engine `name`; its model is loaded with the first picture.
+    """Return the engine `name`; its model is loaded for the first request.
 
     Args:
         name: an engine of this program, of `registry.ENGINES`.

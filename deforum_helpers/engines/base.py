@@ -1,4 +1,4 @@
-"""What the loop knows of an engine: one request in, one picture out; and how an engine declares what it can do."""
+"""The interface of engines: a request in, an image out; and the declaration of what an engine supports."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class FreeU:
 
 @dataclass(frozen=True)
 class KohyaHRFix:
-    """Kohya's fix for large pictures: a part of sampling runs with the picture shrunk inside the U-Net.
+    """Kohya HRFix for large images: during a part of sampling, features are downscaled inside the U-Net.
 
     Args:
-        block_number: the U-Net's input block at which it is shrunk, >= 1.
+        block_number: the U-Net's input block at which features are downscaled, >= 1.
         downscale_factor: by how much, > 0.
-        start, end: share of sampling, 0..1, between which it is shrunk.
-        downscale_after_skip: whether the skip connection of that block is still of full size.
-        downscale_method, upscale_method: how it is shrunk and enlarged again.
+        start, end: shares of sampling, 0..1, between which it acts.
+        downscale_after_skip: whether the skip connection of that block keeps its full size.
+        downscale_method, upscale_method: of `settings.tables.RESIZE_METHODS`.
     """
 
     block_number: int
@@ -63,11 +63,11 @@ class PromptBlend:
 
 @dataclass(frozen=True)
 class Control:
-    """One ControlNet unit's part in one picture; names and choices are those of the settings.
+    """The request of one ControlNet unit for one image; names and choices are those of the settings.
 
     Args:
         unit: number of the unit, 1..5, for messages.
-        module: preprocessor that makes the control picture of `image`; "none" takes it as it is.
+        module: preprocessor that turns `image` into the control image; "none" leaves it unchanged.
         model: name or path of the ControlNet model.
         image: (3, h, w) float32 RGB 0..1 of any size, before the preprocessor.
         mask: (h, w) float32 0..1, 1 = steered, or None for everywhere.
@@ -101,7 +101,7 @@ class GenerateRequest:
     Args:
         prompt: positive prompt in A1111 syntax.
         negative_prompt: negative prompt in A1111 syntax.
-        width_px, height_px: size of the picture asked for; an engine pads to its multiple and crops.
+        width_px, height_px: size of the requested image; an engine pads to its multiple and crops.
         seed: noise seed, 0..2**64-1.
         steps: sampling steps of a full denoising, >= 1.
         cfg_scale: classifier-free guidance, 1 = none.
@@ -120,12 +120,12 @@ class GenerateRequest:
         freeu: FreeU factors, None = off.
         mask: (H, W) float32 0..1 on the engine's device: where the init image is repainted; None = everywhere.
         blend: prompts that the request's own pass into, or None.
-        mask_content: what the repainted area begins from beside its noise: the picture, more noise, or nothing.
+        mask_content: what the repainted area begins from beside its noise: the image, more noise, or nothing.
         controls: what the ControlNet units steer by, empty = none.
-        kohya_hrfix: Kohya's fix for large pictures, None = off.
+        kohya_hrfix: Kohya's fix for large images, None = off.
         noise_source: where an init image's noise comes from: the seed, or the image itself (see `inversion`).
         new_noise_share: 0..1, amplitude of the seed's noise on top of an image's own.
-        autoencoder_correction: add back what the autoencoder loses of the init image, where it stays as it is.
+        autoencoder_correction: restore what the autoencoder loses of the init image in areas that stay unchanged.
         restore_faces: let the host mend faces; only hosts that can are asked.
     """
 
@@ -165,15 +165,15 @@ class GenerateRequest:
 
 
 class Engine(Protocol):
-    """Turns requests into pictures; holds a model and nothing of a job."""
+    """Turns requests into images; holds a model and nothing of a job."""
 
     name: str
     device: torch.device
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
-        """Return the picture of `request`, (3, H, W) float32 RGB 0..1 on `device`.
+        """Return the image of `request`, (3, H, W) float32 RGB 0..1 on `device`.
 
-        The same request gives the same picture, whatever came before. Asks `cancel.check_cancel()` between two
+        The same request gives the same image, whatever came before. Asks `cancel.check_cancel()` between two
         sampling steps.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Names of samplers and schedulers, and what they mean for the number of steps. No torch here."""
+"""Names of samplers and schedulers, and the number of steps that run; imports without torch."""
 
 from __future__ import annotations
 

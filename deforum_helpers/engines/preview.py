@@ -1,4 +1,4 @@
-"""An engine that shows where the camera goes: a test chart moves, and grows anew where nothing is left of it."""
+"""The engine of motion previews: a test chart that the camera moves, refilled where it has left the frame."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 # Tiles along the shorter side of the chart.
 TILES = 10
-# Less than this share of the structure that the chart has: nothing shows a motion there any more.
+# An area with less than this share of the chart's structure no longer shows motion.
 LEAST_SHARE = 0.15
 
 
 class PreviewEngine:
-    """Draws a test chart for text to image, and leaves the init image of image to image as it is where it shows motion.
+    """Returns a test chart for text to image, and the init image of image to image where it still shows motion.
 
-    A camera that goes on for long enough leaves every picture behind: zooming in spreads it out, panning draws its
-    border into streaks. The chart takes the place of such parts, so that every frame shows how the camera moves.
+    A long camera move uses up any image: zooming in spreads it out, panning stretches its border into streaks. The
+    chart replaces such areas, so that every frame shows how the camera moves.
 
     Args:
-        device: where pictures live; by default beside the device that other jobs need.
+        device: of the images; by default the CPU, which leaves the GPU to other jobs.
     """
 
     name = "preview"
@@ -51,25 +51,25 @@ class PreviewEngine:
         cancel.check_cancel()
         chart = _chart(request.width_px, request.height_px)
         if request.init_image is None:
-            return from_pixels(chart.picture).to(self.device)
-        picture = pixels(request.init_image.cpu())
-        bare = _structure(picture, chart.window_px) < chart.least_structure
+            return from_pixels(chart.rgb).to(self.device)
+        rgb = pixels(request.init_image.cpu())
+        bare = _structure(rgb, chart.window_px) < chart.least_structure
         if not bare.any():
             return request.init_image
         reach = np.ones((chart.window_px, chart.window_px), np.uint8)
         share = cv2.blur(cv2.dilate(bare.astype(np.float32), reach), (3, 3))[..., None]
-        # Another part of it for each seed: one that came again and again would be drawn into a row of equal tiles.
+        # The seed shifts the chart: the same area again and again would become a row of equal tiles.
         tiles = (request.seed * 7 % TILES * chart.tile_px, request.seed * 3 % TILES * chart.tile_px)
-        new = np.roll(chart.picture, tiles, (0, 1))
-        return from_pixels(picture + share * (new - picture)).to(self.device)
+        new = np.roll(chart.rgb, tiles, (0, 1))
+        return from_pixels(rgb + share * (new - rgb)).to(self.device)
 
     @contextmanager
     def resting(self) -> Iterator[None]:
-        """Nothing is held, so nothing is lent."""
+        """Do nothing: the engine holds no memory."""
         yield
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
-        """Return that nothing is diffused."""
+        """Return that nothing is generated."""
         return (messages.MOTION_PREVIEW(),)
 
 
@@ -78,13 +78,13 @@ class _Chart:
     """A test chart.
 
     Args:
-        picture: (H, W, 3) float32 RGB 0..1.
+        rgb: (H, W, 3) float32 RGB 0..1.
         tile_px: side of its tiles.
         window_px: side of the neighbourhood in which structure is looked for, odd.
-        least_structure: what a part of a picture needs, as `_structure` measures it.
+        least_structure: the structure below which an area is replaced, as `_structure` measures it.
     """
 
-    picture: Floats
+    rgb: Floats
     tile_px: int
     window_px: int
     least_structure: float
@@ -93,13 +93,13 @@ class _Chart:
 @lru_cache(maxsize=2)
 def _chart(width_px: int, height_px: int) -> _Chart:
     tile_px = max(4, round(min(width_px, height_px) / TILES))
-    picture = draw_tiles(width_px, height_px, tile_px)
+    rgb = tile_pixels(width_px, height_px, tile_px)
     window_px = int(1.5 * tile_px) | 1
-    usual = float(np.median(_structure(picture, window_px)))
-    return _Chart(picture, tile_px, window_px, LEAST_SHARE * usual)
+    usual = float(np.median(_structure(rgb, window_px)))
+    return _Chart(rgb, tile_px, window_px, LEAST_SHARE * usual)
 
 
-def draw_tiles(width_px: int, height_px: int, tile_px: int) -> Floats:
+def tile_pixels(width_px: int, height_px: int, tile_px: int) -> Floats:
     """Return the chart, (H, W, 3) float32 RGB 0..1 on the 8-bit grid.
 
     Tiles of many colours, every other one darker, each with a ring.
@@ -109,16 +109,16 @@ def draw_tiles(width_px: int, height_px: int, tile_px: int) -> Floats:
     tints = (
         np.random.default_rng(0).uniform(0.2, 0.7, (row.max() + 1, column.max() + 1, 3)).astype(np.float32)
     )
-    picture = tints[row, column] * np.where((row + column) % 2, 1.0, 0.45).astype(np.float32)[..., None]
+    rgb = tints[row, column] * np.where((row + column) % 2, 1.0, 0.45).astype(np.float32)[..., None]
     distance = np.hypot(x - column - 0.5, y - row - 0.5)
-    picture[np.abs(distance - 0.25) < 0.08] = 0.95
-    return np.rint(picture * 255).astype(np.float32) / 255
+    rgb[np.abs(distance - 0.25) < 0.08] = 0.95
+    return np.rint(rgb * 255).astype(np.float32) / 255
 
 
-def _structure(picture: Floats, window_px: int) -> Floats:
+def _structure(rgb: Floats, window_px: int) -> Floats:
     """Return (H, W): the lesser eigenvalue of the mean structure tensor around each pixel.
 
     It is 0 on plain colours and on streaks of any direction, along which a motion cannot be seen.
     """
-    grey = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.cornerMinEigenVal(grey, window_px, ksize=3), np.float32)

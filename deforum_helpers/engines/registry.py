@@ -1,7 +1,7 @@
-"""The engines there are, one line each; the only place that knows them by name.
+"""The table of engines, one line each; the only module that knows them by name.
 
-Each engine declares itself beside its code, and is loaded when it is made. A new engine is a folder with such a
-declaration, and its line here. No torch.
+Each engine declares itself beside its code and is imported when it is made. A new engine is a folder with such a
+declaration, and a line here. Imports without torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from deforum_helpers.engines.demo.declaration import DEMO
 from deforum_helpers.engines.diffusion.declaration import DIFFUSERS
 from deforum_helpers.engines.null.declaration import NULL
 
-# The model that a WebUI has loaded. Its names, LoRAs and ControlNet are the host's own, which knows them itself.
+# The model that a WebUI has loaded. The host checks the names of its own LoRAs and ControlNets.
 WEBUI = DeclaredEngine(
     name="webui",
     title="the WebUI's model",
@@ -38,12 +38,12 @@ def declared(name: str) -> DeclaredEngine:
 
 
 def own_engines() -> dict[str, DeclaredEngine]:
-    """Return the engines of this program, by name; a host makes the others."""
+    """Return the engines that this program can make, by name; a host makes the others."""
     return {name: engine for name, engine in ENGINES.items() if engine.make is not None}
 
 
 def default_engine(checkpoint: str | None) -> str:
-    """Return the name of the engine that generates where nobody asks for another one."""
+    """Return the name of the default engine."""
     return DIFFUSERS.name if checkpoint else DEMO.name
 
 

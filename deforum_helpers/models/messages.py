@@ -42,6 +42,7 @@ FILM_MISSING = Message(
     "FILM needs the file {file}, which is not on this machine; fetch it with: "
     "hf download {hub_id} frame_interpolation/{file}, {instead}",
 )
+INTERPOLATION_UNAVAILABLE = Message("interpolation_unavailable", "{reason}.")
 FILM_BROKEN = Message("film_broken", "The file {file} of FILM cannot be read; fetch it again.")
 FILM_FOREIGN = Message(
     "film_foreign", "The file {file} does not contain the network FILM ({layer} is missing); fetch it again."

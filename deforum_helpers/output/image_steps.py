@@ -16,7 +16,7 @@ from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.interpolation.base import Interpolator
-from deforum_helpers.models.interpolation.sequence import with_between
+from deforum_helpers.models.interpolation.sequence import interpolated_sequence
 from deforum_helpers.models.upscaling.models import Upscaler
 from deforum_helpers.output import messages
 from deforum_helpers.output.frames import read_frame, write_frame
@@ -75,7 +75,7 @@ def interpolate_images(
     _make_folder(targets)
     missing = next((number for number, target in enumerate(targets) if not target.exists()), len(targets))
     begin = max(missing - 1, 0) // x_amount
-    made = with_between(
+    made = interpolated_sequence(
         len(sources),
         lambda number: from_bytes(read_frame(sources[number])),
         interpolator,

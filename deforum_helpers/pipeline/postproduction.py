@@ -193,7 +193,7 @@ def _upscaled(rendered: Rendered) -> _Step:
     return _Step(
         video_kind="upscaled_video",
         image_kind="upscaled_frame",
-        video=run.outdir / upscaling.film_name(run.timestring, settings.r_upscale_factor),
+        video=run.outdir / upscaling.video_name(run.timestring, settings.r_upscale_factor),
         folder=folder,
         images=tuple(folder / run.frame_path(frame).name for frame in range(rendered.frames)),
         make=_enlarge,
@@ -212,12 +212,12 @@ def _interpolated(rendered: Rendered) -> _Step:
     return _Step(
         video_kind="interpolated_video",
         image_kind="interpolated_frame",
-        video=run.outdir / interpolation.film_name(run.timestring, engine, x_amount, slower, of_upscaled),
+        video=run.outdir / interpolation.video_name(run.timestring, engine, x_amount, slower, of_upscaled),
         folder=folder,
-        images=tuple(folder / interpolation.picture_name(engine, number) for number in range(count)),
+        images=tuple(folder / interpolation.image_name(engine, number) for number in range(count)),
         make=_interpolate,
         keep_images=settings.frame_interpolation_keep_imgs,
-        fps=interpolation.film_fps(rendered.fps, x_amount, slower),
+        fps=interpolation.video_fps(rendered.fps, x_amount, slower),
         quiet=slower is not None,
     )
 

@@ -16,7 +16,7 @@ from deforum_helpers.image.look import match_look
 from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank, masked
 from deforum_helpers.image.reveal import repaint_mask
 from deforum_helpers.image.types import Flow, Image
-from deforum_helpers.models.flow.warp import flow_picture, moved_along
+from deforum_helpers.models.flow.warp import flow_image, moved_along
 from deforum_helpers.render import messages
 from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.endings import blend_ending
@@ -115,7 +115,7 @@ def _hybrid_motion(work: WorkingImage, key: KeyFrame, context: RenderContext) ->
         raise AssertionError("the plan follows an init video that has no motion")
     extras = work.extras
     if context.plan.settings.hybrid_comp_save_extra_frames and motion.flow is not None:
-        extras = (*extras, (f"flow{key.index - 1:09d}", flow_picture(motion.flow)))
+        extras = (*extras, (f"flow{key.index - 1:09d}", flow_image(motion.flow)))
         if motion.trust is not None:
             extras = (*extras, (f"flow_mask{key.index - 1:09d}", as_image(motion.trust)))
     flow = work.flow if motion.flow is None else motion.flow

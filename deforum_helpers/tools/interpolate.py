@@ -9,11 +9,11 @@ from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.interpolation.engines import make_interpolator
 from deforum_helpers.models.interpolation.names import (
     EngineName,
-    film_fps,
-    film_name,
     folder_name,
     frame_count,
-    picture_name,
+    image_name,
+    video_fps,
+    video_name,
 )
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.image_steps import interpolate_images
@@ -73,7 +73,7 @@ def interpolate_video(
             engine=named,
             x_amount=x_amount,
             slow_mo_amount=slow_mo_amount,
-            fps=film_fps(video.fps, x_amount, slow_mo_amount),
+            fps=video_fps(video.fps, x_amount, slow_mo_amount),
             sound=None if slow_mo_amount else sound_of(path, work),
             sound_starts_s=video.starts_s,
             keep_imgs=keep_imgs,
@@ -146,11 +146,11 @@ def _interpolated(
 ) -> ToolResult:
     target = folder / folder_name(name, engine)
     count = frame_count(len(frames), x_amount)
-    images = tuple(target / picture_name(engine, number) for number in range(count))
+    images = tuple(target / image_name(engine, number) for number in range(count))
     interpolator = make_interpolator(engine.name, work.device, work.cancel.check_cancel)
     report = work.shares("GENERATING", count, folder)
     interpolate_images(frames, images, interpolator, x_amount, work.cancel, report)
-    video = folder / film_name(name, engine, x_amount, slow_mo_amount, upscaled=False)
+    video = folder / video_name(name, engine, x_amount, slow_mo_amount, upscaled=False)
     return finish_video(
         images,
         video,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deforum_helpers.models.upscaling.models import make_upscaler
-from deforum_helpers.models.upscaling.names import film_name
+from deforum_helpers.models.upscaling.names import video_name
 from deforum_helpers.output.image_steps import upscale_images
 from deforum_helpers.tools.checks import check_upscaling, upscaled_size
 from deforum_helpers.tools.finished_video import finish_video
@@ -53,7 +53,7 @@ def upscale_video(
         upscaler = make_upscaler(model, factor, work.device, work.cancel.check_cancel)
         report = work.shares("GENERATING", len(frames), folder)
         upscale_images(frames, images, upscaler, work.cancel, report)
-        video_path = folder / film_name(name, factor)
+        video_path = folder / video_name(name, factor)
         return finish_video(
             images,
             video_path,

@@ -31,7 +31,10 @@ def test_the_page_lists_them() -> None:
     assert listed == {"cn_1_module", *MODULES}
     for module in MODULES.values():
         for number in (module.a, module.b):
-            assert number is None or f"{number.minimum:g}..{number.maximum:g}, own {number.default:g}" in page
+            assert (
+                number is None
+                or f"{number.minimum:g}..{number.maximum:g}, default {number.default:g}" in page
+            )
 
 
 @pytest.mark.parametrize("name", [*MODULES, *ALIASES, *NEAREST])

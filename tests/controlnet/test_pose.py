@@ -14,11 +14,11 @@ from deforum_helpers.controlnet.openpose import (
     LIMBS,
     Joint,
     PoseFinder,
-    drawn,
     make_pose_finder,
     skeleton_of,
+    skeleton_pixels,
 )
-from deforum_helpers.controlnet.preprocessors import Look, Preprocessors
+from deforum_helpers.controlnet.preprocessors import Preprocessors, PreprocessorSettings
 from deforum_helpers.controlnet.units import JOINTS_MODEL, PEOPLE_MODEL
 from deforum_helpers.core.errors import MissingFeature, ModelError
 from deforum_helpers.image.convert import to_bytes
@@ -52,7 +52,7 @@ class Joints:
 def test_joints_lie_in_the_box_of_the_person() -> None:
     joints = Joints()
     finder = PoseFinder(People(), 1, joints)
-    drawing = to_bytes(finder.draw(torch.rand(3, 200, 300)))
+    drawing = to_bytes(finder.skeletons(torch.rand(3, 200, 300)))
     assert drawing.shape == (200, 300, 3)
     assert joints.seen[0].shape == (1, 3, 256, 192)
     assert len(joints.seen) == 1
@@ -67,7 +67,7 @@ def test_cut_out_as_the_network_sees_it() -> None:
     joints = Joints()
     image = torch.zeros(3, 200, 300)
     image[:, 95:105, 220:230] = 1
-    PoseFinder(People(), 1, joints).draw(image)
+    PoseFinder(People(), 1, joints).skeletons(image)
     seen = joints.seen[0][0, 0]
     bright = (seen == seen.max()).nonzero().float().mean(0)
     assert torch.allclose(bright, torch.tensor([127.5, 95.5]), atol=1.5)
@@ -79,7 +79,7 @@ def test_nobody_is_black() -> None:
         1,
         Joints(),
     )
-    assert not nobody.draw(torch.rand(3, 64, 64)).any()
+    assert not nobody.skeletons(torch.rand(3, 64, 64)).any()
 
 
 def test_the_neck_is_between_the_shoulders() -> None:
@@ -96,12 +96,12 @@ def test_the_neck_is_between_the_shoulders() -> None:
 def test_limbs_in_their_hues() -> None:
     joints: list[Joint | None] = [None] * 18
     joints[1], joints[2] = Joint(100, 100), Joint(200, 100)  # neck and right shoulder: the first limb, red
-    picture = drawn([tuple(joints)], 512, 512)
+    picture = skeleton_pixels([tuple(joints)], 512, 512)
     assert tuple(picture[100, 150]) == (153, 0, 0)
     assert tuple(picture[100, 100]) == (255, 85, 0)
     assert not picture[120:].any()
     joints[2] = None
-    alone = drawn([tuple(joints)], 512, 512)
+    alone = skeleton_pixels([tuple(joints)], 512, 512)
     assert not alone[100, 150].any()
     assert len(LIMBS) == 17
 
@@ -139,9 +139,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_with_the_real_networks(cache: Path) -> None:
-    look = Look("openpose", "Just Resize", processor_res=128)
+    look = PreprocessorSettings("openpose", "Just Resize", processor_res=128)
     machine = Preprocessors(torch.device("cpu"))
-    picture = machine.control_picture(torch.rand(3, 96, 128), look, 64, 48)
+    picture = machine.control_image(torch.rand(3, 96, 128), look, 64, 48)
     assert picture.shape == (3, 48, 64)
     finder = make_pose_finder("cpu")
     heat = finder._joints(pixel_values=torch.zeros(1, 3, 256, 192)).heatmaps

@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from deforum_helpers.controlnet import preprocessors
-from deforum_helpers.controlnet.preprocessors import FITS, Look, Preprocessors, nearness, perfect_side_px
+from deforum_helpers.controlnet.preprocessors import (
+    FITS,
+    Preprocessors,
+    PreprocessorSettings,
+    control_depth,
+    perfect_side_px,
+)
 from deforum_helpers.controlnet.units import MODULES
 from deforum_helpers.core.errors import MissingFeature
 from deforum_helpers.image.convert import from_bytes, to_bytes
@@ -27,8 +33,10 @@ def square(size: int = 64, ground: int = 230, ink: int = 30) -> np.ndarray:
 
 
 def shown(picture: np.ndarray, module: str, size: int = 64, **fields: Any) -> np.ndarray:
-    look = Look(module, fields.pop("resize_mode", STRETCH), **{"pixel_perfect": True, **fields})
-    return to_bytes(Preprocessors(CPU).control_picture(from_bytes(picture), look, size, size))
+    look = PreprocessorSettings(
+        module, fields.pop("resize_mode", STRETCH), **{"pixel_perfect": True, **fields}
+    )
+    return to_bytes(Preprocessors(CPU).control_image(from_bytes(picture), look, size, size))
 
 
 def test_all_resize_modes_are_known() -> None:
@@ -120,8 +128,8 @@ def test_colours_become_grey() -> None:
 @pytest.mark.parametrize("mode", CN_RESIZE_MODES)
 def test_all_fill_the_frame(module: str, mode: str) -> None:
     picture = np.random.default_rng(2).integers(0, 256, (48, 90, 3), np.uint8)
-    look = Look(module, mode, pixel_perfect=True)
-    made = Preprocessors(CPU).control_picture(from_bytes(picture), look, 96, 64)
+    look = PreprocessorSettings(module, mode, pixel_perfect=True)
+    made = Preprocessors(CPU).control_image(from_bytes(picture), look, 96, 64)
     assert made.shape == (3, 64, 96)
     assert made.dtype == torch.float32
     assert 0 <= float(made.min()) <= float(made.max()) <= 1
@@ -139,7 +147,7 @@ def test_sizes_at_which_is_looked(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(picture.shape[:2])
         return preprocessors.canny(picture, low, high)
 
-    monkeypatch.setattr(preprocessors, "_DRAWINGS", {"canny": canny})
+    monkeypatch.setattr(preprocessors, "_FILTERS", {"canny": canny})
     picture = square(100)[:50]
     for fields in ({"processor_res": 200}, {"processor_res": -1}, {"processor_res": 64}):
         shown(picture, "canny", pixel_perfect=False, **fields)
@@ -185,8 +193,8 @@ def test_near_things_are_bright(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preprocessors, "available_families", lambda: ("zoe", "demo", "plane"))
     machine = Preprocessors(CPU)
     for module in ("depth_midas", "depth_zoe", "depth_anything"):
-        look = Look(module, STRETCH, pixel_perfect=True)
-        picture = machine.control_picture(from_bytes(square()), look, 64, 64)
+        look = PreprocessorSettings(module, STRETCH, pixel_perfect=True)
+        picture = machine.control_image(from_bytes(square()), look, 64, 64)
         assert torch.allclose(picture[:, 0], torch.linspace(0, 1, 64).expand(3, 64), atol=0.02)
     assert made == ["zoe"]
 
@@ -194,8 +202,8 @@ def test_near_things_are_bright(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_metres_are_turned_round_without_their_outliers() -> None:
     metres = torch.linspace(1, 2, 100).repeat(100, 1)
     metres[0, 0], metres[99, 99] = 0.001, 900.0
-    picture = nearness(metres, far_is_large=True)
+    picture = control_depth(metres, far_is_large=True)
     assert float(picture[0, 50, 1]) > 0.95
     assert float(picture[0, 50, 90]) == 0.0
     assert 0.3 < float(picture[0, 50, 50]) < 0.6
-    assert (nearness(torch.full((4, 4), 2.0), far_is_large=False) == 0.5).all()
+    assert (control_depth(torch.full((4, 4), 2.0), far_is_large=False) == 0.5).all()

@@ -162,7 +162,7 @@ class Network(torch.nn.Module):
 def unit(**changes: Any) -> Unit:
     fields: dict[str, Any] = {
         "network": Network(),
-        "picture": torch.zeros(1, 3, 16, 16),
+        "image": torch.zeros(1, 3, 16, 16),
         "mask": None,
         "weight": 0.5,
         "first": 0.0,
@@ -393,13 +393,13 @@ def test_units_act_while_noise_is_found_as_well(
     engine: DiffusionEngine, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The noise of an image leads back to it only under what acted when it was found."""
-    sampled, came = DiffusionEngine._sampled, []
+    sampled, came = DiffusionEngine._sample, []
 
     def watched(self: DiffusionEngine, network: Any, init: Any, cancel: CancelToken) -> torch.Tensor:
         came.append((sampled(self, network, init, cancel), init))
         return came[-1][0]
 
-    monkeypatch.setattr(DiffusionEngine, "_sampled", watched)
+    monkeypatch.setattr(DiffusionEngine, "_sample", watched)
     image = torch.rand(3, 12, 8, generator=torch.Generator().manual_seed(3)).repeat_interleave(4, 1)
     request = request_for(
         sampler="DPM++ 2M",

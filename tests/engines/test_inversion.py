@@ -42,7 +42,7 @@ def decibels(one: torch.Tensor, other: torch.Tensor) -> float:
 @pytest.fixture
 def round_trip(monkeypatch: pytest.MonkeyPatch) -> RoundTrip:
     """How near the latents of a generated image come to those of its init image, in dB, in columns up to `until`."""
-    sampled, came = DiffusionEngine._sampled, []
+    sampled, came = DiffusionEngine._sample, []
 
     def watched(
         self: DiffusionEngine, network: object, init: torch.Tensor | None, cancel: CancelToken
@@ -56,7 +56,7 @@ def round_trip(monkeypatch: pytest.MonkeyPatch) -> RoundTrip:
         latents, init = came[-1]
         return decibels(latents[..., :until], init[..., :until])
 
-    monkeypatch.setattr(DiffusionEngine, "_sampled", watched)
+    monkeypatch.setattr(DiffusionEngine, "_sample", watched)
     return measure
 
 

@@ -6,7 +6,7 @@ from deforum_helpers.core.errors import RenderError
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.engines.null.engine import draw_chart
+from deforum_helpers.engines.null.engine import chart_pixels
 from tests.refusals import refuses
 
 
@@ -35,7 +35,7 @@ def test_an_init_image_of_another_size_is_named() -> None:
 
 
 def test_the_chart_shows_what_a_warp_would_disturb() -> None:
-    chart = draw_chart(5, 256, 192)
+    chart = chart_pixels(5, 256, 192)
     assert chart.shape == (192, 256, 3)
     assert len({tuple(pixel) for pixel in chart[20, 5:250]}) >= 8, "colour bars"
     assert abs(chart[170, 32] - chart[170, 40]).max() > 0.1, "grid lines"
@@ -43,4 +43,4 @@ def test_the_chart_shows_what_a_warp_would_disturb() -> None:
 
 
 def test_another_seed_is_another_chart() -> None:
-    assert (draw_chart(1, 64, 64) != draw_chart(2, 64, 64)).any()
+    assert (chart_pixels(1, 64, 64) != chart_pixels(2, 64, 64)).any()

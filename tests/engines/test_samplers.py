@@ -19,7 +19,7 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.engines.diffusion.families import _noise_model_of_betas, _noise_model_of_flow
-from deforum_helpers.engines.diffusion.inpainting import Kept
+from deforum_helpers.engines.diffusion.inpainting import KeptArea
 from deforum_helpers.engines.diffusion.samplers import SAMPLERS, sample_dpm_adaptive, sample_restart
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
@@ -66,7 +66,7 @@ STOCHASTIC = [name for name, sampler in SAMPLERS.items() if sampler.eta is not N
 
 
 def sampled(
-    sampling: Sampling, latents: torch.Tensor | None = None, seed: int = 0, kept: Kept | None = None
+    sampling: Sampling, latents: torch.Tensor | None = None, seed: int = 0, kept: KeptArea | None = None
 ) -> torch.Tensor:
     """Run a network that knows the answer: every sampler must arrive at TARGET."""
     generator = torch.Generator().manual_seed(seed)
@@ -563,7 +563,7 @@ def test_diffusers_schedulers_agree(
     ours = sampling.run(network, begun, no_noise)
     times = [EPSILON.time(sigma) for sigma in sampling.levels[:-1]]
     scheduler = diffusers_scheduler(name, sampling.levels, times)
-    theirs = begun if name in ("Euler", "Heun") else EPSILON.shown(begun, sampling.first_sigma)
+    theirs = begun if name in ("Euler", "Heun") else EPSILON.network_input(begun, sampling.first_sigma)
     for time in scheduler.timesteps:
         output = unet(scheduler.scale_model_input(theirs, time), float(time))
         theirs = scheduler.step(output, time, theirs, return_dict=False)[0]
@@ -596,7 +596,7 @@ def test_what_is_kept_is_the_init_image_again(sampler: str, model: NoiseModel) -
     sampling = plan_sampling(model, sampler, "Automatic", 12, 0.7)
     mask = torch.zeros(1, 1, 4, 4)
     mask[..., 2:] = 1
-    kept = sampled(sampling, -TARGET, kept=Kept(-TARGET, mask))
+    kept = sampled(sampling, -TARGET, kept=KeptArea(-TARGET, mask))
     torch.testing.assert_close(kept[..., :2], -TARGET[..., :2], atol=tolerance(sampling), rtol=0)
     torch.testing.assert_close(kept[..., 2:], TARGET[..., 2:], atol=tolerance(sampling), rtol=0)
 

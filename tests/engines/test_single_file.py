@@ -12,7 +12,7 @@ from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
-from deforum_helpers.engines.diffusion.loading import _told_by_marks
+from deforum_helpers.engines.diffusion.loading import _marked_config
 from tests.engines.original_layout import write_single_file
 from tests.refusals import refuses
 
@@ -74,4 +74,4 @@ def test_a_vae_file_takes_the_checkpoints_configuration(
 def test_marks_in_a_file_tell_its_prediction(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_file({"v_pred": torch.zeros(1), "ztsnr": torch.zeros(1)}, str(path))
-    assert _told_by_marks(path) == {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    assert _marked_config(path) == {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}

@@ -12,7 +12,7 @@ from deforum_api.hosts.own_host import health
 from deforum_helpers.__main__ import main
 from deforum_helpers.core.messages import code_of
 from deforum_helpers.engines import messages
-from deforum_helpers.engines.demo.words import names_nothing_known, unknown_words, vocabulary
+from deforum_helpers.engines.demo.words import lacks_known_words, unknown_words, vocabulary
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.ui.formatting import model_html
@@ -38,10 +38,10 @@ def test_unknown_words_are_found_in_their_order(prompt: str, unknown: tuple[str,
 
 
 def test_a_prompt_of_praise_alone_names_nothing() -> None:
-    assert names_nothing_known("masterpiece, best quality")
-    assert names_nothing_known("a cat")
-    assert not names_nothing_known("(lakes:1.3)")
-    assert not names_nothing_known("")
+    assert lacks_known_words("masterpiece, best quality")
+    assert lacks_known_words("a cat")
+    assert not lacks_known_words("(lakes:1.3)")
+    assert not lacks_known_words("")
 
 
 def warnings(root: Path, engine: str, **settings: object) -> list[str]:

@@ -16,7 +16,7 @@ from deforum_helpers.camera.pose import next_from_prev
 from deforum_helpers.image import adjust, composite, convert, inpaint, mask, noise, warp
 from deforum_helpers.image.color import ColorReference, match_color
 from deforum_helpers.models.depth.scene import raw_depth, scene_depth
-from deforum_helpers.models.flow.warp import flow_picture, moved_along
+from deforum_helpers.models.flow.warp import flow_image, moved_along
 
 HEIGHT_PX, WIDTH_PX = 48, 64
 POSE = next_from_prev((3.0, 0.0, 6.0), (1.0, 2.0, 0.5))
@@ -53,7 +53,7 @@ PICTURES: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "composite": lambda a, b, m, f: composite.composite(a, b, composite.difference_mask(a, b), 0.3),
     "blend": lambda a, b, m, f: composite.composite(a, b, composite.blend_mask(a, b, 0.5), 0.3),
     "along a flow": lambda a, b, m, f: moved_along(a, f, 0.5),
-    "a flow": lambda a, b, m, f: flow_picture(f),
+    "a flow": lambda a, b, m, f: flow_image(f),
 }
 PLANES: dict[str, Callable[[Any, Any], Any]] = {
     "scene depth": lambda m, a: scene_depth(m, 1.0, 2.0, far_is_large=True),

@@ -148,11 +148,11 @@ def test_a_writer_can_list_no_kind_without_a_row(tmp_path: Path) -> None:
         (Run(Path(), STEM).srt_path.name, "subtitles", None),
         (Run(Path(), STEM).settings_path.name, "settings", None),
         *[
-            (upscaling.film_name(STEM, f"x{times}"), "upscaled_video", None)
+            (upscaling.video_name(STEM, f"x{times}"), "upscaled_video", None)
             for times in upscaling.FACTORS["Lanczos"]
         ],
         *[
-            (interpolation.film_name(STEM, engine, 300, slower, upscaled), "interpolated_video", None)
+            (interpolation.video_name(STEM, engine, 300, slower, upscaled), "interpolated_video", None)
             for engine in interpolation.ENGINES.values()
             for slower in (None, 10)
             for upscaled in (False, True)
@@ -180,7 +180,7 @@ def test_other_names_belong_to_no_kind(suffix: str) -> None:
             (
                 "interpolated_frame",
                 interpolation.folder_name(STEM, engine),
-                interpolation.picture_name(engine, 7),
+                interpolation.image_name(engine, 7),
             )
             for engine in interpolation.ENGINES.values()
         ],

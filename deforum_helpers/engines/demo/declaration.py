@@ -1,4 +1,4 @@
-"""What the built-in landscape model is and can do; no torch."""
+"""The declaration of the built-in landscape model; imports without torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine
 from deforum_helpers.engines.demo import NAME
-from deforum_helpers.engines.demo.words import names_nothing_known, unknown_words, vocabulary
+from deforum_helpers.engines.demo.words import lacks_known_words, unknown_words, vocabulary
 
 if TYPE_CHECKING:
     from deforum_helpers.engines.base import Engine
@@ -17,7 +17,7 @@ MAX_WORDS_SHOWN = 40
 
 
 def prompt_warnings(prompts: Sequence[str], starts: Sequence[int]) -> Iterator[str]:
-    """Yield which words of the prompts the model does not know.
+    """Yield warnings about prompts: unknown words, and frames whose prompt names nothing known.
 
     Args:
         prompts: positive prompt of each frame.
@@ -27,7 +27,7 @@ def prompt_warnings(prompts: Sequence[str], starts: Sequence[int]) -> Iterator[s
         listed = ", ".join(word[:40] for word in unknown[:MAX_WORDS_SHOWN])
         more = f" and {len(unknown) - MAX_WORDS_SHOWN} more" if len(unknown) > MAX_WORDS_SHOWN else ""
         yield messages.DEMO_UNKNOWN_WORDS(words=listed, more=more)
-    if strange := [frame for frame in starts if names_nothing_known(prompts[frame])]:
+    if strange := [frame for frame in starts if lacks_known_words(prompts[frame])]:
         frames = ", ".join(map(str, strange[:MAX_WORDS_SHOWN]))
         yield messages.DEMO_UNKNOWN_SUBJECT(frames=frames)
 

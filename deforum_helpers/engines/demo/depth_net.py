@@ -1,6 +1,6 @@
 """The built-in monocular depth network.
 
-It answers relative log-depth y: larger = farther. In the world it was trained on,
+It predicts relative log-depth y, larger = farther. In its training scenes,
 metres = near * (far / near) ** y with the near and far of its config.json (1.5 m and 20 km).
 """
 
@@ -83,7 +83,7 @@ def load_depth_net(folder: str | Path) -> DepthNet:
 def predict(net: DepthNet, rgb: torch.Tensor, size_px: int = SIZE_PX) -> torch.Tensor:
     """Relative log-depth of one image, larger = farther.
 
-    rgb: float (3, H, W) in 0..1 on the network's device; it is seen with its short side near `size_px`.
+    rgb: float (3, H, W) in 0..1 on the network's device; it is resized so that its short side is near `size_px`.
     Returns float32 (H, W), about 0..1.
     """
     height_px, width_px = rgb.shape[1:]

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = Path(__file__).parent
 
-# It was trained on pictures whose sides are multiples of 64: 16 px per latent cell, times 4.
+# It was trained on images whose sides are multiples of 64: 16 px per latent cell, times 4.
 _LATENT_MULTIPLE = 4
 
 
 class DemoEngine:
-    """Draws landscapes with the model that comes with the program."""
+    """Generates landscapes with the model that comes with the program."""
 
     name = NAME
 
@@ -30,7 +30,7 @@ class DemoEngine:
         self.device = self._engine.device
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
-        """Return the picture of `request`; see `Engine.generate`."""
+        """Return the image of `request`; see `Engine.generate`."""
         return self._engine.generate(request, cancel)
 
     def resting(self) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""The words that the built-in model was trained on; finding them loads no model."""
+"""The vocabulary of the built-in model; imports without torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pkgutil import get_data
 
-# Words that no text needs to explain: they name nothing.
+# Function words, which count as known.
 _GRAMMAR = """
 above and are around before behind below beneath beside between beyond both break but can down each few for from has
 have her here his how into its like many more most much near not off one onto our out some such than that their them
@@ -20,7 +20,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 @lru_cache(maxsize=1)
 def vocabulary() -> tuple[str, ...]:
-    """Return the words that name something in the pictures which the model was trained on, lower case, sorted."""
+    """Return the words for objects and styles in the training captions, lower case, sorted."""
     return _listed("vocabulary.txt")
 
 
@@ -32,8 +32,8 @@ def unknown_words(prompts: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for word in _words(prompts) if _stem(word) not in _known())
 
 
-def names_nothing_known(prompt: str) -> bool:
-    """Tell whether a prompt has words, and none of them names what the model can draw."""
+def lacks_known_words(prompt: str) -> bool:
+    """Return whether a prompt has words, none of which names something that the model can generate."""
     words = _words([prompt])
     return bool(words) and _stems("vocabulary.txt").isdisjoint(map(_stem, words))
 
@@ -53,7 +53,7 @@ def _listed(file: str) -> tuple[str, ...]:
 
 
 def _words(prompts: Iterable[str]) -> dict[str, None]:
-    """Return the different words of three letters or more, or of letters that English does not have."""
+    """Return the distinct words that have three letters or more, or non-ASCII letters."""
     text = _TAGS.sub(" ", "\n".join(prompts)).casefold()
     return dict.fromkeys(word for word in _WORD.findall(text) if len(word) > 2 or not word.isascii())
 

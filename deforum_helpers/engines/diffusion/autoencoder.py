@@ -1,4 +1,4 @@
-"""Pictures to latents and back: sizes that the model can draw, and the scale of its latents."""
+"""Images to latents and back: sizes that the model can generate, and the scale of its latents."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from deforum_helpers.image.types import Image
 
 @dataclass(frozen=True)
 class Canvas:
-    """The picture asked for inside the one that the model draws.
+    """The requested image as a part of the image that the model generates.
 
     Args:
-        width_px, height_px: size asked for.
-        multiple_px: both sides of the drawn picture are multiples of this.
+        width_px, height_px: requested size.
+        multiple_px: both sides of the generated image are multiples of this.
     """
 
     width_px: int
@@ -26,8 +26,8 @@ class Canvas:
     multiple_px: int
 
     @property
-    def drawn_px(self) -> tuple[int, int]:
-        """(width, height) that is drawn."""
+    def generated_px(self) -> tuple[int, int]:
+        """(width, height) of the generated image."""
         return self._rounded(self.width_px), self._rounded(self.height_px)
 
     def _rounded(self, side: int) -> int:
@@ -35,12 +35,12 @@ class Canvas:
 
     @property
     def _margins(self) -> tuple[int, int]:
-        width, height = self.drawn_px
+        width, height = self.generated_px
         return (width - self.width_px) // 2, (height - self.height_px) // 2
 
     def padded(self, image: Image) -> torch.Tensor:
-        """Return `image` (3, H, W) with its borders repeated outwards, (1, 3, drawn height, drawn width)."""
-        width, height = self.drawn_px
+        """Return `image` (3, H, W) with its borders replicated, (1, 3, generated height, generated width)."""
+        width, height = self.generated_px
         left, top = self._margins
         right, bottom = width - self.width_px - left, height - self.height_px - top
         batch = image.unsqueeze(0)
@@ -49,7 +49,7 @@ class Canvas:
         return torch.nn.functional.pad(batch, (left, right, top, bottom), mode="replicate")
 
     def cropped(self, batch: torch.Tensor) -> Image:
-        """Return the picture asked for, (3, H, W) with channels_last strides, out of what was drawn."""
+        """Return the requested image, (3, H, W) with channels_last strides, cut out of a generated batch."""
         left, top = self._margins
         image = batch[0, :, top : top + self.height_px, left : left + self.width_px]
         return image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
@@ -79,7 +79,7 @@ class Autoencoder:
         return float(config.scaling_factor), float(getattr(config, "shift_factor", None) or 0.0)
 
     def encode(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return the mean latent (N, C, h, w) float32 of pictures (N, 3, H, W) 0..1; nothing is drawn."""
+        """Return the mean latent (N, C, h, w) float32 of images (N, 3, H, W) 0..1, without sampling the posterior."""
         pixels = (batch * 2 - 1).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
         encoded = self.vae.encode(pixels)
         latent = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
@@ -87,35 +87,34 @@ class Autoencoder:
         return (latent.float() - shift) * scale
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Return the pictures of latents (N, C, h, w), float32 (N, 3, H, W) 0..1.
+        """Return the images of latents (N, C, h, w), float32 (N, 3, H, W) 0..1.
 
         Raises:
-            NotFinite: the picture holds NaN or infinite values.
+            NotFinite: the image holds NaN or infinite values.
         """
         scale, shift = self._scale_and_shift
         scaled = (latents / scale + shift).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
-        pictures = self.vae.decode(scaled, return_dict=False)[0].float()
-        if not bool(torch.isfinite(pictures).all()):
+        decoded = self.vae.decode(scaled, return_dict=False)[0].float()
+        if not bool(torch.isfinite(decoded).all()):
             raise NotFinite(messages.NOT_FINITE())
-        return (pictures / 2 + 0.5).clamp(0, 1)
+        return (decoded / 2 + 0.5).clamp(0, 1)
 
 
-# Less than this is what sampling changes of any area by itself, in part towards the grid of its latents; that slows the
-# camera down and adds up. 1 = from black to white.
+# Sampling changes any area by less than this, in part towards the grid of its latents, which slows the camera's motion
+# and accumulates over frames. 1 = from black to white.
 SMALL_CHANGE = 0.05
-# An area keeps what the autoencoder loses of it while it changes by less than this.
+# The autoencoder's loss is restored in areas that change by less than this.
 KEPT_CHANGE = 0.06
-# Not quite all of it, so that what does not belong to the scene fades within some frames in place of adding up.
+# Below 1, so that artefacts fade within some frames instead of accumulating.
 KEPT_SHARE = 0.9
 CHANGE_AREA_PX = 9
 
 
 def without_autoencoder_loss(image: Image, before: Image, before_decoded: Image) -> Image:
-    """Return `image` with its areas as they were before, wherever sampling changed little.
+    """Return `image` with the autoencoder's loss restored wherever sampling changed little.
 
-    Every frame passes through the autoencoder and the network. Without this, areas that stay the same lose some of
-    their detail and drift a little with each frame. Where sampling changed the content, nothing of it is held back,
-    and the former detail is left out.
+    Every frame passes through the autoencoder and the network, so unchanged areas lose some detail and drift a little
+    with each frame. Where sampling changed the content, its change is kept in full and no former detail is restored.
 
     Args:
         image: (3, H, W) decoded after sampling, 0..1.

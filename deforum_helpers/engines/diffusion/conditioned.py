@@ -1,4 +1,4 @@
-"""What a picture is guided by: the parts of one prompt, or of two that pass into each other."""
+"""The network conditioned on a request: one prompt, or a blend of two, and the ControlNet units."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from deforum_helpers.engines.base import GenerateRequest, PromptBlend
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended
 from deforum_helpers.engines.diffusion.control_residuals import Unit
-from deforum_helpers.engines.diffusion.controlnet import steered
+from deforum_helpers.engines.diffusion.controlnet import with_units
 from deforum_helpers.engines.diffusion.families import Scales
 from deforum_helpers.engines.diffusion.guidance import guided_output
 from deforum_helpers.engines.diffusion.loading import LoadedModel
@@ -22,7 +22,7 @@ class WeightedPrompts:
     """Prompts with their shares, which sum to 1.
 
     Args:
-        entries: one prompt, or the one that is left and the one that comes.
+        entries: one prompt, or the outgoing and the incoming one of a blend.
     """
 
     entries: tuple[tuple[Prompt, float], ...]
@@ -31,7 +31,7 @@ class WeightedPrompts:
     def read(
         cls, text: str, blend: PromptBlend | None, side: Literal["prompt", "negative_prompt"]
     ) -> WeightedPrompts:
-        """Read a request's prompt and, where there is a blend, what it passes into."""
+        """Parse a request's prompt and, in a blend, the incoming one."""
         if blend is None or blend.share <= 0:
             return cls(((parse_prompt(text), 1.0),))
         following = parse_prompt(getattr(blend, side))
@@ -61,13 +61,13 @@ class WeightedPrompts:
 
     @property
     def is_blend(self) -> bool:
-        """Tell whether two prompts pass into each other; their embeddings are then mixed into one."""
+        """Whether two prompts are blended; their embeddings are then mixed into one."""
         return len(self.entries) > 1
 
 
 @dataclass(frozen=True)
 class ConditionedNetwork:
-    """What is asked at each level of noise, on the way down to an image and on the way up from one.
+    """A network with its prompts and units, evaluated at each noise level of sampling and of inversion.
 
     Args:
         model: the loaded model.
@@ -93,11 +93,11 @@ class ConditionedNetwork:
         """Return the network's (guided, unguided) output, float32 like `shown`.
 
         Args:
-            shown: (1, C, h, w) what the network is shown.
+            shown: (1, C, h, w) the network's input.
             timestep: on the network's device.
-            step: number of the sampling step, which decides what of the prompt and which units act.
+            step: number of the sampling step, which selects the edited prompt and the active units.
             steps: number of sampling steps that are run.
-            cfg_factor: what the CFG scale is multiplied with.
+            cfg_factor: factor of the CFG scale.
         """
         scale = self.request.cfg_scale
         away = None
@@ -121,7 +121,7 @@ class ConditionedNetwork:
         cfg_scale: float,
         cfg_factor: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        family = steered(self.model.family, self.units, step, steps)
+        family = with_units(self.model.family, self.units, step, steps)
         scales = Scales(cfg_scale, self.request.distilled_cfg_scale)
         return guided_output(family, shown, timestep, guidance, scales, cfg_factor)
 

@@ -1,4 +1,4 @@
-"""What the network is guided by, and a cache of it."""
+"""Embeddings of prompts, and a cache of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Conditioning:
     Args:
         tokens: (1, T, width).
         pooled: (1, width), or None where the model has none.
-        towards: for each text of a batch whether it is gone towards; else away from.
+        towards: for each text of a batch, True = positive prompt, False = negative.
     """
 
     tokens: torch.Tensor
@@ -26,11 +26,11 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class Guidance:
-    """What one sampling step is guided by.
+    """The conditionings of one sampling step.
 
     Args:
         towards: conditionings with their weights, which `AND` joins.
-        away: the negative prompt's, or None without guidance.
+        away: that of the negative prompt, or None without guidance.
     """
 
     towards: tuple[tuple[Conditioning, float], ...]
@@ -38,7 +38,7 @@ class Guidance:
 
 
 class EmbeddingCache:
-    """The last `size` embeddings by (text, clip skip, LoRAs); a film asks for the same few again."""
+    """The last `size` embeddings by (text, clip skip, LoRAs); the frames of a run repeat the same few."""
 
     def __init__(self, size: int = 64) -> None:
         self._size = size

@@ -1,4 +1,4 @@
-"""ControlNet units at work: what they add to the U-Net at each step, and how much of it where."""
+"""ControlNet residuals: what units add to the U-Net at each step, by mask, weight and side of guidance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEEPEST = 12
 
 @dataclass(frozen=True)
 class Residuals:
-    """What is added inside a U-Net: to each skip connection in order, and in the middle; all (N, C, h, w)."""
+    """Residuals for a U-Net: one for each skip connection, in order, and one for the middle; all (N, C, h, w)."""
 
     skips: tuple[torch.Tensor, ...]
     middle: torch.Tensor
@@ -34,20 +34,20 @@ class Residuals:
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit ready for one picture.
+    """A unit with its network and control image, for one generation.
 
     Args:
         network: the ControlNet.
-        picture: (1, 3, H, W) what it is shown, at the size that is drawn.
+        image: (1, 3, H, W) the control image, at the generated size.
         mask: (1, 1, h, w) where it steers, at any size, or None for everywhere.
         weight: factor of all that it adds.
         first, last: share of sampling, 0..1, between which it acts.
         ramped: whether fine layers count less than deep ones.
-        one_sided: whether it steers only what is drawn towards the prompt, not what the negative prompt gives.
+        one_sided: whether it steers only the evaluation of the positive prompt.
     """
 
     network: Any
-    picture: torch.Tensor
+    image: torch.Tensor
     mask: torch.Tensor | None
     weight: float
     first: float
@@ -67,32 +67,30 @@ class Unit:
         added: Added,
         towards: Sequence[bool],
     ) -> Residuals:
-        """Return what the unit adds to a U-Net that is shown `latents`.
+        """Return what the unit adds to a U-Net whose input is `latents`.
 
         Args:
             latents: (N, C, h, w) of the network's type.
-            timestep: as the U-Net is told.
+            timestep: as the U-Net takes it.
             tokens: (N, T, width) text embeddings.
             added: further conditions of XL, or None.
-            towards: N times whether the text is gone towards, or away from.
+            towards: for each of N texts, True = positive prompt, False = negative.
         """
         skips, middle = self.network(
             latents,
             timestep,
             encoder_hidden_states=tokens,
-            controlnet_cond=self.picture.expand(len(latents), -1, -1, -1),
+            controlnet_cond=self.image.expand(len(latents), -1, -1, -1),
             added_cond_kwargs=added,
             return_dict=False,
         )
         layers = [*skips, middle]
         shares = [self.weight * (RAMP ** (DEEPEST - i) if self.ramped else 1.0) for i in range(len(layers))]
-        scaled = [
-            self._held_back(layer * share, towards) for layer, share in zip(layers, shares, strict=True)
-        ]
+        scaled = [self._masked(layer * share, towards) for layer, share in zip(layers, shares, strict=True)]
         return Residuals(tuple(scaled[:-1]), scaled[-1])
 
-    def _held_back(self, layer: torch.Tensor, towards: Sequence[bool]) -> torch.Tensor:
-        """Return a layer where the mask and the side of guidance let it act."""
+    def _masked(self, layer: torch.Tensor, towards: Sequence[bool]) -> torch.Tensor:
+        """Return a layer limited to the mask and, for one-sided units, to the positive prompt."""
         if self.mask is not None:
             layer = layer * F.interpolate(self.mask, layer.shape[2:], mode="area").to(layer.dtype)
         if self.one_sided:
@@ -123,7 +121,7 @@ class Steering:
 
 
 def steering_at(units: Sequence[Unit], step: int, steps: int) -> Steering | None:
-    """Return what steers step number `step` of `steps`, or None; its share is step / steps, as in WebUIs.
+    """Return the units that act at step number `step` of `steps`, or None; the share is step / steps, as in WebUIs.
 
     With a start of 0.5 and four steps, the third and the fourth are steered.
     """
@@ -131,11 +129,11 @@ def steering_at(units: Sequence[Unit], step: int, steps: int) -> Steering | None
     return Steering(acting) if acting else None
 
 
-def unit_of(control: Control, network: Any, picture: torch.Tensor, mask: torch.Tensor | None) -> Unit:
-    """Return the unit that a request asks for; `picture` and `mask` as in `Unit`."""
+def unit_of(control: Control, network: Any, image: torch.Tensor, mask: torch.Tensor | None) -> Unit:
+    """Return the unit that a request asks for; `image` and `mask` as in `Unit`."""
     return Unit(
         network=network,
-        picture=picture,
+        image=image,
         mask=mask,
         weight=control.weight,
         first=control.guidance_start,

@@ -1,4 +1,4 @@
-"""ControlNets in memory: loaded from folders or files, a few at a time kept with the model that they steer."""
+"""Loading ControlNets, a few of which are cached with the checkpoint that they steer, and preparing units."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deforum_helpers.controlnet.model_files import (
     control_model,
     misfit,
 )
-from deforum_helpers.controlnet.preprocessors import FITS, Look, Preprocessors
+from deforum_helpers.controlnet.preprocessors import FITS, Preprocessors, PreprocessorSettings
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import Control, GenerateRequest
@@ -30,20 +30,20 @@ from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     LoadedModel,
     channels_last,
+    damaged_model,
     dtype_argument,
     quiet_libraries,
-    unloadable,
 )
 from deforum_helpers.image.fit import fitted
 from deforum_helpers.image.types import Image
 from deforum_helpers.models.weights.headers import safetensors_shapes
 
-# As many as settings have units.
+# One for each unit.
 MOST_KEPT = 5
 
 
 def control_net(model: LoadedModel, name: str, checkpoint: str, device: torch.device) -> Any:
-    """Return a ControlNet for `model`, on the device; it is kept with the model, and the longest unused one goes.
+    """Return a ControlNet for `model`, on the device; it is cached with the model, least recently used first out.
 
     Args:
         model: the checkpoint that is steered.
@@ -74,7 +74,7 @@ def _read(model: ControlModel, unet: Any) -> Any:
         with quiet_libraries():
             network = load(model.path, unet)
     except LOAD_ERRORS as error:
-        raise unloadable(f"ControlNet {name!r}", error) from error
+        raise damaged_model(f"ControlNet {name!r}", error) from error
     if tuple(network.config.block_out_channels) != tuple(unet.config.block_out_channels):
         raise ModelError(messages.CONTROL_NET_LAYERS(name=name))
     network.eval().requires_grad_(False)
@@ -116,7 +116,7 @@ def _from_file(path: Path, unet: Any) -> Any:
 
 
 def _embedding_channels(path: Path) -> tuple[int, ...]:
-    """Return the channels of the layers that read the control picture: the first, then each that halves it."""
+    """Return the channels of the layers that read the control image: the first, then each that halves it."""
     shapes = {name.removeprefix("control_model."): shape for name, shape in safetensors_shapes(path).items()}
     first = shapes.get("controlnet_cond_embedding.conv_in.weight")
     if first is not None:
@@ -133,27 +133,27 @@ def _embedding_channels(path: Path) -> tuple[int, ...]:
 
 
 class ControlUnits:
-    """Makes units ready; remembers each unit's last control picture, as a still one comes again with every frame.
+    """Prepares units; caches each unit's last control image, as a still input repeats with every frame.
 
     Args:
-        device: where the engine draws.
+        device: of the engine.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._preprocessors = Preprocessors(device)
-        self._last: dict[int, tuple[Image, Look, tuple[int, int], Image]] = {}
+        self._last: dict[int, tuple[Image, PreprocessorSettings, tuple[int, int], Image]] = {}
 
     @contextmanager
     def ready(
         self, model: LoadedModel, request: GenerateRequest, canvas: Canvas, checkpoint: str
     ) -> Iterator[tuple[Unit, ...]]:
-        """Give the units of a request; those of low_vram leave the device's memory when the picture is drawn.
+        """Yield the units of a request; those with low_vram leave the device's memory afterwards.
 
         Args:
-            model: what is steered.
-            request: gives the controls; those of weight 0 do nothing.
-            canvas: the size that is drawn.
+            model: the checkpoint that is steered.
+            request: its controls are used; those of weight 0 are skipped.
+            canvas: the generated size.
             checkpoint: path beside which ControlNets are looked for.
 
         Raises:
@@ -172,17 +172,17 @@ class ControlUnits:
                     unit.network.to(torch.device("cpu"))
 
     def _unit(self, model: LoadedModel, control: Control, canvas: Canvas, checkpoint: str) -> Unit:
-        picture = canvas.padded(self._picture(control, canvas).to(self._device))
+        image = canvas.padded(self._control_image(control, canvas).to(self._device))
         mask = None
         if control.mask is not None:
             fit = FITS[control.resize_mode]
             plane = control.mask.to(self._device)[None]
             mask = canvas.padded(fitted(plane, canvas.width_px, canvas.height_px, fit))
         network = control_net(model, control.model, checkpoint, self._device)
-        return unit_of(control, network, picture.to(network.dtype), mask)
+        return unit_of(control, network, image.to(network.dtype), mask)
 
-    def _picture(self, control: Control, canvas: Canvas) -> Image:
-        look = Look(
+    def _control_image(self, control: Control, canvas: Canvas) -> Image:
+        settings = PreprocessorSettings(
             control.module,
             control.resize_mode,
             control.pixel_perfect,
@@ -192,14 +192,14 @@ class ControlUnits:
         )
         size = canvas.width_px, canvas.height_px
         last = self._last.get(control.unit)
-        if last is None or last[0] is not control.image or last[1:3] != (look, size):
-            picture = self._preprocessors.control_picture(control.image, look, *size)
-            last = self._last[control.unit] = (control.image, look, size, picture)
+        if last is None or last[0] is not control.image or last[1:3] != (settings, size):
+            image = self._preprocessors.control_image(control.image, settings, *size)
+            last = self._last[control.unit] = (control.image, settings, size, image)
         return last[3]
 
 
-def steered(family: Family, units: Sequence[Unit], step: int, steps: int) -> Family:
-    """Return a network with what the units add to it at step number `step` of `steps`."""
+def with_units(family: Family, units: Sequence[Unit], step: int, steps: int) -> Family:
+    """Return a network that the units steer at step number `step` of `steps`."""
     if not units or not isinstance(family, StableDiffusion):
         return family
     return replace(family, steering=steering_at(units, step, steps))

@@ -1,4 +1,4 @@
-"""What the diffusion engine is and can do; no torch."""
+"""The declaration of the diffusion engine; imports without torch."""
 
 from __future__ import annotations
 

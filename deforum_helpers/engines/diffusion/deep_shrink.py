@@ -1,4 +1,4 @@
-"""Kohya's fix for large pictures: for a part of sampling the U-Net sees the picture shrunk from one block on."""
+"""Kohya HRFix for large images: during a part of sampling, the U-Net's features are downscaled from one block on."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def resized(values: torch.Tensor, size: Size, method: str) -> torch.Tensor:
 
 @dataclass
 class _Patch:
-    """What the hooks of one picture share; `halving` tells of each block whether it halves the sides."""
+    """State shared by the hooks of one image; `halving`: for each block, whether it halves the sides."""
 
     fix: KohyaHRFix
     halving: tuple[bool, ...]
@@ -79,9 +79,9 @@ class _Patch:
     wanted: dict[int, Size] = field(default_factory=dict)
 
     def begin(self, _network: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Tell from the network's timestep, which falls while sampling goes on, whether it is shrunk now.
+        """Switch downscaling on or off by the network's timestep, which falls during sampling.
 
-        What ControlNets add is shrunk as far as what it is added to.
+        Residuals of ControlNets are downscaled to the size of the features that they are added to.
         """
         done = 1 - float(torch.as_tensor(inputs[1]).flatten()[0]) / LEVELS
         begun = self.fix.start <= 0 or done >= self.fix.start

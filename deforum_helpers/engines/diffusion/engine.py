@@ -1,4 +1,4 @@
-"""The diffusion engine: requests in, pictures out, the same bits for the same request."""
+"""The diffusion engine: a request in, an image out; equal requests give equal bits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas, w
 from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork, WeightedPrompts
 from deforum_helpers.engines.diffusion.controlnet import ControlUnits
 from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
-from deforum_helpers.engines.diffusion.inpainting import Kept, begun_from, latent_mask
+from deforum_helpers.engines.diffusion.inpainting import KeptArea, latent_mask, repaint_start
 from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
-from deforum_helpers.engines.diffusion.lora import lay_loras
+from deforum_helpers.engines.diffusion.lora import apply_loras
 from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
 from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
 from deforum_helpers.engines.diffusion.samplers import SAMPLERS
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class DiffusionEngine:
-    """Draws with a Stable Diffusion or Flux model, which is loaded with the first picture.
+    """Generates with a Stable Diffusion or Flux model, which is loaded for the first request.
 
     Args:
         checkpoint: a diffusers folder, a `.safetensors` file or a hub id.
@@ -73,13 +73,13 @@ class DiffusionEngine:
         self._controls = ControlUnits(self.device)
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
-        """Return the picture of `request`; see `Engine.generate`."""
+        """Return the image of `request`; see `Engine.generate`."""
         cancel.check_cancel()
         with _memory_errors_named(request), torch.no_grad():
-            return self._drawn(request, cancel)
+            return self._generated(request, cancel)
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
-        """Return what of `request` this engine does another way than its name says."""
+        """Return warnings about settings of `request` that have no effect here."""
         checkpoint = self._describe(request.checkpoint)
         flow = checkpoint.kind in ("sd3", "flux")
         sampler, _ = split_sampler(request.sampler, request.scheduler)
@@ -111,7 +111,7 @@ class DiffusionEngine:
         finally:
             model.to(self.device)
 
-    def _drawn(self, request: GenerateRequest, cancel: CancelToken) -> Image:
+    def _generated(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         model = self._model(request.checkpoint, request.vae)
         canvas = self._canvas(model, request)
         positive = WeightedPrompts.read(request.prompt, request.blend, "prompt")
@@ -119,40 +119,40 @@ class DiffusionEngine:
         with ExitStack() as stack:
             units = stack.enter_context(self._controls.ready(model, request, canvas, self._checkpoint))
             network = ConditionedNetwork(model, request, positive, negative, units)
-            lay_loras(model, network.loras, self._lora_folders)
+            apply_loras(model, network.loras, self._lora_folders)
             stack.enter_context(freeu_applied(model.network, request.freeu))
             stack.enter_context(hrfix_applied(model.network, request.kohya_hrfix))
             if request.tiling:
                 stack.enter_context(tiling_applied(model.modules()))
             init_image = None if request.init_image is None else request.init_image.to(self.device)
             init = None if init_image is None else model.autoencoder.encode(canvas.padded(init_image))
-            image = canvas.cropped(model.autoencoder.decode(self._sampled(network, init, cancel)))
+            image = canvas.cropped(model.autoencoder.decode(self._sample(network, init, cancel)))
             if init_image is None or init is None or not request.autoencoder_correction:
                 return image
             return without_autoencoder_loss(image, init_image, canvas.cropped(model.autoencoder.decode(init)))
 
-    def _sampled(
+    def _sample(
         self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken
     ) -> torch.Tensor:
-        latents, sampling, generator, kept = self._begun(network, init, cancel)
+        latents, sampling, generator, kept = self._start(network, init, cancel)
 
         def guided(shown: torch.Tensor, time: float, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
             cancel.check_cancel()
             step = sampling.step_at(sigma)
-            return network.guided(shown, self._told(time), step, sampling.steps, sampling.cfg_factor)
+            return network.guided(shown, self._timestep(time), step, sampling.steps, sampling.cfg_factor)
 
         def noise() -> torch.Tensor:
             return torch.randn(latents.shape, generator=generator).to(self.device)
 
         return sampling.run(guided, latents, noise, kept)
 
-    def _begun(
+    def _start(
         self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken
-    ) -> tuple[torch.Tensor, Sampling, torch.Generator, Kept | None]:
-        """The latent to begin with, the planned run, the generator of its further noise, and what stays."""
+    ) -> tuple[torch.Tensor, Sampling, torch.Generator, KeptArea | None]:
+        """Return the starting latents, the planned run, the generator of further noise, and the area to keep."""
         model, request = network.model, network.request
         canvas = self._canvas(model, request)
-        width, height = (side // model.autoencoder.factor for side in canvas.drawn_px)
+        width, height = (side // model.autoencoder.factor for side in canvas.generated_px)
         noise, generator = seeded_noise(
             (model.autoencoder.channels, height, width),
             request.seed,
@@ -179,15 +179,15 @@ class DiffusionEngine:
         if request.mask is not None:
             mask = latent_mask(canvas.padded(request.mask.to(self.device)[None]), (height, width))
         if inverts:
-            found = self._inverted(network, init, sampling, noise_model, cancel)
+            found = self._invert(network, init, sampling, noise_model, cancel)
             noise = blended_noise(found, noise, request.new_noise_share, mask, request.mask_content)
         kept = None
         if mask is not None:
-            kept = Kept(init, mask)
-            init = begun_from(init, mask, noise, request.mask_content)
+            kept = KeptArea(init, mask)
+            init = repaint_start(init, mask, noise, request.mask_content)
         return sampling.start(noise * request.noise_multiplier, init), sampling, generator, kept
 
-    def _inverted(
+    def _invert(
         self,
         network: ConditionedNetwork,
         init: torch.Tensor,
@@ -195,18 +195,18 @@ class DiffusionEngine:
         noise_model: NoiseModel,
         cancel: CancelToken,
     ) -> torch.Tensor:
-        """The noise that belongs to the init image; at each level what acts on the way down acts on the way up."""
+        """Return the inverted noise of the init image; prompts and units act at the same levels as in sampling."""
 
         def unguided(shown: torch.Tensor, time: float, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
             cancel.check_cancel()
-            output = network.unguided(shown, self._told(time), sampling.step_at(sigma), sampling.steps)
+            output = network.unguided(shown, self._timestep(time), sampling.step_at(sigma), sampling.steps)
             return output, output
 
         levels = rising_levels(sampling.first_sigma, sampling.steps)
         return inverted_noise(init, levels, Denoiser(noise_model, unguided))
 
-    def _told(self, time: float) -> torch.Tensor:
-        """The time as the network takes it; a fill, unlike a copy, does not wait for the GPU."""
+    def _timestep(self, time: float) -> torch.Tensor:
+        """Return the time as a tensor; a fill, unlike a copy, does not wait for the GPU."""
         return torch.full((), time, device=self.device)
 
     def _canvas(self, model: LoadedModel, request: GenerateRequest) -> Canvas:
@@ -214,12 +214,12 @@ class DiffusionEngine:
         return Canvas(request.width_px, request.height_px, multiple)
 
     def _latent_size(self, model: LoadedModel, size_px: tuple[int, int]) -> tuple[int, int] | None:
-        """(height, width) in cells of a picture's size, or None where a side is 0."""
+        """Return a size in latent cells, (height, width), or None if a side is 0."""
         width, height = (side // model.autoencoder.factor for side in size_px)
         return (height, width) if width > 0 and height > 0 else None
 
     def _model(self, checkpoint: str | None, vae: str | None) -> LoadedModel:
-        """The model asked for; the one before it is let go first, so that two never share the memory."""
+        """Return the requested model. The previous one is released first, so that two never share the memory."""
         described = self._describe(checkpoint)
         key = (described.location, vae)
         if self._loaded is not None and self._loaded[0] == key:
@@ -244,7 +244,7 @@ class DiffusionEngine:
         return self._described[name]
 
     def _located(self, checkpoint: str) -> str:
-        """A scheduled checkpoint may be named like a neighbour of the engine's own, suffix or not."""
+        """Resolve a scheduled checkpoint, which may name a file beside the engine's own, with or without suffix."""
         folder = Path(self._checkpoint).expanduser().parent
         for candidate in (folder / checkpoint, folder / f"{checkpoint}.safetensors"):
             if candidate.is_dir() or is_regular(candidate):

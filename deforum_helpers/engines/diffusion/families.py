@@ -1,4 +1,4 @@
-"""The families of networks behind one face: encode a text, predict one step."""
+"""Families of networks behind one interface: encode a prompt, predict one sampling step."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class StableDiffusion:
         unet: UNet2DConditionModel.
         texts: one ClipText, or for XL the two whose embeddings are joined.
         scheduler_config: of the model.
-        pixels_per_cell: of the autoencoder; XL is told the picture's size.
+        pixels_per_cell: of the autoencoder; XL takes the image's size as an input.
         latent_multiple: the latent's sides are padded to multiples of this. A UNet copes with any size; one
             that was only trained on multiples does better with them.
         steering: what ControlNets add to the U-Net at this step, or None.
@@ -103,9 +103,9 @@ class StableDiffusion:
             height, width = (side * self.pixels_per_cell for side in latents.shape[2:])
             sizes = torch.tensor([[height, width, 0, 0, height, width]], device=latents.device)
             added = {"text_embeds": conditioning.pooled, "time_ids": sizes.repeat(len(latents), 1)}
-        told = None
+        cfg_embedding = None
         if self.guides_itself:
-            told = _sines(scales.cfg - 1, self.unet.config.time_cond_proj_dim).to(
+            cfg_embedding = _sines(scales.cfg - 1, self.unet.config.time_cond_proj_dim).to(
                 latents.device, self.unet.dtype
             )
         shown = latents.to(self.unet.dtype).contiguous(memory_format=torch.channels_last)
@@ -122,7 +122,7 @@ class StableDiffusion:
             shown,
             timestep,
             encoder_hidden_states=conditioning.tokens,
-            timestep_cond=None if told is None else told.repeat(len(latents), 1),
+            timestep_cond=None if cfg_embedding is None else cfg_embedding.repeat(len(latents), 1),
             added_cond_kwargs=added,
             return_dict=False,
             **steered,
@@ -252,7 +252,7 @@ def _padded(tokens: torch.Tensor, length: int, dim: int) -> torch.Tensor:
 
 
 def _sines(value: float, width: int) -> torch.Tensor:
-    """(1, width): sines and cosines of 1000 * value at falling frequencies, as LCM networks are told."""
+    """Return the embedding (1, width) of the CFG scale in LCM networks: sines and cosines at falling frequencies."""
     half = width // 2
     angles = 1000 * value * torch.exp(-math.log(10000.0) / (half - 1) * torch.arange(half))
     embedding = torch.cat([angles.sin(), angles.cos()])

@@ -24,11 +24,11 @@ def guided_output(
 
     Args:
         family: the network.
-        latents: what it is shown.
+        latents: the network's input.
         timestep: where on the noise schedule.
-        guidance: what to go towards and away from.
+        guidance: the positive and the negative conditionings.
         scales: CFG scales.
-        cfg_factor: what the CFG scale is multiplied with; CFG++ counts it differently.
+        cfg_factor: factor of the CFG scale; CFG++ has another range.
     """
     texts = [conditioning for conditioning, _ in guidance.towards]
     weights = [weight for _, weight in guidance.towards]

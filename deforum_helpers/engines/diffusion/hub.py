@@ -1,4 +1,4 @@
-"""Models from the hub, fetched with its own client; errors that pass are told from those that stay."""
+"""Models of the Hugging Face hub, downloaded with its client; temporary errors are retryable, lasting ones not."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from deforum_helpers.engines import messages
 _log = logging.getLogger(__name__)
 
 
-def fetched(hub_id: str, patterns: Sequence[str]) -> Path:
-    """Return the folder of a repository, fetched as far as it is not here.
+def downloaded_folder(hub_id: str, patterns: Sequence[str]) -> Path:
+    """Return the local folder of a hub repository, downloading the missing files.
 
     Args:
         hub_id: owner/name.
         patterns: which of its files.
 
     Raises:
-        ModelError: there is no such repository, or it is not for everybody.
-        DownloadFailed: the hub could not be reached, or the line broke.
+        ModelError: the repository does not exist, or requires an account.
+        DownloadFailed: the hub cannot be reached, or the connection broke.
         DiskFull: no space.
     """
     import huggingface_hub
@@ -45,13 +45,13 @@ def _lasting_errors() -> tuple[type[Exception], ...]:
 
     return (
         ValueError,
-        utils.RepositoryNotFoundError,  # also of one that asks for an account
+        utils.RepositoryNotFoundError,  # also raised for repositories that require an account
         utils.RevisionNotFoundError,
     )
 
 
 def _line_errors() -> tuple[type[Exception], ...]:
-    """Return what the client's own line may raise that is no `OSError`; which one it uses depends on its age."""
+    """Return the errors of the client's HTTP library besides `OSError`; older clients use another library."""
     try:
         return (importlib.import_module("httpx").HTTPError,)
     except ImportError:

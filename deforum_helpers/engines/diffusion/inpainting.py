@@ -1,4 +1,4 @@
-"""Repainting a part of a picture: outside of the mask the estimate of the clean image is the init image."""
+"""Repainting within a mask: outside of it, the estimate of the clean image is replaced by the init image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def latent_mask(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return F.interpolate(mask, size, mode="area")
 
 
-def begun_from(
+def repaint_start(
     init: torch.Tensor, mask: torch.Tensor, noise: torch.Tensor, content: MaskContent
 ) -> torch.Tensor:
     """Return the latents (1, C, h, w) that are noised and repainted.
@@ -24,7 +24,7 @@ def begun_from(
         init: latents of the init image.
         mask: (1, 1, h, w), 1 = repainted.
         noise: of the seed, deviation 1.
-        content: what the repainted area begins from.
+        content: the starting content of the repainted area.
     """
     if content == "picture":
         return init
@@ -32,17 +32,17 @@ def begun_from(
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What stays of an init image while the rest is repainted.
+class KeptArea:
+    """The area of an init image that is kept while the rest is repainted.
 
     Args:
         init: (1, C, h, w) its latents.
-        mask: (1, 1, h, w), 1 = repainted, 0 = stays.
+        mask: (1, 1, h, w), 1 = repainted, 0 = kept.
     """
 
     init: torch.Tensor
     mask: torch.Tensor
 
-    def held(self, clean: torch.Tensor) -> torch.Tensor:
-        """Return an estimate of the clean image (1, C, h, w) that is `init` outside of the mask."""
+    def restored(self, clean: torch.Tensor) -> torch.Tensor:
+        """Return an estimate of the clean image (1, C, h, w) with `init` outside of the mask."""
         return torch.lerp(self.init, clean, self.mask)

@@ -18,17 +18,17 @@ from deforum_helpers.engines.diffusion.autoencoder import Autoencoder
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
 from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
-from deforum_helpers.engines.diffusion.hub import fetched
+from deforum_helpers.engines.diffusion.hub import downloaded_folder
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.models.weights.checkpoints import Checkpoint, Kind, folder_components, folder_kind
 from deforum_helpers.models.weights.headers import read_json, safetensors_shapes
 
 _log = logging.getLogger(__name__)
 
-# What of a hub repository is fetched: never Python files, never pickles.
+# Files fetched from a hub repository: never Python files, never pickles.
 _HUB_PATTERNS = ["*.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"]
 
-# What libraries raise for damaged files and weights that do not fit.
+# Errors that libraries raise for damaged files and weights that do not fit.
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, AttributeError)
 
 # The pipeline of diffusers whose loaders know a kind's files.
@@ -41,8 +41,8 @@ PIPELINE_OF: Mapping[Kind, str] = {
 
 
 @dataclass(frozen=True)
-class LaidLoras:
-    """The LoRAs that lie over a model: files with the times of their last change, and what was asked for."""
+class AppliedLoras:
+    """The LoRAs applied to a model: files with the times of their last change, and the requested weights."""
 
     files: tuple[tuple[Path, int], ...] = ()
     loras: tuple[Lora, ...] = ()
@@ -57,8 +57,8 @@ class LoadedModel:
         autoencoder: its VAE, or the one chosen instead.
         parts: the loaded components by their diffusers names.
         embeddings: cache of its prompts.
-        control_nets: the ControlNets that steer it, by where they come from.
-        laid: the LoRAs that lie over it.
+        control_nets: the loaded ControlNets by path.
+        applied: its LoRAs.
     """
 
     family: Family
@@ -66,7 +66,7 @@ class LoadedModel:
     parts: dict[str, Any]
     embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
     control_nets: dict[Path, Any] = field(default_factory=dict)
-    laid: LaidLoras = LaidLoras()
+    applied: AppliedLoras = AppliedLoras()
 
     @property
     def network(self) -> Any:
@@ -93,7 +93,7 @@ def load_model(
     Args:
         checkpoint: of `describe_checkpoint`.
         device: where it will run.
-        allow_download: whether missing files may be fetched from the hub.
+        allow_download: whether missing files may be downloaded from the hub.
         latent_multiple: see `StableDiffusion`.
 
     Raises:
@@ -101,7 +101,7 @@ def load_model(
         DownloadFailed: the hub is not reached.
     """
     if checkpoint.source == "hub":
-        folder = fetched(checkpoint.location, _HUB_PATTERNS)
+        folder = downloaded_folder(checkpoint.location, _HUB_PATTERNS)
         checkpoint = Checkpoint("folder", str(folder), folder_kind(folder))
     assert checkpoint.kind is not None, "only hub ids are described without their kind"
     dtype = _working_dtype(checkpoint.kind, device)
@@ -140,7 +140,7 @@ def _ready(parts: Mapping[str, Any], device: torch.device) -> None:
 
 
 def prepare_vae(vae: Any, device: torch.device) -> None:
-    """Move a VAE to `device`; one that runs over in half precision works in float32."""
+    """Move a VAE to `device`; one that overflows in half precision is converted to float32."""
     vae.eval().requires_grad_(False)
     if getattr(vae.config, "force_upcast", False) and vae.dtype != torch.float32:
         vae.to(torch.float32)
@@ -181,8 +181,8 @@ def _parts_of_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     return parts
 
 
-def unloadable(what: str, error: Exception) -> ModelError:
-    """Return the error for a person; what the library said, paths included, goes to the log."""
+def damaged_model(what: str, error: Exception) -> ModelError:
+    """Return the error for the user; the library's own message, which names paths, is logged."""
     _log.warning("The %s cannot be loaded.", what, exc_info=error)
     return ModelError(messages.MODEL_DAMAGED(model=what))
 
@@ -208,11 +208,11 @@ def _load_part(folder: Path, component: str, library: str, class_name: str, dtyp
     try:
         return loader.from_pretrained(str(folder), **options)
     except LOAD_ERRORS as error:
-        raise unloadable(f"{component} of the model {folder.name!r}", error) from error
+        raise damaged_model(f"{component} of the model {folder.name!r}", error) from error
 
 
 def dtype_argument(library: str) -> str:
-    """Return what `from_pretrained` of this library's installed version calls the dtype."""
+    """Return the name of the dtype argument of `from_pretrained` in the installed version of `library`."""
     if library == "diffusers":
         from diffusers.utils import deprecation_utils
 
@@ -267,20 +267,20 @@ def parts_of_file(path: Path, kind: Kind, dtype: torch.dtype, allow_download: bo
             str(path), config=str(folder), local_files_only=True, **{dtype_argument("diffusers"): dtype}
         )
     except (*LOAD_ERRORS, SingleFileComponentError) as error:
-        raise unloadable(f"checkpoint {path.name!r}", error) from error
+        raise damaged_model(f"checkpoint {path.name!r}", error) from error
     parts = {name: getattr(pipeline, name) for name in components}
-    return {**parts, "scheduler_config": {**scheduler_config(folder), **_told_by_marks(path)}}
+    return {**parts, "scheduler_config": {**scheduler_config(folder), **_marked_config(path)}}
 
 
-def _told_by_marks(path: Path) -> dict[str, Any]:
-    """Models that predict velocity or reach pure noise are published with empty tensors that say so."""
+def _marked_config(path: Path) -> dict[str, Any]:
+    """Return the settings that empty marker tensors declare: v-prediction, and a schedule that ends at pure noise."""
     names = safetensors_shapes(path)
-    told: dict[str, Any] = {}
+    marked: dict[str, Any] = {}
     if "v_pred" in names:
-        told["prediction_type"] = "v_prediction"
+        marked["prediction_type"] = "v_prediction"
     if "ztsnr" in names:
-        told["rescale_betas_zero_snr"] = True
-    return told
+        marked["rescale_betas_zero_snr"] = True
+    return marked
 
 
 def _config_folder(path: Path, allow_download: bool) -> Path:

@@ -1,4 +1,4 @@
-"""LoRA tags: found in a folder, laid over the model."""
+"""LoRAs of a prompt: found in folders and applied to the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     PIPELINE_OF,
-    LaidLoras,
+    AppliedLoras,
     LoadedModel,
     quiet_libraries,
 )
@@ -26,10 +26,10 @@ from deforum_helpers.models.weights.checkpoints import lora_files
 _log = logging.getLogger(__name__)
 
 
-def lay_loras(model: LoadedModel, loras: tuple[Lora, ...], folders: Sequence[Path]) -> None:
-    """Lay `loras` and nothing else over `model`, until the next call; without any it is bit for bit what it was.
+def apply_loras(model: LoadedModel, loras: tuple[Lora, ...], folders: Sequence[Path]) -> None:
+    """Apply exactly `loras` to `model` until the next call; with none the model is restored bit for bit.
 
-    Files that lie over it already are not read again: a film asks for the same ones at each frame.
+    Files that are already applied are not read again, as a run asks for the same ones at each frame.
 
     Args:
         model: the model.
@@ -37,21 +37,22 @@ def lay_loras(model: LoadedModel, loras: tuple[Lora, ...], folders: Sequence[Pat
         folders: where `name.safetensors` lies, in one of them or below; the first counts first.
 
     Raises:
-        ModelError: a LoRA is no file, or made for another kind of model.
+        ModelError: a LoRA is not a regular file, or made for another kind of model.
         MissingFeature: the package peft is not installed.
     """
-    # Tags are text of strangers: they are compared with what lies there, never joined to a path.
+    # Tags are untrusted text: they are compared with the names of files, never joined to a path.
     there = lora_files(folders) if loras else {}
-    wanted = tuple(lora for lora in _summed(loras) if lora.name in there)  # the checks told of the others
+    # The checks have reported names without a file.
+    wanted = tuple(lora for lora in _summed(loras) if lora.name in there)
     files = {lora.name: _usable(lora.name, there[lora.name]) for lora in wanted}
-    laid = LaidLoras(tuple((path, path.stat().st_mtime_ns) for path in files.values()), wanted)
-    if laid == model.laid:
+    applied = AppliedLoras(tuple((path, path.stat().st_mtime_ns) for path in files.values()), wanted)
+    if applied == model.applied:
         return
     require("peft", "A LoRA in the prompt", "pip install peft")
     with quiet_libraries():
         pipeline = _pipeline_of(model)
         try:
-            if laid.files != model.laid.files:
+            if applied.files != model.applied.files:
                 pipeline.unload_lora_weights()
                 model.embeddings.clear()
                 for lora in wanted:
@@ -59,9 +60,9 @@ def lay_loras(model: LoadedModel, loras: tuple[Lora, ...], folders: Sequence[Pat
             _set_weights(pipeline, wanted)
         except BaseException:
             pipeline.unload_lora_weights()
-            model.laid = LaidLoras()
+            model.applied = AppliedLoras()
             raise
-    model.laid = laid
+    model.applied = applied
 
 
 def _summed(loras: tuple[Lora, ...]) -> tuple[Lora, ...]:
@@ -83,14 +84,14 @@ def _usable(name: str, path: Path) -> Path:
 
 
 def _adapter(name: str) -> str:
-    """An adapter becomes part of attribute names, where dots would separate."""
+    """Return the name of a LoRA as an attribute name, in which dots would be separators."""
     return "lora_" + name.encode().hex()
 
 
 def _load(pipeline: Any, name: str, path: Path) -> None:
     try:
         with warnings.catch_warnings():
-            # Several at once are meant.
+            # Several adapters at once are intended.
             warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)
             pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=_adapter(name))
     except LOAD_ERRORS as error:
@@ -99,7 +100,7 @@ def _load(pipeline: Any, name: str, path: Path) -> None:
 
 
 def _set_weights(pipeline: Any, loras: tuple[Lora, ...]) -> None:
-    """Text encoders may have a weight of their own; a LoRA without text layers is not there for them."""
+    """Set the weights of adapters; text encoders may have their own, and lack LoRAs without text layers."""
     present = pipeline.get_list_adapters()
     for component, names in present.items():
         is_text = component.startswith("text_encoder")
@@ -125,7 +126,7 @@ def _pipeline_of(model: LoadedModel) -> Any:
     missing: dict[str, Any] = {name: None for name in empty if name not in parts and _takes(foundry, name)}
     if model.family.kind == "sd":
         missing["requires_safety_checker"] = False
-    # Pipelines insist on a scheduler, and on two of its entries; this one never steps.
+    # Pipelines require a scheduler with these two entries; this one never steps.
     scheduler = diffusers.DDIMScheduler(steps_offset=1, clip_sample=False)
     return foundry(**parts, scheduler=scheduler, **missing)
 

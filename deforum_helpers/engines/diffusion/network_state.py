@@ -1,4 +1,4 @@
-"""Changes to a network that last for one picture."""
+"""Changes to a network during one generation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def freeu_applied(network: Any, freeu: FreeU | None) -> Iterator[None]:
 
 @contextmanager
 def tiling_applied(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
-    """Let every convolution see the opposite border inside, so that the picture continues in itself."""
+    """Pad every convolution with the opposite border inside the context, so that the image tiles seamlessly."""
     changed = [
         layer
         for module in modules

@@ -1,4 +1,4 @@
-"""The noise of a picture: drawn on the CPU from a seed, blended with a subseed's, placed for another size."""
+"""Starting noise: generated on the CPU from a seed, blended with a subseed's, fitted from another size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def seeded_noise(
     subseed_strength: float = 0.0,
     resize_from: tuple[int, int] | None = None,
 ) -> tuple[torch.Tensor, torch.Generator]:
-    """Return (noise, generator): float32 (C, h, w) on the CPU, and what draws the sampler's further noise.
+    """Return (noise, generator): float32 (C, h, w) on the CPU, and the generator of the sampler's further noise.
 
     The same arguments give the same bits on any machine.
 
@@ -27,17 +27,17 @@ def seeded_noise(
         seed: 0..2**64-1.
         subseed: seed of a second noise.
         subseed_strength: its share 0..1, blended on the sphere.
-        resize_from: (height, width) of a latent whose noise is laid into the middle of this one, or None.
+        resize_from: (height, width) of a latent whose noise is placed in the middle of this one, or None.
     """
-    drawn = shape if resize_from is None else (shape[0], *resize_from)
+    noise_shape = shape if resize_from is None else (shape[0], *resize_from)
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(drawn, generator=generator)
+    noise = torch.randn(noise_shape, generator=generator)
     if subseed_strength > 0:
-        second = torch.randn(drawn, generator=torch.Generator().manual_seed(subseed % 2**64))
+        second = torch.randn(noise_shape, generator=torch.Generator().manual_seed(subseed % 2**64))
         noise = slerp(subseed_strength, noise, second)
-    if drawn != shape:
+    if noise_shape != shape:
         generator = torch.Generator().manual_seed(seed)
-        noise = _laid_into_the_middle(noise, torch.randn(shape, generator=generator))
+        noise = _centred_over(noise, torch.randn(shape, generator=generator))
     return noise, generator
 
 
@@ -55,7 +55,7 @@ def slerp(share: float, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
     return (torch.sin((1 - share) * angle) * low + torch.sin(share * angle) * high) / torch.sin(angle)
 
 
-def _laid_into_the_middle(noise: torch.Tensor, ground: torch.Tensor) -> torch.Tensor:
+def _centred_over(noise: torch.Tensor, ground: torch.Tensor) -> torch.Tensor:
     """Return `ground` with the middle of `noise` over its middle; sizes may differ either way."""
     result = ground.clone()
     (source_y, y), (source_x, x) = (
@@ -66,14 +66,14 @@ def _laid_into_the_middle(noise: torch.Tensor, ground: torch.Tensor) -> torch.Te
 
 
 def _overlap(length: int, target: int) -> tuple[slice, slice]:
-    """Where `length` lies in `target`: (part of the source, place); an odd surplus leaves a column free."""
+    """Return (slice of the source, slice of the target) that centre `length` in `target`."""
     margin = (target - length) // 2
     kept = length + 2 * min(margin, 0)
     source, place = max(-margin, 0), max(margin, 0)
     return slice(source, source + kept), slice(place, place + kept)
 
 
-# Levels for each sampling step, and the fewest: measured, fewer lose the noise of fine detail and more gain little.
+# Inversion levels per sampling step, and their minimum; with fewer, measured, the noise of fine detail is lost.
 LEVELS_PER_STEP = 0.5
 LEAST_LEVELS = 4
 # Levels grow with this power of their number. Spaced as sampling usually is, five would come as near to the image.
@@ -99,7 +99,7 @@ def inverted_noise(init: torch.Tensor, levels: tuple[float, ...], model: Model) 
     Args:
         init: (1, C, h, w) latents of the image.
         levels: rising noise levels > 0; the noise is that of the last one.
-        model: what is sampled from, without guidance.
+        model: the denoiser, without guidance.
     """
     latents, level = init, 0.0
     slope: torch.Tensor | None = None
@@ -117,14 +117,14 @@ def inverted_noise(init: torch.Tensor, levels: tuple[float, ...], model: Model) 
 def blended_noise(
     found: torch.Tensor, new: torch.Tensor, share: float, mask: torch.Tensor | None, content: MaskContent
 ) -> torch.Tensor:
-    """Return the noise that sampling begins with, where an image's own noise was found.
+    """Return the starting noise: an image's inverted noise mixed with new noise.
 
     Args:
-        found: (1, C, h, w) the image's own noise.
+        found: (1, C, h, w) the inverted noise.
         new: (1, C, h, w) the seed's.
         share: 0..1, amplitude of new noise; the image's own has the rest of the variance.
         mask: (1, 1, h, w), 1 = repainted, or None for everywhere.
-        content: what a masked area begins from; one that begins from nothing of the image gets new noise alone.
+        content: the starting content of a masked area; unless it is the image, the area gets new noise only.
     """
     noise = math.sqrt(1 - share**2) * found + share * new
     return noise if mask is None or content == "picture" else torch.lerp(noise, new, mask)

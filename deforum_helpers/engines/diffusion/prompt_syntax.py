@@ -1,4 +1,4 @@
-"""The prompt language of WebUI hosts, read without any model.
+"""The prompt syntax of WebUI hosts, parsed without a model.
 
     (x)  ((x))  (x:1.3)     more attention: 1.1 per bracket, or the number
     [x]                     less: 1 / 1.1 per bracket
@@ -10,8 +10,7 @@
     <lora:name:0.8>         a LoRA with its weight
     \\( \\) \\[ \\] \\:         the characters themselves
 
-What cannot be read as one of these stands for itself, and so does a bracket inside a hundred others: no prompt is an
-error.
+Everything else is literal text, and so is a bracket nested more than a hundred deep: no prompt is an error.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Prompt:
     """A prompt whose LoRA tags are taken out.
 
     Args:
-        parts: (text, weight) of what `AND` joins; at least one.
+        parts: (text, weight) of each part between `AND`s; at least one.
         loras: in the order of the text.
     """
 
@@ -84,7 +83,7 @@ def parse_prompt(prompt: str) -> Prompt:
 
 
 def unread_loras(prompt: str) -> list[str]:
-    """Return what begins like a LoRA tag in `prompt` and is none, so that it stands for itself.
+    """Return the malformed LoRA tags of `prompt`, which are read as literal text.
 
     >>> unread_loras("a hill <lora:ink:0.8> <lora:chalk:much>")
     ['<lora:chalk:much>']
@@ -116,7 +115,7 @@ def text_at_step(text: str, step: int, steps: int) -> str:
     Args:
         text: one part of a prompt.
         step: the sampling step that runs, 0-based.
-        steps: steps of a full denoising: what a share `when` refers to.
+        steps: sampling steps of a full denoising, of which `when` below 1 is a share.
 
     >>> text_at_step("a [red:blue:0.5] hat", 4, 10), text_at_step("a [red:blue:0.5] hat", 5, 10)
     ('a red hat', 'a blue hat')

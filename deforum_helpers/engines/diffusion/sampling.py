@@ -1,4 +1,4 @@
-"""A planned run of a sampler: its levels, where it begins, and how the network answers its questions."""
+"""A planned run of a sampler: its noise levels, its starting latents, and the network as a denoiser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from deforum_helpers.engines.diffusion.inpainting import Kept
+from deforum_helpers.engines.diffusion.inpainting import KeptArea
 from deforum_helpers.engines.diffusion.samplers import SAMPLERS, Noise, Sampler
 from deforum_helpers.engines.diffusion.sigmas import (
     NoiseTable,
@@ -21,7 +21,7 @@ from deforum_helpers.engines.diffusion.sigmas import (
 )
 from deforum_helpers.engines.names import split_sampler, steps_run
 
-# (what the network is shown, its time, the noise level) -> its output with guidance and without.
+# (network input, time, noise level) -> (guided output, unguided output).
 Network = Callable[[torch.Tensor, float, float], tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -38,17 +38,17 @@ class NoiseModel:
     prediction: str = "epsilon"
 
     def time(self, sigma: float) -> float:
-        """Return the time that the network is told at a level, in training steps."""
+        """Return the network's time input at a level, in training steps."""
         if self.table.flow:
             return sigma * len(self.table.sigmas)
         return float(self.table.timestep(np.array(sigma)))
 
-    def shown(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
-        """Return what the network is shown of `x`: of unit variance, except for flow models."""
+    def network_input(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
+        """Return the network's input for latents `x`: scaled to unit variance, except for flow models."""
         return x if self.table.flow else x / math.hypot(1, sigma)
 
     def clean(self, output: torch.Tensor, x: torch.Tensor, sigma: float) -> torch.Tensor:
-        """Return the estimate of the clean image that the network's `output` means."""
+        """Convert the network's `output` to an estimate of the clean image."""
         if self.table.flow or self.prediction == "epsilon":
             return x - sigma * output
         if self.prediction == "sample":
@@ -59,18 +59,18 @@ class NoiseModel:
 
 @dataclass(frozen=True)
 class Denoiser:
-    """A network as samplers ask it; see `samplers.Model`.
+    """A network as the denoiser that samplers call; see `samplers.Model`.
 
     Args:
-        noise_model: what its outputs mean.
+        noise_model: how its outputs are converted.
         network: the network.
-        kept: what stays of an init image, or None.
+        kept: the part of the init image that is kept, or None.
         consistency: whether the network is a consistency model.
     """
 
     noise_model: NoiseModel
     network: Network
-    kept: Kept | None = None
+    kept: KeptArea | None = None
     consistency: bool = False
 
     @property
@@ -86,19 +86,19 @@ class Denoiser:
 
     def _estimates(self, x: torch.Tensor, sigma: float, count: int) -> list[torch.Tensor]:
         """The guided estimate and, where `count` is 2, the unguided one."""
-        shown, time = self.noise_model.shown(x, sigma), self.noise_model.time(sigma)
+        shown, time = self.noise_model.network_input(x, sigma), self.noise_model.time(sigma)
         estimates = []
         for output in self.network(shown, time, sigma)[:count]:
             clean = self.noise_model.clean(output, x, sigma)
-            clean = clean if self.kept is None else self.kept.held(clean)
+            clean = clean if self.kept is None else self.kept.restored(clean)
             estimates.append(_consistent(clean, shown, time) if self.consistency else clean)
         return estimates
 
 
 def _consistent(clean: torch.Tensor, shown: torch.Tensor, time: float) -> torch.Tensor:
-    """A consistency model's answer, which at time 0 is what was shown: Luo et al. 2023 (arXiv 2310.04378), eq. 9.
+    """A consistency model's estimate, which at time 0 equals its input: Luo et al. 2023 (arXiv 2310.04378), eq. 9.
 
-    Times count tenfold, and the deviation of images is 1/2.
+    The paper multiplies times by 10 and sets the deviation of the data to 1/2.
     """
     skipped = 0.25 / ((10 * time) ** 2 + 0.25)
     return skipped * shown + math.sqrt(1 - skipped) * clean
@@ -109,7 +109,7 @@ class Sampling:
     """A planned run.
 
     Args:
-        sampler: what is run.
+        sampler: the sampler to run.
         levels: falling noise levels, one more than steps.
         model: the model's noise.
         eta: share of noise; None = the sampler's own.
@@ -129,12 +129,12 @@ class Sampling:
 
     @property
     def first_sigma(self) -> float:
-        """The noise level to begin at."""
+        """The noise level at which sampling begins."""
         return self.levels[0]
 
     @property
     def cfg_factor(self) -> float:
-        """CFG++ counts its scale from 0 to 1; hosts divide the usual one by 12.5."""
+        """The factor of the CFG scale: that of CFG++ is 0..1, so hosts divide the usual scale by 12.5."""
         return 1 / 12.5 if self.sampler.renoises_unguided else 1.0
 
     def step_at(self, sigma: float) -> int:
@@ -143,28 +143,30 @@ class Sampling:
         return begun[-1] if begun else 0
 
     def start(self, noise: torch.Tensor, latents: torch.Tensor | None) -> torch.Tensor:
-        """Return the latents to begin with: noise alone, or `latents` with the noise of the first level."""
+        """Return the starting latents: pure noise, or `latents` with the noise of the first level."""
         sigma = self.first_sigma
         if self.model.table.flow:
             return noise if latents is None else (1 - sigma) * latents + sigma * noise
         if latents is not None:
             return latents + sigma * noise
-        # The deviation that noised images have; methods in s take the noise alone, as hosts do.
+        # The deviation of noised images; methods in s start from the noise alone, as hosts do.
         return noise * (sigma if self.sampler.levels == "sigma" else math.hypot(1, sigma))
 
-    def run(self, network: Network, x: torch.Tensor, noise: Noise, kept: Kept | None = None) -> torch.Tensor:
+    def run(
+        self, network: Network, x: torch.Tensor, noise: Noise, kept: KeptArea | None = None
+    ) -> torch.Tensor:
         """Return the sampled latents, scaled as the autoencoder expects them.
 
         Args:
             network: the network.
             x: (1, C, h, w) as `start` returns them.
-            noise: draws standard normal noise like `x`.
-            kept: what stays of an init image, or None.
+            noise: returns standard normal noise of the shape of `x`.
+            kept: the part of the init image that is kept, or None.
         """
         consistency = self.sampler.kind == "consistency" and not self.model.table.flow
         denoiser = Denoiser(self.model, network, kept, consistency)
         x = self.sampler.sample(denoiser, x, self.levels, **self._options(noise))
-        return self.model.shown(x, self.levels[-1])
+        return self.model.network_input(x, self.levels[-1])
 
     def _options(self, noise: Noise) -> dict[str, Any]:
         options: dict[str, Any] = {} if self.sampler.kind == "ODE" else {"noise": noise}

@@ -1,4 +1,4 @@
-"""Noise levels: what a scheduler name means, as plain numbers.
+"""Schedulers: from a name to falling noise levels, as plain numbers.
 
 A model knows a table of noise levels, one per training step, rising. A scheduler picks some of them, falling,
 and ends at 0. Levels are sigma of x + sigma * noise for noise- and v-predicting models, and the share of
@@ -96,7 +96,7 @@ def training_levels(table: NoiseTable, steps: int) -> np.ndarray:
 def at_training_steps(table: NoiseTable, levels: np.ndarray) -> np.ndarray:
     """Round falling levels, the last of them 0, to those of training steps, none twice.
 
-    The first training step is left out: a consistency model's answer to it is what it was shown.
+    The first training step is left out: there, a consistency model returns its input.
     """
     steps = table.timestep(levels[:-1]).round().astype(int).clip(min=1).tolist()
     for i in range(len(steps) - 2, -1, -1):

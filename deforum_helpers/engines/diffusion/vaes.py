@@ -13,10 +13,10 @@ from deforum_helpers.core.files.regular import is_regular, read_regular
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
+    damaged_model,
     dtype_argument,
     prepare_vae,
     quiet_libraries,
-    unloadable,
 )
 from deforum_helpers.models.weights.headers import check_model_folder
 
@@ -46,7 +46,7 @@ def load_vae(path: Path, own: Any, device: torch.device) -> Any:
             else:
                 raise ModelError(messages.VAE_NOT_FOUND(name=path.name))
     except LOAD_ERRORS as error:
-        raise unloadable(f"VAE {path.name!r}", error) from error
+        raise damaged_model(f"VAE {path.name!r}", error) from error
     if vae.config.latent_channels != own.config.latent_channels:
         raise ModelError(
             messages.VAE_MISFIT(

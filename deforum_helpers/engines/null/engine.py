@@ -1,4 +1,4 @@
-"""An engine without a model: a test chart on which every warp and drift shows; init images pass unchanged."""
+"""An engine without a model: it returns a test chart that shows every warp and drift, and init images unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GRID_PX = 32
 
 
 class NullEngine:
-    """Draws `draw_chart` for text to image and returns the init image of image to image, exactly."""
+    """Returns a test chart for text to image, and the very init image for image to image."""
 
     name = NAME
 
@@ -39,7 +39,7 @@ class NullEngine:
 
         Raises:
             Cancelled: the token said so.
-            RenderError: the init image has not the size asked for.
+            RenderError: the init image does not have the requested size.
         """
         cancel.check_cancel()
         image = request.init_image
@@ -55,11 +55,11 @@ class NullEngine:
 
     @contextmanager
     def resting(self) -> Iterator[None]:
-        """Nothing is held, so nothing is lent."""
+        """Do nothing: the engine holds no memory."""
         yield
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
-        """No request surprises an engine without a model."""
+        """Return none."""
         return ()
 
 
@@ -67,10 +67,10 @@ class NullEngine:
 def _chart(seed: int, width_px: int, height_px: int) -> Image:
     import torch
 
-    return torch.from_numpy(draw_chart(seed, width_px, height_px)).permute(2, 0, 1)
+    return torch.from_numpy(chart_pixels(seed, width_px, height_px)).permute(2, 0, 1)
 
 
-def draw_chart(seed: int, width_px: int, height_px: int) -> np.ndarray:
+def chart_pixels(seed: int, width_px: int, height_px: int) -> np.ndarray:
     """Return the chart of `seed`, (H, W, 3) float32 0..1 on the 8-bit grid.
 
     Rows of colour bars in the seed's order, a grey and a colour ramp, a grid every 32 pixels, the two
@@ -92,7 +92,7 @@ def draw_chart(seed: int, width_px: int, height_px: int) -> np.ndarray:
 
 
 def _fields(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Bars, ramps and a hue field, one above the other; `u` and `v` are 0..1 over the picture."""
+    """Bars, ramps and a hue field, one above the other; `u` and `v` are 0..1 over the image."""
     bars = _BARS[rng.permutation(len(_BARS))][np.minimum((u * len(_BARS)).astype(int), len(_BARS) - 1)]
     hue_phase = rng.uniform(0, 1)
     hue = 0.5 + 0.5 * np.cos(2 * np.pi * (u[..., None] + hue_phase + np.array([0, 1, 2], np.float32) / 3))

@@ -1,4 +1,4 @@
-"""Depth models behind one Protocol: which there are, and how their answers become the camera's depth."""
+"""Depth models behind one Protocol, and the conversion of their output to scene units."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def make_estimator(
 
     Args:
         name: of `names.DEPTH_NAMES`.
-        device: where it shall run.
+        device: of the model.
         models_folder: a folder with model folders, looked into before the cache of Hugging Face.
         allow_download: whether weights that are not here may be fetched from the hub.
         weight: share of its own model, 0..1, in the "(old)" algorithms; the rest is that of the model that serves

@@ -1,4 +1,4 @@
-"""What the loop knows of a depth model."""
+"""The interface of depth estimators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from deforum_helpers.image.types import Depth, Image
 
 
 class DepthEstimator(Protocol):
-    """Tells how far each pixel is."""
+    """Estimates the distance of each pixel."""
 
     name: str
 

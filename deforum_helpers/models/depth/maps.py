@@ -1,4 +1,4 @@
-"""Depth maps as pictures, on one fixed scale per algorithm, so that frames can be compared."""
+"""Depth maps as images, on one fixed scale per algorithm, so that frames can be compared."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from deforum_helpers.models.depth.names import depth_name
 def depth_bytes(depth: Depth, name: str) -> npt.NDArray[np.uint8]:
     """Return a depth map as (H, W) uint8.
 
-    The scale is the range of the algorithm's scene depth; algorithms whose model answers inverse depth draw near things
-    bright, the others far things: depth 1.25 is 191 with "Midas-3-Hybrid" and 64 with "Zoe".
+    The scale is the range of the algorithm's scene depth; near things are bright for algorithms whose
+    model predicts inverse depth, far things for the others: depth 1.25 is 191 with "Midas-3-Hybrid" and 64 with "Zoe".
 
     Args:
         depth: (H, W) float32 in scene units.

@@ -1,4 +1,4 @@
-"""No model: a plane at depth 1."""
+"""Depth models by family: the flat plane, the built-in network, and those of transformers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class PlaneModel:
-    """Answers the same for every pixel, which becomes depth 1."""
+    """Returns the same value for every pixel, which becomes depth 1."""
 
     far_is_large = True
     metric = True
@@ -37,10 +37,10 @@ SKY = 0.98
 
 
 class SmallModel:
-    """Answers relative log-depth, 0..0.98, larger = farther; all of the sky is equally far.
+    """Predicts relative log-depth, 0..0.98, larger = farther; all of the sky has the same depth.
 
     Args:
-        device: where it runs.
+        device: of the network.
     """
 
     far_is_large = True
@@ -56,7 +56,7 @@ class SmallModel:
 
 
 class DepthModel(Protocol):
-    """A network, or none, that tells relative or absolute depth."""
+    """Predicts relative or absolute depth."""
 
     far_is_large: bool
     metric: bool
@@ -81,7 +81,7 @@ def make_model(
 
     Args:
         family: of `names.FAMILIES`.
-        device: where it shall run.
+        device: of the model.
         models_folder: a folder with model folders, or None.
         allow_download: whether missing weights may be fetched from the hub.
 
@@ -103,21 +103,21 @@ def make_model(
 
 Make = Callable[..., "DepthEstimator"]
 
-# At most one: who changes the model has no more use for the old one.
+# At most one, as a run uses one model.
 _kept: dict[tuple[object, ...], DepthEstimator] = {}
 
 
 def kept_estimator(
     make: Make, name: str, device: torch.device, *, keep: bool, weight: float = 1.0
 ) -> DepthEstimator:
-    """Return `make(name, device)`, or what it made for the film before.
+    """Return `make(name, device)`, or the estimator that it made for the previous run.
 
     Args:
         make: makes an estimator.
         name: of a depth_algorithm.
-        device: where it runs.
-        keep: keep it for the next film; otherwise none is kept from now on.
-        weight: share of its own model in an algorithm that mixes two; others are not told.
+        device: of the network.
+        keep: keep it for the next run; otherwise none is kept.
+        weight: share of its own model in an algorithm that mixes two; ignored by others.
     """
     share = {"weight": weight} if depth_name(name).raw else {}
     key = (make, name, str(device), *share.values())

@@ -1,4 +1,4 @@
-"""Names of depth algorithms: what each asks for, and who serves it here. Imports without torch."""
+"""The table of depth algorithms, and the models that serve them here; imports without torch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class DepthName:
 
     Args:
         name: as written in settings files.
-        family: the model it asks for.
+        family: the model that it names.
         nearest, farthest: range of its scene depth.
-        near_is_bright: how its depth maps are drawn.
+        near_is_bright: whether near things are bright in its depth maps.
         raw: whether its scene depth is the model's own answer, not an equalised one.
     """
 
@@ -59,7 +59,7 @@ HUB_IDS: Mapping[str, str] = {
     "depth-anything-base": "depth-anything/Depth-Anything-V2-Base-hf",
     "depth-anything-large": "depth-anything/Depth-Anything-V2-Large-hf",
 }
-# These need nothing that does not come with the program.
+# Included with the program.
 OWN_FAMILIES = ("demo", "plane")
 FAMILIES = (*HUB_IDS, *OWN_FAMILIES)
 

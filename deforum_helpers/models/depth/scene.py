@@ -1,4 +1,4 @@
-"""Depth without ramps: a network's answer is soft where one thing ends before another, and no scene is."""
+"""Scene depth from a model's output: scaling, equalisation, blending, and sharp edges for the exact camera."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deforum_helpers.models.depth.base import DepthEstimator
 from deforum_helpers.models.depth.models import DepthModel
 from deforum_helpers.models.depth.names import DepthName
 
-# Ramps are as wide as networks make them, which see pictures of about this size.
+# The width of ramps at occlusion edges, in images of the size that networks process.
 REACH_PX, SIDE_PX = 3, 512
 # Share of the nearest point's inverse depth by which a ramp has to rise within its reach to be an edge.
 RISE_SHARE = 0.08
@@ -106,7 +106,7 @@ def scene_depth(answer: torch.Tensor, nearest: float, farthest: float, *, far_is
 
 
 def raw_depth(answer: torch.Tensor, *, metric: bool, far_is_large: bool) -> Depth:
-    """Return the depth of the "(old)" algorithms, which use a model's answer as it is, (H, W) float32.
+    """Return the depth of the "(old)" algorithms, which use a model's output without equalisation, (H, W) float32.
 
     Metres stay metres. A relative answer is spread over the range that MiDaS' classic formula (50 - answer) / 19 gave
     for its usual answers 0..30: from 20/19 for the nearest pixel to 50/19 for the farthest.
@@ -121,8 +121,8 @@ def raw_depth(answer: torch.Tensor, *, metric: bool, far_is_large: bool) -> Dept
     else:
         low, high = answer.min(), answer.max()
         share = (answer.to(torch.float32) - low) / (high - low)
-        nearness = 1 - share if far_is_large else share
-        depth = (50 - 30 * nearness) / 19
+        near_share = 1 - share if far_is_large else share
+        depth = (50 - 30 * near_share) / 19
     return torch.where(_usable(answer), depth, torch.ones_like(depth))
 
 
@@ -132,11 +132,11 @@ def _usable(answer: torch.Tensor) -> torch.Tensor:
 
 
 class SceneDepth:
-    """Tells how far each pixel is, in the range that a depth_algorithm has always had, whichever model serves it.
+    """Estimates depth in the traditional range of a depth_algorithm, whichever model serves it.
 
     Args:
         entry: the depth_algorithm.
-        model: who answers.
+        model: the network that serves it.
     """
 
     def __init__(self, entry: DepthName, model: DepthModel) -> None:

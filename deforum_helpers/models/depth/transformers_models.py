@@ -31,15 +31,15 @@ HALF: Triple = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True)
 class Convention:
-    """How a family sees and answers.
+    """How the input of a family is prepared and its output is read.
 
     Args:
         height_px, width_px: size near which it was trained.
         multiple_px: its sides are multiples of this.
-        mean, deviation: of its colours.
+        mean, deviation: by which colours are standardized.
         metric: metres and larger = farther, else inverse depth and larger = nearer.
-        square: whether it sees every picture as a square; transformers' plain DPT knows no other shape.
-        both_ways: whether the mirrored picture is asked too, edges padded by their mirror image.
+        square: whether images are resized to a square, the only shape of transformers' plain DPT.
+        both_ways: whether the output is averaged with that of the mirrored image, with reflected padding.
     """
 
     height_px: int
@@ -101,7 +101,7 @@ class TransformersModel:
     """A depth network of transformers.
 
     Args:
-        convention: how it sees and answers.
+        convention: of its family.
         network: in eval mode, on its device; called with pixel_values, answers predicted_depth (B, h, w).
     """
 
@@ -140,9 +140,9 @@ class TransformersModel:
 
 
 def seen_size(image: Image, convention: Convention) -> tuple[int, int]:
-    """Return (height, width) at which a network sees an image: of the two scales to its size the one nearer to 1.
+    """Return the (height, width) of a network's input: of the two scales to its size, the one nearer to 1 is used.
 
-    A picture of 512x768 pixels (height x width) is seen by "midas-beit" as 512x768, by "zoe" as 384x576.
+    An image of 512x768 pixels (height x width) becomes 512x768 for "midas-beit", 384x576 for "zoe".
 
     Args:
         image: (3, H, W).

@@ -1,1 +1,1 @@
-"""Optical flow: where every pixel of one picture went in another, behind one Protocol."""
+"""Optical flow: estimators behind one Protocol, warping by a flow, and motion as a matrix."""

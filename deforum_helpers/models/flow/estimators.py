@@ -1,4 +1,4 @@
-"""What the loop knows of a way to measure motion."""
+"""Optical flow estimators: the Protocol, OpenCV's DIS and Farneback, and RAFT."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from deforum_helpers.models.flow.names import RAFT_INSTALL
 
 
 class FlowEstimator(Protocol):
-    """Tells where each pixel of one picture is in another."""
+    """Measures where each pixel of one image is in another."""
 
     name: str
 
@@ -51,11 +51,11 @@ SMALLEST_SIDE_PX = 16
 
 
 class ClassicalFlow:
-    """A method of OpenCV as a `FlowEstimator`; pictures of a GPU pay for two copies.
+    """A method of OpenCV as a `FlowEstimator`; images on a GPU are copied to the CPU.
 
     Args:
         name: as settings write it.
-        measure: (source, target, guess) -> (H, W, 2) float32 pixels; grey pictures of 8 bits.
+        measure: (source, target, guess) -> (H, W, 2) float32 pixels; 8-bit gray images.
     """
 
     def __init__(self, name: str, measure: Measure) -> None:
@@ -63,7 +63,7 @@ class ClassicalFlow:
         self._measure = measure
 
     def estimate(self, source: Image, target: Image, guess: Flow | None = None) -> Flow:
-        """Return the motion (2, H, W) in pixels, `target_from_source`; none in pictures under 16 pixels a side."""
+        """Return the motion (2, H, W) in pixels, `target_from_source`; 0 in images under 16 pixels a side."""
         if min(source.shape[1:]) < SMALLEST_SIDE_PX:
             return torch.zeros((2, *source.shape[1:]), device=source.device)
         begin = None if guess is None else np.ascontiguousarray(guess.permute(1, 2, 0).cpu().numpy())
@@ -94,7 +94,7 @@ def farneback() -> ClassicalFlow:
 
 
 def _dis(make: Callable[[], Any]) -> Measure:
-    # A new one for each pair: what it keeps of a pair would find its way into the next.
+    # A new instance for each pair, as its state would leak into the next one.
     def measure(source: Gray, target: Gray, guess: Field | None) -> Field:
         field: Field = make().calc(source, target, None if guess is None else guess.copy())
         return field
@@ -157,8 +157,8 @@ class RaftFlow:
     """RAFT as a `FlowEstimator`.
 
     Args:
-        network: called with two (1, 3, h, w) pictures in -1..1 whose sides are multiples of 8 and `num_flow_updates`;
-            answers a list of (1, 2, h, w) flows, the last one the best.
+        network: called with two (1, 3, h, w) images in -1..1 whose sides are multiples of 8 and `num_flow_updates`;
+            returns a list of (1, 2, h, w) flows, the last one the best.
     """
 
     name = "RAFT"
@@ -168,7 +168,7 @@ class RaftFlow:
 
     @torch.no_grad()
     def estimate(self, source: Image, target: Image, guess: Flow | None = None) -> Flow:
-        """Return the motion (2, H, W) in pixels, `target_from_source`; RAFT always begins from none."""
+        """Return the motion (2, H, W) in pixels, `target_from_source`; RAFT ignores the guess."""
         height_px, width_px = source.shape[1:]
         tall, wide = (
             max(RAFT_SMALLEST_SIDE_PX, -(-side // MULTIPLE_PX) * MULTIPLE_PX)
@@ -185,7 +185,7 @@ def make_flow_estimator(name: str, device: torch.device | str = "cpu") -> FlowEs
 
     Args:
         name: of `settings.tables.FLOW_METHODS`.
-        device: where pictures and flows live.
+        device: of images and flows.
 
     Raises:
         UnknownName: no such method.

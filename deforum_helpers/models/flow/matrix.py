@@ -1,4 +1,4 @@
-"""Motion between two pictures as one matrix: an affinity or a homography through what both show."""
+"""Motion between two images as one matrix: an affine transform or a homography through matched features."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ WORST_PX = 5.0
 def motion_matrix(source: Image, target: Image, kind: Kind) -> Matrix:
     """Return the (3, 3) float64 matrix `target_from_source` in pixels.
 
-    Both pictures' SIFT features are matched where the nearest is clearly nearer than the second, and the matrix that
-    most matches agree with is taken. The identity where there are too few to tell.
+    SIFT features are matched by Lowe's ratio test, and RANSAC finds the matrix that most matches agree with. With too
+    few matches it is the identity.
 
     Args:
         source, target: (3, H, W) float32 RGB, 0..1, of one size.
-        kind: "Affine" turns, scales and moves; "Perspective" also tilts.
+        kind: "Affine" rotates, scales and translates; "Perspective" also tilts.
     """
     matches = _matches(source, target)
     if len(matches) <= FEWEST_MATCHES:
@@ -43,7 +43,7 @@ def motion_matrix(source: Image, target: Image, kind: Kind) -> Matrix:
 
 
 def _matches(source: Image, target: Image) -> npt.NDArray[np.float32]:
-    """Return (N, 4) float32 places x, y in the source and x, y in the target of the same thing."""
+    """Return (N, 4) float32: x, y in the source and x, y in the target of each matched feature."""
     sift = cv2.SIFT.create()
     (here, theirs), (there, others) = (
         sift.detectAndCompute(gray_bytes(image), None) for image in (source, target)
@@ -63,7 +63,7 @@ def moved_by(image: Image, dst_from_src: Matrix, outside: Outside = "reflection"
     Args:
         image: (3, H, W) float32 RGB, 0..1.
         dst_from_src: (3, 3) in pixels.
-        outside: what comes in at the edges.
+        outside: fills pixels from outside of the image.
     """
     height_px, width_px = image.shape[1:]
     moved = cv2.warpPerspective(

@@ -1,4 +1,4 @@
-"""The ways to measure motion, by the names that settings files have for them; imported without torch."""
+"""Optical flow methods that may be missing here; imports without torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RAFT_INSTALL = "pip install torchvision"
 
 
 def missing_feature(name: str) -> str | None:
-    """Return why a method of `settings.tables.FLOW_METHODS` cannot run here, with the line that mends it, or None."""
+    """Return why a method of `settings.tables.FLOW_METHODS` cannot run here, with its remedy, or None."""
     if name != "RAFT" or find_spec("torchvision") is not None:
         return None
     return messages.RAFT_NEEDS_TORCHVISION(install=RAFT_INSTALL)

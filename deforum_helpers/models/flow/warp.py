@@ -1,4 +1,4 @@
-"""Moving a picture along a flow."""
+"""Warping images by a flow, and where a flow can be trusted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deforum_helpers.image.mask import Mask
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.models.flow.estimators import FlowEstimator
 
-# What lies outside of a picture that is moved: its mirror image about the edge's pixels, or these pixels drawn out.
+# Pixels outside of a warped image: mirrored about the edge, or the edge replicated.
 Outside = Literal["reflection", "border"]
 OUTSIDE: dict[Outside, int] = {"reflection": cv2.BORDER_REFLECT_101, "border": cv2.BORDER_REPLICATE}
 
@@ -31,7 +31,7 @@ def moved_along(image: Image, flow: Flow, factor: float = 1.0, outside: Outside 
         image: (3, H, W) float32 RGB, 0..1.
         flow: (2, H, W) float32 pixels (x, y), `dst_from_src`, on the image's device.
         factor: 1 moves all the way, -1 back.
-        outside: what comes in at the edges.
+        outside: fills pixels from outside of the image.
     """
     if image.device.type == "cpu":
         field = flow.detach().numpy()
@@ -48,11 +48,11 @@ def moved_along(image: Image, flow: Flow, factor: float = 1.0, outside: Outside 
 
 
 def moved_flow(flow: Flow, move: Callable[[Image], Image]) -> Flow:
-    """Return `flow` after its vectors were carried elsewhere by a move of pictures; their directions stay.
+    """Return `flow` with its vectors moved as the pixels of an image would be; their directions stay.
 
     Args:
         flow: (2, H, W) float32 pixels.
-        move: moves a picture (3, H, W) in 0..1; black may come in at its edges.
+        move: warps an image (3, H, W) in 0..1; black may come in at its edges.
     """
     longest = float(flow.abs().max())
     if longest == 0:
@@ -63,8 +63,8 @@ def moved_flow(flow: Flow, move: Callable[[Image], Image]) -> Flow:
     return (moved[:2] - 0.5 * moved[2:]) * (2 * longest)
 
 
-def flow_picture(flow: Flow) -> Image:
-    """Return a flow (2, H, W) as a picture: the direction is the hue, the length the brightness.
+def flow_image(flow: Flow) -> Image:
+    """Return a flow (2, H, W) as an image: the direction is the hue, the length the brightness.
 
     What moves to the right is red, down yellow-green, to the left cyan; the longest vector is the brightest.
     """
@@ -95,18 +95,18 @@ def _sampled(image: Image, flow: Flow, factor: float, outside: Outside = "reflec
 
 SHARE = 0.01
 SLACK_PX2 = 0.5
-# The border of what is followed, as a share of the picture's shorter side.
+# The deviation of the soft border between trusted and distrusted areas, as a share of the shorter side.
 SOFT_BORDER = 1 / 85
 
 
 def trusted_flow(method: FlowEstimator, source: Image, target: Image) -> Flow:
     """Return the motion from `source` to `target` where the motion back agrees, and none with soft borders elsewhere.
 
-    Two drawings of one scene differ in more than motion: what is only in one of them has no way to the other, and
-    a flow that claims one would tear the picture.
+    Two generated images of one scene differ in more than motion: content of only one of them has no counterpart in
+    the other, and a flow that claims one would tear the image.
 
     Args:
-        method: measures.
+        method: the estimator.
         source, target: (3, H, W) float32 RGB, 0..1, of one size.
     """
     there, back = method.estimate(source, target), method.estimate(target, source)

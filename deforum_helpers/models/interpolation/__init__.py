@@ -1,1 +1,1 @@
-"""Frames between frames: networks and a way without any, behind one Protocol."""
+"""Frame interpolation: RIFE, FILM and measured flow, behind one Protocol."""

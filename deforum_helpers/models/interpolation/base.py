@@ -1,4 +1,4 @@
-"""What the making of films knows of a way to make frames between frames."""
+"""The interface of frame interpolation."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from deforum_helpers.image.types import Image
 
 
 class Interpolator(Protocol):
-    """Draws what a film would show between two frames."""
+    """Makes frames between two frames."""
 
     name: str
 
     def between(self, first: Image, second: Image, times: Sequence[float]) -> Iterator[Image]:
-        """Yield the pictures at `times`, in their order.
+        """Yield the frames at `times`, in order.
 
         Args:
             first, second: (3, H, W) float32 RGB, 0..1, of one size.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from deforum_helpers.core.errors import ModelError
+from deforum_helpers.models import messages
 from deforum_helpers.models.interpolation.base import Interpolator
 from deforum_helpers.models.interpolation.film_network import load_film
 from deforum_helpers.models.interpolation.flow_blend import MotionInterpolator
@@ -23,7 +24,7 @@ def make_interpolator(
     Args:
         name: of `names.ENGINES`.
         device: where networks run.
-        check: called all the while a network runs; what it raises ends it.
+        check: called between layers; an exception from it ends the run.
 
     Raises:
         UnknownName: no such engine.
@@ -40,12 +41,12 @@ def make_interpolator(
 def _rife(device: torch.device | str, check: Check) -> Interpolator:
     files = rife_files()
     if files is None:
-        raise ModelError(f"{missing_feature('RIFE v4.6')}.")
+        raise ModelError(messages.INTERPOLATION_UNAVAILABLE(reason=missing_feature("RIFE v4.6")))
     return RifeInterpolator(read_graph(files, device, check), device)
 
 
 def _film(device: torch.device | str, check: Check) -> Interpolator:
     file = film_file()
     if file is None:
-        raise ModelError(f"{missing_feature('FILM')}.")
+        raise ModelError(messages.INTERPOLATION_UNAVAILABLE(reason=missing_feature("FILM")))
     return load_film(file, device, check)

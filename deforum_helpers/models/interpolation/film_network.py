@@ -1,7 +1,7 @@
 """FILM: a network for large motion (Reda et al., "FILM: Frame Interpolation for Large Motion", 2022).
 
-Features of both frames on a pyramid of seven sizes give the motion between them from coarse to fine; pictures and
-features are moved to the wanted moment and fused.
+Features of both frames on a pyramid of seven sizes give the motion between them from coarse to fine; images and
+features are warped to the wanted time and fused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FEATURES = (64, 128, 256, 512)
 FLOW_FILTERS = (32, 64, 128, 256)
 MULTIPLE_PX = 2 ** (SIZES - 1)
 SLOPE = 0.2
-# What files have between the name of a convolution and its "weight" or "bias", by who wrote them.
+# The part between the name of a convolution and its "weight" or "bias", which differs between files.
 SPELLINGS = ("", "conv.", "0.", "1.")
 
 Tensors = list[torch.Tensor]
@@ -59,7 +59,7 @@ def expected_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def load_film(path: Path, device: torch.device | str, check: Check = unchecked) -> FilmInterpolator:
-    """Return FILM with the weights of a .safetensors file; `check` is called all the while it draws.
+    """Return FILM with the weights of a .safetensors file; `check` is called between layers.
 
     Raises:
         MissingFeature: safetensors is not installed.
@@ -94,7 +94,7 @@ class FilmInterpolator:
     Args:
         weights: by the names of `expected_shapes`, float32.
         device: where it runs.
-        check: called before each convolution; what it raises ends the drawing.
+        check: called before each convolution; an exception from it ends the run.
     """
 
     name = "FILM"
@@ -108,15 +108,15 @@ class FilmInterpolator:
 
     @torch.no_grad()
     def between(self, first: Image, second: Image, times: Sequence[float]) -> Iterator[Image]:
-        """Yield the pictures at `times`; see `Interpolator`.
+        """Yield the frames at `times`; see `Interpolator`.
 
-        The network is best in the middle: the time nearest to the middle of two known pictures is drawn first, the
+        The network is best in the middle: the time nearest to the middle of two known frames is made first, the
         others between that one and its neighbours.
         """
         pair = [padded(image.to(self._device), MULTIPLE_PX) for image in (first, second)]
         height_px, width_px = first.shape[1:]
-        for picture in self._halved((0.0, pair[0]), (1.0, pair[1]), list(times)):
-            yield picture[0, :, :height_px, :width_px].to(first.device)
+        for frame in self._halved((0.0, pair[0]), (1.0, pair[1]), list(times)):
+            yield frame[0, :, :height_px, :width_px].to(first.device)
 
     def _halved(
         self, low: tuple[float, torch.Tensor], high: tuple[float, torch.Tensor], times: list[float]
@@ -125,13 +125,13 @@ class FilmInterpolator:
             return
         begin, end = low[0], high[0]
         time = min(times, key=lambda one: abs(one - (begin + end) / 2))
-        picture = self.draw(low[1], high[1], (time - begin) / (end - begin)).clamp(0, 1)
-        yield from self._halved(low, (time, picture), [one for one in times if one < time])
-        yield picture
-        yield from self._halved((time, picture), high, [one for one in times if one > time])
+        frame = self.frame_at(low[1], high[1], (time - begin) / (end - begin)).clamp(0, 1)
+        yield from self._halved(low, (time, frame), [one for one in times if one < time])
+        yield frame
+        yield from self._halved((time, frame), high, [one for one in times if one > time])
 
-    def draw(self, first: torch.Tensor, second: torch.Tensor, time: float) -> torch.Tensor:
-        """Return the picture (1, 3, h, w) at `time` between two whose sides are multiples of 64."""
+    def frame_at(self, first: torch.Tensor, second: torch.Tensor, time: float) -> torch.Tensor:
+        """Return the frame at `time`, (1, 3, h, w), between two whose sides are multiples of 64."""
         pyramids = [_halves(image) for image in (first, second)]
         features = [self._feature_pyramid(pyramid) for pyramid in pyramids]
         second_from_first = self._flows(features[0], features[1])
@@ -155,12 +155,12 @@ class FilmInterpolator:
         answer = F.conv2d(value, kernel, bias, padding=side // 2 if side % 2 else 0)
         return F.leaky_relu(answer, SLOPE) if bent else answer
 
-    def _feature_pyramid(self, pictures: Tensors) -> Tensors:
-        """Return features of each size; those of one scale come from the same filters on pictures of several sizes."""
+    def _feature_pyramid(self, frames: Tensors) -> Tensors:
+        """Return features of each size; those of one scale come from the same filters on images of several sizes."""
         towers = []
-        for number, picture in enumerate(pictures):
-            tower, value = [], picture
-            for level in range(min(len(FEATURES), len(pictures) - number)):
+        for number, frame in enumerate(frames):
+            tower, value = [], frame
+            for level in range(min(len(FEATURES), len(frames) - number)):
                 value = F.avg_pool2d(value, 2) if level else value
                 for half in (0, 1):
                     value = self._convolved(f"{_features(level)}.{half}", value)
@@ -168,7 +168,7 @@ class FilmInterpolator:
             towers.append(tower)
         return [
             torch.cat([towers[size - level][level] for level in range(min(size + 1, len(FEATURES)))], 1)
-            for size in range(len(pictures))
+            for size in range(len(frames))
         ]
 
     def _flows(self, here: Tensors, there: Tensors) -> Tensors:
@@ -211,10 +211,10 @@ def _fusion(level: int) -> str:
 
 
 def _halves(image: torch.Tensor) -> Tensors:
-    pictures = [image]
+    frames = [image]
     for _ in range(SIZES - 1):
-        pictures.append(F.avg_pool2d(pictures[-1], 2))
-    return pictures
+        frames.append(F.avg_pool2d(frames[-1], 2))
+    return frames
 
 
 def _moved(value: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

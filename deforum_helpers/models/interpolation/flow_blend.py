@@ -1,7 +1,7 @@
-"""In-between frames by measured motion alone: no network, no weights.
+"""Interpolated frames by measured motion alone, without a network.
 
-Both frames' flows are thrown forward to the wanted moment, which tells for each pixel of the new picture where it is
-in either frame. What only one frame shows is taken from that frame.
+The flows of both frames are splatted forward to the wanted time, which gives for each pixel of the new frame its place
+in either frame. Content that only one frame shows is taken from that frame.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from deforum_helpers.image.types import Image
 from deforum_helpers.models.flow.estimators import FlowEstimator, dis_medium
 from deforum_helpers.models.flow.warp import agreement, pixel_places
 
-# What disagrees still counts a little, so that every pixel gets some colour.
+# The least weight of pixels whose flows disagree, so that every pixel gets a colour.
 LEAST_TRUST = 0.02
-# Holes of the thrown flow are filled from their surroundings, at this deviation and then at wider ones.
+# Holes of the splatted flow are filled from their surroundings, at this deviation and then at wider ones.
 FIRST_FILL_PX = 2.0
-# Measured motion is smooth over a few pixels: it is thrown at half the size, in a quarter of the time.
+# Measured motion is smooth over a few pixels: it is splatted at half the size, in a quarter of the time.
 COARSE = 2
 
 
@@ -49,13 +49,13 @@ class MotionInterpolator:
         self._estimator = estimator or dis_medium()
 
     def between(self, first: Image, second: Image, times: Sequence[float]) -> Iterator[Image]:
-        """Yield the pictures at `times`; see `Interpolator`."""
+        """Yield the frames at `times`; see `Interpolator`."""
         here, there = first.cpu(), second.cpu()
         forward = _field(self._estimator.estimate(here, there))
         backward = _field(self._estimator.estimate(there, here))
         sides = _side(here, forward, backward), _side(there, backward, forward)
         for time in times:
-            yield from_pixels(_drawn(*sides, time)).to(first.device)
+            yield from_pixels(_blended_at(*sides, time)).to(first.device)
 
 
 def _field(flow: torch.Tensor) -> Floats:
@@ -71,8 +71,8 @@ def _side(image: Image, flow: Floats, flow_back: Floats) -> _Side:
     return _Side(pixels(image), trust, coarse[0] * scale, coarse[1])
 
 
-def _drawn(first: _Side, second: _Side, time: float) -> Floats:
-    """Return the picture (H, W, 3) at `time`."""
+def _blended_at(first: _Side, second: _Side, time: float) -> Floats:
+    """Return the frame at `time`, (H, W, 3)."""
     height_px, width_px = first.trust.shape
     coarse = _motion_at(first, second, time)
     motion = cv2.resize(coarse, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
@@ -85,7 +85,7 @@ def _drawn(first: _Side, second: _Side, time: float) -> Floats:
 
 
 def _fetched(side: _Side, away: Floats) -> tuple[Floats, Floats]:
-    """Return what a frame shows `away` pixels from each pixel, and how far it is to be trusted there."""
+    """Return a frame's pixels at the offset `away` of each pixel, and their trust."""
     columns, rows = pixel_places(*away.shape[:2])
     x, y = columns + away[..., 0], rows + away[..., 1]
     rgb = cv2.remap(side.rgb, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
@@ -96,24 +96,24 @@ def _fetched(side: _Side, away: Floats) -> tuple[Floats, Floats]:
 
 
 def _motion_at(first: _Side, second: _Side, time: float) -> Floats:
-    """Return the coarse motion (h, w, 2) from the first to the second frame, where things are at `time`."""
-    thrown = _thrown(first.coarse_flow, first.coarse_trust, time) * np.float32(1 - time)
-    thrown += _thrown(-second.coarse_flow, second.coarse_trust, 1 - time, -1) * np.float32(time)
-    weight, sums = thrown[..., 2], thrown
+    """Return the coarse motion (h, w, 2) from the first to the second frame, at the places of `time`."""
+    splatted = _splatted(first.coarse_flow, first.coarse_trust, time) * np.float32(1 - time)
+    splatted += _splatted(-second.coarse_flow, second.coarse_trust, 1 - time, -1) * np.float32(time)
+    weight, sums = splatted[..., 2], splatted
     deviation_px = FIRST_FILL_PX
     longest_px = max(weight.shape)
     while weight.min() < 1e-3 and deviation_px < longest_px:
-        wider = cv2.GaussianBlur(thrown, (0, 0), deviation_px)
+        wider = cv2.GaussianBlur(splatted, (0, 0), deviation_px)
         sums = sums + 1e-3 * wider
         weight = sums[..., 2]
         deviation_px *= 4
     return sums[..., :2] / np.maximum(weight, 1e-9)[..., None]
 
 
-def _thrown(motion: Floats, trust: Floats, time: float, direction: int = 1) -> Floats:
+def _splatted(motion: Floats, trust: Floats, time: float, direction: int = 1) -> Floats:
     """Return (H, W, 3) the motion and its weight, summed where the motion leads in `time`.
 
-    A thing's vector is shared out among the four pixels around the place where it lands.
+    Each vector is distributed among the four pixels around the place where it lands.
     """
     height_px, width_px = trust.shape
     columns, rows = pixel_places(height_px, width_px)

@@ -1,4 +1,4 @@
-"""The engines that make frames between frames, and whether they can run here; imported without torch."""
+"""The table of interpolation engines, and whether they can run here; imports without torch."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class EngineName:
 
     Args:
         name: as written in settings files.
-        stem: what it is called in the names of films.
-        folder: what it is called in the names of folders.
+        stem: its name in the file names of videos.
+        folder: its name in the names of folders.
         most: the largest frame_interpolation_x_amount.
-        picture: what its pictures' names begin with.
+        image_prefix: prefix of the names of its images.
     """
 
     name: str
     stem: str
     folder: str
     most: int
-    picture: str = ""
+    image_prefix: str = ""
 
 
 ENGINES: Mapping[str, EngineName] = {
@@ -47,9 +47,9 @@ ENGINES: Mapping[str, EngineName] = {
     )
 }
 
-# What follows the stem in the name of an interpolated film, and the values of its fields as regular expressions.
-FILM_SUFFIX = "_{engine}_x{times}{slower}{source}.mp4"
-FILM_FIELDS: Mapping[str, str] = {
+# What follows the stem in the name of an interpolated video, and the values of its fields as regular expressions.
+VIDEO_SUFFIX = "_{engine}_x{times}{slower}{source}.mp4"
+VIDEO_FIELDS: Mapping[str, str] = {
     "engine": "|".join(engine.stem for engine in ENGINES.values()),
     "times": "[0-9]+",
     "slower": "(?:_slomo_x[0-9]+)?",
@@ -71,28 +71,28 @@ def frame_count(frames: int, x_amount: int) -> int:
     return x_amount * (frames - 1) + 1 if frames > 0 else 0
 
 
-def film_fps(fps: float, x_amount: int, slow_mo_amount: int | None) -> float:
-    """Return the frames per second of the interpolated film: 15 fps become 30 with 2, and 10 when 3 times slower."""
+def video_fps(fps: float, x_amount: int, slow_mo_amount: int | None) -> float:
+    """Return the frames per second of the interpolated video: 15 fps become 30 with 2, and 10 when 3 times slower."""
     return fps * x_amount / (slow_mo_amount or 1)
 
 
-def film_name(
+def video_name(
     stem: str, engine: EngineName, x_amount: int, slow_mo_amount: int | None, upscaled: bool
 ) -> str:
-    """Return the file name of an interpolated film: "20260102030405_RIFE_x2_slomo_x3_upscaled.mp4"."""
+    """Return the file name of an interpolated video: "20260102030405_RIFE_x2_slomo_x3_upscaled.mp4"."""
     slower = f"_slomo_x{slow_mo_amount}" if slow_mo_amount else ""
     source = "_upscaled" if upscaled else ""
-    return stem + FILM_SUFFIX.format(engine=engine.stem, times=x_amount, slower=slower, source=source)
+    return stem + VIDEO_SUFFIX.format(engine=engine.stem, times=x_amount, slower=slower, source=source)
 
 
 def folder_name(stem: str, engine: EngineName) -> str:
-    """Return the name of the folder of interpolated pictures."""
+    """Return the name of the folder of interpolated images."""
     return f"interpolated_frames_{engine.folder}_{stem}"
 
 
-def picture_name(engine: EngineName, number: int) -> str:
-    """Return the name of an interpolated picture."""
-    return f"{engine.picture}{number:09d}.png"
+def image_name(engine: EngineName, number: int) -> str:
+    """Return the name of an interpolated image."""
+    return f"{engine.image_prefix}{number:09d}.png"
 
 
 def rife_files() -> tuple[Path, Path] | None:
@@ -112,7 +112,7 @@ def film_file() -> Path | None:
 
 
 def missing_feature(name: str) -> str | None:
-    """Return why an engine cannot run here, with the line that mends it, or None."""
+    """Return why an engine cannot run here, with the command that fetches its files, or None."""
     if name == "RIFE v4.6" and rife_files() is None:
         target = models_folder() / "rife-ncnn-vulkan"
         return messages.RIFE_MISSING(folder=target, instead=INSTEAD)

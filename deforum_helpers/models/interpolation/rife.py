@@ -1,4 +1,4 @@
-"""RIFE 4.6: a network that finds the motion towards the wanted moment and blends both frames there."""
+"""RIFE 4.6: a network that estimates the motion to the wanted time and blends both frames there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from deforum_helpers.image.types import Image
 from deforum_helpers.models.weights.ncnn import Graph
 
-# The network halves its pictures five times.
+# The network halves its input five times.
 MULTIPLE_PX = 32
 
 
@@ -18,7 +18,7 @@ class RifeInterpolator:
     """RIFE as an `Interpolator`.
 
     Args:
-        network: takes in0, in1 (1, 3, h, w) RGB in 0..1 and in2 (1, 1, h, w) the moment; answers out0 (1, 3, h, w).
+        network: takes in0, in1 (1, 3, h, w) RGB in 0..1 and in2 (1, 1, h, w) the time; returns out0 (1, 3, h, w).
         device: where it runs.
     """
 
@@ -29,7 +29,7 @@ class RifeInterpolator:
         self._device = device
 
     def between(self, first: Image, second: Image, times: Sequence[float]) -> Iterator[Image]:
-        """Yield the pictures at `times`; see `Interpolator`."""
+        """Yield the frames at `times`; see `Interpolator`."""
         pair = [padded(image.to(self._device), MULTIPLE_PX) for image in (first, second)]
         height_px, width_px = first.shape[1:]
         for time in times:

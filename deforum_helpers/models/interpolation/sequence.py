@@ -1,4 +1,4 @@
-"""A row of frames with frames between them: where the scene is cut, where it stands still, and in which order."""
+"""Interpolation of a sequence of frames, with detection of cuts and repeated frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deforum_helpers.image.convert import Floats, on_8_bit_grid, pixels
 from deforum_helpers.image.types import Image
 from deforum_helpers.models.interpolation.base import Interpolator
 
-# Below, two frames are of two scenes and nothing is drawn between them; above, the second repeats the first.
+# Similarity below which two frames belong to different scenes, and above which the second repeats the first.
 CUT = 0.2
 STATIC = 0.996
 SMALL_PX = 32
@@ -19,7 +19,7 @@ _WINDOW_PX, _DEVIATION_PX = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 
 
-def with_between(
+def interpolated_sequence(
     count: int,
     read: Callable[[int], Image],
     interpolator: Interpolator,
@@ -28,18 +28,18 @@ def with_between(
     begin: int = 0,
     beginning: Image | None = None,
 ) -> Iterator[tuple[int, Image]]:
-    """Yield the frames of the interpolated row, x_amount * (count - 1) + 1 of them, each with its number.
+    """Yield the interpolated sequence, x_amount * (count - 1) + 1 frames, each with its number.
 
-    A frame that repeats the one before it is replaced by one drawn between its neighbours, so that motion does not
-    stop and go; at a cut the last frame of the scene stays until the next scene begins.
+    A frame that repeats the one before it is replaced by an interpolation of its neighbours, so that motion does not
+    stutter; at a cut the last frame of the scene is held until the next scene begins.
 
     Args:
-        count: number of frames there are.
-        read: gives frame 0 .. count - 1.
-        interpolator: draws.
+        count: number of source frames.
+        read: returns source frame 0 .. count - 1.
+        interpolator: makes the frames between.
         x_amount: how many times more frames, >= 2.
-        begin: the frame that it goes on from.
-        beginning: what was yielded as that frame before, needed where `begin` is not 0.
+        begin: the source frame to continue from.
+        beginning: the frame that was yielded for it, required if `begin` is not 0.
     """
     first = read(0) if beginning is None else beginning
     if begin == 0:
@@ -47,23 +47,25 @@ def with_between(
     times = [number / x_amount for number in range(1, x_amount)]
     for frame in range(begin, count - 1):
         after = read(frame + 2) if frame + 2 < count else None
-        second = _without_stop(first, read(frame + 1), after, interpolator)
+        second = _without_repetition(first, read(frame + 1), after, interpolator)
         cut = similarity(first, second) < CUT
-        drawn = iter([first] * len(times)) if cut else interpolator.between(first, second, times)
-        for number, picture in enumerate(drawn, start=1):
-            yield frame * x_amount + number, picture
+        between = iter([first] * len(times)) if cut else interpolator.between(first, second, times)
+        for number, image in enumerate(between, start=1):
+            yield frame * x_amount + number, image
         yield (frame + 1) * x_amount, second
         first = second
 
 
-def _without_stop(first: Image, second: Image, after: Image | None, interpolator: Interpolator) -> Image:
+def _without_repetition(
+    first: Image, second: Image, after: Image | None, interpolator: Interpolator
+) -> Image:
     if after is None or similarity(first, second) <= STATIC or similarity(first, after) < CUT:
         return second
     return on_8_bit_grid(next(interpolator.between(first, after, [0.5])))
 
 
 def similarity(one: Image, other: Image) -> float:
-    """Return how alike two pictures are, 1 = the same: the mean structural similarity at 32x32 pixels.
+    """Return the similarity of two images, 1 = equal: the mean structural similarity at 32x32 pixels.
 
     Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004, with an 11x11
     Gaussian window of deviation 1.5 on each colour.

@@ -1,1 +1,1 @@
-"""Masks of what is seen in a picture: of words, and of people."""
+"""Segmentation: masks of words, of people and of anime figures."""

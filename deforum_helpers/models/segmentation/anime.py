@@ -1,4 +1,4 @@
-"""The figures of a drawn picture, by the network ISNet of SkyTNT's anime-seg; imported without it."""
+"""Figures in anime images, by ISNet of SkyTNT's anime-seg; imports without onnxruntime."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def network_file() -> Path | None:
 
 
 def missing_feature() -> str | None:
-    """Return why figures cannot be found here, with the line that mends it, or None."""
+    """Return why figures cannot be found here, with the command that installs what is missing, or None."""
     if find_spec("onnxruntime") is None:
         return messages.ANIME_NEEDS_ONNXRUNTIME(install=INSTALL)
     if network_file() is None:
@@ -42,7 +42,7 @@ class FigureFinder:
     """Finds figures.
 
     Args:
-        session: answers (1, 1, 1024, 1024) in 0..1 to (1, 3, 1024, 1024) RGB in 0..1, as onnxruntime's sessions do.
+        session: of onnxruntime; maps (1, 3, 1024, 1024) RGB in 0..1 to (1, 1, 1024, 1024) in 0..1.
     """
 
     def __init__(self, session: Any) -> None:
@@ -50,7 +50,7 @@ class FigureFinder:
         self._input = session.get_inputs()[0].name
 
     def find(self, rgb_u8: Grey) -> Grey:
-        """Return (H, W) uint8, 255 where a figure of the picture (H, W, 3) is."""
+        """Return (H, W) uint8, 255 inside figures of the image (H, W, 3)."""
         import cv2  # checks of a tool do without it
 
         height_px, width_px = rgb_u8.shape[:2]

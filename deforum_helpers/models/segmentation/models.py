@@ -1,4 +1,4 @@
-"""Words found by CLIPSeg, people by SegFormer, both through transformers and from files of this machine only."""
+"""Segmentation of words by CLIPSeg and of people by SegFormer, both run by transformers from local files."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PERSON = "person"
 
 
 class Finder(Protocol):
-    """Finds things in pictures."""
+    """Segments an image."""
 
     def find(self, image: Image, words: str) -> torch.Tensor:
         """Return where `words` are seen in `image`.
 
         Args:
             image: (3, H, W) float32 RGB, 0..1.
-            words: what to look for; a finder of people looks for nothing else.
+            words: what to segment; ignored by a finder of people.
 
         Returns:
             (H, W) float32 in 0..1 on the image's device.
@@ -37,7 +37,7 @@ class Finder(Protocol):
 
 
 class WordFinder:
-    """CLIPSeg: how much each pixel is like the words, cut in two where Otsu's threshold lies.
+    """CLIPSeg: similarity of each pixel to the words, binarized at Otsu's threshold.
 
     Args:
         network: answers `logits` (1, h, w) to pixel_values (1, 3, 512, 512), input_ids and attention_mask.
@@ -65,11 +65,11 @@ class WordFinder:
 
 
 class PeopleFinder:
-    """SegFormer: how likely each pixel is a person.
+    """SegFormer: the probability of a person at each pixel.
 
     Args:
         network: answers `logits` (1, labels, h, w) to pixel_values (1, 3, 512, 512).
-        label: which of its labels means a person.
+        label: its label for a person.
     """
 
     def __init__(self, network: Any, label: int) -> None:
@@ -78,14 +78,14 @@ class PeopleFinder:
 
     @torch.no_grad()
     def find(self, image: Image, words: str = PERSON) -> torch.Tensor:
-        """Return how likely a person is seen: (H, W) float32 in 0..1."""
+        """Return the probability of a person: (H, W) float32 in 0..1."""
         logits = self._network(pixel_values=_seen(image)).logits.float()
         at_size = F.interpolate(logits, image.shape[1:], mode="bilinear", align_corners=False)
         return at_size.softmax(1)[0, self._label].contiguous()
 
 
 def _seen(image: Image) -> torch.Tensor:
-    """Return a picture as the networks see it: (1, 3, 512, 512), about 0."""
+    """Return an image as network input: (1, 3, 512, 512), standardized."""
     size = (SEEN_PX, SEEN_PX)
     return F.interpolate(standardized(image)[None], size, mode="bilinear", antialias=True)
 

@@ -1,4 +1,4 @@
-"""The models that find things in pictures, and whether they are on this machine; imported without torch."""
+"""Segmentation models, and whether they are on this machine; imports without torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deforum_helpers.models.weights.files import hub_folder
 
 Purpose = Literal["words", "people"]
 
-# The first one that is on this machine is taken.
+# The first one on this machine is used.
 HUB_IDS: dict[Purpose, tuple[str, ...]] = {
     "words": ("CIDAS/clipseg-rd64", "CIDAS/clipseg-rd64-refined"),
     "people": (
@@ -30,7 +30,7 @@ def model_folder(purpose: Purpose) -> Path | None:
 
 
 def missing_feature(purpose: Purpose) -> str | None:
-    """Return why things cannot be found here, with the line that mends it, or None."""
+    """Return why a purpose cannot be served here, with the command that fetches the model, or None."""
     if find_spec("transformers") is None:
         return messages.SEGMENTATION_NEEDS_TRANSFORMERS(feature=WRITTEN[purpose])
     if model_folder(purpose) is None:

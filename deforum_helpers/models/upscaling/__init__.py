@@ -1,1 +1,1 @@
-"""Pictures made larger: networks and a way without any, behind one Protocol."""
+"""Upscaling: Real-ESRGAN networks and Lanczos, behind one Protocol."""

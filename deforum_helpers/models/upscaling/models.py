@@ -1,4 +1,4 @@
-"""What the making of films knows of a way to make pictures larger."""
+"""Upscalers: the Protocol, Lanczos and the networks of Real-ESRGAN."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deforum_helpers.models.weights.ncnn import Check, Graph, read_graph, unchec
 
 
 class Upscaler(Protocol):
-    """Makes pictures larger."""
+    """Enlarges images by a fixed factor."""
 
     name: str
 
@@ -27,7 +27,7 @@ class Upscaler(Protocol):
         ...
 
 
-# A tile and what is seen around it; a whole picture of 4096 pixels would take all memory.
+# A tile and the context around it; a whole image of 4096 pixels would not fit into memory.
 TILE_PX = 512
 MARGIN_PX = 16
 
@@ -41,7 +41,7 @@ def make_upscaler(
         model: of `names.FACTORS`.
         factor: "x2", "x3" or "x4", one that the model has.
         device: where networks run.
-        check: called all the while a network runs; what it raises ends it.
+        check: called between layers; an exception from it ends the run.
 
     Raises:
         UnknownName: no such model.
@@ -69,7 +69,7 @@ class Lanczos:
         self._factor = factor
 
     def enlarged(self, image: Image) -> Image:
-        """Return the larger picture; see `Upscaler`."""
+        """Return the upscaled image; see `Upscaler`."""
         height_px, width_px = image.shape[1:]
         size = (width_px * self._factor, height_px * self._factor)
         larger = cv2.resize(pixels(image.cpu()), size, interpolation=cv2.INTER_LANCZOS4)
@@ -77,7 +77,7 @@ class Lanczos:
 
 
 class NetworkUpscaler:
-    """A network of Real-ESRGAN as an `Upscaler`; large pictures are drawn in tiles.
+    """A network of Real-ESRGAN as an `Upscaler`; large images are processed in tiles.
 
     Args:
         name: of the model.
@@ -97,7 +97,7 @@ class NetworkUpscaler:
         self._tile_px = tile_px
 
     def enlarged(self, image: Image) -> Image:
-        """Return the larger picture; see `Upscaler`."""
+        """Return the upscaled image; see `Upscaler`."""
         height_px, width_px = image.shape[1:]
         whole, times = image.to(self._device)[None], self._factor
         larger = torch.empty(3, height_px * times, width_px * times, device=image.device)
@@ -105,10 +105,10 @@ class NetworkUpscaler:
             for left, right in self._tiles(width_px):
                 above, before = min(top, MARGIN_PX), min(left, MARGIN_PX)
                 seen = whole[:, :, top - above : bottom + MARGIN_PX, left - before : right + MARGIN_PX]
-                drawn = self._network("output", data=seen.contiguous())[0]
+                output = self._network("output", data=seen.contiguous())[0]
                 rows = slice(above * times, (above + bottom - top) * times)
                 columns = slice(before * times, (before + right - left) * times)
-                larger[:, top * times : bottom * times, left * times : right * times] = drawn[
+                larger[:, top * times : bottom * times, left * times : right * times] = output[
                     :, rows, columns
                 ]
         return larger.clamp_(0, 1).contiguous()

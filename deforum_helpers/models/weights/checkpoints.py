@@ -1,4 +1,4 @@
-"""What a checkpoint is, found out without loading it: kinds, foreign code, pickles. No torch here."""
+"""Identification of checkpoints without loading them: kinds, foreign code, pickles; imports without torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PIPELINES: Mapping[str, Kind] = {
     "FluxImg2ImgPipeline": "flux",
 }
 
-# Component name -> classes that may stand there; everything else in a folder's index is not loaded.
+# Component -> supported classes; nothing else in a folder's index is loaded.
 _CLASSES: Mapping[str, frozenset[str]] = {
     "vae": frozenset({"AutoencoderKL", "AutoencoderTiny"}),
     "unet": frozenset({"UNet2DConditionModel"}),
@@ -46,7 +46,7 @@ _CLASSES: Mapping[str, frozenset[str]] = {
 }
 _LIBRARIES = ("diffusers", "transformers")
 
-# A tensor's name that only this kind of single-file checkpoint has; the first that is found decides.
+# Prefix of a tensor's name that only this kind of single-file checkpoint has; the first match decides.
 _FILE_MARKS: tuple[tuple[str, Kind], ...] = (
     ("model.diffusion_model.joint_blocks.", "sd3"),
     ("model.diffusion_model.double_blocks.", "flux"),
@@ -63,7 +63,7 @@ class Checkpoint:
     Args:
         source: "folder" (diffusers), "file" (`.safetensors`) or "hub".
         location: its path, or hub id.
-        kind: which family of networks it holds; None for a hub id that was not looked at yet.
+        kind: its family of networks; None for a hub id that was not downloaded yet.
     """
 
     source: Literal["folder", "file", "hub"]
@@ -72,7 +72,7 @@ class Checkpoint:
 
 
 def describe_checkpoint(name: str, allow_download: bool = False) -> Checkpoint:
-    """Return what the checkpoint `name` is, reading no more than its index or header.
+    """Identify the checkpoint `name` by its index or header alone.
 
     Args:
         name: a diffusers folder, a `.safetensors` file or a hub id.
@@ -101,7 +101,7 @@ def describe_checkpoint(name: str, allow_download: bool = False) -> Checkpoint:
 
 
 def folders_beside(checkpoint: str | None, name: str) -> tuple[Path, ...]:
-    """Return where other models of one sort are looked for: a folder beside the checkpoint, or beside its folder.
+    """Return the folders that are searched for models of one sort: beside the checkpoint, and beside its folder.
 
     With models/Stable-diffusion/a.safetensors and "Lora" these are models/Stable-diffusion/Lora and models/Lora.
     """
@@ -112,7 +112,7 @@ def folders_beside(checkpoint: str | None, name: str) -> tuple[Path, ...]:
 
 
 def checkpoints_beside(checkpoint: str | None) -> tuple[str, ...]:
-    """Return the names under which films may ask for a checkpoint and those beside it.
+    """Return the names by which settings may select a checkpoint and those beside it.
 
     A file is listed with and without its suffix, as settings files write both.
     """

@@ -1,4 +1,4 @@
-"""Where the files of optional networks lie; imported without torch."""
+"""Locations of the files of optional networks; imports without torch."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def package_folder(package: str) -> Path | None:
 
 
 def network_files(folders: Iterable[Path | None], name: str) -> tuple[Path, Path] | None:
-    """Return the layers and the weights of a network, `name`.param and `name`.bin, or None where they are nowhere.
+    """Return the layers and the weights of a network, `name`.param and `name`.bin, or None.
 
     Args:
-        folders: looked into in this order; None is skipped.
+        folders: searched in this order; None is skipped.
         name: of the two files, without their ending.
     """
     for folder in folders:
@@ -58,7 +58,7 @@ def hub_folder(hub_id: str, models_folder: Path | None = None) -> Path | None:
 
 
 def hub_snapshots(hub_id: str) -> list[Path]:
-    """Return the folders of the cache that hold a model; none where the text is no hub id."""
+    """Return the folders of the cache that hold a model; empty if the text is not a hub id."""
     if not _HUB_ID.fullmatch(hub_id):
         return []
     found = _snapshots(hub_id).glob("*")

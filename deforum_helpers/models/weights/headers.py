@@ -1,4 +1,4 @@
-"""The files that models lie in: heads and settings, read within bounds; no torch here."""
+"""Headers and JSON files of models, read with size limits; imports without torch."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _MOST_IN_HEADER = 2_000_000
 
 
 def check_model_folder(folder: Path) -> None:
-    """See that a folder holds nothing that would hold up who reads it.
+    """Check that a folder holds only ordinary files.
 
     Raises:
-        ModelError: it does.
+        ModelError: it holds a link, pipe or device.
     """
     try:
         check_folder(folder)
@@ -37,7 +37,7 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor in a `.safetensors` file, from its header alone.
 
     Raises:
-        ModelError: not such a file.
+        ModelError: the file is missing, broken or of another format.
     """
     try:
         check_regular(path)
@@ -52,7 +52,7 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _header(path: Path) -> Any:
-    """The JSON before the tensors: eight bytes of length, then itself."""
+    """Read the JSON header, which follows eight bytes with its length."""
     with open_regular(path) as file:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > _HEADER_LIMIT_BYTES:
@@ -64,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object that a file of a model's folder holds.
 
     Raises:
-        ModelError: it cannot be read, or holds none.
+        ModelError: it cannot be read, or is not an object.
     """
     file = f"{path.parent.name}/{path.name}"
     try:

@@ -1,4 +1,4 @@
-"""The layers that networks in ncnn's files are made of, on tensors (1, C, H, W) float32.
+"""Networks in ncnn's file format, run by torch on tensors (1, C, H, W) float32.
 
 Numbers of keys, operations and orders of weights are those of ncnn's documentation of its layers.
 """
@@ -41,7 +41,7 @@ def _slopes(params: Params) -> Iterator[Shape]:
     yield (_int(params, 0),), False
 
 
-# What of the file of weights belongs to a layer.
+# Layer -> the shapes of its weights, in the order of the file.
 WEIGHTED: Mapping[str, Callable[[Params], Iterator[Shape]]] = {
     "Convolution": _kernel,
     "Deconvolution": _kernel,
@@ -129,7 +129,7 @@ def _cropped(read: Tensors, params: Params, tensors: Tensors) -> torch.Tensor:
 
 
 def warped(read: Tensors, params: Params, tensors: Tensors) -> torch.Tensor:
-    """Return the picture read[0] with the pixel at p taken from p + flow(p), flow being read[1]; edges are repeated."""
+    """Return the image read[0] warped by the flow read[1]: p is fetched from p + flow(p); edges are replicated."""
     image, flow = read
     height_px, width_px = image.shape[2:]
     columns = torch.arange(width_px, device=image.device, dtype=torch.float32)
@@ -167,7 +167,7 @@ Check = Callable[[], None]
 
 
 def unchecked() -> None:
-    """Let a network run to its end."""
+    """Check nothing."""
 
 
 @dataclass(frozen=True)
@@ -176,10 +176,10 @@ class Layer:
 
     Args:
         kind: of `LAYERS`.
-        inputs, outputs: names of what it reads and writes.
+        inputs, outputs: names of its input and output tensors.
         params: its numbers by key.
         tensors: its weights in the order of the file.
-        dropped: names that no later layer reads.
+        dropped: names of tensors that no later layer reads.
     """
 
     kind: str
@@ -195,7 +195,7 @@ class Graph:
 
     Args:
         layers: in the order that they run.
-        check: called before each layer; what it raises ends the run.
+        check: called before each layer; an exception from it ends the run.
     """
 
     def __init__(self, layers: tuple[Layer, ...], check: Check = unchecked) -> None:

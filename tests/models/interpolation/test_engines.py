@@ -103,15 +103,15 @@ def test_flow_leaves_still_pictures_alone() -> None:
 
 
 class Counting(FilmInterpolator):
-    """Notes which moments it draws between which."""
+    """Records the times of frames and those of their neighbours."""
 
     def __init__(self) -> None:
         super().__init__({}, "cpu")
-        self.drawn: list[tuple[float, float, float]] = []
+        self.made: list[tuple[float, float, float]] = []
 
-    def draw(self, first: torch.Tensor, second: torch.Tensor, time: float) -> torch.Tensor:
+    def frame_at(self, first: torch.Tensor, second: torch.Tensor, time: float) -> torch.Tensor:
         begin, end = float(first.mean()), float(second.mean())
-        self.drawn.append((begin, end, round(time, 6)))
+        self.made.append((begin, end, round(time, 6)))
         return torch.lerp(first, second, time)
 
 
@@ -121,8 +121,8 @@ def test_film_halves_what_it_knows(x_amount: int) -> None:
     times = [number / x_amount for number in range(1, x_amount)]
     drawn = [float(p.mean()) for p in film.between(torch.zeros(3, 8, 8), torch.ones(3, 8, 8), times)]
     assert drawn == pytest.approx(times, abs=1e-4)
-    assert len(film.drawn) == x_amount - 1
-    assert all(0.3 < time < 0.7 for _, _, time in film.drawn)
+    assert len(film.made) == x_amount - 1
+    assert all(0.3 < time < 0.7 for _, _, time in film.made)
 
 
 def test_film_reads_either_spelling(film_file: Path, tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ from deforum_helpers.image.types import Image
 from deforum_helpers.models.interpolation.names import (
     ENGINES,
     engine_name,
-    film_fps,
-    film_name,
     folder_name,
     frame_count,
-    picture_name,
+    image_name,
+    video_fps,
+    video_name,
 )
-from deforum_helpers.models.interpolation.sequence import similarity, with_between
+from deforum_helpers.models.interpolation.sequence import interpolated_sequence, similarity
 
 
 class Blend:
@@ -45,7 +45,7 @@ def scene(seed: int, shift_px: int = 0) -> Image:
 
 
 def row(frames: list[Image], x_amount: int, **more: object) -> list[tuple[int, Image]]:
-    return list(with_between(len(frames), frames.__getitem__, Blend(), x_amount, **more))  # type: ignore[arg-type]
+    return list(interpolated_sequence(len(frames), frames.__getitem__, Blend(), x_amount, **more))  # type: ignore[arg-type]
 
 
 @settings(max_examples=60, deadline=None)
@@ -120,7 +120,7 @@ GOLDEN = {
 @pytest.mark.parametrize("case", GOLDEN)
 def test_names_of_films(case: tuple[str, int, int | None, bool]) -> None:
     engine, x_amount, slower, upscaled = case
-    assert film_name("20260102030405", engine_name(engine), x_amount, slower, upscaled) == GOLDEN[case]
+    assert video_name("20260102030405", engine_name(engine), x_amount, slower, upscaled) == GOLDEN[case]
 
 
 def test_names_of_folders_and_pictures() -> None:
@@ -130,7 +130,7 @@ def test_names_of_folders_and_pictures() -> None:
         f"interpolated_frames_film_{stem}",
         f"interpolated_frames_flow_{stem}",
     ]
-    names = [picture_name(engine, 7) for engine in ENGINES.values()]
+    names = [image_name(engine, 7) for engine in ENGINES.values()]
     assert names == ["000000007.png", "frame_000000007.png", "000000007.png"]
     assert {name: engine.most for name, engine in ENGINES.items()} == {
         "RIFE v4.6": 10,
@@ -140,6 +140,6 @@ def test_names_of_folders_and_pictures() -> None:
 
 
 def test_rates() -> None:
-    assert film_fps(15, 2, None) == 30
-    assert film_fps(15, 2, 3) == 10
-    assert film_fps(23.976, 4, 4) == pytest.approx(23.976)
+    assert video_fps(15, 2, None) == 30
+    assert video_fps(15, 2, 3) == 10
+    assert video_fps(23.976, 4, 4) == pytest.approx(23.976)

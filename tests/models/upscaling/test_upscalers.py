@@ -9,7 +9,7 @@ from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.models.upscaling import names
 from deforum_helpers.models.upscaling.models import NetworkUpscaler, make_upscaler
-from deforum_helpers.models.upscaling.names import FACTORS, film_name, folder_name, missing_feature
+from deforum_helpers.models.upscaling.names import FACTORS, folder_name, missing_feature, video_name
 from deforum_helpers.models.weights.ncnn import read_graph
 from tests.models.weights.networks import enlarging
 from tests.refusals import refuses
@@ -74,5 +74,5 @@ def test_what_is_missing_is_told_with_the_line_that_mends_it() -> None:
 
 
 def test_names() -> None:
-    assert film_name("20260102030405", "x3") == "20260102030405_Upscaled_x3.mp4"
+    assert video_name("20260102030405", "x3") == "20260102030405_Upscaled_x3.mp4"
     assert folder_name("20260102030405") == "20260102030405_upscaled"
