@@ -25,9 +25,10 @@ from deforum_api.queue.submission import Limits
 from deforum_api.tab.service import QueueService
 from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.engines.null import NullEngine
+from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import write_frame
-from deforum_helpers.output.video import VideoWriter, count_frames
+from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.tools import interpolate, kept_inputs
 from deforum_helpers.tools.arguments import TOOLS
@@ -84,7 +85,7 @@ def frames_of(server: TestClient, job_id: str, target: Path) -> int:
     answer = server.get(f"/deforum_api/jobs/{job_id}/video")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
     target.write_bytes(answer.content)
-    return count_frames(target, find_ffmpeg(""))
+    return count_frames(target)
 
 
 @pytest.fixture
@@ -232,7 +233,7 @@ class Held:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     made = Held()
-    monkeypatch.setattr(interpolate, "draw_between", made.draw(interpolate.draw_between))
+    monkeypatch.setattr(interpolate, "interpolate_images", made.draw(interpolate.interpolate_images))
     return made
 
 
