@@ -233,7 +233,7 @@ class Held:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     made = Held()
-    monkeypatch.setattr(interpolate, "draw_between", made.draw(interpolate.draw_between))
+    monkeypatch.setattr(interpolate, "interpolate_images", made.draw(interpolate.interpolate_images))
     return made
 
 
