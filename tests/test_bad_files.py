@@ -214,7 +214,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "init_images",
         GUIDED | {"init_images": '{"2": "<picture>", "max_f/2": "<picture>"}'},
-        "two pictures",
+        "two images",
         "one",
     ),
     ("init_images", GUIDED | {"init_images": '{"0": "<picture>"'}, "not valid JSON", "line 1, column"),

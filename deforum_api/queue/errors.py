@@ -296,7 +296,7 @@ def _groups(
 
 def problem_entry(job: int | None, problem: Problem) -> dict[str, Any]:
     """Return one entry of `errors`; absent values are None, long texts are shortened."""
-    entry = asdict(problem)
+    entry = asdict(problem) | {"code": problem.code}
     del entry["passing"]
     return {"job": job} | {
         name: shorten(value) if isinstance(value, str) else value for name, value in entry.items()
