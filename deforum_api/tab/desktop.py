@@ -17,6 +17,7 @@ from deforum_api.tab import messages
 from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.core.files.atomic import disk_errors, write_whole
 from deforum_helpers.core.files.no_links import make_folder, read_file
+from deforum_helpers.core.files.regular import UnusableFile
 from deforum_helpers.settings.host_options import Options, override
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,9 @@ class OptionsFile:
         try:
             found = json.loads(read_file(self._path, MAX_BYTES))
             override(options, found)
-        except FileNotFoundError:
-            return {}
         except (OSError, ValueError, AttributeError, SettingsError) as error:
-            log.warning("%s is not used: %s", self._path, error)
+            if not (isinstance(error, UnusableFile) and error.absent):
+                log.warning("%s is not used: %s", self._path, error)
             return {}
         return dict(found)
 

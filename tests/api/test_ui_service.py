@@ -305,3 +305,10 @@ def test_a_finished_job_is_listed_anew_when_its_folder_changes(
     assert before
     before.unlink()
     assert service.newest_frame(job_id) != before
+
+
+def test_options_that_nobody_has_changed_are_no_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert OptionsFile(tmp_path / "new" / "options.json").read(Options()) == {}
+    assert not caplog.records
