@@ -68,7 +68,7 @@ def test_a_file_that_becomes_a_link_before_it_is_sent_is_not_followed(tmp_path: 
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "film.mp4").symlink_to(tmp_path / "secret")
     with pytest.raises(OSError, match=r"film\.mp4"):
-        outputs.opened(tmp_path / "film.mp4")
+        outputs.open_output(tmp_path / "film.mp4")
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])

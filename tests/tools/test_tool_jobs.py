@@ -264,7 +264,7 @@ def test_a_paused_tool_starts_again(server: TestClient, queue: JobQueue, clip: P
     queue.pause(job_id)
     job = until(server, job_id, lambda job: job["phase"] == "QUEUED")
     assert (job["frame"], job["outdir"]) == (0, None)
-    assert "start again" in job["message"]
+    assert "start the tool again" in job["message"]
     held.going.set()
     queue.resume(job_id)
     assert ended(server, job_id)["status"] == "SUCCEEDED"
@@ -379,7 +379,7 @@ def test_jobs_of_an_old_database_are_animations(
     path = root / FILE_NAME
     with monkeypatch.context() as patch:
         patch.setattr(sqlite, "MIGRATIONS", sqlite.MIGRATIONS[:1])
-        for connection in sqlite.opened(path):
+        for connection in sqlite.open_database(path):
             connection.close()
     old = {"id": "batch(7)-0", "batch_id": "batch(7)", "status": "SUCCEEDED", "phase": "DONE", "updates": 9}
     old |= {"started_at": 1.0, "last_updated": 2.0, "warnings": ["old"], "outdir": "/out/old"}
