@@ -136,10 +136,9 @@ def test_a_cancelled_job_whose_film_kills_every_server_says_where_its_frames_are
     last = start("hold")
     job = last.ended(job_id)
     assert (job["status"], len(frames_of(job))) == ("CANCELLED", 3)
-    assert job["message"] == (
-        f"Cancelled after 3 of {FRAMES} frames, which are in {job['outdir']}. "
-        "The program ended 3 times before they became a film."
-    )
+    assert "ended 3 times" in job["message"]
+    assert f"3 of {FRAMES} frames" in job["message"]
+    assert job["outdir"] in job["message"]
     assert last.ask("POST", f"/deforum_api/jobs/{job_id}/resume")[0] == 202
     last.until(job_id, lambda job: job["frame"] == 6)
     assert last.ask("DELETE", f"/deforum_api/jobs/{job_id}")[0] == 200

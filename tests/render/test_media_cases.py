@@ -265,7 +265,7 @@ def test_a_last_frame_before_the_first_gets_one_clear_sentence(
     tmp_path: Path, name: str, last: int, first: int
 ) -> None:
     message = refused(tmp_path, f"extract_messages/{name}.txt")
-    assert message.startswith(f"extract_to_frame is {last},")
+    assert message.startswith(f"extract_to_frame is {last};")
     assert f"above extract_from_frame, which is {first}" in message
 
 
