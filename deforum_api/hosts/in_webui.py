@@ -142,7 +142,9 @@ def _park_at_exit(queue: JobQueue) -> None:
     threading.main_thread().join()
     worked_on = queue.runner.running
     if queue.close(PARKING_TIME_S):
-        with suppress(StoreUnavailable):  # told when a job was recorded, and no reason to end with a traceback
+        with suppress(
+            StoreUnavailable
+        ):  # told when a job was recorded, and no reason to end with a traceback
             log_sentences(parked_sentences(queue.store, worked_on))
     else:
         log.warning(

@@ -129,7 +129,7 @@ def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
     try:
         pyav()
     except MissingFeature as error:
-        missing.append({"feature": "videos as inputs and outputs", "reason": str(error)})
+        missing.append({"feature": "videos as inputs", "reason": str(error)})
     for package in ("torch", "diffusers", "transformers"):
         if importlib.util.find_spec(package) is None:
             reason = messages.PACKAGE_MISSING(package=package)

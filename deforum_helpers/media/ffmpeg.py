@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -86,6 +87,28 @@ def run_ffmpeg(ffmpeg: str, arguments: Sequence[str], work: str, timeout_s: floa
     if done.returncode:
         raise ffmpeg_error(work, done.returncode, done.stderr)
     return done.stdout.decode("utf-8", "replace")
+
+
+def count_own_frames(video: Path, ffmpeg: str) -> int:
+    """Return the number of frames in an mp4 file that this program wrote, by reading all of it without decoding.
+
+    Raises: as `run_ffmpeg`.
+    """
+    arguments = [
+        *own_input(video, "mov"),
+        "-map",
+        "0:v:0",
+        "-c",
+        "copy",
+        "-f",
+        "null",
+        "-progress",
+        "pipe:1",
+        "-",
+    ]
+    progress = run_ffmpeg(ffmpeg, arguments, "Counting the video's frames", FINISH_TIMEOUT_S)
+    counts = re.findall(r"^frame=\s*(\d+)", progress, re.MULTILINE)
+    return int(counts[-1]) if counts else 0
 
 
 def run_to_end(

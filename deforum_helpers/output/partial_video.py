@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from deforum_helpers.core.errors import VideoError
 from deforum_helpers.core.files.atomic import appearing, disk_errors
 from deforum_helpers.core.files.scratch import VIDEO, ScratchFolder
-from deforum_helpers.media.containers import count_frames
-from deforum_helpers.media.ffmpeg import FINISH_TIMEOUT_S, run_ffmpeg
+from deforum_helpers.media.ffmpeg import FINISH_TIMEOUT_S, count_own_frames, run_ffmpeg
 from deforum_helpers.output import messages
 from deforum_helpers.output.audio import add_tracks
 from deforum_helpers.output.video import VideoWriter
@@ -122,7 +121,7 @@ class PartialVideo:
                 self._ffmpeg,
                 audio_starts_s=self._audio_starts_s,
             )
-            count = count_frames(joined)
+            count = count_own_frames(joined, self._ffmpeg)
             if count != self.frames:
                 message = messages.VIDEO_FRAMES_LOST(work=_WORK, written=self.frames, counted=count)
                 raise VideoError(message)

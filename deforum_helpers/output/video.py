@@ -19,8 +19,15 @@ from numpy.typing import NDArray
 from deforum_helpers.core.errors import RenderError, VideoError
 from deforum_helpers.core.files.atomic import appearing, disk_errors, part_path, settle
 from deforum_helpers.core.files.scratch import VIDEO, ScratchFolder
-from deforum_helpers.media.containers import count_frames, pyav
-from deforum_helpers.media.ffmpeg import FINISH_TIMEOUT_S, QUIET, ffmpeg_error, own_input, run_ffmpeg, start
+from deforum_helpers.media.ffmpeg import (
+    FINISH_TIMEOUT_S,
+    QUIET,
+    count_own_frames,
+    ffmpeg_error,
+    own_input,
+    run_ffmpeg,
+    start,
+)
 from deforum_helpers.output import messages
 from deforum_helpers.output.audio import add_tracks, check_soundtrack
 from deforum_helpers.output.metadata import ffmetadata
@@ -58,7 +65,7 @@ class VideoWriter:
 
     Raises:
         VideoError: the size or rate is invalid, or the soundtrack cannot be read.
-        MissingFeature: ffmpeg cannot be started, or PyAV is not installed.
+        MissingFeature: ffmpeg cannot be started.
     """
 
     def __init__(
@@ -78,7 +85,6 @@ class VideoWriter:
     ) -> None:
         if width < 1 or height < 1 or not (math.isfinite(fps) and fps > 0):
             raise VideoError(messages.VIDEO_FORMAT(width=width, height=height, fps=fps))
-        pyav()  # needed by `finish` to count the frames; fails before the first frame
         if audio is not None:
             check_soundtrack(audio, ffmpeg)
         self.path = path
@@ -158,7 +164,7 @@ class VideoWriter:
             length_s, starts_s = self._written / self._fps, self._audio_starts_s
             tracks = (self._audio, self._subtitles)
             add_tracks(self._part, length_s, *tracks, self._ffmpeg, audio_starts_s=starts_s)
-            count = count_frames(self._part)
+            count = count_own_frames(self._part, self._ffmpeg)
             if count != self._written:
                 message = messages.VIDEO_FRAMES_LOST(work=_WORK, written=self._written, counted=count)
                 raise VideoError(message)

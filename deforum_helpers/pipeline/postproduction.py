@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deforum_helpers.core.errors import CheckpointError, VideoError
+from deforum_helpers.core.errors import CheckpointError, MissingFeature, VideoError
 from deforum_helpers.core.files.atomic import disk_errors, write_whole
 from deforum_helpers.core.files.no_links import make_folder, read_file
 from deforum_helpers.core.progress import CancelToken
@@ -135,7 +135,7 @@ def _as_listed(run: Run, file: OutputFile) -> bool:
         kind = KINDS.get(file.kind)
         if kind is not None and kind.media_type == VIDEO and file.frames:
             return count_frames(path) == file.frames
-    except (OSError, VideoError):
+    except (OSError, VideoError, MissingFeature):
         return False
     return path.suffix != ".png" or is_complete_png(path)
 

@@ -105,11 +105,12 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("when", ENDS)
+@pytest.mark.parametrize("when", [*ENDS, "while frames are counted"])
 def test_a_killed_ffmpeg_ends_no_job(jobs: JobQueue, ffmpeg: Path, when: str, tmp_path: Path) -> None:
     once, good = tmp_path / "once", programs.find_ffmpeg(None)
-    ends = f'if [ ! -e "{once}" ]; then touch "{once}"; {ENDS[when]}; fi'
-    write(ffmpeg, f'case "$*" in *pipe:0*) {ends};; esac\nexec "{good}" "$@"')
+    arguments = "*-progress*" if when == "while frames are counted" else "*pipe:0*"
+    ends = f'if [ ! -e "{once}" ]; then touch "{once}"; {ENDS.get(when, "kill -9 $$")}; fi'
+    write(ffmpeg, f'case "$*" in {arguments}) {ends};; esac\nexec "{good}" "$@"')
     (job,) = jobs.submit([SETTINGS])
     job = ended(jobs, job.id)
     assert once.exists()

@@ -238,7 +238,10 @@ def test_a_full_disk_can_be_tried_again(tmp_path: Path) -> None:
 
 def test_a_film_of_another_length_is_an_error(tmp_path: Path) -> None:
     film(tmp_path / "short.mp4", 1)
-    body = f"import shutil; sys.stdin.buffer.read(); shutil.copy({str(tmp_path / 'short.mp4')!r}, sys.argv[-1][5:])"
+    body = (
+        f"import os, shutil; '-progress' not in sys.argv or os.execv({FFMPEG!r}, [{FFMPEG!r}, *sys.argv[1:]]); "
+        f"sys.stdin.buffer.read(); shutil.copy({str(tmp_path / 'short.mp4')!r}, sys.argv[-1][5:])"
+    )
     with refuses(VideoError, "video_frames_lost", "5", "1"):
         film(tmp_path / "a.mp4", ffmpeg=false_ffmpeg(tmp_path, body))
     assert not (tmp_path / "a.mp4").exists()
