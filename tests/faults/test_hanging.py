@@ -79,7 +79,7 @@ def test_a_hanging_engine_is_named_in_status_health_and_log(
 ) -> None:
     (job,) = jobs.submit([SETTINGS])
     assert hanging.hangs.wait(WAIT_S)
-    named = until(jobs, job.id, lambda job: f"frame 3 of {FRAMES} was being made" in (job.message or ""))
+    named = until(jobs, job.id, lambda job: f"frame 3 of {FRAMES} was being generated" in (job.message or ""))
     assert (named.status, named.phase) == ("ACCEPTED", "GENERATING")
     assert (named.message or "").startswith("No progress since ")
     assert "(in deforum_helpers.render." in (named.message or "")
@@ -107,7 +107,7 @@ def test_a_hanging_job_that_is_cancelled_ends_and_the_next_begins_when_the_devic
     jobs.cancel(job.id)
     ended = until(jobs, job.id, lambda job: job.finished)
     assert (ended.status, ended.frame) == ("CANCELLED", 3)
-    assert f"frames, which are in {ended.outdir}. It did not answer" in (ended.message or "")
+    assert f"frames, which are in {ended.outdir}. The job did not respond" in (ended.message or "")
     assert job.id in why_not_rendering(jobs)
     assert jobs.cancel(further.id).status == "CANCELLED"
     assert jobs.job(behind.id).phase == "QUEUED", "two engines on one device would be worse than none"

@@ -25,7 +25,7 @@ from deforum_helpers.engines.diffusion.prompt_syntax import (
     text_at_step,
     unread_loras,
 )
-from deforum_helpers.image.file_headers import check_head, orientation
+from deforum_helpers.image.file_headers import check_headers, orientation
 from deforum_helpers.media.extraction import stem_of
 from deforum_helpers.media.ffmpeg import ffmpeg_error
 from deforum_helpers.output.metadata import ffmetadata
@@ -77,7 +77,7 @@ PARSERS: dict[str, Parser] = {
     "warnings": lambda text: distinct_messages([text, text]),
     "bug report": lambda text: without_words(text, ["secret"]),
     "origins": split_list,
-    "picture's head": lambda text: check_head(b"GIF89a" + text.encode("utf-8", "replace")),
+    "picture's head": lambda text: check_headers(b"GIF89a" + text.encode("utf-8", "replace")),
     "picture's text": lambda text: orientation(b"", text.encode("utf-8", "replace")),
 }
 # What each is fed: one of these over and over, alone, behind something, and before something that fails.
