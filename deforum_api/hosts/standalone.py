@@ -55,12 +55,12 @@ SWITCH_INTERVAL_S = 0.0005
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop; return the exit code."""
+    """Serve until a signal stops the server; return the exit code."""
     return serve(make_parser().parse_args(arguments))
 
 
 def serve(flags: Namespace) -> int:
-    """Serve as the flags ask until told to stop; return the exit code."""
+    """Serve according to the flags until a signal stops the server; return the exit code."""
     problem = flag_problem(flags)
     if problem:
         print(problem, file=sys.stderr)

@@ -26,7 +26,7 @@ def main() -> NoReturn:
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Serve until the client disconnects or the process is told to stop; return the exit code."""
+    """Serve until the client disconnects or a signal stops the server; return the exit code."""
     # Standard output belongs to the protocol.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
     try:

@@ -204,7 +204,7 @@ STOPPING_TIME_S = 2
 
 
 async def serve_http(server: Any, port: int) -> None:
-    """Serve `server` at /mcp of `port` (0 = any free port) until the process is told to stop.
+    """Serve `server` at /mcp of `port` (0 = any free port) until a signal stops the server.
 
     The address is printed once the server accepts requests. The gate of the API guards it against web pages.
 

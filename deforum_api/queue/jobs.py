@@ -153,7 +153,7 @@ class JobQueue:
         """Return the job.
 
         Raises:
-            UnknownId: there is none.
+            UnknownId: no job or batch has this id.
         """
         return self.records.job(job_id)
 

@@ -64,7 +64,7 @@ class Records:
         """Return the job.
 
         Raises:
-            UnknownId: there is none.
+            UnknownId: no job or batch has this id.
         """
         job = self.store.get(job_id)
         if job is None:

@@ -164,7 +164,7 @@ def open_media(path: Path, check: Check | None = None) -> Iterator[InputContaine
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """Return the video stream, None if there is none; covers and thumbnails do not count."""
+    """Return the video stream, or None if the file has only sound; covers and thumbnails are ignored."""
     moving = [stream for stream in container.streams.video if not _number(stream.disposition) & _COVER]
     # An animated AVIF has a still image, with one tick per second, before its animation.
     moving.sort(key=lambda stream: stream.time_base == 1)

@@ -47,7 +47,7 @@ def ground_and_boxes(seed: int) -> list[Wall]:
 
 
 def first_hit(walls: list[Wall], origin: np.ndarray, toward: np.ndarray) -> tuple[float, int]:
-    """Return how far along the ray the first wall is, and which one it is; infinity where there is none."""
+    """Return the distance to the first wall along the ray and its number; infinity if the ray hits no wall."""
     best, which = np.inf, -1
     for number, wall in enumerate(walls):
         slope = float(np.dot(wall.normal, toward))

@@ -111,7 +111,7 @@ def test_values_at_a_frame_keep_the_sign_of_zero() -> None:
 def test_a_check_makes_few_key_frames_however_long_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hundred thousand of them, each with its request, take seconds; what is asked of all has columns."""
+    """Making 100,000 key frames with their requests takes seconds; values of all frames are columns."""
     made: list[int] = []
     plan_request, flip = key_frames.plan_request, moves.perspective_flip_matrix
 

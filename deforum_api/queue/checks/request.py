@@ -83,7 +83,7 @@ def validated(
         series: add every value of every frame.
 
     Raises:
-        ApiError: more frames than are told value by value.
+        ApiError: the video has too many frames for a response with one value per frame.
     """
     budget, frames = ErrorBudget(), 0
     for number, submitted in enumerate(settings):
