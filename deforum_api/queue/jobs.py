@@ -6,10 +6,10 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from deforum_api.queue.checks.processes import Checker, InlineChecker
@@ -27,13 +27,13 @@ from deforum_api.queue.errors import (
     UnknownId,
 )
 from deforum_api.queue.events import CancelRequested, Moved, PauseRequested, Released, Resumed
-from deforum_api.queue.folders import Roots, located
 from deforum_api.queue.record import IllegalTransition, Job
 from deforum_api.queue.records import Records
 from deforum_api.queue.runner import Runner
 from deforum_api.queue.store import JobStore, KeyTaken, MemoryStore, Receipt
 from deforum_api.queue.submission import RECEIPT_KEPT_S, Limits, new_jobs, reply, unused_batch_id
 from deforum_api.queue.worker import Check, Render
+from deforum_helpers.output.paths import Run
 
 log = logging.getLogger(__name__)
 
@@ -305,3 +305,38 @@ class JobQueue:
         self.runner.begin_close()
         self.records.notify_all()
         return self.runner.close(timeout)
+
+
+# Returns the folders to search for folders of jobs: the output root first, then folders inside it.
+Roots = Callable[[], Sequence[Path]]
+
+# The folder of a run, and those of `outdir_samples` above it.
+MOST_PARTS = 5
+
+
+def located(job: Job, roots: Sequence[Path]) -> Job:
+    """Return the job with the current folder of its files as `outdir`; unchanged if they are not found elsewhere."""
+    if not job.outdir or not job.timestring or _contains_run(Path(job.outdir), job.timestring):
+        return job
+    for root in roots:
+        for folder in _candidates(root, job.outdir):
+            if _contains_run(folder, job.timestring) and folder.resolve().is_relative_to(root.resolve()):
+                return replace(job, outdir=str(folder))
+    return job
+
+
+def _candidates(root: Path, outdir: str) -> Iterator[Path]:
+    """Yield candidates for the folder `outdir` below `root`, those with most of its path components first."""
+    names = PureWindowsPath(outdir).parts[-MOST_PARTS:]  # either system's separators
+    for start in range(len(names)):
+        if not PureWindowsPath(names[start]).anchor:
+            yield root.joinpath(*names[start:])
+
+
+def _contains_run(folder: Path, timestring: str) -> bool:
+    """Tell whether a folder has files of the run `timestring`."""
+    run = Run(folder, timestring)
+    try:
+        return run.settings_path.is_file() or run.manifest_path.is_file()
+    except OSError:
+        return False

@@ -2,20 +2,186 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import TypeAlias
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from deforum_helpers.core.registry import choose
 from deforum_helpers.image.bands import in_bands
-from deforum_helpers.image.color_spaces import SPACES, Levels, Space
 from deforum_helpers.image.convert import Bytes, Floats, clamp_pixels, from_pixels, pixels, to_bytes
-from deforum_helpers.image.histograms import FINE, LEVELS, Distribution, device_shifts, distribution, shifts
 from deforum_helpers.image.types import Image
+
+LEVELS = 256
+FINE = 16
+
+
+def shifts(counts: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Return the shift of each value in levels: (C, 256 · 16) float32, at every sixteenth of a level.
+
+    Pixels at the levels 10 and 20 in equal numbers, matched to 30 and 50, shift by 20 and 30 levels.
+
+    Args:
+        counts: (C, 256) pixels per channel and level of the image; no channel is empty.
+        wanted: (C, 256) the same for the reference.
+    """
+    return np.stack([_channel_shifts(*pair) for pair in zip(counts, wanted, strict=True)])
+
+
+def _channel_shifts(
+    counts: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    levels, wanted_levels = np.flatnonzero(counts), np.flatnonzero(wanted)
+    share = np.cumsum(counts)[levels] / counts.sum()
+    wanted_share = np.cumsum(wanted)[wanted_levels] / wanted.sum()
+    moved = np.interp(share, wanted_share, wanted_levels) - levels
+    return np.interp(np.arange(LEVELS * FINE) / FINE, levels, moved).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """The distribution of the values of three channels.
+
+    Args:
+        occurs: (3, 256) bool, which levels occur.
+        share: (3, 256) float64, cumulative share of the pixels up to each level.
+        before: (3, 256) int64, the last level before each one that occurs, -1 = none.
+    """
+
+    occurs: torch.Tensor
+    share: torch.Tensor
+    before: torch.Tensor
+
+
+def distribution(counts: torch.Tensor) -> Distribution:
+    """Return the distribution for (3, 256) counts of pixels per level."""
+    share = counts.to(torch.float64).cumsum(1)
+    return Distribution(counts > 0, share / share[:, -1:], _last_before(counts > 0))
+
+
+def device_shifts(source: Distribution, reference: Distribution) -> torch.Tensor:
+    """Return the shift of each value in levels: (3, 256 · 16) float32, at every sixteenth of a level.
+
+    Args:
+        source: distribution of the image.
+        reference: distribution of the reference.
+    """
+    level = torch.arange(LEVELS, dtype=torch.float64, device=source.share.device)
+    right = torch.searchsorted(reference.share, source.share).clamp(max=LEVELS - 1)
+    left = reference.before.gather(1, right)
+    left = torch.where(left < 0, right, left)
+    high, low = reference.share.gather(1, right), reference.share.gather(1, left)
+    part = torch.where(left < right, (source.share - low) / (high - low), 0.0)
+    moved = (left + (right - left) * part - level) * source.occurs
+    return _every_sixteenth(_between_occurring(moved, source))
+
+
+def _between_occurring(moved: torch.Tensor, source: Distribution) -> torch.Tensor:
+    """Return the shifts with levels that do not occur interpolated from their neighbors."""
+    level = torch.arange(LEVELS, device=moved.device).expand_as(source.before)
+    last = LEVELS - 1
+    after = last - _last_before(source.occurs.flip(1)).flip(1)
+    before = torch.where(source.before < 0, after.clamp(max=last), source.before)
+    after = torch.where(after > last, before, after)
+    part = torch.where(after > before, (level - before) / (after - before).clamp(min=1), 0.0)
+    filled = torch.lerp(moved.gather(1, before), moved.gather(1, after), part.to(moved.dtype))
+    return torch.where(source.occurs, moved, filled)
+
+
+def _every_sixteenth(moved: torch.Tensor) -> torch.Tensor:
+    following = torch.cat([moved[:, 1:], moved[:, -1:]], 1)
+    part = torch.arange(FINE, device=moved.device) / FINE
+    return (moved[..., None] + (following - moved)[..., None] * part).reshape(3, -1).to(torch.float32)
+
+
+def _last_before(occurs: torch.Tensor) -> torch.Tensor:
+    """Return the last level before each one that occurs, -1 = none: (3, 256) int64."""
+    level = torch.arange(LEVELS, device=occurs.device)
+    last = torch.where(occurs, level, -1).cummax(1).values
+    return torch.cat([torch.full_like(last[:, :1], -1), last[:, :-1]], 1)
+
+
+Levels: TypeAlias = torch.Tensor
+
+XYZ_FROM_RGB = (
+    (0.412453 / 0.950456, 0.357580 / 0.950456, 0.180423 / 0.950456),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334 / 1.088754, 0.119193 / 1.088754, 0.950227 / 1.088754),
+)
+LAB_BEND = 6 / 29
+
+
+@dataclass(frozen=True)
+class Space:
+    """A color space as two conversions of (3, H, W) float32 tensors: RGB 0..1 to levels, and back, unclamped."""
+
+    from_rgb: Callable[[Image], Levels]
+    to_rgb: Callable[[Levels], Image]
+
+
+def lab_levels(image: Image) -> Levels:
+    """Return an RGB image in LAB levels; white is (255, 128, 128)."""
+    x, y, z = (_lab_curve(plane) for plane in _mixed(_linear(image), torch.tensor(XYZ_FROM_RGB)))
+    return torch.stack([(116 * y - 16) * 2.55, 500 * (x - y) + 128, 200 * (y - z) + 128])
+
+
+def rgb_from_lab_levels(levels: Levels) -> Image:
+    """Return LAB levels as RGB; colors outside the gamut lie outside 0..1."""
+    y = (levels[0] / 2.55 + 16) / 116
+    curved = torch.stack([y + (levels[1] - 128) / 500, y, y - (levels[2] - 128) / 200])
+    below = 3 * LAB_BEND**2 * (curved - 4 / 29)
+    xyz = torch.where(curved > LAB_BEND, curved.clamp(min=0) ** 3, below)
+    return _encoded(_mixed(xyz, torch.linalg.inv(torch.tensor(XYZ_FROM_RGB))))
+
+
+def hsv_levels(image: Image) -> Levels:
+    """Return an RGB image in HSV levels; red is (0, 255, 255), gray has hue 0."""
+    value, strongest = image.max(0)
+    spread = value - image.min(0).values
+    red, green, blue = image
+    safe = torch.where(spread > 0, spread, torch.ones_like(spread))
+    sextants = torch.stack([(green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe])
+    hue = sextants.gather(0, strongest[None])[0] % 6
+    saturation = spread / value.clamp(min=1e-12)
+    return torch.stack([30 * hue, 255 * saturation, 255 * value])
+
+
+def rgb_from_hsv_levels(levels: Levels) -> Image:
+    """Return HSV levels as RGB."""
+    hue, saturation, value = levels[0] / 30, levels[1] / 255, levels[2] / 255
+    away = torch.stack([(offset + hue) % 6 for offset in (5, 3, 1)])
+    share = torch.minimum(away, 4 - away).clamp(0, 1)
+    return value * (1 - saturation * share)
+
+
+def _linear(image: Image) -> torch.Tensor:
+    return torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055).clamp(min=0) ** 2.4)
+
+
+def _encoded(linear: torch.Tensor) -> Image:
+    return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp(min=0) ** (1 / 2.4) - 0.055)
+
+
+def _lab_curve(plane: torch.Tensor) -> torch.Tensor:
+    return torch.where(plane > LAB_BEND**3, plane.clamp(min=0) ** (1 / 3), plane / (3 * LAB_BEND**2) + 4 / 29)
+
+
+def _mixed(planes: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    return torch.stack(
+        [sum(w * plane for w, plane in zip(row, planes, strict=True)) for row in matrix.tolist()]
+    )
+
+
+SPACES: Mapping[str, Space] = {
+    "RGB": Space(lambda image: image * 255, lambda levels: levels / 255),
+    "HSV": Space(hsv_levels, rgb_from_hsv_levels),
+    "LAB": Space(lab_levels, rgb_from_lab_levels),
+}
 
 
 def match_anywhere(image: Image, wanted: Distribution, space: Space) -> Image:

@@ -17,7 +17,7 @@ from deforum_helpers.models.interpolation import names as interpolation
 from deforum_helpers.models.segmentation.anime import missing_feature as missing_finder
 from deforum_helpers.models.upscaling import names as upscaling
 from deforum_helpers.tools import messages
-from deforum_helpers.tools.names import (
+from deforum_helpers.tools.arguments import (
     DEPTH_RANGES,
     HIGHEST_FPS,
     LOWEST_FPS,

@@ -30,7 +30,7 @@ from deforum_helpers.pipeline.host_facts import HostFacts
 from deforum_helpers.pipeline.input_files import Downloads
 from deforum_helpers.settings.host_options import Options, override, override_warnings
 from deforum_helpers.tools import messages
-from deforum_helpers.tools.arguments import typed_arguments
+from deforum_helpers.tools.arguments import OTHER_SPELLINGS, WITH_DEPTH, typed_arguments
 from deforum_helpers.tools.checks import (
     DepthLook,
     check_depth_look,
@@ -43,7 +43,6 @@ from deforum_helpers.tools.checks import (
     upscaled_size,
 )
 from deforum_helpers.tools.folders import ToolResult, Work, notes_on, require_room
-from deforum_helpers.tools.names import OTHER_SPELLINGS, WITH_DEPTH
 
 Run = Callable[[Work], ToolResult]
 

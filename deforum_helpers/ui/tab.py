@@ -13,7 +13,6 @@ from deforum_helpers.pipeline.last_settings import load_last_settings
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat, controlnet
 from deforum_helpers.ui.answers import Answers
-from deforum_helpers.ui.boxes import boxes_for_script
 from deforum_helpers.ui.controls import NAMES, control, host_choices, start_values
 from deforum_helpers.ui.events import connect
 from deforum_helpers.ui.formatting import escape, model_html
@@ -24,7 +23,7 @@ from deforum_helpers.ui.parts import TabComponents
 from deforum_helpers.ui.preset_list import presets_html
 from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.tool_tab import TOOLS, ToolComponents
-from deforum_helpers.ui.uploads import Uploads
+from deforum_helpers.ui.uploads import Uploads, boxes_for_script
 
 NOTES = """Keys are frames, values are prompts: <code>{"0": "a lake at dawn", "60": "a forest in autumn"}</code>.
 Keys may count from the end: <code>"max_f-10"</code>. Text after <code>--neg</code> is the negative prompt;

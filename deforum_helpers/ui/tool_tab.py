@@ -11,8 +11,13 @@ import gradio as gr
 from deforum_helpers.ui import compat
 from deforum_helpers.ui.controls import NAMES
 from deforum_helpers.ui.host_options import OptionRow
-from deforum_helpers.ui.tool_answers import ToolAnswers
-from deforum_helpers.ui.tool_rows import DEPTH_ROWS, INTERPOLATION_FIELDS, SOUND_FIELDS, UPSCALE_ROWS
+from deforum_helpers.ui.tool_answers import (
+    DEPTH_ROWS,
+    INTERPOLATION_FIELDS,
+    SOUND_FIELDS,
+    UPSCALE_ROWS,
+    ToolAnswers,
+)
 from deforum_helpers.ui.uploads import Uploads
 
 STITCH_HELP = (

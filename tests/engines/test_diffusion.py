@@ -21,8 +21,7 @@ from deforum_helpers.engines.diffusion import lora
 from deforum_helpers.engines.diffusion.autoencoder import Canvas
 from deforum_helpers.engines.diffusion.clip_text import token_blocks, token_ids, weighted
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, EmbeddingCache, blended
-from deforum_helpers.engines.diffusion.engine import DiffusionEngine
-from deforum_helpers.engines.diffusion.network_state import tiling_applied
+from deforum_helpers.engines.diffusion.engine import DiffusionEngine, tiling_applied
 from tests.engines import tiny_models
 from tests.refusals import refuses
 

@@ -19,16 +19,19 @@ from hypothesis import strategies as st
 from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.image import color
 from deforum_helpers.image.color import (
+    FINE,
+    LEVELS,
     SPACE_OF_MODE,
+    SPACES,
     ColorReference,
+    distribution,
     distribution_of,
     match_anywhere,
     match_color,
+    shifts,
 )
-from deforum_helpers.image.color_spaces import SPACES
+from deforum_helpers.image.color import device_shifts as shifts_any_device
 from deforum_helpers.image.convert import from_bytes, on_8_bit_grid, pixels, to_bytes
-from deforum_helpers.image.histograms import FINE, LEVELS, distribution, shifts
-from deforum_helpers.image.histograms import device_shifts as shifts_any_device
 from tests.image.pictures import (
     chart,
     chart_u8,

@@ -28,7 +28,7 @@ from deforum_helpers.media.extraction import (
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.media.timing import MOST_FRAMES, constant_rate, even_rate
 from deforum_helpers.output.video import VideoWriter
-from deforum_helpers.ui.boxes import VIDEO_EXTENSIONS
+from deforum_helpers.ui.uploads import VIDEO_EXTENSIONS
 
 FFMPEG = find_ffmpeg(None)
 

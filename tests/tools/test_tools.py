@@ -28,10 +28,10 @@ from deforum_helpers.models.segmentation.anime import FigureFinder, load_finder
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.tools import folders
+from deforum_helpers.tools.arguments import MODES, THRESHOLDINGS
 from deforum_helpers.tools.checks import DepthLook
 from deforum_helpers.tools.folders import Work, clean_name, inspect_input
 from deforum_helpers.tools.interpolate import interpolate_image_sequence, interpolate_video
-from deforum_helpers.tools.names import MODES, THRESHOLDINGS
 from deforum_helpers.tools.stitch import stitch_frames
 from deforum_helpers.tools.upscale import upscale_video
 from deforum_helpers.tools.vid2depth import blurred, inverted, thresholded, video_to_depth

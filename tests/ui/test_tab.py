@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from deforum_helpers.settings import FIELDS
-from deforum_helpers.ui.boxes import BOXES
 from deforum_helpers.ui.controls import NAMES
+from deforum_helpers.ui.uploads import BOXES
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="gradio is not installed")
 ROOT = Path(__file__).resolve().parents[2]

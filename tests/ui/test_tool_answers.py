@@ -19,8 +19,7 @@ from deforum_helpers.tools.arguments import typed_arguments
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import default_values
 from deforum_helpers.ui.service import JobView
-from deforum_helpers.ui.tool_answers import SHOWN, ToolAnswers
-from deforum_helpers.ui.tool_rows import DEPTH_ROWS, INTERPOLATION_FIELDS, UPSCALE_ROWS
+from deforum_helpers.ui.tool_answers import DEPTH_ROWS, INTERPOLATION_FIELDS, SHOWN, UPSCALE_ROWS, ToolAnswers
 from tests.refusals import refuses
 from tests.ui.fake_service import RUNNING, FakeService, facts
 

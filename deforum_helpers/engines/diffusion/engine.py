@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from deforum_helpers.core.errors import OutOfMemory
 from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.engines import messages
-from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.base import FreeU, GenerateRequest
 from deforum_helpers.engines.diffusion import NAME
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas, without_autoencoder_loss
 from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork, WeightedPrompts
@@ -21,7 +21,6 @@ from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
 from deforum_helpers.engines.diffusion.inpainting import KeptArea, latent_mask, repaint_start
 from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
 from deforum_helpers.engines.diffusion.lora import apply_loras
-from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
 from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
 from deforum_helpers.engines.diffusion.samplers import SAMPLERS
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
@@ -34,6 +33,38 @@ from deforum_helpers.models.weights.checkpoints import (
     folders_beside,
     vae_files,
 )
+
+
+@contextmanager
+def freeu_applied(network: Any, freeu: FreeU | None) -> Iterator[None]:
+    """Run the network with FreeU inside; networks that are not UNets are left alone."""
+    if freeu is None or not hasattr(network, "enable_freeu"):
+        yield
+        return
+    network.enable_freeu(s1=freeu.s1, s2=freeu.s2, b1=freeu.b1, b2=freeu.b2)
+    try:
+        yield
+    finally:
+        network.disable_freeu()
+
+
+@contextmanager
+def tiling_applied(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
+    """Pad every convolution with the opposite border inside the context, so that the image tiles seamlessly."""
+    changed = [
+        layer
+        for module in modules
+        for layer in module.modules()
+        if isinstance(layer, torch.nn.Conv2d) and layer.padding_mode == "zeros"
+    ]
+    for layer in changed:
+        layer.padding_mode = "circular"
+    try:
+        yield
+    finally:
+        for layer in changed:
+            layer.padding_mode = "zeros"
+
 
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +13,63 @@ from typing import Any
 
 import torch
 
-from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.errors import DiskFull, DownloadFailed, ModelError
 from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
 from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
-from deforum_helpers.engines.diffusion.hub import downloaded_folder
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.models.weights.checkpoints import Checkpoint, Kind, folder_components, folder_kind
 from deforum_helpers.models.weights.headers import read_json, safetensors_shapes
+
+_log = logging.getLogger(__name__)
+
+
+def downloaded_folder(hub_id: str, patterns: Sequence[str]) -> Path:
+    """Return the local folder of a hub repository, downloading the missing files.
+
+    Args:
+        hub_id: owner/name.
+        patterns: which of its files.
+
+    Raises:
+        ModelError: the repository does not exist, or requires an account.
+        DownloadFailed: the hub cannot be reached, or the connection broke.
+        DiskFull: no space.
+    """
+    import huggingface_hub
+
+    expected: tuple[type[Exception], ...] = (OSError, ValueError, *_line_errors())
+    try:
+        return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(patterns)))
+    except expected as error:
+        _log.warning("The model %s cannot be downloaded.", hub_id, exc_info=error)
+        if isinstance(error, _lasting_errors()):
+            raise ModelError(messages.HUB_MODEL_REFUSED(hub_id=hub_id)) from error
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise DiskFull(messages.HUB_DISK_FULL(hub_id=hub_id)) from error
+        raise DownloadFailed(messages.HUB_UNREACHABLE(hub_id=hub_id)) from error
+
+
+def _lasting_errors() -> tuple[type[Exception], ...]:
+    from huggingface_hub import utils
+
+    return (
+        ValueError,
+        utils.RepositoryNotFoundError,  # also raised for repositories that require an account
+        utils.RevisionNotFoundError,
+    )
+
+
+def _line_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of the client's HTTP library besides `OSError`; older clients use another library."""
+    try:
+        return (importlib.import_module("httpx").HTTPError,)
+    except ImportError:
+        return ()
+
 
 _log = logging.getLogger(__name__)
 
