@@ -32,6 +32,7 @@ OWN = {
     UPLOAD_PATH: "a form with files, 520 MiB; gives ids",
     FILE_PATH: "videos, GIFs, frames, stills and subtitles below the output folder; no link, no dot file",
 }
+CLOSED, SHADOWED = "closed: 404", "never asked: a route of ours stands before it"
 Row = tuple[str, str, str, str]
 
 
@@ -55,13 +56,13 @@ def main() -> None:
 
 
 def table_of(rows: list[Row]) -> str:
-    """Return the table as Markdown."""
+    """Return the table of the open routes as Markdown; the page says that all others answer 404."""
     known = set(rows)
     plain = [(method, path[:-1] or path, *others) for method, path, *others in rows if path.endswith("/")]
     doubled = {
         (method, f"{path}/", *others) for method, path, *others in plain if (method, path, *others) in known
     }
-    rows = [row for row in rows if row not in doubled]
+    rows = [row for row in rows if row not in doubled and row[3] not in (CLOSED, SHADOWED)]
     head = ["| method | path | whose | behind the gate |", "|---|---|---|---|"]
     return "\n".join(
         head + [f"| {method} | `{path}` | {whose} | {gate} |" for method, path, whose, gate in rows]
@@ -93,7 +94,7 @@ def _rows(app: Any, tab: Any) -> Iterator[Row]:
         if path in OWN:
             yield method, path, "the tab", OWN[path]
         elif (method, path) in ours or any(_example(path) == _example(own) for own in OWN):
-            yield method, path, "gradio", "never asked: a route of ours stands before it"
+            yield method, path, "gradio", SHADOWED
         elif is_open(method, _example(path)):
             (about,) = {
                 about
@@ -102,7 +103,7 @@ def _rows(app: Any, tab: Any) -> Iterator[Row]:
             }
             yield method, path, "gradio", about
         else:
-            yield method, path, "gradio", "closed: 404"
+            yield method, path, "gradio", CLOSED
 
 
 def _walked(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -147,7 +148,7 @@ def _knocked(client: TestClient, row: Row) -> Iterator[str]:
     if method not in ("GET", "OPTIONS"):
         knocks["a foreign origin"] = ({**LOGIN, "Origin": "http://127.0.0.1:3000"}, {403})
         knocks["plain text"] = ({**LOGIN, "Content-Type": "text/plain"}, {415})
-    if gate.startswith("closed"):
+    if gate == CLOSED:
         kind = "application/json"
         knocks["everything in order"] = ({**LOGIN, "Origin": LOCAL, "Content-Type": kind}, {404})
     for name, (headers, codes) in knocks.items():
