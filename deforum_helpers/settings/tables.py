@@ -79,15 +79,6 @@ SEED_BEHAVIORS = ("iter", "fixed", "random", "ladder", "alternate", "schedule")
 REROLL_CHOICES = ("reroll", "interrupt", "ignore")
 COLOR_COHERENCE = ("None", "HSV", "LAB", "RGB", "Video Input", "Image")
 NOISE_TYPES = ("uniform", "perlin")
-# Settings that neither classic Deforum nor its fork has. Runs that can be resumed may be older than these, so at their
-# defaults they must not change the digest of a run.
-YOUNGER_SETTINGS = (
-    *("noise_source", "new_noise_schedule", "autoencoder_correction", "stability_schedule"),
-    *("cadence_blend", "prompt_transition", "prompt_transition_frames", "seamless_loop", "end_image_path"),
-    *("ending_frames", "reverse_generation"),
-    *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
-    "scene_memory_strength_schedule",
-)
 NOISE_SOURCES = ("new", "inverted")
 CADENCE_BLENDS = ("classic", "sharp")
 PROMPT_TRANSITIONS = ("none", "cut", "dissolve", "morph")
