@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from deforum_helpers.samplers import SAMPLERS as _OUR_SAMPLERS
+
 # Order matters: old files store the sampler as a position in this list.
 CLASSIC_SAMPLERS = (
     "Euler a",
@@ -38,17 +40,7 @@ CLASSIC_SAMPLERS = (
     "UniPC",
     "Restart",
 )
-SAMPLERS = (
-    *CLASSIC_SAMPLERS,
-    "DPM++ 2M SDE",
-    "HeunPP2",
-    "IPNDM",
-    "IPNDM_V",
-    "DEIS",
-    "DDIM CFG++",
-    "LCM",
-    "DDPM",
-)
+SAMPLERS = tuple(dict.fromkeys((*CLASSIC_SAMPLERS, *_OUR_SAMPLERS)))
 
 # Label -> the internal name of WebUI hosts.
 SCHEDULER_NAMES: Mapping[str, str] = {

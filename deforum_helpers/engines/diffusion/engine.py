@@ -23,7 +23,6 @@ from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
 from deforum_helpers.engines.diffusion.lora import apply_loras
 from deforum_helpers.engines.diffusion.network_state import freeu_applied, tiling_applied
 from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
-from deforum_helpers.engines.diffusion.samplers import SAMPLERS
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.vaes import load_vae
 from deforum_helpers.engines.names import split_sampler
@@ -34,6 +33,7 @@ from deforum_helpers.models.weights.checkpoints import (
     folders_beside,
     vae_files,
 )
+from deforum_helpers.samplers import SAMPLERS
 
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
