@@ -50,6 +50,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deforum_helpers.engines.demo",),  # the built-in model's own files: weights and the depth network
     ("deforum_helpers.media",),
     ("deforum_helpers.settings",),
+    ("deforum_helpers.samplers",),  # arithmetic on whatever a model returns
     ("deforum_helpers.schedule",),
     ("deforum_helpers.image",),
     ("deforum_helpers.camera",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deforum_helpers.core.registry import choose
-from deforum_helpers.engines.diffusion.samplers import SAMPLERS as _SAMPLERS
+from deforum_helpers.samplers import SAMPLERS as _SAMPLERS
 from deforum_helpers.settings.tables import SCHEDULER_NAMES
 
 # Sampler name -> the scheduler that "Automatic" stands for.

@@ -41,7 +41,10 @@ from deforum_helpers.settings.modes import (
     uses_video,
     warps_by_depth,
 )
-from deforum_helpers.settings.tables import YOUNGER_SETTINGS
+
+# Our own settings do not change the digest at their defaults, so that runs older than a setting can be resumed.
+# prompt_interpolation has been part of every digest.
+_YOUNGER = frozenset(name for name, info in FIELDS.items() if info.since == "here") - {"prompt_interpolation"}
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,7 @@ def _digest(settings: Settings, series: Values, key_frames: KeyFrames) -> str:
         key_frames: key frames of the run; their repr is hashed, so its text must never change.
     """
     flat = flat_settings(settings)
-    unset = {name for name in YOUNGER_SETTINGS if flat[name] == FIELDS[name].default}
+    unset = {name for name in _YOUNGER if flat[name] == FIELDS[name].default}
     left_out = {"batch_name", "resume_from_timestring", "resume_timestring"} | unset
     hashed = {
         name: value

@@ -13,6 +13,7 @@ from deforum_helpers.settings.predicates import ALWAYS, Predicate
 Kind = Literal[
     "int", "float", "bool", "enum", "schedule", "string schedule", "text", "path", "prompts", "json", "record"
 ]
+Since = Literal["classic", "2025 fork", "here"]
 KINDS: Mapping[type, Kind] = {bool: "bool", int: "int", float: "float", str: "text", dict: "prompts"}
 _METADATA_KEY = "setting"
 
@@ -37,6 +38,8 @@ class FieldInfo:
         clamped: whether numbers beyond the bounds are clamped, with a warning; otherwise they are an error.
         loaded: whether files and requests may set it.
         saved: whether it is written into settings files.
+        since: the first version with it: classic Deforum, its fork of 2025, or this project.
+        used_in: the module or folder that reads it, relative to `deforum_helpers`; empty = none does.
     """
 
     name: str
@@ -55,6 +58,8 @@ class FieldInfo:
     clamped: bool = False
     loaded: bool = True
     saved: bool = True
+    since: Since = "classic"
+    used_in: str = ""
 
 
 def setting(
@@ -72,6 +77,8 @@ def setting(
     clamped: bool = False,
     loaded: bool = True,
     saved: bool = True,
+    since: Since = "classic",
+    used_in: str = "",
 ) -> Any:
     """Declare a setting as a dataclass field. The arguments are those of `FieldInfo`.
 
@@ -93,6 +100,8 @@ def setting(
         clamped=clamped,
         loaded=loaded,
         saved=saved,
+        since=since,
+        used_in=used_in,
     )
     metadata = {_METADATA_KEY: info}
     if isinstance(default, dict):

@@ -91,6 +91,7 @@ class AnimationSettings:
         tab="Keyframes",
         label="Animation mode",
         choices=ANIMATION_MODES,
+        used_in="render/moves.py",
     )
     max_frames: int = setting(
         120,
@@ -102,6 +103,7 @@ class AnimationSettings:
         step=1,
         unit="frames",
         used_when=~LENGTH_IS_GIVEN,
+        used_in="render/plan.py",
     )
     seamless_loop: bool = setting(
         False,
@@ -109,12 +111,16 @@ class AnimationSettings:
         tab="Keyframes",
         label="Seamless loop",
         used_when=MOVED,
+        since="here",
+        used_in="render/transitions.py",
     )
     end_image_path: str = path(
         "Image that the video ends with. It must have the size of the video. Empty = none.",
         tab="Keyframes",
         label="End image path",
         used_when=MOVED,
+        since="here",
+        used_in="pipeline/sources.py",
     )
     ending_frames: int = setting(
         24,
@@ -125,6 +131,8 @@ class AnimationSettings:
         step=1,
         unit="frames",
         used_when=HAS_ENDING,
+        since="here",
+        used_in="render/transitions.py",
     )
     reverse_generation: bool = setting(
         False,
@@ -134,6 +142,8 @@ class AnimationSettings:
         tab="Keyframes",
         label="Reverse generation",
         used_when=MOVED,
+        since="here",
+        used_in="settings/modes.py",
     )
     border: str = setting(
         "replicate",
@@ -143,6 +153,7 @@ class AnimationSettings:
         label="Border mode",
         choices=BORDER_MODES,
         used_when=FLAT,
+        used_in="render/context.py",
     )
     angle: str = schedule(
         "0: (0)",
@@ -151,6 +162,7 @@ class AnimationSettings:
         label="Angle",
         unit=PER_FRAME_DEG,
         used_when=FLAT,
+        used_in="render/moves.py",
     )
     zoom: str = schedule(
         "0: (1.0025+0.002*sin(1.25*3.14*t/30))",
@@ -160,6 +172,7 @@ class AnimationSettings:
         label="Zoom",
         unit="factor/frame",
         used_when=FLAT,
+        used_in="render/moves.py",
     )
     translation_x: str = schedule(
         "0: (0)",
@@ -170,6 +183,7 @@ class AnimationSettings:
         bounds=(-100_000, 100_000),
         unit="px/frame (2D), 1/200 scene unit/frame (3D)",
         used_when=MOVED,
+        used_in="render/moves.py",
     )
     translation_y: str = schedule(
         "0: (0)",
@@ -179,6 +193,7 @@ class AnimationSettings:
         bounds=(-100_000, 100_000),
         unit="px/frame (2D), 1/200 scene unit/frame (3D)",
         used_when=MOVED,
+        used_in="render/moves.py",
     )
     translation_z: str = schedule(
         "0: (1.75)",
@@ -188,6 +203,7 @@ class AnimationSettings:
         bounds=(-100_000, 100_000),
         unit="1/200 scene unit/frame",
         used_when=CAMERA,
+        used_in="render/moves.py",
     )
     transform_center_x: str = schedule(
         "0: (0.5)",
@@ -197,6 +213,7 @@ class AnimationSettings:
         bounds=(-1000, 1000),
         unit="share of the width",
         used_when=FLAT,
+        used_in="render/moves.py",
     )
     transform_center_y: str = schedule(
         "0: (0.5)",
@@ -206,6 +223,7 @@ class AnimationSettings:
         bounds=(-1000, 1000),
         unit="share of the height",
         used_when=FLAT,
+        used_in="render/moves.py",
     )
     rotation_3d_x: str = schedule(
         "0: (0)",
@@ -214,6 +232,7 @@ class AnimationSettings:
         label="Rotation 3D X",
         unit=PER_FRAME_DEG,
         used_when=CAMERA,
+        used_in="render/moves.py",
     )
     rotation_3d_y: str = schedule(
         "0: (0)",
@@ -222,6 +241,7 @@ class AnimationSettings:
         label="Rotation 3D Y",
         unit=PER_FRAME_DEG,
         used_when=CAMERA,
+        used_in="render/moves.py",
     )
     rotation_3d_z: str = schedule(
         "0: (0)",
@@ -230,6 +250,7 @@ class AnimationSettings:
         label="Rotation 3D Z",
         unit=PER_FRAME_DEG,
         used_when=CAMERA,
+        used_in="render/moves.py",
     )
     shake_name: str = setting(
         "None",
@@ -238,6 +259,8 @@ class AnimationSettings:
         label="Camera shake",
         choices=SHAKE_NAMES,
         used_when=CAMERA,
+        since="2025 fork",
+        used_in="render/moves.py",
     )
     shake_intensity: float = setting(
         1.0,
@@ -248,6 +271,8 @@ class AnimationSettings:
         step=0.1,
         unit="factor",
         used_when=not_("shake_name", "None"),
+        since="2025 fork",
+        used_in="render/moves.py",
     )
     shake_speed: float = setting(
         1.0,
@@ -258,6 +283,8 @@ class AnimationSettings:
         step=0.1,
         unit="factor",
         used_when=not_("shake_name", "None"),
+        since="2025 fork",
+        used_in="render/moves.py",
     )
     enable_perspective_flip: bool = setting(
         False,
@@ -265,6 +292,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Enable perspective flip",
         used_when=MOVED,
+        used_in="render/moves.py",
     )
     perspective_flip_theta: str = schedule(
         "0: (0)",
@@ -273,6 +301,7 @@ class AnimationSettings:
         label="Perspective flip theta",
         unit=PER_FRAME_DEG,
         used_when=FLIPPED,
+        used_in="render/moves.py",
     )
     perspective_flip_phi: str = schedule(
         "0: (0)",
@@ -281,6 +310,7 @@ class AnimationSettings:
         label="Perspective flip phi",
         unit=PER_FRAME_DEG,
         used_when=FLIPPED,
+        used_in="render/moves.py",
     )
     perspective_flip_gamma: str = schedule(
         "0: (0)",
@@ -289,6 +319,7 @@ class AnimationSettings:
         label="Perspective flip gamma",
         unit=PER_FRAME_DEG,
         used_when=FLIPPED,
+        used_in="render/moves.py",
     )
     perspective_flip_fv: str = schedule(
         "0: (53)",
@@ -297,6 +328,7 @@ class AnimationSettings:
         label="Perspective flip fv",
         unit="degrees",
         used_when=FLIPPED,
+        used_in="render/moves.py",
     )
     noise_schedule: str = schedule(
         "0: (0.065)",
@@ -306,6 +338,7 @@ class AnimationSettings:
         label="Noise schedule",
         bounds=(0, 1),
         used_when=MOVED,
+        used_in="render/key_frames.py",
     )
     strength_schedule: str = schedule(
         "0: (0.65)",
@@ -316,6 +349,7 @@ class AnimationSettings:
         bounds=(0, 1),
         clamped=True,
         used_when=~INTERPOLATED & ~GUIDED,
+        used_in="render/key_frames.py",
     )
     keyframe_strength_schedule: str = schedule(
         "0: (0.50)",
@@ -325,6 +359,8 @@ class AnimationSettings:
         bounds=(0, 1),
         clamped=True,
         used_when=not_("keyframe_distribution", "Off") & ~GUIDED,
+        since="2025 fork",
+        used_in="render/key_frames.py",
     )
     contrast_schedule: str = schedule(
         "0: (1.0)",
@@ -334,6 +370,7 @@ class AnimationSettings:
         bounds=(0, 100),
         unit="factor",
         used_when=MOVED,
+        used_in="render/key_frames.py",
     )
     cfg_scale_schedule: str = schedule(
         "0: (7)",
@@ -341,6 +378,7 @@ class AnimationSettings:
         tab=_CFG,
         label="CFG scale schedule",
         bounds=(0, 1000),
+        used_in="render/requests.py",
     )
     distilled_cfg_scale_schedule: str = schedule(
         "0: (3.5)",
@@ -348,12 +386,15 @@ class AnimationSettings:
         tab=_CFG,
         label="Distilled CFG scale schedule",
         bounds=(0, 1000),
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     enable_steps_scheduling: bool = setting(
         False,
         "Lets steps_schedule set the number of steps.",
         tab="Keyframes > Step",
         label="Enable steps scheduling",
+        used_in="render/requests.py",
     )
     steps_schedule: str = schedule(
         "0: (25)",
@@ -363,6 +404,7 @@ class AnimationSettings:
         bounds=(1, 200),
         unit="steps",
         used_when=is_on("enable_steps_scheduling"),
+        used_in="render/requests.py",
     )
     fov_schedule: str = schedule(
         "0: (70)",
@@ -371,6 +413,7 @@ class AnimationSettings:
         label="FOV schedule",
         unit="degrees",
         used_when=CAMERA,
+        used_in="render/moves.py",
     )
     aspect_ratio_schedule: str = schedule(
         "0: (1)",
@@ -380,6 +423,7 @@ class AnimationSettings:
         bounds=(0.01, 100),
         unit="ratio",
         used_when=CAMERA & is_off("aspect_ratio_use_old_formula"),
+        used_in="render/moves.py",
     )
     aspect_ratio_use_old_formula: bool = setting(
         False,
@@ -387,6 +431,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Use old aspect ratio formula",
         used_when=CAMERA,
+        used_in="render/moves.py",
     )
     near_schedule: str = schedule(
         "0: (200)",
@@ -409,6 +454,7 @@ class AnimationSettings:
         tab="Keyframes > Seed",
         label="Seed schedule",
         used_when=one_of("seed_behavior", "schedule") | GUIDED,
+        used_in="render/key_frames.py",
     )
     pix2pix_img_cfg_scale_schedule: str = schedule(
         "0:(1.5)",
@@ -416,6 +462,7 @@ class AnimationSettings:
         tab="Run > Batch Mode, Resume and more",
         label="Pix2Pix img CFG schedule",
         bounds=(0, 1000),
+        used_in="render/requests.py",
     )
     enable_subseed_scheduling: bool = setting(
         False,
@@ -423,6 +470,7 @@ class AnimationSettings:
         tab=_SUBSEED,
         label="Enable Subseed scheduling",
         used_when=~INTERPOLATED,
+        used_in="render/requests.py",
     )
     subseed_schedule: str = schedule(
         "0: (1)",
@@ -430,6 +478,7 @@ class AnimationSettings:
         tab=_SUBSEED,
         label="Subseed schedule",
         used_when=is_on("enable_subseed_scheduling") | INTERPOLATED | PARSEQ,
+        used_in="render/requests.py",
     )
     subseed_strength_schedule: str = schedule(
         "0: (0)",
@@ -438,12 +487,14 @@ class AnimationSettings:
         label="Subseed strength schedule",
         bounds=(0, 1),
         used_when=is_on("enable_subseed_scheduling") | INTERPOLATED | PARSEQ,
+        used_in="render/requests.py",
     )
     enable_sampler_scheduling: bool = setting(
         False,
         "Lets sampler_schedule choose the sampler.",
         tab="Keyframes > Sampler",
         label="Enable sampler scheduling",
+        used_in="render/requests.py",
     )
     sampler_schedule: str = string_schedule(
         '0: ("Euler a")',
@@ -451,12 +502,15 @@ class AnimationSettings:
         tab="Keyframes > Sampler",
         label="Sampler schedule",
         used_when=is_on("enable_sampler_scheduling"),
+        used_in="render/requests.py",
     )
     enable_scheduler_scheduling: bool = setting(
         False,
         "Lets scheduler_schedule choose the schedule type.",
         tab="Keyframes > Scheduler",
         label="Enable scheduler scheduling",
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     scheduler_schedule: str = string_schedule(
         '0: ("Simple")',
@@ -464,6 +518,8 @@ class AnimationSettings:
         tab="Keyframes > Scheduler",
         label="Scheduler schedule",
         used_when=is_on("enable_scheduler_scheduling"),
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     use_noise_mask: bool = setting(
         False,
@@ -471,6 +527,7 @@ class AnimationSettings:
         tab=_MASKS,
         label="Use noise mask",
         used_when=nonzero("noise_schedule"),
+        used_in="settings/modes.py",
     )
     mask_schedule: str = string_schedule(
         '0: ("{video_mask}")',
@@ -479,6 +536,7 @@ class AnimationSettings:
         tab=_MASKS,
         label="Mask schedule",
         used_when=MASKED,
+        used_in="render/masks.py",
     )
     noise_mask_schedule: str = string_schedule(
         '0: ("{video_mask}")',
@@ -486,12 +544,14 @@ class AnimationSettings:
         tab=_MASKS,
         label="Noise mask schedule",
         used_when=is_on("use_noise_mask"),
+        used_in="render/masks.py",
     )
     enable_checkpoint_scheduling: bool = setting(
         False,
         "Lets checkpoint_schedule choose the checkpoint.",
         tab="Keyframes > Checkpoint",
         label="Enable checkpoint scheduling",
+        used_in="render/requests.py",
     )
     checkpoint_schedule: str = string_schedule(
         '0: ("model1.ckpt"), 100: ("model2.safetensors")',
@@ -499,12 +559,14 @@ class AnimationSettings:
         tab="Keyframes > Checkpoint",
         label="Checkpoint schedule",
         used_when=is_on("enable_checkpoint_scheduling"),
+        used_in="render/requests.py",
     )
     enable_clipskip_scheduling: bool = setting(
         False,
         "Lets clipskip_schedule set the CLIP skip.",
         tab=_CFG,
         label="Enable CLIP skip scheduling",
+        used_in="render/requests.py",
     )
     clipskip_schedule: str = schedule(
         "0: (2)",
@@ -514,12 +576,14 @@ class AnimationSettings:
         bounds=(1, 12),
         unit="layers",
         used_when=is_on("enable_clipskip_scheduling"),
+        used_in="render/requests.py",
     )
     enable_noise_multiplier_scheduling: bool = setting(
         True,
         "Lets noise_multiplier_schedule scale the noise that sampling starts from.",
         tab=_NOISE,
         label="Enable noise multiplier scheduling",
+        used_in="render/requests.py",
     )
     noise_multiplier_schedule: str = schedule(
         "0: (1.05)",
@@ -529,6 +593,7 @@ class AnimationSettings:
         bounds=(0, 10),
         unit="factor",
         used_when=is_on("enable_noise_multiplier_scheduling"),
+        used_in="render/requests.py",
     )
     noise_source: str = setting(
         "new",
@@ -538,6 +603,8 @@ class AnimationSettings:
         tab=_NOISE,
         label="Noise source",
         choices=NOISE_SOURCES,
+        since="here",
+        used_in="render/requests.py",
     )
     new_noise_schedule: str = schedule(
         "0: (0)",
@@ -547,6 +614,8 @@ class AnimationSettings:
         label="New noise schedule",
         bounds=(0, 1),
         used_when=one_of("noise_source", "inverted"),
+        since="here",
+        used_in="render/requests.py",
     )
     autoencoder_correction: bool = setting(
         False,
@@ -554,6 +623,8 @@ class AnimationSettings:
         "changes. Costs one more decoding per frame.",
         tab=_COHERENCE,
         label="Autoencoder correction",
+        since="here",
+        used_in="render/requests.py",
     )
     stability_schedule: str = schedule(
         "0: (0)",
@@ -563,6 +634,8 @@ class AnimationSettings:
         label="Stability schedule",
         bounds=(0, 1),
         used_when=MOVED,
+        since="here",
+        used_in="render/stability.py",
     )
     resume_from_timestring: bool = setting(
         False,
@@ -570,6 +643,7 @@ class AnimationSettings:
         "never stopped.",
         tab="Run > Batch Mode, Resume and more",
         label="Resume from timestring",
+        used_in="pipeline/prepare.py",
     )
     resume_timestring: str = setting(
         "20230129210106",
@@ -577,6 +651,7 @@ class AnimationSettings:
         tab="Run > Batch Mode, Resume and more",
         label="Resume timestring",
         used_when=is_on("resume_from_timestring"),
+        used_in="pipeline/prepare.py",
     )
     enable_ddim_eta_scheduling: bool = setting(
         False,
@@ -584,6 +659,7 @@ class AnimationSettings:
         tab="Run",
         label="Enable DDIM ETA scheduling",
         used_when=DDIM,
+        used_in="render/requests.py",
     )
     ddim_eta_schedule: str = schedule(
         "0: (0)",
@@ -593,6 +669,7 @@ class AnimationSettings:
         bounds=(0, 1),
         unit="eta",
         used_when=is_on("enable_ddim_eta_scheduling"),
+        used_in="render/requests.py",
     )
     enable_ancestral_eta_scheduling: bool = setting(
         False,
@@ -600,6 +677,7 @@ class AnimationSettings:
         tab="Run",
         label="Enable Ancestral ETA scheduling",
         used_when=ANCESTRAL,
+        used_in="render/requests.py",
     )
     ancestral_eta_schedule: str = schedule(
         "0: (1)",
@@ -609,6 +687,7 @@ class AnimationSettings:
         bounds=(0, 10),
         unit="eta",
         used_when=is_on("enable_ancestral_eta_scheduling"),
+        used_in="render/requests.py",
     )
     amount_schedule: str = schedule(
         "0: (0.1)",
@@ -618,6 +697,7 @@ class AnimationSettings:
         bounds=(0, 100),
         unit="factor",
         used_when=MOVED,
+        used_in="render/key_frames.py",
     )
     kernel_schedule: str = schedule(
         "0: (5)",
@@ -627,6 +707,7 @@ class AnimationSettings:
         bounds=(1, 255),
         unit="px",
         used_when=_SHARPENED,
+        used_in="render/key_frames.py",
     )
     sigma_schedule: str = schedule(
         "0: (1)",
@@ -636,6 +717,7 @@ class AnimationSettings:
         bounds=(0, 100),
         unit="px",
         used_when=_SHARPENED,
+        used_in="render/key_frames.py",
     )
     threshold_schedule: str = schedule(
         "0: (0)",
@@ -645,6 +727,7 @@ class AnimationSettings:
         bounds=(0, 255),
         unit="levels of 0..255",
         used_when=_SHARPENED,
+        used_in="render/key_frames.py",
     )
     color_coherence: str = setting(
         "LAB",
@@ -654,12 +737,14 @@ class AnimationSettings:
         label="Color coherence",
         choices=COLOR_COHERENCE,
         used_when=~INTERPOLATED,
+        used_in="image/color.py",
     )
     color_coherence_image_path: str = path(
         "The image whose colors the frames are matched to.",
         tab=_COHERENCE,
         label="Color coherence image path",
         used_when=COLOR_IMAGE,
+        used_in="pipeline/job.py",
     )
     color_coherence_video_every_N_frames: int = setting(
         1,
@@ -670,6 +755,7 @@ class AnimationSettings:
         step=1,
         unit="frames",
         used_when=COLOR_VIDEO,
+        used_in="render/stage_order.py",
     )
     color_force_grayscale: bool = setting(
         False,
@@ -677,6 +763,7 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Force grayscale",
         used_when=~INTERPOLATED,
+        used_in="render/stage_order.py",
     )
     legacy_colormatch: bool = setting(
         False,
@@ -685,6 +772,7 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Legacy colormatch",
         used_when=MATCHES_COLORS,
+        used_in="render/stage_order.py",
     )
     keyframe_distribution: str = setting(
         "Off",
@@ -694,6 +782,8 @@ class AnimationSettings:
         label="Keyframe distribution",
         choices=KEYFRAME_DISTRIBUTIONS,
         used_when=MOVED,
+        since="2025 fork",
+        used_in="settings/modes.py",
     )
     diffusion_cadence: int = setting(
         2,
@@ -705,6 +795,7 @@ class AnimationSettings:
         step=1,
         unit="frames",
         used_when=MOVED,
+        used_in="settings/modes.py",
     )
     optical_flow_cadence: str = setting(
         "None",
@@ -713,6 +804,7 @@ class AnimationSettings:
         label="Optical flow cadence",
         choices=FLOW_CHOICES,
         used_when=INBETWEEN,
+        used_in="render/key_frames.py",
     )
     cadence_blend: str = setting(
         "classic",
@@ -722,6 +814,8 @@ class AnimationSettings:
         label="Cadence blend",
         choices=CADENCE_BLENDS,
         used_when=INBETWEEN,
+        since="here",
+        used_in="render/inbetween.py",
     )
     cadence_flow_factor_schedule: str = schedule(
         "0: (1)",
@@ -730,6 +824,7 @@ class AnimationSettings:
         label="Cadence flow factor schedule",
         unit="factor",
         used_when=not_("optical_flow_cadence", "None"),
+        used_in="render/key_frames.py",
     )
     optical_flow_redo_generation: str = setting(
         "None",
@@ -739,6 +834,7 @@ class AnimationSettings:
         label="Optical flow generation",
         choices=FLOW_CHOICES,
         used_when=MOVED,
+        used_in="render/stage_order.py",
     )
     redo_flow_factor_schedule: str = schedule(
         "0: (1)",
@@ -747,6 +843,7 @@ class AnimationSettings:
         label="Generation flow factor schedule",
         unit="factor",
         used_when=not_("optical_flow_redo_generation", "None"),
+        used_in="render/key_frames.py",
     )
     diffusion_redo: int = setting(
         0,
@@ -757,6 +854,7 @@ class AnimationSettings:
         step=1,
         unit="passes",
         used_when=MOVED,
+        used_in="render/key_frames.py",
     )
     noise_type: str = setting(
         "perlin",
@@ -765,6 +863,7 @@ class AnimationSettings:
         label="Noise type",
         choices=NOISE_TYPES,
         used_when=nonzero("noise_schedule"),
+        used_in="render/key_frames.py",
     )
     perlin_w: float = setting(
         8,
@@ -801,6 +900,7 @@ class AnimationSettings:
         step=1,
         unit="octaves",
         used_when=one_of("noise_type", "perlin"),
+        used_in="render/key_frames.py",
     )
     perlin_persistence: float = setting(
         0.5,
@@ -810,6 +910,7 @@ class AnimationSettings:
         bounds=(0, 1),
         step=0.02,
         used_when=one_of("noise_type", "perlin"),
+        used_in="render/key_frames.py",
     )
     use_depth_warping: bool = setting(
         True,
@@ -817,6 +918,7 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Use depth warping",
         used_when=CAMERA,
+        used_in="render/context.py",
     )
     depth_algorithm: str = setting(
         "Midas-3-Hybrid",
@@ -826,6 +928,7 @@ class AnimationSettings:
         label="Depth Algorithm",
         choices=DEPTH_ALGORITHMS,
         used_when=WARPS_BY_DEPTH | SHOWS_DEPTH,
+        used_in="models/depth/names.py",
     )
     midas_weight: float = setting(
         0.2,
@@ -835,6 +938,7 @@ class AnimationSettings:
         bounds=(0, 1),
         step=0.05,
         used_when=ends_with("depth_algorithm", "(old)"),
+        used_in="pipeline/job.py",
     )
     depth_warp: str = setting(
         "classic",
@@ -845,6 +949,8 @@ class AnimationSettings:
         label="Depth warp",
         choices=DEPTH_WARPS,
         used_when=CAMERA,
+        since="here",
+        used_in="render/context.py",
     )
     revealed_strength_schedule: str = schedule(
         "0: (1)",
@@ -854,6 +960,8 @@ class AnimationSettings:
         label="Revealed strength schedule",
         bounds=(0, 1),
         used_when=EXACT,
+        since="here",
+        used_in="render/key_frames.py",
     )
     scene_memory: bool = setting(
         False,
@@ -862,6 +970,8 @@ class AnimationSettings:
         tab=_DEPTH,
         label="Scene memory",
         used_when=EXACT & WARPS_BY_DEPTH,
+        since="here",
+        used_in="settings/modes.py",
     )
     scene_memory_mb: int = setting(
         64,
@@ -873,6 +983,8 @@ class AnimationSettings:
         step=1,
         unit="MB",
         used_when=is_on("scene_memory"),
+        since="here",
+        used_in="render/context.py",
     )
     scene_memory_strength_schedule: str = schedule(
         "0: (0.5)",
@@ -882,6 +994,8 @@ class AnimationSettings:
         label="Scene memory strength schedule",
         bounds=(0, 1),
         used_when=is_on("scene_memory") & ~HYBRID,
+        since="here",
+        used_in="render/revealing.py",
     )
     padding_mode: str = setting(
         "border",
@@ -891,6 +1005,7 @@ class AnimationSettings:
         label="Padding mode",
         choices=PADDING_MODES,
         used_when=one_of("depth_warp", "classic") | CAMERA & HAS_ENDING,
+        used_in="render/context.py",
     )
     sampling_mode: str = setting(
         "bicubic",
@@ -899,12 +1014,14 @@ class AnimationSettings:
         label="Sampling mode",
         choices=SAMPLING_MODES,
         used_when=CAMERA,
+        used_in="render/context.py",
     )
     save_depth_maps: bool = setting(
         False,
         "Saves the depth of every frame as a grayscale image.",
         tab="Output",
         label="Save 3D depth maps",
+        used_in="output/writer.py",
     )
     video_init_path: str = path(
         "The video that Video Input repaints, that hybrid video follows, and that provides the sound for Init "
@@ -912,6 +1029,7 @@ class AnimationSettings:
         tab=_VIDEO,
         label="Video init path/URL",
         used_when=USES_VIDEO | SOUND_FROM_VIDEO,
+        used_in="pipeline/input_files.py",
     )
     extract_nth_frame: int = setting(
         1,
@@ -922,6 +1040,7 @@ class AnimationSettings:
         step=1,
         unit="frames",
         used_when=READS_VIDEOS,
+        used_in="pipeline/input_files.py",
     )
     extract_from_frame: int = setting(
         0,
@@ -932,6 +1051,7 @@ class AnimationSettings:
         step=1,
         unit="frame",
         used_when=READS_VIDEOS,
+        used_in="pipeline/input_files.py",
     )
     extract_to_frame: int = setting(
         -1,
@@ -942,6 +1062,7 @@ class AnimationSettings:
         step=1,
         unit="frame",
         used_when=READS_VIDEOS,
+        used_in="pipeline/input_files.py",
     )
     overwrite_extracted_frames: bool = setting(
         False,
@@ -949,18 +1070,21 @@ class AnimationSettings:
         tab=_VIDEO,
         label="Overwrite extracted frames",
         used_when=READS_VIDEOS,
+        used_in="pipeline/sources.py",
     )
     use_mask_video: bool = setting(
         False,
         "Takes the masks from a video, one of its frames for each frame.",
         tab=_VIDEO,
         label="Use mask video",
+        used_in="settings/situations.py",
     )
     video_mask_path: str = path(
         "The mask video.",
         tab=_VIDEO,
         label="Video mask path",
         used_when=READS_MASK_VIDEO,
+        used_in="pipeline/input_files.py",
     )
     hybrid_comp_alpha_schedule: str = schedule(
         "0:(0.5)",
@@ -970,6 +1094,7 @@ class AnimationSettings:
         bounds=(0, 1),
         clamped=True,
         used_when=COMPOSITE,
+        used_in="render/hybrid.py",
     )
     hybrid_comp_mask_blend_alpha_schedule: str = schedule(
         "0:(0.5)",
@@ -979,6 +1104,7 @@ class AnimationSettings:
         bounds=(0, 1),
         clamped=True,
         used_when=one_of("hybrid_comp_mask_type", "Blend"),
+        used_in="render/hybrid.py",
     )
     hybrid_comp_mask_contrast_schedule: str = schedule(
         "0:(1)",
@@ -987,6 +1113,7 @@ class AnimationSettings:
         label="Comp mask contrast schedule",
         unit="factor",
         used_when=_COMPOSITE_MASKED,
+        used_in="render/hybrid.py",
     )
     hybrid_comp_mask_auto_contrast_cutoff_high_schedule: str = schedule(
         "0:(100)",
@@ -997,6 +1124,7 @@ class AnimationSettings:
         clamped=True,
         unit="percentile",
         used_when=is_on("hybrid_comp_mask_auto_contrast"),
+        used_in="render/hybrid.py",
     )
     hybrid_comp_mask_auto_contrast_cutoff_low_schedule: str = schedule(
         "0:(0)",
@@ -1007,6 +1135,7 @@ class AnimationSettings:
         clamped=True,
         unit="percentile",
         used_when=is_on("hybrid_comp_mask_auto_contrast"),
+        used_in="render/hybrid.py",
     )
     hybrid_flow_factor_schedule: str = schedule(
         "0:(1)",
@@ -1015,6 +1144,7 @@ class AnimationSettings:
         label="Flow factor schedule",
         unit="factor",
         used_when=_OPTICAL_FLOW,
+        used_in="render/hybrid.py",
     )
     hybrid_generate_inputframes: bool = setting(
         False,
@@ -1030,6 +1160,7 @@ class AnimationSettings:
         label="Generate human masks",
         choices=HUMAN_MASKS,
         used_when=HYBRID_VIDEO,
+        used_in="settings/modes.py",
     )
     hybrid_use_first_frame_as_init_image: bool = setting(
         True,
@@ -1037,6 +1168,7 @@ class AnimationSettings:
         tab=_HYBRID,
         label="First frame as init image",
         used_when=HYBRID_VIDEO,
+        used_in="settings/situations.py",
     )
     hybrid_motion: str = setting(
         "None",
@@ -1045,6 +1177,7 @@ class AnimationSettings:
         label="Hybrid motion",
         choices=HYBRID_MOTIONS,
         used_when=MOVED,
+        used_in="render/context.py",
     )
     hybrid_motion_use_prev_img: bool = setting(
         False,
@@ -1052,6 +1185,7 @@ class AnimationSettings:
         tab=_HYBRID,
         label="Motion use prev img",
         used_when=VIDEO_MOTION,
+        used_in="render/context.py",
     )
     hybrid_flow_consistency: bool = setting(
         False,
@@ -1059,6 +1193,7 @@ class AnimationSettings:
         tab=_HYBRID,
         label="Flow consistency mask",
         used_when=_OPTICAL_FLOW,
+        used_in="render/context.py",
     )
     hybrid_consistency_blur: int = setting(
         2,
@@ -1069,6 +1204,7 @@ class AnimationSettings:
         step=1,
         unit="px",
         used_when=is_on("hybrid_flow_consistency"),
+        used_in="render/context.py",
     )
     hybrid_flow_method: str = setting(
         "RAFT",
@@ -1077,6 +1213,7 @@ class AnimationSettings:
         label="Flow method",
         choices=FLOW_METHODS,
         used_when=_OPTICAL_FLOW,
+        used_in="render/context.py",
     )
     hybrid_composite: str = setting(
         "None",
@@ -1085,6 +1222,7 @@ class AnimationSettings:
         label="Hybrid composite",
         choices=HYBRID_COMPOSITES,
         used_when=MOVED,
+        used_in="render/stage_order.py",
     )
     hybrid_use_init_image: bool = setting(
         False,
@@ -1092,6 +1230,7 @@ class AnimationSettings:
         tab=_HYBRID,
         label="Use init image as video",
         used_when=HYBRID,
+        used_in="settings/situations.py",
     )
     hybrid_comp_mask_type: str = setting(
         "None",
@@ -1101,6 +1240,7 @@ class AnimationSettings:
         label="Comp mask type",
         choices=HYBRID_MASK_TYPES,
         used_when=COMPOSITE,
+        used_in="render/context.py",
     )
     hybrid_comp_mask_inverse: bool = setting(
         False,
@@ -1108,6 +1248,7 @@ class AnimationSettings:
         tab=_HYBRID,
         label="Comp mask inverse",
         used_when=_COMPOSITE_MASKED,
+        used_in="render/context.py",
     )
     hybrid_comp_mask_equalize: str = setting(
         "None",
@@ -1116,6 +1257,7 @@ class AnimationSettings:
         label="Comp mask equalize",
         choices=HYBRID_EQUALIZE,
         used_when=_COMPOSITE_MASKED,
+        used_in="render/context.py",
     )
     hybrid_comp_mask_auto_contrast: bool = setting(
         False,
@@ -1123,6 +1265,7 @@ class AnimationSettings:
         tab=_HYBRID,
         label="Comp mask auto contrast",
         used_when=_COMPOSITE_MASKED,
+        used_in="render/context.py",
     )
     hybrid_comp_save_extra_frames: bool = setting(
         False,
@@ -1130,4 +1273,5 @@ class AnimationSettings:
         tab=_HYBRID,
         label="Comp save extra frames",
         used_when=COMPOSITE | _OPTICAL_FLOW,
+        used_in="render/stages.py",
     )

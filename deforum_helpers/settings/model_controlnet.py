@@ -23,38 +23,52 @@ class ControlNetUnit:
         "Extracts the frames of the input video again for every run.",
         label="Overwrite input frames",
         used_when=is_set("vid_path") | is_set("mask_vid_path"),
+        used_in="pipeline/controlnet_inputs.py",
     )
     vid_path: str = path(
         "Video or image (jpg, jpeg, png, bmp) that steers the frames.",
         label="ControlNet input video/image path",
         used_when=is_off("loopback_mode"),
+        used_in="pipeline/controlnet_files.py",
     )
     mask_vid_path: str = path(
         "Video or image that limits where the unit acts: white is steered.",
         label="ControlNet mask video/image path",
         used_when=_ON,
+        used_in="pipeline/controlnet_files.py",
     )
-    enabled: bool = setting(False, "Turns the unit on.", label="Enable")
-    low_vram: bool = setting(False, "Uses less VRAM, but more time.", label="Low VRAM", used_when=_ON)
+    enabled: bool = setting(False, "Turns the unit on.", label="Enable", used_in="controlnet/units.py")
+    low_vram: bool = setting(
+        False,
+        "Uses less VRAM, but more time.",
+        label="Low VRAM",
+        used_when=_ON,
+        used_in="render/control_units.py",
+    )
     pixel_perfect: bool = setting(
         False,
         "Runs the preprocessor at the size that best fits the frame.",
         label="Pixel Perfect",
         used_when=_ON,
+        used_in="render/control_units.py",
     )
     module: str = setting(
         "none",
         "Preprocessor that makes the control image: canny, depth_midas, ...",
         label="Preprocessor",
         used_when=_ON,
+        used_in="render/control_units.py",
     )
-    model: str = setting("None", "The ControlNet model.", label="Model", used_when=_ON)
+    model: str = setting(
+        "None", "The ControlNet model.", label="Model", used_when=_ON, used_in="render/control_units.py"
+    )
     weight: str = schedule(
         "0:(1)",
         "How strongly the unit steers; 1 = fully.",
         label="Weight schedule",
         bounds=(-10, 10),
         used_when=_ON,
+        used_in="render/control_units.py",
     )
     guidance_start: str = schedule(
         "0:(0.0)",
@@ -63,6 +77,7 @@ class ControlNetUnit:
         bounds=(0, 1),
         clamped=True,
         used_when=_ON,
+        used_in="render/control_units.py",
     )
     guidance_end: str = schedule(
         "0:(1.0)",
@@ -71,6 +86,7 @@ class ControlNetUnit:
         bounds=(0, 1),
         clamped=True,
         used_when=_ON,
+        used_in="render/control_units.py",
     )
     processor_res: int = setting(
         64,
@@ -80,6 +96,7 @@ class ControlNetUnit:
         step=8,
         unit="px",
         used_when=_ON,
+        used_in="render/control_units.py",
     )
     threshold_a: float = setting(
         64,
@@ -89,6 +106,7 @@ class ControlNetUnit:
         bounds=(-1, 10_000),
         step=0.01,
         used_when=_ON,
+        used_in="render/control_units.py",
     )
     threshold_b: float = setting(
         64,
@@ -98,6 +116,7 @@ class ControlNetUnit:
         bounds=(-1, 10_000),
         step=0.01,
         used_when=_ON,
+        used_in="render/control_units.py",
     )
     resize_mode: str = setting(
         "Inner Fit (Scale to Fit)",
@@ -105,6 +124,7 @@ class ControlNetUnit:
         label="Resize Mode",
         choices=CN_RESIZE_MODES,
         used_when=_ON,
+        used_in="render/control_units.py",
     )
     control_mode: str = setting(
         "Balanced",
@@ -112,10 +132,12 @@ class ControlNetUnit:
         label="Control Mode",
         choices=CN_CONTROL_MODES,
         used_when=_ON,
+        used_in="render/control_units.py",
     )
     loopback_mode: bool = setting(
         False,
         "Steers each frame by the warped previous frame instead of a video.",
         label="LoopBack mode",
         used_when=_ON,
+        used_in="controlnet/units.py",
     )

@@ -27,6 +27,7 @@ class ParseqSettings:
         kind="json",
         tab=_PARSEQ,
         label="Parseq manifest (JSON or URL)",
+        used_in="pipeline/overrides.py",
     )
     parseq_use_deltas: bool = setting(
         True,
@@ -34,6 +35,7 @@ class ParseqSettings:
         tab=_PARSEQ,
         label="Use Parseq deltas for camera moves",
         used_when=MOVED & PARSEQ,
+        used_in="pipeline/overrides.py",
     )
     parseq_non_schedule_overrides: bool = setting(
         True,
@@ -41,6 +43,7 @@ class ParseqSettings:
         tab=_PARSEQ,
         label="Take FPS, max frames and cadence from Parseq",
         used_when=PARSEQ,
+        used_in="pipeline/overrides.py",
     )
 
 
@@ -55,6 +58,7 @@ class LoopSettings:
         tab=_GUIDED,
         label="Enable guided images mode",
         used_when=MOVED,
+        used_in="settings/situations.py",
     )
     init_images: str = setting(
         "{}",
@@ -64,6 +68,7 @@ class LoopSettings:
         tab=_GUIDED,
         label="Guide images",
         used_when=GUIDED,
+        used_in="render/guides.py",
     )
     image_strength_schedule: str = schedule(
         "0:(0.75)",
@@ -73,6 +78,7 @@ class LoopSettings:
         bounds=(0, 1),
         clamped=True,
         used_when=GUIDED,
+        used_in="render/key_frames.py",
     )
     image_keyframe_strength_schedule: str = schedule(
         "0:(0.20)",
@@ -82,6 +88,8 @@ class LoopSettings:
         bounds=(0, 1),
         clamped=True,
         used_when=GUIDED & not_("keyframe_distribution", "Off"),
+        since="2025 fork",
+        used_in="render/key_frames.py",
     )
     blendFactorMax: str = schedule(
         "0:(0.35)",
@@ -89,6 +97,7 @@ class LoopSettings:
         tab=_GUIDED,
         label="Blend factor max",
         used_when=GUIDED,
+        used_in="render/guides.py",
     )
     blendFactorSlope: str = schedule(
         "0:(0.25)",
@@ -96,6 +105,7 @@ class LoopSettings:
         tab=_GUIDED,
         label="Blend factor slope",
         used_when=GUIDED,
+        used_in="render/guides.py",
     )
     tweening_frames_schedule: str = schedule(
         "0:(20)",
@@ -104,6 +114,7 @@ class LoopSettings:
         label="Tweening frames schedule",
         unit="frames",
         used_when=GUIDED,
+        used_in="render/guides.py",
     )
     color_correction_factor: str = schedule(
         "0:(0.075)",
@@ -113,6 +124,7 @@ class LoopSettings:
         bounds=(0, 1),
         clamped=True,
         used_when=GUIDED,
+        used_in="render/guides.py",
     )
 
 
@@ -126,6 +138,8 @@ class FreeUSettings:
         "(SD3, Flux).",
         tab=_FREEU,
         label="Enable FreeU",
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     freeu_b1: str = schedule(
         "0:(1.3)",
@@ -133,6 +147,8 @@ class FreeUSettings:
         tab=_FREEU,
         label="B1 schedule",
         used_when=_FREEU_ON,
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     freeu_b2: str = schedule(
         "0:(1.4)",
@@ -140,6 +156,8 @@ class FreeUSettings:
         tab=_FREEU,
         label="B2 schedule",
         used_when=_FREEU_ON,
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     freeu_s1: str = schedule(
         "0:(0.9)",
@@ -147,6 +165,8 @@ class FreeUSettings:
         tab=_FREEU,
         label="S1 schedule",
         used_when=_FREEU_ON,
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     freeu_s2: str = schedule(
         "0:(0.2)",
@@ -154,6 +174,8 @@ class FreeUSettings:
         tab=_FREEU,
         label="S2 schedule",
         used_when=_FREEU_ON,
+        since="2025 fork",
+        used_in="render/requests.py",
     )
 
 
@@ -166,6 +188,8 @@ class KohyaHRFixSettings:
         "Scales down the features inside the U-Net during the first steps, which keeps large frames coherent.",
         tab=_HRFIX,
         label="Enable Kohya HRFix",
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     kohya_hrfix_block_number: str = schedule(
         "0:(1)",
@@ -174,6 +198,8 @@ class KohyaHRFixSettings:
         label="Block number schedule",
         bounds=(1, 32),
         used_when=_HRFIX_ON,
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     kohya_hrfix_downscale_factor: str = schedule(
         "0:(2.0)",
@@ -183,6 +209,8 @@ class KohyaHRFixSettings:
         bounds=(0.1, 9),
         unit="factor",
         used_when=_HRFIX_ON,
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     kohya_hrfix_start_percent: str = schedule(
         "0:(0.0)",
@@ -191,6 +219,8 @@ class KohyaHRFixSettings:
         label="Start percent schedule",
         bounds=(0, 1),
         used_when=_HRFIX_ON,
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     kohya_hrfix_end_percent: str = schedule(
         "0:(0.35)",
@@ -199,6 +229,8 @@ class KohyaHRFixSettings:
         label="End percent schedule",
         bounds=(0, 1),
         used_when=_HRFIX_ON,
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     kohya_hrfix_downscale_after_skip: bool = setting(
         True,
@@ -206,6 +238,8 @@ class KohyaHRFixSettings:
         tab=_HRFIX,
         label="Downscale after skip",
         used_when=_HRFIX_ON,
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     kohya_hrfix_downscale_method: str = setting(
         "bicubic",
@@ -214,6 +248,8 @@ class KohyaHRFixSettings:
         label="Downscale method",
         choices=RESIZE_METHODS,
         used_when=_HRFIX_ON,
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     kohya_hrfix_upscale_method: str = setting(
         "bicubic",
@@ -222,4 +258,6 @@ class KohyaHRFixSettings:
         label="Upscale method",
         choices=RESIZE_METHODS,
         used_when=_HRFIX_ON,
+        since="2025 fork",
+        used_in="render/requests.py",
     )

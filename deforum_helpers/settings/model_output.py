@@ -29,6 +29,7 @@ class OutputSettings:
         "Saves only the images: no video, GIF, upscaling or interpolation.",
         tab="Output",
         label="Skip video creation",
+        used_in="output/",
     )
     fps: float = setting(
         15,
@@ -39,6 +40,7 @@ class OutputSettings:
         bounds=(1, 240),
         step=1,
         unit="frames/s",
+        used_in="output/",
     )
     make_gif: bool = setting(
         False,
@@ -46,6 +48,7 @@ class OutputSettings:
         tab="Output",
         label="Make GIF",
         used_when=_VIDEO,
+        used_in="output/",
     )
     delete_imgs: bool = setting(
         False,
@@ -53,6 +56,7 @@ class OutputSettings:
         tab="Output",
         label="Delete images",
         used_when=_VIDEO,
+        used_in="pipeline/postproduction.py",
     )
     delete_input_frames: bool = setting(
         False,
@@ -60,6 +64,7 @@ class OutputSettings:
         tab="Output",
         label="Delete all input frames",
         used_when=READS_VIDEOS | USES_CONTROLNET,
+        used_in="pipeline/job.py",
     )
     image_path: str = path(
         "Pattern of numbered images, such as frame_%09d.png, for the tool that makes a video of them. Belongs to "
@@ -76,12 +81,14 @@ class OutputSettings:
         label="Add soundtrack",
         choices=SOUNDTRACKS,
         used_when=_VIDEO,
+        used_in="pipeline/input_files.py",
     )
     soundtrack_path: str = path(
         "Audio file. The video ends with the shorter of the two.",
         tab="Output",
         label="Soundtrack path",
         used_when=one_of("add_soundtrack", "File"),
+        used_in="pipeline/input_files.py",
     )
     r_upscale_video: bool = setting(
         False,
@@ -89,6 +96,7 @@ class OutputSettings:
         tab="Output",
         label="Upscale",
         used_when=_VIDEO,
+        used_in="pipeline/extra_outputs.py",
     )
     r_upscale_factor: str = setting(
         "x2",
@@ -97,6 +105,7 @@ class OutputSettings:
         label="Upscale factor",
         choices=UPSCALE_FACTORS,
         used_when=_UPSCALED,
+        used_in="pipeline/extra_outputs.py",
     )
     r_upscale_model: str = setting(
         "realesr-animevideov3",
@@ -105,6 +114,7 @@ class OutputSettings:
         label="Upscale model",
         choices=UPSCALE_MODELS,
         used_when=_UPSCALED,
+        used_in="pipeline/postproduction.py",
     )
     r_upscale_keep_imgs: bool = setting(
         True,
@@ -112,6 +122,7 @@ class OutputSettings:
         tab="Output",
         label="Keep images",
         used_when=_UPSCALED,
+        used_in="pipeline/",
     )
     store_frames_in_ram: bool = setting(
         False,
@@ -119,6 +130,7 @@ class OutputSettings:
         "saves them first; after a crash it continues where they were last saved.",
         tab="Output",
         label="Store frames in RAM",
+        used_in="output/",
     )
     frame_interpolation_engine: str = setting(
         "None",
@@ -128,6 +140,7 @@ class OutputSettings:
         label="Engine",
         choices=INTERPOLATION_ENGINES,
         used_when=_VIDEO,
+        used_in="pipeline/postproduction.py",
     )
     frame_interpolation_x_amount: int = setting(
         2,
@@ -138,6 +151,7 @@ class OutputSettings:
         step=1,
         unit="x",
         used_when=_INTERPOLATED,
+        used_in="pipeline/postproduction.py",
     )
     frame_interpolation_slow_mo_enabled: bool = setting(
         False,
@@ -145,6 +159,7 @@ class OutputSettings:
         tab=_INTERPOLATION,
         label="Slow-Mo",
         used_when=_INTERPOLATED,
+        used_in="pipeline/extra_outputs.py",
     )
     frame_interpolation_slow_mo_amount: int = setting(
         2,
@@ -155,6 +170,7 @@ class OutputSettings:
         step=1,
         unit="x",
         used_when=is_on("frame_interpolation_slow_mo_enabled"),
+        used_in="pipeline/extra_outputs.py",
     )
     frame_interpolation_keep_imgs: bool = setting(
         False,
@@ -162,6 +178,7 @@ class OutputSettings:
         tab=_INTERPOLATION,
         label="Keep images",
         used_when=_INTERPOLATED,
+        used_in="pipeline/postproduction.py",
     )
     frame_interpolation_use_upscaled: bool = setting(
         False,
@@ -169,4 +186,5 @@ class OutputSettings:
         tab=_INTERPOLATION,
         label="Use upscaled frames",
         used_when=_INTERPOLATED & _UPSCALED,
+        used_in="pipeline/extra_outputs.py",
     )

@@ -30,18 +30,21 @@ class PromptSettings:
         '"a lake", "max_f/2": "a lake in winter --neg people"}.',
         tab="Prompts",
         label="Prompts",
+        used_in="render/plan.py",
     )
     animation_prompts_positive: str = setting(
         "",
         "Text added in front of every prompt.",
         tab="Prompts",
         label="Prompts positive",
+        used_in="render/plan.py",
     )
     animation_prompts_negative: str = setting(
         "",
         "Text added to every negative prompt. It needs no --neg.",
         tab="Prompts",
         label="Prompts negative",
+        used_in="render/plan.py",
     )
     prompt_interpolation: str = setting(
         "hold",
@@ -51,6 +54,8 @@ class PromptSettings:
         tab="Prompts",
         label="Between prompts",
         choices=("hold", "weights", "embedding"),
+        since="here",
+        used_in="settings/modes.py",
     )
     prompt_transition: str = setting(
         "none",
@@ -61,6 +66,8 @@ class PromptSettings:
         label="Prompt transition",
         choices=PROMPT_TRANSITIONS,
         used_when=MOVED & one_of("prompt_interpolation", "hold"),
+        since="here",
+        used_in="render/transitions.py",
     )
     prompt_transition_frames: int = setting(
         12,
@@ -71,6 +78,8 @@ class PromptSettings:
         step=1,
         unit="frames",
         used_when=one_of("prompt_transition", "dissolve", "morph"),
+        since="here",
+        used_in="render/transitions.py",
     )
     positive_prompts: str = record("", "The positive additions used in the run; written, never read.")
     negative_prompts: str = record("", "The negative additions used in the run; written, never read.")
@@ -100,6 +109,7 @@ class TabOnly:
         tab="Run > Batch Mode",
         label="Enable batch mode",
         saved=False,
+        used_in="ui/tab.py",
     )
     custom_settings_file: tuple[str, ...] | None = record(
         None,
@@ -108,4 +118,5 @@ class TabOnly:
         label="Settings files",
         saved=False,
         used_when=is_on("override_settings_with_file"),
+        used_in="ui/tab.py",
     )

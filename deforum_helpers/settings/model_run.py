@@ -43,6 +43,7 @@ class RunSettings:
         bounds=(64, 4096),
         step=8,
         unit="px",
+        used_in="render/requests.py",
     )
     H: int = setting(
         512,
@@ -52,24 +53,28 @@ class RunSettings:
         bounds=(64, 4096),
         step=8,
         unit="px",
+        used_in="render/requests.py",
     )
     show_info_on_ui: bool = setting(
         True,
         "Shows help below each control. Does not affect the video.",
         tab="Deforum",
         label="Show more info",
+        used_in="ui/tab.py",
     )
     tiling: bool = setting(
         False,
         "Generates images whose opposite edges fit together like tiles.",
         tab="Run",
         label="Tiling",
+        used_in="render/requests.py",
     )
     restore_faces: bool = setting(
         False,
         "Lets the WebUI restore the faces in every key frame.",
         tab="Run",
         label="Restore faces",
+        used_in="render/requests.py",
     )
     seed_resize_from_w: int = setting(
         0,
@@ -80,6 +85,7 @@ class RunSettings:
         bounds=(-1, 4096),
         step=64,
         unit="px",
+        used_in="render/requests.py",
     )
     seed_resize_from_h: int = setting(
         0,
@@ -89,6 +95,7 @@ class RunSettings:
         bounds=(-1, 4096),
         step=64,
         unit="px",
+        used_in="render/requests.py",
     )
     seed: int = setting(
         -1,
@@ -98,6 +105,7 @@ class RunSettings:
         label="Seed",
         bounds=(-1, MAX_SEED),
         step=1,
+        used_in="pipeline/prepare.py",
     )
     sampler: str = setting(
         "Euler a",
@@ -107,6 +115,7 @@ class RunSettings:
         label="Sampler",
         choices=SAMPLERS,
         used_when=~is_on("enable_sampler_scheduling"),
+        used_in="render/requests.py",
     )
     scheduler: str = setting(
         "Automatic",
@@ -115,6 +124,8 @@ class RunSettings:
         label="Schedule type",
         choices=SCHEDULERS,
         used_when=~is_on("enable_scheduler_scheduling"),
+        since="2025 fork",
+        used_in="render/requests.py",
     )
     steps: int = setting(
         25,
@@ -126,6 +137,7 @@ class RunSettings:
         step=1,
         unit="steps",
         used_when=~is_on("enable_steps_scheduling"),
+        used_in="render/requests.py",
     )
     batch_name: str = setting(
         "Deforum_{timestring}",
@@ -134,6 +146,7 @@ class RunSettings:
         "folder.",
         tab="Run",
         label="Batch name",
+        used_in="output/paths.py",
     )
     seed_behavior: str = setting(
         "iter",
@@ -144,6 +157,7 @@ class RunSettings:
         label="Seed behavior",
         choices=SEED_BEHAVIORS,
         used_when=~GUIDED,
+        used_in="render/key_frames.py",
     )
     seed_iter_N: int = setting(
         1,
@@ -154,6 +168,7 @@ class RunSettings:
         step=1,
         unit="frames",
         used_when=one_of("seed_behavior", "iter"),
+        used_in="render/key_frames.py",
     )
     use_init: bool = setting(
         False,
@@ -161,6 +176,7 @@ class RunSettings:
         tab=_IMAGE,
         label="Use init",
         used_when=~STARTS_FROM_VIDEO | INIT_MASKED,
+        used_in="render/key_frames.py",
     )
     strength: float = setting(
         0.8,
@@ -172,6 +188,7 @@ class RunSettings:
         clamped=True,
         step=0.01,
         used_when=STARTS_FROM_IMAGE | is_off("strength_0_no_init"),
+        used_in="render/key_frames.py",
     )
     strength_0_no_init: bool = setting(
         True,
@@ -180,6 +197,7 @@ class RunSettings:
         tab=_IMAGE,
         label="Strength 0 no init",
         used_when=STARTS_FROM_NOTHING & OWN_COLORS & is_on("legacy_colormatch"),
+        used_in="render/key_frames.py",
     )
     init_image: str = path(
         "The init image: a file, an address, or a data: URL that contains the image. It is scaled to width and "
@@ -187,6 +205,7 @@ class RunSettings:
         tab=_IMAGE,
         label="Init image URL",
         used_when=READS_INIT_IMAGE & ~is_set("init_image_box"),
+        used_in="pipeline/sources.py",
     )
     init_image_box: str = path(
         "The image dropped into the tab, as a file or data: URL. It takes precedence over init_image and is not "
@@ -195,6 +214,7 @@ class RunSettings:
         label="Init image box",
         saved=False,
         used_when=READS_INIT_IMAGE,
+        used_in="pipeline/sources.py",
     )
     use_mask: bool = setting(
         False,
@@ -202,6 +222,7 @@ class RunSettings:
         tab=_MASK,
         label="Use mask",
         used_when=~is_on("use_mask_video"),
+        used_in="render/masks.py",
     )
     use_alpha_as_mask: bool = setting(
         False,
@@ -209,6 +230,7 @@ class RunSettings:
         tab=_MASK,
         label="Use alpha as mask",
         used_when=is_on("use_init") & INIT_MASKED,
+        used_in="settings/situations.py",
     )
     mask_file: str = path(
         "Mask image: white is repainted, black is kept. It is scaled to width and height and converted to "
@@ -216,6 +238,7 @@ class RunSettings:
         tab=_MASK,
         label="Mask file",
         used_when=READS_MASK_FILE,
+        used_in="pipeline/sources.py",
     )
     invert_mask: bool = setting(
         False,
@@ -223,6 +246,7 @@ class RunSettings:
         tab=_MASK,
         label="Invert mask",
         used_when=MASKED | is_on("use_noise_mask"),
+        used_in="render/context.py",
     )
     mask_contrast_adjust: float = setting(
         1.0,
@@ -233,6 +257,7 @@ class RunSettings:
         step=0.01,
         unit="factor",
         used_when=READS_MASKS,
+        used_in="pipeline/sources.py",
     )
     mask_brightness_adjust: float = setting(
         1.0,
@@ -243,6 +268,7 @@ class RunSettings:
         step=0.01,
         unit="factor",
         used_when=READS_MASKS,
+        used_in="pipeline/sources.py",
     )
     overlay_mask: bool = setting(
         True,
@@ -250,6 +276,7 @@ class RunSettings:
         tab=_MASK,
         label="Overlay mask",
         used_when=HAS_ORIGINAL,
+        used_in="settings/situations.py",
     )
     mask_overlay_blur: int = setting(
         4,
@@ -260,6 +287,7 @@ class RunSettings:
         step=1,
         unit="px",
         used_when=INPAINTED,
+        used_in="render/stages.py",
     )
     fill: str = setting(
         "original",
@@ -269,6 +297,7 @@ class RunSettings:
         label="Mask fill",
         choices=MASK_FILLS,
         used_when=INPAINTED,
+        used_in="render/requests.py",
     )
     full_res_mask: bool = setting(
         True,
@@ -276,6 +305,7 @@ class RunSettings:
         tab=_MASK,
         label="Full res mask",
         used_when=INPAINTED,
+        used_in="render/context.py",
     )
     full_res_mask_padding: int = setting(
         4,
@@ -286,6 +316,7 @@ class RunSettings:
         step=1,
         unit="px",
         used_when=is_on("full_res_mask"),
+        used_in="render/context.py",
     )
     reroll_blank_frames: str = setting(
         "ignore",
@@ -294,6 +325,7 @@ class RunSettings:
         tab="Keyframes > Coherence",
         label="Reroll blank frames",
         choices=REROLL_CHOICES,
+        used_in="render/key_frames.py",
     )
     reroll_patience: float = setting(
         10,
@@ -305,10 +337,12 @@ class RunSettings:
         step=1,
         unit="attempts",
         used_when=one_of("reroll_blank_frames", "reroll"),
+        used_in="render/key_frames.py",
     )
     motion_preview_mode: bool = setting(
         False,
         "Shows the camera moves on a test image, without a model.",
         tab="Run",
         label="Motion preview mode (dry run)",
+        used_in="pipeline/job.py",
     )

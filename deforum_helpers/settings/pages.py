@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from deforum_helpers.settings.compatibility import FACTS, GENERAL, since
+from deforum_helpers.settings.compatibility import FACTS, GENERAL
 from deforum_helpers.settings.fields import FieldInfo
 from deforum_helpers.settings.legacy import REMOVED, RENAMED, VALUES
 from deforum_helpers.settings.messages import shown
@@ -120,7 +120,7 @@ def _code(default: object) -> str:
 COMPATIBILITY_INTRODUCTION = """\
 # Compatibility with classic Deforum
 
-`python -m deforum_helpers.settings` generates this page; edit the table in
+`python -m deforum_helpers.settings` generates this page; edit the declarations of the settings and the table in
 `deforum_helpers/settings/compatibility.py`, not the page.
 
 A settings file that worked in classic Deforum gives the same motion, seeds, prompts, strengths and order of operations.
@@ -182,8 +182,8 @@ def compatibility_page() -> str:
 def _fact_row(info: FieldInfo) -> str:
     fact = FACTS[info.name]
     told = fact.differs if not fact.no_effect else f"No effect. {fact.no_effect}"
-    used = f"`{fact.used_in}`" if fact.used_in else ""
-    cells = (f"`{unit_name(info.name)}`", used, since(info.name), told.replace("|", "\\|"))
+    used = f"`{info.used_in}`" if info.used_in else ""
+    cells = (f"`{unit_name(info.name)}`", used, info.since, told.replace("|", "\\|"))
     return f"| {' | '.join(cells)} |"
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from deforum_helpers.samplers import SAMPLERS as _OUR_SAMPLERS
+
 # Order matters: old files store the sampler as a position in this list.
 CLASSIC_SAMPLERS = (
     "Euler a",
@@ -38,17 +40,7 @@ CLASSIC_SAMPLERS = (
     "UniPC",
     "Restart",
 )
-SAMPLERS = (
-    *CLASSIC_SAMPLERS,
-    "DPM++ 2M SDE",
-    "HeunPP2",
-    "IPNDM",
-    "IPNDM_V",
-    "DEIS",
-    "DDIM CFG++",
-    "LCM",
-    "DDPM",
-)
+SAMPLERS = tuple(dict.fromkeys((*CLASSIC_SAMPLERS, *_OUR_SAMPLERS)))
 
 # Label -> the internal name of WebUI hosts.
 SCHEDULER_NAMES: Mapping[str, str] = {
@@ -79,15 +71,6 @@ SEED_BEHAVIORS = ("iter", "fixed", "random", "ladder", "alternate", "schedule")
 REROLL_CHOICES = ("reroll", "interrupt", "ignore")
 COLOR_COHERENCE = ("None", "HSV", "LAB", "RGB", "Video Input", "Image")
 NOISE_TYPES = ("uniform", "perlin")
-# Settings that neither classic Deforum nor its fork has. Runs that can be resumed may be older than these, so at their
-# defaults they must not change the digest of a run.
-YOUNGER_SETTINGS = (
-    *("noise_source", "new_noise_schedule", "autoencoder_correction", "stability_schedule"),
-    *("cadence_blend", "prompt_transition", "prompt_transition_frames", "seamless_loop", "end_image_path"),
-    *("ending_frames", "reverse_generation"),
-    *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
-    "scene_memory_strength_schedule",
-)
 NOISE_SOURCES = ("new", "inverted")
 CADENCE_BLENDS = ("classic", "sharp")
 PROMPT_TRANSITIONS = ("none", "cut", "dissolve", "morph")

@@ -14,47 +14,23 @@ class TabComponents:
     """Gradio components by purpose.
 
     Args:
-        fields: one per setting, in the order of `controls.NAMES`.
+        fields: setting -> its control, in the order of `controls.NAMES`.
         resets: setting -> its reset button.
-        tools: of the tab Output.
-        tool_runs: panel of the tools' jobs.
         options: one per option, in the order of `host_options.option_rows`; empty in a WebUI.
+        tools: of the tab Output.
+        named: the buttons, by the names in `buttons.BUTTONS`, and the components that they read and set.
     """
 
-    fields: tuple[Any, ...]
+    fields: Mapping[str, Any]
     resets: Mapping[str, Any]
     options: tuple[Any, ...]
     tools: tuple[ToolComponents, ...]
-    tool_runs: Any
-    batch: Any
-    batch_files: Any
-    models_refresh: Any
-    runs: Any
-    runs_refresh: Any
-    runs_use: Any
-    run: Any
-    generate: Any
-    preview: Any
-    pause: Any
-    cancel: Any
-    check: Any
-    message: Any
-    verdict: Any
-    plot_names: Any
-    plots: Any
-    jobs: Any
-    drop: Any
-    file_name: Any
-    save: Any
-    load: Any
-    load_video: Any
-    reset: Any
-    report: Any
-    sent: Any
-    tick: Any
-    act: Any
-    fill: Any
-    look: Any
-    draw: Any
-    set_options: Any = None
-    options_report: Any = None
+    named: Mapping[str, Any]
+
+    def of(self, name: str) -> tuple[Any, ...]:
+        """Return the components that a `buttons.Call` means by `name`."""
+        if name == "fields":
+            return tuple(self.fields.values())
+        if name == "options":
+            return self.options
+        return (self.named[name] if name in self.named else self.fields[name],)

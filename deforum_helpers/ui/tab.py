@@ -13,6 +13,7 @@ from deforum_helpers.pipeline.last_settings import load_last_settings
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat, controlnet
 from deforum_helpers.ui.answers import Answers
+from deforum_helpers.ui.buttons import BUTTONS, Place
 from deforum_helpers.ui.controls import NAMES, control, host_choices, start_values
 from deforum_helpers.ui.events import connect
 from deforum_helpers.ui.formatting import escape, model_html
@@ -59,7 +60,7 @@ class _Builder:
         self._resets: dict[str, Any] = {}
         self._options_held: tuple[Any, ...] = ()
         self._tools: list[ToolComponents] = []
-        self._others: dict[str, Any] = {}
+        self._named: dict[str, Any] = {}
 
     def build(self) -> TabComponents:
         tabs = sections()
@@ -77,11 +78,11 @@ class _Builder:
                 self._right()
         self._silent()
         return TabComponents(
-            fields=tuple(self._fields[name] for name in NAMES),
+            fields={name: self._fields[name] for name in NAMES},
             resets=self._resets,
             tools=tuple(self._tools),
             options=self._options_held,
-            **self._others,
+            named=self._named,
         )
 
     def _help(self) -> None:
@@ -109,7 +110,7 @@ class _Builder:
                             self._idle(f"{section.title} > {one.title}")
                             self._section(one)
         if section.title == "Output":
-            self._others["tool_runs"] = compat.html("", "deforum_tools")
+            self._named["tool_runs"] = compat.html("", "deforum_tools")
 
     def _idle(self, place: str) -> None:
         """Make the note that a section shows while all of its controls are hidden."""
@@ -151,17 +152,24 @@ class _Builder:
         choices = host_choices(name, facts) or FIELDS[name].choices
         self._fields[name] = compat.field(made, self._values[name], choices, self._uploads)
 
+    def _buttons(self, place: Place, **looks: Any) -> None:
+        """Make the buttons of a place, with further arguments of gradio's buttons."""
+        for button in BUTTONS:
+            if button.place == place:
+                variant = "primary" if button.primary else "secondary"
+                self._named[button.name] = gr.Button(
+                    button.label, variant=variant, elem_id=f"deforum_{button.name}", **looks
+                )
+
     def _controlnet(self) -> None:
         missing = controlnet.available(self._service.facts).missing
         if missing:
             note = f'<p class="deforum-missing" role="note">{escape(missing)}</p>'
             compat.html(note, "deforum_controlnet_note")
-        self._others["models_refresh"] = gr.Button(
-            "Refresh models", size="sm", elem_id="deforum_models_refresh", elem_classes=["deforum-reset"]
-        )
+        self._buttons("controlnet", size="sm", elem_classes=["deforum-reset"])
 
     def _batch(self) -> None:
-        make = self._others
+        make = self._named
         make["batch"] = gr.Checkbox(
             value=False,
             label=FIELDS["override_settings_with_file"].label,
@@ -173,7 +181,7 @@ class _Builder:
         )
 
     def _resume(self) -> None:
-        make = self._others
+        make = self._named
         with gr.Row(elem_classes=["deforum-row"]):
             make["runs"] = gr.Dropdown(
                 choices=[],
@@ -182,24 +190,13 @@ class _Builder:
                 elem_id="deforum_runs",
                 allow_custom_value=True,
             )
-            make["runs_refresh"] = gr.Button(
-                "Refresh", size="sm", min_width=80, elem_id="deforum_runs_refresh"
-            )
-            make["runs_use"] = gr.Button(
-                "Resume this run", size="sm", min_width=80, elem_id="deforum_run_use"
-            )
+            self._buttons("resume", size="sm", min_width=80)
 
     def _right(self) -> None:
-        make = self._others
+        make = self._named
         make["run"] = compat.html("", "deforum_run")
         with gr.Row(elem_id="deforum_buttons"):
-            make["generate"] = gr.Button(
-                "Generate", variant="primary", elem_id="deforum_generate", min_width=100
-            )
-            make["pause"] = gr.Button("Pause/Resume", elem_id="deforum_pause", min_width=100)
-            make["cancel"] = gr.Button("Cancel", elem_id="deforum_cancel", min_width=100)
-            make["check"] = gr.Button("Check", elem_id="deforum_check", min_width=100)
-            make["preview"] = gr.Button("Motion preview", elem_id="deforum_preview", min_width=100)
+            self._buttons("run", min_width=100)
         make["message"] = compat.html("", "deforum_message")
         make["verdict"] = compat.html("", "deforum_verdict")
         with gr.Accordion("Presets", open=True, elem_id="deforum_presets"):
@@ -218,17 +215,17 @@ class _Builder:
         schedules = [
             (f"{info.label} ({name})", name) for name, info in FIELDS.items() if info.kind == "schedule"
         ]
-        self._others["plot_names"] = gr.Dropdown(
+        self._named["plot_names"] = gr.Dropdown(
             choices=compat.named(schedules),
             value=[],
             multiselect=True,
             label="Schedules to plot (empty: all that change)",
             elem_id="deforum_plot_names",
         )
-        self._others["plots"] = compat.html("", "deforum_plot")
+        self._named["plots"] = compat.html("", "deforum_plot")
 
     def _settings(self) -> None:
-        make = self._others
+        make = self._named
         make["drop"] = compat.files("Settings file, frame or video", "deforum_drop", self._uploads)
         make["file_name"] = gr.Textbox(
             value="deforum_settings.txt",
@@ -237,10 +234,7 @@ class _Builder:
             elem_id="deforum_file_name",
         )
         with gr.Row(elem_id="deforum_file_buttons"):
-            make["save"] = gr.Button("Save Settings", size="sm", elem_id="deforum_save", min_width=100)
-            make["load"] = gr.Button("Load All Settings", size="sm", elem_id="deforum_load", min_width=100)
-            make["load_video"] = gr.Button("Load Video Settings", size="sm", min_width=100)
-            make["reset"] = gr.Button("Reset", size="sm", elem_id="deforum_reset", min_width=100)
+            self._buttons("files", size="sm", min_width=100)
         make["report"] = compat.html("", "deforum_report")
 
     def _options(self) -> None:
@@ -248,15 +242,14 @@ class _Builder:
         self._options_held = tuple(compat.option(row, getattr(options, row.name)) for row in option_rows())
         facts = fixed_facts(options, self._service.facts.output_root)
         compat.html("".join(f"<p>{escape(fact)}</p>" for fact in facts), "deforum_option_facts")
-        self._others["set_options"] = gr.Button("Apply options", size="sm", elem_id="deforum_set_options")
-        self._others["options_report"] = compat.html("", "deforum_options_report")
+        self._buttons("options", size="sm")
+        self._named["options_report"] = compat.html("", "deforum_options_report")
 
     def _silent(self) -> None:
         """Make the hidden components that the page's script clicks and fills."""
         with gr.Row(elem_classes=["deforum-silent"]):
-            self._others["sent"] = gr.Textbox(value="", label="command", elem_id="deforum_sent")
-            for name in ("tick", "act", "fill", "look", "draw"):
-                self._others[name] = gr.Button(name, elem_id=f"deforum_{name}")
+            self._named["sent"] = gr.Textbox(value="", label="command", elem_id="deforum_sent")
+            self._buttons("hidden")
 
 
 def _places_html(tabs: Sequence[Section]) -> str:

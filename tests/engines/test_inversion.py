@@ -20,9 +20,9 @@ from deforum_helpers.engines.diffusion.autoencoder import KEPT_SHARE, Autoencode
 from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.engines.diffusion.noise import LEAST_LEVELS, blended_noise, inverted_noise, rising_levels
-from deforum_helpers.engines.diffusion.samplers import SAMPLERS
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
+from deforum_helpers.samplers import SAMPLERS
 
 RequestMaker = Callable[..., GenerateRequest]
 TinyMaker = Callable[[str], Path]

@@ -20,10 +20,10 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.engines.diffusion.families import _noise_model_of_betas, _noise_model_of_flow
 from deforum_helpers.engines.diffusion.inpainting import KeptArea
-from deforum_helpers.engines.diffusion.samplers import SAMPLERS, sample_dpm_adaptive, sample_restart
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
 from deforum_helpers.engines.names import SCHEDULERS
+from deforum_helpers.samplers import SAMPLERS, sample_dpm_adaptive, sample_restart
 
 RequestMaker = Callable[..., GenerateRequest]
 EPSILON = _noise_model_of_betas({}, "sd1")

@@ -1,9 +1,15 @@
-"""For every setting a value that is not its default, and the others that make it matter."""
+"""For every setting a value other than its default, and the settings with which it acts.
+
+Both follow from the declaration (`declared_case`) where it suffices; `CASES` has the others.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +17,33 @@ import cv2
 import numpy as np
 from clips import clip
 
+from deforum_helpers.settings import FIELDS, FieldInfo, defaults
+from deforum_helpers.settings.acting import acts
+from deforum_helpers.settings.compatibility import FACTS
 from deforum_helpers.settings.model_controlnet import UNITS
 
 Changes = dict[str, Any]
+# The settings of every video, unless a case changes them.
+BASE: Changes = {
+    "W": 64,
+    "H": 64,
+    "max_frames": 4,
+    "seed": 1,
+    "steps": 4,
+    "diffusion_cadence": 1,
+    "depth_algorithm": "Plane",
+    "legacy_colormatch": False,
+    "zoom": "0:(1.02)",
+    "angle": "0:(2)",
+    "batch_name": "film",
+    "prompts": {"0": "a lighthouse", "2": "a harbour --neg fog"},
+    "skip_video_creation": True,
+}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A film with `others`, and the same film with `value` as well; `again`: both where one was made before."""
+    """A video with `others`, and the same video with `value` too; `again`: both are made a second time."""
 
     value: Any
     others: Changes = field(default_factory=dict)
@@ -51,7 +76,6 @@ def manifest(output_fps: float = 12, **fields: float) -> str:
     return json.dumps({"options": {"output_fps": output_fps, "cadence": 2}, "rendered_frames": frames})
 
 
-CHANGED_PROMPT: Changes = {"prompts": {"0": "a lake", "2": "a forest"}}
 DEEP: Changes = {"animation_mode": "3D", "translation_x": "0:(9)", "translation_z": "0:(12)"}
 REMEMBERED: Changes = DEEP | {
     "depth_warp": "exact",
@@ -97,22 +121,9 @@ FREEU: Changes = {"freeu_enabled": True}
 HRFIX: Changes = {"kohya_hrfix_enabled": True}
 
 CASES: dict[str, Case] = {
-    "W": Case(72),
-    "H": Case(72),
-    "tiling": Case(True),
-    "restore_faces": Case(True),
-    "seed_resize_from_w": Case(128, {"seed_resize_from_h": 128}),
-    "seed_resize_from_h": Case(128, {"seed_resize_from_w": 128}),
-    "seed": Case(2),
-    "sampler": Case("Euler"),
-    "scheduler": Case("Karras"),
-    "steps": Case(9),
     "batch_name": Case("elsewhere"),
-    "seed_behavior": Case("fixed"),
-    "seed_iter_N": Case(2),
     "use_init": Case(True, {"init_image": "<a.png>"}),
     "strength": Case(0.3, FROM_IMAGE),
-    "strength_0_no_init": Case(False, {"legacy_colormatch": True}),
     "init_image": Case("<b.png>", FROM_IMAGE),
     "init_image_box": Case("<b.png>", FROM_IMAGE),
     "use_mask": Case(True, MASKED | {"use_mask": False}),
@@ -128,112 +139,44 @@ CASES: dict[str, Case] = {
     "full_res_mask_padding": Case(20, MASKED | {"full_res_mask": True}),
     "reroll_blank_frames": Case("reroll", BLACK | {"reroll_blank_frames": "ignore"}),
     "reroll_patience": Case(1, BLACK),
-    "motion_preview_mode": Case(True),
     "prompts": Case({"0": "a ship"}),
     "animation_prompts_positive": Case("oil on canvas"),
     "animation_prompts_negative": Case("fog"),
-    "prompt_interpolation": Case("weights"),
-    "animation_mode": Case("3D"),
-    "max_frames": Case(5),
-    "border": Case("wrap", {"translation_x": "0:(9)"}),
-    "angle": Case("0:(5)"),
-    "zoom": Case("0:(1.2)"),
-    "translation_x": Case("0:(5)"),
-    "translation_y": Case("0:(5)"),
-    "translation_z": Case("0:(40)", DEEP),
-    "transform_center_x": Case("0:(1)"),
-    "transform_center_y": Case("0:(1)"),
-    "rotation_3d_x": Case("0:(5)", DEEP),
-    "rotation_3d_y": Case("0:(5)", DEEP),
-    "rotation_3d_z": Case("0:(5)", DEEP),
-    "shake_name": Case("INVESTIGATION", DEEP),
-    "shake_intensity": Case(2, DEEP | {"shake_name": "INVESTIGATION"}),
-    "shake_speed": Case(2, DEEP | {"shake_name": "INVESTIGATION"}),
     "enable_perspective_flip": Case(True, FLIPPED | {"enable_perspective_flip": False}),
-    "perspective_flip_theta": Case("0:(15)", FLIPPED),
-    "perspective_flip_phi": Case("0:(15)", FLIPPED),
-    "perspective_flip_gamma": Case("0:(15)", FLIPPED),
     "perspective_flip_fv": Case("0:(90)", FLIPPED | {"perspective_flip_phi": "0:(15)"}),
-    "noise_schedule": Case("0:(0.2)"),
-    "strength_schedule": Case("0:(0.3)"),
-    "keyframe_strength_schedule": Case("0:(0.1)", DISTRIBUTED),
-    "contrast_schedule": Case("0:(1.3)"),
-    "cfg_scale_schedule": Case("0:(3)"),
-    "distilled_cfg_scale_schedule": Case("0:(2)"),
-    "enable_steps_scheduling": Case(True),
-    "steps_schedule": Case("0:(9)", {"enable_steps_scheduling": True}),
-    "fov_schedule": Case("0:(40)", DEEP),
-    "aspect_ratio_schedule": Case("0:(2)", DEEP),
     "aspect_ratio_use_old_formula": Case(True, DEEP | {"H": 96}),
-    "seed_schedule": Case("0:(77)", {"seed_behavior": "schedule"}),
-    "pix2pix_img_cfg_scale_schedule": Case("0:(3)"),
-    "enable_subseed_scheduling": Case(True),
     "subseed_schedule": Case("0:(9)", {"enable_subseed_scheduling": True}),
     "subseed_strength_schedule": Case("0:(0.5)", {"enable_subseed_scheduling": True}),
     "enable_sampler_scheduling": Case(True, {"sampler_schedule": '0: ("Euler")'}),
     "sampler_schedule": Case('0: ("Euler")', {"enable_sampler_scheduling": True}),
-    "enable_scheduler_scheduling": Case(True),
     "scheduler_schedule": Case('0: ("Karras")', {"enable_scheduler_scheduling": True}),
     "use_noise_mask": Case(True, NOISE_MASKED | {"use_noise_mask": False}),
     "mask_schedule": Case('0: ("!{init_mask}")', MASKED),
     "noise_mask_schedule": Case('0: ("!{init_mask}")', NOISE_MASKED),
-    "enable_checkpoint_scheduling": Case(True, {"checkpoint_schedule": '0: ("b")'}),
     "checkpoint_schedule": Case(
         '0: ("b")', {"enable_checkpoint_scheduling": True, "checkpoint_schedule": '0: ("a")'}
     ),
-    "enable_clipskip_scheduling": Case(True),
-    "clipskip_schedule": Case("0:(3)", {"enable_clipskip_scheduling": True}),
-    "enable_noise_multiplier_scheduling": Case(False),
-    "noise_multiplier_schedule": Case("0:(1.2)"),
-    "noise_source": Case("inverted"),
-    "new_noise_schedule": Case("0:(0.5)", {"noise_source": "inverted"}),
-    "autoencoder_correction": Case(True),
-    "stability_schedule": Case("0:(1)"),
-    "prompt_transition": Case("cut", CHANGED_PROMPT),
-    "prompt_transition_frames": Case(2, CHANGED_PROMPT | {"prompt_transition": "dissolve"}),
-    "seamless_loop": Case(True),
     "end_image_path": Case("<end.png>"),
-    "reverse_generation": Case(True),
-    "ending_frames": Case(2, {"seamless_loop": True}),
-    "cadence_blend": Case("sharp", {"diffusion_cadence": 3, "max_frames": 7}),
-    "depth_warp": Case("exact", DEEP),
-    "scene_memory": Case(True, REMEMBERED | {"scene_memory": False}),
     "scene_memory_mb": Case(1, REMEMBERED | {"scene_memory_mb": 8, "W": 256, "H": 256}),
     "scene_memory_strength_schedule": Case("0:(1)", REMEMBERED),
     "revealed_strength_schedule": Case("0:(0.5)", DEEP | {"depth_warp": "exact", "translation_x": "0:(40)"}),
     "resume_from_timestring": Case(True),
     "resume_timestring": Case("20260101000000", {"resume_from_timestring": True}),
     "enable_ddim_eta_scheduling": Case(True, {"sampler": "DDIM", "ddim_eta_schedule": "0:(0.4)"}),
-    "ddim_eta_schedule": Case("0:(0.5)", {"sampler": "DDIM", "enable_ddim_eta_scheduling": True}),
     "enable_ancestral_eta_scheduling": Case(True, {"ancestral_eta_schedule": "0:(0.4)"}),
-    "ancestral_eta_schedule": Case("0:(0.5)", {"enable_ancestral_eta_scheduling": True}),
-    "amount_schedule": Case("0:(0.8)"),
-    "kernel_schedule": Case("0:(9)"),
-    "sigma_schedule": Case("0:(3)"),
-    "threshold_schedule": Case("0:(60)"),
-    "color_coherence": Case("None"),
     "color_coherence_image_path": Case(
         "<b.png>", {"color_coherence": "Image", "color_coherence_image_path": "<a.png>"}
     ),
     "color_coherence_video_every_N_frames": Case(3, HYBRID | {"color_coherence": "Video Input"}),
-    "color_force_grayscale": Case(True),
-    "legacy_colormatch": Case(True),
-    "keyframe_distribution": Case("Keyframes Only"),
     "diffusion_cadence": Case(3),
     "optical_flow_cadence": Case("DIS Medium", {"diffusion_cadence": 3, "max_frames": 7}),
     "cadence_flow_factor_schedule": Case("0:(0.3)", CADENCE_FLOW),
     "optical_flow_redo_generation": Case("DIS Medium"),
     "redo_flow_factor_schedule": Case("0:(0.3)", {"optical_flow_redo_generation": "DIS Medium"}),
-    "diffusion_redo": Case(1),
-    "noise_type": Case("uniform"),
     "perlin_octaves": Case(2),
-    "perlin_persistence": Case(0.9),
-    "use_depth_warping": Case(False, DEEP | {"depth_algorithm": "Built-in"}),
     "depth_algorithm": Case("Built-in", DEEP),
     "midas_weight": Case(0.7, DEEP | {"depth_algorithm": "Zoe+AdaBins (old)"}),
     "padding_mode": Case("zeros", DEEP),
-    "sampling_mode": Case("nearest", DEEP),
-    "save_depth_maps": Case(True),
     "video_init_path": Case("<other.mp4>", VIDEO),
     "extract_nth_frame": Case(2, VIDEO),
     "extract_from_frame": Case(2, VIDEO),
@@ -274,31 +217,14 @@ CASES: dict[str, Case] = {
     "blendFactorSlope": Case("0:(0.05)", GUIDED),
     "tweening_frames_schedule": Case("0:(3)", GUIDED),
     "color_correction_factor": Case("0:(0.9)", GUIDED),
-    "freeu_enabled": Case(True),
-    "freeu_b1": Case("0:(1.1)", FREEU),
-    "freeu_b2": Case("0:(1.1)", FREEU),
-    "freeu_s1": Case("0:(0.5)", FREEU),
-    "freeu_s2": Case("0:(0.5)", FREEU),
-    "kohya_hrfix_enabled": Case(True),
-    "kohya_hrfix_block_number": Case("0:(3)", HRFIX),
-    "kohya_hrfix_downscale_factor": Case("0:(3)", HRFIX),
-    "kohya_hrfix_start_percent": Case("0:(0.1)", HRFIX),
-    "kohya_hrfix_end_percent": Case("0:(0.5)", HRFIX),
-    "kohya_hrfix_downscale_after_skip": Case(False, HRFIX),
-    "kohya_hrfix_downscale_method": Case("bilinear", HRFIX),
-    "kohya_hrfix_upscale_method": Case("bilinear", HRFIX),
     "skip_video_creation": Case(True, WITH_VIDEO),
     "fps": Case(30, WITH_VIDEO),
-    "make_gif": Case(True, WITH_VIDEO),
-    "delete_imgs": Case(True, WITH_VIDEO),
     "delete_input_frames": Case(True, VIDEO),
     "add_soundtrack": Case("File", SOUND | {"add_soundtrack": "None"}),
     "soundtrack_path": Case("<other.mp4>", SOUND),
-    "r_upscale_video": Case(True, UPSCALED | {"r_upscale_video": False}),
     "r_upscale_factor": Case("x4", UPSCALED),
     "r_upscale_model": Case("realesr-animevideov3", UPSCALED),
     "r_upscale_keep_imgs": Case(False, UPSCALED),
-    "store_frames_in_ram": Case(True),
     "frame_interpolation_engine": Case("Flow", WITH_VIDEO),
     "frame_interpolation_x_amount": Case(3, INTERPOLATED),
     "frame_interpolation_slow_mo_enabled": Case(True, INTERPOLATED),
@@ -389,6 +315,60 @@ MORE_CASES: tuple[tuple[str, Case], ...] = (
     ),
 )
 
+
+def other_value(info: FieldInfo) -> Any:
+    """Return a value that the declaration of a setting allows, other than its value in `BASE` or its default."""
+    now = BASE.get(info.name, info.default)
+    if info.kind == "bool":
+        return not now
+    if info.kind == "enum":
+        return next(choice for choice in info.choices if choice != now)
+    if info.kind in ("int", "float"):
+        assert info.maximum is not None
+        step = info.step or 1
+        return now + step if now + step <= info.maximum else now - step
+    if info.kind == "schedule":
+        first = float(re.findall(r"-?[0-9.]+", now.partition(":")[2] or now)[0])
+        low = -1e9 if info.minimum is None else info.minimum
+        high = 1e9 if info.maximum is None else info.maximum
+        return f"0: ({next(value for value in (first + 1, first / 2, (low + high) / 2) if low <= value <= high):g})"
+    raise AssertionError(f"CASES needs a value of {info.name}.")
+
+
+def declared_case(name: str) -> Case:
+    """Return the case that follows from the declaration of `name`: another value, and what makes it act."""
+    value = other_value(FIELDS[name])
+    for others in _changes_of(_read_by(name)):
+        if acts(name, defaults() | BASE | others | {name: value}):
+            return Case(value, others)
+    raise AssertionError(f"CASES needs a row for {name}: no change of three settings makes it act.")
+
+
+def _read_by(name: str) -> list[str]:
+    """Return the settings that decide whether `name` acts, directly or by deciding about those."""
+    found: dict[str, None] = {}
+    ahead = sorted(FIELDS[name].used_when.reads())
+    while ahead:
+        read = ahead.pop(0)
+        if read not in found and read != name:
+            found[read] = None
+            ahead += sorted(FIELDS[read].used_when.reads())
+    return list(found)
+
+
+def _changes_of(names: list[str]) -> Iterator[Changes]:
+    """Yield changes of none, one, two or three of the settings `names`."""
+    values = {
+        name: info.choices or (other_value(info),)
+        for name in names
+        if (info := FIELDS[name]).kind in ("bool", "enum", "int", "float", "schedule")
+    }
+    for count in range(4):
+        for chosen in combinations(values, count):
+            for picked in product(*(values[name] for name in chosen)):
+                yield dict(zip(chosen, picked, strict=True))
+
+
 UNIT_CASES: dict[str, Case] = {
     "overwrite_frames": Case(False, again=True),
     "vid_path": Case("<b.png>"),
@@ -422,3 +402,10 @@ def unit_cases() -> dict[str, Case]:
         for number in range(1, UNITS + 1)
         for name, case in UNIT_CASES.items()
     }
+
+
+def all_cases() -> dict[str, Case]:
+    """Return the case of every setting that affects a video."""
+    given = CASES | unit_cases()
+    named = [name for name in FIELDS if name in given or not FACTS[name].no_effect]
+    return {name: given[name] if name in given else declared_case(name) for name in named}

@@ -9,7 +9,7 @@ import pytest
 
 import deforum_helpers
 from deforum_helpers.settings import FIELDS, defaults
-from deforum_helpers.settings.compatibility import FACTS, differences, since
+from deforum_helpers.settings.compatibility import FACTS, differences
 from deforum_helpers.settings.pages import compatibility_page
 
 PACKAGE = Path(deforum_helpers.__file__).parent
@@ -26,11 +26,11 @@ def names_it(text: str, name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_a_setting_is_used_where_the_table_says(name: str) -> None:
-    fact = FACTS[name]
-    assert fact.used_in or fact.no_effect
-    if fact.used_in:
-        place = PACKAGE / fact.used_in
+def test_a_setting_is_used_where_its_declaration_says(name: str) -> None:
+    used_in = FIELDS[name].used_in
+    assert used_in or FACTS[name].no_effect
+    if used_in:
+        place = PACKAGE / used_in
         texts = [
             path.read_text(encoding="utf-8") for path in (place.glob("*.py") if place.is_dir() else [place])
         ]
@@ -60,12 +60,13 @@ def test_sentences_are_sentences(name: str) -> None:
 
 
 def test_who_had_a_setting_first() -> None:
-    assert since("zoom") == since("cn_3_weight") == "classic"
-    assert since("shake_name") == since("freeu_b1") == since("kohya_hrfix_enabled") == "2025 fork"
-    assert [name for name in FIELDS if since(name) == "here"] == [
+    since = {name: info.since for name, info in FIELDS.items()}
+    assert since["zoom"] == since["cn_3_weight"] == "classic"
+    assert since["shake_name"] == since["freeu_b1"] == since["kohya_hrfix_enabled"] == "2025 fork"
+    assert [name for name in FIELDS if since[name] == "here"] == [
         name for name in FIELDS if name not in CLASSIC
     ]
-    assert sum(since(name) == "2025 fork" for name in FIELDS) == len(CLASSIC) - 262
+    assert sum(version == "2025 fork" for version in since.values()) == len(CLASSIC) - 262
 
 
 def test_the_page_tells_every_setting_once() -> None:

@@ -31,24 +31,9 @@ from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.settings import FIELDS, defaults
 from deforum_helpers.settings.acting import acts
 from deforum_helpers.settings.compatibility import FACTS
-from tests.settings.effects import CASES, MORE_CASES, Case, Changes, make_files, unit_cases
+from tests.settings.effects import BASE, MORE_CASES, Case, Changes, all_cases, make_files
 
-ALL_CASES = CASES | unit_cases()
-BASE: Changes = {
-    "W": 64,
-    "H": 64,
-    "max_frames": 4,
-    "seed": 1,
-    "steps": 4,
-    "diffusion_cadence": 1,
-    "depth_algorithm": "Plane",
-    "legacy_colormatch": False,
-    "zoom": "0:(1.02)",
-    "angle": "0:(2)",
-    "batch_name": "film",
-    "prompts": {"0": "a lighthouse", "2": "a harbour --neg fog"},
-    "skip_video_creation": True,
-}
+ALL_CASES = all_cases()
 Trace = tuple[Any, ...]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.pipeline.prepare import Prepared, prepare
 from deforum_helpers.settings import FIELDS, FieldInfo
-from tests.settings.effects import CASES, make_files, manifest, unit_cases
+from tests.settings.effects import all_cases, make_files, manifest
 
 MOST_FRAMES = 40
 FILES = ("a.png", "b.png", "clear.png", "half.png", "film.mp4", "masks.mp4")
@@ -98,7 +98,7 @@ def values_of(info: FieldInfo) -> st.SearchStrategy[Any]:
     }[info.kind]
 
 
-ALL_CASES = CASES | unit_cases()
+ALL_CASES = all_cases()
 SMALL = {"W": 64, "H": 64, "max_frames": 6, "depth_algorithm": "Plane"}
 
 

@@ -14,14 +14,8 @@ from deforum_helpers.settings.files import typed_settings
 from deforum_helpers.settings.tables import SUBTITLE_PARAMS
 
 # Settings that neither classic Deforum nor its fork has.
-OWN = {
-    *("prompt_interpolation", "prompt_transition", "prompt_transition_frames", "noise_source"),
-    *("new_noise_schedule", "autoencoder_correction", "stability_schedule", "cadence_blend"),
-    *("seamless_loop", "end_image_path", "ending_frames", "reverse_generation"),
-    *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
-    "scene_memory_strength_schedule",
-}
 CLASSIC = json.loads((Path(__file__).parent / "classic_names.json").read_text(encoding="utf-8"))
+OWN = {name for name, info in FIELDS.items() if info.since == "here"}
 KINDS = {
     "int": "int",
     "float": "float",

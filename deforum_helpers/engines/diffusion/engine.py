@@ -22,7 +22,6 @@ from deforum_helpers.engines.diffusion.inpainting import KeptArea, latent_mask, 
 from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
 from deforum_helpers.engines.diffusion.lora import apply_loras
 from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
-from deforum_helpers.engines.diffusion.samplers import SAMPLERS
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.vaes import load_vae
 from deforum_helpers.engines.names import split_sampler
@@ -33,6 +32,7 @@ from deforum_helpers.models.weights.checkpoints import (
     folders_beside,
     vae_files,
 )
+from deforum_helpers.samplers import SAMPLERS
 
 
 @contextmanager

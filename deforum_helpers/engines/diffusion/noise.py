@@ -7,7 +7,7 @@ import math
 import torch
 
 from deforum_helpers.engines.base import MaskContent
-from deforum_helpers.engines.diffusion.samplers import Model, slope_at
+from deforum_helpers.samplers import Model, slope_at
 
 
 def seeded_noise(

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from deforum_helpers.engines.diffusion.inpainting import KeptArea
-from deforum_helpers.engines.diffusion.samplers import SAMPLERS, Noise, Sampler
 from deforum_helpers.engines.diffusion.sigmas import (
     NoiseTable,
     at_training_steps,
@@ -20,6 +19,7 @@ from deforum_helpers.engines.diffusion.sigmas import (
     training_levels,
 )
 from deforum_helpers.engines.names import split_sampler, steps_run
+from deforum_helpers.samplers import SAMPLERS, Noise, Sampler
 
 # (network input, time, noise level) -> (guided output, unguided output).
 Network = Callable[[torch.Tensor, float, float], tuple[torch.Tensor, torch.Tensor]]
