@@ -60,6 +60,17 @@ NO_KEY_AT_ZERO = Message("no_key_at_zero", "no key frame is at 0; the value of k
 TEXT_AFTER_BRACKET = Message(
     "text_after_bracket", "the value continues after its closing bracket and is read as a whole"
 )
+UNKNOWN_EASING = Message("unknown_easing", _EXPECTED)
+EASING_ARGUMENTS = Message("easing_arguments", _EXPECTED)
+EASING_WITHOUT_START = Message(
+    "easing_without_start",
+    "no key frame is before key frame {frame}, so its easing {easing} has no effect",
+)
+EDIT_NOT_ONE_ENTRY = Message("edit_not_one_entry", "expected {allowed}, found {found}.")
+LAST_ENTRY = Message("last_entry", "{found} is the only key frame; expected {allowed}.")
+NOT_JSON_PROMPTS = Message(
+    "not_json_prompts", "expected prompts as a JSON object such as {allowed}: {found}."
+)
 CUT_NUMBER = Message("cut_number", "{text} is read as {number}")
 MORE_WARNINGS = Message("more_warnings", "{setting}: {count} more warnings of this kind.")
 

@@ -25,6 +25,7 @@ it changes. [default_settings.txt](../config/default_settings.txt) contains all 
   `0: (1 + 0.02*sin(t/10))` is evaluated at every frame. A plain number applies to all frames.
   Frames where an expression is not a real number, as `cos(t)**0.9` at some, are interpolated from their neighbors,
   and a warning names them. Strengths and other shares beyond their range are clamped, with a warning.
+  The last section of this page gives the grammar and the easings.
 - A **string schedule** gives names to frames, each until the next: `0: ("Euler a"), 60: ("DPM++ 2M")`.
 - Files of older versions and of other programs are read too. Warnings name what was read from another notation, and
   names that are not settings.
@@ -35,6 +36,32 @@ it changes. [default_settings.txt](../config/default_settings.txt) contains all 
 ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNITS}_weight`.
 """
 HEADER = "| setting | value | default | what it does |\n|---|---|---|---|"
+
+
+GRAMMAR = "How a schedule is written"
+GRAMMAR_TEXT = """\
+Entries are separated by commas; each is `key: (value)`, and for numbers an **easing** may follow, which says how the
+schedule runs *to* this key frame: `0: (1), 60: (1.05) ~ease_in_out, 90: (1) ~bezier(0.4, 0, 0.2, 1)`. An easing runs
+from the value at the previous key frame to the value at its own. Where one of them is an expression, its value at its
+own key frame counts; without an easing after it, an expression is evaluated up to the next key frame. With u, the
+passed share of the frames between both, the share of the way is:
+
+| easing | share of the way | exceeds both values |
+|---|---|---|
+| `~linear` | u; the default after a number | no |
+| `~hold` | 0 up to the key frame, then 1 | no |
+| `~ease_in` | u² | no |
+| `~ease_out` | 1 - (1 - u)² | no |
+| `~ease_in_out` | 2u² in the first half, 1 - 2(1 - u)² in the second | no |
+| `~cubic` | a curve through the neighboring key frames; its slope is that of the parabola through three | it can |
+| `~monotone` | as `~cubic`, but flat where the values turn back (harmonic mean of both slopes) | no |
+| `~bounce` | a ball that falls to the value and bounces three times: (11/4)²(u - a)² + b | no |
+| `~elastic` | 1 + 2^(-10u) sin(2π(u - 0.075)/0.3) | by 37 % |
+| `~bezier(x1, y1, x2, y2)` | as in CSS; x from 0 to 1, y from -100 to 100 | with y outside 0..1 |
+
+`~cubic` and `~monotone` are flat at the first and the last key frame. A `~` before an operand is still the operator of
+expressions: `0: (~(t > 5))`. String schedules hold every value and have no easings.
+"""
 
 
 def settings_page(order: Sequence[str] = ()) -> str:
@@ -49,10 +76,11 @@ def settings_page(order: Sequence[str] = ()) -> str:
         sections.setdefault(section_of(info), []).append(info)
     tabs = list(dict.fromkeys(title.split(" > ")[0] for title in sections))
     titles = sorted(sections, key=lambda title: tabs.index(title.split(" > ")[0]))
-    parts = [INTRODUCTION, _contents(titles)]
+    parts = [INTRODUCTION, _contents([*titles, GRAMMAR])]
     for title in titles:
         rows = "\n".join(_row(info) for info in sections[title])
         parts.append(f"## {title}\n\n{HEADER}\n{rows}\n")
+    parts.append(f"## {GRAMMAR}\n\n{GRAMMAR_TEXT}")
     return "\n".join(parts)
 
 
