@@ -40,6 +40,7 @@ VALUE_MISSING = Message("value_missing", "expected {allowed}, found nothing")
 NUMBER_FOR_NAME = Message("number_for_name", _EXPECTED)
 KEY_TOO_LONG = Message("key_too_long", _EXPECTED)
 KEY_OUT_OF_RANGE = Message("key_out_of_range", "{found}; expected {allowed}")
+BEATS_UNKNOWN = Message("beats_unknown", _EXPECTED)
 UNCLOSED_BRACKET = Message(
     "unclosed_bracket", "this bracket is never closed; it is closed at the end of its value"
 )

@@ -554,6 +554,8 @@ _ELSEWHERE: dict[str, Fact] = {
 GENERAL = (
     "Schedules may contain functions with several arguments, quotes, nested brackets, line breaks, and "
     "key frames in any order. If frame 0 is missing, the first value is used.",
+    "A key such as -10 counts from the end of the video; in classic it had no effect, or began a blend before "
+    "frame 0 in Interpolation, where 0-10 still does.",
     "`s` is the seed everywhere, and `t`, `max_f`, `fps`, `w`, `h`, `pi` and `e` are available in every "
     "formula.",
     "A faulty schedule of a feature that is off causes a warning, not an error.",
