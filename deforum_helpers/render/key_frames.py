@@ -41,6 +41,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Tone:
+    """Changes of light and color: exposure in stops, factor of the saturation, turn of the hue in degrees."""
+
+    exposure_stops: float = 0.0
+    saturation: float = 1.0
+    hue_deg: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Sharpening:
     """Unsharp mask: kernel, odd, and sigma in pixels, amount, threshold in 8-bit levels."""
 
@@ -95,6 +104,7 @@ class KeyFrame:
         stability: the look that it is held to, or None.
         ending: share of the end image, 0..1.
         repaint: request that generates revealed areas before the frame itself; None = they stay filled.
+        tone: exposure, saturation and hue.
     """
 
     # The plan's digest is made of the repr of key frames, names of classes and fields included. Renaming any of them
@@ -122,6 +132,7 @@ class KeyFrame:
     stability: Stability | None = field(default=None, repr=False)
     ending: float = field(default=0.0, repr=False)
     repaint: GenerateRequest | None = field(default=None, repr=False)
+    tone: Tone = field(default=Tone(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -251,13 +262,17 @@ def plan_key_frames(
         sources[number] = "nothing"
     blank = np.array([source == "nothing" for source in sources])
     strengths = _strengths(inputs, indices, blank & settings.strength_0_no_init, changes)
-    at_keys = {name: values[f"{name}_schedule"][indices] for name in ("contrast", "amount", "noise")}
+    at_keys = {
+        name: values[f"{name}_schedule"][indices]
+        for name in ("contrast", "exposure", "saturation", "hue", "amount", "noise")
+    }
     stages = StageOrder(settings).of(
         indices,
         Traits(
             first=indices == 0,
             keeps=strengths > 0,
             contrast=at_keys["contrast"] != 1,
+            tone=(at_keys["exposure"] != 0) | (at_keys["saturation"] != 1) | (at_keys["hue"] % 360 != 0),
             sharpen=at_keys["amount"] > 0,
             noise=at_keys["noise"] > 0,
             renewed=renewed,
@@ -335,6 +350,7 @@ def _key_frame(columns: _Columns, number: int) -> KeyFrame:
         repaint=repaint_request(request, index, at["revealed_strength_schedule"])
         if "repaint" in stages
         else None,
+        tone=Tone(at["exposure_schedule"], at["saturation_schedule"], at["hue_schedule"]),
     )
 
 

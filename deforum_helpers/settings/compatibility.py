@@ -261,6 +261,7 @@ _LOOK: dict[str, Fact] = {
         "Values above white stay white; in classic they wrapped around to dark.",
         lambda flat: _largest("contrast_schedule", flat) > 1,
     ),
+    **_same(("exposure_schedule", "saturation_schedule", "hue_schedule"), Fact("render/key_frames.py")),
     **_same(("amount_schedule", "kernel_schedule", "sigma_schedule"), Fact("render/key_frames.py")),
     "threshold_schedule": Fact(
         "render/key_frames.py",
