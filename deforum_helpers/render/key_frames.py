@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal, TypeVar, overload
 
 import numpy as np
@@ -22,7 +23,7 @@ from deforum_helpers.render.schedules import PlanInputs, Schedules
 from deforum_helpers.render.stability import LookReferences, Stability, plan_stability
 from deforum_helpers.render.stage_order import Stage, StageOrder, Traits
 from deforum_helpers.render.transitions import Transition, ending_share, transitions_at
-from deforum_helpers.schedule import KeySeeds, seed_series
+from deforum_helpers.schedule import KeySeeds, PromptSeries, seed_series
 from deforum_helpers.schedule.mask_grammar import MaskExpression
 from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.settings import ControlNetUnit, Settings
@@ -299,12 +300,20 @@ def plan_key_frames(
 
 
 def plan_seeds(
-    settings: Settings, schedules: Schedules, frame_numbers: tuple[int, ...], *, driven: bool
+    settings: Settings,
+    schedules: Schedules,
+    prompts: PromptSeries,
+    frame_numbers: tuple[int, ...],
+    *,
+    driven: bool,
 ) -> tuple[KeySeeds, ...]:
     """Return the seeds of all key frames, and of one more after the last.
 
+    While a prompt with a seed of its own holds, the seeds begin there and go on by seed_behavior; a seed schedule does
+    not act. The seeds of the other prompts are those of a run without it.
+
     Args:
-        settings, schedules: settings and schedules of the run.
+        settings, schedules, prompts: settings, schedules and prompts of the run.
         frame_numbers: numbers of the key frames, ascending.
         driven: whether a Parseq manifest gives the seeds; seed_behavior is ignored then.
     """
@@ -314,7 +323,22 @@ def plan_seeds(
     if driven or behavior == "schedule":
         column = schedules.values["seed_schedule"]
         scheduled = [int(column[min(frame, settings.max_frames - 1)]) for frame in frames]
-    return seed_series(behavior, settings.seed, frames, iter_n=settings.seed_iter_N, scheduled=scheduled)
+    seeds = seed_series(behavior, settings.seed, frames, iter_n=settings.seed_iter_N, scheduled=scheduled)
+    if not prompts.own:
+        return seeds
+    continued = "fixed" if scheduled is not None else behavior
+    found: list[KeySeeds] = []
+    last = settings.max_frames - 1
+    for (_, own), held in groupby(
+        seeds,
+        lambda seed: (prompts.around(min(seed.frame, last))[0], prompts.own_at(min(seed.frame, last)).seed),
+    ):
+        stretch = list(held)
+        if own is not None:
+            numbers = [seed.frame for seed in stretch]
+            stretch = list(seed_series(continued, own, numbers, iter_n=settings.seed_iter_N))
+        found += stretch
+    return tuple(found)
 
 
 def _key_frame(columns: _Columns, number: int) -> KeyFrame:

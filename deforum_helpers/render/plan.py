@@ -157,7 +157,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         transition_frames(settings, prompts.key_frames),
     )
     driven = manifest is not None and manifest.field_of("seed_schedule") is not None
-    seeds = plan_seeds(settings, schedules, frame_numbers, driven=driven)
+    seeds = plan_seeds(settings, schedules, prompts, frame_numbers, driven=driven)
     key_frames = plan_key_frames(inputs, frame_numbers, seeds)
     moves = plan_moves(settings, read.schedules.values)
     if is_reversed(settings):
