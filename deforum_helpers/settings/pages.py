@@ -38,7 +38,7 @@ ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNI
 HEADER = "| setting | value | default | what it does |\n|---|---|---|---|"
 
 
-GRAMMAR = "How a schedule is written"
+GRAMMAR = "How schedules and prompts are written"
 GRAMMAR_TEXT = """\
 Entries are separated by commas; each is `key: (value)`. The key says where the entry begins; prompts and guide images
 have the same keys:
@@ -75,6 +75,20 @@ evaluated up to the next key frame. With u, the passed share of the frames betwe
 
 `~cubic` and `~monotone` are flat at the first and the last key frame. A `~` before an operand is still the operator of
 expressions: `0: (~(t > 5))`. String schedules hold every value and have no easings.
+
+In a prompt, outside backticks:
+
+| text | meaning |
+|---|---|
+| `--neg` | begins the negative prompt |
+| `--seed 5`, `--steps 30`, `--cfg 7` | for the key frames of this prompt; `seed_behavior` goes on from 5 |
+| `{red\\|green}`, `{3::red\\|green}` | with `wildcards`: one of the texts; red three times as often |
+| `__colors__`, `__colors/warm__` | with `wildcards`: a line of `colors.txt`, of `colors/warm.txt` |
+
+The seed -1 is a random one. `--seed`, `--steps` and `--cfg` without a number, and braces without a bar, are words of
+the prompt. Wildcards may contain others. Their files are in a folder `wildcards` beside `webui.py` or in the output
+folder; in a WebUI also in its data folder and in its extensions. Empty lines and lines that begin with `#` are
+skipped. A choice depends on the seed and on the key of the prompt, and the settings file of the run contains it.
 """
 
 
