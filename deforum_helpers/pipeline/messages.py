@@ -63,6 +63,16 @@ LORA_TAG_MALFORMED = Message(
     "prompts, frame {frame}: {tag!r} is not a LoRA tag and remains text of the prompt; expected a tag like "
     "<lora:name:0.8>.",
 )
+_WILDCARD = "{place}: expected {allowed}, found {found}."
+WILDCARDS_OFF = Message(
+    "wildcards_off",
+    "{place}: the model gets {found} as text, since wildcards is off; turn it on to choose one by the seed.",
+)
+WILDCARD_MISSING = Message("wildcard_missing", _WILDCARD)
+WILDCARD_UNREADABLE = Message("wildcard_unreadable", _WILDCARD)
+WILDCARD_EMPTY = Message("wildcard_empty", _WILDCARD)
+WILDCARD_RECURSION = Message("wildcard_recursion", _WILDCARD)
+WILDCARDS_TOO_MANY = Message("wildcards_too_many", _WILDCARD)
 MIDAS_WEIGHT_UNUSED = Message(
     "midas_weight_unused", "midas_weight has no effect: there is no second depth model here to mix in."
 )

@@ -46,6 +46,7 @@ from deforum_helpers.pipeline.overrides import (
     parseq_warnings,
     replaced_setting_warnings,
 )
+from deforum_helpers.pipeline.wildcards import resolve_wildcards
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import Settings, defaults, examine_settings, flat_settings
@@ -139,11 +140,14 @@ def prepare(
     if settings.resume_from_timestring and resume is None:
         resume = settings.resume_timestring
     settings = _with_seed(settings, facts.output_root, images_folder, resume, draw_seed)
+    settings, unresolved, about_wildcards = resolve_wildcards(settings, facts.wildcard_folders)
+    asked = replace(settings, seed=loaded.settings.seed)
     inputs = find_inputs(settings, options, Downloads(facts.fetcher))
     settings = _with_length(settings, inputs)
     settings, manifest, broken = apply_parseq_manifest(settings, inputs.downloads)
     inputs = with_controls(inputs, settings)
     later = [
+        *unresolved,
         *inputs.problems,
         *broken,
         *file_problems(settings, inputs.downloads),
@@ -157,7 +161,12 @@ def prepare(
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
         raise SettingsError(problems, (*known, *inputs.warnings))
-    warnings = (*known, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, loaded.settings))
+    warnings = (
+        *known,
+        *about_wildcards,
+        *inputs.warnings,
+        *_plan_warnings(plan, inputs, manifest, facts, asked),
+    )
     return Prepared(
         submitted=dict(submitted),
         settings=settings,

@@ -187,6 +187,7 @@ _ADVICE = {
     "else": "write where(condition, value if true, value if false)",
     "=": "write == to compare",
     ",": "write a decimal number with a point",
+    "~": "write an easing after the closing bracket, as in (2) ~ease_in",
     ";": "write a comma between key frames",
     "asin": "write arcsin",
     "acos": "write arccos",

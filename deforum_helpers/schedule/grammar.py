@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import messages
+from deforum_helpers.schedule.easing import MARK, split_easing
 from deforum_helpers.schedule.expression import MAX_CHARACTERS, MAX_MAGNITUDE
 from deforum_helpers.schedule.reading import Reading, Span, shown
 
@@ -60,10 +61,14 @@ _CLOSING_QUOTE = {quote: re.compile(rf"{quote}(?=\s*(?:[),:]|\Z))") for quote in
 
 
 class Entry(NamedTuple):
-    """A key frame and its value; `frame` is None if the whole text is a value."""
+    """A key frame, its value and its easing; `frame` is None if the whole text is a value.
+
+    `easing` excludes its mark `~`. Values that are names or texts have none.
+    """
 
     frame: Span | None
     value: Span
+    easing: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -119,10 +124,13 @@ def read_entries(reading: Reading, *, words: bool) -> tuple[list[Entry], Structu
         reading.warn(place, messages.STRAY_BRACKET())
     if not any(character == ":" for _, character in structure.separators):
         reading.warn(None, messages.FRAME_MISSING(value=shown(reading.text.strip())))
-        return [Entry(None, Span(0, len(reading.text)))], structure
-    entries: list[Entry] = []
-    for chunk in _chunks(reading, structure):
-        _read_chunk(reading, chunk, entries, words)
+        entries = [Entry(None, Span(0, len(reading.text)))]
+    else:
+        entries = []
+        for chunk in _chunks(reading, structure):
+            _read_chunk(reading, chunk, entries, words)
+    if not words and MARK in reading.text:
+        entries = [Entry(entry.frame, *split_easing(reading.text, entry.value)) for entry in entries]
     return entries, structure
 
 

@@ -40,6 +40,7 @@ VALUE_MISSING = Message("value_missing", "expected {allowed}, found nothing")
 NUMBER_FOR_NAME = Message("number_for_name", _EXPECTED)
 KEY_TOO_LONG = Message("key_too_long", _EXPECTED)
 KEY_OUT_OF_RANGE = Message("key_out_of_range", "{found}; expected {allowed}")
+BEATS_UNKNOWN = Message("beats_unknown", _EXPECTED)
 UNCLOSED_BRACKET = Message(
     "unclosed_bracket", "this bracket is never closed; it is closed at the end of its value"
 )
@@ -60,6 +61,17 @@ NO_KEY_AT_ZERO = Message("no_key_at_zero", "no key frame is at 0; the value of k
 TEXT_AFTER_BRACKET = Message(
     "text_after_bracket", "the value continues after its closing bracket and is read as a whole"
 )
+UNKNOWN_EASING = Message("unknown_easing", _EXPECTED)
+EASING_ARGUMENTS = Message("easing_arguments", _EXPECTED)
+EASING_WITHOUT_START = Message(
+    "easing_without_start",
+    "no key frame is before key frame {frame}, so its easing {easing} has no effect",
+)
+EDIT_NOT_ONE_ENTRY = Message("edit_not_one_entry", "expected {allowed}, found {found}.")
+LAST_ENTRY = Message("last_entry", "{found} is the only key frame; expected {allowed}.")
+NOT_JSON_PROMPTS = Message(
+    "not_json_prompts", "expected prompts as a JSON object such as {allowed}: {found}."
+)
 CUT_NUMBER = Message("cut_number", "{text} is read as {number}")
 MORE_WARNINGS = Message("more_warnings", "{setting}: {count} more warnings of this kind.")
 
@@ -71,6 +83,11 @@ UNPAIRED_BACKTICK = Message("unpaired_backtick", "this backtick has no partner a
 NEGATIVE_MARK_CORRECTED = Message(
     "negative_mark_corrected", "{found} is read as {mark}, which begins the negative prompt"
 )
+OWN_SETTING_WITHOUT_NUMBER = Message(
+    "own_setting_without_number",
+    "{name} is followed by {found}, not by a number, and stays in the prompt as words",
+)
+OWN_SETTING_OUT_OF_RANGE = Message("own_setting_out_of_range", _EXPECTED)
 PROMPT_KEYS_OUTSIDE = Message(
     "prompt_keys_outside", "{setting}: key frames outside 0 to {last} have no effect: {frames}."
 )

@@ -11,6 +11,7 @@ import numpy as np
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import messages
+from deforum_helpers.schedule.easing import Easing, apply_easings, read_easing
 from deforum_helpers.schedule.evaluation import Evaluation, Floats
 from deforum_helpers.schedule.expression import MAX_MAGNITUDE, Expression, parse_expression
 from deforum_helpers.schedule.grammar import (
@@ -59,7 +60,8 @@ def numeric_series(text: str, timeline: Timeline, setting: str) -> NumericSeries
     """Expand a schedule of numbers to one number per frame.
 
     After a plain number, values are linear up to the next key frame; an expression is evaluated at every frame up to
-    the next key frame. `0: (1), 4: (3)` gives 1, 1.5, 2, 2.5, 3, 3, ...
+    the next key frame. `0: (1), 4: (3)` gives 1, 1.5, 2, 2.5, 3, 3, ... If the next key frame has an easing, the values
+    run by that easing from the value at this key frame: `0: (1), 4: (3) ~ease_in` gives 1, 1.125, 1.5, 2.125, 3, ...
 
     Args:
         text: the schedule.
@@ -71,11 +73,12 @@ def numeric_series(text: str, timeline: Timeline, setting: str) -> NumericSeries
     """
     reading = Reading(setting, text)
     points: Mapping[int, float | Expression] | None = plain_entries(text)
+    easings: dict[int, Easing] = {}
     if points is None:
-        points = _numeric_points(reading, timeline)
+        points, easings = _numeric_points(reading, timeline)
         reading.finish()
     used = points_in_range(reading, points, timeline.frames)
-    values = _expanded(reading, used, timeline)
+    values = _expanded(reading, used, easings, timeline)
     reading.finish()
     values.flags.writeable = False
     inside = tuple(frame for frame in used if 0 <= frame < timeline.frames)
@@ -140,11 +143,11 @@ def points_in_range(reading: Reading, points: Mapping[int, T], frames: int) -> d
     return {frame: points[frame] for frame in inside}
 
 
-def _frames_and_spans(
+def _by_frame(
     reading: Reading, entries: list[Entry], structure: Structure, timeline: Timeline
-) -> dict[int, Span]:
-    """Return the span of each key frame's value; of repeated key frames the last one counts."""
-    spans: dict[int, Span] = {}
+) -> dict[int, Entry]:
+    """Return the entries by key frame; of repeated key frames the last one counts."""
+    found: dict[int, Entry] = {}
     for entry in entries:
         try:
             frame = 0
@@ -153,7 +156,7 @@ def _frames_and_spans(
         except SettingsError as error:
             reading.refuse(*error.problems)
             continue
-        if frame in spans:
+        if frame in found:
             reading.warn(entry.value.start, messages.KEY_GIVEN_AGAIN(frame=frame))
         if not reading.text[entry.value.start : entry.value.end].strip():
             reading.refuse(
@@ -162,24 +165,30 @@ def _frames_and_spans(
                 )
             )
         elif check_value_length(reading, entry.value, frame):
-            spans[frame] = entry.value
-    return spans
+            found[frame] = entry
+    return found
 
 
 def _string_points(reading: Reading, timeline: Timeline) -> dict[int, Span]:
     entries, structure = read_entries(reading, words=True)
-    spans = _frames_and_spans(reading, entries, structure, timeline)
-    return {frame: unwrapped(reading.text, span, structure) for frame, span in spans.items()}
+    keyed = _by_frame(reading, entries, structure, timeline)
+    return {frame: unwrapped(reading.text, entry.value, structure) for frame, entry in keyed.items()}
 
 
-def _numeric_points(reading: Reading, timeline: Timeline) -> dict[int, float | Expression]:
+def _numeric_points(
+    reading: Reading, timeline: Timeline
+) -> tuple[dict[int, float | Expression], dict[int, Easing]]:
+    """Return the values and the easings by key frame."""
     entries, structure = read_entries(reading, words=False)
     points: dict[int, float | Expression] = {}
+    easings: dict[int, Easing] = {}
     nodes = 0
-    for frame, span in _frames_and_spans(reading, entries, structure, timeline).items():
+    for frame, (_, span, easing) in _by_frame(reading, entries, structure, timeline).items():
         inner = unwrapped(reading.text, span, structure)
         _warn_of_trailing_text(reading, inner, span, structure)
         try:
+            if easing is not None:
+                easings[frame] = read_easing(reading, easing, frame)
             point = _number_or_expression(reading, inner, frame)
         except SettingsError as error:
             reading.refuse(*error.problems)
@@ -192,7 +201,7 @@ def _numeric_points(reading: Reading, timeline: Timeline) -> dict[int, float | E
             raise SettingsError(
                 [reading.problem(span.start, message, found="more", allowed=allowed, frame=frame)]
             )
-    return points
+    return points, easings
 
 
 def _warn_of_trailing_text(reading: Reading, inner: Span, span: Span, structure: Structure) -> None:
@@ -222,10 +231,15 @@ _CUT_NUMBER = re.compile(r"\([+-]?[0-9]{1,15}\)\.[0-9]{1,15}")  # 0: (1).5
 _NO_BRACKETS = str.maketrans("", "", "()'\"")
 
 
-def _expanded(reading: Reading, points: dict[int, float | Expression], timeline: Timeline) -> Floats:
-    """Return one value per frame: numbers and evaluated expressions, linear across gaps.
+def _expanded(
+    reading: Reading,
+    points: dict[int, float | Expression],
+    easings: Mapping[int, Easing],
+    timeline: Timeline,
+) -> Floats:
+    """Return one value per frame: numbers and evaluated expressions, linear or eased across gaps.
 
-    Gaps are the frames after a plain number, and those where an expression is undefined.
+    Gaps are the frames after a plain number, those before an easing, and those where an expression is undefined.
     """
     ends = [*list(points)[1:], timeline.frames]
     values = np.full(timeline.frames, np.nan)
@@ -236,7 +250,8 @@ def _expanded(reading: Reading, points: dict[int, float | Expression], timeline:
         if not isinstance(point, Expression):
             values[frame if inside else slice(None)] = point
             continue
-        found = evaluation.values(reading, point, frame, end if inside else frame + 1)
+        end = frame + 1 if end in easings or not inside else end
+        found = evaluation.values(reading, point, frame, end)
         values[slice(frame, end) if inside else slice(None)] = found
         undefined |= dict.fromkeys((frame + np.flatnonzero(np.isnan(found))).tolist(), point)
     known = np.flatnonzero(~np.isnan(values))
@@ -245,9 +260,16 @@ def _expanded(reading: Reading, points: dict[int, float | Expression], timeline:
         evaluation.refuse(reading, undefined[first], first)
         return values
     _warn_of_gaps(reading, evaluation, undefined)
-    if known.size == timeline.frames:
-        return values
-    return np.interp(np.arange(timeline.frames), known, values[known])
+    if known.size < timeline.frames:
+        values = np.interp(np.arange(timeline.frames), known, values[known])
+    if easings:
+        keys = [frame for frame in points if 0 <= frame < timeline.frames]
+        if easing := easings.get(next(iter(points))):
+            reading.warn(
+                None, messages.EASING_WITHOUT_START(frame=next(iter(points)), easing=f"~{easing.name}")
+            )
+        apply_easings(values, keys, easings)
+    return values
 
 
 def _warn_of_gaps(reading: Reading, evaluation: Evaluation, undefined: Mapping[int, Expression]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deforum_helpers.schedule.functions import Value
+from deforum_helpers.schedule.sound import Sound
 
 KEY_FRAME_NAMES = ("max_f", "s", "fps", "w", "h", "pi", "e")
 FRAME_NAMES = ("t", *KEY_FRAME_NAMES, "i")
@@ -23,6 +24,7 @@ class Timeline:
         fps: frames per second of the video, `fps`.
         width: of the frames in pixels, `w`.
         height: of the frames in pixels, `h`.
+        sound: the sound or the tempo of the run, or None.
     """
 
     frames: int
@@ -30,6 +32,7 @@ class Timeline:
     fps: float
     width: int
     height: int
+    sound: Sound | None = None
 
     def __post_init__(self) -> None:
         if self.frames < 1:

@@ -121,7 +121,7 @@ _PROMPTS: dict[str, Fact] = {
     "prompts": Fact(
         "Keys and backticks accept the names and functions of schedules, with the same meaning in every mode; "
         "everything after the first --neg is negative. Between two prompts each part of AND keeps its own "
-        "weight.",
+        "weight. --seed 5, --steps 30 and --cfg 7 apply to the prompt; classic gave them to the model as words.",
         lambda flat: any(
             "`" in text or " AND " in text or not str(key).isdigit() for key, text in flat["prompts"].items()
         ),
@@ -370,6 +370,8 @@ _ELSEWHERE: dict[str, Fact] = {
 GENERAL = (
     "Schedules may contain functions with several arguments, quotes, nested brackets, line breaks, and "
     "key frames in any order. If frame 0 is missing, the first value is used.",
+    "A key such as -10 counts from the end of the video; in classic it had no effect, or began a blend before "
+    "frame 0 in Interpolation, where 0-10 still does.",
     "`s` is the seed everywhere, and `t`, `max_f`, `fps`, `w`, `h`, `pi` and `e` are available in every "
     "formula.",
     "A faulty schedule of a feature that is off causes a warning, not an error.",

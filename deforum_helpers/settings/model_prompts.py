@@ -25,7 +25,8 @@ class PromptSettings:
 
     prompts: Mapping[str, str] = setting(
         DEFAULT_PROMPTS,
-        "The prompts, each with the frame it begins at: a number, or an expression such as max_f/2. Text after "
+        "The prompts, each with the frame it begins at: a number, an expression such as max_f/2, or a time such "
+        "as 2.5s. Text after "
         '--neg is the negative prompt; an expression in backticks is replaced by its value at each frame: {"0": '
         '"a lake", "max_f/2": "a lake in winter --neg people"}.',
         tab="Prompts",
@@ -45,6 +46,15 @@ class PromptSettings:
         tab="Prompts",
         label="Prompts negative",
         used_in="render/plan.py",
+    )
+    wildcards: bool = setting(
+        False,
+        "Replaces {a|b} in prompts by one of the texts, and __name__ by a line of name.txt in a folder of wildcards. "
+        "The seed makes the choice, and the saved settings contain it.",
+        tab="Prompts",
+        label="Wildcards",
+        since="here",
+        used_in="pipeline/wildcards.py",
     )
     prompt_interpolation: str = setting(
         "hold",

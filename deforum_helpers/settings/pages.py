@@ -25,6 +25,7 @@ it changes. [default_settings.txt](../config/default_settings.txt) contains all 
   `0: (1 + 0.02*sin(t/10))` is evaluated at every frame. A plain number applies to all frames.
   Frames where an expression is not a real number, as `cos(t)**0.9` at some, are interpolated from their neighbors,
   and a warning names them. Strengths and other shares beyond their range are clamped, with a warning.
+  The last section of this page gives the grammar and the easings.
 - A **string schedule** gives names to frames, each until the next: `0: ("Euler a"), 60: ("DPM++ 2M")`.
 - Files of older versions and of other programs are read too. Warnings name what was read from another notation, and
   names that are not settings.
@@ -35,6 +36,60 @@ it changes. [default_settings.txt](../config/default_settings.txt) contains all 
 ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNITS}_weight`.
 """
 HEADER = "| setting | value | default | what it does |\n|---|---|---|---|"
+
+
+GRAMMAR = "How schedules and prompts are written"
+GRAMMAR_TEXT = """\
+Entries are separated by commas; each is `key: (value)`. The key says where the entry begins; prompts and guide images
+have the same keys:
+
+| key | frame |
+|---|---|
+| `30` | frame 30; the first is 0 |
+| `max_f/2`, `"max_f-10"` | the value of an expression without `t`, rounded towards zero |
+| `-10` | the tenth frame before the end; `-1` is the last one, `max_f` |
+| `2.5s` | the frame nearest to 2.5 seconds |
+| `8b`, `2bar` | the frame nearest to beat 8, or to the first beat of bar 2, both counted from 0 |
+| `50%` | the frame nearest to half of the way to the last one |
+
+`-2s`, `-4b`, `-1bar` and `-10%` count from the end. Of two entries at the same frame the last one counts. Beats need a
+tempo or a sound.
+
+After a number or an expression an **easing** may follow, which says how the schedule runs *to* this key frame:
+`0: (1), 60: (1.05) ~ease_in_out, 90: (1) ~bezier(0.4, 0, 0.2, 1)`. It runs from the value at the previous key frame to
+the value at its own; of an expression, its value at its key frame counts. Without an easing after it, an expression is
+evaluated up to the next key frame. With u, the passed share of the frames between both, the share of the way is:
+
+| easing | share of the way | exceeds both values |
+|---|---|---|
+| `~linear` | u; the default after a number | no |
+| `~hold` | 0 up to the key frame, then 1 | no |
+| `~ease_in` | u² | no |
+| `~ease_out` | 1 - (1 - u)² | no |
+| `~ease_in_out` | 2u² in the first half, 1 - 2(1 - u)² in the second | no |
+| `~cubic` | a curve through the neighboring key frames; its slope is that of the parabola through three | it can |
+| `~monotone` | as `~cubic`, but flat where the values turn back (harmonic mean of both slopes) | no |
+| `~bounce` | a ball that falls to the value and bounces three times: (11/4)²(u - a)² + b | no |
+| `~elastic` | 1 + 2^(-10u) sin(2π(u - 0.075)/0.3) | by 37 % |
+| `~bezier(x1, y1, x2, y2)` | as in CSS; x from 0 to 1, y from -100 to 100 | with y outside 0..1 |
+
+`~cubic` and `~monotone` are flat at the first and the last key frame. A `~` before an operand is still the operator of
+expressions: `0: (~(t > 5))`. String schedules hold every value and have no easings.
+
+In a prompt, outside backticks:
+
+| text | meaning |
+|---|---|
+| `--neg` | begins the negative prompt |
+| `--seed 5`, `--steps 30`, `--cfg 7` | for the key frames of this prompt; `seed_behavior` goes on from 5 |
+| `{red\\|green}`, `{3::red\\|green}` | with `wildcards`: one of the texts; red three times as often |
+| `__colors__`, `__colors/warm__` | with `wildcards`: a line of `colors.txt`, of `colors/warm.txt` |
+
+The seed -1 is a random one. `--seed`, `--steps` and `--cfg` without a number, and braces without a bar, are words of
+the prompt. Wildcards may contain others. Their files are in a folder `wildcards` beside `webui.py` or in the output
+folder; in a WebUI also in its data folder and in its extensions. Empty lines and lines that begin with `#` are
+skipped. A choice depends on the seed and on the key of the prompt, and the settings file of the run contains it.
+"""
 
 
 def settings_page(order: Sequence[str] = ()) -> str:
@@ -49,10 +104,11 @@ def settings_page(order: Sequence[str] = ()) -> str:
         sections.setdefault(section_of(info), []).append(info)
     tabs = list(dict.fromkeys(title.split(" > ")[0] for title in sections))
     titles = sorted(sections, key=lambda title: tabs.index(title.split(" > ")[0]))
-    parts = [INTRODUCTION, _contents(titles)]
+    parts = [INTRODUCTION, _contents([*titles, GRAMMAR])]
     for title in titles:
         rows = "\n".join(_row(info) for info in sections[title])
         parts.append(f"## {title}\n\n{HEADER}\n{rows}\n")
+    parts.append(f"## {GRAMMAR}\n\n{GRAMMAR_TEXT}")
     return "\n".join(parts)
 
 

@@ -15,7 +15,7 @@ from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import refreshable_names
 
 # "hidden" buttons are clicked by the page's script only.
-Place = Literal["run", "resume", "files", "controlnet", "options", "hidden"]
+Place = Literal["run", "resume", "files", "keys", "controlnet", "options", "hidden"]
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ BUTTONS = (
         filling(lambda answers, name, values: answers.load_named(name, values, video_only=True), "file_name"),
     ),
     Button("reset", "Reset", "files", filling(Answers.reset)),
+    Button("keys", "Convert keys", "keys", filling(Answers.convert_keys, "keys_unit")),
     Button(
         "models_refresh",
         "Refresh models",

@@ -11,6 +11,7 @@ import gradio as gr
 
 from deforum_helpers.pipeline.last_settings import load_last_settings
 from deforum_helpers.settings import FIELDS
+from deforum_helpers.settings.keys import UNITS_OF_KEYS
 from deforum_helpers.ui import compat, controlnet
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.buttons import BUTTONS, Place
@@ -27,8 +28,10 @@ from deforum_helpers.ui.tool_tab import TOOLS, ToolComponents
 from deforum_helpers.ui.uploads import Uploads, boxes_for_script
 
 NOTES = """Keys are frames, values are prompts: <code>{"0": "a lake at dawn", "60": "a forest in autumn"}</code>.
-Keys may count from the end: <code>"max_f-10"</code>. Text after <code>--neg</code> is the negative prompt;
-<code>(word:1.3)</code> weights a word, <code>`expression`</code> is evaluated for each frame."""
+Keys may count from the end: <code>"max_f-10"</code>. <code>"2.5s"</code> and <code>"8b"</code> are
+seconds and beats. Text after <code>--neg</code> is the negative prompt;
+<code>(word:1.3)</code> weights a word, <code>`expression`</code> is evaluated for each frame;
+<code>--seed 5</code>, <code>--steps 30</code> and <code>--cfg 7</code> apply to one prompt."""
 # Schedules with a button that sets them to a value without motion.
 RESETS = {"zoom": "0:(1)", "translation_z": "0:(0)"}
 
@@ -235,6 +238,14 @@ class _Builder:
         )
         with gr.Row(elem_id="deforum_file_buttons"):
             self._buttons("files", size="sm", min_width=100)
+        with gr.Row(elem_id="deforum_keys_row"):
+            make["keys_unit"] = gr.Dropdown(
+                choices=list(UNITS_OF_KEYS),
+                value=UNITS_OF_KEYS[0],
+                label="Keys of schedules and prompts in",
+                elem_id="deforum_keys_unit",
+            )
+            self._buttons("keys", size="sm", min_width=100)
         make["report"] = compat.html("", "deforum_report")
 
     def _options(self) -> None:

@@ -121,6 +121,7 @@ FREEU: Changes = {"freeu_enabled": True}
 HRFIX: Changes = {"kohya_hrfix_enabled": True}
 
 CASES: dict[str, Case] = {
+    "wildcards": Case(True, {"prompts": {"0": "a {lake|sea}"}}),
     "batch_name": Case("elsewhere"),
     "use_init": Case(True, {"init_image": "<a.png>"}),
     "strength": Case(0.3, FROM_IMAGE),
@@ -370,6 +371,7 @@ def _changes_of(names: list[str]) -> Iterator[Changes]:
 
 
 UNIT_CASES: dict[str, Case] = {
+    "wildcards": Case(True, {"prompts": {"0": "a {lake|sea}"}}),
     "overwrite_frames": Case(False, again=True),
     "vid_path": Case("<b.png>"),
     "mask_vid_path": Case("<half.png>"),
