@@ -11,7 +11,7 @@ from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.expression import parse_expression
 from deforum_helpers.schedule.grammar import PLAIN_NUMBER, structure_of, unwrapped
 from deforum_helpers.schedule.reading import Reading, Span, shown
-from deforum_helpers.schedule.timeline import KEY_FRAME_NAMES, Timeline
+from deforum_helpers.schedule.timeline import Timeline
 
 MAX_FRAME = 10**9
 MAX_KEY_CHARACTERS = 256
@@ -22,7 +22,7 @@ def key_frame(text: str, timeline: Timeline, setting: str) -> tuple[int, tuple[s
 
     Args:
         text: the key.
-        timeline: gives the values of `KEY_FRAME_NAMES`.
+        timeline: gives the values of names.
         setting: name of the setting, for messages.
 
     Raises:
@@ -50,7 +50,7 @@ def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
     key = reading.text[span.start : span.end]
     if key.isascii() and key.isdigit() and len(key) < 10:
         return int(key)
-    expression = parse_expression(reading, span.start, span.end, KEY_FRAME_NAMES)
+    expression = parse_expression(reading, span.start, span.end, timeline.key_names, timeline.functions)
     with np.errstate(all="ignore"):
         scope = timeline.constants()
         number = float(expression.at(scope))

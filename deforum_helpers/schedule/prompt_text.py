@@ -15,7 +15,7 @@ from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.expression import Expression, parse_expression
 from deforum_helpers.schedule.keyframes import key_frame
 from deforum_helpers.schedule.reading import MAX_PROBLEMS, MAX_WARNINGS, Reading, shown
-from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
+from deforum_helpers.schedule.timeline import Timeline
 
 NEGATIVE_MARK = "--neg"
 SETTING = "prompts"
@@ -144,7 +144,7 @@ def read_prompts(
         Reading("animation_prompts_positive", positive),
         Reading("animation_prompts_negative", negative),
     ]
-    before, after = (_pieces(reading, None, problems) for reading in readings)
+    before, after = (_pieces(reading, timeline, None, problems) for reading in readings)
     positive, negative = map(_marked, readings)
     keyed: dict[int, Prompt] = {}
     key_warnings: list[str] = []
@@ -163,7 +163,7 @@ def read_prompts(
             reading.warn(None, messages.KEY_GIVEN_AGAIN(frame=frame))
         marked = _marked(reading, frame)
         mark = "" if NEGATIVE_MARK in marked else NEGATIVE_MARK
-        pieces = [*before, " ", *_pieces(reading, frame, problems), f" {mark} ", *after]
+        pieces = [*before, " ", *_pieces(reading, timeline, frame, problems), f" {mark} ", *after]
         keyed[frame] = Prompt(merged_prompt(marked, positive, negative), *_split_pieces(pieces))
     if problems:
         raise SettingsError(problems)
@@ -181,7 +181,7 @@ def _marked(reading: Reading, frame: int | None = None) -> str:
     return text
 
 
-def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> list[Piece]:
+def _pieces(reading: Reading, timeline: Timeline, frame: int | None, problems: list[Problem]) -> list[Piece]:
     """Split a prompt at its backticks."""
     text = reading.text
     if len(text) > MAX_PROMPT_CHARACTERS:
@@ -199,7 +199,9 @@ def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> lis
             break
         pieces.append(with_marks(text[place:opening])[0])
         try:
-            expression = parse_expression(reading, opening + 1, closing, FRAME_NAMES, frame=frame)
+            expression = parse_expression(
+                reading, opening + 1, closing, timeline.names, timeline.functions, frame=frame
+            )
             pieces.append(PromptExpression(expression, reading, text[opening + 1 : closing]))
         except SettingsError as error:
             problems += error.problems
