@@ -41,7 +41,7 @@ class Fact(NamedTuple):
 
 def _largest(name: str, flat: Flat) -> float:
     """Return the largest absolute value of a schedule, 0 if it cannot be read."""
-    timeline = Timeline(flat["max_frames"], max(flat["seed"], 0), flat["fps"], flat["W"], flat["H"])
+    timeline = Timeline(max(flat["max_frames"], 1), max(flat["seed"], 0), flat["fps"], flat["W"], flat["H"])
     try:
         return float(abs(numeric_series(flat[name], timeline, name).values).max())
     except SettingsError:
@@ -512,6 +512,9 @@ _OUTPUT: dict[str, Fact] = {
             "that is used.",
             NEVER,
         ),
+    ),
+    **_same(
+        ("audio_path", "audio_smoothing", "bpm", "beat_offset", "beats_per_bar"), Fact("pipeline/sound.py")
     ),
     **_same(("r_upscale_video", "r_upscale_factor"), Fact("pipeline/extra_outputs.py")),
     "r_upscale_model": Fact(
