@@ -31,6 +31,7 @@ MODULES = {
     "hybrid": "benchmarks.hybrid",
     "postproduction": "benchmarks.postproduction",
     "tab": "benchmarks.tab",
+    "sound": "benchmarks.sound",
     "picture": "benchmarks.picture",
 }
 # They take many minutes each, so they run only when named.

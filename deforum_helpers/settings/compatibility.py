@@ -37,7 +37,7 @@ class Fact(NamedTuple):
 
 def _largest(name: str, flat: Flat) -> float:
     """Return the largest absolute value of a schedule, 0 if it cannot be read."""
-    timeline = Timeline(flat["max_frames"], max(flat["seed"], 0), flat["fps"], flat["W"], flat["H"])
+    timeline = Timeline(max(flat["max_frames"], 1), max(flat["seed"], 0), flat["fps"], flat["W"], flat["H"])
     try:
         return float(abs(numeric_series(flat[name], timeline, name).values).max())
     except SettingsError:

@@ -53,7 +53,8 @@ have the same keys:
 | `50%` | the frame nearest to half of the way to the last one |
 
 `-2s`, `-4b`, `-1bar` and `-10%` count from the end. Of two entries at the same frame the last one counts. Beats need a
-tempo or a sound.
+tempo (`bpm`) or a sound (`audio_path`), and a beat falls on the frame nearest to its time. `deforum convert` and the
+button Convert keys write all keys in frames, seconds or beats.
 
 After a number or an expression an **easing** may follow, which says how the schedule runs *to* this key frame:
 `0: (1), 60: (1.05) ~ease_in_out, 90: (1) ~bezier(0.4, 0, 0.2, 1)`. It runs from the value at the previous key frame to

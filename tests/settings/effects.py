@@ -16,7 +16,9 @@ from typing import Any
 import cv2
 import numpy as np
 from clips import clip
+from sounds import write_wav
 
+from deforum_helpers.media.sound_analysis import RATE_HZ
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
 from deforum_helpers.settings.acting import acts
 from deforum_helpers.settings.compatibility import FACTS
@@ -66,6 +68,9 @@ def make_files(folder: Path) -> None:
     cv2.imwrite(str(folder / "slope.png"), slope)
     clip(folder / "film.mp4", pictures, sound=True)
     clip(folder / "other.mp4", 255 - pictures)
+    swell = np.linspace(0, 0.5, RATE_HZ) * np.sin(np.arange(RATE_HZ) * 0.1)
+    write_wav(folder / "sound.wav", swell)
+    write_wav(folder / "other.wav", swell[::-1])
     masks = np.stack([np.roll(half, 4 * k, 1) for k in range(6)])
     clip(folder / "masks.mp4", masks[..., None].repeat(3, 3))
     clip(folder / "masks2.mp4", 255 - masks[..., None].repeat(3, 3), sound=True)
@@ -115,12 +120,19 @@ CADENCE_FLOW: Changes = {"diffusion_cadence": 3, "max_frames": 7, "optical_flow_
 BLACK: Changes = {"prompts": {"0": "black"}, "reroll_blank_frames": "reroll"}
 WITH_VIDEO: Changes = {"skip_video_creation": False}
 SOUND: Changes = WITH_VIDEO | {"add_soundtrack": "File", "soundtrack_path": "<film.mp4>"}
+FOLLOWING: Changes = {"audio_path": "<sound.wav>", "zoom": "0:(1+rms)"}
+COUNTING: Changes = {"bpm": 200, "zoom": "0:(1+bar_phase)"}
 UPSCALED: Changes = WITH_VIDEO | {"r_upscale_video": True, "r_upscale_model": "Lanczos"}
 INTERPOLATED: Changes = WITH_VIDEO | {"frame_interpolation_engine": "Flow"}
 FREEU: Changes = {"freeu_enabled": True}
 HRFIX: Changes = {"kohya_hrfix_enabled": True}
 
 CASES: dict[str, Case] = {
+    "audio_path": Case("<other.wav>", FOLLOWING),
+    "audio_smoothing": Case(1.0, FOLLOWING),
+    "bpm": Case(300, COUNTING),
+    "beat_offset": Case(0.1, COUNTING),
+    "beats_per_bar": Case(3, COUNTING),
     "wildcards": Case(True, {"prompts": {"0": "a {lake|sea}"}}),
     "batch_name": Case("elsewhere"),
     "use_init": Case(True, {"init_image": "<a.png>"}),
@@ -371,7 +383,6 @@ def _changes_of(names: list[str]) -> Iterator[Changes]:
 
 
 UNIT_CASES: dict[str, Case] = {
-    "wildcards": Case(True, {"prompts": {"0": "a {lake|sea}"}}),
     "overwrite_frames": Case(False, again=True),
     "vid_path": Case("<b.png>"),
     "mask_vid_path": Case("<half.png>"),
