@@ -92,6 +92,7 @@ GROUPS = (
             "run": "render videos",
             "check": "report on settings without rendering",
             "plot": "plot schedules and prompts as SVG",
+            "camera": "write the camera of a video as glTF, JSON or COLMAP text",
         },
         _render,
     ),

@@ -1,4 +1,4 @@
-"""`run`, `check` and `plot`: their options, and the check of the engine that precedes each."""
+"""`run`, `check`, `plot` and `camera`: their options, and the check of the engine that precedes each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deforum_helpers.engines.registry import own_engines
 Run = Callable[[argparse.Namespace], int]
 
 # Shown while a command is imported.
-FIRST_PHASE = {"run": "Checking", "check": "Checking", "plot": "Plotting"}
+FIRST_PHASE = {"run": "Checking", "check": "Checking", "plot": "Plotting", "camera": "Planning"}
 
 
 def prepare(name: str, parser: argparse.ArgumentParser) -> Run:
@@ -22,7 +22,12 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Run:
     The function raises `ModelError` if the checkpoint cannot be used.
     """
     _add_shared_options(parser)
-    {"run": _add_run_options, "check": _add_check_options, "plot": _add_plot_options}[name](parser)
+    {
+        "run": _add_run_options,
+        "check": _add_check_options,
+        "plot": _add_plot_options,
+        "camera": _add_camera_options,
+    }[name](parser)
     return lambda options: _loaded(name, options)(options)
 
 
@@ -34,11 +39,11 @@ def _loaded(name: str, options: argparse.Namespace) -> Run:
     line = ProgressLine(sys.stderr, in_logs=False)
     line.show(FIRST_PHASE[name], ", ".join(path.name for path in options.files))
     try:
-        from deforum_helpers.cli import check, plot, run
+        from deforum_helpers.cli import camera, check, plot, run
         from deforum_helpers.cli.job_files import check_engine
 
         check_engine(options)
-        return {"run": run.run, "check": check.check, "plot": plot.plot}[name]
+        return {"run": run.run, "check": check.check, "plot": plot.plot, "camera": camera.camera}[name]
     finally:
         line.end(keep=False)
 
@@ -104,4 +109,21 @@ def _add_plot_options(parser: argparse.ArgumentParser) -> None:
         "--schedules",
         metavar="NAME,NAME",
         help="the schedules to plot (default: all that change and have an effect)",
+    )
+
+
+def _add_camera_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a .glb, .gltf or .json file to write, or a folder for COLMAP's text files",
+    )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        metavar="UNITS",
+        help="units of the file (meters in glTF) per scene unit, default 1",
     )

@@ -184,6 +184,7 @@ _MOTION: dict[str, Fact] = {
     ),
     "translation_z": Fact("render/moves.py"),
     **_same((f"rotation_3d_{axis}" for axis in "xyz"), Fact("render/moves.py")),
+    "camera_path": Fact("render/moves.py"),
     **_same(
         ("shake_name", "shake_intensity", "shake_speed"),
         Fact("render/moves.py", "The curves are not those of the fork but our own."),

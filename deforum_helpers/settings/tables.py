@@ -85,6 +85,7 @@ YOUNGER_SETTINGS = (
     *("noise_source", "new_noise_schedule", "autoencoder_correction", "stability_schedule"),
     *("cadence_blend", "prompt_transition", "prompt_transition_frames", "seamless_loop", "end_image_path"),
     *("ending_frames", "reverse_generation"),
+    "camera_path",
     *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
     "scene_memory_strength_schedule",
 )

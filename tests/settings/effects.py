@@ -148,6 +148,7 @@ CASES: dict[str, Case] = {
     "rotation_3d_z": Case("0:(5)", DEEP),
     "shake_name": Case("INVESTIGATION", DEEP),
     "shake_intensity": Case(2, DEEP | {"shake_name": "INVESTIGATION"}),
+    "camera_path": Case("0: orbit(1, 40)", DEEP),
     "shake_speed": Case(2, DEEP | {"shake_name": "INVESTIGATION"}),
     "enable_perspective_flip": Case(True, FLIPPED | {"enable_perspective_flip": False}),
     "perspective_flip_theta": Case("0:(15)", FLIPPED),

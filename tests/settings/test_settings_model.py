@@ -18,6 +18,7 @@ OWN = {
     *("prompt_interpolation", "prompt_transition", "prompt_transition_frames", "noise_source"),
     *("new_noise_schedule", "autoencoder_correction", "stability_schedule", "cadence_blend"),
     *("seamless_loop", "end_image_path", "ending_frames", "reverse_generation"),
+    "camera_path",
     *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
     "scene_memory_strength_schedule",
 }
