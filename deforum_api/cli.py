@@ -93,6 +93,7 @@ GROUPS = (
             "check": "report on settings without rendering",
             "plot": "plot schedules and prompts as SVG",
             "convert": "write settings with all keys in frames, seconds or beats",
+            "camera": "write the camera of a video as glTF, JSON or COLMAP text",
         },
         _render,
     ),

@@ -32,6 +32,17 @@ NOT_A_SCHEDULE = Message(
 )
 FILE_NOT_WRITTEN = Message("plot_not_written", "{path} cannot be written ({reason}); choose another --out.")
 
+# camera
+CAMERA_OF_ONE = Message("camera_of_one", "camera writes the camera of one settings file; found {count}.")
+CAMERA_SCALE = Message("camera_scale", "--scale is {found}; expected a number from 1e-06 to 1e+06.")
+CAMERA_FORMAT = Message(
+    "camera_format",
+    "--to ends in {found!r}; expected one of {allowed}, or a folder without an ending for COLMAP's text files.",
+)
+CAMERA_NOT_WRITTEN = Message(
+    "camera_not_written", "{path} cannot be written ({reason}); choose another --to."
+)
+
 # run
 STOPPING = Message("run_stopping", "Stopping at the next frame; press Ctrl-C again to stop at once.")
 STOPPED_AT_ONCE = Message(

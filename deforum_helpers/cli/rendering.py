@@ -1,4 +1,4 @@
-"""`run`, `check`, `plot` and `convert`: their options, and the check of the engine that precedes each."""
+"""`run`, `check``, `plot`, `convert` and `camera`: their options, and the check of the engine before each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from deforum_helpers.engines.registry import own_engines
 Run = Callable[[argparse.Namespace], int]
 
 # Shown while a command is imported.
-FIRST_PHASE = {"run": "Checking", "check": "Checking", "plot": "Plotting", "convert": "Converting"}
+FIRST_PHASE = {
+    "run": "Checking",
+    "check": "Checking",
+    "plot": "Plotting",
+    "convert": "Converting",
+    "camera": "Planning",
+}
 
 
 def prepare(name: str, parser: argparse.ArgumentParser) -> Run:
@@ -27,6 +33,7 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Run:
         "check": _add_check_options,
         "plot": _add_plot_options,
         "convert": _add_convert_options,
+        "camera": _add_camera_options,
     }[name](parser)
     return lambda options: _loaded(name, options)(options)
 
@@ -39,11 +46,18 @@ def _loaded(name: str, options: argparse.Namespace) -> Run:
     line = ProgressLine(sys.stderr, in_logs=False)
     line.show(FIRST_PHASE[name], ", ".join(path.name for path in options.files))
     try:
-        from deforum_helpers.cli import check, convert, plot, run
+        from deforum_helpers.cli import camera, check, convert, plot, run
         from deforum_helpers.cli.job_files import check_engine
 
         check_engine(options)
-        return {"run": run.run, "check": check.check, "plot": plot.plot, "convert": convert.convert}[name]
+        commands: dict[str, Run] = {
+            "run": run.run,
+            "check": check.check,
+            "plot": plot.plot,
+            "convert": convert.convert,
+            "camera": camera.camera,
+        }
+        return commands[name]
     finally:
         line.end(keep=False)
 
@@ -118,4 +132,21 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
         choices=("frames", "seconds", "beats"),
         default="frames",
         help="the unit of all keys in schedules, prompts and guide images (default: frames)",
+    )
+
+
+def _add_camera_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a .glb, .gltf or .json file to write, or a folder for COLMAP's text files",
+    )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        metavar="UNITS",
+        help="units of the file (meters in glTF) per scene unit, default 1",
     )

@@ -80,3 +80,51 @@ FFMPEG_KILLED = Message(
     "ffmpeg_killed", "{work} failed: ffmpeg was killed ({by}); all frames are kept, so try again."
 )
 FFMPEG_FAILED = Message("ffmpeg_failed", "{work} failed: ffmpeg ended with status {status}: {said}")
+
+# Camera files
+CAMERA_FILE_UNUSABLE = Message(
+    "camera_file_unusable", "{setting} names {name!r}, which {why}; expected {allowed}."
+)
+CAMERA_FILE_UNKNOWN = Message(
+    "camera_file_unknown", "{setting} names {name!r}, which is no camera file; expected {allowed}."
+)
+CAMERA_FILE_BROKEN = Message(
+    "camera_file_broken", "{setting} names {name!r}, in which {part} cannot be read; expected {allowed}."
+)
+CAMERA_FILE_WITHOUT_CAMERA = Message(
+    "camera_file_without_camera", "{setting} names {name!r}, which contains no camera; expected {allowed}."
+)
+CAMERA_FILE_ORTHOGRAPHIC = Message(
+    "camera_file_orthographic",
+    "{setting} names {name!r}, whose camera has no perspective; expected {allowed}, with a perspective camera.",
+)
+CAMERA_FILE_SEVERAL = Message(
+    "camera_file_several",
+    '{setting} names {name!r}, which has several {what}: {allowed}; choose one as in file({name!r}, {key}="...").',
+)
+CAMERA_FILE_NAME_UNKNOWN = Message(
+    "camera_file_name_unknown",
+    "{setting} names {name!r}, which has no {what} {found!r}; expected one of {allowed}.",
+)
+CAMERA_FILE_POSE = Message(
+    "camera_file_pose", "{setting} names {name!r}, whose pose {number} {fault}; expected {allowed}."
+)
+CAMERA_FILE_FOV = Message(
+    "camera_file_fov",
+    "{setting} names {name!r}, whose field of view is {found} degrees at pose {number}; expected {allowed}.",
+)
+CAMERA_FILE_VALUE = Message(
+    "camera_file_value", "{setting} names {name!r}, in which {part} is {found}; expected {allowed}."
+)
+CAMERA_FILE_LINE = Message(
+    "camera_file_line",
+    "{setting} names {name!r}, whose {file} has {found} in line {line}; expected {allowed}.",
+)
+CAMERA_FOLDER_INCOMPLETE = Message(
+    "camera_folder_incomplete",
+    "{setting} names the folder {name!r}, which has no {missing}; expected cameras.txt and images.txt, which COLMAP "
+    "writes with model_converter --output_type TXT.",
+)
+CAMERA_BUFFER_OUTSIDE = Message(
+    "camera_buffer_outside", "{setting} names {name!r}, whose data is in {found!r}; expected {allowed}."
+)

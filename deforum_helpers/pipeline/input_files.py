@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deforum_helpers.camera.path import SETTING as CAMERA_PATH
+from deforum_helpers.camera.path import Track
 from deforum_helpers.core.errors import (
     MissingFeature,
     Problem,
@@ -17,14 +19,18 @@ from deforum_helpers.core.errors import (
 from deforum_helpers.core.files.scratch import FETCHED, ScratchFolder
 from deforum_helpers.core.messages import Text
 from deforum_helpers.core.net.fetch import Fetcher, Kind, is_url
+from deforum_helpers.media.camera_files import Source, read_camera
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.media.footage import Selection, VideoInfo, inspect_video, selection_problem
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.controlnet_files import ControlInput, find_controls
+from deforum_helpers.render.moves import Tracks
+from deforum_helpers.schedule import Timeline
+from deforum_helpers.schedule.camera_path import camera_entries
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
-from deforum_helpers.settings.modes import reads_mask_video, uses_video
+from deforum_helpers.settings.modes import follows_path, reads_mask_video, uses_video
 
 
 class Downloads:
@@ -66,6 +72,7 @@ class Inputs:
         sound_of_video: the sound is that of the init video.
         heard: file with the sound that schedules name, or None.
         controls: the media of the ControlNet units.
+        tracks: the camera files that camera_path names.
         problems: about files that cannot be used.
         warnings: sentences about files that are used.
     """
@@ -78,6 +85,7 @@ class Inputs:
     sound_of_video: bool = False
     heard: Path | None = None
     controls: tuple[ControlInput, ...] = ()
+    tracks: Tracks = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -149,6 +157,36 @@ def with_controls(inputs: Inputs, settings: Settings) -> Inputs:
         problems=inputs.problems + found.problems,
         warnings=inputs.warnings + found.warnings,
     )
+
+
+def with_camera(inputs: Inputs, settings: Settings) -> Inputs:
+    """Return `inputs` with the camera files of camera_path; in `settings` length and frame rate are resolved."""
+    if not follows_path(settings):
+        return inputs
+    timeline = Timeline(settings.max_frames, settings.seed, settings.fps, settings.W, settings.H)
+    try:
+        entries, _ = camera_entries(settings.camera_path, timeline)
+    except SettingsError:
+        return inputs  # planning reports the problems of the text
+    tracks: dict[tuple[str, str, str], Track] = {}
+    problems: list[Problem] = []
+    for key in dict.fromkeys(move.key for entry in entries for move in entry.moves if move.name == "file"):
+        track, found = _track(inputs.downloads, *key, settings)
+        problems += found
+        if track is not None:
+            tracks[key] = track
+    return replace(inputs, tracks=tracks, problems=(*inputs.problems, *problems))
+
+
+def _track(
+    downloads: Downloads, named: str, camera: str, animation: str, settings: Settings
+) -> tuple[Track | None, tuple[Problem, ...]]:
+    try:
+        path = downloads.local(named, "camera", setting=CAMERA_PATH)
+        source = Source(path, named, CAMERA_PATH, camera, animation)
+        return read_camera(source, fps=settings.fps, most_frames=settings.max_frames + 1), ()
+    except SettingsError as error:
+        return None, error.problems
 
 
 def speed_warnings(inputs: Inputs, fps: float, frames: int) -> Iterator[str]:

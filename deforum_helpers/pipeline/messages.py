@@ -214,3 +214,15 @@ NO_PATH_IN_2D = Message(
 NO_PATH_WITHOUT_MOTION = Message(
     "no_camera_path", "The camera path is plotted in 3D mode only; this mode has no camera motion."
 )
+
+# Export of the camera
+NO_CAMERA = Message(
+    "export_without_camera", "animation_mode is {mode}, whose frames have no camera; expected 2D or 3D."
+)
+FLIP_NOT_EXPORTED = Message(
+    "export_without_flip", "The perspective flip is no camera move and is not part of the exported camera."
+)
+ZOOM_WITHOUT_CAMERA = Message(
+    "export_zoom_zero",
+    "zoom is 0 at frame {frame}: no camera shows an image as a point; expected a zoom other than 0.",
+)

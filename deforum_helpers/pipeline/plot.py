@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deforum_helpers.camera.pose import chained
 from deforum_helpers.pipeline import messages
 from deforum_helpers.render.plan import Plan
 
@@ -189,11 +190,7 @@ def camera_path(plan: Plan) -> NDArray[np.float64]:
 
     The columns are the axes of the camera (right, down, forward) and its position, in coordinates of frame 0.
     """
-    path = np.empty((plan.frames, 4, 4))
-    path[0] = np.eye(4)
-    for frame, prev_from_next in enumerate(np.linalg.inv(plan.poses[1:]), 1):
-        path[frame] = path[frame - 1] @ prev_from_next
-    return path
+    return chained(plan.poses)
 
 
 def camera_svg(plan: Plan) -> str:

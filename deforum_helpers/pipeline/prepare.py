@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from deforum_helpers.camera.path import SETTING as CAMERA_PATH
 from deforum_helpers.core.errors import Problem, SettingsError, group_problems, summary_of
 from deforum_helpers.core.net.fetch import Fetcher
 from deforum_helpers.output.paths import IMAGES_FOLDER, SETTINGS_ENDING, resumed_run
@@ -41,7 +42,14 @@ from deforum_helpers.pipeline.host_facts import (
     mask_warnings,
     plan_problems,
 )
-from deforum_helpers.pipeline.input_files import Downloads, Inputs, find_inputs, speed_warnings, with_controls
+from deforum_helpers.pipeline.input_files import (
+    Downloads,
+    Inputs,
+    find_inputs,
+    speed_warnings,
+    with_camera,
+    with_controls,
+)
 from deforum_helpers.pipeline.overrides import (
     apply_parseq_manifest,
     parseq_warnings,
@@ -150,7 +158,7 @@ def prepare(
     settings, manifest, broken = apply_parseq_manifest(settings, inputs.downloads)
     sound = find_sound(settings, inputs, lambda: facts.fetcher.cache.folder)
     settings, endless = _as_long_as_sound(settings, sound)
-    inputs = with_controls(inputs, settings)
+    inputs = with_camera(with_controls(inputs, settings), settings)
     later = [
         *unresolved,
         *endless,
@@ -202,9 +210,11 @@ def _planned(
     """
     problems: list[Problem] = []
     named: set[str | None] = set()
+    if any(problem.setting == CAMERA_PATH for problem in inputs.problems):
+        settings = replace(settings, camera_path="")  # without its files it cannot be planned
     while True:
         try:
-            plan = make_plan(settings, options, manifest, sound)
+            plan = make_plan(settings, options, manifest, sound, inputs.tracks)
         except SettingsError as error:
             new = [problem for problem in error.problems if problem.setting not in named]
             if not new:

@@ -77,3 +77,31 @@ RESUME_STATE_VERSION = Message(
 RESUME_STATE_DAMAGED = Message(
     "resume_state_damaged", "The run cannot be resumed: its resume state is damaged. Render the run again."
 )
+
+# Camera path
+FOV_FROM_PATH = Message(
+    "camera_path_sets_fov", "camera_path sets the field of view; fov_schedule holds only before it."
+)
+PATH_TOO_FAST = Message(
+    "camera_path_too_fast",
+    "camera_path, frame {frame}: the camera moves by {found:g} scene units from one frame to the next; expected at "
+    "most {allowed:g}.",
+)
+PATH_REPLACES = Message(
+    "camera_path_replaces",
+    "camera_path replaces {names}; their values have no effect. Camera shake is added to it.",
+)
+PIXELS_NOT_SQUARE = Message(
+    "camera_path_pixels",
+    "aspect_ratio_schedule is {found:g}, so turns of the exact camera distort an image of {width}x{height}; set it to "
+    "{wanted:.6g}, or switch on aspect_ratio_use_old_formula.",
+)
+ZOOM_NEEDS_EXACT = Message(
+    "camera_path_zoom_classic",
+    "camera_path changes the field of view, but zooming the image needs depth_warp exact; with classic only the size "
+    "of the moves follows.",
+)
+PATH_IS_LONGER = Message(
+    "camera_path_longer",
+    "camera_path: the file has {found} frames, the video {frames}; the rest is not used.",
+)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.camera.matrix_2d import move_matrices, perspective_flip_matrix
+from deforum_helpers.camera.path import REPLACED, Track, follow
 from deforum_helpers.camera.pinhole import View, intrinsics, scene_move, view
-from deforum_helpers.camera.pose import poses
+from deforum_helpers.camera.pose import UNITS_PER_DEPTH, poses
 from deforum_helpers.camera.shake import shake_offsets
-from deforum_helpers.render.schedules import Values
-from deforum_helpers.settings import Settings
-from deforum_helpers.settings.modes import is_moved
+from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.render import messages
+from deforum_helpers.render.schedules import Schedules, Values
+from deforum_helpers.schedule import Timeline
+from deforum_helpers.schedule.camera_path import camera_entries
+from deforum_helpers.settings import FIELDS, Settings, flat_settings
+from deforum_helpers.settings.modes import follows_path, is_exact, is_moved
 
 _IDENTITY = np.eye(4)
 # Smallest determinant of a 2D move that can be inverted.
 SMALLEST_DETERMINANT = 1e-9
+# Largest translation per frame, in units of the schedules.
+FASTEST = FIELDS["translation_x"].maximum or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +233,66 @@ class Moves(Sequence[Move]):
     @property
     def _chosen(self) -> Matrices:
         return self._matrices[np.array(self._numbers, np.int64)]
+
+
+# Camera file, camera and animation in it -> the track; see `camera.path.Move.key`.
+Tracks = Mapping[tuple[str, str, str], Track]
+
+
+def with_camera_path(
+    settings: Settings, schedules: Schedules, timeline: Timeline, tracks: Tracks
+) -> Schedules:
+    """Return the schedules with those of the 3D camera replaced by its path, if `camera_path` acts.
+
+    The values are moves from frame to frame in the units of the schedules, so all that reads these follows the path.
+
+    Raises:
+        SettingsError: the path cannot be read or followed.
+    """
+    if not follows_path(settings):
+        return schedules
+    entries, warnings = camera_entries(settings.camera_path, timeline)
+    fov_deg = schedules.values["fov_schedule"]
+    if settings.seamless_loop:
+        fov_deg = np.append(fov_deg, fov_deg[0])
+    path = follow(
+        entries, len(fov_deg), fov_deg, timeline.fps, tracks, closing=len(fov_deg) - timeline.frames
+    )
+    moves = path.schedules(timeline.frames)
+    for name in REPLACED[:3]:
+        if np.abs(moves[name]).max() > FASTEST:
+            frame = int(np.abs(moves[name]).argmax())
+            step, allowed = abs(moves[name][frame]) / UNITS_PER_DEPTH, FASTEST / UNITS_PER_DEPTH
+            message = messages.PATH_TOO_FAST(frame=frame, found=step, allowed=allowed)
+            raise SettingsError([Problem(message, "camera_path", frame)])
+    values = {**schedules.values, **moves}
+    fovs = path.fov_deg[: timeline.frames]
+    is_set = ~np.isnan(fovs)
+    values["fov_schedule"] = np.where(is_set, np.round(fovs, 9), schedules.values["fov_schedule"])
+    for name in (*REPLACED, "fov_schedule"):
+        values[name].flags.writeable = False
+    found = [*schedules.warnings, *warnings, *_path_warnings(settings, schedules)]
+    if is_set.any():
+        found.append(messages.FOV_FROM_PATH())
+        if np.ptp(fovs[is_set]) > 0 and not is_exact(settings):
+            found.append(messages.ZOOM_NEEDS_EXACT())
+    longer = [track.frames for track in tracks.values() if track.frames > len(fov_deg)]
+    if longer:
+        found.append(messages.PATH_IS_LONGER(found=max(longer), frames=timeline.frames))
+    return replace(
+        schedules, values=values, used=schedules.used | {*REPLACED, "fov_schedule"}, warnings=tuple(found)
+    )
+
+
+def _path_warnings(settings: Settings, schedules: Schedules) -> Iterator[str]:
+    """Yield warnings about schedules that the path replaces, and about a lens that distorts turns."""
+    flat = flat_settings(settings)
+    changed = [name for name in REPLACED if flat[name].strip() not in ("", FIELDS[name].default)]
+    if changed:
+        yield messages.PATH_REPLACES(names=", ".join(changed))
+    wanted, found = settings.W / settings.H, float(schedules.values["aspect_ratio_schedule"][0])
+    if is_exact(settings) and not settings.aspect_ratio_use_old_formula and abs(found / wanted - 1) > 1e-3:
+        yield messages.PIXELS_NOT_SQUARE(found=found, width=settings.W, height=settings.H, wanted=wanted)
 
 
 def plan_moves(settings: Settings, series: Values) -> Moves:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,14 @@ from deforum_helpers.render.guides import GuideImages, read_guides
 from deforum_helpers.render.key_frames import KeyFrames, plan_key_frames, plan_seeds
 from deforum_helpers.render.limits import frame_problems, frame_warnings
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
-from deforum_helpers.render.moves import Moves, SceneCamera, plan_moves, scene_cameras
+from deforum_helpers.render.moves import (
+    Moves,
+    SceneCamera,
+    Tracks,
+    plan_moves,
+    scene_cameras,
+    with_camera_path,
+)
 from deforum_helpers.render.placing import place_key_frames
 from deforum_helpers.render.reversal import in_render_order
 from deforum_helpers.render.schedules import PlanInputs, Schedules, Values, compile_schedules
@@ -141,7 +149,11 @@ class Plan:
 
 
 def make_plan(
-    settings: Settings, options: Options, manifest: Manifest | None = None, sound: Sound | None = None
+    settings: Settings,
+    options: Options,
+    manifest: Manifest | None = None,
+    sound: Sound | None = None,
+    tracks: Tracks = MappingProxyType({}),
 ) -> Plan:
     """Plan a run.
 
@@ -150,12 +162,13 @@ def make_plan(
         options: host options with the job's overrides applied.
         manifest: Parseq manifest whose fields replace the settings' schedules, or None.
         sound: the sound or the tempo that schedules and prompts may name, or None.
+        tracks: the camera files that camera_path names.
 
     Raises:
         SettingsError: all problems of all schedules, prompts and masks.
     """
     timeline = Timeline(settings.max_frames, settings.seed, settings.fps, settings.W, settings.H, sound)
-    read = _read_inputs(settings, options, manifest, timeline)
+    read = _read_inputs(settings, options, manifest, timeline, tracks)
     inputs = in_render_order(read)
     schedules, prompts = inputs.schedules, inputs.prompts
     frame_numbers = place_key_frames(
@@ -198,13 +211,18 @@ def make_plan(
 
 
 def _read_inputs(
-    settings: Settings, options: Options, manifest: Manifest | None, timeline: Timeline
+    settings: Settings,
+    options: Options,
+    manifest: Manifest | None,
+    timeline: Timeline,
+    tracks: Tracks,
 ) -> PlanInputs:
     """Read schedules, prompts and masks; raises all their problems together."""
     problems: list[Problem] = []
     schedules = prompts = masks = guides = None
     try:
         schedules = compile_schedules(settings, timeline, manifest)
+        schedules = with_camera_path(settings, schedules, timeline, tracks)
         problems.extend(frame_problems(schedules))
         masks = plan_masks(settings, schedules.texts)
     except SettingsError as error:

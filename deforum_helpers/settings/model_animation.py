@@ -26,6 +26,7 @@ from deforum_helpers.settings.situations import (
     MASKED,
     MATCHES_COLORS,
     MOVED,
+    ON_PATH,
     PARSEQ,
     READS_MASK_VIDEO,
     READS_VIDEOS,
@@ -182,7 +183,7 @@ class AnimationSettings:
         label="Translation X",
         bounds=(-100_000, 100_000),
         unit="px/frame (2D), 1/200 scene unit/frame (3D)",
-        used_when=MOVED,
+        used_when=MOVED & ~ON_PATH,
         used_in="render/moves.py",
     )
     translation_y: str = schedule(
@@ -192,7 +193,7 @@ class AnimationSettings:
         label="Translation Y",
         bounds=(-100_000, 100_000),
         unit="px/frame (2D), 1/200 scene unit/frame (3D)",
-        used_when=MOVED,
+        used_when=MOVED & ~ON_PATH,
         used_in="render/moves.py",
     )
     translation_z: str = schedule(
@@ -202,7 +203,7 @@ class AnimationSettings:
         label="Translation Z",
         bounds=(-100_000, 100_000),
         unit="1/200 scene unit/frame",
-        used_when=CAMERA,
+        used_when=CAMERA & ~ON_PATH,
         used_in="render/moves.py",
     )
     transform_center_x: str = schedule(
@@ -231,7 +232,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Rotation 3D X",
         unit=PER_FRAME_DEG,
-        used_when=CAMERA,
+        used_when=CAMERA & ~ON_PATH,
         used_in="render/moves.py",
     )
     rotation_3d_y: str = schedule(
@@ -240,7 +241,7 @@ class AnimationSettings:
         tab=_MOTION,
         label="Rotation 3D Y",
         unit=PER_FRAME_DEG,
-        used_when=CAMERA,
+        used_when=CAMERA & ~ON_PATH,
         used_in="render/moves.py",
     )
     rotation_3d_z: str = schedule(
@@ -249,7 +250,19 @@ class AnimationSettings:
         tab=_MOTION,
         label="Rotation 3D Z",
         unit=PER_FRAME_DEG,
+        used_when=CAMERA & ~ON_PATH,
+    )
+    camera_path: str = setting(
+        "",
+        "A path of the 3D camera in place of its translation and rotation schedules: moves by frame, such as "
+        "0: orbit(1.5, 90), 60: truck(0.5), or a camera animation: a GLB, glTF or JSON file or a COLMAP folder, as "
+        "path or http(s) address. Empty = off. docs/camera.md describes the moves.",
+        kind="text",
+        tab=_MOTION,
+        label="Camera path",
         used_when=CAMERA,
+        used_in="render/moves.py",
+        since="here",
         used_in="render/moves.py",
     )
     shake_name: str = setting(

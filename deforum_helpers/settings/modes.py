@@ -77,6 +77,8 @@ blends_by_weights = asks(
     one_of("prompt_interpolation", "weights")
     | one_of("prompt_interpolation", "hold") & situations.INTERPOLATED
 )
+# The 3D camera follows a path.
+follows_path = asks(situations.ON_PATH)
 # The video ends with the image of end_image_path.
 reads_end_image = asks(is_set("end_image_path"))
 # The last frames lead to the first frame or to an image.

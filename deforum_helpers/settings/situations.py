@@ -30,6 +30,8 @@ INTERPOLATED = one_of(MODE, "Interpolation")
 
 PARSEQ = is_set("parseq_manifest")
 GUIDED = is_on("use_looper")
+# The camera follows a path, which replaces the schedules of its moves.
+ON_PATH = is_set("camera_path")
 FLIPPED = Situation(  # a Parseq manifest may turn flips on
     is_on("enable_perspective_flip") | MOVED & PARSEQ, "when enable_perspective_flip is on"
 )

@@ -77,6 +77,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("rotation_3d_x",),
     ("rotation_3d_y",),
     ("rotation_3d_z",),
+    ("camera_path",),
     ("shake_name", "shake_intensity", "shake_speed"),
     ("enable_perspective_flip",),
     ("noise_type",),

@@ -128,6 +128,7 @@ FREEU: Changes = {"freeu_enabled": True}
 HRFIX: Changes = {"kohya_hrfix_enabled": True}
 
 CASES: dict[str, Case] = {
+    "camera_path": Case("0: orbit(1, 40)", DEEP),
     "audio_path": Case("<other.wav>", FOLLOWING),
     "audio_smoothing": Case(1.0, FOLLOWING),
     "bpm": Case(300, COUNTING),

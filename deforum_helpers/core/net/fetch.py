@@ -30,7 +30,7 @@ from deforum_helpers.core.net import messages
 from deforum_helpers.core.net.addresses import Address, is_public, look_up
 from deforum_helpers.core.net.cache import CachedFile, FetchCache
 
-Kind = Literal["image", "audio", "video", "json"]
+Kind = Literal["image", "audio", "video", "json", "camera"]
 
 LARGEST_BYTES = 50_000_000
 LONGEST_S = 10.0
@@ -46,6 +46,14 @@ TYPES: dict[Kind, tuple[str, ...]] = {
     "audio": ("audio/", "video/", "application/ogg", *_UNSPECIFIED),
     "video": ("video/", "application/mp4", "application/ogg", *_ANIMATIONS, *_UNSPECIFIED),
     "json": ("application/json", "text/json", "text/plain", *_UNSPECIFIED),
+    "camera": (
+        "model/gltf",
+        "model/gltf-binary",
+        "model/gltf+json",
+        "application/json",
+        "text/",
+        *_UNSPECIFIED,
+    ),
 }
 _BUSY = (408, 425, 429)
 _REDIRECTS = (301, 302, 303, 307, 308)
