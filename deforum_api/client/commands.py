@@ -58,6 +58,9 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Callable[[argparse.Na
         )
     if name in ("submit", "tool"):
         parser.add_argument("--key", help="idempotency key: submissions with the same key are queued once")
+        parser.add_argument(
+            "--priority", type=int, default=0, metavar="N", help="jobs of a higher priority are taken first"
+        )
     if name in ("submit", "tool", "resume"):
         parser.add_argument("--watch", action="store_true", help="show progress until the end")
     if name in ("submit", "tool", "resume", "watch"):
@@ -116,14 +119,18 @@ def submit(client: Client, options: argparse.Namespace) -> int:
     from deforum_helpers.cli.job_files import read_submitted
 
     settings = [read_submitted(path, options.changes) for path in options.files]
-    return _print_accepted(client, client.submit(settings, key=options.key), options)
+    return _print_accepted(client, client.submit(settings, **_terms(options)), options)
 
 
 def tool(client: Client, options: argparse.Namespace) -> int:
     """Queue a tool."""
     given = (text.partition("=") for text in options.arguments)
     arguments = {name.replace("-", "_"): _value(text) for name, _, text in given}
-    return _print_accepted(client, client.run_tool(options.name, arguments, key=options.key), options)
+    return _print_accepted(client, client.run_tool(options.name, arguments, **_terms(options)), options)
+
+
+def _terms(options: argparse.Namespace) -> dict[str, Any]:
+    return {"key": options.key, "priority": options.priority}
 
 
 def _value(text: str) -> Any:

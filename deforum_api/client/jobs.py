@@ -59,6 +59,7 @@ class Client:
         options: Settings | None = None,
         *,
         key: str | None = None,
+        priority: int = 0,
     ) -> dict[str, Any]:
         """Queue one or more jobs; return `batch_id`, `job_ids` and `warnings`.
 
@@ -66,23 +67,30 @@ class Client:
             settings: one settings object, or a list of them, one job each.
             options: `options_overrides`.
             key: idempotency key; submissions with the same key are queued once. Default: a new one.
+            priority: jobs of a higher one are taken first.
         """
-        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-        return self._json("POST", "/batches", body=_batch(settings, options), headers=headers)
+        body = {**_batch(settings, options), **_terms(priority)}
+        return self._json("POST", "/batches", body=body, headers=_key(key))
 
     def run_tool(
-        self, tool: str, arguments: Settings, options: Settings | None = None, *, key: str | None = None
+        self,
+        tool: str,
+        arguments: Settings,
+        options: Settings | None = None,
+        *,
+        key: str | None = None,
+        priority: int = 0,
     ) -> dict[str, Any]:
         """Queue a tool for an existing video or images; return `batch_id`, `job_ids` (one) and `warnings`.
 
         Args:
             tool: interpolate, upscale, vid2depth or stitch.
             arguments: as described by `tools`; paths are the server's.
-            options, key: as for `submit`.
+            options, key, priority: as for `submit`.
         """
-        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-        body = {**arguments, **({} if options is None else {"options_overrides": dict(options)})}
-        return self._json("POST", f"/tools/{quote(tool, safe='')}", body=body, headers=headers)
+        overrides = {} if options is None else {"options_overrides": dict(options)}
+        body = {**arguments, **overrides, **_terms(priority)}
+        return self._json("POST", f"/tools/{quote(tool, safe='')}", body=body, headers=_key(key))
 
     def validate(
         self,
@@ -244,6 +252,15 @@ class Client:
 def _batch(settings: Settings | Sequence[Settings], options: Settings | None) -> dict[str, Any]:
     jobs: Any = dict(settings) if isinstance(settings, Mapping) else [dict(one) for one in settings]
     return {"deforum_settings": jobs, **({} if options is None else {"options_overrides": dict(options)})}
+
+
+def _terms(priority: int) -> dict[str, Any]:
+    """Return the fields of a batch that differ from their defaults; older servers ignore them."""
+    return {"priority": priority} if priority else {}
+
+
+def _key(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key or str(uuid.uuid4())}
 
 
 def _is_job(id: str) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deforum_api.hosts import messages
@@ -79,6 +81,11 @@ def make_queue(
     kept = store or SqliteStore(facts.output_root / FILE_NAME)
     roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
     return JobQueue(check, render, checks=checks, store=kept, limits=limits, roots=lambda: roots)
+
+
+def database_path(flags: Namespace, default: Path) -> Path:
+    """Return the path of the job database: in the folder that the flags name, else in `default`."""
+    return (Path(flags.deforum_database).expanduser() if flags.deforum_database else default) / FILE_NAME
 
 
 def _run_tool(

@@ -43,6 +43,12 @@ def preload(parser: argparse.ArgumentParser) -> None:
         help="exit after the files of --deforum-run-now: 0 if all succeeded, 1 if any failed",
     )
     add(
+        "--deforum-database",
+        default="",
+        metavar="DIR",
+        help="folder of the job database, on a disk of this machine; by default that of all outputs",
+    )
+    add(
         "--deforum-hang-after",
         type=_seconds,
         default=600.0,

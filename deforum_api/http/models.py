@@ -8,6 +8,7 @@ from typing import Any
 import pydantic
 from pydantic import Field
 
+from deforum_api.queue.record import HIGHEST_PRIORITY
 from deforum_helpers.output.kinds import KINDS
 
 JsonObject = dict[str, Any]
@@ -67,6 +68,12 @@ class Batch(BaseModel):
     )
     options_overrides: JsonObject | None = Field(
         None, description="Host options that apply to these jobs only."
+    )
+    priority: int | None = Field(
+        None,
+        ge=-HIGHEST_PRIORITY,
+        le=HIGHEST_PRIORITY,
+        description="Jobs of a higher priority are taken first; 0 by default.",
     )
 
 
@@ -155,6 +162,7 @@ class DeforumJobStatus(BaseModel):
     options_overrides: JsonObject | None = Field(
         None, description="As submitted; left out with summary=true."
     )
+    priority: int = Field(..., description="Jobs of a higher priority are taken first.")
     queue_position: int | None = Field(..., description="0 = next; null unless queued.")
     frame: int = Field(..., description="Frames written.")
     max_frames: int = Field(..., description="Frames of the whole video.")

@@ -97,6 +97,7 @@ def _known(job: Job) -> str:
             "frame": job.frame,
             "max_frames": job.max_frames,
             "eta_seconds": job.eta_seconds,
+            "priority": job.priority,
             "warnings": job.warnings,
         }
     )[:-1]

@@ -105,6 +105,7 @@ JOB_FIELDS = (
     "max_frames",
     "eta_seconds",
     "queue_position",
+    "priority",
     "error_type",
     "cancelling",
     "message",
@@ -117,6 +118,7 @@ Videos = Annotated[
     list[dict[str, Any]],
     Field(description="One settings object per video; omitted settings have their defaults."),
 ]
+Priority = Annotated[int, Field(description="Jobs of a higher priority are rendered first.")]
 Options = Annotated[dict[str, Any] | None, Field(description="Host options for these jobs only.")]
 Status = Annotated[
     Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED"] | None,
@@ -139,9 +141,9 @@ class JobTools:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def submit(self, films: Videos, options: Options = None) -> dict[str, Any]:
+    def submit(self, films: Videos, options: Options = None, priority: Priority = 0) -> dict[str, Any]:
         """Queue videos for rendering; if any is invalid, none is queued."""
-        return self._client.submit(films, options)
+        return self._client.submit(films, options, priority=priority)
 
     def list_video_tools(self) -> dict[str, Any]:
         """List the tools for existing videos and images, each with the JSON schema of its arguments."""
@@ -152,9 +154,10 @@ class JobTools:
         tool: Annotated[str, Field(description="Name from list_video_tools.")],
         arguments: Annotated[dict[str, Any], Field(description="Its arguments; paths on the server.")],
         options: Options = None,
+        priority: Priority = 0,
     ) -> dict[str, Any]:
         """Queue a tool: interpolation, upscaling or depth of an existing video, or a video from images."""
-        return self._client.run_tool(tool, arguments, options)
+        return self._client.run_tool(tool, arguments, options, priority=priority)
 
     def list_jobs(
         self, status: Status = None, limit: Annotated[int, Field(ge=1, le=100)] = 20

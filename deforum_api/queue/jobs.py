@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class JobQueue:
-    """All jobs of one server, rendered one at a time in the order of submission; motion previews run beside them.
+    """All jobs of one server, rendered one at a time by priority and order; motion previews run beside them.
 
     Args:
         check: (settings, options_overrides) -> prepared job; raises `SettingsError`.
@@ -143,7 +143,9 @@ class JobQueue:
                 raise QueueFull(self.limits.queued)
             batch_id, order = unused_batch_id(self.store, self._draw), self.store.next_order()
             now = self.records.clock()
-            jobs = new_jobs(found.jobs, found.overrides_json, batch_id=batch_id, order=order, now=now)
+            jobs = new_jobs(
+                found.jobs, found.overrides_json, found.terms, batch_id=batch_id, order=order, now=now
+            )
             jobs = self.store.add(jobs, replace(receipt, reply=reply(jobs)) if receipt else None)
             for _ in jobs:
                 self.runner.wake()
@@ -232,14 +234,16 @@ class JobQueue:
     def move_up(self, job_id: str) -> None:
         """Let a waiting job change places with the one that is taken before it; others stay where they are.
 
-        Where it waits no longer, or is the first, it stays where it is.
+        If their priorities differ, they exchange these as well. A job that waits no longer, or is the first, stays
+        where it is.
         """
         with suppress(
             IllegalTransition, UnknownId
         ):  # one of the two was taken, cancelled or forgotten meanwhile
             while (waiting := self.store.queued()) and job_id in waiting[1:]:
                 job, before = self.job(job_id), self.job(waiting[waiting.index(job_id) - 1])
-                if self.records.change_together((job, Moved(before.place)), (before, Moved(job.place))):
+                forward, back = Moved(before.place, before.priority), Moved(job.place, job.priority)
+                if self.records.change_together((job, forward), (before, back)):
                     return
 
     def forget(self, job_id: str) -> None:

@@ -80,6 +80,9 @@ SETTINGS_NOT_OBJECTS = Message(
 OVERRIDES_NOT_OBJECT = Message(
     "overrides_not_object", "options_overrides must be an object or omitted; found {found}."
 )
+PRIORITY_INVALID = Message(
+    "priority_invalid", "priority must be an integer from -{most:,} to {most:,} or omitted; found {found}."
+)
 OVERRIDES_TOO_LONG = Message(
     "overrides_too_long", "options_overrides is too long; at most {most:,} characters are allowed."
 )
@@ -143,6 +146,11 @@ DATABASE_NEWER = Message(
     "database_newer",
     "The job database {path} was written by a newer version of this program (its version is {found}, the newest known "
     "here is {known}); update this program, or move the file away to begin without jobs.",
+)
+DATABASE_ON_NETWORK = Message(
+    "database_on_network",
+    "The job database {path} is on a network file system ({type} at {point}), where SQLite may lose jobs; name a "
+    "folder on a disk of this machine by --deforum-database DIR, and render on several machines with Ray.",
 )
 DATABASE_LOCKED = Message(
     "database_locked",

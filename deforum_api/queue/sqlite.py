@@ -22,6 +22,7 @@ from deforum_api.queue.owners import OtherServers, ServerIdentity
 from deforum_api.queue.record import WORKING, Job, Status
 from deforum_api.queue.records import JobCache
 from deforum_api.queue.store import KeyTaken, Receipt, StaleRecord
+from deforum_helpers.core.files.mounts import network_mount
 
 # "DFRM": tells our file from any other SQLite database.
 APPLICATION_ID = 0x4446524D
@@ -69,6 +70,13 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'animation'
     """,
+    # A program of version 2 would ignore priorities.
+    """
+    ALTER TABLE jobs ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;
+    UPDATE jobs SET rank = -1000001 WHERE place < 0;
+    DROP INDEX waiting_jobs;
+    CREATE INDEX waiting_jobs ON jobs (rank, place, number) WHERE place IS NOT NULL
+    """,
 )
 
 
@@ -76,8 +84,11 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     """Return a writing and a reading connection to the database at `path`; creates and migrates it if necessary.
 
     Raises:
-        StoreUnavailable: it cannot be opened, is damaged, newer, or not a job database; it is left unchanged.
+        StoreUnavailable: it cannot be opened, is damaged, newer, or not a job database, or lies on a network file
+            system, where write-ahead logging is not safe; it is left unchanged.
     """
+    if (mount := network_mount(path.parent)) is not None:
+        raise StoreUnavailable(messages.DATABASE_ON_NETWORK(path=path, type=mount.type, point=mount.point))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -246,8 +257,9 @@ class SqliteStore:
             kept = tuple(replace(job, order=job.order + late) for job in jobs)
             for job in kept:
                 change.execute(
-                    "INSERT INTO jobs (number, id, batch_id, kind, updates, status, place, last_updated, record) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO jobs "
+                    "(number, id, batch_id, kind, updates, status, rank, place, last_updated, record) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (job.order, job.id, job.batch_id, job.kind, *_columns(job)),
                 )
                 change.execute(
@@ -273,7 +285,7 @@ class SqliteStore:
         if owner and not _working(old):
             self._me.enter(change)
         changed = change.execute(
-            "UPDATE jobs SET updates = ?, status = ?, place = ?, last_updated = ?, record = ?, "
+            "UPDATE jobs SET updates = ?, status = ?, rank = ?, place = ?, last_updated = ?, record = ?, "
             "owner = CASE WHEN ? THEN owner ELSE ? END WHERE id = ? AND updates = ?",
             (*_columns(new), _working(old) and _working(new), owner, old.id, old.updates),
         )
@@ -304,7 +316,7 @@ class SqliteStore:
         return dict(self._read("SELECT status, count(*) FROM jobs GROUP BY status"))
 
     def queued(self) -> tuple[str, ...]:
-        rows = self._read("SELECT id FROM jobs WHERE place IS NOT NULL ORDER BY place, number")
+        rows = self._read("SELECT id FROM jobs WHERE place IS NOT NULL ORDER BY rank, place, number")
         return tuple(job_id for (job_id,) in rows)
 
     def remove(self, job: Job) -> bool:
@@ -436,11 +448,11 @@ def _snapshot(reader: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         reader.execute("COMMIT")
 
 
-def _columns(job: Job) -> tuple[int, str, int | None, float, str]:
-    """Return the columns updates, status, place, last_updated and record."""
+def _columns(job: Job) -> tuple[int, str, int, int | None, float, str]:
+    """Return the columns updates, status, rank, place, last_updated and record."""
     record = {name: value for name, value in asdict(job).items() if name not in _IN_COLUMNS}
     place = job.place if job.queued else None
-    return job.updates, job.status, place, job.last_updated, json.dumps(record)
+    return job.updates, job.status, job.rank, place, job.last_updated, json.dumps(record)
 
 
 def _job(row: tuple[int, str, str, str, str]) -> Job:
@@ -461,7 +473,7 @@ def _is_progress_only(old: Job, new: Job) -> bool:
 
 
 def _durable_fields(job: Job) -> tuple[Any, ...]:
-    asked = (job.cancel_requested, job.held, job.turn)
+    asked = (job.cancel_requested, job.held, job.turn, job.priority)
     return (job.status, job.phase, job.attempt, job.timestring, job.frame > 0, *asked)
 
 

@@ -133,7 +133,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._batches: dict[str, list[str]] = {}
-        self._queued: dict[str, int] = {}
+        self._queued: dict[str, tuple[int, int]] = {}
         self._receipts: dict[str, Receipt] = {}
         self._finished = 0
         self._next_order = 0
@@ -247,7 +247,7 @@ class MemoryStore:
     def _count(self, job: Job) -> None:
         self._finished += job.finished
         if job.queued:
-            self._queued[job.id] = job.place
+            self._queued[job.id] = (job.rank, job.place)
 
     def _forget(self, job: Job) -> None:
         del self._jobs[job.id]

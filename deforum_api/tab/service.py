@@ -251,6 +251,7 @@ def _view(job: Job, position: int | None) -> JobView:
         cancelling=job.cancel_requested and not job.finished,
         preview=is_preview(job),
         tool=job.kind if job.is_tool else "",
+        priority=job.priority,
     )
 
 

@@ -38,7 +38,7 @@ const stories = {
     return new Deforum(url, { ...patient, login: "ann:sécret" }).submit({ max_frames: 2 });
   },
   async tool() {
-    return new Deforum(url, patient).runTool("upscale", { video: "a.mp4" }, { options: { deforum_ffmpeg_crf: 20 } });
+    return new Deforum(url, patient).runTool("upscale", { video: "a.mp4" }, { options: { deforum_ffmpeg_crf: 20 }, priority: 5 });
   },
   async cancel() {
     return failure(new Deforum(url, patient).cancel(job));

@@ -78,7 +78,8 @@ def test_a_tool_is_queued_with_its_arguments(scripted: Make) -> None:
     assert tell("tool", server.url) == {"job_ids": ["batch(1)-0"]}
     (asked,) = server.asked
     assert (asked.method, asked.path) == ("POST", "/deforum_api/tools/upscale")
-    assert json.loads(asked.body) == {"video": "a.mp4", "options_overrides": {"deforum_ffmpeg_crf": 20}}
+    more = {"options_overrides": {"deforum_ffmpeg_crf": 20}, "priority": 5}
+    assert json.loads(asked.body) == {"video": "a.mp4", **more}
     assert asked.headers["idempotency-key"]
 
 

@@ -27,6 +27,7 @@ def test_a_film_from_file_to_file(
     settings = tmp_path / "film.txt"
     settings.write_text(json.dumps({**SMALL, "nonsense": 1}))
     command = ["submit", str(settings), "--set", "max_frames=3", "--save", str(tmp_path / "films")]
+    command += ["--priority", "7"]
     assert helpers_main([*command, "--url", deforum.url]) == 0
     printed = capsys.readouterr()
     job_id, film = printed.out.splitlines()
@@ -34,6 +35,7 @@ def test_a_film_from_file_to_file(
     assert Path(film).read_bytes()[4:8] == b"ftyp"
     assert "nonsense" in printed.err
     assert f"{job_id} SUCCEEDED" in printed.err
+    assert Client(deforum.url).job(job_id)["priority"] == 7
     frames = Client(deforum.url).download_frames(job_id, tmp_path / "frames")
     assert [read_frame(path).shape for path in frames] == [(64, 64, 3)] * 3
     assert main(["jobs", "--url", deforum.url, "--status", "SUCCEEDED"]) == 0

@@ -112,7 +112,7 @@ async def film_from_idea_to_pictures(client: Client) -> None:
     assert checked["errors"] == []
     assert checked["values"] == {"zoom": [1.0, 2.0, 3.0, 4.0]}
     assert checked["not_schedules"] == ["W"]
-    (job_id,) = (await called(client, "submit", films=[settings]))["job_ids"]
+    (job_id,) = (await called(client, "submit", films=[settings], priority=2))["job_ids"]
     seen: list[tuple[float, float | None]] = []
 
     async def progressed(done: float, total: float | None, message: str | None) -> None:
@@ -120,7 +120,7 @@ async def film_from_idea_to_pictures(client: Client) -> None:
 
     result = await client.call_tool("watch", {"job_id": job_id}, progress_callback=progressed)
     job = dict(result.structured_content or {})
-    assert (job["status"], job["frame"]) == ("SUCCEEDED", 4)
+    assert (job["status"], job["frame"], job["priority"]) == ("SUCCEEDED", 4, 2)
     assert seen[-1] == (4, 4)
     shown = (
         await client.call_tool("show_frames", {"job_id": job_id, "numbers": [0, 3], "max_side_px": 64})

@@ -26,7 +26,7 @@ ARGUMENTS: dict[str, Any] = {
             "application/json": {
                 "schema": {
                     "type": "object",
-                    "description": "The arguments of the tool, and options_overrides where wanted.",
+                    "description": "The arguments of the tool, and options_overrides and priority where wanted.",
                 },
                 "examples": {
                     "interpolate": {"value": {"video": "clip.mp4", "times": 4}},
