@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from deforum_api.hosts import messages
 from deforum_api.queue.checks.processes import Checker
 from deforum_api.queue.checks.request import prepared_job
+from deforum_api.queue.executors import Executor, LocalExecutor
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.store import JobStore
@@ -22,6 +23,7 @@ from deforum_api.version import VERSION
 from deforum_helpers.controlnet.units import module_fault
 from deforum_helpers.core.errors import MissingFeature
 from deforum_helpers.core.files.scratch import remove_abandoned
+from deforum_helpers.engines.memory import device_memory
 from deforum_helpers.media.containers import pyav
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.depth.names import DEPTH_NAMES, available_families, serve
@@ -45,6 +47,7 @@ def make_queue(
     store: JobStore | None = None,
     limits: Limits | None = None,
     checks: Checker | None = None,
+    executor: Executor | None = None,
 ) -> JobQueue:
     """Return a job queue that renders with `make_engine()`, which is called for the first job and kept.
 
@@ -54,6 +57,7 @@ def make_queue(
         store: keeps the jobs; by default a database in the output root.
         limits: how much is taken.
         checks: makes the checks of submitted jobs; by default the thread that submits.
+        executor: has the workers; by default the one of this process.
 
     Raises:
         StoreUnavailable: the database cannot be used.
@@ -80,7 +84,20 @@ def make_queue(
     remove_unused_claims(facts.output_root / IMAGES_FOLDER)
     kept = store or SqliteStore(facts.output_root / FILE_NAME)
     roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
-    return JobQueue(check, render, checks=checks, store=kept, limits=limits, roots=lambda: roots)
+    return JobQueue(
+        check,
+        render,
+        checks=checks,
+        store=kept,
+        limits=limits,
+        roots=lambda: roots,
+        executor=executor or local_executor(facts),
+    )
+
+
+def local_executor(facts: HostFacts) -> LocalExecutor:
+    """Return the executor whose one worker is this process."""
+    return LocalExecutor(facts.device, facts.model or facts.engine, lambda: device_memory(facts.device))
 
 
 def database_path(flags: Namespace, default: Path) -> Path:
