@@ -1,4 +1,4 @@
-"""The commands that use a server: `submit`, `tool`, `watch`, `jobs`, `cancel` and `resume`.
+"""The commands that use a server: `submit`, `tool`, `watch`, `jobs`, `cancel`, `resume` and `workers`.
 
 Ids and paths go to standard output, one per line; everything else to standard error.
 """
@@ -49,6 +49,14 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Callable[[argparse.Na
         )
     elif name == "jobs":
         parser.add_argument("--status", choices=STATUSES, help="list only jobs with this status")
+    elif name == "workers":
+        for flag, effect in (
+            ("--drain", "finish its job and take no other one"),
+            ("--undrain", "take jobs again"),
+        ):
+            parser.add_argument(
+                flag, action="append", default=[], metavar="WORKER", help=f"let this worker {effect}"
+            )
     else:
         ids = "JOB_OR_BATCH" if name == "cancel" else "JOB"
         parser.add_argument("ids", nargs="+", metavar=ids, help="id, such as 'batch(52321525)-0'")
@@ -73,6 +81,7 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Callable[[argparse.Na
         "jobs": jobs,
         "cancel": cancel,
         "resume": resume,
+        "workers": workers,
     }[name]
     return lambda options: _run(command, options)
 
@@ -182,6 +191,19 @@ def resume(client: Client, options: argparse.Namespace) -> int:
     for job_id in options.ids:
         _print_lines(sys.stdout, client.resume(job_id)["id"])
     return _watch_all(client, options.ids, options.save) if options.watch or options.save else 0
+
+
+def workers(client: Client, options: argparse.Namespace) -> int:
+    """Drain and undrain workers, then list all."""
+    for worker_id in options.drain:
+        client.drain(worker_id)
+    for worker_id in options.undrain:
+        client.undrain(worker_id)
+    for one in client.workers():
+        job = f" {one['job']}" if one["job"] else ""
+        about = ", ".join(filter(None, (one["node"], one["device"], one["model"])))
+        _print_lines(sys.stdout, f"{one['id']} {one['state']}{job} ({about})")
+    return 0
 
 
 def _watch_all(client: Client, ids: Sequence[str], folder: Path | None) -> int:

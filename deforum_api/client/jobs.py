@@ -229,6 +229,18 @@ class Client:
         """Return the newest frame as JPEG."""
         return self.connection.content(Request("GET", f"{job_path(job_id)}/preview"))
 
+    def workers(self) -> list[dict[str, Any]]:
+        """Return `id`, `node`, `device`, `memory`, `model`, `job`, `state` and `since` of each worker."""
+        return list(self.connection.json(Request("GET", "/deforum_api/workers")))
+
+    def drain(self, worker_id: str) -> dict[str, Any]:
+        """Let a worker finish its job and take no other one; return its state."""
+        return self._json("POST", f"/workers/{quote(worker_id, safe='')}/drain")
+
+    def undrain(self, worker_id: str) -> dict[str, Any]:
+        """Let a worker take jobs again; return its state."""
+        return self._json("POST", f"/workers/{quote(worker_id, safe='')}/undrain")
+
     def tools(self) -> dict[str, Any]:
         """Return all tools with the JSON schemas of their arguments."""
         return self._json("GET", "/tools")

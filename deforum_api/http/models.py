@@ -170,6 +170,39 @@ class DeforumJobStatus(BaseModel):
     warnings: list[str] = Field(..., description="Warnings of the job.")
 
 
+class WorkerState(str, Enum):
+    """What a worker does."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+    DRAINING = "draining"
+    DRAINED = "drained"
+    LOST = "lost"
+
+
+class WorkerMemory(BaseModel):
+    """Memory of a worker's device; on a CPU, of its machine and of its process."""
+
+    total_bytes: int = Field(..., description="0 = unknown.")
+    used_bytes: int = Field(..., description="0 = unknown.")
+
+
+class WorkerStatus(BaseModel):
+    """One worker, which renders one job at a time."""
+
+    id: str
+    node: str = Field(..., description="Name of its machine.")
+    device: str = Field(..., description="cpu, cuda:0, ...")
+    memory: WorkerMemory
+    model: str = Field(..., description="Checkpoint or engine of its newest job; empty before its first one.")
+    job: str | None = Field(..., description="Id of the job that it renders.")
+    state: WorkerState = Field(
+        ...,
+        description="draining: it finishes its job and takes no other; drained: it takes none; lost: it has ended.",
+    )
+    since: float = Field(..., description="Unix time in seconds of the last change of state.")
+
+
 class VersionResponse(BaseModel):
     """A version."""
 

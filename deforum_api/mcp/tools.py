@@ -214,6 +214,18 @@ class JobTools:
         others = [file for file in files if file["kind"] not in numbered]
         return {"files": [self._located(file, job) for file in others], "pictures": dict(images)}
 
+    def list_workers(self) -> dict[str, Any]:
+        """List the workers that render: machine, device, memory, model, job, state."""
+        return {"workers": self._client.workers()}
+
+    def set_worker_drained(
+        self,
+        worker_id: Annotated[str, Field(description="Id from list_workers.")],
+        drained: Annotated[bool, Field(description="False: let it take jobs again.")] = True,
+    ) -> dict[str, Any]:
+        """Let a worker finish its job and take no other one, for maintenance; or let it take jobs again."""
+        return self._client.drain(worker_id) if drained else self._client.undrain(worker_id)
+
     def server_health(self) -> dict[str, Any]:
         """Return the server's health: engine, model, queue, free disk, missing features and why."""
         return self._client.health()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deforum_api.queue import messages
 from deforum_api.queue.checks.processes import Checker, InlineChecker
 from deforum_api.queue.checks.request import CheckRequest, CheckResult, batch_body, tool_body
 from deforum_api.queue.errors import (
@@ -27,7 +28,7 @@ from deforum_api.queue.errors import (
     UnknownId,
 )
 from deforum_api.queue.events import CancelRequested, Moved, PauseRequested, Released, Resumed
-from deforum_api.queue.executors import Executor
+from deforum_api.queue.executors import Executor, WorkerInfo
 from deforum_api.queue.folders import Roots, located
 from deforum_api.queue.record import IllegalTransition, Job
 from deforum_api.queue.records import Records
@@ -301,6 +302,40 @@ class JobQueue:
             if changed:
                 self.runner.wake()
                 return changed
+
+    def workers(self) -> tuple[WorkerInfo, ...]:
+        """Return the workers, in the order in which they joined."""
+        return self.runner.executor.workers()
+
+    def lacks(self) -> tuple[str, ...]:
+        """Return, as sentences, why queued jobs have fewer workers than they could have; empty if they have all."""
+        executor = self.runner.executor
+        resting = all(worker.state in ("draining", "drained") for worker in executor.workers())
+        return (
+            (*executor.lacks(), messages.ALL_DRAINED())
+            if resting and executor.workers()
+            else executor.lacks()
+        )
+
+    def drain(self, worker_id: str) -> WorkerInfo:
+        """Let a worker finish its job and take no other one; a restart of the server undrains it.
+
+        Raises:
+            UnknownId: there is no such worker.
+        """
+        worker = self.runner.executor.drain(worker_id)
+        log.info("Worker %s is %s.", worker_id, worker.state)
+        return worker
+
+    def undrain(self, worker_id: str) -> WorkerInfo:
+        """Let a worker take jobs again.
+
+        Raises:
+            UnknownId: there is no such worker.
+        """
+        worker = self.runner.executor.undrain(worker_id)
+        log.info("Worker %s is %s.", worker_id, worker.state)
+        return worker
 
     def listen(self, job_id: str, changed: Callable[[], None]) -> AbstractContextManager[None]:
         """Call `changed` (from any thread) after every update of the job, and when the queue closes."""

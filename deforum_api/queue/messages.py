@@ -253,5 +253,10 @@ CANCELLED_JOB_HANGS = Message(
     "at once.",
 )
 
+# Workers
+ALL_DRAINED = Message(
+    "all_drained", "Every worker is drained, so no job starts; undrain one with: deforum workers --undrain ID"
+)
+
 # The log
 LINES_OMITTED = Message("lines_omitted", "{line} ({count} more like this were omitted.)")

@@ -153,6 +153,8 @@ class Runner:
         def report(progress: Progress) -> None:
             self._report(claimed, progress)
 
+        if worker_id is not None:
+            log.info("%s runs on worker %s (attempt %d).", job.id, worker_id, job.attempt)
         try:
             if worker_id is None:
                 event = self.attempt_here(job, token, report)

@@ -202,6 +202,21 @@ export class Deforum {
     return `${this.url}/deforum_api${jobPath(id)}/${kind}`;
   }
 
+  /** Every worker: `id`, `node`, `device`, `memory`, `model`, `job`, `state` and `since`. */
+  workers() {
+    return this.#json("GET", "/workers");
+  }
+
+  /** Let a worker finish its job and take no other one; resolves to its state. */
+  drain(workerId) {
+    return this.#json("POST", `/workers/${encodeURIComponent(workerId)}/drain`);
+  }
+
+  /** Let a worker take jobs again; resolves to its state. */
+  undrain(workerId) {
+    return this.#json("POST", `/workers/${encodeURIComponent(workerId)}/undrain`);
+  }
+
   /** Every setting with its default. */
   defaults() {
     return this.#json("GET", "/settings/defaults");

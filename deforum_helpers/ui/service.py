@@ -34,6 +34,7 @@ class JobView:
         preview: whether it is a motion preview.
         tool: name of the tool that it runs; empty for a video.
         priority: jobs of a higher one are taken first.
+        worker: which worker renders it, if there are several; else empty.
     """
 
     id: str
@@ -54,6 +55,7 @@ class JobView:
     preview: bool = False
     tool: str = ""
     priority: int = 0
+    worker: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,6 +140,17 @@ def test_the_address_and_the_login_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("DEFORUM_URL", deforum.url)
     assert main(["jobs"]) == 0
+
+
+def test_workers_are_listed_drained_and_undrained(
+    deforum: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["workers", "--drain", "local", "--url", deforum.url]) == 0
+    assert re.match(r"local drain(ing|ed) ", capsys.readouterr().out)
+    assert main(["workers", "--undrain", "local", "--url", deforum.url]) == 0
+    assert re.match(r"local (idle|busy) ", capsys.readouterr().out)
+    assert main(["workers", "--drain", "far", "--url", deforum.url]) == 2
+    assert "'far'" in capsys.readouterr().err
 
 
 class Terminal(io.StringIO):

@@ -38,6 +38,8 @@ TOOLS = {
     "resume",
     "show_frames",
     "list_outputs",
+    "list_workers",
+    "set_worker_drained",
     "server_health",
 }
 Ask = Callable[[Callable[[Client], Awaitable[None]]], None]
@@ -179,6 +181,12 @@ async def cancel_and_resume(client: Client) -> None:
     assert (await called(client, "resume", job_id=job_id))["status"] == "ACCEPTED"
     assert len((await called(client, "cancel", id=job_id.rpartition("-")[0]))["cancelled"]) == 2
     assert (await called(client, "server_health"))["engine"] == "null"
+    (worker,) = (await called(client, "list_workers"))["workers"]
+    drained = await called(client, "set_worker_drained", worker_id=worker["id"])
+    assert drained["state"] in ("draining", "drained")
+    assert (await called(client, "set_worker_drained", worker_id=worker["id"], drained=False))[
+        "id"
+    ] == "local"
 
 
 async def prompts_name_only_tools_that_exist(client: Client) -> None:

@@ -293,6 +293,7 @@ def test_the_list_offers_what_each_job_can_do() -> None:
     ]
     assert "generation error: no memory" in rows[4]
     assert "Number 2 in the queue" in rows[1]
+    assert "on gpu-1 (&lt;node&gt;)" in panels.jobs_html((replace(RUNNING, worker="gpu-1 (<node>)"),))
     assert ["priority" in row for row in rows] == [False, True, False, False, False]
 
 
