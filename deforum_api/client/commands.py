@@ -69,6 +69,9 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Callable[[argparse.Na
         parser.add_argument(
             "--priority", type=int, default=0, metavar="N", help="jobs of a higher priority are taken first"
         )
+        parser.add_argument(
+            "--webhook", metavar="URL", help="address that the server notifies when a job has ended"
+        )
     if name in ("submit", "tool", "resume"):
         parser.add_argument("--watch", action="store_true", help="show progress until the end")
     if name in ("submit", "tool", "resume", "watch"):
@@ -139,7 +142,7 @@ def tool(client: Client, options: argparse.Namespace) -> int:
 
 
 def _terms(options: argparse.Namespace) -> dict[str, Any]:
-    return {"key": options.key, "priority": options.priority}
+    return {"key": options.key, "priority": options.priority, "webhook_url": options.webhook}
 
 
 def _value(text: str) -> Any:

@@ -60,6 +60,7 @@ class Client:
         *,
         key: str | None = None,
         priority: int = 0,
+        webhook_url: str | None = None,
     ) -> dict[str, Any]:
         """Queue one or more jobs; return `batch_id`, `job_ids` and `warnings`.
 
@@ -68,8 +69,9 @@ class Client:
             options: `options_overrides`.
             key: idempotency key; submissions with the same key are queued once. Default: a new one.
             priority: jobs of a higher one are taken first.
+            webhook_url: address that is notified of each job's end.
         """
-        body = {**_batch(settings, options), **_terms(priority)}
+        body = {**_batch(settings, options), **_terms(priority, webhook_url)}
         return self._json("POST", "/batches", body=body, headers=_key(key))
 
     def run_tool(
@@ -80,16 +82,17 @@ class Client:
         *,
         key: str | None = None,
         priority: int = 0,
+        webhook_url: str | None = None,
     ) -> dict[str, Any]:
         """Queue a tool for an existing video or images; return `batch_id`, `job_ids` (one) and `warnings`.
 
         Args:
             tool: interpolate, upscale, vid2depth or stitch.
             arguments: as described by `tools`; paths are the server's.
-            options, key, priority: as for `submit`.
+            options, key, priority, webhook_url: as for `submit`.
         """
         overrides = {} if options is None else {"options_overrides": dict(options)}
-        body = {**arguments, **overrides, **_terms(priority)}
+        body = {**arguments, **overrides, **_terms(priority, webhook_url)}
         return self._json("POST", f"/tools/{quote(tool, safe='')}", body=body, headers=_key(key))
 
     def validate(
@@ -266,9 +269,10 @@ def _batch(settings: Settings | Sequence[Settings], options: Settings | None) ->
     return {"deforum_settings": jobs, **({} if options is None else {"options_overrides": dict(options)})}
 
 
-def _terms(priority: int) -> dict[str, Any]:
+def _terms(priority: int, webhook_url: str | None) -> dict[str, Any]:
     """Return the fields of a batch that differ from their defaults; older servers ignore them."""
-    return {"priority": priority} if priority else {}
+    terms = {"priority": priority or None, "webhook_url": webhook_url}
+    return {name: value for name, value in terms.items() if value is not None}
 
 
 def _key(key: str | None) -> dict[str, str]:

@@ -84,6 +84,7 @@ def job_facts(job: Job, words: Sequence[str], with_prompts: bool) -> dict[str, A
     }
     record["options_overrides"] = sorted(record["options_overrides"] or ())
     record["outdir"] = LEFT_OUT if job.outdir else None
+    record["webhook_url"] = LEFT_OUT if job.webhook_url else ""
     record["message"] = without_words(job.message, words) if job.message else None
     record["warnings"] = [without_words(warning, words) for warning in job.warnings]
     return record

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deforum_api.hosts import messages
+from deforum_api.hosts.senders import Flag, make_uploads, make_webhooks
 from deforum_api.queue.checks.processes import Checker
 from deforum_api.queue.checks.request import prepared_job
 from deforum_api.queue.executors import Executor, LocalExecutor
@@ -48,6 +49,7 @@ def make_queue(
     limits: Limits | None = None,
     checks: Checker | None = None,
     executor: Executor | None = None,
+    flag: Flag = lambda name, default: default,
 ) -> JobQueue:
     """Return a job queue that renders with `make_engine()`, which is called for the first job and kept.
 
@@ -58,9 +60,11 @@ def make_queue(
         limits: how much is taken.
         checks: makes the checks of submitted jobs; by default the thread that submits.
         executor: has the workers; by default the one of this process.
+        flag: returns flags about webhooks and uploads; by default their defaults.
 
     Raises:
         StoreUnavailable: the database cannot be used.
+        DeforumError: the flags cannot be carried out.
     """
     engines: list[Engine] = []
     check = partial(prepared_job, facts)
@@ -80,10 +84,11 @@ def make_queue(
             engines.append(make_engine())
         return run_job(prepared, engines[0], cancel, report)
 
+    roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
+    webhooks, uploads = make_webhooks(flag, lambda: roots), make_uploads(flag, lambda: roots)
     remove_abandoned()
     remove_unused_claims(facts.output_root / IMAGES_FOLDER)
     kept = store or SqliteStore(facts.output_root / FILE_NAME)
-    roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
     return JobQueue(
         check,
         render,
@@ -92,6 +97,8 @@ def make_queue(
         limits=limits,
         roots=lambda: roots,
         executor=executor or local_executor(facts),
+        webhooks=webhooks,
+        uploads=uploads,
     )
 
 

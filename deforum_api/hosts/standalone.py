@@ -121,13 +121,21 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     """Return the job queue, which continues the unfinished jobs, and the app.
 
     Raises:
-        StoreUnavailable: the job database in the output folder cannot be used.
+        StoreUnavailable: the job database cannot be used.
+        DeforumError: flags about webhooks or uploads cannot be carried out.
     """
     facts = _facts(flags, engine)
     limits = Limits(hang_after_s=flags.deforum_hang_after)
     checks = CheckerPool(lambda: facts)
     store = SqliteStore(database_path(flags, facts.output_root))
-    queue = make_queue(facts, lambda: _engine(engine, flags), store, limits, checks)
+    queue = make_queue(
+        facts,
+        lambda: _engine(engine, flags),
+        store,
+        limits,
+        checks,
+        flag=lambda name, default: getattr(flags, name, default),
+    )
     both = flags.deforum_api or not flags.deforum_simple_api
     access = access_of(flags)
     return queue, make_app(

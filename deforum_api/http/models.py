@@ -75,6 +75,9 @@ class Batch(BaseModel):
         le=HIGHEST_PRIORITY,
         description="Jobs of a higher priority are taken first; 0 by default.",
     )
+    webhook_url: str | None = Field(
+        None, max_length=2000, description="Address that is notified when a job of the batch has ended."
+    )
 
 
 class SettingProblem(BaseModel):
@@ -134,6 +137,35 @@ class JobCancelResponse(BaseModel):
     message: str
 
 
+class DeliveryName(str, Enum):
+    """What is sent after a job's end."""
+
+    WEBHOOK = "webhook"
+    UPLOAD = "upload"
+
+
+class DeliveryStateName(str, Enum):
+    """How far a delivery is."""
+
+    WAITING = "WAITING"
+    SENDING = "SENDING"
+    RETRYING = "RETRYING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+
+
+class DeliveryStatus(BaseModel):
+    """What is sent after a job's end, and how far that is."""
+
+    kind: DeliveryName
+    state: DeliveryStateName
+    tries: int = Field(..., description="Number of tries so far.")
+    target: str | None = Field(
+        ..., description="Host of the webhook, or folder of the uploaded files once they are complete."
+    )
+    message: str | None = Field(..., description="Why the last try failed, or null.")
+
+
 class DeforumJobStatus(BaseModel):
     """The record of a job."""
 
@@ -168,6 +200,9 @@ class DeforumJobStatus(BaseModel):
     max_frames: int = Field(..., description="Frames of the whole video.")
     eta_seconds: float = Field(..., description="Seconds until the last frame; 0 where unknown.")
     warnings: list[str] = Field(..., description="Warnings of the job.")
+    deliveries: list[DeliveryStatus] = Field(
+        ..., description="The webhook and the upload that follow the job's end, where there are any."
+    )
 
 
 class WorkerState(str, Enum):
@@ -223,6 +258,7 @@ class OutputFile(BaseModel):
     name: str
     size: int = Field(..., description="Bytes.")
     link: str = Field(..., description="Path that sends the file.")
+    url: str | None = Field(..., description="Address to which the file was uploaded, or null.")
 
 
 class PlanSummary(BaseModel):

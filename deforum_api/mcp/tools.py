@@ -110,6 +110,7 @@ JOB_FIELDS = (
     "cancelling",
     "message",
     "warnings",
+    "deliveries",
     "outdir",
     "timestring",
 )
@@ -119,6 +120,7 @@ Videos = Annotated[
     Field(description="One settings object per video; omitted settings have their defaults."),
 ]
 Priority = Annotated[int, Field(description="Jobs of a higher priority are rendered first.")]
+Webhook = Annotated[str | None, Field(description="Address that the server notifies of each job's end.")]
 Options = Annotated[dict[str, Any] | None, Field(description="Host options for these jobs only.")]
 Status = Annotated[
     Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED"] | None,
@@ -141,9 +143,11 @@ class JobTools:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def submit(self, films: Videos, options: Options = None, priority: Priority = 0) -> dict[str, Any]:
+    def submit(
+        self, films: Videos, options: Options = None, priority: Priority = 0, webhook_url: Webhook = None
+    ) -> dict[str, Any]:
         """Queue videos for rendering; if any is invalid, none is queued."""
-        return self._client.submit(films, options, priority=priority)
+        return self._client.submit(films, options, priority=priority, webhook_url=webhook_url)
 
     def list_video_tools(self) -> dict[str, Any]:
         """List the tools for existing videos and images, each with the JSON schema of its arguments."""
@@ -155,9 +159,10 @@ class JobTools:
         arguments: Annotated[dict[str, Any], Field(description="Its arguments; paths on the server.")],
         options: Options = None,
         priority: Priority = 0,
+        webhook_url: Webhook = None,
     ) -> dict[str, Any]:
         """Queue a tool: interpolation, upscaling or depth of an existing video, or a video from images."""
-        return self._client.run_tool(tool, arguments, options, priority=priority)
+        return self._client.run_tool(tool, arguments, options, priority=priority, webhook_url=webhook_url)
 
     def list_jobs(
         self, status: Status = None, limit: Annotated[int, Field(ge=1, le=100)] = 20

@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,11 @@ from typing import Any
 from deforum_api.queue import messages
 from deforum_api.queue.checks.processes import Checker, InlineChecker
 from deforum_api.queue.checks.request import CheckRequest, CheckResult, batch_body, tool_body
+from deforum_api.queue.deliveries import Deliveries, Sender
 from deforum_api.queue.errors import (
     AlreadyFinished,
     FilesGone,
+    InvalidBody,
     KeyReused,
     NotFinished,
     NotResumable,
@@ -30,14 +32,17 @@ from deforum_api.queue.errors import (
 from deforum_api.queue.events import CancelRequested, Moved, PauseRequested, Released, Resumed
 from deforum_api.queue.executors import Executor, WorkerInfo
 from deforum_api.queue.folders import Roots, located
-from deforum_api.queue.record import IllegalTransition, Job
+from deforum_api.queue.record import DeliveryKind, IllegalTransition, Job
 from deforum_api.queue.records import Records
-from deforum_api.queue.runner import Runner
-from deforum_api.queue.store import JobStore, KeyTaken, MemoryStore, Receipt
+from deforum_api.queue.runner import Runner, is_preview
+from deforum_api.queue.store import Delivery, JobStore, KeyTaken, MemoryStore, Receipt
 from deforum_api.queue.submission import RECEIPT_KEPT_S, Limits, new_jobs, reply, unused_batch_id
+from deforum_api.queue.webhooks import Webhooks
 from deforum_api.queue.worker import Check, Render
 
 log = logging.getLogger(__name__)
+
+DELIVERIES_END_S = 2.0
 
 
 class JobQueue:
@@ -55,6 +60,8 @@ class JobQueue:
         draw: a random number for a batch id, 0 <= n < 10**9.
         roots: folders in which those of jobs are looked for that were moved.
         executor: has the workers; by default the one of this process, which renders one job at a time.
+        webhooks: notifies of the end of jobs that have a `webhook_url`; by default without a signature.
+        uploads: uploads the outputs of jobs, except motion previews; by default none are uploaded.
     """
 
     def __init__(
@@ -69,6 +76,8 @@ class JobQueue:
         draw: Callable[[], int] = lambda: secrets.randbelow(10**9),
         roots: Roots = tuple,
         executor: Executor | None = None,
+        webhooks: Webhooks | None = None,
+        uploads: Sender | None = None,
     ) -> None:
         self.check = check
         self.checks: Checker = checks or InlineChecker(check)
@@ -80,6 +89,11 @@ class JobQueue:
         self._adding = threading.Lock()
         self._closing = False
         self.runner = Runner(self.records, check, render, self.limits, executor)
+        self._webhooks, self._uploads = webhooks or Webhooks(), uploads
+        senders: dict[DeliveryKind, Sender] = {"webhook": self._webhooks}
+        if uploads is not None:
+            senders["upload"] = uploads
+        self._deliveries = Deliveries(self.store, senders, clock)
 
     @property
     def closing(self) -> bool:
@@ -142,6 +156,9 @@ class JobQueue:
                 log.debug("the batch of an Idempotency-Key came in twice at once")
 
     def _queue(self, found: CheckResult, receipt: Receipt | None = None) -> tuple[Job, ...]:
+        url = found.terms.webhook_url
+        if url and (refusal := self._webhooks.refusal(url)):
+            raise InvalidBody(refusal, ("body", "webhook_url"))
         with self._adding:
             if self._closing:
                 raise QueueClosed
@@ -150,8 +167,15 @@ class JobQueue:
             batch_id, order = unused_batch_id(self.store, self._draw), self.store.next_order()
             now = self.records.clock()
             jobs = new_jobs(
-                found.jobs, found.overrides_json, found.terms, batch_id=batch_id, order=order, now=now
+                found.jobs,
+                found.overrides_json,
+                found.terms,
+                upload=self._uploads is not None,
+                batch_id=batch_id,
+                order=order,
+                now=now,
             )
+            jobs = tuple(replace(job, upload=False) if is_preview(job) else job for job in jobs)
             jobs = self.store.add(jobs, replace(receipt, reply=reply(jobs)) if receipt else None)
             for _ in jobs:
                 self.runner.wake()
@@ -303,6 +327,11 @@ class JobQueue:
                 self.runner.wake()
                 return changed
 
+    def deliveries(self, jobs: Iterable[Job]) -> dict[str, tuple[Delivery, ...]]:
+        """Return job id -> deliveries of each of the jobs that has any."""
+        asked = [job for job in jobs if job.deliveries]
+        return self.store.deliveries(asked) if asked else {}
+
     def workers(self) -> tuple[WorkerInfo, ...]:
         """Return the workers, in the order in which they joined."""
         return self.runner.executor.workers()
@@ -348,4 +377,7 @@ class JobQueue:
         self.checks.close()
         self.runner.begin_close()
         self.records.notify_all()
-        return self.runner.close(timeout)
+        deadline = time.monotonic() + timeout
+        stopped = self.runner.close(timeout)
+        self._deliveries.close(max(0.0, min(DELIVERIES_END_S, deadline - time.monotonic())))
+        return stopped

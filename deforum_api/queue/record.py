@@ -28,6 +28,7 @@ from deforum_api.queue.events import (
 Status = Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED"]
 Phase = Literal["QUEUED", "PREPARING", "GENERATING", "POST_PROCESSING", "DONE"]
 ErrorType = Literal["NONE", "RETRYABLE", "TERMINAL"]
+DeliveryKind = Literal["webhook", "upload"]
 
 STATUSES: tuple[Status, ...] = ("ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED")
 PHASES: tuple[Phase, ...] = ("QUEUED", "PREPARING", "GENERATING", "POST_PROCESSING", "DONE")
@@ -68,6 +69,8 @@ class Job:
             cancel.
         kind: "animation" or the name of a tool, whose arguments are the settings. A tool that stops leaves no files and
             starts again from its first frame.
+        webhook_url: address that is notified of its end; "" = none.
+        upload: its outputs are uploaded when it has succeeded.
     """
 
     id: str
@@ -103,6 +106,17 @@ class Job:
     work: float = 0.0
     warnings: tuple[str, ...] = ()
     kind: str = ANIMATION
+    webhook_url: str = ""
+    upload: bool = False
+
+    @property
+    def deliveries(self) -> tuple[DeliveryKind, ...]:
+        """What is sent somewhere after its end."""
+        asked: tuple[tuple[DeliveryKind, bool], ...] = (
+            ("webhook", bool(self.webhook_url)),
+            ("upload", self.upload),
+        )
+        return tuple(kind for kind, wanted in asked if wanted)
 
     @property
     def is_tool(self) -> bool:

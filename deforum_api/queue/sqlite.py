@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -19,9 +19,16 @@ from deforum_api.queue import messages
 from deforum_api.queue.descriptors import out_of_descriptors
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.owners import OtherServers, ServerIdentity
-from deforum_api.queue.record import WORKING, Job, Status
+from deforum_api.queue.record import WORKING, DeliveryKind, Job, Status
 from deforum_api.queue.records import JobCache
-from deforum_api.queue.store import KeyTaken, Receipt, StaleRecord
+from deforum_api.queue.store import (
+    LONGEST_PAUSE_S,
+    UPLOAD_WAIT_S,
+    Delivery,
+    KeyTaken,
+    Receipt,
+    StaleRecord,
+)
 from deforum_helpers.core.files.mounts import network_mount
 
 # "DFRM": tells our file from any other SQLite database.
@@ -76,6 +83,20 @@ MIGRATIONS: tuple[str, ...] = (
     UPDATE jobs SET rank = -1000001 WHERE place < 0;
     DROP INDEX waiting_jobs;
     CREATE INDEX waiting_jobs ON jobs (rank, place, number) WHERE place IS NOT NULL
+    """,
+    """
+    CREATE TABLE deliveries (
+        number INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        state TEXT NOT NULL,
+        tries INTEGER NOT NULL,
+        not_before REAL NOT NULL,
+        message TEXT,
+        place TEXT,
+        PRIMARY KEY (number, kind)
+    );
+    CREATE INDEX open_deliveries ON deliveries (kind, not_before)
+        WHERE state IN ('WAITING', 'SENDING', 'RETRYING')
     """,
 )
 
@@ -217,6 +238,10 @@ FILE_NAME = "deforum_jobs.sqlite3"
 JOBS_PER_QUERY = 500  # SQLite takes a thousand values or more with one question
 _FIELDS = frozenset(field.name for field in fields(Job))
 _IN_COLUMNS = frozenset({"settings_json", "overrides_json", "order", "kind"})
+_SELECT_DELIVERIES = (
+    "SELECT jobs.id, d.kind, d.state, d.tries, d.not_before, d.message, d.place "
+    "FROM deliveries d JOIN jobs USING (number)"
+)
 _SELECT_JOBS = (
     "SELECT number, kind, record, settings_json, overrides_json FROM jobs JOIN submitted USING (number)"
 )
@@ -266,6 +291,11 @@ class SqliteStore:
                     "INSERT INTO submitted VALUES (?, ?, ?)",
                     (job.order, job.settings_json, job.overrides_json),
                 )
+                for kind in job.deliveries:
+                    change.execute(
+                        "INSERT INTO deliveries VALUES (?, ?, 'WAITING', 0, 0.0, NULL, NULL)",
+                        (job.order, kind),
+                    )
         return kept
 
     def get(self, job_id: str) -> Job | None:
@@ -291,6 +321,12 @@ class SqliteStore:
         )
         if changed.rowcount != 1:
             raise StaleRecord(old.id)
+        if old.finished and not new.finished and new.deliveries:
+            change.execute(
+                "UPDATE deliveries SET state = 'WAITING', tries = 0, not_before = 0.0, message = NULL, place = NULL "
+                "WHERE number = ?",
+                (old.order,),
+            )
 
     def batch(self, batch_id: str) -> tuple[Job, ...]:
         return self._jobs("WHERE batch_id = ? ORDER BY number", batch_id)
@@ -345,6 +381,42 @@ class SqliteStore:
     def forget_receipts(self, before: float) -> None:
         with self._change(durable=False) as change:
             change.execute("DELETE FROM receipts WHERE at < ?", (before,))
+
+    def deliveries(self, jobs: Iterable[Job]) -> dict[str, tuple[Delivery, ...]]:
+        wanted = [job.order for job in jobs if job.deliveries]
+        found: dict[str, tuple[Delivery, ...]] = {}
+        for first in range(0, len(wanted), JOBS_PER_QUERY):
+            some = wanted[first : first + JOBS_PER_QUERY]
+            marks = ", ".join("?" * len(some))
+            for row in self._read(f"{_SELECT_DELIVERIES} WHERE number IN ({marks}) ORDER BY d.rowid", *some):
+                found[row[0]] = (*found.get(row[0], ()), Delivery(*row))
+        return found
+
+    def due_deliveries(self, kind: DeliveryKind, now: float, limit: int) -> tuple[Delivery, ...]:
+        rows = self._read(
+            f"{_SELECT_DELIVERIES} WHERE d.kind = ? AND d.state IN ('WAITING', 'SENDING', 'RETRYING') "
+            "AND NOT (d.not_before > ? AND d.not_before <= ?) AND jobs.status != 'ACCEPTED' AND "
+            "CASE WHEN jobs.status != 'SUCCEEDED' THEN d.kind = 'webhook' "
+            "WHEN d.kind = 'upload' OR jobs.last_updated < ? THEN 1 ELSE NOT EXISTS "
+            "(SELECT 1 FROM deliveries u WHERE u.number = d.number AND u.kind = 'upload' AND "
+            "(u.state = 'WAITING' AND u.tries = 0 OR u.state = 'SENDING' AND u.tries = 1)) END "
+            "ORDER BY d.not_before, number LIMIT ?",
+            *(kind, now, now + LONGEST_PAUSE_S, now - UPLOAD_WAIT_S, limit),
+        )
+        return tuple(Delivery(*row) for row in rows)
+
+    def swap_delivery(self, old: Delivery, new: Delivery) -> bool:
+        with self._change(durable=new.state != "SENDING") as change:
+            changed = change.execute(
+                "UPDATE deliveries SET state = ?, tries = ?, not_before = ?, message = ?, place = ? "
+                "WHERE number = (SELECT number FROM jobs WHERE id = ?) AND kind = ? AND state = ? AND tries = ? "
+                "AND not_before = ?",
+                (
+                    *(new.state, new.tries, new.not_before, new.message, new.place),
+                    *(old.job_id, old.kind, old.state, old.tries, old.not_before),
+                ),
+            )
+            return changed.rowcount == 1
 
     def beat(self) -> None:
         with self._change(durable=False) as change:

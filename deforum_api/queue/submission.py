@@ -61,9 +61,11 @@ class BatchTerms:
 
     Args:
         priority: jobs of a higher one are taken first.
+        webhook_url: address that is notified of each job's end; "" = none.
     """
 
     priority: int = 0
+    webhook_url: str = ""
 
 
 DEFAULT_TERMS = BatchTerms()
@@ -173,6 +175,7 @@ def new_jobs(
     overrides_json: str,
     terms: BatchTerms,
     *,
+    upload: bool,
     batch_id: str,
     order: int,
     now: float,
@@ -183,6 +186,7 @@ def new_jobs(
         checked: its jobs.
         overrides_json: the `options_overrides` of all of them.
         terms: of all of them.
+        upload: their outputs are uploaded.
         batch_id: of all of them.
         order: of the first of them.
         now: Unix seconds.
@@ -201,6 +205,8 @@ def new_jobs(
             work=job.work,
             kind=job.kind,
             priority=terms.priority,
+            webhook_url=terms.webhook_url,
+            upload=upload,
         )
         for number, job in enumerate(checked)
     )
@@ -227,5 +233,6 @@ def digest_of(
     """Return a hash of a submitted batch that does not depend on the order of keys."""
     told = [settings, overrides] if tool is None else [settings, overrides, tool]
     if terms != DEFAULT_TERMS:  # receipts of older versions know no terms
-        told.append(asdict(terms))
+        default = asdict(DEFAULT_TERMS)
+        told.append({name: value for name, value in asdict(terms).items() if value != default[name]})
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -56,10 +56,10 @@ export class Deforum {
    * Queue one job, or a list of them; resolves to `batch_id`, `job_ids` and `warnings`.
    * @param {object|object[]} settings
    * @param {object} [more] `options`: options_overrides; `key`: names this submission, sent twice it is queued once;
-   *   `priority`: jobs of a higher one are taken first
+   *   `priority`: jobs of a higher one are taken first; `webhookUrl`: address that is notified of each job's end
    */
-  submit(settings, { options = null, key = newKey(), priority = 0 } = {}) {
-    const body = { ...batch(settings, options), ...terms({ priority }) };
+  submit(settings, { options = null, key = newKey(), priority = 0, webhookUrl = "" } = {}) {
+    const body = { ...batch(settings, options), ...terms(priority, webhookUrl) };
     return this.#json("POST", "/batches", { body, headers: { "Idempotency-Key": key } });
   }
 
@@ -69,8 +69,8 @@ export class Deforum {
    * @param {object} given its arguments, as `tools` describes them; paths are the server's
    * @param {object} [more] as for `submit`
    */
-  runTool(tool, given, { options = null, key = newKey(), priority = 0 } = {}) {
-    const body = { ...given, ...(options && { options_overrides: options }), ...terms({ priority }) };
+  runTool(tool, given, { options = null, key = newKey(), priority = 0, webhookUrl = "" } = {}) {
+    const body = { ...given, ...(options && { options_overrides: options }), ...terms(priority, webhookUrl) };
     const headers = { "Idempotency-Key": key };
     return this.#json("POST", `/tools/${encodeURIComponent(tool)}`, { body, headers });
   }
@@ -357,7 +357,7 @@ const jobPath = (id) => `/jobs/${encodeURIComponent(id)}`;
 const batch = (settings, options) => ({ deforum_settings: settings, ...(options && { options_overrides: options }) });
 
 // Only what differs from its default: older servers know none of it.
-const terms = ({ priority }) => ({ ...(priority && { priority }) });
+const terms = (priority, webhookUrl) => ({ ...(priority && { priority }), ...(webhookUrl && { webhook_url: webhookUrl }) });
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 

@@ -68,8 +68,8 @@ def test_a_link_is_followed_to_its_disk(tmp_path: Path) -> None:
 
 def test_a_listing_of_macos_is_read() -> None:
     mounts = listed_mounts(LISTING)
-    assert [mount.point for mount in mounts][:2] == ["/", "/Volumes/films"]
-    assert [mount.is_network for mount in mounts][:2] == [False, True]
+    assert [mount.point for mount in mounts] == ["/", "/Volumes/films", "/Volumes/Stick (one)"]
+    assert [mount.is_network for mount in mounts] == [False, True, False]
 
 
 def test_the_system_has_a_table_and_temporary_folders_are_local(tmp_path: Path) -> None:
