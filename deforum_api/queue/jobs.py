@@ -43,6 +43,7 @@ from deforum_api.queue.worker import Check, Render
 log = logging.getLogger(__name__)
 
 DELIVERIES_END_S = 2.0
+SETTLE_EVERY_S = 0.2
 
 
 class JobQueue:
@@ -331,6 +332,18 @@ class JobQueue:
         """Return job id -> deliveries of each of the jobs that has any."""
         asked = [job for job in jobs if job.deliveries]
         return self.store.deliveries(asked) if asked else {}
+
+    def settle(self, jobs: Iterable[Job], timeout: float) -> None:
+        """Wait at most `timeout` seconds for the first try of each delivery of jobs, so that a server may end then."""
+        ids, deadline = [job.id for job in jobs], time.monotonic() + timeout
+        while not self._closing and time.monotonic() < deadline:
+            ended = [job for job_id in ids if (job := self.store.get(job_id)) and job.finished]
+            succeeded = {job.id for job in ended if job.status == "SUCCEEDED"}
+            found = (one for some in self.deliveries(ended).values() for one in some)
+            expected = [one for one in found if one.kind == "webhook" or one.job_id in succeeded]
+            if all(one.state not in ("WAITING", "SENDING") for one in expected):
+                return
+            time.sleep(SETTLE_EVERY_S)
 
     def workers(self) -> tuple[WorkerInfo, ...]:
         """Return the workers, in the order in which they joined."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 from fake_renderer import WAIT_S, Renderer, ended, serving, submit
 from fastapi.testclient import TestClient
 
+from deforum_api.hosts.run_now import run_files
 from deforum_api.hosts.senders import make_uploads
 from deforum_api.http.outputs import finished_files
 from deforum_api.queue import deliveries, uploads
@@ -144,6 +146,26 @@ def test_without_the_flag_nothing_is_uploaded(renderer: Renderer) -> None:
         assert ended(client, job_id)["deliveries"] == []
     assert queue.close(WAIT_S)
     assert make_uploads(lambda name, default: default, tuple) is None
+
+
+def test_files_that_are_rendered_at_the_start_are_uploaded_before_the_server_may_end(
+    renderer: Renderer, bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = uploads._copy
+
+    def slow(*arguments: Any) -> None:
+        time.sleep(0.05)
+        plain(*arguments)
+
+    monkeypatch.setattr(uploads, "_copy", slow)
+    (tmp_path / "film.txt").write_text('{"batch_name": "film"}')
+    queue = queue_with(renderer, Uploads(f"file://{bucket}", finished_files))
+    assert run_files(queue, [str(tmp_path / "film.txt")], io.StringIO())
+    (folder,) = bucket.iterdir()
+    assert len(list(folder.iterdir())) == len(finished_files(queue.store.page()[0])) == 8
+    renderer.plans["film"] = ModelError("broken")
+    assert not run_files(queue, [str(tmp_path / "film.txt")], io.StringIO())
+    assert queue.close(WAIT_S)
 
 
 def test_a_link_in_the_place_of_an_output_is_not_followed(bucket: Path, tmp_path: Path) -> None:
