@@ -243,7 +243,7 @@ class JobTools:
 
 def job_summary(job: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job's record without the submitted settings."""
-    return {name: job[name] for name in JOB_FIELDS}
+    return {name: job[name] for name in JOB_FIELDS if name in job}
 
 
 def scaled_jpeg(image: bytes, max_side_px: int) -> Image:

@@ -43,7 +43,7 @@ const stories = {
     return { states, ids: (await deforum.workers()).map((one) => one.id) };
   },
   async tool() {
-    return new Deforum(url, patient).runTool("upscale", { video: "a.mp4" }, { options: { deforum_ffmpeg_crf: 20 }, priority: 5 });
+    return new Deforum(url, patient).runTool("upscale", { video: "a.mp4" }, { options: { deforum_ffmpeg_crf: 20 }, priority: 5, webhookUrl: "https://a.example/" });
   },
   async cancel() {
     return failure(new Deforum(url, patient).cancel(job));

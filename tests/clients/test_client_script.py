@@ -85,7 +85,11 @@ def test_a_tool_is_queued_with_its_arguments(scripted: Make) -> None:
     assert tell("tool", server.url) == {"job_ids": ["batch(1)-0"]}
     (asked,) = server.asked
     assert (asked.method, asked.path) == ("POST", "/deforum_api/tools/upscale")
-    more = {"options_overrides": {"deforum_ffmpeg_crf": 20}, "priority": 5}
+    more = {
+        "options_overrides": {"deforum_ffmpeg_crf": 20},
+        "priority": 5,
+        "webhook_url": "https://a.example/",
+    }
     assert json.loads(asked.body) == {"video": "a.mp4", **more}
     assert asked.headers["idempotency-key"]
 

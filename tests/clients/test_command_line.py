@@ -142,6 +142,15 @@ def test_the_address_and_the_login_come_from_the_environment(
     assert main(["jobs"]) == 0
 
 
+def test_a_webhook_of_the_private_network_is_refused_by_the_server(
+    deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "film.txt"
+    settings.write_text(json.dumps(SMALL))
+    assert main(["submit", str(settings), "--webhook", "http://127.0.0.1:9/", "--url", deforum.url]) == 2
+    assert "webhook_url" in capsys.readouterr().err
+
+
 def test_workers_are_listed_drained_and_undrained(
     deforum: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -153,9 +153,7 @@ class Fetcher:
     def _requested(
         self, url: str, ends_at: float, headers: Mapping[str, str], body: bytes | None = None
     ) -> Iterator[http.client.HTTPResponse]:
-        """Yield the response of the server of `url` to GET, or to POST of `body`; the connection is closed when the
-        time is up.
-        """
+        """Yield the response to GET, or to POST of `body`; the connection is closed when the time is up."""
         parts, host, port = _parts(url)
         line = socket.create_connection((str(self._address(host, port, ends_at)), port), _left(ends_at))
         # TLS wraps the socket in a new one, so the timer closes the one that is current.
