@@ -25,11 +25,16 @@ def server_state(facts: Mapping[str, Any], jobs: JobQueue) -> dict[str, Any]:
         jobs: the queue.
     """
     found = {**facts, "running": jobs.runner.running, "accepting": not jobs.closing, "queue_length": 0}
-    reasons = [*jobs.lacks(), *([jobs.runner.hanging] if jobs.runner.hanging else [])]
-    found["unavailable"] = [
-        *facts["unavailable"],
-        *({"feature": "rendering", "reason": reason} for reason in reasons),
-    ]
+    if jobs.runner.hanging:
+        found["unavailable"] = [
+            *found["unavailable"],
+            {"feature": "rendering", "reason": jobs.runner.hanging},
+        ]
+    if lacks := jobs.lacks():
+        found["unavailable"] = [
+            *found["unavailable"],
+            *({"feature": "workers", "reason": reason} for reason in lacks),
+        ]
     try:
         found["queue_length"] = len(jobs.store.queued())
     except StoreUnavailable as error:

@@ -30,7 +30,7 @@ def workers(client: TestClient) -> list[dict[str, Any]]:
 
 def reasons(client: TestClient) -> list[str]:
     unavailable = client.get("/deforum_api/health").json()["unavailable"]
-    return [one["reason"] for one in unavailable if one["feature"] == "rendering"]
+    return [one["reason"] for one in unavailable if one["feature"] == "workers"]
 
 
 def test_a_drained_worker_finishes_its_job_and_takes_no_other(client: TestClient, renderer: Renderer) -> None:
