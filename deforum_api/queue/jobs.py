@@ -26,6 +26,7 @@ from deforum_api.queue.errors import (
     QueueClosed,
     QueueFull,
     StillEnding,
+    StoreUnavailable,
     TooLateToPause,
     UnknownId,
 )
@@ -337,12 +338,13 @@ class JobQueue:
         """Wait at most `timeout` seconds for the first try of each delivery of jobs, so that a server may end then."""
         ids, deadline = [job.id for job in jobs], time.monotonic() + timeout
         while not self._closing and time.monotonic() < deadline:
-            ended = [job for job_id in ids if (job := self.store.get(job_id)) and job.finished]
-            succeeded = {job.id for job in ended if job.status == "SUCCEEDED"}
-            found = (one for some in self.deliveries(ended).values() for one in some)
-            expected = [one for one in found if one.kind == "webhook" or one.job_id in succeeded]
-            if all(one.state not in ("WAITING", "SENDING") for one in expected):
-                return
+            with suppress(StoreUnavailable):
+                ended = [job for job_id in ids if (job := self.store.get(job_id)) and job.finished]
+                succeeded = {job.id for job in ended if job.status == "SUCCEEDED"}
+                found = (one for some in self.deliveries(ended).values() for one in some)
+                expected = [one for one in found if one.kind == "webhook" or one.job_id in succeeded]
+                if all(one.state not in ("WAITING", "SENDING") for one in expected):
+                    return
             time.sleep(SETTLE_EVERY_S)
 
     def workers(self) -> tuple[WorkerInfo, ...]:

@@ -323,9 +323,9 @@ class SqliteStore:
             raise StaleRecord(old.id)
         if old.finished and not new.finished and new.deliveries:
             change.execute(
-                "UPDATE deliveries SET state = 'WAITING', tries = 0, not_before = 0.0, message = NULL, place = NULL "
+                "UPDATE deliveries SET state = 'WAITING', tries = 0, not_before = ?, message = NULL, place = NULL "
                 "WHERE number = ?",
-                (old.order,),
+                (-float(new.updates), old.order),
             )
 
     def batch(self, batch_id: str) -> tuple[Job, ...]:

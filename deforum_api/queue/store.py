@@ -47,7 +47,7 @@ class Delivery:
             DELIVERED; FAILED: it is not tried again.
         tries: number of tries that began.
         not_before: Unix seconds before which it is not tried (again); while it is sent, the time at which it counts as
-            interrupted.
+            interrupted. Negative after a resume, another number each time, so that no claim for an earlier end counts.
         message: why the last try failed, or None.
         place: address of the uploaded files, or None.
     """
@@ -331,7 +331,10 @@ class MemoryStore:
 
     def _await_end(self, job: Job) -> None:
         if job.deliveries:
-            self._deliveries[job.id] = {kind: Delivery(job.id, kind) for kind in job.deliveries}
+            since = -float(job.updates)
+            self._deliveries[job.id] = {
+                kind: Delivery(job.id, kind, not_before=since) for kind in job.deliveries
+            }
 
     def _forget(self, job: Job) -> None:
         del self._jobs[job.id]

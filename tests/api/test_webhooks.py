@@ -308,7 +308,11 @@ def test_a_store_keeps_deliveries_and_tells_which_are_due(kind: str, tmp_path: P
     assert store.swap(ended, failed)
     again = replace(new, updates=3)
     assert store.swap(failed, again)
-    assert store.deliveries([new]) == {new.id: (hook, upload)}, "a resumed job has another end"
+    after = (replace(hook, not_before=-3.0), replace(upload, not_before=-3.0))
+    assert store.deliveries([new]) == {new.id: after}, "a resumed job has another end"
+    assert not store.swap_delivery(hook, replace(hook, state="SENDING", tries=1)), (
+        "it was due for the one before"
+    )
     assert store.swap(again, replace(failed, updates=4))
     assert due(3.0) == [(new.id, "webhook")], "a failed job is not uploaded"
     assert store.remove(replace(failed, updates=4))
