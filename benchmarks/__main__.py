@@ -25,6 +25,7 @@ MODULES = {
     "growth": "benchmarks.growth",
     "start": "benchmarks.start",
     "api": "benchmarks.api",
+    "store": "benchmarks.store",
     "streams": "benchmarks.streams",
     "hostile": "benchmarks.hostile",
     "demo": "benchmarks.demo",

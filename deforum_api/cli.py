@@ -116,6 +116,7 @@ GROUPS = (
             "jobs": "list jobs",
             "cancel": "cancel jobs or batches",
             "resume": "resume failed or cancelled jobs",
+            "workers": "list workers, drain and undrain them",
         },
         _ask_server,
     ),

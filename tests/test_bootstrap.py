@@ -336,6 +336,10 @@ def test_no_flag_is_none_by_default() -> None:
         "deforum_simple_api": False,
         "deforum_run_now": "",
         "deforum_terminate_after_run_now": False,
+        "deforum_database": "",
+        "deforum_webhook_allow": "",
+        "deforum_webhook_key_file": "",
+        "deforum_upload_to": "",
         "deforum_hang_after": 600.0,
     }
 

@@ -1,4 +1,4 @@
-"""The commands that use a server: `submit`, `tool`, `watch`, `jobs`, `cancel` and `resume`.
+"""The commands that use a server: `submit`, `tool`, `watch`, `jobs`, `cancel`, `resume` and `workers`.
 
 Ids and paths go to standard output, one per line; everything else to standard error.
 """
@@ -49,6 +49,14 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Callable[[argparse.Na
         )
     elif name == "jobs":
         parser.add_argument("--status", choices=STATUSES, help="list only jobs with this status")
+    elif name == "workers":
+        for flag, effect in (
+            ("--drain", "finish its job and take no other one"),
+            ("--undrain", "take jobs again"),
+        ):
+            parser.add_argument(
+                flag, action="append", default=[], metavar="WORKER", help=f"let this worker {effect}"
+            )
     else:
         ids = "JOB_OR_BATCH" if name == "cancel" else "JOB"
         parser.add_argument("ids", nargs="+", metavar=ids, help="id, such as 'batch(52321525)-0'")
@@ -58,6 +66,12 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Callable[[argparse.Na
         )
     if name in ("submit", "tool"):
         parser.add_argument("--key", help="idempotency key: submissions with the same key are queued once")
+        parser.add_argument(
+            "--priority", type=int, default=0, metavar="N", help="jobs of a higher priority are taken first"
+        )
+        parser.add_argument(
+            "--webhook", metavar="URL", help="address that the server notifies when a job has ended"
+        )
     if name in ("submit", "tool", "resume"):
         parser.add_argument("--watch", action="store_true", help="show progress until the end")
     if name in ("submit", "tool", "resume", "watch"):
@@ -70,6 +84,7 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Callable[[argparse.Na
         "jobs": jobs,
         "cancel": cancel,
         "resume": resume,
+        "workers": workers,
     }[name]
     return lambda options: _run(command, options)
 
@@ -116,14 +131,18 @@ def submit(client: Client, options: argparse.Namespace) -> int:
     from deforum_helpers.cli.job_files import read_submitted
 
     settings = [read_submitted(path, options.changes) for path in options.files]
-    return _print_accepted(client, client.submit(settings, key=options.key), options)
+    return _print_accepted(client, client.submit(settings, **_terms(options)), options)
 
 
 def tool(client: Client, options: argparse.Namespace) -> int:
     """Queue a tool."""
     given = (text.partition("=") for text in options.arguments)
     arguments = {name.replace("-", "_"): _value(text) for name, _, text in given}
-    return _print_accepted(client, client.run_tool(options.name, arguments, key=options.key), options)
+    return _print_accepted(client, client.run_tool(options.name, arguments, **_terms(options)), options)
+
+
+def _terms(options: argparse.Namespace) -> dict[str, Any]:
+    return {"key": options.key, "priority": options.priority, "webhook_url": options.webhook}
 
 
 def _value(text: str) -> Any:
@@ -175,6 +194,19 @@ def resume(client: Client, options: argparse.Namespace) -> int:
     for job_id in options.ids:
         _print_lines(sys.stdout, client.resume(job_id)["id"])
     return _watch_all(client, options.ids, options.save) if options.watch or options.save else 0
+
+
+def workers(client: Client, options: argparse.Namespace) -> int:
+    """Drain and undrain workers, then list all."""
+    for worker_id in options.drain:
+        client.drain(worker_id)
+    for worker_id in options.undrain:
+        client.undrain(worker_id)
+    for one in client.workers():
+        job = f" {one['job']}" if one["job"] else ""
+        about = ", ".join(filter(None, (one["node"], one["device"], one["model"])))
+        _print_lines(sys.stdout, f"{one['id']} {one['state']}{job} ({about})")
+    return 0
 
 
 def _watch_all(client: Client, ids: Sequence[str], folder: Path | None) -> int:

@@ -59,6 +59,8 @@ class Client:
         options: Settings | None = None,
         *,
         key: str | None = None,
+        priority: int = 0,
+        webhook_url: str | None = None,
     ) -> dict[str, Any]:
         """Queue one or more jobs; return `batch_id`, `job_ids` and `warnings`.
 
@@ -66,23 +68,32 @@ class Client:
             settings: one settings object, or a list of them, one job each.
             options: `options_overrides`.
             key: idempotency key; submissions with the same key are queued once. Default: a new one.
+            priority: jobs of a higher one are taken first.
+            webhook_url: address that is notified of each job's end.
         """
-        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-        return self._json("POST", "/batches", body=_batch(settings, options), headers=headers)
+        body = {**_batch(settings, options), **_terms(priority, webhook_url)}
+        return self._json("POST", "/batches", body=body, headers=_key(key))
 
     def run_tool(
-        self, tool: str, arguments: Settings, options: Settings | None = None, *, key: str | None = None
+        self,
+        tool: str,
+        arguments: Settings,
+        options: Settings | None = None,
+        *,
+        key: str | None = None,
+        priority: int = 0,
+        webhook_url: str | None = None,
     ) -> dict[str, Any]:
         """Queue a tool for an existing video or images; return `batch_id`, `job_ids` (one) and `warnings`.
 
         Args:
             tool: interpolate, upscale, vid2depth or stitch.
             arguments: as described by `tools`; paths are the server's.
-            options, key: as for `submit`.
+            options, key, priority, webhook_url: as for `submit`.
         """
-        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-        body = {**arguments, **({} if options is None else {"options_overrides": dict(options)})}
-        return self._json("POST", f"/tools/{quote(tool, safe='')}", body=body, headers=headers)
+        overrides = {} if options is None else {"options_overrides": dict(options)}
+        body = {**arguments, **overrides, **_terms(priority, webhook_url)}
+        return self._json("POST", f"/tools/{quote(tool, safe='')}", body=body, headers=_key(key))
 
     def validate(
         self,
@@ -221,6 +232,18 @@ class Client:
         """Return the newest frame as JPEG."""
         return self.connection.content(Request("GET", f"{job_path(job_id)}/preview"))
 
+    def workers(self) -> list[dict[str, Any]]:
+        """Return `id`, `node`, `device`, `memory`, `model`, `job`, `state` and `since` of each worker."""
+        return list(self.connection.json(Request("GET", "/deforum_api/workers")))
+
+    def drain(self, worker_id: str) -> dict[str, Any]:
+        """Let a worker finish its job and take no other one; return its state."""
+        return self._json("POST", f"/workers/{quote(worker_id, safe='')}/drain")
+
+    def undrain(self, worker_id: str) -> dict[str, Any]:
+        """Let a worker take jobs again; return its state."""
+        return self._json("POST", f"/workers/{quote(worker_id, safe='')}/undrain")
+
     def tools(self) -> dict[str, Any]:
         """Return all tools with the JSON schemas of their arguments."""
         return self._json("GET", "/tools")
@@ -244,6 +267,16 @@ class Client:
 def _batch(settings: Settings | Sequence[Settings], options: Settings | None) -> dict[str, Any]:
     jobs: Any = dict(settings) if isinstance(settings, Mapping) else [dict(one) for one in settings]
     return {"deforum_settings": jobs, **({} if options is None else {"options_overrides": dict(options)})}
+
+
+def _terms(priority: int, webhook_url: str | None) -> dict[str, Any]:
+    """Return the fields of a batch that differ from their defaults; older servers ignore them."""
+    terms = {"priority": priority or None, "webhook_url": webhook_url}
+    return {name: value for name, value in terms.items() if value is not None}
+
+
+def _key(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key or str(uuid.uuid4())}
 
 
 def _is_job(id: str) -> bool:

@@ -12,11 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from deforum_api.hosts.own_host import health
+from deforum_api.hosts.own_host import database_path, health
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.logs import LOG_NAME, PACKAGES
 from deforum_api.queue.record import Job
-from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
+from deforum_api.queue.sqlite import SqliteStore
 from deforum_helpers.pipeline.host_facts import HostFacts
 from deforum_helpers.settings import FIELDS
 
@@ -47,7 +47,7 @@ def write_bug_report(path: Path, facts: HostFacts, flags: Namespace, *, with_pro
         FileExistsError: there is such a file.
         OSError: it cannot be written.
     """
-    jobs, trouble = _last_jobs(facts.output_root)
+    jobs, trouble = _last_jobs(database_path(flags, facts.output_root))
     words = [] if with_prompts else sorted({word for job in jobs for word in own_words(job)}, key=len)[::-1]
     about = {
         "flags": {
@@ -84,6 +84,7 @@ def job_facts(job: Job, words: Sequence[str], with_prompts: bool) -> dict[str, A
     }
     record["options_overrides"] = sorted(record["options_overrides"] or ())
     record["outdir"] = LEFT_OUT if job.outdir else None
+    record["webhook_url"] = LEFT_OUT if job.webhook_url else ""
     record["message"] = without_words(job.message, words) if job.message else None
     record["warnings"] = [without_words(warning, words) for warning in job.warnings]
     return record
@@ -126,9 +127,8 @@ def _texts(value: Any) -> list[str]:
     return [text for one in inner for text in _texts(one)]
 
 
-def _last_jobs(root: Path) -> tuple[list[Job], str | None]:
-    """Return the last jobs on record, and what is wrong with the records."""
-    path = root / FILE_NAME
+def _last_jobs(path: Path) -> tuple[list[Job], str | None]:
+    """Return the last jobs on record in a database, and what is wrong with the records."""
     if not path.is_file():
         return [], "no job database"
     try:

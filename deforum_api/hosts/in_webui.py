@@ -26,6 +26,7 @@ from deforum_api.queue.logs import write_log_file, write_own_log
 from deforum_api.queue.record import ANIMATION
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.submission import HANG_AFTER_S, Limits
+from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.files.scratch import remove_abandoned
 from deforum_helpers.output.paths import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
@@ -114,17 +115,33 @@ def host_queue() -> JobQueue:
     """Return the queue; it stays when the WebUI makes a new app, and its jobs when the WebUI ends.
 
     Raises:
-        StoreUnavailable: the job database in the WebUI's data folder cannot be used.
+        StoreUnavailable: the job database in the WebUI's data folder, or a flag, cannot be used.
     """
+    from deforum_api.hosts.senders import make_uploads, make_webhooks
+
+    try:
+        webhooks, uploads = make_webhooks(flag, _roots), make_uploads(flag, _roots)
+    except DeforumError as error:  # the tab and the log show it as they show a database that cannot be used
+        raise StoreUnavailable(str(error)) from None
     write_own_log()
     write_log_file(output_folders()[0])
     remove_abandoned()
     remove_unused_claims(_roots()[1])
     limits = Limits(hang_after_s=flag("deforum_hang_after", HANG_AFTER_S))
-    store = SqliteStore(data_folder() / FILE_NAME)
+    named = flag("deforum_database", "")
+    store = SqliteStore((Path(named).expanduser() if named else data_folder()) / FILE_NAME)
     log_sentences(resumed_sentences(store))
     checks = CheckerPool(host_facts)
-    queue = JobQueue(_check, _render, checks=checks, store=store, limits=limits, roots=_roots)
+    queue = JobQueue(
+        _check,
+        _render,
+        checks=checks,
+        store=store,
+        limits=limits,
+        roots=_roots,
+        webhooks=webhooks,
+        uploads=uploads,
+    )
     threading.Thread(target=_park_at_exit, args=(queue,), name="deforum-exit").start()
     return queue
 

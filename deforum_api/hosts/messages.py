@@ -30,6 +30,10 @@ PORT_UNUSABLE = Message(
     "Port {port} cannot be used ({reason}); choose another with --port N, or a free one with --port 0.",
 )
 
+KEY_FILE_UNREADABLE = Message(
+    "webhook_key_unreadable", "The webhook key file {path} cannot be read ({reason})."
+)
+
 # Bug report
 REPORT_EXISTS = Message("report_exists", "{path} exists already; choose another name: --deforum-debug FILE")
 REPORT_NOT_WRITTEN = Message("report_not_written", "{path} cannot be written ({reason}).")

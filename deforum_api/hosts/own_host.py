@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deforum_api.hosts import messages
+from deforum_api.hosts.senders import Flag, make_uploads, make_webhooks
 from deforum_api.queue.checks.processes import Checker
 from deforum_api.queue.checks.request import prepared_job
+from deforum_api.queue.executors import Executor, LocalExecutor
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.store import JobStore
@@ -20,6 +24,7 @@ from deforum_api.version import VERSION
 from deforum_helpers.controlnet.units import module_fault
 from deforum_helpers.core.errors import MissingFeature
 from deforum_helpers.core.files.scratch import remove_abandoned
+from deforum_helpers.engines.memory import device_memory
 from deforum_helpers.media.containers import pyav
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.depth.names import DEPTH_NAMES, available_families, serve
@@ -43,6 +48,8 @@ def make_queue(
     store: JobStore | None = None,
     limits: Limits | None = None,
     checks: Checker | None = None,
+    executor: Executor | None = None,
+    flag: Flag = lambda name, default: default,
 ) -> JobQueue:
     """Return a job queue that renders with `make_engine()`, which is called for the first job and kept.
 
@@ -52,9 +59,12 @@ def make_queue(
         store: keeps the jobs; by default a database in the output root.
         limits: how much is taken.
         checks: makes the checks of submitted jobs; by default the thread that submits.
+        executor: has the workers; by default the one of this process.
+        flag: returns flags about webhooks and uploads; by default their defaults.
 
     Raises:
         StoreUnavailable: the database cannot be used.
+        DeforumError: the flags cannot be carried out.
     """
     engines: list[Engine] = []
     check = partial(prepared_job, facts)
@@ -74,11 +84,32 @@ def make_queue(
             engines.append(make_engine())
         return run_job(prepared, engines[0], cancel, report)
 
+    roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
+    webhooks, uploads = make_webhooks(flag, lambda: roots), make_uploads(flag, lambda: roots)
     remove_abandoned()
     remove_unused_claims(facts.output_root / IMAGES_FOLDER)
     kept = store or SqliteStore(facts.output_root / FILE_NAME)
-    roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
-    return JobQueue(check, render, checks=checks, store=kept, limits=limits, roots=lambda: roots)
+    return JobQueue(
+        check,
+        render,
+        checks=checks,
+        store=kept,
+        limits=limits,
+        roots=lambda: roots,
+        executor=executor or local_executor(facts),
+        webhooks=webhooks,
+        uploads=uploads,
+    )
+
+
+def local_executor(facts: HostFacts) -> LocalExecutor:
+    """Return the executor whose one worker is this process."""
+    return LocalExecutor(facts.device, facts.model or facts.engine, lambda: device_memory(facts.device))
+
+
+def database_path(flags: Namespace, default: Path) -> Path:
+    """Return the path of the job database: in the folder that the flags name, else in `default`."""
+    return (Path(flags.deforum_database).expanduser() if flags.deforum_database else default) / FILE_NAME
 
 
 def _run_tool(

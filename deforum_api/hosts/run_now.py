@@ -22,6 +22,8 @@ from deforum_helpers.settings import read_settings_file
 log = logging.getLogger(__name__)
 
 MAX_COMMAS = 100
+# The server may end once the files are rendered; their upload is waited for so long, and goes on at the next start.
+SETTLE_S = 1800.0
 
 
 def settings_files(text: str) -> list[str]:
@@ -65,6 +67,7 @@ def run_files(queue: JobQueue, files: Sequence[str], out: TextIO = sys.stdout) -
         _say(out, str(error))
         return False
     ends = [_follow(queue, job, file, out) for job, file in zip(jobs, files, strict=True)]
+    queue.settle(jobs, SETTLE_S)
     return all(ends)
 
 

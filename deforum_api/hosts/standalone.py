@@ -21,7 +21,7 @@ from deforum_api.hosts import messages
 from deforum_api.hosts.bug_report import write_bug_report
 from deforum_api.hosts.connections import ACCEPTED_AT_ONCE, KEEP_ALIVE_S, BoundedConnection, end_overdue
 from deforum_api.hosts.flags import flag_problem, make_parser
-from deforum_api.hosts.own_host import health, make_queue
+from deforum_api.hosts.own_host import database_path, health, make_queue
 from deforum_api.hosts.run_now import run_files, settings_files
 from deforum_api.hosts.unfinished import log_sentences, parked_sentences, resumed_sentences
 from deforum_api.http.app import FaultLog, Gate, mount
@@ -31,6 +31,7 @@ from deforum_api.queue.checks.processes import CheckerPool
 from deforum_api.queue.descriptors import max_connections
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.logs import FORMAT, PACKAGES, OneLineFormatter, RepeatFilter, log_level, write_log_file
+from deforum_api.queue.sqlite import SqliteStore
 from deforum_api.queue.submission import Limits
 from deforum_api.tab.desktop import has_desktop
 from deforum_api.tab.page import TITLE_SCRIPT, TabPage
@@ -120,12 +121,21 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     """Return the job queue, which continues the unfinished jobs, and the app.
 
     Raises:
-        StoreUnavailable: the job database in the output folder cannot be used.
+        StoreUnavailable: the job database cannot be used.
+        DeforumError: flags about webhooks or uploads cannot be carried out.
     """
     facts = _facts(flags, engine)
     limits = Limits(hang_after_s=flags.deforum_hang_after)
     checks = CheckerPool(lambda: facts)
-    queue = make_queue(facts, lambda: _engine(engine, flags), limits=limits, checks=checks)
+    store = SqliteStore(database_path(flags, facts.output_root))
+    queue = make_queue(
+        facts,
+        lambda: _engine(engine, flags),
+        store,
+        limits,
+        checks,
+        flag=lambda name, default: getattr(flags, name, default),
+    )
     both = flags.deforum_api or not flags.deforum_simple_api
     access = access_of(flags)
     return queue, make_app(

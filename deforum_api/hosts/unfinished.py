@@ -22,7 +22,7 @@ def log_sentences(sentences: Iterable[str]) -> None:
 
 def resumed_sentences(store: JobStore) -> tuple[str, ...]:
     """Return sentences about the unfinished jobs that an earlier server has left."""
-    jobs = sorted(store.page("ACCEPTED"), key=lambda job: job.place)
+    jobs = sorted(store.page("ACCEPTED"), key=lambda job: (job.rank, job.place))
     begun = [job for job in jobs if not job.held and (job.frame or job.outdir)]
     sentences = [
         messages.RESUMING_JOB(job=_named(job), frame=job.frame, frames=job.max_frames)

@@ -43,12 +43,47 @@ def preload(parser: argparse.ArgumentParser) -> None:
         help="exit after the files of --deforum-run-now: 0 if all succeeded, 1 if any failed",
     )
     add(
+        "--deforum-database",
+        default="",
+        metavar="DIR",
+        help="folder of the job database, on a disk of this machine; by default that of all outputs",
+    )
+    add(
+        "--deforum-webhook-allow",
+        action=_Joined,
+        default="",
+        metavar="HOST[:PORT][,...]",
+        help="hosts of the private network that webhooks of jobs may contact; may be repeated",
+    )
+    add(
+        "--deforum-webhook-key-file",
+        default="",
+        metavar="FILE",
+        help="file with the key that signs webhooks (default: environment variable DEFORUM_WEBHOOK_KEY)",
+    )
+    add(
+        "--deforum-upload-to",
+        default="",
+        metavar="URL",
+        help="upload the outputs of succeeded jobs below this URL: s3://..., gs://..., file://...",
+    )
+    add(
         "--deforum-hang-after",
         type=_seconds,
         default=600.0,
         metavar="SECONDS",
         help="report a job as hanging after this time without progress, later on a slow machine; 0 = never",
     )
+
+
+class _Joined(argparse.Action):
+    """Joins the values of a repeated flag by commas, as hosts know texts but no lists."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: Any = None
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, f"{before},{values}" if before else values)
 
 
 def _seconds(text: str) -> float:

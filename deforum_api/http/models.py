@@ -8,6 +8,7 @@ from typing import Any
 import pydantic
 from pydantic import Field
 
+from deforum_api.queue.record import HIGHEST_PRIORITY
 from deforum_helpers.output.kinds import KINDS
 
 JsonObject = dict[str, Any]
@@ -68,6 +69,15 @@ class Batch(BaseModel):
     options_overrides: JsonObject | None = Field(
         None, description="Host options that apply to these jobs only."
     )
+    priority: int | None = Field(
+        None,
+        ge=-HIGHEST_PRIORITY,
+        le=HIGHEST_PRIORITY,
+        description="Jobs of a higher priority are taken first; 0 by default.",
+    )
+    webhook_url: str | None = Field(
+        None, max_length=2000, description="Address that is notified when a job of the batch has ended."
+    )
 
 
 class SettingProblem(BaseModel):
@@ -127,6 +137,35 @@ class JobCancelResponse(BaseModel):
     message: str
 
 
+class DeliveryName(str, Enum):
+    """What is sent after a job's end."""
+
+    WEBHOOK = "webhook"
+    UPLOAD = "upload"
+
+
+class DeliveryStateName(str, Enum):
+    """How far a delivery is."""
+
+    WAITING = "WAITING"
+    SENDING = "SENDING"
+    RETRYING = "RETRYING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+
+
+class DeliveryStatus(BaseModel):
+    """What is sent after a job's end, and how far that is."""
+
+    kind: DeliveryName
+    state: DeliveryStateName
+    tries: int = Field(..., description="Number of tries so far.")
+    target: str | None = Field(
+        ..., description="Host of the webhook, or folder of the uploaded files once they are complete."
+    )
+    message: str | None = Field(..., description="Why the last try failed, or null.")
+
+
 class DeforumJobStatus(BaseModel):
     """The record of a job."""
 
@@ -155,11 +194,48 @@ class DeforumJobStatus(BaseModel):
     options_overrides: JsonObject | None = Field(
         None, description="As submitted; left out with summary=true."
     )
+    priority: int = Field(..., description="Jobs of a higher priority are taken first.")
     queue_position: int | None = Field(..., description="0 = next; null unless queued.")
     frame: int = Field(..., description="Frames written.")
     max_frames: int = Field(..., description="Frames of the whole video.")
     eta_seconds: float = Field(..., description="Seconds until the last frame; 0 where unknown.")
     warnings: list[str] = Field(..., description="Warnings of the job.")
+    deliveries: list[DeliveryStatus] = Field(
+        ..., description="The webhook and the upload that follow the job's end, where there are any."
+    )
+
+
+class WorkerState(str, Enum):
+    """What a worker does."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+    DRAINING = "draining"
+    DRAINED = "drained"
+    LOST = "lost"
+
+
+class WorkerMemory(BaseModel):
+    """Memory of a worker's device; on a CPU, of its machine and of its process."""
+
+    total_bytes: int = Field(..., description="0 = unknown.")
+    used_bytes: int = Field(..., description="0 = unknown.")
+
+
+class WorkerStatus(BaseModel):
+    """One worker, which renders one job at a time."""
+
+    id: str
+    node: str = Field(..., description="Name of its machine.")
+    device: str = Field(..., description="cpu, cuda:0, ...")
+    memory: WorkerMemory
+    model: str = Field(..., description="Checkpoint or engine of its newest job; empty before its first one.")
+    job: str | None = Field(..., description="Id of the job that it renders.")
+    state: WorkerState = Field(
+        ...,
+        description="draining: it finishes its job and takes no other; drained: it takes none; lost: it has ended.",
+    )
+    since: float = Field(..., description="Unix time in seconds of the last change of state.")
 
 
 class VersionResponse(BaseModel):
@@ -182,6 +258,7 @@ class OutputFile(BaseModel):
     name: str
     size: int = Field(..., description="Bytes.")
     link: str = Field(..., description="Path that sends the file.")
+    url: str | None = Field(..., description="Address to which the file was uploaded, or null.")
 
 
 class PlanSummary(BaseModel):

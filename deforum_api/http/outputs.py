@@ -11,17 +11,19 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import IO
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from deforum_api.http import messages
+from deforum_api.queue.deliveries import FinishedFile
 from deforum_api.queue.errors import ApiError
 from deforum_api.queue.record import Job
 from deforum_helpers.core.errors import CheckpointError
 from deforum_helpers.core.files.no_links import is_folder, open_file
-from deforum_helpers.output.kinds import KINDS, OutputKind, kind_of, output_kind
+from deforum_helpers.output.kinds import KINDS, OutputKind, frame_query, kind_of, output_kind
 from deforum_helpers.output.manifest import OutputFile, read_manifest
 from deforum_helpers.output.paths import Run
 
@@ -111,6 +113,30 @@ def _in_folders(folder: Path, timestring: str) -> Iterator[Output | None]:
         for picture in pictures:
             if found := kind.pattern.fullmatch(picture):
                 yield _file(kind, place / picture, kind.frame_of(found))
+
+
+def output_link(job_id: str, found: Output) -> str:
+    """Return the path of the route that sends a file."""
+    base = f"/deforum_api/jobs/{quote(job_id, safe='()')}"
+    if found.frame is None:
+        return f"{base}/{found.kind}"
+    return f"{base}/frames/{found.frame}{frame_query(found.kind)}"
+
+
+def finished_files(job: Job) -> list[FinishedFile]:
+    """Return the job's files as its webhook and its upload need them."""
+    folder = _folder(job)
+    return [
+        FinishedFile(
+            kind=found.kind,
+            name=found.path.relative_to(folder).as_posix() if folder else found.path.name,
+            size=found.size,
+            link=output_link(job.id, found),
+            path=found.path,
+            numbered=found.frame is not None,
+        )
+        for found in outputs(job)
+    ]
 
 
 def output(job: Job, kind: str, frame: int | None = None) -> Output:

@@ -31,7 +31,7 @@ class BufferedRequest(Request):
         return b"{}"
 
     async def json(self) -> Any:
-        return Batch(deforum_settings={}, options_overrides=None)
+        return Batch(deforum_settings={}, options_overrides=None, priority=None, webhook_url=None)
 
 
 async def run_while_connected(request: Request, work: Callable[[threading.Event], T]) -> T:

@@ -94,4 +94,4 @@ async def event_stream(jobs: JobQueue, job_id: str, seen: int) -> AsyncIterator[
         kind = "progress" if stage == (job.status, job.phase) else "status"
         stage, seen = (job.status, job.phase), job.updates
         position = jobs.positions().get(job_id) if job.queued else None
-        yield f"id: {job.updates}\nevent: {kind}\ndata: {job_json(job, position)}\n\n"
+        yield f"id: {job.updates}\nevent: {kind}\ndata: {job_json(job, position, jobs.deliveries((job,)))}\n\n"

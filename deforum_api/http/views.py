@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from starlette.responses import StreamingResponse
 
 from deforum_api.queue import messages
 from deforum_api.queue.record import Job
+from deforum_api.queue.store import Delivery
+from deforum_helpers.core.net.fetch import host_and_port
 
 SLICE_BYTES = 128 * 1024
 
@@ -51,22 +53,28 @@ CACHED_JOBS = 16_384
 _ENCODER = json.JSONEncoder(check_circular=False)
 
 
-def job_json(job: Job, queue_position: int | None) -> str:
+# Job id -> what is sent after its end.
+Deliveries = Mapping[str, Sequence[Delivery]]
+
+
+def job_json(job: Job, queue_position: int | None, deliveries: Deliveries) -> str:
     """Return the DeforumJobStatus of `job` as JSON text."""
-    return "".join(_parts(job, queue_position, summary=False))
+    return "".join(_parts(job, queue_position, deliveries, summary=False))
 
 
-def jobs_json(jobs: Iterable[Job], positions: Mapping[str, int]) -> str:
+def jobs_json(jobs: Iterable[Job], positions: Mapping[str, int], deliveries: Deliveries) -> str:
     """Return the array of DeforumJobStatus as JSON text."""
-    return f"[{', '.join(job_json(job, positions.get(job.id)) for job in jobs)}]"
+    return f"[{', '.join(job_json(job, positions.get(job.id), deliveries) for job in jobs)}]"
 
 
-def listed_json(jobs: Iterable[Job], positions: Mapping[str, int], *, summary: bool) -> str:
+def listed_json(
+    jobs: Iterable[Job], positions: Mapping[str, int], deliveries: Deliveries, *, summary: bool
+) -> str:
     """Return the members job id -> DeforumJobStatus of an object; `summary` leaves out the submitted objects."""
     parts: list[str] = []
     for job in jobs:
         parts += (", " if parts else "", '"', job.id, '": ')
-        parts += _parts(job, positions.get(job.id), summary=summary)
+        parts += _parts(job, positions.get(job.id), deliveries, summary=summary)
     return "".join(parts)
 
 
@@ -97,15 +105,32 @@ def _known(job: Job) -> str:
             "frame": job.frame,
             "max_frames": job.max_frames,
             "eta_seconds": job.eta_seconds,
+            "priority": job.priority,
             "warnings": job.warnings,
         }
     )[:-1]
 
 
-def _parts(job: Job, queue_position: int | None, *, summary: bool) -> tuple[str, ...]:
+def _deliveries(job: Job, deliveries: Sequence[Delivery]) -> str:
+    """Return the array of DeliveryStatus as JSON text; the address of a webhook may be secret, its host is not."""
+    told = [
+        {
+            "kind": one.kind,
+            "state": one.state,
+            "tries": one.tries,
+            "target": one.place if one.kind == "upload" else host_and_port(job.webhook_url)[0],
+            "message": one.message,
+        }
+        for one in deliveries
+    ]
+    return _ENCODER.encode(told)
+
+
+def _parts(job: Job, queue_position: int | None, deliveries: Deliveries, *, summary: bool) -> tuple[str, ...]:
     """Return the pieces of a job's JSON text; they are joined once, as settings are long."""
     place = "null" if queue_position is None or not job.queued else str(queue_position)
-    text = (_known(job), ', "queue_position": ', place)
+    sent = _deliveries(job, deliveries.get(job.id, ()))
+    text = (_known(job), ', "queue_position": ', place, ', "deliveries": ', sent)
     if summary:
         return (*text, "}")
     settings, overrides = job.settings_json, job.overrides_json

@@ -73,6 +73,9 @@ READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 ADDS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
 )
+CHANGES = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
 ENDS = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
 )
@@ -96,6 +99,8 @@ def make_server(client: Client) -> MCPServer:
         (jobs.resume, ADDS),
         (jobs.show_frames, READS),
         (jobs.list_outputs, READS),
+        (jobs.list_workers, READS),
+        (jobs.set_worker_drained, CHANGES),
         (jobs.server_health, READS),
     )
     for tool, kind in table:

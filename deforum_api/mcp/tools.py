@@ -105,10 +105,12 @@ JOB_FIELDS = (
     "max_frames",
     "eta_seconds",
     "queue_position",
+    "priority",
     "error_type",
     "cancelling",
     "message",
     "warnings",
+    "deliveries",
     "outdir",
     "timestring",
 )
@@ -117,6 +119,8 @@ Videos = Annotated[
     list[dict[str, Any]],
     Field(description="One settings object per video; omitted settings have their defaults."),
 ]
+Priority = Annotated[int, Field(description="Jobs of a higher priority are rendered first.")]
+Webhook = Annotated[str | None, Field(description="Address that the server notifies of each job's end.")]
 Options = Annotated[dict[str, Any] | None, Field(description="Host options for these jobs only.")]
 Status = Annotated[
     Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED"] | None,
@@ -139,9 +143,11 @@ class JobTools:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def submit(self, films: Videos, options: Options = None) -> dict[str, Any]:
+    def submit(
+        self, films: Videos, options: Options = None, priority: Priority = 0, webhook_url: Webhook = None
+    ) -> dict[str, Any]:
         """Queue videos for rendering; if any is invalid, none is queued."""
-        return self._client.submit(films, options)
+        return self._client.submit(films, options, priority=priority, webhook_url=webhook_url)
 
     def list_video_tools(self) -> dict[str, Any]:
         """List the tools for existing videos and images, each with the JSON schema of its arguments."""
@@ -152,9 +158,11 @@ class JobTools:
         tool: Annotated[str, Field(description="Name from list_video_tools.")],
         arguments: Annotated[dict[str, Any], Field(description="Its arguments; paths on the server.")],
         options: Options = None,
+        priority: Priority = 0,
+        webhook_url: Webhook = None,
     ) -> dict[str, Any]:
         """Queue a tool: interpolation, upscaling or depth of an existing video, or a video from images."""
-        return self._client.run_tool(tool, arguments, options)
+        return self._client.run_tool(tool, arguments, options, priority=priority, webhook_url=webhook_url)
 
     def list_jobs(
         self, status: Status = None, limit: Annotated[int, Field(ge=1, le=100)] = 20
@@ -211,6 +219,18 @@ class JobTools:
         others = [file for file in files if file["kind"] not in numbered]
         return {"files": [self._located(file, job) for file in others], "pictures": dict(images)}
 
+    def list_workers(self) -> dict[str, Any]:
+        """List the workers that render: machine, device, memory, model, job, state."""
+        return {"workers": self._client.workers()}
+
+    def set_worker_drained(
+        self,
+        worker_id: Annotated[str, Field(description="Id from list_workers.")],
+        drained: Annotated[bool, Field(description="False: let it take jobs again.")] = True,
+    ) -> dict[str, Any]:
+        """Let a worker finish its job and take no other one, for maintenance; or let it take jobs again."""
+        return self._client.drain(worker_id) if drained else self._client.undrain(worker_id)
+
     def server_health(self) -> dict[str, Any]:
         """Return the server's health: engine, model, queue, free disk, missing features and why."""
         return self._client.health()
@@ -223,7 +243,7 @@ class JobTools:
 
 def job_summary(job: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job's record without the submitted settings."""
-    return {name: job[name] for name in JOB_FIELDS}
+    return {name: job[name] for name in JOB_FIELDS if name in job}
 
 
 def scaled_jpeg(image: bytes, max_side_px: int) -> Image:

@@ -100,9 +100,10 @@ class Released:
 
 @dataclass(frozen=True)
 class Moved:
-    """A client moves a queued job to another place in the queue."""
+    """A client moves a queued job to another place in the queue; its priority stays unless one is given."""
 
     turn: int
+    priority: int | None = None
 
 
 Event = (

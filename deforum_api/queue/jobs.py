@@ -6,40 +6,51 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
+from deforum_api.queue import messages
 from deforum_api.queue.checks.processes import Checker, InlineChecker
 from deforum_api.queue.checks.request import CheckRequest, CheckResult, batch_body, tool_body
+from deforum_api.queue.deliveries import Deliveries, Sender
 from deforum_api.queue.errors import (
     AlreadyFinished,
     FilesGone,
+    InvalidBody,
     KeyReused,
     NotFinished,
     NotResumable,
     QueueClosed,
     QueueFull,
     StillEnding,
+    StoreUnavailable,
     TooLateToPause,
     UnknownId,
 )
 from deforum_api.queue.events import CancelRequested, Moved, PauseRequested, Released, Resumed
-from deforum_api.queue.record import IllegalTransition, Job
+from deforum_api.queue.executors import Executor, WorkerInfo
+from deforum_api.queue.folders import Roots, located
+from deforum_api.queue.record import DeliveryKind, IllegalTransition, Job
 from deforum_api.queue.records import Records
-from deforum_api.queue.runner import Runner
-from deforum_api.queue.store import JobStore, KeyTaken, MemoryStore, Receipt
+from deforum_api.queue.runner import Runner, is_preview
+from deforum_api.queue.store import Delivery, JobStore, KeyTaken, MemoryStore, Receipt
 from deforum_api.queue.submission import RECEIPT_KEPT_S, Limits, new_jobs, reply, unused_batch_id
+from deforum_api.queue.webhooks import Webhooks
 from deforum_api.queue.worker import Check, Render
-from deforum_helpers.output.paths import Run
 
 log = logging.getLogger(__name__)
 
+DELIVERIES_END_S = 2.0
+SETTLE_EVERY_S = 0.2
+
 
 class JobQueue:
-    """All jobs of one server, rendered one at a time in the order of submission; motion previews run beside them.
+    """All jobs of one server, rendered by the workers of an executor by priority and order of submission.
+
+    Motion previews run beside them.
 
     Args:
         check: (settings, options_overrides) -> prepared job; raises `SettingsError`.
@@ -50,6 +61,9 @@ class JobQueue:
         clock: Unix time in seconds.
         draw: a random number for a batch id, 0 <= n < 10**9.
         roots: folders in which those of jobs are looked for that were moved.
+        executor: has the workers; by default the one of this process, which renders one job at a time.
+        webhooks: notifies of the end of jobs that have a `webhook_url`; by default without a signature.
+        uploads: uploads the outputs of jobs, except motion previews; by default none are uploaded.
     """
 
     def __init__(
@@ -63,6 +77,9 @@ class JobQueue:
         clock: Callable[[], float] = time.time,
         draw: Callable[[], int] = lambda: secrets.randbelow(10**9),
         roots: Roots = tuple,
+        executor: Executor | None = None,
+        webhooks: Webhooks | None = None,
+        uploads: Sender | None = None,
     ) -> None:
         self.check = check
         self.checks: Checker = checks or InlineChecker(check)
@@ -73,7 +90,12 @@ class JobQueue:
         self._roots = roots
         self._adding = threading.Lock()
         self._closing = False
-        self.runner = Runner(self.records, check, render, self.limits)
+        self.runner = Runner(self.records, check, render, self.limits, executor)
+        self._webhooks, self._uploads = webhooks or Webhooks(), uploads
+        senders: dict[DeliveryKind, Sender] = {"webhook": self._webhooks}
+        if uploads is not None:
+            senders["upload"] = uploads
+        self._deliveries = Deliveries(self.store, senders, clock)
 
     @property
     def closing(self) -> bool:
@@ -136,6 +158,9 @@ class JobQueue:
                 log.debug("the batch of an Idempotency-Key came in twice at once")
 
     def _queue(self, found: CheckResult, receipt: Receipt | None = None) -> tuple[Job, ...]:
+        url = found.terms.webhook_url
+        if url and (refusal := self._webhooks.refusal(url)):
+            raise InvalidBody(refusal, ("body", "webhook_url"))
         with self._adding:
             if self._closing:
                 raise QueueClosed
@@ -143,7 +168,16 @@ class JobQueue:
                 raise QueueFull(self.limits.queued)
             batch_id, order = unused_batch_id(self.store, self._draw), self.store.next_order()
             now = self.records.clock()
-            jobs = new_jobs(found.jobs, found.overrides_json, batch_id=batch_id, order=order, now=now)
+            jobs = new_jobs(
+                found.jobs,
+                found.overrides_json,
+                found.terms,
+                upload=self._uploads is not None,
+                batch_id=batch_id,
+                order=order,
+                now=now,
+            )
+            jobs = tuple(replace(job, upload=False) if is_preview(job) else job for job in jobs)
             jobs = self.store.add(jobs, replace(receipt, reply=reply(jobs)) if receipt else None)
             for _ in jobs:
                 self.runner.wake()
@@ -232,14 +266,16 @@ class JobQueue:
     def move_up(self, job_id: str) -> None:
         """Let a waiting job change places with the one that is taken before it; others stay where they are.
 
-        Where it waits no longer, or is the first, it stays where it is.
+        If their priorities differ, they exchange these as well. A job that waits no longer, or is the first, stays
+        where it is.
         """
         with suppress(
             IllegalTransition, UnknownId
         ):  # one of the two was taken, cancelled or forgotten meanwhile
             while (waiting := self.store.queued()) and job_id in waiting[1:]:
                 job, before = self.job(job_id), self.job(waiting[waiting.index(job_id) - 1])
-                if self.records.change_together((job, Moved(before.place)), (before, Moved(job.place))):
+                forward, back = Moved(before.place, before.priority), Moved(job.place, job.priority)
+                if self.records.change_together((job, forward), (before, back)):
                     return
 
     def forget(self, job_id: str) -> None:
@@ -293,6 +329,58 @@ class JobQueue:
                 self.runner.wake()
                 return changed
 
+    def deliveries(self, jobs: Iterable[Job]) -> dict[str, tuple[Delivery, ...]]:
+        """Return job id -> deliveries of each of the jobs that has any."""
+        asked = [job for job in jobs if job.deliveries]
+        return self.store.deliveries(asked) if asked else {}
+
+    def settle(self, jobs: Iterable[Job], timeout: float) -> None:
+        """Wait at most `timeout` seconds for the first try of each delivery of jobs, so that a server may end then."""
+        ids, deadline = [job.id for job in jobs], time.monotonic() + timeout
+        while not self._closing and time.monotonic() < deadline:
+            with suppress(StoreUnavailable):
+                ended = [job for job_id in ids if (job := self.store.get(job_id)) and job.finished]
+                succeeded = {job.id for job in ended if job.status == "SUCCEEDED"}
+                found = (one for some in self.deliveries(ended).values() for one in some)
+                expected = [one for one in found if one.kind == "webhook" or one.job_id in succeeded]
+                if all(one.state not in ("WAITING", "SENDING") for one in expected):
+                    return
+            time.sleep(SETTLE_EVERY_S)
+
+    def workers(self) -> tuple[WorkerInfo, ...]:
+        """Return the workers, in the order in which they joined."""
+        return self.runner.executor.workers()
+
+    def lacks(self) -> tuple[str, ...]:
+        """Return, as sentences, why queued jobs have fewer workers than they could have; empty if they have all."""
+        executor = self.runner.executor
+        resting = all(worker.state in ("draining", "drained") for worker in executor.workers())
+        return (
+            (*executor.lacks(), messages.ALL_DRAINED())
+            if resting and executor.workers()
+            else executor.lacks()
+        )
+
+    def drain(self, worker_id: str) -> WorkerInfo:
+        """Let a worker finish its job and take no other one; a restart of the server undrains it.
+
+        Raises:
+            UnknownId: there is no such worker.
+        """
+        worker = self.runner.executor.drain(worker_id)
+        log.info("Worker %s is %s.", worker_id, worker.state)
+        return worker
+
+    def undrain(self, worker_id: str) -> WorkerInfo:
+        """Let a worker take jobs again.
+
+        Raises:
+            UnknownId: there is no such worker.
+        """
+        worker = self.runner.executor.undrain(worker_id)
+        log.info("Worker %s is %s.", worker_id, worker.state)
+        return worker
+
     def listen(self, job_id: str, changed: Callable[[], None]) -> AbstractContextManager[None]:
         """Call `changed` (from any thread) after every update of the job, and when the queue closes."""
         return self.records.listen(job_id, changed)
@@ -304,39 +392,7 @@ class JobQueue:
         self.checks.close()
         self.runner.begin_close()
         self.records.notify_all()
-        return self.runner.close(timeout)
-
-
-# Returns the folders to search for folders of jobs: the output root first, then folders inside it.
-Roots = Callable[[], Sequence[Path]]
-
-# The folder of a run, and those of `outdir_samples` above it.
-MOST_PARTS = 5
-
-
-def located(job: Job, roots: Sequence[Path]) -> Job:
-    """Return the job with the current folder of its files as `outdir`; unchanged if they are not found elsewhere."""
-    if not job.outdir or not job.timestring or _contains_run(Path(job.outdir), job.timestring):
-        return job
-    for root in roots:
-        for folder in _candidates(root, job.outdir):
-            if _contains_run(folder, job.timestring) and folder.resolve().is_relative_to(root.resolve()):
-                return replace(job, outdir=str(folder))
-    return job
-
-
-def _candidates(root: Path, outdir: str) -> Iterator[Path]:
-    """Yield candidates for the folder `outdir` below `root`, those with most of its path components first."""
-    names = PureWindowsPath(outdir).parts[-MOST_PARTS:]  # either system's separators
-    for start in range(len(names)):
-        if not PureWindowsPath(names[start]).anchor:
-            yield root.joinpath(*names[start:])
-
-
-def _contains_run(folder: Path, timestring: str) -> bool:
-    """Tell whether a folder has files of the run `timestring`."""
-    run = Run(folder, timestring)
-    try:
-        return run.settings_path.is_file() or run.manifest_path.is_file()
-    except OSError:
-        return False
+        deadline = time.monotonic() + timeout
+        stopped = self.runner.close(timeout)
+        self._deliveries.close(max(0.0, min(DELIVERIES_END_S, deadline - time.monotonic())))
+        return stopped

@@ -80,6 +80,21 @@ SETTINGS_NOT_OBJECTS = Message(
 OVERRIDES_NOT_OBJECT = Message(
     "overrides_not_object", "options_overrides must be an object or omitted; found {found}."
 )
+PRIORITY_INVALID = Message(
+    "priority_invalid", "priority must be an integer from -{most:,} to {most:,} or omitted; found {found}."
+)
+WEBHOOK_NOT_TEXT = Message(
+    "webhook_not_text", "webhook_url must be an http or https address or omitted; found {found}."
+)
+WEBHOOK_TOO_LONG = Message("webhook_too_long", "webhook_url must have at most {most:,} characters.")
+WEBHOOK_REFUSED = Message(
+    "webhook_refused", "webhook_url must be a public http or https address, but {reason}."
+)
+WEBHOOK_PRIVATE = Message(
+    "webhook_private",
+    "webhook_url must be a public http or https address, but {reason}; the server's owner can allow the host with "
+    "--deforum-webhook-allow.",
+)
 OVERRIDES_TOO_LONG = Message(
     "overrides_too_long", "options_overrides is too long; at most {most:,} characters are allowed."
 )
@@ -143,6 +158,11 @@ DATABASE_NEWER = Message(
     "database_newer",
     "The job database {path} was written by a newer version of this program (its version is {found}, the newest known "
     "here is {known}); update this program, or move the file away to begin without jobs.",
+)
+DATABASE_ON_NETWORK = Message(
+    "database_on_network",
+    "The job database {path} is on a network file system ({type} at {point}), where SQLite may lose jobs; name a "
+    "folder on a disk of this machine by --deforum-database DIR, and render on several machines with Ray.",
 )
 DATABASE_LOCKED = Message(
     "database_locked",
@@ -243,6 +263,39 @@ CANCELLED_JOB_HANGS = Message(
     "cancelled_job_hangs",
     "The cancelled job {id} does not respond, and no other job starts before it does. Restart the server to continue "
     "at once.",
+)
+
+# Webhooks
+WEBHOOK_STATUS = Message("webhook_status", "The receiver responds with status {status}.")
+WEBHOOK_REDIRECTED = Message(
+    "webhook_redirected",
+    "The receiver responds with a redirect (status {status}), which is not followed; use the final address.",
+)
+WEBHOOK_NOT_SENT = Message("webhook_not_sent", "The receiver cannot be notified: {reason}.")
+DELIVERY_FAULT = Message("delivery_fault", "An unexpected {kind}; see the server's log for details.")
+KEY_TOO_SHORT = Message(
+    "webhook_key_too_short",
+    "The webhook key must have at least {least} characters, or be whsec_ followed by Base64.",
+)
+
+# Uploads
+UPLOAD_FAILED = Message("upload_failed", "The outputs cannot be uploaded to {place} ({reason}).")
+UPLOAD_URL_INVALID = Message(
+    "upload_url_invalid",
+    "--deforum-upload-to must be a URL of storage that fsspec can write to, such as s3://bucket/folder, "
+    "gs://bucket/folder or file:///folder; found {found!r}.",
+)
+UPLOAD_URL_WITH_LOGIN = Message(
+    "upload_url_with_login",
+    "--deforum-upload-to must not contain a login; give it in the environment or the configuration of fsspec.",
+)
+UPLOAD_PACKAGE_MISSING = Message(
+    "upload_package_missing", "--deforum-upload-to {prefix} needs another package: {reason}."
+)
+
+# Workers
+ALL_DRAINED = Message(
+    "all_drained", "Every worker is drained, so no job starts; undrain one with: deforum workers --undrain ID"
 )
 
 # The log

@@ -28,6 +28,7 @@ from deforum_api.queue.events import (
 Status = Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED"]
 Phase = Literal["QUEUED", "PREPARING", "GENERATING", "POST_PROCESSING", "DONE"]
 ErrorType = Literal["NONE", "RETRYABLE", "TERMINAL"]
+DeliveryKind = Literal["webhook", "upload"]
 
 STATUSES: tuple[Status, ...] = ("ACCEPTED", "SUCCEEDED", "FAILED", "CANCELLED")
 PHASES: tuple[Phase, ...] = ("QUEUED", "PREPARING", "GENERATING", "POST_PROCESSING", "DONE")
@@ -38,6 +39,7 @@ ANIMATION = "animation"
 
 MAX_ATTEMPTS = 3
 MAX_DELAY_S = 600.0
+HIGHEST_PRIORITY = 1_000_000
 MOST_MESSAGE = 4000  # characters
 
 
@@ -59,13 +61,16 @@ class Job:
         not_before: Unix seconds before which it is not tried again.
         cancel_requested: it is to end as CANCELLED as soon as possible.
         held: it is paused, or pauses at its next frame.
-        turn: place in the queue if that differs from the order of submission; -1 is before all.
+        priority: jobs of a higher one are taken first.
+        turn: place among jobs of equal priority if that differs from the order of submission; -1 is before all jobs.
         max_frames: frames of the video; `frame` of them are written, the last one at Unix time `frame_at`.
         work: sampling steps of the job, in megapixels; 0 in records of older versions.
         frames_before: frames that earlier attempts had written; `frames_in_film`: frames in the video made at its last
             cancel.
         kind: "animation" or the name of a tool, whose arguments are the settings. A tool that stops leaves no files and
             starts again from its first frame.
+        webhook_url: address that is notified of its end; "" = none.
+        upload: its outputs are uploaded when it has succeeded.
     """
 
     id: str
@@ -87,6 +92,7 @@ class Job:
     not_before: float = 0.0
     cancel_requested: bool = False
     held: bool = False
+    priority: int = 0
     turn: int | None = None
     message: str | None = None
     outdir: str | None = None
@@ -100,6 +106,17 @@ class Job:
     work: float = 0.0
     warnings: tuple[str, ...] = ()
     kind: str = ANIMATION
+    webhook_url: str = ""
+    upload: bool = False
+
+    @property
+    def deliveries(self) -> tuple[DeliveryKind, ...]:
+        """What is sent somewhere after its end."""
+        asked: tuple[tuple[DeliveryKind, bool], ...] = (
+            ("webhook", bool(self.webhook_url)),
+            ("upload", self.upload),
+        )
+        return tuple(kind for kind, wanted in asked if wanted)
 
     @property
     def is_tool(self) -> bool:
@@ -115,8 +132,13 @@ class Job:
 
     @property
     def place(self) -> int:
-        """Sort key of queued jobs."""
+        """Sort key of queued jobs of equal rank."""
         return self.order if self.turn is None else self.turn
+
+    @property
+    def rank(self) -> int:
+        """First sort key of queued jobs; lowest for those that come before all."""
+        return -HIGHEST_PRIORITY - 1 if self.place < 0 else -self.priority
 
     def due(self, now: float) -> bool:
         """Tell whether a queued job may start at Unix time `now`; a clock that is set back delays it only briefly."""
@@ -193,7 +215,8 @@ def _applied(job: Job, event: Event, now: float) -> Job:
     if isinstance(event, PauseRequested | Released):
         return replace(job, held=isinstance(event, PauseRequested) and not job.cancel_requested)
     if isinstance(event, Moved):
-        return replace(job, turn=event.turn)
+        priority = job.priority if event.priority is None else event.priority
+        return replace(job, turn=event.turn, priority=priority)
     if isinstance(event, CancelRequested):
         return _cancel_asked(job)
     if isinstance(event, Succeeded):

@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -19,9 +19,17 @@ from deforum_api.queue import messages
 from deforum_api.queue.descriptors import out_of_descriptors
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.owners import OtherServers, ServerIdentity
-from deforum_api.queue.record import WORKING, Job, Status
+from deforum_api.queue.record import WORKING, DeliveryKind, Job, Status
 from deforum_api.queue.records import JobCache
-from deforum_api.queue.store import KeyTaken, Receipt, StaleRecord
+from deforum_api.queue.store import (
+    LONGEST_PAUSE_S,
+    UPLOAD_WAIT_S,
+    Delivery,
+    KeyTaken,
+    Receipt,
+    StaleRecord,
+)
+from deforum_helpers.core.files.mounts import network_mount
 
 # "DFRM": tells our file from any other SQLite database.
 APPLICATION_ID = 0x4446524D
@@ -69,6 +77,27 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'animation'
     """,
+    # A program of version 2 would ignore priorities.
+    """
+    ALTER TABLE jobs ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;
+    UPDATE jobs SET rank = -1000001 WHERE place < 0;
+    DROP INDEX waiting_jobs;
+    CREATE INDEX waiting_jobs ON jobs (rank, place, number) WHERE place IS NOT NULL
+    """,
+    """
+    CREATE TABLE deliveries (
+        number INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        state TEXT NOT NULL,
+        tries INTEGER NOT NULL,
+        not_before REAL NOT NULL,
+        message TEXT,
+        place TEXT,
+        PRIMARY KEY (number, kind)
+    );
+    CREATE INDEX open_deliveries ON deliveries (kind, not_before)
+        WHERE state IN ('WAITING', 'SENDING', 'RETRYING')
+    """,
 )
 
 
@@ -76,8 +105,11 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     """Return a writing and a reading connection to the database at `path`; creates and migrates it if necessary.
 
     Raises:
-        StoreUnavailable: it cannot be opened, is damaged, newer, or not a job database; it is left unchanged.
+        StoreUnavailable: it cannot be opened, is damaged, newer, or not a job database, or lies on a network file
+            system, where write-ahead logging is not safe; it is left unchanged.
     """
+    if (mount := network_mount(path.parent)) is not None:
+        raise StoreUnavailable(messages.DATABASE_ON_NETWORK(path=path, type=mount.type, point=mount.point))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -206,6 +238,10 @@ FILE_NAME = "deforum_jobs.sqlite3"
 JOBS_PER_QUERY = 500  # SQLite takes a thousand values or more with one question
 _FIELDS = frozenset(field.name for field in fields(Job))
 _IN_COLUMNS = frozenset({"settings_json", "overrides_json", "order", "kind"})
+_SELECT_DELIVERIES = (
+    "SELECT jobs.id, d.kind, d.state, d.tries, d.not_before, d.message, d.place "
+    "FROM deliveries d JOIN jobs USING (number)"
+)
 _SELECT_JOBS = (
     "SELECT number, kind, record, settings_json, overrides_json FROM jobs JOIN submitted USING (number)"
 )
@@ -246,14 +282,20 @@ class SqliteStore:
             kept = tuple(replace(job, order=job.order + late) for job in jobs)
             for job in kept:
                 change.execute(
-                    "INSERT INTO jobs (number, id, batch_id, kind, updates, status, place, last_updated, record) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO jobs "
+                    "(number, id, batch_id, kind, updates, status, rank, place, last_updated, record) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (job.order, job.id, job.batch_id, job.kind, *_columns(job)),
                 )
                 change.execute(
                     "INSERT INTO submitted VALUES (?, ?, ?)",
                     (job.order, job.settings_json, job.overrides_json),
                 )
+                for kind in job.deliveries:
+                    change.execute(
+                        "INSERT INTO deliveries VALUES (?, ?, 'WAITING', 0, 0.0, NULL, NULL)",
+                        (job.order, kind),
+                    )
         return kept
 
     def get(self, job_id: str) -> Job | None:
@@ -273,12 +315,18 @@ class SqliteStore:
         if owner and not _working(old):
             self._me.enter(change)
         changed = change.execute(
-            "UPDATE jobs SET updates = ?, status = ?, place = ?, last_updated = ?, record = ?, "
+            "UPDATE jobs SET updates = ?, status = ?, rank = ?, place = ?, last_updated = ?, record = ?, "
             "owner = CASE WHEN ? THEN owner ELSE ? END WHERE id = ? AND updates = ?",
             (*_columns(new), _working(old) and _working(new), owner, old.id, old.updates),
         )
         if changed.rowcount != 1:
             raise StaleRecord(old.id)
+        if old.finished and not new.finished and new.deliveries:
+            change.execute(
+                "UPDATE deliveries SET state = 'WAITING', tries = 0, not_before = ?, message = NULL, place = NULL "
+                "WHERE number = ?",
+                (-float(new.updates), old.order),
+            )
 
     def batch(self, batch_id: str) -> tuple[Job, ...]:
         return self._jobs("WHERE batch_id = ? ORDER BY number", batch_id)
@@ -304,7 +352,7 @@ class SqliteStore:
         return dict(self._read("SELECT status, count(*) FROM jobs GROUP BY status"))
 
     def queued(self) -> tuple[str, ...]:
-        rows = self._read("SELECT id FROM jobs WHERE place IS NOT NULL ORDER BY place, number")
+        rows = self._read("SELECT id FROM jobs WHERE place IS NOT NULL ORDER BY rank, place, number")
         return tuple(job_id for (job_id,) in rows)
 
     def remove(self, job: Job) -> bool:
@@ -333,6 +381,42 @@ class SqliteStore:
     def forget_receipts(self, before: float) -> None:
         with self._change(durable=False) as change:
             change.execute("DELETE FROM receipts WHERE at < ?", (before,))
+
+    def deliveries(self, jobs: Iterable[Job]) -> dict[str, tuple[Delivery, ...]]:
+        wanted = [job.order for job in jobs if job.deliveries]
+        found: dict[str, tuple[Delivery, ...]] = {}
+        for first in range(0, len(wanted), JOBS_PER_QUERY):
+            some = wanted[first : first + JOBS_PER_QUERY]
+            marks = ", ".join("?" * len(some))
+            for row in self._read(f"{_SELECT_DELIVERIES} WHERE number IN ({marks}) ORDER BY d.rowid", *some):
+                found[row[0]] = (*found.get(row[0], ()), Delivery(*row))
+        return found
+
+    def due_deliveries(self, kind: DeliveryKind, now: float, limit: int) -> tuple[Delivery, ...]:
+        rows = self._read(
+            f"{_SELECT_DELIVERIES} WHERE d.kind = ? AND d.state IN ('WAITING', 'SENDING', 'RETRYING') "
+            "AND NOT (d.not_before > ? AND d.not_before <= ?) AND jobs.status != 'ACCEPTED' AND "
+            "CASE WHEN jobs.status != 'SUCCEEDED' THEN d.kind = 'webhook' "
+            "WHEN d.kind = 'upload' OR jobs.last_updated < ? THEN 1 ELSE NOT EXISTS "
+            "(SELECT 1 FROM deliveries u WHERE u.number = d.number AND u.kind = 'upload' AND "
+            "(u.state = 'WAITING' AND u.tries = 0 OR u.state = 'SENDING' AND u.tries = 1)) END "
+            "ORDER BY d.not_before, number LIMIT ?",
+            *(kind, now, now + LONGEST_PAUSE_S, now - UPLOAD_WAIT_S, limit),
+        )
+        return tuple(Delivery(*row) for row in rows)
+
+    def swap_delivery(self, old: Delivery, new: Delivery) -> bool:
+        with self._change(durable=new.state != "SENDING") as change:
+            changed = change.execute(
+                "UPDATE deliveries SET state = ?, tries = ?, not_before = ?, message = ?, place = ? "
+                "WHERE number = (SELECT number FROM jobs WHERE id = ?) AND kind = ? AND state = ? AND tries = ? "
+                "AND not_before = ?",
+                (
+                    *(new.state, new.tries, new.not_before, new.message, new.place),
+                    *(old.job_id, old.kind, old.state, old.tries, old.not_before),
+                ),
+            )
+            return changed.rowcount == 1
 
     def beat(self) -> None:
         with self._change(durable=False) as change:
@@ -436,11 +520,11 @@ def _snapshot(reader: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         reader.execute("COMMIT")
 
 
-def _columns(job: Job) -> tuple[int, str, int | None, float, str]:
-    """Return the columns updates, status, place, last_updated and record."""
+def _columns(job: Job) -> tuple[int, str, int, int | None, float, str]:
+    """Return the columns updates, status, rank, place, last_updated and record."""
     record = {name: value for name, value in asdict(job).items() if name not in _IN_COLUMNS}
     place = job.place if job.queued else None
-    return job.updates, job.status, place, job.last_updated, json.dumps(record)
+    return job.updates, job.status, job.rank, place, job.last_updated, json.dumps(record)
 
 
 def _job(row: tuple[int, str, str, str, str]) -> Job:
@@ -461,7 +545,7 @@ def _is_progress_only(old: Job, new: Job) -> bool:
 
 
 def _durable_fields(job: Job) -> tuple[Any, ...]:
-    asked = (job.cancel_requested, job.held, job.turn)
+    asked = (job.cancel_requested, job.held, job.turn, job.priority)
     return (job.status, job.phase, job.attempt, job.timestring, job.frame > 0, *asked)
 
 

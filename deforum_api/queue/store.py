@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Protocol
+from typing import Literal, Protocol
 
-from deforum_api.queue.record import Job, Status
+from deforum_api.queue.record import DeliveryKind, Job, Status
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,47 @@ class Receipt:
     at: float
 
 
+DeliveryState = Literal["WAITING", "SENDING", "RETRYING", "DELIVERED", "FAILED"]
+OPEN_STATES: tuple[DeliveryState, ...] = ("WAITING", "SENDING", "RETRYING")
+# A `not_before` further away comes from a clock that was set back meanwhile.
+LONGEST_PAUSE_S = 6 * 3600.0
+# A webhook waits for the first try of its job's upload, so that it can carry the links, but not for longer.
+UPLOAD_WAIT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What is sent after a job's end, and how far that is.
+
+    Args:
+        job_id, kind: the job, and what is sent.
+        state: WAITING for the job's end or for the first try; SENDING; RETRYING: a try failed, another follows;
+            DELIVERED; FAILED: it is not tried again.
+        tries: number of tries that began.
+        not_before: Unix seconds before which it is not tried (again); while it is sent, the time at which it counts as
+            interrupted. Negative after a resume, another number each time, so that no claim for an earlier end counts.
+        message: why the last try failed, or None.
+        place: address of the uploaded files, or None.
+    """
+
+    job_id: str
+    kind: DeliveryKind
+    state: DeliveryState = "WAITING"
+    tries: int = 0
+    not_before: float = 0.0
+    message: str | None = None
+    place: str | None = None
+
+    def due(self, job: Job, upload: Delivery | None, now: float) -> bool:
+        """Tell whether it is to be tried at Unix time `now`; `upload` is that of the same job."""
+        if not job.finished or self.state not in OPEN_STATES or 0 < self.not_before - now <= LONGEST_PAUSE_S:
+            return False
+        if job.status != "SUCCEEDED":
+            return self.kind == "webhook"
+        begins = upload is not None and (upload.state, upload.tries) in (("WAITING", 0), ("SENDING", 1))
+        return self.kind == "upload" or not begins or now - job.last_updated > UPLOAD_WAIT_S
+
+
 class KeyTaken(ValueError):
     """The store has a receipt with this key."""
 
@@ -45,7 +86,7 @@ class JobStore(Protocol):
     """
 
     def add(self, jobs: Sequence[Job], receipt: Receipt | None = None) -> tuple[Job, ...]:
-        """Store new jobs, and the receipt, durably.
+        """Store new jobs with their deliveries, and the receipt, durably.
 
         Returns the stored records, whose `order` is increased if other jobs have taken theirs meanwhile.
 
@@ -61,6 +102,8 @@ class JobStore(Protocol):
 
     def swap(self, old: Job, new: Job, *more: tuple[Job, Job]) -> bool:
         """Replace `old` by `new`, and likewise each pair of `more`: all or none.
+
+        The deliveries of a finished job that is queued again wait for its next end.
 
         Returns False, without a change, if any stored record is no longer its `old`.
         """
@@ -114,6 +157,18 @@ class JobStore(Protocol):
         """Delete the receipts that are older than Unix time `before`."""
         ...
 
+    def deliveries(self, jobs: Iterable[Job]) -> dict[str, tuple[Delivery, ...]]:
+        """Return job id -> deliveries of each of the jobs that has any."""
+        ...
+
+    def due_deliveries(self, kind: DeliveryKind, now: float, limit: int) -> tuple[Delivery, ...]:
+        """Return at most `limit` deliveries that are due at Unix time `now`, those that wait longest first."""
+        ...
+
+    def swap_delivery(self, old: Delivery, new: Delivery) -> bool:
+        """Replace `old` by `new`; False, without a change, if the stored one is no longer `old`."""
+        ...
+
     def beat(self) -> None:
         """Signal to other servers on the same store that this one is alive."""
         ...
@@ -133,8 +188,9 @@ class MemoryStore:
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._batches: dict[str, list[str]] = {}
-        self._queued: dict[str, int] = {}
+        self._queued: dict[str, tuple[int, int]] = {}
         self._receipts: dict[str, Receipt] = {}
+        self._deliveries: dict[str, dict[DeliveryKind, Delivery]] = {}
         self._finished = 0
         self._next_order = 0
         self._lock = threading.Lock()
@@ -152,6 +208,7 @@ class MemoryStore:
             kept = tuple(replace(job, order=job.order + late) for job in jobs)
             for job in kept:
                 self._jobs[job.id] = job
+                self._await_end(job)
                 self._batches.setdefault(job.batch_id, []).append(job.id)
                 self._count(job)
                 self._next_order = job.order + 1
@@ -172,6 +229,8 @@ class MemoryStore:
                 self._finished -= old.finished
                 self._queued.pop(old.id, None)
                 self._jobs[new.id] = new
+                if old.finished and not new.finished:
+                    self._await_end(new)
                 self._count(new)
             return True
 
@@ -235,6 +294,27 @@ class MemoryStore:
         with self._lock:
             self._receipts = {key: one for key, one in self._receipts.items() if one.at >= before}
 
+    def deliveries(self, jobs: Iterable[Job]) -> dict[str, tuple[Delivery, ...]]:
+        with self._lock:
+            found = {job.id: tuple(self._deliveries.get(job.id, {}).values()) for job in jobs}
+        return {job_id: some for job_id, some in found.items() if some}
+
+    def due_deliveries(self, kind: DeliveryKind, now: float, limit: int) -> tuple[Delivery, ...]:
+        with self._lock:
+            due = [
+                some[kind]
+                for job_id, some in self._deliveries.items()
+                if kind in some and some[kind].due(self._jobs[job_id], some.get("upload"), now)
+            ]
+            return tuple(sorted(due, key=lambda one: one.not_before)[:limit])
+
+    def swap_delivery(self, old: Delivery, new: Delivery) -> bool:
+        with self._lock:
+            if self._deliveries.get(old.job_id, {}).get(old.kind) != old:
+                return False
+            self._deliveries[old.job_id][old.kind] = new
+            return True
+
     def beat(self) -> None:
         """No other server shares this store."""
 
@@ -247,10 +327,18 @@ class MemoryStore:
     def _count(self, job: Job) -> None:
         self._finished += job.finished
         if job.queued:
-            self._queued[job.id] = job.place
+            self._queued[job.id] = (job.rank, job.place)
+
+    def _await_end(self, job: Job) -> None:
+        if job.deliveries:
+            since = -float(job.updates)
+            self._deliveries[job.id] = {
+                kind: Delivery(job.id, kind, not_before=since) for kind in job.deliveries
+            }
 
     def _forget(self, job: Job) -> None:
         del self._jobs[job.id]
+        self._deliveries.pop(job.id, None)
         self._finished -= job.finished
         ids = self._batches[job.batch_id]
         ids.remove(job.id)

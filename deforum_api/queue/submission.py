@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from deforum_api.queue import messages
@@ -53,6 +53,22 @@ class Limits:
     retry_after_s: tuple[float, ...] = (5.0, 30.0, 120.0)
     hang_after_s: float = HANG_AFTER_S
     abandon_after_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class BatchTerms:
+    """The fields of a batch that say how its jobs are treated.
+
+    Args:
+        priority: jobs of a higher one are taken first.
+        webhook_url: address that is notified of each job's end; "" = none.
+    """
+
+    priority: int = 0
+    webhook_url: str = ""
+
+
+DEFAULT_TERMS = BatchTerms()
 
 
 @dataclass(frozen=True)
@@ -155,13 +171,22 @@ def unused_batch_id(store: JobStore, draw: Callable[[], int]) -> str:
 
 
 def new_jobs(
-    checked: Sequence[CheckedJob], overrides_json: str, *, batch_id: str, order: int, now: float
+    checked: Sequence[CheckedJob],
+    overrides_json: str,
+    terms: BatchTerms,
+    *,
+    upload: bool,
+    batch_id: str,
+    order: int,
+    now: float,
 ) -> tuple[Job, ...]:
     """Return the records of a batch.
 
     Args:
         checked: its jobs.
         overrides_json: the `options_overrides` of all of them.
+        terms: of all of them.
+        upload: their outputs are uploaded.
         batch_id: of all of them.
         order: of the first of them.
         now: Unix seconds.
@@ -179,6 +204,9 @@ def new_jobs(
             warnings=job.warnings,
             work=job.work,
             kind=job.kind,
+            priority=terms.priority,
+            webhook_url=terms.webhook_url,
+            upload=upload,
         )
         for number, job in enumerate(checked)
     )
@@ -197,8 +225,14 @@ def reply(jobs: Sequence[Job]) -> str:
 
 
 def digest_of(
-    settings: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None, tool: str | None = None
+    settings: Sequence[Mapping[str, Any]],
+    overrides: Mapping[str, Any] | None,
+    tool: str | None = None,
+    terms: BatchTerms = DEFAULT_TERMS,
 ) -> str:
     """Return a hash of a submitted batch that does not depend on the order of keys."""
     told = [settings, overrides] if tool is None else [settings, overrides, tool]
+    if terms != DEFAULT_TERMS:  # receipts of older versions know no terms
+        default = asdict(DEFAULT_TERMS)
+        told.append({name: value for name, value in asdict(terms).items() if value != default[name]})
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

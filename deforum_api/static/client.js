@@ -55,10 +55,12 @@ export class Deforum {
   /**
    * Queue one job, or a list of them; resolves to `batch_id`, `job_ids` and `warnings`.
    * @param {object|object[]} settings
-   * @param {object} [more] `options`: options_overrides; `key`: names this submission, sent twice it is queued once
+   * @param {object} [more] `options`: options_overrides; `key`: names this submission, sent twice it is queued once;
+   *   `priority`: jobs of a higher one are taken first; `webhookUrl`: address that is notified of each job's end
    */
-  submit(settings, { options = null, key = newKey() } = {}) {
-    return this.#json("POST", "/batches", { body: batch(settings, options), headers: { "Idempotency-Key": key } });
+  submit(settings, { options = null, key = newKey(), priority = 0, webhookUrl = "" } = {}) {
+    const body = { ...batch(settings, options), ...terms(priority, webhookUrl) };
+    return this.#json("POST", "/batches", { body, headers: { "Idempotency-Key": key } });
   }
 
   /**
@@ -67,8 +69,8 @@ export class Deforum {
    * @param {object} given its arguments, as `tools` describes them; paths are the server's
    * @param {object} [more] as for `submit`
    */
-  runTool(tool, given, { options = null, key = newKey() } = {}) {
-    const body = { ...given, ...(options && { options_overrides: options }) };
+  runTool(tool, given, { options = null, key = newKey(), priority = 0, webhookUrl = "" } = {}) {
+    const body = { ...given, ...(options && { options_overrides: options }), ...terms(priority, webhookUrl) };
     const headers = { "Idempotency-Key": key };
     return this.#json("POST", `/tools/${encodeURIComponent(tool)}`, { body, headers });
   }
@@ -198,6 +200,21 @@ export class Deforum {
   /** The address of a file, for `src` and `href`. */
   fileUrl(id, kind = "video") {
     return `${this.url}/deforum_api${jobPath(id)}/${kind}`;
+  }
+
+  /** Every worker: `id`, `node`, `device`, `memory`, `model`, `job`, `state` and `since`. */
+  workers() {
+    return this.#json("GET", "/workers");
+  }
+
+  /** Let a worker finish its job and take no other one; resolves to its state. */
+  drain(workerId) {
+    return this.#json("POST", `/workers/${encodeURIComponent(workerId)}/drain`);
+  }
+
+  /** Let a worker take jobs again; resolves to its state. */
+  undrain(workerId) {
+    return this.#json("POST", `/workers/${encodeURIComponent(workerId)}/undrain`);
   }
 
   /** Every setting with its default. */
@@ -338,6 +355,9 @@ class Silence {
 const jobPath = (id) => `/jobs/${encodeURIComponent(id)}`;
 
 const batch = (settings, options) => ({ deforum_settings: settings, ...(options && { options_overrides: options }) });
+
+// Only what differs from its default: older servers know none of it.
+const terms = (priority, webhookUrl) => ({ ...(priority && { priority }), ...(webhookUrl && { webhook_url: webhookUrl }) });
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 

@@ -120,13 +120,22 @@ class QueueService:
         newest_first = self._queue.store.page()[::-1]
         positions = self._queue.positions()
         ended = [job for job in newest_first if job.finished][:limit]
-        kept = {job.id for job in ended}
+        kept, workers = {job.id for job in ended}, self._workers()
         return tuple(
-            _view(job, positions.get(job.id)) for job in newest_first if job.id in kept or not job.finished
+            _view(job, positions.get(job.id), workers.get(job.id, ""))
+            for job in newest_first
+            if job.id in kept or not job.finished
         )
 
     def job(self, job_id: str) -> JobView:
-        return _view(self._located(job_id), self._queue.positions().get(job_id))
+        job, position = self._located(job_id), self._queue.positions().get(job_id)
+        return _view(job, position, self._workers().get(job_id, ""))
+
+    def _workers(self) -> dict[str, str]:
+        """Return the worker of each job that one renders, as id and machine; empty if there is only one worker."""
+        workers = self._queue.workers()
+        several = len(workers) > 1
+        return {one.job: f"{one.id} ({one.node})" for one in workers if one.job and several}
 
     def settings(self, job_id: str) -> dict[str, Any]:
         job = self._queue.job(job_id)
@@ -232,7 +241,7 @@ def _problem(entry: Mapping[str, Any], jobs: int) -> Problem:
     return Problem(message=message, **known)
 
 
-def _view(job: Job, position: int | None) -> JobView:
+def _view(job: Job, position: int | None, worker: str) -> JobView:
     return JobView(
         id=job.id,
         state=_state(job),
@@ -251,6 +260,8 @@ def _view(job: Job, position: int | None) -> JobView:
         cancelling=job.cancel_requested and not job.finished,
         preview=is_preview(job),
         tool=job.kind if job.is_tool else "",
+        priority=job.priority,
+        worker=worker,
     )
 
 

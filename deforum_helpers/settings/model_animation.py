@@ -263,7 +263,6 @@ class AnimationSettings:
         used_when=CAMERA,
         used_in="render/moves.py",
         since="here",
-        used_in="render/moves.py",
     )
     shake_name: str = setting(
         "None",

@@ -229,6 +229,8 @@ def _row_html(job: JobView) -> str:
         if not job.cancelling
     )
     state, kind = job_words(job), ", motion preview" if job.preview else f", {job.tool}" if job.tool else ""
+    kind += f", priority {job.priority}" if job.priority else ""
+    kind += f", on {escape(job.worker)}" if job.worker else ""
     message = f'<div class="deforum-message">{escape(job.message)}</div>' if job.message else ""
     if job.message.startswith(f"{state} "):  # as in "Cancelled before it started."
         state = ""

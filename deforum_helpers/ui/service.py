@@ -33,6 +33,8 @@ class JobView:
         cancelling: whether it was cancelled and has not ended yet.
         preview: whether it is a motion preview.
         tool: name of the tool that it runs; empty for a video.
+        priority: jobs of a higher one are taken first.
+        worker: which worker renders it, if there are several; else empty.
     """
 
     id: str
@@ -52,6 +54,8 @@ class JobView:
     cancelling: bool = False
     preview: bool = False
     tool: str = ""
+    priority: int = 0
+    worker: str = ""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,14 @@ def test_prompts_names_and_paths_stay_at_home(
     assert "Look through it" in capsys.readouterr().out
 
 
+def test_the_jobs_come_from_the_database_that_the_flags_name(outputs: Path) -> None:
+    elsewhere = outputs.parent / "local"
+    elsewhere.mkdir()
+    (outputs / FILE_NAME).rename(elsewhere / FILE_NAME)
+    files = report(outputs, "--deforum-database", str(elsewhere))
+    assert len(json.loads(files["jobs.json"])) == 5
+
+
 def test_what_a_bug_needs_is_in(outputs: Path) -> None:
     files = report(outputs)
     about: dict[str, Any] = json.loads(files["about.json"])

@@ -123,6 +123,8 @@ def test_programs_find_what_the_asking_thread_would_find(pool: CheckerPool, tmp_
     for question in (
         batch({**SMALL, "W": 1, "zoom": "0: (", "batch_name": "é\n\x00"}),
         batch(SMALL, overrides={"nonsense": 1}),
+        CheckRequest("submit", b'{"deforum_settings": {}, "priority": 12}', 100),
+        CheckRequest("submit", b'{"deforum_settings": [1], "priority": "high"}', 100),
         CheckRequest("validate", batch_body([SMALL | {"seed": 3}, {"W": 0}], None), 100, series=True),
         CheckRequest("run", b"settings_json=%7B%22seed%22:1%7D&allowed_params=seed", 100, is_form=True),
         CheckRequest("run", b"[]", 100, arguments={"settings_json": None, "allowed_params": None}),
@@ -138,7 +140,7 @@ def outcome(examine: Callable[[CheckRequest], CheckResult], question: CheckReque
         found = examine(question)
     except ApiError as error:
         return error.code, error.envelope(), error.headers
-    return found.answer, [job.frames for job in found.jobs]
+    return found.answer, found.terms, [job.frames for job in found.jobs]
 
 
 def test_facts_of_a_host_are_the_same_on_the_other_side(tmp_path: Path) -> None:

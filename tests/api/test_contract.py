@@ -45,6 +45,29 @@ def test_overrides_may_be_given_empty_or_left_out(client: TestClient, overrides:
     assert client.get(f"/deforum_api/jobs/{job_id}").json()["options_overrides"] == overrides
 
 
+@pytest.mark.parametrize("found", [1.0, "1", True, [1], 10**6 + 1, -(10**6) - 1])
+@pytest.mark.parametrize(
+    "path", ["/deforum_api/batches", "/deforum_api/validate", "/deforum_api/tools/upscale"]
+)
+def test_a_priority_that_is_no_integer_within_its_bounds_is_refused(
+    client: TestClient, path: str, found: Any
+) -> None:
+    answer = client.post(path, json={"deforum_settings": {}, "priority": found})
+    assert answer.status_code == 422
+    assert [entry["loc"] for entry in answer.json()["detail"]] == [["body", "priority"]]
+    assert client.get("/deforum_api/batches").json() == {}
+
+
+def test_one_key_with_another_priority_is_another_batch(client: TestClient) -> None:
+    codes = []
+    for priority in ({}, {"priority": 0}, {"priority": 3}):
+        body = {"deforum_settings": {}, **priority}
+        codes.append(
+            client.post("/deforum_api/batches", json=body, headers={"Idempotency-Key": "a"}).status_code
+        )
+    assert codes == [202, 202, 422]
+
+
 def test_a_batch_lists_its_jobs_in_the_order_of_submission(client: TestClient) -> None:
     ids = submit(client, {}, {}, {})
     batch = ids[0].rsplit("-", 1)[0]

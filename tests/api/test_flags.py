@@ -24,6 +24,10 @@ def test_the_flags_of_a_webui_default_to_false_or_text() -> None:
         "deforum_simple_api": False,
         "deforum_run_now": "",
         "deforum_terminate_after_run_now": False,
+        "deforum_database": "",
+        "deforum_webhook_allow": "",
+        "deforum_webhook_key_file": "",
+        "deforum_upload_to": "",
         "deforum_hang_after": HANG_AFTER_S,
     }
 

@@ -12,7 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from deforum_api.hosts.own_host import make_queue
-from deforum_api.queue.jobs import JobQueue, located
+from deforum_api.queue.folders import located
+from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import Job
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.tab.service import QueueService

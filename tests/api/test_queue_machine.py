@@ -17,6 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from deforum_api.queue.checks.request import CheckRequest
 from deforum_api.queue.errors import (
     AlreadyFinished,
     KeyReused,
@@ -62,6 +63,13 @@ class Known:
     delays: int = 0
     crashes: int = 0
     not_before: float = 0.0
+    priority: int = 0
+
+    @property
+    def key(self) -> tuple[bool, int, int, int]:
+        """Sort key of waiting jobs: those before all others, then by priority and place."""
+        first = self.place < 0
+        return not first, 0 if first else -self.priority, self.place, self.number
 
     @property
     def finished(self) -> bool:
@@ -123,7 +131,7 @@ class QueueMachine(RuleBasedStateMachine):
     def waiting(self) -> list[str]:
         """The ids that wait, in their order."""
         waiting = [job_id for job_id, known in self.known.items() if known.state == "waiting"]
-        return sorted(waiting, key=lambda job_id: (self.known[job_id].place, self.known[job_id].number))
+        return sorted(waiting, key=lambda job_id: self.known[job_id].key)
 
     def picked(self, pick: int) -> str:
         return list(self.known)[pick % len(self.known)]
@@ -171,6 +179,11 @@ class QueueMachine(RuleBasedStateMachine):
     def submit(self, count: int) -> None:
         self.accept([job.id for job in self.jobs.submit([{}] * count)])
 
+    @rule(priority=st.integers(-1, 1))
+    def submit_with_a_priority(self, priority: int) -> None:
+        body = json.dumps({"deforum_settings": {}, "priority": priority}).encode()
+        self.accept([job.id for job in self.jobs.submit_request(CheckRequest("submit", body, 100))], priority)
+
     @rule(key=st.sampled_from("ab"), count=st.integers(1, 2))
     def submit_with_a_key(self, key: str, count: int) -> None:
         before = self.receipts.get(key)
@@ -184,9 +197,9 @@ class QueueMachine(RuleBasedStateMachine):
             self.receipts[key] = count, reply
             self.accept(json.loads(reply)["job_ids"])
 
-    def accept(self, ids: list[str]) -> None:
+    def accept(self, ids: list[str], priority: int = 0) -> None:
         for job_id in ids:
-            self.known[job_id] = Known(self.submitted, self.submitted)
+            self.known[job_id] = Known(self.submitted, self.submitted, priority=priority)
             self.submitted += 1
         self.take_next()
 
@@ -270,6 +283,7 @@ class QueueMachine(RuleBasedStateMachine):
         if job_id in waiting[1:]:
             known, other = self.known[job_id], self.known[waiting[waiting.index(job_id) - 1]]
             known.place, other.place = other.place, known.place
+            known.priority, other.priority = other.priority, known.priority
 
     @precondition(lambda self: self.known)
     @rule(pick=JOBS)

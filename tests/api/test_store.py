@@ -120,6 +120,25 @@ def test_a_job_with_a_turn_waits_in_that_place(store: JobStore) -> None:
     assert store.queued() == ("batch(3)-0", "batch(7)-0", "batch(7)-1")
 
 
+def test_jobs_of_a_higher_priority_come_first_and_a_place_before_all_stays_so(store: JobStore) -> None:
+    urgent = [replace(job(9, n, n + 3), priority=priority) for n, priority in enumerate((-1, 5, 5, 10**6))]
+    store.add(urgent)
+    expected = [
+        "batch(9)-3",
+        "batch(9)-1",
+        "batch(9)-2",
+        "batch(7)-0",
+        "batch(7)-1",
+        "batch(3)-0",
+        "batch(9)-0",
+    ]
+    assert list(store.queued()) == expected
+    last = urgent[0]
+    assert store.swap(last, replace(last, turn=-1, updates=1))
+    assert list(store.queued()) == [expected[-1], *expected[:-1]]
+    assert [one.priority for one in store.batch("batch(9)")] == [-1, 5, 5, 10**6]
+
+
 def test_jobs_whose_numbers_others_took_come_after_these(store: JobStore) -> None:
     kept = store.add([job(9, 0, 1), job(9, 1, 2)])
     assert [one.order for one in kept] == [3, 4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -10,7 +11,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,9 @@ from deforum_api.queue.owners import SILENCE_S, OtherServers, ServerIdentity, pr
 from deforum_api.queue.record import Job
 from deforum_api.queue.records import JobCache
 from deforum_api.queue.sqlite import JOBS_PER_QUERY, SqliteStore
+from deforum_helpers.core.files import mounts
+from deforum_helpers.core.files.mounts import Mount
+from tests.refusals import refuses
 
 NEW = Job("batch(1)-0", "batch(1)", 0, '{"W": 64}', "null", 1.0, 1.0)
 CLAIMED = replace(NEW, phase="PREPARING", updates=1)
@@ -294,6 +299,47 @@ def test_an_older_database_is_brought_to_this_version(path: Path, monkeypatch: p
     store = SqliteStore(path)
     assert store.page() == (NEW,)
     assert store._read("SELECT colour FROM jobs") == [("red",)]
+    store.close()
+
+
+def test_a_database_on_a_network_file_system_is_refused_and_left_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = Mount(str(path.parent.resolve()), "nfs4")
+    monkeypatch.setattr(mounts, "system_mounts", lambda: (Mount("/", "ext4"), far))
+    monkeypatch.setattr(mounts.sys, "platform", "linux")
+    with refuses(StoreUnavailable, "database_on_network", "nfs4", far.point):
+        SqliteStore(path)
+    assert not path.parent.exists()
+    SqliteStore(path.parent.with_name("here") / path.name).close()
+
+
+def test_waiting_jobs_of_a_database_without_priorities_keep_their_order(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made by the scripts that version 2 had, and filled as it did."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "MIGRATIONS", sqlite.MIGRATIONS[:2])
+        for connection in sqlite.open_database(path):
+            connection.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for number, turn in enumerate((None, 2, 1, -1)):
+            about = {**asdict(NEW), "id": f"batch(1)-{number}", "turn": turn, "updates": 3}
+            old = {
+                name: about[name] for name in about.keys() - {"settings_json", "overrides_json", "priority"}
+            }
+            place = number if turn is None else turn
+            connection.execute(
+                "INSERT INTO jobs (number, id, batch_id, kind, updates, status, place, last_updated, record) "
+                "VALUES (?, ?, 'batch(1)', 'animation', 3, 'ACCEPTED', ?, 1.0, ?)",
+                (number, old["id"], place, json.dumps(old)),
+            )
+            connection.execute("INSERT INTO submitted VALUES (?, '{}', 'null')", (number,))
+    store = SqliteStore(path)
+    assert store.queued() == ("batch(1)-3", "batch(1)-0", "batch(1)-2", "batch(1)-1")
+    assert {job.priority for job in store.page()} == {0}
+    store.add([replace(NEW, id="batch(2)-0", batch_id="batch(2)", order=4, priority=1)])
+    assert store.queued()[:2] == ("batch(1)-3", "batch(2)-0")
     store.close()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fake_renderer import WAIT_S, Renderer
+from fastapi.testclient import TestClient
 
 from deforum_api.queue.errors import AlreadyFinished, NotFinished, UnknownId
 from deforum_api.queue.events import Moved
@@ -117,6 +118,26 @@ def test_waiting_jobs_change_places(jobs: JobQueue, renderer: Renderer) -> None:
     renderer.gate.set()
     until(jobs, b, lambda job: job.finished)
     assert [name for name, _ in renderer.runs] == ["first", "c", "a", "b"]
+
+
+def test_a_higher_priority_is_taken_first_and_moving_up_exchanges_priorities(
+    client: TestClient, jobs: JobQueue, renderer: Renderer
+) -> None:
+    renderer.gate.clear()
+    started(jobs)
+
+    def submitted(name: str, priority: int | None) -> str:
+        body = {"deforum_settings": {"batch_name": name}, "priority": priority}
+        return str(client.post("/deforum_api/batches", json=body).json()["job_ids"][0])
+
+    a, b, c, d = (submitted(*one) for one in (("a", None), ("b", -1), ("c", 7), ("d", 7)))
+    assert jobs.positions() == {c: 0, d: 1, a: 2, b: 3}
+    jobs.move_up(a)
+    assert jobs.positions() == {c: 0, a: 1, d: 2, b: 3}
+    assert [client.get(f"/deforum_api/jobs/{one}").json()["priority"] for one in (a, d)] == [7, 0]
+    renderer.gate.set()
+    until(jobs, b, lambda job: job.finished)
+    assert [name for name, _ in renderer.runs] == ["first", "c", "a", "d", "b"]
 
 
 @pytest.mark.parametrize("meanwhile", ["cancelled", "forgotten", "changed"])

@@ -37,8 +37,13 @@ const stories = {
   async submit() {
     return new Deforum(url, { ...patient, login: "ann:sécret" }).submit({ max_frames: 2 });
   },
+  async workers() {
+    const deforum = new Deforum(url, patient);
+    const states = [(await deforum.drain("local")).state, (await deforum.undrain("local")).state];
+    return { states, ids: (await deforum.workers()).map((one) => one.id) };
+  },
   async tool() {
-    return new Deforum(url, patient).runTool("upscale", { video: "a.mp4" }, { options: { deforum_ffmpeg_crf: 20 } });
+    return new Deforum(url, patient).runTool("upscale", { video: "a.mp4" }, { options: { deforum_ffmpeg_crf: 20 }, priority: 5, webhookUrl: "https://a.example/" });
   },
   async cancel() {
     return failure(new Deforum(url, patient).cancel(job));

@@ -67,10 +67,12 @@ def test_two_submissions_have_two_keys_unless_one_is_given(scripted: Make, clock
     client = client_of(server, clock)
     client.submit([{"seed": 1}, {"seed": 2}])
     client.submit({}, {"deforum_preview": 1})
-    client.submit({}, key="mine")
+    client.submit({}, key="mine", priority=-3, webhook_url="https://a.example/")
     keys = [one.headers["idempotency-key"] for one in server.asked]
     assert (len(set(keys)), keys[2]) == (3, "mine")
     assert json.loads(server.asked[1].body)["options_overrides"] == {"deforum_preview": 1}
+    terms = {"priority": -3, "webhook_url": "https://a.example/"}
+    assert json.loads(server.asked[2].body) == {"deforum_settings": {}, **terms}
 
 
 def test_what_is_wrong_is_not_repeated(scripted: Make, clock: Clock) -> None:

@@ -64,6 +64,13 @@ def test_a_film_from_settings_to_bytes(deforum: Server) -> None:
     assert [one["setting"] for one in film["refused"]["errors"]] == ["W"]
 
 
+def test_workers_are_drained_and_listed(deforum: Server) -> None:
+    told_back = tell("workers", deforum.url)
+    assert told_back["ids"] == ["local"]
+    assert told_back["states"][0] in ("draining", "drained")
+    assert told_back["states"][1] in ("busy", "idle")
+
+
 def test_a_submission_is_repeated_with_one_key(scripted: Make) -> None:
     server = scripted(DROPPED, BUSY, told({"job_ids": ["batch(1)-0"]}, 202))
     assert tell("submit", server.url) == {"job_ids": ["batch(1)-0"]}
@@ -78,7 +85,12 @@ def test_a_tool_is_queued_with_its_arguments(scripted: Make) -> None:
     assert tell("tool", server.url) == {"job_ids": ["batch(1)-0"]}
     (asked,) = server.asked
     assert (asked.method, asked.path) == ("POST", "/deforum_api/tools/upscale")
-    assert json.loads(asked.body) == {"video": "a.mp4", "options_overrides": {"deforum_ffmpeg_crf": 20}}
+    more = {
+        "options_overrides": {"deforum_ffmpeg_crf": 20},
+        "priority": 5,
+        "webhook_url": "https://a.example/",
+    }
+    assert json.loads(asked.body) == {"video": "a.mp4", **more}
     assert asked.headers["idempotency-key"]
 
 

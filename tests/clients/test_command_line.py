@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def test_a_film_from_file_to_file(
     settings = tmp_path / "film.txt"
     settings.write_text(json.dumps({**SMALL, "nonsense": 1}))
     command = ["submit", str(settings), "--set", "max_frames=3", "--save", str(tmp_path / "films")]
+    command += ["--priority", "7"]
     assert helpers_main([*command, "--url", deforum.url]) == 0
     printed = capsys.readouterr()
     job_id, film = printed.out.splitlines()
@@ -34,6 +36,7 @@ def test_a_film_from_file_to_file(
     assert Path(film).read_bytes()[4:8] == b"ftyp"
     assert "nonsense" in printed.err
     assert f"{job_id} SUCCEEDED" in printed.err
+    assert Client(deforum.url).job(job_id)["priority"] == 7
     frames = Client(deforum.url).download_frames(job_id, tmp_path / "frames")
     assert [read_frame(path).shape for path in frames] == [(64, 64, 3)] * 3
     assert main(["jobs", "--url", deforum.url, "--status", "SUCCEEDED"]) == 0
@@ -137,6 +140,26 @@ def test_the_address_and_the_login_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("DEFORUM_URL", deforum.url)
     assert main(["jobs"]) == 0
+
+
+def test_a_webhook_of_the_private_network_is_refused_by_the_server(
+    deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "film.txt"
+    settings.write_text(json.dumps(SMALL))
+    assert main(["submit", str(settings), "--webhook", "http://127.0.0.1:9/", "--url", deforum.url]) == 2
+    assert "webhook_url" in capsys.readouterr().err
+
+
+def test_workers_are_listed_drained_and_undrained(
+    deforum: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["workers", "--drain", "local", "--url", deforum.url]) == 0
+    assert re.match(r"local drain(ing|ed) ", capsys.readouterr().out)
+    assert main(["workers", "--undrain", "local", "--url", deforum.url]) == 0
+    assert re.match(r"local (idle|busy) ", capsys.readouterr().out)
+    assert main(["workers", "--drain", "far", "--url", deforum.url]) == 2
+    assert "'far'" in capsys.readouterr().err
 
 
 class Terminal(io.StringIO):

@@ -38,6 +38,8 @@ TOOLS = {
     "resume",
     "show_frames",
     "list_outputs",
+    "list_workers",
+    "set_worker_drained",
     "server_health",
 }
 Ask = Callable[[Callable[[Client], Awaitable[None]]], None]
@@ -112,7 +114,7 @@ async def film_from_idea_to_pictures(client: Client) -> None:
     assert checked["errors"] == []
     assert checked["values"] == {"zoom": [1.0, 2.0, 3.0, 4.0]}
     assert checked["not_schedules"] == ["W"]
-    (job_id,) = (await called(client, "submit", films=[settings]))["job_ids"]
+    (job_id,) = (await called(client, "submit", films=[settings], priority=2))["job_ids"]
     seen: list[tuple[float, float | None]] = []
 
     async def progressed(done: float, total: float | None, message: str | None) -> None:
@@ -120,7 +122,7 @@ async def film_from_idea_to_pictures(client: Client) -> None:
 
     result = await client.call_tool("watch", {"job_id": job_id}, progress_callback=progressed)
     job = dict(result.structured_content or {})
-    assert (job["status"], job["frame"]) == ("SUCCEEDED", 4)
+    assert (job["status"], job["frame"], job["priority"]) == ("SUCCEEDED", 4, 2)
     assert seen[-1] == (4, 4)
     shown = (
         await client.call_tool("show_frames", {"job_id": job_id, "numbers": [0, 3], "max_side_px": 64})
@@ -179,6 +181,12 @@ async def cancel_and_resume(client: Client) -> None:
     assert (await called(client, "resume", job_id=job_id))["status"] == "ACCEPTED"
     assert len((await called(client, "cancel", id=job_id.rpartition("-")[0]))["cancelled"]) == 2
     assert (await called(client, "server_health"))["engine"] == "null"
+    (worker,) = (await called(client, "list_workers"))["workers"]
+    drained = await called(client, "set_worker_drained", worker_id=worker["id"])
+    assert drained["state"] in ("draining", "drained")
+    assert (await called(client, "set_worker_drained", worker_id=worker["id"], drained=False))[
+        "id"
+    ] == "local"
 
 
 async def prompts_name_only_tools_that_exist(client: Client) -> None:

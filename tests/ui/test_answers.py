@@ -281,7 +281,8 @@ def test_a_command_that_fails_says_why(answers: Answers) -> None:
 
 
 def test_the_list_offers_what_each_job_can_do() -> None:
-    rows = panels.jobs_html((RUNNING, QUEUED, PAUSED, DONE, FAILED)).split("<tr ")[1:]
+    urgent = replace(QUEUED, priority=5)
+    rows = panels.jobs_html((RUNNING, urgent, PAUSED, DONE, FAILED)).split("<tr ")[1:]
     offered = [re.findall(r'data-act="(\w+)"', row) for row in rows]
     assert offered == [
         ["pause", "cancel"],
@@ -292,6 +293,8 @@ def test_the_list_offers_what_each_job_can_do() -> None:
     ]
     assert "generation error: no memory" in rows[4]
     assert "Number 2 in the queue" in rows[1]
+    assert "on gpu-1 (&lt;node&gt;)" in panels.jobs_html((replace(RUNNING, worker="gpu-1 (<node>)"),))
+    assert ["priority" in row for row in rows] == [False, True, False, False, False]
 
 
 def filled(answer: tuple[tuple[Any, ...], str]) -> dict[str, Any]:

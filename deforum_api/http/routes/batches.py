@@ -95,7 +95,12 @@ async def list_batches(jobs: JobQueue = JOBS) -> Response:
 )
 async def get_batch(id: str, jobs: JobQueue = JOBS) -> Response:
     """The jobs of the batch, in the order of submission."""
-    return json_response(await run_in_threadpool(lambda: jobs_json(jobs.batch(id), jobs.positions())))
+
+    def read() -> str:
+        batch = jobs.batch(id)
+        return jobs_json(batch, jobs.positions(), jobs.deliveries(batch))
+
+    return json_response(await run_in_threadpool(read))
 
 
 @router.delete(

@@ -78,8 +78,8 @@ async def _listed(
     store, positions = service.jobs.store, service.jobs.positions()
 
     def read(some: Sequence[int]) -> str:
-        page = store.page(status, some[0] - 1, len(some))
-        return listed_json((job for job in page if job.order <= some[-1]), positions, summary=summary)
+        page = [job for job in store.page(status, some[0] - 1, len(some)) if job.order <= some[-1]]
+        return listed_json(page, positions, service.jobs.deliveries(page), summary=summary)
 
     yield "{"
     separator = ""
@@ -101,7 +101,8 @@ async def _listed(
 async def get_job(id: str, jobs: JobQueue = JOBS) -> Response:
     """All that is known of the job."""
     job = jobs.job(id)
-    return json_response(job_json(job, jobs.positions().get(id) if job.queued else None))
+    position = jobs.positions().get(id) if job.queued else None
+    return json_response(job_json(job, position, jobs.deliveries((job,))))
 
 
 @router.delete(
@@ -129,7 +130,7 @@ async def cancel_job(id: str, purge: bool = PURGE, jobs: JobQueue = JOBS) -> Res
 async def resume_job(id: str, jobs: JobQueue = JOBS) -> Response:
     """Queues a FAILED or CANCELLED job again; it continues from its last saved frame, as a new attempt."""
     job = await run_in_threadpool(jobs.resume, id)
-    return json_response(job_json(job, jobs.positions().get(id)), 202)
+    return json_response(job_json(job, jobs.positions().get(id), jobs.deliveries((job,))), 202)
 
 
 @router.get(

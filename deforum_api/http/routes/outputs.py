@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from asyncio import sleep
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
 
 from fastapi import Path
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +15,8 @@ from deforum_api.http.models import OutputFile
 from deforum_api.http.routing import JOBS, Router, error_responses
 from deforum_api.queue.errors import ApiError
 from deforum_api.queue.jobs import JobQueue
-from deforum_helpers.output.kinds import KINDS, OutputKind, frame_query, numbered_kinds, single_kinds
+from deforum_api.queue.webhooks import uploaded_url
+from deforum_helpers.output.kinds import KINDS, OutputKind, numbered_kinds, single_kinds
 
 # A frame that a client was told of may be on its way to the disk; it is waited for, two seconds in all.
 TRIES_WHILE_WRITTEN = 100
@@ -53,9 +53,20 @@ def file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
 async def list_outputs(id: str, jobs: JobQueue = JOBS) -> Response:
     """Every finished file of the job, with the link that sends it."""
     job = jobs.job(id)
-    found = await run_in_threadpool(lambda: outputs.outputs(jobs.located(job)))
+    found = await run_in_threadpool(lambda: outputs.finished_files(jobs.located(job)))
+    deliveries = jobs.deliveries((job,)).get(id, ())
+    place = next((one.place for one in deliveries if one.kind == "upload"), None)
     return JSONResponse(
-        [{"kind": one.kind, "name": one.path.name, "size": one.size, "link": _link(id, one)} for one in found]
+        [
+            {
+                "kind": one.kind,
+                "name": one.path.name,
+                "size": one.size,
+                "link": one.link,
+                "url": uploaded_url(place, one.name),
+            }
+            for one in found
+        ]
     )
 
 
@@ -124,10 +135,3 @@ async def _file(request: Request, jobs: JobQueue, id: str, kind: str, frame: int
                 raise
         await sleep(PAUSE_WHILE_WRITTEN_S)
     return await run_in_threadpool(answer)
-
-
-def _link(id: str, found: outputs.Output) -> str:
-    base = f"/deforum_api/jobs/{quote(id, safe='()')}"
-    if found.frame is None:
-        return f"{base}/{found.kind}"
-    return f"{base}/frames/{found.frame}{frame_query(found.kind)}"

@@ -26,7 +26,7 @@ ARGUMENTS: dict[str, Any] = {
             "application/json": {
                 "schema": {
                     "type": "object",
-                    "description": "The arguments of the tool, and options_overrides where wanted.",
+                    "description": "The tool's arguments; where wanted, options_overrides, priority, webhook_url.",
                 },
                 "examples": {
                     "interpolate": {"value": {"video": "clip.mp4", "times": 4}},

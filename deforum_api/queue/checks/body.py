@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from deforum_api.queue import messages
 from deforum_api.queue.errors import Busy, InvalidBody, Refused
+from deforum_api.queue.record import HIGHEST_PRIORITY
+from deforum_api.queue.submission import BatchTerms
+from deforum_helpers.core.net.fetch import address_fault
 from deforum_helpers.settings import json_object
 from deforum_helpers.settings.messages import json_fault
 
@@ -221,13 +224,18 @@ def envelope(body: Any) -> dict[str, Any]:
     Raises:
         InvalidBody: it has not; with one entry per wrong field.
     """
-    wrong = [(loc, message) for loc, message in _envelope_problems(body) if message]
+    check_fields(_envelope_problems(body))
+    checked: dict[str, Any] = body
+    return checked
+
+
+def check_fields(problems: Iterable[tuple[tuple[str, ...], str | None]]) -> None:
+    """Raise `InvalidBody`, with one entry per wrong field, if any (field, message) has a message."""
+    wrong = [(loc, message) for loc, message in problems if message]
     if wrong:
         error = InvalidBody(wrong[0][1])
         error.detail = [{"loc": list(loc), "msg": message, "type": "value_error"} for loc, message in wrong]
         raise error
-    checked: dict[str, Any] = body
-    return checked
 
 
 def _envelope_problems(body: Any) -> Iterator[tuple[tuple[str, ...], str | None]]:
@@ -235,9 +243,39 @@ def _envelope_problems(body: Any) -> Iterator[tuple[tuple[str, ...], str | None]
         yield ("body",), messages.BODY_NOT_BATCH(found=kind_of_value(body))
         return
     yield ("body", "deforum_settings"), _settings_problem(body)
-    overrides = body.get("options_overrides")
+    yield from shared_problems(body)
+
+
+OVERRIDES, PRIORITY, WEBHOOK = "options_overrides", "priority", "webhook_url"
+MOST_WEBHOOK_CHARACTERS = 2000
+# The fields that batches and tools share; the others of a tool are its arguments.
+SHARED_FIELDS = (OVERRIDES, PRIORITY, WEBHOOK)
+
+
+def shared_problems(body: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str | None]]:
+    """Yield (field, message) for each wrong one of `SHARED_FIELDS`."""
+    overrides, priority, webhook = (body.get(name) for name in SHARED_FIELDS)
     if overrides is not None and not isinstance(overrides, dict):
-        yield ("body", "options_overrides"), messages.OVERRIDES_NOT_OBJECT(found=kind_of_value(overrides))
+        yield ("body", OVERRIDES), messages.OVERRIDES_NOT_OBJECT(found=kind_of_value(overrides))
+    if priority is not None and not (type(priority) is int and abs(priority) <= HIGHEST_PRIORITY):
+        found = f"{priority}"[:40] if type(priority) in (int, float) else kind_of_value(priority)
+        yield ("body", PRIORITY), messages.PRIORITY_INVALID(most=HIGHEST_PRIORITY, found=found)
+    if webhook is not None:
+        yield ("body", WEBHOOK), _webhook_problem(webhook)
+
+
+def _webhook_problem(found: Any) -> str | None:
+    if not isinstance(found, str):
+        return messages.WEBHOOK_NOT_TEXT(found=kind_of_value(found))
+    if len(found) > MOST_WEBHOOK_CHARACTERS:
+        return messages.WEBHOOK_TOO_LONG(most=MOST_WEBHOOK_CHARACTERS)
+    fault = address_fault(found)
+    return messages.WEBHOOK_REFUSED(reason=fault) if fault else None
+
+
+def batch_terms(body: dict[str, Any]) -> BatchTerms:
+    """Return the terms of a body without `shared_problems`."""
+    return BatchTerms(priority=body.get(PRIORITY) or 0, webhook_url=(body.get(WEBHOOK) or "").strip())
 
 
 def _settings_problem(body: dict[str, Any]) -> str | None:

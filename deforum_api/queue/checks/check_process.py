@@ -23,7 +23,7 @@ from deforum_api.queue import messages
 from deforum_api.queue.checks.request import CheckRequest, CheckResult, prepared_job, run_check
 from deforum_api.queue.errors import ApiError, TooLarge
 from deforum_api.queue.logs import write_own_log
-from deforum_api.queue.submission import CheckedJob
+from deforum_api.queue.submission import BatchTerms, CheckedJob
 from deforum_helpers.core.net.cache import FetchCache
 from deforum_helpers.core.net.fetch import Fetcher
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
@@ -77,7 +77,8 @@ def encode_result(result: CheckResult | ApiError) -> tuple[dict[str, Any], list[
     names = ("frames", "warnings", "work", "kind")
     jobs = [{name: getattr(job, name) for name in names} for job in result.jobs]
     texts = [result.overrides_json, *(job.settings_json for job in result.jobs)]
-    return {"digest": result.digest, "jobs": jobs}, [result.answer, *(text.encode() for text in texts)]
+    head = {"digest": result.digest, "jobs": jobs, "terms": asdict(result.terms)}
+    return head, [result.answer, *(text.encode() for text in texts)]
 
 
 def decode_result(message: Message) -> CheckResult:
@@ -87,7 +88,7 @@ def decode_result(message: Message) -> CheckResult:
         CheckedJob(text.decode(), **{**job, "warnings": tuple(job["warnings"])})
         for job, text in zip(head["jobs"], settings, strict=True)
     )
-    return CheckResult(head["digest"], jobs, overrides.decode(), answer)
+    return CheckResult(head["digest"], jobs, overrides.decode(), answer, BatchTerms(**head["terms"]))
 
 
 def plain_facts(facts: HostFacts) -> dict[str, Any]:

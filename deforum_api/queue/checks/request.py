@@ -11,16 +11,22 @@ from urllib.parse import parse_qsl
 
 from deforum_api.queue import messages
 from deforum_api.queue.checks.body import (
+    OVERRIDES,
     PLAIN_LIMIT_BYTES,
+    SHARED_FIELDS,
+    batch_terms,
+    check_fields,
     check_length,
     envelope,
-    kind_of_value,
     parse_json,
+    shared_problems,
 )
 from deforum_api.queue.errors import ApiError, ErrorBudget, InvalidBody, TooLarge, limit_warnings
 from deforum_api.queue.record import ANIMATION
 from deforum_api.queue.submission import (
+    DEFAULT_TERMS,
     MOST_CELLS,
+    BatchTerms,
     CheckedJob,
     check_all,
     check_frames,
@@ -131,7 +137,6 @@ def _series(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-OVERRIDES = "options_overrides"
 MOST_OVERRIDES_CHARACTERS = 16_384  # every job of a batch keeps them
 
 
@@ -171,12 +176,14 @@ class CheckResult:
         jobs: of a batch that may be queued.
         overrides_json: options of all of them, or "null".
         answer: of a validation, JSON in UTF-8.
+        terms: of a batch that may be queued.
     """
 
     digest: str = ""
     jobs: tuple[CheckedJob, ...] = ()
     overrides_json: str = "null"
     answer: bytes = b""
+    terms: BatchTerms = DEFAULT_TERMS
 
 
 def run_check(request: CheckRequest, check: Check) -> CheckResult:
@@ -186,8 +193,8 @@ def run_check(request: CheckRequest, check: Check) -> CheckResult:
         ApiError: what is wrong with it.
     """
     check_length(request.body, request.most_bytes)
-    settings, overrides = _submitted(request)
-    digest = digest_of(settings, overrides, request.tool)
+    settings, overrides, terms = _submitted(request)
+    digest = digest_of(settings, overrides, request.tool, terms)
     if request.kind == "digest":
         return CheckResult(digest)
     check_size(settings, request.most_jobs)
@@ -197,7 +204,7 @@ def run_check(request: CheckRequest, check: Check) -> CheckResult:
         answer = validation_response(check, settings, overrides, series=request.series, body_bytes=length)
         return CheckResult(answer=answer)
     jobs = check_all(check, settings, overrides, request.tool or ANIMATION)
-    return CheckResult(digest, jobs, json.dumps(overrides))
+    return CheckResult(digest, jobs, json.dumps(overrides), terms=terms)
 
 
 def prepared_job(
@@ -240,24 +247,25 @@ def tool_body(arguments: Mapping[str, Any], overrides: Mapping[str, Any] | None)
     return json.dumps({**arguments, OVERRIDES: overrides}).encode()
 
 
-def _submitted(request: CheckRequest) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+_Submitted = tuple[list[dict[str, Any]], dict[str, Any] | None, BatchTerms]
+
+
+def _submitted(request: CheckRequest) -> _Submitted:
     if request.tool is not None:
         return _arguments(request.body)
     return _run(request) if request.kind == "run" else _batch(request.body)
 
 
-def _arguments(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Return a tool's arguments as the only job of a batch, and the options."""
+def _arguments(body: bytes) -> _Submitted:
+    """Return a tool's arguments as the only job of a batch, its options and terms."""
     read = parse_json(body) if body else {}
     if not isinstance(read, dict):
         raise InvalidBody(messages.TOOL_BODY_NOT_OBJECT())
-    arguments = dict(read)
-    overrides = arguments.pop(OVERRIDES, None)
-    if overrides is not None and not isinstance(overrides, dict):
-        message = messages.OVERRIDES_NOT_OBJECT(found=kind_of_value(overrides))
-        raise InvalidBody(message, ("body", OVERRIDES))
+    check_fields(shared_problems(read))
+    arguments = {name: value for name, value in read.items() if name not in SHARED_FIELDS}
+    overrides = read.get(OVERRIDES)
     _check_overrides(overrides)
-    return [arguments], overrides
+    return [arguments], overrides, batch_terms(read)
 
 
 def _check_overrides(overrides: Mapping[str, Any] | None) -> None:
@@ -265,16 +273,16 @@ def _check_overrides(overrides: Mapping[str, Any] | None) -> None:
         raise TooLarge(messages.OVERRIDES_TOO_LONG(most=MOST_OVERRIDES_CHARACTERS))
 
 
-def _batch(body: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+def _batch(body: bytes) -> _Submitted:
     read = envelope(parse_json(body) if body else None)
     settings, overrides = read["deforum_settings"], read.get("options_overrides")
     _check_overrides(overrides)
-    return settings if isinstance(settings, list) else [settings], overrides
+    return settings if isinstance(settings, list) else [settings], overrides, batch_terms(read)
 
 
-def _run(request: CheckRequest) -> tuple[list[dict[str, Any]], None]:
+def _run(request: CheckRequest) -> _Submitted:
     given = {**request.arguments, **_body_arguments(request)}
-    return [_chosen_settings(given["settings_json"], given["allowed_params"])], None
+    return [_chosen_settings(given["settings_json"], given["allowed_params"])], None, DEFAULT_TERMS
 
 
 def _body_arguments(request: CheckRequest) -> dict[str, Any]:

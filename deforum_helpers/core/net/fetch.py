@@ -106,6 +106,27 @@ class Fetcher:
             target.unlink(missing_ok=True)
             raise
 
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Send `body` to `url` and return the status of the response; redirects are not followed.
+
+        Raises:
+            NotSent: the address is refused, or its server does not respond in time.
+        """
+        try:
+            with self._requested(url.strip(), time.monotonic() + self.longest_s, headers, body) as response:
+                return response.status
+        except (_Refused, ssl.SSLError, OSError, http.client.HTTPException) as error:
+            raise NotSent(_reason(error), passing=_passes(error)) from None
+
+    def refusal(self, url: str) -> str | None:
+        """Return why nothing would be sent to `url`, as a clause; None if it would, or if its host is unknown now."""
+        try:
+            _, host, port = _parts(url.strip())
+            self._address(host, port, time.monotonic() + self.longest_s)
+        except _Refused as error:
+            return None if error.passing else str(error)
+        return None
+
     def _write(self, file: BinaryIO, target: Path, url: str, kind: Kind) -> None:
         """Write the cached file of `url`, or the response of its server."""
         cached, key = self.cache.find((url, kind)), (url, kind)
@@ -138,9 +159,9 @@ class Fetcher:
 
     @contextmanager
     def _requested(
-        self, url: str, ends_at: float, conditions: Mapping[str, str]
+        self, url: str, ends_at: float, headers: Mapping[str, str], body: bytes | None = None
     ) -> Iterator[http.client.HTTPResponse]:
-        """Yield the response of the server of `url`; the connection is closed when the time is up."""
+        """Yield the response to GET, or to POST of `body`; the connection is closed when the time is up."""
         parts, host, port = _parts(url)
         line = socket.create_connection((str(self._address(host, port, ends_at)), port), _left(ends_at))
         # TLS wraps the socket in a new one, so the timer closes the one that is current.
@@ -159,7 +180,8 @@ class Fetcher:
                 connection = http.client.HTTPConnection(host, port)
             connection.sock = line
             path = quote(parts.path or "/", _KEPT) + (f"?{quote(parts.query, _KEPT)}" if parts.query else "")
-            connection.request("GET", path, headers={**_HEADERS, **conditions})
+            method = "GET" if body is None else "POST"
+            connection.request(method, path, body, headers={**_HEADERS, **headers})
             with contextlib.closing(connection.getresponse()) as response:
                 yield response
         except (OSError, http.client.HTTPException):
@@ -213,6 +235,14 @@ class Fetcher:
         return messages.TOO_LARGE(limit=self.largest_bytes / 1e6)
 
 
+class NotSent(Exception):
+    """A body could not be sent; the reason is a clause. `passing`: a later try may succeed."""
+
+    def __init__(self, reason: str, *, passing: bool) -> None:
+        super().__init__(reason)
+        self.passing = passing
+
+
 class _Refused(Exception):
     """An address is not fetched; the reason is a clause. `passing`: a later fetch may succeed."""
 
@@ -223,6 +253,21 @@ class _Refused(Exception):
 
 _HEADERS = {"User-Agent": "Deforum", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 _KEPT = "/%:=&?~+!$,;'@()*[]"
+
+
+def address_fault(url: str) -> str | None:
+    """Return why `url` is no address that can be contacted, as a clause, or None; looks nothing up."""
+    try:
+        _parts(url.strip())
+    except _Refused as error:
+        return str(error)
+    return None
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Return host and port of an address without `address_fault`; the host in lower case."""
+    _, host, port = _parts(url.strip())
+    return host.rstrip("."), port
 
 
 def _parts(url: str) -> tuple[SplitResult, str, int]:
