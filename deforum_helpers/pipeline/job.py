@@ -257,6 +257,7 @@ class _Job:
             )
         if end is not None:
             raise end
+        self._ahead(start.made_by).clear()
         return manifest
 
     def post_produce(self, manifest: Manifest) -> Manifest:
@@ -310,19 +311,21 @@ class _Job:
                 self.report("GENERATING", film.frames / self.plan.frames, film.frames)
                 preview.update(film.frames)
 
+    def _ahead(self, made_by: str) -> StepsAhead:
+        return StepsAhead(self.run, self.plan.digest, made_by, self.engine.device)
+
     def _steps(
         self, film: RunWriter, start: Start, state: State, context: RenderContext
     ) -> Generator[StepFiles, None, None]:
         """Yield the remaining steps, rendered by one worker or by several."""
         plan, made_by = self.plan, start.made_by
-        ahead = StepsAhead(self.run, plan.digest, made_by, self.engine.device)
+        ahead = self._ahead(made_by)
         begin = state.steps_done
         left = [segment for segment in plan.independent_segments if segment.stop > begin]
         shared = self._more_workers is not None and len(left) > 1
         if not (shared or ahead.numbers()) or self.prepared.settings.motion_preview_mode:
             for outcome in render(context, state):
                 yield step_files(outcome, plan, made_by)
-            ahead.clear()
             return
 
         def waiting(count: int) -> None:
@@ -344,4 +347,3 @@ class _Job:
             yield from rendered_steps(
                 plan, (own, *others), begin, ahead, self.cancel, first=first, waiting=waiting
             )
-        ahead.clear()

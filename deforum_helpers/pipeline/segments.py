@@ -33,6 +33,7 @@ from deforum_helpers.output.step_files import (
     image_in,
     step_files,
 )
+from deforum_helpers.output.writer import FRAMES_WAITING
 from deforum_helpers.pipeline import messages
 from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.loop import render, starting_state
@@ -52,6 +53,8 @@ TASKS_PER_WORKER = 4
 # A step during which so many workers die is not tried again.
 MOST_LOSSES = 3
 LOOK_EVERY_S = 0.1
+# Steps that the writer may hold in its queue: those before them are on the disk, so nothing is rendered twice.
+STEPS_UNWRITTEN = FRAMES_WAITING + 2
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,7 @@ def rendered_steps(
             thread.start()
         for number in range(begin, len(plan.key_frames)):
             yield crew.next_step(number, cancel, waiting)
-            ahead.remove(number)
+            ahead.remove(number - STEPS_UNWRITTEN)
     finally:
         crew.stop("cancel", lambda: "cancel")
 
