@@ -21,6 +21,7 @@ MODULES = {
     "video": "benchmarks.video",
     "loop-512": "benchmarks.loop_512",
     "loop-1024": "benchmarks.loop_1024",
+    "segments": "benchmarks.segments",
     "memory": "benchmarks.memory",
     "growth": "benchmarks.growth",
     "start": "benchmarks.start",

@@ -95,6 +95,7 @@ def test_programs_read_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (one,) = json.loads(capsys.readouterr().out)
     assert one["ok"] is True
     assert (one["film"]["frames"], one["film"]["diffused_frames"], one["film"]["width"]) == (6, 3, 64)
+    assert one["film"]["segments"] == 1
     assert one["settings"]["ignored"] == [
         {"names": ["translation_z"], "sentence": "animation_mode is 2D."},
         {

@@ -268,6 +268,10 @@ class PlanSummary(BaseModel):
     diffused_frames: int
     sampling_steps: int
     disk_bytes: int
+    segments: int = Field(
+        ...,
+        description="Parts of the video that do not depend on each other; that many workers can share it.",
+    )
 
 
 class ValidatedJob(BaseModel):

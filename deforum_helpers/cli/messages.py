@@ -44,6 +44,7 @@ CAMERA_NOT_WRITTEN = Message(
 )
 
 # run
+WORKER_COUNT = Message("worker_count", "{found} workers; expected 1 to {most}")
 STOPPING = Message("run_stopping", "Stopping at the next frame; press Ctrl-C again to stop at once.")
 STOPPED_AT_ONCE = Message(
     "run_stopped_at_once", "The run was stopped and can be resumed from its last saved frame."

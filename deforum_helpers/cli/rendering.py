@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from deforum_helpers.cli import messages
 from deforum_helpers.core.progress_line import ProgressLine
 from deforum_helpers.engines.registry import own_engines
 
 Run = Callable[[argparse.Namespace], int]
 
+MOST_WORKERS = 64
 # Shown while a command is imported.
 FIRST_PHASE = {
     "run": "Checking",
@@ -104,6 +106,22 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", metavar="TIMESTRING", help="resume a run: the 14 digits that its file names begin with"
     )
+    parser.add_argument(
+        "--workers",
+        type=worker_count,
+        default=1,
+        metavar="N",
+        help="processes that share a video where its frames do not depend on each other; one GPU for each if there "
+        "are several (default: 1)",
+    )
+
+
+def worker_count(text: str) -> int:
+    """Return the value of `--workers`."""
+    count = int(text)
+    if not 1 <= count <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(messages.WORKER_COUNT(found=text, most=MOST_WORKERS))
+    return count
 
 
 def _add_check_options(parser: argparse.ArgumentParser) -> None:

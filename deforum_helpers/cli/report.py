@@ -123,11 +123,12 @@ def _size(path: Path, prepared: Prepared) -> str:
     video = _video(prepared)
     megabytes = video["disk_bytes"] / 1e6
     disk = f"about {megabytes:,.0f} MB" if megabytes >= 1 else "less than 1 MB"
+    parts = f", {video['segments']} independent segments" if video["segments"] > 1 else ""
     return (
         f"{path}: {video['frames']} frames of {video['width']}x{video['height']} "
         f"({video['seconds']:.1f} s at {video['fps']:g} fps), {video['animation_mode']}, "
         f"{video['diffused_frames']} key frames, {video['sampling_steps']} sampling steps, "
-        f"{disk} on disk"
+        f"{disk} on disk{parts}"
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deforum_helpers.cli import messages
 from deforum_helpers.cli.job_files import (
@@ -96,7 +96,7 @@ def _run_one(
     print_warnings(prepared.warnings)
     try:
         with _parked_by_ctrl_c(cancel):
-            result = run_job(prepared, engine, cancel, bar.show)
+            result = run_job(prepared, engine, cancel, bar.show, **_workers(options))
     except Parked:
         bar.end()
         if bar.can_resume:
@@ -121,6 +121,19 @@ def _run_one(
     return 0
 
 
+def _workers(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `run_job` that let other processes share a video; none where this one works alone."""
+    if options.workers == 1:
+        return {}
+    from deforum_helpers.pipeline.segment_process import EngineChoice, image_processes, process_workers
+
+    choice = EngineChoice(engine_name(options), options.ckpt, options.allow_download)
+    return {
+        "more_workers": process_workers(choice, options.workers - 1),
+        "image_workers": image_processes(options.workers),
+    }
+
+
 def _resume_command(path: Path, bar: RunProgress, options: argparse.Namespace) -> str:
     """Return the command line that resumes a parked run."""
     words = [_this_python(), "-m", "deforum_helpers", "run", str(path), "--resume", bar.timestring]
@@ -129,6 +142,7 @@ def _resume_command(path: Path, bar: RunProgress, options: argparse.Namespace) -
     for name in ("engine", "ckpt", "out"):
         value = getattr(options, name)
         words += [f"--{name}", str(value)] if value else []
+    words += ["--workers", str(options.workers)] if options.workers > 1 else []
     return shlex.join([*words, "--allow-download"] if options.allow_download else words)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deforum_helpers.cli.rendering import worker_count
 from deforum_helpers.core.errors import DeforumError, SettingsError, group_problems, summary_of
 from deforum_helpers.core.progress import CancelToken, Progress, frame_words, state_words
 from deforum_helpers.core.progress_line import ProgressLine
@@ -29,6 +30,14 @@ def add_options(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--keep-pictures", action="store_true", help="keep the images beside the video")
     parser.add_argument("--out", type=Path, metavar="PATH", help="output root")
     parser.add_argument("--device", default="cpu", help="device for networks: cpu, cuda (default: cpu)")
+    if name != "stitch":
+        parser.add_argument(
+            "--workers",
+            type=worker_count,
+            default=1,
+            metavar="N",
+            help="processes that share the images; one GPU for each if there are several (default: 1)",
+        )
 
 
 def _add_interpolate(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +105,12 @@ def run_tool(options: argparse.Namespace) -> int:
         line.show(options.command, words, progress.fraction, stage=progress.phase)
 
     line.show(options.command, "preparing", stage="preparing")
-    work = Work(output_root=root, cancel=cancel, report=report, device=options.device)
+    workers = None
+    if getattr(options, "workers", 1) > 1:
+        from deforum_helpers.pipeline.segment_process import image_processes
+
+        workers = image_processes(options.workers)
+    work = Work(output_root=root, cancel=cancel, report=report, device=options.device, workers=workers)
     try:
         try:
             with _cancelled_by_ctrl_c(cancel):

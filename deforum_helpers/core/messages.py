@@ -71,3 +71,10 @@ JSON_TOO_LONG = Message("json_too_long", "is longer than {limit:.3g} MB")
 JSON_TOO_DEEP = Message("json_too_deep", "nests deeper than {limit} levels")
 JSON_TOO_LARGE = Message("json_too_large", "has more than {limit:,} values")
 JSON_NUMBER_TOO_LONG = Message("json_number_too_long", "contains a number of more than {limit} digits")
+
+# Work that is spread over several workers
+CHILD_ENDED = Message("child_ended", "Its process ended with code {code}.")
+PIECE_FAILED = Message("piece_failed", "A worker failed unexpectedly ({kind}); the log has the details.")
+PIECE_WORKERS_LOST = Message(
+    "piece_workers_lost", "{times} workers in a row ended at the same images; the log has the details."
+)

@@ -6,6 +6,7 @@ Files are written atomically, one by one, so a step that was stopped continues a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from deforum_helpers.core.errors import VideoError
@@ -42,11 +43,11 @@ def upscale_images(
         DiskFull, RenderError: an image cannot be read or written.
         Cancelled, Parked: the job was stopped.
     """
-    _make_folder(targets)
+    make_folder_of(targets)
     for number, (source, target) in enumerate(zip(sources, targets, strict=True)):
         cancel.check()
         if not target.exists():
-            _write(target, upscaler.enlarged(from_bytes(read_frame(source))))
+            write_image(target, upscaler.enlarged(from_bytes(read_frame(source))))
         report((number + 1) / len(sources))
 
 
@@ -57,6 +58,8 @@ def interpolate_images(
     x_amount: int,
     cancel: CancelToken,
     report: Report,
+    *,
+    after: Path | None = None,
 ) -> None:
     """Write the sources and interpolated images between them; continues after the existing targets.
 
@@ -67,26 +70,28 @@ def interpolate_images(
         x_amount: factor for the number of images.
         cancel: checked before each image.
         report: called with the share that is done, 0..1.
+        after: the image that follows the sources, if they are a part of a longer sequence.
 
     Raises:
         DiskFull, RenderError: an image cannot be read or written.
         Cancelled, Parked: the job was stopped.
     """
-    _make_folder(targets)
+    make_folder_of(targets)
+    seen = sources if after is None else [*sources, after]
     missing = next((number for number, target in enumerate(targets) if not target.exists()), len(targets))
     begin = max(missing - 1, 0) // x_amount
     made = interpolated_sequence(
-        len(sources),
-        lambda number: from_bytes(read_frame(sources[number])),
+        len(seen),
+        lambda number: from_bytes(read_frame(seen[number])),
         interpolator,
         x_amount,
         begin=begin,
-        beginning=from_bytes(read_frame(targets[begin * x_amount])) if begin else None,
+        beginning=from_bytes(read_frame(targets[begin * x_amount])) if missing else None,
     )
     cancel.check()
-    for number, image in made:
+    for number, image in islice(made, len(targets) - begin * x_amount - (begin > 0)):
         if number >= missing:
-            _write(targets[number], image)
+            write_image(targets[number], image)
         report((number + 1) / len(targets))
         cancel.check()
 
@@ -148,13 +153,15 @@ def encode_video(
     return counted
 
 
-def _make_folder(targets: Sequence[Path]) -> None:
+def make_folder_of(targets: Sequence[Path]) -> None:
+    """Create the folder of image files."""
     folder = targets[0].parent
     with disk_errors(folder.name):
         make_folder(folder.absolute())
 
 
-def _write(target: Path, image: Image) -> None:
+def write_image(target: Path, image: Image) -> None:
+    """Write an image file. Raises `DiskFull` if the disk has no room for it."""
     pixels = to_bytes(image)
     require_space(target.parent, pixels.nbytes)
     write_frame(target, pixels)

@@ -26,6 +26,7 @@ SOUNDTRACK_UNDECODABLE = Message(
 )
 
 # Frames
+STEP_DAMAGED = Message("step_damaged", "A step that another worker rendered is damaged.")
 FRAME_UNUSABLE = Message(
     "frame_unusable", "The frame {name} {why}; restore the file, or render the run again."
 )

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,20 +21,18 @@ from numpy.typing import NDArray
 from deforum_helpers.core.errors import RenderError
 from deforum_helpers.core.files.atomic import disk_errors, require_space, write_whole
 from deforum_helpers.core.files.no_links import make_folder
-from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models.depth.maps import depth_bytes
 from deforum_helpers.output import messages
 from deforum_helpers.output.background import Background
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
 from deforum_helpers.output.metadata import frame_text
 from deforum_helpers.output.paths import Run
+from deforum_helpers.output.step_files import StepFiles
 from deforum_helpers.output.subtitles import write_subtitles
 from deforum_helpers.output.video import VideoWriter, write_gif
-from deforum_helpers.render.loop import Outcome
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.resume_state import ResumeState, encode_state
+from deforum_helpers.render.resume_state import encode_state
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.modes import is_reversed
@@ -48,20 +46,6 @@ FRAMES_WAITING = 16
 MOST_HELD_BYTES = 2 * 2**30
 # Colors, motion and, during a dissolve, two scenes: a resume state is at most as large as six images.
 RESUME_STATE_IMAGES = 6
-
-
-@dataclass(frozen=True)
-class _StepFiles:
-    """The files of one step, as the file thread receives them."""
-
-    frames: tuple[tuple[int, Pixels, Pixels | None], ...]
-    extras: tuple[tuple[str, Pixels], ...]
-    checkpoint: ResumeState
-
-    @property
-    def bytes(self) -> int:
-        images = [image for _, *both in self.frames for image in both if image is not None]
-        return sum(image.nbytes for image in (*images, *(image for _, image in self.extras)))
 
 
 class RunWriter:
@@ -80,7 +64,6 @@ class RunWriter:
         soundtrack: local sound or video file, or None.
         sound_starts_s: position in the soundtrack, in seconds, that plays with the first frame.
         film_digest: digest of everything that the video depends on, for the manifest.
-        made_by: name of the engine and model, for the resume state.
 
     `frames` is the number of frames so far, and `video` the finished video, or None.
 
@@ -100,7 +83,6 @@ class RunWriter:
         soundtrack: Path | None,
         sound_starts_s: float = 0.0,
         film_digest: str,
-        made_by: str = "",
     ) -> None:
         self.frames = frames_done
         self.video: Path | None = None
@@ -113,13 +95,12 @@ class RunWriter:
         self._soundtrack = soundtrack
         self._sound_starts_s = sound_starts_s
         self._film_digest = film_digest
-        self._made_by = made_by
         self._text = frame_text(saved_settings)
         self._stack = ExitStack()
         self._files = Background(self._write_files, "deforum-files", FRAMES_WAITING)
         self._video: VideoWriter | None = None
         self._encoder: Background[Pixels] | None = None
-        self._held: list[_StepFiles] = []
+        self._held: list[StepFiles] = []
 
     def __enter__(self) -> RunWriter:
         with ExitStack() as stack:
@@ -143,32 +124,20 @@ class RunWriter:
             self._video.abort()  # unblocks a thread that waits for ffmpeg; no effect on a finished video
         self._stack.__exit__(kind, error, trace)
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, step: StepFiles) -> None:
         """Queue the frames of one step and its resume state; frames of earlier attempts stay unchanged.
 
         Raises:
             DiskFull: the disk has no room for another step; this step is written.
             DiskFull, VideoError, RenderError: writing earlier frames failed.
         """
-        name = self.settings.depth_algorithm
-        new = [frame for frame in outcome.frames if frame.index >= self._first]
-        images = tuple(
-            (
-                frame.index,
-                to_bytes(frame.image),
-                depth_bytes(frame.depth, name) if frame.depth is not None else None,
-            )
-            for frame in new
-        )
+        frame_bytes = step.frames[0][1].nbytes
+        images = tuple(frame for frame in step.frames if frame[0] >= self._first)
         if images and images[0][0] != self.frames:
             raise AssertionError(f"expected frame {self.frames}, got frame {images[0][0]}")
         self.frames += len(images)
-        extras = tuple((name, to_bytes(image)) for frame in new for name, image in frame.extras)
-        state = outcome.state
-        if state.leaving is None:
-            state = replace(state, last=None)  # the newest frame is kept once, in 8 bits
-        checkpoint = ResumeState(state, outcome.frames[-1].index + 1, self.plan.digest, self._made_by)
-        self._held.append(_StepFiles(images, extras, checkpoint))
+        extras = step.extras if step.frames[0][0] >= self._first else ()
+        self._held.append(replace(step, frames=images, extras=extras))
         held_bytes = sum(written.bytes for written in self._held)
         if not self.settings.store_frames_in_ram or held_bytes >= MOST_HELD_BYTES:
             self._flush()
@@ -176,7 +145,7 @@ class RunWriter:
             for _, image, _ in images:
                 self._encoder.put(image)
         if self.frames < self.plan.frames:  # fails before another frame is generated in vain
-            require_space(self.run.outdir, held_bytes + RESUME_STATE_IMAGES * outcome.frames[0].image.numel())
+            require_space(self.run.outdir, held_bytes + RESUME_STATE_IMAGES * frame_bytes)
 
     def finish(self, report: Callable[[float], None]) -> Manifest:
         """Complete all outputs and return the manifest.
@@ -245,7 +214,7 @@ class RunWriter:
             if self._video is not None:
                 self._video.write(read_frame(self.run.frame_path(frame)))
 
-    def _write_files(self, written: _StepFiles) -> None:
+    def _write_files(self, written: StepFiles) -> None:
         for index, image, depth in written.frames:
             number = self.plan.video_index(index)
             write_frame(self.run.frame_path(number), image, self._text)
@@ -253,7 +222,7 @@ class RunWriter:
                 write_frame(self.run.depth_path(number), depth)
         for name, image in written.extras:
             self._write_extra(name, image)
-        write_whole(self.run.resume_state_path, encode_state(written.checkpoint))
+        write_whole(self.run.resume_state_path, encode_state(written.resume_state))
 
     def _write_extra(self, name: str, image: Pixels) -> None:
         folder = self.run.outdir / EXTRAS_FOLDER

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from deforum_helpers.camera.path import SETTING as CAMERA_PATH
 from deforum_helpers.camera.path import Track
@@ -40,6 +41,11 @@ class Downloads:
         self._fetcher = fetcher
         self._folder: ScratchFolder | None = None
         self._files: dict[tuple[str, Kind], Path] = {}
+
+    @property
+    def fetched(self) -> Mapping[tuple[str, Kind], Path]:
+        """The files so far, by address and kind."""
+        return MappingProxyType(self._files)
 
     def local(self, text: str, kind: Kind, *, setting: str) -> str:
         """Return the local path of the file that a setting names: `text` without quotes, or the fetched file.

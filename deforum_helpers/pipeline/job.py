@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,18 +16,19 @@ from deforum_helpers.core.errors import BlankFrame, Cancelled
 from deforum_helpers.core.files.atomic import write_whole
 from deforum_helpers.core.files.no_links import is_file, read_file
 from deforum_helpers.core.progress import CancelToken, Phase, Progress, RunResult, distinct_messages
+from deforum_helpers.core.spread import OpenPieceWorkers
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.engines.preview import PreviewEngine
-from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.extraction import remove_extracted
 from deforum_helpers.models.depth import make_estimator
 from deforum_helpers.models.depth.base import DepthEstimator
-from deforum_helpers.models.depth.models import kept_estimator
 from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import Manifest
 from deforum_helpers.output.paths import Run, new_run, resumed_run
 from deforum_helpers.output.runs import remove_unfinished, run_lock, set_aside, unfinished_files
+from deforum_helpers.output.step_files import StepFiles, StepsAhead, step_files
 from deforum_helpers.output.writer import RunWriter
 from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.last_settings import save_last_settings
@@ -40,15 +42,21 @@ from deforum_helpers.pipeline.postproduction import (
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.pipeline.preview import RunPreview
 from deforum_helpers.pipeline.resuming import Start, frame_image, generator_name, resumed_start
-from deforum_helpers.pipeline.sources import extracted_files, load_image, open_inputs, with_videos
-from deforum_helpers.render.cached_depth import CachedDepth
+from deforum_helpers.pipeline.segments import EngineWorker, SegmentWorker, rendered_steps
+from deforum_helpers.pipeline.sources import (
+    extracted_files,
+    given_state,
+    open_inputs,
+    with_depth,
+    with_videos,
+)
+from deforum_helpers.pipeline.work_orders import MoreWorkers, work_order
 from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.references import restore_memory, restore_reference
 from deforum_helpers.render.state import State
 from deforum_helpers.settings import FIELDS, flat_settings
-from deforum_helpers.settings.modes import reads_color_image
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +73,8 @@ def run_job(
     resume: str | None = None,
     now: Callable[[], datetime] = datetime.now,
     estimator: Callable[..., DepthEstimator] = make_estimator,
+    more_workers: MoreWorkers | None = None,
+    image_workers: OpenPieceWorkers | None = None,
 ) -> RunResult:
     """Render a prepared job.
 
@@ -76,6 +86,8 @@ def run_job(
         resume: timestring of the run to continue; by default that of `prepared`.
         now: returns the local time.
         estimator: makes a depth model from a name and a device; called only if the plan uses depth.
+        more_workers: opens workers that render independent segments at the same time; called only if the run has some.
+        image_workers: opens workers for upscaling and frame interpolation; by default this process does both.
 
     Raises:
         Cancelled: the job was cancelled; its frames are kept and, if two or more, made into a video.
@@ -99,7 +111,16 @@ def run_job(
         report(Progress("PREPARING", 0.05, 0, plan.frames, str(run.outdir), run.timestring))
         remove_unfinished(leftovers)
         run.hide_own_files()
-        job = _Job(prepared, engine, run, cancel=cancel, report=report, estimator=estimator)
+        job = _Job(
+            prepared,
+            engine,
+            run,
+            cancel=cancel,
+            report=report,
+            estimator=estimator,
+            more_workers=more_workers,
+            image_workers=image_workers,
+        )
         manifest = finished_manifest(run, job.film_digest) if resume else None
         if manifest is None:
             context = with_videos(context, prepared, run.outdir)
@@ -142,6 +163,8 @@ class _Job:
         cancel: CancelToken,
         report: Callable[[Progress], None],
         estimator: Callable[..., DepthEstimator],
+        more_workers: MoreWorkers | None,
+        image_workers: OpenPieceWorkers | None,
     ) -> None:
         self.prepared = prepared
         self.plan: Plan = prepared.plan
@@ -153,6 +176,8 @@ class _Job:
         )
         self._report = report
         self._estimator = estimator
+        self._more_workers = more_workers
+        self._image_workers = image_workers
         self.film_digest = film_digest(self.saved_settings(), prepared.options, self.plan.digest)
         self._main_video_share = MAIN_VIDEO_SHARE if has_extra_outputs(prepared.settings) else 1.0
 
@@ -181,7 +206,8 @@ class _Job:
     def fresh_start(self) -> Start:
         """Write the settings file, keep an older one, and return the start of a run without frames."""
         self._write_settings()
-        return Start(self._with_given_reference(State()), 0, generator_name(self.prepared, self.engine))
+        given = given_state(self.prepared, self.engine.device)
+        return Start(given, 0, generator_name(self.prepared, self.engine))
 
     def resumed_start(self) -> Start:
         """Return where the run continues; raises `CheckpointError` if it cannot be resumed."""
@@ -203,15 +229,6 @@ class _Job:
             set_aside(self.run, [path.name])
         write_whole(path, content)
 
-    def _with_given_reference(self, state: State) -> State:
-        """Return `state` with the image that colors are matched to, if the settings name one."""
-        if not reads_color_image(self.prepared.settings):
-            return state
-        name = "color_coherence_image_path"
-        path = self.prepared.settings.color_coherence_image_path
-        picture = load_image(self.prepared, name, path, self.engine.device)
-        return replace(state, reference=ColorReference(picture, "Image"))
-
     def make_frames(self, start: Start, context: RenderContext) -> Manifest:
         """Render the remaining frames and the main video; return the manifest.
 
@@ -229,7 +246,6 @@ class _Job:
             soundtrack=prepared.inputs.soundtrack,
             sound_starts_s=prepared.inputs.sound_starts_s,
             film_digest=self.film_digest,
-            made_by=start.made_by,
         ) as film:
             try:
                 self._render(film, start, context)
@@ -241,6 +257,7 @@ class _Job:
             )
         if end is not None:
             raise end
+        self._ahead(start.made_by).clear()
         return manifest
 
     def post_produce(self, manifest: Manifest) -> Manifest:
@@ -257,6 +274,7 @@ class _Job:
             sound_starts_s=prepared.inputs.sound_starts_s,
             device=str(self.engine.device),
             resting=self.engine.resting,
+            workers=self._image_workers,
         )
         done = self._main_video_share
         return post_produce(
@@ -267,31 +285,65 @@ class _Job:
         )
 
     def _render(self, film: RunWriter, start: Start, context: RenderContext) -> None:
-        """Run the render loop and pass each outcome to `film`."""
-        settings = self.prepared.settings
-        if self.plan.uses_depth:
-            keep = self.prepared.options.deforum_keep_3d_models_in_vram
-            make, device = self._estimator, self.engine.device
-            name, weight = settings.depth_algorithm, settings.midas_weight
-            estimator = kept_estimator(make, name, device, keep=keep, weight=weight)
-            context = replace(context, cached_depth=CachedDepth(estimator, self.engine))
+        """Run the render loop and pass each step to `film`."""
+        context = with_depth(context, self.prepared, self._estimator)
         state = start.state
-        if settings.seamless_loop and start.frames_done:
+        if self.prepared.settings.seamless_loop and start.frames_done:
             state = replace(state, first=frame_image(self.run, self.plan.video_index(0), self.engine))
 
         def finished(frame: int) -> Image:
             return frame_image(self.run, self.plan.video_index(frame), self.engine)
 
         if start.from_frames:
-            state = restore_reference(self._with_given_reference(state), context, finished)
+            given = given_state(self.prepared, self.engine.device)
+            state = restore_reference(replace(state, reference=given.reference), context, finished)
         state = restore_memory(state, context, finished)
         self.report("GENERATING", start.frames_done / self.plan.frames, start.frames_done)
-        with RunPreview(self.prepared, self.run, start.frames_done, self.cancel) as preview:
-            for outcome in render(context, state):
-                film.write(outcome)
-                memory = outcome.state.memory
+        with (
+            RunPreview(self.prepared, self.run, start.frames_done, self.cancel) as preview,
+            closing(self._steps(film, start, state, context)) as steps,
+        ):
+            for step in steps:
+                film.write(step)
                 memory_full = messages.SCENE_MEMORY_FULL()
-                if memory is not None and memory.forgot and memory_full not in self.warnings:
+                if step.memory_full and memory_full not in self.warnings:
                     self.warnings += (memory_full,)
                 self.report("GENERATING", film.frames / self.plan.frames, film.frames)
                 preview.update(film.frames)
+
+    def _ahead(self, made_by: str) -> StepsAhead:
+        return StepsAhead(self.run, self.plan.digest, made_by, self.engine.device)
+
+    def _steps(
+        self, film: RunWriter, start: Start, state: State, context: RenderContext
+    ) -> Generator[StepFiles, None, None]:
+        """Yield the remaining steps, rendered by one worker or by several."""
+        plan, made_by = self.plan, start.made_by
+        ahead = self._ahead(made_by)
+        begin = state.steps_done
+        left = [segment for segment in plan.independent_segments if segment.stop > begin]
+        shared = self._more_workers is not None and len(left) > 1
+        if not (shared or ahead.numbers()) or self.prepared.settings.motion_preview_mode:
+            for outcome in render(context, state):
+                yield step_files(outcome, plan, made_by)
+            return
+
+        def waiting(count: int) -> None:
+            fraction = min((film.frames + count) / plan.frames, 1.0)
+            self.report("GENERATING", fraction, film.frames)
+
+        first = None if state.first is None else to_bytes(state.first)
+        given, device, beat = (
+            given_state(self.prepared, self.engine.device),
+            self.engine.device,
+            self.cancel.beat,
+        )
+        own = EngineWorker(context, given, made_by, state, beat)
+        with ExitStack() as stack:
+            others: Sequence[SegmentWorker] = ()
+            if shared and self._more_workers is not None:
+                order = work_order(self.prepared, self.run, made_by)
+                others = stack.enter_context(self._more_workers(order, device, beat))
+            yield from rendered_steps(
+                plan, (own, *others), begin, ahead, self.cancel, first=first, waiting=waiting
+            )

@@ -207,6 +207,22 @@ RUN_FILES_MOVED = Message(
     "The files of the run {run} beyond its first {frames} frames were moved to the folder {folder!r}.",
 )
 
+# Several workers
+SEGMENT_WORKER_ENDED = Message("segment_worker_ended", "It ended without finishing its frames.")
+SEGMENT_FAILED = Message(
+    "segment_failed", "Another worker failed unexpectedly ({kind}); its log has the details."
+)
+OTHER_PLAN = Message(
+    "worker_plans_otherwise",
+    "The settings give another plan there; all workers need the same version of the program and the same files.",
+)
+SEGMENT_WORKER_LOST = Message(
+    "segment_worker_lost", "{times} workers in a row ended while they rendered frame {frame}; see their logs."
+)
+SEGMENT_WORKERS_LOST = Message(
+    "segment_workers_lost", "All workers ended before frame {frame} was rendered; see their logs."
+)
+
 # Plots
 NO_PATH_IN_2D = Message(
     "no_camera_path_in_2d", "The camera path is plotted in 3D mode only; in 2D the image plane moves."

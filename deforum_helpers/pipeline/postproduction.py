@@ -19,13 +19,13 @@ from deforum_helpers.core.errors import CheckpointError, MissingFeature, VideoEr
 from deforum_helpers.core.files.atomic import disk_errors, write_whole
 from deforum_helpers.core.files.no_links import make_folder, read_file
 from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.core.spread import OpenPieceWorkers
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.models.interpolation import names as interpolation
-from deforum_helpers.models.interpolation.engines import make_interpolator
 from deforum_helpers.models.upscaling import names as upscaling
-from deforum_helpers.models.upscaling.models import make_upscaler
 from deforum_helpers.output.frames import is_complete_png
-from deforum_helpers.output.image_steps import Report, encode_video, interpolate_images, upscale_images
+from deforum_helpers.output.image_ranges import interpolate_by, upscale_by
+from deforum_helpers.output.image_steps import Report, encode_video
 from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, read_manifest, write_manifest
 from deforum_helpers.output.paths import Run
@@ -60,6 +60,7 @@ class Rendered:
         sound_starts_s: position in the soundtrack, in seconds, that plays with frame 0.
         device: device for neural networks.
         resting: context in which the engine frees its memory for them.
+        workers: opens workers that share the images; None = they are made by this process.
     """
 
     settings: Settings
@@ -72,6 +73,7 @@ class Rendered:
     sound_starts_s: float = 0.0
     device: str
     resting: Callable[[], AbstractContextManager[None]]
+    workers: OpenPieceWorkers | None = None
 
     @property
     def subtitles(self) -> Path | None:
@@ -261,17 +263,32 @@ def _make(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) 
 def _enlarge(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) -> None:
     model, factor = rendered.settings.r_upscale_model, rendered.settings.r_upscale_factor
     with nullcontext() if model == "Lanczos" else rendered.resting():
-        upscaler = make_upscaler(model, factor, rendered.device, cancel.check_cancel)
-        upscale_images(_frames(rendered), step.images, upscaler, cancel, report)
+        upscale_by(
+            rendered.workers,
+            _frames(rendered),
+            step.images,
+            cancel,
+            report,
+            model=model,
+            factor=factor,
+            device=rendered.device,
+        )
 
 
 def _interpolate(rendered: Rendered, step: _Step, cancel: CancelToken, report: Report) -> None:
     settings, name = rendered.settings, rendered.settings.frame_interpolation_engine
     sources = _upscaled(rendered).images if interpolates_upscaled(settings) else _frames(rendered)
     with nullcontext() if name == "Flow" else rendered.resting():
-        engine = make_interpolator(name, rendered.device, cancel.check_cancel)
-        x_amount = settings.frame_interpolation_x_amount
-        interpolate_images(sources, step.images, engine, x_amount, cancel, report)
+        interpolate_by(
+            rendered.workers,
+            sources,
+            step.images,
+            settings.frame_interpolation_x_amount,
+            cancel,
+            report,
+            engine=name,
+            device=rendered.device,
+        )
 
 
 def _frames(rendered: Rendered) -> list[Path]:

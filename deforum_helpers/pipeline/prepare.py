@@ -107,12 +107,16 @@ class Prepared:
 
     @property
     def summary(self) -> dict[str, int]:
-        """Size of the job: frames, diffused_frames (key frames), sampling_steps, disk_bytes (an estimate)."""
+        """Size of the job: frames, diffused_frames (key frames), sampling_steps, disk_bytes (an estimate), segments.
+
+        So many workers at most can render it together: the segments do not depend on each other.
+        """
         return {
             "frames": self.plan.frames,
             "diffused_frames": len(self.plan.key_frames),
             "sampling_steps": self.plan.sampling_steps,
             "disk_bytes": disk_bytes(self.settings, self.inputs),
+            "segments": len(self.plan.independent_segments),
         }
 
     @property

@@ -11,19 +11,25 @@ import torch
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import Engine
+from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
 from deforum_helpers.image.mask import Mask, mask_of, read_alpha, read_mask
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.extraction import extract_frames, extracted_paths
 from deforum_helpers.media.footage import VideoInfo
+from deforum_helpers.models.depth import make_estimator
+from deforum_helpers.models.depth.base import DepthEstimator
+from deforum_helpers.models.depth.models import kept_estimator
 from deforum_helpers.models.flow.estimators import FlowEstimator, make_flow_estimator
 from deforum_helpers.models.segmentation.models import make_finder
 from deforum_helpers.pipeline.controlnet_inputs import unpacked_controls, unpacked_files
 from deforum_helpers.pipeline.human_masks import write_human_masks
 from deforum_helpers.pipeline.prepare import Prepared
+from deforum_helpers.render.cached_depth import CachedDepth
 from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.masks import Masks, wanted_finders
 from deforum_helpers.render.plan import Plan
+from deforum_helpers.render.state import State
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import (
     detects_people,
@@ -31,6 +37,7 @@ from deforum_helpers.settings.modes import (
     is_moved,
     overlays,
     reads_alpha,
+    reads_color_image,
     reads_end_image,
     reads_init_image,
     reads_mask_file,
@@ -141,6 +148,36 @@ def with_videos(context: RenderContext, prepared: Prepared, outdir: Path) -> Ren
             masks=replace(context.masks, video=lambda frame: _adjusted(masks(frame), settings)),
         )
     return replace(context, controls=unpacked_controls(prepared, outdir, device, cancel))
+
+
+def with_depth(
+    context: RenderContext,
+    prepared: Prepared,
+    estimator: Callable[..., DepthEstimator] = make_estimator,
+) -> RenderContext:
+    """Return `context` with the depth model, if the plan uses depth.
+
+    Args:
+        context: the render context.
+        prepared: the job.
+        estimator: makes a depth model from a name and a device.
+    """
+    if not prepared.plan.uses_depth:
+        return context
+    settings, engine = prepared.settings, context.engine
+    keep = prepared.options.deforum_keep_3d_models_in_vram
+    name, weight = settings.depth_algorithm, settings.midas_weight
+    kept = kept_estimator(estimator, name, engine.device, keep=keep, weight=weight)
+    return replace(context, cached_depth=CachedDepth(kept, engine))
+
+
+def given_state(prepared: Prepared, device: torch.device) -> State:
+    """Return the state that a run begins with: with the image that colors are matched to, if the settings name one."""
+    if not reads_color_image(prepared.settings):
+        return State()
+    name = "color_coherence_image_path"
+    picture = load_image(prepared, name, prepared.settings.color_coherence_image_path, device)
+    return State(reference=ColorReference(picture, "Image"))
 
 
 def extracted_files(prepared: Prepared, outdir: Path) -> tuple[Path, ...]:

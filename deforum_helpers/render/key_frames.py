@@ -207,6 +207,13 @@ class KeyFrames(Sequence[KeyFrame]):
         return self._of(self._columns.stages)
 
     @property
+    def dissolves(self) -> tuple[int | None, ...]:
+        """Frame at which the dissolve around each key frame began, or None."""
+        changes = self._columns.changes
+        begun = {number: change.dissolve for number, change in changes.items()}
+        return tuple(map(begun.get, self._numbers))
+
+    @property
     def follow_flow(self) -> bool:
         """Whether the in-between frames of any key frame follow a flow."""
         return any(_follows_flow(self._columns, number) for number in self._numbers)

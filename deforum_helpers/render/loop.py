@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.types import Image
 from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.dissolve import apply_dissolve
 from deforum_helpers.render.inbetween import finish_step
 from deforum_helpers.render.key_frames import KeyFrame
+from deforum_helpers.render.segments import Segment
 from deforum_helpers.render.stage_order import Stage
 from deforum_helpers.render.stages import STAGES, Apply, WorkingImage
-from deforum_helpers.render.state import Frame, State
+from deforum_helpers.render.state import WITHHELD, Frame, State
 
 
 def step(
@@ -91,17 +93,35 @@ class Outcome:
     state: State
 
 
-def render(context: RenderContext, state: State) -> Iterator[Outcome]:
+def starting_state(segment: Segment, context: RenderContext, given: State) -> State:
+    """Return the state from which `render` yields the frames of a segment as in the whole run, bit for bit.
+
+    Args:
+        segment: one of the plan's.
+        context: plan, engine and inputs of the run.
+        given: the state that the run began with; in a loop with frame 0 in addition, if the segment needs it.
+    """
+    reference = given.reference
+    if segment.reference_frame is not None:
+        image = on_8_bit_grid(context.video_frame(segment.reference_frame))
+        reference = ColorReference(image, context.plan.settings.color_coherence)
+    state = State(segment.start, reference=reference, first=given.first if segment.needs_first else None)
+    return replace(state, **dict.fromkeys(segment.withheld, WITHHELD))
+
+
+def render(context: RenderContext, state: State, stop: int | None = None) -> Iterator[Outcome]:
     """Yield the outcome of every step that `state` has not done yet.
 
     Args:
         context: plan, engine and inputs of the run.
-        state: `State()` for a new run (with the color reference of a given image), or a resume state.
+        state: `State()` for a new run (with the color reference of a given image), a resume state, or the starting
+            state of a segment.
+        stop: number of steps after which to stop; by default all.
 
     Raises:
         Cancelled, Parked: the job was stopped; every outcome yielded so far is complete.
     """
-    for key in context.plan.key_frames[state.steps_done :]:
+    for key in context.plan.key_frames[state.steps_done : stop]:
         context.cancel.check()
         state, frames = step(state, key, context)
         yield Outcome(frames, state)

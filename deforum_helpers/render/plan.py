@@ -32,6 +32,7 @@ from deforum_helpers.render.moves import (
 from deforum_helpers.render.placing import place_key_frames
 from deforum_helpers.render.reversal import in_render_order
 from deforum_helpers.render.schedules import PlanInputs, Schedules, Values, compile_schedules
+from deforum_helpers.render.segments import Segment, independent_segments
 from deforum_helpers.render.transitions import transition_frames
 from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.parseq import Manifest
@@ -112,6 +113,11 @@ class Plan:
     def scene_cameras(self) -> tuple[SceneCamera, ...]:
         """Camera of each frame, in the space of the first frame's camera; only in 3D."""
         return scene_cameras(self.moves, (self.settings.W, self.settings.H))
+
+    @cached_property
+    def independent_segments(self) -> tuple[Segment, ...]:
+        """Ranges of steps that several workers can render at the same time, in order; together all steps."""
+        return independent_segments(self.key_frames, self.settings)
 
     @cached_property
     def subtitle_heads(self) -> tuple[tuple[str, int], ...]:

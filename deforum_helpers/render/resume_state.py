@@ -26,7 +26,8 @@ from deforum_helpers.render.state import State
 VERSION = 3
 # Flow and color reference of the largest frames take 200 MB.
 LARGEST_BYTES = 512_000_000
-_DAMAGES = (
+# What reading a damaged archive raises.
+DAMAGES = (
     *(ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, OverflowError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error),
 )
@@ -83,7 +84,7 @@ def decode_state(content: bytes, device: torch.device) -> ResumeState:
         CheckpointError: the file is damaged or has another version.
     """
     try:
-        about, arrays = _unpacked(content)
+        about, arrays = unpacked(content)
         version = about["version"]
         if version != VERSION:
             raise CheckpointError(messages.RESUME_STATE_VERSION(found=str(version)[:20], expected=VERSION))
@@ -101,11 +102,11 @@ def decode_state(content: bytes, device: torch.device) -> ResumeState:
         state = State(int(about["steps_done"]), last, reference, flow, leaving=leaving, unpainted=unpainted)
         made_by = str(about.get("made_by", ""))
         return ResumeState(state, int(about["frames_done"]), str(about["digest"]), made_by)
-    except _DAMAGES as error:  # without the libraries' messages, which advise unsafe loading
+    except DAMAGES as error:  # without the libraries' messages, which advise unsafe loading
         raise CheckpointError(messages.RESUME_STATE_DAMAGED()) from error
 
 
-def _unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+def unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the JSON header and the arrays; refuses archives that unpack to more than the file's own size."""
     with zipfile.ZipFile(io.BytesIO(content)) as parts:
         if sum(part.file_size for part in parts.infolist()) > len(content):

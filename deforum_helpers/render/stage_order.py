@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -49,6 +50,23 @@ Stage = Literal[
     "end",
 ]
 
+# The values that a state carries from step to step; its fields, without the number of steps.
+Carried = Literal["last", "reference", "flow", "leaving", "first", "unpainted", "memory"]
+
+# Stage -> the carried values that its function reads, of those that reach it in a `WorkingImage`.
+READS: Mapping[Stage, frozenset[Carried]] = {
+    "move": frozenset({"unpainted", "memory"}),
+    "repaint": frozenset({"unpainted"}),
+    "hybrid_motion": frozenset({"flow"}),
+    "match_color": frozenset({"reference"}),
+    "redo": frozenset({"reference"}),
+    "end": frozenset({"first"}),
+}
+# Stage -> the carried values that it replaces whatever they were.
+REPLACES: Mapping[Stage, frozenset[Carried]] = {
+    "video_reference": frozenset({"reference"}),
+    "take_reference": frozenset({"reference"}),
+}
 
 Flags = NDArray[np.bool_]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any, NoReturn
 
 import torch
 
@@ -35,6 +36,24 @@ class State:
     first: Image | None = None
     unpainted: torch.Tensor | None = None
     memory: SceneMemory | None = None
+
+
+class _Withheld:
+    """In the starting state of a segment, a value that no step of it reads; any use of it is an error."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError("a step reads a value of the frames before its segment")
+
+
+WITHHELD: Any = _Withheld()
+
+
+def without_withheld(state: State) -> State:
+    """Return `state` with None for withheld values, which no later step reads, so that it can be saved."""
+    withheld: dict[str, Any] = {
+        field.name: None for field in fields(state) if getattr(state, field.name) is WITHHELD
+    }
+    return replace(state, **withheld)
 
 
 @dataclass(frozen=True)

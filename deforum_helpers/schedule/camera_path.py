@@ -47,7 +47,7 @@ def camera_entries(text: str, timeline: Timeline) -> tuple[tuple[Entry, ...], tu
     reading = Reading(SETTING, text)
     found, structure = read_entries(reading, words=True)
     entries: dict[int, Entry] = {}
-    for frame_span, value in found:
+    for frame_span, value, _ in found:
         try:
             frame = 0
             if frame_span is not None:

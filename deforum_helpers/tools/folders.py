@@ -16,6 +16,7 @@ from deforum_helpers.core.files.atomic import disk_errors
 from deforum_helpers.core.files.locks import Locked, take
 from deforum_helpers.core.files.no_links import is_file, make_folder
 from deforum_helpers.core.progress import CancelToken, Phase, Progress
+from deforum_helpers.core.spread import OpenPieceWorkers
 from deforum_helpers.media.extraction import extract_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.media.footage import Selection, VideoInfo, inspect_video
@@ -39,6 +40,7 @@ class Work:
         report: called with the progress, on the calling thread.
         device: torch device for models.
         name: name for the outputs; by default that of the input file.
+        workers: opens workers that share the images; None = they are made by this process.
     """
 
     output_root: Path
@@ -47,6 +49,7 @@ class Work:
     report: Callable[[Progress], None] = _ignore
     device: str = "cpu"
     name: str = ""
+    workers: OpenPieceWorkers | None = None
 
     def shares(self, phase: Phase, frames: int, outdir: Path) -> Callable[[float], None]:
         """Return a function that reports the progress of a phase, given the share 0..1 that is done.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models.interpolation.engines import make_interpolator
 from deforum_helpers.models.interpolation.names import (
     EngineName,
     folder_name,
@@ -16,7 +15,7 @@ from deforum_helpers.models.interpolation.names import (
     video_name,
 )
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.image_steps import interpolate_images
+from deforum_helpers.output.image_ranges import interpolate_by
 from deforum_helpers.tools.checks import check_fps, check_frame_count, check_interpolation, common_size
 from deforum_helpers.tools.finished_video import finish_video
 from deforum_helpers.tools.folders import (
@@ -147,9 +146,10 @@ def _interpolated(
     target = folder / folder_name(name, engine)
     count = frame_count(len(frames), x_amount)
     images = tuple(target / image_name(engine, number) for number in range(count))
-    interpolator = make_interpolator(engine.name, work.device, work.cancel.check_cancel)
     report = work.shares("GENERATING", count, folder)
-    interpolate_images(frames, images, interpolator, x_amount, work.cancel, report)
+    interpolate_by(
+        work.workers, frames, images, x_amount, work.cancel, report, engine=engine.name, device=work.device
+    )
     video = folder / video_name(name, engine, x_amount, slow_mo_amount, upscaled=False)
     return finish_video(
         images,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deforum_helpers.models.upscaling.models import make_upscaler
 from deforum_helpers.models.upscaling.names import video_name
-from deforum_helpers.output.image_steps import upscale_images
+from deforum_helpers.output.image_ranges import upscale_by
 from deforum_helpers.tools.checks import check_upscaling, upscaled_size
 from deforum_helpers.tools.finished_video import finish_video
 from deforum_helpers.tools.folders import (
@@ -50,9 +49,10 @@ def upscale_video(
         work.shares("PREPARING", video.frames, folder)(0.0)
         frames = extracted(video, folder, work)
         images = tuple(folder / IMAGES / f"{number:09d}.png" for number in range(len(frames)))
-        upscaler = make_upscaler(model, factor, work.device, work.cancel.check_cancel)
         report = work.shares("GENERATING", len(frames), folder)
-        upscale_images(frames, images, upscaler, work.cancel, report)
+        upscale_by(
+            work.workers, frames, images, work.cancel, report, model=model, factor=factor, device=work.device
+        )
         video_path = folder / video_name(name, factor)
         return finish_video(
             images,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from deforum_helpers.core.spread import Done, spread
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.models.depth import make_estimator
 from deforum_helpers.models.depth.base import DepthEstimator
@@ -17,6 +20,7 @@ from deforum_helpers.models.depth.maps import depth_bytes
 from deforum_helpers.models.depth.names import available_families, depth_name, serve
 from deforum_helpers.models.segmentation.anime import FigureFinder, load_finder
 from deforum_helpers.output.frames import read_frame, write_frame
+from deforum_helpers.output.image_ranges import image_pieces
 from deforum_helpers.tools.arguments import WITH_DEPTH, WITH_FIGURES
 from deforum_helpers.tools.checks import DepthLook, check_depth_look
 from deforum_helpers.tools.finished_video import finish_video
@@ -66,12 +70,9 @@ def video_to_depth(
     look = check_depth_look(look or DepthLook())
     video, warning = input_video(path, work), None
     require_room(work, video.width_px * video.height_px * video.frames)
-    layers: list[Callable[[Gray], Gray]] = []
     if look.mode in WITH_DEPTH:
         _, warning = serve(look.algorithm, available_families())
-        layers.append(_depth_of(look, estimator(look.algorithm, work.device), work.device))
-    if look.mode in WITH_FIGURES:
-        layers.append(finder().find)
+    layers = None if work.workers else _layers(look, work.device, estimator, finder)
     name = name_of(path, work)
     with fresh_folder(work, FOLDER, name) as folder:
         work.shares("PREPARING", video.frames, folder)(0.0)
@@ -79,9 +80,14 @@ def video_to_depth(
         images = tuple(folder / f"depth_frames_{name}" / f"{number:09d}.png" for number in range(len(frames)))
         images[0].parent.mkdir()
         report = work.shares("GENERATING", len(frames), folder)
-        for number, (frame, image) in enumerate(zip(frames, images, strict=True)):
+        if work.workers is not None:
+            common = {"look": asdict(look), "device": work.device}
+            pieces = image_pieces(f"{__name__}:depth_range", common, frames, images)
+            with work.workers() as workers:
+                spread(pieces, workers, work.cancel, report)
+        for number, (frame, image) in enumerate(zip(frames, images, strict=True) if layers else ()):
             work.cancel.check()
-            write_frame(image, _depth_image(read_frame(frame), layers or [_gray_levels], look))
+            write_frame(image, _depth_image(read_frame(frame), layers or [], look))
             report((number + 1) / len(frames))
         video_path = folder / f"{name}_depth_{look.thresholding}.mp4"
         return finish_video(
@@ -94,6 +100,36 @@ def video_to_depth(
             keep_imgs=keep_imgs,
             warnings=(*notes_on(video), *((warning,) if warning else ())),
         )
+
+
+def depth_range(arguments: Mapping[str, Any], done: Done) -> None:
+    """Make a range of depth images: "sources", "targets", the fields of the "look", and the "device"."""
+    look = DepthLook(**arguments["look"])
+    layers = _kept_layers(look, arguments["device"])
+    files = zip(arguments["sources"], arguments["targets"], strict=True)
+    for number, (source, target) in enumerate(files, start=1):
+        write_frame(Path(target), _depth_image(read_frame(Path(source)), layers, look))
+        done(number)
+
+
+def _layers(
+    look: DepthLook,
+    device: str,
+    estimator: Callable[[str, str], DepthEstimator],
+    finder: Callable[[], FigureFinder],
+) -> list[Callable[[Gray], Gray]]:
+    """Return what makes the layers of a depth image."""
+    layers: list[Callable[[Gray], Gray]] = []
+    if look.mode in WITH_DEPTH:
+        layers.append(_depth_of(look, estimator(look.algorithm, device), device))
+    if look.mode in WITH_FIGURES:
+        layers.append(finder().find)
+    return layers or [_gray_levels]
+
+
+@lru_cache(1)
+def _kept_layers(look: DepthLook, device: str) -> list[Callable[[Gray], Gray]]:
+    return _layers(look, device, make_estimator, load_finder)
 
 
 def _depth_image(rgb_u8: Gray, layers: Sequence[Callable[[Gray], Gray]], look: DepthLook) -> Gray:

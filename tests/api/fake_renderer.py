@@ -83,6 +83,7 @@ class Renderer:
             raise SettingsError(problems)
         warnings = ("The setting 'unknown' is ignored.",) if "unknown" in submitted else ()
         summary = {"frames": frames, "diffused_frames": frames, "sampling_steps": frames, "disk_bytes": 10}
+        summary["segments"] = 1
         return SimpleNamespace(
             name=submitted.get("batch_name", "job"),
             summary=summary,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from deforum_helpers.core.errors import Cancelled, ModelError, Parked, SettingsError
 from deforum_helpers.core.progress import CancelToken, Progress, RunResult
+from deforum_helpers.core.spread import Piece
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.interpolation.film_network import expected_shapes
@@ -487,3 +488,25 @@ def test_pixels_are_counted(frames: int, x_amount: int, factor: str, upscaled: b
     count = x_amount * (frames - 1) + 1
     expected = 64 * 64 * (frames * times + count * (times if upscaled else 1))
     assert extra_pixels(load_settings(asked).settings) == expected
+
+
+def test_several_workers_make_the_videos_of_one(tmp_path: Path) -> None:
+    """The images as well; each piece of them is begun twice, as after the death of a worker."""
+
+    class Twice:
+        def work(self, piece: Piece, done: Callable[[int], None]) -> None:
+            module, _, name = piece.function.partition(":")
+            for _ in range(2):
+                getattr(importlib.import_module(module), name)(piece.arguments, done)
+
+        def stop(self) -> None:
+            pass
+
+    changes = LARGER | BETWEEN | {"r_upscale_keep_imgs": True, "frame_interpolation_keep_imgs": True}
+    one = rendered(job(tmp_path / "one", **changes))
+    several = rendered(
+        job(tmp_path / "several", **changes), image_workers=lambda: nullcontext([Twice(), Twice()])
+    )
+    assert names(one.outdir) == names(several.outdir)
+    for path in one.outdir.rglob("*.[mp][pn][4g]"):
+        assert path.read_bytes() == (several.outdir / path.relative_to(one.outdir)).read_bytes()

@@ -27,10 +27,11 @@ from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.output import image_ranges
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.pipeline.host_facts import own_facts
-from deforum_helpers.tools import interpolate, kept_inputs
+from deforum_helpers.tools import kept_inputs
 from deforum_helpers.tools.arguments import TOOLS
 from deforum_helpers.ui.tool_answers import ToolAnswers
 from tests.api.fake_renderer import WAIT_S, ended, serving, until
@@ -233,7 +234,7 @@ class Held:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     made = Held()
-    monkeypatch.setattr(interpolate, "interpolate_images", made.draw(interpolate.interpolate_images))
+    monkeypatch.setattr(image_ranges, "interpolate_images", made.draw(image_ranges.interpolate_images))
     return made
 
 

@@ -6,13 +6,12 @@ bytes of which parts follow. Neither side opens more of the other's words than J
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import queue
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
 from functools import partial
@@ -26,6 +25,7 @@ from deforum_api.queue.logs import write_own_log
 from deforum_api.queue.submission import BatchTerms, CheckedJob
 from deforum_helpers.core.net.cache import FetchCache
 from deforum_helpers.core.net.fetch import Fetcher
+from deforum_helpers.core.pipes import Message, read_message, write_message
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
 from deforum_helpers.settings.host_options import Options
 
@@ -36,25 +36,6 @@ MOST_MEMORY_BYTES = 2**30
 NICENESS = 5
 _PLAIN_FACTS = ("name", "engine", "model", "device")
 _NAMES = ("samplers", "schedulers", "checkpoints", "vaes")
-
-Message = tuple[dict[str, Any], list[bytes]]
-
-
-def write_message(stream: IO[bytes], head: Mapping[str, Any], parts: Sequence[bytes]) -> None:
-    """Write a message: what fits into JSON, then the parts as they are."""
-    line = json.dumps({**head, "sizes": [len(part) for part in parts]}).encode()
-    stream.write(b"".join((line, b"\n", *parts)))
-    stream.flush()
-
-
-def read_message(stream: IO[bytes]) -> Message | None:
-    """Return the next message, or None at the end of the stream."""
-    line = stream.readline()
-    if not line.endswith(b"\n"):
-        return None
-    head = json.loads(line)
-    parts = [stream.read(size) for size in head["sizes"]]
-    return (head, parts) if [len(part) for part in parts] == head["sizes"] else None
 
 
 def encode_request(request: CheckRequest, facts: HostFacts) -> tuple[dict[str, Any], list[bytes]]:

@@ -47,7 +47,7 @@ def interpolated_sequence(
     times = [number / x_amount for number in range(1, x_amount)]
     for frame in range(begin, count - 1):
         after = read(frame + 2) if frame + 2 < count else None
-        second = _without_repetition(first, read(frame + 1), after, interpolator)
+        second = _without_repetition(first, read(frame + 1), after, lambda: interpolator)
         cut = similarity(first, second) < CUT
         between = iter([first] * len(times)) if cut else interpolator.between(first, second, times)
         for number, image in enumerate(between, start=1):
@@ -56,12 +56,29 @@ def interpolated_sequence(
         first = second
 
 
+def sources_without_repetition(
+    count: int, read: Callable[[int], Image], interpolator: Callable[[], Interpolator]
+) -> Iterator[Image]:
+    """Yield the source frames as they are in the interpolated sequence.
+
+    Args:
+        count, read: as in `interpolated_sequence`.
+        interpolator: returns what replaces a repetition; called where there is one.
+    """
+    first = read(0)
+    yield first
+    for frame in range(1, count):
+        after = read(frame + 1) if frame + 1 < count else None
+        first = _without_repetition(first, read(frame), after, interpolator)
+        yield first
+
+
 def _without_repetition(
-    first: Image, second: Image, after: Image | None, interpolator: Interpolator
+    first: Image, second: Image, after: Image | None, interpolator: Callable[[], Interpolator]
 ) -> Image:
     if after is None or similarity(first, second) <= STATIC or similarity(first, after) < CUT:
         return second
-    return on_8_bit_grid(next(interpolator.between(first, after, [0.5])))
+    return on_8_bit_grid(next(interpolator().between(first, after, [0.5])))
 
 
 def similarity(one: Image, other: Image) -> float:
