@@ -101,8 +101,8 @@ def check_size(settings: Sequence[Mapping[str, Any]], limit: int) -> None:
 def check_frames(settings: Sequence[Mapping[str, Any]], most_cells: int) -> None:
     """Raise `TooManyFrames` if the schedules of a batch have more values than one request may have.
 
-    Checked before any schedule is evaluated. A length that an init video determines is not counted, as it is not known
-    yet.
+    Checked before any schedule is evaluated. A length that an init video or a sound determines is not counted, as it is
+    not known yet.
     """
     frames = sum(_frames(submitted) for submitted in settings)
     if frames * SCHEDULES > most_cells:
@@ -116,7 +116,7 @@ def _frames(submitted: Mapping[str, Any]) -> int:
     except (ValueError, OverflowError):
         return 0
     most = FIELDS["max_frames"].maximum or frames
-    return frames if 0 < frames <= most else 0  # others are refused before they are planned
+    return frames if 0 < frames <= most else 0  # 0 = as the sound; others are refused
 
 
 def check_all(

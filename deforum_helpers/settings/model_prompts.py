@@ -49,8 +49,8 @@ class PromptSettings:
     )
     wildcards: bool = setting(
         False,
-        "Replaces {a|b} in prompts by one of the texts, and __name__ by a line of name.txt in a folder of wildcards. "
-        "The seed makes the choice, and the saved settings contain it.",
+        "Replaces {a|b} in prompts by one of the texts, and a name between double underscores by a line of name.txt "
+        "in a folder of wildcards. The seed makes the choice, and the saved settings contain it.",
         tab="Prompts",
         label="Wildcards",
         since="here",
