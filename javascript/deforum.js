@@ -210,6 +210,8 @@
     shown,
     state,
     draw: draw.ask,
+    // Sets controls, also those of tabs that have not been opened, which are not in the page.
+    set: (values) => filling.send({ act: "kept", values }),
     values: () => JSON.stringify(changedValues),
     synced: (values) => {
       filling.answered();

@@ -9,7 +9,9 @@ from typing import Any
 
 from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.output.metadata import read_settings
+from deforum_helpers.pipeline.camera_scene import camera_scene
 from deforum_helpers.pipeline.plot import camera_svg, changing_schedules, plot_svg
+from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import flat_settings, load_settings
 from deforum_helpers.settings.keys import UNITS_OF_KEYS, with_keys_in
 from deforum_helpers.ui import messages, panels
@@ -320,7 +322,18 @@ class Answers:
         return (
             f'<figure class="deforum-plot" id="deforum_schedules_svg">{plot_svg(plan, schedules, PLOT_PX)}</figure>'
             f'<figure class="deforum-plot" id="deforum_camera_svg">{camera_svg(plan)}</figure>'
+            + self._scene_html(plan)
         )
+
+    def _scene_html(self, plan: Plan) -> str:
+        """Return the figure that the page's script turns into the 3D view, with the newest frame of the shown run."""
+        job = panels.chosen_job(self._service.jobs(panels.LISTED), "")
+        frame = self._service.newest_frame(job.id) if job else None
+        scene = camera_scene(plan, frame)
+        if scene is None:
+            return ""
+        data = escape(json.dumps(scene))
+        return f'<figure class="deforum-plot" id="deforum_camera_view" hidden data-scene="{data}"></figure>'
 
 
 def _filled(result: LoadResult) -> tuple[Values, str]:
