@@ -139,7 +139,7 @@ def test_a_schedule_setting_is_a_declaration_and_the_line_that_reads_it(copy: Pa
     tests += ["tests/settings/test_settings_generated.py"]
     names = "glow_schedule or case_or_a_reason or had_a_setting_first or fork_setting_exists or fresh"
     told = python(copy, "-m", "pytest", *tests, "-k", names, "-v", "-p", "no:cacheprovider")
-    assert "test_a_changed_value_changes_the_film[glow_schedule] PASSED" in told
+    assert "test_a_changed_value_changes_the_video[glow_schedule] PASSED" in told
     assert "test_a_setting_that_does_not_act_changes_nothing[glow_schedule" in told
     same = make_plan(load_settings({"seed": 1, "max_frames": 2}).settings, Options())
     assert python(copy, "-c", DIGEST).strip() == same.digest

@@ -1,4 +1,4 @@
-"""The Python client of the HTTP API; needs only the standard library.
+"""The Python client of the HTTP API. It needs only the standard library; with httpx, it keeps connections open.
 
 from deforum_api.client import Client
 

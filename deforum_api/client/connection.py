@@ -8,8 +8,6 @@ import json
 import logging
 import random
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 from deforum_api.client import messages
 from deforum_api.client.errors import ClientError, RefusedByServer, Unreachable, refusal
+from deforum_api.client.transport import Answer, Transport, transport_to
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +24,6 @@ T = TypeVar("T")
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 8.0
 CONNECTION_ERRORS = (OSError, http.client.HTTPException, EOFError)
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,7 @@ class Connection:
         self._clock = clock
         self._sleep = sleep
         self._login = base64.b64encode(login.encode()).decode() if login else ""
-        proxies: dict[str, str] | None = {} if parts.hostname in _LOOPBACK else None
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirect())
+        self._transport: Transport | None = None
 
     def json(self, request: Request) -> Any:
         """Return the JSON value of the response; raises as `retry` does."""
@@ -119,7 +116,7 @@ class Connection:
         reason = str(getattr(error, "reason", None) or error) or type(error).__name__
         return Unreachable(messages.SERVER_UNREACHABLE(url=self.url, reason=reason))
 
-    def open(self, request: Request) -> http.client.HTTPResponse:
+    def open(self, request: Request) -> Answer:
         """Send a request once and return the open response.
 
         Raises:
@@ -132,16 +129,17 @@ class Connection:
         query = {name: value for name, value in request.query.items() if value is not None}
         address = f"{self.url}{request.path}" + (f"?{urlencode(query)}" if query else "")
         content = None if request.body is None else json.dumps(request.body).encode()
-        sent = urllib.request.Request(address, content, dict(request.headers), method=request.method)
+        headers = dict(request.headers)
         if content is not None:
-            sent.add_header("Content-Type", "application/json")
+            headers["Content-Type"] = "application/json"
         if self._login:
-            sent.add_header("Authorization", f"Basic {self._login}")
-        try:
-            answer: http.client.HTTPResponse = self._opener.open(sent, timeout=self.timeout_s)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise refusal(error.code, error.read(), error.headers.get("Retry-After")) from None
+            headers["Authorization"] = f"Basic {self._login}"
+        if self._transport is None:
+            self._transport = transport_to(self.url, self.timeout_s)
+        answer = self._transport.open(request.method, address, content, headers)
+        if answer.status >= 300:
+            with answer:
+                raise refusal(answer.status, answer.read(), answer.headers.get("Retry-After"))
         return answer
 
     def _read(self, request: Request) -> tuple[bytes, Any]:
@@ -165,10 +163,3 @@ def _parsed(body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         raise ClientError(messages.RESPONSE_NOT_JSON()) from None
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect, so that a login is never sent to another address."""
-
-    def redirect_request(self, *args: Any) -> None:
-        return None

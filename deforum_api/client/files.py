@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import BinaryIO
 from deforum_api.client import messages
 from deforum_api.client.connection import CONNECTION_ERRORS, Connection, Request
 from deforum_api.client.errors import ClientError
+from deforum_api.client.transport import Answer
 
 PIECE_BYTES = 1 << 18
 
@@ -96,7 +96,7 @@ class _Download:
         elif self._got <= before and not self.complete:
             raise EOFError("the connection ended before the file did")
 
-    def _place(self, answer: http.client.HTTPResponse) -> None:
+    def _place(self, answer: Answer) -> None:
         """Start over unless the response continues the same file.
 
         Raises:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from deforum_helpers.core.errors import Problem
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.settings.legacy import REMOVED, removed_warning
+from deforum_helpers.settings.messages import OPTIONS_AMONG_SETTINGS, UNKNOWN_SETTINGS
 from deforum_helpers.settings.report import FileReport
 
 WIDTH = 100
@@ -73,12 +75,16 @@ def _video(prepared: Prepared) -> dict[str, Any]:
     }
 
 
+# The report names these settings itself.
+_REPORTED_CODES = (UNKNOWN_SETTINGS.code, OPTIONS_AMONG_SETTINGS.code)
+
+
 def _job_warnings(checked: Checked) -> Iterator[str]:
     """Yield the job's warnings except those that the report on its settings contains."""
     reported = {removed_warning(name) for name in REMOVED}
     reported |= set(checked.report.taken_over) if checked.report is not None else set()
     for warning in checked.prepared.warnings if checked.prepared is not None else ():
-        if warning not in reported and not warning.startswith(("Unknown settings ", "Ignored: ")):
+        if warning not in reported and code_of(warning) not in _REPORTED_CODES:
             yield warning
 
 

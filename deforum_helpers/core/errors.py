@@ -119,6 +119,12 @@ class SettingsError(DeforumError):
         super().__init__(" ".join(map(summary_of, group_problems(self.problems))))
 
     @property
+    def message_code(self) -> str:
+        """The code of its problems if all have the same, otherwise ""."""
+        codes = {problem.code for problem in self.problems}
+        return codes.pop() if len(codes) == 1 else ""
+
+    @property
     def retryable(self) -> bool:
         """Whether the same settings may be accepted later."""
         return bool(self.problems) and all(problem.passing for problem in self.problems)

@@ -22,6 +22,7 @@ from deforum_helpers.core.errors import SettingsError, VideoError
 from deforum_helpers.core.files.atomic import disk_errors, write_whole
 from deforum_helpers.core.files.no_links import Folder, is_file, make_folder, read_file, remove_file
 from deforum_helpers.core.files.regular import UnusableFile
+from deforum_helpers.core.messages import Text
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.media import messages
 from deforum_helpers.media.containers import decode_frames, open_media, video_stream
@@ -142,7 +143,7 @@ def _save_sequence(footage: VideoInfo, folder: Path, selection: Selection, cance
             cancel.check()
             _save(image, folder, [number], _IMAGE_QUALITY)
     except SettingsError as error:
-        raise VideoError(str(error)) from error
+        raise VideoError(Text(str(error), error.message_code)) from error
 
 
 def _save_video(footage: VideoInfo, folder: Path, selection: Selection, cancel: CancelToken) -> None:

@@ -109,7 +109,7 @@ def prepare_tool(
     try:
         frames, run = _PREPARE[tool](given, inputs)
     except DiskFull as error:
-        raise SettingsError([Problem(str(error), passing=True)]) from None
+        raise SettingsError([Problem(Text(str(error), error.message_code), passing=True)]) from None
     return PreparedTool(
         tool,
         frames,

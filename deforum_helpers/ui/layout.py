@@ -8,6 +8,7 @@ from typing import Literal
 
 from deforum_helpers.settings import FIELDS, FieldInfo
 from deforum_helpers.settings.model_controlnet import UNITS
+from deforum_helpers.ui import messages
 
 Shape = Literal["tabs", "accordion"]
 
@@ -39,13 +40,13 @@ GROUPS: Mapping[str, tuple[tuple[Shape, tuple[str, ...]], ...]] = {
 
 # The note that a section shows while none of its settings has an effect.
 IDLE: Mapping[str, str] = {
-    "Keyframes > Strength": "Guided images have their own strengths; Interpolation does not use the previous frame.",
-    "Keyframes > Motion": "There is no camera in this animation mode; choose 2D or 3D.",
-    "Keyframes > Anti Blur": "Only warped frames are sharpened, in 2D and 3D.",
-    "Keyframes > Depth Warping & FOV": "Only 3D uses depth and a field of view; choose it as the animation mode.",
-    "Init > Image Init": "The first frame starts from the init video; no init image is read.",
-    "Output > Frame Interpolation": "No video is made while Skip video creation is on.",
-    "Hybrid Video": "Hybrid video works in 2D and 3D only.",
+    "Keyframes > Strength": messages.STRENGTH_IDLE(),
+    "Keyframes > Motion": messages.MOTION_IDLE(),
+    "Keyframes > Anti Blur": messages.ANTI_BLUR_IDLE(),
+    "Keyframes > Depth Warping & FOV": messages.DEPTH_IDLE(),
+    "Init > Image Init": messages.INIT_IMAGE_IDLE(),
+    "Output > Frame Interpolation": messages.FRAME_INTERPOLATION_IDLE(),
+    "Hybrid Video": messages.HYBRID_VIDEO_IDLE(),
 }
 
 # Settings that share a line or come first in their section; all others follow, in the order of a settings file.

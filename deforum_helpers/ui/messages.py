@@ -19,6 +19,24 @@ KEYS_CONVERTED = Message("tab_keys_converted", "All keys are in {unit}; {count} 
 SETTINGS_SAVED = Message("tab_settings_saved", "Saved as {path}.")
 OPTIONS_APPLIED = Message("tab_options_applied", "These options apply to all videos from now on.")
 
+# Notes of sections whose controls are all hidden
+STRENGTH_IDLE = Message(
+    "tab_strength_idle",
+    "Guided images have their own strengths; Interpolation does not use the previous frame.",
+)
+MOTION_IDLE = Message("tab_motion_idle", "There is no camera in this animation mode; choose 2D or 3D.")
+ANTI_BLUR_IDLE = Message("tab_anti_blur_idle", "Only warped frames are sharpened, in 2D and 3D.")
+DEPTH_IDLE = Message(
+    "tab_depth_idle", "Only 3D uses depth and a field of view; choose it as the animation mode."
+)
+INIT_IMAGE_IDLE = Message(
+    "tab_init_image_idle", "The first frame starts from the init video; no init image is read."
+)
+FRAME_INTERPOLATION_IDLE = Message(
+    "tab_frame_interpolation_idle", "No video is made while Skip video creation is on."
+)
+HYBRID_VIDEO_IDLE = Message("tab_hybrid_video_idle", "Hybrid video works in 2D and 3D only.")
+
 # Values that a page sends for a control
 NOT_A_VALUE = Message("tab_control_not_a_value", "expected text, a number, or true or false; found {found}.")
 NOT_A_NUMBER = Message("tab_control_not_a_number", "expected a number; found {found}.")

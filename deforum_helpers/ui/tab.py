@@ -17,7 +17,7 @@ from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.buttons import BUTTONS, Place
 from deforum_helpers.ui.controls import NAMES, control, host_choices, start_values
 from deforum_helpers.ui.events import connect
-from deforum_helpers.ui.formatting import escape, model_html
+from deforum_helpers.ui.formatting import code_attribute, escape, model_html
 from deforum_helpers.ui.host_options import fixed_facts, option_rows
 from deforum_helpers.ui.layout import IDLE, Section, sections
 from deforum_helpers.ui.panels import DOCK
@@ -119,7 +119,10 @@ class _Builder:
         """Make the note that a section shows while all of its controls are hidden."""
         if place in IDLE:
             title = escape(place.split(" > ")[-1])
-            note = f'<p class="deforum-idle deforum-folded" data-section="{title}">{escape(IDLE[place])}</p>'
+            note = (
+                f'<p class="deforum-idle deforum-folded" data-section="{title}"{code_attribute(IDLE[place])}>'
+                f"{escape(IDLE[place])}</p>"
+            )
             compat.html(note, f"deforum_idle_{place.split()[-1].lower()}")
 
     def _section(self, section: Section) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.messages import Text
 from deforum_helpers.webui import messages
 from deforum_helpers.webui.host_modules import optional_module
 from deforum_helpers.webui.host_scripts import find_script
@@ -65,7 +66,7 @@ SCRIPTS: Mapping[str, tuple[str, str, str]] = {
 
 def missing_features() -> dict[str, str]:
     """Return the settings of the features that the host lacks, each with the reason as a sentence."""
-    missing = {
+    missing: dict[str, str] = {
         switch: reason_missing(switch)
         for switch, (title, _, _) in SCRIPTS.items()
         if find_script(title, is_img2img=True) is None
@@ -88,7 +89,7 @@ def check_faces() -> None:
         raise ModelError(messages.FACE_MODEL_NOT_LOADED(name=restorer.name()))
 
 
-def reason_missing(switch: str) -> str:
+def reason_missing(switch: str) -> Text:
     """Return as a sentence why the host lacks the feature of the setting `switch`."""
     _, name, extension = SCRIPTS[switch]
     if optional_module("modules_forge.main_entry"):

@@ -309,7 +309,7 @@ def _unet_script_args(request: GenerateRequest, is_img2img: bool) -> Iterator[Sc
             continue
         script = find_script(SCRIPTS[switch][0], is_img2img=is_img2img)
         if script is None:
-            raise MissingFeature(f"{switch}: {reason_missing(switch)}")
+            raise MissingFeature(reason_missing(switch).at(switch))
         yield ScriptArgs(script, arguments[: script.args_to - script.args_from])
 
 

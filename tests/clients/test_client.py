@@ -1,4 +1,4 @@
-"""The Python client against a server that fails in every way that servers fail."""
+"""The Python client against a server that fails in every way."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from deforum_api.client import Client, ClientError, JobEnded, RefusedByServer, Unreachable
 from deforum_api.client.connection import pauses
+from deforum_api.client.transport import HttpxTransport, PlainTransport, transport_to
 from tests.clients.scripted import DROPPED, NOT_YET, Answer, Scripted, events, record, told, unknown
 from tests.refusals import refuses
 
@@ -37,12 +38,21 @@ def client_of(server: Scripted | str, clock: Clock, **more: Any) -> Client:
     return Client(url, clock=lambda: clock.now, sleep=clock.sleep, **more)
 
 
+@pytest.fixture(params=["httpx", "standard library"], autouse=True)
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run each test with both transports."""
+    if request.param == "standard library":
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
-def test_a_submission_is_repeated_with_one_key(scripted: Make, clock: Clock) -> None:
+def test_a_retried_submission_keeps_its_key(scripted: Make, clock: Clock) -> None:
     server = scripted(DROPPED, BUSY, told(ACCEPTED, 202))
     assert client_of(server, clock).submit({"max_frames": 2})["job_ids"] == ["batch(1)-0"]
     keys = {one.headers["idempotency-key"] for one in server.asked}
@@ -62,6 +72,11 @@ def test_a_tool_is_queued_with_its_arguments(scripted: Make, clock: Clock) -> No
     assert sent == {**arguments, "options_overrides": {"deforum_ffmpeg_crf": 20}}
 
 
+def test_a_transport_is_chosen_by_what_is_installed(transport: str) -> None:
+    kinds = {"httpx": HttpxTransport, "standard library": PlainTransport}
+    assert type(transport_to("http://127.0.0.1:1", 1.0)) is kinds[transport]
+
+
 def test_two_submissions_have_two_keys_unless_one_is_given(scripted: Make, clock: Clock) -> None:
     server = scripted(*[told(ACCEPTED, 202)] * 3)
     client = client_of(server, clock)
@@ -75,7 +90,7 @@ def test_two_submissions_have_two_keys_unless_one_is_given(scripted: Make, clock
     assert json.loads(server.asked[2].body) == {"deforum_settings": {}, **terms}
 
 
-def test_what_is_wrong_is_not_repeated(scripted: Make, clock: Clock) -> None:
+def test_a_rejected_request_is_not_retried(scripted: Make, clock: Clock) -> None:
     entry = {"setting": "W", "message": "W is 'wide'."}
     server = scripted(told({"message": "W is 'wide'.", "errors": [entry]}, 400))
     with pytest.raises(RefusedByServer, match="W is 'wide'") as caught:
@@ -83,7 +98,7 @@ def test_what_is_wrong_is_not_repeated(scripted: Make, clock: Clock) -> None:
     assert (caught.value.code, caught.value.errors, clock.slept) == (400, (entry,), [])
 
 
-def test_patience_ends(scripted: Make, clock: Clock) -> None:
+def test_retries_end_after_the_patience(scripted: Make, clock: Clock) -> None:
     with refuses(Unreachable, "server_unreachable", "http://127.0.0.1:9"):
         client_of("http://127.0.0.1:9", clock, patience_s=30).health()
     assert 15 < clock.now <= 30
@@ -94,20 +109,20 @@ def test_patience_ends(scripted: Make, clock: Clock) -> None:
 @pytest.mark.parametrize(
     "early", [NOT_YET, Answer(404, b"<html>"), told([], 404), told({"message": "no"}, 404)]
 )
-def test_a_host_that_has_not_loaded_deforum_yet_is_waited_for(
+def test_requests_are_retried_while_a_host_loads_deforum(
     scripted: Make, clock: Clock, early: Answer, tmp_path: Path
 ) -> None:
     client = client_of(scripted(DROPPED, early, early, told(DONE)), clock)
     assert client.wait("batch(1)-0") == DONE
     client = client_of(scripted(early, told(ACCEPTED, 202)), clock)
     assert client.submit({})["job_ids"]
-    film = client_of(scripted(early, sent(0, 10240, '"a"', 200)), clock).download(
+    video = client_of(scripted(early, sent(0, 10240, '"a"', 200)), clock).download(
         "batch(1)-0", tmp_path / "a.mp4"
     )
-    assert film.read_bytes() == FILM
+    assert video.read_bytes() == VIDEO
 
 
-def test_a_host_that_never_loads_deforum_is_told(
+def test_a_host_without_deforum_is_an_error(
     scripted: Make, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with refuses(RefusedByServer, "not_loaded_yet", "--deforum-api"):
@@ -123,10 +138,10 @@ def test_pauses_grow_and_stay_bounded() -> None:
     assert 6 <= drawn[-1] <= 10
 
 
-def test_a_download_that_goes_on_needs_no_patience(scripted: Make, clock: Clock, tmp_path: Path) -> None:
+def test_a_download_that_advances_uses_up_no_patience(scripted: Make, clock: Clock, tmp_path: Path) -> None:
     server = scripted(sent(0, 1000, '"a"', 200), sent(1000, 1500, '"a"'), sent(1500, 10240, '"a"'))
-    film = client_of(server, clock, patience_s=0).download("batch(1)-0", tmp_path / "film.mp4")
-    assert (film.read_bytes(), clock.slept) == (FILM, [])
+    video = client_of(server, clock, patience_s=0).download("batch(1)-0", tmp_path / "video.mp4")
+    assert (video.read_bytes(), clock.slept) == (VIDEO, [])
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:7860", "file:///etc/passwd", "", "http://"])
@@ -135,7 +150,7 @@ def test_only_http_addresses(url: str) -> None:
         Client(url)
 
 
-def test_the_login_is_sent_and_not_passed_on(scripted: Make, clock: Clock) -> None:
+def test_the_login_is_not_sent_to_a_redirect(scripted: Make, clock: Clock) -> None:
     other = scripted(told({}))
     server = scripted(told({}), Answer(302, headers={"Location": other.url}))
     client = client_of(server, clock, login="ann:secret")
@@ -146,15 +161,13 @@ def test_the_login_is_sent_and_not_passed_on(scripted: Make, clock: Clock) -> No
     assert other.asked == []
 
 
-def test_a_link_that_leads_to_another_host_is_not_followed(
-    scripted: Make, clock: Clock, tmp_path: Path
-) -> None:
+def test_a_link_to_another_host_is_refused(scripted: Make, clock: Clock, tmp_path: Path) -> None:
     link = {"kind": "frame", "name": "../0.png", "size": 1, "link": "@example.org/x"}
     with refuses(ClientError, "path_without_slash"):
         client_of(scripted(told([link])), clock).download_frames("batch(1)-0", tmp_path)
 
 
-def test_something_else_than_deforum(scripted: Make, clock: Clock) -> None:
+def test_another_server_than_deforum_is_an_error(scripted: Make, clock: Clock) -> None:
     with refuses(ClientError, "response_not_json"):
         client_of(scripted(Answer(body=b"<html>")), clock).health()
 
@@ -167,7 +180,7 @@ def test_a_job_is_followed_by_events(scripted: Make, clock: Clock) -> None:
     assert server.asked[1].headers["last-event-id"] == "1"
 
 
-def test_a_broken_stream_is_taken_up(scripted: Make, clock: Clock) -> None:
+def test_a_broken_stream_is_resumed(scripted: Make, clock: Clock) -> None:
     server = scripted(
         told(record(1)), events(record(4)), DROPPED, BUSY, told(record(4)), events(record(5), DONE)
     )
@@ -176,7 +189,7 @@ def test_a_broken_stream_is_taken_up(scripted: Make, clock: Clock) -> None:
     assert server.asked[-1].headers["last-event-id"] == "4"
 
 
-def test_a_server_that_lost_updates_in_a_crash_is_believed(scripted: Make, clock: Clock) -> None:
+def test_a_server_may_count_from_an_older_update_after_a_crash(scripted: Make, clock: Clock) -> None:
     ended = record(7, "SUCCEEDED")
     server = scripted(told(record(20)), events(), told(record(2)), events(record(3)), told(ended))
     assert [job["updates"] for job in client_of(server, clock).watch("batch(1)-0")] == [20, 2, 3, 7]
@@ -186,14 +199,14 @@ def test_a_server_that_lost_updates_in_a_crash_is_believed(scripted: Make, clock
 @pytest.mark.parametrize(
     "none", [told({}, 404), told({}, 405), told({}), Answer(body=b"late", silent_s=6.0)], ids=str
 )
-def test_without_events_it_is_asked_again_and_again(scripted: Make, clock: Clock, none: Answer) -> None:
+def test_a_job_is_polled_where_there_are_no_events(scripted: Make, clock: Clock, none: Answer) -> None:
     server = scripted(told(record(1)), none, told(record(1)), told(record(2)), told(DONE))
     client = client_of(server, clock, timeout_s=3.0 if none.silent_s else 30)
     assert [job["updates"] for job in client.watch("batch(1)-0", poll_every_s=3)] == [1, 2, 9]
     assert clock.slept == [3, 3, 3]
 
 
-def test_events_that_stay_silent_are_given_up(scripted: Make, clock: Clock) -> None:
+def test_a_silent_event_stream_is_abandoned(scripted: Make, clock: Clock) -> None:
     silent = Answer(headers={"Content-Type": "text/event-stream"}, silent_s=6.0)
     server = scripted(told(record(1)), silent, told(record(2)), told(DONE))
     jobs = list(client_of(server, clock, timeout_s=3.0).watch("batch(1)-0"))
@@ -201,7 +214,7 @@ def test_events_that_stay_silent_are_given_up(scripted: Make, clock: Clock) -> N
     assert sum(one.path.endswith("/events") for one in server.asked) == 1
 
 
-def test_a_failure_is_an_error_of_wait(scripted: Make, clock: Clock) -> None:
+def test_wait_raises_for_a_failed_job(scripted: Make, clock: Clock) -> None:
     failed = record(4, "FAILED", message="generation error: the disk is full.")
     with pytest.raises(JobEnded, match=r"batch\(1\)-0 FAILED: generation error") as caught:
         client_of(scripted(told(failed)), clock).wait("batch(1)-0")
@@ -209,14 +222,14 @@ def test_a_failure_is_an_error_of_wait(scripted: Make, clock: Clock) -> None:
     assert client_of(scripted(told(DONE)), clock).wait("batch(1)-0") == DONE
 
 
-def test_an_unknown_job_is_told(scripted: Make, clock: Clock) -> None:
+def test_an_unknown_job_is_an_error(scripted: Make, clock: Clock) -> None:
     server = scripted(unknown("There is no job 'x'."))
     with pytest.raises(RefusedByServer, match="no job"):
         list(client_of(server, clock).watch("x/../y"))
     assert server.asked[0].path == "/deforum_api/jobs/x%2F..%2Fy"
 
 
-def test_a_cancelled_job_is_not_an_error_when_only_the_answer_was_lost(scripted: Make, clock: Clock) -> None:
+def test_a_cancel_with_a_lost_response_is_no_error(scripted: Make, clock: Clock) -> None:
     refused = told({"message": "already finished"}, 400)
     server = scripted(DROPPED, refused, told(record(5, "CANCELLED")))
     assert client_of(server, clock).cancel("batch(1)-0") == ["batch(1)-0"]
@@ -226,7 +239,7 @@ def test_a_cancelled_job_is_not_an_error_when_only_the_answer_was_lost(scripted:
         client_of(scripted(DROPPED, refused, told(DONE)), clock).cancel("batch(1)-0")
 
 
-def test_a_resume_is_not_an_error_when_only_the_answer_was_lost(scripted: Make, clock: Clock) -> None:
+def test_a_resume_with_a_lost_response_is_no_error(scripted: Make, clock: Clock) -> None:
     refused = told({"message": "Only a FAILED or CANCELLED job can be resumed"}, 409)
     resumed = client_of(scripted(DROPPED, refused, told(record(6))), clock).resume("batch(1)-0")
     assert resumed["updates"] == 6
@@ -265,22 +278,22 @@ def test_jobs_are_listed_page_by_page(scripted: Make, clock: Clock) -> None:
     assert server.asked[2].path == "/deforum_api/jobs?status=FAILED&limit=200&summary=true&cursor=17"
 
 
-FILM = bytes(range(256)) * 40
+VIDEO = bytes(range(256)) * 40
 
 
 def sent(first: int, last: int, etag: str, status: int = 206) -> Answer:
-    """An answer that promises the film from `first` on and breaks off before byte `last`."""
-    return Answer(status, FILM[first:last], {"ETag": etag}, announced=len(FILM) - first)
+    """Return a response that announces the video from byte `first` and breaks off before byte `last`."""
+    return Answer(status, VIDEO[first:last], {"ETag": etag}, announced=len(VIDEO) - first)
 
 
-def test_a_download_goes_on_where_it_broke_off(scripted: Make, clock: Clock, tmp_path: Path) -> None:
+def test_a_broken_download_continues(scripted: Make, clock: Clock, tmp_path: Path) -> None:
     server = scripted(sent(0, 1000, '"a"', 200), DROPPED, sent(1000, 1500, '"a"'), sent(1500, 10240, '"a"'))
     steps: list[tuple[int, int]] = []
-    target = tmp_path / "new" / "film.mp4"
+    target = tmp_path / "new" / "video.mp4"
     client_of(server, clock).download(
         "batch(1)-0", target, progress=lambda got, size: steps.append((got, size))
     )
-    assert target.read_bytes() == FILM
+    assert target.read_bytes() == VIDEO
     assert [one.headers.get("range") for one in server.asked] == [
         None,
         "bytes=1000-",
@@ -293,21 +306,21 @@ def test_a_download_goes_on_where_it_broke_off(scripted: Make, clock: Clock, tmp
 @pytest.mark.parametrize(
     "second", [sent(0, 10240, '"b"', 200), sent(0, 10240, '"a"', 200)], ids=["new", "whole"]
 )
-def test_a_film_that_changed_meanwhile_is_fetched_anew(
+def test_a_video_that_has_changed_is_downloaded_again(
     scripted: Make, clock: Clock, tmp_path: Path, second: Answer
 ) -> None:
     server = scripted(sent(0, 1000, '"a"', 200), second)
-    assert client_of(server, clock).download("j-0", tmp_path / "f.mp4").read_bytes() == FILM
+    assert client_of(server, clock).download("j-0", tmp_path / "f.mp4").read_bytes() == VIDEO
 
 
-def test_a_part_of_another_film_is_never_kept(scripted: Make, clock: Clock, tmp_path: Path) -> None:
-    foreign, film = Answer(206, b"x" * 9240, {"ETag": '"b"'}), b"y" * 1000 + b"x" * 9240
-    server = scripted(sent(0, 1000, '"a"', 200), foreign, Answer(200, film, {"ETag": '"b"'}))
-    assert client_of(server, clock).download("j-0", tmp_path / "f.mp4").read_bytes() == film
+def test_a_part_of_another_video_is_discarded(scripted: Make, clock: Clock, tmp_path: Path) -> None:
+    foreign, video = Answer(206, b"x" * 9240, {"ETag": '"b"'}), b"y" * 1000 + b"x" * 9240
+    server = scripted(sent(0, 1000, '"a"', 200), foreign, Answer(200, video, {"ETag": '"b"'}))
+    assert client_of(server, clock).download("j-0", tmp_path / "f.mp4").read_bytes() == video
     assert [one.headers.get("range") for one in server.asked] == [None, "bytes=1000-", None]
 
 
-def test_nothing_is_left_of_a_download_that_fails(scripted: Make, clock: Clock, tmp_path: Path) -> None:
+def test_a_failed_download_leaves_no_file(scripted: Make, clock: Clock, tmp_path: Path) -> None:
     (tmp_path / "f.mp4").write_bytes(b"older")
     with pytest.raises(RefusedByServer, match="no video"):
         client_of(scripted(unknown("has no video yet")), clock).download("j-0", tmp_path / "f.mp4")

@@ -26,15 +26,18 @@ class Server(BaseHTTPRequestHandler):
 
     answers: ClassVar[dict[str, tuple[int, dict[str, str], bytes]]] = {}
     asked: ClassVar[list[str]] = []
+    hosts: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         type(self).asked.append(self.path)
+        type(self).hosts.append(self.headers["Host"])
         if self.path == "/drip":
             return self.drip()
         status, headers, body = self.answers.get(self.path, (404, {}, b""))
         self.send_response(status)
         for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            self.send_header(name, value)
+            if value:
+                self.send_header(name, value)
         self.end_headers()
         with contextlib.suppress(OSError):
             self.wfile.write(body)
@@ -184,6 +187,8 @@ def test_an_unknown_host(tmp_path: Path) -> None:
         ((200, {"Content-Type": "image/png"}, b""), "the file is empty"),
         ((200, {"Content-Type": "image/png", "Content-Length": "60000000"}, b"x"), "larger than 50 MB"),
         ((200, {"Content-Type": "image/png", "Content-Length": "9"}, b"x"), "the connection ended early"),
+        ((200, {"Content-Type": "image/png", "Content-Length": "9" * 5000}, b"x"), "not speak http"),
+        ((200, {"Content-Type": "image/png", "Content-Length": "no number"}, b"x"), "not speak http"),
         ((302, {"Location": "/x"}, b""), "redirects too often"),
         ((302, {"Location": "file:///etc/passwd"}, b""), "only http and https"),
     ],
@@ -243,6 +248,14 @@ def test_a_full_disk_is_no_fault_of_the_address(
     with pytest.raises(SettingsError, match="disk for temporary files is full") as caught:
         fetcher().fetch(f"{server}/x", "image", tmp_path / "file", setting="init_image")
     assert caught.value.retryable
+
+
+def test_a_host_is_sent_as_the_address_has_it(server: str, tmp_path: Path) -> None:
+    Server.answers["/x"] = (200, {"Content-Type": "image/png"}, b"x")
+    port = server.rpartition(":")[2]
+    for number, (host, sent) in enumerate((("bücher.example", "xn--bcher-kva.example"), ("[::2]", "[::2]"))):
+        fetcher().fetch(f"http://{host}:{port}/x", "image", tmp_path / str(number), setting="init_image")
+        assert Server.hosts[-1] == f"{sent}:{port}"
 
 
 def test_what_is_an_address() -> None:

@@ -142,6 +142,22 @@ def refusal(using: Fetcher, url: str, folder: Path) -> str:
     return str(caught.value)
 
 
+def test_a_certificate_of_another_host_is_refused(tmp_path: Path) -> None:
+    """The name is that of the address, although a number is contacted."""
+    with listening(silent, tls=True) as port, pytest.raises(SettingsError, match="certificate is invalid"):
+        fetcher(NEVER_S).fetch(
+            f"https://other.example:{port}/a.png", "image", tmp_path / "file", setting="init_image"
+        )
+    with (
+        listening(silent, tls=True) as port,
+        pytest.raises(SettingsError, match="certificate is invalid") as caught,
+    ):
+        fetcher(NEVER_S, tls=None).fetch(
+            f"https://public.example:{port}/a.png", "image", tmp_path / "file", setting="init_image"
+        )
+    assert not caught.value.retryable
+
+
 class Answers:
     """A server's files; what is asked for, with which validators, is noted."""
 
@@ -156,11 +172,11 @@ class Answers:
             request += line.recv(65536)
         self.asked.append(request)
         etag = next((row for row in self.headers.split("\r\n") if row.startswith("ETag: ")), "ETag: ?")
-        if f"If-None-Match: {etag[6:]}".encode() in request:
-            line.sendall(f"HTTP/1.1 304 Not Modified\r\n{self.headers}\r\n".encode())
+        if f"If-None-Match: {etag[6:]}".encode("latin-1") in request:
+            line.sendall(f"HTTP/1.1 304 Not Modified\r\n{self.headers}\r\n".encode("latin-1"))
             return
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(self.body)}\r\n{self.headers}\r\n"
-        line.sendall(head.encode() + self.body)
+        line.sendall(head.encode("latin-1") + self.body)
 
 
 class Clock:
@@ -223,6 +239,7 @@ def test_a_file_is_asked_for_once_as_long_as_it_is_fresh(
         ('Cache-Control: no-cache\r\nETag: "v1"\r\n', 2),
         ("Cache-Control: max-age=0\r\n", 2),
         ("Cache-Control: max-age=junk\r\n", 2),
+        ('Cache-Control: no-cache\r\nETag: "\u00e9"\r\n', 2),
         ("Vary: *\r\n", 2),
         ("Last-Modified: Sun, 29 Nov 2026 12:00:00 GMT\r\n", 1),
     ],

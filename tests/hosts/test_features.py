@@ -203,7 +203,7 @@ class TestInsideTheUNet:
         assert {name: code_of(reason) for name, reason in lacks.items()} == dict.fromkeys(
             ("freeu_enabled", "kohya_hrfix_enabled"), "webui_only_in_forge"
         )
-        with pytest.raises(MissingFeature, match="kohya_hrfix_enabled: This WebUI has no Kohya HRFix"):
+        with refuses(MissingFeature, "webui_only_in_forge", "kohya_hrfix_enabled: ", "Kohya HRFix"):
             draw(kohya_hrfix=self.FIX)
 
 

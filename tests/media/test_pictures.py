@@ -167,6 +167,14 @@ def test_a_folder_that_lost_a_picture_says_so(tmp_path: Path, shots: Path) -> No
         numbers(footage, tmp_path / "frames")
 
 
+def test_a_broken_image_of_a_folder_keeps_its_code(tmp_path: Path, shots: Path) -> None:
+    footage = found(shots)
+    (shots / "shot 5.png").write_bytes((shots / "shot 5.png").read_bytes()[:40])
+    with pytest.raises(VideoError) as caught:
+        numbers(footage, tmp_path / "frames")
+    assert caught.value.message_code.startswith("image_")
+
+
 def test_alpha_and_greys_and_16_bits(tmp_path: Path) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()

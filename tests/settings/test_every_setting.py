@@ -37,8 +37,8 @@ ALL_CASES = all_cases()
 Trace = tuple[Any, ...]
 
 
-class Drawing(NoisyEngine):
-    """Draws noise; a prompt of "black" comes out black until the seed is above 3."""
+class NoiseOrBlack(NoisyEngine):
+    """Generates noise, and black images for the prompt "black" while the seed is at most 3."""
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         image = super().generate(request, cancel)
@@ -50,24 +50,24 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def seen(value: Any) -> Any:
-    """A value of a request so that it can be compared."""
+def comparable(value: Any) -> Any:
+    """Return a value of a request in a form that can be compared."""
     if isinstance(value, torch.Tensor):
         return digest(value.numpy().tobytes())
     if is_dataclass(value):
-        return tuple(seen(getattr(value, part.name)) for part in fields(value))
+        return tuple(comparable(getattr(value, part.name)) for part in fields(value))
     if isinstance(value, tuple):
-        return tuple(seen(part) for part in value)
+        return tuple(comparable(part) for part in value)
     return repr(value)
 
 
 def _with_mask_or_without(request: GenerateRequest) -> GenerateRequest:
-    """The request as engines read it: without a mask nobody asks what a masked part begins from."""
+    """Return the request as engines read it: without a mask, they ignore the content of the masked part."""
     return request if request.mask is not None else replace(request, mask_content="picture")
 
 
 def written(path: Path) -> Any:
-    """What a file shows, without the settings that travel in it."""
+    """Return the images of a file in a form that can be compared, without the settings stored in it."""
     if path.suffix in (".png", ".jpg"):
         return digest(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).tobytes())
     if path.suffix == ".mp4":
@@ -78,13 +78,13 @@ def written(path: Path) -> Any:
 
 
 def trace(root: Path, files: Path, changes: Changes, *, again: bool = False) -> Trace:
-    """What the engine is asked for, what is on disk afterwards, after which drawing it went there, and what is told.
+    """Render a video; return the requests, the files, the number of requests before each write, and the error.
 
     Args:
-        root: where the film goes.
+        root: folder of the video.
         files: folder of the files that settings name as <file>.
-        changes: settings beside the base.
-        again: look at the second of two films, before which the extracted frames of the first were blackened.
+        changes: settings that differ from `BASE`.
+        again: render twice and return the second run; in between, the extracted frames are blackened.
     """
     if again:
         trace(root, files, changes)
@@ -92,33 +92,33 @@ def trace(root: Path, files: Path, changes: Changes, *, again: bool = False) -> 
             cv2.imwrite(str(path), np.zeros((64, 64, 3), np.uint8))
     text = json.dumps(BASE | changes).replace("<", f"{files}/")
     submitted = json.loads(text.replace(">", ""))
-    engine, handed = Drawing(), []
+    engine, queued = NoiseOrBlack(), []
     put = Background.put
 
-    def noting(background: Any, work: Any) -> None:
-        handed.append(len(engine.requests))
+    def recording(background: Any, work: Any) -> None:
+        queued.append(len(engine.requests))
         put(background, work)
 
     shares: list[dict[str, Any]] = []
 
-    def looking(name: str, device: torch.device, **share: Any) -> DepthEstimator:
+    def making_estimator(name: str, device: torch.device, **share: Any) -> DepthEstimator:
         shares.append(share)
         return make_estimator(name, device, **share)
 
     try:
         job = prepare(submitted, host(root), {"deforum_ffmpeg_preset": "ultrafast"}, draw_seed=lambda: 9)
-        with patch.object(Background, "put", noting):
-            run_job(job, engine, CancelToken(), lambda progress: None, estimator=looking)
+        with patch.object(Background, "put", recording):
+            run_job(job, engine, CancelToken(), lambda progress: None, estimator=making_estimator)
         end = ""
     except DeforumError as error:
         end = str(error)
-    requests = tuple(seen(_with_mask_or_without(request)) for request in engine.requests)
+    requests = tuple(comparable(_with_mask_or_without(request)) for request in engine.requests)
     on_disk = {
         re.sub(r"\d{14}", "<when>", str(path.relative_to(root))): written(path)
         for path in sorted(root.rglob("*"))
         if path.is_file()
     }
-    return requests, on_disk, handed, shares, re.sub(r"\d{14}", "<when>", end) if "resume" not in end else end
+    return requests, on_disk, queued, shares, re.sub(r"\d{14}", "<when>", end) if "resume" not in end else end
 
 
 @pytest.fixture(scope="module")
@@ -129,13 +129,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def without_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_disk_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 @pytest.fixture(scope="module")
 def plain() -> dict[str, Trace]:
-    """The films without the settings under test, which many have in common."""
+    """Return the traces of videos without the setting under test, which many cases share."""
     return {}
 
 
@@ -156,7 +156,7 @@ def test_every_setting_has_a_case_or_a_reason() -> None:
 
 
 @pytest.mark.parametrize("name", ALL_CASES)
-def test_a_changed_value_changes_the_film(
+def test_a_changed_value_changes_the_video(
     name: str, files: Path, plain: dict[str, Trace], tmp_path: Path
 ) -> None:
     assert_that_it_acts(name, ALL_CASES[name], files, plain, tmp_path)
@@ -181,7 +181,7 @@ def test_a_setting_acts_in_every_way_that_its_declaration_names(
 
 
 def other_values(name: str) -> tuple[Any, ...]:
-    """Values of a setting with one of which a predicate may no longer hold."""
+    """Return values of a setting for which a predicate may not hold."""
     info = FIELDS[name]
     if info.kind == "bool":
         return (False, True)
@@ -191,9 +191,10 @@ def other_values(name: str) -> tuple[Any, ...]:
 
 
 def idle_cases() -> dict[str, tuple[str, Changes]]:
-    """Videos in which a setting has another value and does not act, as its declaration says; units are all alike.
+    """Return videos in which a setting has another value but does not act, according to its declaration.
 
-    They are the video in which it acts, changed in one setting that its predicate reads; and two plain ones.
+    They are the video in which it acts, changed in one setting that its predicate reads, and two simple ones. Of the
+    ControlNet units, which are all alike, only the first is used.
     """
     found = {}
     for name, case in ALL_CASES.items():

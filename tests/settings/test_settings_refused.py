@@ -314,6 +314,12 @@ def test_every_bad_prompt_is_a_problem() -> None:
     ]
 
 
+def test_an_error_has_the_code_that_its_problems_share() -> None:
+    texts = problems_of({"prompts": {"0": 1, "9": None}})
+    assert SettingsError(texts).message_code == texts[0].code != ""
+    assert SettingsError([*texts, *problems_of({"W": "a"})]).message_code == ""
+
+
 def test_equal_problems_are_told_once_with_all_their_places() -> None:
     bad = {"zoom": True, "angle": True, "W": "a", "H": "a", "prompts": {"0": 1, "5": 2, "9": 1}}
     problems = problems_of(bad)

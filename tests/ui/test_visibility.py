@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deforum_helpers.core.messages import code_of
 from deforum_helpers.settings import FIELDS, defaults
 from deforum_helpers.settings.acting import acts
 from deforum_helpers.ui.controls import NAMES, hidden_names
@@ -149,6 +150,7 @@ def test_a_place_without_a_control_says_why(mode: str, switches: tuple[str, ...]
                     places[f"{tab.title} > {one.title}"] = names
     empty = {place for place, names in places.items() if names and set(names) <= gone}
     assert empty <= set(IDLE)
+    assert len({code_of(note) for note in IDLE.values()} - {""}) == len(IDLE)
 
 
 @pytest.mark.parametrize("nonsense", [None, "", "x", 1e400, -1, [], {}])

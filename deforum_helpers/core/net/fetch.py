@@ -4,24 +4,24 @@ The addresses must not give access to this machine or its network. A host name i
 addresses are public is one of them contacted, so a second resolution cannot lead elsewhere. Redirects follow the same
 rules. Proxies, passwords in addresses and cookies are not used; time and size are limited; the content
 type must fit. Fetched files are cached as long as their servers allow, and then fetched again only if changed.
+
+httpcore speaks HTTP; `_Network` is the network that it gets, and its only way to a server.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import http
-import http.client
 import shutil
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from deforum_helpers.core.deadlines import within
@@ -29,6 +29,7 @@ from deforum_helpers.core.errors import Problem, SettingsError, exhausted_resour
 from deforum_helpers.core.net import messages
 from deforum_helpers.core.net.addresses import Address, is_public, look_up
 from deforum_helpers.core.net.cache import CachedFile, FetchCache
+from deforum_helpers.core.optional import require
 
 Kind = Literal["image", "audio", "video", "json", "camera"]
 
@@ -36,7 +37,6 @@ LARGEST_BYTES = 50_000_000
 LONGEST_S = 10.0
 MOST_REDIRECTS = 5
 MOST_URL_CHARACTERS = 4000
-CHUNK_BYTES = 64 * 1024
 
 # Servers without a better type send octet-stream; the content itself is checked when it is read.
 _UNSPECIFIED = ("application/octet-stream", "binary/octet-stream", "")
@@ -99,7 +99,7 @@ class Fetcher:
         try:
             with target.open("xb") as file:
                 self._write(file, target, url.strip(), kind)
-        except (_Refused, ssl.SSLError, OSError, http.client.HTTPException) as error:
+        except (_Refused, ssl.SSLError, OSError) as error:
             target.unlink(missing_ok=True)
             raise _problem(setting, url, _reason(error), passing=_passes(error)) from None
         except BaseException:
@@ -115,7 +115,7 @@ class Fetcher:
         try:
             with self._requested(url.strip(), time.monotonic() + self.longest_s, headers, body) as response:
                 return response.status
-        except (_Refused, ssl.SSLError, OSError, http.client.HTTPException) as error:
+        except (_Refused, ssl.SSLError, OSError) as error:
             raise NotSent(_reason(error), passing=_passes(error)) from None
 
     def refusal(self, url: str) -> str | None:
@@ -146,7 +146,7 @@ class Fetcher:
     @contextmanager
     def _response(
         self, url: str, ends_at: float, cached: CachedFile | None
-    ) -> Iterator[tuple[http.client.HTTPResponse, str]]:
+    ) -> Iterator[tuple[_Response, str]]:
         """Yield the response after any redirects, and its address."""
         for _ in range(MOST_REDIRECTS + 1):
             conditions = cached.conditions if cached is not None and cached.url == url else {}
@@ -160,36 +160,32 @@ class Fetcher:
     @contextmanager
     def _requested(
         self, url: str, ends_at: float, headers: Mapping[str, str], body: bytes | None = None
-    ) -> Iterator[http.client.HTTPResponse]:
-        """Yield the response to GET, or to POST of `body`; the connection is closed when the time is up."""
+    ) -> Iterator[_Response]:
+        """Yield the response of the server of `url` to GET, or to POST of `body`."""
+        httpcore = require("httpcore", "Fetching an address", "pip install httpcore")
         parts, host, port = _parts(url)
-        line = socket.create_connection((str(self._address(host, port, ends_at)), port), _left(ends_at))
-        # TLS wraps the socket in a new one, so the timer closes the one that is current.
-        watch = threading.Timer(_left(ends_at), lambda: _cut(line))
-        watch.daemon = True
-        watch.start()
-        try:
-            connection: http.client.HTTPConnection
-            if parts.scheme == "https":
-                tls = self.tls or ssl.create_default_context()
-                connection = http.client.HTTPSConnection(host, port, context=tls)
-                line = tls.wrap_socket(line, server_hostname=host, do_handshake_on_connect=False)
-                _left(ends_at)  # the time may have run out in between
-                line.do_handshake()
-            else:
-                connection = http.client.HTTPConnection(host, port)
-            connection.sock = line
-            path = quote(parts.path or "/", _KEPT) + (f"?{quote(parts.query, _KEPT)}" if parts.query else "")
-            method = "GET" if body is None else "POST"
-            connection.request(method, path, body, headers={**_HEADERS, **headers})
-            with contextlib.closing(connection.getresponse()) as response:
-                yield response
-        except (OSError, http.client.HTTPException):
-            _left(ends_at)  # reports a connection that the timer closed as too slow
-            raise
-        finally:
-            watch.cancel()
-            line.close()
+        path = quote(parts.path or "/", _KEPT) + (f"?{quote(parts.query, _KEPT)}" if parts.query else "")
+        scheme, name = parts.scheme.encode(), _encoded(host)
+        network = _Network(lambda _, port: self._address(host, port, ends_at), ends_at)
+        connection = httpcore.HTTPConnection(
+            httpcore.Origin(scheme, name, port),
+            ssl_context=self.tls or ssl.create_default_context(),
+            network_backend=network,
+        )
+        target = httpcore.URL(scheme=scheme, host=name, port=port, target=path.encode())
+        sent = {"Host": _authority(name.decode(), parts.port), **_HEADERS, **headers}
+        method = "GET" if body is None else "POST"
+        fields = [(name.encode(), value.encode("latin-1")) for name, value in sent.items()]
+        with closing(connection), ExitStack() as stack:
+            try:
+                response = stack.enter_context(
+                    connection.stream(method, target, headers=fields, content=body)
+                )
+            except OSError:  # an invalid certificate is a ValueError too
+                raise
+            except (httpcore.ProtocolError, ValueError):  # old h11 converts lengths of any number of digits
+                raise _Refused(messages.UNREACHABLE(), passing=True) from None
+            yield _Response(response.status, _headers(response.headers), _chunks(httpcore, response))
 
     def _address(self, host: str, port: int, ends_at: float) -> Address:
         """Return an address of a host, whose addresses must all be public."""
@@ -205,7 +201,7 @@ class Fetcher:
             raise _Refused(messages.PRIVATE_HOST())
         return addresses[0]
 
-    def _body(self, response: http.client.HTTPResponse, kind: Kind, ends_at: float) -> Iterator[bytes]:
+    def _body(self, response: _Response, kind: Kind, ends_at: float) -> Iterator[bytes]:
         if response.status != 200:
             busy = response.status in _BUSY or response.status >= 500
             raise _Refused(messages.BAD_STATUS(status=response.status), passing=busy)
@@ -216,18 +212,15 @@ class Fetcher:
             raise _Refused(messages.WRONG_TYPE(found=found[:60], kind=kind))
         if response.headers.get("Content-Encoding", "identity").casefold() != "identity":
             raise _Refused(messages.COMPRESSED())
-        if (response.length or 0) > self.largest_bytes:
+        if int(response.headers.get("Content-Length", 0)) > self.largest_bytes:
             raise _Refused(self._too_large())
         size = 0
-        while chunk := response.read1(CHUNK_BYTES):
+        for chunk in response.chunks:
             _left(ends_at)
             size += len(chunk)
             if size > self.largest_bytes:
                 raise _Refused(self._too_large())
             yield chunk
-        _left(ends_at)
-        if response.length:
-            raise _Refused(messages.CUT_SHORT(), passing=True)
         if not size:
             raise _Refused(messages.EMPTY())
 
@@ -249,6 +242,63 @@ class _Refused(Exception):
     def __init__(self, reason: str, *, passing: bool = False) -> None:
         super().__init__(reason)
         self.passing = passing
+
+
+@dataclass(frozen=True)
+class _Response:
+    """A response; `chunks` is its body, which can be read once."""
+
+    status: int
+    headers: Message
+    chunks: Iterator[bytes]
+
+
+@dataclass(frozen=True)
+class _Network:
+    """The network of one request, a backend of httpcore.
+
+    Args:
+        address: resolves a host and port to the address that is contacted; refuses a host that must not be.
+        ends_at: when the time of the fetch is up, on the monotonic clock.
+    """
+
+    address: Callable[[str, int], Address]
+    ends_at: float
+
+    def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> _Stream:
+        address = str(self.address(host, port))
+        return _Stream(socket.create_connection((address, port), _left(self.ends_at)), self.ends_at)
+
+
+class _Stream:
+    """A connection, a network stream of httpcore. The time of the fetch limits each operation, whatever timeout it has.
+
+    A server that sends a byte at a time gains nothing: every read has only the time that is left.
+    """
+
+    def __init__(self, line: socket.socket, ends_at: float) -> None:
+        self._line = line
+        self._ends_at = ends_at
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._line.settimeout(_left(self._ends_at))
+        return self._line.recv(max_bytes)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._line.settimeout(_left(self._ends_at))
+        self._line.sendall(buffer)
+
+    def close(self) -> None:
+        self._line.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _Stream:
+        self._line.settimeout(_left(self._ends_at))  # Python applies it to the handshake as a whole
+        return _Stream(ssl_context.wrap_socket(self._line, server_hostname=server_hostname), self._ends_at)
+
+    def get_extra_info(self, info: str) -> None:
+        return None
 
 
 _HEADERS = {"User-Agent": "Deforum", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
@@ -286,19 +336,41 @@ def _parts(url: str) -> tuple[SplitResult, str, int]:
     return parts, parts.hostname, port
 
 
+def _encoded(host: str) -> bytes:
+    """Return a host's name in ASCII."""
+    try:
+        return host.encode("ascii") if host.isascii() else host.encode("idna")
+    except UnicodeError:
+        raise _Refused(messages.UNKNOWN_HOST(), passing=True) from None
+
+
+def _authority(host: str, port: int | None) -> str:
+    """Return the value of the header Host."""
+    return (f"[{host}]" if ":" in host else host) + (f":{port}" if port is not None else "")
+
+
+def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> Message:
+    """Return headers with lookups that ignore case."""
+    headers = Message()
+    for name, value in pairs:
+        headers[name.decode("latin-1")] = value.decode("latin-1")
+    return headers
+
+
+def _chunks(httpcore: Any, response: Any) -> Iterator[bytes]:
+    """Yield the body of a response of httpcore."""
+    try:
+        yield from response.iter_stream()
+    except httpcore.ProtocolError:
+        raise _Refused(messages.CUT_SHORT(), passing=True) from None
+
+
 def _left(ends_at: float) -> float:
     """Return the seconds left; refuses if there are none."""
     left = ends_at - time.monotonic()
     if left <= 0:
         raise _Refused(messages.TOO_SLOW(), passing=True)
     return left
-
-
-def _cut(line: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(
-            line, socket.SHUT_RDWR
-        )  # TLS' own would end its session, which another thread reads
 
 
 def _copied(cached: CachedFile, file: BinaryIO) -> bool:
