@@ -251,6 +251,7 @@ class AnimationSettings:
         label="Rotation 3D Z",
         unit=PER_FRAME_DEG,
         used_when=CAMERA & ~ON_PATH,
+        used_in="render/moves.py",
     )
     camera_path: str = setting(
         "",
@@ -790,7 +791,7 @@ class AnimationSettings:
         tab=_COHERENCE,
         label="Color coherence image path",
         used_when=COLOR_IMAGE,
-        used_in="pipeline/job.py",
+        used_in="pipeline/sources.py",
     )
     color_coherence_video_every_N_frames: int = setting(
         1,
@@ -984,7 +985,7 @@ class AnimationSettings:
         bounds=(0, 1),
         step=0.05,
         used_when=ends_with("depth_algorithm", "(old)"),
-        used_in="pipeline/job.py",
+        used_in="pipeline/sources.py",
     )
     depth_warp: str = setting(
         "classic",

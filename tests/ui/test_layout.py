@@ -58,7 +58,10 @@ def test_the_tabs_are_those_that_people_know() -> None:
         ("tabs", ["Strength", "CFG", "Seed", "SubSeed", "Step", "Sampler", "Scheduler", "Checkpoint"]),
         (
             "tabs",
-            ["Motion", "Noise", "Coherence", "Anti Blur", "Depth Warping & FOV", "FreeU", "Kohya HRFix"],
+            [
+                *("Motion", "Noise", "Coherence", "Anti Blur", "Depth Warping & FOV", "Sound", "FreeU"),
+                "Kohya HRFix",
+            ],
         ),
     ]
 
