@@ -16,6 +16,7 @@ from clips import clip, levels
 from films import SMALL, NoisyEngine, frame_files, host
 from sounds import clicks, write_wav
 
+from deforum_helpers.cli.job_files import read_submitted
 from deforum_helpers.core.errors import Parked, SettingsError
 from deforum_helpers.core.net.cache import FetchCache
 from deforum_helpers.core.progress import CancelToken
@@ -257,6 +258,19 @@ def test_the_network_finds_the_beats_where_it_is_installed(
     (tmp_path / "checkpoints" / "beat_this-final0.ckpt").write_bytes(b"weights")
     read = zoom(planned(tmp_path, audio_path=path, beats_per_bar=3, **BEATS))
     np.testing.assert_allclose(read[[2, 7, 12, 17]], [0.99, 1.0, 1.01, 1.02])
+
+
+def test_a_sound_beside_the_settings_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, elsewhere = tmp_path / "settings", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    sound = beep(folder / "a.wav", 0)
+    (folder / "film.txt").write_text('{"audio_path": "a.wav", "soundtrack_path": "b.wav"}')
+    read = read_submitted(folder / "film.txt", [])
+    assert read == {"audio_path": str(sound.resolve()), "soundtrack_path": "b.wav"}
+    (elsewhere / "a.wav").write_bytes(sound.read_bytes())
+    assert read_submitted(folder / "film.txt", [])["audio_path"] == "a.wav"
 
 
 def test_a_parked_run_that_follows_a_sound_is_resumed(tmp_path: Path) -> None:

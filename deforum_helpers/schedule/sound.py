@@ -164,7 +164,7 @@ class Levels:
     smoothing_s: float
 
     def at(self, name: str, frame: npt.ArrayLike, fps: float) -> Floats:
-        """Return a level or an onset at frames, 0 = silence, 1 = the strongest of the whole sound."""
+        """Return a level or an onset at frames: 0 = silence, 1 = the loudest moment, or a strong onset."""
         curves = self.onsets if name in ONSET_NAMES else self.amplitudes
         return self._read(name, lambda: curves.values[name], curves, frame, fps)
 
@@ -205,11 +205,11 @@ class Levels:
             if curves is self.onsets:
                 values = _held(values, frame_steps)
             values = _averaged(values, max(self.smoothing_s * curves.rate_hz, frame_steps))
-            peak = float(values.max())
+            peak = _strong(values) if curves is self.onsets else float(values.max())
             if curves is self.amplitudes and peak < _SILENT * float(curves.values["rms"].max()):
                 self._silent[name] = None
                 values, peak = np.zeros(len(values)), 1.0
-            self._smooth[key] = values / (peak or 1.0)
+            self._smooth[key] = np.minimum(values / (peak or 1.0), 1.0)
         values = self._smooth[key]
         step = (np.asarray(frame, np.float64) / fps - curves.first_s) * curves.rate_hz
         return np.interp(step, np.arange(len(values)), values)
@@ -239,6 +239,13 @@ def _held(values: Floats, steps: float) -> Floats:
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, side), 2 * side + 1)
     blocks = range(0, len(windows), _BLOCK)
     return np.concatenate([windows[start : start + _BLOCK].max(axis=1) for start in blocks])
+
+
+def _strong(values: Floats) -> float:
+    """Return the strength that one of twenty onsets exceeds; the first sound after silence would outdo all others."""
+    inner = values[1:-1]
+    peaks = inner[(inner > values[:-2]) & (inner >= values[2:]) & (inner > 0.1 * values.max())]
+    return float(np.quantile(peaks, 0.95)) if peaks.size else float(values.max())
 
 
 def _averaged(values: Floats, steps: float) -> Floats:

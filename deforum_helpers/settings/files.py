@@ -31,6 +31,21 @@ class RepeatingObject(dict[str, Any]):
         return joined
 
 
+def with_sounds_beside(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the settings of a file in `folder`, in which a sound that is named without a folder is the one beside it.
+
+    A file of that name in the current folder takes precedence.
+    """
+    changed: dict[str, Any] = {}
+    for name in ("audio_path", "soundtrack_path"):
+        named = settings.get(name)
+        if isinstance(named, str) and named and Path(named).name == named and not Path(named).exists():
+            beside = folder / named
+            if beside.exists():
+                changed[name] = str(beside.resolve())
+    return settings | changed
+
+
 def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object from its name-value pairs: the `object_pairs_hook` of `json.loads`."""
     values = dict(pairs)

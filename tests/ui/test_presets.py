@@ -10,6 +10,7 @@ from PIL import Image
 
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.pipeline.prepare import HostFacts, prepare
+from deforum_helpers.schedule.sound import Beats
 from deforum_helpers.settings import load_settings
 from deforum_helpers.ui.preset_list import FOLDER, Preset, preset_settings, presets, presets_html
 
@@ -57,6 +58,21 @@ def test_the_picker_offers_all() -> None:
     page = presets_html()
     assert all(f'data-preset="{preset.name}"' in page for preset in presets())
     assert page.count("<img ") == len(presets())
+
+
+@pytest.mark.parametrize("name", ["kick_tunnel", "night_drive_3d", "two_beat_cuts"])
+def test_music_videos_change_their_picture_and_push_on_beats(name: str, tmp_path: Path) -> None:
+    facts = HostFacts("standalone", "demo", None, tmp_path, samplers(), schedulers())
+    plan = prepare(preset_settings(name), facts).plan
+    beats = Beats.steady(110).frame(np.arange(17), plan.fps)
+    assert len(plan.prompts.key_frames) >= 4
+    assert set(plan.prompts.key_frames) <= set(beats.tolist())
+    push = plan.schedules.values["translation_z" if name.endswith("3d") else "zoom"]
+    on_beat = push[beats[beats < plan.frames]]
+    assert np.median(on_beat) == pytest.approx(push.max(), rel=0.2)
+    between = np.delete(push, [*beats[beats < plan.frames], *(beats[beats < plan.frames - 1] + 1)])
+    assert np.median(on_beat) - 1 > 2 * (np.median(between) - 1)
+    assert plan.sound
 
 
 def test_the_seamless_one_ends_as_it_begins(tmp_path: Path) -> None:
