@@ -663,6 +663,8 @@
     canvas.addEventListener("keyup", (event) => held.delete(event.code));
     canvas.addEventListener("blur", () => held.clear());
     new ResizeObserver(redraw).observe(canvas);
+    const themes = new MutationObserver(redraw); // dark or light
+    for (const root of [document.documentElement, document.body]) themes.observe(root, { attributeFilter: ["class"] });
     return made;
   };
 
@@ -701,5 +703,4 @@
   const shownAt = () => keys.map((key) => onScreen(at(key)));
   tab.camera = { places: shownAt };
   new MutationObserver(attach).observe(document.documentElement, { childList: true, subtree: true });
-  new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["class"], subtree: true });
 })();
