@@ -35,9 +35,10 @@ MODULES = {
     "tab": "benchmarks.tab",
     "sound": "benchmarks.sound",
     "picture": "benchmarks.picture",
+    "farm": "benchmarks.farm",
 }
 # They take many minutes each, so they run only when named.
-LONG = ("growth", "picture")
+LONG = ("growth", "picture", "farm")
 
 
 def load(name: str) -> ModuleType | None:

@@ -17,6 +17,7 @@ from deforum_api.queue.checks.processes import Checker
 from deforum_api.queue.checks.request import prepared_job
 from deforum_api.queue.executors import Executor, LocalExecutor
 from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.rendering import OwnRenderer
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.store import JobStore
 from deforum_api.queue.submission import Limits
@@ -31,13 +32,10 @@ from deforum_helpers.models.depth.names import DEPTH_NAMES, available_families, 
 from deforum_helpers.output.paths import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.pipeline.extra_outputs import missing_networks
-from deforum_helpers.pipeline.prepare import HostFacts, Prepared
-from deforum_helpers.tools.prepare import PreparedTool
+from deforum_helpers.pipeline.prepare import HostFacts
 
 if TYPE_CHECKING:
-    from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.engines.base import Engine
-    from deforum_helpers.pipeline.job import Progress, RunResult
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "fastapi", "pydantic")
 
@@ -66,24 +64,7 @@ def make_queue(
         StoreUnavailable: the database cannot be used.
         DeforumError: the flags cannot be carried out.
     """
-    engines: list[Engine] = []
-    check = partial(prepared_job, facts)
-
-    def render(
-        prepared: Prepared | PreparedTool, cancel: CancelToken, report: Callable[[Progress], None]
-    ) -> RunResult:
-        if isinstance(prepared, PreparedTool):
-            return _run_tool(prepared, cancel, report, engines)
-        from deforum_helpers.pipeline.job import run_job
-
-        if prepared.settings.motion_preview_mode:
-            from deforum_helpers.engines.preview import PreviewEngine
-
-            return run_job(prepared, PreviewEngine(), cancel, report)
-        if not engines:
-            engines.append(make_engine())
-        return run_job(prepared, engines[0], cancel, report)
-
+    check, render = partial(prepared_job, facts), OwnRenderer(make_engine)
     roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
     webhooks, uploads = make_webhooks(flag, lambda: roots), make_uploads(flag, lambda: roots)
     remove_abandoned()
@@ -110,18 +91,6 @@ def local_executor(facts: HostFacts) -> LocalExecutor:
 def database_path(flags: Namespace, default: Path) -> Path:
     """Return the path of the job database: in the folder that the flags name, else in `default`."""
     return (Path(flags.deforum_database).expanduser() if flags.deforum_database else default) / FILE_NAME
-
-
-def _run_tool(
-    prepared: PreparedTool, cancel: CancelToken, report: Callable[[Progress], None], engines: list[Engine]
-) -> RunResult:
-    """Run a tool on the engine's device, whose memory it is lent; without an engine yet, on the host's device."""
-    from deforum_helpers.tools.run import run_tool
-
-    if not engines or not prepared.on_device:
-        return run_tool(prepared, cancel, report)
-    with engines[0].resting():
-        return run_tool(prepared, cancel, report, device=str(engines[0].device))
 
 
 def health(facts: HostFacts) -> dict[str, Any]:

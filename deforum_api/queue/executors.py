@@ -131,6 +131,7 @@ class WorkerTable:
         self._clock = clock
         self._lock = threading.Lock()
         self._workers: dict[str, WorkerInfo] = {}
+        self._out_of_service: set[str] = set()  # also while they are lost
 
     def all(self) -> tuple[WorkerInfo, ...]:
         """Return all workers, in the order in which they joined."""
@@ -149,8 +150,7 @@ class WorkerTable:
     def join(self, worker: WorkerInfo) -> None:
         """Add an idle worker, or let it replace a lost one of the same id; a drained place stays drained."""
         with self._lock:
-            before = self._workers.get(worker.id)
-            state: WorkerState = "drained" if before and before.state == "drained" else "idle"
+            state: WorkerState = "drained" if worker.id in self._out_of_service else "idle"
             self._workers[worker.id] = replace(worker, state=state, since=self._clock())
 
     def lose(self, worker_id: str) -> None:
@@ -158,10 +158,11 @@ class WorkerTable:
         with self._lock:
             self._set(worker_id, "lost", model="", memory_used=0)
 
-    def measure(self, worker_id: str, memory_used: int) -> None:
-        """Note the memory that a worker uses."""
+    def measure(self, worker_id: str, total: int, used: int) -> None:
+        """Note the bytes of a worker's memory."""
         with self._lock:
-            self._workers[worker_id] = replace(self._known(worker_id), memory_used=memory_used)
+            worker = self._known(worker_id)
+            self._workers[worker_id] = replace(worker, memory_total=total, memory_used=used)
 
     def choose(self, worker_id: str, waiting: Iterable[Job]) -> Job | None:
         """Give each waiting job in turn to the free worker that suits it best; return the one for this worker.
@@ -198,6 +199,7 @@ class WorkerTable:
         with self._lock:
             after: dict[WorkerState, WorkerState] = {"idle": "drained", "busy": "draining"}
             state = self._known(worker_id).state
+            self._out_of_service.add(worker_id)
             return self._set(worker_id, after.get(state, state))
 
     def undrain(self, worker_id: str) -> WorkerInfo:
@@ -205,6 +207,7 @@ class WorkerTable:
         with self._lock:
             after: dict[WorkerState, WorkerState] = {"drained": "idle", "draining": "busy"}
             state = self._known(worker_id).state
+            self._out_of_service.discard(worker_id)
             return self._set(worker_id, after.get(state, state))
 
     def _known(self, worker_id: str) -> WorkerInfo:

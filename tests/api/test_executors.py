@@ -93,6 +93,7 @@ def test_draining_is_taken_back() -> None:
     workers.drain("0")
     assert workers.undrain("0").state == "busy"
     workers.drain("0")
+    workers.lose("0")
     workers.free("0")
     workers.join(WorkerInfo("0", "b", "cpu"))
     assert workers.get("0").state == "drained", "what takes the place of a drained worker is drained as well"
