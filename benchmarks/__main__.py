@@ -33,9 +33,10 @@ MODULES = {
     "postproduction": "benchmarks.postproduction",
     "tab": "benchmarks.tab",
     "picture": "benchmarks.picture",
+    "farm": "benchmarks.farm",
 }
 # They take many minutes each, so they run only when named.
-LONG = ("growth", "picture")
+LONG = ("growth", "picture", "farm")
 
 
 def load(name: str) -> ModuleType | None:

@@ -190,7 +190,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--ray", action="store_true", help="40 jobs on workers of a Ray cluster that are killed"
+    )
     flags = parser.parse_args()
+    if flags.ray:
+        from tests.soak_ray import run
+
+        return run(min(flags.jobs, 40), flags.seed)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="deforum-soak-") as folder:
         soak = Soak(Path(folder), flags.seed)

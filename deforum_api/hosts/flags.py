@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
+from typing import Any
 
 from deforum_api.hosts import messages
 from deforum_api.hosts.webui_flags import preload
 from deforum_api.http.security import split_list
+from deforum_api.queue.ray.settings import RaySettings, address_problem, ray_problem
 from deforum_helpers.engines.registry import lacks_checkpoint, own_engines
 
 DEFAULT_PORT = 7860
 BUG_REPORT = "deforum-debug.zip"
+MOST_WORKERS = 10_000
+# Flags that mean nothing without --deforum-ray, and their defaults.
+WORKER_FLAGS = {
+    "deforum_workers": 0,
+    "deforum_gpus_per_worker": 0.0,
+    "deforum_ray_files": "auto",
+    "deforum_ray_fallback": False,
+}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -47,6 +59,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="engine that generates images",
     )
     add("--deforum-outdir", default="outputs", metavar="DIR", help="folder for all outputs")
+    _add_worker_flags(add)
     add(
         "--deforum-debug",
         nargs="?",
@@ -56,6 +69,55 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help=f"write a zip file for a bug report ({BUG_REPORT} by default) and exit",
     )
     add("--deforum-debug-prompts", action="store_true", help="include prompts, names and paths in it")
+
+
+def _add_worker_flags(add: Callable[..., Any]) -> None:
+    add(
+        "--deforum-ray",
+        default="",
+        metavar="local|auto|HOST:PORT",
+        help="render on workers: local = on the GPUs of this machine, auto = of the Ray cluster that runs here, "
+        "HOST:PORT = of the one with this head node",
+    )
+    add(
+        "--deforum-workers",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="number of workers; by default one per GPU, without GPUs one per machine",
+    )
+    add(
+        "--deforum-gpus-per-worker",
+        type=_share,
+        default=0.0,
+        metavar="F",
+        help="GPUs per worker; 0.5 lets two share one; by default 1 where there are GPUs",
+    )
+    add(
+        "--deforum-ray-files",
+        default="auto",
+        choices=("auto", "shared", "streamed"),
+        help="shared = all workers write to the output folder, streamed = they send their files to this server, "
+        "auto = those write to it that see it",
+    )
+    add(
+        "--deforum-ray-fallback",
+        action="store_true",
+        help="render in this process while there is no cluster",
+    )
+
+
+def ray_settings(flags: argparse.Namespace) -> RaySettings | None:
+    """Return what the flags say about workers; None if this process is to render."""
+    if not flags.deforum_ray:
+        return None
+    return RaySettings(
+        flags.deforum_ray,
+        flags.deforum_workers,
+        flags.deforum_gpus_per_worker,
+        flags.deforum_ray_files,
+        flags.deforum_ray_fallback,
+    )
 
 
 def flag_problem(flags: argparse.Namespace) -> str | None:
@@ -70,7 +132,28 @@ def flag_problem(flags: argparse.Namespace) -> str | None:
         return messages.ENGINE_WITHOUT_CHECKPOINT(engine=asked)
     if flags.deforum_terminate_after_run_now and not flags.deforum_run_now:
         return messages.NOTHING_TO_RUN()
+    if flags.deforum_ray:
+        return address_problem(flags.deforum_ray) or ray_problem()
+    for name, unset in WORKER_FLAGS.items():
+        if getattr(flags, name) != unset:
+            return messages.FLAG_WITHOUT_RAY(flag=f"--{name.replace('_', '-')}")
     return None
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and 0 < int(text) <= MOST_WORKERS:
+        return int(text)
+    raise argparse.ArgumentTypeError(messages.WORKERS_INVALID(found=text, most=MOST_WORKERS))
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if 0 < share < 1 or (share >= 1 and share.is_integer()):
+        return share
+    raise argparse.ArgumentTypeError(messages.GPU_SHARE_INVALID(found=text))
 
 
 def _port(text: str) -> int:

@@ -24,6 +24,13 @@ NOTHING_TO_RUN = Message(
     "nothing_to_run",
     "--deforum-terminate-after-run-now requires --deforum-run-now with the settings files to render.",
 )
+FLAG_WITHOUT_RAY = Message(
+    "flag_without_ray", "{flag} requires --deforum-ray, which says where the workers are."
+)
+WORKERS_INVALID = Message("workers_invalid", "must be a number from 1 to {most}, not {found!r}")
+GPU_SHARE_INVALID = Message(
+    "gpu_share_invalid", "must be a part of a GPU such as 0.5, or a whole number of GPUs, not {found!r}"
+)
 PORT_INVALID = Message("port_invalid", "must be a number from 0 to 65535, not {found!r}")
 PORT_UNUSABLE = Message(
     "port_unusable",

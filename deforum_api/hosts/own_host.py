@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from deforum_api.hosts import messages
 from deforum_api.queue.checks.processes import Checker
 from deforum_api.queue.checks.request import prepared_job
+from deforum_api.queue.executors import Executor, LocalExecutor
 from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.rendering import OwnRenderer
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.store import JobStore
 from deforum_api.queue.submission import Limits
@@ -20,19 +22,17 @@ from deforum_api.version import VERSION
 from deforum_helpers.controlnet.units import module_fault
 from deforum_helpers.core.errors import MissingFeature
 from deforum_helpers.core.files.scratch import remove_abandoned
+from deforum_helpers.engines.memory import device_memory
 from deforum_helpers.media.containers import pyav
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.depth.names import DEPTH_NAMES, available_families, serve
 from deforum_helpers.output.paths import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.pipeline.extra_outputs import missing_networks
-from deforum_helpers.pipeline.prepare import HostFacts, Prepared
-from deforum_helpers.tools.prepare import PreparedTool
+from deforum_helpers.pipeline.prepare import HostFacts
 
 if TYPE_CHECKING:
-    from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.engines.base import Engine
-    from deforum_helpers.pipeline.job import Progress, RunResult
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "fastapi", "pydantic")
 
@@ -43,6 +43,7 @@ def make_queue(
     store: JobStore | None = None,
     limits: Limits | None = None,
     checks: Checker | None = None,
+    executor: Executor | None = None,
 ) -> JobQueue:
     """Return a job queue that renders with `make_engine()`, which is called for the first job and kept.
 
@@ -52,45 +53,30 @@ def make_queue(
         store: keeps the jobs; by default a database in the output root.
         limits: how much is taken.
         checks: makes the checks of submitted jobs; by default the thread that submits.
+        executor: has the workers; by default the one of this process.
 
     Raises:
         StoreUnavailable: the database cannot be used.
     """
-    engines: list[Engine] = []
-    check = partial(prepared_job, facts)
-
-    def render(
-        prepared: Prepared | PreparedTool, cancel: CancelToken, report: Callable[[Progress], None]
-    ) -> RunResult:
-        if isinstance(prepared, PreparedTool):
-            return _run_tool(prepared, cancel, report, engines)
-        from deforum_helpers.pipeline.job import run_job
-
-        if prepared.settings.motion_preview_mode:
-            from deforum_helpers.engines.preview import PreviewEngine
-
-            return run_job(prepared, PreviewEngine(), cancel, report)
-        if not engines:
-            engines.append(make_engine())
-        return run_job(prepared, engines[0], cancel, report)
-
+    check, render = partial(prepared_job, facts), OwnRenderer(make_engine)
     remove_abandoned()
     remove_unused_claims(facts.output_root / IMAGES_FOLDER)
     kept = store or SqliteStore(facts.output_root / FILE_NAME)
     roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
-    return JobQueue(check, render, checks=checks, store=kept, limits=limits, roots=lambda: roots)
+    return JobQueue(
+        check,
+        render,
+        checks=checks,
+        store=kept,
+        limits=limits,
+        roots=lambda: roots,
+        executor=executor or local_executor(facts),
+    )
 
 
-def _run_tool(
-    prepared: PreparedTool, cancel: CancelToken, report: Callable[[Progress], None], engines: list[Engine]
-) -> RunResult:
-    """Run a tool on the engine's device, whose memory it is lent; without an engine yet, on the host's device."""
-    from deforum_helpers.tools.run import run_tool
-
-    if not engines or not prepared.on_device:
-        return run_tool(prepared, cancel, report)
-    with engines[0].resting():
-        return run_tool(prepared, cancel, report, device=str(engines[0].device))
+def local_executor(facts: HostFacts) -> LocalExecutor:
+    """Return the executor whose one worker is this process."""
+    return LocalExecutor(facts.device, facts.model or facts.engine, lambda: device_memory(facts.device))
 
 
 def health(facts: HostFacts) -> dict[str, Any]:

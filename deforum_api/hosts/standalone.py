@@ -20,8 +20,8 @@ from fastapi import FastAPI
 from deforum_api.hosts import messages
 from deforum_api.hosts.bug_report import write_bug_report
 from deforum_api.hosts.connections import ACCEPTED_AT_ONCE, KEEP_ALIVE_S, BoundedConnection, end_overdue
-from deforum_api.hosts.flags import flag_problem, make_parser
-from deforum_api.hosts.own_host import health, make_queue
+from deforum_api.hosts.flags import flag_problem, make_parser, ray_settings
+from deforum_api.hosts.own_host import health, local_executor, make_queue
 from deforum_api.hosts.run_now import run_files, settings_files
 from deforum_api.hosts.unfinished import log_sentences, parked_sentences, resumed_sentences
 from deforum_api.http.app import FaultLog, Gate, mount
@@ -31,6 +31,8 @@ from deforum_api.queue.checks.processes import CheckerPool
 from deforum_api.queue.descriptors import max_connections
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.logs import FORMAT, PACKAGES, OneLineFormatter, RepeatFilter, log_level, write_log_file
+from deforum_api.queue.ray.executor import RayExecutor
+from deforum_api.queue.ray.settings import WorkerSetup
 from deforum_api.queue.submission import Limits
 from deforum_api.tab.desktop import has_desktop
 from deforum_api.tab.page import TITLE_SCRIPT, TabPage
@@ -125,7 +127,13 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     facts = _facts(flags, engine)
     limits = Limits(hang_after_s=flags.deforum_hang_after)
     checks = CheckerPool(lambda: facts)
-    queue = make_queue(facts, lambda: _engine(engine, flags), limits=limits, checks=checks)
+    queue = make_queue(
+        facts,
+        lambda: _engine(engine, flags),
+        limits=limits,
+        checks=checks,
+        executor=_executor(facts, engine, flags),
+    )
     both = flags.deforum_api or not flags.deforum_simple_api
     access = access_of(flags)
     return queue, make_app(
@@ -270,6 +278,14 @@ def _engine(name: str, flags: Namespace) -> Any:
     from deforum_helpers.engines import make_engine
 
     return make_engine(name, checkpoint=flags.ckpt or None, allow_download=flags.allow_download)
+
+
+def _executor(facts: HostFacts, engine: str, flags: Namespace) -> RayExecutor | None:
+    settings = ray_settings(flags)
+    if settings is None:
+        return None
+    setup = WorkerSetup(engine, flags.ckpt or None, flags.allow_download, facts.output_root)
+    return RayExecutor(settings, setup, local_executor(facts))
 
 
 def _start_run_now(flags: Namespace, queue: JobQueue, server: Server) -> None:

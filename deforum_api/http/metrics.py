@@ -24,8 +24,13 @@ def server_state(facts: Mapping[str, Any], jobs: JobQueue) -> dict[str, Any]:
     found = {**facts, "running": jobs.runner.running, "accepting": not jobs.closing, "queue_length": 0}
     if jobs.runner.hanging:
         found["unavailable"] = [
-            *facts["unavailable"],
+            *found["unavailable"],
             {"feature": "rendering", "reason": jobs.runner.hanging},
+        ]
+    if lacks := jobs.runner.executor.lacks():
+        found["unavailable"] = [
+            *found["unavailable"],
+            *({"feature": "workers", "reason": reason} for reason in lacks),
         ]
     try:
         found["queue_length"] = len(jobs.store.queued())

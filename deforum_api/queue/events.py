@@ -61,7 +61,9 @@ class Delayed:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """The server that rendered the job has ended without parking it."""
+    """The server that rendered the job has ended without parking it; with `worker`, this worker of the server has."""
+
+    worker: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from deforum_api.queue.errors import (
     UnknownId,
 )
 from deforum_api.queue.events import CancelRequested, Moved, PauseRequested, Released, Resumed
+from deforum_api.queue.executors import Executor
 from deforum_api.queue.folders import Roots, located
 from deforum_api.queue.record import IllegalTransition, Job
 from deforum_api.queue.records import Records
@@ -39,7 +40,9 @@ log = logging.getLogger(__name__)
 
 
 class JobQueue:
-    """All jobs of one server, rendered one at a time in the order of submission; motion previews run beside them.
+    """All jobs of one server, rendered by the workers of an executor in the order of submission.
+
+    Motion previews run beside them.
 
     Args:
         check: (settings, options_overrides) -> prepared job; raises `SettingsError`.
@@ -50,6 +53,7 @@ class JobQueue:
         clock: Unix time in seconds.
         draw: a random number for a batch id, 0 <= n < 10**9.
         roots: folders in which those of jobs are looked for that were moved.
+        executor: has the workers; by default the one of this process, which renders one job at a time.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class JobQueue:
         clock: Callable[[], float] = time.time,
         draw: Callable[[], int] = lambda: secrets.randbelow(10**9),
         roots: Roots = tuple,
+        executor: Executor | None = None,
     ) -> None:
         self.check = check
         self.checks: Checker = checks or InlineChecker(check)
@@ -73,7 +78,7 @@ class JobQueue:
         self._roots = roots
         self._adding = threading.Lock()
         self._closing = False
-        self.runner = Runner(self.records, check, render, self.limits)
+        self.runner = Runner(self.records, check, render, self.limits, executor)
 
     @property
     def closing(self) -> bool:

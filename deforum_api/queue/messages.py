@@ -191,11 +191,19 @@ INTERRUPTED = Message("interrupted", "Interrupted by restart; the job continues 
 TOOL_INTERRUPTED = Message("tool_interrupted", "Interrupted by restart; the tool starts again.")
 INTERRUPTED_TOO_OFTEN = Message(
     "interrupted_too_often",
-    "generation error: interrupted by restart {count} times; resume the job to continue from its last frame.",
+    "generation error: interrupted {by} {count} times; resume the job to continue from its last frame.",
 )
 TOOL_INTERRUPTED_TOO_OFTEN = Message(
     "tool_interrupted_too_often",
-    "generation error: interrupted by restart {count} times; resume the job to start the tool again.",
+    "generation error: interrupted {by} {count} times; resume the job to start the tool again.",
+)
+BY_RESTART = Message("by_restart", "by restart")
+BY_LOST_WORKER = Message("by_lost_worker", "by the loss of a worker (lastly {worker})")
+WORKER_LOST = Message(
+    "worker_lost", "The worker {worker} was lost; the job continues from its last frame on another one."
+)
+TOOL_WORKER_LOST = Message(
+    "tool_worker_lost", "The worker {worker} was lost; the tool starts again on another one."
 )
 PAUSED = Message("paused", "Paused; resume the job to continue.")
 TOOL_PAUSED = Message("tool_paused", "Paused; resume the job to start the tool again.")

@@ -55,7 +55,7 @@ class Job:
         attempt: 1 at first, incremented by each resume, delay and interruption; a server that holds an older attempt
             knows that the job is no longer its own.
         delays: number of automatic retries since it was submitted or resumed.
-        interruptions: number of times a server ended while rendering it, since then.
+        interruptions: number of times a server or worker ended while rendering it, since then.
         not_before: Unix seconds before which it is not tried again.
         cancel_requested: it is to end as CANCELLED as soon as possible.
         held: it is paused, or pauses at its next frame.
@@ -206,7 +206,7 @@ def _applied(job: Job, event: Event, now: float) -> Job:
         cancelling = messages.CANCELLING() if job.cancel_requested else None
         return replace(job, message=event.message or cancelling)
     if isinstance(event, Interrupted):
-        return _interrupted(job)
+        return _interrupted(job, event.worker)
     return _requeued(job, event)
 
 
@@ -242,20 +242,21 @@ def _cancelled(job: Job, note: str = "", *, has_video: bool = True) -> Job:
     return replace(job, status="CANCELLED", message=f"{message} {note}" if note else message, turn=None)
 
 
-def _interrupted(job: Job) -> Job:
+def _interrupted(job: Job, worker: str) -> Job:
     count, ending = job.interruptions + 1, job.cancel_requested
     if ending and job.is_tool:
         return _cancelled(job)
     if count >= MAX_ATTEMPTS and ending:
         return _cancelled(job, messages.CANCEL_INTERRUPTED(count=count), has_video=False)
     if count >= MAX_ATTEMPTS:
-        message = (
-            messages.TOOL_INTERRUPTED_TOO_OFTEN(count=count)
-            if job.is_tool
-            else messages.INTERRUPTED_TOO_OFTEN(count=count)
-        )
-        return _failed(job, Failed(message, retryable=True))
-    message = messages.TOOL_INTERRUPTED() if job.is_tool else messages.INTERRUPTED()
+        by = messages.BY_LOST_WORKER(worker=worker) if worker else messages.BY_RESTART()
+        too_often = messages.TOOL_INTERRUPTED_TOO_OFTEN if job.is_tool else messages.INTERRUPTED_TOO_OFTEN
+        return _failed(job, Failed(too_often(count=count, by=by), retryable=True))
+    if worker:
+        lost = messages.TOOL_WORKER_LOST if job.is_tool else messages.WORKER_LOST
+        message = lost(worker=worker)
+    else:
+        message = messages.TOOL_INTERRUPTED() if job.is_tool else messages.INTERRUPTED()
     return replace(
         _queued(job),
         attempt=job.attempt + 1,

@@ -1,6 +1,6 @@
-"""Runs the queued jobs one at a time and watches them; interrupted and delayed ones run again.
+"""Runs the queued jobs on the workers of an executor and watches them; interrupted and delayed ones run again.
 
-Motion previews run beside the other jobs, also one at a time, as they need no model.
+Motion previews run beside the other jobs, one at a time in this process, as they need no model.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from deforum_api.queue.events import (
     Parked,
     Stalled,
 )
+from deforum_api.queue.executors import Executor, LocalExecutor
 from deforum_api.queue.logs import job_in_log
 from deforum_api.queue.record import IllegalTransition, Job
 from deforum_api.queue.records import Records, Superseded
@@ -34,11 +36,14 @@ from deforum_helpers.core import errors
 from deforum_helpers.core.progress import CancelToken
 
 if TYPE_CHECKING:
+    from deforum_api.queue.executors import Report
     from deforum_helpers.pipeline.job import Progress
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
+# Name of the thread that makes motion previews among those of the executor's workers.
+PREVIEWS = "previews"
 
 
 def is_preview(job: Job) -> bool:
@@ -48,37 +53,45 @@ def is_preview(job: Job) -> bool:
 
 
 class Runner:
-    """Renders queued jobs on one thread and motion previews on another; a third watches both and the database.
+    """Has one thread per worker of the executor and one for motion previews; another watches them and the database.
 
     Args:
         records: the jobs.
         check: (settings, options_overrides) -> prepared job.
-        render: renders a prepared job.
+        render: renders a prepared job in this process.
         limits: number of finished jobs to keep, delays of retries, times after which a job hangs.
+        executor: has the workers; by default the one of this process.
     """
 
-    def __init__(self, records: Records, check: Check, render: Render, limits: Limits) -> None:
+    def __init__(
+        self, records: Records, check: Check, render: Render, limits: Limits, executor: Executor | None = None
+    ) -> None:
         self.check = check
         self.render = render
+        self.executor: Executor = executor or LocalExecutor()
         self._records = records
         self._limits = limits
         self._running: dict[str, Attempt] = {}
         self._abandoned: Attempt | None = None
         self._patience = SilenceLimits(limits.hang_after_s, limits.abandon_after_s)
         self._stopping = threading.Event()
-        self._workers = {
-            previews: Worker(partial(self._work_next, previews=previews)) for previews in (False, True)
-        }
+        self._claiming, self._joining = threading.Lock(), threading.Lock()
+        self._workers = {PREVIEWS: Worker(partial(self._work_next, None))}
         self._watch = threading.Thread(target=self._watch_loop, name="deforum-watch", daemon=True)
         self._adopt()
-        for _ in records.store.queued():
-            self.wake()
+        self.executor.start(self.attempt_here, self.wake)
+        self.wake()
         self._watch.start()
 
     def wake(self) -> None:
-        """Let each worker look for another job."""
-        for worker in self._workers.values():
-            worker.wake()
+        """Let each worker look for another job; one that has joined meanwhile gets its thread."""
+        with self._joining:
+            for worker in self.executor.workers():
+                if worker.id not in self._workers and not self._stopping.is_set():
+                    self._workers[worker.id] = Worker(partial(self._work_next, worker.id))
+            threads = list(self._workers.values())
+        for thread in threads:
+            thread.wake()
 
     @property
     def running(self) -> str | None:
@@ -109,25 +122,42 @@ class Runner:
     def close(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds for the threads to stop; return whether they have."""
         deadline = time.monotonic() + timeout
-        left = [worker.stop(max(0.0, deadline - time.monotonic())) for worker in self._workers.values()]
+        with self._joining:
+            threads = list(self._workers.values())
+        left = [thread.stop(max(0.0, deadline - time.monotonic())) for thread in threads]
+        self.executor.close(max(0.0, deadline - time.monotonic()))
         self._watch.join(timeout)
         return all(left) and not self._watch.is_alive()
 
-    def _work_next(self, *, previews: bool) -> None:
-        claimed = self._claim(previews)
+    def attempt_here(self, job: Job, cancel: CancelToken, report: Report) -> Event:
+        """Render a claimed job in this process and return the event that ends this attempt."""
+        return attempt(job, self.check, self.render, cancel, report)
+
+    def _work_next(self, worker_id: str | None) -> None:
+        """Render the next job for a worker; with None, the next motion preview in this process."""
+        claimed = self._claim(worker_id)
         if claimed is None:
             return
-        with job_in_log(claimed.job.id):
-            self._work_on(claimed)
+        try:
+            with job_in_log(claimed.job.id):
+                self._work_on(claimed, worker_id)
+        finally:
+            if worker_id is not None:
+                self.executor.free(worker_id)
         self._records.store.prune(self._limits.finished)
         self.wake()
 
-    def _work_on(self, claimed: Attempt) -> None:
-        job = claimed.job
+    def _work_on(self, claimed: Attempt, worker_id: str | None) -> None:
+        job, token = claimed.job, claimed.token
+
+        def report(progress: Progress) -> None:
+            self._report(claimed, progress)
+
         try:
-            event = attempt(
-                job, self.check, self.render, claimed.token, lambda told: self._report(claimed, told)
-            )
+            if worker_id is None:
+                event = self.attempt_here(job, token, report)
+            else:
+                event = self.executor.attempt(worker_id, job, token, report)
             ended = self._end(job, event)
         finally:
             claimed.ended = True
@@ -135,28 +165,33 @@ class Runner:
         if ended:
             log.info("%s ended: %s%s", job.id, ended.status, f" ({ended.message})" if ended.message else "")
 
-    def _claim(self, previews: bool) -> Attempt | None:
-        """Claim the first job (with `previews`, motion preview) that is due; None if none is or the queue closes."""
-        while not self._stopping.is_set():
-            job = self._first_due(previews)
-            if job is None:
-                return None
-            try:
-                claimed = self._records.change(job, Claimed())
-            except IllegalTransition:
-                continue
-            if claimed:
-                running = self._running[job.id] = Attempt(claimed, CancelToken())
-                self._forward_requests(claimed, running.token)
-                if self._stopping.is_set():
-                    running.token.park()
-                return running
+    def _claim(self, worker_id: str | None) -> Attempt | None:
+        """Claim a job that is due for a worker (None = a motion preview); None if none is or the queue closes."""
+        with self._claiming:  # else a worker's choice would not count with that of another
+            while not self._stopping.is_set():
+                due = self._due(previews=worker_id is None)
+                job = next(due, None) if worker_id is None else self.executor.choose(worker_id, due)
+                if job is None:
+                    return None
+                try:
+                    claimed = self._records.change(job, Claimed())
+                except IllegalTransition:
+                    continue
+                if claimed:
+                    running = self._running[job.id] = Attempt(claimed, CancelToken(), worker_id=worker_id)
+                    if worker_id is not None:
+                        self.executor.take(worker_id, claimed)
+                    self._forward_requests(claimed, running.token)
+                    if self._stopping.is_set():
+                        running.token.park()
+                    return running
         return None
 
-    def _first_due(self, previews: bool) -> Job | None:
+    def _due(self, *, previews: bool) -> Iterator[Job]:
+        """Yield the queued jobs (with `previews`, motion previews) that are due, in queue order."""
         now = self._records.clock()
         jobs = map(self._records.store.get, self._records.store.queued())
-        return next((job for job in jobs if job and job.due(now) and is_preview(job) == previews), None)
+        return (job for job in jobs if job and job.due(now) and is_preview(job) == previews)
 
     def _report(self, running: Attempt, progress: Progress) -> None:
         """Record the job's progress.
@@ -224,10 +259,8 @@ class Runner:
         if self._running:
             store.beat()
         self._adopt()
-        busy = {is_preview(running.job) for running in list(self._running.values())}
-        for previews in self._workers.keys() - busy:
-            if self._first_due(previews):
-                self._workers[previews].wake()
+        if self._records.store.queued():  # a retry may be due, or another server has queued a job
+            self.wake()
         self._records.notify_changed()
 
     def _watch_attempt(self, running: Attempt) -> None:
@@ -267,6 +300,8 @@ class Runner:
         self._running.pop(running.job.id, None)
         log.error("%s was cancelled, but does not answer.", running.job.id)
         _log_stack(running)
+        if running.worker_id is not None:
+            self.executor.abandon(running.worker_id)
         note = messages.TOOL_UNRESPONSIVE() if running.job.is_tool else messages.JOB_UNRESPONSIVE()
         self._records.apply_to_attempt(running.job, Cancelled(note))
 

@@ -67,11 +67,19 @@ class Attempt:
         job: as it was claimed.
         token: its wish to stop.
         clock: seconds that never run back.
+        worker_id: the executor's worker that renders it; None = it is a motion preview, rendered beside the workers.
     """
 
-    def __init__(self, job: Job, token: CancelToken, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        job: Job,
+        token: CancelToken,
+        clock: Callable[[], float] = time.monotonic,
+        worker_id: str | None = None,
+    ) -> None:
         self.job = job
         self.token = token
+        self.worker_id = worker_id
         self.phase = "PREPARING"
         self.hang_report: str | None = None
         self.ended = False

@@ -86,7 +86,7 @@ def attempt(
 ) -> Event:
     """Render `job` and return the event that ends this attempt; never raises an `Exception`."""
     try:
-        resume = _run_to_resume(job)
+        resume = run_to_resume(job)
         submitted, overrides = json.loads(job.settings_json), json.loads(job.overrides_json)
         prepared = check(submitted, overrides, resume=resume, kind=job.kind)
         result = render(prepared, cancel, report)
@@ -131,7 +131,7 @@ def _temporary_cause(error: Exception) -> str | None:
     return None
 
 
-def _run_to_resume(job: Job) -> str | None:
+def run_to_resume(job: Job) -> str | None:
     """Return the timestring of the run that the job resumes, or None if it has not begun one."""
     if not job.timestring or not job.outdir:
         return None

@@ -27,6 +27,7 @@ class CancelToken:
         self._stop_request: StopRequest = "none"
         self._lock = threading.Lock()
         self._signs = 0
+        self._asked: Callable[[StopRequest], None] | None = None
 
     @property
     def stop_request(self) -> StopRequest:
@@ -43,14 +44,27 @@ class CancelToken:
 
     def cancel(self) -> None:
         """Ask the job to end for good."""
-        with self._lock:
-            self._stop_request = "cancel"
+        self._ask("cancel")
 
     def park(self) -> None:
         """Ask the job to stop before its next frame, to be continued later."""
+        self._ask("park")
+
+    def pass_on(self, asked: Callable[[StopRequest], None]) -> None:
+        """Call `asked` with each change of `stop_request` from now on, and at once if there was a request before."""
         with self._lock:
-            if self._stop_request == "none":
-                self._stop_request = "park"
+            self._asked = asked
+            before = self._stop_request
+        if before != "none":
+            asked(before)
+
+    def _ask(self, wish: StopRequest) -> None:
+        with self._lock:
+            if self._stop_request == wish or self._stop_request == "cancel":
+                return
+            self._stop_request, asked = wish, self._asked
+        if asked is not None:
+            asked(wish)
 
     def check_cancel(self) -> None:
         """Raise `Cancelled` after a cancel; the check within a frame, where parking would lose work."""

@@ -132,7 +132,7 @@ def new_run(output_root: Path, settings: Settings, now: datetime, images_folder:
     values = flat_settings(settings)
     while True:
         run = _run_at(output_root, images_folder, settings.batch_name, values, now)
-        if _claimed(run):
+        if claim(run):
             return run
         now += timedelta(seconds=1)
 
@@ -240,12 +240,17 @@ def claimed_run(outdir: Path, now: datetime) -> Run:
     Raises:
         DiskFull, RenderError: the folder cannot be written.
     """
-    while not _claimed(run := Run(outdir, now.strftime(TIMESTRING_FORMAT))):
+    while not claim(run := Run(outdir, now.strftime(TIMESTRING_FORMAT))):
         now += timedelta(seconds=1)
     return run
 
 
-def _claimed(run: Run) -> bool:
+def claim(run: Run) -> bool:
+    """Claim the name of a run by writing an empty manifest; False if files of that name exist already.
+
+    Raises:
+        DiskFull, RenderError: the folder cannot be written.
+    """
     with disk_errors(f"The folder {run.outdir.parent.name}/{run.outdir.name}"):
         make_folder(run.outdir)
         with os.scandir(run.outdir) as entries:

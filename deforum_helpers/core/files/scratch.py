@@ -15,6 +15,7 @@ VIDEO = "deforum-film-"
 FETCHED = "deforum-fetched-"
 DROPPED = "deforum-dropped-"
 CHECKS = "deforum-checks-"
+WORKER = "deforum-worker-"
 # Locked by the process that owns the folder; the age of a folder would not tell whether it is in use.
 LOCK_NAME = "in-use"
 
@@ -40,7 +41,7 @@ class ScratchFolder:
 
 def remove_abandoned() -> None:
     """Remove the folders of processes that have ended, except those of other users."""
-    for prefix in (VIDEO, FETCHED, DROPPED, CHECKS):
+    for prefix in (VIDEO, FETCHED, DROPPED, CHECKS, WORKER):
         for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
             if not _ours(folder):
                 continue

@@ -1,0 +1,150 @@
+"""Executors: which worker takes which job, draining, and the worker of this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from deforum_api.queue.errors import UnknownId
+from deforum_api.queue.executors import LOCAL_WORKER, WorkerInfo, WorkerTable
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
+from deforum_helpers.engines.memory import device_memory
+from tests.api.fake_renderer import WAIT_S, Renderer
+
+JOB = Job("batch(1)-0", "batch(1)", 0, "{}", "null", 0.0, 0.0)
+
+
+def asking(name: str, checkpoint: str = "") -> Job:
+    overrides = f'{{"sd_model_checkpoint": "{checkpoint}"}}' if checkpoint else "null"
+    return replace(JOB, id=name, overrides_json=overrides)
+
+
+def table(*nodes: str) -> WorkerTable:
+    """A table with the workers 0, 1, ... on these nodes; 0 has been idle for the longest time."""
+    seconds = iter(range(1000))
+    made = WorkerTable("base", clock=lambda: float(next(seconds)))
+    for number, node in enumerate(nodes):
+        made.join(WorkerInfo(str(number), node, "cpu"))
+    return made
+
+
+def chosen(workers: WorkerTable, *jobs: Job) -> dict[str, str]:
+    """Each worker that takes a job, with the id of the job."""
+    found = {worker.id: workers.choose(worker.id, jobs) for worker in workers.all()}
+    return {worker_id: job.id for worker_id, job in found.items() if job}
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_free_workers_take_the_jobs_in_their_order() -> None:
+    workers = table("a", "a", "a")
+    assert chosen(workers, asking("x"), asking("y")) == {"0": "x", "1": "y"}
+    workers.take("0", asking("x"))
+    assert chosen(workers, asking("y")) == {"1": "y"}
+
+
+def test_a_job_goes_to_a_free_worker_with_its_checkpoint() -> None:
+    workers = table("a", "a", "a")
+    workers.take("2", asking("before", "photo"))
+    workers.free("2")
+    assert chosen(workers, asking("x", "photo"), asking("y", "paint")) == {"2": "x", "0": "y"}
+    workers.take("2", asking("x", "photo"))
+    assert chosen(workers, asking("y", "photo")) == {"0": "y"}, "a busy one does not count"
+
+
+def test_a_worker_without_a_checkpoint_is_taken_before_one_that_would_have_to_exchange_it() -> None:
+    workers = table("a", "a")
+    workers.take("0", asking("before", "photo"))
+    workers.free("0")
+    assert chosen(workers, asking("x", "paint")) == {"1": "x"}
+    assert chosen(workers, asking("x", "paint"), asking("y", "paint")) == {"1": "x", "0": "y"}
+
+
+def test_among_equal_workers_the_least_loaded_node_gets_the_job() -> None:
+    workers = table("a", "a", "b")
+    workers.take("0", asking("before"))
+    assert chosen(workers, asking("x")) == {"2": "x"}
+
+
+def test_a_draining_worker_finishes_its_job_and_takes_no_other() -> None:
+    workers = table("a")
+    workers.take("0", asking("x"))
+    assert workers.drain("0").state == "draining"
+    assert workers.drain("0").job == "x"
+    workers.free("0")
+    assert (workers.get("0").state, workers.get("0").job) == ("drained", None)
+    assert chosen(workers, asking("y")) == {}
+    assert workers.undrain("0").state == "idle"
+    assert chosen(workers, asking("y")) == {"0": "y"}
+
+
+def test_draining_is_taken_back() -> None:
+    workers = table("a")
+    workers.take("0", asking("x"))
+    workers.drain("0")
+    assert workers.undrain("0").state == "busy"
+    workers.drain("0")
+    workers.lose("0")
+    workers.free("0")
+    workers.join(WorkerInfo("0", "b", "cpu"))
+    assert workers.get("0").state == "drained", "what takes the place of a drained worker is drained as well"
+
+
+def test_a_lost_worker_takes_nothing_until_another_has_its_place() -> None:
+    workers = table("a")
+    workers.take("0", asking("x"))
+    workers.lose("0")
+    assert (workers.get("0").state, workers.get("0").job) == ("lost", "x")
+    workers.free("0")
+    assert (workers.get("0").state, workers.get("0").job) == ("lost", None)
+    assert chosen(workers, asking("x")) == {}
+    workers.join(WorkerInfo("0", "b", "cpu"))
+    assert chosen(workers, asking("x")) == {"0": "x"}
+
+
+@pytest.mark.parametrize("act", [WorkerTable.drain, WorkerTable.undrain, WorkerTable.get])
+def test_an_unknown_worker_is_refused(act: Callable[[WorkerTable, str], object]) -> None:
+    with pytest.raises(UnknownId) as error:
+        act(table("a"), "7")
+    assert error.value.code == 404
+
+
+def test_this_process_is_one_worker(jobs: JobQueue, renderer: Renderer) -> None:
+    executor = jobs.runner.executor
+    (idle,) = executor.workers()
+    assert (idle.id, idle.state, idle.job) == (LOCAL_WORKER, "idle", None)
+    renderer.gate.clear()
+    first, second = (job.id for job in jobs.submit([{}, {}]))
+    until(lambda: executor.workers()[0].job == first)
+    (busy,) = executor.workers()
+    assert busy.state == "busy"
+    assert busy.since >= idle.since
+    assert executor.drain(LOCAL_WORKER).state == "draining"
+    renderer.gate.set()
+    until(lambda: executor.workers()[0].state == "drained")
+    assert jobs.job(first).status == "SUCCEEDED"
+    jobs.runner.wake()
+    assert (jobs.job(second).phase, jobs.runner.running) == ("QUEUED", None)
+    executor.undrain(LOCAL_WORKER)
+    until(lambda: jobs.job(second).finished)
+
+
+def test_a_drained_process_still_makes_motion_previews(jobs: JobQueue) -> None:
+    jobs.runner.executor.drain(LOCAL_WORKER)
+    (preview,) = jobs.submit([{"motion_preview_mode": True}])
+    until(lambda: jobs.job(preview.id).status == "SUCCEEDED")
+
+
+def test_the_memory_of_the_process_and_of_a_gpu_without_torch() -> None:
+    total, used = device_memory("cpu")
+    assert 0 <= used <= total
+    assert device_memory("cuda:99") == (0, 0) or device_memory("cuda:99")[0] > 0

@@ -1,0 +1,159 @@
+"""A Ray cluster of several nodes on this machine, and a queue whose jobs its workers render."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deforum_api.hosts.own_host import local_executor, make_queue
+from deforum_api.queue.executors import WorkerInfo
+from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.ray.executor import RayExecutor
+from deforum_api.queue.ray.settings import RaySettings, WorkerSetup
+from deforum_api.queue.record import Job
+from deforum_api.queue.submission import Limits
+from deforum_helpers.engines.null.engine import NullEngine
+from deforum_helpers.media.containers import count_frames
+from deforum_helpers.output.frames import read_frame
+from deforum_helpers.pipeline.host_facts import own_facts
+from tests.faults.serving import SETTINGS
+from tests.integration.server import ROOT
+
+WAIT_S = 120.0
+LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0 keeps Ray's ports on 127.0.0.1
+# Folder in which each process that generates a frame leaves a file.
+NOTES = "DEFORUM_FARM_NOTES"
+FRAME_S = 0.1
+FRAMES = 24
+# Each frame depends on the one before it.
+FILM: dict[str, Any] = {**SETTINGS, "diffusion_cadence": 1, "max_frames": FRAMES}
+SLOW_ENGINE = "tests.faults.farm:slow_engine"
+
+
+class SlowEngine(NullEngine):
+    """Takes its time for each image, without a processor."""
+
+    def generate(self, request: Any, cancel: Any) -> Any:
+        time.sleep(FRAME_S)
+        if folder := os.environ.get(NOTES):
+            (Path(folder) / str(os.getpid())).touch()
+        return super().generate(request, cancel)
+
+
+def slow_engine(name: str, *, checkpoint: str | None = None, allow_download: bool = False) -> SlowEngine:
+    return SlowEngine()
+
+
+class Farm:
+    """A cluster with a head node that renders nothing."""
+
+    def __init__(self) -> None:
+        os.environ |= {"PYTHONPATH": str(ROOT), LOOPBACK_ONLY: "0"}
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self.notes = Path(tempfile.mkdtemp())
+        os.environ[NOTES] = str(self.notes)
+        from ray.cluster_utils import Cluster
+
+        self.cluster = Cluster(initialize_head=True, head_node_args=self.of_node(0))
+        self.nodes: list[Any] = []
+
+    @staticmethod
+    def of_node(cpus: int) -> dict[str, Any]:
+        return {
+            "num_cpus": cpus,
+            "num_gpus": 0,
+            "include_dashboard": False,
+            "object_store_memory": 80 * 2**20,
+            "node_ip_address": "127.0.0.1",
+        }
+
+    @property
+    def address(self) -> str:
+        return str(self.cluster.address)
+
+    def add_node(self) -> None:
+        self.nodes.append(self.cluster.add_node(wait=False, **self.of_node(2)))
+
+    def kill_node(self) -> None:
+        """End all processes of the oldest node."""
+        self.cluster.remove_node(self.nodes.pop(0), allow_graceful=False)
+
+    def close(self) -> None:
+        self.cluster.shutdown()
+        shutil.rmtree(self.notes, ignore_errors=True)
+
+
+class Site:
+    """A queue in this process and its workers."""
+
+    def __init__(self, queue: JobQueue, executor: RayExecutor) -> None:
+        self.queue = queue
+        self.executor = executor
+
+    def submit(self, *settings: dict[str, Any]) -> list[str]:
+        return [job.id for job in self.queue.submit([{**FILM, **one} for one in settings])]
+
+    def until(self, job_id: str, wanted: Callable[[Job], bool]) -> Job:
+        deadline = time.monotonic() + WAIT_S
+        while not wanted(job := self.queue.job(job_id)):
+            assert time.monotonic() < deadline, (job, self.executor.lacks(), self.executor.workers())
+            time.sleep(0.01)
+        return job
+
+    def ended(self, job_id: str) -> Job:
+        return self.until(job_id, lambda job: job.finished)
+
+    def worker_of(self, job_id: str) -> WorkerInfo:
+        return next(worker for worker in self.executor.workers() if worker.job == job_id)
+
+    def kill_worker_of(self, job_id: str) -> None:
+        os.kill(self.executor.process_ids[self.worker_of(job_id).id], signal.SIGKILL)
+
+    def wait_for_workers(self, count: int) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while sum(worker.state in ("idle", "busy") for worker in self.executor.workers()) < count:
+            assert time.monotonic() < deadline, (self.executor.lacks(), self.executor.workers())
+            time.sleep(0.05)
+
+
+@contextmanager
+def site(root: Path, address: str, make_engine: str = SLOW_ENGINE, **more: Any) -> Iterator[Site]:
+    """Open a queue on the workers of a cluster; `more`: fields of `RaySettings`, and `expected` versions."""
+    facts = own_facts("null", None, root)
+    expected = more.pop("expected", None)
+    setup = WorkerSetup("null", None, False, facts.output_root, make_engine)
+    executor = RayExecutor(RaySettings(address, **more), setup, local_executor(facts), expected)
+    limits = Limits(retry_after_s=(0.5, 1.0, 5.0))
+    queue = make_queue(facts, SlowEngine, limits=limits, executor=executor)
+    try:
+        yield Site(queue, executor)
+    finally:
+        queue.close(WAIT_S)
+        queue.store.close()
+
+
+def frames_of(job: Job) -> list[Path]:
+    return sorted(Path(str(job.outdir)).glob(f"{job.timestring}_[0-9]*.png"))
+
+
+def check_film(job: Job, undisturbed: Job) -> None:
+    """The job's frames are those of one that was never disturbed, none is missing, and its video has all of them."""
+    assert job.status == "SUCCEEDED", job.message
+    made, wanted = frames_of(job), frames_of(undisturbed)
+    assert [path.name[14:] for path in made] == [path.name[14:] for path in wanted]
+    for frame, same in zip(made, wanted, strict=True):
+        np.testing.assert_array_equal(read_frame(frame), read_frame(same))
+    folder = Path(str(job.outdir))
+    assert count_frames(folder / f"{job.timestring}.mp4") == len(wanted)
+    assert not list(folder.glob(f".*{job.timestring}*.part"))
+    assert len(list(folder.glob("*_settings.txt"))) == 1, "it was begun anew and left a run behind"

@@ -1,0 +1,151 @@
+"""The soak test of workers: jobs on a Ray cluster of four nodes whose workers, nodes and server are killed at random.
+
+Run by `python -m tests.soak --ray`. At the end every job has exactly one end, and its frames are those of a run that
+was never disturbed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deforum_helpers.output.frames import read_frame
+from tests.faults.farm import FILM, Farm
+from tests.integration.server import Server
+from tests.soak import Soak
+
+NODES = 4
+SEEDS = 3
+FRAMES = range(20, 60, 10)
+PAUSE_S = (6.0, 15.0)
+
+
+class RaySoak(Soak):
+    """A server on a cluster, and what the clients were promised."""
+
+    def __init__(self, folder: Path, seed: int, farm: Farm) -> None:
+        self.farm = farm
+        super().__init__(folder, seed)
+
+    def started(self) -> Any:
+        return Server(
+            self.folder / "outputs", "--deforum-ray", self.farm.address, "--deforum-workers", str(NODES)
+        )
+
+    def settings(self, chance: random.Random, name: str) -> dict[str, Any]:
+        return {
+            **FILM,
+            "max_frames": chance.choice(FRAMES),
+            "seed": chance.randrange(SEEDS),
+            "batch_name": name,
+        }
+
+    def kill_now_and_then(self) -> None:
+        """Kill a worker, a node or the server at random moments; another node joins for each that is lost."""
+        while not self.over.wait(self.chance.uniform(*PAUSE_S)):
+            fate = self.chance.random()
+            if fate < 0.6:
+                pids = workers_of(self.farm)
+                if pids:
+                    with suppress(ProcessLookupError):
+                        os.kill(self.chance.choice(pids), signal.SIGKILL)
+                    self.counts["workers killed"] += 1
+            elif fate < 0.8:
+                self.farm.kill_node()
+                self.farm.add_node()
+                self.counts["nodes killed"] += 1
+            else:
+                self.server.process.kill()
+                self.server.process.wait()
+                self.counts["servers killed"] += 1
+                self.server = self.started()
+
+    def differing(self, undisturbed: dict[int, list[np.ndarray]]) -> list[str]:
+        """Return the jobs with a frame that is not that of a run that was never disturbed."""
+        found = []
+        for job_id, job in self.ends.items():
+            wanted = undisturbed[self.seed_of(job_id)]
+            paths = sorted(Path(job["outdir"] or "").glob(f"{job['timestring']}_[0-9]*.png"))
+            found += [
+                f"{job_id}: frame {frame} differs"
+                for frame, path in enumerate(paths)
+                if not np.array_equal(read_frame(path), wanted[frame])
+            ]
+        return found
+
+    def seed_of(self, job_id: str) -> int:
+        _, job = self.ask("GET", f"/deforum_api/jobs/{job_id}")
+        return int(job["deforum_settings"]["seed"])
+
+
+def workers_of(farm: Farm) -> list[int]:
+    """Return the process ids of the workers on the nodes that are there."""
+    raylets = {node.all_processes["raylet"][0].process.pid for node in farm.nodes}
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, IndexError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            name = (path.parent / "cmdline").read_bytes()
+            if parent in raylets and name.startswith(b"ray::RenderWorker"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def undisturbed_frames(folder: Path) -> dict[int, list[np.ndarray]]:
+    """Return the frames of each seed, rendered by a server without workers."""
+    server = Server(folder)
+    films = [
+        {**FILM, "max_frames": max(FRAMES), "seed": seed, "batch_name": str(seed)} for seed in range(SEEDS)
+    ]
+    ends = [server.ended(job_id) for job_id in server.submit(*films)]
+    server.process.terminate()
+    server.process.wait()
+    return {
+        seed: [
+            read_frame(path) for path in sorted(Path(end["outdir"]).glob(f"{end['timestring']}_[0-9]*.png"))
+        ]
+        for seed, end in enumerate(ends)
+    }
+
+
+def run(jobs: int, seed: int) -> int:
+    """Run, and print a report; 1 if a promise was broken."""
+    began = time.monotonic()
+    farm = Farm()
+    with tempfile.TemporaryDirectory(prefix="deforum-soak-") as folder:
+        for _ in range(NODES):
+            farm.add_node()
+        wanted = undisturbed_frames(Path(folder, "undisturbed"))
+        soak = RaySoak(Path(folder), seed, farm)
+        killer = threading.Thread(target=soak.kill_now_and_then)
+        clients = [
+            threading.Thread(target=soak.client, args=(name, share, seed + number))
+            for number, (name, share) in enumerate((("ann", jobs // 2), ("bob", jobs - jobs // 2)))
+        ]
+        for thread in (killer, *clients):
+            thread.start()
+        for thread in clients:
+            thread.join()
+        soak.over.set()
+        killer.join()
+        problems = soak.problems() + soak.differing(wanted)
+        soak.server.process.terminate()
+        soak.server.process.wait()
+    farm.close()
+    if len(soak.ends) != jobs:
+        problems.append(f"{jobs - len(soak.ends)} jobs were not followed to their ends")
+    ends = Counter(job["status"] for job in soak.ends.values())
+    report = {"seconds": round(time.monotonic() - began), "jobs": jobs, **ends, **soak.counts}
+    print(json.dumps({**report, "problems": problems}, indent=4))  # noqa: T201 - its report
+    return 1 if problems else 0
