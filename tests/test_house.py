@@ -66,7 +66,11 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "starlette": ("deforum_api",),
     "uvicorn": ("deforum_api.hosts", "deforum_api.mcp"),
     "mcp": ("deforum_api.mcp",),
-    "ray": ("deforum_api.queue.ray.actor", "deforum_api.queue.ray.driver"),
+    "ray": (
+        "deforum_api.queue.ray.actor",
+        "deforum_api.queue.ray.driver",
+        "deforum_api.queue.ray.segments",
+    ),
     "diffusers": ("deforum_helpers.engines", "deforum_helpers.models"),
     "transformers": ("deforum_helpers.engines", "deforum_helpers.models", "deforum_helpers.controlnet"),
     "torch": tuple(

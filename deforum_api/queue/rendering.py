@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.engines.base import Engine
     from deforum_helpers.pipeline.job import Progress, RunResult
+    from deforum_helpers.pipeline.work_orders import MoreWorkers
 
 
 class OwnRenderer:
@@ -21,10 +22,13 @@ class OwnRenderer:
     Args:
         make_engine: makes the engine; called for the first job that needs one.
         now: returns the local time, which names new runs.
+
+    `more_workers` opens the workers that share a job, as `run_job` takes it.
     """
 
     def __init__(self, make_engine: Callable[[], Engine], now: Callable[[], datetime] = datetime.now) -> None:
         self.now = now
+        self.more_workers: MoreWorkers | None = None
         self._make_engine = make_engine
         self._engine: Engine | None = None
 
@@ -43,9 +47,13 @@ class OwnRenderer:
             from deforum_helpers.engines.preview import PreviewEngine
 
             return run_job(prepared, PreviewEngine(), cancel, report, now=self.now)
+        return run_job(prepared, self.engine(), cancel, report, now=self.now, more_workers=self.more_workers)
+
+    def engine(self) -> Engine:
+        """Return the engine; it is made at the first call."""
         if self._engine is None:
             self._engine = self._make_engine()
-        return run_job(prepared, self._engine, cancel, report, now=self.now)
+        return self._engine
 
     def _run_tool(
         self, prepared: PreparedTool, cancel: CancelToken, report: Callable[[Progress], None]

@@ -138,8 +138,7 @@ class ParentChannel:
             os._exit(0)  # the parent has ended
 
     def write_error(self, error: DeforumError) -> None:
-        about = {"kind": type(error).__name__, "message": str(error), "code": error.message_code}
-        self.write({"error": about})
+        self.write({"error": error_head(error)})
 
     def note_life(self) -> None:
         self._signs += 1
@@ -154,8 +153,13 @@ class ParentChannel:
                 self.write({"beat": reported})
 
 
+def error_head(error: DeforumError) -> dict[str, str]:
+    """Return an error as plain values, from which `error_of` makes it again."""
+    return {"kind": type(error).__name__, "message": str(error), "code": error.message_code}
+
+
 def error_of(head: Mapping[str, str]) -> DeforumError:
-    """Return the error that a child wrote with `write_error`."""
+    """Return the error in the values from `error_head`."""
     kind = getattr(errors, head["kind"], RenderError)
     if not (isinstance(kind, type) and issubclass(kind, (RenderError, errors.Stopped))):
         kind = RenderError

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +31,8 @@ from tests.integration.server import ROOT
 
 WAIT_S = 120.0
 LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0 keeps Ray's ports on 127.0.0.1
+# Folder in which each process that generates a frame leaves a file.
+NOTES = "DEFORUM_FARM_NOTES"
 FRAME_S = 0.1
 FRAMES = 24
 # Each frame depends on the one before it.
@@ -41,6 +45,8 @@ class SlowEngine(NullEngine):
 
     def generate(self, request: Any, cancel: Any) -> Any:
         time.sleep(FRAME_S)
+        if folder := os.environ.get(NOTES):
+            (Path(folder) / str(os.getpid())).touch()
         return super().generate(request, cancel)
 
 
@@ -54,6 +60,8 @@ class Farm:
     def __init__(self) -> None:
         os.environ |= {"PYTHONPATH": str(ROOT), LOOPBACK_ONLY: "0"}
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self.notes = Path(tempfile.mkdtemp())
+        os.environ[NOTES] = str(self.notes)
         from ray.cluster_utils import Cluster
 
         self.cluster = Cluster(initialize_head=True, head_node_args=self.of_node(0))
@@ -82,6 +90,7 @@ class Farm:
 
     def close(self) -> None:
         self.cluster.shutdown()
+        shutil.rmtree(self.notes, ignore_errors=True)
 
 
 class Site:

@@ -9,12 +9,18 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deforum_api.queue.record import Job
-from tests.faults.farm import FRAMES, Farm, Site, check_film, frames_of, site
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.engines.null.engine import NullEngine
+from deforum_helpers.pipeline.host_facts import own_facts
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import prepare
+from tests.faults.farm import FILM, FRAMES, Farm, Site, check_film, frames_of, site
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray"),
@@ -84,6 +90,22 @@ def test_a_job_is_paused_resumed_and_cancelled_on_a_worker(shared: Site, undistu
     assert Path(str(job.outdir), f"{job.timestring}.mp4").exists()
     shared.queue.resume(paused)
     check_film(shared.ended(paused), undisturbed)
+
+
+def test_idle_workers_share_a_video_whose_frames_stand_alone(
+    shared: Site, farm: Farm, tmp_path: Path
+) -> None:
+    shared.wait_for_workers(2)
+    for note in farm.notes.iterdir():
+        note.unlink()
+    alone = {**FILM, "animation_mode": "Interpolation", "batch_name": "shared"}
+    (job_id,) = shared.submit(alone)
+    job = shared.ended(job_id)
+    assert len(list(farm.notes.iterdir())) == 2
+    one = run_job(
+        prepare(alone, own_facts("null", None, tmp_path)), NullEngine(), CancelToken(), lambda progress: None
+    )
+    check_film(job, replace(job, outdir=str(one.outdir), timestring=one.timestring))
 
 
 def test_a_job_goes_on_when_its_node_is_lost(shared: Site, farm: Farm, undisturbed: Job) -> None:

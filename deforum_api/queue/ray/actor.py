@@ -13,8 +13,9 @@ import os
 import platform
 import queue
 import threading
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -24,22 +25,28 @@ import ray
 
 from deforum_api.queue.checks.request import prepared_job
 from deforum_api.queue.logs import PACKAGES, log_level
+from deforum_api.queue.ray import messages
 from deforum_api.queue.ray.files import ReceivedFiles, SentFiles, relative
+from deforum_api.queue.ray.segments import actor_workers
 from deforum_api.queue.ray.settings import TOKEN_NAME, versions
 from deforum_api.queue.record import Job
 from deforum_api.queue.rendering import OwnRenderer
 from deforum_api.queue.worker import attempt
-from deforum_helpers.core.errors import ModelError, RenderError
+from deforum_helpers.core.child_programs import error_head
+from deforum_helpers.core.errors import DeforumError, ModelError, RenderError, SettingsError, Stopped
 from deforum_helpers.core.files.scratch import WORKER, ScratchFolder
-from deforum_helpers.core.progress import CancelToken, Progress
+from deforum_helpers.core.progress import CancelToken, Progress, StopRequest
 from deforum_helpers.engines.memory import device_memory
 from deforum_helpers.output.paths import Run
+from deforum_helpers.output.step_files import encode_step
 from deforum_helpers.pipeline.host_facts import check_checkpoint, own_facts
+from deforum_helpers.pipeline.segments import EngineWorker, WorkerUnusable, decode_task
+from deforum_helpers.pipeline.work_orders import WorkOrder, open_worker
 
 # What a worker yields: JSON text, and a piece of a file.
 Item = tuple[str, bytes]
 
-RENDER, CONTROL = "render", "control"
+RENDER, CONTROL, SHARE = "render", "control", "share"
 SIGN_EVERY_S = 1.0
 LOG_LINES_WAITING = 1000
 
@@ -60,6 +67,9 @@ class RenderWorker:
         self._lock = threading.Lock()
         self._running: tuple[str, CancelToken] | None = None
         self._stops: dict[str, str] = {}
+        self._turn = threading.Lock()  # a job, or a part of another worker's
+        self._shared: tuple[str, EngineWorker, ScratchFolder | None] | None = None
+        self._sharing_stops: dict[str, StopRequest] = {}
         self._own_root: ScratchFolder | None = None
         self._received: ReceivedFiles | None = None
         self._not_received: RenderError | None = None
@@ -110,6 +120,80 @@ class RenderWorker:
         if running is not None and running[0] == key:
             _ask(running[1], how)
 
+    @ray.method(concurrency_group=SHARE)
+    def share(self, key: str, order: str, task: str, *parts: bytes) -> Iterator[Item]:
+        """Render steps of another worker's run; yield JSON text and encoded steps.
+
+        A job of its own comes first: the steps are refused during one, and end at the next frame when one begins.
+
+        Args:
+            key: names the run in `stop_sharing`.
+            order: JSON text of a `WorkOrder`.
+            task, parts: a `SegmentTask` as a message.
+        """
+        if not self._turn.acquire(blocking=False):
+            yield json.dumps({"unusable": messages.HAS_A_JOB()}), b""
+            return
+        try:
+            worker = self._segment_worker(key, order)
+            begun = decode_task(json.loads(task), parts, self._renderer.engine().device)
+            for step in worker.render(begun):
+                yield json.dumps({"step": step.resume_state.state.steps_done}), encode_step(step)
+        except (WorkerUnusable, SettingsError) as error:
+            yield json.dumps({"unusable": str(error)}), b""
+        except DeforumError as error:
+            if isinstance(error, Stopped) and key not in self._sharing_stops:
+                yield json.dumps({"unusable": messages.HAS_A_JOB()}), b""
+            else:
+                yield json.dumps({"error": error_head(error)}), b""
+        finally:
+            self._turn.release()
+
+    @ray.method(concurrency_group=CONTROL)
+    def stop_sharing(self, key: str, request: StopRequest) -> None:
+        """Cancel or park the steps of another worker's run, which may not have begun yet."""
+        with self._lock:
+            self._sharing_stops[key] = request
+            shared = self._shared
+        if shared is not None and shared[0] == key:
+            shared[1].stop(request)
+
+    def _segment_worker(self, key: str, text: str) -> EngineWorker:
+        """Return the worker for a run, which is kept until another run needs one."""
+        if self._shared is not None and self._shared[0] == key:
+            return self._shared[1]
+        self._drop_shared()
+        order, scratch = WorkOrder(**json.loads(text)), None
+        if not Path(order.outdir).is_dir():  # the run is in a folder that only its own worker sees
+            scratch = ScratchFolder(WORKER)
+            order = replace(order, outdir=str(scratch.path))
+        facts = own_facts(self._setup["engine"], self._setup["checkpoint"], self._root)
+        worker = open_worker(order, facts, self._renderer.engine())
+        with self._lock:
+            self._shared = key, worker, scratch
+            if request := self._sharing_stops.get(key):
+                worker.stop(request)
+        return worker
+
+    def _drop_shared(self) -> None:
+        with self._lock:
+            shared, self._shared = self._shared, None
+            if shared is not None:
+                self._sharing_stops.pop(shared[0], None)
+        if shared is not None and shared[2] is not None:
+            shared[2].remove()
+
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        """Wait until the frame of another worker's run is finished, if there is one, and share no more meanwhile."""
+        with self._lock:
+            shared = self._shared
+        if shared is not None:
+            shared[1].stop("park")
+        with self._turn:
+            self._drop_shared()
+            yield
+
     @ray.method(concurrency_group=RENDER)
     def receive(self, head: str, content: bytes) -> None:
         """Write a piece of a file of the run that the next attempt continues into a folder of this worker."""
@@ -121,13 +205,14 @@ class RenderWorker:
             self._not_received = error
 
     @ray.method(concurrency_group=RENDER)
-    def render(self, key: str, request: str) -> Iterator[Item]:
+    def render(self, key: str, request: str, others: Sequence[Any] = ()) -> Iterator[Item]:
         """Render a job; yield JSON text of progress, log lines and the final event, and pieces of files.
 
         Args:
             key: names the attempt in `stop`.
             request: JSON text: job (fields of the record, its outdir relative to the output folder), shared (whether
                 files are written to the server's output folder), now (local time that names a new run, or null).
+            others: the other actors, which share the job where its frames do not depend on each other.
         """
         asked = json.loads(request)
         shared, outbox = asked["shared"], _Outbox()
@@ -141,18 +226,20 @@ class RenderWorker:
                 _ask(token, how)
         self._log.outbox = outbox
         self._renderer.now = datetime.now if asked["now"] is None else partial(_fixed, asked["now"])
+        self._renderer.more_workers = actor_workers(others)
         thread = threading.Thread(target=self._work, args=(job, root, token, outbox), daemon=True)
-        thread.start()
-        try:
-            yield from self._items(outbox, token, sent, root)
-        finally:
-            token.park()  # a server that does not listen any more has no use for further frames
-            thread.join()
-            self._log.outbox = None
-            with self._lock:
-                self._running = None
-                self._stops.pop(key, None)
-            self._drop_root()
+        with self._own_turn():
+            thread.start()
+            try:
+                yield from self._items(outbox, token, sent, root)
+            finally:
+                token.park()  # a server that does not listen any more has no use for further frames
+                thread.join()
+                self._log.outbox = None
+                with self._lock:
+                    self._running = None
+                    self._stops.pop(key, None)
+                self._drop_root()
 
     def _work(self, job: Job, root: Path, token: CancelToken, outbox: _Outbox) -> None:
         try:

@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deforum_api.queue.checks.check_process import read_message, write_message
 from deforum_api.queue.ray import messages
 from deforum_api.queue.ray.settings import OWN_CLUSTER, RUNNING_CLUSTER, TOKEN_NAME, version_problem
+from deforum_helpers.core.pipes import read_message, write_message
 
 LOOK_EVERY_S = 1.0
 # Items that a worker may be ahead of what the server has written; then it waits.
@@ -147,9 +147,9 @@ class Driver:
 
         self._ray = ray
         self._join()
-        from deforum_api.queue.ray.actor import CONTROL, RENDER, RenderWorker
+        from deforum_api.queue.ray.actor import CONTROL, RENDER, SHARE, RenderWorker
 
-        groups = {RENDER: 1, CONTROL: 3}
+        groups = {RENDER: 1, CONTROL: 3, SHARE: 1}
         self._actor_class = ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups=groups)(
             RenderWorker
         )
@@ -213,7 +213,9 @@ class Driver:
         method = place.actor.render.options(
             num_returns="streaming", _generator_backpressure_num_objects=ITEMS_AHEAD
         )
-        for ref in method.remote(key, request):
+        # They share the job where its frames do not depend on each other; those with jobs of their own refuse.
+        others = [other.actor for other in list(self._places.values()) if other.ready and other is not place]
+        for ref in method.remote(key, request, others):
             said, content = self._ray.get(ref)
             place.credits.acquire()
             self.say({"said": "item", "worker": place.id, "key": key, "item": said}, content)

@@ -24,7 +24,6 @@ from typing import Any
 
 from deforum_api.queue import events
 from deforum_api.queue import messages as queue_messages
-from deforum_api.queue.checks.check_process import Message, read_message, write_message
 from deforum_api.queue.executors import (
     LOCAL_WORKER,
     LocalExecutor,
@@ -39,6 +38,7 @@ from deforum_api.queue.ray.settings import OWN_CLUSTER, RaySettings, WorkerSetup
 from deforum_api.queue.record import Job
 from deforum_api.queue.worker import run_to_resume
 from deforum_helpers.core import errors
+from deforum_helpers.core.pipes import Message, read_message, write_message
 from deforum_helpers.core.progress import CancelToken, Progress
 from deforum_helpers.output.paths import Run, claim
 from deforum_helpers.output.runs import run_lock

@@ -84,3 +84,6 @@ CLUSTER_GONE = Message("ray_cluster_gone", "the connection to the Ray cluster wa
 RUN_NAME_TAKEN = Message(
     "ray_run_name_taken", "The run {name} exists already in the output folder; the job takes another second."
 )
+
+# Parts of one video
+HAS_A_JOB = Message("ray_worker_has_a_job", "It has a job of its own.")
