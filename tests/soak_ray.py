@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,10 @@ class RaySoak(Soak):
             "batch_name": name,
         }
 
-    def kill_now_and_then(self) -> None:
-        """Kill a worker, a node or the server at random moments; another node joins for each that is lost."""
-        while not self.over.wait(self.chance.uniform(*PAUSE_S)):
+    def kill_now_and_then(self, clients: Sequence[threading.Thread] = ()) -> None:
+        """Kill a worker, a node or the server at random moments until the clients have their ends."""
+        while any(thread.is_alive() for thread in clients):
+            time.sleep(self.chance.uniform(*PAUSE_S))
             fate = self.chance.random()
             if fate < 0.6:
                 pids = workers_of(self.farm)
@@ -122,23 +124,19 @@ def undisturbed_frames(folder: Path) -> dict[int, list[np.ndarray]]:
 def run(jobs: int, seed: int) -> int:
     """Run, and print a report; 1 if a promise was broken."""
     began = time.monotonic()
-    farm = Farm()
     with tempfile.TemporaryDirectory(prefix="deforum-soak-") as folder:
+        farm = Farm(Path(folder))
         for _ in range(NODES):
             farm.add_node()
         wanted = undisturbed_frames(Path(folder, "undisturbed"))
         soak = RaySoak(Path(folder), seed, farm)
-        killer = threading.Thread(target=soak.kill_now_and_then)
         clients = [
             threading.Thread(target=soak.client, args=(name, share, seed + number))
             for number, (name, share) in enumerate((("ann", jobs // 2), ("bob", jobs - jobs // 2)))
         ]
-        for thread in (killer, *clients):
-            thread.start()
         for thread in clients:
-            thread.join()
-        soak.over.set()
-        killer.join()
+            thread.start()
+        soak.kill_now_and_then(clients)  # on the main thread, where alone Ray starts nodes
         problems = soak.problems() + soak.differing(wanted)
         soak.server.process.terminate()
         soak.server.process.wait()

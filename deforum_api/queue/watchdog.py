@@ -142,6 +142,8 @@ def _innermost(frame: FrameType | None) -> str:
     """Return the innermost function of this project on a stack, as module and name."""
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith("deforum_api.queue.ray."):
+            return ""  # the job itself is elsewhere
         if module.partition(".")[0] in PACKAGES and module != __name__:
             return f"{module}.{frame.f_code.co_name}"
         frame = frame.f_back

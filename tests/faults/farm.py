@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import shutil
 import signal
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from deforum_api.hosts.own_host import local_executor, make_queue
-from deforum_api.queue.executors import WorkerInfo
+from deforum_api.queue.executors import Executor, WorkerInfo
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.ray.executor import RayExecutor
 from deforum_api.queue.ray.settings import RaySettings, WorkerSetup
@@ -29,42 +31,62 @@ from deforum_helpers.pipeline.host_facts import own_facts
 from tests.faults.serving import SETTINGS
 from tests.integration.server import ROOT
 
-WAIT_S = 120.0
+WAIT_S = 240.0
 LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0 keeps Ray's ports on 127.0.0.1
 # Folder in which each process that generates a frame leaves a file.
 NOTES = "DEFORUM_FARM_NOTES"
-FRAME_S = 0.1
-FRAMES = 24
+FRAMES = 16
 # Each frame depends on the one before it.
 FILM: dict[str, Any] = {**SETTINGS, "diffusion_cadence": 1, "max_frames": FRAMES}
-SLOW_ENGINE = "tests.faults.farm:slow_engine"
+SLOW_ENGINE = "tests.faults.farm:gated_engine"
+GATE = "DEFORUM_TEST_GATE"
 
 
-class SlowEngine(NullEngine):
-    """Takes its time for each image, without a processor."""
+class GatedEngine(NullEngine):
+    """Waits at the frame that the file of the gate names, for as long as there is such a file."""
 
     def generate(self, request: Any, cancel: Any) -> Any:
-        time.sleep(FRAME_S)
+        while request.seed - FILM["seed"] >= gate_at():
+            cancel.check_cancel()
+            time.sleep(0.02)
         if folder := os.environ.get(NOTES):
             (Path(folder) / str(os.getpid())).touch()
         return super().generate(request, cancel)
 
 
-def slow_engine(name: str, *, checkpoint: str | None = None, allow_download: bool = False) -> SlowEngine:
-    return SlowEngine()
+def gated_engine(name: str, *, checkpoint: str | None = None, allow_download: bool = False) -> GatedEngine:
+    return GatedEngine()
+
+
+def gate_at() -> float:
+    try:
+        return int(Path(os.environ[GATE]).read_text())
+    except (KeyError, OSError, ValueError):
+        return float("inf")
+
+
+@contextmanager
+def gate(frame: int) -> Iterator[None]:
+    """Let no job get beyond `frame` while the context lasts, on whatever worker."""
+    path = Path(os.environ[GATE])
+    path.write_text(str(frame))
+    try:
+        yield
+    finally:
+        path.unlink()
 
 
 class Farm:
     """A cluster with a head node that renders nothing."""
 
-    def __init__(self) -> None:
-        os.environ |= {"PYTHONPATH": str(ROOT), LOOPBACK_ONLY: "0"}
+    def __init__(self, folder: Path) -> None:
+        os.environ |= {"PYTHONPATH": str(ROOT), LOOPBACK_ONLY: "0", GATE: str(folder / "gate")}
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.notes = Path(tempfile.mkdtemp())
         os.environ[NOTES] = str(self.notes)
         from ray.cluster_utils import Cluster
 
-        self.cluster = Cluster(initialize_head=True, head_node_args=self.of_node(0))
+        self.cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=self.of_node(0)))
         self.nodes: list[Any] = []
 
     @staticmethod
@@ -82,23 +104,42 @@ class Farm:
         return str(self.cluster.address)
 
     def add_node(self) -> None:
-        self.nodes.append(self.cluster.add_node(wait=False, **self.of_node(2)))
+        self.nodes.append(patiently(lambda: self.cluster.add_node(wait=False, **self.of_node(2))))
 
     def kill_node(self) -> None:
         """End all processes of the oldest node."""
         self.cluster.remove_node(self.nodes.pop(0), allow_graceful=False)
 
+    def kill_head(self) -> None:
+        """End all processes of the head node, and so the cluster."""
+        self.cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+
     def close(self) -> None:
         self.cluster.shutdown()
         shutil.rmtree(self.notes, ignore_errors=True)
+        del self.cluster
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray leaves files open
+            gc.collect()
+
+
+def patiently(start: Callable[[], Any], tries: int = 5) -> Any:
+    """Start a node; Ray gives one half a minute, which a loaded machine may exceed."""
+    try:
+        return start()
+    except Exception:
+        if tries == 1:
+            raise
+    time.sleep(2.0)
+    return patiently(start, tries - 1)
 
 
 class Site:
     """A queue in this process and its workers."""
 
-    def __init__(self, queue: JobQueue, executor: RayExecutor) -> None:
+    def __init__(self, queue: JobQueue) -> None:
         self.queue = queue
-        self.executor = executor
+        self.executor = queue.runner.executor
 
     def submit(self, *settings: dict[str, Any]) -> list[str]:
         return [job.id for job in self.queue.submit([{**FILM, **one} for one in settings])]
@@ -110,6 +151,12 @@ class Site:
             time.sleep(0.01)
         return job
 
+    def until_any(self, job_ids: list[str], wanted: Callable[[Job], bool]) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while not any(wanted(self.queue.job(job_id)) for job_id in job_ids):
+            assert time.monotonic() < deadline, (self.executor.lacks(), self.executor.workers())
+            time.sleep(0.01)
+
     def ended(self, job_id: str) -> Job:
         return self.until(job_id, lambda job: job.finished)
 
@@ -117,6 +164,7 @@ class Site:
         return next(worker for worker in self.executor.workers() if worker.job == job_id)
 
     def kill_worker_of(self, job_id: str) -> None:
+        assert isinstance(self.executor, RayExecutor)
         os.kill(self.executor.process_ids[self.worker_of(job_id).id], signal.SIGKILL)
 
     def wait_for_workers(self, count: int) -> None:
@@ -129,14 +177,20 @@ class Site:
 @contextmanager
 def site(root: Path, address: str, make_engine: str = SLOW_ENGINE, **more: Any) -> Iterator[Site]:
     """Open a queue on the workers of a cluster; `more`: fields of `RaySettings`, and `expected` versions."""
-    facts = own_facts("null", None, root)
     expected = more.pop("expected", None)
-    setup = WorkerSetup("null", None, False, facts.output_root, make_engine)
-    executor = RayExecutor(RaySettings(address, **more), setup, local_executor(facts), expected)
+    setup = WorkerSetup("null", None, False, root.resolve(), make_engine)
+    here = local_executor(own_facts("null", None, root))
+    with open_site(root, RayExecutor(RaySettings(address, **more), setup, here, expected)) as made:
+        yield made
+
+
+@contextmanager
+def open_site(root: Path, executor: Executor | None = None) -> Iterator[Site]:
+    """Open a queue on an executor, by default on this process."""
     limits = Limits(retry_after_s=(0.5, 1.0, 5.0))
-    queue = make_queue(facts, SlowEngine, limits=limits, executor=executor)
+    queue = make_queue(own_facts("null", None, root), GatedEngine, limits=limits, executor=executor)
     try:
-        yield Site(queue, executor)
+        yield Site(queue)
     finally:
         queue.close(WAIT_S)
         queue.store.close()

@@ -8,24 +8,27 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from deforum_api.queue.executors import LOCAL_WORKER
 from deforum_api.queue.record import Job
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import prepare
-from tests.faults.farm import FILM, FRAMES, Farm, Site, check_film, frames_of, site
+from tests.faults.farm import FILM, FRAMES, Farm, Site, check_film, frames_of, gate, open_site, site
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray"),
     pytest.mark.skipif(sys.platform != "linux", reason="Ray clusters of several nodes are for Linux"),
     pytest.mark.xdist_group("ray"),
+    pytest.mark.timeout(900),  # the first test starts the cluster, for minutes on a machine with other work
     # Ray's own handling of files and processes.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -33,9 +36,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def farm() -> Iterator[Farm]:
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     before = dict(os.environ)
-    made = Farm()
+    made = Farm(Path(tmp_path_factory.mktemp("farm")))
     made.add_node()
     made.add_node()
     yield made
@@ -60,36 +63,64 @@ def undisturbed(shared: Site) -> Job:
     return job
 
 
+@pytest.fixture(scope="module", params=["local", "ray"])
+def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A queue on each kind of executor."""
+    if request.param == "ray":
+        yield request.getfixturevalue("shared")
+        return
+    with open_site(Path(tmp_path_factory.mktemp("local"))) as made:
+        yield made
+
+
 def test_jobs_go_to_all_workers_and_go_on_elsewhere_when_one_is_killed(
     shared: Site, undisturbed: Job
 ) -> None:
     shared.wait_for_workers(2)
-    killed, beside = shared.submit({"batch_name": "killed"}, {"batch_name": "beside"})
-    shared.until(killed, lambda job: job.frame >= 5)
-    shared.until(beside, lambda job: job.frame >= 1)
-    assert shared.worker_of(killed).id != shared.worker_of(beside).id
-    shared.kill_worker_of(killed)
-    again = shared.until(killed, lambda job: job.attempt == 2)
-    assert again.interruptions == 1
+    with gate(5):
+        killed, beside = shared.submit({"batch_name": "killed"}, {"batch_name": "beside"})
+        for job_id in (killed, beside):
+            shared.until(job_id, lambda job: job.frame == 5)
+        assert shared.worker_of(killed).id != shared.worker_of(beside).id
+        shared.kill_worker_of(killed)
+        again = shared.until(killed, lambda job: job.attempt == 2)
+        assert again.interruptions == 1
     check_film(shared.ended(killed), undisturbed)
     check_film(shared.ended(beside), undisturbed)
     assert shared.queue.job(beside).attempt == 1
 
 
-def test_a_job_is_paused_resumed_and_cancelled_on_a_worker(shared: Site, undisturbed: Job) -> None:
-    paused, cancelled = shared.submit({"batch_name": "paused"}, {"batch_name": "cancelled"})
-    shared.until(paused, lambda job: job.frame >= 2)
-    shared.queue.pause(paused)
-    job = shared.until(paused, lambda job: job.phase == "QUEUED")
+def test_every_executor_renders_pauses_resumes_and_cancels_alike(either: Site, undisturbed: Job) -> None:
+    with gate(3):
+        (paused,) = either.submit({"batch_name": "paused"})
+        either.until(paused, lambda job: job.frame == 3)
+        either.queue.pause(paused)
+    job = either.until(paused, lambda job: job.phase == "QUEUED")
     assert (job.held, job.attempt) == (True, 1)
-    assert job.frame < FRAMES
-    shared.until(cancelled, lambda job: job.frame >= 3)
-    shared.queue.cancel(cancelled)
-    job = shared.ended(cancelled)
-    assert job.status == "CANCELLED"
+    assert 3 <= job.frame < FRAMES
+    with gate(4):
+        (cancelled,) = either.submit({"batch_name": "cancelled"})
+        either.until(cancelled, lambda job: job.frame == 4)
+        either.queue.cancel(cancelled)
+        job = either.ended(cancelled)
+    assert (job.status, job.frame) == ("CANCELLED", 4)
     assert Path(str(job.outdir), f"{job.timestring}.mp4").exists()
-    shared.queue.resume(paused)
-    check_film(shared.ended(paused), undisturbed)
+    either.queue.resume(paused)
+    check_film(either.ended(paused), undisturbed)
+
+
+def test_every_executor_drains_its_workers(either: Site) -> None:
+    states = {"idle", "busy"}
+    for worker in either.executor.workers():
+        assert worker.state in states | {"lost"}
+        either.executor.drain(worker.id)
+    (job_id,) = either.submit({"batch_name": "drained", "max_frames": 2})
+    time.sleep(1.5)  # the watch has looked for work meanwhile
+    assert either.queue.job(job_id).phase == "QUEUED"
+    assert not {worker.state for worker in either.executor.workers()} & states
+    for worker in either.executor.workers():
+        either.executor.undrain(worker.id)
+    assert either.ended(job_id).status == "SUCCEEDED"
 
 
 def test_idle_workers_share_a_video_whose_frames_stand_alone(
@@ -110,10 +141,12 @@ def test_idle_workers_share_a_video_whose_frames_stand_alone(
 
 def test_a_job_goes_on_when_its_node_is_lost(shared: Site, farm: Farm, undisturbed: Job) -> None:
     shared.wait_for_workers(2)
-    ids = shared.submit({"batch_name": "left"}, {"batch_name": "right"})
-    for job_id in ids:
-        shared.until(job_id, lambda job: job.frame >= 3)
-    farm.kill_node()
+    with gate(3):
+        ids = shared.submit({"batch_name": "left"}, {"batch_name": "right"})
+        for job_id in ids:
+            shared.until(job_id, lambda job: job.frame == 3)
+        farm.kill_node()
+        shared.until_any(ids, lambda job: job.attempt == 2)
     for job_id in ids:
         check_film(shared.ended(job_id), undisturbed)
     farm.add_node()
@@ -123,9 +156,10 @@ def test_a_worker_that_does_not_see_the_output_folder_sends_the_same_files(
     farm: Farm, undisturbed: Job, tmp_path: Path
 ) -> None:
     with site(tmp_path, farm.address, files="streamed", workers=1) as apart:
-        (job_id,) = apart.submit({"batch_name": "undisturbed"})
-        apart.until(job_id, lambda job: job.frame >= 5)
-        apart.kill_worker_of(job_id)
+        with gate(5):
+            (job_id,) = apart.submit({"batch_name": "undisturbed"})
+            apart.until(job_id, lambda job: job.frame == 5)
+            apart.kill_worker_of(job_id)
         job = apart.ended(job_id)
         assert job.attempt == 2
         check_film(job, undisturbed)
@@ -149,3 +183,21 @@ def test_without_a_cluster_the_jobs_wait_or_are_rendered_here(tmp_path: Path, un
         assert not alone.queue.job(job_id).finished
         check_film(alone.ended(job_id), undisturbed)
         assert getattr(alone.executor.lacks()[-1], "code", "") == "ray_renders_here"
+
+
+def test_a_server_goes_on_by_itself_when_the_head_node_is_lost(
+    farm: Farm, undisturbed: Job, tmp_path: Path
+) -> None:
+    """The last test, as it ends the cluster."""
+    with site(tmp_path, farm.address, workers=1, fallback=True) as left:
+        with gate(3):
+            (job_id,) = left.submit({"batch_name": "left"})
+            left.until(job_id, lambda job: job.frame == 3)
+            assert left.worker_of(job_id).id != LOCAL_WORKER
+            farm.kill_head()
+            left.until(job_id, lambda job: job.attempt == 2)
+        check_film(left.ended(job_id), undisturbed)
+        codes = [getattr(text, "code", "") for text in left.executor.lacks()]
+        assert codes[-1] == "ray_renders_here"
+        working = [worker.id for worker in left.executor.workers() if worker.state != "lost"]
+        assert working == [LOCAL_WORKER]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+FLAGS = "DEFORUM_TEST_SERVER_FLAGS"  # further flags of every server, as "--deforum-ray local"
 START_S = 240.0
 WAIT_S = 240.0  # only a program that hangs takes so long, however busy the machine is
 SMALL = {"W": 64, "H": 64, "max_frames": 4, "seed": 7, "prompts": {"0": "a hill"}, "animation_mode": "2D"}
@@ -67,6 +68,7 @@ class Server(Client):
     def __init__(self, outputs: Path, *arguments: str, port: int = 0) -> None:
         command = [sys.executable, "-m", "deforum_api.hosts.standalone", "--deforum-engine", "null"]
         command += ["--port", str(port), "--deforum-outdir", str(outputs), *arguments]
+        command += os.environ.get(FLAGS, "").split()
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self.lines: list[str] = []
         self.errors: list[str] = []

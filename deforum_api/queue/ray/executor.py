@@ -56,6 +56,7 @@ SIGN_EVERY_S = 10.0
 LONGEST_START_S = 180.0
 SILENT_S = 10.0
 LONGEST_SILENCE_S = 90.0
+CLOSING_S = 5.0
 PAUSES_S = (2.0, 5.0, 10.0, 30.0)
 # After so many failed starts in a row the jobs are rendered here, if that was asked for.
 STARTS_BEFORE_FALLBACK = 2
@@ -163,9 +164,6 @@ class RayExecutor:
 
     def close(self, timeout: float) -> None:
         self._closing.set()
-        program = self._program
-        if program is not None:
-            program.end(timeout)
         if self._supervisor.is_alive():
             self._supervisor.join(timeout)
 
@@ -247,7 +245,9 @@ class RayExecutor:
             elif time.monotonic() - said_at > SIGN_EVERY_S:
                 said_at = time.monotonic()
                 self._say_trouble(self._starting(attempt, program.age_s))
-        if not self._closing.is_set():
+        if self._closing.is_set():
+            program.end(CLOSING_S)
+        else:
             program.kill()
         return program.reason or messages.PROGRAM_ENDED(code=program.code), program.joined
 
@@ -345,6 +345,7 @@ class _Program:
         self.began = self._looked_at = time.monotonic()
         self.joined = False
         self.reason = ""
+        self._killed = False
         self._hear = hear
         self._writing = threading.Lock()
         paths = [str(ROOT), *(path for path in sys.path if path)]
@@ -387,21 +388,28 @@ class _Program:
 
     def end(self, timeout: float) -> None:
         """Let it leave the cluster; kill it if that takes too long."""
-        assert self._process.stdin
-        with self._writing, suppress(OSError, ValueError):
-            self._process.stdin.close()
+        self._close_input()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout)
         self.kill()
 
+    def _close_input(self) -> None:
+        assert self._process.stdin
+        with self._writing, suppress(OSError, ValueError):
+            self._process.stdin.close()
+
     def kill(self) -> None:
         """End it and what it has started."""
+        if self._killed:  # its number may belong to another process by now
+            return
+        self._killed = True
         with suppress(OSError):
             if os.name == "nt":
                 self._process.kill()
             else:
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._close_input()
 
     def _read(self) -> None:
         assert self._process.stdout
