@@ -62,6 +62,15 @@ def _watch(components: TabComponents, answers: Answers) -> None:
         after="() => { window.deforumTab?.drawn(); }",
     )
     compat.on(components.plot_names.change, None, script="() => { window.deforumTab?.draw(); }")
+    compat.on(
+        components.ask_timeline.click,
+        answers.timeline,
+        [components.sent],
+        [components.timeline_data],
+        script="() => window.deforumTab.timeline.request()",
+        after="(text) => { window.deforumTab?.timeline?.answered(text); }",
+        after_inputs=[components.timeline_data],
+    )
 
 
 def _runs(components: TabComponents, answers: Answers) -> None:

@@ -56,5 +56,7 @@ class TabComponents:
     fill: Any
     look: Any
     draw: Any
+    ask_timeline: Any
+    timeline_data: Any
     set_options: Any = None
     options_report: Any = None
