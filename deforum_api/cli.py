@@ -92,6 +92,7 @@ GROUPS = (
             "run": "render videos",
             "check": "report on settings without rendering",
             "plot": "plot schedules and prompts as SVG",
+            "convert": "write settings with all keys in frames, seconds or beats",
         },
         _render,
     ),

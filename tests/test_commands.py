@@ -112,7 +112,7 @@ def test_a_wrong_command_exits_with_2(arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["check", "plot", "run"])
+@pytest.mark.parametrize("name", ["check", "plot", "run", "convert"])
 @pytest.mark.parametrize(
     ("change", "meant"),
     [
@@ -138,7 +138,7 @@ def test_a_change_may_use_the_names_of_other_years(film: Path) -> None:
     assert read_submitted(film, changes).keys() > {change.partition("=")[0] for change in changes}
 
 
-@pytest.mark.parametrize("name", ["check", "plot", "run"])
+@pytest.mark.parametrize("name", ["check", "plot", "run", "convert"])
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -162,6 +162,23 @@ def test_plot_draws_an_escaped_svg(film: Path, tmp_path: Path) -> None:
     assert svg.startswith("<svg")
     assert "a &lt;b&gt; &amp; c" in svg
     assert "zoom" in svg
+
+
+def test_convert_prints_and_writes_the_settings_with_other_keys(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ["--set", "fps=10", "--set", "seed=-1", "--set", "zoom=0:(1),  -2: (1.2) ~hold"]
+    assert main(["convert", str(film), *changes, "--keys", "seconds"]) == 0
+    converted = json.loads(capsys.readouterr().out)
+    assert converted["zoom"] == "0:(1),  0.4s: (1.2) ~hold"
+    assert converted["prompts"] == {"0": "a <b> & c", "0.3s": "d --neg e"}
+    assert converted["seed"] == -1
+    assert main(["convert", str(film), *changes, "--out", str(tmp_path / "new.txt")]) == 0
+    assert json.loads((tmp_path / "new.txt").read_text(encoding="utf-8"))["zoom"] == "0:(1),  4: (1.2) ~hold"
+    assert main(["convert", str(film), "--keys", "beats"]) == 2
+    assert "bpm" in capsys.readouterr().err
+    assert main(["convert", str(film), "--set", "zoom=0:(1+)"]) == 2
+    assert main(["convert", str(film), "--out", str(tmp_path / "no" / "new.txt")]) == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
@@ -284,7 +301,7 @@ def test_what_libraries_failed_of_is_one_line() -> None:
     assert (done.returncode, done.stderr) == (0, "WARNING: It failed.\n")
 
 
-@pytest.mark.parametrize("name", ["run", "check", "plot"])
+@pytest.mark.parametrize("name", ["run", "check", "plot", "convert"])
 def test_a_terminal_shows_life_before_a_command_loads(name: str) -> None:
     code = (
         "import io, sys\n"

@@ -26,11 +26,11 @@ SEE_SETTINGS = Message("see_settings", "docs/settings.md lists all settings.")
 CHANGE_WITHOUT_NAME = Message("change_without_name", "{flag} is {found!r}; expected NAME=VALUE.")
 PROBLEM_COUNT = Message("file_problem_count", "{path}: {count} problem{plural}")
 
-# plot
+# plot and convert
 NOT_A_SCHEDULE = Message(
     "not_a_schedule", "--schedules: {name!r} is not a schedule of numbers; expected one of {allowed}."
 )
-PLOT_NOT_WRITTEN = Message("plot_not_written", "{path} cannot be written ({reason}); choose another --out.")
+FILE_NOT_WRITTEN = Message("plot_not_written", "{path} cannot be written ({reason}); choose another --out.")
 
 # run
 STOPPING = Message("run_stopping", "Stopping at the next frame; press Ctrl-C again to stop at once.")

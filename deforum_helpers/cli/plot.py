@@ -30,7 +30,7 @@ def plot(options: argparse.Namespace) -> int:
         try:
             target.write_text(plot_svg(prepared.plan, names), encoding="utf-8")
         except OSError as error:
-            print(messages.PLOT_NOT_WRITTEN(path=target, reason=error.strerror), file=sys.stderr)
+            print(messages.FILE_NOT_WRITTEN(path=target, reason=error.strerror), file=sys.stderr)
             return 2
         print(target)
     return 2 if failed else 0

@@ -1,4 +1,4 @@
-"""`run`, `check` and `plot`: their options, and the check of the engine that precedes each."""
+"""`run`, `check`, `plot` and `convert`: their options, and the check of the engine that precedes each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deforum_helpers.engines.registry import own_engines
 Run = Callable[[argparse.Namespace], int]
 
 # Shown while a command is imported.
-FIRST_PHASE = {"run": "Checking", "check": "Checking", "plot": "Plotting"}
+FIRST_PHASE = {"run": "Checking", "check": "Checking", "plot": "Plotting", "convert": "Converting"}
 
 
 def prepare(name: str, parser: argparse.ArgumentParser) -> Run:
@@ -22,7 +22,12 @@ def prepare(name: str, parser: argparse.ArgumentParser) -> Run:
     The function raises `ModelError` if the checkpoint cannot be used.
     """
     _add_shared_options(parser)
-    {"run": _add_run_options, "check": _add_check_options, "plot": _add_plot_options}[name](parser)
+    {
+        "run": _add_run_options,
+        "check": _add_check_options,
+        "plot": _add_plot_options,
+        "convert": _add_convert_options,
+    }[name](parser)
     return lambda options: _loaded(name, options)(options)
 
 
@@ -34,11 +39,11 @@ def _loaded(name: str, options: argparse.Namespace) -> Run:
     line = ProgressLine(sys.stderr, in_logs=False)
     line.show(FIRST_PHASE[name], ", ".join(path.name for path in options.files))
     try:
-        from deforum_helpers.cli import check, plot, run
+        from deforum_helpers.cli import check, convert, plot, run
         from deforum_helpers.cli.job_files import check_engine
 
         check_engine(options)
-        return {"run": run.run, "check": check.check, "plot": plot.plot}[name]
+        return {"run": run.run, "check": check.check, "plot": plot.plot, "convert": convert.convert}[name]
     finally:
         line.end(keep=False)
 
@@ -77,7 +82,7 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--allow-download", action="store_true", help="download missing models")
     parser.add_argument(
-        "--out", type=Path, metavar="PATH", help="output root; for plot: the SVG file or folder"
+        "--out", type=Path, metavar="PATH", help="output root; for plot and convert: the file or folder"
     )
 
 
@@ -104,4 +109,13 @@ def _add_plot_options(parser: argparse.ArgumentParser) -> None:
         "--schedules",
         metavar="NAME,NAME",
         help="the schedules to plot (default: all that change and have an effect)",
+    )
+
+
+def _add_convert_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--keys",
+        choices=("frames", "seconds", "beats"),
+        default="frames",
+        help="the unit of all keys in schedules, prompts and guide images (default: frames)",
     )

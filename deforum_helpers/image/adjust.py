@@ -1,6 +1,8 @@
-"""Contrast, sharpening, grayscale."""
+"""Contrast, exposure, saturation, hue, sharpening, grayscale."""
 
 from __future__ import annotations
+
+import math
 
 import cv2
 import numpy as np
@@ -11,6 +13,9 @@ from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pix
 from deforum_helpers.image.types import Image
 
 LUMA = (0.299, 0.587, 0.114)
+# Sums of the chroma Cb and Cr of BT.601 by R, G, B, and back.
+_CHROMA = ((-0.299 / 1.772, -0.587 / 1.772, 0.5), (0.5, -0.587 / 1.402, -0.114 / 1.402))
+_RGB_OF_CHROMA = ((0.0, 1.402), (-0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587), (1.772, 0.0))
 
 
 def contrast(image: Image, factor: float) -> Image:
@@ -21,6 +26,46 @@ def contrast(image: Image, factor: float) -> Image:
         factor: 1 changes nothing.
     """
     return (image * factor).clamp_(0, 1)
+
+
+def expose(image: Image, stops: float) -> Image:
+    """Return `image` with its light multiplied by 2 ** `stops`, clamped to 0..1: 0.5 at 1 stop becomes 0.6858.
+
+    Light is linear: sRGB values are decoded, multiplied and encoded.
+
+    Args:
+        image: (3, H, W) float32 RGB, 0..1.
+        stops: 0 changes nothing.
+    """
+    if stops == 0:
+        return image.clone(memory_format=torch.preserve_format)
+    linear = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
+    light = (linear * 2.0**stops).clamp_(0, 1)
+    return torch.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055).clamp_(0, 1)
+
+
+def saturate(image: Image, factor: float, hue_deg: float = 0.0) -> Image:
+    """Return `image` with its chroma multiplied by `factor` and turned by `hue_deg`, clamped to 0..1.
+
+    The luma of `grayscale` stays. Positive angles lead from red over yellow to green. A pure red, (1, 0, 0), has the
+    luma 0.299; at 180 degrees it becomes (0, 0.598, 0.598).
+
+    Args:
+        image: (3, H, W) float32 RGB, 0..1.
+        factor: 1 changes nothing, 0 is gray.
+        hue_deg: 0 and its multiples of 360 change nothing.
+    """
+    if factor == 1 and hue_deg % 360 == 0:
+        return image.clone(memory_format=torch.preserve_format)
+    cosine, sine = (factor * turn(math.radians(hue_deg % 360)) for turn in (math.cos, math.sin))
+    # sums instead of products of matrices, which GPUs may round to ten bits
+    luma, blue, red = (
+        image[0] * of_red + image[1] * of_green + image[2] * of_blue
+        for of_red, of_green, of_blue in (LUMA, *_CHROMA)
+    )
+    turned = blue * cosine - red * sine, blue * sine + red * cosine
+    rows = [luma + of_blue * turned[0] + of_red * turned[1] for of_blue, of_red in _RGB_OF_CHROMA]
+    return torch.stack(rows).clamp_(0, 1)[None].contiguous(memory_format=torch.channels_last)[0]
 
 
 def grayscale(image: Image) -> Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal, TypeVar, overload
 
 import numpy as np
@@ -22,7 +23,7 @@ from deforum_helpers.render.schedules import PlanInputs, Schedules
 from deforum_helpers.render.stability import LookReferences, Stability, plan_stability
 from deforum_helpers.render.stage_order import Stage, StageOrder, Traits
 from deforum_helpers.render.transitions import Transition, ending_share, transitions_at
-from deforum_helpers.schedule import KeySeeds, seed_series
+from deforum_helpers.schedule import KeySeeds, PromptSeries, seed_series
 from deforum_helpers.schedule.mask_grammar import MaskExpression
 from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.settings import ControlNetUnit, Settings
@@ -38,6 +39,15 @@ from deforum_helpers.settings.modes import (
 
 Source = Literal["nothing", "init_image", "guide", "video", "last_frame"]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """Changes of light and color: exposure in stops, factor of the saturation, turn of the hue in degrees."""
+
+    exposure_stops: float = 0.0
+    saturation: float = 1.0
+    hue_deg: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,7 @@ class KeyFrame:
         stability: the look that it is held to, or None.
         ending: share of the end image, 0..1.
         repaint: request that generates revealed areas before the frame itself; None = they stay filled.
+        tone: exposure, saturation and hue.
     """
 
     # The plan's digest is made of the repr of key frames, names of classes and fields included. Renaming any of them
@@ -122,6 +133,7 @@ class KeyFrame:
     stability: Stability | None = field(default=None, repr=False)
     ending: float = field(default=0.0, repr=False)
     repaint: GenerateRequest | None = field(default=None, repr=False)
+    tone: Tone = field(default=Tone(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -251,13 +263,17 @@ def plan_key_frames(
         sources[number] = "nothing"
     blank = np.array([source == "nothing" for source in sources])
     strengths = _strengths(inputs, indices, blank & settings.strength_0_no_init, changes)
-    at_keys = {name: values[f"{name}_schedule"][indices] for name in ("contrast", "amount", "noise")}
+    at_keys = {
+        name: values[f"{name}_schedule"][indices]
+        for name in ("contrast", "exposure", "saturation", "hue", "amount", "noise")
+    }
     stages = StageOrder(settings).of(
         indices,
         Traits(
             first=indices == 0,
             keeps=strengths > 0,
             contrast=at_keys["contrast"] != 1,
+            tone=(at_keys["exposure"] != 0) | (at_keys["saturation"] != 1) | (at_keys["hue"] % 360 != 0),
             sharpen=at_keys["amount"] > 0,
             noise=at_keys["noise"] > 0,
             renewed=renewed,
@@ -284,12 +300,20 @@ def plan_key_frames(
 
 
 def plan_seeds(
-    settings: Settings, schedules: Schedules, frame_numbers: tuple[int, ...], *, driven: bool
+    settings: Settings,
+    schedules: Schedules,
+    prompts: PromptSeries,
+    frame_numbers: tuple[int, ...],
+    *,
+    driven: bool,
 ) -> tuple[KeySeeds, ...]:
     """Return the seeds of all key frames, and of one more after the last.
 
+    While a prompt with a seed of its own holds, the seeds begin there and go on by seed_behavior; a seed schedule does
+    not act. The seeds of the other prompts are those of a run without it.
+
     Args:
-        settings, schedules: settings and schedules of the run.
+        settings, schedules, prompts: settings, schedules and prompts of the run.
         frame_numbers: numbers of the key frames, ascending.
         driven: whether a Parseq manifest gives the seeds; seed_behavior is ignored then.
     """
@@ -299,7 +323,22 @@ def plan_seeds(
     if driven or behavior == "schedule":
         column = schedules.values["seed_schedule"]
         scheduled = [int(column[min(frame, settings.max_frames - 1)]) for frame in frames]
-    return seed_series(behavior, settings.seed, frames, iter_n=settings.seed_iter_N, scheduled=scheduled)
+    seeds = seed_series(behavior, settings.seed, frames, iter_n=settings.seed_iter_N, scheduled=scheduled)
+    if not prompts.own:
+        return seeds
+    continued = "fixed" if scheduled is not None else behavior
+    found: list[KeySeeds] = []
+    last = settings.max_frames - 1
+    for (_, own), held in groupby(
+        seeds,
+        lambda seed: (prompts.around(min(seed.frame, last))[0], prompts.own_at(min(seed.frame, last)).seed),
+    ):
+        stretch = list(held)
+        if own is not None:
+            numbers = [seed.frame for seed in stretch]
+            stretch = list(seed_series(continued, own, numbers, iter_n=settings.seed_iter_N))
+        found += stretch
+    return tuple(found)
 
 
 def _key_frame(columns: _Columns, number: int) -> KeyFrame:
@@ -335,6 +374,7 @@ def _key_frame(columns: _Columns, number: int) -> KeyFrame:
         repaint=repaint_request(request, index, at["revealed_strength_schedule"])
         if "repaint" in stages
         else None,
+        tone=Tone(at["exposure_schedule"], at["saturation_schedule"], at["hue_schedule"]),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -59,6 +59,7 @@ class Plan:
         running_seeds: seed of each key frame before a seed schedule overrides it, and of one more after the last.
         masks: mask expressions, one per frame.
         guides: guide images, or None.
+        timeline: the frames, and the variables of expressions.
         uses_depth: whether any frame needs a depth map.
         warnings: sentences for the user.
     """
@@ -73,6 +74,7 @@ class Plan:
     running_seeds: tuple[int, ...]
     masks: MaskPlan
     guides: GuideImages | None
+    timeline: Timeline = field(compare=False)
     uses_depth: bool
     warnings: tuple[str, ...]
 
@@ -143,7 +145,8 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
     Raises:
         SettingsError: all problems of all schedules, prompts and masks.
     """
-    read = _read_inputs(settings, options, manifest)
+    timeline = Timeline(settings.max_frames, settings.seed, settings.fps, settings.W, settings.H)
+    read = _read_inputs(settings, options, manifest, timeline)
     inputs = in_render_order(read)
     schedules, prompts = inputs.schedules, inputs.prompts
     frame_numbers = place_key_frames(
@@ -154,7 +157,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         transition_frames(settings, prompts.key_frames),
     )
     driven = manifest is not None and manifest.field_of("seed_schedule") is not None
-    seeds = plan_seeds(settings, schedules, frame_numbers, driven=driven)
+    seeds = plan_seeds(settings, schedules, prompts, frame_numbers, driven=driven)
     key_frames = plan_key_frames(inputs, frame_numbers, seeds)
     moves = plan_moves(settings, read.schedules.values)
     if is_reversed(settings):
@@ -170,6 +173,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         running_seeds=tuple(seed.noise_seed for seed in seeds),
         masks=inputs.masks,
         guides=inputs.guides,
+        timeline=timeline,
         uses_depth=_uses_depth(settings, moves),
         warnings=schedules.warnings
         + frame_warnings(read.schedules)
@@ -182,9 +186,10 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
     )
 
 
-def _read_inputs(settings: Settings, options: Options, manifest: Manifest | None) -> PlanInputs:
+def _read_inputs(
+    settings: Settings, options: Options, manifest: Manifest | None, timeline: Timeline
+) -> PlanInputs:
     """Read schedules, prompts and masks; raises all their problems together."""
-    timeline = Timeline(settings.max_frames, settings.seed, settings.fps, settings.W, settings.H)
     problems: list[Problem] = []
     schedules = prompts = masks = guides = None
     try:

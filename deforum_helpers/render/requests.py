@@ -51,7 +51,8 @@ def plan_request(
     subseed = settings.enable_subseed_scheduling or is_interpolated(settings)
     clip_skip = at["clipskip_schedule"] if settings.enable_clipskip_scheduling else None
     multiplier = at["noise_multiplier_schedule"] if settings.enable_noise_multiplier_scheduling else None
-    steps = at["steps_schedule"] if settings.enable_steps_scheduling else settings.steps
+    own = prompts.own_at(index)
+    steps = own.steps or (at["steps_schedule"] if settings.enable_steps_scheduling else settings.steps)
     inverted = settings.noise_source == "inverted"
     new_noise = max(at["new_noise_schedule"], 0.0 if change is None else change.new_noise)
     return GenerateRequest(
@@ -61,7 +62,7 @@ def plan_request(
         height_px=settings.H,
         seed=seeds.seed if seeds.seed >= 0 else seeds.redo_seeds(1)[0],
         steps=_steps(steps),
-        cfg_scale=at["cfg_scale_schedule"],
+        cfg_scale=at["cfg_scale_schedule"] if own.cfg_scale is None else own.cfg_scale,
         sampler=sampler,
         scheduler=scheduler,
         denoising_strength=denoising_strength,
@@ -94,9 +95,14 @@ def from_noise_alone(request: GenerateRequest) -> GenerateRequest:
 
 def planned_steps(inputs: PlanInputs, frame_numbers: NDArray[np.int64]) -> list[int]:
     """Return the sampling steps of a full denoising at each of the frames `frame_numbers`, (N,)."""
-    if not inputs.settings.enable_steps_scheduling:
-        return [_steps(inputs.settings.steps)] * len(frame_numbers)
-    return list(map(_steps, inputs.schedules.values["steps_schedule"][frame_numbers].tolist()))
+    if inputs.settings.enable_steps_scheduling:
+        steps = list(map(_steps, inputs.schedules.values["steps_schedule"][frame_numbers].tolist()))
+    else:
+        steps = [_steps(inputs.settings.steps)] * len(frame_numbers)
+    if not inputs.prompts.own:
+        return steps
+    own = (inputs.prompts.own_at(frame).steps for frame in frame_numbers.tolist())
+    return [number or planned for number, planned in zip(own, steps, strict=True)]
 
 
 def _steps(steps: float) -> int:

@@ -41,5 +41,6 @@ def _prompts(prompts: PromptSeries) -> PromptSeries:
         texts=prompts.texts[::-1],
         positive=prompts.positive[::-1],
         negative=prompts.negative[::-1],
+        own=prompts.own[::-1],
         key_frames=(0, *(frames - end for end in reversed(ends))),
     )

@@ -34,6 +34,7 @@ Stage = Literal[
     "grayscale",
     "remember",
     "contrast",
+    "tone",
     "sharpen",
     "noise_mask",
     "noise",
@@ -58,7 +59,7 @@ class Traits(NamedTuple):
     Args:
         first: whether it is the first frame.
         keeps: whether its strength is above 0, so that it keeps part of the previous frame.
-        contrast, sharpen, noise: whether these stages change its image.
+        contrast, tone, sharpen, noise: whether these stages change its image.
         renewed: whether it begins a new scene, generated without an init image.
         held: whether stability_schedule holds it to a look.
         ends: whether it shows part of the end image.
@@ -67,6 +68,7 @@ class Traits(NamedTuple):
     first: Flags
     keeps: Flags
     contrast: Flags
+    tone: Flags
     sharpen: Flags
     noise: Flags
     renewed: Flags
@@ -80,6 +82,7 @@ class _Frame(NamedTuple):
     first: bool
     keeps: bool
     contrast: bool
+    tone: bool
     sharpen: bool
     noise: bool
     renewed: bool
@@ -174,6 +177,8 @@ class StageOrder:
             return stages
         if frame.contrast:
             stages.append("contrast")
+        if frame.tone:
+            stages.append("tone")
         if frame.sharpen:
             stages.append("sharpen")
         if frame.noise:

@@ -157,6 +157,12 @@ def _contrast(work: WorkingImage, key: KeyFrame, context: RenderContext) -> Work
     return replace(work, image=adjust.contrast(_image(work), key.contrast))
 
 
+def _tone(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
+    tone = key.tone
+    exposed = adjust.expose(_image(work), tone.exposure_stops)
+    return replace(work, image=adjust.saturate(exposed, tone.saturation, tone.hue_deg))
+
+
 def _sharpen(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
     sharp = key.sharpening
     image = adjust.unsharp(
@@ -301,6 +307,7 @@ STAGES: Mapping[Stage, Apply] = {
     "grayscale": _grayscale,
     "remember": _remember,
     "contrast": _contrast,
+    "tone": _tone,
     "sharpen": _sharpen,
     "noise_mask": _noise_mask,
     "noise": _noise,

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from deforum_helpers.core.bounded_json import parse_json
@@ -89,6 +89,32 @@ def with_key(text: str, kind: Kind, number: int, key: str) -> str:
         whole = _written(key, entry.value, entry.easing, kind)
         return _checked(text, kind, number, entry, whole, entry.span, key=key)
     return _checked(text, kind, number, entry, key.strip(), entry.key_span, key=key)
+
+
+def with_keys(text: str, kind: Kind, keys: Sequence[str]) -> str:
+    """Return `text` with other keys, one per entry.
+
+    Raises:
+        SettingsError: as `with_key`.
+    """
+    entries = entries_of(text, kind)
+    found = text
+    for entry, key in zip(reversed(entries), reversed(keys), strict=True):
+        if entry.key != key and (entry.key or kind == "prompts"):
+            span, written = (entry.key_span, key.strip())
+            if kind == "prompts":
+                span, written = _outside(span), _quoted(key)
+            found = _replaced(found, span, written)
+    expected = [
+        replace(entry, key=key if entry.key else "") for entry, key in zip(entries, keys, strict=True)
+    ]
+    try:
+        _check(found, kind, expected, shown(found))
+    except SettingsError:  # a lenient reading, such as a repeated key, held the old text together
+        pieces = [_written(key, one.value, one.easing, kind) for one, key in zip(entries, keys, strict=True)]
+        found = _BETWEEN.join(pieces)
+        _check(found, kind, expected, shown(found))
+    return found
 
 
 def with_value(text: str, kind: Kind, number: int, value: str) -> str:
@@ -270,14 +296,11 @@ def _checked(
 ) -> str:
     """Return `text` with `new` at `span`, after checking that it reads as entry `number` with the new part."""
     expected = list(entries_of(text, kind))
-    expected[number] = TextEntry(
-        entry.key if key is None else key,
-        entry.value if value is None else value,
-        entry.easing if easing is None else easing,
-        entry.key_span,
-        entry.value_span,
-        entry.easing_span,
-        entry.span,
+    expected[number] = replace(
+        entry,
+        key=entry.key if key is None else key,
+        value=entry.value if value is None else value,
+        easing=entry.easing if easing is None else easing,
     )
     if key is not None and not key.strip():
         raise _problem(messages.EDIT_NOT_ONE_ENTRY, shown(key), "a key")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,10 +17,22 @@ from deforum_helpers.schedule.timeline import KEY_FRAME_NAMES, Timeline
 
 MAX_FRAME = 10**9
 MAX_KEY_CHARACTERS = 256
+_TIMED = re.compile(r"([+-]?)([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})[ \t]{0,9}(s|b|bars?|%)")
+_FROM_END = re.compile(r"-[ \t]{0,9}([0-9]{1,9}(?:\.[0-9]{0,9})?)")
 
 
 def key_frame(text: str, timeline: Timeline, setting: str) -> tuple[int, tuple[str, ...]]:
-    """Return the frame number of a key such as `30`, `"max_f-2"` or `(max_f/4)`, rounded towards zero, and warnings.
+    """Return the frame number of a key, and warnings.
+
+    | key                        | frame                                                              |
+    |----------------------------|--------------------------------------------------------------------|
+    | `30`, `max_f-2`, `max_f/4` | the number, rounded towards zero                                   |
+    | `-10`                      | 10 frames before the end of the video: -1 is the last frame        |
+    | `2.5s`                     | the nearest to 2.5 seconds                                         |
+    | `8b`, `2bar`               | the one that this beat, or the first beat of this bar, falls on, counted from 0 |
+    | `50%`                      | the nearest to half of the way to the last frame                   |
+
+    Before a unit a minus means from the end, too. A negative result of a formula lies before frame 0.
 
     Args:
         text: the key.
@@ -50,10 +64,14 @@ def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
     key = reading.text[span.start : span.end]
     if key.isascii() and key.isdigit() and len(key) < 10:
         return int(key)
+    if timed := _TIMED.fullmatch(key):
+        return _timed_frame(reading, span, timed, timeline)
     expression = parse_expression(reading, span.start, span.end, KEY_FRAME_NAMES)
     with np.errstate(all="ignore"):
         scope = timeline.constants()
         number = float(expression.at(scope))
+        if number < 0 and _FROM_END.fullmatch(key):
+            number += timeline.frames
         if abs(number) < MAX_FRAME:
             if PLAIN_NUMBER.fullmatch(key) and number != int(number):
                 reading.warn(span.start, messages.KEY_ROUNDED(key=key, frame=int(number)))
@@ -67,6 +85,40 @@ def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
             )
         ]
     )
+
+
+def _timed_frame(reading: Reading, span: Span, timed: re.Match[str], timeline: Timeline) -> int:
+    """Return the frame of a key with a unit.
+
+    Raises:
+        SettingsError: the key is in beats, but neither a tempo nor a sound gives them; or it is out of range.
+    """
+    sign, digits, unit = timed.groups()
+    number, from_end = float(digits), sign == "-"
+    if unit == "s":
+        frame = _nearest(timeline.frames - number * timeline.fps if from_end else number * timeline.fps)
+    elif unit == "%":
+        frame = _nearest((100 - number if from_end else number) / 100 * timeline.max_f)
+    else:
+        if timeline.sound is None:
+            found, allowed = f"{timed[0]} in beats", "a tempo (bpm) or a sound whose beats are counted"
+            raise SettingsError(
+                [reading.problem(span.start, messages.BEATS_UNKNOWN, found=found, allowed=allowed)]
+            )
+        beats = timeline.sound.beats
+        beat = number if unit == "b" else number * beats.per_bar
+        beat = float(beats.count(timeline.frames, timeline.fps)) - beat if from_end else beat
+        frame = int(beats.frame(beat, timeline.fps))
+    if abs(frame) < MAX_FRAME:
+        return frame
+    found, allowed = f"frame {frame}", f"a frame number below {MAX_FRAME}"
+    raise SettingsError(
+        [reading.problem(span.start, messages.KEY_OUT_OF_RANGE, found=found, allowed=allowed)]
+    )
+
+
+def _nearest(frame: float) -> int:
+    return math.floor(frame + 0.5)
 
 
 def named_frames(frames: Iterable[int]) -> str:

@@ -40,6 +40,7 @@ VALUE_MISSING = Message("value_missing", "expected {allowed}, found nothing")
 NUMBER_FOR_NAME = Message("number_for_name", _EXPECTED)
 KEY_TOO_LONG = Message("key_too_long", _EXPECTED)
 KEY_OUT_OF_RANGE = Message("key_out_of_range", "{found}; expected {allowed}")
+BEATS_UNKNOWN = Message("beats_unknown", _EXPECTED)
 UNCLOSED_BRACKET = Message(
     "unclosed_bracket", "this bracket is never closed; it is closed at the end of its value"
 )
@@ -82,6 +83,11 @@ UNPAIRED_BACKTICK = Message("unpaired_backtick", "this backtick has no partner a
 NEGATIVE_MARK_CORRECTED = Message(
     "negative_mark_corrected", "{found} is read as {mark}, which begins the negative prompt"
 )
+OWN_SETTING_WITHOUT_NUMBER = Message(
+    "own_setting_without_number",
+    "{name} is followed by {found}, not by a number, and stays in the prompt as words",
+)
+OWN_SETTING_OUT_OF_RANGE = Message("own_setting_out_of_range", _EXPECTED)
 PROMPT_KEYS_OUTSIDE = Message(
     "prompt_keys_outside", "{setting}: key frames outside 0 to {last} have no effect: {frames}."
 )

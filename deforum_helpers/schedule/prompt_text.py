@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple, TypeAlias
@@ -15,6 +15,7 @@ from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.expression import Expression, parse_expression
 from deforum_helpers.schedule.keyframes import key_frame
 from deforum_helpers.schedule.reading import MAX_PROBLEMS, MAX_WARNINGS, Reading, shown
+from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
 
 NEGATIVE_MARK = "--neg"
@@ -36,6 +37,32 @@ _MARK_SLIP = re.compile(
     rf"{_NEG}(?: ?:)?",
     re.IGNORECASE,
 )
+
+# --seed 5, --steps 30 and --cfg 7.5 apply to their prompt alone; without a number they are words.
+_OWN_SETTING = re.compile(
+    r"(?:\A|(?<=[,;])|[ \t\n]{1,9})--(seed|steps|cfg)(?![\w-])(?:[ \t]{0,9}=?[ \t]{0,9}([^\s,;]{1,40}))?"
+)
+_OWN_NUMBER = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,9})?")
+MAX_SEED = 2**32 - 1
+MAX_STEPS = 200
+MAX_CFG_SCALE = 1000.0
+
+
+class OwnSettings(NamedTuple):
+    """The settings that a prompt gives to its frames; None = as in the other frames.
+
+    Args:
+        seed: of its first key frame; the following ones go on by seed_behavior.
+        steps: sampling steps.
+        cfg_scale: CFG scale.
+    """
+
+    seed: int | None = None
+    steps: int | None = None
+    cfg_scale: float | None = None
+
+
+NO_OWN_SETTINGS = OwnSettings()
 
 
 class PromptExpression(NamedTuple):
@@ -82,11 +109,12 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt with its additions: the text, and the pieces of its positive and negative side."""
+    """A prompt with its additions: the text, the pieces of its positive and negative side, and its own settings."""
 
     text: str
     positive: list[Piece]
     negative: list[Piece]
+    own: OwnSettings = NO_OWN_SETTINGS
 
     @property
     def formulas(self) -> list[PromptExpression]:
@@ -161,10 +189,11 @@ def read_prompts(
         key_warnings += told
         if frame in keyed:
             reading.warn(None, messages.KEY_GIVEN_AGAIN(frame=frame))
-        marked = _marked(reading, frame)
+        own = _own_settings(reading, frame, timeline, problems)
+        marked = _without_own_settings(_marked(reading, frame))
         mark = "" if NEGATIVE_MARK in marked else NEGATIVE_MARK
-        pieces = [*before, " ", *_pieces(reading, frame, problems), f" {mark} ", *after]
-        keyed[frame] = Prompt(merged_prompt(marked, positive, negative), *_split_pieces(pieces))
+        pieces = [*before, " ", *_pieces(reading, frame, problems, own=True), f" {mark} ", *after]
+        keyed[frame] = Prompt(merged_prompt(marked, positive, negative), *_split_pieces(pieces), own)
     if problems:
         raise SettingsError(problems)
     of_texts = [warning for reading in readings for warning in reading.warnings]
@@ -181,8 +210,10 @@ def _marked(reading: Reading, frame: int | None = None) -> str:
     return text
 
 
-def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> list[Piece]:
-    """Split a prompt at its backticks."""
+def _pieces(
+    reading: Reading, frame: int | None, problems: list[Problem], *, own: bool = False
+) -> list[Piece]:
+    """Split a prompt at its backticks; `own` says whether it may have settings of its own."""
     text = reading.text
     if len(text) > MAX_PROMPT_CHARACTERS:
         found, allowed = str(len(text)), f"at most {MAX_PROMPT_CHARACTERS} characters"
@@ -197,14 +228,81 @@ def _pieces(reading: Reading, frame: int | None, problems: list[Problem]) -> lis
         if closing < 0:
             reading.warn(opening, messages.UNPAIRED_BACKTICK(), frame=frame)
             break
-        pieces.append(with_marks(text[place:opening])[0])
+        pieces.append(_literal(text[place:opening], own))
         try:
             expression = parse_expression(reading, opening + 1, closing, FRAME_NAMES, frame=frame)
             pieces.append(PromptExpression(expression, reading, text[opening + 1 : closing]))
         except SettingsError as error:
             problems += error.problems
         place = closing + 1
-    return [*pieces, with_marks(text[place:])[0]]
+    return [*pieces, _literal(text[place:], own)]
+
+
+def _literal(text: str, own: bool) -> str:
+    """Return text between expressions with corrected marks, and without settings of its own where it may have some."""
+    marked = with_marks(text)[0]
+    return _OWN_SETTING.sub(_own_removed, marked) if own else marked
+
+
+def _own_removed(found: re.Match[str]) -> str:
+    return "" if _OWN_NUMBER.fullmatch(found[2] or "") else found[0]
+
+
+def _own_settings(reading: Reading, frame: int, timeline: Timeline, problems: list[Problem]) -> OwnSettings:
+    """Return the settings in a prompt; of two of a kind the last one counts. Adds problems and warnings."""
+    own = NO_OWN_SETTINGS
+    if "--" not in reading.text:
+        return own
+    for place, found in _own_found(reading.text):
+        name, written = found[1], found[2] or ""
+        if not _OWN_NUMBER.fullmatch(written):
+            clause = messages.OWN_SETTING_WITHOUT_NUMBER(
+                name=f"--{name}", found=shown(written) if written else "nothing"
+            )
+            reading.warn(place + found.start(1) - 2, clause, frame=frame)
+            continue
+        low, high = {"seed": (-1, MAX_SEED), "steps": (1, MAX_STEPS), "cfg": (0, MAX_CFG_SCALE)}[name]
+        number = float(written)
+        if not low <= number <= high or (name != "cfg" and number != int(number)):
+            allowed = (
+                f"--{name} with a {'number' if name == 'cfg' else 'whole number'} from {low} to {high:.15g}"
+            )
+            problems.append(
+                reading.problem(
+                    place + found.start(2),
+                    messages.OWN_SETTING_OUT_OF_RANGE,
+                    found=shown(written),
+                    allowed=allowed,
+                    frame=frame,
+                )
+            )
+        elif name == "cfg":
+            own = own._replace(cfg_scale=number)
+        elif name == "steps":
+            own = own._replace(steps=int(number))
+        else:
+            seed = int(number) if number >= 0 else derived_seed("prompt", timeline.seed, frame)
+            own = own._replace(seed=seed)
+    return own
+
+
+def _own_found(text: str) -> Iterator[tuple[int, re.Match[str]]]:
+    """Yield the settings of a prompt outside its expressions, each with the index of its piece in the text."""
+    place, pieces = 0, text.split("`")
+    for number, piece in enumerate(pieces):
+        if number % 2 == 0 or number == len(pieces) - 1:
+            yield from ((place, found) for found in _OWN_SETTING.finditer(piece))
+        place += len(piece) + 1
+
+
+def _without_own_settings(text: str) -> str:
+    """Return a prompt without its own settings; expressions in backticks stay."""
+    pieces = text.split("`")
+    last = len(pieces) - 1
+    return "`".join(
+        piece if number % 2 and number < last else _OWN_SETTING.sub(_own_removed, piece)
+        for number, piece in enumerate(pieces)
+    )
 
 
 def _split_pieces(pieces: list[Piece]) -> tuple[list[Piece], list[Piece]]:

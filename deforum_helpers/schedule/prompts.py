@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, repeat
 from typing import NamedTuple
 
@@ -18,7 +18,9 @@ from deforum_helpers.schedule.evaluation import Evaluation
 from deforum_helpers.schedule.keyframes import named_frames
 from deforum_helpers.schedule.prompt_text import (
     NEGATIVE_MARK,
+    NO_OWN_SETTINGS,
     SETTING,
+    OwnSettings,
     Piece,
     Prompt,
     PromptExpression,
@@ -44,6 +46,7 @@ class PromptSeries:
         key_frames: the key frames within the run, ascending.
         warnings: sentences about lenient readings.
         whole: whether the prompt of each frame is final and never blended with the next.
+        own: the settings that the prompt of each frame gives it; () = no prompt gives any.
     """
 
     texts: tuple[str, ...]
@@ -52,6 +55,11 @@ class PromptSeries:
     key_frames: tuple[int, ...]
     warnings: tuple[str, ...] = ()
     whole: bool = False
+    own: tuple[OwnSettings, ...] = ()
+
+    def own_at(self, frame: int) -> OwnSettings:
+        """Return the settings that the prompt at `frame` gives it."""
+        return self.own[frame] if self.own else NO_OWN_SETTINGS
 
     def begins_at(self, frame: int) -> bool:
         """Return whether a prompt begins at `frame`."""
@@ -105,7 +113,8 @@ def prompt_series(
     stretches = [
         _held(keyed[frame], first, end) for frame, first, end in zip(shown, starts, ends, strict=True)
     ]
-    return _written(stretches, timeline, inside, warnings)
+    series = _written(stretches, timeline, inside, warnings)
+    return replace(series, own=_own_by_frame(keyed, shown, timeline.frames))
 
 
 def interpolated_prompt_series(
@@ -121,7 +130,21 @@ def interpolated_prompt_series(
         warnings.append(messages.BLEND_BEFORE_ZERO(setting=SETTING, frames=named_frames(before)))
     check_size(keyed, timeline.frames)
     stretches = _blended_stretches(keyed, timeline.frames)
-    return _written(stretches, timeline, inside, warnings)
+    series = _written(stretches, timeline, inside, warnings)
+    return replace(series, own=_own_by_frame(keyed, sorted(keyed), timeline.frames))
+
+
+def _own_by_frame(keyed: Mapping[int, Prompt], order: Sequence[int], frames: int) -> tuple[OwnSettings, ...]:
+    """Return the settings that the prompts give to each frame, () if none does.
+
+    Args:
+        keyed: the prompts by key frame.
+        order: the key frames that count, ascending; the first one also counts before itself.
+        frames: number of frames.
+    """
+    if all(keyed[key].own == NO_OWN_SETTINGS for key in order):
+        return ()
+    return tuple(keyed[order[max(bisect_right(order, frame) - 1, 0)]].own for frame in range(frames))
 
 
 def _held(prompt: Prompt, first: int, end: int) -> _Stretch:

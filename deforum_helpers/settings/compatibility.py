@@ -261,6 +261,7 @@ _LOOK: dict[str, Fact] = {
         "Values above white stay white; in classic they wrapped around to dark.",
         lambda flat: _largest("contrast_schedule", flat) > 1,
     ),
+    **_same(("exposure_schedule", "saturation_schedule", "hue_schedule"), Fact("render/key_frames.py")),
     **_same(("amount_schedule", "kernel_schedule", "sigma_schedule"), Fact("render/key_frames.py")),
     "threshold_schedule": Fact(
         "render/key_frames.py",
@@ -554,6 +555,8 @@ _ELSEWHERE: dict[str, Fact] = {
 GENERAL = (
     "Schedules may contain functions with several arguments, quotes, nested brackets, line breaks, and "
     "key frames in any order. If frame 0 is missing, the first value is used.",
+    "A key such as -10 counts from the end of the video; in classic it had no effect, or began a blend before "
+    "frame 0 in Interpolation, where 0-10 still does.",
     "`s` is the seed everywhere, and `t`, `max_f`, `fps`, `w`, `h`, `pi` and `e` are available in every "
     "formula.",
     "A faulty schedule of a feature that is off causes a warning, not an error.",

@@ -335,6 +335,34 @@ class AnimationSettings:
         unit="factor",
         used_when=MOVED,
     )
+    exposure_schedule: str = schedule(
+        "0: (0)",
+        "Multiplies the light of the warped frame before sampling by 2 to this power; 0 = unchanged. It acts at every "
+        "key frame on the result of the one before.",
+        tab=_COHERENCE,
+        label="Exposure schedule",
+        bounds=(-10, 10),
+        unit="stops",
+        used_when=MOVED,
+    )
+    saturation_schedule: str = schedule(
+        "0: (1)",
+        "Multiplies the saturation of the warped frame before sampling; 1 = unchanged, 0 = gray.",
+        tab=_COHERENCE,
+        label="Saturation schedule",
+        bounds=(0, 100),
+        unit="factor",
+        used_when=MOVED,
+    )
+    hue_schedule: str = schedule(
+        "0: (0)",
+        "Turns the hues of the warped frame before sampling, from red over yellow to green; 0 = unchanged.",
+        tab=_COHERENCE,
+        label="Hue schedule",
+        bounds=(-36_000, 36_000),
+        unit="degrees",
+        used_when=MOVED,
+    )
     cfg_scale_schedule: str = schedule(
         "0: (7)",
         "How closely the model follows the prompt: 7 is usual for SD, 1 to 2 for turbo and LCM models.",

@@ -58,7 +58,7 @@ class LoopSettings:
     )
     init_images: str = setting(
         "{}",
-        'The guide images by frame, as a JSON object; a key is a number or an expression: {"0": "a.png", '
+        'The guide images by frame, as a JSON object; a key is a number, an expression or a time: {"0": "a.png", '
         '"max_f/2": "b.png"}.',
         kind="json",
         tab=_GUIDED,

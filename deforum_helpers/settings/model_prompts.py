@@ -25,7 +25,8 @@ class PromptSettings:
 
     prompts: Mapping[str, str] = setting(
         DEFAULT_PROMPTS,
-        "The prompts, each with the frame it begins at: a number, or an expression such as max_f/2. Text after "
+        "The prompts, each with the frame it begins at: a number, an expression such as max_f/2, or a time such "
+        "as 2.5s. Text after "
         '--neg is the negative prompt; an expression in backticks is replaced by its value at each frame: {"0": '
         '"a lake", "max_f/2": "a lake in winter --neg people"}.',
         tab="Prompts",

@@ -40,11 +40,25 @@ HEADER = "| setting | value | default | what it does |\n|---|---|---|---|"
 
 GRAMMAR = "How a schedule is written"
 GRAMMAR_TEXT = """\
-Entries are separated by commas; each is `key: (value)`, and for numbers an **easing** may follow, which says how the
-schedule runs *to* this key frame: `0: (1), 60: (1.05) ~ease_in_out, 90: (1) ~bezier(0.4, 0, 0.2, 1)`. An easing runs
-from the value at the previous key frame to the value at its own. Where one of them is an expression, its value at its
-own key frame counts; without an easing after it, an expression is evaluated up to the next key frame. With u, the
-passed share of the frames between both, the share of the way is:
+Entries are separated by commas; each is `key: (value)`. The key says where the entry begins; prompts and guide images
+have the same keys:
+
+| key | frame |
+|---|---|
+| `30` | frame 30; the first is 0 |
+| `max_f/2`, `"max_f-10"` | the value of an expression without `t`, rounded towards zero |
+| `-10` | the tenth frame before the end; `-1` is the last one, `max_f` |
+| `2.5s` | the frame nearest to 2.5 seconds |
+| `8b`, `2bar` | the frame nearest to beat 8, or to the first beat of bar 2, both counted from 0 |
+| `50%` | the frame nearest to half of the way to the last one |
+
+`-2s`, `-4b`, `-1bar` and `-10%` count from the end. Of two entries at the same frame the last one counts. Beats need a
+tempo or a sound.
+
+After a number or an expression an **easing** may follow, which says how the schedule runs *to* this key frame:
+`0: (1), 60: (1.05) ~ease_in_out, 90: (1) ~bezier(0.4, 0, 0.2, 1)`. It runs from the value at the previous key frame to
+the value at its own; of an expression, its value at its key frame counts. Without an easing after it, an expression is
+evaluated up to the next key frame. With u, the passed share of the frames between both, the share of the way is:
 
 | easing | share of the way | exceeds both values |
 |---|---|---|

@@ -14,14 +14,20 @@ _BEFORE_FRAME = r"""["'“‘]?[ \t]{0,9}(?:[Ff]rame[ \t]{1,9})?"""
 _FRAME = r"[-(]{0,3}(?:[0-9]{1,9}|max_f)[-+*/0-9.()]{0,40}"
 _AFTER_FRAME = r"""["'”’]?[ \t]{0,40}(?::(?!:)|=>?)"""
 _ANY_KEY = _BEFORE_FRAME + _FRAME + _AFTER_FRAME
-_KEY = re.compile(f"{_BEFORE_FRAME}({_FRAME}){_AFTER_FRAME}")
+_FIRST_KEY = re.compile(f"{_BEFORE_FRAME}({_FRAME}){_AFTER_FRAME}")
+# 2.5s: or -8b: or 50%: begin a key frame only after a line, a bar or a closing quote, as "80s: neon" is a prompt.
+_TIMED = r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?[ \t]?(?:s|b|bars?|%)"
+_TIMED_KEY = _BEFORE_FRAME + _TIMED + _AFTER_FRAME
+_KEY = re.compile(f"{_BEFORE_FRAME}({_TIMED}|{_FRAME}){_AFTER_FRAME}")
 
 # After a comma 16:9 is a ratio; a line or a bar has always begun a key frame there.
-_SEPARATED = rf"[|\n][,;|\s]{{0,40}}(?={_ANY_KEY})|[,;][,;|\s]{{0,40}}(?={_ANY_KEY}(?![0-9]))"
+_SEPARATED = rf"[|\n][,;|\s]{{0,40}}(?={_ANY_KEY}|{_TIMED_KEY})|[,;][,;|\s]{{0,40}}(?={_ANY_KEY}(?![0-9]))"
 _NEXT = re.compile(_SEPARATED)
 _CLOSING_QUOTE = {'"': '"', "'": "'", "“": "”", "‘": "’"}
 _NEXT_AFTER = {
-    opening: re.compile(rf"(?P<closed>{closing}\)?(?:[,;|\s]{{1,40}}(?={_ANY_KEY})|\Z))|{_SEPARATED}")
+    opening: re.compile(
+        rf"(?P<closed>{closing}\)?(?:[,;|\s]{{1,40}}(?={_ANY_KEY}|{_TIMED_KEY})|\Z))|{_SEPARATED}"
+    )
     for opening, closing in _CLOSING_QUOTE.items()
 }
 _OPENING_QUOTE = re.compile(r"""\s{0,40}\(?(["'“‘])""")
@@ -62,7 +68,7 @@ def prompts_by_frame(text: str) -> dict[str, str]:
     # Names in double quotes mean JSON, whose own errors are more helpful.
     braced = text.startswith("{") and text.endswith("}") and not text[1:].lstrip().startswith('"')
     inside = text[1:-1].strip() if braced else text
-    first = _KEY.match(inside)
+    first = _FIRST_KEY.match(inside)
     if first is None or (first[1] != "0" and inside[first.end() : first.end() + 1].isdigit()):
         _check_single(text)
         return {}

@@ -86,7 +86,7 @@ YOUNGER_SETTINGS = (
     *("cadence_blend", "prompt_transition", "prompt_transition_frames", "seamless_loop", "end_image_path"),
     *("ending_frames", "reverse_generation"),
     *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
-    "scene_memory_strength_schedule",
+    *("scene_memory_strength_schedule", "exposure_schedule", "saturation_schedule", "hue_schedule"),
 )
 NOISE_SOURCES = ("new", "inverted")
 CADENCE_BLENDS = ("classic", "sharp")

@@ -10,6 +10,8 @@ from typing import Any
 from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.pipeline.plot import camera_svg, changing_schedules, plot_svg
+from deforum_helpers.settings import flat_settings, load_settings
+from deforum_helpers.settings.keys import UNITS_OF_KEYS, with_keys_in
 from deforum_helpers.ui import messages, panels
 from deforum_helpers.ui.checking import CheckResult, check, verdict_html
 from deforum_helpers.ui.controls import (
@@ -257,6 +259,27 @@ class Answers:
             return self._loaded(name, self._saved.read(name), values, video_only)
         except SettingsError as error:
             return values, problem_html(name[:60], error)
+
+    def convert_keys(self, unit: str, values: Values) -> tuple[Values, str]:
+        """Write all keys of schedules, prompts and guide images in one unit; return the new values and the report.
+
+        Args:
+            unit: one of `UNITS_OF_KEYS`; any other is read as frames.
+            values: of the controls.
+        """
+        chosen = next((known for known in UNITS_OF_KEYS if known == unit), UNITS_OF_KEYS[0])
+        checked = check(self._service, values)
+        if checked.prepared is None:
+            return values, _error_html(SettingsError(checked.problems))
+        try:
+            settings = load_settings(checked.settings).settings
+            found = flat_settings(with_keys_in(settings, checked.prepared.plan.timeline, chosen))
+        except SettingsError as error:
+            return values, _error_html(error)
+        changed = sum(found[name] != value for name, value in flat_settings(settings).items())
+        plain = {name: value for name, value in found.items() if name not in BOX_FIELDS}
+        plain |= {name: checked.settings[name] for name in BOX_FIELDS}
+        return control_values(plain), _status_html(messages.KEYS_CONVERTED(unit=chosen, count=changed))
 
     def save(self, name: str, values: Values) -> str:
         """Write the values of the controls to a settings file in the output folder; return the report."""

@@ -133,6 +133,9 @@ def _settings(components: TabComponents, answers: Answers) -> None:
     def load_video(name: str, *values: Any) -> tuple[Any, ...]:
         return _flat(answers.load_named(name, values, video_only=True))
 
+    def convert_keys(unit: str, *values: Any) -> tuple[Any, ...]:
+        return _flat(answers.convert_keys(unit, values))
+
     def resume(timestring: Any, *values: Any) -> tuple[Any, ...]:
         return _flat(answers.fill(json.dumps({"act": "run", "name": timestring}), values))
 
@@ -146,6 +149,7 @@ def _settings(components: TabComponents, answers: Answers) -> None:
     filling(components.load.click, load, [components.file_name, *components.fields])
     filling(components.load_video.click, load_video, [components.file_name, *components.fields])
     filling(components.reset.click, lambda *values: _flat(answers.reset(values)), components.fields)
+    filling(components.keys.click, convert_keys, [components.keys_unit, *components.fields])
     filling(components.runs_use.click, resume, [components.runs, *components.fields])
     compat.on(
         components.save.click,

@@ -88,6 +88,8 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("optical_flow_cadence", "cadence_flow_factor_schedule"),
     ("optical_flow_redo_generation", "redo_flow_factor_schedule"),
     ("contrast_schedule",),
+    ("exposure_schedule",),
+    ("saturation_schedule", "hue_schedule"),
     ("diffusion_redo", "reroll_blank_frames", "reroll_patience"),
     ("use_depth_warping", "depth_algorithm", "midas_weight"),
     ("depth_warp", "padding_mode", "sampling_mode"),

@@ -15,6 +15,7 @@ PLOT_WITHOUT_PLAN = Message(
 )
 NOTHING_TO_LOAD = Message("tab_nothing_to_load", "No preset, job or run is named {name!r}.")
 SETTINGS_RESET = Message("tab_settings_reset", "All settings have their default values; {count} changed.")
+KEYS_CONVERTED = Message("tab_keys_converted", "All keys are in {unit}; {count} settings changed.")
 SETTINGS_SAVED = Message("tab_settings_saved", "Saved as {path}.")
 OPTIONS_APPLIED = Message("tab_options_applied", "These options apply to all videos from now on.")
 

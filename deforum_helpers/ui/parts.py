@@ -49,6 +49,8 @@ class TabComponents:
     load: Any
     load_video: Any
     reset: Any
+    keys: Any
+    keys_unit: Any
     report: Any
     sent: Any
     tick: Any

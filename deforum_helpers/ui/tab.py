@@ -11,6 +11,7 @@ import gradio as gr
 
 from deforum_helpers.pipeline.last_settings import load_last_settings
 from deforum_helpers.settings import FIELDS
+from deforum_helpers.settings.keys import UNITS_OF_KEYS
 from deforum_helpers.ui import compat, controlnet
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.boxes import boxes_for_script
@@ -244,6 +245,14 @@ class _Builder:
             make["load"] = gr.Button("Load All Settings", size="sm", elem_id="deforum_load", min_width=100)
             make["load_video"] = gr.Button("Load Video Settings", size="sm", min_width=100)
             make["reset"] = gr.Button("Reset", size="sm", elem_id="deforum_reset", min_width=100)
+        with gr.Row(elem_id="deforum_keys_row"):
+            make["keys_unit"] = gr.Dropdown(
+                choices=list(UNITS_OF_KEYS),
+                value=UNITS_OF_KEYS[0],
+                label="Keys of schedules and prompts in",
+                elem_id="deforum_keys_unit",
+            )
+            make["keys"] = gr.Button("Convert keys", size="sm", elem_id="deforum_keys", min_width=100)
         make["report"] = compat.html("", "deforum_report")
 
     def _options(self) -> None:

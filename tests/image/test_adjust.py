@@ -1,4 +1,4 @@
-"""Contrast, sharpening, grayscale."""
+"""Contrast, exposure, saturation, hue, sharpening, grayscale."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.image.adjust import contrast, grayscale, unsharp, unsharp_anywhere
+from deforum_helpers.image.adjust import contrast, expose, grayscale, saturate, unsharp, unsharp_anywhere
 from deforum_helpers.image.convert import to_bytes
 from tests.image.pictures import chart, golden, levels_apart, pixels_of_hex, random_image
 
@@ -91,6 +91,55 @@ def test_classic_contrast(case: dict[str, Any]) -> None:
     result = to_bytes(contrast(chart(), case["factor"]))[:2, :6].astype(np.int64)
     assert np.abs(result - pixels_of_hex(case["first_rows"], 6)).max() <= 1
     assert (result == pixels_of_hex(case["first_rows"], 6)).mean() > 0.9
+
+
+def color(*rgb: float) -> torch.Tensor:
+    return torch.tensor(rgb, dtype=torch.float32).repeat(2, 3, 1).permute(2, 0, 1)
+
+
+def changed(image: torch.Tensor) -> list[float]:
+    assert image.permute(1, 2, 0).is_contiguous()
+    return image[:, 0, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("level", "stops", "expected"),
+    # 0.5 is the light 0.214041; twice and half of it are the sRGB levels 0.685836 and 0.360780.
+    [(0.5, 1, 0.685836), (0.5, -1, 0.360780), (0.01, 1, 0.02), (1, 3, 1), (0, 5, 0), (0.25, 0, 0.25)],
+)
+def test_exposure_multiplies_light(level: float, stops: float, expected: float) -> None:
+    assert changed(expose(color(level, level, level), stops)) == pytest.approx([expected] * 3, abs=1e-5)
+
+
+def test_exposures_add_up() -> None:
+    image = random_image(9, 7) * 0.6
+    assert torch.allclose(expose(expose(image, 0.4), 0.5), expose(image, 0.9), atol=1e-5)
+    assert torch.allclose(expose(expose(image, -0.7), 0.7), image, atol=1e-5)
+
+
+def test_hues_turn_from_red_over_yellow_to_green() -> None:
+    red = color(1, 0, 0)
+    assert changed(saturate(red, 1, 180)) == pytest.approx([0, 0.598, 0.598], abs=1e-6)
+    assert changed(saturate(red, 0.5)) == pytest.approx([0.6495, 0.1495, 0.1495], abs=1e-6)
+    ordered = [int(torch.argmax(saturate(red, 1, turn)[:, 0, 0])) for turn in (0, 120, 240)]
+    assert ordered == [0, 1, 2]
+    assert saturate(red, 1, 45)[1, 0, 0] > saturate(red, 1, 45)[2, 0, 0]
+
+
+def test_saturation_0_is_grayscale_and_luma_stays() -> None:
+    image = random_image(9, 7)
+    assert torch.allclose(saturate(image, 0), grayscale(image), atol=1e-6)
+    soft = image * 0.2 + 0.4
+    assert torch.allclose(grayscale(saturate(soft, 1.3, 77)), grayscale(soft), atol=1e-6)
+    assert torch.allclose(saturate(saturate(soft, 1, 50), 1, -50), soft, atol=1e-6)
+    assert torch.allclose(saturate(saturate(soft, 1, 30), 1, 40), saturate(soft, 1, 70), atol=1e-6)
+
+
+def test_neutral_values_change_no_bit() -> None:
+    image = random_image(9, 7)
+    for same in (expose(image, 0), saturate(image, 1, 0), saturate(image, 1, 720), saturate(image, 1, -360)):
+        assert torch.equal(same, image)
+        assert same.data_ptr() != image.data_ptr()
 
 
 def test_contrast_clamps() -> None:

@@ -35,6 +35,8 @@ def matched(image: Any, other: Any, mode: str) -> Any:
 
 PICTURES: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "contrast": lambda a, b, m, f: adjust.contrast(a, 1.2),
+    "exposure": lambda a, b, m, f: adjust.expose(a, 0.7),
+    "saturation and hue": lambda a, b, m, f: adjust.saturate(a, 1.4, 75.0),
     "grayscale": lambda a, b, m, f: adjust.grayscale(a),
     "noise": lambda a, b, m, f: noise.add_noise(a, **HILLS, mask=m),
     "turned": lambda a, b, m, f: warp.warp_2d(a, np.array([[1, 0, 3], [0.1, 1, 0], [0, 0, 1.0]]), "wrap"),

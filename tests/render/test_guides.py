@@ -109,7 +109,7 @@ def test_the_seed_follows_its_schedule(tmp_path: Path, images: str) -> None:
 
 def test_odd_keys_are_told(tmp_path: Path, images: str) -> None:
     blue, red = json.loads(images).values()
-    keys = f'{{"-3": {json.dumps(blue)}, "1.5": {json.dumps(red)}, "2": {json.dumps(red)}, "2": {json.dumps(blue)}}}'
+    keys = f'{{"0-3": {json.dumps(blue)}, "1.5": {json.dumps(red)}, "2": {json.dumps(red)}, "2": {json.dumps(blue)}}}'
     warnings = prepared(tmp_path, **STILL, init_images=keys).warnings
     told = [warning for warning in warnings if warning.startswith("init_images")]
     assert len(told) == 3

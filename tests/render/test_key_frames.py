@@ -181,6 +181,34 @@ FILMS: list[dict[str, Any]] = [
         "contrast_schedule": "0:(1), 5:(0.9)",
     },
 ]
+
+
+def test_tone_is_a_stage_only_where_it_changes_the_frame(tmp_path: Path) -> None:
+    plain = prepared(tmp_path, max_frames=6, diffusion_cadence=1)
+    neutral = prepared(
+        tmp_path,
+        max_frames=6,
+        diffusion_cadence=1,
+        hue_schedule="0:(360), 5:(360)",
+        exposure_schedule="0:(0*t)",
+        saturation_schedule="0: 1",
+    )
+    assert [key.stages for key in neutral.plan.key_frames] == [key.stages for key in plain.plan.key_frames]
+    keys = prepared(
+        tmp_path,
+        max_frames=6,
+        diffusion_cadence=1,
+        saturation_schedule="0:(1), 2:(0.9) ~hold, 3:(1) ~hold",
+        exposure_schedule="0:(0), 4:(-0.5) ~hold",
+        contrast_schedule="0:(1.1)",
+        amount_schedule="0:(0.1)",
+    ).plan.key_frames
+    assert ["tone" in key.stages for key in keys] == [False, False, True, False, True, True]
+    place = keys[2].stages.index("tone")
+    assert keys[2].stages[place - 1 : place + 2] == ("contrast", "tone", "sharpen")
+    assert (keys[2].tone.saturation, keys[4].tone.exposure_stops, keys[4].tone.hue_deg) == (0.9, -0.5, 0)
+
+
 # Of these videos. A digest changes only where the frames do: another one would end exact resumes of parked runs.
 DIGESTS = (
     "084bb53ca795fadda187de6f9c8ee7baf76252341c57ef09014be8f32b22b2c4",

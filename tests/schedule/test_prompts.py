@@ -100,7 +100,7 @@ def test_words_with_dashes_are_no_mark(text: str) -> None:
 
 def test_key_frames_before_the_film_and_between_frames_are_told() -> None:
     for read in (prompt_series, interpolated_prompt_series):
-        before, between = read({"-5": "a", "1.5": "b"}, timeline()), read({"0": "a", "1.5": "b"}, timeline())
+        before, between = read({"0-5": "a", "1.5": "b"}, timeline()), read({"0": "a", "1.5": "b"}, timeline())
         assert any("-5" in warning for warning in before.warnings)
         assert "key_rounded" in map(code_of, between.warnings)
 
@@ -114,7 +114,7 @@ def test_expressions_change_per_frame_on_both_sides_and_in_additions() -> None:
 
 
 def test_key_frames_outside_the_run_change_nothing_and_are_named() -> None:
-    series = prompt_series({"0": "a", "10": "b", "-4": "c"}, timeline())
+    series = prompt_series({"0": "a", "10": "b", "0-4": "c"}, timeline())
     assert series.positive == ("a",) * 10
     (warning,) = series.warnings
     assert code_of(warning) == "prompt_keys_outside"
@@ -180,7 +180,7 @@ def test_a_bad_key_is_shown(key: str, place: str, code: str) -> None:
 
 @given(st.sets(st.integers(-3, 12), min_size=1), st.integers(0, 9))
 def test_the_key_frames_around_a_frame(keys: set[int], frame: int) -> None:
-    series = prompt_series({str(key): "a" for key in keys}, timeline())
+    series = prompt_series({f"{key}+0": "a" for key in keys}, timeline())
     inside = [key for key in keys if 0 <= key < 10]
     begun = max((key for key in inside if key <= frame), default=0)
     assert series.around(frame) == (begun, min((key for key in inside if key > frame), default=None))
@@ -248,7 +248,7 @@ def test_small_weights_have_no_exponent() -> None:
 
 
 def test_blends_reach_towards_key_frames_outside_the_run() -> None:
-    series = interpolated_prompt_series({"-2": "a", "2": "b", "6": "c"}, timeline(4))
+    series = interpolated_prompt_series({"0-2": "a", "2": "b", "6": "c"}, timeline(4))
     assert series.positive[0] == "( a ):0.5 AND  ( b ):0.5"
     assert series.positive[3] == "( b ):0.75 AND  ( c ):0.25"
     assert series.key_frames == (2,)

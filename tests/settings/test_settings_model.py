@@ -19,7 +19,7 @@ OWN = {
     *("new_noise_schedule", "autoencoder_correction", "stability_schedule", "cadence_blend"),
     *("seamless_loop", "end_image_path", "ending_frames", "reverse_generation"),
     *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
-    "scene_memory_strength_schedule",
+    *("scene_memory_strength_schedule", "exposure_schedule", "saturation_schedule", "hue_schedule"),
 }
 CLASSIC = json.loads((Path(__file__).parent / "classic_names.json").read_text(encoding="utf-8"))
 KINDS = {

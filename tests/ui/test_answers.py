@@ -458,3 +458,29 @@ def test_what_no_control_holds_is_not_kept(answers: Answers) -> None:
     kept = {"W": 640, "H": {"path": "/etc/hostname"}, "init_image_box": "/etc/hostname", "seed": [1]}
     filled, _ = answers.fill(json.dumps({"act": "kept", "values": kept}), values())
     assert filled == values(W=640)
+
+
+def test_keys_are_converted_and_the_rest_of_the_texts_stays(answers: Answers) -> None:
+    written = values(
+        max_frames=61,
+        fps=20,
+        zoom="0: (1),\n 50% : (1.2) ~ease_in",
+        angle="0: (0), max_f: (t)",
+        prompts='{"0": "a", "-1s": "b"}',
+    )
+    found, report = answers.convert_keys("seconds", written)
+    settings = submitted_settings(found)
+    assert settings["zoom"] == "0: (1),\n 1.5s : (1.2) ~ease_in"
+    assert settings["angle"] == "0: (0), 3s: (t)"
+    assert settings["prompts"] == {"0": "a", "2.05s": "b"}
+    assert "tab_keys_converted" in report
+    found, _ = answers.convert_keys("frames", found)
+    assert submitted_settings(found)["zoom"] == "0: (1),\n 30 : (1.2) ~ease_in"
+
+
+def test_keys_of_settings_with_problems_stay(answers: Answers) -> None:
+    broken = values(zoom="0: (1.01+)")
+    assert answers.convert_keys("frames", broken)[0] == broken
+    found, report = answers.convert_keys("beats", values())
+    assert found == values()
+    assert "bpm" in report
