@@ -31,6 +31,7 @@ MODULES = {
     "hybrid": "benchmarks.hybrid",
     "postproduction": "benchmarks.postproduction",
     "tab": "benchmarks.tab",
+    "timeline": "benchmarks.timeline",
     "picture": "benchmarks.picture",
 }
 # They take many minutes each, so they run only when named.

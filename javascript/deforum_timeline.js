@@ -51,7 +51,7 @@
 
   // ---- requests: one at a time, each with at most one change ----
 
-  const asking = { sent: 0, number: 0, again: false, values: "", range: "" };
+  const asking = { sent: 0, number: 0, change: null, again: false, values: "", range: "" };
   const waiting = []; // changes that the server has not applied yet
 
   const ask = () => {
@@ -62,11 +62,13 @@
     }
     asking.sent = Date.now();
     asking.again = false;
+    root.setAttribute("aria-busy", "true");
     find("deforum_ask_timeline")?.click();
   };
 
   const request = () => {
     asking.number += 1;
+    asking.change = waiting[0];
     asking.values = tab.values();
     asking.range = rangeInView();
     return JSON.stringify({
@@ -75,7 +77,7 @@
       rows: shownRows || [],
       first: Math.floor(view.first),
       last: Math.ceil(view.last),
-      edits: waiting[0]?.edits || {},
+      edits: asking.change?.edits || {},
     });
   };
 
@@ -87,7 +89,9 @@
     } catch {
       // The event was refused; the next change asks again.
     }
-    const change = waiting.length && answer.number === asking.number ? waiting.shift() : null;
+    const change = answer.number === asking.number ? asking.change : null;
+    asking.change = null;
+    if (change) waiting.shift();
     if (change && !answer.refused) {
       remember(answer.texts);
       change.done?.();
@@ -95,8 +99,12 @@
       waiting.length = 0;
     }
     say(answer.refused || answer.problem || "");
-    if (waiting.length || asking.again) ask();
-    else if (answer.frames && (!drag || !drag.moved)) show(answer);
+    if (waiting.length || asking.again) {
+      ask();
+      return;
+    }
+    if (answer.frames && (!drag || !drag.moved)) show(answer);
+    root.setAttribute("aria-busy", "false");
   };
 
   const refresh = () => {
@@ -175,6 +183,7 @@
     if (whole || longer) view = { first: 0, last: data.frames };
     playhead = keys.clamp(playhead, 0, last());
     layRows();
+    parts.head.setAttribute("aria-label", `Prompts at frames ${prompts.map(({ frame }) => frame).join(", ")}`);
     showMenus();
     showChoice();
     draw();
@@ -235,7 +244,7 @@
   const framesPer = (pixels) => (pixels / (width() - 2 * PAD_PX)) * (view.last - view.first);
   const yOf = (row, value) => row.height - ((value - row.scale[0]) / (row.scale[1] - row.scale[0])) * row.height;
   const rangeInView = () => `${Math.floor(view.first)}-${Math.ceil(view.last)}`;
-  const headHeight = () => RULER_PX + (data?.ruler.peaks.length ? WAVE_PX : 0) + BAND_PX;
+  const headHeight = () => RULER_PX + (data?.ruler.peaks?.length ? WAVE_PX : 0) + BAND_PX;
   const bandTop = () => headHeight() - BAND_PX;
 
   let rangeTimer = 0;
@@ -448,7 +457,6 @@
 
   let dirty = new Set();
   let queued = 0;
-  let drawn = 0;
   const draw = (what = null) => {
     if (!data || !root) return;
     for (const one of what ? [what].flat() : [...rows, "head", "map"]) dirty.add(one);
@@ -475,7 +483,6 @@
     for (const row of rows) if (now.has(row) && row.canvas) paintRow(row);
     if (now.has("head")) paintHead();
     if (now.has("map")) paintMap();
-    drawn += 1;
   };
 
   const fitted = (canvas, height) => {
@@ -675,7 +682,7 @@
 
   const paintWave = (context) => {
     const { peaks } = data.ruler;
-    if (!peaks.length) return;
+    if (!peaks?.length) return;
     const middle = RULER_PX + WAVE_PX / 2;
     context.fillStyle = palette.accent;
     context.globalAlpha = 0.45;
@@ -1396,6 +1403,7 @@
     parts.motion.title = "The camera move at the playhead";
     corner.append(parts.motion);
     parts.head = make("canvas", "deforum-tl-head");
+    parts.head.setAttribute("role", "img");
     parts.headLine.append(corner, parts.head);
     parts.box = make("div", "deforum-tl-box");
     parts.play = make("div", "deforum-tl-play");
@@ -1579,7 +1587,7 @@
         row.line.dataset.schedule = row.name;
         const gutter = make("div", "deforum-tl-gutter");
         const name = make("span", "deforum-tl-name", row.label);
-        name.title = row.name;
+        row.title = name;
         row.now = make("span", "deforum-tl-now");
         gutter.append(name, row.now, button("\u00d7", `Hide ${row.label}`, () => hideRow(row.name), "deforum-tl-hide"));
         row.canvas = make("canvas", "deforum-tl-curve");
@@ -1592,6 +1600,7 @@
       }
       row.note.textContent = row.problem || (row.driven ? "These values come from the Parseq manifest." : "");
       row.note.hidden = !row.note.textContent;
+      row.title.title = `${row.name}: ${row.text}`;
       row.moved = keys.playing(row.points, data.frames);
       row.touched = false;
       colorLabel(row);
@@ -1621,5 +1630,5 @@
   };
   setInterval(mount, 300);
 
-  tab.timeline = { request, answered, refresh, state: () => ({ view, playhead, rows: rows.length, drawn, waiting: waiting.length, asking: asking.sent }) };
+  tab.timeline = { request, answered, refresh };
 })();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from deforum_helpers.schedule.grammar import PLAIN_NUMBER, structure_of
 from deforum_helpers.schedule.reading import Reading
 from deforum_helpers.settings import FIELDS, defaults
 from deforum_helpers.settings.acting import acting
+from deforum_helpers.settings.keys import Unit, key_written
 from deforum_helpers.settings.modes import is_moved, is_reversed
 from deforum_helpers.ui.checking import CheckResult
 from deforum_helpers.ui.controls import submitted_settings
@@ -45,6 +47,7 @@ MAX_ROWS = 60
 MAX_EDITS = 20_000
 COLUMNS = 1000
 MAX_MOVES = 240
+MAX_BEATS = 20_000
 
 Floats = NDArray[np.float64]
 _OFFSET = re.compile(r"(\(.*\))\s*([+-])\s*([0-9]+(?:\.[0-9]+)?)", re.DOTALL)
@@ -162,8 +165,19 @@ def _changed(text: str, kind: Kind, number: int, edit: Mapping[str, Any], timeli
     if isinstance(edit.get("easing"), str) and kind == "numbers":
         text = with_easing(text, number, edit["easing"])
     if "to" in edit and _whole(edit["to"]) != _whole(edit.get("at")):
-        text = with_key(text, kind, number, str(_whole(edit["to"])))
+        key = entries_of(text, kind)[number].key
+        text = with_key(
+            text, kind, number, key_written(_whole(edit["to"]), timeline, _unit_of(key, timeline))
+        )
     return text
+
+
+def _unit_of(key: str, timeline: Timeline) -> Unit:
+    """Return the unit that a moved key is written in: its own, where that is seconds or beats."""
+    letters = key.lstrip("+-0123456789. \t")
+    if letters == "s":
+        return "seconds"
+    return "beats" if letters in ("b", "bar", "bars") and timeline.sound is not None else "frames"
 
 
 def offset_expression(value: str, offset: float) -> str:
@@ -231,7 +245,7 @@ def timeline_data(checked: CheckResult, values: Mapping[str, Any], request: Requ
         "easings": EASINGS,
         "prompts": _prompts(values, timeline),
         "motion": _motion(plan),
-        "ruler": {"beats": [], "bars": [], "peaks": []},
+        "ruler": _ruler(timeline),
         "problem": checked.problems[0].message if checked.problems else "",
     }
 
@@ -320,6 +334,21 @@ def _series_json(values: Floats, first: int, last: int) -> dict[str, Any]:
 
 def _short(values: Floats) -> list[float]:
     return [float(f"{value:.7g}") for value in values.tolist()]
+
+
+def _ruler(timeline: Timeline) -> dict[str, Any]:
+    """Return the frames that beats and bars fall on, up to half a video beyond the end, to which it may be dragged."""
+    if timeline.sound is None:
+        return {"beats": [], "bars": []}
+    try:
+        beats = timeline.sound.beats
+    except SettingsError:
+        return {"beats": [], "bars": []}
+    end = math.ceil(timeline.frames * 1.5) + 1
+    first, last = np.ceil(beats.count([0, end], timeline.fps)).astype(int)
+    numbers = np.arange(first, min(last, first + MAX_BEATS))
+    frames = beats.frame(numbers, timeline.fps)
+    return {"beats": frames.tolist(), "bars": frames[numbers % beats.per_bar == 0].tolist()}
 
 
 def _prompts(values: Mapping[str, Any], timeline: Timeline) -> dict[str, Any]:
