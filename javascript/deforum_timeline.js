@@ -183,7 +183,9 @@
     if (whole || longer) view = { first: 0, last: data.frames };
     playhead = keys.clamp(playhead, 0, last());
     layRows();
-    parts.head.setAttribute("aria-label", `Prompts at frames ${prompts.map(({ frame }) => frame).join(", ")}`);
+    const starts = prompts.map(({ frame }) => frame).join(", ");
+    const bars = data.ruler.bars.filter((frame) => frame < data.frames).length;
+    parts.head.setAttribute("aria-label", `Prompts at frames ${starts}${bars ? `; ${bars} bars` : ""}`);
     showMenus();
     showChoice();
     draw();
@@ -1349,6 +1351,7 @@
 
   const labelled = (text, control) => {
     const label = make("label", "deforum-tl-field");
+    control.setAttribute("aria-label", text);
     label.append(make("span", "", text), control);
     return label;
   };

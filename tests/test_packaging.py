@@ -33,7 +33,7 @@ def test_the_requirements_files_are_fresh() -> None:
 
 
 def test_the_generator_writes_what_it_generates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = '[project]\ndependencies = ["one==1"]\n[project.optional-dependencies]\nwebui = ["two>=2"]\n'
+    text = '[project]\ndependencies = ["one==1"]\n[project.optional-dependencies]\nwebui = ["two>=2"]\nsound = []\n'
     text += 'mcp = ["three"]\ntests = ["four", "five"]\n[dependency-groups]\nhost = ["six"]\n'
     (tmp_path / "pyproject.toml").write_text(text)
     monkeypatch.setattr(requirements, "ROOT", tmp_path)

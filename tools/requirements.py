@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = {
     "requirements-standalone.txt": (
         "What the standalone start (webui.py) needs.",
-        ("dependencies", "optional-dependencies.webui"),
+        ("dependencies", "optional-dependencies.webui", "optional-dependencies.sound"),
     ),
     "requirements-tests.txt": (
         "What `python webui.py --tests` needs beside requirements-standalone.txt.",

@@ -15,6 +15,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deforum_helpers.core.errors import RenderError, VideoError, exhausted_resource, no_resources
 from deforum_helpers.core.files.regular import open_regular
 from deforum_helpers.core.optional import require
@@ -87,6 +90,7 @@ _DECODER_THREADS = min(os.cpu_count() or 1, 4)
 # longer than this, or a step back.
 _LONGEST_PAUSE_S = 10.0
 _LONGEST_STEP_BACK_S = 0.1
+_LONGEST_LATE_S = 3600.0  # a sound that begins later than this after its video has a damaged timestamp
 # Flags of libav: an image attached to a sound file, and a container whose timestamps may restart.
 _COVER = 0x400
 _CLOCK_RESTARTS = 0x200
@@ -238,6 +242,54 @@ def decode_frames(
             yield *clock.span(frame.pts, frame.duration), frame
     if failed > 2 * good:
         raise VideoError(messages.MOSTLY_DAMAGED())
+
+
+def decode_sound(container: InputContainer, rate_hz: int, check: Check) -> Iterator[NDArray[np.float32]]:
+    """Yield the first sound stream as blocks of mono samples, float32, from the beginning of the file on.
+
+    A stream that begins late is preceded by silence. Damaged packets are skipped.
+
+    Args:
+        container: from `open_media`.
+        rate_hz: sampling rate of the result.
+        check: called at each packet, to raise an error that ends decoding.
+
+    Raises:
+        VideoError: the file has no sound, its codec is not supported, or more than two thirds cannot be decoded.
+        NoResources: the system has no memory or threads left.
+    """
+    av = pyav()
+    streams = container.streams.audio
+    if not streams or streams[0].codec_context is None:
+        raise VideoError(messages.SOUND_UNDECODABLE())
+    stream = streams[0]
+    resampler = av.AudioResampler(format="fltp", rate=rate_hz)
+    begun = False
+    good = failed = 0
+    for packet in _packets(container, [stream]):
+        check()
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError as error:
+            if exhausted_resource(error):
+                raise _failed("Decoding the sound", error) from error
+            failed += 1
+            continue
+        for frame in frames:
+            good += 1
+            if not begun and frame.pts is not None:
+                late_s = float(frame.pts * (frame.time_base or 0)) - (container.start_time or 0) / 1_000_000
+                silent = round(min(max(late_s, 0.0), _LONGEST_LATE_S) * rate_hz)
+                if silent:
+                    yield np.zeros(silent, np.float32)
+            begun = True
+            frame.pts = None  # the resampler would refuse a gap
+            for piece in resampler.resample(frame):
+                yield piece.to_ndarray().mean(axis=0)
+    for piece in resampler.resample(None) if begun else ():
+        yield piece.to_ndarray().mean(axis=0)
+    if failed > 2 * good or not good:
+        raise VideoError(messages.SOUND_UNDECODABLE())
 
 
 class _Source:

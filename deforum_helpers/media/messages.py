@@ -47,6 +47,8 @@ NO_VIDEO_STREAM = Message("no_video_stream", "The file has no video stream.")
 NO_FRAME_DECODED = Message("no_frame_decoded", "No frame of the video can be decoded.")
 CODEC_UNSUPPORTED = Message("codec_unsupported", "The codec of the video is not supported.")
 MOSTLY_DAMAGED = Message("video_mostly_damaged", "Most of the video cannot be decoded.")
+SOUND_UNDECODABLE = Message("sound_undecodable", "The file has no sound that can be decoded.")
+SOUND_TOO_LONG = Message("sound_too_long", "The sound is longer than {hours:g} hours.")
 READING_FAILED = Message("video_reading_failed", "{work} failed: {why}.")
 READING_TOO_SLOW = Message(
     "video_reading_too_slow", "{work} failed: it did not end within {seconds:g} seconds."

@@ -64,6 +64,7 @@ class Inputs:
         selection: the frames of both that are used.
         soundtrack: file with the sound of the video, or None.
         sound_of_video: the sound is that of the init video.
+        heard: file with the sound that schedules name, or None.
         controls: the media of the ControlNet units.
         problems: about files that cannot be used.
         warnings: sentences about files that are used.
@@ -75,6 +76,7 @@ class Inputs:
     selection: Selection = field(default_factory=Selection)
     soundtrack: Path | None = None
     sound_of_video: bool = False
+    heard: Path | None = None
     controls: tuple[ControlInput, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -93,6 +95,11 @@ class Inputs:
     def sound_starts_s(self) -> float:
         """Position in the soundtrack, in seconds, that plays with frame 0."""
         return self.video.second_of(self.selection) if self.video and self.sound_of_video else 0.0
+
+    @property
+    def heard_starts_s(self) -> float:
+        """Position in the sound that schedules name, in seconds, that belongs to frame 0."""
+        return self.sound_starts_s if self.heard == self.soundtrack else 0.0
 
     @property
     def extracted_pixels(self) -> int:
@@ -119,6 +126,7 @@ def find_inputs(settings: Settings, options: Options, downloads: Downloads) -> I
         mask_video = search.footage("video_mask_path")
     if settings.add_soundtrack != "None" and not settings.skip_video_creation:
         soundtrack = search.soundtrack()
+    heard = search.sound("audio_path", "audio") if settings.audio_path else soundtrack
     return Inputs(
         downloads,
         video,
@@ -126,6 +134,7 @@ def find_inputs(settings: Settings, options: Options, downloads: Downloads) -> I
         search.selection,
         soundtrack,
         sound_of_video=soundtrack is not None and settings.add_soundtrack == "Init Video",
+        heard=heard,
         problems=tuple(search.problems),
         warnings=tuple(search.warnings),
     )
@@ -214,13 +223,23 @@ class _InputSearch:
             source = self._settings.add_soundtrack
             self.warnings.append(messages.SOUNDTRACK_UNNAMED(source=source, setting=setting))
             return None
+        return self.sound(setting, "video" if of_video else "audio")
+
+    def sound(self, setting: str, kind: Kind) -> Path | None:
+        """Return the file that `setting` names, or None if its sound cannot be used."""
+        named = getattr(self._settings, setting)
         try:
-            path = Path(self._downloads.local(named, "video" if of_video else "audio", setting=setting))
-            check_soundtrack(path, find_ffmpeg(self._options.deforum_ffmpeg_location))
+            path = Path(self._downloads.local(named, kind, setting=setting))
+            ffmpeg = find_ffmpeg(self._options.deforum_ffmpeg_location)
+            check_soundtrack(path, ffmpeg, setting=setting)
         except SettingsError as error:
             self.problems += error.problems
         except RenderError as error:
-            if of_video and isinstance(error, VideoError) and not exhausted_resource(error):
+            if (
+                setting == "video_init_path"
+                and isinstance(error, VideoError)
+                and not exhausted_resource(error)
+            ):
                 self.warnings.append(messages.VIDEO_WITHOUT_SOUND())
             else:
                 message = Text(str(error), error.message_code)

@@ -34,6 +34,22 @@ VIDEO_WITHOUT_SOUND = Message(
     "video_without_sound",
     "add_soundtrack is Init Video, but the init video has no readable sound; the video has no sound.",
 )
+HEARD_SILENT = Message(
+    "heard_silent", "{setting} names {name!r}, which is silent; expected a sound that schedules can follow."
+)
+HEARD_TOO_SHORT = Message(
+    "heard_too_short", "{setting} names {name!r}, a sound of {seconds:.2f} s; expected {allowed}."
+)
+HEARD_TOO_LONG = Message(
+    "heard_too_long", "{setting} names {name!r}, a sound of more than {hours:g} hours; expected {allowed}."
+)
+HEARD_UNREADABLE = Message(
+    "heard_unreadable", "{setting} names {name!r}, whose sound cannot be decoded ({why}); expected {allowed}."
+)
+NO_BEATS = Message(
+    "no_beats",
+    "bpm is 0, and no beats were found in {name!r}, the file of {setting}; expected the beats per minute in bpm.",
+)
 SOUND_RUNS_APART = Message(
     "sound_runs_apart",
     "add_soundtrack is Init Video, of which {used:.6g} frames per second are used, but fps is {fps:g}: the "

@@ -46,8 +46,10 @@ from deforum_helpers.pipeline.overrides import (
     parseq_warnings,
     replaced_setting_warnings,
 )
+from deforum_helpers.pipeline.sound import SOUND_SETTINGS, find_sound
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
+from deforum_helpers.schedule.sound import Sound
 from deforum_helpers.settings import Settings, defaults, examine_settings, flat_settings
 from deforum_helpers.settings.files import read_settings_file, typed_settings
 from deforum_helpers.settings.host_options import Options, override, override_warnings
@@ -151,7 +153,8 @@ def prepare(
         *disk_problems(settings, inputs, facts, _bytes_of_run(facts.output_root / images_folder, resume)),
         *ability_problems(settings, facts),
     ]
-    plan, unplanned = _planned(settings, options, manifest, facts, inputs)
+    sound = find_sound(settings, inputs, lambda: facts.fetcher.cache.folder)
+    plan, unplanned = _planned(settings, options, manifest, facts, inputs, sound)
     later += unplanned
     named = {problem.setting for problem in problems}
     problems += [problem for problem in later if problem.setting not in named]
@@ -174,7 +177,12 @@ def prepare(
 
 
 def _planned(
-    settings: Settings, options: Options, manifest: Manifest | None, facts: HostFacts, inputs: Inputs
+    settings: Settings,
+    options: Options,
+    manifest: Manifest | None,
+    facts: HostFacts,
+    inputs: Inputs,
+    sound: Sound | None,
 ) -> tuple[Plan | None, list[Problem]]:
     """Return the plan, or None, and all problems with it.
 
@@ -184,14 +192,14 @@ def _planned(
     named: set[str | None] = set()
     while True:
         try:
-            plan = make_plan(settings, options, manifest)
+            plan = make_plan(settings, options, manifest, sound)
         except SettingsError as error:
             new = [problem for problem in error.problems if problem.setting not in named]
             if not new:
                 return None, problems
             problems += new
             named |= {problem.setting for problem in new}
-            if "parseq_manifest" in named:  # the schedules that it drives are unknown
+            if "parseq_manifest" in named or named & SOUND_SETTINGS:  # what they drive is unknown
                 return None, problems
             settings = _without(settings, named)
             continue

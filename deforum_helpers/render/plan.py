@@ -27,6 +27,7 @@ from deforum_helpers.render.schedules import PlanInputs, Schedules, Values, comp
 from deforum_helpers.render.transitions import transition_frames
 from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.parseq import Manifest
+from deforum_helpers.schedule.sound import Sound
 from deforum_helpers.settings import FIELDS, Settings, flat_settings
 from deforum_helpers.settings.acting import reasons
 from deforum_helpers.settings.host_options import Options
@@ -61,6 +62,7 @@ class Plan:
         guides: guide images, or None.
         timeline: the frames, and the variables of expressions.
         uses_depth: whether any frame needs a depth map.
+        sound: digest of the sound that schedules and prompts read, "" = none.
         warnings: sentences for the user.
     """
 
@@ -76,6 +78,7 @@ class Plan:
     guides: GuideImages | None
     timeline: Timeline = field(compare=False)
     uses_depth: bool
+    sound: str
     warnings: tuple[str, ...]
 
     def video_index(self, frame: int) -> int:
@@ -87,7 +90,7 @@ class Plan:
         """Hash of everything that the frames depend on; equal settings give equal digests."""
         backwards = slice(None, None, -1 if self.settings.reverse_generation else 1)
         series = {name: values[backwards] for name, values in self.schedules.values.items()}
-        return _digest(self.settings, series, self.key_frames)
+        return _digest(self.settings, series, self.key_frames, self.sound)
 
     @property
     def poses(self) -> NDArray[np.float64]:
@@ -134,18 +137,21 @@ class Plan:
         return self.key_frames.sampling_steps + looks
 
 
-def make_plan(settings: Settings, options: Options, manifest: Manifest | None = None) -> Plan:
+def make_plan(
+    settings: Settings, options: Options, manifest: Manifest | None = None, sound: Sound | None = None
+) -> Plan:
     """Plan a run.
 
     Args:
         settings: checked settings with a resolved seed (>= 0).
         options: host options with the job's overrides applied.
         manifest: Parseq manifest whose fields replace the settings' schedules, or None.
+        sound: the sound or the tempo that schedules and prompts may name, or None.
 
     Raises:
         SettingsError: all problems of all schedules, prompts and masks.
     """
-    timeline = Timeline(settings.max_frames, settings.seed, settings.fps, settings.W, settings.H)
+    timeline = Timeline(settings.max_frames, settings.seed, settings.fps, settings.W, settings.H, sound)
     read = _read_inputs(settings, options, manifest, timeline)
     inputs = in_render_order(read)
     schedules, prompts = inputs.schedules, inputs.prompts
@@ -175,6 +181,7 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         guides=inputs.guides,
         timeline=timeline,
         uses_depth=_uses_depth(settings, moves),
+        sound=sound.digest if sound is not None else "",
         warnings=schedules.warnings
         + frame_warnings(read.schedules)
         + _prompt_warnings(settings, prompts)
@@ -182,7 +189,8 @@ def make_plan(settings: Settings, options: Options, manifest: Manifest | None = 
         + _color_warnings(settings)
         + _correction_warnings(settings, schedules)
         + _scene_warnings(settings)
-        + mask_warnings(settings, inputs.masks),
+        + mask_warnings(settings, inputs.masks)
+        + (sound.warnings if sound is not None else ()),
     )
 
 
@@ -254,13 +262,14 @@ def _uses_depth(settings: Settings, moves: Moves) -> bool:
     return shows_depth(settings) or (warps_by_depth(settings) and not moves[1:].still)
 
 
-def _digest(settings: Settings, series: Values, key_frames: KeyFrames) -> str:
+def _digest(settings: Settings, series: Values, key_frames: KeyFrames, sound: str) -> str:
     """Hash the inputs of all frames; names of outputs and settings of post-production are left out.
 
     Args:
         settings: checked settings.
         series: schedule name -> (frames,) values, in rendering order.
         key_frames: key frames of the run; their repr is hashed, so its text must never change.
+        sound: digest of the sound that was read; empty if there is none.
     """
     flat = flat_settings(settings)
     unset = {name for name in YOUNGER_SETTINGS if flat[name] == FIELDS[name].default}
@@ -270,7 +279,7 @@ def _digest(settings: Settings, series: Values, key_frames: KeyFrames) -> str:
         for name, value in flat.items()
         if FIELDS[name].group not in ("DeforumOutputArgs", "metadata", "ui_only") and name not in left_out
     }
-    digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode() + sound.encode())
     for name in sorted(series.keys() - unset):
         digest.update(name.encode() + series[name].tobytes())
     for key in key_frames:

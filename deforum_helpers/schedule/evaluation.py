@@ -17,6 +17,7 @@ from deforum_helpers.schedule.timeline import Timeline
 
 MAX_WORK = 30_000_000
 _REAL_FROM_0_ON = frozenset({"**", "pow", "sqrt", "log", "log10"})
+_FOLLOWER_WORK = 8  # operations that cost as much as one frame of an envelope, which is computed in sequence
 _CHUNK = 8192  # frames evaluated at a time: few enough for the CPU cache
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -48,7 +49,8 @@ class Evaluation:
             SettingsError: the expressions so far need more than `MAX_WORK` operations.
         """
         frames = end - first
-        self._work += (expression.nodes + extra_work) * frames
+        per_frame = expression.nodes + extra_work + _FOLLOWER_WORK * expression.followers
+        self._work += per_frame * (end if expression.followers else frames)
         if self._work > MAX_WORK:
             allowed = f"at most {MAX_WORK} operations over all frames"
             raise SettingsError(
@@ -87,6 +89,9 @@ class Evaluation:
 
     def _raw_values(self, expression: Expression, first: int, end: int) -> Floats:
         values = np.empty(end - first)
+        if expression.followers:  # each chunk would evaluate all frames before it again
+            values[:] = expression.at(self._timeline.scope(first, end))
+            return values
         for start in range(first, end, _CHUNK):
             stop = min(start + _CHUNK, end)
             values[start - first : stop - first] = expression.at(self._timeline.scope(start, stop))

@@ -23,13 +23,14 @@ from deforum_helpers.schedule.functions import (
     UNARY_POWER,
     WHOLE,
     WHOLE_KEEPING,
+    Function,
     Value,
     inverted_bits,
     inverted_truth,
 )
 from deforum_helpers.schedule.reading import Reading, shown
-
-Scope: TypeAlias = Mapping[str, Value]
+from deforum_helpers.schedule.sound import BEAT_NAMES, HEARING, SOUND_FUNCTIONS
+from deforum_helpers.schedule.timeline import Scope
 
 
 class Number(NamedTuple):
@@ -71,6 +72,19 @@ class Operation(NamedTuple):
         return self.apply(*[operand.at(scope) for operand in operands])
 
 
+class Follower(Operation):
+    """A function that reads its operands at all frames so far, such as an envelope."""
+
+    def at(self, scope: Scope) -> Value:
+        if "t" not in scope:
+            return super().at(scope)
+        past = scope.since_start()
+        frames = len(past["t"])
+        operands = [np.broadcast_to(operand.at(past), (frames,)) for operand in self.operands]
+        values = self.apply(*operands)
+        return values[-1] if np.ndim(scope["t"]) == 0 else values[-len(scope["t"]) :]
+
+
 Node: TypeAlias = "Number | Name | Operation"
 
 
@@ -83,10 +97,11 @@ class Undefined(NamedTuple):
 
 
 class Expression(NamedTuple):
-    """A parsed expression; `nodes` is the number of its nodes."""
+    """A parsed expression; `nodes` is the number of its nodes, `followers` of those that read earlier frames."""
 
     root: Node
     nodes: int
+    followers: int = 0
 
     def at(self, scope: Scope) -> Value:
         """Return the value for the variables of `scope`: float64, a scalar or one number per frame."""
@@ -138,7 +153,7 @@ def _traced(node: Node, scope: Scope) -> tuple[Value, Undefined | None]:
         return node.at(scope), None
     traced = [_traced(operand, scope) for operand in node.operands]
     values = [value for value, _ in traced]
-    value = node.apply(*values)
+    value = node.at(scope) if isinstance(node, Follower) else node.apply(*values)
     if np.isfinite(value):
         return value, None
     if node.symbol in CHOICES:
@@ -152,7 +167,12 @@ def _told(node: Node, values: list[Value], value: Value) -> str:
     if not values:
         return f"the value {result}"
     symbol = node.symbol if isinstance(node, Operation) else ""
-    words = [f"{float(operand):.6g}" for operand in values[: 1 if symbol == "noise" else None]]
+    written = [] if not isinstance(node, Operation) else node.operands[: 1 if symbol == "noise" else None]
+    words = [
+        f"{float(value):.6g}"
+        for operand, value in zip(written, values, strict=False)
+        if not (isinstance(operand, Name) and operand.name == HEARING)
+    ]
     if symbol in OPERATORS:
         left = f"({words[0]})" if words[0].startswith("-") else words[0]
         return f"{left} {symbol} {words[1]} = {result}"
@@ -213,8 +233,13 @@ _ADVICE = {
 }
 
 
+_OF_SOUND = SOUND_FUNCTIONS.keys() - FUNCTIONS.keys()
+
+
 def _advice(name: str, known: Collection[str]) -> str:
     small = name.lower()
+    if name in _OF_SOUND:
+        return "name a sound in audio_path" + (" or set bpm" if name in BEAT_NAMES else "")
     return _ADVICE.get(name) or (f"write {small} in small letters" if small in known else "")
 
 
@@ -223,6 +248,7 @@ def parse_expression(
     start: int,
     end: int,
     names: Collection[str],
+    functions: Mapping[str, Function] = FUNCTIONS,
     *,
     frame: int | None = None,
     close_brackets: bool = False,
@@ -233,6 +259,7 @@ def parse_expression(
         reading: the text; warnings are added to it.
         start, end: range of the expression in the text.
         names: the variables that it may use.
+        functions: the functions that it may use.
         frame: its key frame, for messages.
         close_brackets: whether brackets still open at the end count as closed.
 
@@ -241,15 +268,24 @@ def parse_expression(
     """
     while end > start and reading.text[end - 1].isspace():
         end -= 1
-    return _Parser(reading, start, end, names, frame, close_brackets).parsed()
+    return _Parser(reading, start, end, names, functions, frame, close_brackets).parsed()
 
 
 class _Parser:
     def __init__(
-        self, reading: Reading, start: int, end: int, names: Collection[str], frame: int | None, close: bool
+        self,
+        reading: Reading,
+        start: int,
+        end: int,
+        names: Collection[str],
+        functions: Mapping[str, Function],
+        frame: int | None,
+        close: bool,
     ) -> None:
-        self._reading, self._end, self._names, self._frame, self._close = reading, end, names, frame, close
+        self._reading, self._end, self._frame, self._close = reading, end, frame, close
+        self._names, self._functions = names, functions
         self._nodes = self._nesting = 0
+        self._followers = 0
         self._matches = _TOKEN.finditer(reading.text, start, end)
         self._kind, self._token, self._index = "", "", start
         if end - start > MAX_CHARACTERS:
@@ -261,7 +297,7 @@ class _Parser:
         root = self._expression(0)
         if self._kind != "end":
             self._refuse_token(_GO_ON)
-        return Expression(root, self._nodes)
+        return Expression(root, self._nodes, self._followers)
 
     def _advance(self) -> None:
         match = next(self._matches, None)
@@ -349,26 +385,26 @@ class _Parser:
         if name in self._names:
             return Name(name, index)
         allowed = "one of the names " + ", ".join(self._names)
-        if name in FUNCTIONS and name not in _ADVICE:
+        if name in self._functions and name not in _ADVICE:
             advice = f"write {name}( ) around its argument"
             found, wanted = f"{shown(name)} without brackets", f"a function with its argument, {name}(t)"
             self._refuse(messages.FUNCTION_WITHOUT_ARGUMENT, found, wanted, index, advice)
         if self._token == "." and (member := _MEMBER.match(self._reading.text, self._index, self._end)):
             found = f"{name}.{member[1]}"
-            known = member[1] in FUNCTIONS or member[1] in self._names
-            advice = f"write {member[1]} alone" if known else _advice(member[1], FUNCTIONS)
+            known = member[1] in self._functions or member[1] in self._names
+            advice = f"write {member[1]} alone" if known else _advice(member[1], self._functions)
             allowed += ", or a function such as sin(t)"
             self._refuse(messages.UNKNOWN_NAME, shown(found), allowed, index, advice)
         found, advice = f"the unknown name {shown(name)}", _advice(name, self._names)
         return self._refuse(messages.UNKNOWN_NAME, found, allowed, index, advice)
 
     def _call(self, name: str, index: int) -> Node:
-        function = FUNCTIONS.get(name)
+        function = self._functions.get(name)
         if function is None:
             if name in self._names:
                 self._refuse_token(_GO_ON)
-            allowed = "one of the functions " + ", ".join(FUNCTIONS)
-            advice = _advice(name, FUNCTIONS)
+            allowed = "one of the functions " + ", ".join(self._functions)
+            advice = _advice(name, self._functions)
             self._refuse(
                 messages.UNKNOWN_FUNCTION, f"the unknown function {shown(name)}", allowed, index, advice
             )
@@ -379,11 +415,17 @@ class _Parser:
             arguments.append(self._expression(0))
         self._close_bracket()
         if not function.least <= len(arguments) <= function.most:
-            many = f"{function.least}" if function.least == function.most else f"1 to {function.most}"
+            many = f"{function.least}" + (f" to {function.most}" if function.least < function.most else "")
             found, allowed = f"{name} with {len(arguments)} arguments", f"{name} with {many}"
             self._refuse(messages.WRONG_ARGUMENT_COUNT, found, allowed, index)
-        if name == "noise":
-            arguments.append(Name("s", index))
+        if function.last and len(arguments) < function.most:
+            if function.last not in self._names:
+                found, allowed = f"{name} without a frame", f"{name} with a frame as its last argument"
+                self._refuse(messages.WRONG_ARGUMENT_COUNT, found, allowed, index)
+            arguments.append(Name(function.last, index))
+        arguments += [Name(variable, index) for variable in function.more]
+        if name == "env":
+            self._followers += 1
         return self._operation(name, function.apply, tuple(arguments), index)
 
     def _close_bracket(self) -> None:
@@ -399,7 +441,8 @@ class _Parser:
         if height > MAX_HEIGHT:
             allowed = f"at most {MAX_HEIGHT} nested operations"
             self._refuse(messages.EXPRESSION_TOO_DEEP, "more", allowed, index)
-        return Operation(symbol, apply, operands, index, height)
+        kind = Follower if symbol == "env" else Operation
+        return kind(symbol, apply, operands, index, height)
 
     def _count(self, index: int) -> None:
         self._nodes += 1

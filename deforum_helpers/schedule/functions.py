@@ -6,6 +6,7 @@ under `numpy.errstate(all="ignore")`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import reduce
 from typing import Any, NamedTuple, TypeAlias
@@ -72,6 +73,38 @@ def _clip(value: Value, low: Value, high: Value) -> Value:
     return np.minimum(np.maximum(value, low), high)
 
 
+def _gate(value: Value, threshold: Value) -> Value:
+    return np.where(np.isnan(value), np.nan, np.where(value >= threshold, value, 0.0))
+
+
+def followed(values: Value, attack: Value, release: Value) -> Value:
+    """Return the envelope of `values`, one per frame from frame 0 on: `attack` is for rising, `release` for falling.
+
+    Each frame takes the envelope 1 - exp(-1 / n) of the way to the value, where n is `attack` if the value is above it,
+    else `release`; 0 frames follow at once. It begins at the first value. A value that is not finite changes nothing.
+
+    >>> followed(np.array([0.0, 1.0, 0.0, 0.0]), 0, 1).round(3).tolist()
+    [0.0, 1.0, 0.368, 0.135]
+    """
+    shape = np.broadcast_shapes(np.shape(values), np.shape(attack), np.shape(release))
+    rise, fall = (_kept(np.broadcast_to(frames, shape)).ravel().tolist() for frames in (attack, release))
+    envelope = np.nan
+    result = []
+    for value, up, down in zip(np.broadcast_to(values, shape).ravel().tolist(), rise, fall, strict=True):
+        if not math.isfinite(value):
+            result.append(value)
+            continue
+        keep = up if value > envelope else down
+        envelope = value + (envelope - value) * keep if envelope == envelope else value
+        result.append(envelope)
+    return np.array(result).reshape(shape)
+
+
+def _kept(frames: Value) -> Value:
+    """Return the part of a difference that is left after one frame; nan for a negative number of frames."""
+    return np.where(frames > 0, np.exp(-1.0 / np.maximum(frames, 1e-9)), np.where(frames == 0, 0.0, np.nan))
+
+
 def _isnan(value: Value) -> Value:
     return np.isnan(value) * 1.0
 
@@ -134,11 +167,20 @@ class Operator(NamedTuple):
 
 
 class Function(NamedTuple):
-    """A function: what it does, and how many arguments it takes."""
+    """A function.
+
+    Args:
+        apply: what it does.
+        least, most: how many arguments it takes.
+        more: variables that it gets after its arguments.
+        last: variable that takes the place of a last argument that is left out, "" = none.
+    """
 
     apply: Callable[..., Value]
     least: int = 1
     most: int = 1
+    more: tuple[str, ...] = ()
+    last: str = ""
 
 
 COMPARISON_POWER = 10
@@ -204,7 +246,9 @@ FUNCTIONS = {
     "where": Function(_where, 3, 3),
     "if": Function(_where, 3, 3),
     "isnan": Function(_isnan),
-    "noise": Function(smooth_noise),
+    "noise": Function(smooth_noise, more=("s",)),
+    "gate": Function(_gate, 2, 2),
+    "env": Function(followed, 3, 3),
     "conj": Function(np.positive),
     "real": Function(np.positive),
     "imag": Function(_imaginary_part),
@@ -213,7 +257,7 @@ FUNCTIONS = {
 CHOICES = frozenset({"where", "if"})
 TRUTHS = frozenset({"==", "!=", "<", "<=", ">", ">=", "isnan", "not"})
 TRUTH_KEEPING = frozenset({"&", "|", "^"})
-WHOLE = TRUTHS | {"&", "|", "^", "~", "<<", ">>"}
+WHOLE = TRUTHS | {"&", "|", "^", "~", "<<", ">>", "beat", "bar"}
 WHOLE_KEEPING = frozenset(
     {"+", "-", "*", "//", "%", "**", "u+", "u-", "abs", "sign", "min", "max", "clip", "mod", "fmod", "pow"}
     | {"conj", "real"}

@@ -13,7 +13,7 @@ from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.expression import parse_expression
 from deforum_helpers.schedule.grammar import PLAIN_NUMBER, structure_of, unwrapped
 from deforum_helpers.schedule.reading import Reading, Span, shown
-from deforum_helpers.schedule.timeline import KEY_FRAME_NAMES, Timeline
+from deforum_helpers.schedule.timeline import Timeline
 
 MAX_FRAME = 10**9
 MAX_KEY_CHARACTERS = 256
@@ -36,7 +36,7 @@ def key_frame(text: str, timeline: Timeline, setting: str) -> tuple[int, tuple[s
 
     Args:
         text: the key.
-        timeline: gives the values of `KEY_FRAME_NAMES`.
+        timeline: gives the values of names.
         setting: name of the setting, for messages.
 
     Raises:
@@ -66,7 +66,7 @@ def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
         return int(key)
     if timed := _TIMED.fullmatch(key):
         return _timed_frame(reading, span, timed, timeline)
-    expression = parse_expression(reading, span.start, span.end, KEY_FRAME_NAMES)
+    expression = parse_expression(reading, span.start, span.end, timeline.key_names, timeline.functions)
     with np.errstate(all="ignore"):
         scope = timeline.constants()
         number = float(expression.at(scope))

@@ -124,3 +124,8 @@ MANIFEST_FRAMES_MISSING = Message(
 MANIFEST_MARK_CORRECTED = Message(
     "manifest_mark_corrected", "{setting}: {found} in {field} is read as {mark}."
 )
+
+# Sound
+LEVEL_IS_SILENT = Message(
+    "level_is_silent", "{name} is 0 at every frame, because the sound has nothing in that range."
+)

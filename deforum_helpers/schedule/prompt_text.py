@@ -16,7 +16,7 @@ from deforum_helpers.schedule.expression import Expression, parse_expression
 from deforum_helpers.schedule.keyframes import key_frame
 from deforum_helpers.schedule.reading import MAX_PROBLEMS, MAX_WARNINGS, Reading, shown
 from deforum_helpers.schedule.seeds import derived_seed
-from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
+from deforum_helpers.schedule.timeline import Timeline
 
 NEGATIVE_MARK = "--neg"
 SETTING = "prompts"
@@ -172,7 +172,7 @@ def read_prompts(
         Reading("animation_prompts_positive", positive),
         Reading("animation_prompts_negative", negative),
     ]
-    before, after = (_pieces(reading, None, problems) for reading in readings)
+    before, after = (_pieces(reading, timeline, None, problems) for reading in readings)
     positive, negative = map(_marked, readings)
     keyed: dict[int, Prompt] = {}
     key_warnings: list[str] = []
@@ -192,7 +192,7 @@ def read_prompts(
         own = _own_settings(reading, frame, timeline, problems)
         marked = _without_own_settings(_marked(reading, frame))
         mark = "" if NEGATIVE_MARK in marked else NEGATIVE_MARK
-        pieces = [*before, " ", *_pieces(reading, frame, problems, own=True), f" {mark} ", *after]
+        pieces = [*before, " ", *_pieces(reading, timeline, frame, problems, own=True), f" {mark} ", *after]
         keyed[frame] = Prompt(merged_prompt(marked, positive, negative), *_split_pieces(pieces), own)
     if problems:
         raise SettingsError(problems)
@@ -211,7 +211,7 @@ def _marked(reading: Reading, frame: int | None = None) -> str:
 
 
 def _pieces(
-    reading: Reading, frame: int | None, problems: list[Problem], *, own: bool = False
+    reading: Reading, timeline: Timeline, frame: int | None, problems: list[Problem], *, own: bool = False
 ) -> list[Piece]:
     """Split a prompt at its backticks; `own` says whether it may have settings of its own."""
     text = reading.text
@@ -230,7 +230,9 @@ def _pieces(
             break
         pieces.append(_literal(text[place:opening], own))
         try:
-            expression = parse_expression(reading, opening + 1, closing, FRAME_NAMES, frame=frame)
+            expression = parse_expression(
+                reading, opening + 1, closing, timeline.names, timeline.functions, frame=frame
+            )
             pieces.append(PromptExpression(expression, reading, text[opening + 1 : closing]))
         except SettingsError as error:
             problems += error.problems

@@ -25,7 +25,7 @@ from deforum_helpers.schedule.grammar import (
 )
 from deforum_helpers.schedule.keyframes import frame_at, named_frames
 from deforum_helpers.schedule.reading import Reading, Span, shown
-from deforum_helpers.schedule.timeline import FRAME_NAMES, Timeline
+from deforum_helpers.schedule.timeline import Timeline
 
 MAX_NODES = 60_000
 
@@ -189,7 +189,7 @@ def _numeric_points(
         try:
             if easing is not None:
                 easings[frame] = read_easing(reading, easing, frame)
-            point = _number_or_expression(reading, inner, frame)
+            point = _number_or_expression(reading, inner, frame, timeline)
         except SettingsError as error:
             reading.refuse(*error.problems)
             continue
@@ -213,7 +213,7 @@ def _warn_of_trailing_text(reading: Reading, inner: Span, span: Span, structure:
         reading.warn(closing + 1, messages.TEXT_AFTER_BRACKET())
 
 
-def _number_or_expression(reading: Reading, span: Span, frame: int) -> float | Expression:
+def _number_or_expression(reading: Reading, span: Span, frame: int, timeline: Timeline) -> float | Expression:
     text = reading.text[span.start : span.end]
     if PLAIN_NUMBER.fullmatch(text) and abs(float(text)) <= MAX_MAGNITUDE:
         return float(text)
@@ -221,7 +221,13 @@ def _number_or_expression(reading: Reading, span: Span, frame: int) -> float | E
         reading.warn(span.start, messages.CUT_NUMBER(text=shown(text), number=text.translate(_NO_BRACKETS)))
         return float(text.translate(_NO_BRACKETS))
     expression = parse_expression(
-        reading, span.start, span.end, FRAME_NAMES, frame=frame, close_brackets=True
+        reading,
+        span.start,
+        span.end,
+        timeline.names,
+        timeline.functions,
+        frame=frame,
+        close_brackets=True,
     )
     cleaned = text.translate(_NO_BRACKETS).strip()
     return float(cleaned) if PLAIN_NUMBER.fullmatch(cleaned) else expression

@@ -6,13 +6,16 @@ the settings `bpm` and `beat_offset`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TypeAlias
+from functools import cached_property, partial
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from deforum_helpers.schedule import messages
+from deforum_helpers.schedule.functions import FUNCTIONS, Function, Value
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -43,6 +46,11 @@ class Beats:
     def steady(cls, bpm: float, offset_s: float = 0.0, per_bar: int = 4) -> Beats:
         """Return beats of one tempo; beat 0 is at `offset_s`."""
         return cls(np.array([offset_s, offset_s + 60.0 / bpm]), per_bar)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether these are beats of one given tempo."""
+        return len(self.times_s) == 2
 
     @property
     def last(self) -> int:
@@ -118,17 +126,174 @@ class Beats:
         return float(np.median(intervals[:_TEMPO_BEATS])), float(np.median(intervals[-_TEMPO_BEATS:]))
 
 
+LEVEL_NAMES = ("rms", "bass", "mid", "treble")
+ONSET_NAMES = ("onset", "kick", "snare")
+BEAT_NAMES = ("beat", "beat_phase", "bar", "bar_phase", "bpm")
+_MOST_BANDS = 16  # different bands in one range of frames; a band whose edges move has no use
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Series over time that were measured together.
+
+    Args:
+        values: (n,) by name, or (n, bands) of one kind, 0 or more.
+        rate_hz: entries per second.
+        first_s: time of the first entry in seconds.
+    """
+
+    values: Mapping[str, npt.NDArray[np.floating]]
+    rate_hz: float
+    first_s: float
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels and onsets of a sound.
+
+    Args:
+        amplitudes: the amplitude of each of `LEVEL_NAMES`; "bands" -> (n, bands), the amplitude of each band.
+        onsets: the strength of each of `ONSET_NAMES`.
+        edges_hz: (bands + 1,) frequencies between the bands, ascending.
+        smoothing_s: length of the window that the values are averaged over, in seconds.
+    """
+
+    amplitudes: Curves
+    onsets: Curves
+    edges_hz: Floats
+    smoothing_s: float
+
+    def at(self, name: str, frame: npt.ArrayLike, fps: float) -> Floats:
+        """Return a level or an onset at frames, 0 = silence, 1 = the strongest of the whole sound."""
+        curves = self.onsets if name in ONSET_NAMES else self.amplitudes
+        return self._read(name, lambda: curves.values[name], curves, frame, fps)
+
+    def band(self, low_hz: Value, high_hz: Value, frame: npt.ArrayLike, fps: float) -> Floats:
+        """Return the level between two frequencies at frames, 1 = the strongest there; nan without a range."""
+        low, high, frames = np.broadcast_arrays(low_hz, high_hz, np.asarray(frame, np.float64))
+        pairs = np.unique(np.stack([low.ravel(), high.ravel()], axis=1), axis=0)
+        result = np.full(frames.shape, np.nan)
+        for start, end in pairs.tolist() if len(pairs) <= _MOST_BANDS else ():
+            if start < end:
+                chosen = (low == start) & (high == end)
+                measured = partial(self._band, start, end)
+                name = f"band({start!r}, {end!r})"
+                result[chosen] = self._read(name, measured, self.amplitudes, frames[chosen], fps)
+        return result
+
+    def _band(self, low_hz: float, high_hz: float) -> Floats:
+        edges = np.log2(self.edges_hz)
+        low, high = np.log2(max(low_hz, 1e-3)), np.log2(max(high_hz, 1e-3))
+        width = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
+        share = np.clip(width / np.diff(edges), 0, 1).astype(np.float32)
+        bands = self.amplitudes.values["bands"]
+        blocks = [bands[start : start + _BLOCK] for start in range(0, len(bands), _BLOCK)]
+        return np.concatenate([np.sqrt(block.astype(np.float32) ** 2 @ share) for block in blocks])
+
+    def _read(
+        self,
+        name: str,
+        measured: Callable[[], npt.NDArray[np.floating]],
+        curves: Curves,
+        frame: npt.ArrayLike,
+        fps: float,
+    ) -> Floats:
+        key = (name, fps)
+        if key not in self._smooth:
+            frame_steps = curves.rate_hz / fps
+            values = np.asarray(measured(), np.float64)
+            if curves is self.onsets:
+                values = _held(values, frame_steps)
+            values = _averaged(values, max(self.smoothing_s * curves.rate_hz, frame_steps))
+            peak = float(values.max())
+            if curves is self.amplitudes and peak < _SILENT * float(curves.values["rms"].max()):
+                self._silent[name] = None
+                values, peak = np.zeros(len(values)), 1.0
+            self._smooth[key] = values / (peak or 1.0)
+        values = self._smooth[key]
+        step = (np.asarray(frame, np.float64) / fps - curves.first_s) * curves.rate_hz
+        return np.interp(step, np.arange(len(values)), values)
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """The levels that were read and are silent throughout."""
+        return tuple(self._silent)
+
+    @cached_property
+    def _silent(self) -> dict[str, None]:
+        return {}
+
+    @cached_property
+    def _smooth(self) -> dict[tuple[str, float], Floats]:
+        """The values at every step, as frames read them."""
+        return {}
+
+
+_BLOCK = 1 << 16
+_SILENT = 1e-3  # of the loudest moment: the residue of filters and compression
+
+
+def _held(values: Floats, steps: float) -> Floats:
+    """Return the largest value within half a frame, so that a short onset is seen at the frame nearest to it."""
+    side = max(0, round(steps / 2))
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, side), 2 * side + 1)
+    blocks = range(0, len(windows), _BLOCK)
+    return np.concatenate([windows[start : start + _BLOCK].max(axis=1) for start in blocks])
+
+
+def _averaged(values: Floats, steps: float) -> Floats:
+    """Return the mean around each value, weighted by a Hann window of `steps`, within the series."""
+    side = min(round(steps / 2), len(values) - 1)
+    if side < 1:
+        return values
+    weights = np.hanning(2 * side + 3)[1:-1]
+    total = np.convolve(np.ones(len(values)), weights, "same")
+    return np.asarray(np.convolve(values, weights, "same") / total, np.float64)
+
+
 @dataclass(frozen=True)
 class Sound:
-    """The beats of a run, found when an expression first reads them.
+    """The sound of a run; its parts are found when an expression first reads them.
 
     Args:
         find_beats: returns the beats; raises SettingsError if there are none.
-        duration_s: length of the sound from frame 0 on, in seconds; None = only a tempo is known.
+        find_levels: returns the levels; raises SettingsError if the sound cannot be read. None = no sound, but a
+            tempo.
+        find_duration_s: returns the length of the sound from frame 0 on, in seconds. None = only a tempo is known.
+        find_content: returns the digest of the sound's content.
     """
 
     find_beats: Callable[[], Beats]
-    duration_s: float | None = None
+    find_levels: Callable[[], Levels] | None = None
+    find_duration_s: Callable[[], float] | None = None
+    find_content: Callable[[], str] | None = None
+
+    @cached_property
+    def duration_s(self) -> float | None:
+        """Length of the sound from frame 0 on, in seconds; None = only a tempo is known.
+
+        Raises:
+            SettingsError: the sound cannot be read.
+        """
+        return self.find_duration_s() if self.find_duration_s is not None else None
+
+    @property
+    def digest(self) -> str:
+        """Digest of the sound's content if an expression has read it so far, else empty."""
+        read = "levels" in vars(self) or ("beats" in vars(self) and not self.beats.is_steady)
+        return self.find_content() if read and self.find_content is not None else ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about what has been read so far."""
+        silent = self.levels.silent if "levels" in vars(self) else ()
+        return tuple(messages.LEVEL_IS_SILENT(name=name) for name in silent)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that expressions may use."""
+        levels = (*LEVEL_NAMES, *ONSET_NAMES) if self.find_levels is not None else ()
+        return (*levels, *BEAT_NAMES)
 
     @cached_property
     def beats(self) -> Beats:
@@ -138,3 +303,47 @@ class Sound:
             SettingsError: none are known, or the sound cannot be read.
         """
         return self.find_beats()
+
+    @cached_property
+    def levels(self) -> Levels:
+        """The levels.
+
+        Raises:
+            SettingsError: the sound cannot be read.
+        """
+        if self.find_levels is None:
+            raise ValueError("There are beats, but no sound.")
+        return self.find_levels()
+
+    def at(self, name: str, frame: npt.ArrayLike, fps: float) -> Floats:
+        """Return the value of one of `names` at frames; fractions lie between frames."""
+        if name not in BEAT_NAMES:
+            return self.levels.at(name, frame, fps)
+        if name == "bpm":
+            return self.beats.tempo(frame, fps)
+        count = self.beats.count(frame, fps)
+        count = count / self.beats.per_bar if name.startswith("bar") else count
+        return np.asarray(count % 1.0 if name.endswith("phase") else np.floor(count), np.float64)
+
+
+class Hearing(NamedTuple):
+    """The sound at a frame rate: the operand that functions of the sound have beside those that are written."""
+
+    sound: Sound
+    fps: float
+
+
+def _function(name: str) -> Function:
+    return Function(lambda frame, hearing: hearing.sound.at(name, frame, hearing.fps), more=(HEARING,))
+
+
+def _band(low_hz: Value, high_hz: Value, frame: Value, hearing: Hearing) -> Value:
+    return hearing.sound.levels.band(low_hz, high_hz, frame, hearing.fps)
+
+
+HEARING = "<sound>"  # no name that an expression can contain
+_OF_BEATS = {name: _function(name) for name in BEAT_NAMES}
+_OF_LEVELS = {name: _function(name) for name in (*LEVEL_NAMES, *ONSET_NAMES)}
+_OF_LEVELS["band"] = Function(_band, 2, 3, more=(HEARING,), last="t")
+TEMPO_FUNCTIONS: Mapping[str, Function] = FUNCTIONS | _OF_BEATS
+SOUND_FUNCTIONS: Mapping[str, Function] = {**TEMPO_FUNCTIONS, **_OF_LEVELS}

@@ -101,6 +101,7 @@ PATHS = (
     PathUse(
         "soundtrack_path", asks(is_used("soundtrack_path")), "add_soundtrack is File", _FILE, required=False
     ),
+    PathUse("audio_path", asks(is_set("audio_path")), "schedules follow it", _FILE, required=False),
     PathUse("video_init_path", asks(SOUND_FROM_VIDEO), "add_soundtrack is Init Video", _FILE, required=False),
     PathUse(
         "video_init_path",

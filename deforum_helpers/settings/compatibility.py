@@ -512,6 +512,9 @@ _OUTPUT: dict[str, Fact] = {
             NEVER,
         ),
     ),
+    **_same(
+        ("audio_path", "audio_smoothing", "bpm", "beat_offset", "beats_per_bar"), Fact("pipeline/sound.py")
+    ),
     **_same(("r_upscale_video", "r_upscale_factor"), Fact("pipeline/extra_outputs.py")),
     "r_upscale_model": Fact(
         "pipeline/postproduction.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deforum_helpers.settings.fields import path, setting
-from deforum_helpers.settings.predicates import is_off, is_on, not_, one_of
+from deforum_helpers.settings.predicates import Situation, above, is_off, is_on, is_set, not_, one_of
 from deforum_helpers.settings.situations import READS_VIDEOS, USES_CONTROLNET
 from deforum_helpers.settings.tables import (
     INTERPOLATION_ENGINES,
@@ -15,9 +15,15 @@ from deforum_helpers.settings.tables import (
 )
 
 _INTERPOLATION = "Output > Frame Interpolation"
+_SOUND = "Keyframes > Sound"
 _VIDEO = is_off("skip_video_creation")
 _UPSCALED = is_on("r_upscale_video")
 _INTERPOLATED = not_("frame_interpolation_engine", "None")
+
+_HAS_SOUND = Situation(
+    is_set("audio_path") | is_set("soundtrack_path") | one_of("add_soundtrack", "Init Video"),
+    "when audio_path or add_soundtrack names a sound",
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,53 @@ class OutputSettings:
         tab="Output",
         label="Soundtrack path",
         used_when=one_of("add_soundtrack", "File"),
+    )
+    audio_path: str = path(
+        "Sound or video file whose levels and beats schedules and prompts can name: rms, bass, kick, beat and more. "
+        "Empty = the sound of the video.",
+        tab=_SOUND,
+        label="Sound for schedules",
+    )
+    audio_smoothing: float = setting(
+        0.1,
+        "Length of the window that the levels of the sound are averaged over. 0 = one frame.",
+        tab=_SOUND,
+        label="Smoothing of levels",
+        kind="float",
+        bounds=(0, 10),
+        step=0.01,
+        unit="s",
+        used_when=_HAS_SOUND,
+    )
+    bpm: float = setting(
+        0,
+        "Beats per minute. 0 = the beats are found in the sound.",
+        tab=_SOUND,
+        label="Beats per minute",
+        kind="float",
+        bounds=(0, 1000),
+        step=0.1,
+        unit="beats/min",
+    )
+    beat_offset: float = setting(
+        0,
+        "Time of the first beat, where bpm gives the tempo.",
+        tab=_SOUND,
+        label="First beat",
+        kind="float",
+        bounds=(-3600, 3600),
+        step=0.01,
+        unit="s",
+        used_when=above("bpm", 0),
+    )
+    beats_per_bar: int = setting(
+        4,
+        "Beats in a bar; `bar` in schedules counts them.",
+        tab=_SOUND,
+        label="Beats per bar",
+        bounds=(1, 64),
+        step=1,
+        used_when=_HAS_SOUND | above("bpm", 0),
     )
     r_upscale_video: bool = setting(
         False,

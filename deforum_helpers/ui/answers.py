@@ -100,7 +100,7 @@ class Answers:
         try:
             current = self._current(changed if isinstance(changed, dict) else {})
             values = dict(zip(NAMES, current, strict=True))
-            texts, refused = edited_texts(values, request)
+            texts, refused = edited_texts(values, request, lambda: check(self._service, values))
             checked = check(self._service, values | texts)
             answer = timeline_data(checked, values | texts, request)
         except DeforumError as error:

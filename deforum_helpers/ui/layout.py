@@ -25,7 +25,10 @@ GROUPS: Mapping[str, tuple[tuple[Shape, tuple[str, ...]], ...]] = {
         ("tabs", ("Strength", "CFG", "Seed", "SubSeed", "Step", "Sampler", "Scheduler", "Checkpoint")),
         (
             "tabs",
-            ("Motion", "Noise", "Coherence", "Anti Blur", "Depth Warping & FOV", "FreeU", "Kohya HRFix"),
+            (
+                *("Motion", "Noise", "Coherence", "Anti Blur", "Depth Warping & FOV", "Sound", "FreeU"),
+                "Kohya HRFix",
+            ),
         ),
     ),
     "Prompts": (("accordion", ("Composable Mask scheduling",)),),
@@ -112,6 +115,8 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("hybrid_comp_mask_auto_contrast", "hybrid_comp_mask_inverse"),
     ("hybrid_comp_save_extra_frames",),
     ("fps", "add_soundtrack", "soundtrack_path"),
+    ("audio_path", "audio_smoothing"),
+    ("bpm", "beat_offset", "beats_per_bar"),
     ("skip_video_creation", "delete_imgs", "delete_input_frames"),
     ("store_frames_in_ram", "save_depth_maps", "make_gif"),
     ("r_upscale_video", "r_upscale_model", "r_upscale_factor", "r_upscale_keep_imgs"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ from deforum_helpers.schedule.edit import (
 )
 from deforum_helpers.schedule.grammar import PLAIN_NUMBER, structure_of
 from deforum_helpers.schedule.reading import Reading
+from deforum_helpers.schedule.sound import Beats, Sound
 from deforum_helpers.settings import FIELDS, defaults
 from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.keys import Unit, key_written
@@ -50,6 +53,7 @@ MAX_MOVES = 240
 MAX_BEATS = 20_000
 
 Floats = NDArray[np.float64]
+_BEATS = re.compile(r"[0-9]\s*b")
 _OFFSET = re.compile(r"(\(.*\))\s*([+-])\s*([0-9]+(?:\.[0-9]+)?)", re.DOTALL)
 
 
@@ -97,12 +101,15 @@ def video_timeline(settings: Mapping[str, Any]) -> Timeline:
         valid = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
         return float(value if valid and value is not None else defaults()[name])
 
+    bpm = number("bpm", 0, 1000)
+    steady = partial(Beats.steady, bpm, number("beat_offset", -1e6), int(number("beats_per_bar", 1, 64)))
     return Timeline(
         frames=int(number("max_frames", 1, 100_000)),
         seed=int(max(0, number("seed", -1, 2**32))),
         fps=number("fps", 0.001),
         width=int(number("W", 1)),
         height=int(number("H", 1)),
+        sound=Sound(steady) if bpm > 0 else None,
     )
 
 
@@ -196,7 +203,9 @@ def offset_expression(value: str, offset: float) -> str:
     return f"({inner}) {'-' if amount < 0 else '+'} {np.format_float_positional(abs(amount), trim='-')}"
 
 
-def edited_texts(values: Mapping[str, Any], request: Request) -> tuple[dict[str, str], str]:
+def edited_texts(
+    values: Mapping[str, Any], request: Request, planned: Callable[[], CheckResult]
+) -> tuple[dict[str, str], str]:
     """Return the texts of the settings that a request edits, and why there are none.
 
     A request edits all of its settings or none.
@@ -204,8 +213,12 @@ def edited_texts(values: Mapping[str, Any], request: Request) -> tuple[dict[str,
     Args:
         values: values of the controls by setting.
         request: with the edits.
+        planned: checks the values; called where keys are in beats of a sound.
     """
     timeline = video_timeline(submitted_settings(values))
+    if timeline.sound is None and any(_BEATS.search(str(values[name])) for name in request.edits):
+        checked = planned()
+        timeline = checked.prepared.plan.timeline if checked.prepared else timeline
     try:
         return {
             name: edited(str(values[name]), name, edits, timeline) for name, edits in request.edits.items()
@@ -228,10 +241,7 @@ def timeline_data(checked: CheckResult, values: Mapping[str, Any], request: Requ
         request: rows and range.
     """
     plan = checked.prepared.plan if checked.prepared else None
-    timeline = video_timeline(checked.settings)
-    if plan is not None:
-        settings = plan.settings
-        timeline = Timeline(plan.frames, settings.seed, plan.fps, settings.W, settings.H)
+    timeline = plan.timeline if plan is not None else video_timeline(checked.settings)
     rows = request.rows or _first_rows(plan, checked.settings)
     acts = acting((*SCHEDULES, "max_frames"), checked.settings)
     return {
@@ -337,18 +347,28 @@ def _short(values: Floats) -> list[float]:
 
 
 def _ruler(timeline: Timeline) -> dict[str, Any]:
-    """Return the frames that beats and bars fall on, up to half a video beyond the end, to which it may be dragged."""
+    """Return the frames of beats and bars, up to half a video beyond the end, which may be dragged there; and levels.
+
+    `peaks` has the level of the sound, 0..1, evenly spread over the video. Whatever is unknown is empty.
+    """
+    ruler: dict[str, Any] = {"beats": [], "bars": [], "peaks": []}
     if timeline.sound is None:
-        return {"beats": [], "bars": []}
+        return ruler
+    with suppress(SettingsError):
+        if timeline.sound.find_levels is not None:
+            places = np.linspace(0, timeline.frames, min(timeline.frames, 2 * COLUMNS))
+            ruler["peaks"] = [
+                round(one, 3) for one in timeline.sound.levels.at("rms", places, timeline.fps).tolist()
+            ]
     try:
         beats = timeline.sound.beats
     except SettingsError:
-        return {"beats": [], "bars": []}
+        return ruler
     end = math.ceil(timeline.frames * 1.5) + 1
     first, last = np.ceil(beats.count([0, end], timeline.fps)).astype(int)
     numbers = np.arange(first, min(last, first + MAX_BEATS))
     frames = beats.frame(numbers, timeline.fps)
-    return {"beats": frames.tolist(), "bars": frames[numbers % beats.per_bar == 0].tolist()}
+    return ruler | {"beats": frames.tolist(), "bars": frames[numbers % beats.per_bar == 0].tolist()}
 
 
 def _prompts(values: Mapping[str, Any], timeline: Timeline) -> dict[str, Any]:

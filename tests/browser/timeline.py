@@ -34,7 +34,9 @@ class Timeline:
         """Type texts and wait until the timeline shows them."""
         for name, text in texts.items():
             if self.text(name) != text:
+                self.one.open("Prompts" if name == "prompts" else "Keyframes")
                 self.one.fill(name, text)
+        self.page.locator("#deforum_timeline_fold").evaluate("fold => fold.scrollIntoView()")
         for name, text in texts.items():
             drawn = (
                 f"[...document.querySelectorAll('.deforum-tl-name')].some(one => one.title === {name}Text)"

@@ -131,7 +131,8 @@ def test_arrays_and_single_frames_agree(name: str) -> None:
         together = np.broadcast_to(expression.at(TIMELINE.scope(0, 30)), (30,))
         single = []
         for frame in range(30):
-            scope = TIMELINE.constants() | {"t": np.float64(frame), "i": np.float64(frame)}
+            scope = TIMELINE.constants()
+            scope["t"] = scope["i"] = np.float64(frame)
             single.append(float(expression.at(scope)))
     np.testing.assert_allclose(together, single, rtol=1e-13)
 

@@ -10,7 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 from clips import clip
+from sounds import write_wav
 
+from deforum_helpers.media.sound_analysis import RATE_HZ
 from deforum_helpers.settings.model_controlnet import UNITS
 
 Changes = dict[str, Any]
@@ -41,6 +43,9 @@ def make_files(folder: Path) -> None:
     cv2.imwrite(str(folder / "slope.png"), slope)
     clip(folder / "film.mp4", pictures, sound=True)
     clip(folder / "other.mp4", 255 - pictures)
+    swell = np.linspace(0, 0.5, RATE_HZ) * np.sin(np.arange(RATE_HZ) * 0.1)
+    write_wav(folder / "sound.wav", swell)
+    write_wav(folder / "other.wav", swell[::-1])
     masks = np.stack([np.roll(half, 4 * k, 1) for k in range(6)])
     clip(folder / "masks.mp4", masks[..., None].repeat(3, 3))
     clip(folder / "masks2.mp4", 255 - masks[..., None].repeat(3, 3), sound=True)
@@ -91,6 +96,8 @@ CADENCE_FLOW: Changes = {"diffusion_cadence": 3, "max_frames": 7, "optical_flow_
 BLACK: Changes = {"prompts": {"0": "black"}, "reroll_blank_frames": "reroll"}
 WITH_VIDEO: Changes = {"skip_video_creation": False}
 SOUND: Changes = WITH_VIDEO | {"add_soundtrack": "File", "soundtrack_path": "<film.mp4>"}
+FOLLOWING: Changes = {"audio_path": "<sound.wav>", "zoom": "0:(1+rms)"}
+COUNTING: Changes = {"bpm": 200, "zoom": "0:(1+bar_phase)"}
 UPSCALED: Changes = WITH_VIDEO | {"r_upscale_video": True, "r_upscale_model": "Lanczos"}
 INTERPOLATED: Changes = WITH_VIDEO | {"frame_interpolation_engine": "Flow"}
 FREEU: Changes = {"freeu_enabled": True}
@@ -297,6 +304,11 @@ CASES: dict[str, Case] = {
     "delete_input_frames": Case(True, VIDEO),
     "add_soundtrack": Case("File", SOUND | {"add_soundtrack": "None"}),
     "soundtrack_path": Case("<other.mp4>", SOUND),
+    "audio_path": Case("<other.wav>", FOLLOWING),
+    "audio_smoothing": Case(1.0, FOLLOWING),
+    "bpm": Case(300, COUNTING),
+    "beat_offset": Case(0.1, COUNTING),
+    "beats_per_bar": Case(3, COUNTING),
     "r_upscale_video": Case(True, UPSCALED | {"r_upscale_video": False}),
     "r_upscale_factor": Case("x4", UPSCALED),
     "r_upscale_model": Case("realesr-animevideov3", UPSCALED),

@@ -172,6 +172,21 @@ def test_moves_are_those_of_the_plan(answers: Answers) -> None:
     assert ask(answers, values={"animation_mode": "Interpolation"})["motion"] == {"kind": "none"}
 
 
+def test_beats_of_a_tempo_are_on_the_ruler(answers: Answers) -> None:
+    values = {"bpm": 120, "fps": 20, "max_frames": 40, "beats_per_bar": 3}
+    for more in ({}, {"zoom": "0: (1+)"}):  # with a plan and without
+        ruler = ask(answers, values=values | more)["ruler"]
+        assert ruler == {"beats": [0, 10, 20, 30, 40, 50, 60], "bars": [0, 30, 60], "peaks": []}
+    assert ask(answers)["ruler"] == {"beats": [], "bars": [], "peaks": []}
+
+
+def test_a_moved_key_keeps_its_unit(answers: Answers) -> None:
+    values = {"bpm": 120, "fps": 20, "zoom": "0: (1), 1.5s: (2), 4b: (3), 50%: (4)", "max_frames": 101}
+    edits = {"zoom": [{"at": 30, "to": 35}, {"at": 40, "to": 70}, {"at": 50, "to": 60}]}
+    texts = ask(answers, values=values, edits=edits)["texts"]
+    assert texts == {"zoom": "0: (1), 1.75s: (2), 7b: (3), 60: (4)"}
+
+
 @pytest.mark.parametrize(
     "wanted", [{}, {"rows": 3, "edits": [], "first": "x"}, {"edits": {"W": [{}], "zoom": [1, "a"]}}]
 )

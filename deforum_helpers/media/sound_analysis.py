@@ -1,0 +1,204 @@
+"""Levels and onsets of a sound, measured while it is decoded, so that its length does not matter to the memory.
+
+Two sequences of spectra are taken from the mono signal: long windows at `LEVEL_RATE_HZ` for levels, short ones at
+`ONSET_RATE_HZ` for onsets, whose times must be exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from deforum_helpers.core.errors import VideoError
+from deforum_helpers.media import messages
+from deforum_helpers.media.containers import Check, decode_sound, open_media
+
+Floats: TypeAlias = npt.NDArray[np.floating]
+
+RATE_HZ = 22_050
+LEVEL_HOP, LEVEL_WINDOW = 512, 2048
+ONSET_HOP, ONSET_WINDOW = 128, 1024
+LEVEL_RATE_HZ = RATE_HZ / LEVEL_HOP
+ONSET_RATE_HZ = RATE_HZ / ONSET_HOP
+# Edges of the bands that `band(lo, hi)` is composed of: a quarter of a semitone more than two semitones apart.
+BAND_EDGES_HZ = np.geomspace(20.0, RATE_HZ / 2, 65)
+RANGES_HZ = {"bass": (20.0, 250.0), "mid": (250.0, 4000.0), "treble": (4000.0, RATE_HZ / 2)}
+DRUMS_HZ = {"kick": (20.0, 130.0), "snare": (1000.0, 6000.0)}
+# Onsets are rises of the loudness, of which log(1 + LOUDNESS * amplitude) is a measure, over this many steps.
+_LOUDNESS = 1000.0
+_RISE = 3
+# The window sees an onset this many steps before its center gets there; found with clicks.
+_EARLY = 1
+LONGEST_S = 4 * 3600.0
+_BLOCK = RATE_HZ * 10  # samples that are transformed at a time
+
+
+class SoundTooLong(VideoError):
+    """A sound is longer than `LONGEST_S`."""
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What is measured of a sound; amplitudes are those of the mono signal, where a full-scale square wave has 1.
+
+    Args:
+        duration_s: length in seconds.
+        levels: "rms", "bass", "mid", "treble" -> (n,) float32, the RMS amplitude, at `LEVEL_RATE_HZ`; entry i is
+            about the time (i + 0.5) / LEVEL_RATE_HZ.
+        bands: (n, 64) float16, the RMS amplitude of each band between two of `BAND_EDGES_HZ`.
+        onsets: "onset", "kick", "snare" -> (m,) float32, the rise of the loudness at `ONSET_RATE_HZ`; entry i is about
+            the time i / ONSET_RATE_HZ.
+    """
+
+    duration_s: float
+    levels: dict[str, Floats]
+    bands: Floats
+    onsets: dict[str, Floats]
+
+
+def measure_sound(path: Path, check: Check) -> Measurements:
+    """Decode and measure the first sound stream of a file.
+
+    Args:
+        path: local sound or video file.
+        check: called at each packet, to raise an error that ends the work.
+
+    Raises: as `open_media`, `decode_sound` and `measured`.
+    """
+    with open_media(path, check) as container:
+        return measured(decode_sound(container, RATE_HZ, check))
+
+
+def measured(blocks: Iterator[npt.NDArray[np.float32]]) -> Measurements:
+    """Return the measurements of mono samples at `RATE_HZ`, given as blocks of any length.
+
+    Raises:
+        SoundTooLong: there are more than `LONGEST_S` of them.
+    """
+    gauge = _Levels()
+    rises = _Onsets()
+    samples = 0
+    for block in _of_length(blocks, _BLOCK):
+        samples += len(block)
+        if samples > LONGEST_S * RATE_HZ:
+            raise SoundTooLong(messages.SOUND_TOO_LONG(hours=LONGEST_S / 3600))
+        gauge.add(block)
+        rises.add(block)
+    levels, bands = gauge.finished()
+    return Measurements(samples / RATE_HZ, levels, bands, rises.finished())
+
+
+def _of_length(blocks: Iterator[npt.NDArray[np.float32]], length: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Join blocks to longer ones of at least `length` samples; the last one may be shorter."""
+    pieces: list[npt.NDArray[np.float32]] = []
+    for block in blocks:
+        pieces.append(block)
+        if sum(map(len, pieces)) >= length:
+            yield np.concatenate(pieces)
+            pieces = []
+    if pieces:
+        yield np.concatenate(pieces)
+
+
+class _Frames:
+    """Cuts a signal that arrives in blocks into overlapping windows.
+
+    Args:
+        size: samples of a window.
+        hop: samples from one window to the next.
+        before: samples of silence before the signal.
+    """
+
+    def __init__(self, size: int, hop: int, before: int) -> None:
+        self._size, self._hop = size, hop
+        self._rest = np.zeros(before, np.float32)
+
+    def cut(self, block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the windows, (n, size), that are complete with this block."""
+        signal = np.concatenate([self._rest, block])
+        count = max(0, (len(signal) - self._size) // self._hop + 1)
+        self._rest = signal[count * self._hop :]
+        if not count:
+            return np.empty((0, self._size), np.float32)
+        return np.lib.stride_tricks.sliding_window_view(signal, self._size)[:: self._hop][:count]
+
+
+def _power(windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the power of each frequency, (n, size / 2 + 1); the sum of a row is the mean square of its window."""
+    size = windows.shape[1]
+    hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
+    spectrum = np.fft.rfft(windows * hann)
+    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    power[:, 1:-1] *= 2
+    return np.asarray(power / (size * float((hann**2).sum())), np.float32)
+
+
+def _share(size: int, low_hz: float, high_hz: float) -> npt.NDArray[np.float32]:
+    """Return the part of each frequency of a window of `size` samples that lies in a range, (size / 2 + 1,)."""
+    width = RATE_HZ / size
+    low = (np.arange(size // 2 + 1) - 0.5) * width
+    return np.clip((np.minimum(low + width, high_hz) - np.maximum(low, low_hz)) / width, 0, 1).astype(
+        np.float32
+    )
+
+
+def _band_shares(size: int) -> npt.NDArray[np.float32]:
+    return np.stack([_share(size, low, high) for low, high in pairwise(BAND_EDGES_HZ.tolist())], axis=1)
+
+
+class _Levels:
+    """Measures the amplitude in each range and band."""
+
+    def __init__(self) -> None:
+        self._frames = _Frames(LEVEL_WINDOW, LEVEL_HOP, (LEVEL_WINDOW - LEVEL_HOP) // 2)
+        ranges = [_share(LEVEL_WINDOW, *limits) for limits in RANGES_HZ.values()]
+        self._shares = np.concatenate([np.stack(ranges, axis=1), _band_shares(LEVEL_WINDOW)], axis=1)
+        self._rows: list[npt.NDArray[np.float32]] = []
+
+    def add(self, block: npt.NDArray[np.float32]) -> None:
+        power = _power(self._frames.cut(block))
+        total = np.sqrt(power.sum(axis=1, keepdims=True))
+        self._rows.append(np.hstack([total, np.sqrt(power @ self._shares)]))
+
+    def finished(self) -> tuple[dict[str, Floats], Floats]:
+        self.add(np.zeros((LEVEL_WINDOW + LEVEL_HOP) // 2, np.float32))
+        rows = np.concatenate(self._rows)
+        names = ("rms", *RANGES_HZ)
+        levels = {name: np.ascontiguousarray(rows[:, place]) for place, name in enumerate(names)}
+        return levels, rows[:, len(names) :].astype(np.float16)
+
+
+class _Onsets:
+    """Measures how fast the loudness rises, over all bands and in the ranges of drums."""
+
+    def __init__(self) -> None:
+        self._frames = _Frames(ONSET_WINDOW, ONSET_HOP, ONSET_WINDOW // 2)
+        self._shares = _band_shares(ONSET_WINDOW)
+        center = np.sqrt(BAND_EDGES_HZ[:-1] * BAND_EDGES_HZ[1:])
+        weights = [np.ones(len(center))] + [
+            ((center >= low) & (center < high)) * 1.0 for low, high in DRUMS_HZ.values()
+        ]
+        self._weights = np.stack([weight / weight.sum() for weight in weights], axis=1).astype(np.float32)
+        self._before = np.zeros((_RISE, len(center)), np.float32)
+        self._rows: list[npt.NDArray[np.float32]] = []
+
+    def add(self, block: npt.NDArray[np.float32]) -> None:
+        windows = self._frames.cut(block)
+        loudness = np.log1p(_LOUDNESS * np.sqrt(_power(windows) @ self._shares))
+        loudness = np.concatenate([self._before, loudness])
+        self._before = loudness[-_RISE:]
+        rises = np.maximum(loudness[_RISE:] - loudness[:-_RISE], 0.0)
+        self._rows.append((rises @ self._weights).astype(np.float32))
+
+    def finished(self) -> dict[str, Floats]:
+        self.add(np.zeros(ONSET_WINDOW // 2, np.float32))
+        rows = np.concatenate(self._rows)
+        rows = np.concatenate([np.zeros((_EARLY, rows.shape[1]), np.float32), rows])[: len(rows)]
+        names = ("onset", *DRUMS_HZ)
+        return {name: np.ascontiguousarray(rows[:, place]) for place, name in enumerate(names)}
