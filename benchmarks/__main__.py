@@ -32,6 +32,7 @@ MODULES = {
     "postproduction": "benchmarks.postproduction",
     "tab": "benchmarks.tab",
     "timeline": "benchmarks.timeline",
+    "sound": "benchmarks.sound",
     "picture": "benchmarks.picture",
 }
 # They take many minutes each, so they run only when named.
