@@ -27,6 +27,7 @@ from deforum_helpers.models.weights.checkpoints import (
 from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.extra_outputs import extra_output_problems, extra_pixels
 from deforum_helpers.pipeline.input_files import Downloads, Inputs
+from deforum_helpers.pipeline.wildcards import FOLDER, HERE
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import wanted_finders
 from deforum_helpers.render.plan import Plan
@@ -89,6 +90,7 @@ class HostFacts:
         controlnet: facts about its ControlNet.
         lacks: setting that switches on an unsupported feature -> the reason, as a sentence.
         loras: returns the names of the available LoRAs; None = they cannot be listed before the run.
+        wildcard_folders: folders with the files that wildcards of prompts name.
     """
 
     name: str
@@ -106,6 +108,7 @@ class HostFacts:
     controlnet: ControlNetFacts = field(default_factory=ControlNetFacts)
     lacks: Mapping[str, str] = field(default_factory=dict)
     loras: Callable[[], Collection[str]] | None = None
+    wildcard_folders: tuple[Path, ...] = ()
 
     @property
     def abilities(self) -> Abilities:
@@ -359,4 +362,5 @@ def own_facts(engine: str, model: str | None, output_root: Path, name: str = "st
         vaes=tuple(sorted(vae_files(checkpoint))),
         lacks=about.abilities.lacks,
         loras=(lambda: lora_files(lora_folders)) if about.abilities.checks_loras else None,
+        wildcard_folders=(output_root.resolve() / FOLDER, HERE / FOLDER),
     )

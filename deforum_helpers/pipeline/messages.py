@@ -50,6 +50,13 @@ NO_BEATS = Message(
     "no_beats",
     "bpm is 0, and no beats were found in {name!r}, the file of {setting}; expected the beats per minute in bpm.",
 )
+LENGTH_WITHOUT_SOUND = Message(
+    "length_without_sound", "max_frames is 0, as long as the sound, but there is none; expected {allowed}."
+)
+LENGTH_OF_LONG_SOUND = Message(
+    "length_of_long_sound",
+    "max_frames is 0, and the sound lasts {seconds:.6g} s, {frames} frames at {fps:g} fps; expected at most {allowed}.",
+)
 SOUND_RUNS_APART = Message(
     "sound_runs_apart",
     "add_soundtrack is Init Video, of which {used:.6g} frames per second are used, but fps is {fps:g}: the "
@@ -79,6 +86,16 @@ LORA_TAG_MALFORMED = Message(
     "prompts, frame {frame}: {tag!r} is not a LoRA tag and remains text of the prompt; expected a tag like "
     "<lora:name:0.8>.",
 )
+_WILDCARD = "{place}: expected {allowed}, found {found}."
+WILDCARDS_OFF = Message(
+    "wildcards_off",
+    "{place}: the model gets {found} as text, since wildcards is off; turn it on to choose one by the seed.",
+)
+WILDCARD_MISSING = Message("wildcard_missing", _WILDCARD)
+WILDCARD_UNREADABLE = Message("wildcard_unreadable", _WILDCARD)
+WILDCARD_EMPTY = Message("wildcard_empty", _WILDCARD)
+WILDCARD_RECURSION = Message("wildcard_recursion", _WILDCARD)
+WILDCARDS_TOO_MANY = Message("wildcards_too_many", _WILDCARD)
 MIDAS_WEIGHT_UNUSED = Message(
     "midas_weight_unused", "midas_weight has no effect: there is no second depth model here to mix in."
 )

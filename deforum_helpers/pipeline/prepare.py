@@ -5,6 +5,7 @@ This module writes nothing, loads no model and does not import torch.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
@@ -47,10 +48,11 @@ from deforum_helpers.pipeline.overrides import (
     replaced_setting_warnings,
 )
 from deforum_helpers.pipeline.sound import SOUND_SETTINGS, find_sound
+from deforum_helpers.pipeline.wildcards import resolve_wildcards
 from deforum_helpers.render.plan import Plan, make_plan
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.schedule.sound import Sound
-from deforum_helpers.settings import Settings, defaults, examine_settings, flat_settings
+from deforum_helpers.settings import FIELDS, Settings, defaults, examine_settings, flat_settings
 from deforum_helpers.settings.files import read_settings_file, typed_settings
 from deforum_helpers.settings.host_options import Options, override, override_warnings
 from deforum_helpers.settings.load import without_unused
@@ -141,11 +143,17 @@ def prepare(
     if settings.resume_from_timestring and resume is None:
         resume = settings.resume_timestring
     settings = _with_seed(settings, facts.output_root, images_folder, resume, draw_seed)
+    settings, unresolved, about_wildcards = resolve_wildcards(settings, facts.wildcard_folders)
+    asked = replace(settings, max_frames=settings.max_frames or FIELDS["max_frames"].default)
     inputs = find_inputs(settings, options, Downloads(facts.fetcher))
     settings = _with_length(settings, inputs)
     settings, manifest, broken = apply_parseq_manifest(settings, inputs.downloads)
+    sound = find_sound(settings, inputs, lambda: facts.fetcher.cache.folder)
+    settings, endless = _as_long_as_sound(settings, sound)
     inputs = with_controls(inputs, settings)
     later = [
+        *unresolved,
+        *endless,
         *inputs.problems,
         *broken,
         *file_problems(settings, inputs.downloads),
@@ -153,14 +161,18 @@ def prepare(
         *disk_problems(settings, inputs, facts, _bytes_of_run(facts.output_root / images_folder, resume)),
         *ability_problems(settings, facts),
     ]
-    sound = find_sound(settings, inputs, lambda: facts.fetcher.cache.folder)
     plan, unplanned = _planned(settings, options, manifest, facts, inputs, sound)
     later += unplanned
     named = {problem.setting for problem in problems}
     problems += [problem for problem in later if problem.setting not in named]
     if plan is None or problems:
         raise SettingsError(problems, (*known, *inputs.warnings))
-    warnings = (*known, *inputs.warnings, *_plan_warnings(plan, inputs, manifest, facts, loaded.settings))
+    warnings = (
+        *known,
+        *about_wildcards,
+        *inputs.warnings,
+        *_plan_warnings(plan, inputs, manifest, facts, asked),
+    )
     return Prepared(
         submitted=dict(submitted),
         settings=settings,
@@ -243,6 +255,38 @@ def _with_length(settings: Settings, inputs: Inputs) -> Settings:
     if sets_length(settings) and inputs.video_frames:
         return replace(settings, max_frames=inputs.video_frames)
     return settings
+
+
+def _as_long_as_sound(settings: Settings, sound: Sound | None) -> tuple[Settings, list[Problem]]:
+    """Return the settings with the length of the sound where max_frames is 0, and the problems with it.
+
+    Where the length is unknown, it is the default, so that the other settings are checked.
+    """
+    if settings.max_frames:
+        return settings, []
+    usual, most = FIELDS["max_frames"].default, int(FIELDS["max_frames"].maximum or 0)
+    if sets_length(settings):  # the problem is that of the video
+        return replace(settings, max_frames=usual), []
+    try:
+        seconds = sound.duration_s if sound is not None else None
+    except SettingsError as error:
+        return replace(settings, max_frames=usual), list(error.problems)
+    if seconds is None:
+        allowed = "a number of frames, or a sound in audio_path"
+        message = messages.LENGTH_WITHOUT_SOUND(allowed=allowed)
+        return replace(settings, max_frames=usual), [
+            Problem(message, "max_frames", found="0", allowed=allowed)
+        ]
+    frames = math.floor(seconds * settings.fps + 0.5)
+    if frames > most:
+        message = messages.LENGTH_OF_LONG_SOUND(
+            seconds=seconds, frames=frames, fps=settings.fps, allowed=f"{most} frames"
+        )
+        found, allowed = f"{frames} frames", f"at most {most} frames"
+        return replace(settings, max_frames=usual), [
+            Problem(message, "max_frames", found=found, allowed=allowed)
+        ]
+    return replace(settings, max_frames=max(frames, 1)), []
 
 
 def _mask_video_warnings(plan: Plan, inputs: Inputs) -> Iterator[str]:

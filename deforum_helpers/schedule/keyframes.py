@@ -101,7 +101,7 @@ def _timed_frame(reading: Reading, span: Span, timed: re.Match[str], timeline: T
         frame = _nearest((100 - number if from_end else number) / 100 * timeline.max_f)
     else:
         if timeline.sound is None:
-            found, allowed = f"{timed[0]} in beats", "a tempo (bpm) or a sound whose beats are counted"
+            found, allowed = f"{timed[0]} in beats", "a tempo in bpm, or a sound in audio_path"
             raise SettingsError(
                 [reading.problem(span.start, messages.BEATS_UNKNOWN, found=found, allowed=allowed)]
             )

@@ -41,7 +41,7 @@ class Fact(NamedTuple):
 
 def _largest(name: str, flat: Flat) -> float:
     """Return the largest absolute value of a schedule, 0 if it cannot be read."""
-    timeline = Timeline(flat["max_frames"], max(flat["seed"], 0), flat["fps"], flat["W"], flat["H"])
+    timeline = Timeline(max(flat["max_frames"], 1), max(flat["seed"], 0), flat["fps"], flat["W"], flat["H"])
     try:
         return float(abs(numeric_series(flat[name], timeline, name).values).max())
     except SettingsError:
@@ -152,7 +152,7 @@ _PROMPTS: dict[str, Fact] = {
         "render/plan.py",
         "Keys and backticks accept the names and functions of schedules, with the same meaning in every mode; "
         "everything after the first --neg is negative. Between two prompts each part of AND keeps its own "
-        "weight.",
+        "weight. --seed 5, --steps 30 and --cfg 7 apply to the prompt; classic gave them to the model as words.",
         lambda flat: any(
             "`" in text or " AND " in text or not str(key).isdigit() for key, text in flat["prompts"].items()
         ),
@@ -161,6 +161,7 @@ _PROMPTS: dict[str, Fact] = {
         ("animation_prompts_positive", "animation_prompts_negative"),
         Fact("render/plan.py", "Loading the settings of a saved run does not add them twice.", NEVER),
     ),
+    "wildcards": Fact("pipeline/wildcards.py"),
     "prompt_interpolation": Fact("settings/modes.py"),
     **_same(("positive_prompts", "negative_prompts"), Fact("", no_effect=_RECORDED)),
 }

@@ -323,7 +323,7 @@ def _framed_list(prompts: list[str]) -> dict[str, str]:
 def _spread(prompts: list[str], max_frames: object) -> dict[str, str]:
     info = FIELDS["max_frames"]
     try:
-        frames = read_value(info, max_frames).value
+        frames = read_value(info, max_frames).value or info.default
     except SettingsError:
         frames = info.default
     return {str(index * frames // len(prompts)): prompt for index, prompt in enumerate(prompts)}

@@ -95,10 +95,10 @@ class AnimationSettings:
     max_frames: int = setting(
         120,
         "Number of frames of the video, counted from 0. `max_f` in schedules is the last frame, one less. 120 "
-        "frames at 15 fps last 8 seconds.",
+        "frames at 15 fps last 8 seconds. 0 = as long as the sound of audio_path or of the video.",
         tab="Keyframes",
         label="Max frames",
-        bounds=(1, MAX_FRAMES),
+        bounds=(0, MAX_FRAMES),
         step=1,
         unit="frames",
         used_when=~LENGTH_IS_GIVEN,

@@ -44,6 +44,13 @@ class PromptSettings:
         tab="Prompts",
         label="Prompts negative",
     )
+    wildcards: bool = setting(
+        False,
+        "Replaces {a|b} in prompts by one of the texts, and a name between double underscores by a line of name.txt "
+        "in a folder of wildcards. The seed makes the choice, and the saved settings contain it.",
+        tab="Prompts",
+        label="Wildcards",
+    )
     prompt_interpolation: str = setting(
         "hold",
         "What happens between two prompts. hold: each prompt stays until the next begins. weights: both prompts "

@@ -38,7 +38,7 @@ ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNI
 HEADER = "| setting | value | default | what it does |\n|---|---|---|---|"
 
 
-GRAMMAR = "How a schedule is written"
+GRAMMAR = "How schedules and prompts are written"
 GRAMMAR_TEXT = """\
 Entries are separated by commas; each is `key: (value)`. The key says where the entry begins; prompts and guide images
 have the same keys:
@@ -53,7 +53,8 @@ have the same keys:
 | `50%` | the frame nearest to half of the way to the last one |
 
 `-2s`, `-4b`, `-1bar` and `-10%` count from the end. Of two entries at the same frame the last one counts. Beats need a
-tempo or a sound.
+tempo (`bpm`) or a sound (`audio_path`), and a beat falls on the frame nearest to its time. `deforum convert` and the
+button Convert keys write all keys in frames, seconds or beats.
 
 After a number or an expression an **easing** may follow, which says how the schedule runs *to* this key frame:
 `0: (1), 60: (1.05) ~ease_in_out, 90: (1) ~bezier(0.4, 0, 0.2, 1)`. It runs from the value at the previous key frame to
@@ -75,6 +76,20 @@ evaluated up to the next key frame. With u, the passed share of the frames betwe
 
 `~cubic` and `~monotone` are flat at the first and the last key frame. A `~` before an operand is still the operator of
 expressions: `0: (~(t > 5))`. String schedules hold every value and have no easings.
+
+In a prompt, outside backticks:
+
+| text | meaning |
+|---|---|
+| `--neg` | begins the negative prompt |
+| `--seed 5`, `--steps 30`, `--cfg 7` | for the key frames of this prompt; `seed_behavior` goes on from 5 |
+| `{red\\|green}`, `{3::red\\|green}` | with `wildcards`: one of the texts; red three times as often |
+| `__colors__`, `__colors/warm__` | with `wildcards`: a line of `colors.txt`, of `colors/warm.txt` |
+
+The seed -1 is a random one. `--seed`, `--steps` and `--cfg` without a number, and braces without a bar, are words of
+the prompt. Wildcards may contain others. Their files are in a folder `wildcards` beside `webui.py` or in the output
+folder; in a WebUI also in its data folder and in its extensions. Empty lines and lines that begin with `#` are
+skipped. A choice depends on the seed and on the key of the prompt, and the settings file of the run contains it.
 """
 
 

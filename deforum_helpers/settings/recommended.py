@@ -1,4 +1,4 @@
-"""Recommended settings for coherent videos, for engines that support them.
+"""Recommended settings for new videos, most of them for coherence, for engines that support them.
 
 New videos start with them; files without them keep their defaults. docs/coherence.md gives the reasons.
 """
@@ -17,6 +17,7 @@ RECOMMENDED: Mapping[str, Any] = {
     "stability_schedule": "0: (0.5)",
     "cadence_blend": "sharp",
     "prompt_transition": "morph",
+    "wildcards": True,
     # Off, because noise and sharpening accumulate in frames that barely change, and the colors of the first frame do
     # not suit the next prompt.
     "noise_schedule": "0: (0)",

@@ -87,13 +87,7 @@ YOUNGER_SETTINGS = (
     *("ending_frames", "reverse_generation"),
     *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
     *("scene_memory_strength_schedule", "exposure_schedule", "saturation_schedule", "hue_schedule"),
-    *(
-        "audio_path",
-        "audio_smoothing",
-        "bpm",
-        "beat_offset",
-        "beats_per_bar",
-    ),
+    *("wildcards", "audio_path", "audio_smoothing", "bpm", "beat_offset", "beats_per_bar"),
 )
 NOISE_SOURCES = ("new", "inverted")
 CADENCE_BLENDS = ("classic", "sharp")

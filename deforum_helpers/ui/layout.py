@@ -58,6 +58,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("ddim_eta_schedule", "ancestral_eta_schedule"),
     ("resume_from_timestring", "resume_timestring"),
     ("animation_mode", "border"),
+    ("wildcards",),
     ("prompt_transition", "prompt_transition_frames"),
     ("diffusion_cadence", "max_frames"),
     ("keyframe_distribution",),

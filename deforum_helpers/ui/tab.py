@@ -28,8 +28,10 @@ from deforum_helpers.ui.tool_tab import TOOLS, ToolComponents
 from deforum_helpers.ui.uploads import Uploads
 
 NOTES = """Keys are frames, values are prompts: <code>{"0": "a lake at dawn", "60": "a forest in autumn"}</code>.
-Keys may count from the end: <code>"max_f-10"</code>. Text after <code>--neg</code> is the negative prompt;
-<code>(word:1.3)</code> weights a word, <code>`expression`</code> is evaluated for each frame."""
+Keys may count from the end: <code>"max_f-10"</code>. <code>"2.5s"</code> and <code>"8b"</code> are
+seconds and beats. Text after <code>--neg</code> is the negative prompt;
+<code>(word:1.3)</code> weights a word, <code>`expression`</code> is evaluated for each frame;
+<code>--seed 5</code>, <code>--steps 30</code> and <code>--cfg 7</code> apply to one prompt."""
 # Schedules with a button that sets them to a value without motion.
 RESETS = {"zoom": "0:(1)", "translation_z": "0:(0)"}
 

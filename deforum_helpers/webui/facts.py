@@ -14,6 +14,7 @@ from deforum_helpers.core.net.fetch import Fetcher
 from deforum_helpers.engines.registry import WEBUI
 from deforum_helpers.output.paths import IMAGES_FOLDER
 from deforum_helpers.pipeline.prepare import HostFacts
+from deforum_helpers.pipeline.wildcards import FOLDER, HERE
 from deforum_helpers.settings.host_options import Options, override
 from deforum_helpers.webui import settings_page
 from deforum_helpers.webui.controlnet import controlnet_facts
@@ -58,7 +59,15 @@ def host_facts() -> HostFacts:
         controlnet=controlnet_facts(),
         lacks=missing_features(),
         fetcher=_fetcher(),
+        wildcard_folders=_wildcard_folders(),
     )
+
+
+def _wildcard_folders() -> tuple[Path, ...]:
+    """Return the folders that extensions and scripts of the host read wildcards from, ours first."""
+    data = data_folder()
+    others = sorted(data.glob(f"extensions/*/{FOLDER}"))
+    return (data / FOLDER, HERE / FOLDER, *others, data / "scripts" / FOLDER)
 
 
 def output_folders() -> tuple[Path, str]:

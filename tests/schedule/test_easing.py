@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +15,12 @@ from hypothesis import strategies as st
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import code_of
 from deforum_helpers.schedule import Timeline, numeric_series, string_series
-from deforum_helpers.schedule.easing import NAMES, bezier
+from deforum_helpers.schedule.easing import NAMES, bezier, split_easing
+from deforum_helpers.schedule.reading import Span
 from deforum_helpers.settings.pages import settings_page
 from tests.refusals import refuses
+
+ROOT = Path(__file__).parents[2]
 
 
 def numbers(text: str, frames: int = 11) -> list[float]:
@@ -160,6 +165,20 @@ def test_the_operator_of_expressions_stays(text: str, value: float) -> None:
 def test_names_and_texts_have_no_easing() -> None:
     series = string_series("0: (a), 5: (b) ~hold", Timeline(10, 7, 10.0, 64, 64), "sampler_schedule")
     assert series.values[5] == "(b) ~hold"
+
+
+def test_no_settings_file_of_earlier_years_has_an_easing() -> None:
+    paths = [
+        *(ROOT / "tests" / "settings" / "files").iterdir(),
+        *(ROOT / "config" / "presets").rglob("*.txt"),
+    ]
+    texts = {
+        text
+        for path in paths
+        for text in re.findall(r'"((?:[^"\\]|\\.)*)"', path.read_text("utf-8-sig", "replace"))
+    }
+    assert len(texts) > 500
+    assert [text for text in texts if split_easing(text, Span(0, len(text)))[1] is not None] == []
 
 
 def test_elastic_overshoots_and_settles() -> None:

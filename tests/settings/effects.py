@@ -139,6 +139,7 @@ CASES: dict[str, Case] = {
     "prompts": Case({"0": "a ship"}),
     "animation_prompts_positive": Case("oil on canvas"),
     "animation_prompts_negative": Case("fog"),
+    "wildcards": Case(True, {"prompts": {"0": "a {lake|sea}"}}),
     "prompt_interpolation": Case("weights"),
     "animation_mode": Case("3D"),
     "max_frames": Case(5),

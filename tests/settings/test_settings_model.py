@@ -20,13 +20,7 @@ OWN = {
     *("seamless_loop", "end_image_path", "ending_frames", "reverse_generation"),
     *("depth_warp", "revealed_strength_schedule", "scene_memory", "scene_memory_mb"),
     *("scene_memory_strength_schedule", "exposure_schedule", "saturation_schedule", "hue_schedule"),
-    *(
-        "audio_path",
-        "audio_smoothing",
-        "bpm",
-        "beat_offset",
-        "beats_per_bar",
-    ),
+    *("wildcards", "audio_path", "audio_smoothing", "bpm", "beat_offset", "beats_per_bar"),
 }
 CLASSIC = json.loads((Path(__file__).parent / "classic_names.json").read_text(encoding="utf-8"))
 KINDS = {

@@ -95,6 +95,7 @@ def plain_facts(facts: HostFacts) -> dict[str, Any]:
     return {
         **{name: getattr(facts, name) for name in (*_PLAIN_FACTS, *_NAMES)},
         "output_root": str(facts.output_root),
+        "wildcard_folders": [str(folder) for folder in facts.wildcard_folders],
         "options": asdict(facts.options),
         "controlnet": asdict(facts.controlnet),
         "lacks": dict(facts.lacks),
@@ -112,6 +113,7 @@ def host_facts(plain: Mapping[str, Any]) -> HostFacts:
     return HostFacts(
         **known,
         output_root=Path(plain["output_root"]),
+        wildcard_folders=tuple(map(Path, plain["wildcard_folders"])),
         options=Options(**_with_tuples(plain["options"])),
         controlnet=ControlNetFacts(**_with_tuples(plain["controlnet"])),
         lacks=plain["lacks"],
