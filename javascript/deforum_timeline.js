@@ -24,6 +24,13 @@
     return made;
   };
 
+  // Changes the data of a text node: the tab reads its marks again when children change.
+  const setText = (element, text) => {
+    if (!element.firstChild) element.append(document.createTextNode(text));
+    if (element.firstChild.data !== text) element.firstChild.data = text;
+  };
+  const setHidden = (element, hidden) => element.hidden === hidden || (element.hidden = hidden);
+
   let keys = null; // deforum_keys.js
   let past = null; // undo
   let root = null;
@@ -46,7 +53,7 @@
 
   const last = () => data.frames - 1;
   const visible = () => Boolean(root && root.offsetParent !== null);
-  const narrow = () => root.clientWidth < 700;
+  const narrow = () => root.classList.contains("deforum-tl-narrow");
   const dark = () => document.body.classList.contains("dark");
 
   // ---- requests: one at a time, each with at most one change ----
@@ -183,6 +190,7 @@
     if (whole || longer) view = { first: 0, last: data.frames };
     playhead = keys.clamp(playhead, 0, last());
     layRows();
+    measure();
     const starts = prompts.map(({ frame }) => frame).join(", ");
     const bars = data.ruler.bars.filter((frame) => frame < data.frames).length;
     parts.head.setAttribute("aria-label", `Prompts at frames ${starts}${bars ? `; ${bars} bars` : ""}`);
@@ -240,7 +248,15 @@
 
   // ---- places ----
 
-  const width = () => parts.head.clientWidth;
+  // Sizes are read when the page changes, not while something is dragged: each reading may lay out the whole page.
+  let [wide, gutter] = [0, 0];
+  const width = () => wide;
+  const measure = () => {
+    wide = parts.head.clientWidth;
+    gutter = parts.head.offsetLeft;
+    for (const row of rows) if (row.canvas) row.height = row.canvas.clientHeight;
+    parts.play.style.height = `${parts.lanes.scrollHeight}px`;
+  };
   const xOf = (frame) => PAD_PX + ((frame - view.first) / (view.last - view.first)) * (width() - 2 * PAD_PX);
   const frameOf = (x) => view.first + ((x - PAD_PX) / (width() - 2 * PAD_PX)) * (view.last - view.first);
   const framesPer = (pixels) => (pixels / (width() - 2 * PAD_PX)) * (view.last - view.first);
@@ -487,16 +503,16 @@
     if (now.has("map")) paintMap();
   };
 
-  const fitted = (canvas, height) => {
-    const [scale, wide] = [window.devicePixelRatio || 1, canvas.clientWidth];
-    const [w, h] = [Math.round(wide * scale), Math.round(height * scale)];
+  const fitted = (canvas, across, height) => {
+    const scale = window.devicePixelRatio || 1;
+    const [w, h] = [Math.round(across * scale), Math.round(height * scale)];
     if (canvas.width !== w || canvas.height !== h) {
       canvas.width = w;
       canvas.height = h;
     }
     const context = canvas.getContext("2d");
     context.setTransform(scale, 0, 0, scale, 0, 0);
-    context.clearRect(0, 0, wide, height);
+    context.clearRect(0, 0, across, height);
     return context;
   };
 
@@ -534,17 +550,16 @@
       context.stroke();
     }
     const end = xOf(data.frames);
-    if (end < context.canvas.clientWidth) {
+    if (end < width()) {
       context.fillStyle = palette.line;
-      context.fillRect(end, top, context.canvas.clientWidth - end, bottom - top);
+      context.fillRect(end, top, width() - end, bottom - top);
     }
   };
 
   const rowColor = (row) => palette.rows[row.place % palette.rows.length];
 
   const paintRow = (row) => {
-    row.height = row.canvas.clientHeight;
-    const context = fitted(row.canvas, row.height);
+    const context = fitted(row.canvas, width(), row.height);
     paintGrid(context, 0, row.height, lines(70));
     if (!row.series && !row.points.length) return;
     paintScale(context, row);
@@ -564,10 +579,10 @@
       context.strokeStyle = palette.line;
       context.beginPath();
       context.moveTo(0, Math.round(y) + 0.5);
-      context.lineTo(context.canvas.clientWidth, Math.round(y) + 0.5);
+      context.lineTo(width(), Math.round(y) + 0.5);
       context.stroke();
       context.fillStyle = palette.faint;
-      context.fillText(keys.written(value, step), context.canvas.clientWidth - 4, y - 6);
+      context.fillText(keys.written(value, step), width() - 4, y - 6);
     }
   };
 
@@ -657,7 +672,7 @@
   const paintHead = () => {
     const height = headHeight();
     parts.head.style.height = `${height}px`;
-    const context = fitted(parts.head, height);
+    const context = fitted(parts.head, width(), height);
     const grid = lines(70);
     paintGrid(context, RULER_PX - 7, height, grid);
     context.font = `11px ${palette.font}`;
@@ -766,11 +781,11 @@
 
   const paintMap = () => {
     const height = parts.map.clientHeight;
-    const context = fitted(parts.map, height);
-    const wide = parts.map.clientWidth;
-    const at = (frame) => (frame / data.frames) * wide;
+    const across = parts.map.clientWidth;
+    const context = fitted(parts.map, across, height);
+    const at = (frame) => (frame / data.frames) * across;
     context.fillStyle = palette.line;
-    context.fillRect(0, height / 2 - 1, wide, 2);
+    context.fillRect(0, height / 2 - 1, across, 2);
     keys.bands(prompts, data.frames).forEach(({ start, end }, place) => {
       context.fillStyle = palette.rows[place % palette.rows.length];
       context.globalAlpha = 0.5;
@@ -792,11 +807,10 @@
     const x = xOf(playhead);
     const inside = x >= -1 && x <= width() + 1;
     parts.play.style.display = inside ? "" : "none";
-    const left = parts.head.offsetLeft + x;
+    const left = gutter + x;
     parts.play.style.transform = `translateX(${left.toFixed(1)}px)`;
-    parts.play.style.height = `${parts.lanes.scrollHeight}px`;
-    parts.time.textContent = `${Math.round(playhead)} / ${last()}  \u00b7  ${(playhead / data.fps).toFixed(2)} s`;
-    for (const row of rows) if (row.now && row.series) row.now.textContent = textOf(row, valueOf(row, Math.round(playhead)));
+    setText(parts.time, `${Math.round(playhead)} / ${last()}  \u00b7  ${(playhead / data.fps).toFixed(2)} s`);
+    for (const row of rows) if (row.now && row.series) setText(row.now, textOf(row, valueOf(row, Math.round(playhead))));
   };
 
   const goTo = (frame, follow = true) => {
@@ -900,15 +914,15 @@
   const paintMotion = () => {
     const canvas = parts.motion;
     if (!canvas.clientWidth) return;
-    const [wide, tall] = [canvas.clientWidth, canvas.clientHeight];
-    const context = fitted(canvas, tall);
+    const [across, tall] = [canvas.clientWidth, canvas.clientHeight];
+    const context = fitted(canvas, across, tall);
     const { kind } = data.motion;
     if (kind === "none") {
       context.fillStyle = palette.faint;
       context.font = `11px ${palette.font}`;
       context.textAlign = "center";
       context.textBaseline = "middle";
-      context.fillText("no camera move", wide / 2, tall / 2);
+      context.fillText("no camera move", across / 2, tall / 2);
       return;
     }
     const here = moveAt(Math.round(playhead));
@@ -918,16 +932,16 @@
     context.lineCap = "round";
     for (const dot of dots) {
       const next = carried(dot, here);
-      const [x, y] = [((dot.x + 1) / 2) * wide, ((dot.y + 1) / 2) * tall];
+      const [x, y] = [((dot.x + 1) / 2) * across, ((dot.y + 1) / 2) * tall];
       const near = keys.clamp(1.6 / dot.z, 0.5, 2.4);
       context.globalAlpha = keys.clamp(1.1 / dot.z, 0.25, 0.95);
       context.beginPath();
       context.arc(x, y, near * 0.8, 0, 2 * Math.PI);
       context.fill();
       if (!next) continue;
-      const [dx, dy] = [((next.x - dot.x) / 2) * wide * reach, ((next.y - dot.y) / 2) * tall * reach];
+      const [dx, dy] = [((next.x - dot.x) / 2) * across * reach, ((next.y - dot.y) / 2) * tall * reach];
       const long = Math.hypot(dx, dy);
-      const cut = long > wide * 0.3 ? (wide * 0.3) / long : 1;
+      const cut = long > across * 0.3 ? (across * 0.3) / long : 1;
       context.lineWidth = near * 0.8;
       context.beginPath();
       context.moveTo(x, y);
@@ -1427,7 +1441,8 @@
     root.addEventListener("touchstart", (event) => drag && drag.kind !== "pan" && event.preventDefault(), { passive: false });
     root.addEventListener("touchmove", (event) => drag && drag.kind !== "pan" && event.preventDefault(), { passive: false });
     new ResizeObserver(() => {
-      root.classList.toggle("deforum-tl-narrow", narrow());
+      root.classList.toggle("deforum-tl-narrow", root.clientWidth < 700);
+      measure();
       readPalette();
       draw();
     }).observe(root);
@@ -1516,8 +1531,8 @@
     const one = found[0];
     const prompt = band === null ? null : prompts.find(({ frame }) => frame === band);
     const shown = { frame: Boolean(one || prompt), value: Boolean(one), easing: Boolean(one), points: one?.point.easing?.name === "bezier", prompt: Boolean(prompt) };
-    for (const [name, field] of Object.entries(parts.fields)) field.hidden = !shown[name];
-    parts.number.hidden = !found.some(({ point }) => point.number === null);
+    for (const [name, field] of Object.entries(parts.fields)) setHidden(field, !shown[name]);
+    setHidden(parts.number, !found.some(({ point }) => point.number === null));
     parts.remove.disabled = !one && !(prompt && prompts.length > 1);
     parts.copy.disabled = !one;
     if (prompt) {
@@ -1538,7 +1553,7 @@
         : one
           ? `${one.row.label}${one.point.key === String(one.point.frame) ? "" : `, ${one.point.key}`}`
           : "";
-    parts.about.textContent = parts.said || about || `${narrow() ? "Double-tap" : "Double-click"} a row to add a key frame, drag it, or drag the edge of a prompt.`;
+    setText(parts.about, parts.said || about || `${narrow() ? "Double-tap" : "Double-click"} a row to add a key frame, drag it, or drag the edge of a prompt.`);
     parts.about.classList.toggle("deforum-tl-said", Boolean(parts.said));
     parts.said = "";
   };
