@@ -33,6 +33,7 @@ MODULES = {
     "hybrid": "benchmarks.hybrid",
     "postproduction": "benchmarks.postproduction",
     "tab": "benchmarks.tab",
+    "timeline": "benchmarks.timeline",
     "sound": "benchmarks.sound",
     "picture": "benchmarks.picture",
     "farm": "benchmarks.farm",

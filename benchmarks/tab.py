@@ -73,7 +73,7 @@ def _browser_rows() -> Iterator[Row]:
         return
     from playwright.sync_api import sync_playwright
 
-    with _serving() as url, sync_playwright() as playwright:
+    with serving() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         times = _moves(browser.new_page(), url)
         browser.close()
@@ -97,7 +97,8 @@ def _moves(page: Any, url: str) -> list[float]:
 
 
 @contextmanager
-def _serving() -> Iterator[str]:
+def serving() -> Iterator[str]:
+    """Run a server with the null engine; yield its address when its tab is ready."""
     command = [
         sys.executable,
         "-m",

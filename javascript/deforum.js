@@ -1,6 +1,6 @@
 // The values of the tab's controls, and the requests for checks, plots, progress and actions. What is valid and what is
 // shown is decided by the server.
-// The five scripts load in any order: each adds its part to window.deforumTab, and this one waits for the others.
+// The scripts load in any order: each adds its part to window.deforumTab, and this one waits for those that it calls.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});
@@ -225,6 +225,7 @@
       look.answered();
       setTimeout(tab.marks.read, 0);
       plotIfVisible();
+      tab.timeline?.refresh();
     },
     drawn: draw.answered,
     ticked: () => {

@@ -1,5 +1,5 @@
 // Boxes for dropped files. The value of a box is a text with the ids that the server returned for its files.
-// The five scripts load in any order: each adds its part to window.deforumTab, and deforum.js waits for the others.
+// The scripts load in any order: each adds its part to window.deforumTab, and deforum.js waits for the others.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});

@@ -1,5 +1,5 @@
 // Hidden controls, problems at their controls, and links to a control.
-// The five scripts load in any order: each adds its part to window.deforumTab, and deforum.js waits for the others.
+// The scripts load in any order: each adds its part to window.deforumTab, and deforum.js waits for the others.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});

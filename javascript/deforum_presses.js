@@ -1,5 +1,5 @@
 // Which button a press counts for, and which one keeps the focus, while lists are redrawn.
-// The five scripts load in any order: each adds its part to window.deforumTab, and deforum.js waits for the others.
+// The scripts load in any order: each adds its part to window.deforumTab, and deforum.js waits for the others.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});

@@ -6,7 +6,7 @@
   const tab = (window.deforumTab ??= {});
   if (tab.requests) return;
 
-  const READING = ["deforum_look", "deforum_draw", "deforum_tick", "deforum_fill"];
+  const READING = ["deforum_look", "deforum_draw", "deforum_tick", "deforum_fill", "deforum_ask_timeline"];
   const AGAIN_MS = 1000;
   // Errors of the request itself, which gradio shows.
   const REFUSALS = [400, 413, 422];

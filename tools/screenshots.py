@@ -1,4 +1,4 @@
-"""Take the screenshots of docs/webui.md: start the standalone server, render a short video, photograph the tab.
+"""Take the screenshots of the documentation: start the standalone server, render a short video, photograph the tab.
 
     python tools/screenshots.py [--engine demo|null] [--out docs/images]
 
@@ -26,6 +26,11 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESET, FRAMES = "fly_through_3d", 24
+TIMELINE = {
+    "translation_z": "0: (0.5), 30: (4) ~ease_in_out, 60: (4), 75: (9) ~ease_out, 90: (3) ~bounce, 119: (1)",
+    "rotation_3d_y": "0: (0), 45: (0.6*sin(t/9)), 90: (0)",
+    "strength_schedule": "0: (0.65), 60: (0.4) ~hold, 66: (0.65) ~ease_in_out",
+}
 PATIENCE_MS = 400_000
 
 
@@ -119,6 +124,22 @@ def _photograph(browser: Any, url: str, out: Path, outputs: Path) -> None:
         other.wait_for_selector("#deforum_run video")
         other.wait_for_timeout(1500)
         _save(other, out / f"webui_{width_px}_{scheme}.png")
+    for width_px, scheme in ((1280, "light"), (390, "dark")):
+        _photograph_timeline(_page(browser, url, width_px, scheme), out / f"timeline_{width_px}_{scheme}.png")
+
+
+def _photograph_timeline(page: Any, path: Path) -> None:
+    page.click(f"[data-preset={PRESET}]")
+    page.locator("#deforum_report", has_text=PRESET).first.wait_for()
+    _tab(page, "Keyframes")
+    for name, text in TIMELINE.items():
+        page.locator(f"#deforum_field_{name} :is(textarea, input)").first.fill(text)
+    page.locator("#deforum_timeline_fold button").first.click()
+    for name in TIMELINE:
+        page.locator(f".deforum-tl-row[data-schedule={name}]").wait_for()
+    page.locator(".deforum-tl-lanes").press("Period")
+    page.locator("#deforum_timeline_fold").evaluate("fold => fold.scrollIntoView()")
+    _save(page, path, part="#deforum_timeline_fold")
 
 
 def _page(browser: Any, url: str, width_px: int, scheme: str) -> Any:

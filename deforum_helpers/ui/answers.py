@@ -18,6 +18,7 @@ from deforum_helpers.ui import messages, panels
 from deforum_helpers.ui.checking import CheckResult, check, verdict_html
 from deforum_helpers.ui.controls import (
     BOX_FIELDS,
+    NAMES,
     control_values,
     default_values,
     host_choices,
@@ -38,6 +39,7 @@ from deforum_helpers.ui.loading import (
 from deforum_helpers.ui.preset_list import preset_settings
 from deforum_helpers.ui.saved_files import SavedFiles, download_html, run_settings
 from deforum_helpers.ui.service import JobService
+from deforum_helpers.ui.timeline import edited_texts, read_request, timeline_data
 from deforum_helpers.ui.tool_answers import ToolAnswers
 from deforum_helpers.ui.uploads import Uploads, host_uploads
 
@@ -81,17 +83,41 @@ class Answers:
             changed: JSON object of the values that differ from the initial ones.
         """
         try:
-            return self.check(*self._current(changed))
+            return self.check(*self._current(_object(changed)))
         except SettingsError as error:
             return verdict_html(CheckResult(submitted_settings(self._start), None, error.problems))
 
-    def _current(self, changed: str) -> Values:
+    def timeline(self, asked: str) -> str:
+        """Apply the edits that the timeline sends, and return its data as JSON.
+
+        Args:
+            asked: JSON object of the changed values, the rows and the range in view, and the edits.
+
+        Returns:
+            The data; `texts` has the edited settings, `refused` says why there are none, `number` is the request's.
+        """
+        wanted = _object(asked)
+        request = read_request(wanted)
+        changed = wanted.get("values")
+        try:
+            current = self._current(changed if isinstance(changed, dict) else {})
+            values = dict(zip(NAMES, current, strict=True))
+            texts, refused = edited_texts(values, request, lambda: check(self._service, values))
+            checked = check(self._service, values | texts)
+            answer = timeline_data(checked, values | texts, request)
+        except DeforumError as error:
+            texts, refused, answer = {}, message_of(error), {}
+        return json.dumps(answer | {"texts": texts, "refused": refused, "number": wanted.get("number")})
+
+    def _current(self, values: dict[str, Any]) -> Values:
         """Return the values of all controls.
+
+        Args:
+            values: those that differ from the initial ones.
 
         Raises:
             SettingsError: a file was not dropped into the page.
         """
-        values = _object(changed)
         dropped = {name: self._uploads.of_setting(name, values[name]) for name in BOX_FIELDS & set(values)}
         return with_changes(values | dropped, self._start)
 
@@ -303,7 +329,7 @@ class Answers:
     def plot_changes(self, names: list[str], changed: str) -> str:
         """Plot the values that the page's script sends; see `check_changes` and `plot`."""
         try:
-            return self.plot(names, self._current(changed))
+            return self.plot(names, self._current(_object(changed)))
         except SettingsError:
             return _no_plan_html()
 

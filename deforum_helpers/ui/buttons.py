@@ -31,7 +31,7 @@ class Call:
         inputs, outputs: names of components.
         script: JavaScript function that runs first and returns the inputs.
         after: JavaScript function that runs when the outputs are set.
-        after_fields: whether `after` gets the values of all controls.
+        after_inputs: names of the components whose values `after` gets.
     """
 
     answer: Callable[..., Any]
@@ -39,7 +39,7 @@ class Call:
     outputs: tuple[str, ...] = ()
     script: str | None = None
     after: str | None = None
-    after_fields: bool = False
+    after_inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def filling(
         ("fields", "report"),
         script,
         after="(...values) => { window.deforumTab?.synced(values); }",
-        after_fields=True,
+        after_inputs=("fields",),
     )
 
 
@@ -197,6 +197,19 @@ BUTTONS = (
             ("plots",),
             "(names) => [names, window.deforumTab.values()]",
             after=_page("drawn()"),
+        ),
+    ),
+    Button(
+        "ask_timeline",
+        "timeline",
+        "hidden",
+        Call(
+            Answers.timeline,
+            ("sent",),
+            ("timeline_data",),
+            "() => window.deforumTab.timeline.request()",
+            after="(text) => { window.deforumTab?.timeline?.answered(text); }",
+            after_inputs=("timeline_data",),
         ),
     ),
 )

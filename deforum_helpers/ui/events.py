@@ -49,7 +49,7 @@ def _connect(trigger: Callable[..., Any], call: Call, components: TabComponents,
         [component for _, held in outputs for component in held],
         script=call.script,
         after=call.after,
-        after_inputs=components.of("fields") if call.after_fields else (),
+        after_inputs=[one for name in call.after_inputs for one in components.of(name)],
     )
 
 

@@ -199,6 +199,10 @@ DOCK = """<div class="deforum-dock" role="group" aria-label="Run">
 <button type="button" class="deforum-button deforum-first" data-act="generate">Generate</button></div>"""
 
 
+# The page's script fills it.
+TIMELINE = '<div class="deforum-timeline" data-timeline></div>'
+
+
 def jobs_html(jobs: Sequence[JobView]) -> str:
     """Return the list of jobs with their buttons."""
     rows = "".join(_row_html(job) for job in in_order(jobs))

@@ -20,7 +20,7 @@ from deforum_helpers.ui.events import connect
 from deforum_helpers.ui.formatting import code_attribute, escape, model_html
 from deforum_helpers.ui.host_options import fixed_facts, option_rows
 from deforum_helpers.ui.layout import IDLE, Section, sections
-from deforum_helpers.ui.panels import DOCK
+from deforum_helpers.ui.panels import DOCK, TIMELINE
 from deforum_helpers.ui.parts import TabComponents
 from deforum_helpers.ui.preset_list import presets_html
 from deforum_helpers.ui.service import JobService
@@ -70,6 +70,8 @@ class _Builder:
         compat.html(_places_html(tabs), "deforum_places")
         compat.html(_head_html(self._service), "deforum_head")
         compat.html(DOCK, "deforum_dock")
+        with gr.Accordion("Timeline", open=False, elem_id="deforum_timeline_fold"):
+            compat.html(TIMELINE, "deforum_timeline")
         with gr.Row(elem_id="deforum_columns"):
             with gr.Column(scale=5, min_width=320, elem_id="deforum_left"):
                 self._help()
@@ -263,6 +265,9 @@ class _Builder:
         """Make the hidden components that the page's script clicks and fills."""
         with gr.Row(elem_classes=["deforum-silent"]):
             self._named["sent"] = gr.Textbox(value="", label="command", elem_id="deforum_sent")
+            self._named["timeline_data"] = gr.Textbox(
+                value="", label="timeline", elem_id="deforum_timeline_data"
+            )
             self._buttons("hidden")
 
 

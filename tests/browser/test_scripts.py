@@ -9,13 +9,22 @@ from typing import Any
 
 import pytest
 
+WAITING = ("deforum", "deforum_files", "deforum_marks", "deforum_presses")
 SCRIPTS = sorted((Path(__file__).resolve().parents[2] / "javascript").glob("*.js"))
-REQUESTS = next(script for script in SCRIPTS if script.stem == "deforum_requests")
-# The script of requests waits for no other, so it stands at each place in turn.
-OTHERS = [script for script in SCRIPTS if script != REQUESTS]
-ORDERS = [
-    (*order[: turn % 5], REQUESTS, *order[turn % 5 :]) for turn, order in enumerate(permutations(OTHERS))
-]
+# deforum.js waits for these; the others stand at each place in turn.
+AWAITED = [script for script in SCRIPTS if script.stem in WAITING]
+OTHERS = [script for script in SCRIPTS if script not in AWAITED]
+REQUESTS = next(script for script in OTHERS if script.stem == "deforum_requests")
+
+
+def _order(awaited: Sequence[Path], turn: int) -> tuple[Path, ...]:
+    order = list(awaited)
+    for number, script in enumerate(OTHERS):
+        order.insert((turn + number) % (len(order) + 1), script)
+    return tuple(order)
+
+
+ORDERS = [_order(awaited, turn) for turn, awaited in enumerate(permutations(AWAITED))]
 PAGE = """<div id="deforum_interface"><button data-act="up" data-job="a">Move up</button>
 <button id="deforum_look" onclick="window.looks = (window.looks || 0) + 1; window.deforumTab.checked()"></button>
 <button id="deforum_tick"></button><button id="deforum_act" onclick="window.sent = (window.sent || 0) + 1"></button>

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import CHROMIUM, missing
+from tests.browser.timeline import Timeline
 from tests.browser.window import Window, window
 from tests.hosts.test_fake_webui import HOST_GRADIO, LOGIN, ROOT, Program
 
@@ -114,3 +115,24 @@ def test_a_server_that_is_away_is_waited_for(host: Program, browser: Any) -> Non
         opened(one)
         one.open("Keyframes")
         one.without_a_server()
+
+
+def test_a_key_and_a_prompt_are_dragged_in_the_timeline(host: Program, browser: Any) -> None:
+    prompts = '{"0": "a lake",\n   "40": "a forest --neg x", "80": "a town"}'
+    with window(browser, host.base) as one:
+        opened(one)
+        for name, title, text in (
+            ("prompts", "Prompts", prompts),
+            ("zoom", "Keyframes", "0: (1),  60 : (2)"),
+        ):
+            one.open(title)
+            one.fill(name, text)
+        line = Timeline(one)
+        line.drag(line.key("zoom", 60, 2, 1, 2), line.key("zoom", 81, 1.5, 1, 2))
+        assert line.text("zoom") == "0: (1),  81 : (1.5)"
+        line.drag(line.prompt(40), line.prompt(53))
+        assert line.text("prompts") == prompts.replace('"40"', '"53"')
+        photographed(one, "timeline")
+        line.press("Control+z")
+        line.press("Control+z")
+        assert (line.text("zoom"), line.text("prompts")) == ("0: (1),  60 : (2)", prompts)

@@ -1,0 +1,34 @@
+// Runs javascript/deforum_keys.js without a page: reads a question as JSON, prints the answer as JSON.
+import { readFileSync } from "node:fs";
+
+const [script] = process.argv.slice(2);
+const question = JSON.parse(readFileSync(0, "utf-8"));
+(0, eval)(readFileSync(script, "utf-8"));
+const { keys } = globalThis.deforumTab;
+
+const answers = {
+  // The values of each schedule at every frame.
+  series: ({ schedules }) =>
+    schedules.map(({ points, frames, values }) => {
+      const playing = keys.playing(points, frames);
+      return values.map((_, frame) => keys.valueAt(playing, frame, (at) => values[at]));
+    }),
+  call: ({ name, calls }) => calls.map((values) => keys[name](...values)),
+  shift: ({ cases }) => cases.map(([frames, chosen, wanted, last]) => keys.freeShift(frames, new Set(chosen), wanted, last)),
+  moved: ({ points, chosen, shift, rise, step }) => keys.moved(points, new Set(chosen), shift, rise, step),
+  // The texts after each step of undo and redo.
+  history: ({ walks, start }) =>
+    walks.map((steps) => {
+      const past = keys.history();
+      let texts = { ...start };
+      return steps.map((step) => {
+        if (typeof step === "object") {
+          const change = Object.entries(step).map(([name, text]) => [name, [texts[name], text]]);
+          past.add(Object.fromEntries(change));
+          texts = { ...texts, ...step };
+        } else texts = { ...texts, ...(past[step]() || {}) };
+        return texts;
+      });
+    }),
+};
+console.log(JSON.stringify(answers[question.ask](question)));
