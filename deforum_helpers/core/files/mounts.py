@@ -28,7 +28,6 @@ TABLE = Path("/proc/self/mounts")
 LISTING_S = 5.0
 _REMOTE_DRIVE = 4  # of GetDriveTypeW
 _ESCAPE = re.compile(r"\\([0-7]{3})")
-_LISTED = re.compile(r".* on (?P<point>/.*) \((?P<type>[^,()]+)[^()]*\)")  # a line of macOS' mount
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,12 @@ def table_mounts(text: str) -> tuple[Mount, ...]:
 
 def listed_mounts(text: str) -> tuple[Mount, ...]:
     """Return the mounts of a listing as the program `mount` of macOS prints it."""
-    found = (_LISTED.fullmatch(line) for line in text.splitlines())
-    return tuple(Mount(row["point"], row["type"]) for row in found if row)
+    found = []
+    for line in text.splitlines():  # as in "//ann@filer/films on /Volumes/films (smbfs, nodev)"
+        point, opened, options = line.partition(" on /")[2].rpartition(" (")
+        if opened:
+            found.append(Mount(f"/{point}", options.partition(",")[0].rstrip(")")))
+    return tuple(found)
 
 
 def _holds(mount: Mount, place: PurePosixPath) -> bool:
