@@ -224,7 +224,8 @@ def _generate(work: WorkingImage, key: KeyFrame, context: RenderContext, seed: i
     guide = key.guide
     if guide is None or guide.share is None:
         return context.generate(request, work.image, mask)
-    guide_image, image = context.guides[guide.number], _image(work)
+    guide_image = context.guides[guide.number]
+    image = guide_image if work.image is None else work.image  # after a cut there is nothing but the guide
     generated = context.generate(request, torch.lerp(image, guide_image, guide.share), mask)
     colors = color.ColorReference(torch.lerp(image, guide_image, guide.color_share), "LAB")
     return color.match_color(generated, colors)
