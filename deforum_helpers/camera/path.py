@@ -23,6 +23,7 @@ from deforum_helpers.camera.pose import (
     slerp,
 )
 from deforum_helpers.camera.types import Matrix
+from deforum_helpers.core.easing import CURVES
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.messages import Text
 
@@ -33,13 +34,9 @@ REPLACED = (
     *(f"rotation_3d_{axis}" for axis in "xyz"),
 )
 # Share of an entry's frames that have passed -> share of its way that the camera has gone.
+# The easings that reach their end exactly and turn back nowhere.
 EASINGS: Mapping[str, Callable[[Matrix], Matrix]] = MappingProxyType(
-    {
-        "linear": lambda share: share,
-        "ease_in": lambda share: share**2,
-        "ease_out": lambda share: 1 - (1 - share) ** 2,
-        "ease_in_out": lambda share: share**2 * (3 - 2 * share),
-    }
+    {name: CURVES[name] for name in ("linear", "ease_in", "ease_out", "ease_in_out")}
 )
 
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deforum_helpers.core.easing import bezier
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import code_of
 from deforum_helpers.schedule import Timeline, numeric_series, string_series
-from deforum_helpers.schedule.easing import NAMES, bezier, split_easing
+from deforum_helpers.schedule.easing import NAMES, split_easing
 from deforum_helpers.schedule.reading import Span
 from deforum_helpers.settings.pages import settings_page
 from tests.refusals import refuses
