@@ -23,7 +23,7 @@ from deforum_helpers.schedule.timeline import Timeline
 FILE_ENDINGS = (".json", ".gltf", ".glb", ".txt")
 MOST_MOVES = 20
 
-_HAS_MOVE = re.compile(r"(?:^|:)[\s(]*[A-Za-z_]+\s*\(")
+_MOVE = re.compile(r"[A-Za-z_]+ ?\(")
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[A-Za-z_][A-Za-z_0-9]*)|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
     r"""|(?P<text>"[^"]*"|'[^']*')|(?P<mark>[(),+=~]))"""
@@ -74,7 +74,8 @@ def camera_entries(text: str, timeline: Timeline) -> tuple[tuple[Entry, ...], tu
 def is_file(text: str) -> bool:
     """Tell whether a path is the name of a file alone: it ends as camera files do, or contains no move."""
     stripped = text.strip().strip('"')
-    return stripped.casefold().endswith(FILE_ENDINGS) or _HAS_MOVE.search(stripped) is None
+    values = (value.lstrip("( \t\r\n") for value in stripped.split(":"))
+    return stripped.casefold().endswith(FILE_ENDINGS) or not any(map(_MOVE.match, values))
 
 
 class _Value:

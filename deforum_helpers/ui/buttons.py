@@ -204,9 +204,12 @@ BUTTONS = (
         "timeline",
         "hidden",
         Call(
-            Answers.timeline,
+            lambda answers, asked: (
+                answers.timeline(asked),
+                None,
+            ),  # a value that is refused is told in the message
             ("sent",),
-            ("timeline_data",),
+            ("timeline_data", "message"),
             "() => window.deforumTab.timeline.request()",
             after="(text) => { window.deforumTab?.timeline?.answered(text); }",
             after_inputs=("timeline_data",),

@@ -21,7 +21,7 @@ from deforum_helpers.settings.load import KNOWN_NAMES, unknown_warnings
 from deforum_helpers.settings.messages import sentences
 from deforum_helpers.settings.report import file_report
 from deforum_helpers.ui.controls import NAMES
-from deforum_helpers.ui.formatting import code_attribute, escape
+from deforum_helpers.ui.formatting import code_attribute, escape, message_of
 
 MAX_LISTED = 12
 
@@ -139,7 +139,8 @@ def report_html(one: LoadResult) -> str:
 def problem_html(source: str, error: SettingsError) -> str:
     """Return the report of a file that could not be loaded."""
     rows = _list("Nothing was loaded", list(map(summary_of, group_problems(error.problems))), bad=True)
-    return f'<div class="deforum-report" role="status"><b>{escape(source)}</b>{rows}</div>'
+    code = code_attribute(message_of(error))
+    return f'<div class="deforum-report" role="status"{code}><b>{escape(source)}</b>{rows}</div>'
 
 
 def _label(name: str) -> str:
