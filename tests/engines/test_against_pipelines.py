@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +117,63 @@ def test_flux(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
         latents=pipeline._pack_latents(noise, 1, 4, 24, 16),
     )
     torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0)
+
+
+def as_they_are(latents: torch.Tensor) -> torch.Tensor:
+    return latents
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How a pipeline is asked for the same image as the engine.
+
+    Args:
+        pipeline: its class.
+        cfg: argument of the CFG scale, and what it is for the engine's 5.
+        options: further arguments.
+        request: what else the engine is asked for.
+        pack: turns the engine's starting latents into the pipeline's.
+    """
+
+    pipeline: str
+    cfg: tuple[str, float] | None = ("guidance_scale", 5.0)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    request: Mapping[str, Any] = field(default_factory=dict)
+    pack: Callable[[torch.Tensor], torch.Tensor] = as_they_are
+
+
+def patches_of_flux2(latents: torch.Tensor) -> torch.Tensor:
+    return diffusers.Flux2KleinPipeline._patchify_latents(latents)
+
+
+REFERENCES = {
+    "z-image": Reference("ZImagePipeline", ("guidance_scale", 4.0), {"negative_prompt": "blurry"}),
+    "flux2-klein": Reference("Flux2KleinPipeline", request={"negative_prompt": ""}, pack=patches_of_flux2),
+    "flux2-klein-distilled": Reference("Flux2KleinPipeline", pack=patches_of_flux2),
+}
+
+
+@pytest.mark.parametrize("kind", REFERENCES)
+def test_flow_families(kind: str, tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
+    """Same latents in, same image out, at the scheduler and the shift that the engine chooses by itself."""
+    reference = REFERENCES[kind]
+    folder = tiny(kind)
+    ours = make_engine("diffusers", checkpoint=str(folder), device="cpu").generate(
+        request_for(**reference.request), CancelToken()
+    )
+    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    pipeline = pipeline_of(
+        folder, reference.pipeline, scheduler=diffusers.FlowMatchEulerDiscreteScheduler(**config)
+    )
+    options = {**reference.options, **({} if reference.cfg is None else dict([reference.cfg]))}
+    theirs = picture(
+        pipeline,
+        prompt="a hill",
+        width=32,
+        height=48,
+        num_inference_steps=4,
+        latents=reference.pack(seeded_noise((4, 24, 16), 1)[0][None]),
+        **options,
+    )
+    assert ours.std() > 0.02
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """A diffusers autoencoder, AutoencoderKL or AutoencoderTiny."""
+    """A diffusers autoencoder, AutoencoderKL or AutoencoderTiny; `autoencoder_of` chooses the class."""
 
     vae: Any
 
@@ -83,8 +84,17 @@ class Autoencoder:
         pixels = (batch * 2 - 1).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
         encoded = self.vae.encode(pixels)
         latent = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+        return self._normed(latent.float())
+
+    def _normed(self, latent: torch.Tensor) -> torch.Tensor:
+        """Scale the autoencoder's latents to the deviation that the network was trained with."""
         scale, shift = self._scale_and_shift
-        return (latent.float() - shift) * scale
+        return (latent - shift) * scale
+
+    def _unnormed(self, latents: torch.Tensor) -> torch.Tensor:
+        """Undo `_normed`."""
+        scale, shift = self._scale_and_shift
+        return latents / scale + shift
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Return the images of latents (N, C, h, w), float32 (N, 3, H, W) 0..1.
@@ -92,12 +102,43 @@ class Autoencoder:
         Raises:
             NotFinite: the image holds NaN or infinite values.
         """
-        scale, shift = self._scale_and_shift
-        scaled = (latents / scale + shift).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
+        scaled = self._unnormed(latents).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
         decoded = self.vae.decode(scaled, return_dict=False)[0].float()
         if not bool(torch.isfinite(decoded).all()):
             raise NotFinite(messages.NOT_FINITE())
         return (decoded / 2 + 0.5).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class NormedAutoencoder(Autoencoder):
+    """FLUX.2's autoencoder: each channel has a mean and a deviation for each of the four cells of a 2x2 patch."""
+
+    def _normed(self, latent: torch.Tensor) -> torch.Tensor:
+        mean, deviation = self._statistics(latent)
+        return (latent - mean) / deviation
+
+    def _unnormed(self, latents: torch.Tensor) -> torch.Tensor:
+        mean, deviation = self._statistics(latents)
+        return latents * deviation + mean
+
+    def _statistics(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (mean, deviation), each (C, h, w) of `latents`, whose sides are even."""
+        layer = self.vae.bn
+        deviation = (layer.running_var.float() + self.vae.config.batch_norm_eps).sqrt()
+        channels, height, width = latents.shape[1:]
+        mean, deviation = (
+            numbers.to(latents.device).view(channels, 2, 2).repeat(1, height // 2, width // 2)
+            for numbers in (layer.running_mean.float(), deviation)
+        )
+        return mean, deviation
+
+
+def autoencoder_of(vae: Any) -> Autoencoder:
+    """Return the autoencoder around a loaded VAE of any family."""
+    return _AUTOENCODERS.get(type(vae).__name__, Autoencoder)(vae)
+
+
+_AUTOENCODERS: Mapping[str, type[Autoencoder]] = {"AutoencoderKLFlux2": NormedAutoencoder}
 
 
 # Sampling changes any area by less than this, in part towards the grid of its latents, which slows the camera's motion

@@ -16,10 +16,11 @@ import torch
 from deforum_helpers.core.errors import DiskFull, DownloadFailed, ModelError
 from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.engines import messages
-from deforum_helpers.engines.diffusion.autoencoder import Autoencoder
+from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, autoencoder_of
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
 from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
+from deforum_helpers.engines.diffusion.families_flow import FLOW_FAMILIES
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.models.weights.checkpoints import Checkpoint, Kind, folder_components, folder_kind
 from deforum_helpers.models.weights.headers import read_json, safetensors_shapes
@@ -85,6 +86,8 @@ PIPELINE_OF: Mapping[Kind, str] = {
     "sdxl": "StableDiffusionXLPipeline",
     "sd3": "StableDiffusion3Pipeline",
     "flux": "FluxPipeline",
+    "z-image": "ZImagePipeline",
+    "flux2-klein": "Flux2KleinPipeline",
 }
 
 
@@ -103,7 +106,8 @@ class LoadedModel:
     Args:
         family: its networks.
         autoencoder: its VAE, or the one chosen instead.
-        parts: the loaded components by their diffusers names.
+        parts: the loaded components by their diffusers names, "scheduler_config", and where there is one
+            "pipeline_config", the model's index.
         embeddings: cache of its prompts.
         control_nets: the loaded ControlNets by path.
         applied: its LoRAs.
@@ -164,7 +168,7 @@ def load_model(
 
 def _assembled(parts: dict[str, Any], kind: Kind, device: torch.device, latent_multiple: int) -> LoadedModel:
     _ready(parts, device)
-    autoencoder = Autoencoder(parts["vae"])
+    autoencoder = autoencoder_of(parts["vae"])
     return LoadedModel(_family(parts, kind, autoencoder.factor, latent_multiple), autoencoder, parts)
 
 
@@ -203,6 +207,8 @@ def channels_last(module: Any) -> None:
 
 def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: int) -> Family:
     config = parts["scheduler_config"]
+    if kind in FLOW_FAMILIES:
+        return FLOW_FAMILIES[kind](parts)
     if kind == "sd":
         clip = ClipText(parts["tokenizer"], parts["text_encoder"])
         return StableDiffusion(parts["unet"], (clip,), config, factor, latent_multiple)
@@ -223,7 +229,10 @@ def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: 
 
 
 def _parts_of_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    parts: dict[str, Any] = {"scheduler_config": scheduler_config(folder)}
+    parts: dict[str, Any] = {
+        "scheduler_config": scheduler_config(folder),
+        "pipeline_config": read_json(folder / "model_index.json"),
+    }
     for component, (library, class_name) in folder_components(folder)[1].items():
         parts[component] = _load_part(folder, component, library, class_name, dtype)
     return parts

@@ -39,7 +39,7 @@ def load_vae(path: Path, own: Any, device: torch.device) -> Any:
         with quiet_libraries():
             if path.is_dir():
                 check_model_folder(path)
-                foundry = diffusers.AutoencoderTiny if _is_tiny(path) else diffusers.AutoencoderKL
+                foundry = diffusers.AutoencoderTiny if _is_tiny(path) else _full_class(own)
                 vae = foundry.from_pretrained(str(path), use_safetensors=True, local_files_only=True, **dtype)
             elif path.suffix == ".safetensors" and is_regular(path):
                 vae = _from_file(path, own)
@@ -57,6 +57,13 @@ def load_vae(path: Path, own: Any, device: torch.device) -> Any:
     return vae
 
 
+def _full_class(own: Any) -> Any:
+    """Return the class of VAEs that share the latents of the checkpoint's, other than tiny ones."""
+    import diffusers
+
+    return diffusers.AutoencoderKL if isinstance(own, diffusers.AutoencoderTiny) else type(own)
+
+
 def _is_tiny(folder: Path) -> bool:
     return '"AutoencoderTiny"' in read_regular(folder / "config.json", MOST_BYTES).decode()
 
@@ -65,11 +72,9 @@ def _from_file(path: Path, own: Any) -> Any:
     import json
     import tempfile
 
-    import diffusers
-
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.json"
         config.write_text(json.dumps(dict(own.config), default=list), encoding="utf-8")
-        return diffusers.AutoencoderKL.from_single_file(
+        return _full_class(own).from_single_file(
             str(path), config=folder, local_files_only=True, **{dtype_argument("diffusers"): own.dtype}
         )
