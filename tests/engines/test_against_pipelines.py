@@ -23,7 +23,8 @@ RequestMaker = Callable[..., GenerateRequest]
 
 
 def pipeline_of(folder: Path, name: str, **parts: Any) -> Any:
-    with quiet_libraries():
+    with quiet_libraries(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is deprecated", FutureWarning)  # within diffusers
         pipeline = getattr(diffusers, name).from_pretrained(str(folder), local_files_only=True, **parts)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -133,6 +134,7 @@ class Reference:
         options: further arguments.
         request: what else the engine is asked for.
         pack: turns the engine's starting latents into the pipeline's.
+        absent: its components that the family does without.
     """
 
     pipeline: str
@@ -140,6 +142,11 @@ class Reference:
     options: Mapping[str, Any] = field(default_factory=dict)
     request: Mapping[str, Any] = field(default_factory=dict)
     pack: Callable[[torch.Tensor], torch.Tensor] = as_they_are
+    absent: tuple[str, ...] = ()
+
+
+def patches_of_flux(latents: torch.Tensor) -> torch.Tensor:
+    return diffusers.FluxPipeline._pack_latents(latents, *latents.shape)
 
 
 def patches_of_flux2(latents: torch.Tensor) -> torch.Tensor:
@@ -149,6 +156,18 @@ def patches_of_flux2(latents: torch.Tensor) -> torch.Tensor:
 REFERENCES = {
     "z-image": Reference("ZImagePipeline", ("guidance_scale", 4.0), {"negative_prompt": "blurry"}),
     "flux2-klein": Reference("Flux2KleinPipeline", request={"negative_prompt": ""}, pack=patches_of_flux2),
+    "sd35": Reference(
+        "StableDiffusion3Pipeline",
+        options={"negative_prompt": "blurry", "sigmas": [1.0, 0.75, 0.5, 0.25]},
+        request={"scheduler": "Simple"},
+        absent=("image_encoder", "feature_extractor"),
+    ),
+    "qwen-image": Reference(
+        "QwenImagePipeline",
+        ("true_cfg_scale", 5.0),
+        {"negative_prompt": "blurry"},
+        pack=patches_of_flux,
+    ),
     "flux2-klein-distilled": Reference("Flux2KleinPipeline", pack=patches_of_flux2),
 }
 
@@ -163,7 +182,10 @@ def test_flow_families(kind: str, tiny: Callable[[str], Path], request_for: Requ
     )
     config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
     pipeline = pipeline_of(
-        folder, reference.pipeline, scheduler=diffusers.FlowMatchEulerDiscreteScheduler(**config)
+        folder,
+        reference.pipeline,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(**config),
+        **dict.fromkeys(reference.absent),
     )
     options = {**reference.options, **({} if reference.cfg is None else dict([reference.cfg]))}
     theirs = picture(
@@ -176,4 +198,32 @@ def test_flow_families(kind: str, tiny: Callable[[str], Path], request_for: Requ
         **options,
     )
     assert ours.std() > 0.02
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_chroma(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
+    """The pipeline adds its 0-1 mask to the attention, which hides no padding; here it gets texts without any."""
+    engine = make_engine("diffusers", checkpoint=str(tiny("chroma")), device="cpu")
+    ours = engine.generate(request_for(), CancelToken())
+    absent = {"image_encoder": None, "feature_extractor": None}
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=1.0, use_dynamic_shifting=True)
+    pipeline = pipeline_of(tiny("chroma"), "ChromaPipeline", scheduler=scheduler, **absent)
+    options: dict[str, torch.Tensor] = {}
+    for side, text in (("", "a hill"), ("negative_", "blurry")):
+        with torch.no_grad():
+            embeds, mask = pipeline._get_t5_prompt_embeds(text)
+        read = int(mask.sum())
+        options |= {
+            f"{side}prompt_embeds": embeds[:, :read],
+            f"{side}prompt_attention_mask": mask[:, :read],
+        }
+    theirs = picture(
+        pipeline,
+        width=32,
+        height=48,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        latents=patches_of_flux(seeded_noise((4, 24, 16), 1)[0][None]),
+        **options,
+    )
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)

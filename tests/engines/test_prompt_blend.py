@@ -18,7 +18,7 @@ from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 RequestMaker = Callable[..., GenerateRequest]
 
 
-@pytest.fixture(params=("sd1", "sdxl", "flux", "z-image", "flux2-klein", "demo"))
+@pytest.fixture(params=("sd1", "sdxl", "flux", "demo"))
 def engine(request: pytest.FixtureRequest, tiny: Callable[[str], Path]) -> Engine:
     if request.param == "demo":
         return make_engine("demo", device="cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,10 +89,10 @@ def qwen3(layers: int, headed: bool = False) -> Any:
     return (transformers.Qwen3ForCausalLM if headed else transformers.Qwen3Model)(config)
 
 
-def t5() -> Any:
+def t5(width: int = 32) -> Any:
     config = transformers.T5Config(
         vocab_size=64,
-        d_model=32,
+        d_model=width,
         d_kv=8,
         d_ff=37,
         num_layers=1,
@@ -265,6 +266,118 @@ def flux2_klein_distilled(folder: Path) -> None:
     flux2_klein(folder, is_distilled=True)
 
 
+def sd35(folder: Path) -> None:
+    """Make a Stable Diffusion 3.5 (medium): normed queries and keys, and a second attention in some blocks."""
+    network = diffusers.SD3Transformer2DModel(
+        sample_size=32,
+        patch_size=2,
+        in_channels=4,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=64,
+        caption_projection_dim=32,
+        pooled_projection_dim=64,
+        out_channels=4,
+        pos_embed_max_size=64,
+        qk_norm="rms_norm",
+        dual_attention_layers=(0,),
+    )
+    _save(
+        folder,
+        "StableDiffusion3Pipeline",
+        {"shift": 3.0},
+        vae=autoencoder(shift=0.1),
+        transformer=network,
+        text_encoder=clip(projected=True),
+        text_encoder_2=clip(projected=True),
+        tokenizer_2=clip_tokenizer(),
+        text_encoder_3=t5(64),
+        tokenizer_3=t5_tokenizer(),
+    )
+
+
+def chroma(folder: Path) -> None:
+    network = diffusers.ChromaTransformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        axes_dims_rope=(4, 4, 8),
+        approximator_num_channels=8,
+        approximator_hidden_dim=16,
+        approximator_layers=1,
+    )
+    _save(
+        folder,
+        "ChromaPipeline",
+        {"shift": 1.0, "use_dynamic_shifting": True},
+        vae=autoencoder(shift=0.1),
+        transformer=network,
+        text_encoder=t5(),
+        tokenizer=t5_tokenizer(),
+    )
+
+
+def qwen_image(folder: Path) -> None:
+    network = diffusers.QwenImageTransformer2DModel(
+        in_channels=16,
+        out_channels=4,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        axes_dims_rope=(4, 4, 8),
+    )
+    vae = diffusers.AutoencoderKLQwenImage(
+        base_dim=8,
+        z_dim=4,
+        dim_mult=[1, 2],
+        num_res_blocks=1,
+        temperal_downsample=[False],
+        latents_mean=[0.1, -0.1, 0.2, 0.0],
+        latents_std=[0.5, 0.4, 0.6, 0.5],
+    )
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": 260,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "initializer_range": 0.5,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 10000.0},
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_heads": 2,
+            "out_hidden_size": 16,
+        },
+    )
+    scheduler = {
+        "shift": 1.0,
+        "use_dynamic_shifting": True,
+        "base_shift": 0.5,
+        "max_shift": 0.9,
+        "max_image_seq_len": 8192,
+        "shift_terminal": 0.02,
+    }
+    _save(
+        folder,
+        "QwenImagePipeline",
+        scheduler,
+        vae=vae,
+        transformer=network,
+        text_encoder=transformers.Qwen2_5_VLForConditionalGeneration(config),
+        tokenizer=qwen_tokenizer(),
+    )
+
+
 def flux2_autoencoder() -> Any:
     vae = diffusers.AutoencoderKLFlux2(
         block_out_channels=(8, 16),
@@ -330,6 +443,9 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "z-image": z_image,
     "flux2-klein": flux2_klein,
     "flux2-klein-distilled": flux2_klein_distilled,
+    "sd35": sd35,
+    "chroma": chroma,
+    "qwen-image": qwen_image,
 }
 
 
@@ -337,5 +453,7 @@ def make(kind: str, folder: Path) -> Path:
     """Make the tiny model `kind` in `folder`, the same on every run."""
     torch.manual_seed(0)
     folder.mkdir(parents=True)
-    MAKERS[kind](folder)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is deprecated", FutureWarning)  # within diffusers
+        MAKERS[kind](folder)
     return folder

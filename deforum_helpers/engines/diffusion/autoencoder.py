@@ -82,9 +82,14 @@ class Autoencoder:
     def encode(self, batch: torch.Tensor) -> torch.Tensor:
         """Return the mean latent (N, C, h, w) float32 of images (N, 3, H, W) 0..1, without sampling the posterior."""
         pixels = (batch * 2 - 1).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
+        return self._normed(self._encoded(pixels).float())
+
+    def _encoded(self, pixels: torch.Tensor) -> torch.Tensor:
         encoded = self.vae.encode(pixels)
-        latent = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
-        return self._normed(latent.float())
+        return encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+
+    def _decoded(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.vae.decode(latents, return_dict=False)[0]
 
     def _normed(self, latent: torch.Tensor) -> torch.Tensor:
         """Scale the autoencoder's latents to the deviation that the network was trained with."""
@@ -103,7 +108,7 @@ class Autoencoder:
             NotFinite: the image holds NaN or infinite values.
         """
         scaled = self._unnormed(latents).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
-        decoded = self.vae.decode(scaled, return_dict=False)[0].float()
+        decoded = self._decoded(scaled).float()
         if not bool(torch.isfinite(decoded).all()):
             raise NotFinite(messages.NOT_FINITE())
         return (decoded / 2 + 0.5).clamp(0, 1)
@@ -133,12 +138,50 @@ class NormedAutoencoder(Autoencoder):
         return mean, deviation
 
 
+@dataclass(frozen=True)
+class VideoAutoencoder(Autoencoder):
+    """Qwen-Image's autoencoder: an image is a video of one frame; each channel has a mean and a deviation."""
+
+    @property
+    def factor(self) -> int:
+        return 2 ** len(self.vae.config.temperal_downsample)
+
+    @property
+    def channels(self) -> int:
+        return int(self.vae.config.z_dim)
+
+    def _encoded(self, pixels: torch.Tensor) -> torch.Tensor:
+        return super()._encoded(pixels.unsqueeze(2)).squeeze(2)
+
+    def _decoded(self, latents: torch.Tensor) -> torch.Tensor:
+        return super()._decoded(latents.unsqueeze(2)).squeeze(2)
+
+    def _normed(self, latent: torch.Tensor) -> torch.Tensor:
+        mean, deviation = self._statistics(latent)
+        return (latent - mean) / deviation
+
+    def _unnormed(self, latents: torch.Tensor) -> torch.Tensor:
+        mean, deviation = self._statistics(latents)
+        return latents * deviation + mean
+
+    def _statistics(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        config = self.vae.config
+        mean, deviation = (
+            torch.tensor(numbers, device=latents.device, dtype=torch.float32).view(1, -1, 1, 1)
+            for numbers in (config.latents_mean, config.latents_std)
+        )
+        return mean, deviation
+
+
 def autoencoder_of(vae: Any) -> Autoencoder:
     """Return the autoencoder around a loaded VAE of any family."""
     return _AUTOENCODERS.get(type(vae).__name__, Autoencoder)(vae)
 
 
-_AUTOENCODERS: Mapping[str, type[Autoencoder]] = {"AutoencoderKLFlux2": NormedAutoencoder}
+_AUTOENCODERS: Mapping[str, type[Autoencoder]] = {
+    "AutoencoderKLFlux2": NormedAutoencoder,
+    "AutoencoderKLQwenImage": VideoAutoencoder,
+}
 
 
 # Sampling changes any area by less than this, in part towards the grid of its latents, which slows the camera's motion

@@ -50,6 +50,11 @@ class Family(Protocol):
         ...
 
     @property
+    def keeps_length(self) -> bool:
+        """Whether CFG keeps the length that each 2x2 patch of the network's output for the prompt has."""
+        ...
+
+    @property
     def automatic_scheduler(self) -> str | None:
         """The scheduler that "Automatic" stands for, None = the sampler's own."""
         ...
@@ -85,6 +90,7 @@ class StableDiffusion:
     pixels_per_cell: int
     latent_multiple: int = 1
     steering: Steering | None = None
+    keeps_length: bool = False
     automatic_scheduler: str | None = None
 
     @property
@@ -157,6 +163,7 @@ class StableDiffusion3:
 
     kind: Kind = "sd3"
     guides_itself: bool = False
+    keeps_length: bool = False
     automatic_scheduler: str | None = None
 
     @property
@@ -210,6 +217,7 @@ class Flux:
 
     kind: Kind = "flux"
     guides_itself: bool = False
+    keeps_length: bool = False
     latent_multiple: int = 2
     automatic_scheduler: str | None = None
 
@@ -326,7 +334,20 @@ def shift_of(config: Mapping[str, Any], default: float, patches: int, exponent: 
     return math.exp(exponent)
 
 
-def noise_model_of_flow(shift: float, count: int = 1000) -> NoiseModel:
-    """Return the noise of a flow model: `count` levels s / (1 + (shift - 1) * s) * shift, s rising evenly to 1."""
+def noise_model_of_flow(
+    shift: float, count: int = 1000, last_level: tuple[int, float] | None = None
+) -> NoiseModel:
+    """Return the noise of a flow model: `count` levels shift * s / (1 + (shift - 1) * s), s rising evenly to 1.
+
+    Args:
+        shift: how far the levels are moved towards noise, 1 = not at all.
+        count: training steps.
+        last_level: (steps, level): the levels are stretched so that the last of so many even steps has that one.
+    """
     share = np.arange(1, count + 1) / count
-    return NoiseModel(NoiseTable(shift * share / (1 + (shift - 1) * share), flow=True))
+    levels = shift * share / (1 + (shift - 1) * share)
+    if last_level is not None and last_level[0] > 1:
+        last = shift / (last_level[0] + shift - 1)
+        stretched = 1 - (1 - levels) * (1 - last_level[1]) / (1 - last)
+        levels = np.maximum(stretched, 1e-4 * share)
+    return NoiseModel(NoiseTable(levels, flow=True))

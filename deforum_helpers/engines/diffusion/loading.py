@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -88,6 +89,8 @@ PIPELINE_OF: Mapping[Kind, str] = {
     "flux": "FluxPipeline",
     "z-image": "ZImagePipeline",
     "flux2-klein": "Flux2KleinPipeline",
+    "chroma": "ChromaPipeline",
+    "qwen-image": "QwenImagePipeline",
 }
 
 
@@ -201,8 +204,9 @@ def prepare_vae(vae: Any, device: torch.device) -> None:
 
 
 def channels_last(module: Any) -> None:
-    """Convolutions run several times faster in this layout, on the CPU as on tensor cores."""
-    module.to(memory_format=torch.channels_last)
+    """Convolutions run several times faster in this layout, on the CPU as on tensor cores; those of videos lack it."""
+    if all(parameter.dim() < 5 for parameter in module.parameters()):
+        module.to(memory_format=torch.channels_last)
 
 
 def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: int) -> Family:
@@ -263,7 +267,10 @@ def _load_part(folder: Path, component: str, library: str, class_name: str, dtyp
         if all(name.endswith(".fp16.safetensors") for name in names):
             options["variant"] = "fp16"
     try:
-        return loader.from_pretrained(str(folder), **options)
+        with warnings.catch_warnings():
+            # Some networks of diffusers are built from parts that diffusers itself has deprecated.
+            warnings.filterwarnings("ignore", ".*is deprecated", FutureWarning)
+            return loader.from_pretrained(str(folder), **options)
     except LOAD_ERRORS as error:
         raise damaged_model(f"{component} of the model {folder.name!r}", error) from error
 

@@ -11,6 +11,7 @@ from deforum_helpers.core.bounded_json import MOST_BYTES
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import is_regular, read_regular
 from deforum_helpers.engines import messages
+from deforum_helpers.engines.diffusion.autoencoder import autoencoder_of
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     damaged_model,
@@ -47,12 +48,9 @@ def load_vae(path: Path, own: Any, device: torch.device) -> Any:
                 raise ModelError(messages.VAE_NOT_FOUND(name=path.name))
     except LOAD_ERRORS as error:
         raise damaged_model(f"VAE {path.name!r}", error) from error
-    if vae.config.latent_channels != own.config.latent_channels:
-        raise ModelError(
-            messages.VAE_MISFIT(
-                name=path.name, found=vae.config.latent_channels, expected=own.config.latent_channels
-            )
-        )
+    found, expected = (autoencoder_of(one).channels for one in (vae, own))
+    if found != expected:
+        raise ModelError(messages.VAE_MISFIT(name=path.name, found=found, expected=expected))
     prepare_vae(vae, device)
     return vae
 

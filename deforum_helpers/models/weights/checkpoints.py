@@ -14,7 +14,7 @@ from deforum_helpers.models import messages
 from deforum_helpers.models.weights.few_steps import FewSteps, few_steps_of
 from deforum_helpers.models.weights.headers import check_model_folder, read_json, safetensors_shapes
 
-Kind = Literal["sd", "sdxl", "sd3", "flux", "z-image", "flux2-klein"]
+Kind = Literal["sd", "sdxl", "sd3", "flux", "z-image", "flux2-klein", "chroma", "qwen-image"]
 
 LORA_FOLDER = "Lora"
 VAE_FOLDER = "VAE"
@@ -34,6 +34,10 @@ PIPELINES: Mapping[str, Kind] = {
     "ZImagePipeline": "z-image",
     "ZImageImg2ImgPipeline": "z-image",
     "Flux2KleinPipeline": "flux2-klein",
+    "ChromaPipeline": "chroma",
+    "ChromaImg2ImgPipeline": "chroma",
+    "QwenImagePipeline": "qwen-image",
+    "QwenImageImg2ImgPipeline": "qwen-image",
 }
 
 # What sentences call a kind.
@@ -44,12 +48,14 @@ TITLES: Mapping[Kind, str] = {
     "flux": "Flux.1",
     "z-image": "Z-Image",
     "flux2-klein": "FLUX.2 klein",
+    "chroma": "Chroma",
+    "qwen-image": "Qwen-Image",
 }
 
 # The kinds without a U-Net.
 TRANSFORMERS = frozenset(kind for kind in TITLES if kind not in ("sd", "sdxl"))
 # The kinds whose text encoder is a language model, which knows no weights of words.
-LANGUAGE_MODELS: frozenset[Kind] = frozenset({"z-image", "flux2-klein"})
+LANGUAGE_MODELS: frozenset[Kind] = frozenset({"z-image", "flux2-klein", "qwen-image"})
 
 _CLIP = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _CLIP_TOKENIZER = ("CLIPTokenizer", "CLIPTokenizerFast")
@@ -101,6 +107,18 @@ _COMPONENTS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
         "vae": ("AutoencoderKLFlux2",),
         "transformer": ("Flux2Transformer2DModel",),
         "text_encoder": ("Qwen3Model", "Qwen3ForCausalLM"),
+        "tokenizer": _QWEN_TOKENIZER,
+    },
+    "chroma": {
+        "vae": _VAE,
+        "transformer": ("ChromaTransformer2DModel",),
+        "text_encoder": ("T5EncoderModel",),
+        "tokenizer": _T5_TOKENIZER,
+    },
+    "qwen-image": {
+        "vae": ("AutoencoderKLQwenImage",),
+        "transformer": ("QwenImageTransformer2DModel",),
+        "text_encoder": ("Qwen2_5_VLForConditionalGeneration",),
         "tokenizer": _QWEN_TOKENIZER,
     },
 }
