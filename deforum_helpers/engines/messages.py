@@ -44,9 +44,31 @@ INVERSION_OVERWRITTEN = Message(
     "The sampler {sampler!r} adds new noise at each step, which replaces the inverted noise; noise_source 'inverted' "
     "works with all other samplers.",
 )
-TILING_UNUSED = Message("tiling_unused", "Tiling has no effect on SD3 and Flux models.")
-FREEU_UNUSED = Message("freeu_unused", "FreeU has no effect on SD3 and Flux models.")
-HRFIX_UNUSED = Message("kohya_hrfix_unused", "Kohya HRFix has no effect on SD3 and Flux models.")
+TILING_UNUSED = Message(
+    "tiling_unused", "Tiling has no effect on models without a U-Net, such as SD3 and Flux."
+)
+FREEU_UNUSED = Message("freeu_unused", "FreeU has no effect on models without a U-Net, such as SD3 and Flux.")
+HRFIX_UNUSED = Message(
+    "kohya_hrfix_unused", "Kohya HRFix has no effect on models without a U-Net, such as SD3 and Flux."
+)
+ATTENTION_UNUSED = Message(
+    "attention_weights_unused",
+    "The text encoder of {family} takes no weights of words; (word:1.2) in the prompts is read as the word alone.",
+)
+GUIDANCE_DISTILLED = Message(
+    "guidance_distilled",
+    "The model {name!r} ({kind}) has its guidance built in; cfg_scale and the negative prompt have no effect.",
+)
+FEW_STEPS_CFG = Message(
+    "few_steps_cfg",
+    "The model {name!r} is distilled to a few steps ({kind}); at a CFG scale of {found:g} colours oversaturate, more "
+    "so with each frame; expected a CFG scale of 1 to 2.",
+)
+FEW_STEPS_COUNT = Message(
+    "few_steps_count",
+    "The model {name!r} is distilled to a few steps ({kind}); {found} steps take longer and look no better than "
+    "{most}.",
+)
 MOTION_PREVIEW = Message(
     "motion_preview", "motion_preview_mode is on: the camera moves a test image, and nothing is generated."
 )

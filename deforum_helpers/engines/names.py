@@ -45,10 +45,7 @@ def split_sampler(sampler: str, scheduler: str = "Automatic") -> tuple[str, str]
     Raises:
         UnknownName: no such sampler or scheduler; the message lists the names there are.
     """
-    name, joined = sampler, "Automatic"
-    for suffix in _SCHEDULER_SUFFIXES:
-        if name.casefold().endswith(f" {suffix}".casefold()):
-            name, joined = name[: -len(suffix) - 1], suffix
+    name, joined = _taken_apart(sampler)
     base = _SAMPLERS_FOLDED.get(name.casefold(), sampler)
     automatic = choose(SAMPLERS, base, "sampler")
     label = _SCHEDULERS_FOLDED.get(scheduler.casefold(), scheduler)
@@ -59,6 +56,19 @@ def split_sampler(sampler: str, scheduler: str = "Automatic") -> tuple[str, str]
         if wanted != "Automatic":
             return base, wanted
     return base, automatic
+
+
+def names_scheduler(sampler: str, scheduler: str) -> bool:
+    """Return whether one of the two names chooses a scheduler, so that "Automatic" does not."""
+    return scheduler.casefold() != "automatic" or _taken_apart(sampler)[1] != "Automatic"
+
+
+def _taken_apart(sampler: str) -> tuple[str, str]:
+    """Return a sampler's name without the scheduler inside it, and that scheduler."""
+    for suffix in _SCHEDULER_SUFFIXES:
+        if sampler.casefold().endswith(f" {suffix}".casefold()):
+            return sampler[: -len(suffix) - 1], suffix
+    return sampler, "Automatic"
 
 
 def steps_run(steps: int, denoising_strength: float | None) -> int:

@@ -113,6 +113,11 @@ COMPONENT_UNSUPPORTED = Message(
     "The model {name!r} names {found!r} as its {component}; expected {allowed} of diffusers or transformers. Foreign "
     "code is never loaded.",
 )
+COMPONENT_MISSING = Message(
+    "model_component_missing",
+    "The model {name!r} is {family}, and its {component} is missing; put the folder {component!r} of that model, with "
+    "its entry in model_index.json, into the folder {name!r}.",
+)
 FOREIGN_CODE = Message(
     "model_needs_foreign_code",
     "The model {name!r} asks for foreign code in {file} (auto_map), which is never run; use a model that needs none.",
@@ -124,8 +129,8 @@ COMPONENT_PICKLED = Message(
 )
 NOT_A_CHECKPOINT = Message(
     "not_a_checkpoint",
-    "The file {file!r} is not a checkpoint of Stable Diffusion 1.x, 2.x, XL, 3 or Flux; a LoRA belongs in the prompt "
-    "as <lora:name:weight>, a VAE in the VAE setting.",
+    "The file {file!r} is not a checkpoint of Stable Diffusion 1.x, 2.x, XL, 3 or Flux.1; a LoRA belongs in the prompt "
+    "as <lora:name:weight>, a VAE in the VAE setting; a model of another family is loaded from its diffusers folder.",
 )
 INPAINTING_CHECKPOINT = Message(
     "inpainting_checkpoint",

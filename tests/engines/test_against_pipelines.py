@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ RequestMaker = Callable[..., GenerateRequest]
 
 
 def pipeline_of(folder: Path, name: str, **parts: Any) -> Any:
-    with quiet_libraries():
+    with quiet_libraries(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is deprecated", FutureWarning)  # within diffusers
         pipeline = getattr(diffusers, name).from_pretrained(str(folder), local_files_only=True, **parts)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -115,3 +118,112 @@ def test_flux(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
         latents=pipeline._pack_latents(noise, 1, 4, 24, 16),
     )
     torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0)
+
+
+def as_they_are(latents: torch.Tensor) -> torch.Tensor:
+    return latents
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How a pipeline is asked for the same image as the engine.
+
+    Args:
+        pipeline: its class.
+        cfg: argument of the CFG scale, and what it is for the engine's 5.
+        options: further arguments.
+        request: what else the engine is asked for.
+        pack: turns the engine's starting latents into the pipeline's.
+        absent: its components that the family does without.
+    """
+
+    pipeline: str
+    cfg: tuple[str, float] | None = ("guidance_scale", 5.0)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    request: Mapping[str, Any] = field(default_factory=dict)
+    pack: Callable[[torch.Tensor], torch.Tensor] = as_they_are
+    absent: tuple[str, ...] = ()
+
+
+def patches_of_flux(latents: torch.Tensor) -> torch.Tensor:
+    return diffusers.FluxPipeline._pack_latents(latents, *latents.shape)
+
+
+def patches_of_flux2(latents: torch.Tensor) -> torch.Tensor:
+    return diffusers.Flux2KleinPipeline._patchify_latents(latents)
+
+
+REFERENCES = {
+    "z-image": Reference("ZImagePipeline", ("guidance_scale", 4.0), {"negative_prompt": "blurry"}),
+    "flux2-klein": Reference("Flux2KleinPipeline", request={"negative_prompt": ""}, pack=patches_of_flux2),
+    "sd35": Reference(
+        "StableDiffusion3Pipeline",
+        options={"negative_prompt": "blurry", "sigmas": [1.0, 0.75, 0.5, 0.25]},
+        request={"scheduler": "Simple"},
+        absent=("image_encoder", "feature_extractor"),
+    ),
+    "qwen-image": Reference(
+        "QwenImagePipeline",
+        ("true_cfg_scale", 5.0),
+        {"negative_prompt": "blurry"},
+        pack=patches_of_flux,
+    ),
+    "flux2-klein-distilled": Reference("Flux2KleinPipeline", pack=patches_of_flux2),
+}
+
+
+@pytest.mark.parametrize("kind", REFERENCES)
+def test_flow_families(kind: str, tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
+    """Same latents in, same image out, at the scheduler and the shift that the engine chooses by itself."""
+    reference = REFERENCES[kind]
+    folder = tiny(kind)
+    ours = make_engine("diffusers", checkpoint=str(folder), device="cpu").generate(
+        request_for(**reference.request), CancelToken()
+    )
+    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    pipeline = pipeline_of(
+        folder,
+        reference.pipeline,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(**config),
+        **dict.fromkeys(reference.absent),
+    )
+    options = {**reference.options, **({} if reference.cfg is None else dict([reference.cfg]))}
+    theirs = picture(
+        pipeline,
+        prompt="a hill",
+        width=32,
+        height=48,
+        num_inference_steps=4,
+        latents=reference.pack(seeded_noise((4, 24, 16), 1)[0][None]),
+        **options,
+    )
+    assert ours.std() > 0.02
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_chroma(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
+    """The pipeline adds its 0-1 mask to the attention, which hides no padding; here it gets texts without any."""
+    engine = make_engine("diffusers", checkpoint=str(tiny("chroma")), device="cpu")
+    ours = engine.generate(request_for(), CancelToken())
+    absent = {"image_encoder": None, "feature_extractor": None}
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=1.0, use_dynamic_shifting=True)
+    pipeline = pipeline_of(tiny("chroma"), "ChromaPipeline", scheduler=scheduler, **absent)
+    options: dict[str, torch.Tensor] = {}
+    for side, text in (("", "a hill"), ("negative_", "blurry")):
+        with torch.no_grad():
+            embeds, mask = pipeline._get_t5_prompt_embeds(text)
+        read = int(mask.sum())
+        options |= {
+            f"{side}prompt_embeds": embeds[:, :read],
+            f"{side}prompt_attention_mask": mask[:, :read],
+        }
+    theirs = picture(
+        pipeline,
+        width=32,
+        height=48,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        latents=patches_of_flux(seeded_noise((4, 24, 16), 1)[0][None]),
+        **options,
+    )
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)

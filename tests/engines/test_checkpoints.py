@@ -32,7 +32,15 @@ def change(path: Path, **entries: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "described"), [("sd1", "sd"), ("lcm", "sd"), ("sdxl", "sdxl"), ("sd3", "sd3"), ("flux", "flux")]
+    ("kind", "described"),
+    [
+        ("sd1", "sd"),
+        ("lcm", "sd"),
+        ("sdxl", "sdxl"),
+        ("sd3", "sd3"),
+        ("flux", "flux"),
+        ("z-image", "z-image"),
+    ],
 )
 def test_folders_are_told_apart(tiny: TinyMaker, kind: str, described: str) -> None:
     checkpoint = describe_checkpoint(str(tiny(kind)))

@@ -17,7 +17,20 @@ from deforum_helpers.engines.base import Engine, GenerateRequest
 from tests.refusals import refuses
 
 RequestMaker = Callable[..., GenerateRequest]
-KINDS = ("null", "demo", "sd1", "sd2", "lcm", "sdxl", "sd3", "flux")
+KINDS = (
+    "null",
+    "demo",
+    "sd1",
+    "sd2",
+    "lcm",
+    "sdxl",
+    "sd3",
+    "flux",
+    "z-image",
+    "flux2-klein",
+    "chroma",
+    "qwen-image",
+)
 
 
 @pytest.fixture(params=KINDS)

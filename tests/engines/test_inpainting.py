@@ -14,7 +14,7 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
 
 RequestMaker = Callable[..., GenerateRequest]
-KINDS = ("sd1", "sd2", "sd3", "flux", "demo")
+KINDS = ("sd1", "sd2", "sd3", "flux", "z-image", "flux2-klein", "qwen-image", "demo")
 
 
 @pytest.fixture(params=KINDS)

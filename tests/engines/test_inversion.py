@@ -61,7 +61,7 @@ def round_trip(monkeypatch: pytest.MonkeyPatch) -> RoundTrip:
 
 
 class TestRoundTrip:
-    @pytest.mark.parametrize("kind", ["sd1", "sd2", "lcm", "sdxl", "sd3", "flux"])
+    @pytest.mark.parametrize("kind", ["sd1", "sd2", "lcm", "sdxl", "sd3", "flux", "flux2-klein"])
     def test_the_image_comes_back_in_every_family(
         self,
         tiny: TinyMaker,
@@ -195,7 +195,7 @@ class Watched:
     def _ideal(
         network: ConditionedNetwork, shown: torch.Tensor, time: torch.Tensor, step: int, steps: int
     ) -> torch.Tensor:
-        model = network.model.family.noise_model((shown.shape[2], shown.shape[3]))
+        model = network.model.family.noise_model((shown.shape[2], shown.shape[3]), steps)
         if model.table.flow:
             level = float(time) / len(model.table.sigmas)
             return shown * (2 * level - 1) / (level**2 + (1 - level) ** 2)

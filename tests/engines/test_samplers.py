@@ -18,7 +18,7 @@ from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
-from deforum_helpers.engines.diffusion.families import _noise_model_of_betas, _noise_model_of_flow
+from deforum_helpers.engines.diffusion.families import _noise_model_of_betas, noise_model_of_flow
 from deforum_helpers.engines.diffusion.inpainting import KeptArea
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
@@ -29,7 +29,7 @@ RequestMaker = Callable[..., GenerateRequest]
 EPSILON = _noise_model_of_betas({}, "sd1")
 SD = _noise_model_of_betas({"prediction_type": "v_prediction"}, "sd1")
 PURE_NOISE = _noise_model_of_betas({"rescale_betas_zero_snr": True}, "sd1")
-FLOW = _noise_model_of_flow(3.0, 1000)
+FLOW = noise_model_of_flow(3.0, 1000)
 MODELS = {"epsilon": EPSILON, "v": SD, "flow": FLOW}
 TARGET = torch.linspace(-1, 1, 32).reshape(1, 2, 4, 4)
 BOTH_FORMS = pytest.mark.parametrize("flow", [False, True], ids=["x + s n", "flow"])

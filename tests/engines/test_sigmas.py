@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deforum_helpers.engines.diffusion.families import _noise_model_of_betas, _noise_model_of_flow
+from deforum_helpers.engines.diffusion.families import _noise_model_of_betas, noise_model_of_flow
 from deforum_helpers.engines.diffusion.sigmas import _beta_quantile, noise_levels
 from deforum_helpers.engines.names import SCHEDULERS
 
 SD = _noise_model_of_betas({"beta_start": 0.00085, "beta_end": 0.012}, "sd1").table
-FLOW = _noise_model_of_flow(3.0, 1000).table
+FLOW = noise_model_of_flow(3.0, 1000).table
 LABELS = [label for label in SCHEDULERS if label != "Automatic"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,38 @@ def clip(width: int = 32, projected: bool = False, act: str = "quick_gelu") -> A
     return kind(config)
 
 
-def t5() -> Any:
+_CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "<|im_start|>assistant\n{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
+)
+
+
+def qwen_tokenizer() -> Any:
+    """Return a tokenizer of bytes, with the marks of a chat."""
+    vocabulary = {byte: number for number, byte in enumerate(pre_tokenizers.ByteLevel.alphabet())}
+    tokenizer = transformers.Qwen2Tokenizer(vocab=vocabulary, merges=[], chat_template=_CHAT)
+    tokenizer.add_tokens(["<|im_start|>", "<|im_end|>"], special_tokens=True)
+    return tokenizer
+
+
+def qwen3(layers: int, headed: bool = False) -> Any:
+    config = transformers.Qwen3Config(
+        vocab_size=260,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        initializer_range=0.5,
+    )
+    return (transformers.Qwen3ForCausalLM if headed else transformers.Qwen3Model)(config)
+
+
+def t5(width: int = 32) -> Any:
     config = transformers.T5Config(
         vocab_size=64,
-        d_model=32,
+        d_model=width,
         d_kv=8,
         d_ff=37,
         num_layers=1,
@@ -185,9 +214,194 @@ def flux(folder: Path) -> None:
     )
 
 
-def _save(folder: Path, pipeline: str, scheduler: Mapping[str, Any], **parts: Any) -> None:
+def z_image(folder: Path) -> None:
+    network = diffusers.ZImageTransformer2DModel(
+        in_channels=4,
+        dim=32,
+        n_layers=1,
+        n_refiner_layers=1,
+        n_heads=2,
+        n_kv_heads=2,
+        cap_feat_dim=16,
+        axes_dims=[4, 6, 6],
+        axes_lens=[512, 64, 64],
+    )
+    torch.nn.init.normal_(network.x_pad_token)
+    torch.nn.init.normal_(network.cap_pad_token)
+    _save(
+        folder,
+        "ZImagePipeline",
+        {"shift": 3.0, "use_dynamic_shifting": False},
+        vae=autoencoder(shift=0.1),
+        transformer=network,
+        text_encoder=qwen3(3),
+        tokenizer=qwen_tokenizer(),
+    )
+
+
+def flux2_klein(folder: Path, **entries: Any) -> None:
+    network = diffusers.Flux2Transformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=48,
+        axes_dims_rope=(4, 4, 4, 4),
+        guidance_embeds=False,
+    )
+    _save(
+        folder,
+        "Flux2KleinPipeline",
+        {"shift": 3.0, "use_dynamic_shifting": True},
+        {"is_distilled": False, **entries},
+        vae=flux2_autoencoder(),
+        transformer=network,
+        text_encoder=qwen3(28, headed=True),
+        tokenizer=qwen_tokenizer(),
+    )
+
+
+def flux2_klein_distilled(folder: Path) -> None:
+    flux2_klein(folder, is_distilled=True)
+
+
+def sd35(folder: Path) -> None:
+    """Make a Stable Diffusion 3.5 (medium): normed queries and keys, and a second attention in some blocks."""
+    network = diffusers.SD3Transformer2DModel(
+        sample_size=32,
+        patch_size=2,
+        in_channels=4,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=64,
+        caption_projection_dim=32,
+        pooled_projection_dim=64,
+        out_channels=4,
+        pos_embed_max_size=64,
+        qk_norm="rms_norm",
+        dual_attention_layers=(0,),
+    )
+    _save(
+        folder,
+        "StableDiffusion3Pipeline",
+        {"shift": 3.0},
+        vae=autoencoder(shift=0.1),
+        transformer=network,
+        text_encoder=clip(projected=True),
+        text_encoder_2=clip(projected=True),
+        tokenizer_2=clip_tokenizer(),
+        text_encoder_3=t5(64),
+        tokenizer_3=t5_tokenizer(),
+    )
+
+
+def chroma(folder: Path) -> None:
+    network = diffusers.ChromaTransformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        axes_dims_rope=(4, 4, 8),
+        approximator_num_channels=8,
+        approximator_hidden_dim=16,
+        approximator_layers=1,
+    )
+    _save(
+        folder,
+        "ChromaPipeline",
+        {"shift": 1.0, "use_dynamic_shifting": True},
+        vae=autoencoder(shift=0.1),
+        transformer=network,
+        text_encoder=t5(),
+        tokenizer=t5_tokenizer(),
+    )
+
+
+def qwen_image(folder: Path) -> None:
+    network = diffusers.QwenImageTransformer2DModel(
+        in_channels=16,
+        out_channels=4,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        axes_dims_rope=(4, 4, 8),
+    )
+    vae = diffusers.AutoencoderKLQwenImage(
+        base_dim=8,
+        z_dim=4,
+        dim_mult=[1, 2],
+        num_res_blocks=1,
+        temperal_downsample=[False],
+        latents_mean=[0.1, -0.1, 0.2, 0.0],
+        latents_std=[0.5, 0.4, 0.6, 0.5],
+    )
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": 260,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "initializer_range": 0.5,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 10000.0},
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_heads": 2,
+            "out_hidden_size": 16,
+        },
+    )
+    scheduler = {
+        "shift": 1.0,
+        "use_dynamic_shifting": True,
+        "base_shift": 0.5,
+        "max_shift": 0.9,
+        "max_image_seq_len": 8192,
+        "shift_terminal": 0.02,
+    }
+    _save(
+        folder,
+        "QwenImagePipeline",
+        scheduler,
+        vae=vae,
+        transformer=network,
+        text_encoder=transformers.Qwen2_5_VLForConditionalGeneration(config),
+        tokenizer=qwen_tokenizer(),
+    )
+
+
+def flux2_autoencoder() -> Any:
+    vae = diffusers.AutoencoderKLFlux2(
+        block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=4,
+        layers_per_block=1,
+    )
+    vae.bn.running_mean.normal_(std=0.1)
+    vae.bn.running_var.uniform_(0.2, 0.4)
+    return vae
+
+
+def _save(
+    folder: Path,
+    pipeline: str,
+    scheduler: Mapping[str, Any],
+    entries: Mapping[str, Any] | None = None,
+    **parts: Any,
+) -> None:
     parts = {"vae": autoencoder(), "text_encoder": clip(), "tokenizer": clip_tokenizer(), **parts}
     index: dict[str, Any] = {"_class_name": pipeline, "scheduler": ["diffusers", "DDIMScheduler"]}
+    index.update(entries or {})
     for name, part in parts.items():
         part.save_pretrained(str(folder / name))
         library = "diffusers" if type(part).__module__.startswith("diffusers") else "transformers"
@@ -201,7 +415,8 @@ def _save(folder: Path, pipeline: str, scheduler: Mapping[str, Any], **parts: An
 
 def _class_name(name: str, part: Any) -> str:
     if name.startswith("tokenizer"):
-        return "CLIPTokenizer" if isinstance(part, CLIPTokenizer) else "T5TokenizerFast"
+        known = (CLIPTokenizer, transformers.Qwen2Tokenizer)
+        return type(part).__name__ if isinstance(part, known) else "T5TokenizerFast"
     return type(part).__name__
 
 
@@ -225,6 +440,12 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "sdxl": sdxl,
     "sd3": sd3,
     "flux": flux,
+    "z-image": z_image,
+    "flux2-klein": flux2_klein,
+    "flux2-klein-distilled": flux2_klein_distilled,
+    "sd35": sd35,
+    "chroma": chroma,
+    "qwen-image": qwen_image,
 }
 
 
@@ -232,5 +453,7 @@ def make(kind: str, folder: Path) -> Path:
     """Make the tiny model `kind` in `folder`, the same on every run."""
     torch.manual_seed(0)
     folder.mkdir(parents=True)
-    MAKERS[kind](folder)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is deprecated", FutureWarning)  # within diffusers
+        MAKERS[kind](folder)
     return folder

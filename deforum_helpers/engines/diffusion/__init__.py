@@ -1,3 +1,3 @@
-"""The diffusion engine: Stable Diffusion 1.x, 2.x, XL, 3 and Flux on diffusers."""
+"""The diffusion engine: Stable Diffusion 1.x, 2.x, XL, 3, Flux.1 and newer flow models on diffusers."""
 
 NAME = "diffusers"

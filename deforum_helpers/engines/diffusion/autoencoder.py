@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """A diffusers autoencoder, AutoencoderKL or AutoencoderTiny."""
+    """A diffusers autoencoder, AutoencoderKL or AutoencoderTiny; `autoencoder_of` chooses the class."""
 
     vae: Any
 
@@ -81,10 +82,24 @@ class Autoencoder:
     def encode(self, batch: torch.Tensor) -> torch.Tensor:
         """Return the mean latent (N, C, h, w) float32 of images (N, 3, H, W) 0..1, without sampling the posterior."""
         pixels = (batch * 2 - 1).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
+        return self._normed(self._encoded(pixels).float())
+
+    def _encoded(self, pixels: torch.Tensor) -> torch.Tensor:
         encoded = self.vae.encode(pixels)
-        latent = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+        return encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+
+    def _decoded(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.vae.decode(latents, return_dict=False)[0]
+
+    def _normed(self, latent: torch.Tensor) -> torch.Tensor:
+        """Scale the autoencoder's latents to the deviation that the network was trained with."""
         scale, shift = self._scale_and_shift
-        return (latent.float() - shift) * scale
+        return (latent - shift) * scale
+
+    def _unnormed(self, latents: torch.Tensor) -> torch.Tensor:
+        """Undo `_normed`."""
+        scale, shift = self._scale_and_shift
+        return latents / scale + shift
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Return the images of latents (N, C, h, w), float32 (N, 3, H, W) 0..1.
@@ -92,12 +107,81 @@ class Autoencoder:
         Raises:
             NotFinite: the image holds NaN or infinite values.
         """
-        scale, shift = self._scale_and_shift
-        scaled = (latents / scale + shift).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
-        decoded = self.vae.decode(scaled, return_dict=False)[0].float()
+        scaled = self._unnormed(latents).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
+        decoded = self._decoded(scaled).float()
         if not bool(torch.isfinite(decoded).all()):
             raise NotFinite(messages.NOT_FINITE())
         return (decoded / 2 + 0.5).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class NormedAutoencoder(Autoencoder):
+    """FLUX.2's autoencoder: each channel has a mean and a deviation for each of the four cells of a 2x2 patch."""
+
+    def _normed(self, latent: torch.Tensor) -> torch.Tensor:
+        mean, deviation = self._statistics(latent)
+        return (latent - mean) / deviation
+
+    def _unnormed(self, latents: torch.Tensor) -> torch.Tensor:
+        mean, deviation = self._statistics(latents)
+        return latents * deviation + mean
+
+    def _statistics(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (mean, deviation), each (C, h, w) of `latents`, whose sides are even."""
+        layer = self.vae.bn
+        deviation = (layer.running_var.float() + self.vae.config.batch_norm_eps).sqrt()
+        channels, height, width = latents.shape[1:]
+        mean, deviation = (
+            numbers.to(latents.device).view(channels, 2, 2).repeat(1, height // 2, width // 2)
+            for numbers in (layer.running_mean.float(), deviation)
+        )
+        return mean, deviation
+
+
+@dataclass(frozen=True)
+class VideoAutoencoder(Autoencoder):
+    """Qwen-Image's autoencoder: an image is a video of one frame; each channel has a mean and a deviation."""
+
+    @property
+    def factor(self) -> int:
+        return 2 ** len(self.vae.config.temperal_downsample)
+
+    @property
+    def channels(self) -> int:
+        return int(self.vae.config.z_dim)
+
+    def _encoded(self, pixels: torch.Tensor) -> torch.Tensor:
+        return super()._encoded(pixels.unsqueeze(2)).squeeze(2)
+
+    def _decoded(self, latents: torch.Tensor) -> torch.Tensor:
+        return super()._decoded(latents.unsqueeze(2)).squeeze(2)
+
+    def _normed(self, latent: torch.Tensor) -> torch.Tensor:
+        mean, deviation = self._statistics(latent)
+        return (latent - mean) / deviation
+
+    def _unnormed(self, latents: torch.Tensor) -> torch.Tensor:
+        mean, deviation = self._statistics(latents)
+        return latents * deviation + mean
+
+    def _statistics(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        config = self.vae.config
+        mean, deviation = (
+            torch.tensor(numbers, device=latents.device, dtype=torch.float32).view(1, -1, 1, 1)
+            for numbers in (config.latents_mean, config.latents_std)
+        )
+        return mean, deviation
+
+
+def autoencoder_of(vae: Any) -> Autoencoder:
+    """Return the autoencoder around a loaded VAE of any family."""
+    return _AUTOENCODERS.get(type(vae).__name__, Autoencoder)(vae)
+
+
+_AUTOENCODERS: Mapping[str, type[Autoencoder]] = {
+    "AutoencoderKLFlux2": NormedAutoencoder,
+    "AutoencoderKLQwenImage": VideoAutoencoder,
+}
 
 
 # Sampling changes any area by less than this, in part towards the grid of its latents, which slows the camera's motion

@@ -128,14 +128,17 @@ class T5Text:
     Args:
         tokenizer, model: of transformers.
         length: tokens that the network was trained with; shorter prompts are padded, longer ones cut.
+        shown_padding: most tokens of padding that the network reads, after a text of which T5 itself reads none;
+            None = both read it all.
     """
 
     tokenizer: Any
     model: Any
     length: int
+    shown_padding: int | None = None
 
     def encode(self, text: str) -> torch.Tensor:
-        """Return the token embeddings (1, length, width)."""
+        """Return the token embeddings (1, T, width), T = length unless some padding is left out."""
         ids: list[int] = []
         weights: list[float] = []
         for piece in parse_attention(text):
@@ -145,6 +148,11 @@ class T5Text:
                 weights += [piece.weight] * len(tokens)
         ids, weights = ids[: self.length - 1], weights[: self.length - 1]
         missing = self.length - 1 - len(ids)
+        seen = None
+        if self.shown_padding is not None:
+            missing = min(missing, self.shown_padding)
+            seen = torch.tensor([[1] * (len(ids) + 1) + [0] * missing], device=self.model.device)
         padded = [*ids, self.tokenizer.eos_token_id, *[self.tokenizer.pad_token_id] * missing]
-        hidden = self.model(torch.tensor([padded], device=self.model.device)).last_hidden_state
+        shown = torch.tensor([padded], device=self.model.device)
+        hidden = self.model(shown, attention_mask=seen).last_hidden_state
         return weighted(hidden, [[*weights, 1.0, *[1.0] * missing]])

@@ -11,7 +11,7 @@ from deforum_helpers.engines.base import GenerateRequest, PromptBlend
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended, stacked
 from deforum_helpers.engines.diffusion.control_residuals import Unit
 from deforum_helpers.engines.diffusion.controlnet import with_units
-from deforum_helpers.engines.diffusion.families import Family, Scales
+from deforum_helpers.engines.diffusion.families import Family, Scales, packed, unpacked
 from deforum_helpers.engines.diffusion.loading import LoadedModel
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora, Prompt, parse_prompt, text_at_step
 
@@ -26,7 +26,8 @@ def guided_output(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (guided, unguided) outputs, float32 like `latents` (1, C, h, w).
 
-    guided = away + scale * sum of weight * (towards - away). Without `away`, prompts are averaged by weight.
+    guided = away + scale * sum of weight * (towards - away), for some families at the length of `towards`. Without
+    `away`, prompts are averaged by weight.
 
     Args:
         family: the network.
@@ -51,7 +52,15 @@ def guided_output(
     guided = away
     for output, weight in zip(outputs, weights, strict=True):
         guided = guided + (output - away) * (weight * scales.cfg * cfg_factor)
+    if family.keeps_length:
+        guided = _with_lengths_of(guided, sum(outputs, torch.zeros_like(away)) / len(outputs))
     return guided, away
+
+
+def _with_lengths_of(guided: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """Return `guided` with each 2x2 patch as long as that of `own`; both (1, C, h, w)."""
+    patches, lengths = packed(guided), packed(own).norm(dim=-1, keepdim=True)
+    return unpacked(patches * (lengths / patches.norm(dim=-1, keepdim=True).clamp_min(1e-12)), guided)
 
 
 def _predicted(

@@ -14,19 +14,23 @@ from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import FreeU, GenerateRequest
 from deforum_helpers.engines.diffusion import NAME
-from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, Canvas, without_autoencoder_loss
+from deforum_helpers.engines.diffusion.autoencoder import Canvas, autoencoder_of, without_autoencoder_loss
 from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork, WeightedPrompts
 from deforum_helpers.engines.diffusion.controlnet import ControlUnits
 from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
 from deforum_helpers.engines.diffusion.inpainting import KeptArea, latent_mask, repaint_start
+from deforum_helpers.engines.diffusion.language_text import has_attention
 from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
 from deforum_helpers.engines.diffusion.lora import apply_loras
 from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.vaes import load_vae
-from deforum_helpers.engines.names import split_sampler
+from deforum_helpers.engines.names import names_scheduler, split_sampler
 from deforum_helpers.models.weights.checkpoints import (
+    LANGUAGE_MODELS,
     LORA_FOLDER,
+    TITLES,
+    TRANSFORMERS,
     Checkpoint,
     describe_checkpoint,
     folders_beside,
@@ -112,19 +116,22 @@ class DiffusionEngine:
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
         """Return warnings about settings of `request` that have no effect here."""
         checkpoint = self._describe(request.checkpoint)
-        flow = checkpoint.kind in ("sd3", "flux")
+        transformer = checkpoint.kind in TRANSFORMERS
         sampler, _ = split_sampler(request.sampler, request.scheduler)
         found: list[str] = []
         if request.eta is not None and SAMPLERS[sampler].eta is None:
             found.append(messages.ETA_UNUSED(sampler=sampler, eta=request.eta))
         if request.noise_source == "inverted" and SAMPLERS[sampler].kind == "consistency":
             found.append(messages.INVERSION_OVERWRITTEN(sampler=sampler))
-        if flow and request.tiling:
+        if transformer and request.tiling:
             found.append(messages.TILING_UNUSED())
-        if flow and request.freeu is not None:
+        if transformer and request.freeu is not None:
             found.append(messages.FREEU_UNUSED())
-        if flow and request.kohya_hrfix is not None:
+        if transformer and request.kohya_hrfix is not None:
             found.append(messages.HRFIX_UNUSED())
+        if checkpoint.kind in LANGUAGE_MODELS and has_attention(request.prompt):
+            found.append(messages.ATTENTION_UNUSED(family=TITLES[checkpoint.kind]))
+        found += _few_steps_warnings(checkpoint, request)
         return tuple(found)
 
     @contextmanager
@@ -193,12 +200,12 @@ class DiffusionEngine:
         )
         noise = noise.unsqueeze(0).to(self.device)
         strength = None if init is None else request.denoising_strength
-        noise_model = model.family.noise_model((height, width))
+        noise_model = model.family.noise_model((height, width), request.steps)
         inverts = init is not None and request.noise_source == "inverted"
         sampling = plan_sampling(
             noise_model,
             request.sampler,
-            request.scheduler,
+            self._scheduler(model, request),
             request.steps,
             strength,
             request.eta,
@@ -236,6 +243,13 @@ class DiffusionEngine:
         levels = rising_levels(sampling.first_sigma, sampling.steps)
         return inverted_noise(init, levels, Denoiser(noise_model, unguided))
 
+    def _scheduler(self, model: LoadedModel, request: GenerateRequest) -> str:
+        """Return the request's scheduler, or its model's own where the request leaves it open."""
+        own = model.family.automatic_scheduler
+        return (
+            request.scheduler if own is None or names_scheduler(request.sampler, request.scheduler) else own
+        )
+
     def _timestep(self, time: float) -> torch.Tensor:
         """Return the time as a tensor; a fill, unlike a copy, does not wait for the GPU."""
         return torch.full((), time, device=self.device)
@@ -264,7 +278,7 @@ class DiffusionEngine:
         )
         if vae is not None:
             path = vae_files(self._checkpoint).get(vae, Path(vae).expanduser())
-            model.autoencoder = Autoencoder(load_vae(path, model.autoencoder.vae, self.device))
+            model.autoencoder = autoencoder_of(load_vae(path, model.autoencoder.vae, self.device))
         self._loaded = (key, model)
         return model
 
@@ -281,6 +295,20 @@ class DiffusionEngine:
             if candidate.is_dir() or is_regular(candidate):
                 return str(candidate)
         return checkpoint
+
+
+def _few_steps_warnings(checkpoint: Checkpoint, request: GenerateRequest) -> Iterator[str]:
+    """Yield what to know of a request to a model that is distilled to a few steps."""
+    few = checkpoint.few_steps
+    if few is None:
+        return
+    facts = {"name": Path(checkpoint.location).name, "kind": few.title}
+    if few.cfg == "unread" and request.cfg_scale != 1:
+        yield messages.GUIDANCE_DISTILLED(**facts)
+    if few.cfg == "harms" and request.cfg_scale > 2:
+        yield messages.FEW_STEPS_CFG(**facts, found=request.cfg_scale)
+    if request.steps > few.most:
+        yield messages.FEW_STEPS_COUNT(**facts, found=request.steps, most=few.most)
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Families of networks behind one interface: encode a prompt, predict one sampling step."""
+"""Families of networks behind one interface: encode a prompt, predict one sampling step.
+
+Stable Diffusion and Flux.1 are here, and what flow models share; the flow models since are in `families_flow`.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,18 @@ class Family(Protocol):
         """Return the embeddings of one text, without LoRA tags and step syntax."""
         ...
 
-    def noise_model(self, latent_size: tuple[int, int]) -> NoiseModel:
-        """Return the model's noise for a latent of (height, width) cells."""
+    @property
+    def keeps_length(self) -> bool:
+        """Whether CFG keeps the length that each 2x2 patch of the network's output for the prompt has."""
+        ...
+
+    @property
+    def automatic_scheduler(self) -> str | None:
+        """The scheduler that "Automatic" stands for, None = the sampler's own."""
+        ...
+
+    def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
+        """Return the model's noise for a latent of (height, width) cells and a full denoising in `steps` steps."""
         ...
 
     def predict(
@@ -77,6 +90,8 @@ class StableDiffusion:
     pixels_per_cell: int
     latent_multiple: int = 1
     steering: Steering | None = None
+    keeps_length: bool = False
+    automatic_scheduler: str | None = None
 
     @property
     def kind(self) -> Kind:
@@ -92,7 +107,7 @@ class StableDiffusion:
         tokens = torch.cat([tokens for tokens, _ in encoded], dim=-1)
         return Conditioning(tokens, encoded[-1][1] if self.kind == "sdxl" else None)
 
-    def noise_model(self, latent_size: tuple[int, int]) -> NoiseModel:
+    def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
         return _noise_model_of_betas(self.scheduler_config, "sdxl" if self.kind == "sdxl" else "sd1")
 
     def predict(
@@ -148,6 +163,8 @@ class StableDiffusion3:
 
     kind: Kind = "sd3"
     guides_itself: bool = False
+    keeps_length: bool = False
+    automatic_scheduler: str | None = None
 
     @property
     def latent_multiple(self) -> int:
@@ -165,9 +182,9 @@ class StableDiffusion3:
         pooled = torch.cat([pooled for _, pooled in encoded if pooled is not None], dim=-1)
         return Conditioning(torch.cat([clip, far], dim=1), pooled)
 
-    def noise_model(self, latent_size: tuple[int, int]) -> NoiseModel:
+    def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
         shift = float(self.scheduler_config.get("shift", 3.0))
-        return _noise_model_of_flow(shift, int(self.scheduler_config.get("num_train_timesteps", 1000)))
+        return noise_model_of_flow(shift, int(self.scheduler_config.get("num_train_timesteps", 1000)))
 
     def predict(
         self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
@@ -200,46 +217,58 @@ class Flux:
 
     kind: Kind = "flux"
     guides_itself: bool = False
+    keeps_length: bool = False
     latent_multiple: int = 2
+    automatic_scheduler: str | None = None
 
     def encode(self, text: str, clip_skip: int) -> Conditioning:
         return Conditioning(self.t5.encode(text), self.clip.encode(text, clip_skip)[1])
 
-    def noise_model(self, latent_size: tuple[int, int]) -> NoiseModel:
-        config = self.scheduler_config
-        shift = float(config.get("shift", 1.0))
-        if config.get("use_dynamic_shifting", False):
-            # The more patches, the more noise: exp of a line through two points, Flux's own numbers.
-            few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
-            low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
-            patches = latent_size[0] * latent_size[1] / 4
-            shift = math.exp(low + (high - low) * (patches - few) / (many - few))
-        return _noise_model_of_flow(shift, int(config.get("num_train_timesteps", 1000)))
+    def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
+        shift = shift_of(self.scheduler_config, 1.0, patch_count(latent_size))
+        return noise_model_of_flow(shift, int(self.scheduler_config.get("num_train_timesteps", 1000)))
 
     def predict(
         self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
     ) -> torch.Tensor:
-        count, channels, height, width = latents.shape
-        patches = latents.reshape(count, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+        count, _, height, width = latents.shape
         guidance = None
         if self.transformer.config.guidance_embeds:
             guidance = torch.full((count,), scales.distilled_cfg, device=latents.device)
         output = self.transformer(
-            hidden_states=patches.reshape(count, -1, channels * 4).to(self.transformer.dtype),
+            hidden_states=packed(latents).to(self.transformer.dtype),
             timestep=timestep.expand(count).to(self.transformer.dtype) / 1000,
             guidance=guidance,
             pooled_projections=conditioning.pooled,
             encoder_hidden_states=conditioning.tokens,
             txt_ids=torch.zeros(conditioning.tokens.shape[1], 3, device=latents.device),
-            img_ids=_patch_places(height // 2, width // 2, latents.device),
+            img_ids=patch_places(height // 2, width // 2, latents.device),
             return_dict=False,
-        )[0].float()
-        patches = output.reshape(count, height // 2, width // 2, channels, 2, 2).permute(0, 3, 1, 4, 2, 5)
-        return patches.reshape(latents.shape)
+        )[0]
+        return unpacked(output.float(), latents)
 
 
-def _patch_places(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """(height * width, 3): 0, row and column of each patch."""
+def patch_count(latent_size: tuple[int, int]) -> int:
+    """Return the number of 2x2 patches of a latent of (height, width) cells."""
+    return latent_size[0] * latent_size[1] // 4
+
+
+def packed(latents: torch.Tensor) -> torch.Tensor:
+    """Return latents (N, C, h, w) as their 2x2 patches, row by row: (N, h * w / 4, C * 4)."""
+    count, channels, height, width = latents.shape
+    patches = latents.reshape(count, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return patches.reshape(count, -1, channels * 4)
+
+
+def unpacked(patches: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+    """Return patches as `packed` makes them in the shape of `latents`."""
+    count, channels, height, width = latents.shape
+    cells = patches.reshape(count, height // 2, width // 2, channels, 2, 2).permute(0, 3, 1, 4, 2, 5)
+    return cells.reshape(latents.shape)
+
+
+def patch_places(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """Return 0, row and column of each patch, (height * width, 3)."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     places = torch.stack([torch.zeros_like(rows), rows, columns], dim=-1).reshape(-1, 3)
     return places.to(device, torch.float32)
@@ -287,6 +316,38 @@ def _noise_model_of_betas(config: Mapping[str, Any], kind: str) -> NoiseModel:
     return NoiseModel(table, str(config.get("prediction_type", "epsilon")))
 
 
-def _noise_model_of_flow(shift: float, count: int) -> NoiseModel:
+def shift_of(config: Mapping[str, Any], default: float, patches: int, exponent: float | None = None) -> float:
+    """Return the shift of a flow model's noise levels.
+
+    Args:
+        config: of the model's scheduler.
+        default: the shift of a configuration that names none.
+        patches: of the latent: the more there are, the more noise the levels hold, where the configuration says so.
+        exponent: logarithm of that shift; None = on Flux.1's line through two points.
+    """
+    if not config.get("use_dynamic_shifting", False):
+        return float(config.get("shift", default))
+    if exponent is None:
+        few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+        low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+        exponent = low + (high - low) * (patches - few) / (many - few)
+    return math.exp(exponent)
+
+
+def noise_model_of_flow(
+    shift: float, count: int = 1000, last_level: tuple[int, float] | None = None
+) -> NoiseModel:
+    """Return the noise of a flow model: `count` levels shift * s / (1 + (shift - 1) * s), s rising evenly to 1.
+
+    Args:
+        shift: how far the levels are moved towards noise, 1 = not at all.
+        count: training steps.
+        last_level: (steps, level): the levels are stretched so that the last of so many even steps has that one.
+    """
     share = np.arange(1, count + 1) / count
-    return NoiseModel(NoiseTable(shift * share / (1 + (shift - 1) * share), flow=True))
+    levels = shift * share / (1 + (shift - 1) * share)
+    if last_level is not None and last_level[0] > 1:
+        last = shift / (last_level[0] + shift - 1)
+        stretched = 1 - (1 - levels) * (1 - last_level[1]) / (1 - last)
+        levels = np.maximum(stretched, 1e-4 * share)
+    return NoiseModel(NoiseTable(levels, flow=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,10 +17,11 @@ import torch
 from deforum_helpers.core.errors import DiskFull, DownloadFailed, ModelError
 from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.engines import messages
-from deforum_helpers.engines.diffusion.autoencoder import Autoencoder
+from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, autoencoder_of
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
 from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
+from deforum_helpers.engines.diffusion.families_flow import FLOW_FAMILIES
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.models.weights.checkpoints import Checkpoint, Kind, folder_components, folder_kind
 from deforum_helpers.models.weights.headers import read_json, safetensors_shapes
@@ -85,6 +87,10 @@ PIPELINE_OF: Mapping[Kind, str] = {
     "sdxl": "StableDiffusionXLPipeline",
     "sd3": "StableDiffusion3Pipeline",
     "flux": "FluxPipeline",
+    "z-image": "ZImagePipeline",
+    "flux2-klein": "Flux2KleinPipeline",
+    "chroma": "ChromaPipeline",
+    "qwen-image": "QwenImagePipeline",
 }
 
 
@@ -103,7 +109,8 @@ class LoadedModel:
     Args:
         family: its networks.
         autoencoder: its VAE, or the one chosen instead.
-        parts: the loaded components by their diffusers names.
+        parts: the loaded components by their diffusers names, "scheduler_config", and where there is one
+            "pipeline_config", the model's index.
         embeddings: cache of its prompts.
         control_nets: the loaded ControlNets by path.
         applied: its LoRAs.
@@ -164,7 +171,7 @@ def load_model(
 
 def _assembled(parts: dict[str, Any], kind: Kind, device: torch.device, latent_multiple: int) -> LoadedModel:
     _ready(parts, device)
-    autoencoder = Autoencoder(parts["vae"])
+    autoencoder = autoencoder_of(parts["vae"])
     return LoadedModel(_family(parts, kind, autoencoder.factor, latent_multiple), autoencoder, parts)
 
 
@@ -197,12 +204,15 @@ def prepare_vae(vae: Any, device: torch.device) -> None:
 
 
 def channels_last(module: Any) -> None:
-    """Convolutions run several times faster in this layout, on the CPU as on tensor cores."""
-    module.to(memory_format=torch.channels_last)
+    """Convolutions run several times faster in this layout, on the CPU as on tensor cores; those of videos lack it."""
+    if all(parameter.dim() < 5 for parameter in module.parameters()):
+        module.to(memory_format=torch.channels_last)
 
 
 def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: int) -> Family:
     config = parts["scheduler_config"]
+    if kind in FLOW_FAMILIES:
+        return FLOW_FAMILIES[kind](parts)
     if kind == "sd":
         clip = ClipText(parts["tokenizer"], parts["text_encoder"])
         return StableDiffusion(parts["unet"], (clip,), config, factor, latent_multiple)
@@ -223,7 +233,10 @@ def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: 
 
 
 def _parts_of_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    parts: dict[str, Any] = {"scheduler_config": scheduler_config(folder)}
+    parts: dict[str, Any] = {
+        "scheduler_config": scheduler_config(folder),
+        "pipeline_config": read_json(folder / "model_index.json"),
+    }
     for component, (library, class_name) in folder_components(folder)[1].items():
         parts[component] = _load_part(folder, component, library, class_name, dtype)
     return parts
@@ -254,7 +267,10 @@ def _load_part(folder: Path, component: str, library: str, class_name: str, dtyp
         if all(name.endswith(".fp16.safetensors") for name in names):
             options["variant"] = "fp16"
     try:
-        return loader.from_pretrained(str(folder), **options)
+        with warnings.catch_warnings():
+            # Some networks of diffusers are built from parts that diffusers itself has deprecated.
+            warnings.filterwarnings("ignore", ".*is deprecated", FutureWarning)
+            return loader.from_pretrained(str(folder), **options)
     except LOAD_ERRORS as error:
         raise damaged_model(f"{component} of the model {folder.name!r}", error) from error
 

@@ -121,7 +121,7 @@ def _pipeline_of(model: LoadedModel) -> Any:
     import diffusers
 
     foundry = getattr(diffusers, PIPELINE_OF[model.family.kind])
-    parts = {name: part for name, part in model.parts.items() if name != "scheduler_config"}
+    parts = {name: part for name, part in model.parts.items() if not name.endswith("_config")}
     empty = ("safety_checker", "feature_extractor", "image_encoder", "text_encoder_3", "tokenizer_3")
     missing: dict[str, Any] = {name: None for name in empty if name not in parts and _takes(foundry, name)}
     if model.family.kind == "sd":

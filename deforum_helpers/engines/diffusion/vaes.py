@@ -11,6 +11,7 @@ from deforum_helpers.core.bounded_json import MOST_BYTES
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import is_regular, read_regular
 from deforum_helpers.engines import messages
+from deforum_helpers.engines.diffusion.autoencoder import autoencoder_of
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     damaged_model,
@@ -39,7 +40,7 @@ def load_vae(path: Path, own: Any, device: torch.device) -> Any:
         with quiet_libraries():
             if path.is_dir():
                 check_model_folder(path)
-                foundry = diffusers.AutoencoderTiny if _is_tiny(path) else diffusers.AutoencoderKL
+                foundry = diffusers.AutoencoderTiny if _is_tiny(path) else _full_class(own)
                 vae = foundry.from_pretrained(str(path), use_safetensors=True, local_files_only=True, **dtype)
             elif path.suffix == ".safetensors" and is_regular(path):
                 vae = _from_file(path, own)
@@ -47,14 +48,18 @@ def load_vae(path: Path, own: Any, device: torch.device) -> Any:
                 raise ModelError(messages.VAE_NOT_FOUND(name=path.name))
     except LOAD_ERRORS as error:
         raise damaged_model(f"VAE {path.name!r}", error) from error
-    if vae.config.latent_channels != own.config.latent_channels:
-        raise ModelError(
-            messages.VAE_MISFIT(
-                name=path.name, found=vae.config.latent_channels, expected=own.config.latent_channels
-            )
-        )
+    found, expected = (autoencoder_of(one).channels for one in (vae, own))
+    if found != expected:
+        raise ModelError(messages.VAE_MISFIT(name=path.name, found=found, expected=expected))
     prepare_vae(vae, device)
     return vae
+
+
+def _full_class(own: Any) -> Any:
+    """Return the class of VAEs that share the latents of the checkpoint's, other than tiny ones."""
+    import diffusers
+
+    return diffusers.AutoencoderKL if isinstance(own, diffusers.AutoencoderTiny) else type(own)
 
 
 def _is_tiny(folder: Path) -> bool:
@@ -65,11 +70,9 @@ def _from_file(path: Path, own: Any) -> Any:
     import json
     import tempfile
 
-    import diffusers
-
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.json"
         config.write_text(json.dumps(dict(own.config), default=list), encoding="utf-8")
-        return diffusers.AutoencoderKL.from_single_file(
+        return _full_class(own).from_single_file(
             str(path), config=folder, local_files_only=True, **{dtype_argument("diffusers"): own.dtype}
         )

@@ -11,9 +11,10 @@ from typing import Any, Literal
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import UnusableFile, check_regular, is_regular
 from deforum_helpers.models import messages
+from deforum_helpers.models.weights.few_steps import FewSteps, few_steps_of
 from deforum_helpers.models.weights.headers import check_model_folder, read_json, safetensors_shapes
 
-Kind = Literal["sd", "sdxl", "sd3", "flux"]
+Kind = Literal["sd", "sdxl", "sd3", "flux", "z-image", "flux2-klein", "chroma", "qwen-image"]
 
 LORA_FOLDER = "Lora"
 VAE_FOLDER = "VAE"
@@ -30,20 +31,99 @@ PIPELINES: Mapping[str, Kind] = {
     "StableDiffusion3Img2ImgPipeline": "sd3",
     "FluxPipeline": "flux",
     "FluxImg2ImgPipeline": "flux",
+    "ZImagePipeline": "z-image",
+    "ZImageImg2ImgPipeline": "z-image",
+    "Flux2KleinPipeline": "flux2-klein",
+    "ChromaPipeline": "chroma",
+    "ChromaImg2ImgPipeline": "chroma",
+    "QwenImagePipeline": "qwen-image",
+    "QwenImageImg2ImgPipeline": "qwen-image",
 }
 
-# Component -> supported classes; nothing else in a folder's index is loaded.
-_CLASSES: Mapping[str, frozenset[str]] = {
-    "vae": frozenset({"AutoencoderKL", "AutoencoderTiny"}),
-    "unet": frozenset({"UNet2DConditionModel"}),
-    "transformer": frozenset({"SD3Transformer2DModel", "FluxTransformer2DModel"}),
-    "text_encoder": frozenset({"CLIPTextModel", "CLIPTextModelWithProjection"}),
-    "text_encoder_2": frozenset({"CLIPTextModelWithProjection", "T5EncoderModel"}),
-    "text_encoder_3": frozenset({"T5EncoderModel"}),
-    "tokenizer": frozenset({"CLIPTokenizer", "CLIPTokenizerFast"}),
-    "tokenizer_2": frozenset({"CLIPTokenizer", "CLIPTokenizerFast", "T5Tokenizer", "T5TokenizerFast"}),
-    "tokenizer_3": frozenset({"T5Tokenizer", "T5TokenizerFast"}),
+# What sentences call a kind.
+TITLES: Mapping[Kind, str] = {
+    "sd": "Stable Diffusion",
+    "sdxl": "Stable Diffusion XL",
+    "sd3": "Stable Diffusion 3",
+    "flux": "Flux.1",
+    "z-image": "Z-Image",
+    "flux2-klein": "FLUX.2 klein",
+    "chroma": "Chroma",
+    "qwen-image": "Qwen-Image",
 }
+
+# The kinds without a U-Net.
+TRANSFORMERS = frozenset(kind for kind in TITLES if kind not in ("sd", "sdxl"))
+# The kinds whose text encoder is a language model, which knows no weights of words.
+LANGUAGE_MODELS: frozenset[Kind] = frozenset({"z-image", "flux2-klein", "qwen-image"})
+
+_CLIP = ("CLIPTextModel", "CLIPTextModelWithProjection")
+_CLIP_TOKENIZER = ("CLIPTokenizer", "CLIPTokenizerFast")
+_T5_TOKENIZER = ("T5Tokenizer", "T5TokenizerFast")
+_QWEN_TOKENIZER = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
+_VAE = ("AutoencoderKL", "AutoencoderTiny")
+
+# Kind -> its components -> their supported classes; nothing else in a folder's index is loaded.
+_COMPONENTS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
+    "sd": {
+        "vae": _VAE,
+        "unet": ("UNet2DConditionModel",),
+        "text_encoder": _CLIP,
+        "tokenizer": _CLIP_TOKENIZER,
+    },
+    "sdxl": {
+        "vae": _VAE,
+        "unet": ("UNet2DConditionModel",),
+        "text_encoder": _CLIP,
+        "text_encoder_2": ("CLIPTextModelWithProjection",),
+        "tokenizer": _CLIP_TOKENIZER,
+        "tokenizer_2": _CLIP_TOKENIZER,
+    },
+    "sd3": {
+        "vae": _VAE,
+        "transformer": ("SD3Transformer2DModel",),
+        "text_encoder": _CLIP,
+        "text_encoder_2": ("CLIPTextModelWithProjection",),
+        "text_encoder_3": ("T5EncoderModel",),
+        "tokenizer": _CLIP_TOKENIZER,
+        "tokenizer_2": _CLIP_TOKENIZER,
+        "tokenizer_3": _T5_TOKENIZER,
+    },
+    "flux": {
+        "vae": _VAE,
+        "transformer": ("FluxTransformer2DModel",),
+        "text_encoder": _CLIP,
+        "text_encoder_2": ("T5EncoderModel",),
+        "tokenizer": _CLIP_TOKENIZER,
+        "tokenizer_2": _T5_TOKENIZER,
+    },
+    "z-image": {
+        "vae": _VAE,
+        "transformer": ("ZImageTransformer2DModel",),
+        "text_encoder": ("Qwen3Model", "Qwen3ForCausalLM"),
+        "tokenizer": _QWEN_TOKENIZER,
+    },
+    "flux2-klein": {
+        "vae": ("AutoencoderKLFlux2",),
+        "transformer": ("Flux2Transformer2DModel",),
+        "text_encoder": ("Qwen3Model", "Qwen3ForCausalLM"),
+        "tokenizer": _QWEN_TOKENIZER,
+    },
+    "chroma": {
+        "vae": _VAE,
+        "transformer": ("ChromaTransformer2DModel",),
+        "text_encoder": ("T5EncoderModel",),
+        "tokenizer": _T5_TOKENIZER,
+    },
+    "qwen-image": {
+        "vae": ("AutoencoderKLQwenImage",),
+        "transformer": ("QwenImageTransformer2DModel",),
+        "text_encoder": ("Qwen2_5_VLForConditionalGeneration",),
+        "tokenizer": _QWEN_TOKENIZER,
+    },
+}
+# Without these a model works; without any other of its components it does not.
+_OPTIONAL = ("text_encoder_3", "tokenizer_3")
 _LIBRARIES = ("diffusers", "transformers")
 
 # Prefix of a tensor's name that only this kind of single-file checkpoint has; the first match decides.
@@ -64,11 +144,13 @@ class Checkpoint:
         source: "folder" (diffusers), "file" (`.safetensors`) or "hub".
         location: its path, or hub id.
         kind: its family of networks; None for a hub id that was not downloaded yet.
+        few_steps: how it is sampled if it is distilled to a few steps, None otherwise.
     """
 
     source: Literal["folder", "file", "hub"]
     location: str
     kind: Kind | None
+    few_steps: FewSteps | None = None
 
 
 def describe_checkpoint(name: str, allow_download: bool = False) -> Checkpoint:
@@ -85,19 +167,21 @@ def describe_checkpoint(name: str, allow_download: bool = False) -> Checkpoint:
     if path.suffix.casefold() in PICKLES:
         raise ModelError(messages.CHECKPOINT_PICKLE(name=path.name))
     if path.is_dir():
-        return Checkpoint("folder", str(path), folder_kind(path))
+        kind = folder_kind(path)
+        few_steps = few_steps_of(path.resolve().name, read_json(path / "model_index.json"))
+        return Checkpoint("folder", str(path), kind, few_steps)
     try:
         check_regular(path)
     except UnusableFile as error:
         if not error.absent:
             raise ModelError(messages.CHECKPOINT_UNUSABLE(name=name, reason=error)) from error
     else:
-        return Checkpoint("file", str(path), _file_kind(path))
+        return Checkpoint("file", str(path), _file_kind(path), few_steps_of(path.stem, {}))
     if not _HUB_ID.fullmatch(name):
         raise ModelError(messages.CHECKPOINT_NOT_FOUND(name=name))
     if not allow_download:
         raise ModelError(messages.CHECKPOINT_NOT_LOCAL(name=name))
-    return Checkpoint("hub", name, None)
+    return Checkpoint("hub", name, None, few_steps_of(name.rpartition("/")[2], {}))
 
 
 def folders_beside(checkpoint: str | None, name: str) -> tuple[Path, ...]:
@@ -172,17 +256,21 @@ def folder_components(folder: Path, with_weights: bool = True) -> tuple[Kind, di
         raise ModelError(
             messages.PIPELINE_UNSUPPORTED(name=folder.name, found=pipeline, allowed=", ".join(PIPELINES))
         )
-    components = dict(_known_components(folder, index))
+    kind = PIPELINES[pipeline]
+    components = dict(_known_components(folder, kind, index))
+    _refuse_incomplete(folder, kind, components)
     check_model_folder(folder)
     for component in components:
         _refuse_foreign_code(folder, component)
         if with_weights:
             _refuse_pickles(folder, component)
-    return PIPELINES[pipeline], components
+    return kind, components
 
 
-def _known_components(folder: Path, index: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    for component, classes in _CLASSES.items():
+def _known_components(
+    folder: Path, kind: Kind, index: Mapping[str, Any]
+) -> Iterator[tuple[str, tuple[str, str]]]:
+    for component, classes in _COMPONENTS[kind].items():
         entry = index.get(component)
         if entry is None or entry == [None, None]:
             continue
@@ -194,6 +282,16 @@ def _known_components(folder: Path, index: Mapping[str, Any]) -> Iterator[tuple[
                 )
             )
         yield component, (entry[0], entry[1])
+
+
+def _refuse_incomplete(folder: Path, kind: Kind, components: Mapping[str, object]) -> None:
+    for component in _COMPONENTS[kind]:
+        if component in _OPTIONAL and component not in components:
+            continue
+        if component not in components or not (folder / component).is_dir():
+            raise ModelError(
+                messages.COMPONENT_MISSING(name=folder.name, family=TITLES[kind], component=component)
+            )
 
 
 def _refuse_foreign_code(folder: Path, component: str) -> None:

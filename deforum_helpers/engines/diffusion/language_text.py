@@ -1,0 +1,64 @@
+"""Prompts to embeddings by a language model, as the newer families read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from deforum_helpers.engines.diffusion.prompt_syntax import parse_attention
+
+
+def plain_text(text: str) -> str:
+    """Return a prompt without its attention syntax; language models take no weights."""
+    return "".join(" " if piece.text is None else piece.text for piece in parse_attention(text))
+
+
+def has_attention(text: str) -> bool:
+    """Return whether a prompt weights some of its words."""
+    return any(piece.weight != 1 for piece in parse_attention(text))
+
+
+@dataclass(frozen=True)
+class LanguageText:
+    """A language model with its tokenizer.
+
+    Args:
+        tokenizer, model: of transformers.
+        form: the text around the prompt that the network was trained with; "{}" is the prompt.
+        length: most tokens; longer texts are cut.
+        layers: numbers of the hidden layers whose embeddings are joined, negative from the end.
+        padded: whether texts are padded to `length`, and the network reads the padding too.
+        dropped: tokens of `form` before the prompt that the network does not read.
+        marked: whether the tokenizer adds its own marks at the ends of a text.
+    """
+
+    tokenizer: Any
+    model: Any
+    form: str
+    length: int
+    layers: tuple[int, ...] = (-2,)
+    padded: bool = False
+    dropped: int = 0
+    marked: bool = True
+
+    def encode(self, text: str) -> torch.Tensor:
+        """Return the token embeddings (1, T, width * layers)."""
+        encoded = self.tokenizer(
+            self.form.replace("{}", plain_text(text)),
+            padding="max_length" if self.padded else False,
+            max_length=self.length,
+            truncation=True,
+            add_special_tokens=self.marked,
+            return_tensors="pt",
+        )
+        # Without the head, which would predict the next word.
+        reader = getattr(self.model, "model", self.model)
+        hidden = reader(
+            input_ids=encoded.input_ids.to(self.model.device),
+            attention_mask=encoded.attention_mask.to(self.model.device),
+            output_hidden_states=True,
+            use_cache=False,
+        ).hidden_states
+        return torch.cat([hidden[layer] for layer in self.layers], dim=-1)[:, self.dropped :]
