@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from deforum_api.version import VERSION
 from deforum_helpers.cli import messages
+from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.progress_line import LogLines
 
@@ -132,6 +133,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "deforum") -> int:
         arguments: the words after the program's name; default: those of the process.
         prog: the program's name in usage and help.
     """
+    let_waiting_threads_sleep()
     program = _program(prog)
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:

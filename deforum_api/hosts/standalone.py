@@ -40,6 +40,7 @@ from deforum_api.tab.page import TITLE_SCRIPT, TabPage
 from deforum_api.tab.routes import add_tab_routes
 from deforum_api.tab.service import QueueService
 from deforum_api.version import VERSION
+from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.files.scratch import DROPPED, ScratchFolder
 from deforum_helpers.core.progress_line import LogLines
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(flags: Namespace) -> int:
     """Serve according to the flags until a signal stops the server; return the exit code."""
+    let_waiting_threads_sleep()
     problem = flag_problem(flags)
     if problem:
         print(problem, file=sys.stderr)

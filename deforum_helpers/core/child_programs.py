@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from deforum_helpers.core import errors
+from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
 from deforum_helpers.core.errors import DeforumError, RenderError
 from deforum_helpers.core.messages import Text
 from deforum_helpers.core.pipes import Message, read_message, write_message
@@ -46,8 +47,11 @@ class ChildProgram:
         # The parent's sys.path is passed on, as a WebUI adds its package folders at start.
         start = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {module} import main; main()"
         paths = [str(ROOT), *(path for path in sys.path if path)]
+        environment = dict(os.environ)
+        let_waiting_threads_sleep(environment)
         self._program = subprocess.Popen(
             [sys.executable, "-c", start, json.dumps(paths)],
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=os.name != "nt",  # Ctrl+C is for the parent

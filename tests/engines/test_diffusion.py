@@ -17,11 +17,13 @@ from deforum_helpers.core.errors import ModelError, NotFinite, OutOfMemory
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import FreeU, GenerateRequest
+from deforum_helpers.engines.diffusion import engine as engine_module
 from deforum_helpers.engines.diffusion import lora
 from deforum_helpers.engines.diffusion.autoencoder import Canvas
 from deforum_helpers.engines.diffusion.clip_text import token_blocks, token_ids, weighted
 from deforum_helpers.engines.diffusion.conditioning import Conditioning, EmbeddingCache, blended
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine, tiling_applied
+from deforum_helpers.engines.diffusion.loading import has_fast_bfloat16
 from tests.engines import tiny_models
 from tests.refusals import refuses
 
@@ -119,6 +121,60 @@ class TestPrompts:
         assert torch.equal(pictures[0], pictures[1]) is same, "XL takes the last layer but one by itself"
         assert not torch.equal(pictures[1], pictures[2])
         assert torch.equal(pictures[2], pictures[3]), "no more layers are left out than there are"
+
+
+class TestFastAutoencoder:
+    @pytest.fixture
+    def exact_and_fast(self, monkeypatch: pytest.MonkeyPatch) -> tuple[DiffusionEngine, DiffusionEngine]:
+        """The built-in model with its autoencoder in float32 and, on any CPU, in bfloat16."""
+        engines = []
+        for fast in (False, True):
+            monkeypatch.setattr(engine_module, "has_fast_bfloat16", lambda device, fast=fast: fast)
+            engines.append(make_engine("demo", device="cpu")._engine)
+            engines[-1]._model(None, None)
+        return engines[0], engines[1]
+
+    def test_images_are_nearly_those_of_float32(
+        self, exact_and_fast: tuple[DiffusionEngine, DiffusionEngine], request_for: RequestMaker
+    ) -> None:
+        exact, fast = exact_and_fast
+        first = request_for(prompt="a river valley", width_px=128, height_px=128, sampler="DPM++ 2M")
+        image = draw(exact, first)
+        assert psnr_db(draw(fast, first), image) >= 45
+        following = replace(
+            first,
+            init_image=image,
+            denoising_strength=0.5,
+            noise_source="inverted",
+            autoencoder_correction=True,
+        )
+        found = draw(fast, following)
+        assert psnr_db(found, draw(exact, following)) >= 45
+        assert torch.equal(draw(fast, following), found)
+        assert found.dtype == torch.float32
+        dtypes = [model.autoencoder.vae.dtype for model in (exact._loaded[1], fast._loaded[1])]
+        assert dtypes == [torch.float32, torch.bfloat16]
+
+    def test_other_models_keep_float32(
+        self, engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch, request_for: RequestMaker
+    ) -> None:
+        monkeypatch.setattr(engine_module, "has_fast_bfloat16", lambda device: True)
+        draw(engine, request_for(steps=1))
+        assert engine._loaded[1].autoencoder.vae.dtype == torch.float32
+
+    @pytest.mark.parametrize(("found", "fast"), [({"avx512_bf16": True}, True), ({"avx2": True}, False)])
+    def test_the_cpu_decides(
+        self, monkeypatch: pytest.MonkeyPatch, found: dict[str, bool], fast: bool
+    ) -> None:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+        assert has_fast_bfloat16(torch.device("cpu")) is fast
+        assert not has_fast_bfloat16(torch.device("cuda"))
+        monkeypatch.delattr(torch.cpu, "get_capabilities")
+        assert not has_fast_bfloat16(torch.device("cpu")), "older versions of torch do not report it"
+
+
+def psnr_db(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float(-10 * torch.log10((one - other).square().mean()))
 
 
 class TestTokenBlocks:

@@ -38,6 +38,7 @@ from deforum_api.queue.ray.settings import OWN_CLUSTER, RaySettings, WorkerSetup
 from deforum_api.queue.record import Job
 from deforum_api.queue.worker import run_to_resume
 from deforum_helpers.core import errors
+from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
 from deforum_helpers.core.pipes import Message, read_message, write_message
 from deforum_helpers.core.progress import CancelToken, Progress
 from deforum_helpers.output.paths import Run, claim
@@ -350,6 +351,7 @@ class _Program:
         self._writing = threading.Lock()
         paths = [str(ROOT), *(path for path in sys.path if path)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "RAY_DEDUP_LOGS": "0"}
+        let_waiting_threads_sleep(environment)  # the workers of a cluster that it starts inherit this
         self._process = subprocess.Popen(
             [sys.executable, "-c", START, json.dumps(paths)],
             stdin=subprocess.PIPE,

@@ -26,7 +26,9 @@ class DemoEngine:
     name = NAME
 
     def __init__(self, device: str | None = None) -> None:
-        self._engine = DiffusionEngine(str(MODEL_FOLDER), device=device, latent_multiple=_LATENT_MULTIPLE)
+        self._engine = DiffusionEngine(
+            str(MODEL_FOLDER), device=device, latent_multiple=_LATENT_MULTIPLE, fast_autoencoder=True
+        )
         self.device = self._engine.device
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:

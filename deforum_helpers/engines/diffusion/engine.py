@@ -20,7 +20,7 @@ from deforum_helpers.engines.diffusion.controlnet import ControlUnits
 from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
 from deforum_helpers.engines.diffusion.inpainting import KeptArea, latent_mask, repaint_start
 from deforum_helpers.engines.diffusion.language_text import has_attention
-from deforum_helpers.engines.diffusion.loading import LoadedModel, load_model
+from deforum_helpers.engines.diffusion.loading import LoadedModel, has_fast_bfloat16, load_model
 from deforum_helpers.engines.diffusion.lora import apply_loras
 from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
@@ -83,6 +83,7 @@ class DiffusionEngine:
         allow_download: whether the hub may be asked.
         device: "cpu", "cuda", ...; None takes CUDA where there is one.
         latent_multiple: see `families.StableDiffusion`.
+        fast_autoencoder: whether the checkpoint's own VAE is exact enough in bfloat16, where a CPU has that.
 
     Raises:
         ModelError: the checkpoint cannot be used.
@@ -97,12 +98,14 @@ class DiffusionEngine:
         allow_download: bool = False,
         device: str | None = None,
         latent_multiple: int = 1,
+        fast_autoencoder: bool = False,
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._checkpoint = checkpoint
         self._lora_folders = folders_beside(checkpoint, LORA_FOLDER)
         self._allow_download = allow_download
         self._latent_multiple = latent_multiple
+        self._fast_autoencoder = fast_autoencoder
         self._described: dict[str, Checkpoint] = {checkpoint: describe_checkpoint(checkpoint, allow_download)}
         self._loaded: tuple[tuple[str, str | None], LoadedModel] | None = None
         self._controls = ControlUnits(self.device)
@@ -279,6 +282,8 @@ class DiffusionEngine:
         if vae is not None:
             path = vae_files(self._checkpoint).get(vae, Path(vae).expanduser())
             model.autoencoder = autoencoder_of(load_vae(path, model.autoencoder.vae, self.device))
+        elif checkpoint is None and self._fast_autoencoder and has_fast_bfloat16(self.device):
+            model.autoencoder.vae.bfloat16()  # unlike `to`, logs no warning
         self._loaded = (key, model)
         return model
 

@@ -6,7 +6,7 @@ import errno
 import importlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -201,6 +201,12 @@ def prepare_vae(vae: Any, device: torch.device) -> None:
         vae.to(torch.float32)
     vae.to(device)
     channels_last(vae)
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Return whether `device` is a CPU that multiplies bfloat16 in hardware; others emulate it and are slower."""
+    capabilities: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+    return device.type == "cpu" and bool(capabilities().get("avx512_bf16", False))
 
 
 def channels_last(module: Any) -> None:

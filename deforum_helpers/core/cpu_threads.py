@@ -1,0 +1,22 @@
+"""How the threads of numerical libraries wait for work; imports none of them, as they read this when they load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+
+# Variables by which a user has already chosen how threads of OpenMP wait.
+CHOICES = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT")
+
+
+def let_waiting_threads_sleep(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let the threads of OpenMP sleep while they wait for each other; has no effect on libraries that are loaded.
+
+    By default they keep their cores busy for milliseconds. Where other programs use the cores as well, the threads
+    that are waited for then do not run, and a frame takes many times as long as its share of the cores allows.
+
+    Args:
+        environment: of this process, or of one that is about to start. A choice of the user in it is kept.
+    """
+    if not any(name in environment for name in CHOICES):
+        environment["OMP_WAIT_POLICY"] = "passive"
