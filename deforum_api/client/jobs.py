@@ -224,6 +224,10 @@ class Client:
             paths.append(target)
         return paths
 
+    def camera(self, job_id: str, format: str = "glb") -> bytes:
+        """Return the camera of the job's video as "glb", "gltf", "json", or "colmap" (a ZIP file)."""
+        return self.connection.content(Request("GET", f"{job_path(job_id)}/camera", {"format": format}))
+
     def frame(self, job_id: str, number: int) -> bytes:
         """Return a frame as PNG."""
         return self.connection.content(Request("GET", f"{job_path(job_id)}/frames/{number}"))

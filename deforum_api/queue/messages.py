@@ -133,6 +133,9 @@ PROMPTS_ANSWER_TOO_LONG = Message(
 ANSWER_TOO_LONG = Message(
     "answer_too_long", "The response would be too long; send fewer or shorter jobs at once."
 )
+CAMERA_TOO_LONG = Message(
+    "camera_too_long", "The camera file would be longer than {most} MiB; format=glb is the shortest."
+)
 CHECK_TOO_SLOW = Message(
     "check_too_slow", "Checking this request takes too long; send fewer jobs or frames at once."
 )

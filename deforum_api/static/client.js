@@ -192,7 +192,7 @@ export class Deforum {
     return this.#json("GET", `${jobPath(id)}/outputs`);
   }
 
-  /** A file of a job as a Blob: a `kind` of `outputs` with one file per job, such as "video", or "preview" or "frames/12". */
+  /** A file of a job as a Blob: a `kind` of `outputs` with one file per job, such as "video", or "preview", "camera" or "frames/12". */
   async download(id, kind = "video") {
     return (await this.#whole("GET", `${jobPath(id)}/${kind}`)).blob;
   }

@@ -1,4 +1,4 @@
-"""SVG plots of a plan: schedules as curves, prompts as bands, key frames as ticks, the camera path in 3D."""
+"""SVG plots of a plan: schedules as curves, prompts as bands, key frames as ticks, the sound, the camera path in 3D."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deforum_helpers.camera.pose import chained
+from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.pipeline import messages
 from deforum_helpers.render.plan import Plan
 
 WIDTH_PX, MARGIN_PX, ROW_PX, GAP_PX, BAND_PX, HEAD_PX = 1200, 24, 84, 30, 34, 46
 ROW_TICKS = 4
+SOUND_PX = 40  # height of the waveform
+BEAT_PX, BAR_PX, BAR_NUMBER_PX = (
+    6,
+    3,
+    40,
+)  # smallest distances at which beats, bars and their numbers are drawn
 END_PX = 60  # space for the number of the last frame
 # Okabe and Ito's palette, which color-blind people can distinguish, on dark and light backgrounds.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -32,16 +39,20 @@ def changing_schedules(plan: Plan) -> list[str]:
 
 
 def plot_svg(plan: Plan, names: Sequence[str], width_px: int = WIDTH_PX) -> str:
-    """Return an SVG plot of `plan`.
+    """Return an SVG plot of `plan`, on the beats and bars of its sound or tempo, below the waveform of the sound.
+
+    A sound that cannot be read, or in which no beats are found, is left out.
 
     Args:
         plan: the plan.
         names: numeric schedules, one row each; a row is scaled from its lowest to its highest value.
         width_px: width of the plot; text keeps its size.
     """
-    height = HEAD_PX + BAND_PX + (ROW_PX + GAP_PX) * len(names) + 2 * MARGIN_PX
-    rows = [_axis(plan, width_px), _bands(plan, width_px)]
-    top = HEAD_PX + BAND_PX + GAP_PX
+    waveform = _waveform(plan, HEAD_PX + BAND_PX, width_px)
+    top = HEAD_PX + BAND_PX + (SOUND_PX if waveform else 0) + GAP_PX
+    height = top + (ROW_PX + GAP_PX) * len(names) - GAP_PX + 2 * MARGIN_PX
+    beats = _beats(plan, height - MARGIN_PX, width_px)
+    rows = [beats, _axis(plan, width_px), _bands(plan, width_px), waveform]
     for number, name in enumerate(names):
         rows.append(_curve(plan, name, top, COLORS[number % len(COLORS)], width_px))
         top += ROW_PX + GAP_PX
@@ -155,6 +166,67 @@ def _bands(plan: Plan, width_px: int) -> str:
             f'<text x="{x + 4:.1f}" y="{HEAD_PX + 17}" fill="#222">{escape(shown)}</text></g>\n'
         )
     return "".join(bands)
+
+
+def _waveform(plan: Plan, top: int, width_px: int) -> str:
+    """Return the loudness of the sound as a waveform, or "" without a sound."""
+    sound = plan.timeline.sound
+    if sound is None or sound.find_levels is None:
+        return ""
+    frames = np.linspace(0, plan.frames - 1, width_px // 2)
+    try:
+        levels = sound.at("rms", frames, plan.fps)
+    except SettingsError:
+        return ""
+    middle, half = top + SOUND_PX / 2, np.maximum(levels, 0.02) * SOUND_PX / 2
+    columns = [f"{frame_x(plan, frame, width_px):.1f}" for frame in frames.tolist()]
+    above = [f"{x},{middle - y:.1f}" for x, y in zip(columns, half.tolist(), strict=True)]
+    below = [f"{x},{middle + y:.1f}" for x, y in zip(columns, half.tolist(), strict=True)]
+    points = " ".join([*above, *reversed(below)])
+    return f'<polygon class="sound" points="{points}" fill="{COLORS[5]}" fill-opacity="0.55"/>\n'
+
+
+def _beats(plan: Plan, bottom: int, width_px: int) -> str:
+    """Return lines at beats and bars and the numbers of the bars, each where they are far enough apart."""
+    sound = plan.timeline.sound
+    if sound is None or plan.frames < 2:
+        return ""
+    try:
+        beats = sound.beats
+    except SettingsError:
+        return ""
+    numbers = beats.within(plan.frames - 1, plan.fps, plan.frames)
+    frames = beats.frame(numbers, plan.fps)
+    begins_bar = numbers % beats.per_bar == 0
+    marks = []
+    if _apart_px(plan, frames, width_px) >= BEAT_PX:
+        marks += [
+            _line(plan, frame, "beat", "#e2e2e2", bottom, width_px) for frame in frames[~begins_bar].tolist()
+        ]
+    bars_px = _apart_px(plan, frames[begins_bar], width_px)
+    if bars_px >= BAR_PX:
+        marks += [
+            _line(plan, frame, "bar", "#bbb", bottom, width_px) for frame in frames[begins_bar].tolist()
+        ]
+    if bars_px >= BAR_NUMBER_PX:
+        marks += [
+            f'<text x="{frame_x(plan, frames[place], width_px) + 3:.1f}" y="{bottom}" fill="#777" '
+            f'font-size="10">bar {numbers[place] // beats.per_bar}</text>\n'
+            for place in np.flatnonzero(begins_bar).tolist()
+        ]
+    return "".join(marks)
+
+
+def _apart_px(plan: Plan, frames: NDArray[np.int64], width_px: int) -> float:
+    """Return the median distance of frames, ascending, in pixels."""
+    if len(frames) < 2:
+        return width_px
+    return float(np.median(np.diff(frames))) * (frame_x(plan, 1, width_px) - MARGIN_PX)
+
+
+def _line(plan: Plan, frame: int, kind: str, color: str, bottom: int, width_px: int) -> str:
+    x = frame_x(plan, frame, width_px)
+    return f'<path class="{kind}" d="M{x:.2f} {HEAD_PX}V{bottom}" stroke="{color}"/>\n'
 
 
 def _curve(plan: Plan, name: str, top: int, color: str, width_px: int) -> str:

@@ -103,6 +103,15 @@ class Beats:
         passed = (frame - start) / np.maximum(end - start, 1)
         return np.asarray(beat + np.clip(passed, 0.0, np.nextafter(1.0, 0.0)), np.float64)
 
+    def within(self, last_frame: float, fps: float, most: int) -> npt.NDArray[np.int64]:
+        """Return the numbers of the beats that fall on the frames from 0 to `last_frame`, the first `most`.
+
+        >>> Beats.steady(120).within(20, 10, 100).tolist()
+        [0, 1, 2, 3, 4]
+        """
+        first, last = np.ceil(self.count(0, fps)), np.floor(self.count(last_frame, fps))
+        return np.arange(int(first), min(int(last) + 1, int(first) + most))
+
     def tempo(self, frame: npt.ArrayLike, fps: float) -> Floats:
         """Return the tempo at each frame in beats per minute: the median over the eight beats around it."""
         intervals = np.diff(self.times_s)

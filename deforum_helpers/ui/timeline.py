@@ -364,9 +364,7 @@ def _ruler(timeline: Timeline) -> dict[str, Any]:
         beats = timeline.sound.beats
     except SettingsError:
         return ruler
-    end = math.ceil(timeline.frames * 1.5) + 1
-    first, last = np.ceil(beats.count([0, end], timeline.fps)).astype(int)
-    numbers = np.arange(first, min(last, first + MAX_BEATS))
+    numbers = beats.within(math.ceil(timeline.frames * 1.5), timeline.fps, MAX_BEATS)
     frames = beats.frame(numbers, timeline.fps)
     return ruler | {"beats": frames.tolist(), "bars": frames[numbers % beats.per_bar == 0].tolist()}
 

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from deforum_api.hosts.own_host import make_queue
 from deforum_api.queue.checks.request import validated
 from deforum_api.queue.store import MemoryStore
+from deforum_helpers.media.sound_analysis import RATE_HZ
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.pipeline.plot import (
     HEAD_PX,
     ROW_PX,
+    SOUND_PX,
     camera_path,
     camera_svg,
     changing_schedules,
@@ -29,6 +31,7 @@ from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values
+from tests.render.sounds import write_wav
 from tests.ui.fake_service import FakeService, facts
 
 SETTINGS: dict[str, Any] = {
@@ -41,6 +44,8 @@ SETTINGS: dict[str, Any] = {
     "rotation_3d_y": "0: (2)",
     "prompts": {"0": "a lake", "20": "a forest --neg rain"},
 }
+
+TONE = 0.5 * np.sin(np.arange(2 * RATE_HZ) * 0.1)
 
 
 @pytest.fixture
@@ -230,3 +235,45 @@ def test_a_long_curve_covers_the_pixels_that_all_its_frames_would(tmp_path: Path
         in_column = x.astype(int) == column
         assert drawn[shown, 1].min() <= y[in_column].min() + 0.75
         assert drawn[shown, 1].max() >= y[in_column].max() - 0.75
+
+
+def marked(svg: str, kind: str) -> list[float]:
+    return [float(x) for x in re.findall(rf'<path class="{kind}" d="M([\d.]+) ', svg)]
+
+
+def test_beats_and_bars_of_a_tempo_are_lines_at_their_frames(tmp_path: Path) -> None:
+    plan = prepare({**SETTINGS, "bpm": 120, "beats_per_bar": 3}, facts(tmp_path)).plan
+    svg = plot_svg(plan, ["zoom"])
+    bars = [0, 15, 30, 45]
+    beats = [frame for frame in range(0, 50, 5) if frame not in bars]
+    assert marked(svg, "bar") == pytest.approx([frame_x(plan, frame) for frame in bars], abs=0.01)
+    assert marked(svg, "beat") == pytest.approx([frame_x(plan, frame) for frame in beats], abs=0.01)
+    assert re.findall(r">bar (\d+)<", svg) == ["0", "1", "2", "3"]
+    assert 'class="sound"' not in svg
+
+
+def test_lines_that_would_touch_are_left_out(tmp_path: Path) -> None:
+    plan = prepare({**SETTINGS, "bpm": 120, "max_frames": 5000}, facts(tmp_path)).plan
+    svg = plot_svg(plan, [])
+    assert not marked(svg, "beat")
+    assert len(marked(svg, "bar")) == 250
+    assert not re.findall(r">bar \d+<", svg)
+
+
+def test_the_waveform_is_the_loudness_of_the_sound(tmp_path: Path) -> None:
+    sound = write_wav(tmp_path / "late.wav", np.concatenate([np.zeros(2 * RATE_HZ), TONE]))
+    plan = prepare({**SETTINGS, "audio_path": str(sound), "max_frames": 40}, facts(tmp_path)).plan
+    (points,) = re.findall(r'<polygon class="sound" points="([^"]+)"', plot_svg(plan, []))
+    places = np.array([[float(n) for n in point.split(",")] for point in points.split()])
+    upper = places[: len(places) // 2]
+    height = places[:, 1].max() - upper[:, 1]
+    middle = frame_x(plan, 20)
+    assert (height[upper[:, 0] < middle - 60] < SOUND_PX * 0.55).all()
+    assert (height[(upper[:, 0] > middle + 60) & (upper[:, 0] < 1100)] > SOUND_PX * 0.9).all()
+
+
+def test_a_silent_sound_that_nothing_reads_leaves_the_plot_without_it(tmp_path: Path) -> None:
+    sound = write_wav(tmp_path / "silent.wav", np.zeros(2 * RATE_HZ))
+    svg = plot_svg(prepare({**SETTINGS, "audio_path": str(sound)}, facts(tmp_path)).plan, ["zoom"])
+    assert 'class="sound"' not in svg
+    assert not marked(svg, "beat")

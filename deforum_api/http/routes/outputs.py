@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from asyncio import sleep
+from threading import Event
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import Path
@@ -10,23 +12,32 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from deforum_api.http import outputs
+from deforum_api.http import messages, outputs
 from deforum_api.http.models import OutputFile
+from deforum_api.http.reading import run_while_connected
 from deforum_api.http.routing import JOBS, Router, error_responses
+from deforum_api.queue.checks.request import CheckRequest, batch_body
 from deforum_api.queue.errors import ApiError
 from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
 from deforum_api.queue.webhooks import uploaded_url
+from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.media.camera_files import WRITERS
 from deforum_helpers.output.kinds import KINDS, OutputKind, numbered_kinds, single_kinds
+from deforum_helpers.settings.files import read_settings_file
 
 # A frame that a client was told of may be on its way to the disk; it is waited for, two seconds in all.
 TRIES_WHILE_WRITTEN = 100
 PAUSE_WHILE_WRITTEN_S = 0.02
+CAMERA_ENDINGS = {"glb": "glb", "gltf": "gltf", "json": "json", "colmap": "zip"}
 
 router = Router(prefix="/deforum_api", tags=["Outputs"])
 
 if TYPE_CHECKING:
     PictureKind = str
+    CameraFormat = str
 else:
+    CameraFormat = Literal[tuple(CAMERA_ENDINGS)]
     PictureKind = Literal[numbered_kinds()]
 
 
@@ -118,6 +129,50 @@ async def get_preview(id: str, request: Request, jobs: JobQueue = JOBS) -> Respo
     return await run_in_threadpool(
         lambda: outputs.preview_response(request, outputs.newest_frame(jobs.located(job)))
     )
+
+
+CAMERA: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The camera file",
+        "content": {
+            WRITERS[ending][0]: {"schema": {"type": "string", "format": "binary"}}
+            for ending in CAMERA_ENDINGS.values()
+        },
+    }
+}
+
+
+@router.get(
+    "/jobs/{id}/camera",
+    response_class=Response,
+    responses={**error_responses(400, 404, 413, 422, 429, 503), **CAMERA},
+    summary="The camera",
+)
+async def get_camera(
+    id: str, request: Request, format: CameraFormat = "glb", jobs: JobQueue = JOBS
+) -> Response:
+    """The camera of every frame for other programs, also before the job has run; `colmap` is a ZIP file."""
+    job = jobs.job(id)
+    if job.is_tool:
+        raise ApiError(messages.OUTPUT_MISSING(id=id, what="camera"), code=404, id=id)
+    ending = CAMERA_ENDINGS[format]
+
+    def answer(gone: Event) -> bytes:
+        body = batch_body([_settings_of(jobs, job)], json.loads(job.overrides_json))
+        return jobs.checks.examine(CheckRequest("camera", body, 1, ending=ending), gone).answer
+
+    content = await run_while_connected(request, answer)
+    headers = {"Content-Disposition": f'attachment; filename="{job.timestring or id}_camera.{ending}"'}
+    return Response(content, headers=headers, media_type=WRITERS[ending][0])
+
+
+def _settings_of(jobs: JobQueue, job: Job) -> dict[str, Any]:
+    """Return the settings that the job has saved, with its seed, or the submitted ones."""
+    try:
+        return read_settings_file(outputs.output(jobs.located(job), "settings").path)
+    except (ApiError, SettingsError):
+        submitted: dict[str, Any] = json.loads(job.settings_json)
+        return submitted
 
 
 async def _file(request: Request, jobs: JobQueue, id: str, kind: str, frame: int | None = None) -> Response:

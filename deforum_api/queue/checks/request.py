@@ -21,7 +21,14 @@ from deforum_api.queue.checks.body import (
     parse_json,
     shared_problems,
 )
-from deforum_api.queue.errors import ApiError, ErrorBudget, InvalidBody, TooLarge, limit_warnings
+from deforum_api.queue.errors import (
+    ApiError,
+    ErrorBudget,
+    InvalidBatch,
+    InvalidBody,
+    TooLarge,
+    limit_warnings,
+)
 from deforum_api.queue.record import ANIMATION
 from deforum_api.queue.submission import (
     DEFAULT_TERMS,
@@ -36,6 +43,8 @@ from deforum_api.queue.submission import (
     prepared_or_error,
 )
 from deforum_helpers.core.errors import SettingsError
+from deforum_helpers.media.camera_files import WRITERS
+from deforum_helpers.pipeline.camera_export import video_shot
 from deforum_helpers.pipeline.prepare import Prepared, prepare
 from deforum_helpers.settings import defaults, flat_settings
 from deforum_helpers.settings.files import RepeatingObject
@@ -137,6 +146,28 @@ def _series(prepared: Prepared) -> dict[str, Any]:
     }
 
 
+def camera_file(
+    check: Check, settings: Mapping[str, Any], overrides: Mapping[str, Any] | None, ending: str
+) -> bytes:
+    """Return the camera of a video as a file with one of the endings of `WRITERS`.
+
+    Raises:
+        InvalidBatch: the settings are wrong, or the video has no camera.
+        TooLarge: the file would be too long.
+    """
+    checked = prepared_or_error(check, settings, overrides)
+    try:
+        if isinstance(checked, SettingsError):
+            raise checked
+        shot, _ = video_shot(cast("Prepared", checked).plan)
+    except SettingsError as error:
+        raise InvalidBatch([(job_number(0, problem), problem) for problem in error.problems]) from None
+    content = WRITERS[ending][1](shot)
+    if len(content) > MOST_SERIES_BYTES:
+        raise TooLarge(messages.CAMERA_TOO_LONG(most=MOST_SERIES_BYTES // 2**20))
+    return content
+
+
 MOST_OVERRIDES_CHARACTERS = 16_384  # every job of a batch keeps them
 
 
@@ -145,8 +176,10 @@ class CheckRequest:
     """A request to check, with its body unparsed.
 
     Args:
-        kind: the form of its body and the purpose; a digest needs no check.
+        kind: the form of its body and the purpose; a digest needs no check, and of the first job alone a camera is
+            asked for.
         tool: whose arguments the body has, or None where it has settings of animations.
+        ending: of the camera file.
         body: unread.
         most_jobs: jobs of one batch.
         series: validate with every value of every frame.
@@ -156,7 +189,7 @@ class CheckRequest:
         most_cells: values of schedules that are evaluated for it.
     """
 
-    kind: Literal["submit", "digest", "validate", "run"]
+    kind: Literal["submit", "digest", "validate", "run", "camera"]
     body: bytes
     most_jobs: int
     series: bool = False
@@ -165,6 +198,7 @@ class CheckRequest:
     most_bytes: int = PLAIN_LIMIT_BYTES
     most_cells: int = MOST_CELLS
     tool: str | None = None
+    ending: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,7 +209,7 @@ class CheckResult:
         digest: tells one submitted batch from another.
         jobs: of a batch that may be queued.
         overrides_json: options of all of them, or "null".
-        answer: of a validation, JSON in UTF-8.
+        answer: of a validation, JSON in UTF-8; or a camera file.
         terms: of a batch that may be queued.
     """
 
@@ -203,6 +237,8 @@ def run_check(request: CheckRequest, check: Check) -> CheckResult:
         length = len(request.body)
         answer = validation_response(check, settings, overrides, series=request.series, body_bytes=length)
         return CheckResult(answer=answer)
+    if request.kind == "camera":
+        return CheckResult(answer=camera_file(check, settings[0], overrides, request.ending))
     jobs = check_all(check, settings, overrides, request.tool or ANIMATION)
     return CheckResult(digest, jobs, json.dumps(overrides), terms=terms)
 
