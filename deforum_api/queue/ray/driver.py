@@ -321,7 +321,7 @@ class Driver:
         except Exception as error:
             self._refuse(place, self._not_begun(place, error), START_AGAIN_S)
             return
-        shared = self._order["files"] != "streamed" and self._finds_token(place.token, facts["token"])
+        shared = self._finds_token(place.token, facts["token"]) and self._order["files"] != "streamed"
         node = place.node.name
         problem = version_problem(facts["versions"], self._order["versions"], node)
         if not problem and facts["checkpoint_problem"]:
