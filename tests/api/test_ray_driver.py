@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +20,7 @@ from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorErro
 from deforum_api.queue.ray import actor
 from deforum_api.queue.ray.driver import Driver
 from deforum_api.queue.ray.settings import TOKEN_NAME, versions
+from tests.integration.server import ROOT
 
 WAIT_S = 60.0
 ID_DIGITS = 56
@@ -236,3 +240,19 @@ def test_a_worker_says_whether_it_has_the_checkpoint(
     facts = json.loads(worker.hello("1"))
     assert (str(checkpoint) in facts["checkpoint_problem"]) == (checkpoint is not None), facts
     assert (tmp_path / TOKEN_NAME.format(token="1")).read_text() == facts["token"] != ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process groups are of POSIX")
+def test_its_program_ends_with_all_that_it_has_started() -> None:
+    """Its input ends while Ray starts, as when the server is killed; a child of it keeps the output open."""
+    code = (
+        "import subprocess, sys; from deforum_api.queue.ray.driver import Driver; "
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)']); "
+        "Driver({'setup': {'root': '.'}}).shut_down()"
+    )
+    program = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True, cwd=ROOT
+    )
+    assert program.stdout
+    with program, program.stdout as output:
+        assert output.read() == b"", "it is at its end when the child has ended as well"
