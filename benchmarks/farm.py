@@ -1,4 +1,5 @@
-"""Workers of Ray on this machine: time per job and frame against one process, and from a kill to the next frame.
+"""Workers of Ray on this machine: time per job and frame against one process, from a kill to the next frame, and of one
+video that they share.
 
 An image costs a fixed time without a processor, so that the number of cores does not count.
 """
@@ -24,10 +25,14 @@ from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.pipeline.host_facts import own_facts
 
 NAME = "farm"
-BAR = "overhead per frame against one process 3 %, from a kill to the next frame 15 s"
+BAR = (
+    "overhead per frame against one process 3 %, from a kill to the next frame 15 s, a shared video at most 1.15 times "
+    "its share of the images' time"
+)
 
 IMAGE_S = 0.25
 SLOWER = 1.03
+SHARED_SLACK = 1.15
 KILL_BAR_MS = 15_000.0
 JOB = {
     "W": 256,
@@ -40,6 +45,8 @@ JOB = {
     "seed": 7,
 }
 SHORT = {**JOB, "max_frames": 16}
+# Each frame stands alone.
+SHARED = {**JOB, "animation_mode": "Interpolation"}
 
 
 class SlowEngine(NullEngine):
@@ -66,6 +73,8 @@ def run() -> list[Row]:
             if workers == 1:
                 rows.append(Row("one worker, per frame", frame_ms(jobs), SLOWER * here_ms))
             rows.append(Row(f"8 jobs of 16 frames, workers: {workers}; per job", job_ms(jobs, 8)))
+            bar = 1000 * IMAGE_S * SHARED_SLACK / workers
+            rows.append(Row(f"one shared video, workers: {workers}; per frame", shared_ms(jobs), bar))
             if workers == 2:
                 rows.append(Row("from a kill to the next frame", kill_ms(jobs), KILL_BAR_MS))
     return rows
@@ -96,6 +105,14 @@ def frame_ms(jobs: JobQueue) -> float:
     (job,) = jobs.submit([JOB])
     wait(lambda: jobs.job(job.id).finished)
     return 1000 * jobs.job(job.id).seconds_per_frame
+
+
+def shared_ms(jobs: JobQueue) -> float:
+    """Return the time of one job whose frames all workers can render, per frame."""
+    began = time.monotonic()
+    (job,) = jobs.submit([SHARED])
+    wait(lambda: jobs.job(job.id).finished)
+    return 1000 * (time.monotonic() - began) / int(SHARED["max_frames"])
 
 
 def job_ms(jobs: JobQueue, count: int) -> float:

@@ -255,7 +255,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         worked_on = self._queue.runner.running
-        log_sentences([messages.STOPPING(job=worked_on)] if worked_on else ())
+        log_sentences(messages.STOPPING(job=job_id) for job_id in worked_on)
         parking = asyncio.create_task(asyncio.to_thread(self._queue.close, PARKING_TIME_S))
         await super().shutdown(sockets=sockets)
         self.parked = await parking

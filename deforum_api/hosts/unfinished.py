@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from deforum_api.hosts import messages
@@ -33,15 +33,15 @@ def resumed_sentences(store: JobStore) -> tuple[str, ...]:
     return (*sentences, *_others(jobs, begun, messages.JOB_QUEUED, messages.JOBS_QUEUED))
 
 
-def parked_sentences(store: JobStore, worked_on: str | None) -> tuple[str, ...]:
+def parked_sentences(store: JobStore, worked_on: Collection[str]) -> tuple[str, ...]:
     """Return sentences about the unfinished jobs that the ending server leaves for its next start.
 
     Args:
         store: the jobs.
-        worked_on: id of the job that was rendered when the server was told to end, or None.
+        worked_on: ids of the jobs that were rendered when the server was told to end.
     """
     jobs = store.page("ACCEPTED")
-    begun = [job for job in jobs if job.id == worked_on and not job.held]
+    begun = [job for job in jobs if job.id in worked_on and not job.held]
     sentences = [
         messages.PARKED_JOB(job=_named(job), frame=job.frame, frames=job.max_frames)
         if job.frame

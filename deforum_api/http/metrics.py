@@ -24,7 +24,8 @@ def server_state(facts: Mapping[str, Any], jobs: JobQueue) -> dict[str, Any]:
         facts: host, engine, model, versions, free_disk_bytes and unavailable.
         jobs: the queue.
     """
-    found = {**facts, "running": jobs.runner.running, "accepting": not jobs.closing, "queue_length": 0}
+    running = next(iter(jobs.runner.running), None)
+    found = {**facts, "running": running, "accepting": not jobs.closing, "queue_length": 0}
     if jobs.runner.hanging:
         found["unavailable"] = [
             *found["unavailable"],

@@ -94,10 +94,10 @@ class Runner:
             thread.wake()
 
     @property
-    def running(self) -> str | None:
-        """The id of the job that runs here, or None; that of a motion preview only if no other job runs."""
+    def running(self) -> tuple[str, ...]:
+        """The ids of the jobs that run here, motion previews last."""
         working = sorted(self._running.values(), key=lambda one: is_preview(one.job))
-        return working[0].job.id if working else None
+        return tuple(one.job.id for one in working)
 
     def token(self, job_id: str) -> CancelToken | None:
         """Return the cancel token of a job that runs here, or None."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from deforum_api.hosts.unfinished import parked_sentences
 from deforum_api.queue.errors import UnknownId
 from deforum_api.queue.executors import LOCAL_WORKER, WorkerInfo, WorkerTable
 from deforum_api.queue.jobs import JobQueue
@@ -133,7 +134,7 @@ def test_this_process_is_one_worker(jobs: JobQueue, renderer: Renderer) -> None:
     until(lambda: executor.workers()[0].state == "drained")
     assert jobs.job(first).status == "SUCCEEDED"
     jobs.runner.wake()
-    assert (jobs.job(second).phase, jobs.runner.running) == ("QUEUED", None)
+    assert (jobs.job(second).phase, jobs.runner.running) == ("QUEUED", ())
     executor.undrain(LOCAL_WORKER)
     until(lambda: jobs.job(second).finished)
 
@@ -148,3 +149,14 @@ def test_the_memory_of_the_process_and_of_a_gpu_without_torch() -> None:
     total, used = device_memory("cpu")
     assert 0 <= used <= total
     assert device_memory("cuda:99") == (0, 0) or device_memory("cuda:99")[0] > 0
+
+
+def test_all_jobs_that_run_are_named_when_they_are_parked(jobs: JobQueue, renderer: Renderer) -> None:
+    renderer.gate.clear()
+    submitted = [job.id for job in jobs.submit([{}, {}, {}, {"motion_preview_mode": True}])]
+    first, second, _, preview = submitted
+    until(lambda: jobs.runner.running == (first, preview))
+    said = parked_sentences(jobs.store, (first, second))
+    assert [getattr(text, "code", "") for text in said] == ["parked_unstarted"] * 2 + ["jobs_left"]
+    assert [job_id for job_id in submitted if any(job_id in text for text in said)] == [first, second]
+    renderer.gate.set()

@@ -208,7 +208,7 @@ def test_motion_previews_are_made_beside_the_queue(jobs: JobQueue, renderer: Ren
         for preview in jobs.submit(asked):
             until(jobs, preview.id, lambda job: job.status == "SUCCEEDED")
         assert [jobs.job(one).phase for one in (first, second)] == ["PREPARING", "QUEUED"]
-        assert (jobs.runner.running, renderer.most_at_once) == (first, 1)
+        assert (jobs.runner.running, renderer.most_at_once) == ((first,), 1)
     finally:
         done.set()
     until(jobs, second, lambda job: job.status == "SUCCEEDED")

@@ -12,6 +12,7 @@ import logging
 import os
 import queue
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -321,7 +322,7 @@ class Driver:
         except Exception as error:
             self._refuse(place, self._not_begun(place, error), START_AGAIN_S)
             return
-        shared = self._order["files"] != "streamed" and self._finds_token(place.token, facts["token"])
+        shared = self._finds_token(place.token, facts["token"]) and self._order["files"] != "streamed"
         node = place.node.name
         problem = version_problem(facts["versions"], self._order["versions"], node)
         if not problem and facts["checkpoint_problem"]:
@@ -374,10 +375,17 @@ class Driver:
 
     def shut_down(self) -> None:
         """Leave the cluster, which ends the actors; end this program even if that takes too long."""
-        threading.Timer(SHUTDOWN_S, os._exit, (0,)).start()
+        threading.Timer(SHUTDOWN_S, _end_all).start()
         with suppress(Exception):
             self._ray.shutdown()
-        os._exit(0)
+        _end_all()
+
+
+def _end_all() -> None:
+    """End this program and all that it has started: Ray leaves processes behind if it is stopped while it starts."""
+    if os.name != "nt" and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
 
 
 def main() -> None:
