@@ -112,7 +112,7 @@ def shared_ms(jobs: JobQueue) -> float:
     began = time.monotonic()
     (job,) = jobs.submit([SHARED])
     wait(lambda: jobs.job(job.id).finished)
-    return 1000 * (time.monotonic() - began) / int(SHARED["max_frames"])
+    return 1000 * (time.monotonic() - began) / int(str(SHARED["max_frames"]))
 
 
 def job_ms(jobs: JobQueue, count: int) -> float:
