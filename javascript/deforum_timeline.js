@@ -862,11 +862,15 @@
     setText(parts.time, `${Math.round(playhead)} / ${last()}  \u00b7  ${(playhead / data.fps).toFixed(2)} s`);
     // New text is laid out: a drag of keys changes it ten times a second.
     const now = performance.now();
-    if (drag?.kind === "keys" && now - numbered < 100) return;
+    clearTimeout(numbering);
+    if (drag?.kind === "keys" && now - numbered < 100) {
+      numbering = setTimeout(() => draw([]), 100);
+      return;
+    }
     numbered = now;
     for (const row of rows) if (row.series && inSight(row)) setText(row.now, textOf(row, valueOf(row, Math.round(playhead))));
   };
-  let numbered = 0;
+  let [numbered, numbering] = [0, 0];
 
   const goTo = (frame, follow = true) => {
     const next = keys.clamp(frame, 0, last());
@@ -1193,9 +1197,6 @@
       draw(row);
     }
     drag.shift = shift;
-    const now = performance.now();
-    if (now - (drag.told || 0) < 100) return;
-    drag.told = now;
     showChoice();
   };
 
