@@ -281,7 +281,7 @@
     }).observe(find("deforum_interface"), { childList: true, subtree: true, attributeFilter: ["data-act", "data-job"] });
     find("deforum_plots")?.addEventListener("click", () => setTimeout(plotIfVisible, 100));
     setInterval(() => {
-      if (document.hidden || find("deforum_interface")?.offsetParent === null) return;
+      if (document.hidden || tab.timeline?.dragging() || find("deforum_interface")?.offsetParent === null) return;
       tick.ask();
       look.remind();
       draw.remind();

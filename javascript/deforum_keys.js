@@ -208,22 +208,52 @@
 
   // ---- drawing ----
 
-  // Lowest and highest value of each pixel column: `columns` pairs over the frames `first` to `last`.
-  const outline = (value, first, last, columns) => {
-    const low = new Float64Array(columns);
-    const high = new Float64Array(columns);
-    const width = (last - first) / columns;
-    let before = value(first);
-    for (let column = 0; column < columns; column += 1) {
-      const after = value(first + (column + 1) * width);
-      low[column] = Math.min(before, after);
-      high[column] = Math.max(before, after);
-      before = after;
+  // Corners [frame, value] of the curve of `points` from `playing`, over the frames `first` to `last`. A straight stretch has
+  // its ends alone, a bent one a corner every `step` frames, at least 1. `range(from, to)` = the lowest and highest value
+  // that the server found there, for expressions. `bends`, a WeakMap, keeps bent stretches: a drag changes few of them.
+  const curve = (points, first, last, step, sample, range, bends) => {
+    const inner = points.map(({ frame }) => frame).filter((frame) => frame > first && frame < last);
+    const bounds = [first, ...inner, last];
+    const corners = [];
+    for (let place = 0; place + 1 < bounds.length; place += 1) {
+      const [start, end] = [bounds[place], bounds[place + 1]];
+      const at = indexAt(points, start);
+      const [from, to] = [points[at], points[at + 1]];
+      const eased = Boolean(to?.easing) && start >= from.frame;
+      const name = eased ? to.easing.name : "linear";
+      const free = from.number === null && !eased;
+      if (!free && ["linear", "hold"].includes(name)) {
+        corners.push([start, valueAt(points, start, sample)]);
+        if (name === "hold" && end - 1 > start) corners.push([end - 1, corners[corners.length - 1][1]]);
+        continue;
+      }
+      const given = [start, end, step, to, points[at - 1], points[at + 2]];
+      let kept = bends.get(from);
+      if (!kept || kept.given.some((one, number) => one !== given[number])) {
+        kept = { given, corners: bent(points, start, end, step, sample, free && step > 1 ? range : null, from.offset || 0) };
+        bends.set(from, kept);
+      }
+      for (const corner of kept.corners) corners.push(corner);
     }
-    return [low, high];
+    corners.push([last, valueAt(points, last, sample)]);
+    return corners;
+  };
+
+  const bent = (points, start, end, step, sample, range, offset) => {
+    const corners = [];
+    for (let frame = start; frame < end; frame = step > 1 ? frame + step : Math.floor(frame) + 1) {
+      if (!range) {
+        corners.push([frame, valueAt(points, frame, sample)]);
+        continue;
+      }
+      const [low, high] = range(frame, Math.min(frame + step, end - 1));
+      corners.push([frame, low + offset]);
+      if (high !== low) corners.push([frame, high + offset]);
+    }
+    return corners;
   };
 
   tab.keys = {
-    EASINGS, SLOPES, bands, clamp, freeShift, history, indexAt, moved, nearest, niceStep, outline, playing, valueAt, written,
+    EASINGS, SLOPES, bands, clamp, curve, freeShift, history, indexAt, moved, nearest, niceStep, playing, valueAt, written,
   };
 })();

@@ -63,7 +63,8 @@
 
   const ask = () => {
     if (!visible()) return;
-    if (asking.sent && Date.now() - asking.sent < PATIENCE_MS) {
+    // An event of gradio takes the page longer than several updates of a drag.
+    if (drag?.moved || (asking.sent && Date.now() - asking.sent < PATIENCE_MS)) {
       asking.again = true;
       return;
     }
@@ -190,6 +191,7 @@
     if (whole || longer) view = { first: 0, last: data.frames };
     playhead = keys.clamp(playhead, 0, last());
     layRows();
+    parts.head.style.height = `${headHeight()}px`;
     measure();
     const starts = prompts.map(({ frame }) => frame).join(", ");
     const bars = data.ruler.bars.filter((frame) => frame < data.frames).length;
@@ -249,14 +251,24 @@
   // ---- places ----
 
   // Sizes are read when the page changes, not while something is dragged: each reading may lay out the whole page.
-  let [wide, gutter] = [0, 0];
+  let [wide, gutter, tall, scrolled] = [0, 0, 0, 0];
   const width = () => wide;
+  const sizes = new Map(); // of the overview and the preview of the motion
   const measure = () => {
     wide = parts.head.clientWidth;
     gutter = parts.head.offsetLeft;
-    for (const row of rows) if (row.canvas) row.height = row.canvas.clientHeight;
+    tall = parts.lanes.clientHeight;
+    scrolled = parts.lanes.scrollTop;
+    for (const canvas of [parts.map, parts.motion]) sizes.set(canvas, [canvas.clientWidth, canvas.clientHeight]);
+    for (const row of rows) {
+      if (!row.canvas) continue;
+      row.height = row.canvas.clientHeight;
+      row.top = row.line.offsetTop + row.canvas.offsetTop;
+    }
     parts.play.style.height = `${parts.lanes.scrollHeight}px`;
   };
+  // Rows that are scrolled out of the lanes are drawn when they come into sight.
+  const inSight = (row) => row.canvas && row.top < scrolled + tall && row.top + row.height > scrolled;
   const xOf = (frame) => PAD_PX + ((frame - view.first) / (view.last - view.first)) * (width() - 2 * PAD_PX);
   const frameOf = (x) => view.first + ((x - PAD_PX) / (width() - 2 * PAD_PX)) * (view.last - view.first);
   const framesPer = (pixels) => (pixels / (width() - 2 * PAD_PX)) * (view.last - view.first);
@@ -490,16 +502,23 @@
     );
     palette.rows = COLORS[dark() ? "dark" : "light"];
     palette.font = style.fontFamily;
+    signs = new Map();
   };
 
   const paint = () => {
+    if (drag?.event) {
+      const event = drag.event;
+      drag.event = null;
+      MOVES[drag.kind](event);
+    }
     queued = 0;
-    if (!visible()) return;
+    if (!drag && !visible()) return;
     const now = dirty;
-    dirty = new Set();
+    dirty = new Set(rows.filter((row) => now.has(row) && !inSight(row)));
     placePlayhead();
-    for (const row of rows) if (now.has(row) && row.canvas) paintRow(row);
-    if (now.has("head")) paintHead();
+    const grid = lines(70);
+    for (const row of rows) if (now.has(row) && inSight(row)) paintRow(row, grid);
+    if (now.has("head")) paintHead(grid);
     if (now.has("map")) paintMap();
   };
 
@@ -526,7 +545,8 @@
       const shown = places.filter(inView);
       const gap = shown.length > 1 ? (xOf(shown[shown.length - 1]) - xOf(shown[0])) / (shown.length - 1) : apart;
       const every = 2 ** Math.max(0, Math.ceil(Math.log2(apart / Math.max(gap, 1e-6))));
-      return shown.filter((frame) => places.indexOf(frame) % every === 0);
+      const start = places.indexOf(shown[0]);
+      return shown.filter((_, place) => (start + place) % every === 0);
     };
     if (beats.length) return { strong: thinned(bars), weak: beats.length > 4000 ? [] : fine(beats.filter(inView), apart / 3) };
     const step = Math.max(1, keys.niceStep(framesPer(apart) * 2));
@@ -558,14 +578,29 @@
 
   const rowColor = (row) => palette.rows[row.place % palette.rows.length];
 
-  const paintRow = (row) => {
+  const paintRow = (row, grid) => {
     const context = fitted(row.canvas, width(), row.height);
-    paintGrid(context, 0, row.height, lines(70));
+    paintGround(context, row, grid);
     if (!row.series && !row.points.length) return;
-    paintScale(context, row);
     const color = rowColor(row);
     paintCurve(context, row, color);
     if (!row.driven) paintKeys(context, row, color);
+  };
+
+  // Grid and scale. A dragged row keeps them as a bitmap.
+  const paintGround = (context, row, grid) => {
+    const signature = drag?.kind === "keys" && row.touched ? [...row.scale, width(), row.height].join() : "";
+    if (signature && row.ground?.signature === signature) {
+      context.drawImage(row.ground.canvas, 0, 0, width(), row.height);
+      return;
+    }
+    paintGrid(context, 0, row.height, grid);
+    if (row.series || row.points.length) paintScale(context, row);
+    row.ground = null;
+    if (!signature) return;
+    const canvas = Object.assign(make("canvas"), { width: row.canvas.width, height: row.canvas.height });
+    canvas.getContext("2d").drawImage(row.canvas, 0, 0);
+    row.ground = { signature, canvas };
   };
 
   const paintScale = (context, row) => {
@@ -590,38 +625,38 @@
     const [from, to] = [Math.max(view.first, 0), Math.min(view.last, last())];
     if (to < from) return;
     const columns = Math.max(1, Math.round(xOf(to) - xOf(from)));
-    const points = [];
-    if (to - from <= columns) {
-      for (let frame = Math.floor(from); frame <= Math.ceil(to); frame += 1) points.push([xOf(frame), valueOf(row, frame)]);
+    const moving = row.touched && !row.driven && row.moved.length > 0;
+    let points = [];
+    if (moving) {
+      const step = Math.max(1, (to - from) / columns);
+      const ends = step > 1 ? [from, to] : [Math.floor(from), Math.ceil(to)];
+      points = keys.curve(row.moved, ...ends, step, sampleOf(row), (a, b) => plannedBetween(row, a, b), row.bends);
+    } else if (to - from <= columns) {
+      for (let frame = Math.floor(from); frame <= Math.ceil(to); frame += 1) points.push([frame, valueOf(row, frame)]);
     } else {
-      // As many values as a pixel column has; both ends of its range.
-      const local = row.moved && !row.driven && row.touched;
-      const [low, high] = local
-        ? keys.outline((frame) => valueOf(row, frame), from, to, columns)
-        : [new Float64Array(columns), new Float64Array(columns)];
       for (let column = 0; column < columns; column += 1) {
-        const x = xOf(from) + column;
-        if (!local) [low[column], high[column]] = plannedBetween(row, frameOf(x), frameOf(x + 1));
-        points.push([x, low[column]]);
-        if (high[column] !== low[column]) points.push([x, high[column]]);
+        const frame = frameOf(xOf(from) + column);
+        const [low, high] = plannedBetween(row, frame, frameOf(xOf(from) + column + 1));
+        points.push([frame, low]);
+        if (high !== low) points.push([frame, high]);
       }
     }
     // The value of the last frame lasts to the end.
-    if (to === last()) points.push([xOf(to + 1), points[points.length - 1][1]]);
-    const path = new Path2D();
-    points.forEach(([x, value], place) => path[place ? "lineTo" : "moveTo"](x, yOf(row, value)));
-    const area = new Path2D(path);
-    const base = keys.clamp(yOf(row, 0), 0, row.height);
-    area.lineTo(points[points.length - 1][0], base);
-    area.lineTo(points[0][0], base);
-    context.globalAlpha = 0.13;
-    context.fillStyle = color;
-    context.fill(area);
-    context.globalAlpha = 1;
+    if (to === last()) points.push([to + 1, points[points.length - 1][1]]);
+    context.beginPath();
+    points.forEach(([frame, value], place) => context[place ? "lineTo" : "moveTo"](xOf(frame), yOf(row, value)));
     context.strokeStyle = color;
     context.lineWidth = 1.75;
-    context.lineJoin = "round";
-    context.stroke(path);
+    context.lineJoin = moving ? "bevel" : "round";
+    context.stroke();
+    if (moving) return;
+    const base = keys.clamp(yOf(row, 0), 0, row.height);
+    context.lineTo(xOf(points[points.length - 1][0]), base);
+    context.lineTo(xOf(points[0][0]), base);
+    context.globalAlpha = 0.13;
+    context.fillStyle = color;
+    context.fill();
+    context.globalAlpha = 1;
   };
 
   const plannedBetween = (row, from, to) => {
@@ -642,38 +677,54 @@
 
   const paintKeys = (context, row, color) => {
     const dense = row.points.length > width() / 5;
+    const own = chosen.get(row.name);
     for (const point of row.points) {
       if (point.frame < view.first - 2 || point.frame > view.last + 2 || point.frame >= data.frames) continue;
-      const on = isChosen(row, point.frame);
-      const [x, y] = [xOf(point.frame), heightOfKey(row, point)];
-      const size = (dense && !on ? 2.5 : 5) + (on ? 1 : 0);
-      context.beginPath();
-      if (point.number === null) {
-        context.moveTo(x, y - size - 1);
-        context.lineTo(x + size + 1, y);
-        context.lineTo(x, y + size + 1);
-        context.lineTo(x - size - 1, y);
-        context.closePath();
-      } else if (point.easing?.name === "hold") context.rect(x - size, y - size, 2 * size, 2 * size);
-      else context.arc(x, y, size, 0, 2 * Math.PI);
-      context.fillStyle = on ? palette.accent : point.number === null ? palette.ground : color;
-      context.fill();
-      context.lineWidth = 2;
-      context.strokeStyle = on || point.number !== null ? palette.ground : color;
-      context.stroke();
-      if (on) {
-        context.lineWidth = 1.5;
-        context.strokeStyle = palette.accent;
-        context.stroke();
-      }
+      const on = own?.has(point.frame) || false;
+      const shape = point.number === null ? "diamond" : point.easing?.name === "hold" ? "square" : "circle";
+      const sign = signOf(shape, color, on, (dense && !on ? 2.5 : 5) + (on ? 1 : 0));
+      context.drawImage(sign, xOf(point.frame) - SIGN_PX / 2, heightOfKey(row, point) - SIGN_PX / 2, SIGN_PX, SIGN_PX);
     }
   };
 
-  const paintHead = () => {
+  // The signs of key frames are drawn once and copied.
+  const SIGN_PX = 20;
+  let signs = new Map();
+  const signOf = (shape, color, on, size) => {
+    const name = [shape, color, on, size, window.devicePixelRatio].join();
+    if (!signs.has(name)) {
+      const canvas = make("canvas");
+      paintSign(fitted(canvas, SIGN_PX, SIGN_PX), shape, color, on, size);
+      signs.set(name, canvas);
+    }
+    return signs.get(name);
+  };
+  const paintSign = (context, shape, color, on, size) => {
+    context.translate(SIGN_PX / 2, SIGN_PX / 2);
+    context.beginPath();
+    if (shape === "diamond") {
+      context.moveTo(0, -size - 1);
+      context.lineTo(size + 1, 0);
+      context.lineTo(0, size + 1);
+      context.lineTo(-size - 1, 0);
+      context.closePath();
+    } else if (shape === "square") context.rect(-size, -size, 2 * size, 2 * size);
+    else context.arc(0, 0, size, 0, 2 * Math.PI);
+    context.fillStyle = on ? palette.accent : shape === "diamond" ? palette.ground : color;
+    context.fill();
+    context.lineWidth = 2;
+    context.strokeStyle = on || shape !== "diamond" ? palette.ground : color;
+    context.stroke();
+    if (on) {
+      context.lineWidth = 1.5;
+      context.strokeStyle = palette.accent;
+      context.stroke();
+    }
+  };
+
+  const paintHead = (grid = lines(70)) => {
     const height = headHeight();
-    parts.head.style.height = `${height}px`;
     const context = fitted(parts.head, width(), height);
-    const grid = lines(70);
     paintGrid(context, RULER_PX - 7, height, grid);
     context.font = `11px ${palette.font}`;
     context.textBaseline = "middle";
@@ -780,8 +831,7 @@
   };
 
   const paintMap = () => {
-    const height = parts.map.clientHeight;
-    const across = parts.map.clientWidth;
+    const [across, height] = sizes.get(parts.map);
     const context = fitted(parts.map, across, height);
     const at = (frame) => (frame / data.frames) * across;
     context.fillStyle = palette.line;
@@ -810,8 +860,17 @@
     const left = gutter + x;
     parts.play.style.transform = `translateX(${left.toFixed(1)}px)`;
     setText(parts.time, `${Math.round(playhead)} / ${last()}  \u00b7  ${(playhead / data.fps).toFixed(2)} s`);
-    for (const row of rows) if (row.now && row.series) setText(row.now, textOf(row, valueOf(row, Math.round(playhead))));
+    // New text is laid out: a drag of keys changes it ten times a second.
+    const now = performance.now();
+    clearTimeout(numbering);
+    if (drag?.kind === "keys" && now - numbered < 100) {
+      numbering = setTimeout(() => draw([]), 100);
+      return;
+    }
+    numbered = now;
+    for (const row of rows) if (row.series && inSight(row)) setText(row.now, textOf(row, valueOf(row, Math.round(playhead))));
   };
+  let [numbered, numbering] = [0, 0];
 
   const goTo = (frame, follow = true) => {
     const next = keys.clamp(frame, 0, last());
@@ -913,8 +972,8 @@
 
   const paintMotion = () => {
     const canvas = parts.motion;
-    if (!canvas.clientWidth) return;
-    const [across, tall] = [canvas.clientWidth, canvas.clientHeight];
+    const [across, tall] = sizes.get(canvas);
+    if (!across) return;
     const context = fitted(canvas, across, tall);
     const { kind } = data.motion;
     if (kind === "none") {
@@ -1000,6 +1059,7 @@
       lookAtMap(at.x);
     } else if (canvas === parts.head) pressHead(event, start);
     else pressRow(event, row, start);
+    movedAt = Date.now();
     if (drag) drag.magnets = magnets();
   };
 
@@ -1022,7 +1082,7 @@
     const point = keyAt(row, start.at, start.touch);
     const add = event.shiftKey || event.ctrlKey || event.metaKey || several;
     if (!point) {
-      drag = { ...start, kind: start.touch && !several ? "pan" : "box", add, view: { ...view }, row };
+      drag = { ...start, kind: start.touch && !several ? "pan" : "box", add, view: { ...view }, row, scrolled };
       return;
     }
     if (add || !isChosen(row, point.frame)) choose(row, point.frame, add);
@@ -1055,21 +1115,20 @@
     if (!drag.moved && Math.hypot(event.clientX - drag.x, event.clientY - drag.y) < STILL_PX) return;
     drag.moved = true;
     drag.event = { clientX: event.clientX, clientY: event.clientY, shiftKey: event.shiftKey, altKey: event.altKey };
-    if (!drag.queued) {
-      drag.queued = true;
-      requestAnimationFrame(() => {
-        if (!drag) return;
-        drag.queued = false;
-        MOVES[drag.kind](drag.event);
-      });
-    }
+    movedAt = Date.now();
+    if (!queued) queued = requestAnimationFrame(paint);
   };
 
+  // Events of gradio wait while something moves, see deforum.js.
+  let movedAt = 0;
+  const dragging = () => Boolean(drag) && Date.now() - movedAt < 400;
+
+  const dragX = (event) => drag.at.x + event.clientX - drag.x;
   const MOVES = {
-    map: (event) => lookAtMap(placeIn(event, parts.map).x),
-    playhead: (event) => goTo(snapped(frameOf(placeIn(event, parts.head).x), event.altKey), false),
+    map: (event) => lookAtMap(dragX(event)),
+    playhead: (event) => goTo(snapped(frameOf(dragX(event)), event.altKey), false),
     end: (event) => {
-      drag.frames = Math.max(1, endAt(placeIn(event, parts.head).x, event.altKey));
+      drag.frames = Math.max(1, endAt(dragX(event), event.altKey));
       say(`${drag.frames} frames, ${(drag.frames / data.fps).toFixed(2)} s`);
       parts.play.style.setProperty("--tl-end", "0");
       paintHead();
@@ -1130,6 +1189,7 @@
       const points = keys.moved(before, frames, shift, dy ? rise : 0, row.step);
       row.points = points;
       row.moved = keys.playing(points, data.frames);
+      if (!row.touched) row.bends = new WeakMap();
       row.touched = true;
       chosen.set(row.name, new Set([...frames].map((frame) => frame + shift)));
       const numbers = points.filter(({ number }) => number !== null).map(({ number }) => number);
@@ -1141,22 +1201,25 @@
   };
 
   const moveBox = (event) => {
-    const area = parts.lanes.getBoundingClientRect();
-    const [x, y] = [Math.min(drag.x, event.clientX), Math.min(drag.y, event.clientY)];
-    const [w, h] = [Math.abs(event.clientX - drag.x), Math.abs(event.clientY - drag.y)];
+    // In the lanes, as they are scrolled.
+    const left = gutter + drag.at.x;
+    const top = drag.row.top + drag.at.y;
+    const across = event.clientX - drag.x;
+    const down = event.clientY - drag.y + scrolled - drag.scrolled;
+    const [x, y] = [Math.min(left, left + across), Math.min(top, top + down)];
+    const [w, h] = [Math.abs(across), Math.abs(down)];
     Object.assign(parts.box.style, {
       display: "block",
-      left: `${x - area.left}px`,
-      top: `${y - area.top + parts.lanes.scrollTop}px`,
+      left: `${x}px`,
+      top: `${y}px`,
       width: `${w}px`,
       height: `${h}px`,
     });
     if (!drag.add) chosen = new Map();
     band = null;
     for (const row of rows) {
-      const box = row.canvas.getBoundingClientRect();
       const inside = (row.driven ? [] : row.points).filter((point) => {
-        const [px, py] = [box.left + xOf(point.frame), box.top + heightOfKey(row, point)];
+        const [px, py] = [gutter + xOf(point.frame), row.top + heightOfKey(row, point)];
         return px >= x && px <= x + w && py >= y && py <= y + h;
       });
       if (inside.length) chosen.set(row.name, new Set([...(chosen.get(row.name) || []), ...inside.map(({ frame }) => frame)]));
@@ -1174,6 +1237,7 @@
     }
     if (!drag || event.pointerId !== drag.pointer) return;
     if (drag.event) MOVES[drag.kind](drag.event);
+    for (const { row } of drag.rows || []) row.ground = null;
     const done = drag;
     drag = null;
     parts.box.style.display = "none";
@@ -1224,6 +1288,7 @@
     if (done.before) prompts = done.before;
     showChoice();
     draw();
+    if (asking.again) ask();
   };
 
   const doubleClicked = (event) => {
@@ -1436,6 +1501,10 @@
       ["dblclick", doubleClicked],
       ["keydown", keyed],
     ]) root.addEventListener(type, act);
+    parts.lanes.addEventListener("scroll", () => {
+      scrolled = parts.lanes.scrollTop;
+      draw([]);
+    });
     parts.lanes.addEventListener("wheel", wheeled, { passive: false });
     // A touch that grabs something must not scroll the page.
     root.addEventListener("touchstart", (event) => drag && drag.kind !== "pan" && event.preventDefault(), { passive: false });
@@ -1644,9 +1713,9 @@
       rows = rows.map(({ line: _, canvas: _canvas, ...row }) => row);
       build();
       ask();
-    } else if (asking.sent ? Date.now() - asking.sent >= PATIENCE_MS : asking.values !== tab.values()) ask();
+    } else if (!drag && (asking.sent ? Date.now() - asking.sent >= PATIENCE_MS : asking.values !== tab.values())) ask();
   };
   setInterval(mount, 300);
 
-  tab.timeline = { request, answered, refresh };
+  tab.timeline = { request, answered, refresh, dragging };
 })();

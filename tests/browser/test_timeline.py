@@ -174,14 +174,21 @@ def test_two_prompts_on_four_bars_with_the_mouse_alone(line: Timeline) -> None:
     line.one.fresh(known)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_all_of_it(browser: Any, url: str, scheme: str) -> None:
-    with window(browser, url, 390, scheme) as one:
-        line = Timeline(one)
-        for part in one.page.locator(".deforum-timeline :is(button, canvas, select):visible").all():
-            box = part.bounding_box()
-            assert box["x"] >= 0
-            assert box["x"] + box["width"] <= 390
-        assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
-        line.page.get_by_role("button", name="Split the prompt").click()
-        line.one.page.locator(".deforum-tl-said").wait_for()
+def test_a_phone_shows_all_of_it(line: Timeline) -> None:
+    page, size = line.page, line.page.viewport_size
+    page.set_viewport_size({"width": 390, "height": 900})
+    try:
+        page.locator(".deforum-tl-narrow").wait_for()
+        for scheme in ("light", "dark"):
+            page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
+            for part in page.locator(".deforum-timeline :is(button, canvas, select):visible").all():
+                box = part.bounding_box()
+                assert box["x"] >= 0
+                assert box["x"] + box["width"] <= 390
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.keyboard.press("Home")
+        page.get_by_role("button", name="Split the prompt").click()
+        page.locator(".deforum-tl-said").wait_for()
+    finally:
+        page.evaluate("document.body.classList.remove('dark')")
+        page.set_viewport_size(size)

@@ -67,6 +67,33 @@ def test_curves_are_those_of_the_server() -> None:
         assert np.allclose(curve, schedule["values"], rtol=0, atol=1e-9), schedule["text"]
 
 
+@pytest.mark.parametrize("step", [1, 3.7])
+def test_a_drawn_curve_has_the_values_of_the_frames(step: float) -> None:
+    """Straight between its corners it meets every frame; with fewer corners it stays within the values."""
+    chance = random.Random(9)
+    schedules = []
+    for _ in range(80):
+        frames = chance.randint(5, 90)
+        timeline = Timeline(frames, 1, 15.0, 64, 64)
+        text = some_schedule(chance, frames)
+        values = numeric_series(text, timeline, "zoom").values.tolist()
+        points = key_points(text, "zoom", timeline)
+        schedules.append({"text": text, "points": points, "frames": frames, "values": values, "step": step})
+    fewer = 0
+    for schedule, drawn in zip(schedules, asked({"ask": "curves", "schedules": schedules}), strict=True):
+        for corners, values in drawn:
+            places, heights = zip(*corners, strict=True)
+            assert list(places) == sorted(places)
+            assert (places[0], places[-1]) == (0, schedule["frames"] - 1)
+            if step == 1:
+                between = np.interp(range(schedule["frames"]), places, heights)
+                assert np.allclose(between, values, rtol=0, atol=1e-9), schedule["text"]
+            else:
+                assert heights[-1] == pytest.approx(values[-1])
+            fewer += len(corners) < schedule["frames"]
+    assert fewer > 80
+
+
 def test_undo_and_redo_are_a_walk_over_the_texts() -> None:
     """Undoing everything gives the first texts, redoing everything the last ones, whatever came between."""
     chance = random.Random(7)
