@@ -72,6 +72,7 @@ def test_music_videos_change_their_picture_and_push_on_beats(name: str, tmp_path
     assert np.median(on_beat) == pytest.approx(push.max(), rel=0.2)
     between = np.delete(push, [*beats[beats < plan.frames], *(beats[beats < plan.frames - 1] + 1)])
     assert np.median(on_beat) - 1 > 2 * (np.median(between) - 1)
+    assert on_beat.min() > between.max()
     assert plan.sound
 
 
