@@ -193,11 +193,14 @@ def main() -> int:
     parser.add_argument(
         "--ray", action="store_true", help="40 jobs on workers of a Ray cluster that are killed"
     )
+    parser.add_argument(
+        "--engine", choices=("null", "demo"), default="null", help="what the workers of --ray draw with"
+    )
     flags = parser.parse_args()
     if flags.ray:
         from tests.soak_ray import run
 
-        return run(min(flags.jobs, 40), flags.seed)
+        return run(min(flags.jobs, 40), flags.seed, flags.engine)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="deforum-soak-") as folder:
         soak = Soak(Path(folder), flags.seed)

@@ -29,24 +29,30 @@ from tests.soak import Soak
 NODES = 4
 SEEDS = 3
 FRAMES = range(20, 60, 10)
-PAUSE_S = (6.0, 15.0)
+PAUSE_S = (4.0, 12.0)
+# One of each at first, so that a short run meets all; then in this proportion.
+FIRST_FATES = ("workers", "nodes", "servers")
+FATES = ("workers", "workers", "workers", "nodes", "servers")
+# The built-in model takes a second per image on a CPU.
+ENGINES: dict[str, dict[str, Any]] = {"null": {}, "demo": {"steps": 2, "sampler": "Euler a"}}
 
 
 class RaySoak(Soak):
     """A server on a cluster, and what the clients were promised."""
 
-    def __init__(self, folder: Path, seed: int, farm: Farm) -> None:
+    def __init__(self, folder: Path, seed: int, farm: Farm, engine: str) -> None:
         self.farm = farm
+        self.engine = engine
         super().__init__(folder, seed)
 
     def started(self) -> Any:
-        return Server(
-            self.folder / "outputs", "--deforum-ray", self.farm.address, "--deforum-workers", str(NODES)
-        )
+        flags = ("--deforum-ray", self.farm.address, "--deforum-workers", str(NODES))
+        return Server(self.folder / "outputs", "--deforum-engine", self.engine, *flags)
 
     def settings(self, chance: random.Random, name: str) -> dict[str, Any]:
         return {
             **FILM,
+            **ENGINES[self.engine],
             "max_frames": chance.choice(FRAMES),
             "seed": chance.randrange(SEEDS),
             "batch_name": name,
@@ -54,24 +60,30 @@ class RaySoak(Soak):
 
     def kill_now_and_then(self, clients: Sequence[threading.Thread] = ()) -> None:
         """Kill a worker, a node or the server at random moments until the clients have their ends."""
+        fates = self.chance.sample(FIRST_FATES, len(FIRST_FATES))
         while any(thread.is_alive() for thread in clients):
             time.sleep(self.chance.uniform(*PAUSE_S))
-            fate = self.chance.random()
-            if fate < 0.6:
-                pids = workers_of(self.farm)
-                if pids:
-                    with suppress(ProcessLookupError):
-                        os.kill(self.chance.choice(pids), signal.SIGKILL)
-                    self.counts["workers killed"] += 1
-            elif fate < 0.8:
-                self.farm.kill_node()
-                self.farm.add_node()
-                self.counts["nodes killed"] += 1
-            else:
-                self.server.process.kill()
-                self.server.process.wait()
-                self.counts["servers killed"] += 1
-                self.server = self.started()
+            fate = fates[-1] if fates else self.chance.choice(FATES)
+            if self.kill(fate):
+                self.counts[f"{fate} killed"] += 1
+                fates = fates[:-1]
+
+    def kill(self, fate: str) -> bool:
+        """Kill a worker, a node or the server; return whether there was one."""
+        if fate == "workers":
+            pids = workers_of(self.farm)
+            if not pids:
+                return False
+            with suppress(ProcessLookupError):
+                os.kill(self.chance.choice(pids), signal.SIGKILL)
+        elif fate == "nodes":
+            self.farm.kill_node()
+            self.farm.add_node()
+        else:
+            self.server.process.kill()
+            self.server.process.wait()
+            self.server = self.started()
+        return True
 
     def differing(self, undisturbed: dict[int, list[np.ndarray]]) -> list[str]:
         """Return the jobs with a frame that is not that of a run that was never disturbed."""
@@ -104,12 +116,11 @@ def workers_of(farm: Farm) -> list[int]:
     return found
 
 
-def undisturbed_frames(folder: Path) -> dict[int, list[np.ndarray]]:
+def undisturbed_frames(folder: Path, engine: str) -> dict[int, list[np.ndarray]]:
     """Return the frames of each seed, rendered by a server without workers."""
-    server = Server(folder)
-    films = [
-        {**FILM, "max_frames": max(FRAMES), "seed": seed, "batch_name": str(seed)} for seed in range(SEEDS)
-    ]
+    server = Server(folder, "--deforum-engine", engine)
+    film = {**FILM, **ENGINES[engine], "max_frames": max(FRAMES)}
+    films = [{**film, "seed": seed, "batch_name": str(seed)} for seed in range(SEEDS)]
     ends = [server.ended(job_id) for job_id in server.submit(*films)]
     server.process.terminate()
     server.process.wait()
@@ -121,17 +132,17 @@ def undisturbed_frames(folder: Path) -> dict[int, list[np.ndarray]]:
     }
 
 
-def run(jobs: int, seed: int) -> int:
-    """Run, and print a report; 1 if a promise was broken."""
+def run(jobs: int, seed: int, engine: str) -> int:
+    """Run with one of `ENGINES`, and print a report; 1 if a promise was broken."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="deforum-soak-") as folder:
         farm = Farm(Path(folder))
         for _ in range(NODES):
             farm.add_node()
-        wanted = undisturbed_frames(Path(folder, "undisturbed"))
-        soak = RaySoak(Path(folder), seed, farm)
+        wanted = undisturbed_frames(Path(folder, "undisturbed"), engine)
+        soak = RaySoak(Path(folder), seed, farm, engine)
         clients = [
-            threading.Thread(target=soak.client, args=(name, share, seed + number))
+            threading.Thread(target=soak.client, args=(name, share, seed + number), daemon=True)
             for number, (name, share) in enumerate((("ann", jobs // 2), ("bob", jobs - jobs // 2)))
         ]
         for thread in clients:
@@ -143,6 +154,7 @@ def run(jobs: int, seed: int) -> int:
     farm.close()
     if len(soak.ends) != jobs:
         problems.append(f"{jobs - len(soak.ends)} jobs were not followed to their ends")
+    problems += [f"no {fate} were killed" for fate in FIRST_FATES if not soak.counts[f"{fate} killed"]]
     ends = Counter(job["status"] for job in soak.ends.values())
     report = {"seconds": round(time.monotonic() - began), "jobs": jobs, **ends, **soak.counts}
     print(json.dumps({**report, "problems": problems}, indent=4))  # noqa: T201 - its report

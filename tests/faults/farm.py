@@ -32,7 +32,13 @@ from tests.faults.serving import SETTINGS
 from tests.integration.server import ROOT
 
 WAIT_S = 240.0
-LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0 keeps Ray's ports on 127.0.0.1
+# Keeps Ray's ports on 127.0.0.1, and lets it notice the end of a node and of the head node sooner: after five failed
+# questions, and after so many seconds (by default 15 and 60 s).
+RAY_ENVIRONMENT = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+}
 # Folder in which each process that generates a frame leaves a file.
 NOTES = "DEFORUM_FARM_NOTES"
 FRAMES = 16
@@ -77,16 +83,17 @@ def gate(frame: int) -> Iterator[None]:
 
 
 class Farm:
-    """A cluster with a head node that renders nothing."""
+    """A cluster; by default its head node renders nothing."""
 
-    def __init__(self, folder: Path) -> None:
-        os.environ |= {"PYTHONPATH": str(ROOT), LOOPBACK_ONLY: "0", GATE: str(folder / "gate")}
+    def __init__(self, folder: Path, head_cpus: int = 0) -> None:
+        os.environ |= {**RAY_ENVIRONMENT, "PYTHONPATH": str(ROOT), GATE: str(folder / "gate")}
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.notes = Path(tempfile.mkdtemp())
         os.environ[NOTES] = str(self.notes)
         from ray.cluster_utils import Cluster
 
-        self.cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=self.of_node(0)))
+        head = self.of_node(head_cpus)
+        self.cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
         self.nodes: list[Any] = []
 
     @staticmethod
@@ -123,7 +130,7 @@ class Farm:
             gc.collect()
 
 
-def patiently(start: Callable[[], Any], tries: int = 5) -> Any:
+def patiently(start: Callable[[], Any], tries: int = 20) -> Any:
     """Start a node; Ray gives one half a minute, which a loaded machine may exceed."""
     try:
         return start()

@@ -38,8 +38,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     before = dict(os.environ)
-    made = Farm(Path(tmp_path_factory.mktemp("farm")))
-    made.add_node()
+    made = Farm(Path(tmp_path_factory.mktemp("farm")), head_cpus=2)
     made.add_node()
     yield made
     made.close()
